@@ -1,0 +1,130 @@
+"""What a translator takes and gives: trees, repairs, losses, calls, refusals."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+
+class Number:
+    """A JSON number by the digits it was written with, so that 81.30 stays 81.30.
+
+    Not a dataclass: the encoder would write one as an object instead of asking what it is.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Number({self.text!r})"
+
+
+Scalar: TypeAlias = str | bool | Number | None
+Tree: TypeAlias = "Scalar | list[Tree] | dict[str, Tree]"
+
+InformationName: TypeAlias = Literal["medisinering", "varsel", "tilsyn", "notat", "maledata", "skjemabesvarelse"]
+
+
+class Reason(StrEnum):
+    """Why a message is refused; the gateway gives each its VKP code."""
+
+    FORMAT = "format"
+    """Not well-formed, too deep, wrong encoding, or not what the path says."""
+    PATIENT = "patient"
+    """No usable national identity number names the patient."""
+    LOSS = "loss"
+    """Something would be lost that the route does not tolerate."""
+    UNSUPPORTED = "unsupported"
+    """No service takes this kind of message yet."""
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an outcome with a name of its own, not a failure of the program
+    """A message that is not translated; neither text nor path ever holds a value from the message."""
+
+    def __init__(self, reason: Reason, text: str, path: str | None = None) -> None:
+        super().__init__(f"{path}: {text}" if path else text)
+        self.reason = reason
+        self.text = text
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A named correction of input that VKP lets pass and a service refuses."""
+
+    path: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something the source says that the target cannot carry."""
+
+    path: str
+    element: str
+    """The path from the innermost resource, without indexes: what `losses:` of a route names."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What became of the leaves of the source; `leaves` is the sum of carried, repaired and lost."""
+
+    leaves: int = 0
+    carried: int = 0
+    derived: int = 0
+    """Leaves of the result that the source does not have."""
+    repaired: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A journaling in the inner language, VKP R4 (profiles v090), with what was done to get it there."""
+
+    tree: dict[str, Tree]
+    information: InformationName | None
+    repairs: tuple[Repair, ...]
+    losses: tuple[Loss, ...]
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to an information service; the path is below the service's configured address."""
+
+    service: str
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a municipality's configuration says about translation."""
+
+    allowed_numbers: frozenset[str]
+    """Kinds of national numbers (`translators.national_number.Kind`) that may identify a patient."""
+    tolerated_losses: tuple[str, ...] = ()
+    source_system: str | None = None
+    """The sender's system by name, for `nhn-source-system`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One message as calls, or the reason why not."""
+
+    information: InformationName | None = None
+    calls: tuple[Call, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)
+    refusal: Refused | None = None

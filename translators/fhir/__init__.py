@@ -1,0 +1,1 @@
+"""Codecs and rules that hold for any FHIR release."""

@@ -1,0 +1,39 @@
+"""Values that VKP tolerates in published messages and a strict service does not, each with the rule that corrects it."""
+
+from dataclasses import dataclass
+
+_EHELSE_VALUE_SET = "http://ehelse.no/fhir/ValueSet/vkp-"
+_EHELSE_CODE_SYSTEM = "http://ehelse.no/fhir/CodeSystem/vkp-"
+
+_CODE_SYSTEMS = {
+    "https://loinc.org": "http://loinc.org",
+    "https://snomed.info/sct": "http://snomed.info/sct",
+    "https://unitsofmeasure.org": "http://unitsofmeasure.org",
+}
+# Identifier systems of the profiles before v06, replaced by OIDs (HL7Norway/Velferdsteknologi, STU3 history).
+_IDENTIFIER_SYSTEMS = {
+    "http://ehelse.no/fhir/identifiertypes/FNR": "urn:oid:2.16.578.1.12.4.1.4.1",
+    "http://ehelse.no/fhir/identifiertypes/HERID": "urn:oid:2.16.578.1.12.4.1.2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The right value, and the name of the rule that says so."""
+
+    value: str
+    rule: str
+
+
+def corrected(owner: str, name: str, value: str) -> Correction | None:
+    """Return the correction for the element `name` of the type `owner`, or None when the value stands."""
+    if name != "system":
+        return None
+    if owner in ("Coding", "Quantity"):
+        right = _CODE_SYSTEMS.get(value)
+        if right is None and value.startswith(_EHELSE_VALUE_SET):
+            right = _EHELSE_CODE_SYSTEM + value.removeprefix(_EHELSE_VALUE_SET)
+        return Correction(right, "code-system-url-corrected") if right else None
+    if owner == "Identifier" and value in _IDENTIFIER_SYSTEMS:
+        return Correction(_IDENTIFIER_SYSTEMS[value], "identifier-system-corrected")
+    return None

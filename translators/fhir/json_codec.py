@@ -1,0 +1,81 @@
+"""JSON to tree and back, with every number's digits kept (RFC 8259; FHIR R4, JSON representation)."""
+
+import json
+import re
+from collections import Counter
+from typing import NoReturn
+
+import msgspec
+
+from translators.contract import Number, Reason, Refused, Tree
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_]{0,63}")
+
+
+def decode(data: bytes) -> Tree:
+    """Read a JSON text in UTF-8.
+
+    Raises `Refused` for anything that is not one well-formed JSON value, for a key that stands twice in an object, and for
+    a lone surrogate, which no UTF-8 text can carry on.
+    """
+    try:
+        text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _refused(f"not UTF-8 at byte {error.start}") from None
+    try:
+        tree: Tree = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise _refused(f"not well-formed JSON at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise _refused("nested too deep") from None
+    if _SURROGATE_ESCAPE.search(data):
+        _refuse_lone_surrogates(tree)
+    return tree
+
+
+def encode(tree: Tree) -> bytes:
+    """Write a tree as JSON; a number gets the digits it came with."""
+    return _ENCODER.encode(tree)
+
+
+def _refused(text: str) -> Refused:
+    return Refused(Reason.FORMAT, text)
+
+
+def _unique(pairs: list[tuple[str, Tree]]) -> dict[str, Tree]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        named = f'the key "{twice}"' if _PLAIN_NAME.fullmatch(twice) else "a key"
+        raise _refused(f"{named} stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _refused(f"{name} is not JSON")
+
+
+def _refuse_lone_surrogates(tree: Tree) -> None:
+    try:
+        encode(tree)
+    except RecursionError:
+        raise _refused("nested too deep") from None
+    except ValueError:
+        raise _refused("a text holds half of a surrogate pair") from None
+
+
+def _raw_number(value: object) -> msgspec.Raw:
+    if isinstance(value, Number):
+        return msgspec.Raw(value.text.encode("ascii"))
+    raise NotImplementedError(type(value).__name__)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_float=Number,
+    parse_int=Number,
+    parse_constant=_no_constant,
+)
+_ENCODER = msgspec.json.Encoder(enc_hook=_raw_number)

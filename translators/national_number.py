@@ -1,0 +1,52 @@
+"""Norwegian national identity numbers: which kind a number is, by its form and check digits alone.
+
+Sources: Skatteetaten on fødselsnummer and D-nummer and "Nytt fødselsnummer 2032" (the first check digit then accepts four
+remainders), NHN on felles hjelpenummer (first digit 8 or 9), on its own synthetic series (month + 65) and Skatteetaten on
+Tenor's (month + 80). Sex and age are never derived.
+"""
+
+from enum import StrEnum
+
+_WEIGHTS_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)
+_WEIGHTS_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
+_REMAINDERS_1 = (0, 1, 2, 3)
+
+
+class Kind(StrEnum):
+    """What the form of a number tells; a D-number (day + 40) is of the kind that its month says."""
+
+    ORDINARY = "ordinary"
+    FH = "fh"
+    PLUS_40 = "plus-40"
+    """H-number of a hospital, or a synthetic number of NAV."""
+    PLUS_65 = "plus-65"
+    """Synthetic, NHN."""
+    PLUS_80 = "plus-80"
+    """Synthetic, Skatteetaten (Tenor)."""
+
+
+TEST_KINDS = frozenset({Kind.PLUS_40, Kind.PLUS_65, Kind.PLUS_80})
+PRODUCTION_KINDS = frozenset({Kind.ORDINARY, Kind.FH, Kind.PLUS_40})
+
+
+def kind_of(number: str) -> Kind | None:
+    """Return the kind of an eleven-digit number, or None when form, date or check digits are wrong."""
+    if len(number) != 11 or not (number.isascii() and number.isdigit()):
+        return None
+    digits = [int(digit) for digit in number]
+    if sum(map(int.__mul__, _WEIGHTS_1, digits)) % 11 not in _REMAINDERS_1:
+        return None
+    if sum(map(int.__mul__, _WEIGHTS_2, digits)) % 11:
+        return None
+    if number[0] in "89":
+        return Kind.FH
+    return _kind_by_date(int(number[0:2]), int(number[2:4]))
+
+
+def _kind_by_date(day: int, month: int) -> Kind | None:
+    if not 1 <= (day - 40 if day > 40 else day) <= 31:
+        return None
+    for kind, added in ((Kind.ORDINARY, 0), (Kind.PLUS_40, 40), (Kind.PLUS_65, 65), (Kind.PLUS_80, 80)):
+        if 1 <= month - added <= 12:
+            return kind
+    return None
