@@ -1,0 +1,154 @@
+"""Rules that hold for each resolved cell: municipality x vendor x system x one information type."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.config.definitions import (
+    Environment,
+    JftUpstream,
+    Municipality,
+    Problem,
+    Route,
+    ServiceStatus,
+    Severity,
+)
+from gateway.config.parse_routes import ParsedRoute, Routes
+from gateway.config.parse_upstreams import Upstreams
+from gateway.model import JOURNALING, Information, Mode
+from gateway.routing.buckets import Buckets, Chain, winner
+
+Pair = tuple[str | None, str | None]
+
+_RETRIEVAL_SERVICES = {Information.PASIENTINFO: "pit", Information.TJENESTER: "okt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules need to know beside the routes."""
+
+    environment: Environment | None
+    municipalities: tuple[Municipality, ...]
+    pairs: tuple[Pair, ...]
+    """Every vendor and system of the file."""
+    upstreams: Upstreams
+
+    @property
+    def jft(self) -> JftUpstream | None:
+        """The journaling service, if it could be read."""
+        return next((one for one in self.upstreams.known.values() if isinstance(one, JftUpstream)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    severity: Severity
+    text: str
+    """With `{cell}` where the cell is named."""
+
+
+def check(facts: Facts, buckets: Buckets, routes: Routes) -> Iterator[Problem]:
+    """Return each rule's problem once for a route, a municipality and a reason, with all affected types."""
+    parsed = {id(one.route): one for one in routes.parsed}
+    resolved: dict[tuple[int, ...], dict[int, tuple[Information, ...]]] = {}
+    for municipality in facts.municipalities:
+        if not routes.certain(municipality.key):
+            continue
+        won, uncovered = _won(municipality, facts.pairs, buckets, resolved)
+        for identity, types in won.items():
+            yield from _judge(facts, municipality, parsed[identity], types)
+        if uncovered:
+            yield _uncovered(municipality, uncovered)
+
+
+def _won(
+    municipality: Municipality,
+    pairs: tuple[Pair, ...],
+    buckets: Buckets,
+    resolved: dict[tuple[int, ...], dict[int, tuple[Information, ...]]],
+) -> tuple[dict[int, set[Information]], set[Information]]:
+    """Return which types each route wins in a municipality, by the route's identity, and which types have no route."""
+    chains = {tuple(map(id, chain)): chain for chain in (buckets.chain(municipality.key, *pair) for pair in pairs)}
+    won: dict[int, set[Information]] = {}
+    for key, chain in chains.items():
+        if key not in resolved:
+            resolved[key] = _resolve(chain)
+        for identity, types in resolved[key].items():
+            won.setdefault(identity, set()).update(types)
+    return won, won.pop(id(None), set())
+
+
+def _resolve(chain: Chain) -> dict[int, tuple[Information, ...]]:
+    found: dict[int, tuple[Information, ...]] = {}
+    for information in Information:
+        identity = id(winner(chain, information))
+        found[identity] = (*found.get(identity, ()), information)
+    return found
+
+
+def _judge(facts: Facts, municipality: Municipality, parsed: ParsedRoute, types: set[Information]) -> Iterator[Problem]:
+    if not parsed.sound:
+        return
+    reasons: dict[_Finding, list[Information]] = {}
+    for information in Information:
+        if information in types and (finding := _finding(facts, municipality, parsed.route, information)):
+            reasons.setdefault(finding, []).append(information)
+    for finding, affected in reasons.items():
+        text = finding.text.replace("{cell}", _cell(municipality, parsed.route, affected))
+        yield Problem(parsed.mode_place, finding.severity, text)
+
+
+def _finding(facts: Facts, municipality: Municipality, route: Route, information: Information) -> _Finding | None:
+    if route.mode is Mode.LEGACY and municipality.epj.new_generation:
+        text = "legacy is not possible where epj.generation is new, only new and closed are: {cell}"
+        return _Finding(Severity.ERROR, text)
+    if route.mode is not Mode.NEW:
+        return None
+    if information in JOURNALING:
+        return _journaling(facts, municipality)
+    return _retrieval(municipality, information)
+
+
+def _journaling(facts: Facts, municipality: Municipality) -> _Finding | None:
+    if "jft" not in municipality.epj.reads:
+        return _Finding(Severity.ERROR, f"new needs jft in epj.reads of {municipality.key}: {{cell}}")
+    if facts.upstreams.lacks("jft"):
+        return _Finding(Severity.ERROR, "new needs an upstream of kind jft: {cell}")
+    jft = facts.jft
+    if jft is None or facts.environment is None or _enough(jft.status, facts.environment):
+        return None
+    wanted = "production" if facts.environment is Environment.PRODUCTION else "test or production"
+    return _Finding(
+        Severity.ERROR,
+        f"new needs a service with status {wanted} in environment {facts.environment}, "
+        f"and {jft.name} has {jft.status}: {{cell}}",
+    )
+
+
+def _retrieval(municipality: Municipality, information: Information) -> _Finding:
+    service = _RETRIEVAL_SERVICES.get(information)
+    if service is None:
+        return _Finding(Severity.ERROR, "new is not possible, there is no information service yet: {cell}")
+    if service not in municipality.epj.feeds:
+        return _Finding(Severity.ERROR, f"new needs {service} in epj.feeds of {municipality.key}: {{cell}}")
+    text = f"retrieval from {service} is not supported yet: requests of {{cell}} are refused"
+    return _Finding(Severity.WARNING, text)
+
+
+def _enough(status: ServiceStatus, environment: Environment) -> bool:
+    if environment is Environment.PRODUCTION:
+        return status is ServiceStatus.PRODUCTION
+    return status is not ServiceStatus.PROTOTYPE
+
+
+def _uncovered(municipality: Municipality, types: set[Information]) -> Problem:
+    missing = _types([each for each in Information if each in types])
+    text = f'no route covers {municipality.key}, {missing}; add "- {{mode: legacy}}" or a route of its own'
+    return Problem(municipality.place, Severity.ERROR, text)
+
+
+def _cell(municipality: Municipality, route: Route, types: list[Information]) -> str:
+    named = [municipality.key, route.vendor, route.system, _types(types)]
+    return ", ".join(part for part in named if part)
+
+
+def _types(types: list[Information]) -> str:
+    return "every type" if len(types) == len(Information) else ", ".join(types)

@@ -1,0 +1,224 @@
+"""What routes.yaml says, checked and frozen; one type per part of the file."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.model import Information, Mode
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something stands in a configuration file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Severity(StrEnum):
+    """Whether a configuration can be used in spite of a problem."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a configuration, for the person who wrote it."""
+
+    place: Place
+    severity: Severity
+    text: str
+
+    def __str__(self) -> str:
+        mark = "warning: " if self.severity is Severity.WARNING else ""
+        return f"{self.place}: {mark}{self.text}"
+
+
+class Environment(StrEnum):
+    """Which national identity numbers are allowed: synthetic ones only, or real ones only."""
+
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class ServiceStatus(StrEnum):
+    """How far NHN has brought a service."""
+
+    PROTOTYPE = "prototype"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and port that the gateway listens on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The two ports: senders call `data`, operators `admin`."""
+
+    data: Address
+    admin: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many requests a sender may make, as a bucket that refills."""
+
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that hold for every request."""
+
+    body: int
+    """Bytes."""
+    request_timeout: float
+    """Seconds from the request's head to the answer."""
+    rate_per_sender: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class HelseId:
+    """The token service: what inbound tokens must say, and which client the gateway itself is."""
+
+    issuer: str
+    audience: str
+    client_id: str
+    key_file: str
+    """A path relative to the configuration file, or `${ENV_NAME}` holding the JWK itself."""
+    multi_tenant: bool
+    assertion_field: str
+    accept_bearer_with_cnf: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VkpUpstream:
+    """Legacy VKP."""
+
+    name: str
+    url: str
+    host: str | None
+    """The Host to send; None passes the caller's own on."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class JftUpstream:
+    """Journalføringstjenesten, which writes and reads on different hosts."""
+
+    name: str
+    write_url: str
+    read_url: str
+    write_scope: str
+    read_scope: str
+    status: ServiceStatus
+    place: Place
+
+
+Upstream = VkpUpstream | JftUpstream
+
+
+@dataclass(frozen=True, slots=True)
+class Epj:
+    """A municipality's record system and which information services it uses."""
+
+    system: str
+    new_generation: bool
+    """NHN builds no VKP integration to an EPJ of the new generation."""
+    reads: tuple[str, ...]
+    feeds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Municipality:
+    """A municipality under the short name that routes use."""
+
+    key: str
+    name: str
+    orgnr: str
+    her_ids: tuple[str, ...]
+    epj: Epj
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """One HelseID client of a vendor's system, and the municipalities it may call."""
+
+    vendor: str
+    system: str
+    vkp_id: str | None
+    her_id: str | None
+    municipalities: frozenset[str] | None
+    """Short names; None means all, which only environment test allows."""
+    service_codes: tuple[str, ...]
+    rate: Rate | None
+    place: Place
+
+    @property
+    def key(self) -> str:
+        """The identifier that logs, metrics and commands show."""
+        return self.vkp_id or self.her_id or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A vendor under its short name, with its systems' short names and full names."""
+
+    key: str
+    name: str
+    systems: dict[str, str]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule of routes.yaml; None in a selector means that the rule does not name it."""
+
+    municipality: str | None
+    vendor: str | None
+    system: str | None
+    information: frozenset[Information] | None
+    grouped: frozenset[Information]
+    """Those of `information` that are there because a group was named; a type beats a group."""
+    mode: Mode
+    text: str | None
+    """What a `closed` route tells the sender."""
+    losses: tuple[str, ...]
+    """Paths whose loss the route tolerates."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole routes.yaml that has no errors."""
+
+    file: str
+    environment: Environment
+    listen: Listen
+    limits: Limits
+    unrecognised_passes: bool
+    unrecognised_paths: tuple[str, ...]
+    patient_numbers_also: frozenset[str]
+    """Kinds of national numbers that are allowed beside the environment's own."""
+    helseid: HelseId
+    verify_in_legacy: bool
+    upstreams: dict[str, Upstream]
+    municipalities: dict[str, Municipality]
+    vendors: dict[str, Vendor]
+    senders: tuple[Sender, ...]
+    routes: tuple[Route, ...]

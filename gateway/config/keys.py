@@ -1,0 +1,189 @@
+"""The keys of routes.yaml, part by part: what each means, its default, and what later versions will read."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key and its meaning; the default is written as in the file."""
+
+    name: str
+    meaning: str
+    default: str | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """The keys that may stand together under `path`; `*` in a path is a short name or the place in a list."""
+
+    path: str
+    keys: dict[str, Key]
+    later: frozenset[str] = field(default=frozenset())
+    """Keys of the form that this version does not read yet; only null, [] and {} are accepted there."""
+
+    @property
+    def names(self) -> list[str]:
+        """Every key of the form, for suggestions."""
+        return [*self.keys, *sorted(self.later)]
+
+
+def _section(path: str, *keys: Key, later: tuple[str, ...] = ()) -> Section:
+    return Section(path, {key.name: key for key in keys}, frozenset(later))
+
+
+def _must(name: str, meaning: str) -> Key:
+    return Key(name, meaning, required=True)
+
+
+ROOT = _section(
+    "",
+    _must("version", "version of the form; 1"),
+    Key("environment", "test: synthetic national identity numbers only; production: real ones only", "test"),
+    Key("listen", "the two ports", "{}"),
+    Key("store", "sqlite:///FILE or postgresql://...; checked, and unused by this version"),
+    Key("limits", "bounds that hold for every request", "{}"),
+    Key("unrecognised", "a request no surface knows: legacy (to kind vkp unchanged) or refuse", "legacy"),
+    Key("unrecognised_paths", "only what lies below these is ever passed on unrecognised", "[/epj/, /ws/]"),
+    Key("guard_reload", "only false: this version guards no reload", "false"),
+    Key("patient_numbers", "national identity numbers beyond the environment's own", "{}"),
+    _must("helseid", "the token service"),
+    Key("admit", "what is checked before a request goes on", "{}"),
+    _must("upstreams", "the servers that are called, by name"),
+    _must("municipalities", "by short name"),
+    Key("vendors", "by short name", "{}"),
+    _must("routes", "the rules that decide the mode of each cell"),
+    later=("public_url", "tls", "keys", "retention", "people", "freeze", "cutovers", "sunset"),
+)
+
+LISTEN = _section(
+    "listen",
+    Key("data", "HOST:PORT of the legacy interface", "127.0.0.1:8080"),
+    Key("admin", "HOST:PORT of the admin interface; loopback only", "127.0.0.1:8081"),
+)
+
+LIMITS = _section(
+    "limits",
+    Key("body", "largest body; units B, kB, MB, KiB, MiB (1MB is 1,000,000 bytes)", "1MB"),
+    Key("request_timeout", "from a request's head to its answer; units ms, s, m, h", "90s"),
+    Key("rate_per_sender", "requests per s, m or h", "50/s"),
+)
+
+PATIENT_NUMBERS = _section(
+    "patient_numbers",
+    Key("also", "kinds allowed as well: ordinary, fh, plus-40, plus-65, plus-80", "[]"),
+)
+
+HELSEID = _section(
+    "helseid",
+    _must("issuer", "URL of the token service, as tokens have it"),
+    Key("audience", "what an inbound token must be for", "nhn:vkp"),
+    _must("client_id", "the gateway's own client"),
+    _must("key_file", "its private JWK; a path or ${ENV_NAME}"),
+    Key("tenancy", "multi: one client acts for many municipalities; single", "multi"),
+    Key("assertion_field", "the claim that names the municipality in our client assertion", "assertion_details"),
+    Key("bearer_with_cnf", "a DPoP-bound token sent as plain Bearer: accept or refuse", "accept"),
+)
+
+ADMIT = _section(
+    "admit",
+    Key("legacy", "read: in mode legacy VKP itself checks the token; verify: checked here too", "read"),
+)
+
+VKP = _section(
+    "upstreams.* (kind vkp)",
+    _must("kind", "which protocol the server speaks"),
+    _must("url", "scheme, host and port; requests keep their own path"),
+    Key("host", "pass (the caller's own Host) or a name", "pass"),
+    Key("sni", "only pass", "pass"),
+    later=("client",),
+)
+
+JFT = _section(
+    "upstreams.* (kind jft)",
+    _must("kind", "which protocol the server speaks"),
+    _must("write_url", "where events are journaled"),
+    _must("read_url", "where an event's state is asked"),
+    Key("scopes", "the scopes to ask HelseID for", "{}"),
+    _must("status", "how far NHN has brought the service: prototype, test, production"),
+    Key("grant", "only client_credentials", "client_credentials"),
+)
+
+SCOPES = _section(
+    "upstreams.*.scopes",
+    Key("write", "scope for journaling", "nhn:jft/api"),
+    Key("read", "scope for asking", "nhn:jft/api"),
+)
+
+MUNICIPALITY = _section(
+    "municipalities.*",
+    _must("name", "full name"),
+    _must("orgnr", "nine digits, the main entity; R4 callers have it in the URL"),
+    Key("her_ids", "STU3 callers have one in the URL and in MessageHeader.receiver", "[]"),
+    _must("epj", "its record system"),
+    later=("patient_ids", "services_from", "partner_profile"),
+)
+
+EPJ = _section(
+    "municipalities.*.epj",
+    _must("system", "name of the product"),
+    _must("generation", "legacy: VKP reaches it; new: it does not"),
+    Key("reads", "services it reads events from", "[]"),
+    Key("feeds", "services it feeds", "[]"),
+    later=("upstream",),
+)
+
+VENDOR = _section(
+    "vendors.*",
+    _must("name", "full name"),
+    _must("systems", "its systems, by short name"),
+)
+
+SYSTEM = _section(
+    "vendors.*.systems.*",
+    _must("name", "full name"),
+    Key("senders", "its HelseID clients", "[]"),
+)
+
+SENDER = _section(
+    "vendors.*.systems.*.senders.*",
+    Key("vkp_id", "as R4 tokens have it"),
+    Key("her_id", "as STU3 tokens have it"),
+    Key("municipality", "the one it may call"),
+    Key("municipalities", "all: every one; environment test only"),
+    Key("service_codes", "what it may send", "[]"),
+    Key("rate", "in place of limits.rate_per_sender"),
+    later=("code_history", "signature"),
+)
+
+ROUTE = _section(
+    "routes.*",
+    Key("municipality", "short name; left out: every one"),
+    Key("vendor", "short name; left out: every one"),
+    Key("system", "short name; needs vendor"),
+    Key("information", "types, or the groups journaling and retrieval; left out: every type"),
+    _must("mode", "legacy, new or closed"),
+    Key("text", "what a closed route tells the sender"),
+    Key("losses", "paths whose loss is tolerated; only with mode new", "[]"),
+    Key("answer", "only accepted", "accepted"),
+    Key("on_outage", "only refuse", "refuse"),
+    later=("unclear", "share", "share_with", "acknowledge_within", "accept_differences"),
+)
+
+SECTIONS = (
+    ROOT,
+    LISTEN,
+    LIMITS,
+    PATIENT_NUMBERS,
+    HELSEID,
+    ADMIT,
+    VKP,
+    JFT,
+    SCOPES,
+    MUNICIPALITY,
+    EPJ,
+    VENDOR,
+    SYSTEM,
+    SENDER,
+    ROUTE,
+)

@@ -1,0 +1,123 @@
+"""From a file to a checked configuration and its compiled routes, or to every problem it has."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from yaml import Node
+
+from gateway.config import keys, nodes, parse_settings, rules
+from gateway.config.definitions import Config, Environment, Place, Problem, Severity
+from gateway.config.parse_parties import Municipalities, Vendors, municipalities, vendors
+from gateway.config.parse_routes import Routes, routes
+from gateway.config.parse_upstreams import Upstreams, upstreams
+from gateway.config.reader import Fields, Reader
+from gateway.routing.buckets import Buckets
+from gateway.routing.table import RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration and its routes, both None when any problem is an error; problems in the order of the file."""
+
+    config: Config | None
+    table: RouteTable | None
+    problems: tuple[Problem, ...]
+
+
+def load(path: str) -> Loaded:
+    """Read and check a file; one that cannot be read is a problem too, never an exception."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(nodes.MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return _refused(Place(path, 1, 1), f"cannot be read: {reason}")
+    if len(data) > nodes.MOST_BYTES:
+        return _refused(Place(path, 1, 1), f"larger than {nodes.MOST_BYTES // 1024 // 1024} MiB")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        start = data.rfind(b"\n", 0, error.start) + 1
+        place = Place(path, data.count(b"\n", 0, error.start) + 1, len(data[start : error.start].decode()) + 1)
+        return _refused(place, f"byte 0x{data[error.start]:02X} is not UTF-8")
+    return load_text(text, path)
+
+
+def load_text(text: str, file: str) -> Loaded:
+    """Check the text of a file; `file` is the name that problems carry."""
+    if len(text) > nodes.MOST_BYTES:
+        return _refused(Place(file, 1, 1), f"larger than {nodes.MOST_BYTES // 1024 // 1024} MiB")
+    with _without_collections():
+        root = nodes.compose(text, file)
+        if isinstance(root, Problem):
+            return Loaded(None, None, (root,))
+        return _load(root, Reader(file))
+
+
+def _load(node: Node, reader: Reader) -> Loaded:
+    root = reader.fields(node, keys.ROOT)
+    if root is None:
+        return Loaded(None, None, tuple(reader.problems))
+    parse_settings.version(reader, root)
+    environment = parse_settings.environment(reader, root)
+    passes = parse_settings.unrecognised_passes(reader, root)
+    settings = parse_settings.settings(reader, root)
+    draft = _draft(reader, root, environment, passes)
+    buckets = Buckets(one.route for one in draft.routes.parsed)
+    found = sorted([*reader.problems, *rules.check(draft, buckets)], key=lambda one: (one.place, one.text))
+    problems = tuple(found)
+    if (
+        environment is None
+        or passes is None
+        or settings is None
+        or any(one.severity is Severity.ERROR for one in problems)
+    ):
+        return Loaded(None, None, problems)
+    config = Config(
+        file=reader.file,
+        environment=environment,
+        listen=settings.listen,
+        limits=settings.limits,
+        unrecognised_passes=passes,
+        unrecognised_paths=settings.unrecognised_paths,
+        patient_numbers_also=settings.patient_numbers_also,
+        helseid=settings.helseid,
+        verify_in_legacy=settings.verify_in_legacy,
+        upstreams=draft.upstreams.known,
+        municipalities=draft.municipalities.known,
+        vendors=draft.vendors.known,
+        senders=draft.vendors.senders,
+        routes=tuple(one.route for one in draft.routes.parsed),
+    )
+    return Loaded(config, RouteTable(config, buckets), problems)
+
+
+def _draft(reader: Reader, root: Fields, environment: Environment | None, passes: bool | None) -> rules.Draft:
+    """Read the named parts; what is missing altogether is reported already."""
+    servers = root.get("upstreams", partial(upstreams, reader)) or Upstreams({}, frozenset(), clear=False)
+    parties = root.get("municipalities", partial(municipalities, reader)) or Municipalities({}, None)
+    sellers = root.get("vendors", lambda node: vendors(reader, node, parties.names, environment))
+    sellers = sellers or Vendors({}, (), None)
+    ways = root.get("routes", lambda node: routes(reader, node, parties, sellers)) or Routes((), None)
+    place = reader.place(root.key("upstreams"))
+    return rules.Draft(environment, passes, servers, parties, sellers, ways, place)
+
+
+def _refused(place: Place, text: str) -> Loaded:
+    return Loaded(None, None, (Problem(place, Severity.ERROR, text),))
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Pause the cyclic collector: a large file makes many nodes that all live, and looking through them costs most."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

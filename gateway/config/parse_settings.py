@@ -1,0 +1,144 @@
+"""The parts of routes.yaml that hold for the whole gateway."""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+
+from yaml import Node
+
+from gateway.config import keys, values
+from gateway.config.definitions import Environment, HelseId, Limits, Listen
+from gateway.config.nodes import quoted
+from gateway.config.reader import Fields, Reader
+
+PATIENT_NUMBER_KINDS = ("ordinary", "fh", "plus-40", "plus-65", "plus-80")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a `Config` needs beside its named parts."""
+
+    listen: Listen
+    limits: Limits
+    unrecognised_paths: tuple[str, ...]
+    patient_numbers_also: frozenset[str]
+    helseid: HelseId
+    verify_in_legacy: bool
+
+
+def version(reader: Reader, root: Fields) -> None:
+    """Check that the file has the form that this gateway reads."""
+    node = root.value("version")
+    if "version" in root and (found := reader.identifier(node, "1")) is not None and found != "1":
+        reader.error(node, f"version {quoted(found)} is not supported; this gateway reads version 1")
+
+
+def environment(reader: Reader, root: Fields) -> Environment | None:
+    """Read which patients and senders are allowed at all."""
+    word = root.get("environment", lambda node: reader.choice(node, "environment", list(Environment)))
+    return None if word is None else Environment(word)
+
+
+def unrecognised_passes(reader: Reader, root: Fields) -> bool | None:
+    """Read whether a request that no surface knows goes to VKP."""
+    word = root.get("unrecognised", lambda node: reader.choice(node, "value of unrecognised", ("legacy", "refuse")))
+    return None if word is None else word == "legacy"
+
+
+def settings(reader: Reader, root: Fields) -> Settings | None:
+    """Read every setting; None when one of them cannot be used."""
+    _store(reader, root)
+    _guard(reader, root)
+    listen = root.get("listen", partial(_listen, reader))
+    limits = root.get("limits", partial(_limits, reader))
+    paths = root.get("unrecognised_paths", partial(_paths, reader))
+    also = root.get("patient_numbers", partial(_patient_numbers, reader))
+    helseid = root.get("helseid", partial(_helseid, reader))
+    verify = root.get("admit", partial(_verify_in_legacy, reader))
+    if listen is None or limits is None or paths is None:
+        return None
+    if also is None or helseid is None or verify is None:
+        return None
+    return Settings(listen, limits, paths, also, helseid, verify)
+
+
+def _store(reader: Reader, root: Fields) -> None:
+    if "store" not in root or (text := reader.text(root.value("store"))) is None:
+        return
+    if not text.startswith(("sqlite:///", "postgresql://")):
+        reader.error(root.value("store"), "expected sqlite:///FILE or postgresql://...")
+
+
+def _guard(reader: Reader, root: Fields) -> None:
+    if root.get("guard_reload", reader.boolean):
+        reader.error(root.value("guard_reload"), "guard_reload: true is not supported yet")
+
+
+def _listen(reader: Reader, node: Node) -> Listen | None:
+    if (fields := reader.fields(node, keys.LISTEN)) is None:
+        return None
+    data = fields.get("data", partial(values.address, reader))
+    admin = fields.get("admin", partial(values.address, reader))
+    if data is None or admin is None:
+        return None
+    if not values.is_loopback(admin.host):
+        text = f"listen.admin {admin} is not loopback; that needs people:, which is not supported yet"
+        reader.error(fields.value("admin"), text)
+    if data == admin and data.port:
+        reader.error(fields.value("admin"), f"listen.admin is the same address as listen.data, {data}")
+    return Listen(data, admin)
+
+
+def _limits(reader: Reader, node: Node) -> Limits | None:
+    if (fields := reader.fields(node, keys.LIMITS)) is None:
+        return None
+    body = fields.get("body", partial(values.size, reader))
+    timeout = fields.get("request_timeout", partial(values.duration, reader))
+    rate = fields.get("rate_per_sender", partial(values.rate, reader))
+    if body is None or timeout is None or rate is None:
+        return None
+    return Limits(body, timeout, rate)
+
+
+def _paths(reader: Reader, node: Node) -> tuple[str, ...]:
+    found: list[str] = []
+    for item in reader.items(node):
+        if (text := reader.text(item)) is None:
+            continue
+        if re.fullmatch(r"/[!-~]*", text) and not set(text) & {"?", "#"}:
+            found.append(text)
+        else:
+            reader.error(item, f'expected a path that starts with "/", found {quoted(text)}')
+    return tuple(found)
+
+
+def _patient_numbers(reader: Reader, node: Node) -> frozenset[str] | None:
+    if (fields := reader.fields(node, keys.PATIENT_NUMBERS)) is None:
+        return None
+    items = fields.get("also", reader.items) or []
+    kinds = (reader.choice(item, "kind of patient number", PATIENT_NUMBER_KINDS) for item in items)
+    return frozenset(kind for kind in kinds if kind is not None)
+
+
+def _helseid(reader: Reader, node: Node) -> HelseId | None:
+    if (fields := reader.fields(node, keys.HELSEID)) is None:
+        return None
+    issuer = fields.get("issuer", partial(values.issuer, reader))
+    audience = fields.get("audience", reader.text)
+    client_id = fields.get("client_id", reader.identifier)
+    key_file = fields.get("key_file", partial(values.key_source, reader))
+    tenancy = fields.get("tenancy", lambda at: reader.choice(at, "tenancy", ("multi", "single")))
+    assertion_field = fields.get("assertion_field", reader.text)
+    bearer = fields.get("bearer_with_cnf", lambda at: reader.choice(at, "bearer_with_cnf", ("accept", "refuse")))
+    if issuer is None or audience is None or client_id is None or key_file is None:
+        return None
+    if tenancy is None or assertion_field is None or bearer is None:
+        return None
+    return HelseId(issuer, audience, client_id, key_file, tenancy == "multi", assertion_field, bearer == "accept")
+
+
+def _verify_in_legacy(reader: Reader, node: Node) -> bool | None:
+    if (fields := reader.fields(node, keys.ADMIT)) is None:
+        return None
+    word = fields.get("legacy", lambda at: reader.choice(at, "admit.legacy", ("read", "verify")))
+    return None if word is None else word == "verify"

@@ -1,0 +1,111 @@
+"""The servers of routes.yaml."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from yaml import MappingNode, Node
+
+from gateway.config import keys, values
+from gateway.config.definitions import JftUpstream, Place, ServiceStatus, Upstream, VkpUpstream
+from gateway.config.reader import Fields, Reader
+
+KINDS = ("vkp", "jft")
+LATER_KINDS = ("pit", "okt", "pmd", "epj")
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """The upstreams that can be used, by name, and which kinds the file has or may have."""
+
+    known: dict[str, Upstream]
+    kinds: frozenset[str]
+    """Kinds that stand in the file, with faults or without."""
+    clear: bool
+    """False when some kind could not be read: then nothing can be said to be missing."""
+
+    def lacks(self, kind: str) -> bool:
+        """Tell whether the file certainly has no upstream of `kind`."""
+        return self.clear and kind not in self.kinds
+
+
+def upstreams(reader: Reader, node: Node) -> Upstreams:
+    """Read every upstream; at most one of each kind."""
+    known: dict[str, Upstream] = {}
+    first: dict[str, Node] = {}
+    clear = True
+    for name, (key, value) in reader.named(node).items():
+        kind_node = _kind_node(value)
+        kind = _kind(reader, value)
+        if kind is None:
+            clear = False
+            continue
+        if kind in first:
+            line = first[kind].start_mark.line + 1
+            reader.error(kind_node or value, f"a second upstream of kind {kind} (first at line {line})")
+            continue
+        first[kind] = key
+        if (upstream := _READERS[kind](reader, name, value, reader.place(key))) is not None:
+            known[name] = upstream
+    return Upstreams(known, frozenset(first), clear)
+
+
+def _kind_node(node: Node) -> Node | None:
+    pairs = node.value if isinstance(node, MappingNode) else []
+    return next((value for key, value in pairs if key.value == "kind"), None)
+
+
+def _kind(reader: Reader, node: Node) -> str | None:
+    """Read the kind before the rest, because it says which other keys there are."""
+    if not isinstance(node, MappingNode):
+        reader.unexpected(node, "a mapping")
+        return None
+    if (value := _kind_node(node)) is None:
+        reader.error(node, '"kind" is missing')
+        return None
+    kind = reader.choice(value, "upstream kind", (*KINDS, *LATER_KINDS))
+    if kind in LATER_KINDS:
+        reader.error(value, f'upstream kind "{kind}" is not supported yet')
+        return None
+    return kind
+
+
+def _vkp(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:
+    if (fields := reader.fields(node, keys.VKP)) is None:
+        return None
+    url = fields.get("url", partial(values.origin, reader))
+    host = fields.get("host", partial(values.host, reader))
+    if fields.get("sni", reader.text) not in {"pass", None}:
+        reader.error(fields.value("sni"), "sni other than pass is not supported yet")
+    if url is None or host is None:
+        return None
+    return VkpUpstream(name, url, None if host == "pass" else host, place)
+
+
+def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:
+    if (fields := reader.fields(node, keys.JFT)) is None:
+        return None
+    _grant(reader, fields)
+    write_url = fields.get("write_url", partial(values.origin, reader))
+    read_url = fields.get("read_url", partial(values.origin, reader))
+    status = fields.get("status", lambda at: reader.choice(at, "status", list(ServiceStatus)))
+    scopes = fields.get("scopes", partial(_scopes, reader))
+    if write_url is None or read_url is None or status is None or scopes is None:
+        return None
+    return JftUpstream(name, write_url, read_url, *scopes, ServiceStatus(status), place)
+
+
+def _grant(reader: Reader, fields: Fields) -> None:
+    grant = fields.get("grant", lambda at: reader.choice(at, "grant", ("client_credentials", "token_exchange")))
+    if grant == "token_exchange":
+        reader.error(fields.value("grant"), 'grant "token_exchange" is not supported yet')
+
+
+def _scopes(reader: Reader, node: Node) -> tuple[str, str] | None:
+    if (fields := reader.fields(node, keys.SCOPES)) is None:
+        return None
+    write = fields.get("write", reader.text)
+    read = fields.get("read", reader.text)
+    return None if write is None or read is None else (write, read)
+
+
+_READERS = {"vkp": _vkp, "jft": _jft}

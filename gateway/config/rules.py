@@ -1,0 +1,64 @@
+"""Rules over the whole of routes.yaml: what the parts, each fine by itself, may not say together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.config import cells
+from gateway.config.definitions import Environment, Place, Problem, Severity
+from gateway.config.parse_parties import Municipalities, Vendors
+from gateway.config.parse_routes import Routes
+from gateway.config.parse_upstreams import Upstreams
+from gateway.model import Mode
+from gateway.routing.buckets import Buckets, Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What could be read of a file."""
+
+    environment: Environment | None
+    unrecognised_passes: bool | None
+    upstreams: Upstreams
+    municipalities: Municipalities
+    vendors: Vendors
+    routes: Routes
+    upstreams_place: Place
+
+
+def check(draft: Draft, buckets: Buckets) -> list[Problem]:
+    """Return every fault between the parts; `buckets` are those of the draft's routes."""
+    return [
+        *(_equally_specific(conflict) for conflict in buckets.conflicts),
+        *_vkp_is_there(draft),
+        *cells.check(_facts(draft), buckets, draft.routes),
+    ]
+
+
+def _facts(draft: Draft) -> cells.Facts:
+    pairs = tuple(
+        (vendor, system) for vendor, systems in (draft.vendors.systems or {}).items() for system in systems or ()
+    )
+    return cells.Facts(
+        draft.environment, tuple(draft.municipalities.known.values()), pairs or ((None, None),), draft.upstreams
+    )
+
+
+def _equally_specific(conflict: Conflict) -> Problem:
+    route = conflict.route
+    cell = [route.municipality or "every municipality", route.vendor, route.system, conflict.information]
+    where = ", ".join(part for part in cell if part)
+    text = f"as specific as the route at line {conflict.first.place.line} for {where}"
+    return Problem(route.place, Severity.ERROR, text)
+
+
+def _vkp_is_there(draft: Draft) -> Iterable[Problem]:
+    if not draft.upstreams.lacks("vkp"):
+        return
+    legacy = (one.route for one in draft.routes.parsed if one.sound and one.route.mode is Mode.LEGACY)
+    if (route := next(legacy, None)) is not None:
+        needs = f"the route at line {route.place.line}"
+    elif draft.unrecognised_passes:
+        needs = '"unrecognised: legacy"'
+    else:
+        return
+    yield Problem(draft.upstreams_place, Severity.ERROR, f"no upstream of kind vkp, which {needs} needs")

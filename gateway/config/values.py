@@ -1,0 +1,157 @@
+"""Readers of single values: sizes, durations, rates, addresses, URLs, organisation numbers."""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from yaml import Node
+
+from gateway.config.definitions import Address, Rate
+from gateway.config.nodes import FLOAT, INT, STR, quoted
+from gateway.config.reader import Reader
+
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(B|kB|MB|KiB|MiB)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
+_RATE = re.compile(r"([0-9]{1,9})/(s|m|h)")
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+_ENV = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+_BYTES = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_ORGNR_WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
+
+
+def size(reader: Reader, node: Node) -> int | None:
+    """Read a size such as 1MB, in bytes; at least one."""
+    if found := _match(node, _SIZE):
+        count = int(float(found[1]) * _BYTES[found[2]])
+        if count >= 1:
+            return count
+    reader.unexpected(node, "a size such as 1MB (units B, kB, MB, KiB, MiB)")
+    return None
+
+
+def duration(reader: Reader, node: Node) -> float | None:
+    """Read a duration such as 90s, in seconds; more than zero."""
+    if found := _match(node, _DURATION):
+        seconds = float(found[1]) * _SECONDS[found[2]]
+        if seconds > 0:
+            return seconds
+    reader.unexpected(node, "a duration such as 90s (units ms, s, m, h)")
+    return None
+
+
+def rate(reader: Reader, node: Node) -> Rate | None:
+    """Read a rate such as 50/s; at least one."""
+    if (found := _match(node, _RATE)) and (count := int(found[1])) >= 1:
+        return Rate(count, _SECONDS[found[2]])
+    reader.unexpected(node, "a rate such as 50/s (per s, m or h)")
+    return None
+
+
+def address(reader: Reader, node: Node) -> Address | None:
+    """Read HOST:PORT; the brackets of an IPv6 address are taken off."""
+    if (found := _match(node, _ADDRESS)) and (port := int(found[3])) <= 65535:
+        return Address(found[1] or found[2], port)
+    reader.unexpected(node, "HOST:PORT such as 127.0.0.1:8080")
+    return None
+
+
+def host(reader: Reader, node: Node) -> str | None:
+    """Read a name to send as Host, with or without a port."""
+    if found := _match(node, _HOST):
+        return found[0]
+    reader.unexpected(node, '"pass" or a host name')
+    return None
+
+
+def issuer(reader: Reader, node: Node) -> str | None:
+    """Read the token service's URL exactly as tokens have it; a path is allowed."""
+    return _url(reader, node)[0]
+
+
+def origin(reader: Reader, node: Node) -> str | None:
+    """Read a server's URL: scheme, host and port, without a path; a final slash is taken off."""
+    text, parts = _url(reader, node)
+    if text is None or parts is None:
+        return None
+    if parts.path not in {"", "/"}:
+        reader.error(node, f"{quoted(text)} may not have a path: the gateway sets the path of every request")
+        return None
+    return text.rstrip("/")
+
+
+def key_source(reader: Reader, node: Node) -> str | None:
+    """Read a path or ${ENV_NAME}, kept as text."""
+    text = reader.text(node)
+    if text is not None and "${" in text and not _ENV.fullmatch(text):
+        reader.error(node, "expected a path, or ${ENV_NAME} alone")
+        return None
+    return text
+
+
+def orgnr(reader: Reader, node: Node) -> str | None:
+    """Read nine digits; a wrong check digit is a warning, because test numbers of NHN have one."""
+    text = reader.identifier(node)
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{9}", text):
+        reader.error(node, f"expected an organisation number of nine digits, found {quoted(text)}")
+        return None
+    if not has_check_digit(text):
+        reader.warn(node, f"the organisation number {text} has a wrong check digit")
+    return text
+
+
+def has_check_digit(number: str) -> bool:
+    """Tell whether the ninth digit of an organisation number follows from the others (modulus 11)."""
+    total = sum(weight * int(digit) for weight, digit in zip(_ORGNR_WEIGHTS, number, strict=False))
+    return int(number[8]) == (11 - total % 11) % 11
+
+
+def is_loopback(name: str) -> bool:
+    """Tell whether a host is this machine itself: 127.0.0.0/8, ::1 or localhost."""
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _url(reader: Reader, node: Node) -> tuple[str | None, SplitResult | None]:
+    text = reader.text(node)
+    if text is None:
+        return None, None
+    try:
+        parts = urlsplit(text)
+        trouble = _url_trouble(text, parts)
+    except ValueError:
+        trouble = "not a URL such as https://host:port"
+    if trouble:
+        reader.error(node, trouble)
+        return None, None
+    return text, parts
+
+
+def _url_trouble(text: str, parts: SplitResult) -> str | None:
+    """Say what is wrong with a URL; a password is never quoted."""
+    if parts.username is not None or parts.password is not None:
+        return "the URL may not hold a user name or password"
+    shown = quoted(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return f"{shown} is not a URL such as https://host:port"
+    if "?" in text or "#" in text:
+        return f"{shown} may not have a query or fragment"
+    if not _HOST.fullmatch(parts.netloc) or not re.fullmatch(r"[!-~]+", text):
+        return f"{shown} is not a URL such as https://host:port"
+    if parts.port == 0:
+        return f"{shown} may not have port 0"
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        return f"{shown} must be https: only loopback may be http"
+    return None
+
+
+def _match(node: Node, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    return pattern.fullmatch(node.value) if node.tag in {STR, INT, FLOAT} else None

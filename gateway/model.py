@@ -1,0 +1,151 @@
+"""The frozen types that flow through the gateway; one request is described by them from its first byte to its answer."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Protocol
+
+
+class Information(StrEnum):
+    """Information types: what a message is about, named as the municipalities name it."""
+
+    MEDISINERING = "medisinering"
+    VARSEL = "varsel"
+    TILSYN = "tilsyn"
+    NOTAT = "notat"
+    MALEDATA = "maledata"
+    SKJEMABESVARELSE = "skjemabesvarelse"
+    PASIENTINFO = "pasientinfo"
+    TJENESTER = "tjenester"
+    BESOKSPLAN = "besoksplan"
+    TILTAKSPLAN = "tiltaksplan"
+    DIAGNOSER = "diagnoser"
+    ALLERGIER = "allergier"
+    LEGEMIDLER = "legemidler"
+
+
+class Group(StrEnum):
+    """The two groups of information types: write towards the record, or read from it."""
+
+    JOURNALING = "journaling"
+    RETRIEVAL = "retrieval"
+
+
+JOURNALING = frozenset(
+    {
+        Information.MEDISINERING,
+        Information.VARSEL,
+        Information.TILSYN,
+        Information.NOTAT,
+        Information.MALEDATA,
+        Information.SKJEMABESVARELSE,
+    }
+)
+RETRIEVAL = frozenset(Information) - JOURNALING
+
+MEMBERS = {Group.JOURNALING: JOURNALING, Group.RETRIEVAL: RETRIEVAL}
+
+
+class Mode(StrEnum):
+    """How far a cell has migrated."""
+
+    LEGACY = "legacy"
+    REHEARSE = "rehearse"
+    COMPARE = "compare"
+    CANARY = "canary"
+    NEW = "new"
+    EPJ = "epj"
+    CLOSED = "closed"
+
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True)
+class RequestHead:
+    """The first part of a request as the sender wrote it: names, values and order untouched."""
+
+    method: str
+    target: str
+    """The request target byte for byte; bytes above 0x7F as surrogate escapes."""
+    headers: Headers
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Every value of the field, in order; `name` in lower case."""
+        return [value for field, value in self.headers if field.lower() == name]
+
+    @cached_property
+    def authorization(self) -> bytes | None:
+        """The only Authorization value; None when there is none, or more than one."""
+        values = self.values(b"authorization")
+        return values[0] if len(values) == 1 else None
+
+
+class Body(Protocol):
+    """The body of a request, still arriving."""
+
+    async def read(self, limit: int) -> bytes | None:
+        """Return the whole body, or None as soon as it is known to be larger than `limit` bytes.
+
+        What has been read is kept: a `Pass` still sends the body from its first byte.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Send the request on as it is, and its answer back as it is."""
+
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The gateway's own answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What routing needs to know of a request."""
+
+    surface: str
+    municipality: str | None
+    """Short name; None when the request names none that routes.yaml knows."""
+    sender: str | None
+    """The sender's vkp-id or HER-id as routes.yaml has it; None when unknown."""
+    vendor: str | None
+    system: str | None
+    information: Information | None
+    """None when the message does not say, or was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What happened to a message, for the log and the metrics; it holds nothing of the message itself."""
+
+    correlation_id: str
+    envelope: Envelope
+    mode: Mode | None
+    upstream: str | None
+    route: str | None
+    """Where the deciding route stands, `file:line:column`."""
+    outcome: str
+    """`passed`, `accepted`, or the name of a fault."""
+    diagnostics: str | None = None
+    repairs: tuple[str, ...] = ()
+    """The rules that were used, once for each use."""
+    losses: int = 0
+    event_id: str | None = None
+    """The id that the information service gave the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """How a request is answered, and the account of it."""
+
+    answer: Pass | Reply
+    account: Account

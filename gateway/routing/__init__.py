@@ -1,0 +1,1 @@
+"""Which way a message goes: pure, and compiled once from the checked routes."""

@@ -1,0 +1,33 @@
+"""The table of keys is what the documentation is checked against, so it must say what the readers do."""
+
+from gateway.config.keys import ROOT, SECTIONS
+from gateway.config.load import load_text
+
+SMALL = """\
+version: 1
+helseid: {issuer: https://sts.example, client_id: gateway, key_file: key.json}
+upstreams:
+  vkp: {kind: vkp, url: https://vkp.example}
+  jft: {kind: jft, write_url: https://write.example, read_url: https://read.example, status: test}
+municipalities:
+vendors:
+routes:
+"""
+
+
+def test_the_defaults_of_the_table_are_those_of_the_readers() -> None:
+    """Writing every default of the top level into a file changes nothing."""
+    written = "".join(
+        f"{key.name}: {key.default}\n" for key in ROOT.keys.values() if key.default and key.name != "vendors"
+    )
+    plain, full = load_text(SMALL, "f"), load_text(SMALL + written, "f")
+    assert plain.problems == full.problems == ()
+    assert plain.config == full.config
+
+
+def test_no_key_is_both_read_and_not_supported_yet() -> None:
+    """A key has one meaning, and a required one has no default."""
+    for section in SECTIONS:
+        assert not section.later & section.keys.keys()
+        assert not [key for key in section.keys.values() if key.required and key.default is not None]
+        assert all(key.meaning for key in section.keys.values())
