@@ -1,0 +1,5 @@
+"""`python -m gateway` is `vkp-gateway`."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,84 @@
+"""Who gets in where VKP does not check: token, scope, sender, municipality and rate, in that order."""
+
+import math
+from collections.abc import Callable
+
+from gateway.config.definitions import Config, Environment, Municipality, Sender
+from gateway.faults import Failure, Fault
+from gateway.helseid.claims import VKP_ID, Claims, credentials, scopes, text_claim
+from gateway.helseid.issuer import HelseIdUnavailable
+from gateway.helseid.verify import TokenRefused, Verifier
+from gateway.rates import Rates
+from gateway.routing.table import RouteTable
+from gateway.surfaces.vkp_r4 import Operation
+
+_RETRY_AFTER = 30
+"""Seconds to wait while HelseID is away."""
+_EVERYTHING = "nhn:vkp/api/*.*"
+"""A scope that VKP has in its test environment only."""
+
+
+class Admission:
+    """The access register of one configuration, with the verifier of tokens."""
+
+    def __init__(
+        self, config: Config, table: RouteTable, verifier: Verifier, rates: Rates, clock: Callable[[], float]
+    ) -> None:
+        self._config = config
+        self._table = table
+        self._verifier = verifier
+        self._rates = rates
+        self._clock = clock
+
+    async def admit(
+        self, authorization: bytes | None, operation: Operation, municipality: Municipality | None
+    ) -> Sender:
+        """Return the sender of a request that may go on; raises `Failure` for every other."""
+        claims = await self._verified(authorization)
+        self._check_scope(claims, operation)
+        sender = self._check_access(claims, municipality)
+        self._check_rate(sender)
+        return sender
+
+    async def _verified(self, authorization: bytes | None) -> Claims:
+        presented = credentials(authorization)
+        if presented is None:
+            raise Failure(Fault.TOKEN, "One Authorization field with a Bearer token from HelseID is needed")
+        if presented.scheme != "bearer":
+            raise Failure(Fault.TOKEN, "Only Bearer tokens are supported yet")
+        try:
+            claims = await self._verifier.verify(presented)
+        except TokenRefused as refusal:
+            raise Failure(Fault.TOKEN, f"The access token is refused: {refusal}") from None
+        except HelseIdUnavailable:
+            raise Failure(Fault.UNAVAILABLE, "HelseID cannot be reached", retry_after=_RETRY_AFTER) from None
+        if "cnf" in claims and not self._config.helseid.accept_bearer_with_cnf:
+            raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
+        if claims.get("client_amr") != "private_key_jwt":
+            raise Failure(Fault.TOKEN, "The access token was not issued to a client that used private_key_jwt")
+        return claims
+
+    def _check_scope(self, claims: Claims, operation: Operation) -> None:
+        granted = scopes(claims)
+        if operation.scope in granted or operation.wide_scope in granted:
+            return
+        if self._config.environment is Environment.TEST and _EVERYTHING in granted:
+            return
+        raise Failure(Fault.SCOPE, f"The scope {operation.scope} is missing")
+
+    def _check_access(self, claims: Claims, municipality: Municipality | None) -> Sender:
+        vkp_id = text_claim(claims, VKP_ID)
+        sender = self._table.sender_by_vkp_id(vkp_id) if vkp_id else None
+        if sender is None:
+            raise Failure(Fault.NO_ACCESS, f"The sender that the claim {VKP_ID} names is not registered here")
+        if municipality is None:
+            raise Failure(Fault.NO_ACCESS, "The municipality is not registered here")
+        if sender.municipalities is not None and municipality.key not in sender.municipalities:
+            raise Failure(Fault.NO_ACCESS, f"The sender is not registered for {municipality.name}")
+        return sender
+
+    def _check_rate(self, sender: Sender) -> None:
+        rate = sender.rate or self._config.limits.rate_per_sender
+        wait = self._rates.wait(sender.key, rate, self._clock())
+        if wait:
+            raise Failure(Fault.TOO_MANY, "The sender's rate is used up", retry_after=math.ceil(wait))

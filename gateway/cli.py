@@ -1,0 +1,19 @@
+"""The command `vkp-gateway`. Exit 0: done; 1: the answer is no; 2: wrong use."""
+
+import click
+
+from gateway.commands.check import check
+from gateway.commands.explain import explain
+from gateway.commands.serve import serve
+from gateway.commands.translate import translate
+from gateway.demo.command import demo
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="vkp-gateway")
+def main() -> None:
+    """Move municipalities from VKP to the information services that replace it, one route at a time."""
+
+
+for command in (check, demo, explain, serve, translate):
+    main.add_command(command)

@@ -1,0 +1,184 @@
+"""The demo's traffic: what is sent, and what each mode must make of it."""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from importlib import resources
+
+from gateway.model import JOURNALING, Information, Mode
+
+_TEXT_PLAIN = "text/plain; charset=utf-8"
+"""What NHN's public sample client sends JSON as."""
+
+
+class Flaw(Enum):
+    """What is wrong with a message, if anything."""
+
+    NONE = "none"
+    TOKEN = "wrong token"  # noqa: S105 - no secret
+    PATIENT = "bad patient number"
+    ALONE = "no endpoint of its own in the new service"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One request of a legacy sender."""
+
+    name: str
+    municipality: str
+    sender: str
+    information: Information
+    path: str
+    """Below `/epj/r4/{orgnr}/`."""
+    file: str | None = None
+    form: str | None = None
+    flaw: Flaw = Flaw.NONE
+    content_type: str | None = _TEXT_PLAIN
+    prefix: str = "/epj/r4"
+
+    def target(self, orgnr: str) -> str:
+        """Return the request target as this sender writes it."""
+        return f"{self.prefix}/{orgnr}/{self.path}"
+
+    @property
+    def body(self) -> bytes:
+        """The bytes that are sent."""
+        if self.file is None:
+            return (self.form or "").encode()
+        return _message(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must happen: the status, VKP's code, and who must have received the message."""
+
+    status: int
+    code: str | None
+    receiver: str | None
+    """`vkp`, `jft` or nobody."""
+
+
+def expected(scenario: Scenario, mode: Mode) -> Expected:
+    """Return what must happen to a scenario whose route has this mode."""
+    if mode is Mode.LEGACY:
+        return Expected(401, "1.5", "vkp") if scenario.flaw is Flaw.TOKEN else Expected(200, None, "vkp")
+    if scenario.flaw is Flaw.TOKEN:
+        return Expected(401, "1.5", None)
+    if mode is Mode.CLOSED:
+        return Expected(400, "1.2", None)
+    if scenario.information not in JOURNALING or scenario.flaw is Flaw.ALONE:
+        return Expected(400, "3", None)
+    if scenario.flaw is Flaw.PATIENT:
+        return Expected(400, "2.1", None)
+    return Expected(200, None, "jft")
+
+
+@cache
+def _message(file: str) -> bytes:
+    return resources.files("gateway.demo").joinpath("messages", file).read_bytes()
+
+
+def scenarios() -> list[Scenario]:
+    """Return the traffic, in the order it is sent."""
+    return [
+        *_every_kind("nordfjell", "Skyresponse_Alarm_Nordfjell", "Dignio_Prevent_Nordfjell"),
+        *_every_kind("havnes", "Skyresponse_Alarm_Havnes", "Dignio_Prevent_Havnes"),
+        *_every_kind("sorvik", "skyresponse-test", "Dignio_Prevent_Sorvik"),
+        *_one_vendor_ahead(),
+        *_quirks("nordfjell", "Skyresponse_Alarm_Nordfjell"),
+        *_quirks("havnes", "Skyresponse_Alarm_Havnes"),
+        *_flaws("nordfjell", "Skyresponse_Alarm_Nordfjell"),
+        *_flaws("havnes", "Skyresponse_Alarm_Havnes"),
+        *_retrieval(),
+    ]
+
+
+def _every_kind(municipality: str, alarms: str, homes: str) -> list[Scenario]:
+    def sent(name: str, sender: str, information: Information, path: str, file: str) -> Scenario:
+        return Scenario(name, municipality, sender, information, path, file)
+
+    return [
+        sent("alarm follow-up with note", alarms, Information.VARSEL, "bundle", "alarm-follow-up.json"),
+        sent("successful dispense", homes, Information.MEDISINERING, "medicationdispense", "dispensed.json"),
+        sent("dispense failure", homes, Information.MEDISINERING, "bundle", "dispense-failed.json"),
+        sent("supervision with note", alarms, Information.TILSYN, "bundle", "supervision.json"),
+        sent("measurement with alert", homes, Information.MALEDATA, "bundle", "measurement.json"),
+        sent("free note", homes, Information.NOTAT, "composition", "note.json"),
+    ]
+
+
+def _one_vendor_ahead() -> list[Scenario]:
+    """One vendor's medication in a municipality that is otherwise on VKP: the body decides."""
+    sender = "Evondos_E300_Nordfjell"
+    dispense = Scenario(
+        "successful dispense", "nordfjell", sender, Information.MEDISINERING, "medicationdispense", "dispensed.json"
+    )
+    note = Scenario("free note", "nordfjell", sender, Information.NOTAT, "composition", "note.json")
+    return [dispense, note]
+
+
+def _quirks(municipality: str, sender: str) -> list[Scenario]:
+    def sent(name: str, file: str = "alarm-follow-up.json", **wire: str | None) -> Scenario:
+        return Scenario(name, municipality, sender, Information.VARSEL, path="bundle", file=file, **wire)  # type: ignore[arg-type] # mypy cannot match ** to single fields
+
+    return [
+        sent("quirk: blanks, empty strings, objects for arrays", "quirks.json"),
+        sent("quirk: no Content-Type", content_type=None),
+        sent("quirk: form Content-Type on JSON", content_type="application/x-www-form-urlencoded"),
+        sent("quirk: letter case of the path", prefix="/EPJ/R4"),
+        sent("quirk: escaped path", prefix="/%65pj/r4"),
+        Scenario("quirk: trailing slash", municipality, sender, Information.VARSEL, "bundle/", "alarm-follow-up.json"),
+        Scenario(
+            "quirk: subscription key",
+            municipality,
+            sender,
+            Information.VARSEL,
+            "bundle?subscription-key=x",
+            "alarm-follow-up.json",
+        ),
+    ]
+
+
+def _flaws(municipality: str, sender: str) -> list[Scenario]:
+    return [
+        Scenario(
+            "wrong token", municipality, sender, Information.VARSEL, "bundle", "alarm-follow-up.json", flaw=Flaw.TOKEN
+        ),
+        Scenario(
+            "bad patient number",
+            municipality,
+            sender,
+            Information.VARSEL,
+            "bundle",
+            "bad-patient.json",
+            flaw=Flaw.PATIENT,
+        ),
+        Scenario(
+            "supervision alone",
+            municipality,
+            sender,
+            Information.TILSYN,
+            "encounter",
+            "encounter-alone.json",
+            flaw=Flaw.ALONE,
+        ),
+    ]
+
+
+def _retrieval() -> list[Scenario]:
+    form = "application/x-www-form-urlencoded"
+    return [
+        Scenario(
+            "patients of a service",
+            municipality,
+            sender,
+            Information.PASIENTINFO,
+            "patient/_search",
+            content_type=form,
+            form="",
+        )
+        for municipality, sender in (
+            ("nordfjell", "Skyresponse_Alarm_Nordfjell"),
+            ("havnes", "Skyresponse_Alarm_Havnes"),
+        )
+    ]

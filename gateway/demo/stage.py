@@ -1,0 +1,191 @@
+"""Starts the doubles and the gateway as processes of their own, and ends them."""
+
+import asyncio
+import json
+import re
+import socket
+import sys
+import uuid
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from joserfc.jwk import RSAKey
+
+from gateway.config.definitions import Config, JftUpstream
+from gateway.config.load import load
+from gateway.routing.table import RouteTable
+
+_LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
+_READY_MARKS = (b" on http://", b"gateway.started")
+_READY_TIMEOUT = 60.0
+_STOP_TIMEOUT = 15.0
+
+
+class StageFailed(Exception):  # noqa: N818 - the condition, told to whoever runs the demo
+    """A process did not start, or the configuration is not one for a demo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running gateway with everything around it."""
+
+    config: Config
+    table: RouteTable
+    gateway_url: str
+    vkp_url: str
+    jft_url: str
+    helseid_url: str
+    pids: dict[str, int]
+
+
+def with_free_ports(path: Path, folder: Path) -> Path:
+    """Write the configuration into `folder` with a free port for each of its loopback addresses, and return its path."""
+    text = path.read_text(encoding="utf-8")
+    ports = dict.fromkeys(_LOOPBACK.findall(text))
+    free = dict(zip(ports, _free_ports(len(ports)), strict=True))
+    copy = folder / path.name
+    copy.write_text(_LOOPBACK.sub(lambda found: f"127.0.0.1:{free[found.group(1)]}", text), encoding="utf-8")
+    return copy
+
+
+@asynccontextmanager
+async def stage(path: Path) -> AsyncIterator[Stage]:
+    """Start everything that the configuration at `path` names; raises `StageFailed`."""
+    loaded = load(str(path))
+    config, table = loaded.config, loaded.table
+    if config is None or table is None:
+        raise StageFailed("\n".join(map(str, loaded.problems)))
+    vkp, jft = table.vkp_upstream, table.jft_upstream
+    if vkp is None or jft is None:
+        raise StageFailed("the demo needs an upstream of kind vkp and one of kind jft")
+    folder = path.parent / "var"
+    folder.mkdir(exist_ok=True)
+    issuer = config.helseid.issuer
+    clients = _register_client(config, jft.write_scope, path.parent, folder)
+    children = [
+        _Child("HelseID", 1, "service_stubs", "helseid", "--port", _port(issuer), "--clients", str(clients)),
+        _Child("VKP", 1, "legacy_stubs", "--port", _port(vkp.url), "--issuer", issuer),
+        _Child("JFT", 2, "service_stubs", "jft", "--issuer", issuer, *_jft_ports(jft)),
+        _Child("gateway", 1, "gateway", "serve", "--config", str(path)),
+    ]
+    try:
+        for child in children:
+            await child.start(folder)
+        for child in children:
+            await child.ready()
+        pids = {child.name: child.pid for child in children}
+        yield Stage(config, table, f"http://{config.listen.data}", vkp.url, jft.write_url, issuer, pids)
+    finally:
+        await asyncio.gather(*(child.end() for child in children))
+
+
+class _Child:
+    """A process of the stage; what it prints goes to a file, and its first lines say that it is ready."""
+
+    def __init__(self, name: str, ready_lines: int, *module: str) -> None:
+        self.name = name
+        self._ready_lines = ready_lines
+        self._command = (sys.executable, "-m", *module)
+        self._process: Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    async def start(self, folder: Path) -> None:
+        # A session of its own: Ctrl-C reaches the demo alone, which then ends its children in order.
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdout=PIPE, stderr=STDOUT, start_new_session=True
+        )
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        self._reading = loop.create_task(self._read(folder / f"demo-{self.name.lower()}.log", self._ready))
+
+    async def ready(self) -> None:
+        if self._ready is not None:
+            await asyncio.wait_for(self._ready, _READY_TIMEOUT)
+
+    async def end(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_TIMEOUT)
+        except TimeoutError:
+            process.kill()
+        if self._reading is not None:
+            await self._reading
+
+    async def _read(self, log: Path, ready: asyncio.Future[None]) -> None:
+        output = self._process.stdout if self._process else None
+        if output is None:
+            return
+        seen, last = 0, ""
+        with log.open("wb") as file:
+            while line := await output.readline():
+                file.write(line)
+                file.flush()
+                last = line.decode(errors="replace").strip() or last
+                seen += any(mark in line for mark in _READY_MARKS)
+                if seen >= self._ready_lines and not ready.done():
+                    ready.set_result(None)
+        if not ready.done():
+            ready.set_exception(StageFailed(f"{self.name} did not start: {last}"))
+
+
+def _register_client(config: Config, scope: str, base: Path, folder: Path) -> Path:
+    """Make the gateway's key unless it is there, and tell the HelseID double of its public half."""
+    key_file = config.helseid.key_file
+    if key_file.startswith("${"):
+        raise StageFailed("the demo needs helseid.key_file to be a file")
+    path = base / key_file
+    if path.exists():
+        key = RSAKey.import_key(json.loads(path.read_text(encoding="utf-8")))
+    else:
+        key = RSAKey.generate_key(2048, {"kid": str(uuid.uuid4()), "alg": "PS256"})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(key.as_dict(private=True)), encoding="utf-8")
+    client = {
+        "client_id": config.helseid.client_id,
+        "name": "VKP migration gateway",
+        "tenancy": "multi",
+        "orgnr": None,
+        "scopes": [scope],
+        "jwks": {"keys": [key.as_dict(private=False)]},
+        "delegations": None,
+    }
+    clients = folder / "demo-clients.json"
+    clients.write_text(json.dumps({"clients": [client]}), encoding="utf-8")
+    return clients
+
+
+def _jft_ports(jft: JftUpstream) -> tuple[str, ...]:
+    return "--write-port", _port(jft.write_url), "--read-port", _port(jft.read_url)
+
+
+def _port(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.hostname not in ("127.0.0.1", "localhost") or parts.port is None:
+        raise StageFailed(f"the demo starts doubles on 127.0.0.1 only, not at {url}")
+    return str(parts.port)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nothing listened on just now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

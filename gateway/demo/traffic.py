@@ -1,0 +1,147 @@
+"""Sends the demo's traffic as legacy senders do, and looks at both sides whether it went as the routes say."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from gateway.demo.scenarios import Expected, Flaw, Scenario, expected
+from gateway.demo.stage import Stage
+from gateway.model import Envelope
+from gateway.surfaces.vkp_r4 import NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One message of the demo and what became of it."""
+
+    name: str
+    surface: str
+    municipality: str
+    sender: str
+    information: str
+    mode: str | None
+    upstream: str | None
+    status: int
+    code: str | None
+    as_expected: bool
+    note: str
+    """What differed, for a person; empty when nothing did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the sender and the two worlds saw of one message."""
+
+    status: int
+    code: str | None
+    receiver: str | None
+    faithful: bool
+    """Whether VKP got exactly the bytes that were sent; true when VKP got none."""
+
+
+async def send_all(stage: Stage, scenarios: list[Scenario]) -> AsyncIterator[Outcome]:
+    """Send every scenario, one after the other."""
+    async with aiohttp.ClientSession(skip_auto_headers=("Content-Type", "Accept", "User-Agent")) as session:
+        crew = _Crew(stage, session)
+        for scenario in scenarios:
+            yield await crew.play(scenario)
+
+
+class _Crew:
+    def __init__(self, stage: Stage, session: aiohttp.ClientSession) -> None:
+        self._stage = stage
+        self._session = session
+
+    async def play(self, scenario: Scenario) -> Outcome:
+        """Send one message and compare what happened with what the routes say."""
+        stage = self._stage
+        sender = stage.table.sender_by_vkp_id(scenario.sender)
+        envelope = Envelope(
+            NAME,
+            scenario.municipality,
+            scenario.sender,
+            sender.vendor if sender else None,
+            sender.system if sender else None,
+            scenario.information,
+        )
+        decision = stage.table.decide(envelope, datetime.now(UTC))  # noqa: TID251 - the demo's own clock
+        seen = await self._send(scenario)
+        note = "no route" if decision.mode is None else _difference(expected(scenario, decision.mode), seen)
+        return Outcome(
+            name=scenario.name,
+            surface=NAME,
+            municipality=scenario.municipality,
+            sender=scenario.sender,
+            information=scenario.information,
+            mode=decision.mode,
+            upstream=decision.upstream,
+            status=seen.status,
+            code=seen.code,
+            as_expected=not note,
+            note=note,
+        )
+
+    async def _send(self, scenario: Scenario) -> _Seen:
+        await self._forget()
+        orgnr = self._stage.config.municipalities[scenario.municipality].orgnr
+        headers = {"Authorization": f"Bearer {await self._token(scenario)}"}
+        if scenario.content_type is not None:
+            headers["Content-Type"] = scenario.content_type
+        if "_search" in scenario.path:
+            headers["ServiceCodes"] = "rt"
+        url = URL(self._stage.gateway_url + scenario.target(orgnr), encoded=True)
+        async with self._session.post(url, data=scenario.body, headers=headers) as response:
+            status, body = response.status, await response.read()
+        at_vkp, at_jft = await self._received(self._stage.vkp_url), await self._received(self._stage.jft_url)
+        accepted = [one for one in at_jft if one["status"] == 202 and one["orgnr_parent"] == orgnr]
+        digest = hashlib.sha256(scenario.body).hexdigest()
+        receiver = {(1, 0): "vkp", (0, 1): "jft", (0, 0): None}.get((len(at_vkp), len(accepted)), "both or twice")
+        return _Seen(
+            status, _code(body) if status >= 400 else None, receiver, all(one["sha256"] == digest for one in at_vkp)
+        )
+
+    async def _token(self, scenario: Scenario) -> str:
+        wanted = {"vkp_id": scenario.sender, "signing": "other-key" if scenario.flaw is Flaw.TOKEN else "right"}
+        async with self._session.post(f"{self._stage.helseid_url}/stub/token", json=wanted) as response:
+            return str((await response.json())["access_token"])
+
+    async def _forget(self) -> None:
+        for url in (self._stage.vkp_url, self._stage.jft_url):
+            async with self._session.delete(f"{url}/stub/received") as response:
+                response.raise_for_status()
+
+    async def _received(self, url: str) -> list[dict[str, Any]]:
+        async with self._session.get(f"{url}/stub/received") as response:
+            received: list[dict[str, Any]] = await response.json(content_type=None)
+            return received
+
+
+def _difference(wanted: Expected, seen: _Seen) -> str:
+    """Say what differs from what the routes promise; empty when nothing does."""
+    differences = [
+        f"{what} {was}, not {should}"
+        for what, was, should in (
+            ("status", seen.status, wanted.status),
+            ("code", seen.code, wanted.code),
+            ("received by", seen.receiver, wanted.receiver),
+        )
+        if was != should
+    ]
+    if not seen.faithful:
+        differences.append("VKP got other bytes than were sent")
+    return "; ".join(differences)
+
+
+def _code(body: bytes) -> str | None:
+    """Return VKP's code from an OperationOutcome, as a vendor's developer would look for it."""
+    try:
+        outcome = msgspec.json.decode(body)
+        return str(outcome["issue"][0]["details"]["coding"][0]["code"])
+    except (msgspec.DecodeError, KeyError, IndexError, TypeError):
+        return None

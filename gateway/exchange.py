@@ -1,0 +1,190 @@
+"""A message's way through the gateway, from its head to the answer."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+
+from gateway.admission import Admission
+from gateway.config.definitions import Config, Environment, Sender
+from gateway.faults import Failure, Fault, fault_of
+from gateway.identification import Content, Identification, Identified
+from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, RequestHead
+from gateway.routing.table import Decision, RouteTable
+from gateway.surfaces import vkp_r4
+from gateway.upstreams.jft import JftClient
+from translators.contract import Settings, Translation
+from translators.jft import SERVICE as JFT
+from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
+from translators.translate import translate
+
+log = structlog.get_logger()
+
+_NOTHING_KNOWN = Envelope("unrecognised", None, None, None, None, None)
+_TO_ANSWER = 0.5
+"""Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A request and what is known of it so far."""
+
+    correlation_id: str
+    head: RequestHead
+    body: Body
+    deadline: float
+    """In the event loop's time."""
+    envelope: Envelope = _NOTHING_KNOWN
+    identified: Identified | None = None
+    decision: Decision | None = None
+    translation: Translation | None = None
+
+    def account(self, outcome: str, *, upstream: str | None = None, diagnostics: str | None = None) -> Account:
+        """Return the account of a message whose way ends here."""
+        decision, translation = self.decision, self.translation
+        return Account(
+            correlation_id=self.correlation_id,
+            envelope=self.envelope,
+            mode=decision.mode if decision else None,
+            upstream=upstream,
+            route=str(decision.route.place) if decision and decision.route else None,
+            outcome=outcome,
+            diagnostics=diagnostics,
+            repairs=tuple(repair.rule for repair in translation.repairs) if translation else (),
+            losses=len(translation.losses) if translation else 0,
+        )
+
+
+class Exchange:
+    """Takes the messages of one configuration along their way; a reload makes a new exchange."""
+
+    def __init__(
+        self,
+        config: Config,
+        table: RouteTable,
+        admission: Admission,
+        jft: JftClient | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._table = table
+        self._identification = Identification(table, config.limits.body)
+        self._admission = admission
+        self._jft = jft
+        self._clock = clock
+        self._allowed_numbers = allowed_numbers(config)
+
+    async def handle(self, head: RequestHead, body: Body) -> Handled:
+        """Return the answer to a request; never raises for anything that a sender or an upstream does."""
+        limit = self._config.limits.request_timeout
+        way = _Way(str(uuid.uuid4()), head, body, asyncio.get_running_loop().time() + limit)
+        try:
+            async with asyncio.timeout(limit):
+                identified = await self._identification.identify(head, body)
+                way = replace(way, identified=identified, envelope=identified.envelope)
+                way = replace(way, decision=self._decide(way.envelope))
+                return await self._follow(way, identified)
+        except Failure as failure:
+            return _failed(way, failure)
+        except TimeoutError:
+            return _failed(way, Failure(Fault.NO_ANSWER, "The request took longer than the gateway's limit"))
+        except Exception:
+            log.exception("exchange.defect", correlation_id=way.correlation_id)
+            return _failed(way, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
+
+    def _decide(self, envelope: Envelope) -> Decision:
+        return self._table.decide(envelope, datetime.fromtimestamp(self._clock(), UTC))
+
+    async def _follow(self, way: _Way, identified: Identified) -> Handled:
+        """Do what the decision says."""
+        operation, decision = identified.operation, way.decision
+        if operation is None:
+            return self._unrecognised(way, identified)
+        if decision is None or decision.route is None:
+            return self._pass_unrecognised(way)
+        if decision.mode is Mode.LEGACY and not self._config.verify_in_legacy:
+            return self._pass(way)
+        sender = await self._admission.admit(way.head.authorization, operation, identified.municipality)
+        if decision.mode is Mode.LEGACY:
+            return self._pass(way)
+        if decision.mode is Mode.CLOSED:
+            raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text)
+        if operation.group is Group.RETRIEVAL:
+            raise Failure(Fault.NOT_SUPPORTED, "Retrieval from the information services is not supported yet")
+        content = identified.content or await self._identification.read(way.body, operation)
+        return await self._journal(way, identified, sender, content)
+
+    def _unrecognised(self, way: _Way, identified: Identified) -> Handled:
+        """Pass what no surface knows, unless it names a municipality that VKP no longer answers for."""
+        if not any(identified.path.is_below(prefix) for prefix in self._config.unrecognised_paths):
+            raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
+        decision = way.decision
+        if identified.municipality is not None and decision is not None and decision.route is not None:
+            if decision.mode is Mode.CLOSED:
+                raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text)
+            if decision.mode is not Mode.LEGACY:
+                raise Failure(Fault.NOT_SUPPORTED, "No information service answers at this address yet")
+        return self._pass_unrecognised(way)
+
+    def _pass_unrecognised(self, way: _Way) -> Handled:
+        if not self._config.unrecognised_passes:
+            raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
+        return self._pass(way)
+
+    def _pass(self, way: _Way) -> Handled:
+        vkp = self._table.vkp_upstream
+        if vkp is None:
+            raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
+        return Handled(Pass(vkp.name), way.account("passed", upstream=vkp.name))
+
+    async def _journal(self, way: _Way, identified: Identified, sender: Sender, content: Content) -> Handled:
+        """Translate a journaling, deliver it, and answer only then."""
+        if content.failure is not None:
+            raise content.failure
+        municipality, jft = identified.municipality, self._table.jft_upstream
+        if self._jft is None or jft is None or municipality is None:
+            raise Failure(Fault.UNAVAILABLE, "No information service is configured for journaling")
+        way = replace(
+            way,
+            envelope=self._identification.with_information(way.envelope, content),
+            translation=translate(content.tree, vkp_r4.NAME, JFT, self._settings(way, sender)),
+        )
+        try:
+            event_id = await self._deliver(way, self._jft, municipality.orgnr)
+        except Failure as failure:
+            return _failed(way, failure, upstream=jft.name)
+        account = replace(way.account("accepted", upstream=jft.name), event_id=event_id)
+        return Handled(vkp_r4.accepted(way.correlation_id), account)
+
+    async def _deliver(self, way: _Way, jft: JftClient, orgnr: str) -> str | None:
+        translation = way.translation or Translation()
+        if translation.refusal is not None:
+            raise Failure(fault_of(translation.refusal.reason), str(translation.refusal))
+        event_id = None
+        for call in translation.calls:
+            remaining = max(0.1, way.deadline - asyncio.get_running_loop().time() - _TO_ANSWER)
+            event_id = (await jft.submit(call, orgnr, remaining)).event_id
+        return event_id
+
+    def _settings(self, way: _Way, sender: Sender) -> Settings:
+        route = way.decision.route if way.decision else None
+        vendor = self._config.vendors[sender.vendor]
+        return Settings(
+            allowed_numbers=self._allowed_numbers,
+            tolerated_losses=route.losses if route else (),
+            source_system=vendor.systems[sender.system],
+        )
+
+
+def allowed_numbers(config: Config) -> frozenset[str]:
+    """Return the kinds of national numbers that may identify a patient in this environment."""
+    own = TEST_KINDS if config.environment is Environment.TEST else PRODUCTION_KINDS
+    return frozenset({*own, *config.patient_numbers_also})
+
+
+def _failed(way: _Way, failure: Failure, *, upstream: str | None = None) -> Handled:
+    account = way.account(failure.fault.value, upstream=upstream, diagnostics=failure.diagnostics)
+    return Handled(vkp_r4.refused(failure, way.correlation_id), account)

@@ -1,0 +1,96 @@
+"""Everything that can go wrong with a message, and what each case is called on every surface."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from translators.contract import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a fault is told to a sender (codes: CodeSystem vkp-operation-outcome-v090; types: FHIR R4 IssueType)."""
+
+    status: int
+    """HTTP status."""
+    code: str
+    issue_type: str
+    text: str
+    """For a person who uses the sender's system, in Norwegian; `details.text`."""
+
+
+class Fault(Enum):
+    """Why a request was not done; the value is the name in logs and metrics."""
+
+    CLOSED = "closed"
+    NOT_SUPPORTED = "not-supported"
+    MALFORMED = "malformed"
+    PATIENT = "patient"
+    LOSS = "loss"
+    REFUSED_BY_SERVICE = "refused-by-service"
+    TOO_LARGE = "too-large"
+    TOKEN = "token"  # noqa: S105 - the name of a fault, no secret
+    SCOPE = "scope"
+    NO_ACCESS = "no-access"
+    TOO_MANY = "too-many"
+    UNAVAILABLE = "unavailable"
+    NO_ANSWER = "no-answer"
+    BAD_TARGET = "bad-target"
+    UNRECOGNISED = "unrecognised"
+
+    @property
+    def wording(self) -> Wording:
+        """What this fault is called on the wire (design: what each case answers)."""
+        return _WORDINGS[self]
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self in (Fault.TOO_MANY, Fault.UNAVAILABLE, Fault.NO_ANSWER)
+
+
+_WORDINGS = {
+    Fault.CLOSED: Wording(400, "1.2", "suppressed", "Tjenesten er stengt"),
+    Fault.NOT_SUPPORTED: Wording(400, "3", "not-supported", "Meldingstypen støttes ikke ennå"),
+    Fault.MALFORMED: Wording(400, "2.4", "structure", "Meldingen har ugyldig format"),
+    Fault.PATIENT: Wording(400, "2.1", "value", "Ugyldig eller manglende personidentifikator"),
+    Fault.LOSS: Wording(400, "2.4", "structure", "Meldingen har innhold som ikke kan overføres"),
+    Fault.REFUSED_BY_SERVICE: Wording(400, "2.4", "invalid", "Meldingen ble avvist av mottakertjenesten"),
+    Fault.TOO_LARGE: Wording(413, "2.4", "too-long", "Meldingen er for stor"),
+    Fault.TOKEN: Wording(401, "1.5", "login", "Tilgangstokenet mangler eller er ugyldig"),
+    Fault.SCOPE: Wording(403, "1.2", "forbidden", "Tilgangstokenet gir ikke rett til dette endepunktet"),
+    Fault.NO_ACCESS: Wording(403, "1.4", "forbidden", "Avsenderen har ikke tilgang til kommunen"),
+    Fault.TOO_MANY: Wording(429, "3.1", "throttled", "For mange forespørsler, prøv igjen senere"),
+    Fault.UNAVAILABLE: Wording(503, "3.1", "transient", "Midlertidig feil, prøv igjen senere"),
+    Fault.NO_ANSWER: Wording(504, "3.1", "timeout", "Mottakertjenesten svarte ikke i tide"),
+    Fault.BAD_TARGET: Wording(400, "2.4", "invalid", "Forespørselen har ugyldig adresse"),
+    Fault.UNRECOGNISED: Wording(404, "3", "not-found", "Adressen finnes ikke"),
+}
+
+
+def fault_of(reason: Reason) -> Fault:
+    """Return the fault for a translator's refusal."""
+    match reason:
+        case Reason.FORMAT:
+            return Fault.MALFORMED
+        case Reason.PATIENT:
+            return Fault.PATIENT
+        case Reason.LOSS:
+            return Fault.LOSS
+        case Reason.UNSUPPORTED:
+            return Fault.NOT_SUPPORTED
+    assert_never(reason)
+
+
+class Failure(Exception):  # noqa: N818 - a fault that ends a message's way, raised at the step that meets it
+    """A message's way ends here; `diagnostics` is for the sender's developer and holds no personal data."""
+
+    def __init__(
+        self, fault: Fault, diagnostics: str, *, text: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(f"{fault.value}: {diagnostics}")
+        self.fault = fault
+        self.diagnostics = diagnostics
+        self.text = text or fault.wording.text
+        self.retry_after = retry_after
+        """Seconds, for temporary faults."""

@@ -1,0 +1,65 @@
+"""The claims of an access token, by the names that HelseID and VKP give them."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+VKP_ID = "nhn:vkp/client/claims/vkp-id"
+HER_ID = "e-helse/claims/her_id"
+MAX_TOKEN_BYTES = 16_384
+
+Claims = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An Authorization field, taken apart; the token is never logged (RFC 9110 section 11.6.2)."""
+
+    scheme: str
+    """In lower case."""
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.scheme!r}, token withheld)"
+
+
+def credentials(authorization: bytes | None) -> Credentials | None:
+    """Return scheme and token, or None when there is no usable field."""
+    if authorization is None or len(authorization) > MAX_TOKEN_BYTES:
+        return None
+    scheme, _, token = authorization.decode("latin-1").strip().partition(" ")
+    token = token.strip()
+    if not token or not token.isascii():
+        return None
+    return Credentials(scheme.lower(), token)
+
+
+def read_unverified(presented: Credentials | None) -> Claims:
+    """Return what a token claims, without trust: it may choose a route, never give access.
+
+    Empty when there is no token, or none that can be read.
+    """
+    if presented is None or presented.token.count(".") != 2:
+        return {}
+    payload = presented.token.split(".")[1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def text_claim(claims: Claims, name: str) -> str | None:
+    """Return a claim that is a text, without surrounding blanks."""
+    value = claims.get(name)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def scopes(claims: Claims) -> frozenset[str]:
+    """Return the granted scopes; an array in HelseID's tokens, one text in those of RFC 9068."""
+    granted = claims.get("scope")
+    if isinstance(granted, str):
+        granted = granted.split()
+    return frozenset(scope for scope in granted if isinstance(scope, str)) if isinstance(granted, list) else frozenset()

@@ -1,0 +1,129 @@
+"""The issuer's own documents: discovery (OpenID Connect Discovery 1.0) and the keys it signs with (RFC 7517)."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from gateway.responses import UnusableAnswer, json_object, read_bounded
+
+log = structlog.get_logger()
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+_DOCUMENT_LIMIT = 256 * 1024
+_RETRY = 1.0
+"""Seconds between tries while no keys were ever fetched."""
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class HelseIdUnavailable(Exception):  # noqa: N818 - the condition, named as operators say it
+    """HelseID cannot be reached, or answers something that is not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The addresses that the issuer publishes; all of them on the issuer's own origin."""
+
+    token_endpoint: str
+    jwks_uri: str
+
+
+class Issuer:
+    """Fetches and keeps what the issuer publishes.
+
+    Keys are fetched again after `keep` seconds, and at once, though not more often than every `pause` seconds, when a token
+    names a key that is not known. Keys once fetched stay in use while HelseID cannot be reached.
+    """
+
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, clock: Clock, *, keep: float = 3600, pause: float = 10
+    ) -> None:
+        self.url = url
+        self._session = session
+        self._clock = clock
+        self._keep = keep
+        self._pause = pause
+        self._discovery: Discovery | None = None
+        self._keys: KeySet | None = None
+        self._fetched_at = 0.0
+        self._tried_at = 0.0
+        self._fetching = asyncio.Lock()
+
+    async def discovery(self) -> Discovery:
+        """Return the issuer's addresses; raises `HelseIdUnavailable`."""
+        if self._discovery is None:
+            document = await self._get(f"{self.url.rstrip('/')}/.well-known/openid-configuration")
+            self._discovery = self._checked(document)
+        return self._discovery
+
+    async def key(self, kid: str | None) -> Any | None:
+        """Return the key that a token names, the only key when it names none, or None when the issuer has no such key.
+
+        Raises `HelseIdUnavailable` when no keys were ever fetched and none can be.
+        """
+        found = self._find(kid)
+        now = self._clock()
+        is_fresh = now - self._fetched_at < self._keep
+        if found is not None and is_fresh:
+            return found
+        if now - self._tried_at >= (self._pause if self._keys else _RETRY):
+            await self._refresh()
+        if self._keys is None:
+            raise HelseIdUnavailable("no keys yet")
+        return self._find(kid)
+
+    def _find(self, kid: str | None) -> Any | None:
+        keys = self._keys.keys if self._keys else []
+        if kid is None:
+            return keys[0] if len(keys) == 1 else None
+        return next((key for key in keys if key.kid == kid), None)
+
+    async def _refresh(self) -> None:
+        asked_at = self._clock()
+        async with self._fetching:
+            if self._tried_at >= asked_at:
+                return
+            self._tried_at = self._clock()
+            try:
+                document = await self._get((await self.discovery()).jwks_uri)
+                self._keys = KeySet.import_key_set(_signing_keys(document))
+                self._fetched_at = self._clock()
+            except (HelseIdUnavailable, JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+                log.warning("helseid.keys.unavailable", error=type(error).__name__, keeps=self._keys is not None)
+
+    def _checked(self, document: dict[str, Any]) -> Discovery:
+        if document.get("issuer") != self.url:
+            raise HelseIdUnavailable("discovery names another issuer")
+        endpoints = [document.get("token_endpoint"), document.get("jwks_uri")]
+        for endpoint in endpoints:
+            if not isinstance(endpoint, str) or _origin(endpoint) != _origin(self.url):
+                raise HelseIdUnavailable("discovery names an address outside the issuer's origin")
+        return Discovery(*map(str, endpoints))
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        try:
+            async with self._session.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise HelseIdUnavailable(f"status {response.status}")
+                return json_object(await read_bounded(response, _DOCUMENT_LIMIT))
+        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
+            raise HelseIdUnavailable(type(error).__name__) from None
+
+
+def _signing_keys(document: dict[str, Any]) -> Any:
+    """Return the key set without keys for encryption and without secret ones, which a public set must not hold."""
+    keys = document["keys"]
+    return {"keys": [key for key in keys if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]}
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port

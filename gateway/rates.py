@@ -1,0 +1,31 @@
+"""How often a sender may call: one token bucket for each sender."""
+
+from dataclasses import dataclass
+
+from gateway.config.definitions import Rate
+
+
+@dataclass(slots=True)
+class _Bucket:
+    level: float
+    at: float
+
+
+class Rates:
+    """Buckets that hold `count` requests and refill over `seconds`; only senders in the access register get one."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, _Bucket] = {}
+
+    def wait(self, sender: str, rate: Rate, now: float) -> float:
+        """Count a request; return 0 when it is within the rate, else the seconds until the next one is."""
+        refill = rate.count / rate.seconds
+        bucket = self._buckets.get(sender)
+        if bucket is None:
+            bucket = self._buckets[sender] = _Bucket(rate.count, now)
+        bucket.level = min(rate.count, bucket.level + max(0.0, now - bucket.at) * refill)
+        bucket.at = now
+        if bucket.level >= 1:
+            bucket.level -= 1
+            return 0.0
+        return (1 - bucket.level) / refill

@@ -1,0 +1,1 @@
+"""HTTP/1.1 in and out; knows no FHIR."""

@@ -1,0 +1,32 @@
+"""Request targets, compared as VKP's own front compares them: letter case, escapes and extra slashes do not matter."""
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The path of a target in lower case, decoded and split; it chooses surfaces and routes and is never sent."""
+
+    segments: tuple[str, ...]
+    climbs: bool
+    """Whether a segment `.` or `..` is in it, also when escaped twice: such a path may mean another one further on."""
+
+    def is_below(self, prefix: str) -> bool:
+        """Whether this is the path `prefix` or one below it; never true of a path that climbs."""
+        wanted = tuple(part for part in prefix.lower().split("/") if part)
+        return not self.climbs and self.segments[: len(wanted)] == wanted
+
+
+def is_origin_form(target: str) -> bool:
+    """Whether a target is a path; absolute and authority form could name a server (RFC 9112 section 3.2)."""
+    return target.startswith("/") and "\\" not in target.partition("?")[0]
+
+
+def path_of(target: str) -> Path:
+    """Return the path of a target in origin form; what is no text after decoding matches nothing."""
+    raw = target.partition("?")[0].partition("#")[0]
+    once = unquote(raw, errors="replace")
+    segments = tuple(part for part in once.lower().split("/") if part)
+    again = unquote(once, errors="replace").replace("\\", "/").split("/")
+    return Path(segments, climbs=any(part in (".", "..") for part in again))

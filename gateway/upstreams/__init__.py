@@ -1,0 +1,1 @@
+"""Clients of the servers that answer: one module for each kind."""
