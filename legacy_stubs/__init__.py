@@ -1,0 +1,1 @@
+"""Runnable doubles of legacy VKP; they import nothing of the gateway."""

@@ -1,0 +1,59 @@
+"""The operations of VKP's R4 interface and how leniently their paths and bodies are read."""
+
+import json
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from legacy_stubs.outcomes import RefusedError
+
+_WRITES = {
+    resource_type.lower(): resource_type
+    for resource_type in ("Bundle", "Composition", "MedicationDispense", "Encounter", "Communication")
+}
+_SEARCHES = {
+    resource_type.lower(): resource_type
+    for resource_type in (
+        "Patient",
+        "EpisodeOfCare",
+        "CarePlan",
+        "Composition",
+        "Condition",
+        "AllergyIntolerance",
+        "MedicationStatement",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a path asks for: journaling (write) or retrieval (read) of a resource type for a municipality."""
+
+    municipality: str
+    resource_type: str
+    right: str
+
+
+def find_operation(method: str, target: str) -> Operation | None:
+    """Recognise an operation in any letter case, with or without a trailing slash; None if there is none."""
+    path = unquote(target.partition("?")[0]).lower()
+    match [method, *(part for part in path.split("/") if part)]:
+        case ["POST", "epj", "r4", municipality, resource] if resource in _WRITES:
+            return Operation(municipality, _WRITES[resource], "write")
+        case ["POST", "epj", "r4", municipality, resource, "_search"] if resource in _SEARCHES:
+            return Operation(municipality, _SEARCHES[resource], "read")
+        case _:
+            return None
+
+
+def check_journaling(resource_type: str, body: bytes) -> None:
+    """Refuse only what VKP cannot read at all; faults such as an object instead of an array or empty text pass."""
+    try:
+        resource = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise _invalid_format("the body is not JSON") from error
+    if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
+        raise _invalid_format(f"the body is not a {resource_type}")
+
+
+def _invalid_format(reason: str) -> RefusedError:
+    return RefusedError(400, "2.4", "Meldingen har ugyldig format.", reason)

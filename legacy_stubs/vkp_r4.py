@@ -1,0 +1,153 @@
+"""Legacy VKP's R4 interface as a runnable double: lenient where VKP is, with a memory of what it received."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from legacy_stubs import outcomes
+from legacy_stubs.access import bearer_token, check_claims, check_scope, check_signature
+from legacy_stubs.operations import check_journaling, find_operation
+from legacy_stubs.outcomes import RefusedError
+from legacy_stubs.searches import search
+from service_stubs.behaviour import Behaviour, Script, act, end_connection
+from service_stubs.issuer_keys import IssuerKeys
+from service_stubs.listening import Listener, running
+from service_stubs.recording import Recorder
+
+__all__ = ["LegacyVkp", "Received", "running"]
+
+_MAX_BODY = 20_000_000
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A request as it came: raw target, header names and order as sent; status None if the connection was dropped."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: str
+    sha256: str
+    status: int | None
+
+
+@dataclass
+class LegacyVkp:
+    """A double of `https://api.test.vkpnorge.no/epj/r4`; with `issuer` it also verifies signatures."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    issuer: str | None = None
+    clock: Callable[[], float] = time.time
+    received: Recorder[Received] = field(default_factory=Recorder, init=False)
+    _script: Script = field(default_factory=Script, init=False)
+
+    def __post_init__(self) -> None:
+        self._keys = IssuerKeys(self.issuer) if self.issuer else None
+        self._listener = Listener(self._handle, self.host, self.port, _MAX_BODY)
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._listener.start()
+
+    async def stop(self) -> None:
+        """Stop at once."""
+        await self._listener.stop()
+
+    @property
+    def url(self) -> str:
+        """The base address, to which `/epj/r4/...` is added."""
+        return self._listener.url
+
+    def ready_lines(self) -> Iterable[str]:
+        """Say where the stub listens."""
+        return [f"legacy VKP (R4) on {self.url}"]
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
+        self._script.follow(behaviour)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        match request.method, request.path:
+            case "GET", "/stub/received":
+                return web.Response(
+                    body=msgspec.json.encode(list(self.received)), content_type="application/json", charset="utf-8"
+                )
+            case "DELETE", "/stub/received":
+                self.received.clear()
+                return web.Response(status=204)
+            case "POST", "/stub/behaviour":
+                return await self._script.set_from(request)
+            case _:
+                return await self._answer_as_vkp(request)
+
+    async def _answer_as_vkp(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        behaviour = self._script.next()
+
+        async def handle() -> web.Response:
+            return await self._respond(request, body)
+
+        response = await act(behaviour, handle, lambda status: _refusal(outcomes.failure(status)))
+        self._remember(request, body, None if behaviour.drops else response.status)
+        if behaviour.drops:
+            end_connection(request)
+        return response
+
+    async def _respond(self, request: web.Request, body: bytes) -> web.Response:
+        try:
+            return _fhir(200, await self._perform(request, body))
+        except RefusedError as refused:
+            return _refusal(refused)
+
+    async def _perform(self, request: web.Request, body: bytes) -> bytes:
+        operation = find_operation(request.method, request.raw_path)
+        if operation is None:
+            raise outcomes.not_found()
+        token = bearer_token(request.headers.getall("Authorization", []))
+        if self._keys is not None:
+            await check_signature(token, self._keys)
+        check_claims(token, self.clock())
+        check_scope(token, operation.resource_type.lower(), operation.right)
+        if operation.right == "read":
+            return search(operation.resource_type, request.headers.getall("ServiceCodes", []), body)
+        check_journaling(operation.resource_type, body)
+        return outcomes.received(operation.resource_type)
+
+    def _remember(self, request: web.Request, body: bytes, status: int | None) -> None:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
+        record = Received(
+            method=request.method,
+            target=request.raw_path,
+            headers=headers,
+            body=base64.b64encode(body).decode(),
+            sha256=hashlib.sha256(body).hexdigest(),
+            status=status,
+        )
+        self.received.add(record, len(body))
+
+
+def _refusal(refused: RefusedError) -> web.Response:
+    response = _fhir(refused.status, refused.body())
+    if refused.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _fhir(status: int, body: bytes) -> web.Response:
+    """Answer FHIR JSON, with a mixed-case header and a repeated one for proxies to carry through."""
+    headers = CIMultiDict(
+        [
+            ("Content-Type", "application/fhir+json; charset=utf-8"),
+            ("X-VKP-Correlation-Id", str(uuid4())),
+            ("Warning", '299 vkp "this is a double of VKP"'),
+            ("Warning", '299 vkp "its data is invented"'),
+        ]
+    )
+    return web.Response(status=status, body=body, headers=headers)

@@ -1,0 +1,72 @@
+"""Run the doubles of HelseID and JFT: `python -m service_stubs`."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service_stubs.clients import Client, read_clients
+from service_stubs.helseid import HelseIdStub
+from service_stubs.jft import JftStub
+from service_stubs.listening import serve
+
+HELSEID_PORT = 9100
+WRITE_PORT = 9102
+READ_PORT = 9103
+
+_CLIENTS_OPTION = click.option(
+    "--clients", "clients_file", type=click.Path(path_type=Path), help="JSON file of registered clients."
+)
+_HOST_OPTION = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+
+
+@click.group(invoke_without_command=True)
+@_CLIENTS_OPTION
+@click.pass_context
+def main(context: click.Context, clients_file: Path | None) -> None:
+    """Run doubles of HelseID and JFT until they are told to stop; without a command, both on their default ports."""
+    if context.invoked_subcommand is None:
+        helseid = HelseIdStub(_clients(clients_file), port=HELSEID_PORT)
+        jft = JftStub(f"http://127.0.0.1:{HELSEID_PORT}", write_port=WRITE_PORT, read_port=READ_PORT)
+        asyncio.run(serve([helseid, jft]))
+    elif clients_file is not None:
+        raise click.UsageError("--clients belongs after the command helseid")
+
+
+@main.command("helseid")
+@_HOST_OPTION
+@click.option("--port", default=HELSEID_PORT, show_default=True, help="Port to listen on; 0 takes a free one.")
+@_CLIENTS_OPTION
+@click.option("--issuer", help="Issuer name, if callers know the stub by another address.")
+@click.option("--token-lifetime", default=600, show_default=True, help="Lifetime of access tokens in seconds.")
+def run_helseid(host: str, port: int, clients_file: Path | None, issuer: str | None, token_lifetime: int) -> None:
+    """Run a double of HelseID."""
+    clients = _clients(clients_file)
+    stub = HelseIdStub(clients, host=host, port=port, issuer_override=issuer, token_seconds=token_lifetime)
+    asyncio.run(serve([stub]))
+
+
+@main.command("jft")
+@_HOST_OPTION
+@click.option("--write-port", default=WRITE_PORT, show_default=True, help="Port of the WriteAPI; 0 takes a free one.")
+@click.option("--read-port", default=READ_PORT, show_default=True, help="Port of the ReadAPI; 0 takes a free one.")
+@click.option("--issuer", default=f"http://127.0.0.1:{HELSEID_PORT}", show_default=True, help="Trusted token issuer.")
+@click.option("--environment", type=click.Choice(["test", "production"]), default="test", show_default=True)
+@click.option("--checks", type=click.Choice(["strict", "light"]), default="strict", show_default=True)
+@click.option("--write-url", "public_write_url", help="WriteAPI's address, if callers know it by another.")
+@click.option("--read-url", "public_read_url", help="ReadAPI's address, if callers know it by another.")
+def run_jft(**options: Any) -> None:
+    """Run a double of JFT; light checks leave out the FHIR structure."""
+    asyncio.run(serve([JftStub(**options)]))
+
+
+def _clients(path: Path | None) -> list[Client]:
+    try:
+        return [] if path is None else read_clients(path)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m service_stubs")

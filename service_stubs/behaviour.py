@@ -1,0 +1,80 @@
+"""How a stub is told to misbehave for its next answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+import msgspec
+from aiohttp import web
+
+
+class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What differs from an ordinary answer, and for how many answers.
+
+    `drop` closes the connection without handling the request; `202-then-drop` handles it first. `delay` holds the
+    answer back after the request has been handled. `dpop_nonce` asks for a nonce (RFC 9449 section 9).
+    """
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | Literal["drop", "202-then-drop"] | None = None
+    delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    times: Annotated[int, msgspec.Meta(ge=0)] = 1
+    dpop_nonce: bool = False
+
+    @property
+    def drops(self) -> bool:
+        """Whether the connection ends without an answer."""
+        return isinstance(self.status, str)
+
+
+ORDINARY = Behaviour()
+
+
+class Script:
+    """The behaviour of the next answers; ordinary when it has run out."""
+
+    def __init__(self) -> None:
+        self._behaviour = ORDINARY
+        self._left = 0
+
+    def follow(self, behaviour: Behaviour) -> None:
+        """Let the next `behaviour.times` answers follow `behaviour`."""
+        self._behaviour = behaviour
+        self._left = behaviour.times
+
+    def next(self) -> Behaviour:
+        """Take the behaviour of the answer to come."""
+        if self._left == 0:
+            return ORDINARY
+        self._left -= 1
+        return self._behaviour
+
+    async def set_from(self, request: web.Request) -> web.Response:
+        """Answer `POST /stub/behaviour`."""
+        try:
+            self.follow(msgspec.json.decode(await request.read(), type=Behaviour))
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        return web.Response(status=204)
+
+
+async def act(
+    behaviour: Behaviour,
+    handle: Callable[[], Awaitable[web.Response]],
+    fail: Callable[[int], web.Response],
+) -> web.Response:
+    """Answer ordinarily through `handle`, or as `behaviour` says."""
+    if behaviour.status == "drop":
+        response = web.Response(status=500)
+    elif isinstance(behaviour.status, int):
+        response = fail(behaviour.status)
+    else:
+        response = await handle()
+    if behaviour.delay:
+        await asyncio.sleep(behaviour.delay)
+    return response
+
+
+def end_connection(request: web.Request) -> None:
+    """Close the connection so that no answer reaches the caller."""
+    if request.transport is not None:
+        request.transport.close()

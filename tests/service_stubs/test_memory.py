@@ -1,0 +1,51 @@
+"""What the stubs remember is bounded."""
+
+import pytest
+
+from service_stubs import single_use
+from service_stubs.api_access import Caller
+from service_stubs.jft_events import EventStore
+from service_stubs.recording import Recorder
+from service_stubs.single_use import Nonces, SingleUse
+
+
+def test_recorder_keeps_the_newest_by_number_and_size() -> None:
+    """The oldest go first; the newest stays even if it alone is too large."""
+    recorder: Recorder[int] = Recorder(max_records=3, max_bytes=100)
+    for number in range(5):
+        recorder.add(number, 10)
+    assert list(recorder) == [2, 3, 4]
+    recorder.add(5, 85)
+    assert list(recorder) == [4, 5]
+    recorder.add(6, 1000)
+    assert list(recorder) == [6]
+
+
+def test_event_store_forgets_the_oldest() -> None:
+    """Ten thousand events are kept."""
+    store = EventStore()
+    caller = Caller("310000001", "a", None)
+    first = store.add("Bundle", "{}", caller, None, 0)
+    for _ in range(10_000):
+        last = store.add("Bundle", "{}", caller, None, 0)
+    assert store.find("Bundle", first.id, "310000001") is None
+    assert store.find("Bundle", last.id, "310000001") is last
+
+
+def test_used_values_are_free_again_after_their_time() -> None:
+    """A replay counts only as long as it could be accepted otherwise."""
+    used = SingleUse()
+    assert used.use("a", 0, 10)
+    assert not used.use("a", 9, 10)
+    assert used.use("a", 10, 10)
+
+
+def test_expired_values_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither memory grows without end."""
+    monkeypatch.setattr(single_use, "_MAX_REMEMBERED", 2)
+    used, nonces = SingleUse(), Nonces(10)
+    for number in range(5):
+        assert used.use(str(number), number * 20, 10)
+        nonces.issue(number * 20)
+    assert len(used._until) <= 2
+    assert len(nonces._until) <= 2
