@@ -24,7 +24,6 @@ from gateway.rates import Rates
 from gateway.relay import upstream as legacy
 from gateway.relay.front import Front, Handler, Lane
 from gateway.routing.table import RouteTable
-from gateway.surfaces import vkp_r4
 from gateway.upstreams.jft import JftClient
 
 log = structlog.get_logger()
@@ -118,7 +117,7 @@ class Gateway:
         admission = Admission(config, table, verifier, self._rates, time.monotonic)
         exchange = Exchange(config, table, admission, self._jft(config, table, issuer), time.time)
         upstreams = {name: up for name, up in config.upstreams.items() if isinstance(up, VkpUpstream)}
-        lane = Lane(upstreams, self._relay_session, config.limits.request_timeout, vkp_r4.refused)
+        lane = Lane(upstreams, self._relay_session, config.limits.request_timeout, exchange.refused)
         return Running(config, exchange, lane)
 
     def _trust(self, helseid: HelseId) -> tuple[Issuer, Verifier]:

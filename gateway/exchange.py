@@ -12,7 +12,7 @@ from gateway.admission import Admission
 from gateway.config.definitions import Config, Environment, Sender
 from gateway.faults import Failure, Fault, fault_of
 from gateway.identification import Content, Identification, Identified
-from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, RequestHead
+from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, Reply, RequestHead
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces import vkp_r4
 from gateway.upstreams.jft import JftClient
@@ -88,12 +88,12 @@ class Exchange:
                 way = replace(way, decision=self._decide(way.envelope))
                 return await self._follow(way, identified)
         except Failure as failure:
-            return _failed(way, failure)
+            return self._failed(way, failure)
         except TimeoutError:
-            return _failed(way, Failure(Fault.NO_ANSWER, "The request took longer than the gateway's limit"))
+            return self._failed(way, Failure(Fault.NO_ANSWER, "The request took longer than the gateway's limit"))
         except Exception:
             log.exception("exchange.defect", correlation_id=way.correlation_id)
-            return _failed(way, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
+            return self._failed(way, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
 
     def _decide(self, envelope: Envelope) -> Decision:
         return self._table.decide(envelope, datetime.fromtimestamp(self._clock(), UTC))
@@ -155,7 +155,7 @@ class Exchange:
         try:
             event_id = await self._deliver(way, self._jft, municipality.orgnr)
         except Failure as failure:
-            return _failed(way, failure, upstream=jft.name)
+            return self._failed(way, failure, upstream=jft.name)
         account = replace(way.account("accepted", upstream=jft.name), event_id=event_id)
         return Handled(vkp_r4.accepted(way.correlation_id), account)
 
@@ -168,6 +168,14 @@ class Exchange:
             remaining = max(0.1, way.deadline - asyncio.get_running_loop().time() - _TO_ANSWER)
             event_id = (await jft.submit(call, orgnr, remaining)).event_id
         return event_id
+
+    def refused(self, failure: Failure, correlation_id: str) -> Reply:
+        """Return how a failure is told to a sender here."""
+        return vkp_r4.refused(failure, self._config.wordings[failure.fault], correlation_id)
+
+    def _failed(self, way: _Way, failure: Failure, *, upstream: str | None = None) -> Handled:
+        account = way.account(failure.fault.value, upstream=upstream, diagnostics=failure.diagnostics)
+        return Handled(self.refused(failure, way.correlation_id), account)
 
     def _settings(self, way: _Way, sender: Sender) -> Settings:
         route = way.decision.route if way.decision else None
@@ -183,8 +191,3 @@ def allowed_numbers(config: Config) -> frozenset[str]:
     """Return the kinds of national numbers that may identify a patient in this environment."""
     own = TEST_KINDS if config.environment is Environment.TEST else PRODUCTION_KINDS
     return frozenset({*own, *config.patient_numbers_also})
-
-
-def _failed(way: _Way, failure: Failure, *, upstream: str | None = None) -> Handled:
-    account = way.account(failure.fault.value, upstream=upstream, diagnostics=failure.diagnostics)
-    return Handled(vkp_r4.refused(failure, way.correlation_id), account)

@@ -39,17 +39,29 @@ class Fault(Enum):
     UNRECOGNISED = "unrecognised"
 
     @property
-    def wording(self) -> Wording:
-        """What this fault is called on the wire (design: what each case answers)."""
-        return _WORDINGS[self]
-
-    @property
     def is_temporary(self) -> bool:
         """Whether the same request may succeed later."""
         return self in (Fault.TOO_MANY, Fault.UNAVAILABLE, Fault.NO_ANSWER)
 
 
-_WORDINGS = {
+CODES = {
+    "1": "forbudt",
+    "1.1": "ikke aktiv",
+    "1.2": "ikke tillatt",
+    "1.3": "ikke oppfylt tjenstlig behov",
+    "1.4": "ikke tilgang",
+    "1.5": "ikke tilgang",
+    "2": "ugyldige data",
+    "2.1": "ugyldig personidentifikator",
+    "2.2": "ugyldig systemidentifikator",
+    "2.3": "ugyldig antall parametere",
+    "2.4": "ugyldig format",
+    "3": "annen feil",
+    "3.1": "time out",
+}
+"""CodeSystem vkp-operation-outcome-v090: every code with its display."""
+
+WORDINGS = {
     Fault.CLOSED: Wording(400, "1.2", "suppressed", "Tjenesten er stengt"),
     Fault.NOT_SUPPORTED: Wording(400, "3", "not-supported", "Meldingstypen støttes ikke ennå"),
     Fault.MALFORMED: Wording(400, "2.4", "structure", "Meldingen har ugyldig format"),
@@ -66,6 +78,7 @@ _WORDINGS = {
     Fault.BAD_TARGET: Wording(400, "2.4", "invalid", "Forespørselen har ugyldig adresse"),
     Fault.UNRECOGNISED: Wording(404, "3", "not-found", "Adressen finnes ikke"),
 }
+"""What each fault is called unless `answers` in routes.yaml says otherwise."""
 
 
 def fault_of(reason: Reason) -> Fault:
@@ -91,6 +104,7 @@ class Failure(Exception):  # noqa: N818 - a fault that ends a message's way, rai
         super().__init__(f"{fault.value}: {diagnostics}")
         self.fault = fault
         self.diagnostics = diagnostics
-        self.text = text or fault.wording.text
+        self.text = text
+        """What the sender's user is told in place of the fault's own text."""
         self.retry_after = retry_after
         """Seconds, for temporary faults."""

@@ -49,9 +49,9 @@ def translate(  # noqa: PLR0913 - the options of the command
     except Refused as refusal:
         translation = Translation(refusal=refusal)
     if as_json:
-        print_json(_document(surface, translation))
+        print_json(_document(surface, translation, config))
     else:
-        _print(translation)
+        _print(translation, config)
     if translation.refusal is not None:
         raise click.exceptions.Exit(1)
 
@@ -78,7 +78,7 @@ def _system_name(config: Config, sender: Sender | None) -> str | None:
     return config.vendors[sender.vendor].systems[sender.system] if sender else None
 
 
-def _document(surface: str, translation: Translation) -> dict[str, object]:
+def _document(surface: str, translation: Translation, config: Config) -> dict[str, object]:
     refusal = translation.refusal
     return {
         "surface": surface,
@@ -98,11 +98,11 @@ def _document(surface: str, translation: Translation) -> dict[str, object]:
         "coverage": translation.coverage,
         "refusal": None
         if refusal is None
-        else {"code": fault_of(refusal.reason).wording.code, "text": refusal.text, "path": refusal.path},
+        else {"code": config.wordings[fault_of(refusal.reason)].code, "text": refusal.text, "path": refusal.path},
     }
 
 
-def _print(translation: Translation) -> None:
+def _print(translation: Translation, config: Config) -> None:
     click.echo(f"information  {translation.information or 'not known'}")
     for call in translation.calls:
         click.echo(f"call         {call.service} {call.method} {call.path}, {len(call.body)} bytes")
@@ -116,5 +116,5 @@ def _print(translation: Translation) -> None:
         f"{coverage.lost} lost; {coverage.derived} derived"
     )
     if translation.refusal is not None:
-        code = fault_of(translation.refusal.reason).wording.code
+        code = config.wordings[fault_of(translation.refusal.reason)].code
         click.echo(f"refused      {code}: {translation.refusal}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.faults import Fault, Wording
 from gateway.model import Information, Mode
 
 
@@ -222,3 +223,5 @@ class Config:
     vendors: dict[str, Vendor]
     senders: tuple[Sender, ...]
     routes: tuple[Route, ...]
+    wordings: dict[Fault, Wording]
+    """What each fault is called on the wire."""

@@ -49,6 +49,7 @@ ROOT = _section(
     Key("patient_numbers", "national identity numbers beyond the environment's own", "{}"),
     _must("helseid", "the token service"),
     Key("admit", "what is checked before a request goes on", "{}"),
+    Key("answers", "other status or code for a kind of refusal, by its name in docs/answers.md", "{}"),
     _must("upstreams", "the servers that are called, by name"),
     _must("municipalities", "by short name"),
     Key("vendors", "by short name", "{}"),
@@ -88,6 +89,12 @@ HELSEID = _section(
 ADMIT = _section(
     "admit",
     Key("legacy", "read: in mode legacy VKP itself checks the token; verify: checked here too", "read"),
+)
+
+ANSWER = _section(
+    "answers.*",
+    Key("status", "HTTP status, 400 to 599"),
+    Key("code", "a code of vkp-operation-outcome-v090, quoted"),
 )
 
 VKP = _section(
@@ -177,6 +184,7 @@ SECTIONS = (
     PATIENT_NUMBERS,
     HELSEID,
     ADMIT,
+    ANSWER,
     VKP,
     JFT,
     SCOPES,

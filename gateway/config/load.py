@@ -92,6 +92,7 @@ def _load(node: Node, reader: Reader) -> Loaded:
         vendors=draft.vendors.known,
         senders=draft.vendors.senders,
         routes=tuple(one.route for one in draft.routes.parsed),
+        wordings=settings.wordings,
     )
     return Loaded(config, RouteTable(config, buckets), problems)
 

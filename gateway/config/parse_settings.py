@@ -1,7 +1,7 @@
 """The parts of routes.yaml that hold for the whole gateway."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from yaml import Node
@@ -10,6 +10,7 @@ from gateway.config import keys, values
 from gateway.config.definitions import Environment, HelseId, Limits, Listen
 from gateway.config.nodes import quoted
 from gateway.config.reader import Fields, Reader
+from gateway.faults import CODES, WORDINGS, Fault, Wording
 
 PATIENT_NUMBER_KINDS = ("ordinary", "fh", "plus-40", "plus-65", "plus-80")
 
@@ -24,6 +25,7 @@ class Settings:
     patient_numbers_also: frozenset[str]
     helseid: HelseId
     verify_in_legacy: bool
+    wordings: dict[Fault, Wording]
 
 
 def version(reader: Reader, root: Fields) -> None:
@@ -57,9 +59,10 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
     verify = root.get("admit", partial(_verify_in_legacy, reader))
     if listen is None or limits is None or paths is None:
         return None
-    if also is None or helseid is None or verify is None:
+    wordings = root.get("answers", partial(_wordings, reader))
+    if also is None or helseid is None or verify is None or wordings is None:
         return None
-    return Settings(listen, limits, paths, also, helseid, verify)
+    return Settings(listen, limits, paths, also, helseid, verify, wordings)
 
 
 def _store(reader: Reader, root: Fields) -> None:
@@ -142,3 +145,25 @@ def _verify_in_legacy(reader: Reader, node: Node) -> bool | None:
         return None
     word = fields.get("legacy", lambda at: reader.choice(at, "admit.legacy", ("read", "verify")))
     return None if word is None else word == "verify"
+
+
+def _wordings(reader: Reader, node: Node) -> dict[Fault, Wording]:
+    found = dict(WORDINGS)
+    for name, (key, value) in reader.named(node).items():
+        if reader.choice(key, "kind of refusal", [str(fault.value) for fault in Fault]) is None:
+            continue
+        if (fields := reader.fields(value, keys.ANSWER)) is None:
+            continue
+        usual = WORDINGS[Fault(name)]
+        status = fields.get("status", partial(_status, reader)) or usual.status
+        code = fields.get("code", lambda at: reader.choice(at, "code", list(CODES))) or usual.code
+        found[Fault(name)] = replace(usual, status=status, code=code)
+    return found
+
+
+def _status(reader: Reader, node: Node) -> int | None:
+    text = reader.identifier(node, "an HTTP status")
+    if text is None or re.fullmatch("[45][0-9][0-9]", text):
+        return None if text is None else int(text)
+    reader.error(node, f"expected an HTTP status from 400 to 599, found {quoted(text)}")
+    return None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -33,7 +34,7 @@ class Lane:
     timeout: float
     """Seconds for the whole of request and answer."""
     refused: Callable[[Failure, str], Reply]
-    """How a failure is told to the sender; the second argument is the correlation id."""
+    """How a failure is told to a sender; the second argument is the correlation id."""
 
 
 class _Arriving:
@@ -148,8 +149,9 @@ def _head(request: web.BaseRequest) -> RequestHead:
 
 async def _reply(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
     response = web.Response(status=reply.status, body=reply.body, headers=_fields(reply.headers))
-    await response.prepare(request)
-    await response.write_eof()
+    with suppress(ConnectionError):  # a sender that has gone: what became of its message is recorded all the same
+        await response.prepare(request)
+        await response.write_eof()
     return response
 
 

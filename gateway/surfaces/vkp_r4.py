@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from gateway.faults import Failure, Fault
+from gateway.faults import CODES, Failure, Fault, Wording
 from gateway.model import Group, Headers, Information, Reply, RequestHead
 from gateway.surfaces.target import Path
 from translators.contract import Reason, Refused, Tree
@@ -98,15 +98,14 @@ def accepted(correlation_id: str) -> Reply:
     return Reply(200, (_CONTENT_TYPE,), _outcome(issue))
 
 
-def refused(failure: Failure, correlation_id: str) -> Reply:
+def refused(failure: Failure, wording: Wording, correlation_id: str) -> Reply:
     """Answer with an OperationOutcome; senders show `details.text` or `diagnostics`, so both are always filled."""
-    wording = failure.fault.wording
     issue: Tree = {
         "severity": "error",
         "code": wording.issue_type,
         "details": {
-            "coding": [{"system": OUTCOME_CODES, "code": wording.code, "display": _DISPLAYS[wording.code]}],
-            "text": failure.text,
+            "coding": [{"system": OUTCOME_CODES, "code": wording.code, "display": CODES[wording.code]}],
+            "text": failure.text or wording.text,
         },
         "diagnostics": f"{failure.diagnostics}. Reference {correlation_id}.",
     }
@@ -126,16 +125,3 @@ def _extra_headers(failure: Failure) -> Headers:
 
 def _outcome(issue: Tree) -> bytes:
     return encode({"resourceType": "OperationOutcome", "issue": [issue]})
-
-
-# The displays of CodeSystem vkp-operation-outcome-v090.
-_DISPLAYS = {
-    "1.2": "ikke tillatt",
-    "1.3": "ikke oppfylt tjenstlig behov",
-    "1.4": "ikke tilgang",
-    "1.5": "ikke tilgang",
-    "2.1": "ugyldig personidentifikator",
-    "2.4": "ugyldig format",
-    "3": "annen feil",
-    "3.1": "time out",
-}
