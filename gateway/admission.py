@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 from gateway.config.definitions import Config, Environment, Municipality, Sender
 from gateway.faults import Failure, Fault
-from gateway.helseid.claims import VKP_ID, Claims, credentials, scopes, text_claim
+from gateway.helseid.claims import VKP_ID, Claims, Credentials, scopes, text_claim
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.verify import TokenRefused, Verifier
 from gateway.rates import Rates
 from gateway.routing.table import RouteTable
 from gateway.surfaces.vkp_r4 import Operation
+from gateway.telemetry import BOUND_AS_BEARER
 
 _RETRY_AFTER = 30
 """Seconds to wait while HelseID is away."""
@@ -31,32 +32,48 @@ class Admission:
         self._clock = clock
 
     async def admit(
-        self, authorization: bytes | None, operation: Operation, municipality: Municipality | None
+        self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
     ) -> Sender:
         """Return the sender of a request that may go on; raises `Failure` for every other."""
-        claims = await self._verified(authorization)
+        claims = await self._verified(_bearer(presented))
+        return self._check(claims, operation, municipality)
+
+    def admits_at_once(
+        self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
+    ) -> bool:
+        """Admit a request whose token was verified before; False when that takes waiting.
+
+        Raises `Failure` for a request that is refused.
+        """
+        claims = self._verifier.verified(_bearer(presented))
+        if claims is None:
+            return False
+        self._check(claims, operation, municipality)
+        return True
+
+    def _check(self, claims: Claims, operation: Operation, municipality: Municipality | None) -> Sender:
+        self._check_client(claims)
         self._check_scope(claims, operation)
         sender = self._check_access(claims, municipality)
         self._check_rate(sender)
         return sender
 
-    async def _verified(self, authorization: bytes | None) -> Claims:
-        presented = credentials(authorization)
-        if presented is None:
-            raise Failure(Fault.TOKEN, "One Authorization field with a Bearer token from HelseID is needed")
-        if presented.scheme != "bearer":
-            raise Failure(Fault.TOKEN, "Only Bearer tokens are supported yet")
+    async def _verified(self, presented: Credentials) -> Claims:
         try:
             claims = await self._verifier.verify(presented)
         except TokenRefused as refusal:
             raise Failure(Fault.TOKEN, f"The access token is refused: {refusal}") from None
         except HelseIdUnavailable:
             raise Failure(Fault.UNAVAILABLE, "HelseID cannot be reached", retry_after=_RETRY_AFTER) from None
-        if "cnf" in claims and not self._config.helseid.accept_bearer_with_cnf:
-            raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
+        return claims
+
+    def _check_client(self, claims: Claims) -> None:
+        if "cnf" in claims:
+            if not self._config.helseid.accept_bearer_with_cnf:
+                raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
+            BOUND_AS_BEARER.inc()
         if claims.get("client_amr") != "private_key_jwt":
             raise Failure(Fault.TOKEN, "The access token was not issued to a client that used private_key_jwt")
-        return claims
 
     def _check_scope(self, claims: Claims, operation: Operation) -> None:
         granted = scopes(claims)
@@ -82,3 +99,11 @@ class Admission:
         wait = self._rates.wait(sender.key, rate, self._clock())
         if wait:
             raise Failure(Fault.TOO_MANY, "The sender's rate is used up", retry_after=math.ceil(wait))
+
+
+def _bearer(presented: Credentials | None) -> Credentials:
+    if presented is None:
+        raise Failure(Fault.TOKEN, "One Authorization field with a Bearer token from HelseID is needed")
+    if presented.scheme != "bearer":
+        raise Failure(Fault.TOKEN, "Only Bearer tokens are supported yet")
+    return presented

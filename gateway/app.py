@@ -1,9 +1,11 @@
 """The only place that wires: from a checked configuration to a running gateway, and from a changed one to the next."""
 
 import asyncio
+import gc
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -21,8 +23,9 @@ from gateway.helseid.proof import Prover
 from gateway.helseid.tokens import ClientIdentity, TokenSource
 from gateway.helseid.verify import Verifier
 from gateway.rates import Rates
-from gateway.relay import upstream as legacy
-from gateway.relay.front import Front, Handler, Lane
+from gateway.relay.front import Front, Lane, Serving
+from gateway.relay.passage import Way
+from gateway.relay.pool import Pool
 from gateway.routing.table import RouteTable
 from gateway.upstreams.jft import JftClient
 
@@ -41,8 +44,9 @@ class Running:
 class Gateway:
     """A gateway from `start` to `stop`; `reload` swaps the configuration whole, or not at all."""
 
-    def __init__(self, path: str, config: Config, table: RouteTable) -> None:
+    def __init__(self, path: str, config: Config, table: RouteTable, *, is_worker: bool = False) -> None:
         self._path = path
+        self._is_worker = is_worker
         self._first = (config, table)
         self._prover = Prover(time.time)
         self._rates = Rates()
@@ -53,33 +57,36 @@ class Gateway:
 
     async def start(self) -> None:
         """Listen on both ports; raises `KeyUnusable` or `OSError` when that cannot be."""
-        self._relay_session = legacy.session()
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         try:
             self._running = self._wire(*self._first)
             listen = self._running.config.listen
-            await self._admin.start(listen.admin)
-            await self._front.start(listen.data)
+            if not self._is_worker:
+                await self._admin.start(listen.admin)
+            await self._front.start(listen.data, reuse_port=self._is_worker)
         except BaseException:
             await self.stop()
             raise
+        _calm_collector()
         log.info("gateway.started", data=str(listen.data), admin=str(listen.admin), routes=self._path)
 
     async def stop(self) -> None:
         """Stop listening, finish what is in flight, close connections."""
         await self._front.stop()
         await self._admin.stop()
-        await self._relay_session.close()
+        self._drain({})
         await self._session.close()
+        telemetry.flush()
 
-    async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until SIGTERM or SIGINT, having called `ready`; SIGHUP reloads."""
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         await self.start()
+        ready()
         try:
             await stopping.wait()
         finally:
@@ -97,6 +104,7 @@ class Gateway:
             return self._keep(loaded, [str(error)])
         if self._running is not None and running.config.listen != self._running.config.listen:
             log.warning("reload.listen_needs_restart")
+        self._drain(running.lane.ways)
         self._running = running
         telemetry.RELOADS.labels("taken").inc()
         log.info("reload.taken", warnings=[str(problem) for problem in loaded.problems])
@@ -107,18 +115,35 @@ class Gateway:
         log.error("reload.refused", problems=problems)
         return loaded
 
-    def _current(self) -> tuple[Handler, Lane]:
+    def _current(self) -> tuple[Serving, Lane]:
         if self._running is None:
             raise RuntimeError("a request before the gateway started")
-        return self._running.exchange.handle, self._running.lane
+        return self._running.exchange, self._running.lane
 
     def _wire(self, config: Config, table: RouteTable) -> Running:
         issuer, verifier = self._trust(config.helseid)
         admission = Admission(config, table, verifier, self._rates, time.monotonic)
         exchange = Exchange(config, table, admission, self._jft(config, table, issuer), time.time)
-        upstreams = {name: up for name, up in config.upstreams.items() if isinstance(up, VkpUpstream)}
-        lane = Lane(upstreams, self._relay_session, config.limits.request_timeout, exchange.refused)
-        return Running(config, exchange, lane)
+        ways = {
+            name: Way(upstream, self._pool(upstream), config.limits.request_timeout, exchange.refused)
+            for name, upstream in config.upstreams.items()
+            if isinstance(upstream, VkpUpstream)
+        }
+        return Running(config, exchange, Lane(ways, exchange.malformed))
+
+    def _pool(self, upstream: VkpUpstream) -> Pool:
+        """Return the connections to an upstream; a reload keeps those whose upstream stays the same."""
+        known = self._running.lane.ways.get(upstream.name) if self._running else None
+        if known is not None and replace(known.upstream, place=upstream.place) == upstream:
+            return known.pool
+        return Pool(upstream.url)
+
+    def _drain(self, kept: dict[str, Way]) -> None:
+        """Close the connections that are not used any more, each as soon as it is idle."""
+        pools = {way.pool for way in kept.values()}
+        for way in self._running.lane.ways.values() if self._running else ():
+            if way.pool not in pools:
+                way.pool.drain()
 
     def _trust(self, helseid: HelseId) -> tuple[Issuer, Verifier]:
         """Return the issuer and verifier; a reload keeps them, with the keys they hold, while HelseID stays the same."""
@@ -136,3 +161,10 @@ class Gateway:
         identity = ClientIdentity(helseid.client_id, key, helseid.multi_tenant, helseid.assertion_field)
         tokens = TokenSource(issuer, identity, self._prover, self._session, time.time)
         return JftClient(table.jft_upstream, tokens, self._prover, self._session)
+
+
+def _calm_collector() -> None:
+    """Let the cyclic collector look at little, and seldom: what was made so far stays, and messages leave no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

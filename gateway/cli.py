@@ -7,6 +7,7 @@ from gateway.commands.explain import explain
 from gateway.commands.serve import serve
 from gateway.commands.translate import translate
 from gateway.demo.command import demo
+from gateway.doctor.command import doctor
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -15,5 +16,5 @@ def main() -> None:
     """Move municipalities from VKP to the information services that replace it, one route at a time."""
 
 
-for command in (check, demo, explain, serve, translate):
+for command in (check, demo, doctor, explain, serve, translate):
     main.add_command(command)

@@ -1,7 +1,8 @@
 """A message's way through the gateway, from its head to the answer."""
 
 import asyncio
-import uuid
+import itertools
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from gateway.admission import Admission
 from gateway.config.definitions import Config, Environment, Sender
 from gateway.faults import Failure, Fault, fault_of
 from gateway.identification import Content, Identification, Identified
-from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, Reply, RequestHead
+from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces import vkp_r4
 from gateway.upstreams.jft import JftClient
@@ -44,18 +45,22 @@ class _Way:
 
     def account(self, outcome: str, *, upstream: str | None = None, diagnostics: str | None = None) -> Account:
         """Return the account of a message whose way ends here."""
-        decision, translation = self.decision, self.translation
-        return Account(
-            correlation_id=self.correlation_id,
-            envelope=self.envelope,
-            mode=decision.mode if decision else None,
-            upstream=upstream,
-            route=str(decision.route.place) if decision and decision.route else None,
-            outcome=outcome,
-            diagnostics=diagnostics,
-            repairs=tuple(repair.rule for repair in translation.repairs) if translation else (),
-            losses=len(translation.losses) if translation else 0,
-        )
+        translation = self.translation or Translation()
+        account = _account(self.correlation_id, self.envelope, self.decision, outcome, upstream)
+        repairs = tuple(repair.rule for repair in translation.repairs)
+        return replace(account, diagnostics=diagnostics, repairs=repairs, losses=len(translation.losses))
+
+
+class References:
+    """Makes the ids by which a sender's developer and an operator speak of the same message."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(5)
+        self._numbers = itertools.count(1)
+
+    def next(self) -> str:
+        """Return an id that no other process and no other message has."""
+        return f"{self._prefix}-{next(self._numbers):06x}"
 
 
 class Exchange:
@@ -75,12 +80,13 @@ class Exchange:
         self._admission = admission
         self._jft = jft
         self._clock = clock
+        self._references = References()
         self._allowed_numbers = allowed_numbers(config)
 
     async def handle(self, head: RequestHead, body: Body) -> Handled:
         """Return the answer to a request; never raises for anything that a sender or an upstream does."""
         limit = self._config.limits.request_timeout
-        way = _Way(str(uuid.uuid4()), head, body, asyncio.get_running_loop().time() + limit)
+        way = _Way(self._references.next(), head, body, asyncio.get_running_loop().time() + limit)
         try:
             async with asyncio.timeout(limit):
                 identified = await self._identification.identify(head, body)
@@ -89,11 +95,34 @@ class Exchange:
                 return await self._follow(way, identified)
         except Failure as failure:
             return self._failed(way, failure)
+        except SenderLeft:
+            return self._failed(way, Failure(Fault.SENDER_LEFT, "The sender left before its request was complete"))
         except TimeoutError:
             return self._failed(way, Failure(Fault.NO_ANSWER, "The request took longer than the gateway's limit"))
         except Exception:
             log.exception("exchange.defect", correlation_id=way.correlation_id)
             return self._failed(way, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
+
+    def at_once(self, head: RequestHead) -> Handled | None:
+        """Return the answer to a request that needs neither its body nor any waiting; None for every other."""
+        try:
+            identified = self._identification.recognise(head)
+            if identified.operation is None or identified.depends_on_content:
+                return None
+            decision = self._decide(identified.envelope)
+            if decision.mode is not Mode.LEGACY:
+                return None
+            if self._config.verify_in_legacy and not self._admission.admits_at_once(
+                identified.presented, identified.operation, identified.municipality
+            ):
+                return None
+        except Failure:
+            return None
+        vkp = self._table.vkp_upstream
+        if vkp is None:
+            return None
+        account = _account(self._references.next(), identified.envelope, decision, "passed", vkp.name)
+        return Handled(Pass(vkp.name, finishes_alone=_is_journaling(identified)), account)
 
     def _decide(self, envelope: Envelope) -> Decision:
         return self._table.decide(envelope, datetime.fromtimestamp(self._clock(), UTC))
@@ -107,9 +136,11 @@ class Exchange:
             return self._pass_unrecognised(way)
         if decision.mode is Mode.LEGACY and not self._config.verify_in_legacy:
             return self._pass(way)
-        sender = await self._admission.admit(way.head.authorization, operation, identified.municipality)
+        sender = await self._admission.admit(identified.presented, operation, identified.municipality)
         if decision.mode is Mode.LEGACY:
             return self._pass(way)
+        if identified.content is not None and identified.content.failure is not None:
+            raise identified.content.failure
         if decision.mode is Mode.CLOSED:
             raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text)
         if operation.group is Group.RETRIEVAL:
@@ -138,7 +169,8 @@ class Exchange:
         vkp = self._table.vkp_upstream
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
-        return Handled(Pass(vkp.name), way.account("passed", upstream=vkp.name))
+        finishes_alone = way.identified is not None and _is_journaling(way.identified)
+        return Handled(Pass(vkp.name, finishes_alone=finishes_alone), way.account("passed", upstream=vkp.name))
 
     async def _journal(self, way: _Way, identified: Identified, sender: Sender, content: Content) -> Handled:
         """Translate a journaling, deliver it, and answer only then."""
@@ -173,6 +205,11 @@ class Exchange:
         """Return how a failure is told to a sender here."""
         return vkp_r4.refused(failure, self._config.wordings[failure.fault], correlation_id)
 
+    def malformed(self, status: int, text: str) -> Reply:
+        """Return how bytes that are no HTTP request are told so."""
+        wording = replace(self._config.wordings[Fault.BAD_TARGET], status=status)
+        return vkp_r4.refused(Failure(Fault.BAD_TARGET, text), wording, self._references.next())
+
     def _failed(self, way: _Way, failure: Failure, *, upstream: str | None = None) -> Handled:
         account = way.account(failure.fault.value, upstream=upstream, diagnostics=failure.diagnostics)
         return Handled(self.refused(failure, way.correlation_id), account)
@@ -191,3 +228,21 @@ def allowed_numbers(config: Config) -> frozenset[str]:
     """Return the kinds of national numbers that may identify a patient in this environment."""
     own = TEST_KINDS if config.environment is Environment.TEST else PRODUCTION_KINDS
     return frozenset({*own, *config.patient_numbers_also})
+
+
+def _is_journaling(identified: Identified) -> bool:
+    return identified.operation is not None and identified.operation.group is Group.JOURNALING
+
+
+def _account(
+    reference: str, envelope: Envelope, decision: Decision | None, outcome: str, upstream: str | None
+) -> Account:
+    route = decision.route if decision else None
+    return Account(
+        correlation_id=reference,
+        envelope=envelope,
+        mode=decision.mode if decision else None,
+        upstream=upstream,
+        route=str(route.place) if route else None,
+        outcome=outcome,
+    )

@@ -37,6 +37,7 @@ class Fault(Enum):
     NO_ANSWER = "no-answer"
     BAD_TARGET = "bad-target"
     UNRECOGNISED = "unrecognised"
+    SENDER_LEFT = "sender-left"
 
     @property
     def is_temporary(self) -> bool:
@@ -77,6 +78,7 @@ WORDINGS = {
     Fault.NO_ANSWER: Wording(504, "3.1", "timeout", "Mottakertjenesten svarte ikke i tide"),
     Fault.BAD_TARGET: Wording(400, "2.4", "invalid", "Forespørselen har ugyldig adresse"),
     Fault.UNRECOGNISED: Wording(404, "3", "not-found", "Adressen finnes ikke"),
+    Fault.SENDER_LEFT: Wording(408, "3.1", "incomplete", "Forespørselen ble avbrutt"),
 }
 """What each fault is called unless `answers` in routes.yaml says otherwise."""
 

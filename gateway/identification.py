@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from gateway.config.definitions import Municipality, Sender
 from gateway.faults import Failure, Fault
-from gateway.helseid.claims import HER_ID, VKP_ID, credentials, read_unverified, text_claim
+from gateway.helseid.claims import HER_ID, VKP_ID, Credentials, credentials, read_unverified, text_claim
 from gateway.model import Body, Envelope, Group, Information, RequestHead
 from gateway.routing.table import RouteTable
 from gateway.surfaces import vkp_r4
@@ -34,8 +34,11 @@ class Identified:
     operation: Operation | None
     """None for a request that no surface recognises."""
     municipality: Municipality | None
-    content: Content | None
-    """None when the body was not needed."""
+    presented: Credentials | None
+    depends_on_content: bool = False
+    """Whether the routes that remain differ by what the body says."""
+    content: Content | None = None
+    """None while the body was not read."""
 
 
 class Identification:
@@ -47,22 +50,30 @@ class Identification:
 
     async def identify(self, head: RequestHead, body: Body) -> Identified:
         """Return what a request is; raises `Failure` for a target that could name a server."""
+        identified = self.recognise(head)
+        operation = identified.operation
+        if operation is None or not identified.depends_on_content:
+            return identified
+        content = await self.read(body, operation)
+        envelope = self.with_information(identified.envelope, content)
+        return replace(identified, envelope=envelope, content=content)
+
+    def recognise(self, head: RequestHead) -> Identified:
+        """Return what the head alone tells; raises `Failure` for a target that could name a server."""
         if not is_origin_form(head.target):
             raise Failure(Fault.BAD_TARGET, "The request target must be a path")
         path = path_of(head.target)
-        sender = self._claimed_sender(head)
+        presented = credentials(head.authorization)
+        sender = self._claimed_sender(presented)
         recognised = vkp_r4.recognise(head, path)
         if recognised is None:
             municipality = self._named_municipality(path)
-            return Identified(_envelope(UNRECOGNISED, municipality, sender, None), path, None, municipality, None)
+            return Identified(_envelope(UNRECOGNISED, municipality, sender, None), path, None, municipality, presented)
         operation = recognised.operation
         municipality = self._table.municipality_by_orgnr(recognised.orgnr)
         envelope = _envelope(vkp_r4.NAME, municipality, sender, operation.information)
-        content = None
-        if operation.group is Group.JOURNALING and self._depends_on_content(envelope):
-            content = await self.read(body, operation)
-            envelope = self.with_information(envelope, content)
-        return Identified(envelope, path, operation, municipality, content)
+        depends = operation.group is Group.JOURNALING and self._depends_on_content(envelope)
+        return Identified(envelope, path, operation, municipality, presented, depends_on_content=depends)
 
     async def read(self, body: Body, operation: Operation) -> Content:
         """Read a journaling's body; what cannot be read has no information type, and says why."""
@@ -82,8 +93,8 @@ class Identification:
     def _depends_on_content(self, envelope: Envelope) -> bool:
         return self._table.differs(envelope.municipality, envelope.vendor, envelope.system, Group.JOURNALING)
 
-    def _claimed_sender(self, head: RequestHead) -> Sender | None:
-        claims = read_unverified(credentials(head.authorization))
+    def _claimed_sender(self, presented: Credentials | None) -> Sender | None:
+        claims = read_unverified(presented)
         vkp_id = text_claim(claims, VKP_ID)
         if vkp_id is not None:
             return self._table.sender_by_vkp_id(vkp_id)

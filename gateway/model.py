@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Protocol
 
 
@@ -74,11 +73,15 @@ class RequestHead:
         """Every value of the field, in order; `name` in lower case."""
         return [value for field, value in self.headers if field.lower() == name]
 
-    @cached_property
+    @property
     def authorization(self) -> bytes | None:
         """The only Authorization value; None when there is none, or more than one."""
         values = self.values(b"authorization")
         return values[0] if len(values) == 1 else None
+
+
+class SenderLeft(Exception):  # noqa: N818 - the condition
+    """The sender left before its request was complete; nobody waits for an answer."""
 
 
 class Body(Protocol):
@@ -87,7 +90,7 @@ class Body(Protocol):
     async def read(self, limit: int) -> bytes | None:
         """Return the whole body, or None as soon as it is known to be larger than `limit` bytes.
 
-        What has been read is kept: a `Pass` still sends the body from its first byte.
+        What has been read is kept: a `Pass` still sends the body from its first byte. Raises `SenderLeft`.
         """
         ...
 
@@ -97,6 +100,8 @@ class Pass:
     """Send the request on as it is, and its answer back as it is."""
 
     upstream: str
+    finishes_alone: bool = False
+    """Whether a request that was sent completely is finished even if its sender leaves: a journaling is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,19 @@ from gateway.commands.output import config_option, json_option, print_json, usab
 from gateway.commands.request_file import read_request
 from gateway.config.definitions import Config, Municipality
 from gateway.exchange import allowed_numbers
+from gateway.faults import Failure
 from gateway.identification import Identification
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.explanation import Explanation
 from gateway.routing.table import Decision, RouteTable
 from translators.national_number import kind_of
+
+
+def _dash_only(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse a number given as an argument, where a list of processes shows it, and do not repeat it."""
+    if value not in (None, "-"):
+        raise click.BadParameter("only -: the number comes on standard input")
+    return value
 
 
 @click.command()
@@ -25,7 +33,7 @@ from translators.national_number import kind_of
 @click.option(
     "--information", metavar="I", type=click.Choice([str(each) for each in Information]), help="What it is about."
 )
-@click.option("--patient", metavar="-", type=click.Choice(["-"]), help="Read the patient's number from standard input.")
+@click.option("--patient", metavar="-", callback=_dash_only, help="Read the patient's number from standard input.")
 @click.option("--at", metavar="T", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]), help="When.")
 @click.option(
     "--request", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A request."
@@ -83,7 +91,10 @@ def _envelope(
 def _envelope_of_request(config: Config, table: RouteTable, request: Path) -> Envelope:
     head, body = read_request(request)
     identification = Identification(table, config.limits.body)
-    identified = asyncio.run(identification.identify(head, body))
+    try:
+        identified = asyncio.run(identification.identify(head, body))
+    except Failure as failure:
+        raise click.ClickException(f"no route decides, the gateway refuses this: {failure.diagnostics}") from None
     if identified.operation is not None and identified.envelope.information is None and identified.content is None:
         content = asyncio.run(identification.read(body, identified.operation))
         return identification.with_information(identified.envelope, content)

@@ -225,3 +225,5 @@ class Config:
     routes: tuple[Route, ...]
     wordings: dict[Fault, Wording]
     """What each fault is called on the wire."""
+    store: str
+    """The URL of the durable store; SQLite serves one process, PostgreSQL several."""

@@ -41,7 +41,11 @@ ROOT = _section(
     _must("version", "version of the form; 1"),
     Key("environment", "test: synthetic national identity numbers only; production: real ones only", "test"),
     Key("listen", "the two ports", "{}"),
-    Key("store", "sqlite:///FILE or postgresql://...; checked, and unused by this version"),
+    Key(
+        "store",
+        "sqlite:///FILE or postgresql://...; not written to by this version",
+        "sqlite:///var/gateway.db",
+    ),
     Key("limits", "bounds that hold for every request", "{}"),
     Key("unrecognised", "a request no surface knows: legacy (to kind vkp unchanged) or refuse", "legacy"),
     Key("unrecognised_paths", "only what lies below these is ever passed on unrecognised", "[/epj/, /ws/]"),

@@ -93,6 +93,7 @@ def _load(node: Node, reader: Reader) -> Loaded:
         senders=draft.vendors.senders,
         routes=tuple(one.route for one in draft.routes.parsed),
         wordings=settings.wordings,
+        store=settings.store,
     )
     return Loaded(config, RouteTable(config, buckets), problems)
 

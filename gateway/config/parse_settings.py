@@ -26,6 +26,7 @@ class Settings:
     helseid: HelseId
     verify_in_legacy: bool
     wordings: dict[Fault, Wording]
+    store: str
 
 
 def version(reader: Reader, root: Fields) -> None:
@@ -49,7 +50,7 @@ def unrecognised_passes(reader: Reader, root: Fields) -> bool | None:
 
 def settings(reader: Reader, root: Fields) -> Settings | None:
     """Read every setting; None when one of them cannot be used."""
-    _store(reader, root)
+    store = _store(reader, root)
     _guard(reader, root)
     listen = root.get("listen", partial(_listen, reader))
     limits = root.get("limits", partial(_limits, reader))
@@ -62,14 +63,14 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
     wordings = root.get("answers", partial(_wordings, reader))
     if also is None or helseid is None or verify is None or wordings is None:
         return None
-    return Settings(listen, limits, paths, also, helseid, verify, wordings)
+    return Settings(listen, limits, paths, also, helseid, verify, wordings, store)
 
 
-def _store(reader: Reader, root: Fields) -> None:
-    if "store" not in root or (text := reader.text(root.value("store"))) is None:
-        return
-    if not text.startswith(("sqlite:///", "postgresql://")):
+def _store(reader: Reader, root: Fields) -> str:
+    text = root.get("store", reader.text) or ""
+    if text and not text.startswith(("sqlite:///", "postgresql://")):
         reader.error(root.value("store"), "expected sqlite:///FILE or postgresql://...")
+    return text
 
 
 def _guard(reader: Reader, root: Fields) -> None:

@@ -74,7 +74,8 @@ class Issuer:
         is_fresh = now - self._fetched_at < self._keep
         if found is not None and is_fresh:
             return found
-        if now - self._tried_at >= (self._pause if self._keys else _RETRY):
+        is_due = now - self._tried_at >= (self._pause if self._keys else _RETRY)
+        if is_due or (found is None and self._fetching.locked()):
             await self._refresh()
         if self._keys is None:
             raise HelseIdUnavailable("no keys yet")
@@ -87,10 +88,10 @@ class Issuer:
         return next((key for key in keys if key.kid == kid), None)
 
     async def _refresh(self) -> None:
-        asked_at = self._clock()
+        if self._fetching.locked():
+            async with self._fetching:
+                return  # what another message fetched is all there is
         async with self._fetching:
-            if self._tried_at >= asked_at:
-                return
             self._tried_at = self._clock()
             try:
                 document = await self._get((await self.discovery()).jwks_uri)

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +21,8 @@ _ASSERTION_LIFETIME = 30
 """Seconds; HelseID accepts at most 60."""
 _REFRESH_AT = 0.8
 """Share of a token's lifetime after which a new one is fetched."""
+_RETRY = 10.0
+"""Seconds between tries to renew a token that is still good."""
 _ANSWER_LIMIT = 64 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -39,6 +41,7 @@ class ClientIdentity:
 class _Held:
     token: str
     refresh_at: float
+    expires_at: float
 
 
 class TokenSource:
@@ -62,9 +65,8 @@ class TokenSource:
         held = self._usable(wanted)
         if held is None:
             async with self._locks.setdefault(wanted, asyncio.Lock()):
-                held = self._usable(wanted)
-                if held is None:
-                    held = self._held[wanted] = await self._fetch(orgnr, scope)
+                held = self._usable(wanted) or await self._renewed(wanted)
+                self._held[wanted] = held
         return held.token
 
     def forget(self, orgnr: str, scope: str, token: str) -> None:
@@ -76,6 +78,16 @@ class TokenSource:
     def _usable(self, wanted: tuple[str, str]) -> _Held | None:
         held = self._held.get(wanted)
         return held if held is not None and self._clock() < held.refresh_at else None
+
+    async def _renewed(self, wanted: tuple[str, str]) -> _Held:
+        """Return a new token; while none can be had, the old one serves on until shortly before it expires."""
+        try:
+            return await self._fetch(*wanted)
+        except HelseIdUnavailable:
+            old, now = self._held.get(wanted), self._clock()
+            if old is None or now + _RETRY >= old.expires_at:
+                raise
+            return replace(old, refresh_at=now + _RETRY)
 
     async def _fetch(self, orgnr: str, scope: str) -> _Held:
         endpoint = (await self._issuer.discovery()).token_endpoint
@@ -94,7 +106,7 @@ class TokenSource:
             # With status 200: the municipality has not accepted the terms of use (NHN: token_requests, rejected_scope).
             log.error("helseid.token.scope_rejected", orgnr=orgnr, scope=scope)
             raise HelseIdUnavailable("the scope was rejected for this municipality")
-        return _Held(token, asked_at + lifetime * _REFRESH_AT)
+        return _Held(token, asked_at + lifetime * _REFRESH_AT, asked_at + lifetime)
 
     async def _ask(self, endpoint: str, orgnr: str, scope: str) -> tuple[int, dict[str, Any]]:
         form = {

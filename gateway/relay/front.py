@@ -1,159 +1,192 @@
-"""The data port's HTTP server, and the only module of the data plane that knows aiohttp.web."""
+"""The data port: senders' connections on one side, upstreams' on the other, and what every message becomes in between."""
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Protocol
 
-import aiohttp
-from aiohttp import web  # noqa: TID251 - this is that one front module
-from multidict import CIMultiDict
+import structlog
 
-from gateway.config.definitions import Address, VkpUpstream
-from gateway.faults import Failure, Fault
-from gateway.model import Account, Body, Handled, Headers, Pass, Reply, RequestHead
-from gateway.relay import upstream as legacy
-from gateway.relay.upstream import UpstreamSilent, UpstreamUnreachable
+from gateway.config.definitions import Address
+from gateway.model import Account, Body, Envelope, Handled, Pass, Reply, RequestHead
+from gateway.relay.passage import Passage, Way
+from gateway.relay.requests import BadRequest
+from gateway.relay.sender import Incoming, SenderConnection
+from gateway.relay.wire import Framing, reason_of
 
-Handler = Callable[[RequestHead, Body], Awaitable[Handled]]
+log = structlog.get_logger()
+
 Recorder = Callable[[Account, int, float], None]
 
-_RETRY_AFTER = 30
-_IDLE = 75.0
-"""Seconds that a sender's unused connection is kept open."""
+_BACKLOG = 1024
 _GRACE = 10.0
 """Seconds that requests in flight get to finish when the gateway stops."""
+_SWEEP = 0.25
+"""Seconds between two looks at whether anything takes too long."""
+_BAD_REQUEST = "bad-request"
+"""The outcome of bytes that are no request."""
+
+
+class Serving(Protocol):
+    """What decides about requests; a reload puts another in its place."""
+
+    def at_once(self, head: RequestHead) -> Handled | None:
+        """Return the answer if it takes neither the body nor any waiting."""
+
+    def handle(self, head: RequestHead, body: Body) -> Awaitable[Handled]:
+        """Return the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
     """What the front needs to send a request on as it is."""
 
-    upstreams: dict[str, VkpUpstream]
-    client: aiohttp.ClientSession
-    timeout: float
-    """Seconds for the whole of request and answer."""
-    refused: Callable[[Failure, str], Reply]
-    """How a failure is told to a sender; the second argument is the correlation id."""
-
-
-class _Arriving:
-    """A request's body while it arrives; what was read to decide is kept and sent on first."""
-
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._request = request
-        self._kept: list[bytes] = []
-        self._ended = not request.body_exists
-        self._told_to_continue = request.headers.get("Expect", "").lower() != "100-continue"
-
-    async def read(self, limit: int) -> bytes | None:
-        if (self._request.content_length or 0) > limit:
-            return None
-        size = sum(map(len, self._kept))
-        async for chunk in self._arriving():
-            self._kept.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                return None
-        return b"".join(self._kept)
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Give the whole body, from its first byte."""
-        kept, self._kept = self._kept, []
-        for chunk in kept:
-            yield chunk
-        async for chunk in self._arriving():
-            yield chunk
-
-    async def _arriving(self) -> AsyncIterator[bytes]:
-        if not self._ended and not self._told_to_continue:
-            self._told_to_continue = True
-            await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._request.writer.output_size = 0
-        while not self._ended:
-            chunk = await self._request.content.readany()
-            if chunk:
-                yield chunk
-            else:
-                self._ended = True
+    ways: dict[str, Way]
+    """By the name of the upstream."""
+    malformed: Callable[[int, str], Reply]
+    """How bytes that are no HTTP request are told so: a status, and why."""
 
 
 class Front:
-    """Listens for senders; each request is handled by whatever `current` returns at that moment."""
+    """Listens for senders; each request is served by whatever `current` returns at that moment."""
 
-    def __init__(self, current: Callable[[], tuple[Handler, Lane]], record: Recorder) -> None:
+    def __init__(self, current: Callable[[], tuple[Serving, Lane]], record: Recorder) -> None:
         self._current = current
         self._record = record
-        self._server = web.Server(
-            self._serve, keepalive_timeout=_IDLE, access_log=None, auto_decompress=False, lingering_time=2.0
-        )
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=_GRACE)
-        self._site: web.TCPSite | None = None
+        self._loop = asyncio.get_running_loop()
+        self._server: asyncio.Server | None = None
+        self._senders: set[SenderConnection] = set()
+        self._passages: set[Passage] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.Future[None] | None = None
+        self.stopping = False
 
-    async def start(self, address: Address) -> int:
+    async def start(self, address: Address, *, reuse_port: bool = False) -> int:
         """Listen on `address`; return the port, which the system chose when it was 0."""
-        await self._runner.setup()
-        self._site = web.TCPSite(self._runner, address.host, address.port)
-        await self._site.start()
-        return int(self._runner.addresses[0][1])
+        self._server = await self._loop.create_server(
+            lambda: SenderConnection(self),
+            address.host,
+            address.port,
+            backlog=_BACKLOG,
+            reuse_port=reuse_port or None,
+        )
+        self._sweep()
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Stop listening, and let requests in flight finish."""
-        await self._runner.cleanup()
+        """Stop listening, let requests in flight finish, and cut what is not done in time."""
+        self.stopping = True
+        if self._server is not None:
+            self._server.close()
+        for sender in list(self._senders):
+            if sender.is_idle:
+                sender.abort()
+        self._quiet = self._loop.create_future()
+        self._notice_quiet()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._quiet, _GRACE)
+        for sender in list(self._senders):
+            sender.abort()
+        for task in self._tasks:
+            task.cancel()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        started = time.monotonic()
-        handle, lane = self._current()
-        body = _Arriving(request)
-        handled = await handle(_head(request), body)
-        account, answer = handled.account, handled.answer
-        if isinstance(answer, Pass):
-            account, response = await _pass_on(request, body, lane, answer.upstream, account)
+    def opened(self, sender: SenderConnection) -> None:
+        """Count a sender's connection."""
+        self._senders.add(sender)
+
+    def closed(self, sender: SenderConnection) -> None:
+        """Forget a sender's connection."""
+        self._senders.discard(sender)
+        self._notice_quiet()
+
+    def serve(self, incoming: Incoming) -> None:
+        """Answer a request: at once if that can be, else in a task of its own."""
+        serving, lane = self._current()
+        handled = serving.at_once(incoming.head)
+        if handled is None:
+            self._spawn(self._handle(incoming, serving, lane))
+        elif isinstance(handled.answer, Pass):
+            self._pass_on(incoming, lane, handled.answer, handled.account)
         else:
-            response = await _reply(request, answer)
-        self._record(account, response.status, time.monotonic() - started)
-        return response
+            # Not before the bytes that came along have been read: a request that is complete keeps its connection.
+            self._loop.call_soon(self._reply, incoming, handled.answer, handled.account)
 
+    def refusal(self, error: BadRequest) -> Reply:
+        """Account for bytes that are no request, and say how their sender is told."""
+        _, lane = self._current()
+        reply = lane.malformed(error.status, error.text)
+        envelope = Envelope("unrecognised", None, None, None, None, None)
+        account = Account("", envelope, None, None, None, _BAD_REQUEST, error.text)
+        self._record(account, reply.status, 0.0)
+        return reply
 
-async def _pass_on(
-    request: web.BaseRequest, body: _Arriving, lane: Lane, upstream: str, account: Account
-) -> tuple[Account, web.StreamResponse]:
-    stream = body.stream() if request.body_exists else None
-    try:
-        async with legacy.send(lane.client, lane.upstreams[upstream], _head(request), stream, lane.timeout) as received:
-            response = web.StreamResponse(
-                status=received.status, reason=received.reason, headers=_fields(received.headers)
-            )
-            try:
-                await response.prepare(request)
-                async for chunk in received.body:
-                    await response.write(chunk)
-                await response.write_eof()
-            except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-                # Half an answer must not look like a whole one.
-                if request.transport is not None:
-                    request.transport.abort()
-                return replace(account, outcome=Fault.NO_ANSWER.value, diagnostics=type(error).__name__), response
-            return account, response
-    except UpstreamUnreachable as error:
-        failure = Failure(Fault.UNAVAILABLE, f"VKP cannot be reached: {error}", retry_after=_RETRY_AFTER)
-    except UpstreamSilent as error:
-        failure = Failure(Fault.NO_ANSWER, f"VKP gave no usable answer: {error}")
-    failed = replace(account, outcome=failure.fault.value, diagnostics=failure.diagnostics)
-    return failed, await _reply(request, lane.refused(failure, account.correlation_id))
+    async def _handle(self, incoming: Incoming, serving: Serving, lane: Lane) -> None:
+        handled = await serving.handle(incoming.head, incoming)
+        if isinstance(handled.answer, Pass):
+            self._pass_on(incoming, lane, handled.answer, handled.account)
+        else:
+            self._reply(incoming, handled.answer, handled.account)
 
+    def _pass_on(self, incoming: Incoming, lane: Lane, answer: Pass, account: Account) -> None:
+        way = lane.ways[answer.upstream]
+        passage = Passage(incoming, way, account, self, finishes_alone=answer.finishes_alone)
+        self._passages.add(passage)
+        passage.start()
 
-def _head(request: web.BaseRequest) -> RequestHead:
-    return RequestHead(request.method, request.raw_path, request.raw_headers)
+    def connect(self, passage: Passage) -> None:
+        """Open a connection for a passage."""
+        self._spawn(passage.connect())
 
+    def done(self, passage: Passage, incoming: Incoming, account: Account, status: int) -> None:
+        """Account for a passage that is over."""
+        self._passages.discard(passage)
+        self._notice_quiet()
+        self._record(account, status, self._loop.time() - incoming.started_at)
 
-async def _reply(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    response = web.Response(status=reply.status, body=reply.body, headers=_fields(reply.headers))
-    with suppress(ConnectionError):  # a sender that has gone: what became of its message is recorded all the same
-        await response.prepare(request)
-        await response.write_eof()
-    return response
+    def _reply(self, incoming: Incoming, reply: Reply, account: Account) -> None:
+        status = self.answer(incoming, reply)
+        self._record(account, status, self._loop.time() - incoming.started_at)
 
+    def answer(self, incoming: Incoming, reply: Reply) -> int:
+        """Answer a request with what the gateway itself says; return the status."""
+        sender = incoming.sender
+        fields = [
+            (b"Date", formatdate(usegmt=True).encode("ascii")),
+            *reply.headers,
+            (b"Content-Length", b"%d" % len(reply.body)),
+        ]
+        head = sender.answer_head(incoming, reply.status, reason_of(reply.status), fields, Framing.LENGTH)
+        sender.write(head if incoming.head.method == "HEAD" else head + reply.body)
+        sender.finish(incoming)
+        return reply.status
 
-def _fields(headers: Headers) -> CIMultiDict[str]:
-    return CIMultiDict((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in headers)
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._notice_quiet()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("front.defect", exc_info=task.exception())
+
+    def _notice_quiet(self) -> None:
+        """Let `stop` go on when nothing is in flight any more."""
+        if self._quiet is not None and not self._quiet.done() and not (self._senders or self._passages or self._tasks):
+            self._quiet.set_result(None)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for passage in list(self._passages):
+            passage.sweep(now)
+        for sender in list(self._senders):
+            sender.sweep(now)
+        for way in self._current()[1].ways.values():
+            way.pool.sweep(now)
+        self._sweeper = self._loop.call_later(_SWEEP, self._sweep)

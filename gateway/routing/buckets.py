@@ -28,11 +28,16 @@ class Conflict:
     """The type of the first such cell; None when both name no information."""
 
 
+_MOST_REMEMBERED = 65_536
+"""Chains; a name that no route knows must not fill the memory."""
+
+
 class Buckets:
     """Every route of a file under its selector."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._buckets: dict[Selector, dict[Information | None, Route]] = {}
+        self._chains: dict[Selector, Chain] = {}
         self.conflicts: list[Conflict] = []
         """One for each pair of routes, in the order of the file; the first of a pair is the one that is used."""
         levels: dict[Selector, list[Route]] = {}
@@ -43,8 +48,14 @@ class Buckets:
 
     def chain(self, municipality: str | None, vendor: str | None, system: str | None) -> Chain:
         """Return the buckets that may hold the route of a sender, the most specific first."""
+        named = (municipality, vendor, system)
+        if (known := self._chains.get(named)) is not None:
+            return known
         get = self._buckets.get
-        return tuple(bucket for one in selectors(municipality, vendor, system) if (bucket := get(one)) is not None)
+        chain = tuple(bucket for one in selectors(*named) if (bucket := get(one)) is not None)
+        if len(self._chains) < _MOST_REMEMBERED:
+            self._chains[named] = chain
+        return chain
 
     def _bucket(self, routes: list[Route]) -> dict[Information | None, Route]:
         general: dict[Information | None, Route] = {}

@@ -30,6 +30,7 @@ class RouteTable:
         self._routes = config.routes
         self._buckets = buckets
         self._remaining: dict[tuple[Group | int | None, ...], tuple[Route | None, ...]] = {}
+        self._differing: dict[tuple[str | None, str | None, str | None, Group | None], bool] = {}
         upstreams = config.upstreams.values()
         self.vkp_upstream: VkpUpstream | None = next((up for up in upstreams if isinstance(up, VkpUpstream)), None)
         self.jft_upstream: JftUpstream | None = next((up for up in upstreams if isinstance(up, JftUpstream)), None)
@@ -72,8 +73,14 @@ class RouteTable:
         self, municipality: str | None, vendor: str | None, system: str | None, group: Group | None = None
     ) -> bool:
         """Tell whether the information type makes a difference, so that the body must be read to know it."""
+        named = (municipality, vendor, system, group)
+        if (known := self._differing.get(named)) is not None:
+            return known
         remaining = self._remain(municipality, vendor, system, group)
-        return len(remaining) > 1 and len({_effect(route) for route in remaining}) > 1
+        differing = len(remaining) > 1 and len({_effect(route) for route in remaining}) > 1
+        if len(self._differing) < _MOST_REMEMBERED:
+            self._differing[named] = differing
+        return differing
 
     def municipality_by_orgnr(self, orgnr: str) -> Municipality | None:
         """Find a municipality by the organisation number in an R4 path."""

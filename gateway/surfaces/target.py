@@ -1,6 +1,7 @@
 """Request targets, compared as VKP's own front compares them: letter case, escapes and extra slashes do not matter."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 
@@ -25,7 +26,11 @@ def is_origin_form(target: str) -> bool:
 
 def path_of(target: str) -> Path:
     """Return the path of a target in origin form; what is no text after decoding matches nothing."""
-    raw = target.partition("?")[0].partition("#")[0]
+    return _path(target.partition("?")[0].partition("#")[0])
+
+
+@lru_cache(maxsize=4096)
+def _path(raw: str) -> Path:
     once = unquote(raw, errors="replace")
     segments = tuple(part for part in once.lower().split("/") if part)
     again = unquote(once, errors="replace").replace("\\", "/").split("/")

@@ -1,0 +1,247 @@
+"""One request's passage to an upstream and its answer's way back, both streaming, neither changed."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gateway.config.definitions import VkpUpstream
+from gateway.faults import Failure, Fault
+from gateway.model import Account, Headers, Reply
+from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
+from gateway.relay.sender import Incoming
+from gateway.relay.wire import Framing, chunk, end_to_end, last_chunk, request_head, response_head
+
+_RETRY_AFTER = 30
+FIRST_BYTE = 80.0
+"""Seconds from the end of a request to the head of its answer."""
+SILENCE = 60.0
+"""Seconds without a byte of an answer that has begun."""
+_GATHERED = 65_536
+"""Bytes that are gathered before they are sent, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where requests go, and how their failures are told."""
+
+    upstream: VkpUpstream
+    pool: Pool
+    timeout: float
+    """Seconds for the whole of request and answer."""
+    refused: Callable[[Failure, str], Reply]
+    """How a failure is told to a sender; the second argument is the correlation id."""
+
+
+class Carriage(Protocol):
+    """Who runs the passages."""
+
+    def connect(self, passage: "Passage") -> None:
+        """Run `passage.connect` in a task."""
+
+    def answer(self, incoming: Incoming, reply: Reply) -> int:
+        """Answer a request whose passage failed; return the status."""
+
+    def done(self, passage: "Passage", incoming: Incoming, account: Account, status: int) -> None:
+        """Account for a passage that is over; `status` is what the sender got, 0 for none."""
+
+
+class Passage:
+    """Ties one request to one upstream connection until its answer is complete, or cannot be."""
+
+    def __init__(
+        self, incoming: Incoming, way: Way, account: Account, carriage: Carriage, *, finishes_alone: bool
+    ) -> None:
+        self._carriage = carriage
+        self._finishes_alone = finishes_alone
+        self._incoming = incoming
+        self._sender = incoming.sender
+        self._way = way
+        self._account = account
+        self._connection: UpstreamConnection | None = None
+        self._to_upstream: list[bytes] = []
+        self._to_sender: list[bytes] = []
+        self._gathered = 0
+        self._status = 0
+        self._alone = False
+        self._over = False
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._loop.time()
+
+    def start(self) -> None:
+        """Use an idle connection, or open a new one."""
+        connection = self._way.pool.take(self._name())
+        if connection is not None:
+            self._bind(connection)
+        else:
+            self._carriage.connect(self)
+
+    async def connect(self) -> None:
+        """Open a connection and go on with it."""
+        try:
+            connection = await self._way.pool.connect(self._name())
+        except Unreachable as error:
+            self._fail(Fault.UNAVAILABLE, f"VKP cannot be reached: {error}", retry_after=_RETRY_AFTER)
+            return
+        if self._over:
+            self._way.pool.give_back(connection)
+        else:
+            self._bind(connection)
+            self.flush()  # a sender that waits for 100 Continue sends nothing that would push the head out
+
+    def sweep(self, now: float) -> None:
+        """Give up when the upstream takes too long."""
+        if now - self._incoming.started_at > self._way.timeout:
+            self._fail(Fault.NO_ANSWER, "VKP took longer than the gateway's limit")
+        elif self._incoming.complete and not self._incoming.sender.is_blocked:
+            limit = SILENCE if self._status else FIRST_BYTE
+            if now - self._heard_at > limit:
+                self._fail(Fault.NO_ANSWER, "VKP has gone silent")
+
+    # From the sender.
+
+    def request_body(self, data: bytes) -> None:
+        """Send a piece of the body on."""
+        self._to_upstream.append(chunk(data) if self._incoming.framing is Framing.CHUNKED else data)
+        self._gathered += len(data)
+        if self._gathered > _GATHERED:
+            self.flush()
+
+    def request_ended(self, trailers: Headers) -> None:
+        """Send the end of the body on."""
+        if self._incoming.framing is Framing.CHUNKED:
+            self._to_upstream.append(last_chunk(trailers))
+        self._heard_at = self._loop.time()
+        if self._connection is not None:
+            self._connection.request_sent = True
+
+    def sender_gone(self) -> None:
+        """Cut a retrieval; let a journaling that was sent completely be finished."""
+        if self._over:
+            return
+        self._alone = True
+        if not (self._finishes_alone and self._incoming.complete and self._connection is not None):
+            self._end(replace(self._account, outcome=Fault.SENDER_LEFT.value))
+            if self._connection is not None:
+                self._connection.abandon()
+
+    def sender_congested(self, *, congested: bool) -> None:
+        """Read the answer no faster than the sender takes it."""
+        if self._connection is not None and not self._over:
+            self._heard_at = self._loop.time()
+            self._connection.read_paused(paused=congested)
+
+    def flush(self) -> None:
+        """Send what was gathered, in one piece."""
+        if self._to_upstream and self._connection is not None:
+            data, self._to_upstream = b"".join(self._to_upstream), []
+            self._gathered = 0
+            self._connection.write(data)
+
+    # From the upstream.
+
+    def response_informed(self, status: int, reason: bytes, headers: Headers) -> None:
+        """Pass an informational answer on, unless it answers what the gateway has answered itself."""
+        answered = status == 100 and (self._incoming.told_to_continue or not self._incoming.expects_continue)
+        if not self._alone and not answered and self._incoming.version == "1.1":
+            self._to_sender.append(response_head(status, reason, end_to_end(headers, Framing.NONE)))
+
+    def response_started(self, status: int, reason: bytes, headers: Headers, framing: Framing) -> None:
+        """Pass the answer's head on."""
+        self._status = status
+        fields = end_to_end(headers, framing)
+        self._to_sender.append(self._sender.answer_head(self._incoming, status, reason, fields, framing))
+
+    def response_body(self, data: bytes) -> None:
+        """Pass a piece of the answer on."""
+        self._to_sender.append(self._sender.answer_piece(data))
+
+    def response_ended(self, trailers: Headers) -> None:
+        """Pass the end of the answer on, and let both connections go their ways."""
+        self._to_sender.append(self._sender.answer_end(trailers))
+        self.response_flushed()
+        if self._connection is not None:
+            self._connection.ended()
+        self._end(self._account)
+        if not self._alone:
+            self._sender.finish(self._incoming)
+
+    def response_flushed(self) -> None:
+        """Send what has come to the sender, in one piece."""
+        self._heard_at = self._loop.time()
+        data, self._to_sender = b"".join(self._to_sender), []
+        if data and not self._alone:
+            self._sender.write(data)
+
+    def response_failed(self, reason: str) -> None:
+        """End without an answer, or in the middle of one."""
+        self._connection = None
+        self._fail(Fault.NO_ANSWER, f"VKP gave no usable answer: {reason}")
+
+    def upstream_congested(self, *, congested: bool) -> None:
+        """Read the request no faster than the upstream takes it."""
+        self._sender.hold(held=congested)
+
+    def _bind(self, connection: UpstreamConnection) -> None:
+        incoming = self._incoming
+        head = incoming.head
+        self._connection = connection
+        connection.begin(self, to_head=head.method == "HEAD")
+        self._to_upstream.append(request_head(head.method.encode(), head.target.encode(), self._fields()))
+        for piece in incoming.pieces:
+            self.request_body(piece)
+        incoming.pieces = []
+        incoming.give_to(self)
+        if incoming.complete:
+            self.request_ended(incoming.trailers)
+            self.flush()
+
+    def _fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the request's fields as the upstream gets them."""
+        fields = end_to_end(self._incoming.head.headers, self._incoming.framing)
+        host = self._way.upstream.host
+        if self._incoming.told_to_continue:
+            fields = [field for field in fields if field[0].lower() != b"expect"]
+        if host is not None:
+            fields = [(name, host.encode()) if name.lower() == b"host" else (name, value) for name, value in fields]
+        return fields
+
+    def _name(self) -> str | None:
+        """Return the name that the upstream's certificate must have; None where nothing is encrypted."""
+        if not self._way.pool.uses_tls:
+            return None
+        if self._way.upstream.host is not None:
+            return self._way.upstream.host
+        written = self._incoming.head.values(b"host")
+        return (
+            written[0].decode("ascii", "replace").rpartition(":")[0] or written[0].decode("ascii", "replace")
+            if written
+            else None
+        )
+
+    def _fail(self, fault: Fault, diagnostics: str, *, retry_after: int | None = None) -> None:
+        if self._over:
+            return
+        self._over = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abandon()
+        account = replace(self._account, outcome=fault.value, diagnostics=diagnostics)
+        if self._status and not self._alone:
+            # Half an answer must not look like a whole one.
+            self._sender.abort()
+        elif not self._alone:
+            failure = Failure(fault, diagnostics, retry_after=retry_after)
+            self._status = self._carriage.answer(self._incoming, self._way.refused(failure, account.correlation_id))
+        self._let_go(account)
+
+    def _end(self, account: Account) -> None:
+        if not self._over:
+            self._over = True
+            self._let_go(account)
+
+    def _let_go(self, account: Account) -> None:
+        """Release the sender, and leave no cycle behind for the collector."""
+        self._sender.hold(held=False)
+        self._incoming.let_go()
+        self._carriage.done(self, self._incoming, account, self._status)

@@ -1,0 +1,277 @@
+"""Connections to one upstream: kept while they are fresh, bounded in number, never used for two requests at once."""
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from gateway.relay.responses import BadResponse, ResponseEvents, ResponseParser
+
+MAX_AGE = 300.0
+"""Seconds after which a connection is not used again, so that a changed address in DNS is found."""
+PATIENCE = 3
+"""Failed connections in a row after which an upstream counts as down for a moment."""
+PAUSE = 1.0
+"""Seconds that an upstream counts as down: requests then fail at once instead of waiting for another refusal."""
+
+
+class Unreachable(Exception):  # noqa: N818 - the condition
+    """No connection could be made, or none was free in time; nothing was sent."""
+
+
+class Carrier(ResponseEvents, Protocol):
+    """Who uses a connection for one request."""
+
+    def response_failed(self, reason: str) -> None:
+        """Take note that the connection is lost, or that what came is no answer; nothing more will come."""
+
+    def response_flushed(self) -> None:
+        """Send what was gathered: everything that had come was given."""
+
+    def upstream_congested(self, *, congested: bool) -> None:
+        """Take note that the connection's outgoing buffer is full, or has room again."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to the upstream."""
+
+    def __init__(self, pool: "Pool", name: str | None) -> None:
+        self._pool = pool
+        self._parser = ResponseParser()
+        self._carrier: Carrier | None = None
+        self._ended = False
+        self.name = name
+        """The name that the upstream's certificate was checked against."""
+        self.idle_since = 0.0
+        self.request_sent = False
+        self.made_at = asyncio.get_running_loop().time()
+        self.transport: asyncio.Transport | None = None
+
+    def begin(self, carrier: Carrier, *, to_head: bool) -> None:
+        """Take the connection for one request."""
+        self._carrier = carrier
+        self._ended = False
+        self.request_sent = False
+        self._parser.expect(carrier, to_head=to_head)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the request."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def read_paused(self, *, paused: bool) -> None:
+        """Stop or go on reading the answer, as its reader keeps up."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if paused:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def abandon(self) -> None:
+        """Cut the connection: what was under way is nobody's any more."""
+        self._carrier = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    def ended(self) -> None:
+        """Take note that the answer is complete; the connection is given back when its last bytes have been read."""
+        self._ended = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be written to."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own type for TCP and TLS
+        self.transport = transport
+        self._pool.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes of an answer."""
+        try:
+            self._parser.feed(data)
+        except BadResponse as error:
+            self._failed(str(error))
+            return
+        if self._ended:
+            self._give_back()
+        elif self._carrier is not None:
+            self._carrier.response_flushed()
+
+    def eof_received(self) -> None:
+        """asyncio: the upstream sends no more."""
+        try:
+            self._parser.closed()
+        except BadResponse as error:
+            self._failed(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the connection is gone."""
+        self._pool.closed(self)
+        self._failed(type(exc).__name__ if exc else "the upstream closed the connection")
+
+    def pause_writing(self) -> None:
+        """asyncio: the outgoing buffer is full."""
+        if self._carrier is not None:
+            self._carrier.upstream_congested(congested=True)
+
+    def resume_writing(self) -> None:
+        """asyncio: the outgoing buffer has room."""
+        if self._carrier is not None:
+            self._carrier.upstream_congested(congested=False)
+
+    def _failed(self, reason: str) -> None:
+        carrier, self._carrier = self._carrier, None
+        if self.transport is not None:
+            self.transport.abort()
+        if carrier is not None and not self._ended:
+            carrier.response_failed(reason)
+
+    def _give_back(self) -> None:
+        self._carrier = None
+        self.read_paused(paused=False)
+        if self.request_sent and self._parser.keeps_alive and self.is_open:
+            self._pool.give_back(self)
+        elif self.transport is not None:
+            self.transport.abort()
+
+
+class Pool:
+    """The connections to one upstream."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        most: int = 1024,
+        idle: float = 4.0,
+        connect_timeout: float = 5.0,
+    ) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._tls = tls or (ssl.create_default_context() if parts.scheme == "https" else None)
+        self._most = most
+        self._idle_for = idle
+        self._connect_timeout = connect_timeout
+        self._idle: deque[UpstreamConnection] = deque()
+        self._open: set[UpstreamConnection] = set()
+        self._connecting = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._failures = 0
+        self._down_until = 0.0
+        self._draining = False
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections are encrypted, and so checked against a name."""
+        return self._tls is not None
+
+    def take(self, name: str | None) -> UpstreamConnection | None:
+        """Return a fresh idle connection, if there is one; the newest first, so that the others grow old and go."""
+        now = asyncio.get_running_loop().time()
+        for _ in range(len(self._idle)):
+            connection = self._idle.pop()
+            if not connection.is_open or now - connection.idle_since > self._idle_for:
+                self._cut(connection)
+            elif connection.name != name:
+                self._idle.appendleft(connection)
+            else:
+                return connection
+        return None
+
+    async def connect(self, name: str | None) -> UpstreamConnection:
+        """Open a connection, waiting for room if need be; raises `Unreachable`."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._down_until:
+            raise Unreachable("not reached a moment ago")
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self._room()
+                if (idle := self.take(name)) is not None:
+                    return idle
+                self._connecting += 1
+                try:
+                    server_hostname = (name or self._host) if self._tls else None
+                    _, connection = await loop.create_connection(
+                        lambda: UpstreamConnection(self, name),
+                        self._host,
+                        self._port,
+                        ssl=self._tls,
+                        server_hostname=server_hostname,
+                    )
+                finally:
+                    self._connecting -= 1
+        except (OSError, TimeoutError) as error:
+            self._count_failure(loop.time())
+            raise Unreachable(type(error).__name__) from None
+        self._failures = 0
+        return connection
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Keep a connection for the next request."""
+        now = asyncio.get_running_loop().time()
+        if self._draining or now - connection.made_at > MAX_AGE:
+            self._cut(connection)
+            return
+        connection.idle_since = now
+        self._idle.append(connection)
+        self._wake()
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        """Count a connection."""
+        self._open.add(connection)
+
+    def closed(self, connection: UpstreamConnection) -> None:
+        """Forget a connection."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._wake()
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle too long."""
+        while self._idle and now - self._idle[0].idle_since > self._idle_for:
+            self._cut(self._idle.popleft())
+
+    def drain(self) -> None:
+        """Close what is idle now, and the rest as soon as it is done."""
+        self._draining = True
+        while self._idle:
+            self._cut(self._idle.popleft())
+
+    def abort(self) -> None:
+        """Cut every connection."""
+        for connection in list(self._open):
+            connection.abandon()
+
+    async def _room(self) -> None:
+        while len(self._open) + self._connecting >= self._most and not self._idle:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _cut(self, connection: UpstreamConnection) -> None:
+        if connection.transport is not None:
+            connection.transport.abort()
+
+    def _count_failure(self, now: float) -> None:
+        self._failures += 1
+        if self._failures >= PATIENCE:
+            self._down_until = now + PAUSE

@@ -1,0 +1,162 @@
+"""Responses from bytes: parsed by llhttp (httptools), and never believed to be whole before they are."""
+
+from typing import Protocol
+
+import httptools
+
+from gateway.model import Headers
+from gateway.relay.wire import MAX_FIELDS, MAX_HEAD, Framing
+
+_SPECIAL = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class BadResponse(Exception):  # noqa: N818 - the condition
+    """Bytes from an upstream that are no HTTP/1.1 response to what was asked."""
+
+
+class ResponseEvents(Protocol):
+    """What becomes of the response to one request."""
+
+    def response_informed(self, status: int, reason: bytes, headers: Headers) -> None:
+        """Take an informational answer (1xx); the answer itself is still to come."""
+
+    def response_started(self, status: int, reason: bytes, headers: Headers, framing: Framing) -> None:
+        """Take the answer's head."""
+
+    def response_body(self, data: bytes) -> None:
+        """Take a piece of the answer's body."""
+
+    def response_ended(self, trailers: Headers) -> None:
+        """Take the end of the answer."""
+
+
+class ResponseParser:
+    """Reads the responses of one upstream connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._events: ResponseEvents | None = None
+        self._to_head = False
+        self._bodiless = False
+        self.keeps_alive = False
+        """Whether the upstream will take another request on this connection; known once a response has ended."""
+        self._reason = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._special: dict[bytes, list[bytes]] = {}
+        self._head_bytes = 0
+        self._in_head = False
+        self._informational = False
+        self._framing = Framing.NONE
+
+    def expect(self, events: ResponseEvents, *, to_head: bool) -> None:
+        """Get ready for the response to a request; `to_head` says that it has no body whatever its fields say."""
+        self._events = events
+        self._to_head = to_head
+        if self._bodiless:
+            # llhttp still waits for the body that a response to HEAD only announces.
+            self._parser = httptools.HttpResponseParser(self)
+            self._bodiless = False
+
+    def feed(self, data: bytes) -> None:
+        """Read the next bytes; raises `BadResponse`, after which the connection is of no more use."""
+        if self._events is None:
+            raise BadResponse("bytes that nobody asked for")
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            raise BadResponse("an upgrade that nobody asked for") from None
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            raise BadResponse(str(cause if isinstance(cause, BadResponse) else error)) from None
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                raise BadResponse("the head is too large")
+
+    def closed(self) -> None:
+        """Take the end of the connection: the end of a body that lasts until then; raises `BadResponse` otherwise."""
+        if self._events is not None:
+            if self._framing is not Framing.UNTIL_CLOSE:
+                raise BadResponse("the connection closed before the answer was complete")
+            self._end(())
+
+    def on_message_begin(self) -> None:
+        """llhttp: a response begins."""
+        if self._events is None:
+            raise BadResponse("more than one response")
+        self._reset()
+        self._in_head = True
+
+    def on_status(self, reason: bytes) -> None:
+        """llhttp: a piece of the reason phrase."""
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """llhttp: a field of the head, or of the trailers."""
+        self._fields.append((name, value))
+        if (lower := name.lower()) in _SPECIAL and self._in_head:
+            self._special.setdefault(lower, []).append(value)
+        if len(self._fields) > MAX_FIELDS:
+            raise BadResponse("too many fields")
+
+    def on_headers_complete(self) -> None:
+        """llhttp: the head ends."""
+        self._in_head = False
+        status = self._parser.get_status_code()
+        headers = tuple(self._fields)
+        self._fields = []
+        if self._parser.get_http_version() not in ("1.0", "1.1") or not 100 <= status <= 599 or status == 101:
+            raise BadResponse("not a response of HTTP/1.1")
+        if status < 200:
+            self._informational = True
+            self._told().response_informed(status, self._reason, headers)
+            return
+        self._framing = framing = self._checked_framing(status)
+        self._told().response_started(status, self._reason, headers, framing)
+        if self._to_head:
+            self._bodiless = True
+            self.keeps_alive = self._parser.should_keep_alive()
+            self._end(())
+
+    def on_body(self, data: bytes) -> None:
+        """llhttp: a piece of the body."""
+        self._told().response_body(data)
+
+    def on_message_complete(self) -> None:
+        """llhttp: the response ends."""
+        if self._informational:
+            self._informational = False
+        elif not self._bodiless:
+            self.keeps_alive = self._parser.should_keep_alive()
+            self._end(tuple(self._fields))
+
+    def _checked_framing(self, status: int) -> Framing:
+        codings = self._special.get(b"transfer-encoding")
+        if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+            raise BadResponse("a transfer coding other than chunked")
+        if self._to_head or status in (204, 304):
+            return Framing.NONE
+        if codings:
+            return Framing.CHUNKED
+        if b"content-length" in self._special:
+            return Framing.LENGTH
+        return Framing.UNTIL_CLOSE
+
+    def _told(self) -> ResponseEvents:
+        if self._events is None:
+            raise BadResponse("bytes after the end of the response")
+        return self._events
+
+    def _end(self, trailers: Headers) -> None:
+        events, self._events = self._told(), None
+        self._framing = Framing.NONE
+        events.response_ended(trailers)
+
+    def _reset(self) -> None:
+        self._reason = b""
+        self._fields = []
+        self._special = {}
+        self._head_bytes = 0
+        self._in_head = False
+        self._informational = False
+        self._framing = Framing.NONE

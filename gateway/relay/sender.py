@@ -1,0 +1,389 @@
+"""A sender's connection: its requests in order, and the answers to them in the same order."""
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from gateway.model import Headers, Reply, RequestHead, SenderLeft
+from gateway.relay.requests import BadRequest, RequestParser
+from gateway.relay.times import Times
+from gateway.relay.wire import CONTINUE, Framing, chunk, last_chunk, reason_of, response_head
+
+HIGH_WATER = 65_536
+"""Bytes of a body that may wait before the sender is read no further."""
+
+
+class Taker(Protocol):
+    """Who takes a request's body as it arrives."""
+
+    def request_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+
+    def request_ended(self, trailers: Headers) -> None:
+        """Take the end of the request."""
+
+    def sender_gone(self) -> None:
+        """Take note that nobody waits for the answer any more."""
+
+    def sender_congested(self, *, congested: bool) -> None:
+        """Take note that the sender reads slowly, or keeps up again."""
+
+    def flush(self) -> None:
+        """Send what was gathered: everything that had arrived was given."""
+
+
+class Owner(Protocol):
+    """Who answers the requests of all senders."""
+
+    stopping: bool
+
+    def opened(self, sender: "SenderConnection") -> None:
+        """Take note that a sender has connected."""
+
+    def closed(self, sender: "SenderConnection") -> None:
+        """Take note that a sender has gone."""
+
+    def serve(self, incoming: "Incoming") -> None:
+        """Answer a request: it is the next in its turn."""
+
+    def refusal(self, error: BadRequest) -> Reply:
+        """Say how the sender of what is no request is told so."""
+
+
+class Incoming:
+    """One request, whose body may still be arriving."""
+
+    def __init__(
+        self, sender: "SenderConnection", head: RequestHead, version: str, framing: Framing, *, keep_alive: bool
+    ) -> None:
+        self.sender = sender
+        self.head = head
+        self.version = version
+        self.framing = framing
+        self.keep_alive = keep_alive
+        self.started_at = asyncio.get_running_loop().time()
+        self.pieces: list[bytes] = []
+        self.trailers: Headers = ()
+        self.complete = False
+        self.told_to_continue = False
+        self._size = 0
+        self._taker: Taker | None = None
+        self._changed: asyncio.Future[None] | None = None
+
+    async def read(self, limit: int) -> bytes | None:
+        """Return the whole body, or None as soon as it is known to be larger than `limit` bytes."""
+        if self.framing is Framing.LENGTH and int(self.head.values(b"content-length")[0]) > limit:
+            return None
+        if not self.complete and not self.told_to_continue and self.expects_continue:
+            self.told_to_continue = True
+            self.sender.write(CONTINUE)
+        while not self.complete and self._size <= limit:
+            self._changed = asyncio.get_running_loop().create_future()
+            self.sender.regulate()
+            await self._changed
+        return b"".join(self.pieces) if self._size <= limit else None
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the sender waits for leave to send the body (RFC 9110 section 10.1.1)."""
+        return self.version == "1.1" and any(
+            value.strip().lower() == b"100-continue" for value in self.head.values(b"expect")
+        )
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody wants the body now, so that the sender is to be read on."""
+        return self._taker is not None or (self._changed is not None and not self._changed.done())
+
+    @property
+    def waits(self) -> int:
+        """Bytes that arrived and that nobody has taken yet."""
+        return 0 if self._taker is not None else self._size
+
+    def give_to(self, taker: Taker) -> None:
+        """Hand everything that comes from now on to `taker`; what came before is in `pieces`."""
+        self._taker = taker
+        self.sender.regulate()
+
+    def let_go(self) -> None:
+        """Forget who took the body: nothing more of it is wanted."""
+        self._taker = _NOBODY
+
+    def arrived(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._size += len(data)
+        if self._taker is not None:
+            self._taker.request_body(data)
+        else:
+            self.pieces.append(data)
+            self._notify()
+
+    def ended(self, trailers: Headers) -> None:
+        """Take note that the request is complete."""
+        self.complete = True
+        self.trailers = trailers
+        if self._taker is not None:
+            self._taker.request_ended(trailers)
+        self._notify()
+
+    def gone(self) -> None:
+        """Tell whoever answers that the sender has left; a body that is not complete never will be."""
+        if self._taker is not None:
+            self._taker.sender_gone()
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_exception(SenderLeft)
+
+    def congested(self, *, congested: bool) -> None:
+        """Tell whoever answers that the sender reads slowly, or keeps up again."""
+        if self._taker is not None:
+            self._taker.sender_congested(congested=congested)
+
+    def flush(self) -> None:
+        """Tell whoever takes the body that nothing more has arrived for now."""
+        if self._taker is not None:
+            self._taker.flush()
+
+    def _notify(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+
+class _Nobody:
+    """Takes what is not wanted any more."""
+
+    def request_body(self, data: bytes) -> None:
+        """Drop it."""
+
+    def request_ended(self, trailers: Headers) -> None:
+        """Drop it."""
+
+    def sender_gone(self) -> None:
+        """Nobody minds."""
+
+    def sender_congested(self, *, congested: bool) -> None:
+        """Nobody minds."""
+
+    def flush(self) -> None:
+        """Nothing was gathered."""
+
+
+_NOBODY = _Nobody()
+
+
+class SenderConnection(asyncio.Protocol):
+    """One connection from a sender; requests that are sent ahead wait their turn."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._parser = RequestParser(self)
+        self._queue: deque[Incoming] = deque()
+        self._arriving: Incoming | None = None
+        self._bad: BadRequest | None = None
+        self._deaf = False
+        self._half_closed = False
+        self._keep = True
+        self._chunked = False
+        self._held = False
+        self._served: Incoming | None = None
+        self._reading_paused = False
+        self._loop = asyncio.get_running_loop()
+        self._times = Times(self._loop.time())
+        self.transport: asyncio.Transport | None = None
+
+    # From asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own type for TCP and TLS
+        self.transport = transport
+        self._owner.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes of requests."""
+        self._times.read(self._loop.time(), in_head=self._parser.in_head)
+        if self._deaf:
+            return
+        try:
+            self._parser.feed(data)
+        except BadRequest as error:
+            self._refuse(error)
+        if self._queue:
+            self._queue[0].flush()
+        self.regulate()
+
+    def eof_received(self) -> bool:
+        """asyncio: the sender sends no more; what it has asked is still answered."""
+        if self._arriving is not None:
+            self.abort()
+        self._half_closed = True
+        return bool(self._queue) and not self._deaf
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """asyncio: the connection is gone."""
+        self._owner.closed(self)
+        self._deaf = True
+        waiting, self._queue = self._queue, deque()
+        for incoming in waiting:
+            incoming.gone()
+
+    def pause_writing(self) -> None:
+        """asyncio: the sender does not read as fast as it is answered."""
+        self._times.blocked_since = self._loop.time()
+        if self._queue:
+            self._queue[0].congested(congested=True)
+
+    def resume_writing(self) -> None:
+        """asyncio: the sender keeps up again."""
+        self._times.blocked_since = None
+        if self._queue:
+            self._queue[0].congested(congested=False)
+            self._advance()
+
+    # From the parser.
+
+    def request_started(self, head: RequestHead, version: str, framing: Framing, *, keep_alive: bool) -> None:
+        """Put a request in the queue; the first is served at once."""
+        incoming = Incoming(self, head, version, framing, keep_alive=keep_alive)
+        self._arriving = incoming
+        self._queue.append(incoming)
+        if len(self._queue) == 1:
+            self._advance()
+
+    def request_body(self, data: bytes) -> None:
+        """Take a piece of the newest request's body."""
+        if self._arriving is not None:
+            self._arriving.arrived(data)
+
+    def request_ended(self, trailers: Headers) -> None:
+        """Take note that the newest request is complete."""
+        incoming, self._arriving = self._arriving, None
+        if incoming is not None:
+            incoming.ended(trailers)
+
+    # From whoever answers.
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the sender; nothing once it has gone."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def answer_head(
+        self, incoming: Incoming, status: int, reason: bytes, fields: list[tuple[bytes, bytes]], framing: Framing
+    ) -> bytes:
+        """Return the head of the answer to `incoming`, with how this connection goes on, and remember both."""
+        self._chunked = framing is Framing.CHUNKED and incoming.version == "1.1"
+        if framing is Framing.CHUNKED and not self._chunked:
+            fields = [field for field in fields if field[0].lower() != b"transfer-encoding"]
+        ends_by_closing = framing is Framing.UNTIL_CLOSE or (framing is Framing.CHUNKED and not self._chunked)
+        self._keep = incoming.keep_alive and not ends_by_closing and not self._owner.stopping
+        if not self._keep:
+            fields = [*fields, (b"Connection", b"close")]
+        elif incoming.version == "1.0":
+            fields = [*fields, (b"Connection", b"keep-alive")]
+        return response_head(status, reason, fields)
+
+    def answer_piece(self, data: bytes) -> bytes:
+        """Return a piece of the answer's body as it goes on this connection."""
+        return chunk(data) if self._chunked else data
+
+    def answer_end(self, trailers: Headers) -> bytes:
+        """Return what ends the answer's body on this connection."""
+        return last_chunk(trailers) if self._chunked else b""
+
+    def finish(self, incoming: Incoming) -> None:
+        """Go on to the next request after an answer, or close."""
+        if not self._queue or self._queue[0] is not incoming:
+            return
+        self._queue.popleft()
+        if not incoming.complete:
+            self._linger()
+        elif not self._keep or (self._half_closed and not self._queue):
+            self._close()
+        elif self._queue:
+            self._loop.call_soon(self._advance)
+        elif self._bad is not None:
+            self._say_bad(self._bad)
+        self.regulate()
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on reading, as whoever takes the body keeps up."""
+        self._held = held
+        self.regulate()
+
+    def abort(self) -> None:
+        """Cut the connection: an answer that cannot be completed must not look complete."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def regulate(self) -> None:
+        """Read no further than what can be taken: requests sent ahead wait in the network, not in memory."""
+        first = self._queue[0] if self._queue else None
+        full = first is not None and not first.is_read and first.waits > HIGH_WATER
+        pause = not self._deaf and (self._held or full or len(self._queue) > 1)
+        if pause == self._reading_paused or self.transport is None or self.transport.is_closing():
+            return
+        self._reading_paused = pause
+        self._times.last_read = self._loop.time()
+        if pause:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def sweep(self, now: float) -> None:
+        """Close the connection when its sender takes too long over something."""
+        waits_for_body = self._arriving is not None and not self._reading_paused
+        if self._times.are_up(now, idle=not self._queue, in_head=self._parser.in_head, waits_for_body=waits_for_body):
+            self.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is asked and nothing is being answered."""
+        return not self._queue and not self._parser.in_head
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the sender does not take what it is sent."""
+        return self._times.blocked_since is not None
+
+    def _advance(self) -> None:
+        """Have the first request served, once, and not before its sender has taken the answers before it."""
+        first = self._queue[0] if self._queue else None
+        if first is not None and first is not self._served and not self.is_blocked:
+            self._served = first
+            self._owner.serve(first)
+
+    def _refuse(self, error: BadRequest) -> None:
+        """Answer what is no request, after the answers to the requests before it, and close."""
+        self._deaf = True
+        broken, self._arriving = self._arriving, None
+        if broken is not None and self._queue and self._queue[0] is broken:
+            # Its body broke off while it was being served: whatever was sent on is not a whole request.
+            self._queue.popleft()
+            broken.gone()
+        elif broken is not None:
+            self._queue.remove(broken)
+        if self._queue:
+            self._bad = error
+        else:
+            self._say_bad(error)
+
+    def _say_bad(self, error: BadRequest) -> None:
+        reply = self._owner.refusal(error)
+        fields = [*reply.headers, (b"Content-Length", b"%d" % len(reply.body)), (b"Connection", b"close")]
+        self.write(response_head(reply.status, reason_of(reply.status), fields) + reply.body)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Send the answer out before closing: closing at once, with bytes unread, would reset it away."""
+        self._deaf = True
+        self._arriving = None
+        self._times.lingers_since = self._loop.time()
+        if self.transport is not None and not self.transport.is_closing():
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.regulate()
+
+    def _close(self) -> None:
+        self._deaf = True
+        if self.transport is not None:
+            self.transport.close()

@@ -1,0 +1,89 @@
+"""Heads on the wire: which fields pass from one connection to the next, and how a head is written."""
+
+from enum import Enum
+from http import HTTPStatus
+
+from gateway.model import Headers
+
+MAX_HEAD = 65_536
+"""Bytes of a head, request line included."""
+MAX_TARGET = 16_384
+"""Bytes of a request target."""
+MAX_FIELDS = 200
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+# RFC 9110 section 7.6.1; Proxy-* are for the proxy that they were meant for, not for the one behind it.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_HOP_BY_HOP_BUT_CODING = _HOP_BY_HOP - {b"transfer-encoding"}
+_NEVER_LISTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"date"})
+"""Fields that Connection may not take away: framing, addressing, and what a sender cannot have meant."""
+
+
+class Framing(Enum):
+    """How the end of a body is known (RFC 9112 section 6.3)."""
+
+    NONE = "no body"
+    LENGTH = "Content-Length"
+    CHUNKED = "chunked"
+    UNTIL_CLOSE = "until the connection closes"
+
+
+def end_to_end(headers: Headers, framing: Framing) -> list[tuple[bytes, bytes]]:
+    """Return the fields that go on: in order, as they were written, without those of this connection only.
+
+    `Transfer-Encoding: chunked` keeps its place when the body goes on chunked.
+    """
+    dropped = _HOP_BY_HOP if framing is not Framing.CHUNKED else _HOP_BY_HOP_BUT_CODING
+    for name, value in headers:
+        if name.lower() == b"connection":
+            dropped = dropped | _listed(value)
+    return [field for field in headers if field[0].lower() not in dropped]
+
+
+def request_head(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
+    """Write a request's head."""
+    return b"".join([method, b" ", target, b" HTTP/1.1\r\n", *_lines(fields), b"\r\n"])
+
+
+def response_head(status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
+    """Write a response's head."""
+    return b"".join([b"HTTP/1.1 %d " % status, reason, b"\r\n", *_lines(fields), b"\r\n"])
+
+
+def chunk(data: bytes) -> bytes:
+    """Write one chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Headers) -> bytes:
+    """Write the end of a chunked body, with its trailers."""
+    return b"".join([b"0\r\n", *_lines(list(trailers)), b"\r\n"]) if trailers else LAST_CHUNK
+
+
+def _lines(fields: list[tuple[bytes, bytes]]) -> list[bytes]:
+    return [b"%b: %b\r\n" % field for field in fields]
+
+
+def _listed(connection: bytes) -> frozenset[bytes]:
+    return frozenset(option.strip().lower() for option in connection.split(b",")) - _NEVER_LISTED
+
+
+def reason_of(status: int) -> bytes:
+    """Return the usual reason phrase for a status of our own."""
+    try:
+        return HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""

@@ -1,0 +1,165 @@
+"""Several worker processes behind one data port: started, restarted, rolled and reported on by one supervisor."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from gateway.config.definitions import Config
+from gateway.config.load import load
+from gateway.control.health import AdminPort
+
+log = structlog.get_logger()
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which prometheus-client adds up the metrics of several processes."""
+_READY_TIMEOUT = 30.0
+_STOP_TIMEOUT = 15.0
+_LONGEST_PAUSE = 30.0
+"""Seconds before a worker that keeps ending is started again, at most."""
+_STABLE = 60.0
+"""Seconds after which a worker counts as having started well."""
+
+
+class WorkerFailed(Exception):  # noqa: N818 - the condition
+    """A worker ended, or was not ready in time, before it could serve."""
+
+
+class _Worker:
+    """One worker process."""
+
+    def __init__(self, process: Process, started_at: float) -> None:
+        self.process = process
+        self.started_at = started_at
+
+    def tell(self, number: signal.Signals) -> None:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def stop(self) -> None:
+        self.tell(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+
+
+class Supervisor:
+    """Keeps `count` workers serving; SIGHUP reloads them all, SIGUSR2 replaces them one after the other."""
+
+    def __init__(self, path: str, config: Config, count: int) -> None:
+        self._path = path
+        self._config = config
+        self._count = count
+        self._workers: list[_Worker] = []
+        self._metrics = ""
+        self._stopping = asyncio.Event()
+        self._roll = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; raises `WorkerFailed` when the first workers cannot serve."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGUSR2, self._roll.set)
+        with tempfile.TemporaryDirectory(prefix="vkp-gateway-metrics-") as self._metrics:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, path=self._metrics)  # type: ignore[no-untyped-call] # the library has no types here
+            admin = AdminPort(registry)
+            await admin.start(self._config.listen.admin)
+            try:
+                await self._run_workers()
+            finally:
+                await asyncio.gather(*(worker.stop() for worker in self._workers))
+                await admin.stop()
+
+    async def _run_workers(self) -> None:
+        for _ in range(self._count):
+            self._workers.append(await self._start())
+        log.info("supervisor.started", workers=self._count, admin=str(self._config.listen.admin))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._keep(slot)) for slot in range(self._count)]
+            tasks.append(group.create_task(self._roll_when_told()))
+            await self._stopping.wait()
+            log.info("supervisor.stopping")
+            for task in tasks:
+                task.cancel()
+
+    async def _start(self) -> _Worker:
+        """Start a worker and wait until it serves; raises `WorkerFailed`."""
+        loop = asyncio.get_running_loop()
+        reading, writing = os.pipe()
+        command = (sys.executable, "-m", "gateway", "serve", "--config", self._path, "--worker-fd", str(writing))
+        environment = {**os.environ, METRICS_FOLDER: self._metrics}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, env=environment, stdin=PIPE, pass_fds=(writing,), start_new_session=True
+            )
+        finally:
+            os.close(writing)
+        worker = _Worker(process, loop.time())
+        stream = asyncio.StreamReader()
+        pipe, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", buffering=0)
+        )
+        try:
+            is_ready = await asyncio.wait_for(stream.read(1), _READY_TIMEOUT)
+        except TimeoutError:
+            is_ready = b""
+        finally:
+            pipe.close()
+        if not is_ready:
+            await worker.stop()
+            raise WorkerFailed(f"a worker ended with exit code {process.returncode} before it served")
+        log.info("worker.started", pid=process.pid)
+        return worker
+
+    async def _keep(self, slot: int) -> None:
+        """Start a worker again whenever it ends by itself, after a pause that grows while it keeps ending."""
+        pause = 0.5
+        while True:
+            worker = self._workers[slot]
+            code = await worker.process.wait()
+            if self._workers[slot] is not worker:
+                continue
+            lived = asyncio.get_running_loop().time() - worker.started_at
+            pause = 0.5 if lived > _STABLE else min(pause * 2, _LONGEST_PAUSE)
+            log.error("worker.ended", pid=worker.process.pid, code=code, starts_again_in=pause)
+            await asyncio.sleep(pause)
+            try:
+                self._workers[slot] = await self._start()
+            except WorkerFailed as error:
+                log.warning("worker.failed", error=str(error))
+
+    async def _roll_when_told(self) -> None:
+        """Replace the workers one after the other; each new one serves before its predecessor stops."""
+        while True:
+            await self._roll.wait()
+            self._roll.clear()
+            for slot in range(self._count):
+                try:
+                    replacement = await self._start()
+                except WorkerFailed as error:
+                    log.warning("supervisor.roll_stopped", error=str(error))
+                    break
+                before, self._workers[slot] = self._workers[slot], replacement
+                await before.stop()
+            else:
+                log.info("supervisor.rolled")
+
+    def _reload(self) -> None:
+        """Have every worker read the configuration again, unless it has an error: then none does."""
+        loaded = load(self._path)
+        if loaded.config is None:
+            log.error("reload.refused", problems=[str(problem) for problem in loaded.problems])
+            return
+        for worker in self._workers:
+            worker.tell(signal.SIGHUP)
