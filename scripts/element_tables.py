@@ -34,6 +34,8 @@ NOT_IN_R4 = {
         "whyStopped",
     },
 }
+# Elements whose type the package narrowed; here as HL7 has them.
+NARROWED = {"Bundle.entry.response.outcome": "Resource"}
 PRIMITIVE_TYPE_PREFIX = "http://hl7.org/fhirpath/System."
 
 Definition = dict[str, Any]
@@ -93,7 +95,7 @@ def _fields(path: str, name: str, element: Definition) -> list[tuple[str, str]]:
 
 
 def _type_name(path: str, kind: Definition) -> str:
-    code: str = kind["code"]
+    code: str = NARROWED.get(path, kind["code"])
     if code in ("BackboneElement", "Element"):
         return path
     if code.startswith(PRIMITIVE_TYPE_PREFIX):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from translators.contract import InformationName, Tree
+from translators.contract import InformationName, Number, Tree
 
 ALERT_CODES = "http://ehelse.no/fhir/CodeSystem/vkp-alert-code-v090"
 _ALERT_SYSTEMS = frozenset({ALERT_CODES, "http://ehelse.no/fhir/ValueSet/vkp-alert-code-v090", ""})
@@ -39,9 +39,9 @@ def _resources(tree: Tree) -> Iterator[tuple[str, dict[str, Tree]]]:
         yield kind.strip(), tree
     if kind == "Bundle":
         for entry in _each(tree.get("entry"))[:_MAX_ENTRIES]:
-            if isinstance(entry, dict) and isinstance(resource := entry.get("resource"), dict):
-                inner = resource.get("resourceType")
-                if isinstance(inner, str):
+            for resource in _each(entry.get("resource") if isinstance(entry, dict) else None):
+                inner = resource.get("resourceType") if isinstance(resource, dict) else None
+                if isinstance(resource, dict) and isinstance(inner, str):
                     yield inner.strip(), resource
 
 
@@ -57,10 +57,16 @@ def _codes(resource: dict[str, Tree], systems: frozenset[str]) -> Iterator[str]:
     """Go through `code.coding[].code` of these systems; a coding without a system counts (seen in published messages)."""
     for concept in _each(resource.get("code")):
         for coding in _each(concept.get("coding") if isinstance(concept, dict) else None):
-            if isinstance(coding, dict):
-                system, code = coding.get("system") or "", coding.get("code")
-                if isinstance(system, str) and system.strip() in systems and isinstance(code, str):
-                    yield code.strip()
+            if isinstance(coding, dict) and _text(coding.get("system")) in systems:
+                yield _text(coding.get("code"))
+
+
+def _text(value: Tree) -> str:
+    """Return a value as the text that repairs make of it; "" for what is no text."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(one, Number):
+        return one.text
+    return one.strip() if isinstance(one, str) else ""
 
 
 def _each(value: Tree) -> list[Tree]:

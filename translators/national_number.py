@@ -6,6 +6,7 @@ Tenor's (month + 80). Sex and age are never derived.
 """
 
 from enum import StrEnum
+from operator import mul
 
 _WEIGHTS_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)
 _WEIGHTS_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
@@ -33,10 +34,10 @@ def kind_of(number: str) -> Kind | None:
     """Return the kind of an eleven-digit number, or None when form, date or check digits are wrong."""
     if len(number) != 11 or not (number.isascii() and number.isdigit()):
         return None
-    digits = [int(digit) for digit in number]
-    if sum(map(int.__mul__, _WEIGHTS_1, digits)) % 11 not in _REMAINDERS_1:
+    digits = list(map(int, number))
+    if sum(map(mul, _WEIGHTS_1, digits)) % 11 not in _REMAINDERS_1:
         return None
-    if sum(map(int.__mul__, _WEIGHTS_2, digits)) % 11:
+    if sum(map(mul, _WEIGHTS_2, digits)) % 11:
         return None
     if number[0] in "89":
         return Kind.FH

@@ -64,9 +64,12 @@ def _of_resource(resource: dict[str, Tree], path: str) -> Iterator[PatientIdenti
     if resource.get("resourceType") == "Patient":
         yield from _identifiers(resource.get("identifier"), f"{path}.identifier")
     for name in _PATIENT_ELEMENTS:
-        reference = resource.get(name)
-        if isinstance(reference, dict):
-            yield from _identifiers(reference.get("identifier"), f"{path}.{name}.identifier")
+        for reference in _list(resource.get(name)):
+            if isinstance(reference, dict):
+                yield from _identifiers(reference.get("identifier"), f"{path}.{name}.identifier")
+    for index, inner in enumerate(_list(resource.get("contained"))):
+        if isinstance(inner, dict):
+            yield from _of_resource(inner, f"{path}.contained[{index}]")
 
 
 def _identifiers(value: Tree, path: str) -> Iterator[PatientIdentifier]:

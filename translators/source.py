@@ -3,7 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from translators.contract import Coverage, Loss, Repair, Tree
+from translators.contract import Coverage, Loss, Reason, Refused, Repair, Tree
+
+MAX_LEVELS = 256
+"""How deep an unread place may lie, and `MAX_FINDINGS` how many repairs, or losses, one message may need.
+
+Far more than any published message; a limit so that listing the places of a hostile one cannot exhaust memory.
+"""
+MAX_FINDINGS = 1000
 
 _ELEMENT_NAME = re.compile(r"(?!.*\d{5})_?[A-Za-z][A-Za-z0-9]{0,63}")
 
@@ -13,65 +20,72 @@ _Key = tuple[int, str | int]
 class Source:
     """One message, and which of its leaves have been read.
 
-    A leaf is a scalar, or an object or array with nothing in it. Each is read once: carried as it is, or repaired.
+    A leaf is a scalar, or an object or array with nothing in it. Each is read once: carried as it is, or repaired. No object
+    or array of the tree may stand in two places of it; one that was decoded never does.
     """
 
     def __init__(self, tree: Tree, name: str) -> None:
-        self.root = Cursor(self, None, name, tree)
+        self.root = Cursor(self, None, name, None, tree)
         self.repairs: list[Repair] = []
-        self._carried: set[_Key] = set()
+        self.carried: set[_Key] = set()
         self._repaired: set[_Key] = set()
-
-    def carry(self, cursor: "Cursor") -> None:
-        """Mark a leaf as carried unchanged."""
-        self._carried.add(cursor.key)
 
     def repair(self, cursor: "Cursor", rule: str) -> None:
         """Record a named correction at this place; a leaf counts as repaired and no longer as carried."""
+        if len(self.repairs) == MAX_FINDINGS:
+            raise Refused(Reason.FORMAT, f"more than {MAX_FINDINGS} corrections would be needed", self.root.path)
         self.repairs.append(Repair(cursor.path, rule))
         if cursor.is_leaf:
-            self._carried.discard(cursor.key)
+            self.carried.discard(cursor.key)
             self._repaired.add(cursor.key)
 
     def finish(self, reason: str) -> tuple[tuple[Loss, ...], Coverage]:
-        """Return what nobody read, as losses with this reason, and the count of what became of every leaf."""
-        read = len(self._carried) + len(self._repaired)
+        """Return what nobody read, as losses with this reason, and the count of what became of every leaf.
+
+        Raises `Refused` when the losses are too many, or too deep, to be listed.
+        """
+        read = len(self.carried) + len(self._repaired)
         leaves = _count_leaves(self.root.value)
+        if leaves - read > MAX_FINDINGS:
+            raise Refused(Reason.LOSS, f"more than {MAX_FINDINGS} elements would be lost", self.root.path)
         losses = tuple(self._unread(reason)) if leaves > read else ()
         return losses, Coverage(
-            leaves=leaves, carried=len(self._carried), repaired=len(self._repaired), lost=leaves - read
+            leaves=leaves, carried=len(self.carried), repaired=len(self._repaired), lost=leaves - read
         )
 
     def _unread(self, reason: str) -> Iterator[Loss]:
-        pending = [self.root]
+        pending = [(self.root, 0)]
         while pending:
-            at = pending.pop()
+            at, level = pending.pop()
+            if level > MAX_LEVELS:
+                raise Refused(Reason.FORMAT, "nested too deep", self.root.path)
             if not at.is_leaf:
-                pending.extend(reversed(list(at.children())))
-            elif at.key not in self._carried and at.key not in self._repaired:
+                pending.extend((below, level + 1) for below in reversed(at.children()))
+            elif at.key not in self.carried and at.key not in self._repaired:
                 yield Loss(at.path, at.element, reason)
 
 
 class Cursor:
-    """A place in a source tree."""
+    """A place in a source tree; an item of an array has the array's name and an index."""
 
-    __slots__ = ("_source", "name", "parent", "value")
+    __slots__ = ("_source", "index", "name", "parent", "value")
 
-    def __init__(self, source: Source, parent: "Cursor | None", name: str | int, value: Tree) -> None:
+    def __init__(self, source: Source, parent: "Cursor | None", name: str, index: int | None, value: Tree) -> None:
         self._source = source
         self.parent = parent
         self.name = name
+        self.index = index
         self.value = value
 
     @property
     def key(self) -> _Key:
         """What tells this place from every other of the same source."""
-        return (id(self.parent.value) if self.parent else 0, self.name)
+        return (id(self.parent.value) if self.parent else 0, self.name if self.index is None else self.index)
 
     @property
     def is_leaf(self) -> bool:
         """Whether there is nothing below this place."""
-        return not (isinstance(self.value, dict | list) and self.value)
+        return not self.value or not isinstance(self.value, (dict, list))
 
     @property
     def path(self) -> str:
@@ -94,35 +108,42 @@ class Cursor:
             if at.parent is None:
                 parts.append(_printable(at.name))
                 break
-            if isinstance(at.name, int):
-                parts.append("" if to_resource else f"[{at.name}]")
-            else:
+            if at.index is None:
                 parts.append("." + _printable(at.name))
+            elif not to_resource:
+                parts.append(f"[{at.index}]")
             at = at.parent
         return "".join(reversed(parts))
 
-    def children(self) -> Iterator["Cursor"]:
-        """Go through the fields of an object or the items of an array, in order."""
-        if isinstance(self.value, dict):
-            for name, value in self.value.items():
-                yield Cursor(self._source, self, name, value)
-        elif isinstance(self.value, list):
-            for index, value in enumerate(self.value):
-                yield Cursor(self._source, self, index, value)
+    def children(self) -> "list[Cursor]":
+        """Return the fields of an object or the items of an array, in order."""
+        value = self.value
+        if isinstance(value, dict):
+            return [Cursor(self._source, self, name, None, field) for name, field in value.items()]
+        if isinstance(value, list):
+            return [Cursor(self._source, self, self.name, index, item) for index, item in enumerate(value)]
+        return []
 
     def carry(self) -> Tree:
         """Read a leaf, to be written unchanged."""
-        self._source.carry(self)
+        self._source.carried.add(self.key)
         return self.value
 
+    def carry_field(self, name: str) -> None:
+        """Read the leaf `name` of an object, to be written unchanged; the short way for what most of a message is."""
+        self._source.carried.add((id(self.value), name))
+
+    def field(self, name: str, value: Tree) -> "Cursor":
+        """Return the place of one field of an object."""
+        return Cursor(self._source, self, name, None, value)
+
     def repair(self, rule: str) -> None:
-        """Record a correction here."""
+        """Record a named correction here."""
         self._source.repair(self, rule)
 
 
-def _printable(name: str | int) -> str:
-    text = str(name)
-    return text if _ELEMENT_NAME.fullmatch(text) else "(name withheld)"
+def _printable(name: str) -> str:
+    return name if _ELEMENT_NAME.fullmatch(name) else "(name withheld)"
 
 
 def _count_leaves(tree: Tree) -> int:

@@ -10,14 +10,15 @@ from typing import Final, TypeAlias
 
 from translators.contract import Number, Reason, Refused, Tree
 from translators.fhir.corrections import corrected
-from translators.fhir.elements import ANY_RESOURCE, ELEMENT, Element, Release
+from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, Release
 from translators.source import Cursor
 
 MAX_DEPTH = 64
 """Deeper than any published profile; a limit so that a hostile message cannot exhaust the stack."""
 
-_NUMERIC = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
 _KEEPS_BLANKS = frozenset({"string", "markdown", "xhtml", "base64Binary"})
+_MATCHED = frozenset({("Identifier", "value"), ("Reference", "reference")})
+"""Strings that others are matched with, so that blanks around them have no meaning; so is every `id`."""
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -46,8 +47,6 @@ class _Conformer:
     def __init__(self, release: Release) -> None:
         self._types = release.types
         self._resources = release.resources
-        self._sibling = Element(ELEMENT, repeats=False, primitive=False)
-        self._siblings = Element(ELEMENT, repeats=True, primitive=False)
 
     def resource(self, at: Cursor, depth: int) -> _Result:
         if not isinstance(at.value, dict):
@@ -55,32 +54,30 @@ class _Conformer:
         kind = at.value.get("resourceType")
         if not isinstance(kind, str) or kind not in self._resources:
             raise Refused(Reason.FORMAT, "resourceType is not a resource of FHIR R4", at.path)
-        return self._object(at, kind, depth)
+        return self._object(at, at.value, kind, depth)
 
-    def _object(self, at: Cursor, kind: str, depth: int) -> _Result:
+    def _object(self, at: Cursor, fields: dict[str, Tree], kind: str, depth: int) -> _Result:
         if depth > MAX_DEPTH:
             raise Refused(Reason.FORMAT, "nested too deep", at.path)
         elements = self._types[kind]
         result: dict[str, Tree] = {}
-        for field in at.children():
-            name = str(field.name)
-            if name == "resourceType" and kind in self._resources:
-                result[name] = field.carry()
-                continue
-            element = elements.get(name) or self._primitive_sibling(name, elements)
+        siblings: list[str] = []
+        for name, raw in fields.items():
+            element = elements.get(name)
             if element is None:
                 continue
-            value = self._element(field, element, kind, depth)
+            if element.is_text and isinstance(raw, str) and _stands(raw, kind, name):
+                at.carry_field(name)
+                result[name] = raw
+                continue
+            value = self._element(at.field(name, raw), element, kind, depth)
             if not isinstance(value, _Nothing):
                 result[name] = value
+            if element.type == ELEMENT and element.repeats:
+                siblings.append(name)
+        for name in siblings:
+            _align(at, fields, name, result)
         return result or self._emptied(at)
-
-    def _primitive_sibling(self, name: str, elements: dict[str, Element]) -> Element | None:
-        """Return what `_name` may hold: id and extensions of the primitive `name` (FHIR R4, json.html#primitive)."""
-        owner = elements.get(name[1:]) if name.startswith("_") else None
-        if owner is None or not owner.primitive:
-            return None
-        return self._siblings if owner.repeats else self._sibling
 
     def _element(self, at: Cursor, element: Element, owner: str, depth: int) -> _Result:
         if isinstance(at.value, list):
@@ -92,47 +89,40 @@ class _Conformer:
         return value
 
     def _array(self, at: Cursor, element: Element, owner: str, depth: int) -> _Result:
-        if not at.value:
+        items = at.children()
+        if not items:
             at.repair("empty-array-dropped")
             return NOTHING
-        items = list(at.children())
         if not element.repeats:
             if len(items) > 1:
                 raise Refused(Reason.FORMAT, f"{len(items)} values for an element that has one", at.path)
             at.repair("array-unwrapped")
             return self._single(items[0], element, owner, depth)
-        aligned = element.type == ELEMENT or self._has_sibling(at)
-        kept = [self._item(item, element, owner, depth, aligned=aligned) for item in items]
-        present: list[Tree] = [value for value in kept if value is not None and not isinstance(value, _Nothing)]
-        if not present:
-            return NOTHING
-        if not aligned:
-            return present
-        return [None if isinstance(value, _Nothing) else value for value in kept]
-
-    def _item(self, at: Cursor, element: Element, owner: str, depth: int, *, aligned: bool) -> _Result:
-        """Read one item; in a list aligned with the list of its siblings, null stands for "nothing here"."""
-        if at.value is None and aligned:
-            return at.carry()
-        return self._single(at, element, owner, depth)
-
-    def _has_sibling(self, at: Cursor) -> bool:
-        return at.parent is not None and isinstance(at.parent.value, dict) and f"_{at.name}" in at.parent.value
+        is_aligned = element.type == ELEMENT or (element.primitive and _has_sibling(at))
+        kept: list[Tree] = []
+        for item in items:
+            value = item.carry() if is_aligned and item.value is None else self._single(item, element, owner, depth)
+            if not isinstance(value, _Nothing):
+                kept.append(value)
+            elif is_aligned:
+                kept.append(None)
+        return kept or NOTHING
 
     def _single(self, at: Cursor, element: Element, owner: str, depth: int) -> _Result:
-        if at.value is None:
+        value = at.value
+        if value is None:
             at.repair("null-dropped")
             return NOTHING
         if element.primitive:
             return self._primitive(at, element.type, owner)
-        if not isinstance(at.value, dict):
-            if at.value == "":
-                at.repair("empty-string-dropped")
-                return NOTHING
-            raise Refused(Reason.FORMAT, f"{element.type} is an object", at.path)
-        if element.type == ANY_RESOURCE:
-            return self.resource(at, depth + 1)
-        return self._object(at, element.type, depth + 1)
+        if isinstance(value, dict):
+            if element.type == ANY_RESOURCE:
+                return self.resource(at, depth + 1)
+            return self._object(at, value, element.type, depth + 1)
+        if isinstance(value, str) and not value.strip():
+            at.repair("empty-string-dropped")
+            return NOTHING
+        raise Refused(Reason.FORMAT, f"{element.type} is an object", at.path)
 
     def _emptied(self, at: Cursor) -> _Result:
         """Drop an object of which nothing is left; what it held was reported leaf by leaf."""
@@ -145,7 +135,7 @@ class _Conformer:
         if isinstance(value, str):
             return self._text(at, value, kind, owner)
         if isinstance(value, Number):
-            if kind not in _NUMERIC and kind != "boolean":
+            if kind not in NUMERIC and kind != "boolean":
                 at.repair("number-written-as-text")
                 return value.text
             return at.carry()
@@ -158,20 +148,54 @@ class _Conformer:
         if not trimmed:
             at.repair("empty-string-dropped")
             return NOTHING
-        if kind in _NUMERIC and _NUMBER.fullmatch(trimmed):
+        if kind in NUMERIC and _NUMBER.fullmatch(trimmed):
             at.repair("text-written-as-number")
             return Number(trimmed)
         if kind == "boolean" and trimmed in ("true", "false"):
             at.repair("text-written-as-boolean")
             return trimmed == "true"
-        keeps_blanks = kind in _KEEPS_BLANKS and (owner, at.name) != ("Identifier", "value")
+        keeps_blanks = kind in _KEEPS_BLANKS and at.name != "id" and (owner, at.name) not in _MATCHED
         result = value if keeps_blanks else trimmed
         if result != value:
             at.repair("whitespace-trimmed")
-        correction = corrected(owner, str(at.name), result)
+        correction = corrected(owner, at.name, result)
         if correction is not None:
             at.repair(correction.rule)
             return correction.value
         if result == value:
             at.carry()
         return result
+
+
+def _stands(text: str, owner: str, name: str) -> bool:
+    """Whether a text is right as it is, whatever its type: the short way for most of a message."""
+    return bool(text) and text.strip() == text and corrected(owner, name, text) is None
+
+
+def _has_sibling(at: Cursor) -> bool:
+    return at.parent is not None and isinstance(at.parent.value, dict) and f"_{at.name}" in at.parent.value
+
+
+def _align(at: Cursor, fields: dict[str, Tree], sibling: str, result: dict[str, Tree]) -> None:
+    """Drop the places where neither a repeating primitive nor its `_name` has anything left, and a list of nulls alone.
+
+    null fills a place of the one that only the other has; where both have nothing, strict readers refuse it.
+    """
+    halves = {name: found for name in (sibling[1:], sibling) if isinstance(found := result.get(name), list)}
+    longest = max(map(len, halves.values()), default=0)
+    kept = [
+        place
+        for place in range(longest)
+        if any(half[place : place + 1] not in ([], [None]) for half in halves.values())
+    ]
+    for name, half in halves.items():
+        left = [half[place] for place in kept if place < len(half)]
+        is_empty = all(value is None for value in left)
+        if is_empty:
+            del result[name]
+        else:
+            result[name] = left
+        source = fields[name]
+        for item in at.field(name, source).children() if isinstance(source, list) else ():
+            if item.value is None and (is_empty or item.index not in kept):
+                item.repair("null-dropped")

@@ -7,6 +7,7 @@ from importlib import resources
 
 ANY_RESOURCE = "Resource"
 ELEMENT = "Element"
+NUMERIC = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,17 @@ class Element:
     type: str
     repeats: bool
     primitive: bool
+    is_text: bool
+    """Whether its only form is one JSON string, as for most of a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The elements of every type of one FHIR release."""
+    """The elements of every type of one FHIR release, as JSON names them.
+
+    That adds `resourceType` to every resource and `_name`, which holds id and extensions, to every primitive `name`
+    (FHIR R4, json.html#primitive).
+    """
 
     types: dict[str, dict[str, Element]]
     resources: frozenset[str]
@@ -32,13 +39,22 @@ def r4() -> Release:
     text = resources.files("translators.fhir").joinpath("r4_elements.json").read_text(encoding="utf-8")
     table = json.loads(text)
     primitives = frozenset(table["primitives"])
-    types = {
-        name: {field: _element(kind, primitives) for field, kind in row.items()} for name, row in table["types"].items()
-    }
-    is_resource = (name for name, row in types.items() if "." not in name and "implicitRules" in row)
-    return Release(types, frozenset(is_resource) - {ANY_RESOURCE, "DomainResource"})
+    is_resource = (name for name, row in table["types"].items() if "." not in name and "implicitRules" in row)
+    resource_names = frozenset(is_resource) - {ANY_RESOURCE, "DomainResource"}
+    types: dict[str, dict[str, Element]] = {}
+    for name, row in table["types"].items():
+        head = {"resourceType": "code"} if name in resource_names else {}
+        types[name] = {field: _element(kind, primitives) for field, kind in (head | row).items()}
+        types[name] |= {f"_{field}": _sibling(types[name][field]) for field in row if types[name][field].primitive}
+    return Release(types, resource_names)
 
 
 def _element(kind: str, primitives: frozenset[str]) -> Element:
     name = kind.removesuffix("*")
-    return Element(name, repeats=kind.endswith("*"), primitive=name in primitives)
+    repeats, primitive = kind.endswith("*"), name in primitives
+    is_text = primitive and not repeats and name not in NUMERIC and name != "boolean"
+    return Element(name, repeats, primitive, is_text)
+
+
+def _sibling(primitive: Element) -> Element:
+    return Element(ELEMENT, primitive.repeats, primitive=False, is_text=False)

@@ -1,0 +1,134 @@
+"""Which elements identify the patient, and that nobody else's number is looked at or told."""
+
+import pytest
+
+from translators.contract import Reason, Refused, Tree
+from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
+from translators.patient import PatientIdentifier, check_patient, patient_identifiers
+
+FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
+RIGHT, WRONG = "12834010060", "12834010061"
+
+
+def _reference(value: Tree = RIGHT, system: Tree = FNR) -> Tree:
+    return {"identifier": {"system": system, "value": value}}
+
+
+def _bundle(*resources: Tree) -> dict[str, Tree]:
+    return {"resourceType": "Bundle", "entry": [{"resource": resource} for resource in resources]}
+
+
+def _refusal(resource: dict[str, Tree], allowed: frozenset[str] = TEST_KINDS) -> Refused:
+    with pytest.raises(Refused) as caught:
+        check_patient(resource, allowed)
+    assert caught.value.reason is Reason.PATIENT
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("resource", "path"),
+    [
+        ({"resourceType": "Observation", "subject": _reference()}, "Observation.subject.identifier.value"),
+        ({"resourceType": "DetectedIssue", "patient": _reference()}, "DetectedIssue.patient.identifier.value"),
+        ({"resourceType": "Patient", "identifier": [{"system": FNR, "value": RIGHT}]}, "Patient.identifier.value"),
+        (
+            {
+                "resourceType": "Flag",
+                "contained": [{"resourceType": "Patient", "identifier": [{"system": FNR, "value": RIGHT}]}],
+            },
+            "Flag.contained[0].identifier.value",
+        ),
+        ({"resourceType": "Account", "subject": [{"display": "x"}, _reference()]}, "Account.subject.identifier.value"),
+        (
+            _bundle({"resourceType": "Device"}, {"resourceType": "Flag", "subject": _reference()}),
+            "Bundle.entry[1].resource.subject.identifier.value",
+        ),
+    ],
+)
+def test_an_element_that_identifies_a_patient_is_found(resource: dict[str, Tree], path: str) -> None:
+    """Subject, patient and Patient resources, in a Bundle, contained or alone."""
+    assert list(patient_identifiers(resource)) == [PatientIdentifier(path, FNR, RIGHT)]
+    check_patient(resource, TEST_KINDS)
+
+
+@pytest.mark.parametrize(
+    "name", ["author", "performer", "asserter", "recorder", "source", "sender", "individual", "owner"]
+)
+def test_the_number_of_somebody_else_is_not_looked_at(name: str) -> None:
+    """Authors and performers are people too: their wrong or real numbers are none of our business."""
+    resource: dict[str, Tree] = {"resourceType": "Composition", "subject": _reference(), name: [_reference(WRONG)]}
+    check_patient(resource, TEST_KINDS)
+    assert [found.value for found in patient_identifiers(resource)] == [RIGHT]
+
+
+@pytest.mark.parametrize("kind", ["Practitioner", "RelatedPerson", "Person", "Device"])
+def test_the_number_of_a_resource_that_is_no_patient_is_not_looked_at(kind: str) -> None:
+    """Only a Patient resource is one."""
+    other: Tree = {"resourceType": kind, "identifier": [{"system": FNR, "value": WRONG}]}
+    check_patient(_bundle({"resourceType": "Flag", "subject": _reference()}, other), TEST_KINDS)
+
+
+def test_one_wrong_number_among_right_ones_is_refused_at_its_place() -> None:
+    """Each resource that names a patient has to name one rightly."""
+    flag: Tree = {"resourceType": "Flag", "subject": _reference()}
+    issue: Tree = {"resourceType": "DetectedIssue", "patient": _reference(WRONG)}
+    refusal = _refusal(_bundle(flag, issue))
+    assert refusal.path == "Bundle.entry[1].resource.patient.identifier.value"
+    assert refusal.text == "not a valid national identity number"
+
+
+@pytest.mark.parametrize("system", [FNR, "urn:oid:2.16.578.1.12.4.1.4.2", "urn:oid:2.16.578.1.12.4.1.4.3"])
+def test_each_national_system_is_checked(system: str) -> None:
+    """Fødselsnummer, D-nummer and felles hjelpenummer."""
+    assert _refusal({"resourceType": "Flag", "subject": _reference(WRONG, system)}).text.startswith("not a valid")
+
+
+def test_a_number_of_a_record_system_is_not_enough() -> None:
+    """JFT needs a national number; the text says what there is instead."""
+    refusal = _refusal({"resourceType": "Flag", "subject": _reference("4711", "http://record.example/no")})
+    assert refusal.path == "Flag.subject.identifier.value"
+    assert (
+        refusal.text == "the patient has only a number of the record system's own; a national identity number is needed"
+    )
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "Flag"},
+        {"resourceType": "Flag", "subject": {"display": "Kari"}},
+        {"resourceType": "Flag", "subject": {"identifier": {"system": FNR}}},
+        {"resourceType": "Flag", "subject": "x", "patient": [None], "contained": ["x"]},
+        {"resourceType": "Bundle", "entry": ["x", {}, {"resource": "x"}]},
+        {"resourceType": "Patient", "identifier": ["x", None]},
+        {},
+    ],
+)
+def test_a_message_about_nobody_is_refused_without_a_place(resource: dict[str, Tree]) -> None:
+    """There is no element to point at."""
+    refusal = _refusal(resource)
+    assert (refusal.path, refusal.text) == (None, "no patient is identified; a national identity number is needed")
+
+
+@pytest.mark.parametrize(
+    ("number", "allowed", "kind"),
+    [
+        ("12834010060", PRODUCTION_KINDS, "plus-80"),
+        ("31714510110", PRODUCTION_KINDS, "plus-65"),
+        ("01020310045", TEST_KINDS, "ordinary"),
+        ("81234510053", TEST_KINDS, "fh"),
+    ],
+)
+def test_a_number_of_the_wrong_kind_for_the_environment_is_refused(
+    number: str, allowed: frozenset[str], kind: str
+) -> None:
+    """No synthetic patient reaches production, and no real one a test service."""
+    refusal = _refusal({"resourceType": "Flag", "subject": _reference(number)}, allowed)
+    assert refusal.text == f"a number of the series {kind} is not for this environment"
+
+
+@pytest.mark.parametrize("value", [WRONG, "31714510110", "01020310045", "Kari Nordmann", " 12834010060"])
+def test_no_text_holds_the_number(value: str) -> None:
+    """A refusal goes into logs and answers."""
+    refusal = _refusal({"resourceType": "Flag", "subject": _reference(value)}, frozenset())
+    assert value.strip() not in f"{refusal} {refusal.text} {refusal.path}"

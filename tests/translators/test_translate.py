@@ -1,0 +1,112 @@
+"""From a tree to a call: the order of the checks, tolerated losses, headers, and hostile messages."""
+
+import pytest
+
+from translators.contract import Call, Coverage, Reason, Settings, Translation, Tree
+from translators.fhir.json_codec import decode
+from translators.national_number import TEST_KINDS
+from translators.source import MAX_FINDINGS
+from translators.translate import translate
+
+SUBJECT: Tree = {"identifier": {"system": "urn:oid:2.16.578.1.12.4.1.4.1", "value": "12834010060"}}
+
+
+def _flag(**fields: Tree) -> dict[str, Tree]:
+    return {"resourceType": "Flag", "status": "active", "subject": SUBJECT, **fields}
+
+
+def _bundle(**fields: Tree) -> Tree:
+    return {"resourceType": "Bundle", "entry": [{"resource": _flag(**fields)}]}
+
+
+def _translate(tree: Tree, *tolerated: str, source: str | None = None) -> Translation:
+    return translate(tree, "vkp-r4", "jft", Settings(TEST_KINDS, tolerated, source))
+
+
+def test_a_call_goes_below_the_address_of_the_service_with_the_headers_it_needs() -> None:
+    """Service, method, path and headers as NHN's page has them; the sender's system only where it is known."""
+    (call,) = _translate(_bundle()).calls
+    assert isinstance(call, Call)
+    assert (call.service, call.method, call.path) == ("jft", "POST", "/v1/Bundle")
+    assert call.headers == (("Content-Type", "application/json"),)
+    (call,) = _translate(_bundle(), source="Dispenser Pluss").calls
+    assert call.headers == (("Content-Type", "application/json"), ("nhn-source-system", "Dispenser Pluss"))
+
+
+@pytest.mark.parametrize("kind", ["Encounter", "Communication"])
+def test_a_resource_that_jft_does_not_take_alone_is_refused_by_its_name(kind: str) -> None:
+    """The vendor's developer reads which resource it was."""
+    refusal = _translate({"resourceType": kind, "subject": SUBJECT}).refusal
+    assert refusal is not None
+    assert (refusal.reason, refusal.text, refusal.path) == (
+        Reason.UNSUPPORTED,
+        f"{kind} alone cannot be sent to JFT yet",
+        kind,
+    )
+
+
+def test_a_refusal_still_tells_what_was_found_before_it() -> None:
+    """Type, repairs, losses and coverage help to correct a message that was refused."""
+    result = _translate(_bundle(urgency="now", code={"text": ""}))
+    assert result.refusal is not None
+    assert (result.calls, result.information) == ((), "varsel")
+    assert len(result.repairs) == len(result.losses) == 1
+    assert result.coverage == Coverage(leaves=7, carried=5, repaired=1, lost=1)
+
+
+@pytest.mark.parametrize("tolerated", ["Flag.position", "Flag.position.lat"])
+def test_a_tolerated_loss_is_still_told(tolerated: str) -> None:
+    """What a route tolerates is left out of the call, never out of the report."""
+    result = _translate(_bundle(position={"lat": "59.9"}), tolerated)
+    assert result.refusal is None
+    assert [loss.element for loss in result.losses] == ["Flag.position.lat"]
+    assert b"59.9" not in result.calls[0].body
+
+
+@pytest.mark.parametrize(
+    "tolerated", ["Flag.pos", "Flag.position.la", "Flag.position.lat.x", "position", "Flag", "", "Bundle"]
+)
+def test_a_path_tolerates_its_element_and_what_is_below_it_and_nothing_else(tolerated: str) -> None:
+    """Neither a beginning of a name nor a part of a path, but a whole resource if the route names it."""
+    refusal = _translate(_bundle(position={"lat": "59.9"}), tolerated).refusal
+    assert (refusal is None) == (tolerated == "Flag")
+
+
+def test_a_loss_is_refused_before_the_patient_is_checked_and_the_patient_before_the_endpoint() -> None:
+    """One message has one reason, and always the same."""
+    nobody: dict[str, Tree] = {"resourceType": "Encounter"}
+    reasons = [
+        _translate(tree).refusal for tree in ({**nobody, "urgency": "now"}, nobody, {**nobody, "subject": SUBJECT})
+    ]
+    assert [refusal.reason for refusal in reasons if refusal] == [Reason.LOSS, Reason.PATIENT, Reason.UNSUPPORTED]
+
+
+def test_a_message_is_left_as_it_was() -> None:
+    """Rehearsal and legacy delivery may share the tree that was translated."""
+    tree = _bundle(code={"coding": {"code": " 3 ", "system": ""}}, period=None)
+    before = repr(tree)
+    _translate(tree)
+    assert repr(tree) == before
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "nested too deep"),
+        (b'{"a":' * 200 + b"[" + b"1," * 300_000 + b"1]" + b"}" * 200, "more than 1000 elements would be lost"),
+        (b'{"a":' * 200 + b"[" + b'"",' * 20_000 + b'""]' + b"}" * 200, "more than 1000 elements would be lost"),
+    ],
+)
+def test_a_message_made_to_exhaust_memory_is_refused(data: bytes, text: str) -> None:
+    """Places below an unknown element are not listed without end."""
+    head = b'{"resourceType":"Flag","vendor":'
+    refusal = _translate(decode(head + data + b"}")).refusal
+    assert refusal is not None
+    assert str(refusal) == f"Flag: {text}"
+
+
+def test_a_message_that_needs_corrections_without_end_is_refused() -> None:
+    """A list of a thousand empty strings is no message."""
+    refusal = _translate(_flag(meta={"profile": [""] * (MAX_FINDINGS + 1)})).refusal
+    assert refusal is not None
+    assert str(refusal) == "Flag: more than 1000 corrections would be needed"
