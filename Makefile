@@ -10,6 +10,7 @@ demo: $(READY)
 	$(BIN)/vkp-gateway demo
 
 test: $(READY)
+	$(BIN)/vkp-gateway doctor --transparency
 	$(BIN)/pytest
 
 check: $(READY)

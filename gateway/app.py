@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -100,7 +101,7 @@ class Gateway:
             return self._keep(loaded, [str(problem) for problem in loaded.problems])
         try:
             running = self._wire(loaded.config, loaded.table)
-        except client_key.KeyUnusable as error:
+        except (client_key.KeyUnusable, OSError) as error:
             return self._keep(loaded, [str(error)])
         if self._running is not None and running.config.listen != self._running.config.listen:
             log.warning("reload.listen_needs_restart")
@@ -136,7 +137,17 @@ class Gateway:
         known = self._running.lane.ways.get(upstream.name) if self._running else None
         if known is not None and replace(known.upstream, place=upstream.place) == upstream:
             return known.pool
-        return Pool(upstream.url)
+        return Pool(upstream.url, upstream.connections, self._tls(upstream))
+
+    def _tls(self, upstream: VkpUpstream) -> ssl.SSLContext | None:
+        """Return how connections to an upstream are encrypted and checked; raises `OSError` for unusable files."""
+        if not upstream.url.startswith("https:"):
+            return None
+        folder, files = Path(self._path).parent, upstream.tls
+        context = ssl.create_default_context(cafile=str(folder / files.ca_file) if files.ca_file else None)
+        if files.cert_file and files.key_file:
+            context.load_cert_chain(folder / files.cert_file, folder / files.key_file)
+        return context
 
     def _drain(self, kept: dict[str, Way]) -> None:
         """Close the connections that are not used any more, each as soon as it is idle."""

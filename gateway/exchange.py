@@ -4,10 +4,11 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
+from msgspec import Struct, structs
 
 from gateway.admission import Admission
 from gateway.config.definitions import Config, Environment, Sender
@@ -29,8 +30,7 @@ _TO_ANSWER = 0.5
 """Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
+class _Way(Struct, frozen=True):
     """A request and what is known of it so far."""
 
     correlation_id: str
@@ -48,7 +48,7 @@ class _Way:
         translation = self.translation or Translation()
         account = _account(self.correlation_id, self.envelope, self.decision, outcome, upstream)
         repairs = tuple(repair.rule for repair in translation.repairs)
-        return replace(account, diagnostics=diagnostics, repairs=repairs, losses=len(translation.losses))
+        return structs.replace(account, diagnostics=diagnostics, repairs=repairs, losses=len(translation.losses))
 
 
 class References:
@@ -90,8 +90,8 @@ class Exchange:
         try:
             async with asyncio.timeout(limit):
                 identified = await self._identification.identify(head, body)
-                way = replace(way, identified=identified, envelope=identified.envelope)
-                way = replace(way, decision=self._decide(way.envelope))
+                envelope = identified.envelope
+                way = structs.replace(way, identified=identified, envelope=envelope, decision=self._decide(envelope))
                 return await self._follow(way, identified)
         except Failure as failure:
             return self._failed(way, failure)
@@ -179,7 +179,7 @@ class Exchange:
         municipality, jft = identified.municipality, self._table.jft_upstream
         if self._jft is None or jft is None or municipality is None:
             raise Failure(Fault.UNAVAILABLE, "No information service is configured for journaling")
-        way = replace(
+        way = structs.replace(
             way,
             envelope=self._identification.with_information(way.envelope, content),
             translation=translate(content.tree, vkp_r4.NAME, JFT, self._settings(way, sender)),
@@ -188,7 +188,7 @@ class Exchange:
             event_id = await self._deliver(way, self._jft, municipality.orgnr)
         except Failure as failure:
             return self._failed(way, failure, upstream=jft.name)
-        account = replace(way.account("accepted", upstream=jft.name), event_id=event_id)
+        account = structs.replace(way.account("accepted", upstream=jft.name), event_id=event_id)
         return Handled(vkp_r4.accepted(way.correlation_id), account)
 
     async def _deliver(self, way: _Way, jft: JftClient, orgnr: str) -> str | None:

@@ -1,6 +1,8 @@
 """What a request is, read from its path, its claims and, only where routes differ by it, its body."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from gateway.config.definitions import Municipality, Sender
 from gateway.faults import Failure, Fault
@@ -25,8 +27,7 @@ class Content:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+class Identified(Struct, frozen=True):
     """A request with what is known of it; the sender is only what the token claims."""
 
     envelope: Envelope
@@ -56,7 +57,7 @@ class Identification:
             return identified
         content = await self.read(body, operation)
         envelope = self.with_information(identified.envelope, content)
-        return replace(identified, envelope=envelope, content=content)
+        return structs.replace(identified, envelope=envelope, content=content)
 
     def recognise(self, head: RequestHead) -> Identified:
         """Return what the head alone tells; raises `Failure` for a target that could name a server."""
@@ -88,7 +89,7 @@ class Identification:
     def with_information(self, envelope: Envelope, content: Content) -> Envelope:
         """Return the envelope with what the content is about."""
         name = information_of(content.tree) if content.failure is None else None
-        return replace(envelope, information=Information(name) if name else None)
+        return structs.replace(envelope, information=Information(name) if name else None)
 
     def _depends_on_content(self, envelope: Envelope) -> bool:
         return self._table.differs(envelope.municipality, envelope.vendor, envelope.system, Group.JOURNALING)

@@ -1,8 +1,12 @@
-"""The frozen types that flow through the gateway; one request is described by them from its first byte to its answer."""
+"""The frozen types that flow through the gateway; one request is described by them from its first byte to its answer.
 
-from dataclasses import dataclass
+They are msgspec Structs, which are made several times faster than frozen dataclasses: every request makes a handful.
+"""
+
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 
 class Information(StrEnum):
@@ -60,8 +64,7 @@ class Mode(StrEnum):
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True):
     """The first part of a request as the sender wrote it: names, values and order untouched."""
 
     method: str
@@ -95,8 +98,7 @@ class Body(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(msgspec.Struct, frozen=True):
     """Send the request on as it is, and its answer back as it is."""
 
     upstream: str
@@ -104,8 +106,7 @@ class Pass:
     """Whether a request that was sent completely is finished even if its sender leaves: a journaling is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """The gateway's own answer."""
 
     status: int
@@ -113,8 +114,7 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """What routing needs to know of a request."""
 
     surface: str
@@ -128,8 +128,7 @@ class Envelope:
     """None when the message does not say, or was not read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """What happened to a message, for the log and the metrics; it holds nothing of the message itself."""
 
     correlation_id: str
@@ -148,8 +147,7 @@ class Account:
     """The id that the information service gave the event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handled:
+class Handled(msgspec.Struct, frozen=True):
     """How a request is answered, and the account of it."""
 
     answer: Pass | Reply

@@ -6,6 +6,7 @@ import signal
 import sys
 
 import click
+import uvloop
 
 from gateway import telemetry
 from gateway.app import Gateway
@@ -31,7 +32,7 @@ def serve(path: str, workers: int, worker_fd: int | None) -> None:
         if workers > 1:
             asyncio.run(_supervise(path, config, workers))
         else:
-            asyncio.run(_serve(path, config, table, worker_fd))
+            uvloop.run(_serve(path, config, table, worker_fd))
     except KeyUnusable as error:
         raise click.ClickException(f"helseid.key_file: {error}") from None
     except WorkerFailed as error:

@@ -107,13 +107,53 @@ class HelseId:
 
 
 @dataclass(frozen=True, slots=True)
+class Connections:
+    """Bounds of the connections to an upstream; times in seconds."""
+
+    most: int
+    idle: float
+    """How long an unused one is kept: shorter than the upstream does, since a request is never sent twice."""
+    age: float
+    """How old one may grow, so that a changed address in DNS is found."""
+    connect: float
+    first_byte: float
+    """From the end of a request to the head of its answer."""
+    silence: float
+    """Without a byte of an answer that has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """What an upstream's certificate is checked against, and our own, as files relative to the configuration."""
+
+    ca_file: str | None
+    cert_file: str | None
+    key_file: str | None
+
+
+class Forwarded(StrEnum):
+    """How an upstream is told of the sender's address and of the name it called."""
+
+    NONE = "none"
+    X_FORWARDED = "x-forwarded"
+    FORWARDED = "forwarded"
+
+
+@dataclass(frozen=True, slots=True)
 class VkpUpstream:
     """Legacy VKP."""
 
     name: str
     url: str
     host: str | None
-    """The Host to send; None passes the caller's own on."""
+    """The Host to send; None passes the sender's own on."""
+    sni: str | None
+    """The name to ask for, and to check the certificate against; None takes the one that the request is for."""
+    tls: UpstreamTls
+    connections: Connections
+    forwarded: Forwarded
+    via: bool
+    """Whether Via is added, to the request and to its answer (RFC 9110 section 7.6.3)."""
     place: Place
 
 

@@ -106,8 +106,29 @@ VKP = _section(
     _must("kind", "which protocol the server speaks"),
     _must("url", "scheme, host and port; requests keep their own path"),
     Key("host", "pass (the caller's own Host) or a name", "pass"),
-    Key("sni", "only pass", "pass"),
+    Key("sni", "pass (the name that the request is for) or a name; the certificate is checked against it", "pass"),
+    Key("tls", "certificates, as files", "{}"),
+    Key("connections", "bounds of the connections", "{}"),
+    Key("forwarded", "the sender's address for the upstream: none, x-forwarded or forwarded (RFC 7239)", "none"),
+    Key("via", "whether Via is added to requests and answers", "false"),
     later=("client",),
+)
+
+UPSTREAM_TLS = _section(
+    "upstreams.*.tls",
+    Key("ca_file", "authorities to trust in place of the system's"),
+    Key("cert_file", "our own certificate, with its chain"),
+    Key("key_file", "its private key"),
+)
+
+CONNECTIONS = _section(
+    "upstreams.*.connections",
+    Key("most", "how many at a time", "1024"),
+    Key("idle", "how long an unused one is kept; shorter than the upstream keeps it", "4s"),
+    Key("age", "how old one may grow", "5m"),
+    Key("connect", "how long opening one may take, waiting for room included", "5s"),
+    Key("first_byte", "from the end of a request to the head of its answer", "80s"),
+    Key("silence", "without a byte of an answer that has begun", "60s"),
 )
 
 JFT = _section(
@@ -190,6 +211,8 @@ SECTIONS = (
     ADMIT,
     ANSWER,
     VKP,
+    UPSTREAM_TLS,
+    CONNECTIONS,
     JFT,
     SCOPES,
     MUNICIPALITY,

@@ -6,7 +6,16 @@ from functools import partial
 from yaml import MappingNode, Node
 
 from gateway.config import keys, values
-from gateway.config.definitions import JftUpstream, Place, ServiceStatus, Upstream, VkpUpstream
+from gateway.config.definitions import (
+    Connections,
+    Forwarded,
+    JftUpstream,
+    Place,
+    ServiceStatus,
+    Upstream,
+    UpstreamTls,
+    VkpUpstream,
+)
 from gateway.config.reader import Fields, Reader
 
 KINDS = ("vkp", "jft")
@@ -74,11 +83,40 @@ def _vkp(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None
         return None
     url = fields.get("url", partial(values.origin, reader))
     host = fields.get("host", partial(values.host, reader))
-    if fields.get("sni", reader.text) not in {"pass", None}:
-        reader.error(fields.value("sni"), "sni other than pass is not supported yet")
-    if url is None or host is None:
+    sni = fields.get("sni", partial(values.host, reader))
+    tls = fields.get("tls", partial(_tls, reader))
+    connections = fields.get("connections", partial(_connections, reader))
+    forwarded = fields.get("forwarded", lambda at: reader.choice(at, "value of forwarded", list(Forwarded)))
+    via = fields.get("via", reader.boolean)
+    if url is None or host is None or sni is None or tls is None:
         return None
-    return VkpUpstream(name, url, None if host == "pass" else host, place)
+    if connections is None or forwarded is None or via is None:
+        return None
+    return VkpUpstream(
+        name, url, _unless_pass(host), _unless_pass(sni), tls, connections, Forwarded(forwarded), via, place
+    )
+
+
+def _unless_pass(word: str) -> str | None:
+    return None if word == "pass" else word
+
+
+def _tls(reader: Reader, node: Node) -> UpstreamTls | None:
+    if (fields := reader.fields(node, keys.UPSTREAM_TLS)) is None:
+        return None
+    if ("cert_file" in fields) != ("key_file" in fields):
+        reader.error(node, "cert_file and key_file belong together")
+    return UpstreamTls(*(fields.get(name, reader.text) for name in ("ca_file", "cert_file", "key_file")))
+
+
+def _connections(reader: Reader, node: Node) -> Connections | None:
+    if (fields := reader.fields(node, keys.CONNECTIONS)) is None:
+        return None
+    most = fields.get("most", partial(values.count, reader))
+    names = ("idle", "age", "connect", "first_byte", "silence")
+    times = [fields.get(name, partial(values.duration, reader)) for name in names]
+    found = [time for time in times if time is not None]
+    return None if most is None or len(found) < len(times) else Connections(most, *found)
 
 
 def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:

@@ -32,6 +32,15 @@ def size(reader: Reader, node: Node) -> int | None:
     return None
 
 
+def count(reader: Reader, node: Node) -> int | None:
+    """Read a number of things, at least one."""
+    text = reader.identifier(node, "a number")
+    if text is None or re.fullmatch("[1-9][0-9]{0,5}", text):
+        return None if text is None else int(text)
+    reader.error(node, f"expected a number from 1 to 999999, found {quoted(text)}")
+    return None
+
+
 def duration(reader: Reader, node: Node) -> float | None:
     """Read a duration such as 90s, in seconds; more than zero."""
     if found := _match(node, _DURATION):

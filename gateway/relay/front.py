@@ -129,6 +129,7 @@ class Front:
         handled = await serving.handle(incoming.head, incoming)
         if isinstance(handled.answer, Pass):
             self._pass_on(incoming, lane, handled.answer, handled.account)
+            incoming.flush()
         else:
             self._reply(incoming, handled.answer, handled.account)
 

@@ -2,21 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
-from gateway.config.definitions import VkpUpstream
+from msgspec import structs
+
+from gateway.config.definitions import Forwarded, VkpUpstream
 from gateway.faults import Failure, Fault
 from gateway.model import Account, Headers, Reply
+from gateway.relay.forwarding import VIA, forwarding
 from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
 from gateway.relay.sender import Incoming
 from gateway.relay.wire import Framing, chunk, end_to_end, last_chunk, request_head, response_head
 
 _RETRY_AFTER = 30
-FIRST_BYTE = 80.0
-"""Seconds from the end of a request to the head of its answer."""
-SILENCE = 60.0
-"""Seconds without a byte of an answer that has begun."""
 _GATHERED = 65_536
 """Bytes that are gathered before they are sent, at most."""
 
@@ -83,18 +83,23 @@ class Passage:
         except Unreachable as error:
             self._fail(Fault.UNAVAILABLE, f"VKP cannot be reached: {error}", retry_after=_RETRY_AFTER)
             return
+        if self._incoming.left and not self._incoming.complete:
+            self.sender_gone()
         if self._over:
             self._way.pool.give_back(connection)
-        else:
-            self._bind(connection)
-            self.flush()  # a sender that waits for 100 Continue sends nothing that would push the head out
+            return
+        self._bind(connection)
+        self.flush()  # a sender that waits for 100 Continue sends nothing that would push the head out
+        if self._incoming.left:
+            self.sender_gone()
 
     def sweep(self, now: float) -> None:
         """Give up when the upstream takes too long."""
         if now - self._incoming.started_at > self._way.timeout:
             self._fail(Fault.NO_ANSWER, "VKP took longer than the gateway's limit")
         elif self._incoming.complete and not self._incoming.sender.is_blocked:
-            limit = SILENCE if self._status else FIRST_BYTE
+            limits = self._way.upstream.connections
+            limit = limits.silence if self._status else limits.first_byte
             if now - self._heard_at > limit:
                 self._fail(Fault.NO_ANSWER, "VKP has gone silent")
 
@@ -121,7 +126,7 @@ class Passage:
             return
         self._alone = True
         if not (self._finishes_alone and self._incoming.complete and self._connection is not None):
-            self._end(replace(self._account, outcome=Fault.SENDER_LEFT.value))
+            self._end(structs.replace(self._account, outcome=Fault.SENDER_LEFT.value))
             if self._connection is not None:
                 self._connection.abandon()
 
@@ -150,6 +155,8 @@ class Passage:
         """Pass the answer's head on."""
         self._status = status
         fields = end_to_end(headers, framing)
+        if self._way.upstream.via:
+            fields.append(VIA)
         self._to_sender.append(self._sender.answer_head(self._incoming, status, reason, fields, framing))
 
     def response_body(self, data: bytes) -> None:
@@ -204,14 +211,21 @@ class Passage:
             fields = [field for field in fields if field[0].lower() != b"expect"]
         if host is not None:
             fields = [(name, host.encode()) if name.lower() == b"host" else (name, value) for name, value in fields]
+        elif self._incoming.version == "1.0" and not self._incoming.head.values(b"host"):
+            # HTTP/1.0 needs no Host, but goes on as HTTP/1.1, which does (RFC 9112 section 3.2).
+            fields.insert(0, (b"Host", urlsplit(self._way.upstream.url).netloc.encode()))
+        upstream = self._way.upstream
+        if upstream.via or upstream.forwarded is not Forwarded.NONE:
+            fields.extend(forwarding(upstream, self._sender.peer, self._incoming.head))
         return fields
 
     def _name(self) -> str | None:
         """Return the name that the upstream's certificate must have; None where nothing is encrypted."""
         if not self._way.pool.uses_tls:
             return None
-        if self._way.upstream.host is not None:
-            return self._way.upstream.host
+        upstream = self._way.upstream
+        if upstream.sni is not None or upstream.host is not None:
+            return upstream.sni or upstream.host
         written = self._incoming.head.values(b"host")
         return (
             written[0].decode("ascii", "replace").rpartition(":")[0] or written[0].decode("ascii", "replace")
@@ -226,7 +240,7 @@ class Passage:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abandon()
-        account = replace(self._account, outcome=fault.value, diagnostics=diagnostics)
+        account = structs.replace(self._account, outcome=fault.value, diagnostics=diagnostics)
         if self._status and not self._alone:
             # Half an answer must not look like a whole one.
             self._sender.abort()

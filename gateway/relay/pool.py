@@ -3,13 +3,12 @@
 import asyncio
 import ssl
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+from gateway.config.definitions import Connections
 from gateway.relay.responses import BadResponse, ResponseEvents, ResponseParser
 
-MAX_AGE = 300.0
-"""Seconds after which a connection is not used again, so that a changed address in DNS is found."""
 PATIENCE = 3
 """Failed connections in a row after which an upstream counts as down for a moment."""
 PAUSE = 1.0
@@ -86,8 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own type for TCP and TLS
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -143,22 +141,12 @@ class UpstreamConnection(asyncio.Protocol):
 class Pool:
     """The connections to one upstream."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        tls: ssl.SSLContext | None = None,
-        most: int = 1024,
-        idle: float = 4.0,
-        connect_timeout: float = 5.0,
-    ) -> None:
+    def __init__(self, url: str, limits: Connections, tls: ssl.SSLContext | None) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = tls or (ssl.create_default_context() if parts.scheme == "https" else None)
-        self._most = most
-        self._idle_for = idle
-        self._connect_timeout = connect_timeout
+        self._tls = tls
+        self._limits = limits
         self._idle: deque[UpstreamConnection] = deque()
         self._open: set[UpstreamConnection] = set()
         self._connecting = 0
@@ -177,7 +165,7 @@ class Pool:
         now = asyncio.get_running_loop().time()
         for _ in range(len(self._idle)):
             connection = self._idle.pop()
-            if not connection.is_open or now - connection.idle_since > self._idle_for:
+            if not connection.is_open or now - connection.idle_since > self._limits.idle:
                 self._cut(connection)
             elif connection.name != name:
                 self._idle.appendleft(connection)
@@ -191,7 +179,7 @@ class Pool:
         if loop.time() < self._down_until:
             raise Unreachable("not reached a moment ago")
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self._limits.connect):
                 await self._room()
                 if (idle := self.take(name)) is not None:
                     return idle
@@ -216,7 +204,7 @@ class Pool:
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
         now = asyncio.get_running_loop().time()
-        if self._draining or now - connection.made_at > MAX_AGE:
+        if self._draining or now - connection.made_at > self._limits.age:
             self._cut(connection)
             return
         connection.idle_since = now
@@ -236,7 +224,7 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Close what has been idle too long."""
-        while self._idle and now - self._idle[0].idle_since > self._idle_for:
+        while self._idle and now - self._idle[0].idle_since > self._limits.idle:
             self._cut(self._idle.popleft())
 
     def drain(self) -> None:
@@ -251,7 +239,7 @@ class Pool:
             connection.abandon()
 
     async def _room(self) -> None:
-        while len(self._open) + self._connecting >= self._most and not self._idle:
+        while len(self._open) + self._connecting >= self._limits.most and not self._idle:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:

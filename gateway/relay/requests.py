@@ -51,27 +51,36 @@ class RequestParser:
         self._length = 0
         self._framing = Framing.NONE
         self._upgrading = False
-        self._unfinished_before = False
         self._start_parser()
 
     def feed(self, data: bytes) -> None:
         """Read the next bytes; raises `BadRequest`, after which the connection is of no more use."""
-        self._unfinished_before = self.in_head
+        while data:
+            was_in_head = self.in_head
+            rest = self._feed(data)
+            if self.in_head:
+                # The first bytes of a head may follow the end of another request: they are not counted.
+                self._head_bytes += len(data) if was_in_head else 0
+                if self._head_bytes > MAX_HEAD:
+                    raise BadRequest(431, "the head is too large")
+            data = rest
+
+    def _feed(self, data: bytes) -> bytes:
+        """Read bytes, and return those that come after the head of a request that asked for an upgrade."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._without_upgrade(data[int(upgrade.args[0]) :])
+            read = int(upgrade.args[0])
         except httptools.HttpParserInvalidMethodError:
             raise BadRequest(501, "the method is not supported") from None
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, BadRequest):
                 raise error.__context__ from None
             raise BadRequest(400, f"not HTTP/1.1: {error}") from None
-        if self.in_head:
-            # The first bytes of a head may follow the end of another request: they are not counted.
-            self._head_bytes += len(data) if self._unfinished_before else 0
-            if self._head_bytes > MAX_HEAD:
-                raise BadRequest(431, "the head is too large")
+        else:
+            return b""
+        self._without_upgrade()
+        return data[read:]
 
     def on_message_begin(self) -> None:
         """llhttp: a request begins."""
@@ -120,7 +129,7 @@ class RequestParser:
         elif not self._replaying:
             self._events.request_ended(tuple(self._fields))
 
-    def _without_upgrade(self, rest: bytes) -> None:
+    def _without_upgrade(self) -> None:
         """Read the body of a request that asked for an upgrade, which is never granted: it is an ordinary request."""
         framing = self._framing
         self._start_parser()
@@ -134,8 +143,6 @@ class RequestParser:
             self._replaying = True
             self._parser.feed_data(b"POST / HTTP/1.1\r\n" + field + b"\r\n\r\n")
             self._replaying = False
-        if rest:
-            self.feed(rest)
 
     def _start_parser(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
@@ -157,6 +164,8 @@ class RequestParser:
             raise BadRequest(501, "the method is not supported")
         if len(self._target) > MAX_TARGET:
             raise BadRequest(414, "the target is too long")
+        if not self._target.startswith(b"/"):
+            raise BadRequest(400, "the target is not a path")
         if not self._target.isascii():
             raise BadRequest(400, "the target is not ASCII")
         if self._size + len(self._target) > MAX_HEAD:

@@ -60,7 +60,9 @@ class ResponseParser:
     def feed(self, data: bytes) -> None:
         """Read the next bytes; raises `BadResponse`, after which the connection is of no more use."""
         if self._events is None:
-            raise BadResponse("bytes that nobody asked for")
+            if data.strip(b"\r\n"):
+                raise BadResponse("bytes that nobody asked for")
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -118,9 +120,15 @@ class ResponseParser:
             self.keeps_alive = self._parser.should_keep_alive()
             self._end(())
 
+    def on_chunk_header(self) -> None:
+        """llhttp: a chunk begins; none may where no body was to come."""
+        if self._events is None:
+            raise BadResponse("a body in answer to HEAD")
+
     def on_body(self, data: bytes) -> None:
         """llhttp: a piece of the body."""
-        self._told().response_body(data)
+        if self._events is not None or data.strip(b"\r\n"):
+            self._told().response_body(data)
 
     def on_message_complete(self) -> None:
         """llhttp: the response ends."""

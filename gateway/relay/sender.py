@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.model import Headers, Reply, RequestHead, SenderLeft
 from gateway.relay.requests import BadRequest, RequestParser
@@ -65,6 +65,7 @@ class Incoming:
         self.pieces: list[bytes] = []
         self.trailers: Headers = ()
         self.complete = False
+        self.left = False
         self.told_to_continue = False
         self._size = 0
         self._taker: Taker | None = None
@@ -128,6 +129,7 @@ class Incoming:
 
     def gone(self) -> None:
         """Tell whoever answers that the sender has left; a body that is not complete never will be."""
+        self.left = True
         if self._taker is not None:
             self._taker.sender_gone()
         if self._changed is not None and not self._changed.done():
@@ -184,6 +186,7 @@ class SenderConnection(asyncio.Protocol):
         self._keep = True
         self._chunked = False
         self._held = False
+        self._feeding = False
         self._served: Incoming | None = None
         self._reading_paused = False
         self._loop = asyncio.get_running_loop()
@@ -194,8 +197,7 @@ class SenderConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own type for TCP and TLS
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -203,10 +205,13 @@ class SenderConnection(asyncio.Protocol):
         self._times.read(self._loop.time(), in_head=self._parser.in_head)
         if self._deaf:
             return
+        self._feeding = True
         try:
             self._parser.feed(data)
         except BadRequest as error:
             self._refuse(error)
+        finally:
+            self._feeding = False
         if self._queue:
             self._queue[0].flush()
         self.regulate()
@@ -336,6 +341,12 @@ class SenderConnection(asyncio.Protocol):
             self.abort()
 
     @property
+    def peer(self) -> str:
+        """The sender's address."""
+        name = self.transport.get_extra_info("peername") if self.transport else None
+        return str(name[0]) if name else "unknown"
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is asked and nothing is being answered."""
         return not self._queue and not self._parser.in_head
@@ -351,6 +362,8 @@ class SenderConnection(asyncio.Protocol):
         if first is not None and first is not self._served and not self.is_blocked:
             self._served = first
             self._owner.serve(first)
+            if not self._feeding:
+                first.flush()
 
     def _refuse(self, error: BadRequest) -> None:
         """Answer what is no request, after the answers to the requests before it, and close."""

@@ -1,7 +1,8 @@
 """The compiled routes: which mode and upstream a message gets."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from gateway.config.definitions import Config, JftUpstream, Municipality, Route, Sender, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
@@ -11,8 +12,7 @@ from gateway.routing.explanation import Explanation, consider
 _MOST_REMEMBERED = 32_768
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The mode and upstream for one message, and the route that says so."""
 
     mode: Mode | None

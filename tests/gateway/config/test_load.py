@@ -10,12 +10,15 @@ from gateway.config import nodes
 from gateway.config.definitions import (
     Address,
     Config,
+    Connections,
     Environment,
+    Forwarded,
     JftUpstream,
     Place,
     Rate,
     Route,
     ServiceStatus,
+    UpstreamTls,
     VkpUpstream,
 )
 from gateway.config.load import load, load_text
@@ -79,7 +82,17 @@ def test_what_is_written_is_read() -> None:
     assert not config.helseid.accept_bearer_with_cnf
     assert config.verify_in_legacy
     assert config.upstreams == {
-        "old": VkpUpstream("old", "https://vkp.example", "vkp.example", Place("routes.yaml", 18, 3)),
+        "old": VkpUpstream(
+            "old",
+            "https://vkp.example",
+            "vkp.example",
+            "name.example",
+            UpstreamTls("ca.pem", "own.pem", "own.key"),
+            Connections(7, 1.0, 60.0, 2.0, 3.0, 0.5),
+            Forwarded.X_FORWARDED,
+            True,  # as the file has it
+            Place("routes.yaml", 18, 3),
+        ),
         "journal": JftUpstream(
             "journal",
             "https://write.example:8443",
@@ -110,7 +123,7 @@ helseid:
 admit:
   legacy: verify
 upstreams:
-  old: {kind: vkp, url: https://vkp.example/, host: vkp.example}
+  old: {kind: vkp, url: https://vkp.example/, host: vkp.example, sni: name.example, forwarded: x-forwarded, via: true, tls: {ca_file: ca.pem, cert_file: own.pem, key_file: own.key}, connections: {most: 7, idle: 1s, age: 1m, connect: 2s, first_byte: 3s, silence: 500ms}}
   journal:
     kind: jft
     write_url: https://write.example:8443

@@ -1,0 +1,102 @@
+"""What parsing, translating and proving take inside one process, beside a peer that reads the same message."""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from statistics import median
+
+from bench.message import SIZE, alarm_follow_up
+from bench.processes import BenchFailed
+from bench.report import Findings, Goal, Table
+from bench.scene import Scene
+from gateway.helseid.proof import Prover
+from gateway.surfaces.vkp_r4 import NAME
+from translators.contract import Settings, Tree
+from translators.fhir.json_codec import decode
+from translators.jft import SERVICE
+from translators.national_number import TEST_KINDS
+from translators.translate import translate
+
+_WANTED = 5_000
+_WARM_UP = 50
+_SETTINGS = Settings(frozenset(TEST_KINDS), source_system="Bench")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Median seconds of each step for one message."""
+
+    parse: float
+    translate: float
+    proof: float
+
+
+def measure(scene: Scene) -> Findings:
+    """Time the steps on the measured core."""
+    with scene.cores.lent():
+        steps = time_steps(scene.token, scene.settings.repeats)
+        peer = _time_peer(scene.settings.repeats // 4)
+    both = steps.parse + steps.translate
+    rows = (
+        _row("parse", steps.parse),
+        _row("translate, from tree to calls", steps.translate),
+        _row("parse and translate, from bytes to bytes", both),
+        _row("DPoP proof with the token's hash", steps.proof),
+        *(
+            (_row(f"fhir.resources {metadata.version('fhir.resources')}: validate the same bytes", peer),)
+            if peer
+            else ()
+        ),
+    )
+    columns = ("", "microseconds", "per second")
+    note = "Medians in this process." + ("" if peer else " fhir.resources is not installed.")
+    table = Table(f"One R4 message of {SIZE:,} bytes, in process", columns, rows, (note,))
+    reach = f"{_WANTED:,} per second"
+    goals = (
+        Goal("translate R4 in process", reach, f"{1 / steps.translate:,.0f}", 1 / steps.translate >= _WANTED),
+        Goal("parse and translate R4 in process", reach, f"{1 / both:,.0f}", 1 / both >= _WANTED),
+    )
+    return Findings("inprocess", (table,), goals)
+
+
+def time_steps(token: str, repeats: int) -> Steps:
+    """Return what each step takes, by the gateway's own functions."""
+    data = alarm_follow_up()
+    refusal = translate(decode(data), NAME, SERVICE, _SETTINGS).refusal
+    if refusal is not None:
+        raise BenchFailed(f"the message is refused: {refusal}")
+    prover = Prover(time.time)
+    trees: list[Tree] = [decode(data) for _ in range(repeats + _WARM_UP)]
+    return Steps(
+        parse=_median(lambda: decode(data), repeats),
+        translate=_median(lambda: translate(trees.pop(), NAME, SERVICE, _SETTINGS), repeats),
+        proof=_median(lambda: prover.proof("POST", "http://127.0.0.1:9102/v1/Bundle", token=token), repeats),
+    )
+
+
+def _time_peer(repeats: int) -> float | None:
+    try:
+        from fhir.resources.R4B.bundle import Bundle  # noqa: PLC0415 - only where it is installed
+    except ImportError:
+        return None
+    data = alarm_follow_up()
+    return _median(lambda: Bundle.model_validate_json(data), repeats)
+
+
+def _median(work: Callable[[], object], repeats: int) -> float:
+    """Time every call by itself; collections of garbage fall where they fall, as in a running gateway."""
+    for _ in range(_WARM_UP):
+        work()
+    gc.collect()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def _row(name: str, seconds: float) -> tuple[str, str, str]:
+    return (name, f"{seconds * 1_000_000:.0f}", f"{1 / seconds:,.0f}")

@@ -1,0 +1,34 @@
+"""The message that is measured: the demo's alarm follow-up, lengthened with notes until it has the wanted size."""
+
+import json
+from importlib import resources
+
+SIZE = 6_000
+"""Bytes of a common message."""
+_NOTE = {
+    "title": "Oppfølging",
+    "code": {"coding": [{"system": "http://ehelse.no/fhir/CodeSystem/vkp-composition-section-v090", "code": "1.1"}]},
+    "text": {"status": "additional", "div": ""},
+}
+_DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
+_TEXT = "Bruker ble ringt opp og svarte at alt var i orden."
+
+
+def alarm_follow_up(size: int = SIZE) -> bytes:
+    """Return the message as compact JSON of exactly `size` bytes; whole notes first, letters in the last one for the rest."""
+    tree = json.loads(resources.files("gateway.demo").joinpath("messages", "alarm-follow-up.json").read_bytes())
+    sections = tree["entry"][0]["resource"]["section"]
+    longest = len(_bytes(_note(_TEXT)))
+    while size - len(_bytes(tree)) > 2 * longest:
+        sections.append(_note(_TEXT))
+    sections.append(_note(""))
+    sections[-1] = _note("x" * (size - len(_bytes(tree))))
+    return _bytes(tree)
+
+
+def _note(text: str) -> dict[str, object]:
+    return {**_NOTE, "text": {"status": "additional", "div": _DIV.format(text)}}
+
+
+def _bytes(tree: object) -> bytes:
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""Configuration files of the proxies that are not Python."""

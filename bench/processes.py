@@ -1,0 +1,167 @@
+"""Processes of the benchmark: each on its core, with its CPU time and memory, and none left behind."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_READY_TIMEOUT = 60.0
+_STOP_TIMEOUT = 15.0
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class BenchFailed(Exception):  # noqa: N818 - the condition, told to whoever runs the benchmark
+    """Something did not start or did not answer as it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which core is for what is measured, and which for everything else."""
+
+    measured: int | None
+    others: int | None
+
+    @classmethod
+    def available(cls) -> "Cores":
+        """Take the first two; with fewer than two nothing is pinned."""
+        if not hasattr(os, "sched_getaffinity"):
+            return cls(None, None)
+        first, *rest = sorted(os.sched_getaffinity(0))
+        return cls(first, rest[0]) if rest else cls(None, None)
+
+    def settle(self) -> None:
+        """Put this process, the load generator, on the core for everything else."""
+        _pin(self.others)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Have this process on the measured core for a while, so that a child starts there, or a function is timed there."""
+        _pin(self.measured)
+        try:
+            yield
+        finally:
+            _pin(self.others)
+
+
+class Child:
+    """A running process; what it prints goes to a file."""
+
+    def __init__(self, name: str, command: Sequence[str | Path], folder: Path) -> None:
+        self.name = name
+        self._log = folder / f"{name}.log"
+        # The child ends with the benchmark even when that is killed.
+        leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the benchmark's own command lines
+                [*leash, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def wait_for(self, *ports: int) -> None:
+        """Return when something listens on every port; raises `BenchFailed`."""
+        until = time.monotonic() + _READY_TIMEOUT
+        for port in ports:
+            while not _listens(port):
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise BenchFailed(f"{self.name} did not start: {self.last_line()}")
+                time.sleep(0.05)
+
+    def last_line(self) -> str:
+        """Return the last line that the process printed."""
+        return next(reversed(self._log.read_text(errors="replace").strip().splitlines()), "no output")
+
+    def trim_log(self) -> None:
+        """Empty the file of what it printed; a gateway writes a line for every message."""
+        os.truncate(self._log, 0)
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time used so far by the process and its children."""
+        return sum(sum(_stat(pid)) for pid in self._family()) * _TICK
+
+    def memory(self) -> int:
+        """Return the resident bytes of the process and its children."""
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self._family())
+
+    def end(self) -> None:
+        """End the process and wait for it."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _family(self) -> list[int]:
+        pid = self._process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+@contextlib.contextmanager
+def child(
+    name: str,
+    command: Sequence[str | Path],
+    folder: Path,
+    *ports: int,
+    core: contextlib.AbstractContextManager[None] | None = None,
+) -> Iterator[Child]:
+    """Start a process, on the core that `core` lends, wait until it listens, and end it."""
+    with core or contextlib.nullcontext():
+        started = Child(name, command, folder)
+    try:
+        started.wait_for(*ports)
+        yield started
+    finally:
+        started.end()
+
+
+def others_busy(seconds: float = 1.0) -> float:
+    """Return the share of all cores that is in use while this process sleeps."""
+    idle, everything = _machine()
+    time.sleep(seconds)
+    later_idle, later_everything = _machine()
+    return 1 - (later_idle - idle) / max(1, later_everything - everything)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listened on just now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def output_of(*command: str) -> str:
+    """Return what a short command prints, on either stream; empty when it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - own commands
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else (done.stdout + done.stderr).strip()
+
+
+def _pin(core: int | None) -> None:
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _machine() -> tuple[int, int]:
+    """Return the ticks that the machine's cores were idle, and all of them."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return fields[3] + fields[4], sum(fields)
+
+
+def _stat(pid: int) -> tuple[int, int]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]), int(fields[12])

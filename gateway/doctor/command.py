@@ -1,0 +1,76 @@
+"""`vkp-gateway doctor`: whether this installation does what it promises."""
+
+import time
+
+import click
+
+from gateway.commands.output import json_option, print_json
+from gateway.doctor.checks import GROUPS
+from gateway.doctor.group import Check, Result
+from gateway.doctor.run import run
+from gateway.doctor.stage import StageFailed, gateway_stage
+
+
+@click.command()
+@click.option(
+    "--transparency", is_flag=True, help="Send bytes through the legacy lane of a gateway of its own and compare them."
+)
+@click.option("--only", metavar="TEXT", default="", help="Only the checks whose group and name contain this.")
+@json_option
+def doctor(*, transparency: bool, only: str, as_json: bool) -> None:
+    """Test what this installation promises; exit 1 if any check fails."""
+    if not transparency:
+        raise click.UsageError("say what to test: --transparency")
+    checks = [check for group in GROUPS for check in group.checks if only.lower() in _label(check)]
+    if not checks:
+        raise click.UsageError(f'no check has "{only}" in its group or name')
+    started = time.monotonic()
+    try:
+        results = run(checks, gateway_stage)
+    except (StageFailed, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    seconds = time.monotonic() - started
+    if as_json:
+        print_json(_document(results, seconds))
+    else:
+        click.echo(table(results))
+        click.echo(f"\n{_passed(results)} of {len(results)} checks passed in {seconds:.1f} s")
+    if _passed(results) < len(results):
+        raise click.exceptions.Exit(1)
+
+
+def table(results: list[Result]) -> str:
+    """Return the results for a person, under a line for each group."""
+    width = max(len(result.check.name) for result in results) + 2
+    lines: list[str] = []
+    group = ""
+    for result in results:
+        if result.check.group != group:
+            group = result.check.group
+            lines += ["", group] if lines else [group]
+        lines.append(f"  {result.check.name:<{width}}{'ok' if result.difference is None else 'FAILED'}")
+        if result.difference is not None:
+            lines.append(f"      {result.difference}")
+    return "\n".join(lines)
+
+
+def _document(results: list[Result], seconds: float) -> dict[str, object]:
+    checks = [
+        {
+            "group": result.check.group,
+            "name": result.check.name,
+            "ok": result.difference is None,
+            "difference": result.difference,
+        }
+        for result in results
+    ]
+    passed = _passed(results)
+    return {"ok": passed == len(results), "passed": passed, "seconds": round(seconds, 1), "checks": checks}
+
+
+def _passed(results: list[Result]) -> int:
+    return sum(result.difference is None for result in results)
+
+
+def _label(check: Check) -> str:
+    return f"{check.group} {check.name}".lower()

@@ -1,0 +1,150 @@
+"""`translate` shows what one message becomes, in a form that tools can rely on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.gateway.conftest import message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from click.testing import Result
+
+ALWAYS = ("--surface", "vkp-r4", "--to", "jft")
+
+
+def translated(run: Callable[..., Result], body: bytes, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """Translate standard input and return the JSON."""
+    result = run("translate", *ALWAYS, "--json", *arguments, "-", stdin=body)
+    assert result.exit_code == code, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def test_json_has_exactly_its_form(run: Callable[..., Result]) -> None:
+    """Every part is there, with these keys and no others."""
+    document = translated(run, message("quirks"))
+    assert list(document) == ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal"]
+    assert (document["surface"], document["information"], document["refusal"]) == ("vkp-r4", "varsel", None)
+    (call,) = document["calls"]
+    assert list(call) == ["service", "method", "path", "headers", "body"]
+    assert (call["service"], call["method"], call["path"]) == ("jft", "POST", "/v1/Bundle")
+    assert call["headers"] == {"Content-Type": "application/json"}
+    assert call["body"]["resourceType"] == "Bundle"
+    assert all(list(repair) == ["path", "rule"] for repair in document["repairs"])
+    assert {"path": "Bundle.entry[0].resource.category", "rule": "object-wrapped-in-array"} in document["repairs"]
+    assert document["losses"] == []
+    coverage = document["coverage"]
+    assert set(coverage) == {"leaves", "carried", "derived", "repaired", "lost"}
+    assert coverage["leaves"] == coverage["carried"] + coverage["repaired"] + coverage["lost"]
+
+
+def test_numbers_keep_their_digits(run: Callable[..., Result]) -> None:
+    """What is printed is what would be sent."""
+    result = run("translate", *ALWAYS, "--json", "-", stdin=message("measurement"))
+    assert "81.30" in result.stdout
+
+
+def test_refusal_is_exit_one_with_its_code(run: Callable[..., Result]) -> None:
+    """Code, text and path, and no call."""
+    document = translated(run, message("bad-patient"), code=1)
+    assert document["calls"] == []
+    assert list(document["refusal"]) == ["code", "text", "path"]
+    assert document["refusal"]["code"] == "2.1"
+    assert document["refusal"]["path"] == "Bundle.entry[0].resource.subject.identifier.value"
+    assert "12834010061" not in json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "2.4"),
+        (b"{", "2.4"),
+        (b"[]", "2.4"),
+        (b'{"resourceType":"Nothing"}', "2.4"),
+        (b'{"a":1,"a":2}', "2.4"),
+        (b"\xff", "2.4"),
+        (b"[" * 10_000, "2.4"),
+        (message("encounter-alone"), "3"),
+    ],
+    ids=range(8),
+)
+def test_unusable_message_is_refused_in_the_same_form(run: Callable[..., Result], body: bytes, code: str) -> None:
+    """Whatever was given, the answer is a document with a refusal."""
+    document = translated(run, body, code=1)
+    assert document["refusal"]["code"] == code
+    assert list(document) == ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal"]
+
+
+def test_message_comes_from_a_file_too(run: Callable[..., Result], tmp_path: Path) -> None:
+    """The same answer as from standard input."""
+    file = tmp_path / "message.json"
+    file.write_bytes(message("note"))
+    result = run("translate", *ALWAYS, "--json", file)
+    assert json.loads(result.stdout) == translated(run, message("note"))
+
+
+def test_text_is_for_people(run: Callable[..., Result]) -> None:
+    """Calls, repairs and coverage by line; a refusal with its code."""
+    good = run("translate", *ALWAYS, "-", stdin=message("quirks"))
+    assert "call         jft POST /v1/Bundle" in good.output
+    assert "repair       Bundle.entry[0].resource.category: object-wrapped-in-array" in good.output
+    bad = run("translate", *ALWAYS, "-", stdin=message("bad-patient"))
+    assert bad.exit_code == 1
+    assert "refused      2.1: " in bad.output
+
+
+LOSSY = message("note").replace(b'"title": "Fritt notat"', b'"ward": "x", "room": {"a": 1}, "title": "y"')
+
+
+def test_loss_is_a_refusal(run: Callable[..., Result]) -> None:
+    """Unless a route tolerates it; each loss has its path and reason."""
+    document = translated(run, LOSSY, code=1)
+    assert document["refusal"]["code"] == "2.4"
+    assert [loss["path"] for loss in document["losses"]] == ["Composition.ward", "Composition.room.a"]
+    assert all(list(loss) == ["path", "reason"] and loss["reason"] for loss in document["losses"])
+    assert document["coverage"]["lost"] == 2
+
+
+def test_loss_that_the_route_tolerates_is_only_told(run: Callable[..., Result], routes_file: Path) -> None:
+    """With the municipality named, its route says which losses are fine; without, none is."""
+    text = routes_file.read_text(encoding="utf-8").replace(
+        "havnes, information: [journaling], mode: new",
+        "havnes, information: [journaling], mode: new, losses: [Composition.ward, Composition.room]",
+    )
+    routes_file.write_text(text, encoding="utf-8")
+    document = translated(run, LOSSY, "--municipality", "havnes")
+    assert (len(document["calls"]), len(document["losses"]), document["refusal"]) == (1, 2, None)
+    translated(run, LOSSY, "--municipality", "vikan", code=1)
+    translated(run, LOSSY, code=1)
+
+
+def test_sender_gives_its_system_along(run: Callable[..., Result]) -> None:
+    """As the gateway would send it."""
+    document = translated(run, message("note"), "--municipality", "havnes", "--sender", "Dignio_Havnes")
+    assert document["calls"][0]["headers"]["nhn-source-system"] == "Dignio Prevent"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-"],
+        ["--surface", "vkp-r4", "-"],
+        ["--surface", "soap", "--to", "jft", "-"],
+        ["--surface", "vkp-r4", "--to", "vkp", "-"],
+        [*ALWAYS],
+        [*ALWAYS, "nowhere.json"],
+        [*ALWAYS, "--municipality", "havne", "-"],
+    ],
+    ids=str,
+)
+def test_wrong_use_ends_with_two(run: Callable[..., Result], arguments: list[str]) -> None:
+    """What cannot be asked is said so."""
+    result = run("translate", *arguments, stdin=message("note"))
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)

@@ -1,0 +1,494 @@
+"""A gateway between running doubles, a sender that writes raw bytes, and what must hold for every refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import json
+import re
+import socket
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from joserfc.jwk import ECKey, RSAKey
+
+from gateway import telemetry
+from gateway.app import Gateway
+from gateway.config.load import load
+from legacy_stubs.vkp_r4 import LegacyVkp
+from service_stubs import signing
+from service_stubs.clients import Client
+from service_stubs.helseid import HelseIdStub
+from service_stubs.jft import JftStub
+from service_stubs.listening import running
+from service_stubs.sender_tokens import SenderToken
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+NORDFJELL, SORVIK, HAVNES, VIKAN = "312229544", "313231593", "315058384", "310000001"
+CLIENT_ID = "6f6c8b0e-0d7e-4a4b-9d5b-5f2f4b7f9c11"
+OUTCOME_CODES = "http://ehelse.no/fhir/CodeSystem/vkp-operation-outcome-v090"
+ROUTES = """\
+  - {mode: legacy}
+  - {municipality: nordfjell, vendor: evondos, information: [medisinering], mode: new}
+  - {municipality: sorvik, mode: closed, text: "Send etter mandag."}
+  - {municipality: havnes, information: [journaling], mode: new}
+  - {municipality: havnes, mode: closed, text: "Ikke ennå."}
+  - {municipality: vikan, mode: new}
+  - {municipality: vikan, information: [retrieval], mode: legacy}
+  - {municipality: vikan, information: [pasientinfo, tjenester], mode: new}
+"""
+_FILE = """\
+version: 1
+environment: {environment}
+listen: {{data: "127.0.0.1:{data}", admin: "127.0.0.1:{admin}"}}
+limits: {{body: {body}, request_timeout: {timeout}, rate_per_sender: {rate}}}
+helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: key.json{helseid}}}
+{top}
+upstreams:
+  vkp: {{kind: vkp, url: "{vkp}"{vkp_host}}}
+  jft: {{kind: jft, write_url: "{write}", read_url: "{read}", status: production}}
+municipalities:
+  nordfjell:
+    {{name: Nordfjell kommune, orgnr: "312229544", her_ids: ["102287"],
+     epj: {{system: Gerica, generation: legacy, reads: [jft]}}}}
+  sorvik:
+    {{name: Sørvik kommune, orgnr: "313231593", her_ids: ["95938"], epj: {{system: CosDoc, generation: legacy}}}}
+  havnes:
+    {{name: Havnes kommune, orgnr: "315058384", her_ids: ["85441"],
+     epj: {{system: Helseplattformen, generation: new, reads: [jft]}}}}
+  vikan:
+    {{name: Vikan kommune, orgnr: "310000001", epj: {{system: Profil, generation: legacy, reads: [jft], feeds: [pit, okt]}}}}
+vendors:
+  dignio:
+    name: Dignio
+    systems:
+      prevent: {{name: Dignio Prevent, senders: [{{vkp_id: Dignio_Havnes, her_id: "135233", municipality: havnes}}]}}
+  skyresponse:
+    name: Skyresponse
+    systems:
+      alarm:
+        name: Skyresponse
+        senders:
+          - {everywhere}
+          - {{vkp_id: Slow_Havnes, municipality: havnes, rate: 2/m}}
+  evondos:
+    name: Evondos
+    systems:
+      e300: {{name: Evondos E300, senders: [{{vkp_id: Evondos_Nordfjell, municipality: nordfjell}}]}}
+routes:
+{routes}"""
+
+Header = tuple[bytes, bytes]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def message(name: str) -> bytes:
+    """Return the bytes of one of the demo's messages."""
+    return resources.files("gateway.demo").joinpath("messages", f"{name}.json").read_bytes()
+
+
+@dataclass
+class Answer:
+    """An answer as it came over the wire."""
+
+    status: int
+    reason: bytes
+    headers: list[Header]
+    body: bytes
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a field."""
+        return [value.decode("latin-1") for field_, value in self.headers if field_.lower() == name.lower().encode()]
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """VKP's code, where a vendor's developer looks for it."""
+        return str(self.json["issue"][0]["details"]["coding"][0]["code"])
+
+
+@dataclass
+class Seen:
+    """A request as an upstream saw it."""
+
+    line: bytes
+    headers: list[Header]
+    body: bytes
+    complete: bool
+
+    def values(self, name: str) -> list[bytes]:
+        """Every value of a field."""
+        return [value for field_, value in self.headers if field_.lower() == name.lower().encode()]
+
+
+async def read_message(reader: asyncio.StreamReader, *, answer: bool) -> Seen | None:
+    """Read one HTTP message; an answer without a length goes on to the end of the connection."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    line, *fields = head[:-4].split(b"\r\n")
+    headers = [(name, value.strip()) for name, _, value in (each.partition(b":") for each in fields)]
+    seen = Seen(line, headers, b"", complete=True)
+    try:
+        if any(b"chunked" in value for value in seen.values("transfer-encoding")):
+            seen.body = await _read_chunks(reader)
+        elif lengths := seen.values("content-length"):
+            seen.body = await reader.readexactly(int(lengths[0]))
+        elif answer:
+            seen.body = await reader.read()
+    except asyncio.IncompleteReadError as error:
+        seen.body, seen.complete = error.partial, False
+    except ConnectionError:
+        seen.complete = False
+    return seen
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        body += await reader.readexactly(size)
+        await reader.readexactly(2)
+    await reader.readuntil(b"\r\n")
+    return body
+
+
+class RawUpstream:
+    """A server that keeps every request as it came and answers given bytes."""
+
+    def __init__(self) -> None:
+        self.seen: asyncio.Queue[Seen] = asyncio.Queue()
+        self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        self.play: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] = self.answering
+
+    async def answering(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer each request of a connection with `answer`."""
+        while (seen := await read_message(reader, answer=False)) is not None:
+            self.seen.put_nowait(seen)
+            if not seen.complete:
+                break
+            writer.write(self.answer)
+            await writer.drain()
+            if b"content-length" not in self.answer.lower() and b"chunked" not in self.answer.lower():
+                break
+
+    def hold(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """Keep answers back: the first event is set when a request has come whole, the second lets answers go."""
+        arrived, released = asyncio.Event(), asyncio.Event()
+
+        async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while (seen := await read_message(reader, answer=False)) is not None:
+                self.seen.put_nowait(seen)
+                arrived.set()
+                await released.wait()
+                writer.write(self.answer)
+                await writer.drain()
+
+        self.play = play
+        return arrived, released
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self.play(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@dataclass
+class Logged:
+    """What was logged: the events before they were masked, and the lines that came out."""
+
+    stream: io.StringIO = field(default_factory=io.StringIO)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    message: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the next message has been logged."""
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        """Every event of this name."""
+        return [each for each in self.events if each["event"] == event]
+
+    def forget(self) -> None:
+        """Forget what was logged."""
+        self.events.clear()
+
+    def everything(self) -> str:
+        """All that could be read by someone."""
+        telemetry.flush()
+        return self.stream.getvalue() + json.dumps(self.events, default=str, ensure_ascii=False)
+
+
+def accepted_count() -> float:
+    """How many messages were counted as accepted, of any kind."""
+    samples = itertools.chain.from_iterable(family.samples for family in telemetry.MESSAGES.collect())
+    return sum(
+        one.value for one in samples if one.name == "vkp_gateway_messages_total" and one.labels["outcome"] == "accepted"
+    )
+
+
+@dataclass
+class World:
+    """A running gateway with everything around it."""
+
+    folder: Path
+    data_port: int
+    helseid: HelseIdStub
+    vkp: Any
+    jft: JftStub
+    logged: Logged
+    settings: dict[str, Any]
+    admin_port: int
+    gateway: Gateway = field(init=False)
+    vkp_id: str = "Everywhere"
+    sent: list[bytes] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        """The configuration's file."""
+        return self.folder / "routes.yaml"
+
+    def write(self, **changes: Any) -> None:
+        """Write routes.yaml with other settings."""
+        self.settings = {**self.settings, **changes}
+        self.config.write_text(_FILE.format(**self.settings), encoding="utf-8")
+
+    def token(self, **wanted: Any) -> str:
+        """Make a sender's token; right unless `wanted` spoils it."""
+        return self.helseid.sender_token(SenderToken(**{"vkp_id": self.vkp_id, **wanted}))
+
+    def request(
+        self,
+        target: str,
+        body: bytes = b"",
+        *,
+        method: str = "POST",
+        token: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        length: bool = True,
+    ) -> bytes:
+        """Make a request's bytes; `token` None takes a good one, and an empty one leaves the field out."""
+        token = self.token() if token is None else token
+        fields = [("Host", "api.vkp.example")]
+        fields += [("Authorization", f"Bearer {token}")] if token else []
+        fields += [*headers, ("Connection", "close")]
+        fields += [("Content-Length", str(len(body)))] if length else []
+        head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields)
+        return head.encode("utf-8", "surrogateescape") + b"\r\n" + body
+
+    async def send(self, raw: bytes) -> Answer:
+        """Write bytes on a connection of their own and read the answer."""
+        self.sent.append(raw)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.data_port)
+        try:
+            writer.write(raw)
+            await writer.drain()
+            answer = await self.read_answer(reader)
+        finally:
+            writer.close()
+        assert answer is not None, "the connection ended without an answer"
+        return answer
+
+    @staticmethod
+    async def read_answer(reader: asyncio.StreamReader) -> Answer | None:
+        """Read an answer; None when there is none, or half of one."""
+        seen = await read_message(reader, answer=True)
+        if seen is None or not seen.complete:
+            return None
+        _, status, reason = seen.line.split(b" ", 2)
+        return Answer(int(status), reason, seen.headers, seen.body)
+
+    async def post(self, target: str, body: bytes = b"", **options: Any) -> Answer:
+        """Send a POST; a path that does not begin with a slash is below Havnes, whose journaling is new."""
+        target = target if target.startswith("/") else f"/epj/r4/{HAVNES}/{target}"
+        return await self.send(self.request(target, body, **options))
+
+    @property
+    def delivered(self) -> list[Any]:
+        """What JFT accepted."""
+        return [one for one in self.jft.received if one.status == 202]
+
+    def assert_refused(self, answer: Answer, status: int, code: str) -> dict[str, Any]:
+        """Check all that holds for a refusal; return its issue."""
+        assert (answer.status, answer.code) == (status, code), answer.body
+        outcome = answer.json
+        assert outcome["resourceType"] == "OperationOutcome"
+        issue: dict[str, Any] = outcome["issue"][0]
+        assert issue["severity"] == "error"
+        assert issue["details"]["coding"][0]["system"] == OUTCOME_CODES
+        assert issue["details"]["coding"][0]["display"]
+        assert issue["details"]["text"].strip()
+        assert issue["diagnostics"].strip()
+        assert answer.values("Content-Type") == ["application/fhir+json; charset=utf-8"]
+        assert not self.delivered
+        assert not self.named_messages("accepted")
+        self.assert_discreet(answer)
+        return issue
+
+    def named_messages(self, outcome: str) -> list[dict[str, Any]]:
+        """Return the logged messages with this outcome."""
+        return [one for one in self.logged.named("message") if one["outcome"] == outcome]
+
+    def assert_discreet(self, *answers: Answer) -> None:
+        """No patient's number and no token is in an answer or a log line."""
+        shown = self.logged.everything() + "".join(answer.body.decode() for answer in answers)
+        shown += "".join(f"{name!r}{value!r}" for answer in answers for name, value in answer.headers)
+        for raw in self.sent:
+            for number in re.findall(rb"(?<!\d)\d{11}(?!\d)", raw):
+                assert number.decode() not in shown, "a number of eleven digits is shown"
+        assert "eyJ" not in shown, "a token is shown"
+
+
+@pytest.fixture(scope="session")
+def key_pool() -> list[RSAKey]:
+    """Make a few RSA keys, since making one takes a tenth of a second."""
+    return [RSAKey.generate_key(2048) for _ in range(3)]
+
+
+@pytest.fixture
+def signing_keys(key_pool: list[RSAKey], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the doubles take their keys from the pool."""
+    keys = itertools.cycle(key_pool)
+    monkeypatch.setattr(signing, "_new_key", lambda: next(keys))
+
+
+@pytest.fixture(scope="session")
+def client_key() -> ECKey:
+    """Make the gateway's own key."""
+    return ECKey.generate_key("P-256", {"kid": "gateway-key"})
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+    """Configure logging as the gateway does, and keep what is logged."""
+    kept = Logged()
+
+    def keep(_logger: Any, _method: str, event: Any) -> Any:
+        kept.events.append(dict(event))
+        return event
+
+    telemetry.configure(kept.stream)
+    structlog.configure(processors=[keep, *structlog.get_config()["processors"]])
+    write = telemetry._MESSAGE_LOG.write
+
+    def keep_message(event: dict[str, Any]) -> None:
+        kept.events.append(dict(event))
+        kept.message.set()
+        write(event)
+
+    monkeypatch.setattr(telemetry._MESSAGE_LOG, "write", keep_message)
+    yield kept
+    structlog.reset_defaults()
+
+
+Start = "Callable[..., Awaitable[World]]"
+
+
+def registration(key: ECKey, **changes: Any) -> Client:
+    """Describe the gateway as HelseID knows it."""
+    known = {
+        "client_id": CLIENT_ID,
+        "name": "Gateway",
+        "scopes": ["nhn:jft/api"],
+        "jwks": {"keys": [key.as_dict(private=False)]},
+    }
+    return Client(**{**known, **changes})
+
+
+@pytest.fixture
+async def start(
+    tmp_path: Path, logged: Logged, client_key: ECKey, signing_keys: None
+) -> AsyncIterator[Callable[..., Awaitable[World]]]:
+    """Start a gateway between doubles; arguments change its configuration, and `vkp` replaces the double of VKP."""
+    del signing_keys
+    async with AsyncExitStack() as stack:
+
+        async def started(
+            *,
+            vkp: Any = None,
+            client: dict[str, Any] | None = None,
+            lifetime: int = 600,
+            serve: bool = True,
+            **changes: Any,
+        ) -> World:
+            helseid = HelseIdStub([registration(client_key, **(client or {}))], token_seconds=lifetime)
+            helseid = await stack.enter_async_context(running(helseid))
+            vkp = await stack.enter_async_context(running(vkp or LegacyVkp(issuer=helseid.issuer)))
+            jft = await stack.enter_async_context(running(JftStub(helseid.issuer)))
+            data, admin = free_ports(2)
+            settings = {
+                "environment": "test",
+                "data": data,
+                "admin": admin,
+                "body": "100kB",
+                "timeout": "10s",
+                "rate": "1000/s",
+                "issuer": helseid.issuer,
+                "client_id": CLIENT_ID,
+                "helseid": "",
+                "top": "",
+                "vkp": vkp.url,
+                "vkp_host": "",
+                "write": jft.write_url,
+                "read": jft.read_url,
+                "everywhere": "{vkp_id: Everywhere, municipalities: all}",
+                "routes": ROUTES,
+            }
+            (tmp_path / "key.json").write_text(json.dumps(client_key.as_dict(private=True)), encoding="utf-8")
+            world = World(tmp_path, data, helseid, vkp, jft, logged, settings, admin)
+            world.write(**changes)
+            if serve:
+                loaded = load(str(world.config))
+                assert loaded.config is not None, [str(problem) for problem in loaded.problems]
+                assert loaded.table is not None
+                world.gateway = Gateway(str(world.config), loaded.config, loaded.table)
+                await world.gateway.start()
+                stack.push_async_callback(world.gateway.stop)
+            return world
+
+        yield started
+
+
+@pytest.fixture
+async def world(start: Callable[..., Awaitable[World]]) -> World:
+    """Start a gateway with the usual routes."""
+    return await start()
+
+
+@pytest.fixture
+def raw_upstream() -> RawUpstream:
+    """Make a server of raw bytes, to stand where VKP does."""
+    return RawUpstream()

@@ -1,0 +1,79 @@
+"""Tokens of senders, at the edges of their time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.helseid import verify
+from gateway.helseid.claims import Credentials
+from gateway.helseid.verify import TokenRefused, Verifier
+from service_stubs.sender_tokens import SenderToken
+
+if TYPE_CHECKING:
+    from service_stubs.helseid import HelseIdStub
+    from tests.gateway.helseid.conftest import Clock
+
+
+def presented(helseid: HelseIdStub, **wanted: Any) -> Credentials:
+    """Present a token of a sender."""
+    return Credentials("bearer", helseid.sender_token(SenderToken(**{"vkp_id": "x", **wanted})))
+
+
+async def test_verified_token_expires_with_its_time(verifier: Verifier, helseid: HelseIdStub, clock: Clock) -> None:
+    """What was verified once is still refused when its time and the leeway are over."""
+    token = presented(helseid, lifetime=600)
+    await verifier.verify(token)
+    clock.now += 604.9
+    await verifier.verify(token)
+    clock.now += 0.1
+    with pytest.raises(TokenRefused, match="expired"):
+        await verifier.verify(token)
+
+
+async def test_token_becomes_valid(verifier: Verifier, helseid: HelseIdStub, clock: Clock) -> None:
+    """A token that came too early is not remembered as bad."""
+    token = presented(helseid, claims={"nbf": clock.now + 60})
+    with pytest.raises(TokenRefused, match="yet"):
+        await verifier.verify(token)
+    clock.now += 55
+    await verifier.verify(token)
+
+
+async def test_verified_token_needs_no_issuer(verifier: Verifier, helseid: HelseIdStub) -> None:
+    """The same token is verified once, even when HelseID is gone."""
+    token = presented(helseid)
+    first = await verifier.verify(token)
+    await helseid.stop()
+    assert await verifier.verify(token) == first
+
+
+async def test_refused_token_is_judged_again(verifier: Verifier, helseid: HelseIdStub, clock: Clock) -> None:
+    """A refusal is not remembered: a key that appears later makes the token good."""
+    helseid.rotate_key(keep_old=True)
+    new = presented(helseid)
+    helseid.rotate_key()
+    with pytest.raises(TokenRefused):
+        await verifier.verify(new)
+    helseid.rotate_key(keep_old=True)
+    clock.now += 10
+    await verifier.verify(presented(helseid))
+
+
+async def test_memory_of_verified_tokens_is_bounded(
+    verifier: Verifier, helseid: HelseIdStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many tokens there are, only so many are remembered."""
+    monkeypatch.setattr(verify, "_CACHED", 3)
+    for _ in range(6):
+        await verifier.verify(presented(helseid))
+    assert len(verifier._verified) == 3
+
+
+async def test_refusal_says_nothing_of_the_token(verifier: Verifier, helseid: HelseIdStub) -> None:
+    """Neither text nor representation of what was presented holds the token."""
+    token = presented(helseid, audience="nhn:other")
+    with pytest.raises(TokenRefused) as refusal:
+        await verifier.verify(token)
+    assert "eyJ" not in f"{refusal.value} {token!r}"

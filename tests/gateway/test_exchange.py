@@ -1,0 +1,468 @@
+"""A message's way from end to end: who answers, what arrives, and that nothing is promised that was not done."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service_stubs.listening import running
+from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, SORVIK, VIKAN, accepted_count, message
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.gateway.conftest import Answer, RawUpstream, World
+
+UNKNOWN = "999999999"
+
+
+def at_vkp(world: World) -> list[tuple[str, str]]:
+    """Return the targets and hashes of what VKP received."""
+    return [(one.target, one.sha256) for one in world.vkp.received]
+
+
+def digest(body: bytes) -> str:
+    """Return how the doubles write a hash."""
+    return hashlib.sha256(body).hexdigest()
+
+
+# Mode legacy: VKP answers, whatever it is.
+
+
+async def test_legacy_message_reaches_vkp_as_sent(world: World) -> None:
+    """Bytes, target, token and answer are untouched, and nothing goes to JFT."""
+    body, token = message("quirks"), world.token()
+    answer = await world.post(f"/EPJ/r4/{NORDFJELL}/bundle/?subscription-key=x", body, token=token)
+    assert (answer.status, answer.json["issue"][0]["diagnostics"]) == (200, "Bundle received")
+    assert at_vkp(world) == [(f"/EPJ/r4/{NORDFJELL}/bundle/?subscription-key=x", digest(body))]
+    headers = dict(next(iter(world.vkp.received)).headers)
+    assert (headers["Authorization"], headers["Host"]) == (f"Bearer {token}", "api.vkp.example")
+    assert answer.values("Warning") == ['299 vkp "this is a double of VKP"', '299 vkp "its data is invented"']
+    assert not world.jft.received
+    world.assert_discreet(answer)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        ({"vkp_id": "Nobody"}, 200),
+        ({"vkp_id": None, "her_id": "1"}, 401),
+        ({"claims": {"exp": 1}}, 401),
+        ({"signing": "other-key"}, 401),
+        ({"signing": "none"}, 401),
+        ({"scopes": []}, 403),
+    ],
+    ids=str,
+)
+async def test_legacy_token_is_for_vkp_to_judge(world: World, wanted: dict[str, Any], status: int) -> None:
+    """An unknown sender and an odd token pass, and VKP's own refusal comes back."""
+    answer = await world.post(f"/epj/r4/{NORDFJELL}/bundle", message("supervision"), token=world.token(**wanted))
+    assert answer.status == status
+    assert len(world.vkp.received) == 1
+    assert [one["outcome"] for one in world.logged.named("message")] == ["passed"]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer a.b.c", "Basic eDp5", "Bearer eyJ.eyJ9.x", "Bearer " + "a" * 7_000]
+)
+async def test_legacy_request_with_an_odd_authorization_passes(world: World, value: str) -> None:
+    """Whatever stands in the field, also nothing, reaches VKP as it stands."""
+    headers = (("Authorization", value),) if value else ()
+    answer = await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"), token="", headers=headers)
+    assert answer.status == 401
+    assert [dict(one.headers).get("Authorization", "") for one in world.vkp.received] == [value]
+
+
+async def test_unknown_municipality_passes_where_vkp_answers(world: World) -> None:
+    """An orgnr that routes.yaml does not have follows the general route."""
+    answer = await world.post(f"/epj/r4/{UNKNOWN}/composition", message("note"))
+    assert (answer.status, len(world.vkp.received)) == (200, 1)
+
+
+# What no surface knows.
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/epj/stu3/102287/Bundle",
+        f"/epj/r4/{NORDFJELL}/observation",
+        f"/epj/r4/{NORDFJELL}/bundle/1",
+        "/epj/r4/12345678/bundle",
+        "/EPJ/else",
+        "/epj",
+        "/ws/journal",
+        "/%77s/journal?wsdl",
+    ],
+)
+async def test_unrecognised_path_passes_below_the_configured_ones(world: World, target: str) -> None:
+    """It worked before the gateway came, so it goes to VKP unchanged."""
+    answer = await world.post(target, b"<any/>")
+    assert answer.values("X-VKP-Correlation-Id")
+    assert at_vkp(world) == [(target, digest(b"<any/>"))]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/epjx/r4",
+        "/stub/received",
+        "/.well-known/x",
+        "/epj/../stub/received",
+        "/epj/%2e%2e/stub/received",
+        "/epj/%252e%252e/stub/received",
+        "/epj/..%2fstub/received",
+        f"/epj/r4/{NORDFJELL}/%2e/bundle",
+        "/epj/..%5cstub",
+        "/epj/%2E%2E%5Cstub",
+    ],
+)
+async def test_other_unrecognised_path_is_refused(world: World, target: str) -> None:
+    """Nothing outside `unrecognised_paths` is passed on, and nothing that could climb out of them."""
+    answer = await world.post(target, message("note"))
+    world.assert_refused(answer, 404, "3")
+    assert not world.vkp.received
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        (f"/epj/r4/{SORVIK}/observation", "1.2"),
+        ("/epj/stu3/95938/bundle", "1.2"),
+        (f"/ws/{SORVIK}", "1.2"),
+        (f"/epj/r4/{HAVNES}/observation", "1.2"),
+    ],
+)
+async def test_unrecognised_path_of_a_closed_municipality_is_refused(world: World, target: str, code: str) -> None:
+    """A municipality that VKP no longer answers for is not reached by a side path either."""
+    answer = await world.post(target, message("note"))
+    world.assert_refused(answer, 400, code)
+    assert not world.vkp.received
+
+
+async def test_unrecognised_path_of_a_new_municipality_is_refused(world: World) -> None:
+    """Where the information services answer, nothing serves an address that they do not have."""
+    world.assert_refused(await world.post(f"/epj/r4/{VIKAN}/observation", b"{}"), 400, "3")
+    assert not world.vkp.received
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_absolute_target_is_refused(world: World, scheme: str) -> None:
+    """A target that names a server chooses none (RFC 9112 section 3.2.2 would let it)."""
+    raw = world.request(f"{scheme}://vkp.example/epj/r4/{NORDFJELL}/composition", message("note"))
+    world.assert_refused(await world.send(raw), 400, "2.4")
+    assert not world.vkp.received
+
+
+async def test_backslash_in_a_target_is_refused(world: World) -> None:
+    """Some servers read it as a slash, so that the path would mean another one further on."""
+    world.assert_refused(await world.post(f"/epj\\r4/{NORDFJELL}/bundle", message("note")), 400, "2.4")
+    assert not world.vkp.received
+
+
+async def test_unrecognised_refuse_lets_nothing_through(start: Callable[..., Awaitable[World]]) -> None:
+    """With `unrecognised: refuse` only what a surface knows is passed on."""
+    world = await start(top="unrecognised: refuse")
+    world.assert_refused(await world.post("/epj/stu3/102287/bundle", b"{}"), 404, "3")
+    assert not world.vkp.received
+    assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))).status == 200
+
+
+# `admit: {legacy: verify}`.
+
+
+async def test_verify_in_legacy_checks_what_would_pass(start: Callable[..., Awaitable[World]]) -> None:
+    """The gateway refuses a bad token, an unknown sender and an unknown municipality, and passes a good request."""
+    world = await start(top="admit: {legacy: verify}")
+    note, path = message("note"), f"/epj/r4/{NORDFJELL}/composition"
+    world.assert_refused(await world.post(path, note, token=world.token(signing="other-key")), 401, "1.5")
+    world.assert_refused(await world.post(path, note, token=world.token(vkp_id="Nobody")), 403, "1.4")
+    world.assert_refused(await world.post(f"/epj/r4/{UNKNOWN}/composition", note), 403, "1.4")
+    assert not world.vkp.received
+    assert (await world.post(path, note)).status == 200
+    assert len(world.vkp.received) == 1
+
+
+# Bodies, where routes differ by information type.
+
+
+def evondos(world: World) -> World:
+    """Send as the vendor whose medication goes to JFT and whose other messages go to VKP."""
+    world.vkp_id = "Evondos_Nordfjell"
+    return world
+
+
+async def test_body_decides_where_routes_differ(world: World) -> None:
+    """One vendor's medication becomes an event while its notes go to VKP."""
+    evondos(world)
+    dispensed = await world.post(f"/epj/r4/{NORDFJELL}/medicationdispense", message("dispensed"))
+    assert (dispensed.status, len(world.delivered), len(world.vkp.received)) == (200, 1, 0)
+    noted = await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))
+    assert (noted.status, len(world.delivered)) == (200, 1)
+    assert at_vkp(world) == [(f"/epj/r4/{NORDFJELL}/composition", digest(message("note")))]
+    assert [(one["outcome"], one["information"]) for one in world.logged.named("message")] == [
+        ("accepted", "medisinering"),
+        ("passed", "notat"),
+    ]
+
+
+UNREADABLE = [
+    b"",
+    b"{",
+    b"\xff\xfe{}",
+    b'{"resourceType":"MedicationDispense","resourceType":"MedicationDispense"}',
+    b'{"resourceType":"Bundle"}',
+    b"<MedicationDispense/>",
+    b"[" * 5_000,
+    b'{"resourceType":"MedicationDispense","a":NaN}',
+    b'{"resourceType":"MedicationDispense","note":"' + b"x" * 200_000 + b'"}',
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: body[:20].decode("latin-1") + str(len(body)))
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+async def test_unreadable_body_follows_the_route_without_information(
+    world: World, body: bytes, *, chunked: bool
+) -> None:
+    """Where VKP answers, it passes whole and byte-exact, also when it is larger than `limits.body`."""
+    evondos(world)
+    target = f"/epj/r4/{NORDFJELL}/medicationdispense"
+    raw = world.request(target, body)
+    if chunked:
+        parts = [body[at : at + 30_000] for at in range(0, len(body), 30_000)]
+        wire = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+        raw = world.request(target, wire, headers=(("Transfer-Encoding", "chunked"),), length=False)
+    await world.send(raw)
+    assert at_vkp(world) == [(target, digest(body))]
+    assert not world.jft.received
+
+
+@pytest.mark.parametrize("municipality", [VIKAN, HAVNES], ids=["new", "closed"])
+@pytest.mark.parametrize("body", UNREADABLE[:-1], ids=lambda body: body[:20].decode("latin-1") + str(len(body)))
+async def test_unreadable_body_is_refused_where_vkp_does_not_answer(
+    world: World, body: bytes, municipality: str
+) -> None:
+    """It is malformed (2.4) whatever the route without information says: new, or closed beside new ones."""
+    world.assert_refused(await world.post(f"/epj/r4/{municipality}/medicationdispense", body), 400, "2.4")
+
+
+@pytest.mark.parametrize("municipality", [VIKAN, HAVNES], ids=["new", "closed"])
+@pytest.mark.parametrize("length", [True, False], ids=["length", "chunks"])
+async def test_too_large_body_is_refused_before_it_has_arrived(
+    world: World, municipality: str, *, length: bool
+) -> None:
+    """413 comes when the limit is known to be passed; the sender need not send the rest."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    raw = world.request(f"/epj/r4/{municipality}/bundle", length=False)
+    framing = (
+        b"Content-Length: 100001\r\n\r\n" if length else b"Transfer-Encoding: chunked\r\n\r\n186a1\r\n" + b"x" * 100_001
+    )
+    writer.write(raw[:-2] + framing)
+    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    writer.close()
+    assert answer is not None
+    world.assert_refused(answer, 413, "2.4")
+
+
+async def test_body_is_not_read_where_it_decides_nothing(world: World) -> None:
+    """Where every type has the same route the request goes on while its body still arrives."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    raw = world.request(f"/epj/r4/{SORVIK}/bundle", length=False)
+    writer.write(raw[:-2] + b"Content-Length: 1000\r\n\r\n")
+    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    writer.close()
+    assert answer is not None
+    world.assert_refused(answer, 400, "1.2")
+
+
+# Mode new.
+
+
+async def test_new_journaling_becomes_one_event(world: World) -> None:
+    """JFT gets the repaired message for the right municipality, from the sender's system by name."""
+    before = accepted_count()
+    answer = await world.post("bundle", message("quirks"))
+    issue = answer.json["issue"][0]
+    assert (answer.status, issue["severity"], issue["code"]) == (200, "information", "informational")
+    assert issue["details"]["text"]
+    assert issue["diagnostics"]
+    event = world.delivered[0]
+    assert len(world.jft.received) == 1
+    assert (event.target, event.orgnr_parent, event.source_system) == ("/v1/Bundle", HAVNES, "Skyresponse")
+    composition = json.loads(event.body)["entry"][0]["resource"]
+    assert composition["subject"]["identifier"]["value"] == "12834010060"
+    assert composition["section"][0]["title"] == "Alarm info"
+    assert accepted_count() == before + 1
+    logged = world.named_messages("accepted")[0]
+    assert (logged["event_id"], logged["upstream"], logged["mode"]) == (event.id, "jft", "new")
+    assert {"object-wrapped-in-array", "empty-string-dropped", "whitespace-trimmed"} <= set(logged["repairs"])
+    assert not world.vkp.received
+    world.assert_discreet(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "kind"),
+    [
+        ("composition", "note", "Composition"),
+        ("medicationdispense", "dispensed", "MedicationDispense"),
+        ("bundle", "measurement", "Bundle"),
+        ("bundle", "supervision", "Bundle"),
+        ("bundle", "dispense-failed", "Bundle"),
+    ],
+)
+async def test_every_kind_that_jft_takes_is_delivered(world: World, path: str, name: str, kind: str) -> None:
+    """Each of the demo's messages becomes an event of its resource type, its decimals as they were written."""
+    assert (await world.post(path, message(name))).status == 200
+    assert [one.resource_type for one in world.delivered] == [kind]
+    assert ("81.30" in world.delivered[0].body) == (name == "measurement")
+
+
+async def test_numbers_of_other_people_pass(world: World) -> None:
+    """Only elements that identify the patient are checked: an author's number is not the patient's."""
+    body = message("note").replace(b"31714510110", b"31714510111")
+    assert (await world.post("composition", body)).status == 200
+
+
+COMMUNICATION = (
+    b'{"resourceType":"Communication","status":"completed","subject":{"identifier":'
+    b'{"system":"urn:oid:2.16.578.1.12.4.1.4.1","value":"31714510382"}}}'
+)
+REFUSALS = [
+    ("encounter", message("encounter-alone"), 400, "3"),
+    ("communication", COMMUNICATION, 400, "3"),
+    ("bundle", message("bad-patient"), 400, "2.1"),
+    ("composition", message("note").replace(b"01813210084", b"13116900216"), 400, "2.1"),
+    ("composition", message("note").replace(b"4.1.4.1", b"4.1.4.9"), 400, "2.1"),
+    ("composition", message("note").replace(b'"title": "Fritt', b'"tilte": "Fritt'), 400, "2.4"),
+    ("bundle", message("note"), 400, "2.4"),
+    ("composition", b'{"resourceType":"Composition","resourceType":"Composition"}', 400, "2.4"),
+    ("composition", message("note").replace(b'"status": "final"', b'"status": {"a": "b"}'), 400, "2.4"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    REFUSALS,
+    ids=[
+        "alone",
+        "communication",
+        "check digits",
+        "real number",
+        "local number",
+        "loss",
+        "other kind",
+        "twice",
+        "shape",
+    ],
+)
+async def test_message_that_cannot_be_delivered_is_refused(
+    world: World, path: str, body: bytes, status: int, code: str
+) -> None:
+    """The sender hears why, nothing reaches JFT, and no number is shown anywhere."""
+    before = accepted_count()
+    answer = await world.post(path, body)
+    world.assert_refused(answer, status, code)
+    assert not world.jft.received
+    assert accepted_count() == before
+
+
+async def test_patient_number_is_refused_by_its_place(world: World) -> None:
+    """The diagnostics name the element and never the number."""
+    issue = world.assert_refused(await world.post("bundle", message("bad-patient")), 400, "2.1")
+    assert "Bundle.entry[0].resource.subject.identifier.value" in issue["diagnostics"]
+
+
+async def test_loss_is_listed_by_its_path(world: World) -> None:
+    """What would be lost is named by element, never by value."""
+    body = message("note").replace(b'"title": "Fritt notat"', b'"hemmelig": "Kari 12834010060", "title": "x"')
+    issue = world.assert_refused(await world.post("composition", body), 400, "2.4")
+    assert "Composition.hemmelig" in issue["diagnostics"]
+    assert "Kari" not in world.logged.everything()
+
+
+async def test_tolerated_loss_is_delivered_and_counted(start: Callable[..., Awaitable[World]]) -> None:
+    """A route may name a path whose loss it tolerates; the loss is still logged."""
+    routes = ROUTES.replace(
+        "havnes, information: [journaling], mode: new",
+        "havnes, information: [journaling], mode: new, losses: [Composition.ward]",
+    )
+    world = await start(routes=routes)
+    body = message("note").replace(b'"title": "Fritt notat"', b'"ward": "x", "title": "Fritt notat"')
+    assert (await world.post("composition", body)).status == 200
+    assert "ward" not in world.delivered[0].body
+    assert world.named_messages("accepted")[0]["losses"] == 1
+
+
+async def test_closed_route_says_its_text(world: World) -> None:
+    """The sender's user reads what the route says."""
+    answer = await world.post(f"/epj/r4/{SORVIK}/bundle", message("supervision"))
+    issue = world.assert_refused(answer, 400, "1.2")
+    assert issue["details"]["text"] == "Send etter mandag."
+
+
+@pytest.mark.parametrize(("resource", "code"), [("patient", "3"), ("episodeofcare", "3")])
+async def test_retrieval_is_refused_where_it_is_new(world: World, resource: str, code: str) -> None:
+    """Not supported is said so, never as an empty Bundle that looks like no patients."""
+    answer = await world.post(
+        f"/epj/r4/{VIKAN}/{resource}/_search", b"identifier=12834010060", headers=(("ServiceCodes", "rt"),)
+    )
+    world.assert_refused(answer, 400, code)
+    assert b"Bundle" not in answer.body
+
+
+async def test_retrieval_passes_where_it_is_legacy(world: World) -> None:
+    """The same municipality may still be read through VKP."""
+    answer = await world.post(
+        f"/epj/r4/{VIKAN}/condition/_search", b"patient.identifier=12834010060", headers=(("ServiceCodes", "rt"),)
+    )
+    assert answer.status == 200
+    assert (answer.json["resourceType"], len(world.vkp.received)) == ("Bundle", 1)
+
+
+async def test_sender_that_leaves_does_not_lose_the_account(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+) -> None:
+    """An event that JFT accepted is logged and counted although nobody waited for the answer."""
+    async with running(raw_upstream):
+        world = await start(write=raw_upstream.url)
+        before = accepted_count()
+        arrived, released = raw_upstream.hold()
+        location = b"Location: https://read.example/v1/Bundle/0d0bbd6c-7f0e-4b6a-9a57-5f9c8d7f2d11/$status\r\n"
+        raw_upstream.answer = b"HTTP/1.1 202 Accepted\r\n" + location + b"Content-Length: 0\r\n\r\n"
+        _, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+        writer.write(world.request(f"/epj/r4/{HAVNES}/bundle", message("alarm-follow-up")))
+        await asyncio.wait_for(arrived.wait(), 10)
+        writer.close()
+        await writer.wait_closed()
+        released.set()
+        await asyncio.wait_for(world.logged.message.wait(), 10)
+    assert [one["outcome"] for one in world.logged.named("message")] == ["accepted"]
+    assert accepted_count() == before + 1
+
+
+# NHN's sample client, which no vendor need change.
+
+
+async def sample_client(world: World, municipality: str, body: bytes) -> str | None:
+    """Post as NHN's published sample does; return what it would print for a 400, and raise for any other failure."""
+    answer: Answer = await world.post(
+        f"/epj/r4/{municipality}/bundle", body, headers=(("Content-Type", "text/plain; charset=utf-8"),)
+    )
+    if answer.status == 400:
+        return "; ".join(issue["details"]["text"] for issue in answer.json["issue"])
+    assert 200 <= answer.status <= 299
+    return None
+
+
+async def test_sample_client_cannot_tell_the_difference(world: World) -> None:
+    """JSON as text/plain without Accept is journaled by VKP and by JFT alike, and a refusal is a text in a 400."""
+    assert await sample_client(world, NORDFJELL, message("alarm-follow-up")) is None
+    assert await sample_client(world, HAVNES, message("alarm-follow-up")) is None
+    assert (len(world.vkp.received), len(world.delivered)) == (1, 1)
+    assert await sample_client(world, SORVIK, message("alarm-follow-up")) == "Send etter mandag."
+    assert (await sample_client(world, HAVNES, message("bad-patient")) or "").strip()

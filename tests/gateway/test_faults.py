@@ -1,0 +1,38 @@
+"""Every fault has words of its own, on the wire and for a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.faults import CODES, WORDINGS, Failure, Fault, fault_of
+from gateway.surfaces import vkp_r4
+from translators.contract import Reason
+from translators.fhir.json_codec import decode
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_can_be_told(fault: Fault) -> None:
+    """Status, code, text and diagnostics are there, and a temporary fault is 3.1, by which senders know it."""
+    wording = WORDINGS[fault]
+    reply = vkp_r4.refused(Failure(fault, "Why", retry_after=7), wording, "ref-1")
+    assert reply.status == wording.status >= 400
+    outcome = decode(reply.body)
+    assert isinstance(outcome, dict)
+    (issue,) = outcome["issue"]  # type: ignore[misc]
+    assert issue["details"]["coding"][0]["code"] in CODES
+    assert issue["details"]["text"].strip()
+    assert "ref-1" in issue["diagnostics"]
+    assert (b"Retry-After", b"7") in reply.headers
+    assert not fault.is_temporary or wording.code == "3.1"
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_refusal_of_a_translator_is_a_fault(reason: Reason) -> None:
+    """None of them is told as temporary: the same message would be refused again."""
+    assert not fault_of(reason).is_temporary
+
+
+@pytest.mark.parametrize("fault", [Fault.MALFORMED, Fault.PATIENT, Fault.LOSS, Fault.REFUSED_BY_SERVICE, Fault.CLOSED])
+def test_what_a_developer_should_read_is_400(fault: Fault) -> None:
+    """NHN's sample client reads an OperationOutcome from a 400 only."""
+    assert WORDINGS[fault].status == 400

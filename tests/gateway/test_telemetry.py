@@ -1,0 +1,174 @@
+"""Logs and metrics: enough to know what happened, and nothing that names a patient."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import telemetry
+from gateway.model import Account, Envelope, Information, Mode
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+NUMBER = "12834010060"
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+
+
+def masked(**event: Any) -> dict[str, Any]:
+    """Pass an event through the mask."""
+    return dict(telemetry.mask(None, "info", event))
+
+
+@pytest.mark.parametrize(
+    "text", [NUMBER, f"({NUMBER})", f"a{NUMBER}b", f"identifier={NUMBER}&x", f"{NUMBER},{NUMBER}", f"x\n{NUMBER}"]
+)
+def test_eleven_digits_are_hidden(text: str) -> None:
+    """Whatever stands around them."""
+    assert NUMBER not in masked(event=text, other=text).values()
+    assert NUMBER not in str(masked(event=text, other=text))
+
+
+@pytest.mark.parametrize("text", ["1234567890", "123456789012", "312229544", "2026-11-03T07:19:40"])
+def test_other_numbers_stay(text: str) -> None:
+    """Organisation numbers and times are needed to understand a log."""
+    assert masked(event=text)["event"] == text
+
+
+@pytest.mark.parametrize("text", [TOKEN, f"Bearer {TOKEN}", f"{TOKEN}.x.y", TOKEN.rsplit(".", 1)[0] + "."])
+def test_tokens_are_hidden(text: str) -> None:
+    """Signed, encrypted or cut off."""
+    assert "eyJ" not in masked(event=text)["event"]
+
+
+@pytest.mark.parametrize("last", ["12834010060a", "a12834010060", "128340100601", "1a2834010060"])
+def test_id_of_an_event_stays_whole(last: str) -> None:
+    """A UUID may end in eleven digits; an event is found again by it."""
+    event_id = f"0d0bbd6c-7f0e-4b6a-9a57-{last}"
+    assert masked(event_id=event_id)["event_id"] == event_id
+
+
+@given(st.uuids())
+def test_no_uuid_is_changed(event_id: UUID) -> None:
+    """Whatever its digits."""
+    assert masked(event_id=str(event_id))["event_id"] == str(event_id)
+
+
+@given(st.text(), st.text())
+def test_number_is_never_left_in_any_text(before: str, after: str) -> None:
+    """Unless more digits make another number of it."""
+    shown = masked(event=f"{before}x{NUMBER}x{after}")["event"]
+    assert f"x{NUMBER}x" not in shown
+
+
+def test_number_is_hidden_in_lists_and_mappings() -> None:
+    """Events carry lists too."""
+    shown = json.dumps(masked(problems=[f"a {NUMBER}", {"b": (NUMBER, TOKEN)}], count=3, nothing=None))
+    assert NUMBER not in shown
+    assert "eyJ" not in shown
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """Return what was logged."""
+    telemetry.flush()
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_exception_is_logged_by_type_and_place_only() -> None:
+    """Its text and its variables may hold what a sender wrote."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    try:
+        _fail(f"secret {NUMBER}")
+    except ValueError:
+        structlog.get_logger().exception("failed", correlation_id="c")
+    finally:
+        structlog.reset_defaults()
+    (line,) = lines(stream)
+    assert (line["exception"], line["level"], line["correlation_id"]) == ("ValueError", "error", "c")
+    assert any(frame.startswith("_fail:") for frame in line["frames"])
+    assert "secret" not in stream.getvalue()
+
+
+def test_exception_that_is_handed_over_is_logged_alike() -> None:
+    """A task's failure is logged after the fact, where nothing is being handled."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    failure: Exception | None = None
+    try:
+        _fail(f"secret {NUMBER}")
+    except ValueError as error:
+        failure = error
+    try:
+        structlog.get_logger().error("failed", exc_info=failure)
+    finally:
+        structlog.reset_defaults()
+    (line,) = lines(stream)
+    assert line["exception"] == "ValueError"
+    assert any(frame.startswith("_fail:") for frame in line["frames"])
+    assert "secret" not in stream.getvalue()
+
+
+def _fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def account(**changes: Any) -> Account:
+    """Make the account of an accepted message."""
+    envelope = Envelope("vkp-r4", "telemetry-test", "sender", "vendor", "system", Information.VARSEL)
+    normal = {
+        "correlation_id": "c",
+        "envelope": envelope,
+        "mode": Mode.NEW,
+        "upstream": "jft",
+        "route": "routes.yaml:1:1",
+        "outcome": "accepted",
+    }
+    return Account(**{**normal, **changes})
+
+
+def value(name: str, **labels: str) -> float:
+    """Return a metric's value."""
+    return telemetry.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_message_is_logged_once_and_counted() -> None:
+    """One wide event and one count, by what the message was and what became of it."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    labels = {
+        "surface": "vkp-r4",
+        "municipality": "telemetry-test",
+        "information": "varsel",
+        "mode": "new",
+        "outcome": "accepted",
+    }
+    before = value("vkp_gateway_repairs_total", rule="telemetry-rule"), value("vkp_gateway_losses_total")
+    try:
+        telemetry.record(account(repairs=("telemetry-rule", "telemetry-rule"), losses=2, event_id="e"), 200, 0.0123456)
+    finally:
+        structlog.reset_defaults()
+    (line,) = lines(stream)
+    assert (line["event"], line["outcome"], line["status"], line["event_id"]) == ("message", "accepted", 200, "e")
+    assert line["milliseconds"] == 12.346
+    assert value("vkp_gateway_messages_total", **labels) == 1
+    after = value("vkp_gateway_repairs_total", rule="telemetry-rule"), value("vkp_gateway_losses_total")
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 2)
+
+
+def test_unknown_parts_are_empty_labels() -> None:
+    """A request that names nothing that is known makes no new label of what it said."""
+    telemetry.configure(io.StringIO())
+    empty = {"surface": "unrecognised", "municipality": "", "information": "", "mode": "", "outcome": "telemetry"}
+    try:
+        envelope = Envelope("unrecognised", None, None, None, None, None)
+        telemetry.record(account(envelope=envelope, mode=None, outcome="telemetry"), 404, 0.1)
+    finally:
+        structlog.reset_defaults()
+    assert value("vkp_gateway_messages_total", **empty) == 1
