@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from gateway.config.definitions import Config, Environment, Municipality, Sender
 from gateway.faults import Failure, Fault
 from gateway.helseid.claims import VKP_ID, Claims, Credentials, scopes, text_claim
@@ -17,6 +19,15 @@ _RETRY_AFTER = 30
 """Seconds to wait while HelseID is away."""
 _EVERYTHING = "nhn:vkp/api/*.*"
 """A scope that VKP has in its test environment only."""
+
+
+class Admitted(Struct, frozen=True):
+    """A sender whose token gives access, until when, and whether the token is bound to a DPoP key."""
+
+    sender: Sender
+    until: float
+    """Seconds since the epoch."""
+    is_bound: bool
 
 
 class Admission:
@@ -38,25 +49,42 @@ class Admission:
         claims = await self._verified(_bearer(presented))
         return self._check(claims, operation, municipality)
 
-    def admits_at_once(
+    def admitted_at_once(
         self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
-    ) -> bool:
-        """Admit a request whose token was verified before; False when that takes waiting.
+    ) -> Admitted | None:
+        """Return who sends a request, if its token was verified before and gives access; None for every other.
 
-        Raises `Failure` for a request that is refused.
+        The sender's rate is not counted: see `has_room`.
         """
-        claims = self._verifier.verified(_bearer(presented))
-        if claims is None:
+        try:
+            claims = self._verifier.verified(_bearer(presented))
+            if claims is None:
+                return None
+            sender = self._checked(claims, operation, municipality)
+        except Failure:
+            return None
+        return Admitted(sender, claims["exp"], "cnf" in claims)
+
+    def has_room(self, admitted: Admitted) -> bool:
+        """Count a request of a sender that was admitted before; False when its rate is used up."""
+        rate = admitted.sender.rate or self._config.limits.rate_per_sender
+        if self._rates.wait(admitted.sender.key, rate, self._clock()):
             return False
-        self._check(claims, operation, municipality)
+        if admitted.is_bound:
+            BOUND_AS_BEARER.inc()
         return True
 
     def _check(self, claims: Claims, operation: Operation, municipality: Municipality | None) -> Sender:
+        sender = self._checked(claims, operation, municipality)
+        self._check_rate(sender)
+        if "cnf" in claims:
+            BOUND_AS_BEARER.inc()
+        return sender
+
+    def _checked(self, claims: Claims, operation: Operation, municipality: Municipality | None) -> Sender:
         self._check_client(claims)
         self._check_scope(claims, operation)
-        sender = self._check_access(claims, municipality)
-        self._check_rate(sender)
-        return sender
+        return self._check_access(claims, municipality)
 
     async def _verified(self, presented: Credentials) -> Claims:
         try:
@@ -68,10 +96,8 @@ class Admission:
         return claims
 
     def _check_client(self, claims: Claims) -> None:
-        if "cnf" in claims:
-            if not self._config.helseid.accept_bearer_with_cnf:
-                raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
-            BOUND_AS_BEARER.inc()
+        if "cnf" in claims and not self._config.helseid.accept_bearer_with_cnf:
+            raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
         if claims.get("client_amr") != "private_key_jwt":
             raise Failure(Fault.TOKEN, "The access token was not issued to a client that used private_key_jwt")
 

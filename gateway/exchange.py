@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from msgspec import Struct, structs
 
-from gateway.admission import Admission
+from gateway.admission import Admission, Admitted
 from gateway.config.definitions import Config, Environment, Sender
 from gateway.faults import Failure, Fault, fault_of
 from gateway.identification import Content, Identification, Identified
@@ -26,6 +26,9 @@ from translators.translate import translate
 log = structlog.get_logger()
 
 _NOTHING_KNOWN = Envelope("unrecognised", None, None, None, None, None)
+_REMEMBERED = 1.0
+"""Seconds that a decision is good for requests that are alike."""
+_MOST_REMEMBERED = 2048
 _TO_ANSWER = 0.5
 """Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
 
@@ -49,6 +52,18 @@ class _Way(Struct, frozen=True):
         account = _account(self.correlation_id, self.envelope, self.decision, outcome, upstream)
         repairs = tuple(repair.rule for repair in translation.repairs)
         return structs.replace(account, diagnostics=diagnostics, repairs=repairs, losses=len(translation.losses))
+
+
+class _Passes(Struct, frozen=True):
+    """Whether requests alike pass at once, and with what."""
+
+    until: float
+    """Seconds since the epoch."""
+    answer: Pass | None = None
+    envelope: Envelope | None = None
+    decision: Decision | None = None
+    admitted: Admitted | None = None
+    """The sender, where the token is verified in mode `legacy` too."""
 
 
 class References:
@@ -81,6 +96,7 @@ class Exchange:
         self._jft = jft
         self._clock = clock
         self._references = References()
+        self._passes: dict[tuple[str, str, bytes | None], _Passes] = {}
         self._allowed_numbers = allowed_numbers(config)
 
     async def handle(self, head: RequestHead, body: Body) -> Handled:
@@ -104,25 +120,46 @@ class Exchange:
             return self._failed(way, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
 
     def at_once(self, head: RequestHead) -> Handled | None:
-        """Return the answer to a request that needs neither its body nor any waiting; None for every other."""
+        """Return the answer to a request that needs neither its body nor any waiting; None for every other.
+
+        Senders repeat themselves: what was found for the same method, target and token is good for a moment.
+        """
+        key = (head.method, head.target, head.authorization)
+        now = self._clock()
+        found = self._passes.get(key)
+        if found is None or now >= found.until:
+            found = self._considered(head, now)
+            if len(self._passes) >= _MOST_REMEMBERED:
+                self._passes.clear()
+            self._passes[key] = found
+        answer, envelope, decision = found.answer, found.envelope, found.decision
+        if answer is None or envelope is None:
+            return None
+        if found.admitted is not None and not self._admission.has_room(found.admitted):
+            return None
+        return Handled(answer, _account(self._references.next(), envelope, decision, "passed", answer.upstream))
+
+    def _considered(self, head: RequestHead, now: float) -> "_Passes":
+        """Say whether requests like this one pass at once, and until when that is known."""
+        until = now + _REMEMBERED
+        not_at_once = _Passes(until)
         try:
             identified = self._identification.recognise(head)
-            if identified.operation is None or identified.depends_on_content:
-                return None
-            decision = self._decide(identified.envelope)
-            if decision.mode is not Mode.LEGACY:
-                return None
-            if self._config.verify_in_legacy and not self._admission.admits_at_once(
-                identified.presented, identified.operation, identified.municipality
-            ):
-                return None
         except Failure:
-            return None
-        vkp = self._table.vkp_upstream
-        if vkp is None:
-            return None
-        account = _account(self._references.next(), identified.envelope, decision, "passed", vkp.name)
-        return Handled(Pass(vkp.name, finishes_alone=_is_journaling(identified)), account)
+            return not_at_once
+        operation, vkp = identified.operation, self._table.vkp_upstream
+        if operation is None or identified.depends_on_content or vkp is None:
+            return not_at_once
+        decision = self._decide(identified.envelope)
+        if decision.mode is not Mode.LEGACY:
+            return not_at_once
+        answer = Pass(vkp.name, finishes_alone=_is_journaling(identified))
+        if not self._config.verify_in_legacy:
+            return _Passes(until, answer, identified.envelope, decision)
+        admitted = self._admission.admitted_at_once(identified.presented, operation, identified.municipality)
+        if admitted is None:
+            return _Passes(now)
+        return _Passes(min(until, admitted.until), answer, identified.envelope, decision, admitted)
 
     def _decide(self, envelope: Envelope) -> Decision:
         return self._table.decide(envelope, datetime.fromtimestamp(self._clock(), UTC))
@@ -195,6 +232,8 @@ class Exchange:
         translation = way.translation or Translation()
         if translation.refusal is not None:
             raise Failure(fault_of(translation.refusal.reason), str(translation.refusal))
+        if not translation.calls:
+            raise Failure(Fault.NOT_SUPPORTED, "Nothing of the message can be sent to an information service yet")
         event_id = None
         for call in translation.calls:
             remaining = max(0.1, way.deadline - asyncio.get_running_loop().time() - _TO_ANSWER)

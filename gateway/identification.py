@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from gateway.config.definitions import Municipality, Sender
 from gateway.faults import Failure, Fault
-from gateway.helseid.claims import HER_ID, VKP_ID, Credentials, credentials, read_unverified, text_claim
+from gateway.helseid.claims import Credentials, claimed_ids, credentials
 from gateway.model import Body, Envelope, Group, Information, RequestHead
 from gateway.routing.table import RouteTable
 from gateway.surfaces import vkp_r4
@@ -95,12 +95,10 @@ class Identification:
         return self._table.differs(envelope.municipality, envelope.vendor, envelope.system, Group.JOURNALING)
 
     def _claimed_sender(self, presented: Credentials | None) -> Sender | None:
-        claims = read_unverified(presented)
-        vkp_id = text_claim(claims, VKP_ID)
-        if vkp_id is not None:
-            return self._table.sender_by_vkp_id(vkp_id)
-        her_id = text_claim(claims, HER_ID)
-        return self._table.sender_by_her_id(her_id) if her_id is not None else None
+        claimed = claimed_ids(presented)
+        if claimed.vkp_id is not None:
+            return self._table.sender_by_vkp_id(claimed.vkp_id)
+        return self._table.sender_by_her_id(claimed.her_id) if claimed.her_id is not None else None
 
     def _named_municipality(self, path: Path) -> Municipality | None:
         found = (

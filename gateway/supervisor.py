@@ -21,8 +21,8 @@ METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus-client adds up the metrics of several processes."""
 _READY_TIMEOUT = 30.0
 _STOP_TIMEOUT = 15.0
-_LONGEST_PAUSE = 30.0
-"""Seconds before a worker that keeps ending is started again, at most."""
+_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before a worker that ended is started again: doubled while it keeps ending, up to the longest."""
 _STABLE = 60.0
 """Seconds after which a worker counts as having started well."""
 
@@ -59,6 +59,10 @@ class Supervisor:
         self._config = config
         self._count = count
         self._workers: list[_Worker] = []
+        """Those that serve, or did until they ended; one for each slot."""
+        self._started: list[_Worker] = []
+        """Every one that may still run."""
+        self._changing = asyncio.Lock()
         self._metrics = ""
         self._stopping = asyncio.Event()
         self._roll = asyncio.Event()
@@ -78,7 +82,7 @@ class Supervisor:
             try:
                 await self._run_workers()
             finally:
-                await asyncio.gather(*(worker.stop() for worker in self._workers))
+                await asyncio.gather(*(worker.stop() for worker in self._started))
                 await admin.stop()
 
     async def _run_workers(self) -> None:
@@ -106,6 +110,7 @@ class Supervisor:
         finally:
             os.close(writing)
         worker = _Worker(process, loop.time())
+        self._started = [*(each for each in self._started if each.process.returncode is None), worker]
         stream = asyncio.StreamReader()
         pipe, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", buffering=0)
@@ -124,20 +129,31 @@ class Supervisor:
 
     async def _keep(self, slot: int) -> None:
         """Start a worker again whenever it ends by itself, after a pause that grows while it keeps ending."""
-        pause = 0.5
+        pause = _PAUSE
         while True:
             worker = self._workers[slot]
             code = await worker.process.wait()
             if self._workers[slot] is not worker:
                 continue
             lived = asyncio.get_running_loop().time() - worker.started_at
-            pause = 0.5 if lived > _STABLE else min(pause * 2, _LONGEST_PAUSE)
+            pause = _PAUSE if lived > _STABLE else min(pause * 2, _LONGEST_PAUSE)
             log.error("worker.ended", pid=worker.process.pid, code=code, starts_again_in=pause)
             await asyncio.sleep(pause)
+            while not await self._started_again(slot, worker):
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(pause)
+
+    async def _started_again(self, slot: int, ended: _Worker) -> bool:
+        """Put another worker in the place of one that ended, unless a roll has; return whether one is there."""
+        async with self._changing:
+            if self._workers[slot] is not ended:
+                return True
             try:
                 self._workers[slot] = await self._start()
             except WorkerFailed as error:
                 log.warning("worker.failed", error=str(error))
+                return False
+            return True
 
     async def _roll_when_told(self) -> None:
         """Replace the workers one after the other; each new one serves before its predecessor stops."""
@@ -145,12 +161,13 @@ class Supervisor:
             await self._roll.wait()
             self._roll.clear()
             for slot in range(self._count):
-                try:
-                    replacement = await self._start()
-                except WorkerFailed as error:
-                    log.warning("supervisor.roll_stopped", error=str(error))
-                    break
-                before, self._workers[slot] = self._workers[slot], replacement
+                async with self._changing:
+                    try:
+                        replacement = await self._start()
+                    except WorkerFailed as error:
+                        log.warning("supervisor.roll_stopped", error=str(error))
+                        break
+                    before, self._workers[slot] = self._workers[slot], replacement
                 await before.stop()
             else:
                 log.info("supervisor.rolled")

@@ -12,7 +12,7 @@ def read(tree: Tree) -> Message:
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
     if not isinstance(kind, str):
         raise Refused(Reason.FORMAT, "a FHIR resource with resourceType is expected")
-    source = Source(tree, kind)
+    source = Source(tree, kind if kind in r4().resources else "Resource")
     repaired = conform(source.root, r4())
     losses, coverage = source.finish("not an element of FHIR R4 here")
     return Message(repaired, information_of(repaired), tuple(source.repairs), losses, coverage)

@@ -12,7 +12,9 @@ Far more than any published message; a limit so that listing the places of a hos
 """
 MAX_FINDINGS = 1000
 
-_ELEMENT_NAME = re.compile(r"(?!.*\d{5})_?[A-Za-z][A-Za-z0-9]{0,63}")
+# An element's name begins with a small letter, a type's with a capital one; anything else might be a person's.
+_ELEMENT_NAME = re.compile(r"(?!.*\d{5})_?[a-z][A-Za-z0-9]{0,63}")
+_TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
 _Key = tuple[int, str | int]
 
@@ -103,10 +105,10 @@ class Cursor:
         while at is not None:
             kind = at.value.get("resourceType") if to_resource and isinstance(at.value, dict) else None
             if isinstance(kind, str):
-                parts.append(_printable(kind))
+                parts.append(_printable(kind, _TYPE_NAME))
                 break
             if at.parent is None:
-                parts.append(_printable(at.name))
+                parts.append(_printable(at.name, _TYPE_NAME))
                 break
             if at.index is None:
                 parts.append("." + _printable(at.name))
@@ -142,8 +144,8 @@ class Cursor:
         self._source.repair(self, rule)
 
 
-def _printable(name: str) -> str:
-    return name if _ELEMENT_NAME.fullmatch(name) else "(name withheld)"
+def _printable(name: str, pattern: re.Pattern[str] = _ELEMENT_NAME) -> str:
+    return name if pattern.fullmatch(name) else "(name withheld)"
 
 
 def _count_leaves(tree: Tree) -> int:

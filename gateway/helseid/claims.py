@@ -6,14 +6,16 @@ import hashlib
 import json
 from typing import Any
 
+from msgspec import Struct
+
 VKP_ID = "nhn:vkp/client/claims/vkp-id"
 HER_ID = "e-helse/claims/her_id"
 MAX_TOKEN_BYTES = 16_384
 
 Claims = dict[str, Any]
 
-_READ: dict[bytes, Claims] = {}
-_MOST_READ = 4096
+_MOST_CLAIMED = 4096
+_LONGEST_ID = 256
 
 
 class Credentials:
@@ -43,21 +45,31 @@ def credentials(authorization: bytes | None) -> Credentials | None:
     return Credentials(scheme.lower(), token)
 
 
-def read_unverified(presented: Credentials | None) -> Claims:
-    """Return what a token claims, without trust: it may choose a route, never give access.
+class ClaimedIds(Struct, frozen=True):
+    """Who a token says its sender is, without trust."""
 
-    Empty when there is no token, or none that can be read.
-    """
+    vkp_id: str | None = None
+    her_id: str | None = None
+
+
+def claimed_ids(presented: Credentials | None) -> ClaimedIds:
+    """Return who a token says its sender is: that may choose a route, and never gives access."""
     if presented is None:
-        return {}
-    claims = _READ.get(presented.digest)
-    if claims is None:
-        parts = presented.token.split(".")
-        claims = _payload(parts[1]) if len(parts) == 3 else {}
-        if len(_READ) >= _MOST_READ:
-            _READ.clear()
-        _READ[presented.digest] = claims
-    return claims
+        return _NOBODY
+    found = _CLAIMED.get(presented.digest)
+    if found is None:
+        claims = read_unverified(presented)
+        found = ClaimedIds(text_claim(claims, VKP_ID), text_claim(claims, HER_ID))
+        if len(_CLAIMED) >= _MOST_CLAIMED:
+            _CLAIMED.clear()
+        _CLAIMED[presented.digest] = found
+    return found
+
+
+def read_unverified(presented: Credentials | None) -> Claims:
+    """Return what a token claims, without trust; empty when there is no token, or none that can be read."""
+    parts = presented.token.split(".") if presented is not None else []
+    return _payload(parts[1]) if len(parts) == 3 else {}
 
 
 def _payload(encoded: str) -> Claims:
@@ -69,9 +81,9 @@ def _payload(encoded: str) -> Claims:
 
 
 def text_claim(claims: Claims, name: str) -> str | None:
-    """Return a claim that is a text, without surrounding blanks."""
+    """Return a claim that is a text of reasonable length, without surrounding blanks."""
     value = claims.get(name)
-    return value.strip() or None if isinstance(value, str) else None
+    return value.strip() or None if isinstance(value, str) and len(value) <= _LONGEST_ID else None
 
 
 def scopes(claims: Claims) -> frozenset[str]:
@@ -80,3 +92,7 @@ def scopes(claims: Claims) -> frozenset[str]:
     if isinstance(granted, str):
         granted = granted.split()
     return frozenset(scope for scope in granted if isinstance(scope, str)) if isinstance(granted, list) else frozenset()
+
+
+_NOBODY = ClaimedIds()
+_CLAIMED: dict[bytes, ClaimedIds] = {}

@@ -1,6 +1,7 @@
 """The issuer's own documents: discovery (OpenID Connect Discovery 1.0) and the keys it signs with (RFC 7517)."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, import_key
 
 from gateway.responses import UnusableAnswer, json_object, read_bounded
 
@@ -56,6 +57,7 @@ class Issuer:
         self._fetched_at = 0.0
         self._tried_at = 0.0
         self._fetching = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
 
     async def discovery(self) -> Discovery:
         """Return the issuer's addresses; raises `HelseIdUnavailable`."""
@@ -75,7 +77,12 @@ class Issuer:
         if found is not None and is_fresh:
             return found
         is_due = now - self._tried_at >= (self._pause if self._keys else _RETRY)
-        if is_due or (found is None and self._fetching.locked()):
+        if found is not None:
+            if is_due and not self._fetching.locked():
+                # An old key is good while HelseID cannot be reached, so nobody waits for newer ones.
+                self._renewal = asyncio.get_running_loop().create_task(self._refresh())
+            return found
+        if is_due or self._fetching.locked():
             await self._refresh()
         if self._keys is None:
             raise HelseIdUnavailable("no keys yet")
@@ -95,7 +102,7 @@ class Issuer:
             self._tried_at = self._clock()
             try:
                 document = await self._get((await self.discovery()).jwks_uri)
-                self._keys = KeySet.import_key_set(_signing_keys(document))
+                self._keys = _signing_keys(document)
                 self._fetched_at = self._clock()
             except (HelseIdUnavailable, JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
                 log.warning("helseid.keys.unavailable", error=type(error).__name__, keeps=self._keys is not None)
@@ -119,10 +126,14 @@ class Issuer:
             raise HelseIdUnavailable(type(error).__name__) from None
 
 
-def _signing_keys(document: dict[str, Any]) -> Any:
-    """Return the key set without keys for encryption and without secret ones, which a public set must not hold."""
-    keys = document["keys"]
-    return {"keys": [key for key in keys if key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC")]}
+def _signing_keys(document: dict[str, Any]) -> KeySet:
+    """Return the keys that may sign; one that cannot be read, or that is for something else, is no reason to have none."""
+    keys = []
+    for key in document["keys"]:
+        if isinstance(key, dict) and key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC"):
+            with contextlib.suppress(JoseError, ValueError, TypeError, KeyError):
+                keys.append(import_key(key))
+    return KeySet(keys)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -22,5 +22,6 @@ def forwarding(upstream: VkpUpstream, peer: str, head: RequestHead) -> list[tupl
         ]
     elif upstream.forwarded is Forwarded.FORWARDED:
         node = b'"[%b]"' % address if b":" in address else address
-        fields.append((b"Forwarded", b'for=%b;host="%b";proto=http' % (node, host)))
+        quoted = host.replace(b'"', b'\\"')  # a backslash is no part of a Host that is accepted
+        fields.append((b"Forwarded", b'for=%b;host="%b";proto=http' % (node, quoted)))
     return fields

@@ -107,7 +107,11 @@ class Front:
     def serve(self, incoming: Incoming) -> None:
         """Answer a request: at once if that can be, else in a task of its own."""
         serving, lane = self._current()
-        handled = serving.at_once(incoming.head)
+        try:
+            handled = serving.at_once(incoming.head)
+        except Exception:
+            log.exception("front.defect")
+            handled = None
         if handled is None:
             self._spawn(self._handle(incoming, serving, lane))
         elif isinstance(handled.answer, Pass):

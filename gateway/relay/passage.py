@@ -227,11 +227,9 @@ class Passage:
         if upstream.sni is not None or upstream.host is not None:
             return upstream.sni or upstream.host
         written = self._incoming.head.values(b"host")
-        return (
-            written[0].decode("ascii", "replace").rpartition(":")[0] or written[0].decode("ascii", "replace")
-            if written
-            else None
-        )
+        host = written[0].decode("ascii", "replace") if written else ""
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        return name or None
 
     def _fail(self, fault: Fault, diagnostics: str, *, retry_after: int | None = None) -> None:
         if self._over:

@@ -178,25 +178,22 @@ class Pool:
         loop = asyncio.get_running_loop()
         if loop.time() < self._down_until:
             raise Unreachable("not reached a moment ago")
+        has_room = False
         try:
             async with asyncio.timeout(self._limits.connect):
                 await self._room()
+                has_room = True
                 if (idle := self.take(name)) is not None:
                     return idle
-                self._connecting += 1
-                try:
-                    server_hostname = (name or self._host) if self._tls else None
-                    _, connection = await loop.create_connection(
-                        lambda: UpstreamConnection(self, name),
-                        self._host,
-                        self._port,
-                        ssl=self._tls,
-                        server_hostname=server_hostname,
-                    )
-                finally:
-                    self._connecting -= 1
-        except (OSError, TimeoutError) as error:
-            self._count_failure(loop.time())
+                if self._is_full and self._idle:
+                    self._cut(self._idle.popleft())  # it is for another name
+                connection = await self._connected(name)
+        except (ssl.SSLError, ValueError) as error:
+            # The upstream was reached, or the name is none: senders who ask for a wrong one must not shut the others out.
+            raise Unreachable(type(error).__name__) from None
+        except OSError as error:
+            if has_room:
+                self._count_failure(loop.time())
             raise Unreachable(type(error).__name__) from None
         self._failures = 0
         return connection
@@ -238,12 +235,37 @@ class Pool:
         for connection in list(self._open):
             connection.abandon()
 
+    async def _connected(self, name: str | None) -> UpstreamConnection:
+        self._connecting += 1
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: UpstreamConnection(self, name),
+                self._host,
+                self._port,
+                ssl=self._tls,
+                server_hostname=(name or self._host) if self._tls else None,
+            )
+        except BaseException:
+            self._wake()  # the room is free again
+            raise
+        finally:
+            self._connecting -= 1
+        return connection
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._open) + self._connecting >= self._limits.most
+
     async def _room(self) -> None:
-        while len(self._open) + self._connecting >= self._limits.most and not self._idle:
+        while self._is_full and not self._idle:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
                 await waiter
+            except asyncio.CancelledError:
+                if not waiter.cancelled():
+                    self._wake()  # its turn had come: the next one's now
+                raise
             finally:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)

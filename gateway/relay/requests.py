@@ -48,6 +48,7 @@ class RequestParser:
         self._special: dict[bytes, list[bytes]] = {}
         self._size = 0
         self._head_bytes = 0
+        self._bodiless_bytes = 0
         self._length = 0
         self._framing = Framing.NONE
         self._upgrading = False
@@ -57,12 +58,15 @@ class RequestParser:
         """Read the next bytes; raises `BadRequest`, after which the connection is of no more use."""
         while data:
             was_in_head = self.in_head
+            self._bodiless_bytes += len(data)
             rest = self._feed(data)
             if self.in_head:
                 # The first bytes of a head may follow the end of another request: they are not counted.
                 self._head_bytes += len(data) if was_in_head else 0
                 if self._head_bytes > MAX_HEAD:
                     raise BadRequest(431, "the head is too large")
+            elif self._framing is Framing.CHUNKED and self._bodiless_bytes > MAX_HEAD:
+                raise BadRequest(431, "the trailers, or what is said of a chunk, are too large")
             data = rest
 
     def _feed(self, data: bytes) -> bytes:
@@ -102,17 +106,21 @@ class RequestParser:
             self._special.setdefault(lower, []).append(value)
         if len(self._fields) > MAX_FIELDS:
             raise BadRequest(431, "too many fields")
+        if self._size > MAX_HEAD:
+            raise BadRequest(431, "the head is too large")
 
     def on_headers_complete(self) -> None:
         """llhttp: the head ends."""
         if self._replaying:
             return
         self.in_head = False
+        self._bodiless_bytes = 0
         parser = self._parser
         version, method = parser.get_http_version(), parser.get_method()
         headers = tuple(self._fields)
         self._fields = []
         self._check_head(version, method)
+        self._size = 0
         self._framing = framing = self._checked_framing(version)
         self._upgrading = parser.should_upgrade()
         head = RequestHead(method.decode("ascii"), self._target.decode("ascii"), headers)
@@ -120,6 +128,7 @@ class RequestParser:
 
     def on_body(self, data: bytes) -> None:
         """llhttp: a piece of the body."""
+        self._bodiless_bytes = 0
         self._events.request_body(data)
 
     def on_message_complete(self) -> None:
@@ -153,6 +162,7 @@ class RequestParser:
         self._special = {}
         self._size = 0
         self._head_bytes = 0
+        self._bodiless_bytes = 0
         self._length = 0
         self._framing = Framing.NONE
         self._upgrading = False

@@ -43,7 +43,9 @@ class ResponseParser:
         self._reason = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._special: dict[bytes, list[bytes]] = {}
+        self._size = 0
         self._head_bytes = 0
+        self._bodiless_bytes = 0
         self._in_head = False
         self._informational = False
         self._framing = Framing.NONE
@@ -63,6 +65,7 @@ class ResponseParser:
             if data.strip(b"\r\n"):
                 raise BadResponse("bytes that nobody asked for")
             return
+        self._bodiless_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -74,6 +77,8 @@ class ResponseParser:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD:
                 raise BadResponse("the head is too large")
+        elif self._framing is Framing.CHUNKED and self._bodiless_bytes > MAX_HEAD:
+            raise BadResponse("the trailers, or what is said of a chunk, are too large")
 
     def closed(self) -> None:
         """Take the end of the connection: the end of a body that lasts until then; raises `BadResponse` otherwise."""
@@ -96,14 +101,19 @@ class ResponseParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """llhttp: a field of the head, or of the trailers."""
         self._fields.append((name, value))
+        self._size += len(name) + len(value)
         if (lower := name.lower()) in _SPECIAL and self._in_head:
             self._special.setdefault(lower, []).append(value)
         if len(self._fields) > MAX_FIELDS:
             raise BadResponse("too many fields")
+        if self._size > MAX_HEAD:
+            raise BadResponse("the head is too large")
 
     def on_headers_complete(self) -> None:
         """llhttp: the head ends."""
         self._in_head = False
+        self._bodiless_bytes = 0
+        self._size = 0
         status = self._parser.get_status_code()
         headers = tuple(self._fields)
         self._fields = []
@@ -127,6 +137,7 @@ class ResponseParser:
 
     def on_body(self, data: bytes) -> None:
         """llhttp: a piece of the body."""
+        self._bodiless_bytes = 0
         if self._events is not None or data.strip(b"\r\n"):
             self._told().response_body(data)
 
@@ -164,7 +175,9 @@ class ResponseParser:
         self._reason = b""
         self._fields = []
         self._special = {}
+        self._size = 0
         self._head_bytes = 0
+        self._bodiless_bytes = 0
         self._in_head = False
         self._informational = False
         self._framing = Framing.NONE

@@ -312,8 +312,9 @@ class SenderConnection(asyncio.Protocol):
 
     def hold(self, *, held: bool) -> None:
         """Stop or go on reading, as whoever takes the body keeps up."""
-        self._held = held
-        self.regulate()
+        if held is not self._held:
+            self._held = held
+            self.regulate()
 
     def abort(self) -> None:
         """Cut the connection: an answer that cannot be completed must not look complete."""

@@ -107,6 +107,7 @@ def _judged(answer: _Answer) -> Submitted:
         raise _unavailable(f"JFT does not accept the gateway's token ({answer.status})")
     if answer.status == 429 or 500 <= answer.status <= 599:
         raise _unavailable(f"JFT answered {answer.status}", _seconds(answer.retry_after))
+    log.error("jft.undocumented_answer", status=answer.status)
     raise Failure(Fault.NO_ANSWER, f"JFT answered {answer.status}, which it does not document")
 
 

@@ -89,10 +89,12 @@ async def test_keys_are_fetched_once(of_fake: Issuer, fake: Fake, kid: str, cloc
 
 
 async def test_old_keys_are_fetched_again(of_fake: Issuer, fake: Fake, kid: str, clock: Clock) -> None:
-    """A key that the issuer has withdrawn is not trusted for ever."""
+    """A key that the issuer has withdrawn is not trusted for ever; nobody waits for the newer ones."""
     assert await of_fake.key(kid) is not None
     fake.documents["/jwks"] = {"keys": [{**fake.documents["/jwks"]["keys"][0], "kid": "new"}]}
     clock.now += 3_600
+    assert await of_fake.key(kid) is not None
+    await _renewed(of_fake)
     assert await of_fake.key(kid) is None
     assert await of_fake.key("new") is not None
 
@@ -125,8 +127,15 @@ async def test_keys_serve_on_while_the_issuer_is_away(of_fake: Issuer, fake: Fak
     for _ in range(5):
         clock.now += 3_600
         assert await of_fake.key(kid) is not None
+        await _renewed(of_fake)
         assert await of_fake.key(kid) is not None
     assert fake.key_requests == 1 + 5
+
+
+async def test_one_unusable_key_does_not_spoil_the_others(of_fake: Issuer, fake: Fake, kid: str) -> None:
+    """HelseID may publish kinds of keys that this version cannot read."""
+    fake.documents["/jwks"]["keys"][:0] = [{"kty": "RSA", "n": "?"}, {"kty": "PQC"}, "no key"]
+    assert await of_fake.key(kid) is not None
 
 
 async def test_issuer_that_comes_back_is_asked_again(of_fake: Issuer, fake: Fake, kid: str, clock: Clock) -> None:
@@ -244,3 +253,9 @@ async def test_foreign_discovery_stops_deliveries(start: Callable[..., Awaitable
     world.helseid.issuer_override = "http://helseid.example"
     answer = await world.post("bundle", message("alarm-follow-up"), token=token)
     world.assert_refused(answer, 503, "3.1")
+
+
+async def _renewed(issuer: Issuer) -> None:
+    """Wait for the keys that are fetched beside a message."""
+    assert issuer._renewal is not None
+    await issuer._renewal

@@ -6,6 +6,7 @@ neither raise, nor hang, nor keep anything, nor end half an answer cleanly.
 
 import argparse
 import asyncio
+import itertools
 import random
 import time
 from collections import Counter
@@ -15,7 +16,6 @@ from typing import Any
 import httptools
 
 from gateway.config.definitions import Connections, Forwarded, Place, UpstreamTls, VkpUpstream
-from gateway.faults import Failure
 from gateway.model import Account, Envelope, Handled, Headers, Mode, Pass, Reply, RequestHead
 from gateway.relay.front import Front, Lane
 from gateway.relay.passage import Way
@@ -73,7 +73,7 @@ def mutated(data: bytes, seeds: list[bytes], rng: random.Random) -> bytes:
 def pieces(data: bytes, rng: random.Random) -> list[bytes]:
     """Return the data cut at random places."""
     cuts = sorted({0, len(data), *(rng.randrange(len(data) + 1) for _ in range(rng.randrange(8)))})
-    return [data[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(cuts)]
 
 
 @dataclass
@@ -183,7 +183,7 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         """Read on."""
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - asyncio's signature
         """Say that nothing is known."""
         return default
 
@@ -243,14 +243,7 @@ async def play(stage: Stage, request: bytes, response: bytes, rng: random.Random
         for connection, upstream in waiting:
             answered.add(id(upstream))
             check_sent(upstream.written)
-            for part in pieces(response, rng):
-                if not upstream.is_closing():
-                    connection.data_received(part)
-            if rng.random() < 0.3 and not upstream.is_closing():
-                connection.eof_received()
-                upstream.abort()
-            if upstream.is_closing():
-                connection.connection_lost(None)
+            answer(connection, upstream, response, rng)
         await asyncio.sleep(0)
     if not wire.aborted:
         check_answered(wire.written)
@@ -264,15 +257,27 @@ async def play(stage: Stage, request: bytes, response: bytes, rng: random.Random
     assert not stage.front._passages, "a passage is kept"
 
 
+def answer(connection: UpstreamConnection, upstream: Wire, response: bytes, rng: random.Random) -> None:
+    """Give a connection its response in random pieces, and sometimes end it."""
+    for part in pieces(response, rng):
+        if not upstream.is_closing():
+            connection.data_received(part)
+    if rng.random() < 0.3 and not upstream.is_closing():
+        connection.eof_received()
+        upstream.abort()
+    if upstream.is_closing():
+        connection.connection_lost(None)
+
+
 def check_sent(data: bytes) -> None:
-    """What an upstream is sent must be requests by our own strict reading."""
+    """Check that an upstream is sent what is requests by our own strict reading."""
     seen, refused = request_verdict([data])
     assert refused is None, (refused, data)
     assert seen, data
 
 
 def check_answered(data: bytes) -> None:
-    """What a sender gets on a connection that is not cut must be responses by llhttp's reading."""
+    """Check that a sender gets, on a connection that is not cut, what is responses by llhttp's reading."""
     try:
         httptools.HttpResponseParser(Silent()).feed_data(data)
     except httptools.HttpParserUpgrade:
@@ -308,7 +313,9 @@ async def run(seconds: float, seed: int) -> Counter[str]:
         to_head = rng.random() < 0.2
         read = response_verdict([response], to_head=to_head)
         assert response_verdict(pieces(response, rng), to_head=to_head) == read, response
-        assert response_verdict([response[at : at + 1] for at in range(len(response))], to_head=to_head) == read, response
+        assert response_verdict([response[at : at + 1] for at in range(len(response))], to_head=to_head) == read, (
+            response
+        )
         await play(stage, request, response, rng)
         rounds += 1
     if stage.front._sweeper is not None:
