@@ -33,7 +33,7 @@ $(READY): requirements.lock pyproject.toml
 # Resolves the newest versions that pyproject.toml allows; needs uv.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml --output-file requirements.lock
+	  --no-header --no-annotate pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) var

@@ -69,7 +69,7 @@ def _refuse_lone_surrogates(tree: Tree) -> None:
 def _raw_number(value: object) -> msgspec.Raw:
     if isinstance(value, Number):
         return msgspec.Raw(value.text.encode("ascii"))
-    raise NotImplementedError(type(value).__name__)
+    raise TypeError(type(value).__name__)
 
 
 _DECODER = json.JSONDecoder(
