@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from statistics import median
 
+from bench import passage
 from bench.message import SIZE, alarm_follow_up
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
@@ -38,6 +39,7 @@ def measure(scene: Scene) -> Findings:
     with scene.cores.lent():
         steps = time_steps(scene.token, scene.settings.repeats)
         peer = _time_peer(scene.settings.repeats // 4)
+        passing = {name: _median(work, scene.settings.repeats) for name, work in passage.steps(scene.token).items()}
     both = steps.parse + steps.translate
     rows = (
         _row("parse", steps.parse),
@@ -58,7 +60,9 @@ def measure(scene: Scene) -> Findings:
         Goal("translate R4 in process", reach, f"{1 / steps.translate:,.0f}", 1 / steps.translate >= _WANTED),
         Goal("parse and translate R4 in process", reach, f"{1 / both:,.0f}", 1 / both >= _WANTED),
     )
-    return Findings("inprocess", (table,), goals)
+    rows = tuple(_row(name, seconds) for name, seconds in passing.items())
+    own = Table("The gateway's own work for a request that passes, beside reading and sending it", columns, rows)
+    return Findings("inprocess", (table, own), goals)
 
 
 def time_steps(token: str, repeats: int) -> Steps:
