@@ -32,6 +32,9 @@ from gateway.upstreams.jft import JftClient
 
 log = structlog.get_logger()
 
+_MOST_PER_HOST = 256
+"""Connections to each of HelseID and the information services."""
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -58,7 +61,9 @@ class Gateway:
 
     async def start(self) -> None:
         """Listen on both ports; raises `KeyUnusable` or `OSError` when that cannot be."""
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        # Bounded for each host: a service that hangs must not keep messages from HelseID and from other services.
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MOST_PER_HOST)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         try:
             self._running = self._wire(*self._first)
             listen = self._running.config.listen
@@ -144,9 +149,12 @@ class Gateway:
         if not upstream.url.startswith("https:"):
             return None
         folder, files = Path(self._path).parent, upstream.tls
-        context = ssl.create_default_context(cafile=str(folder / files.ca_file) if files.ca_file else None)
-        if files.cert_file and files.key_file:
-            context.load_cert_chain(folder / files.cert_file, folder / files.key_file)
+        try:
+            context = ssl.create_default_context(cafile=str(folder / files.ca_file) if files.ca_file else None)
+            if files.cert_file and files.key_file:
+                context.load_cert_chain(folder / files.cert_file, folder / files.key_file)
+        except OSError as error:
+            raise OSError(error.errno, f"upstream {upstream.name}: its certificates cannot be used: {error}") from None
         return context
 
     def _drain(self, kept: dict[str, Way]) -> None:

@@ -28,7 +28,9 @@ log = structlog.get_logger()
 _NOTHING_KNOWN = Envelope("unrecognised", None, None, None, None, None)
 _REMEMBERED = 1.0
 """Seconds that a decision is good for requests that are alike."""
-_MOST_REMEMBERED = 2048
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 2048, 4096
+"""How many decisions, and for how many bytes of target and token each: together they are a few megabytes."""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _TO_ANSWER = 0.5
 """Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
 
@@ -131,7 +133,8 @@ class Exchange:
             found = self._considered(head, now)
             if len(self._passes) >= _MOST_REMEMBERED:
                 self._passes.clear()
-            self._passes[key] = found
+            if len(key[1]) + len(key[2] or b"") <= _LONGEST_REMEMBERED:
+                self._passes[key] = found
         answer, envelope, decision = found.answer, found.envelope, found.decision
         if answer is None or envelope is None:
             return None
@@ -153,7 +156,7 @@ class Exchange:
         decision = self._decide(identified.envelope)
         if decision.mode is not Mode.LEGACY:
             return not_at_once
-        answer = Pass(vkp.name, finishes_alone=_is_journaling(identified))
+        answer = Pass(vkp.name, finishes_alone=_finishes_alone(head, identified))
         if not self._config.verify_in_legacy:
             return _Passes(until, answer, identified.envelope, decision)
         admitted = self._admission.admitted_at_once(identified.presented, operation, identified.municipality)
@@ -206,7 +209,7 @@ class Exchange:
         vkp = self._table.vkp_upstream
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
-        finishes_alone = way.identified is not None and _is_journaling(way.identified)
+        finishes_alone = way.identified is not None and _finishes_alone(way.head, way.identified)
         return Handled(Pass(vkp.name, finishes_alone=finishes_alone), way.account("passed", upstream=vkp.name))
 
     async def _journal(self, way: _Way, identified: Identified, sender: Sender, content: Content) -> Handled:
@@ -269,8 +272,11 @@ def allowed_numbers(config: Config) -> frozenset[str]:
     return frozenset({*own, *config.patient_numbers_also})
 
 
-def _is_journaling(identified: Identified) -> bool:
-    return identified.operation is not None and identified.operation.group is Group.JOURNALING
+def _finishes_alone(head: RequestHead, identified: Identified) -> bool:
+    """Tell whether a request is finished though its sender has left: unless it is known only to read, it may journal."""
+    if identified.operation is None:
+        return head.method not in _READING
+    return identified.operation.group is Group.JOURNALING
 
 
 def _account(

@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from gateway.config.definitions import Config
 from gateway.config.load import load
 from gateway.control.health import AdminPort
+from gateway.model import Mode
 
 log = structlog.get_logger()
 
@@ -31,6 +32,14 @@ class WorkerFailed(Exception):  # noqa: N818 - the condition
     """A worker ended, or was not ready in time, before it could serve."""
 
 
+def unshared(config: Config) -> list[str]:
+    """Return why several processes cannot serve a configuration: each would keep to itself what must be shared."""
+    if not config.store.startswith("sqlite:"):
+        return []
+    moved = [route for route in config.routes if route.mode is not Mode.LEGACY]
+    return [f"{each.place}: mode {each.mode} with more than one worker needs a postgresql store" for each in moved]
+
+
 class _Worker:
     """One worker process."""
 
@@ -45,7 +54,9 @@ class _Worker:
     async def stop(self) -> None:
         self.tell(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT)
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the result.
+            async with asyncio.timeout(_STOP_TIMEOUT):
+                await self.process.wait()
         except TimeoutError:
             self.process.kill()
             await self.process.wait()
@@ -116,7 +127,8 @@ class Supervisor:
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", buffering=0)
         )
         try:
-            is_ready = await asyncio.wait_for(stream.read(1), _READY_TIMEOUT)
+            async with asyncio.timeout(_READY_TIMEOUT):
+                is_ready = await stream.read(1)
         except TimeoutError:
             is_ready = b""
         finally:
@@ -175,8 +187,9 @@ class Supervisor:
     def _reload(self) -> None:
         """Have every worker read the configuration again, unless it has an error: then none does."""
         loaded = load(self._path)
-        if loaded.config is None:
-            log.error("reload.refused", problems=[str(problem) for problem in loaded.problems])
+        problems = [str(problem) for problem in loaded.problems] if loaded.config is None else unshared(loaded.config)
+        if problems:
+            log.error("reload.refused", problems=problems)
             return
         for worker in self._workers:
             worker.tell(signal.SIGHUP)

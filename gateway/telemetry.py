@@ -63,7 +63,8 @@ def configure(stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        # A line in one write, so that those of several workers do not mix.
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
     )
 
 

@@ -1,7 +1,9 @@
 """`vkp-gateway serve`: the gateway itself."""
 
 import asyncio
+import contextlib
 import os
+import resource
 import signal
 import sys
 
@@ -13,9 +15,8 @@ from gateway.app import Gateway
 from gateway.commands.output import WRONG_USE, config_option, usable
 from gateway.config.definitions import Config
 from gateway.helseid.client_key import KeyUnusable
-from gateway.model import Mode
 from gateway.routing.table import RouteTable
-from gateway.supervisor import Supervisor, WorkerFailed
+from gateway.supervisor import Supervisor, WorkerFailed, unshared
 
 
 @click.command()
@@ -25,9 +26,10 @@ from gateway.supervisor import Supervisor, WorkerFailed
 def serve(path: str, workers: int, worker_fd: int | None) -> None:
     """Serve until SIGTERM; SIGHUP reads the configuration again. The log is JSON lines on standard error."""
     telemetry.configure()
+    _allow_many_connections()
     config, table = usable(path)
     if workers > 1:
-        _refuse_unshared(config)
+        _refuse(unshared(config))
     try:
         if workers > 1:
             asyncio.run(_supervise(path, config, workers))
@@ -41,13 +43,20 @@ def serve(path: str, workers: int, worker_fd: int | None) -> None:
         raise click.ClickException(f"cannot listen: {error.strerror}") from None
 
 
-def _refuse_unshared(config: Config) -> None:
-    """End with exit 2 when several processes would each keep to themselves what must be shared."""
-    moved = [route for route in config.routes if route.mode is not Mode.LEGACY]
-    if moved and config.store.startswith("sqlite:"):
-        for route in moved:
-            click.echo(f"{route.place}: mode {route.mode} with more than one worker needs a postgresql store", err=True)
+def _refuse(problems: list[str]) -> None:
+    """End with exit 2 and the problems, if there are any."""
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
         raise click.exceptions.Exit(WRONG_USE)
+
+
+def _allow_many_connections() -> None:
+    """Use as many file descriptors as the system allows: each connection takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(path: str, config: Config, table: RouteTable, worker_fd: int | None) -> None:
@@ -64,4 +73,10 @@ def _say_ready(worker_fd: int | None) -> None:
         os.write(worker_fd, b"1")
         os.close(worker_fd)
         # The supervisor holds the other end: when it dies, however it dies, its workers stop too.
-        asyncio.get_running_loop().add_reader(sys.stdin, os.kill, os.getpid(), signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(sys.stdin, _stop_with_supervisor, loop)
+
+
+def _stop_with_supervisor(loop: asyncio.AbstractEventLoop) -> None:
+    loop.remove_reader(sys.stdin)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -10,6 +10,7 @@ from gateway.config.definitions import Place, Route
 from gateway.config.parse_parties import Municipalities, Vendors
 from gateway.config.reader import Fields, Reader
 from gateway.model import MEMBERS, Group, Information, Mode
+from translators.fhir.elements import r4
 
 LATER_MODES = frozenset({Mode.REHEARSE, Mode.COMPARE, Mode.CANARY, Mode.EPJ})
 
@@ -121,7 +122,7 @@ def _mode(reader: Reader, fields: Fields) -> Mode | None:
 def _details(reader: Reader, fields: Fields, mode: Mode | None) -> tuple[str | None, tuple[str, ...]]:
     """Read what only some modes have."""
     text = fields.get("text", reader.text)
-    losses = fields.get("losses", reader.texts) or ()
+    losses = fields.get("losses", partial(_losses, reader)) or ()
     if mode is Mode.CLOSED and "text" not in fields:
         reader.error(fields.value("mode"), 'mode "closed" needs "text": what the sender is told')
     if mode not in {Mode.CLOSED, None} and "text" in fields:
@@ -141,3 +142,17 @@ def _policy(reader: Reader, fields: Fields, name: str, words: tuple[str, str]) -
     """Accept the policy that holds anyway, the first of `words`."""
     if fields.get(name, lambda node: reader.choice(node, name, words)) == words[1]:
         reader.error(fields.value(name), f'{name} "{words[1]}" is not supported yet')
+
+
+def _losses(reader: Reader, node: Node) -> tuple[str, ...]:
+    """Read paths whose loss is tolerated: a resource type, and the elements below it that are."""
+    found = []
+    for item in reader.items(node):
+        path = reader.text(item)
+        if path is not None and (kind := path.partition(".")[0]) not in r4().resources:
+            reader.error(
+                item, f"{nodes.quoted(kind)} is not a resource of FHIR R4; a loss is named like DetectedIssue.note"
+            )
+        elif path is not None:
+            found.append(path)
+    return tuple(found)

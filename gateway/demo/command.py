@@ -24,6 +24,8 @@ from gateway.demo.traffic import Outcome, send_all
 @json_option
 def demo(path: str, *, once: bool, as_json: bool) -> None:
     """Start doubles of HelseID, VKP and JFT and a gateway on loopback, and send legacy traffic of every kind."""
+    if not Path(path).exists():
+        raise click.ClickException(f"{path} is not here: run it where routes.yaml is, or use --config")
     try:
         if once:
             with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +40,7 @@ def demo(path: str, *, once: bool, as_json: bool) -> None:
 
 async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with stage(path) as running:
         outcomes = []
@@ -91,6 +93,6 @@ Send a message of your own (a token from the double of HelseID first):
   curl -i {running.gateway_url}/epj/r4/{orgnr}/composition -H "Authorization: Bearer $TOKEN" \\
     --data-binary @gateway/demo/messages/note.json
 
-What arrived: {running.vkp_url}/stub/received and {running.jft_url}/stub/received.
+What arrived, bodies in base64: {running.vkp_url}/stub/received and {running.jft_url}/stub/received.
 Edit {path} and reload it with: kill -HUP {running.pids["gateway"]}
 Processes: {processes}. Their output is in {path.parent / "var"}. Ctrl-C ends everything."""

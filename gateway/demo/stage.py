@@ -20,6 +20,8 @@ from gateway.config.load import load
 from gateway.routing.table import RouteTable
 
 _LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
+_CAST = ("nordfjell", "sorvik", "havnes")
+"""The municipalities that the demo's messages are sent to."""
 _READY_MARKS = (b" on http://", b"gateway.started")
 _READY_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
@@ -62,6 +64,9 @@ async def stage(path: Path) -> AsyncIterator[Stage]:
     vkp, jft = table.vkp_upstream, table.jft_upstream
     if vkp is None or jft is None:
         raise StageFailed("the demo needs an upstream of kind vkp and one of kind jft")
+    missing = [name for name in _CAST if name not in config.municipalities]
+    if missing:
+        raise StageFailed(f"the demo's senders belong to {', '.join(_CAST)}; {path.name} has no {', '.join(missing)}")
     folder = path.parent / "var"
     folder.mkdir(exist_ok=True)
     issuer = config.helseid.issuer
@@ -123,6 +128,8 @@ class _Child:
             process.kill()
         if self._reading is not None:
             await self._reading
+        if self._ready is not None and self._ready.done() and not self._ready.cancelled():
+            self._ready.exception()  # told already, by the first child that failed
 
     async def _read(self, log: Path, ready: asyncio.Future[None]) -> None:
         output = self._process.stdout if self._process else None

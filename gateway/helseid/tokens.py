@@ -58,14 +58,20 @@ class TokenSource:
         self._nonce: str | None = None
         self._held: dict[tuple[str, str], _Held] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._failed_at: dict[tuple[str, str], float] = {}
 
     async def token(self, orgnr: str, scope: str) -> str:
         """Return an access token for acting on behalf of the municipality; raises `HelseIdUnavailable`."""
         wanted = (orgnr, scope)
         held = self._usable(wanted)
         if held is None:
+            loop = asyncio.get_running_loop()
+            asked_at = loop.time()
             async with self._locks.setdefault(wanted, asyncio.Lock()):
-                held = self._usable(wanted) or await self._renewed(wanted)
+                held = self._usable(wanted)
+                if held is None and self._failed_at.get(wanted, asked_at) > asked_at:
+                    raise HelseIdUnavailable("the fetch that was waited for has failed")
+                held = held or await self._renewed(wanted)
                 self._held[wanted] = held
         return held.token
 
@@ -86,6 +92,7 @@ class TokenSource:
         except HelseIdUnavailable:
             old, now = self._held.get(wanted), self._clock()
             if old is None or now + _RETRY >= old.expires_at:
+                self._failed_at[wanted] = asyncio.get_running_loop().time()
                 raise
             return replace(old, refresh_at=now + _RETRY)
 

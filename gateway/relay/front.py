@@ -83,7 +83,7 @@ class Front:
             self._server.close()
         for sender in list(self._senders):
             if sender.is_idle:
-                sender.abort()
+                sender.close()
         self._quiet = self._loop.create_future()
         self._notice_quiet()
         with contextlib.suppress(TimeoutError):
@@ -160,6 +160,8 @@ class Front:
     def answer(self, incoming: Incoming, reply: Reply) -> int:
         """Answer a request with what the gateway itself says; return the status."""
         sender = incoming.sender
+        if not sender.awaits(incoming):
+            return reply.status  # it has left, or was told already
         fields = [
             (b"Date", formatdate(usegmt=True).encode("ascii")),
             *reply.headers,
@@ -187,6 +189,7 @@ class Front:
             self._quiet.set_result(None)
 
     def _sweep(self) -> None:
+        self._sweeper = self._loop.call_later(_SWEEP, self._sweep)  # first, so that no failure below ends all deadlines
         now = self._loop.time()
         for passage in list(self._passages):
             passage.sweep(now)
@@ -194,4 +197,3 @@ class Front:
             sender.sweep(now)
         for way in self._current()[1].ways.values():
             way.pool.sweep(now)
-        self._sweeper = self._loop.call_later(_SWEEP, self._sweep)

@@ -97,7 +97,7 @@ class Passage:
         """Give up when the upstream takes too long."""
         if now - self._incoming.started_at > self._way.timeout:
             self._fail(Fault.NO_ANSWER, "VKP took longer than the gateway's limit")
-        elif self._incoming.complete and not self._incoming.sender.is_blocked:
+        elif self._incoming.complete and (self._alone or not self._incoming.sender.is_blocked):
             limits = self._way.upstream.connections
             limit = limits.silence if self._status else limits.first_byte
             if now - self._heard_at > limit:
@@ -129,6 +129,8 @@ class Passage:
             self._end(structs.replace(self._account, outcome=Fault.SENDER_LEFT.value))
             if self._connection is not None:
                 self._connection.abandon()
+        elif self._connection is not None:
+            self._connection.read_paused(paused=False)  # nobody has to keep up any more
 
     def sender_congested(self, *, congested: bool) -> None:
         """Read the answer no faster than the sender takes it."""
@@ -211,9 +213,9 @@ class Passage:
             fields = [field for field in fields if field[0].lower() != b"expect"]
         if host is not None:
             fields = [(name, host.encode()) if name.lower() == b"host" else (name, value) for name, value in fields]
-        elif self._incoming.version == "1.0" and not self._incoming.head.values(b"host"):
+        if self._incoming.version == "1.0" and not self._incoming.head.values(b"host"):
             # HTTP/1.0 needs no Host, but goes on as HTTP/1.1, which does (RFC 9112 section 3.2).
-            fields.insert(0, (b"Host", urlsplit(self._way.upstream.url).netloc.encode()))
+            fields.insert(0, (b"Host", (host or urlsplit(self._way.upstream.url).netloc).encode()))
         upstream = self._way.upstream
         if upstream.via or upstream.forwarded is not Forwarded.NONE:
             fields.extend(forwarding(upstream, self._sender.peer, self._incoming.head))

@@ -90,6 +90,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of an answer."""
+        if self._carrier is None:
+            # Whatever comes while nothing was asked, a blank line too, could be taken for the next sender's answer.
+            self._failed("bytes that nobody asked for")
+            return
         try:
             self._parser.feed(data)
         except BadResponse as error:
@@ -110,6 +114,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection is gone."""
         self._pool.closed(self)
+        self._parser.release()
         self._failed(type(exc).__name__ if exc else "the upstream closed the connection")
 
     def pause_writing(self) -> None:
@@ -236,6 +241,10 @@ class Pool:
             connection.abandon()
 
     async def _connected(self, name: str | None) -> UpstreamConnection:
+        server_hostname = (name or self._host) if self._tls else None
+        if self._tls is not None:
+            # Raises ValueError for what is no name: asyncio does so too late, with the socket open.
+            self._tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_hostname)
         self._connecting += 1
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
@@ -243,7 +252,7 @@ class Pool:
                 self._host,
                 self._port,
                 ssl=self._tls,
-                server_hostname=(name or self._host) if self._tls else None,
+                server_hostname=server_hostname,
             )
         except BaseException:
             self._wake()  # the room is free again

@@ -49,6 +49,7 @@ class RequestParser:
         self._size = 0
         self._head_bytes = 0
         self._bodiless_bytes = 0
+        self._began = False
         self._length = 0
         self._framing = Framing.NONE
         self._upgrading = False
@@ -57,17 +58,21 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         """Read the next bytes; raises `BadRequest`, after which the connection is of no more use."""
         while data:
-            was_in_head = self.in_head
+            self._began = False
             self._bodiless_bytes += len(data)
             rest = self._feed(data)
             if self.in_head:
                 # The first bytes of a head may follow the end of another request: they are not counted.
-                self._head_bytes += len(data) if was_in_head else 0
+                self._head_bytes += 0 if self._began else len(data)
                 if self._head_bytes > MAX_HEAD:
                     raise BadRequest(431, "the head is too large")
             elif self._framing is Framing.CHUNKED and self._bodiless_bytes > MAX_HEAD:
                 raise BadRequest(431, "the trailers, or what is said of a chunk, are too large")
             data = rest
+
+    def release(self) -> None:
+        """Let go of what would hold a closed connection in memory until the collector looks; nothing more is read."""
+        del self._parser, self._events
 
     def _feed(self, data: bytes) -> bytes:
         """Read bytes, and return those that come after the head of a request that asked for an upgrade."""
@@ -157,6 +162,7 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
 
     def _reset(self) -> None:
+        self._began = True
         self._target = b""
         self._fields = []
         self._special = {}

@@ -62,7 +62,9 @@ class ResponseParser:
     def feed(self, data: bytes) -> None:
         """Read the next bytes; raises `BadResponse`, after which the connection is of no more use."""
         if self._events is None:
-            if data.strip(b"\r\n"):
+            if self._bodiless:
+                self.keeps_alive = False
+            elif data.strip(b"\r\n"):
                 raise BadResponse("bytes that nobody asked for")
             return
         self._bodiless_bytes += len(data)
@@ -71,6 +73,10 @@ class ResponseParser:
         except httptools.HttpParserUpgrade:
             raise BadResponse("an upgrade that nobody asked for") from None
         except httptools.HttpParserError as error:
+            if self._is_past_head():
+                # The answer to HEAD was complete; whatever follows it ends the connection, and harms nobody.
+                self.keeps_alive = False
+                return
             cause = error.__context__
             raise BadResponse(str(cause if isinstance(cause, BadResponse) else error)) from None
         if self._in_head:
@@ -80,12 +86,20 @@ class ResponseParser:
         elif self._framing is Framing.CHUNKED and self._bodiless_bytes > MAX_HEAD:
             raise BadResponse("the trailers, or what is said of a chunk, are too large")
 
+    def _is_past_head(self) -> bool:
+        """Whether an answer without a body was complete, so that all that follows is nobody's."""
+        return self._bodiless and self._events is None
+
     def closed(self) -> None:
         """Take the end of the connection: the end of a body that lasts until then; raises `BadResponse` otherwise."""
         if self._events is not None:
             if self._framing is not Framing.UNTIL_CLOSE:
                 raise BadResponse("the connection closed before the answer was complete")
             self._end(())
+
+    def release(self) -> None:
+        """Let go of what would hold a closed connection in memory until the collector looks; nothing more is read."""
+        del self._parser
 
     def on_message_begin(self) -> None:
         """llhttp: a response begins."""
@@ -138,6 +152,8 @@ class ResponseParser:
     def on_body(self, data: bytes) -> None:
         """llhttp: a piece of the body."""
         self._bodiless_bytes = 0
+        if self._informational:
+            raise BadResponse("an informational answer with a body")
         if self._events is not None or data.strip(b"\r\n"):
             self._told().response_body(data)
 

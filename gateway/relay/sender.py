@@ -11,6 +11,10 @@ from gateway.relay.wire import CONTINUE, Framing, chunk, last_chunk, reason_of, 
 
 HIGH_WATER = 65_536
 """Bytes of a body that may wait before the sender is read no further."""
+_PIECE = 1024
+"""Bytes below which waiting pieces of a body are joined: of tiny chunks, the pieces would weigh more than the body."""
+_MOST_AHEAD = 100
+"""Requests that may be sent ahead of their answers: as objects they weigh far more than as bytes."""
 
 
 class Taker(Protocol):
@@ -79,6 +83,8 @@ class Incoming:
             self.told_to_continue = True
             self.sender.write(CONTINUE)
         while not self.complete and self._size <= limit:
+            if self.left:
+                raise SenderLeft
             self._changed = asyncio.get_running_loop().create_future()
             self.sender.regulate()
             await self._changed
@@ -116,7 +122,10 @@ class Incoming:
         if self._taker is not None:
             self._taker.request_body(data)
         else:
-            self.pieces.append(data)
+            if self.pieces and len(self.pieces[-1]) < _PIECE:
+                self.pieces[-1] += data
+            else:
+                self.pieces.append(data)
             self._notify()
 
     def ended(self, trailers: Headers) -> None:
@@ -187,7 +196,9 @@ class SenderConnection(asyncio.Protocol):
         self._chunked = False
         self._held = False
         self._feeding = False
+        self._waiting_before = 0
         self._served: Incoming | None = None
+        self._begun: Incoming | None = None
         self._reading_paused = False
         self._loop = asyncio.get_running_loop()
         self._times = Times(self._loop.time())
@@ -221,13 +232,15 @@ class SenderConnection(asyncio.Protocol):
         if self._arriving is not None:
             self.abort()
         self._half_closed = True
-        return bool(self._queue) and not self._deaf
+        return bool(self._queue)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """asyncio: the connection is gone."""
         self._owner.closed(self)
         self._deaf = True
         waiting, self._queue = self._queue, deque()
+        self._arriving = self._served = None
+        self._parser.release()
         for incoming in waiting:
             incoming.gone()
 
@@ -248,6 +261,8 @@ class SenderConnection(asyncio.Protocol):
 
     def request_started(self, head: RequestHead, version: str, framing: Framing, *, keep_alive: bool) -> None:
         """Put a request in the queue; the first is served at once."""
+        if len(self._queue) > _MOST_AHEAD:
+            raise BadRequest(503, "too many requests were sent ahead")
         incoming = Incoming(self, head, version, framing, keep_alive=keep_alive)
         self._arriving = incoming
         self._queue.append(incoming)
@@ -276,6 +291,7 @@ class SenderConnection(asyncio.Protocol):
         self, incoming: Incoming, status: int, reason: bytes, fields: list[tuple[bytes, bytes]], framing: Framing
     ) -> bytes:
         """Return the head of the answer to `incoming`, with how this connection goes on, and remember both."""
+        self._begun = incoming
         self._chunked = framing is Framing.CHUNKED and incoming.version == "1.1"
         if framing is Framing.CHUNKED and not self._chunked:
             fields = [field for field in fields if field[0].lower() != b"transfer-encoding"]
@@ -300,21 +316,33 @@ class SenderConnection(asyncio.Protocol):
         if not self._queue or self._queue[0] is not incoming:
             return
         self._queue.popleft()
+        self._served = self._begun = None
+        self._times.answered(self._loop.time())
         if not incoming.complete:
             self._linger()
-        elif not self._keep or (self._half_closed and not self._queue):
-            self._close()
+        elif not self._keep or (self._half_closed and not self._queue and self._bad is None):
+            self.close()
         elif self._queue:
             self._loop.call_soon(self._advance)
         elif self._bad is not None:
             self._say_bad(self._bad)
         self.regulate()
 
+    def awaits(self, incoming: Incoming) -> bool:
+        """Whether the answer to this request is the next to be sent."""
+        return bool(self._queue) and self._queue[0] is incoming
+
     def hold(self, *, held: bool) -> None:
         """Stop or go on reading, as whoever takes the body keeps up."""
         if held is not self._held:
             self._held = held
             self.regulate()
+
+    def close(self) -> None:
+        """End the connection when its sender has taken what was sent."""
+        self._deaf = True
+        if self.transport is not None:
+            self.transport.close()
 
     def abort(self) -> None:
         """Cut the connection: an answer that cannot be completed must not look complete."""
@@ -337,9 +365,19 @@ class SenderConnection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Close the connection when its sender takes too long over something."""
+        self._notice_progress(now)
         waits_for_body = self._arriving is not None and not self._reading_paused
-        if self._times.are_up(now, idle=not self._queue, in_head=self._parser.in_head, waits_for_body=waits_for_body):
+        # Who waits for an answer may send the next head in its own time; it may even be us who do not read it.
+        in_head = self._parser.in_head and not self._queue
+        if self._times.are_up(now, idle=not self._queue, in_head=in_head, waits_for_body=waits_for_body):
             self.abort()
+
+    def _notice_progress(self, now: float) -> None:
+        """Take note that a slow sender has taken something: slow is not silent."""
+        waiting = self.transport.get_write_buffer_size() if self.transport is not None and self.is_blocked else 0
+        if waiting < self._waiting_before:
+            self._times.blocked_since = now if self.is_blocked else None
+        self._waiting_before = waiting
 
     @property
     def peer(self) -> str:
@@ -362,6 +400,7 @@ class SenderConnection(asyncio.Protocol):
         first = self._queue[0] if self._queue else None
         if first is not None and first is not self._served and not self.is_blocked:
             self._served = first
+            first.started_at = self._loop.time()
             self._owner.serve(first)
             if not self._feeding:
                 first.flush()
@@ -374,6 +413,9 @@ class SenderConnection(asyncio.Protocol):
             # Its body broke off while it was being served: whatever was sent on is not a whole request.
             self._queue.popleft()
             broken.gone()
+            if self._begun is broken:
+                self.abort()  # a refusal in the middle of its answer would be taken for the rest of it
+                return
         elif broken is not None:
             self._queue.remove(broken)
         if self._queue:
@@ -396,8 +438,3 @@ class SenderConnection(asyncio.Protocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()
             self.regulate()
-
-    def _close(self) -> None:
-        self._deaf = True
-        if self.transport is not None:
-            self.transport.close()

@@ -27,6 +27,11 @@ class Times:
         if not in_head:
             self.head_since = now
 
+    def answered(self, now: float) -> None:
+        """Take note that a request was answered: the time for the next begins here."""
+        self.last_read = now
+        self.head_since = now
+
     def are_up(self, now: float, *, idle: bool, in_head: bool, waits_for_body: bool) -> bool:
         """Tell whether the sender takes too long over what it is doing."""
         if self.lingers_since is not None:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
+_LONGEST_KNOWN = 256
+"""Characters of a path that is remembered: all that senders use are shorter, and longer ones would fill the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Path:
@@ -26,10 +29,15 @@ def is_origin_form(target: str) -> bool:
 
 def path_of(target: str) -> Path:
     """Return the path of a target in origin form; what is no text after decoding matches nothing."""
-    return _path(target.partition("?")[0].partition("#")[0])
+    raw = target.partition("?")[0].partition("#")[0]
+    return _known_path(raw) if len(raw) <= _LONGEST_KNOWN else _path(raw)
 
 
 @lru_cache(maxsize=4096)
+def _known_path(raw: str) -> Path:
+    return _path(raw)
+
+
 def _path(raw: str) -> Path:
     once = unquote(raw, errors="replace")
     segments = tuple(part for part in once.lower().split("/") if part)

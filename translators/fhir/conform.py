@@ -65,6 +65,9 @@ class _Conformer:
         for name, raw in fields.items():
             element = elements.get(name)
             if element is None:
+                if raw is None or raw == "":
+                    # What says nothing is left out, also where FHIR has no such element.
+                    at.field(name, raw).repair("null-dropped" if raw is None else "empty-string-dropped")
                 continue
             if element.is_text and isinstance(raw, str) and _stands(raw, kind, name):
                 at.carry_field(name)

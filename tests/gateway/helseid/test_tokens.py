@@ -58,6 +58,44 @@ async def test_messages_at_once_share_one_fetch(tokens: TokenSource, helseid: He
     assert granted(helseid) == [HAVNES]
 
 
+async def test_messages_at_once_share_one_failure(
+    tokens: TokenSource, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While HelseID hangs, messages fail together: each in its turn would wait longer than its sender does."""
+    raw_upstream.answer = b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n"
+    await raw_upstream.start()
+
+    async def discovery() -> Discovery:
+        return Discovery(raw_upstream.url, raw_upstream.url)
+
+    monkeypatch.setattr(tokens._issuer, "discovery", discovery)
+    wanted = [tokens.token(HAVNES, SCOPE) for _ in range(20)]
+    failures = await asyncio.gather(*wanted, return_exceptions=True)
+    assert {type(failure) for failure in failures} == {HelseIdUnavailable}
+    assert raw_upstream.seen.qsize() == 1
+    with pytest.raises(HelseIdUnavailable):
+        await tokens.token(HAVNES, SCOPE)
+    assert raw_upstream.seen.qsize() == 2
+    await raw_upstream.stop()
+
+
+async def test_service_that_hangs_keeps_no_one_from_helseid(world: World, raw_upstream: RawUpstream) -> None:
+    """However many requests wait for one host, another host still gets its own."""
+    raw_upstream.hold()
+    await raw_upstream.start()
+    session = world.gateway._session
+    loop = asyncio.get_running_loop()
+    waiting = [loop.create_task(session.get(raw_upstream.url)) for _ in range(120)]
+    for _ in range(100):
+        await raw_upstream.seen.get()
+    async with asyncio.timeout(5), session.get(world.helseid.issuer + "/.well-known/openid-configuration") as response:
+        assert response.status == 200
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await raw_upstream.stop()
+
+
 async def test_municipalities_do_not_share_a_token(tokens: TokenSource, helseid: HelseIdStub) -> None:
     """Each token names its own municipality as the one acted for."""
     found = await asyncio.gather(*(tokens.token(orgnr, SCOPE) for orgnr in (HAVNES, NORDFJELL, HAVNES)))

@@ -1,5 +1,7 @@
-"""Mutated requests and responses, split anywhere: the parsers' verdict must not depend on the splits, and the relay must
-neither raise, nor hang, nor keep anything, nor end half an answer cleanly.
+"""Mutated requests and responses, split anywhere.
+
+The parsers' verdict must not depend on the splits, and the relay must neither raise, nor hang, nor keep anything, nor end half an
+answer cleanly.
 
     python tests/gateway/relay/fuzzing.py --seconds 3600
 """

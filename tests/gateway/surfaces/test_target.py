@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.surfaces import target as targets
 from gateway.surfaces.target import is_origin_form, path_of
 
 ANY_TARGET = st.one_of(
@@ -82,3 +83,11 @@ def test_only_a_path_is_a_path(target: str) -> None:
 def test_backslash_in_a_query_is_no_matter() -> None:
     """Nobody takes a query for a path."""
     assert is_origin_form("/epj?x=\\")
+
+
+def test_long_paths_are_not_remembered() -> None:
+    """Thousands of the longest paths, which anybody may send, would fill the memory."""
+    before = targets._known_path.cache_info().currsize
+    for number in range(10):
+        assert len(path_of(f"/{number}" + "/ab" * 5000).segments) == 5001
+    assert targets._known_path.cache_info().currsize == before

@@ -1,0 +1,222 @@
+"""Encrypted connections to VKP: whom the gateway takes for VKP, and who it says it is itself."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.gateway.conftest import NORDFJELL, RawUpstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.gateway.conftest import World
+
+BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
+SENDERS_NAME = "api.vkp.example"
+"""The Host that the tests' requests have."""
+LIFE = dt.timedelta(days=1)
+
+
+class Authority:
+    """Signs certificates that last for a day."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of a test")])
+        self.certificate = self._signed(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0), [])
+        self._write("ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, file: str, *names: str) -> tuple[Path, Path]:
+        """Write a certificate for these names, and its key; return both paths."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
+        certificate = self._signed(subject, key, x509.BasicConstraints(ca=False, path_length=None), list(names))
+        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        return (
+            self._write(f"{file}.pem", certificate.public_bytes(pem)),
+            self._write(f"{file}.key", key.private_bytes(pem, pkcs8, serialization.NoEncryption())),
+        )
+
+    def context(self, *names: str) -> ssl.SSLContext:
+        """Return a server's settings, with a certificate for these names."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self.issue("server", *names))
+        return context
+
+    def _signed(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, basic: x509.BasicConstraints, names: list[str]
+    ) -> x509.Certificate:
+        now = dt.datetime.now(dt.UTC)  # noqa: TID251 - a certificate is judged by the real clock
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - LIFE).not_valid_after(now + LIFE)
+        builder = builder.add_extension(basic, critical=True).add_extension(own, critical=False)
+        builder = builder.add_extension(signer, critical=False)
+        if basic.ca:
+            builder = builder.add_extension(
+                x509.KeyUsage(
+                    digital_signature=True,
+                    content_commitment=False,
+                    key_encipherment=False,
+                    data_encipherment=False,
+                    key_agreement=False,
+                    key_cert_sign=True,
+                    crl_sign=True,
+                    encipher_only=False,
+                    decipher_only=False,
+                ),
+                critical=True,
+            )
+        if names:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_name(each) for each in names]), critical=False
+            )
+        return builder.sign(self._key, hashes.SHA256())
+
+    def _write(self, file: str, data: bytes) -> Path:
+        path = self._folder / file
+        path.write_bytes(data)
+        return path
+
+
+def _name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+class TlsUpstream(RawUpstream):
+    """A raw server behind TLS, which keeps what was asked for and presented."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__()
+        self.asked_for: list[str | None] = []
+        self.presented: list[str] = []
+        self._context = context
+        context.sni_callback = lambda _socket, name, _context: self.asked_for.append(name)
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._context)
+        self.url = f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peercert")
+        self.presented += [value for part in (peer or {}).get("subject", ()) for _, value in part]
+        await super()._connected(reader, writer)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Make an authority whose certificate is `ca.pem` beside the configuration."""
+    return Authority(tmp_path)
+
+
+async def test_certificate_is_checked_against_the_name_that_the_request_is_for(
+    start: Callable[..., Awaitable[World]], authority: Authority
+) -> None:
+    """By default the sender's Host is asked for and must be in the certificate; the connection is kept."""
+    vkp = TlsUpstream(authority.context(SENDERS_NAME))
+    world = await start(vkp=vkp, vkp_host=", tls: {ca_file: ca.pem}")
+    assert [(await world.post(BUNDLE, b"{}")).status for _ in range(3)] == [200, 200, 200]
+    assert vkp.asked_for == [SENDERS_NAME]
+    assert (await vkp.seen.get()).values("host") == [SENDERS_NAME.encode()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "certificate"),
+    [
+        (", sni: vkp.internal", "vkp.internal"),
+        (", host: vkp.internal", "vkp.internal"),
+        (", host: other.internal, sni: vkp.internal", "vkp.internal"),
+    ],
+    ids=["sni", "host", "both"],
+)
+async def test_certificate_is_checked_against_a_fixed_name(
+    start: Callable[..., Awaitable[World]], authority: Authority, settings: str, certificate: str
+) -> None:
+    """`sni` names whom to ask for; without it a fixed `host` does."""
+    vkp = TlsUpstream(authority.context(certificate))
+    world = await start(vkp=vkp, vkp_host=f"{settings}, tls: {{ca_file: ca.pem}}")
+    assert (await world.post(BUNDLE, b"{}")).status == 200
+    assert vkp.asked_for == [certificate]
+
+
+@pytest.mark.parametrize("settings", ["", ", sni: vkp.internal", ", host: vkp.internal"])
+async def test_wrong_name_is_not_vkp(
+    start: Callable[..., Awaitable[World]], authority: Authority, settings: str
+) -> None:
+    """Nothing of a request, and no token, reaches a server whose certificate is for another name: 503."""
+    vkp = TlsUpstream(authority.context("somebody.else"))
+    world = await start(vkp=vkp, vkp_host=f"{settings}, tls: {{ca_file: ca.pem}}")
+    answer = await world.post(BUNDLE, b"{}")
+    world.assert_refused(answer, 503, "3.1")
+    assert int(answer.values("Retry-After")[0]) > 0
+    assert vkp.seen.empty()
+
+
+async def test_unknown_authority_is_not_vkp(start: Callable[..., Awaitable[World]], authority: Authority) -> None:
+    """Without `ca_file` only the system's authorities are trusted."""
+    vkp = TlsUpstream(authority.context(SENDERS_NAME))
+    world = await start(vkp=vkp)
+    world.assert_refused(await world.post(BUNDLE, b"{}"), 503, "3.1")
+    assert vkp.seen.empty()
+
+
+async def to(world: World, host: str) -> int:
+    """Send a request for a name; return the status."""
+    raw = world.request(BUNDLE, b"{}").replace(b"Host: " + SENDERS_NAME.encode(), b"Host: " + host.encode("latin-1"))
+    return (await world.send(raw)).status
+
+
+async def test_port_in_host_is_no_part_of_the_name(
+    start: Callable[..., Awaitable[World]], authority: Authority
+) -> None:
+    """Host may have a port, and be an address; the certificate is checked against the name or address alone."""
+    vkp = TlsUpstream(authority.context(SENDERS_NAME, "127.0.0.1", "::1"))
+    world = await start(vkp=vkp, vkp_host=", tls: {ca_file: ca.pem}")
+    hosts = [f"{SENDERS_NAME}:8443", "127.0.0.1", "127.0.0.1:443", "[::1]", "[::1]:443"]
+    assert [await to(world, host) for host in hosts] == [200] * 5
+
+
+async def test_names_that_are_none_are_refused_and_shut_nobody_out(
+    start: Callable[..., Awaitable[World]], authority: Authority
+) -> None:
+    """Whatever a sender writes into Host gets its answer, and the next sender's request passes."""
+    vkp = TlsUpstream(authority.context(SENDERS_NAME))
+    world = await start(vkp=vkp, vkp_host=", tls: {ca_file: ca.pem}")
+    for host in (".leading", "two..dots", "x" * 64, "bl\xe5.no", "wrong.example", "[", "[]"):
+        assert await to(world, host) == 503, host
+    assert await to(world, SENDERS_NAME) == 200
+
+
+async def test_our_certificate_is_presented_when_asked_for(
+    start: Callable[..., Awaitable[World]], authority: Authority, tmp_path: Path
+) -> None:
+    """With `cert_file` and `key_file` the gateway shows who it is; without them such a VKP cannot be used."""
+    context = authority.context(SENDERS_NAME)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(tmp_path / "ca.pem")
+    authority.issue("gateway")
+    vkp = TlsUpstream(context)
+    world = await start(vkp=vkp, vkp_host=", tls: {ca_file: ca.pem, cert_file: gateway.pem, key_file: gateway.key}")
+    assert (await world.post(BUNDLE, b"{}")).status == 200
+    assert vkp.presented == ["gateway"]
+    world.write(vkp_host=", tls: {ca_file: ca.pem}")
+    assert world.gateway.reload().config is not None
+    assert (await world.post(BUNDLE, b"{}")).status in (503, 504)
+    assert vkp.seen.qsize() == 1
