@@ -186,4 +186,4 @@ def _calm_collector() -> None:
     """Let the cyclic collector look at little, and seldom: what was made so far stays, and messages leave no cycles."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(20_000, 20, 20)
