@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from gateway.admission import Admission, Admitted
 from gateway.config.definitions import Config, Environment, Sender
-from gateway.faults import Failure, Fault, fault_of
+from gateway.faults import WORDINGS, Failure, Fault, fault_of
 from gateway.identification import Content, Identification, Identified
 from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
 from gateway.routing.table import Decision, RouteTable
@@ -109,7 +109,8 @@ class Exchange:
             async with asyncio.timeout(limit):
                 identified = await self._identification.identify(head, body)
                 envelope = identified.envelope
-                way = structs.replace(way, identified=identified, envelope=envelope, decision=self._decide(envelope))
+                way = structs.replace(way, identified=identified, envelope=envelope)
+                way = structs.replace(way, decision=self._decided(identified))
                 return await self._follow(way, identified)
         except Failure as failure:
             return self._failed(way, failure)
@@ -164,6 +165,12 @@ class Exchange:
             return _Passes(now)
         return _Passes(min(until, admitted.until), answer, identified.envelope, decision, admitted)
 
+    def _decided(self, identified: Identified) -> Decision:
+        """Return the decision for a request; raises `Failure` where nothing is served, whatever the routes say."""
+        if not identified.is_served(self._config.unrecognised_paths):
+            raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
+        return self._decide(identified.envelope)
+
     def _decide(self, envelope: Envelope) -> Decision:
         return self._table.decide(envelope, datetime.fromtimestamp(self._clock(), UTC))
 
@@ -190,8 +197,6 @@ class Exchange:
 
     def _unrecognised(self, way: _Way, identified: Identified) -> Handled:
         """Pass what no surface knows, unless it names a municipality that VKP no longer answers for."""
-        if not any(identified.path.is_below(prefix) for prefix in self._config.unrecognised_paths):
-            raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
         decision = way.decision
         if identified.municipality is not None and decision is not None and decision.route is not None:
             if decision.mode is Mode.CLOSED:
@@ -247,10 +252,19 @@ class Exchange:
         """Return how a failure is told to a sender here."""
         return vkp_r4.refused(failure, self._config.wordings[failure.fault], correlation_id)
 
-    def malformed(self, status: int, text: str) -> Reply:
-        """Return how bytes that are no HTTP request are told so."""
-        wording = replace(self._config.wordings[Fault.BAD_TARGET], status=status)
-        return vkp_r4.refused(Failure(Fault.BAD_TARGET, text), wording, self._references.next())
+    def malformed(self, status: int, text: str) -> tuple[Reply, Account]:
+        """Return how bytes that are no HTTP request are told so, and the account of it.
+
+        `status` says more than the fault's own, unless routes.yaml gives that another.
+        """
+        wording = self._config.wordings[Fault.BAD_REQUEST]
+        if wording == WORDINGS[Fault.BAD_REQUEST]:
+            wording = replace(wording, status=status)
+        reference = self._references.next()
+        account = structs.replace(
+            _account(reference, _NOTHING_KNOWN, None, Fault.BAD_REQUEST.value, None), diagnostics=text
+        )
+        return vkp_r4.refused(Failure(Fault.BAD_REQUEST, text), wording, reference), account
 
     def _failed(self, way: _Way, failure: Failure, *, upstream: str | None = None) -> Handled:
         account = way.account(failure.fault.value, upstream=upstream, diagnostics=failure.diagnostics)

@@ -35,6 +35,7 @@ class Fault(Enum):
     TOO_MANY = "too-many"
     UNAVAILABLE = "unavailable"
     NO_ANSWER = "no-answer"
+    BAD_REQUEST = "bad-request"
     BAD_TARGET = "bad-target"
     UNRECOGNISED = "unrecognised"
     SENDER_LEFT = "sender-left"
@@ -76,6 +77,7 @@ WORDINGS = {
     Fault.TOO_MANY: Wording(429, "3.1", "throttled", "For mange forespørsler, prøv igjen senere"),
     Fault.UNAVAILABLE: Wording(503, "3.1", "transient", "Midlertidig feil, prøv igjen senere"),
     Fault.NO_ANSWER: Wording(504, "3.1", "timeout", "Mottakertjenesten svarte ikke i tide"),
+    Fault.BAD_REQUEST: Wording(400, "2.4", "invalid", "Forespørselen er ikke gyldig HTTP"),
     Fault.BAD_TARGET: Wording(400, "2.4", "invalid", "Forespørselen har ugyldig adresse"),
     Fault.UNRECOGNISED: Wording(404, "3", "not-found", "Adressen finnes ikke"),
     Fault.SENDER_LEFT: Wording(408, "3.1", "incomplete", "Forespørselen ble avbrutt"),

@@ -41,6 +41,10 @@ class Identified(Struct, frozen=True):
     content: Content | None = None
     """None while the body was not read."""
 
+    def is_served(self, unrecognised_paths: tuple[str, ...]) -> bool:
+        """Whether anything is served at this address: a surface knows it, or it lies below what may pass unrecognised."""
+        return self.operation is not None or any(self.path.is_below(prefix) for prefix in unrecognised_paths)
+
 
 class Identification:
     """Makes the envelope of each request with the names of one configuration."""

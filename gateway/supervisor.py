@@ -1,6 +1,7 @@
 """Several worker processes behind one data port: started, restarted, rolled and reported on by one supervisor."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -48,8 +49,10 @@ class _Worker:
         self.started_at = started_at
 
     def tell(self, number: signal.Signals) -> None:
+        # Not by the process object: it would look whether the child has ended, and so take the exit code from asyncio.
         if self.process.returncode is None:
-            self.process.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
     async def stop(self) -> None:
         self.tell(signal.SIGTERM)
@@ -58,7 +61,7 @@ class _Worker:
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await self.process.wait()
         except TimeoutError:
-            self.process.kill()
+            self.tell(signal.SIGKILL)
             await self.process.wait()
 
 

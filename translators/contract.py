@@ -49,7 +49,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an outcome with a name of
     """A message that is not translated; neither text nor path ever holds a value from the message."""
 
     def __init__(self, reason: Reason, text: str, path: str | None = None) -> None:
-        super().__init__(f"{path}: {text}" if path else text)
+        super().__init__(f"{path}: {text}" if path and path not in text else text)
         self.reason = reason
         self.text = text
         self.path = path

@@ -27,16 +27,27 @@ def _dash_only(_context: click.Context, _option: click.Parameter, value: str | N
     return value
 
 
+_TYPES = ", ".join(Information)
+
+
 @click.command()
 @click.option("--municipality", metavar="O", help="An orgnr or short name.")
 @click.option("--sender", metavar="S", help="A vkp-id or HER-id.")
 @click.option(
-    "--information", metavar="I", type=click.Choice([str(each) for each in Information]), help="What it is about."
+    "--information", metavar="I", type=click.Choice([str(each) for each in Information]), help=f"One of {_TYPES}."
 )
 @click.option("--patient", metavar="-", callback=_dash_only, help="Read the patient's number from standard input.")
-@click.option("--at", metavar="T", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]), help="When.")
 @click.option(
-    "--request", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A request."
+    "--at",
+    metavar="T",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]),
+    help="When, as 2026-12-01T08:00+01:00; now if left out.",
+)
+@click.option(
+    "--request",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with a whole HTTP request, in place of the three above.",
 )
 @click.option("--message", metavar="ID", help="A past message; not supported yet.")
 @config_option
@@ -95,6 +106,10 @@ def _envelope_of_request(config: Config, table: RouteTable, request: Path) -> En
         identified = asyncio.run(identification.identify(head, body))
     except Failure as failure:
         raise click.ClickException(f"no route decides, the gateway refuses this: {failure.diagnostics}") from None
+    if not identified.is_served(config.unrecognised_paths):
+        raise click.ClickException(
+            "no route decides, the gateway refuses this: nothing is served at this address (404)"
+        )
     if identified.operation is not None and identified.envelope.information is None and identified.content is None:
         content = asyncio.run(identification.read(body, identified.operation))
         return identification.with_information(identified.envelope, content)

@@ -22,6 +22,7 @@ from gateway.supervisor import Supervisor, WorkerFailed, unshared
 @click.command()
 @config_option
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that serve.")
+@click.option("--json", is_flag=True, expose_value=False, help="The log is JSON in any case.")
 @click.option("--worker-fd", type=int, hidden=True, help="Where a worker says that it serves.")
 def serve(path: str, workers: int, worker_fd: int | None) -> None:
     """Serve until SIGTERM; SIGHUP reads the configuration again. The log is JSON lines on standard error."""

@@ -109,7 +109,7 @@ def _print(translation: Translation, config: Config) -> None:
     for repair in translation.repairs:
         click.echo(f"repair       {repair.path}: {repair.rule}")
     for loss in translation.losses:
-        click.echo(f"loss         {loss.path}: {loss.reason}")
+        click.echo(f"loss         {loss.path}: {loss.reason}; a route tolerates it as {loss.element}")
     coverage = translation.coverage
     click.echo(
         f"coverage     {coverage.leaves} leaves: {coverage.carried} carried, {coverage.repaired} repaired, "

@@ -10,10 +10,11 @@ from typing import Protocol
 import structlog
 
 from gateway.config.definitions import Address
-from gateway.model import Account, Body, Envelope, Handled, Pass, Reply, RequestHead
+from gateway.model import Account, Body, Handled, Pass, Reply, RequestHead
+from gateway.relay.incoming import Incoming
 from gateway.relay.passage import Passage, Way
 from gateway.relay.requests import BadRequest
-from gateway.relay.sender import Incoming, SenderConnection
+from gateway.relay.sender import SenderConnection
 from gateway.relay.wire import Framing, reason_of
 
 log = structlog.get_logger()
@@ -25,8 +26,6 @@ _GRACE = 10.0
 """Seconds that requests in flight get to finish when the gateway stops."""
 _SWEEP = 0.25
 """Seconds between two looks at whether anything takes too long."""
-_BAD_REQUEST = "bad-request"
-"""The outcome of bytes that are no request."""
 
 
 class Serving(Protocol):
@@ -45,8 +44,8 @@ class Lane:
 
     ways: dict[str, Way]
     """By the name of the upstream."""
-    malformed: Callable[[int, str], Reply]
-    """How bytes that are no HTTP request are told so: a status, and why."""
+    malformed: Callable[[int, str], tuple[Reply, Account]]
+    """How bytes that are no HTTP request are told so, given a status and why, and the account of it."""
 
 
 class Front:
@@ -123,9 +122,7 @@ class Front:
     def refusal(self, error: BadRequest) -> Reply:
         """Account for bytes that are no request, and say how their sender is told."""
         _, lane = self._current()
-        reply = lane.malformed(error.status, error.text)
-        envelope = Envelope("unrecognised", None, None, None, None, None)
-        account = Account("", envelope, None, None, None, _BAD_REQUEST, error.text)
+        reply, account = lane.malformed(error.status, error.text)
         self._record(account, reply.status, 0.0)
         return reply
 

@@ -12,8 +12,8 @@ from gateway.config.definitions import Forwarded, VkpUpstream
 from gateway.faults import Failure, Fault
 from gateway.model import Account, Headers, Reply
 from gateway.relay.forwarding import VIA, forwarding
+from gateway.relay.incoming import Incoming
 from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
-from gateway.relay.sender import Incoming
 from gateway.relay.wire import Framing, chunk, end_to_end, last_chunk, request_head, response_head
 
 _RETRY_AFTER = 30

@@ -4,36 +4,16 @@ import asyncio
 from collections import deque
 from typing import Protocol, cast
 
-from gateway.model import Headers, Reply, RequestHead, SenderLeft
+from gateway.model import Headers, Reply, RequestHead
+from gateway.relay.incoming import Incoming
 from gateway.relay.requests import BadRequest, RequestParser
 from gateway.relay.times import Times
-from gateway.relay.wire import CONTINUE, Framing, chunk, last_chunk, reason_of, response_head
+from gateway.relay.wire import Framing, chunk, last_chunk, reason_of, response_head
 
 HIGH_WATER = 65_536
 """Bytes of a body that may wait before the sender is read no further."""
-_PIECE = 1024
-"""Bytes below which waiting pieces of a body are joined: of tiny chunks, the pieces would weigh more than the body."""
 _MOST_AHEAD = 100
 """Requests that may be sent ahead of their answers: as objects they weigh far more than as bytes."""
-
-
-class Taker(Protocol):
-    """Who takes a request's body as it arrives."""
-
-    def request_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-
-    def request_ended(self, trailers: Headers) -> None:
-        """Take the end of the request."""
-
-    def sender_gone(self) -> None:
-        """Take note that nobody waits for the answer any more."""
-
-    def sender_congested(self, *, congested: bool) -> None:
-        """Take note that the sender reads slowly, or keeps up again."""
-
-    def flush(self) -> None:
-        """Send what was gathered: everything that had arrived was given."""
 
 
 class Owner(Protocol):
@@ -47,138 +27,11 @@ class Owner(Protocol):
     def closed(self, sender: "SenderConnection") -> None:
         """Take note that a sender has gone."""
 
-    def serve(self, incoming: "Incoming") -> None:
+    def serve(self, incoming: Incoming) -> None:
         """Answer a request: it is the next in its turn."""
 
     def refusal(self, error: BadRequest) -> Reply:
         """Say how the sender of what is no request is told so."""
-
-
-class Incoming:
-    """One request, whose body may still be arriving."""
-
-    def __init__(
-        self, sender: "SenderConnection", head: RequestHead, version: str, framing: Framing, *, keep_alive: bool
-    ) -> None:
-        self.sender = sender
-        self.head = head
-        self.version = version
-        self.framing = framing
-        self.keep_alive = keep_alive
-        self.started_at = asyncio.get_running_loop().time()
-        self.pieces: list[bytes] = []
-        self.trailers: Headers = ()
-        self.complete = False
-        self.left = False
-        self.told_to_continue = False
-        self._size = 0
-        self._taker: Taker | None = None
-        self._changed: asyncio.Future[None] | None = None
-
-    async def read(self, limit: int) -> bytes | None:
-        """Return the whole body, or None as soon as it is known to be larger than `limit` bytes."""
-        if self.framing is Framing.LENGTH and int(self.head.values(b"content-length")[0]) > limit:
-            return None
-        if not self.complete and not self.told_to_continue and self.expects_continue:
-            self.told_to_continue = True
-            self.sender.write(CONTINUE)
-        while not self.complete and self._size <= limit:
-            if self.left:
-                raise SenderLeft
-            self._changed = asyncio.get_running_loop().create_future()
-            self.sender.regulate()
-            await self._changed
-        return b"".join(self.pieces) if self._size <= limit else None
-
-    @property
-    def expects_continue(self) -> bool:
-        """Whether the sender waits for leave to send the body (RFC 9110 section 10.1.1)."""
-        return self.version == "1.1" and any(
-            value.strip().lower() == b"100-continue" for value in self.head.values(b"expect")
-        )
-
-    @property
-    def is_read(self) -> bool:
-        """Whether somebody wants the body now, so that the sender is to be read on."""
-        return self._taker is not None or (self._changed is not None and not self._changed.done())
-
-    @property
-    def waits(self) -> int:
-        """Bytes that arrived and that nobody has taken yet."""
-        return 0 if self._taker is not None else self._size
-
-    def give_to(self, taker: Taker) -> None:
-        """Hand everything that comes from now on to `taker`; what came before is in `pieces`."""
-        self._taker = taker
-        self.sender.regulate()
-
-    def let_go(self) -> None:
-        """Forget who took the body: nothing more of it is wanted."""
-        self._taker = _NOBODY
-
-    def arrived(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        self._size += len(data)
-        if self._taker is not None:
-            self._taker.request_body(data)
-        else:
-            if self.pieces and len(self.pieces[-1]) < _PIECE:
-                self.pieces[-1] += data
-            else:
-                self.pieces.append(data)
-            self._notify()
-
-    def ended(self, trailers: Headers) -> None:
-        """Take note that the request is complete."""
-        self.complete = True
-        self.trailers = trailers
-        if self._taker is not None:
-            self._taker.request_ended(trailers)
-        self._notify()
-
-    def gone(self) -> None:
-        """Tell whoever answers that the sender has left; a body that is not complete never will be."""
-        self.left = True
-        if self._taker is not None:
-            self._taker.sender_gone()
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_exception(SenderLeft)
-
-    def congested(self, *, congested: bool) -> None:
-        """Tell whoever answers that the sender reads slowly, or keeps up again."""
-        if self._taker is not None:
-            self._taker.sender_congested(congested=congested)
-
-    def flush(self) -> None:
-        """Tell whoever takes the body that nothing more has arrived for now."""
-        if self._taker is not None:
-            self._taker.flush()
-
-    def _notify(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
-
-
-class _Nobody:
-    """Takes what is not wanted any more."""
-
-    def request_body(self, data: bytes) -> None:
-        """Drop it."""
-
-    def request_ended(self, trailers: Headers) -> None:
-        """Drop it."""
-
-    def sender_gone(self) -> None:
-        """Nobody minds."""
-
-    def sender_congested(self, *, congested: bool) -> None:
-        """Nobody minds."""
-
-    def flush(self) -> None:
-        """Nothing was gathered."""
-
-
-_NOBODY = _Nobody()
 
 
 class SenderConnection(asyncio.Protocol):

@@ -196,6 +196,11 @@ VKP = VkpUpstream(
 )
 
 
+def _malformed(status: int, text: str) -> tuple[Reply, Account]:
+    envelope = Envelope("unrecognised", None, None, None, None, None)
+    return Reply(status, (), b"{}"), Account("r", envelope, None, None, None, "bad-request", text)
+
+
 class Stage(Pool):
     """A front whose upstream is a wire of our own, and which passes everything on."""
 
@@ -204,7 +209,7 @@ class Stage(Pool):
         self.given: list[tuple[UpstreamConnection, Wire]] = []
         self.outcomes: Counter[str] = Counter()
         way = Way(VKP, self, 90.0, lambda _failure, _reference: Reply(503, (), b"{}"))
-        lane = Lane({"vkp": way}, lambda status, _text: Reply(status, (), b"{}"))
+        lane = Lane({"vkp": way}, _malformed)
         self.front = Front(lambda: (self, lane), self._record)
 
     def at_once(self, head: RequestHead) -> Handled:
