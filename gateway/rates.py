@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from gateway.config.definitions import Rate
 
+_ROUNDING = 1e-9
+"""What adding up fractions may leave out: whoever waited as long as it was told must not be told to wait again."""
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -25,7 +28,7 @@ class Rates:
             bucket = self._buckets[sender] = _Bucket(rate.count, now)
         bucket.level = min(rate.count, bucket.level + max(0.0, now - bucket.at) * refill)
         bucket.at = now
-        if bucket.level >= 1:
-            bucket.level -= 1
+        if bucket.level >= 1 - _ROUNDING:
+            bucket.level = max(0.0, bucket.level - 1)
             return 0.0
         return (1 - bucket.level) / refill

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config.definitions import Rate
@@ -30,6 +30,7 @@ def test_never_more_than_the_rate_allows(rate: Rate, steps: list[float]) -> None
 
 
 @given(RATES, STEPS)
+@example(Rate(1, 60.0), [1.2319278058795824, 0.0])
 def test_wait_is_long_enough_and_no_longer(rate: Rate, steps: list[float]) -> None:
     """Whoever waits as long as it was told is let through; a moment earlier it was not."""
     rates, now = Rates(), 1_000.0
