@@ -186,6 +186,7 @@ def enough_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = IDLE + 2 * BUSY + 4 * SLOW + 200
     if hard != resource.RLIM_INFINITY and hard < needed:
+        # A machine that forbids this many files cannot hold the connections; nothing of the gateway is excused by it.
         pytest.skip(f"{needed} open files are needed, {hard} are allowed (RLIMIT_NOFILE)")
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
