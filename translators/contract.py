@@ -1,5 +1,6 @@
 """What a translator takes and gives: trees, repairs, losses, calls, refusals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -74,6 +75,15 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """An element of the result that we made: the source does not say it, the rule does."""
+
+    path: str
+    """Where it stands in the result."""
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """What became of the leaves of the source; `leaves` is the sum of carried, repaired and lost."""
 
@@ -94,6 +104,9 @@ class Message:
     repairs: tuple[Repair, ...]
     losses: tuple[Loss, ...]
     coverage: Coverage
+    derived: tuple[Derived, ...] = ()
+    is_test: bool = False
+    """Whether it only tests the way, as STU3's dispense code 0 does: acknowledged, and delivered nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,10 @@ class Settings:
     tolerated_losses: tuple[str, ...] = ()
     source_system: str | None = None
     """The sender's system by name, for `nhn-source-system`."""
+    code_history: tuple[tuple[str, str], ...] = ()
+    """Which superseded table the sender uses, by code system: `("alert", "until-2022-01-14")`."""
+    local_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """National identity numbers by the record system's own identifier system and number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +143,8 @@ class Translation:
     calls: tuple[Call, ...] = ()
     repairs: tuple[Repair, ...] = ()
     losses: tuple[Loss, ...] = ()
+    derived: tuple[Derived, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
+    is_test: bool = False
+    """Whether the message is to be acknowledged and delivered nowhere; it has no calls then."""
     refusal: Refused | None = None

@@ -4,22 +4,35 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from translators import jft, r4
-from translators.contract import Call, Loss, Message, Reason, Refused, Settings, Translation, Tree
+from translators.contract import Call, Loss, Message, Reason, Refused, Repair, Settings, Translation, Tree
 from translators.patient import check_patient
 
-READERS: dict[str, Callable[[Tree], Message]] = {"vkp-r4": r4.read}
+READERS: dict[str, Callable[[Tree, Settings], Message]] = {"vkp-r4": r4.read}
 """How each surface's tree becomes VKP R4, the inner language."""
 WRITERS: dict[str, Callable[[Message, Settings], tuple[Call, ...]]] = {jft.SERVICE: jft.calls}
 """How VKP R4 becomes calls to each service."""
 
 
-def translate(tree: Tree, surface: str, service: str, settings: Settings) -> Translation:
-    """Translate a message; never raises for what the message holds: `refusal` says what was wrong."""
+def translate(
+    tree: Tree, surface: str, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()
+) -> Translation:
+    """Translate a message; never raises for what the message holds: `refusal` says what was wrong.
+
+    `wire_repairs` are the corrections that decoding the message needed.
+    """
     try:
-        message = READERS[surface](tree)
+        message = READERS[surface](tree, settings)
     except Refused as refusal:
-        return Translation(refusal=refusal)
-    translation = Translation(message.information, (), message.repairs, message.losses, message.coverage)
+        return Translation(repairs=wire_repairs, refusal=refusal)
+    translation = Translation(
+        message.information,
+        (),
+        wire_repairs + message.repairs,
+        message.losses,
+        message.derived,
+        message.coverage,
+        message.is_test,
+    )
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
         check_patient(message.tree, settings.allowed_numbers)
