@@ -21,23 +21,34 @@ class Element:
     """Whether its only form is one JSON string, as for most of a message."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Release:
-    """The elements of every type of one FHIR release, as JSON names them.
+    """The elements of every type of one FHIR release, as JSON names them and in the order of the definition.
 
     That adds `resourceType` to every resource and `_name`, which holds id and extensions, to every primitive `name`
-    (FHIR R4, json.html#primitive).
+    (FHIR R4, json.html#primitive). There is one of each release, so that it is equal to itself alone.
     """
 
+    name: str
+    """"STU3" or "R4"."""
     types: dict[str, dict[str, Element]]
     resources: frozenset[str]
 
 
 @cache
+def stu3() -> Release:
+    """Return the table of FHIR STU3 (3.0.1 and 3.0.2, which have the same elements), from the package's own data file."""
+    return _read("STU3", "stu3_elements.json")
+
+
+@cache
 def r4() -> Release:
     """Return the table of FHIR R4 (4.0.1), read from the package's own data file."""
-    text = resources.files("translators.fhir").joinpath("r4_elements.json").read_text(encoding="utf-8")
-    table = json.loads(text)
+    return _read("R4", "r4_elements.json")
+
+
+def _read(release: str, file: str) -> Release:
+    table = json.loads(resources.files("translators.fhir").joinpath(file).read_text(encoding="utf-8"))
     primitives = frozenset(table["primitives"])
     is_resource = (name for name, row in table["types"].items() if "." not in name and "implicitRules" in row)
     resource_names = frozenset(is_resource) - {ANY_RESOURCE, "DomainResource"}
@@ -46,7 +57,7 @@ def r4() -> Release:
         head = {"resourceType": "code"} if name in resource_names else {}
         types[name] = {field: _element(kind, primitives) for field, kind in (head | row).items()}
         types[name] |= {f"_{field}": _sibling(types[name][field]) for field in row if types[name][field].primitive}
-    return Release(types, resource_names)
+    return Release(release, types, resource_names)
 
 
 def _element(kind: str, primitives: frozenset[str]) -> Element:
