@@ -8,19 +8,22 @@ from importlib import metadata
 from statistics import median
 
 from bench import passage
-from bench.message import SIZE, alarm_follow_up
+from bench.message import SIZE, STU3_SIZE, alarm_follow_up, failed_dispense
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
 from bench.scene import Scene
 from gateway.helseid.proof import Prover
-from gateway.surfaces.vkp_r4 import NAME
 from translators.contract import Settings, Tree
+from translators.fhir import xml_codec
+from translators.fhir.elements import stu3
 from translators.fhir.json_codec import decode
 from translators.jft import SERVICE
 from translators.national_number import TEST_KINDS
 from translators.translate import translate
 
-_WANTED = 5_000
+NAME, STU3 = "vkp-r4", "vkp-stu3"
+_WANTED = {NAME: 5_000, STU3: 2_500}
+"""Messages per second (design, sizes to reach)."""
 _WARM_UP = 50
 _SETTINGS = Settings(frozenset(TEST_KINDS), source_system="Bench")
 
@@ -39,6 +42,7 @@ def measure(scene: Scene) -> Findings:
     with scene.cores.lent():
         steps = time_steps(scene.token, scene.settings.repeats)
         peer = _time_peer(scene.settings.repeats // 4)
+        of_stu3 = _time_stu3(scene.settings.repeats)
         passing = {name: _median(work, scene.settings.repeats) for name, work in passage.steps(scene.token).items()}
     both = steps.parse + steps.translate
     rows = (
@@ -55,14 +59,49 @@ def measure(scene: Scene) -> Findings:
     columns = ("", "microseconds", "per second")
     note = "Medians in this process." + ("" if peer else " fhir.resources is not installed.")
     table = Table(f"One R4 message of {SIZE:,} bytes, in process", columns, rows, (note,))
-    reach = f"{_WANTED:,} per second"
     goals = (
-        Goal("translate R4 in process", reach, f"{1 / steps.translate:,.0f}", 1 / steps.translate >= _WANTED),
-        Goal("parse and translate R4 in process", reach, f"{1 / both:,.0f}", 1 / both >= _WANTED),
+        _goal("translate R4 in process", steps.translate, NAME),
+        _goal("parse and translate R4 in process", both, NAME),
+        _goal("translate STU3 in process", of_stu3[1], STU3),
+        _goal("parse and translate STU3 XML in process", sum(of_stu3[:2]), STU3),
     )
     rows = tuple(_row(name, seconds) for name, seconds in passing.items())
     own = Table("The gateway's own work for a request that passes, beside reading and sending it", columns, rows)
-    return Findings("inprocess", (table, own), goals)
+    return Findings("inprocess", (table, _stu3_table(of_stu3, note), own), goals)
+
+
+def _goal(what: str, seconds: float, surface: str) -> Goal:
+    wanted = _WANTED[surface]
+    return Goal(what, f"{wanted:,} per second", f"{1 / seconds:,.0f}", 1 / seconds >= wanted)
+
+
+def _time_stu3(repeats: int) -> tuple[float, float, float | None]:
+    """Return the seconds for parsing, for translating, and for the peer reading the same bytes."""
+    data = failed_dispense()
+    refusal = translate(xml_codec.decode(data, stu3())[0], STU3, SERVICE, _SETTINGS).refusal
+    if refusal is not None:
+        raise BenchFailed(f"the message of STU3 is refused: {refusal}")
+    parse = _median(lambda: xml_codec.decode(data, stu3()), repeats)
+    trees: list[Tree] = [xml_codec.decode(data, stu3())[0] for _ in range(repeats + _WARM_UP)]
+    work = _median(lambda: translate(trees.pop(), STU3, SERVICE, _SETTINGS), repeats)
+    try:
+        from fhir.resources.STU3.bundle import Bundle  # noqa: PLC0415 - only where it is installed
+    except ImportError:
+        return parse, work, None
+    return parse, work, _median(lambda: Bundle.model_validate_xml(data), repeats // 4)
+
+
+def _stu3_table(times: tuple[float, float, float | None], note: str) -> Table:
+    parse, work, peer = times
+    rows = (
+        _row("parse the XML", parse),
+        _row("translate, from tree to calls", work),
+        _row("parse and translate, from bytes to bytes", parse + work),
+        *((_row("fhir.resources: read the same bytes", peer),) if peer else ()),
+    )
+    return Table(
+        f"One STU3 message of {STU3_SIZE:,} bytes, in process", ("", "microseconds", "per second"), rows, (note,)
+    )
 
 
 def time_steps(token: str, repeats: int) -> Steps:

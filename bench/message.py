@@ -1,10 +1,12 @@
-"""The message that is measured: the demo's alarm follow-up, lengthened with notes until it has the wanted size."""
+"""The messages that are measured: the demo's own, lengthened with a note until they have the wanted size."""
 
 import json
 from importlib import resources
 
 SIZE = 6_000
 """Bytes of a common message."""
+STU3_SIZE = 5_000
+"""Bytes of a dispense of STU3 that failed, in XML, with a note."""
 _NOTE = {
     "title": "Oppfølging",
     "code": {"coding": [{"system": "http://ehelse.no/fhir/CodeSystem/vkp-composition-section-v090", "code": "1.1"}]},
@@ -24,6 +26,13 @@ def alarm_follow_up(size: int = SIZE) -> bytes:
     sections.append(_note(""))
     sections[-1] = _note("x" * (size - len(_bytes(tree))))
     return _bytes(tree)
+
+
+def failed_dispense(size: int = STU3_SIZE) -> bytes:
+    """Return a message of STU3 as XML of exactly `size` bytes: letters in its note for what is missing."""
+    data = resources.files("gateway.demo").joinpath("messages", "stu3", "dispense-with-note.xml").read_bytes()
+    head, end, rest = data.partition(b"</div>")
+    return head + b"x" * (size - len(data)) + end + rest
 
 
 def _note(text: str) -> dict[str, object]:

@@ -27,8 +27,30 @@ class Number:
         return f"Number({self.text!r})"
 
 
+class RepairedText(str):
+    """A text that a repair made; it behaves as any text, and is not counted again when a later step replaces it."""
+
+    __slots__ = ()
+
+
+class RepairedNumber(Number):
+    """A number that a repair made; see `RepairedText`."""
+
+    __slots__ = ()
+
+
+class Made:
+    """An element of the result that we made, in its place until `translators.made.settled` takes the value out."""
+
+    __slots__ = ("rule", "value")
+
+    def __init__(self, value: "Tree", rule: str) -> None:
+        self.value = value
+        self.rule = rule
+
+
 Scalar: TypeAlias = str | bool | Number | None
-Tree: TypeAlias = "Scalar | list[Tree] | dict[str, Tree]"
+Tree: TypeAlias = "Scalar | Made | list[Tree] | dict[str, Tree]"
 
 InformationName: TypeAlias = Literal["medisinering", "varsel", "tilsyn", "notat", "maledata", "skjemabesvarelse"]
 
@@ -129,6 +151,8 @@ class Settings:
     tolerated_losses: tuple[str, ...] = ()
     source_system: str | None = None
     """The sender's system by name, for `nhn-source-system`."""
+    received: str | None = None
+    """When the gateway got the message (FHIR instant), for a document about what does not say when it happened."""
     code_history: tuple[tuple[str, str], ...] = ()
     """Which superseded table the sender uses, by code system: `("alert", "until-2022-01-14")`."""
     local_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)

@@ -1,18 +1,189 @@
-"""VKP R4 as senders write it: repaired to what FHIR R4 allows, with everything that would be lost."""
+"""VKP R4 as senders write it: repaired to what FHIR R4 allows, brought to today's codes and profiles, nothing lost unseen."""
+
+from dataclasses import replace
 
 from translators.contract import Message, Reason, Refused, Settings, Tree
+from translators.document import Entry, lone_entry, new_url, seed_of, wrapped
 from translators.fhir.conform import conform
 from translators.fhir.elements import r4
+from translators.fhir.plan import within_r4
 from translators.information import information_of
-from translators.source import Source
+from translators.made import made, settled
+from translators.source import Cursor, Source
+from translators.stu3 import encounter, flag, medication_dispense
+from translators.stu3.parts import CODE_SYSTEMS, Part, carried
+from translators.terminology import DISPENSE, REASON, Renumbered, renumbered, standing
 
 
-def read(tree: Tree, settings: Settings) -> Message:  # noqa: ARG001 - what a reader is given
+def read(tree: Tree, settings: Settings) -> Message:
     """Return the message in the inner language; raises `Refused` where it has no single right reading."""
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
     if not isinstance(kind, str):
         raise Refused(Reason.FORMAT, "a FHIR resource with resourceType is expected")
     source = Source(tree, kind if kind in r4().resources else "Resource")
-    repaired = conform(source.root, r4())
+    codes = _Codes(settings)
+    repaired = conform(source.root, within_r4(), codes)
     losses, coverage = source.finish("not an element of FHIR R4 here")
-    return Message(repaired, information_of(repaired), tuple(source.repairs), losses, coverage)
+    message = Message(repaired, information_of(repaired), tuple(source.repairs), losses, coverage)
+    return _brought_up(message, codes, settings) if codes.are_others or _is_older(repaired) else message
+
+
+class _Codes:
+    """The superseded codes of one message: renumbered in their place, or remembered where that is not enough."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._history = settings.code_history
+        self.standing = standing(settings.code_history)
+        self.are_others = False
+
+    def today(self, system: str, code: str) -> str | None:
+        """Return today's code for one of the same code system, or None when it stands; see `Codes`."""
+        found = self.superseded(system, code)
+        if found is None:
+            return None
+        if found.becomes == "nothing" and (system, code) not in standing(()):
+            return None  # it says nothing else today
+        if found.becomes == "nothing":
+            raise Refused(Reason.FORMAT, f"a code of {system} that today's table has nothing for")
+        if found.becomes == "code":
+            return found.code if found.system == system else None
+        self.are_others = True
+        return None
+
+    def superseded(self, system: str, code: str) -> Renumbered | None:
+        """Return what a code is today, or None when it stands."""
+        return renumbered(system, code, self._history) if system.startswith(CODE_SYSTEMS) else None
+
+    def alert_of(self, concept: Cursor, system: str) -> Renumbered | None:
+        """Return what a concept of this code system is today where that is something of another kind.
+
+        A concept that has a code of today beside the superseded one was brought up before.
+        """
+        codes = [one.text("code") for one in concept.each("coding") if one.text("system") == system]
+        found = [self.superseded(system, code) for code in codes if code is not None]
+        others = [one for one in found if one is not None and one.becomes in ("alert", "test")]
+        return others[0] if others and None not in found else None
+
+
+def _resources(tree: dict[str, Tree]) -> list[dict[str, Tree]]:
+    entries = tree.get("entry") if tree["resourceType"] == "Bundle" else None
+    if not isinstance(entries, list):
+        return [tree]
+    found = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
+    return [resource for resource in found if isinstance(resource, dict)]
+
+
+def _is_older(tree: dict[str, Tree]) -> bool:
+    """Whether a message has resources that VKP R4 no longer has, or participants that FHIR R4 has not."""
+    resources = _resources(tree)
+    if any(resource["resourceType"] == "Flag" for resource in resources):
+        return True
+    encounters = [resource for resource in resources if resource["resourceType"] == "Encounter"]
+    if not encounters:
+        return False
+    root = Source(tree, "Bundle").root
+    devices = _devices(root)
+    cursors = [Source(one, "Encounter").root for one in encounters]
+    return any(
+        encounter.is_device(participant.at("individual"), devices)
+        for cursor in cursors
+        for participant in cursor.each("participant")
+    )
+
+
+def _devices(root: Cursor) -> frozenset[str]:
+    """Return the links of the message's devices."""
+    found = (
+        entry.text("fullUrl") for entry in root.each("entry") if entry.text("resource", "resourceType") == "Device"
+    )
+    return frozenset(link for link in found if link is not None)
+
+
+def _brought_up(message: Message, codes: _Codes, settings: Settings) -> Message:
+    """Return the message with today's resources in the place of what older profiles had."""
+    kind = str(message.tree["resourceType"])
+    source = Source(message.tree, kind, by_parts=True)
+    if _is_test(source.root, codes):
+        return replace(message, is_test=True)
+    newer = _Newer(source.root, codes, settings)
+    tree = newer.bundle() if kind == "Bundle" else newer.lone()
+    losses, coverage = source.finish_after(message.coverage, "VKP R4 has no place for it")
+    derived, leaves = settled(tree)
+    return replace(
+        message,
+        tree=tree,
+        repairs=(*message.repairs, *source.repairs),
+        losses=(*message.losses, *losses),
+        coverage=replace(coverage, derived=leaves),
+        derived=derived,
+    )
+
+
+def _is_test(root: Cursor, codes: _Codes) -> bool:
+    resources = [entry.at("resource") for entry in root.each("entry")] or [root]
+    categories = [at.at("category") for at in resources if at and at.text("resourceType") == "MedicationDispense"]
+    found = [codes.alert_of(category, DISPENSE) for category in categories if category is not None]
+    tests = [one is not None and one.becomes == "test" for one in found]
+    if any(tests) and not all(tests):
+        raise Refused(Reason.FORMAT, "a test and a dispense in one message", f"{root.path}.entry")
+    return any(tests)
+
+
+class _Newer:
+    """Makes today's resources of one message."""
+
+    def __init__(self, root: Cursor, codes: _Codes, settings: Settings) -> None:
+        self._root = root
+        self._codes = codes
+        self._settings = settings
+        self._devices = _devices(root)
+
+    def lone(self) -> dict[str, Tree]:
+        """Return the resource itself, or a document where it became several."""
+        root = self._root
+        whole = root.value if isinstance(root.value, dict) else {}
+        lone = lone_entry(whole, seed_of(whole))
+        entries = self._resource(Part(root, lone.link, lone.url))
+        is_same = len(entries) == 1 and entries[0].kind == whole["resourceType"]
+        return entries[0].resource if is_same else wrapped(entries, seed_of(whole), self._settings)
+
+    def bundle(self) -> dict[str, Tree]:
+        """Return the Bundle with its entries in their order, and what was made of them after those."""
+        entries: list[Tree] = []
+        added: list[Entry] = []
+        whole = self._root.value if isinstance(self._root.value, dict) else {}
+        for index, entry in enumerate(self._root.each("entry")):
+            at = entry.at("resource")
+            if at is None:
+                entries.append(entry.carry())
+                continue
+            link = entry.text("fullUrl") or _link(at, seed_of(whole), index)
+            first, *more = self._resource(Part(at, link, None))
+            fields = {**entry.rest_of_fields("resource"), "resource": first.resource}
+            if more and "fullUrl" not in fields:
+                fields = {"fullUrl": made(link, "full-url-of-the-id"), **fields}
+            entries.append(fields)
+            added += more
+        entries += [{"fullUrl": entry.url, "resource": entry.resource} for entry in added]
+        return {**self._root.rest_of_fields("entry"), "entry": entries}
+
+    def _resource(self, part: Part) -> list[Entry]:
+        if part.kind == "Flag":
+            return flag.renewed(part, None)
+        if part.kind == "Encounter":
+            return encounter.newer(part, self._devices, self._alert_of_reason)
+        category = part.at.at("category") if part.kind == "MedicationDispense" else None
+        found = self._codes.alert_of(category, DISPENSE) if category is not None else None
+        if found is not None and found.becomes == "alert":
+            return medication_dispense.alert(part, found.code or "", superseded=DISPENSE)
+        return [Entry(part.link, part.url, carried(part.at))]
+
+    def _alert_of_reason(self, reason: Cursor) -> str | None:
+        found = self._codes.alert_of(reason, REASON)
+        return found.code if found is not None else None
+
+
+def _link(at: Cursor, seed: str, index: int) -> str:
+    """Return the URL of an entry that has none, for what is made of it to refer to."""
+    own = at.text("id")
+    return f"urn:uuid:{own}" if own is not None else new_url(seed, f"entry {index}")

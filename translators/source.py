@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from translators.contract import Coverage, Loss, Reason, Refused, Repair, Tree
+from translators.contract import Coverage, Loss, Reason, Refused, Repair, RepairedNumber, RepairedText, Tree
 
 MAX_LEVELS = 256
 """How deep an unread place may lie, and `MAX_FINDINGS` how many repairs, or losses, one message may need.
@@ -16,21 +16,35 @@ MAX_FINDINGS = 1000
 _ELEMENT_NAME = re.compile(r"(?!.*\d{5})_?[a-z][A-Za-z0-9]{0,63}")
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
-_Key = tuple[int, str | int]
+Key = tuple[int, str | int]
+"""A place: the identity of the object or array around it, and its name or index there."""
+_REPAIRED_BEFORE = (RepairedText, RepairedNumber)
 
 
 class Source:
     """One message, and which of its leaves have been read.
 
-    A leaf is a scalar, or an object or array with nothing in it. Each is read once: carried as it is, or repaired. No object
-    or array of the tree may stand in two places of it; one that was decoded never does.
+    A leaf is a scalar, or an object or array with nothing in it. Each is read once: carried as it is, or repaired; a whole
+    subtree may be carried at once. No object or array of the tree may stand in two places of it; one that was decoded never
+    does.
     """
 
-    def __init__(self, tree: Tree, name: str) -> None:
-        self.root = Cursor(self, None, name, None, tree)
+    def __init__(self, tree: Tree, name: str, *, by_parts: bool = False) -> None:
+        self._tree = tree
+        self._name = name
+        self.touched: set[int] | None = set() if by_parts else None
+        """The objects and arrays of which something was read; kept only where `rest` is asked for."""
+        self.whole: set[int] = set()
+        """The objects and arrays that were carried with all that is below them."""
         self.repairs: list[Repair] = []
-        self.carried: set[_Key] = set()
-        self._repaired: set[_Key] = set()
+        self.carried: set[Key] = set()
+        self.repaired: set[Key] = set()
+        self.repaired_here = 0
+
+    @property
+    def root(self) -> "Cursor":
+        """The place of the whole message; made anew, since a source that kept it would be garbage that only the collector finds."""
+        return Cursor(self, None, self._name, None, self._tree)
 
     def repair(self, cursor: "Cursor", rule: str) -> None:
         """Record a named correction at this place; a leaf counts as repaired and no longer as carried."""
@@ -39,32 +53,51 @@ class Source:
         self.repairs.append(Repair(cursor.path, rule))
         if cursor.is_leaf:
             self.carried.discard(cursor.key)
-            self._repaired.add(cursor.key)
+            if cursor.key not in self.repaired and not isinstance(cursor.value, _REPAIRED_BEFORE):
+                self.repaired_here += 1
+            self.repaired.add(cursor.key)
+
+    def is_read(self, cursor: "Cursor") -> bool:
+        """Whether this place itself was carried or repaired."""
+        return cursor.key in self.carried or cursor.key in self.repaired
 
     def finish(self, reason: str) -> tuple[tuple[Loss, ...], Coverage]:
         """Return what nobody read, as losses with this reason, and the count of what became of every leaf.
 
         Raises `Refused` when the losses are too many, or too deep, to be listed.
         """
-        read = len(self.carried) + len(self._repaired)
+        read = len(self.carried) + len(self.repaired)
         leaves = _count_leaves(self.root.value)
         if leaves - read > MAX_FINDINGS:
             raise Refused(Reason.LOSS, f"more than {MAX_FINDINGS} elements would be lost", self.root.path)
-        losses = tuple(self._unread(reason)) if leaves > read else ()
+        losses = tuple(_loss(at, reason) for at in self._unread()) if leaves > read else ()
         return losses, Coverage(
-            leaves=leaves, carried=len(self.carried), repaired=len(self._repaired), lost=leaves - read
+            leaves=leaves, carried=len(self.carried), repaired=len(self.repaired), lost=leaves - read
         )
 
-    def _unread(self, reason: str) -> Iterator[Loss]:
-        pending = [(self.root, 0)]
+    def finish_after(self, before: Coverage, reason: str) -> tuple[tuple[Loss, ...], Coverage]:
+        """Return what a second reading left unread, and the count of both.
+
+        The tree of this source is what the first reading made; `before` is what that counted.
+        """
+        left = list(self._unread())
+        lost = before.lost + len(left)
+        repaired = before.repaired + self.repaired_here
+        repaired -= sum(1 for at in left if isinstance(at.value, _REPAIRED_BEFORE))
+        coverage = Coverage(leaves=before.leaves, carried=before.leaves - repaired - lost, repaired=repaired, lost=lost)
+        return tuple(_loss(at, reason) for at in left), coverage
+
+    def _unread(self) -> Iterator["Cursor"]:
+        read = self.carried | self.repaired
+        pending = [(self.root, 0)] if self.root.key not in read else []
         while pending:
             at, level = pending.pop()
             if level > MAX_LEVELS:
                 raise Refused(Reason.FORMAT, "nested too deep", self.root.path)
-            if not at.is_leaf:
-                pending.extend((below, level + 1) for below in reversed(at.children()))
-            elif at.key not in self.carried and at.key not in self._repaired:
-                yield Loss(at.path, at.element, reason)
+            if at.is_leaf:
+                yield at
+            else:
+                pending.extend((below, level + 1) for below in reversed(at.children_but(read)))
 
 
 class Cursor:
@@ -80,7 +113,7 @@ class Cursor:
         self.value = value
 
     @property
-    def key(self) -> _Key:
+    def key(self) -> Key:
         """What tells this place from every other of the same source."""
         return (id(self.parent.value) if self.parent else 0, self.name if self.index is None else self.index)
 
@@ -126,14 +159,94 @@ class Cursor:
             return [Cursor(self._source, self, self.name, index, item) for index, item in enumerate(value)]
         return []
 
+    def children_but(self, read: set[Key]) -> "list[Cursor]":
+        """Return the children that are not among these places."""
+        value, key, source = self.value, id(self.value), self._source
+        if isinstance(value, dict):
+            return [Cursor(source, self, name, None, field) for name, field in value.items() if (key, name) not in read]
+        items = enumerate(value) if isinstance(value, list) else ()
+        return [Cursor(source, self, self.name, index, item) for index, item in items if (key, index) not in read]
+
     def carry(self) -> Tree:
-        """Read a leaf, to be written unchanged."""
+        """Read this place with all that is below it, to be written unchanged."""
         self._source.carried.add(self.key)
+        self._source.whole.add(id(self.value))
+        self._touch(self.parent)
         return self.value
 
-    def carry_field(self, name: str) -> None:
-        """Read the leaf `name` of an object, to be written unchanged; the short way for what most of a message is."""
-        self._source.carried.add((id(self.value), name))
+    @property
+    def carried_keys(self) -> set[Key]:
+        """What was carried of the whole source; adding `(id(object), name)` is the short way for what most of a message is."""
+        return self._source.carried
+
+    def at(self, name: str) -> "Cursor | None":
+        """Return the place of a field, or None where the object has no such field."""
+        value = self.value
+        return (
+            Cursor(self._source, self, name, None, value[name]) if isinstance(value, dict) and name in value else None
+        )
+
+    def each(self, name: str) -> "list[Cursor]":
+        """Return the items of a repeating field, in order."""
+        found = self.at(name)
+        return found.children() if found is not None and isinstance(found.value, list) else []
+
+    def has(self, name: str) -> bool:
+        """Whether the object has this field."""
+        return isinstance(self.value, dict) and name in self.value
+
+    def text(self, *names: str) -> str | None:
+        """Return the text at the end of this path of fields, to decide by; that does not read it."""
+        value = self.value
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, str) else None
+
+    def take(self, name: str) -> Tree:
+        """Read a field with all that is below it, to be written unchanged; None where there is no such field."""
+        value = self.value
+        if not isinstance(value, dict) or name not in value:
+            return None
+        self._source.carried.add((id(value), name))
+        self._source.whole.add(id(value[name]))
+        self._touch(self)
+        return value[name]
+
+    def rest(self) -> Tree:
+        """Read what is not read yet of this place and return that alone; None where nothing is left."""
+        if self._source.is_read(self):
+            return None
+        value, source = self.value, self._source
+        if id(value) not in (source.touched or ()):
+            return self.carry()
+        if isinstance(value, list):
+            return [rest for below in self.children() if (rest := below.rest()) is not None] or None
+        return self.rest_of_fields() or None
+
+    def rest_of_fields(self, *but: str) -> dict[str, Tree]:
+        """Read what is not read yet of an object's fields, all but these, and return it."""
+        value, key, source = self.value, id(self.value), self._source
+        fields: dict[str, Tree] = {}
+        for name, field in value.items() if isinstance(value, dict) else ():
+            place = (key, name)
+            if place in source.carried or place in source.repaired or name in but:
+                continue
+            if isinstance(field, (dict, list)) and id(field) in (source.touched or ()):
+                rest = Cursor(source, self, name, None, field).rest()
+                if rest is not None:
+                    fields[name] = rest
+            else:
+                source.carried.add(place)
+                source.whole.add(id(field))
+                fields[name] = field
+        self._touch(self)
+        return fields
+
+    def _touch(self, at: "Cursor | None") -> None:
+        touched = self._source.touched
+        while touched is not None and at is not None and id(at.value) not in touched:
+            touched.add(id(at.value))
+            at = at.parent
 
     def field(self, name: str, value: Tree) -> "Cursor":
         """Return the place of one field of an object."""
@@ -142,6 +255,16 @@ class Cursor:
     def repair(self, rule: str) -> None:
         """Record a named correction here."""
         self._source.repair(self, rule)
+        self._touch(self.parent)
+
+    def replaced(self, value: Tree, rule: str) -> Tree:
+        """Record a named correction here and return what is to be written in the place of this."""
+        self.repair(rule)
+        return value
+
+
+def _loss(at: Cursor, reason: str) -> Loss:
+    return Loss(at.path, at.element, reason)
 
 
 def _printable(name: str, pattern: re.Pattern[str] = _ELEMENT_NAME) -> str:
@@ -153,10 +276,12 @@ def _count_leaves(tree: Tree) -> int:
     pending = [tree]
     while pending:
         value = pending.pop()
-        if isinstance(value, dict) and value:
-            pending.extend(value.values())
-        elif isinstance(value, list) and value:
-            pending.extend(value)
-        else:
+        below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if not below:
             leaves += 1
+        for item in below:
+            if item.__class__ is dict or item.__class__ is list:
+                pending.append(item)
+            else:
+                leaves += 1
     return leaves

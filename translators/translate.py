@@ -1,15 +1,31 @@
 """One journaling message from a surface's tree to the calls of a service, or the reason why not."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from translators import jft, r4
 from translators.contract import Call, Loss, Message, Reason, Refused, Repair, Settings, Translation, Tree
-from translators.patient import check_patient
+from translators.fhir.elements import r4 as r4_elements
+from translators.fhir.elements import stu3 as stu3_elements
+from translators.fhir.plan import from_stu3, within_r4
+from translators.fhir.xml_shapes import kinds
+from translators.patient import check_patient, resolved
+from translators.stu3 import message as stu3
+from translators.terminology import standing
 
-READERS: dict[str, Callable[[Tree, Settings], Message]] = {"vkp-r4": r4.read}
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How the inner language becomes calls to a service."""
+
+    addressed: Callable[[Message, Settings], Message]
+    """The message in the form that the service takes."""
+    calls: Callable[[Message, Settings], tuple[Call, ...]]
+
+
+READERS: dict[str, Callable[[Tree, Settings], Message]] = {"vkp-r4": r4.read, "vkp-stu3": stu3.read}
 """How each surface's tree becomes VKP R4, the inner language."""
-WRITERS: dict[str, Callable[[Message, Settings], tuple[Call, ...]]] = {jft.SERVICE: jft.calls}
+WRITERS: dict[str, Writer] = {jft.SERVICE: Writer(jft.addressed, jft.calls)}
 """How VKP R4 becomes calls to each service."""
 
 
@@ -24,21 +40,37 @@ def translate(
         message = READERS[surface](tree, settings)
     except Refused as refusal:
         return Translation(repairs=wire_repairs, refusal=refusal)
-    translation = Translation(
-        message.information,
-        (),
-        wire_repairs + message.repairs,
-        message.losses,
-        message.derived,
-        message.coverage,
-        message.is_test,
-    )
+    message = replace(message, repairs=wire_repairs + message.repairs)
+    if message.is_test:
+        return _translation(message)
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
+        message = resolved(message, settings.local_numbers)
         check_patient(message.tree, settings.allowed_numbers)
-        return replace(translation, calls=WRITERS[service](message, settings))
+        message = WRITERS[service].addressed(message, settings)
+        return replace(_translation(message), calls=WRITERS[service].calls(message, settings))
     except Refused as refusal:
-        return replace(translation, refusal=refusal)
+        return replace(_translation(message), refusal=refusal)
+
+
+def prepare() -> None:
+    """Read the tables that translating needs, so that the first message does not wait for them."""
+    within_r4()
+    from_stu3()
+    for release in (r4_elements(), stu3_elements()):
+        kinds(release)
+    standing(())
+
+
+def _translation(message: Message) -> Translation:
+    return Translation(
+        information=message.information,
+        repairs=message.repairs,
+        losses=message.losses,
+        derived=message.derived,
+        coverage=message.coverage,
+        is_test=message.is_test,
+    )
 
 
 def _refuse_losses(losses: tuple[Loss, ...], tolerated: tuple[str, ...]) -> None:

@@ -37,7 +37,7 @@ def test_what_was_carried_is_not_lost() -> None:
     source = Source({"a": "1", "b": "2", "c": "3"}, "Thing")
     first = source.root.children()[0]
     assert first.carry() == "1"
-    source.root.carry_field("b")
+    source.root.carried_keys.add((id(source.root.value), "b"))
     losses, coverage = source.finish("x")
     assert [loss.path for loss in losses] == ["Thing.c"]
     assert coverage == Coverage(leaves=3, carried=2, lost=1)

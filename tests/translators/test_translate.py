@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.translators.drawing import at, derived_leaves, leaf_count
 from translators.contract import Call, Coverage, Reason, Settings, Translation, Tree
 from translators.fhir.json_codec import decode
 from translators.national_number import TEST_KINDS
@@ -19,8 +20,8 @@ def _bundle(**fields: Tree) -> Tree:
     return {"resourceType": "Bundle", "entry": [{"resource": _flag(**fields)}]}
 
 
-def _translate(tree: Tree, *tolerated: str, source: str | None = None) -> Translation:
-    return translate(tree, "vkp-r4", "jft", Settings(TEST_KINDS, tolerated, source))
+def _translate(tree: Tree, *tolerated: str, source: str | None = None, received: str | None = None) -> Translation:
+    return translate(tree, "vkp-r4", "jft", Settings(TEST_KINDS, tolerated, source, received))
 
 
 def test_a_call_goes_below_the_address_of_the_service_with_the_headers_it_needs() -> None:
@@ -33,25 +34,71 @@ def test_a_call_goes_below_the_address_of_the_service_with_the_headers_it_needs(
     assert call.headers == (("Content-Type", "application/json"), ("nhn-source-system", "Dispenser Pluss"))
 
 
-@pytest.mark.parametrize("kind", ["Encounter", "Communication"])
-def test_a_resource_that_jft_does_not_take_alone_is_refused_by_its_name(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["Encounter", "Communication", "DetectedIssue"])
+def test_a_resource_that_jft_does_not_take_alone_goes_as_a_document_around_it(kind: str) -> None:
+    """The resource itself is carried as it came; everything around it is listed as derived."""
+    who = "patient" if kind == "DetectedIssue" else "subject"
+    lone: dict[str, Tree] = {"resourceType": kind, "id": "a1", who: SUBJECT}
+    result = _translate(lone, received="2026-05-04T08:36:37.167Z")
+    assert (result.refusal, result.repairs, result.losses) == (None, (), ())
+    (call,) = result.calls
+    assert call.path == "/v1/Bundle"
+    document = decode(call.body)
+    assert [at(document, f".{name}") for name in ("type", "timestamp")] == ["document", "2026-05-04T08:36:37.167Z"]
+    assert at(document, ".entry[0].resource.resourceType") == "Composition"
+    assert at(document, ".entry[0].resource.subject") == SUBJECT
+    assert at(document, ".entry[1]") == {"fullUrl": "urn:uuid:a1", "resource": lone}
+    leaves = leaf_count(lone)
+    derived = leaf_count(document) - leaves
+    assert result.coverage == Coverage(leaves=leaves, carried=leaves, derived=derived)
+    assert derived == derived_leaves(result.derived, document)
+
+
+@pytest.mark.parametrize("kind", ["Encounter", "Communication", "DetectedIssue"])
+def test_a_document_about_what_does_not_say_when_it_happened_is_refused(kind: str) -> None:
+    """Where the gateway does not know when it got the message either, no time is invented."""
+    who = "patient" if kind == "DetectedIssue" else "subject"
+    refusal = _translate({"resourceType": kind, who: SUBJECT}).refusal
+    assert refusal is not None
+    assert (refusal.reason, refusal.text) == (Reason.FORMAT, "nothing says when it happened")
+
+
+@pytest.mark.parametrize("kind", ["Observation", "Patient", "Device"])
+def test_a_resource_that_jft_does_not_take_at_all_is_refused_by_its_name(kind: str) -> None:
     """The vendor's developer reads which resource it was."""
-    refusal = _translate({"resourceType": kind, "subject": SUBJECT}).refusal
+    patient: Tree = {"resourceType": "Patient", "identifier": [at(SUBJECT, ".identifier")]}
+    who: dict[str, Tree] = {"contained": [patient]}
+    refusal = _translate({"resourceType": kind, **who}).refusal
     assert refusal is not None
     assert (refusal.reason, refusal.text, refusal.path) == (
         Reason.UNSUPPORTED,
-        f"{kind} alone cannot be sent to JFT yet",
+        "JFT takes Bundle, Composition and MedicationDispense",
         kind,
     )
 
 
 def test_a_refusal_still_tells_what_was_found_before_it() -> None:
     """Type, repairs, losses and coverage help to correct a message that was refused."""
-    result = _translate(_bundle(urgency="now", code={"text": ""}))
+    issue: Tree = {"resourceType": "DetectedIssue", "patient": SUBJECT, "urgency": "now", "code": {"text": ""}}
+    result = _translate({"resourceType": "Bundle", "entry": [{"resource": issue}]})
     assert result.refusal is not None
     assert (result.calls, result.information) == ((), "varsel")
     assert len(result.repairs) == len(result.losses) == 1
-    assert result.coverage == Coverage(leaves=7, carried=5, repaired=1, lost=1)
+    assert result.coverage == Coverage(leaves=6, carried=4, repaired=1, lost=1)
+
+
+def test_a_refusal_tells_what_was_made_of_an_older_resource_too() -> None:
+    """A flag is an alert today; that and its status are repairs, and its profile is derived."""
+    result = _translate(_bundle(urgency="now", code={"text": ""}))
+    assert result.refusal is not None
+    assert (result.calls, result.information) == ((), "varsel")
+    assert [(repair.path, repair.rule) for repair in result.repairs] == [
+        ("Bundle.entry[0].resource.code.text", "empty-string-dropped"),
+        ("Bundle.entry[0].resource.resourceType", "flag-is-an-alert"),
+        ("Bundle.entry[0].resource.status", "active-flag-is-final"),
+    ]
+    assert [loss.path for loss in result.losses] == ["Bundle.entry[0].resource.urgency"]
+    assert result.coverage == Coverage(leaves=7, carried=3, derived=1, repaired=3, lost=1)
 
 
 @pytest.mark.parametrize("tolerated", ["Flag.position", "Flag.position.lat"])
@@ -74,7 +121,7 @@ def test_a_path_tolerates_its_element_and_what_is_below_it_and_nothing_else(tole
 
 def test_a_loss_is_refused_before_the_patient_is_checked_and_the_patient_before_the_endpoint() -> None:
     """One message has one reason, and always the same."""
-    nobody: dict[str, Tree] = {"resourceType": "Encounter"}
+    nobody: dict[str, Tree] = {"resourceType": "Observation"}
     reasons = [
         _translate(tree).refusal for tree in ({**nobody, "urgency": "now"}, nobody, {**nobody, "subject": SUBJECT})
     ]

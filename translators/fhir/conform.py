@@ -1,4 +1,4 @@
-"""Brings a lenient FHIR JSON tree to what the element tables allow: each correction recorded, nothing dropped unseen.
+"""Brings a lenient FHIR tree to what R4's element tables allow: each correction recorded, nothing dropped unseen.
 
 What VKP lets pass and a strict service refuses is corrected by name (NHN's reverse-proxy page lists objects where arrays are
 expected and empty strings as the commonest). An element that the release does not have stays unread, and so becomes a loss.
@@ -6,12 +6,14 @@ expected and empty strings as the commonest). An element that the release does n
 
 import re
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from translators.contract import Number, Reason, Refused, Tree
+from translators.contract import Number, Reason, Refused, RepairedNumber, RepairedText, Tree
 from translators.fhir.corrections import corrected
-from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, Release
-from translators.source import Cursor
+from translators.fhir.cross_version import extensions
+from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
+from translators.fhir.plan import Plan, Step
+from translators.source import Cursor, Key
 
 MAX_DEPTH = 64
 """Deeper than any published profile; a limit so that a hostile message cannot exhaust the stack."""
@@ -31,101 +33,154 @@ NOTHING: Final = _Nothing()
 _Result: TypeAlias = "Tree | _Nothing"
 
 
-def conform(root: Cursor, release: Release) -> dict[str, Tree]:
-    """Return the resource at `root` as `release` allows it.
+class Codes(Protocol):
+    """What a sender's codes are today."""
+
+    @property
+    def standing(self) -> frozenset[tuple[str, str]]:
+        """Code systems and codes that are known to stand."""
+        ...
+
+    def today(self, system: str, code: str) -> str | None:
+        """Return today's code for a code of a system, or None where it stands."""
+        ...
+
+
+def conform(root: Cursor, plan: Plan, codes: Codes | None = None) -> dict[str, Tree]:
+    """Return the resource at `root` as R4 allows it, by the plan for the release that it is written in.
 
     Raises `Refused` where the structure leaves no single right reading: two values for an element that has one, a text where
     an object belongs, a resource of no known type, or more than `MAX_DEPTH` levels.
     """
-    tree = _Conformer(release).resource(root, depth=0)
+    tree = _Conformer(plan, codes, root.carried_keys).resource(root, depth=0)
     if not isinstance(tree, dict):
         raise Refused(Reason.FORMAT, "nothing is left of the resource", root.path)
     return tree
 
 
 class _Conformer:
-    def __init__(self, release: Release) -> None:
-        self._types = release.types
-        self._resources = release.resources
+    def __init__(self, plan: Plan, codes: Codes | None, carried: set[Key]) -> None:
+        self._carried = carried
+        self._plan = plan
+        self._types = plan.types
+        self._codes = codes
 
     def resource(self, at: Cursor, depth: int) -> _Result:
         if not isinstance(at.value, dict):
             raise Refused(Reason.FORMAT, "a resource is expected here", at.path)
         kind = at.value.get("resourceType")
-        if not isinstance(kind, str) or kind not in self._resources:
-            raise Refused(Reason.FORMAT, "resourceType is not a resource of FHIR R4", at.path)
+        if not isinstance(kind, str) or kind not in self._plan.release.resources:
+            raise Refused(Reason.FORMAT, f"resourceType is not a resource of FHIR {self._plan.release.name}", at.path)
+        if kind not in self._plan.resources:
+            raise Refused(Reason.FORMAT, f"FHIR R4 has no {kind}", at.path)
         return self._object(at, at.value, kind, depth)
 
     def _object(self, at: Cursor, fields: dict[str, Tree], kind: str, depth: int) -> _Result:
         if depth > MAX_DEPTH:
             raise Refused(Reason.FORMAT, "nested too deep", at.path)
-        elements = self._types[kind]
+        steps = self._types[kind]
         result: dict[str, Tree] = {}
-        siblings: list[str] = []
+        kept: dict[str, Tree] = {}
+        siblings: list[Step] = []
+        carried, place = self._carried, id(fields)
         for name, raw in fields.items():
-            element = elements.get(name)
-            if element is None:
-                if raw is None or raw == "":
-                    # What says nothing is left out, also where FHIR has no such element.
-                    at.field(name, raw).repair("null-dropped" if raw is None else "empty-string-dropped")
+            step = steps.get(name)
+            if step is None:
+                _drop_nothing(at, name, raw)
                 continue
-            if element.is_text and isinstance(raw, str) and _stands(raw, kind, name):
-                at.carry_field(name)
-                result[name] = raw
+            is_right = isinstance(raw, str) and raw and raw.strip() == raw
+            if is_right and step.is_plain and (name != "system" or not _is_corrected(kind, raw)):
+                # The short way for most of a message: a text that stands as it is, whatever its type.
+                carried.add((place, name))
+                result[step.target] = [raw] if step.wraps else raw  # type: ignore[index] # what is plain has a target
                 continue
-            value = self._element(at.field(name, raw), element, kind, depth)
-            if not isinstance(value, _Nothing):
-                result[name] = value
-            if element.type == ELEMENT and element.repeats:
-                siblings.append(name)
-        for name in siblings:
-            _align(at, fields, name, result)
+            value = self._element(at.field(name, raw), step, kind, depth)
+            if step.is_copied and value is not NOTHING:
+                result[name] = value  # type: ignore[assignment] # what is left of two types
+            else:
+                _put(value, step, result, kept)
+            if step.type == ELEMENT and step.repeats:
+                siblings.append(step)
+        if siblings or kept:
+            for step in siblings:
+                _align(at, fields, step, kept if step.target is None else result)
+            self._keep(at, kept, kind.partition(">")[0], result)
+        if kind == "Coding":
+            self._renumber(at, result)
         return result or self._emptied(at)
 
-    def _element(self, at: Cursor, element: Element, owner: str, depth: int) -> _Result:
+    def _renumber(self, at: Cursor, coding: dict[str, Tree]) -> None:
+        """Write today's code where the sender's says it by a superseded table."""
+        system, code = coding.get("system"), coding.get("code")
+        if self._codes is None or (system, code) in self._codes.standing:
+            return
+        if isinstance(system, str) and isinstance(code, str) and (today := self._codes.today(system, code)) is not None:
+            place = at.at("code")
+            if place is not None:
+                coding["code"] = RepairedText(str(place.replaced(today, "superseded-code-renumbered")))
+
+    def _keep(self, at: Cursor, kept: dict[str, Tree], owner: str, result: dict[str, Tree]) -> None:
+        """Write what R4 has no place for into extensions, and say so of every element."""
+        if not kept:
+            return
+        for name in kept:
+            place = at.at(name)
+            if place is not None:
+                place.repair("kept-in-extension")
+        own = result.get("extension", [])
+        result["extension"] = [*(own if isinstance(own, list) else []), *extensions(kept, owner, self._plan.release)]
+
+    def _element(self, at: Cursor, step: Step, owner: str, depth: int) -> _Result:
+        if isinstance(at.value, dict) and step.is_object and not step.repeats:
+            return self._object(at, at.value, step.type, depth + 1)
         if isinstance(at.value, list):
-            return self._array(at, element, owner, depth)
-        value = self._single(at, element, owner, depth)
-        if element.repeats and not isinstance(value, _Nothing):
+            return self._array(at, step, owner, depth)
+        value = self._single(at, step, owner, depth)
+        if step.repeats and not isinstance(value, _Nothing):
             at.repair("object-wrapped-in-array")
             return [value]
         return value
 
-    def _array(self, at: Cursor, element: Element, owner: str, depth: int) -> _Result:
+    def _array(self, at: Cursor, step: Step, owner: str, depth: int) -> _Result:
         items = at.children()
         if not items:
             at.repair("empty-array-dropped")
             return NOTHING
-        if not element.repeats:
+        if not step.repeats:
             if len(items) > 1:
                 raise Refused(Reason.FORMAT, f"{len(items)} values for an element that has one", at.path)
             at.repair("array-unwrapped")
-            return self._single(items[0], element, owner, depth)
-        is_aligned = element.type == ELEMENT or (element.primitive and _has_sibling(at))
+            return self._single(items[0], step, owner, depth)
+        is_aligned = step.type == ELEMENT or (step.primitive and _has_sibling(at))
         kept: list[Tree] = []
         for item in items:
-            value = item.carry() if is_aligned and item.value is None else self._single(item, element, owner, depth)
+            if isinstance(item.value, dict) and step.is_object:
+                value = self._object(item, item.value, step.type, depth + 1)
+            else:
+                value = item.carry() if is_aligned and item.value is None else self._single(item, step, owner, depth)
             if not isinstance(value, _Nothing):
                 kept.append(value)
             elif is_aligned:
                 kept.append(None)
+        if step.unwraps and len(kept) > 1:
+            raise Refused(Reason.FORMAT, f"{len(kept)} values for an element that has one in FHIR R4", at.path)
         return kept or NOTHING
 
-    def _single(self, at: Cursor, element: Element, owner: str, depth: int) -> _Result:
+    def _single(self, at: Cursor, step: Step, owner: str, depth: int) -> _Result:
         value = at.value
         if value is None:
             at.repair("null-dropped")
             return NOTHING
-        if element.primitive:
-            return self._primitive(at, element.type, owner)
+        if step.primitive:
+            return self._primitive(at, step.type, owner)
         if isinstance(value, dict):
-            if element.type == ANY_RESOURCE:
+            if step.type == ANY_RESOURCE:
                 return self.resource(at, depth + 1)
-            return self._object(at, value, element.type, depth + 1)
+            return self._object(at, value, step.type, depth + 1)
         if isinstance(value, str) and not value.strip():
             at.repair("empty-string-dropped")
             return NOTHING
-        raise Refused(Reason.FORMAT, f"{element.type} is an object", at.path)
+        raise Refused(Reason.FORMAT, f"{step.type.partition('>')[0]} is an object", at.path)
 
     def _emptied(self, at: Cursor) -> _Result:
         """Drop an object of which nothing is left; what it held was reported leaf by leaf."""
@@ -140,7 +195,7 @@ class _Conformer:
         if isinstance(value, Number):
             if kind not in NUMERIC and kind != "boolean":
                 at.repair("number-written-as-text")
-                return value.text
+                return RepairedText(value.text)
             return at.carry()
         if isinstance(value, bool):
             return at.carry()
@@ -153,7 +208,7 @@ class _Conformer:
             return NOTHING
         if kind in NUMERIC and _NUMBER.fullmatch(trimmed):
             at.repair("text-written-as-number")
-            return Number(trimmed)
+            return RepairedNumber(trimmed)
         if kind == "boolean" and trimmed in ("true", "false"):
             at.repair("text-written-as-boolean")
             return trimmed == "true"
@@ -164,27 +219,53 @@ class _Conformer:
         correction = corrected(owner, at.name, result)
         if correction is not None:
             at.repair(correction.rule)
-            return correction.value
-        if result == value:
-            at.carry()
-        return result
-
-
-def _stands(text: str, owner: str, name: str) -> bool:
-    """Whether a text is right as it is, whatever its type: the short way for most of a message."""
-    return bool(text) and text.strip() == text and corrected(owner, name, text) is None
+            return RepairedText(correction.value)
+        if result != value:
+            return RepairedText(result)
+        return at.carry()
 
 
 def _has_sibling(at: Cursor) -> bool:
     return at.parent is not None and isinstance(at.parent.value, dict) and f"_{at.name}" in at.parent.value
 
 
-def _align(at: Cursor, fields: dict[str, Tree], sibling: str, result: dict[str, Tree]) -> None:
+def _drop_nothing(at: Cursor, name: str, raw: Tree) -> None:
+    """Leave out what says nothing, also where FHIR has no such element; anything else there stays unread."""
+    if raw is None or raw == "":
+        at.field(name, raw).repair("null-dropped" if raw is None else "empty-string-dropped")
+
+
+def _is_corrected(owner: str, system: Tree) -> bool:
+    return isinstance(system, str) and corrected(owner, "system", system) is not None
+
+
+def _put(value: _Result, step: Step, result: dict[str, Tree], kept: dict[str, Tree]) -> None:
+    """Write a value where R4 has it."""
+    if isinstance(value, _Nothing):
+        return
+    if step.target is None:
+        kept[step.name] = value
+        return
+    if step.wraps:
+        value = [value]
+    elif step.unwraps and isinstance(value, list):
+        value = value[0]
+    if step.into is None:
+        result[step.target] = value
+        return
+    held = result.setdefault(step.into, [{}])
+    if isinstance(held, list) and isinstance(held[0], dict):
+        held[0][step.target] = value
+
+
+def _align(at: Cursor, fields: dict[str, Tree], step: Step, result: dict[str, Tree]) -> None:
     """Drop the places where neither a repeating primitive nor its `_name` has anything left, and a list of nulls alone.
 
     null fills a place of the one that only the other has; where both have nothing, strict readers refuse it.
     """
-    halves = {name: found for name in (sibling[1:], sibling) if isinstance(found := result.get(name), list)}
+    written = step.target or step.name
+    names = {written.removeprefix("_"): step.name.removeprefix("_"), written: step.name}
+    halves = {name: found for name in names if isinstance(found := result.get(name), list)}
     longest = max(map(len, halves.values()), default=0)
     kept = [
         place
@@ -198,7 +279,7 @@ def _align(at: Cursor, fields: dict[str, Tree], sibling: str, result: dict[str, 
             del result[name]
         else:
             result[name] = left
-        source = fields[name]
-        for item in at.field(name, source).children() if isinstance(source, list) else ():
+        source = fields[names[name]]
+        for item in at.field(names[name], source).children() if isinstance(source, list) else ():
             if item.value is None and (is_empty or item.index not in kept):
                 item.repair("null-dropped")

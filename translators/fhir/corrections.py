@@ -1,5 +1,6 @@
 """Values that VKP tolerates in published messages and a strict service does not, each with the rule that corrects it."""
 
+import re
 from dataclasses import dataclass
 
 _EHELSE_VALUE_SET = "http://ehelse.no/fhir/ValueSet/vkp-"
@@ -10,6 +11,9 @@ _CODE_SYSTEMS = {
     "https://snomed.info/sct": "http://snomed.info/sct",
     "https://unitsofmeasure.org": "http://unitsofmeasure.org",
 }
+# HL7's own code systems have another URL since R4, and the same codes (hl7.org/fhir/R4/terminologies-systems.html).
+_HL7 = "http://hl7.org/fhir/v"
+_HL7_TABLE = re.compile(r"http://hl7\.org/fhir/(v[23])/([A-Za-z0-9]+)")
 # Identifier systems of the profiles before v06, replaced by OIDs (HL7Norway/Velferdsteknologi, STU3 history).
 _IDENTIFIER_SYSTEMS = {
     "http://ehelse.no/fhir/identifiertypes/FNR": "urn:oid:2.16.578.1.12.4.1.4.1",
@@ -33,6 +37,8 @@ def corrected(owner: str, name: str, value: str) -> Correction | None:
         right = _CODE_SYSTEMS.get(value)
         if right is None and value.startswith(_EHELSE_VALUE_SET):
             right = _EHELSE_CODE_SYSTEM + value.removeprefix(_EHELSE_VALUE_SET)
+        elif value.startswith(_HL7) and (table := _HL7_TABLE.fullmatch(value)):
+            right = f"http://terminology.hl7.org/CodeSystem/{table[1]}-{table[2]}"
         return Correction(right, "code-system-url-corrected") if right else None
     if owner == "Identifier" and value in _IDENTIFIER_SYSTEMS:
         return Correction(_IDENTIFIER_SYSTEMS[value], "identifier-system-corrected")

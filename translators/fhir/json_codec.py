@@ -66,9 +66,11 @@ def _refuse_lone_surrogates(tree: Tree) -> None:
         raise _refused("a text holds half of a surrogate pair") from None
 
 
-def _raw_number(value: object) -> msgspec.Raw:
+def _written(value: object) -> msgspec.Raw | str:
     if isinstance(value, Number):
         return msgspec.Raw(value.text.encode("ascii"))
+    if isinstance(value, str):
+        return str(value)
     raise TypeError(type(value).__name__)
 
 
@@ -78,4 +80,4 @@ _DECODER = json.JSONDecoder(
     parse_int=Number,
     parse_constant=_no_constant,
 )
-_ENCODER = msgspec.json.Encoder(enc_hook=_raw_number)
+_ENCODER = msgspec.json.Encoder(enc_hook=_written)

@@ -1,0 +1,201 @@
+"""The published examples of STU3, in the folder that VKP_EXAMPLES names; they are not ours to ship.
+
+A Composition or Flag alone is wrapped into a message here, since VKP took none without one. Every identity number is replaced
+by a synthetic one before anything is done with it.
+"""
+
+import json
+import os
+import re
+from itertools import count
+from operator import mul
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import main
+from service_stubs.fhir_structure import structure_faults
+from tests.translators.drawing import at, check_elements, check_told, derived_leaves, leaf_count
+from tests.translators.stu3_messages import envelope
+from translators.contract import Reason, Settings, Translation, Tree
+from translators.fhir import json_codec, xml_codec
+from translators.fhir.elements import r4, stu3
+from translators.national_number import TEST_KINDS, kind_of
+from translators.translate import translate
+
+FOLDER = Path(os.environ["VKP_EXAMPLES"])
+ROUTES = Path(__file__).parents[2] / "routes.yaml"
+FILES = sorted(path for path in FOLDER.glob("*") if path.suffix in (".xml", ".json"))
+NUMBER_SYSTEMS = {
+    *(f"urn:oid:2.16.578.1.12.4.1.4.{number}" for number in (1, 2, 3)),
+    "http://ehelse.no/fhir/identifiertypes/FNR",
+}
+FAULTY = {
+    "categoryMissing": (Reason.FORMAT, r"Bundle\.entry\[1\]\.resource\.category"),
+    "performerMissing": (Reason.FORMAT, r"Bundle\.entry\[1\]\.resource\.performer"),
+    "feil-subject-system": (Reason.PATIENT, r"Bundle\.entry\[\d+\]\.resource\.(subject|patient)\.identifier\.value"),
+}
+WRAPPED = ("Composition", "Flag")
+TIME = "2018-06-25T10:02:03.463Z"
+WEIGHTS_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2)
+WEIGHTS_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
+
+
+def _decoded(name: str, data: bytes) -> dict[str, Tree]:
+    tree = json_codec.decode(data) if name.endswith(".json") else xml_codec.decode(data, stu3())[0]
+    assert isinstance(tree, dict)
+    return tree
+
+
+def _identity_numbers(tree: Tree) -> set[str]:
+    below = list(tree.values()) if isinstance(tree, dict) else tree if isinstance(tree, list) else []
+    found = set[str]().union(*map(_identity_numbers, below))
+    if isinstance(tree, dict) and tree.get("system") in NUMBER_SYSTEMS and re.fullmatch(r"\d{11}", str(tree["value"])):
+        found.add(str(tree["value"]))
+    return found
+
+
+def _synthetic(number: str, taken: set[str]) -> str:
+    """Return a number of the same day that no person has: 80 is added to the month."""
+    month = next((int(number[2:4]) - added for added in (80, 65, 40) if int(number[2:4]) > added), int(number[2:4]))
+    for serial in count(int(number[6:9])):
+        first = f"{number[:2]}{month + 80:02}{number[4:6]}{serial % 1000:03}"
+        nine = first + str(-sum(map(mul, WEIGHTS_1, map(int, first))) % 11)
+        whole = nine + str(-sum(map(mul, WEIGHTS_2, map(int, nine))) % 11)
+        if len(whole) == 11 and whole not in taken:
+            return whole
+    raise AssertionError
+
+
+def _depersonalised(name: str, data: bytes) -> bytes:
+    """Replace each identity number wherever its digits stand, the same by the same."""
+    taken: set[str] = set()
+    for number in sorted(_identity_numbers(_decoded(name, data))):
+        replacement = _synthetic(number, taken)
+        taken.add(replacement)
+        data = data.replace(number.encode(), replacement.encode())
+    return data
+
+
+def _message(resource: dict[str, Tree]) -> dict[str, Tree]:
+    header: Tree = {
+        "resourceType": "MessageHeader",
+        "id": "b6915161-13b1-41d1-9820-fc34b76005a6",
+        "event": {"system": "http://ehelse.no/fhir/CodeSystem/vkp-message-event-v05", "code": "LocationMeasurement"},
+        "timestamp": TIME,
+        "source": {"endpoint": "https://sender.example"},
+    }
+    entries: list[Tree] = [
+        {"fullUrl": "urn:uuid:b6915161-13b1-41d1-9820-fc34b76005a6", "resource": header},
+        {"fullUrl": "urn:uuid:0b5b2a0e-7d34-4c0e-9d2a-3c1b9f1d5c11", "resource": resource},
+    ]
+    return {"resourceType": "Bundle", "type": "message", "entry": entries}
+
+
+def _read(path: Path) -> dict[str, Tree]:
+    tree = _decoded(path.name, _depersonalised(path.name, path.read_bytes()))
+    return _message(tree) if tree["resourceType"] in WRAPPED else tree
+
+
+def _is_answer(tree: dict[str, Tree]) -> bool:
+    try:
+        return bool(at(tree, ".entry[0].resource.response"))
+    except (KeyError, IndexError):
+        return False
+
+
+def _fault_of(path: Path) -> str | None:
+    return next((name for name in FAULTY if name in path.name), None)
+
+
+def _is_journaling(path: Path) -> bool:
+    tree = _read(path)
+    return tree["resourceType"] in ("Bundle", "Encounter") and not _is_answer(tree) and _fault_of(path) is None
+
+
+JOURNALINGS = [path for path in FILES if _is_journaling(path)]
+OTHERS = [path for path in FILES if path not in JOURNALINGS]
+
+
+def _translate(tree: Tree) -> Translation:
+    return translate(tree, "vkp-stu3", "jft", Settings(TEST_KINDS, received=TIME))
+
+
+def test_there_are_examples() -> None:
+    """A folder that holds nothing is a mistake, not a success."""
+    assert JOURNALINGS
+
+
+def test_no_example_keeps_a_number_that_a_person_could_have() -> None:
+    """Every identity number is a synthetic one with right check digits; nothing of the old one stays."""
+    for path in FILES:
+        before = _identity_numbers(_decoded(path.name, path.read_bytes()))
+        data = _depersonalised(path.name, path.read_bytes())
+        after = _identity_numbers(_decoded(path.name, data))
+        assert len(before) == len(after)
+        assert {kind_of(number) for number in after} <= TEST_KINDS
+        assert not [number for number in before - after if number.encode() in data]
+
+
+@pytest.mark.parametrize("path", JOURNALINGS, ids=lambda path: path.stem)
+def test_a_journaling_goes_whole_and_as_right_r4(path: Path) -> None:
+    """Nothing is lost, every leaf is accounted for, and models that are not ours find nothing wrong in any resource."""
+    tree = _read(path)
+    result = _translate(tree)
+    assert result.refusal is None
+    assert result.calls
+    assert result.losses == ()
+    check_told(result)
+    coverage = result.coverage
+    assert coverage.leaves == leaf_count(tree) == coverage.carried + coverage.repaired
+    for call in result.calls:
+        body = json_codec.decode(call.body)
+        check_elements(r4(), body)
+        assert coverage.derived == derived_leaves(result.derived, body)
+        written = leaf_count(body) - coverage.derived
+        used = sum(map(leaf_count, envelope(tree)))
+        assert coverage.carried - used <= written <= coverage.carried + coverage.repaired
+        plain: dict[str, Any] = json.loads(call.body)
+        for resource in [plain, *(entry["resource"] for entry in plain.get("entry", ()))]:
+            assert structure_faults(resource) == []
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_what_is_no_right_journaling_is_refused_where_it_is_wrong(path: Path) -> None:
+    """The element that is missing or wrong, the answer, or the type that is no journaling."""
+    tree = _read(path)
+    result = _translate(tree)
+    refusal = result.refusal
+    assert refusal is not None
+    assert result.calls == ()
+    check_told(result)
+    fault = _fault_of(path)
+    if fault is not None:
+        reason, where = FAULTY[fault]
+        assert refusal.reason is reason
+        assert re.fullmatch(where, str(refusal.path))
+    elif _is_answer(tree):
+        assert (refusal.text, refusal.path) == ("an answer is no journaling", "Bundle.entry[0].resource.response")
+    else:
+        assert (refusal.text, refusal.path) == ("a message Bundle or an Encounter is expected", "resourceType")
+
+
+@pytest.mark.parametrize("path", JOURNALINGS[:1] + JOURNALINGS[-1:], ids=lambda path: path.stem)
+def test_the_command_line_prints_the_same_call(path: Path, tmp_path: Path) -> None:
+    """`translate` reads the file as it would come from a sender."""
+    copy = tmp_path / f"message{path.suffix}"
+    tree = _read(path)
+    is_wrapped = _decoded(path.name, path.read_bytes())["resourceType"] in WRAPPED
+    copy.write_bytes(json_codec.encode(tree) if is_wrapped else _depersonalised(path.name, path.read_bytes()))
+    options = ["--surface", "vkp-stu3", "--to", "jft", "--config", str(ROUTES), "--json"]
+    printed = CliRunner().invoke(main, ["translate", *options, str(copy)])
+    assert printed.exit_code == 0, printed.output
+    document = json.loads(printed.stdout)
+    (call,) = _translate(tree).calls
+    body = json.loads(call.body)
+    for one in (document["calls"][0]["body"], body):
+        one.pop("timestamp", None)
+    assert document["calls"][0]["body"] == body
+    assert document["losses"] == []

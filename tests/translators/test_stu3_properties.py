@@ -1,0 +1,218 @@
+"""What holds for every message of STU3: drawn as its profiles have it, as its element table allows, and as senders err."""
+
+import json
+from contextlib import suppress
+from copy import deepcopy
+from functools import cache
+
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service_stubs.fhir_structure import structure_faults
+from service_stubs.problems import Fault
+from tests.translators.drawing import (
+    SUBJECT,
+    Drawing,
+    at,
+    bodies,
+    check_elements,
+    check_told,
+    derived_leaves,
+    leaf_count,
+    strings,
+)
+from tests.translators.stu3_messages import (
+    KINDS,
+    TABLE,
+    TIME,
+    encounters,
+    envelope,
+    lenient,
+    marked,
+    message,
+    messages,
+    resource,
+    right_value,
+)
+from translators.contract import Refused, Settings, Translation, Tree
+from translators.fhir.conform import conform
+from translators.fhir.elements import r4
+from translators.fhir.json_codec import encode
+from translators.fhir.plan import from_stu3
+from translators.made import settled
+from translators.national_number import TEST_KINDS
+from translators.source import Source
+from translators.translate import translate
+
+R4 = r4()
+SHARED = sorted(TABLE.resources & R4.resources)
+TOLERANT = Settings(TEST_KINDS, (*SHARED, "(name withheld)"), received=TIME)
+STRICT = Settings(TEST_KINDS, received=TIME)
+LONGER = settings(max_examples=100, suppress_health_check=list(HealthCheck))
+MISSING = (".valueSignature.who", ".version[0].value", ".note[0].text")
+"""What R4 demands and STU3 does not: who signed as a reference and no address, a version or comment beside its `_name`."""
+RIGHT_MESSAGES = st.one_of(messages(), messages(), encounters())
+
+
+def _translate(tree: Tree, how: Settings = TOLERANT) -> Translation:
+    return translate(tree, "vkp-stu3", "jft", how)
+
+
+def _check_account(tree: Tree, result: Translation, used: int) -> None:
+    """Check the sums; `used` are the leaves of the envelope, which do not go further."""
+    coverage = result.coverage
+    assert coverage.leaves in (0, leaf_count(tree))
+    assert coverage.leaves == coverage.carried + coverage.repaired + coverage.lost
+    assert min(coverage.carried, coverage.repaired, coverage.lost, coverage.derived) >= 0
+    assert coverage.lost == len(result.losses)
+    assert coverage.repaired == 0 or result.repairs
+    for body in bodies(result):
+        assert coverage.derived == derived_leaves(result.derived, body)
+        written = leaf_count(body) - coverage.derived
+        assert coverage.carried - used <= written <= coverage.carried + coverage.repaired
+
+
+def _avoidable(result: Translation) -> list[str]:
+    """Return the losses of a right message; what modifies an element cannot stand in the extension that R4 has for it."""
+    return [loss.path for loss in result.losses if ".modifierExtension" not in loss.path]
+
+
+@LONGER
+@given(lenient())
+def test_any_message_is_translated_or_refused_with_a_reason_that_tells_nothing_of_a_person(tree: Tree) -> None:
+    """Refusals, repairs, losses and derived elements are logged and answered; nothing else is ever raised."""
+    for how in (STRICT, TOLERANT):
+        result = _translate(tree, how)
+        check_told(result)
+        assert bool(result.calls) == (result.refusal is None and not result.is_test)
+        assert result.refusal is None or (result.refusal.text and str(result.refusal))
+
+
+@LONGER
+@given(lenient())
+def test_every_leaf_of_any_message_is_accounted_for(tree: Tree) -> None:
+    """Carried, repaired and lost are all leaves; the call has those that go further, and what is listed as derived."""
+    entries = tree.get("entry") if isinstance(tree, dict) else None
+    first = entries[0] if isinstance(entries, list) and entries else {}
+    own = {**tree, "entry": []} if isinstance(tree, dict) and "entry" in tree else {}
+    _check_account(tree, _translate(tree), leaf_count(first) + leaf_count(own))
+
+
+@LONGER
+@given(RIGHT_MESSAGES)
+def test_nothing_of_a_right_message_stays_behind_but_its_envelope(tree: dict[str, Tree]) -> None:
+    """What FHIR STU3 allows is never lost, and what is used up is no more than addressing and answering need."""
+    result = _translate(tree)
+    assert _avoidable(result) == []
+    _check_account(tree, result, sum(map(leaf_count, envelope(tree))))
+
+
+@LONGER
+@given(lenient())
+def test_a_message_translated_twice_gives_the_same_twice(tree: Tree) -> None:
+    """Nothing is remembered from one message to the next, and nothing done to the message itself."""
+    before = encode(tree)
+    first = _translate(tree)
+    assert encode(tree) == before
+    second = _translate(deepcopy(tree))
+    assert first.calls == second.calls
+    assert (first.repairs, first.losses, first.derived) == (second.repairs, second.losses, second.derived)
+    assert (first.coverage, str(first.refusal)) == (second.coverage, str(second.refusal))
+
+
+@LONGER
+@given(RIGHT_MESSAGES)
+def test_every_text_of_a_right_message_stands_in_the_call(tree: dict[str, Tree]) -> None:
+    """No text says what another says, so what is carried by the count alone and written nowhere is found."""
+    result = _translate(tree)
+    lost = {text for loss in result.losses for text in _texts_at(tree, loss.path)}
+    used = lost | {text for part in envelope(tree) for text in strings(part)}
+    for body in bodies(result):
+        there = set(strings(body))
+        replaced = {text for repair in result.repairs for text in _texts_at(tree, repair.path)}
+        assert {text for text in strings(tree) if text.startswith("mark-")} <= there | used | replaced
+        assert set(strings(tree)) <= there | used | replaced
+
+
+def _texts_at(tree: Tree, path: str) -> list[str]:
+    """Return the text of a leaf at a path, in the message as it came or as R4 has its elements."""
+    assert isinstance(tree, dict)
+    kind = str(tree["resourceType"])
+    found: list[str] = []
+    for one in (tree, conform(Source(tree, kind).root, from_stu3())):
+        try:
+            value = at(one, path)
+        except (KeyError, IndexError):
+            continue
+        found += [value] if isinstance(value, str) else []
+    return found
+
+
+@LONGER
+@given(lenient())
+def test_what_is_written_is_r4_and_needs_no_more_repair(tree: Tree) -> None:
+    """Every key is an element of R4, and the call's body, sent as VKP R4, becomes the same body."""
+    for body in bodies(_translate(tree)):
+        check_elements(R4, body)
+        again = translate(body, "vkp-r4", "jft", STRICT)
+        assert again.refusal is None
+        assert (again.repairs, again.losses) == ((), ())
+        assert bodies(again) == [body]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SHARED if kind not in ("Bundle", "MessageHeader")])
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_type_that_r4_has_goes_through_without_a_loss(kind: str, data: st.DataObject) -> None:
+    """A message with an observation of a known patient, and one resource of this type."""
+    known: dict[str, Tree] = {"resourceType": "Observation", "subject": SUBJECT}
+    drawing = marked()
+    tree = message(data.draw, drawing, [known, resource(data.draw, drawing, kind)])
+    result = _translate(tree)
+    assert _avoidable(result) == []
+    if result.refusal:
+        assert result.refusal.path
+    _check_account(tree, result, sum(map(leaf_count, envelope(tree))))
+
+
+@cache
+def _needed(kind: str) -> frozenset[str]:
+    """Return the elements without which the models refuse a type."""
+    try:
+        fields = get_fhir_model_class("".join(part[0].upper() + part[1:] for part in kind.split("."))).model_fields
+    except (KeyError, ValueError):
+        return frozenset()
+    extra = {name: field.json_schema_extra or {} for name, field in fields.items()}
+    needed = {name for name, field in fields.items() if field.is_required() or extra[name].get("element_required")}
+    return frozenset(fields[name].alias or name for name in needed)
+
+
+def _is_ours(fault: Fault, converted: Tree) -> bool:
+    """Whether a fault is not of the message itself: no value of a choice, a code that neither release has.
+
+    The check has no place for what is said of a number, truth or time within an extension, for Meta there, nor for the null
+    that fills a place of a list.
+    """
+    last = fault.path.rpartition(".")[2]
+    is_choice = fault.message.startswith("Value error, Expect any of field value")
+    is_of_models = last.startswith(("_value", "valueMeta")) and fault.message == "Extra inputs are not permitted"
+    is_missing = fault.path.endswith(MISSING) and "required" in fault.message
+    is_gap = fault.message == "must be a JSON str" and at(converted, fault.path) is None
+    return not (is_choice or is_of_models or is_missing or is_gap or fault.message == "not a code of its value set")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "DetectedIssue"])
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_right_resource_of_stu3_is_a_right_resource_of_r4(kind: str, data: st.DataObject) -> None:
+    """Models of FHIR R4 that we did not write agree with the element tables and the plan between them."""
+    drawing = Drawing(TABLE, KINDS, right_value, depth=4, strict=True, needed=_needed)
+    tree = resource(data.draw, drawing, kind)
+    # Refused is what has more values than R4 allows.
+    with suppress(Refused):
+        converted = conform(Source(tree, kind).root, from_stu3())
+        settled(converted)
+        faults = structure_faults(json.loads(encode(converted)))
+        assert [fault for fault in faults if _is_ours(fault, converted)] == []

@@ -1,0 +1,126 @@
+"""The document Bundle that VKP R4 and JFT have for whatever is more than one resource: a Composition first."""
+
+import uuid
+from dataclasses import dataclass
+
+from translators.contract import InformationName, Settings, Tree
+from translators.fhir.json_codec import encode
+from translators.information import information_of
+from translators.made import made, plain, written
+from translators.note import Said, composition, time_of
+
+UUID_SYSTEM = "urn:ietf:rfc:3986"
+ANNOTATIONS = tuple(
+    f"http://ehelse.no/fhir/StructureDefinition/vkp-annotation-{version}" for version in ("v06", "v090")
+)
+"""The extension of an Encounter that holds a note or a signature."""
+
+_NAMESPACE = uuid.UUID("b5a0c1f2-57c1-5d0e-9f6e-4a2d8f6b7c31")
+_ORDER = ("DetectedIssue", "Encounter", "MedicationDispense", "Device")
+_RULE = "document-of-a-lone-resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A resource of a document, and the URL by which other entries refer to it."""
+
+    link: str
+    url: Tree
+    """The same as it is written: carried from the source, or made."""
+    resource: dict[str, Tree]
+
+    @property
+    def kind(self) -> str:
+        """The resource type of the result."""
+        return str(plain(self.resource["resourceType"]))
+
+
+def new_url(seed: str, role: str) -> str:
+    """Return a URL for a resource that we make: the same message always gives the same."""
+    return f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'{seed}|{role}')}"
+
+
+def new_entry(seed: str, role: str, resource: dict[str, Tree], rule: str) -> Entry:
+    """Return an entry for a resource that we make."""
+    url = new_url(seed, role)
+    return Entry(url, made(url, rule), resource)
+
+
+def lone_entry(resource: dict[str, Tree], seed: str) -> Entry:
+    """Return an entry for a resource that came without a Bundle."""
+    own = plain(resource.get("id"))
+    url = f"urn:uuid:{own}" if isinstance(own, str) else new_url(seed, "resource")
+    return Entry(url, made(url, _RULE), resource)
+
+
+def seed_of(resource: dict[str, Tree]) -> str:
+    """Return what tells a lone resource, or a message, from others: its id, its business identifier, or all it says."""
+    identifier = _identifier(resource)
+    own = plain(resource.get("id")) or (plain(identifier.get("value")) if identifier is not None else None)
+    return own if isinstance(own, str) else encode(written(resource)).decode()
+
+
+def note_entry(
+    entries: list[Entry], seed: str, date: Tree, settings: Settings, about: InformationName | None = None
+) -> Entry:
+    """Return the entry of a note for a document that has none; raises `Refused` as `composition` does.
+
+    `about` is the information type where the message itself says another than its resources do.
+    """
+    resources = [entry.resource for entry in entries]
+    bundle: Tree = {"resourceType": "Bundle", "entry": [{"resource": resource} for resource in resources]}
+    said = [one for resource in resources for one in _said(resource)]
+    linked = [(entry.link, entry.resource) for entry in entries]
+    when = date if date is not None else time_of(resources) or settings.received
+    note = composition(linked, about or information_of(bundle), said, when, settings.source_system)
+    return new_entry(seed, "composition", note, "composition-of-a-document")
+
+
+def wrapped(entries: list[Entry], seed: str, settings: Settings) -> dict[str, Tree]:
+    """Return the document for resources that came without a Bundle; all but the resources is derived."""
+    resources = [entry.resource for entry in entries]
+    time = time_of(resources) or settings.received
+    ordered = [note_entry(entries, seed, time, settings), *in_order(entries)]
+    identifier = _identifier(resources[0])
+    own: Tree = {name: plain(value) for name, value in identifier.items()} if identifier is not None else None
+    return {
+        "resourceType": made("Bundle", _RULE),
+        "identifier": made(own or {"system": UUID_SYSTEM, "value": new_url(seed, "document")}, _RULE),
+        "type": made("document", _RULE),
+        "timestamp": made(time, _RULE),
+        "entry": [{"fullUrl": one.url, "resource": one.resource} for one in ordered],
+    }
+
+
+def in_order(entries: list[Entry]) -> list[Entry]:
+    """Return what happened before what it was done with, each kind in the order it came."""
+    return sorted(entries, key=lambda entry: _ORDER.index(entry.kind) if entry.kind in _ORDER else len(_ORDER))
+
+
+def _said(resource: dict[str, Tree]) -> list[Said]:
+    """Return what people wrote: a Communication's texts; an Encounter's note and signature, in either published nesting."""
+    if plain(resource["resourceType"]) == "Communication":
+        texts = [payload.get("contentString") for payload in _dicts(resource.get("payload"))]
+        return [Said("Notat", "1", text, "additional") for text in texts if isinstance(text, str)]
+    if plain(resource["resourceType"]) != "Encounter":
+        return []
+    found: list[Said] = []
+    for extension in _dicts(resource.get("extension")):
+        if plain(extension.get("url")) in ANNOTATIONS:
+            for holder in (extension, *_dicts(extension.get("extension"))):
+                annotation = holder.get("valueAnnotation")
+                text = annotation.get("text") if isinstance(annotation, dict) else None
+                if isinstance(text, str):
+                    title = "Signatur" if holder.get("url") == "signature" else "Notat"
+                    found.append(Said(title, "1", text, "additional"))
+    return found
+
+
+def _identifier(resource: dict[str, Tree]) -> dict[str, Tree] | None:
+    own = plain(resource.get("identifier"))
+    first = own[0] if isinstance(own, list) and own else own
+    return first if isinstance(first, dict) and "value" in first else None
+
+
+def _dicts(value: Tree) -> list[dict[str, Tree]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

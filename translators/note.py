@@ -1,0 +1,165 @@
+"""The Composition of a document that has none: derived from the resources, with a text for people."""
+
+from dataclasses import dataclass
+from html import escape
+
+from translators.contract import InformationName, Reason, Refused, Tree
+from translators.made import made, plain
+from translators.terminology import ALERT, DISPENSE, SECTION, code_system
+
+LOINC = "http://loinc.org"
+EPISODE_NOTE: dict[str, Tree] = {"system": LOINC, "code": "34133-9", "display": "Summarization of episode note"}
+CATEGORY = "http://ehelse.no/fhir/CodeSystem/vkp-composition-category-v090"
+PROFILE = "http://ehelse.no/fhir/StructureDefinition/vkp-Composition-v090"
+_TITLE = "Journalnotat for respons på hendelse"
+_UNNAMED = "Avsendersystemet"
+_RULE = "composition-of-a-document"
+_HOME_MEASURED = frozenset({"maledata", "skjemabesvarelse"})
+_PATIENT = ("subject", "patient")
+_TIMES = ("whenHandedOver", "identifiedDateTime", "effectiveDateTime", "sent", "received", "authored", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text for the note, written by a person or put together by us."""
+
+    title: str
+    code: str
+    text: str
+    status: str
+    """NarrativeStatus: `additional` for what a person wrote, `generated` for what we did."""
+
+
+def composition(
+    resources: list[tuple[str, dict[str, Tree]]],
+    information: InformationName | None,
+    said: list[Said],
+    date: Tree,
+    author: str | None,
+) -> dict[str, Tree]:
+    """Return the Composition of a document that has none, all of it derived from the resources (link and resource each).
+
+    `author` is the sender's system by name, for where nobody else is known. Raises `Refused` when nothing says who the
+    patient is, or when it happened.
+    """
+    every = [resource for _, resource in resources]
+    category = "2" if information in _HOME_MEASURED else "1"
+    subject = _first(every, _PATIENT)
+    if subject is None:
+        subject = _patient(resources)
+    if subject is None:
+        raise Refused(Reason.PATIENT, "nothing says who the patient is")
+    if (when := date if date is not None else time_of(every)) is None:
+        raise Refused(Reason.FORMAT, "nothing says when it happened")
+    summary: dict[str, Tree] = {
+        "title": "Hendelse",
+        "code": _concept(SECTION, "2"),
+        **_narrative(_summary(every), "generated"),
+        "entry": [{"reference": link} for link, _ in resources],
+    }
+    sections: list[Tree] = [*map(_section, said), summary]
+    fields: dict[str, Tree] = {
+        "resourceType": "Composition",
+        "meta": {"profile": [PROFILE]},
+        "status": "final",
+        "type": {"coding": [dict(EPISODE_NOTE)]},
+        "category": [_concept(CATEGORY, category)],
+        "subject": subject,
+        "date": when,
+        "author": _authors(resources, author),
+        "title": _TITLE,
+        "section": sections,
+    }
+    return {name: made(value, _RULE) for name, value in fields.items()}
+
+
+def time_of(resources: list[dict[str, Tree]]) -> Tree:
+    """Return when it happened, as the first resource that says so has it; None when none does."""
+    for resource in resources:
+        if (found := _first([resource], _TIMES)) is not None:
+            return found
+        for name in ("period", "effectivePeriod", "identifiedPeriod"):
+            period = plain(resource.get(name))
+            if isinstance(period, dict) and (found := period.get("end", period.get("start"))) is not None:
+                return plain(found)
+    return None
+
+
+def _first(resources: list[dict[str, Tree]], names: tuple[str, ...]) -> Tree:
+    found = (plain(resource[name]) for resource in resources for name in names if name in resource)
+    return next((value for value in found if value is not None), None)
+
+
+def _patient(resources: list[tuple[str, dict[str, Tree]]]) -> Tree:
+    """Return a reference to the first Patient among the resources themselves."""
+    patients = [link for link, resource in resources if plain(resource["resourceType"]) == "Patient"]
+    return {"reference": patients[0]} if patients else None
+
+
+def _authors(resources: list[tuple[str, dict[str, Tree]]], system: str | None) -> Tree:
+    """Return who the note is by: the people who took part, else the device that saw it, else the system that sends it."""
+    for _, resource in resources:
+        participants = plain(resource.get("participant"))
+        people = [_individual(one) for one in participants] if isinstance(participants, list) else []
+        known: list[Tree] = [one for one in people if one is not None]
+        if known:
+            return known
+        sender = plain(resource.get("sender")) or plain(resource.get("author"))
+        if isinstance(sender, dict):
+            return [{name: plain(value) for name, value in sender.items()}]
+    devices = [link for link, resource in resources if plain(resource["resourceType"]) == "Device"]
+    return [{"reference": devices[0]}] if devices else [{"display": system or _UNNAMED}]
+
+
+def _individual(participant: Tree) -> Tree:
+    value = plain(participant)
+    return plain(value.get("individual")) if isinstance(value, dict) else None
+
+
+def _section(said: Said) -> Tree:
+    return {"title": said.title, "code": _concept(SECTION, said.code), **_narrative([said.text], said.status)}
+
+
+def _narrative(lines: list[str], status: str) -> dict[str, Tree]:
+    if not lines:
+        return {}
+    paragraphs = "".join(f"<p>{escape(line, quote=False)}</p>" for line in lines)
+    return {"text": {"status": status, "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'}}
+
+
+def _summary(resources: list[dict[str, Tree]]) -> list[str]:
+    """Say in words what alerts and dispenses are, for a record that shows the note alone."""
+    lines: list[str] = []
+    for resource in resources:
+        match plain(resource["resourceType"]):
+            case "DetectedIssue":
+                said = [_code(resource, "code", ALERT), _text(resource, "code"), plain(resource.get("detail"))]
+            case "MedicationDispense":
+                said = [_code(resource, "category", DISPENSE), _text(resource, "category")]
+            case _:
+                said = []
+        lines.append(": ".join(dict.fromkeys(one for one in said if isinstance(one, str))))
+    return [line for line in lines if line]
+
+
+def _text(resource: dict[str, Tree], name: str) -> Tree:
+    concept = plain(resource.get(name))
+    return plain(concept.get("text")) if isinstance(concept, dict) else None
+
+
+def _code(resource: dict[str, Tree], name: str, system: str) -> str | None:
+    concept = plain(resource.get(name))
+    codings = plain(concept.get("coding")) if isinstance(concept, dict) else None
+    for one in map(plain, codings) if isinstance(codings, list) else ():
+        if isinstance(one, dict) and one.get("system") == system:
+            found, code = code_system(system), one.get("code")
+            known = found.concept(code) if found is not None and isinstance(code, str) else None
+            if known is not None:
+                return known.definition or known.display
+    return None
+
+
+def _concept(system: str, code: str) -> Tree:
+    found = code_system(system)
+    concept = found.concept(code) if found is not None else None
+    return {"coding": [{"system": system, "code": code, **({"display": concept.display} if concept else {})}]}

@@ -1,0 +1,219 @@
+"""The digital Encounter v06: modes and devices become participants, a sensor's event becomes a DetectedIssue."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from translators.contract import Tree
+from translators.document import ANNOTATIONS, Entry, new_entry
+from translators.made import made
+from translators.source import Cursor
+from translators.stu3.medication_dispense import device
+from translators.stu3.parts import (
+    CODE_SYSTEMS,
+    PROFILES,
+    Part,
+    begun,
+    carried,
+    code_of,
+    coding,
+    with_coding,
+)
+from translators.terminology import ALERT, REASON, alert_of_reason, mode_of_class
+
+MODE = f"{CODE_SYSTEMS}vkp-encounter-mode-v090"
+_VIRTUAL: dict[str, Tree] = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
+    "code": "VR",
+    "display": "virtual",
+}
+_DEVICE = f"{PROFILES}vkp-encounterDevice-v06".lower()
+_DEVICE_REFERENCE = f"{PROFILES}vkp-deviceReference-v090"
+_MODE_RULE = "mode-is-a-participant"
+_DEVICE_RULE = "encounter-device-is-a-device"
+_ALERT_RULE = "sensor-event-is-an-alert"
+
+AlertOf: TypeAlias = Callable[[Cursor], str | None]
+"""The alert that a reason is, or None where it is a reason of today."""
+
+
+def renewed(part: Part) -> list[Entry]:
+    """Return the encounter as v090 has it, with the alert of its sensor and its devices."""
+    at = part.at
+    result = begun(at, "Encounter", "encounter")
+    extensions, devices = _extensions(at, part.link)
+    if extensions:
+        result["extension"] = extensions
+    modes = _modes(at, devices)
+    result["class"] = _class(at)
+    alerts = _read_reasons(at, result, _alert_of)
+    people = at.take("participant")
+    participants = [*(people if isinstance(people, list) else []), *modes]
+    if participants:
+        result["participant"] = participants
+    result |= carried(at)
+    return [Entry(part.link, part.url, result), *_issues(part, result, alerts), *devices]
+
+
+def newer(part: Part, devices: frozenset[str], alert_of: AlertOf) -> list[Entry]:
+    """Return an Encounter of R4 without what older profiles, or FHIR R4 itself, do not have.
+
+    `devices` are the links of the message's devices: R4 lets no Device take part, so its reference goes into the extension
+    that VKP published for it. `alert_of` knows the superseded reasons of the sender.
+    """
+    at = part.at
+    result: dict[str, Tree] = {}
+    alerts = _read_reasons(at, result, alert_of, superseded=REASON)
+    participants = [_without_device(one, devices) for one in at.each("participant")]
+    if participants:
+        result["participant"] = participants
+    result = carried(at) | result
+    return [Entry(part.link, part.url, result), *_issues(part, result, alerts)]
+
+
+def is_device(individual: Cursor | None, devices: frozenset[str]) -> bool:
+    """Whether a participant is a device, by its reference or its type."""
+    if individual is None:
+        return False
+    return individual.text("reference") in devices or individual.text("type") == "Device"
+
+
+def _without_device(at: Cursor, devices: frozenset[str]) -> Tree:
+    individual = at.at("individual")
+    if individual is None or not is_device(individual, devices):
+        return at.carry()
+    individual.repair("device-participant-in-extension")
+    own = at.take("extension")
+    moved: dict[str, Tree] = {"url": made(_DEVICE_REFERENCE, _DEVICE_RULE), "valueReference": at.take("individual")}
+    return {"extension": [*(own if isinstance(own, list) else []), moved], **carried(at)}
+
+
+def _class(at: Cursor) -> Tree:
+    """Return the class of today; VKP's own classes said how the supervision was done, which participants say now."""
+    if at.at("class") is None or _mode(at) is not None:
+        return made(dict(_VIRTUAL), "digital-encounter-is-virtual")
+    return at.take("class")
+
+
+def _mode(at: Cursor) -> str | None:
+    """Return the mode that a class is, as STU3 had it."""
+    system, code = at.text("class", "system"), at.text("class", "code")
+    is_vkp = system is None or system.startswith(f"{CODE_SYSTEMS}vkp-encounter-class-")
+    return mode_of_class(code) if code is not None and is_vkp else None
+
+
+def _modes(at: Cursor, devices: list[Entry]) -> list[Tree]:
+    """Return a participant for every mode, with its period and the devices; one for these alone where no mode is said."""
+    history = [one for one in at.each("classHistory") if _mode(one) is not None]
+    participants = [_participant(one, devices) for one in history]
+    if _mode(at) is None:
+        return participants or _of_devices(devices)
+    if _mode(at) not in {_mode(one) for one in history}:
+        return [_participant(at, devices), *participants]
+    # One mode, said twice: the history says when as well.
+    place = at.at("class")
+    for below in place.children() if place is not None else []:
+        below.repair("mode-said-in-class-history")
+    return participants
+
+
+def _participant(at: Cursor, devices: list[Entry]) -> Tree:
+    own = at.take("class")
+    mode = coding(MODE, _mode(at) or "")
+    participant: dict[str, Tree] = {}
+    if devices:
+        participant["extension"] = made(_references(devices), _DEVICE_RULE)
+    participant["type"] = [{"coding": [made(mode, _MODE_RULE), own]}]
+    if at.name == "classHistory":
+        participant |= carried(at)
+    return participant
+
+
+def _of_devices(devices: list[Entry]) -> list[Tree]:
+    return [made({"extension": _references(devices)}, _DEVICE_RULE)] if devices else []
+
+
+def _references(devices: list[Entry]) -> list[Tree]:
+    return [{"url": _DEVICE_REFERENCE, "valueReference": {"reference": one.link}} for one in devices]
+
+
+def _extensions(at: Cursor, link: str) -> tuple[list[Tree], list[Entry]]:
+    kept: list[Tree] = []
+    devices: list[Entry] = []
+    for extension in at.each("extension"):
+        url = (extension.text("url") or "").lower()
+        if url == _DEVICE:
+            devices.append(_device(extension, link, len(devices)))
+        elif url == ANNOTATIONS[0].lower():
+            place = extension.at("url")
+            written = place.replaced(ANNOTATIONS[1], "extension-url-of-v090") if place is not None else None
+            kept.append({"url": written, **carried(extension)})
+        else:
+            kept.append(extension.carry())
+    return kept, devices
+
+
+def _device(extension: Cursor, link: str, index: int) -> Entry:
+    """Return the device of an extension: flat as its definition has it, or one level deeper as the examples do."""
+    _use_url(extension)
+    inner = extension.each("extension")
+    if len(inner) == 1 and inner[0].text("url") == "device":
+        _use_url(inner[0])
+        inner = inner[0].each("extension")
+    values: dict[str, Tree] = {}
+    for one in inner:
+        name = (one.text("url") or "").lower()
+        value = {"deviceidentifier": "valueIdentifier", "display": "valueString"}.get(name)
+        if value is not None and one.at(value) is not None:
+            _use_url(one)
+            values[name] = one.take(value)
+    found = device(values.get("deviceidentifier"), values.get("display"), _DEVICE_RULE)
+    return new_entry(link, f"device {index}", found, _DEVICE_RULE)
+
+
+def _use_url(extension: Cursor) -> None:
+    place = extension.at("url")
+    if place is not None:
+        place.repair(_DEVICE_RULE)
+
+
+def _alert_of(reason: Cursor) -> str | None:
+    code = code_of(reason, "vkp-encounter-reason")
+    return alert_of_reason(code) if code is not None else None
+
+
+def _read_reasons(at: Cursor, result: dict[str, Tree], alert_of: AlertOf, superseded: str | None = None) -> list[str]:
+    """Write the reasons, and return the alerts that they are: an event is what the encounter was for."""
+    alerts: list[str] = []
+    reasons: list[Tree] = []
+    for reason in at.each("reasonCode"):
+        alert = alert_of(reason)
+        if alert is None:
+            reasons.append(reason.carry())
+        else:
+            alerts.append(alert)
+            reasons.append(with_coding(reason, coding(REASON, "2"), _ALERT_RULE, superseded))
+    if reasons:
+        result["reasonCode"] = reasons
+    return alerts
+
+
+def _issues(part: Part, encounter: dict[str, Tree], alerts: list[str]) -> list[Entry]:
+    return [_issue(part, encounter, code, index) for index, code in enumerate(alerts)]
+
+
+def _issue(part: Part, encounter: dict[str, Tree], code: str, index: int) -> Entry:
+    issue: dict[str, Tree] = {
+        "resourceType": "DetectedIssue",
+        "meta": {"profile": [f"{PROFILES}vkp-DetectedIssue-v090"]},
+        "status": "final",
+        "code": {"coding": [coding(ALERT, code)]},
+        "implicated": [{"reference": part.link}],
+    }
+    subject, period = encounter.get("subject"), encounter.get("period")
+    if subject is not None:
+        issue["patient"] = subject
+    if isinstance(period, dict) and "start" in period:
+        issue["identifiedDateTime"] = period["start"]
+    return new_entry(
+        part.link, f"alert {index}", {name: made(value, _ALERT_RULE) for name, value in issue.items()}, _ALERT_RULE
+    )

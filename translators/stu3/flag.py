@@ -1,0 +1,123 @@
+"""Flag v05, v06 and v090 to DetectedIssue: VKP took the profile of Flag away when alerts became DetectedIssues."""
+
+from translators.contract import Tree
+from translators.document import Entry
+from translators.made import made
+from translators.source import Cursor
+from translators.stu3.parts import CODE_SYSTEMS, PROFILES, Part, begun, coding, leftovers, taken, with_coding
+from translators.terminology import ALERT, knows_severity, severity_of
+
+_RULE = "flag-is-an-alert"
+_DETAIL = "http://hl7.org/fhir/StructureDefinition/flag-detail"
+_LEVELS = f"{CODE_SYSTEMS}vkp-emergency-level-"
+_TRIAGE = f"{CODE_SYSTEMS}vkp-triage-v05"
+_TIME = f"{PROFILES}vkp-timestamp-v05"
+_RENAMED = {f"{PROFILES}vkp-displayURL-v05".lower(): f"{PROFILES}vkp-displayURL-v090"}
+
+
+def renewed(part: Part, alert: str | None) -> list[Entry]:
+    """Return the flag as v090 has it; `alert` is the code of what its message is about, used where it has none itself."""
+    at = part.at
+    issue = begun(at, "DetectedIssue", _RULE)
+    issue |= taken(at, "identifier")
+    issue["status"] = _status(at.at("status"))
+    code = at.at("code")
+    if code is not None:
+        has_alert = any(one.text("system") == ALERT for one in code.each("coding"))
+        issue["code"] = code.carry() if has_alert or alert is None else _with_alert(code, alert)
+    elif alert is not None:
+        issue["code"] = {"coding": [made(coding(ALERT, alert), "alert-of-the-message")]}
+    patient = at.take("subject")
+    if patient is not None:
+        issue["patient"] = patient
+    issue |= taken(at, "author")
+    issue |= _time(at.at("period"))
+    _read_extensions(at, issue)
+    kept = [*_own(issue), *leftovers(at, "Flag")]
+    if kept:
+        issue["extension"] = kept
+    return [Entry(part.link, part.url, issue)]
+
+
+def _with_alert(code: Cursor, alert: str) -> Tree:
+    return with_coding(code, coding(ALERT, alert), "alert-of-the-message")
+
+
+def _status(at: Cursor | None) -> Tree:
+    """Say that the alert is final; that a flag is no longer active is left to be kept in an extension."""
+    if at is not None and at.value == "active":
+        return at.replaced("final", "active-flag-is-final")
+    if at is not None and at.value == "entered-in-error":
+        return at.carry()
+    return made("final", _RULE)
+
+
+def _time(period: Cursor | None) -> dict[str, Tree]:
+    if period is None:
+        return {}
+    if set(period.value if isinstance(period.value, dict) else ()) == {"start"}:
+        return {"identifiedDateTime": period.take("start")}
+    return {"identifiedPeriod": period.carry()}
+
+
+def _read_extensions(at: Cursor, issue: dict[str, Tree]) -> None:
+    """Move what a DetectedIssue has an element for; every other extension stays one."""
+    implicated: list[Tree] = []
+    kept: list[Tree] = []
+    for extension in at.each("extension"):
+        url = extension.text("url") or ""
+        place = extension.at("url")
+        if url == _DETAIL and place is not None and extension.at("valueReference") is not None:
+            place.repair("flag-detail-is-implicated")
+            implicated.append(extension.take("valueReference"))
+        elif url == _TIME and place is not None and not issue.keys() & {"identifiedDateTime", "identifiedPeriod"}:
+            place.repair("timestamp-is-identified-time")
+            issue["identifiedDateTime"] = extension.take("valueDateTime")
+        else:
+            severity = _severity(extension)
+            if severity is not None:
+                issue["severity"] = made(severity, "severity-of-emergency-level")
+            kept.append(_renamed(extension, url, place))
+    if implicated:
+        issue["implicated"] = implicated
+    if kept:
+        issue["extension"] = kept
+
+
+def _renamed(extension: Cursor, url: str, place: Cursor | None) -> Tree:
+    right = _RENAMED.get(url.lower())
+    if right is None or place is None:
+        return extension.carry()
+    written = place.replaced(right, "extension-url-of-v090")
+    return {"url": written, **_others(extension)}
+
+
+def _others(extension: Cursor) -> dict[str, Tree]:
+    return {name: extension.take(name) for name in _names(extension) if name != "url"}
+
+
+def _names(at: Cursor) -> list[str]:
+    return list(at.value) if isinstance(at.value, dict) else []
+
+
+def _severity(extension: Cursor) -> str | None:
+    """Return the severity that an emergency level says, in either of the nestings that were published."""
+    for holder in (extension, *extension.each("extension")):
+        concept = holder.at("valueCodeableConcept")
+        for one in concept.each("coding") if concept is not None else []:
+            system, code = one.text("system"), one.text("code")
+            if system is not None and code is not None and (found := _severity_of(system, code)) is not None:
+                return found
+    return None
+
+
+def _severity_of(system: str, code: str) -> str | None:
+    """Return the severity of a level; the published example writes a colour of triage as an emergency level."""
+    if not system.startswith(_LEVELS) or knows_severity(system, code):
+        return severity_of(system, code)
+    return severity_of(_TRIAGE, code)
+
+
+def _own(issue: dict[str, Tree]) -> list[Tree]:
+    own = issue.get("extension")
+    return own if isinstance(own, list) else []

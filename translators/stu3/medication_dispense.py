@@ -1,0 +1,137 @@
+"""MedicationDispense v05 and v06: what went well stays one, what did not becomes a DetectedIssue with the alert's code."""
+
+from collections.abc import Iterable
+
+from translators.contract import Reason, Refused, Tree
+from translators.document import Entry, new_entry
+from translators.made import made
+from translators.source import Cursor
+from translators.stu3.parts import (
+    Part,
+    begun,
+    carried,
+    code_of,
+    coding,
+    leftovers,
+    taken,
+    with_coding,
+)
+from translators.terminology import ALERT, DISPENSE, Event, dispense_event
+
+NAME = "vkp-medicationdispense-events"
+_FAILURE = "dispense-failure-is-an-alert"
+_NATIONAL = "urn:oid:2.16.578.1.12.4.1"
+"""Where the systems of national numbers for persons, professionals and organisations begin; devices have others."""
+
+
+def event_of(at: Cursor) -> Event:
+    """Return what happened; raises `Refused` where a dispense of STU3 lacks what its profile demands."""
+    category = at.at("category")
+    if category is None:
+        raise Refused(Reason.FORMAT, "category is missing, which says what happened", f"{at.path}.category")
+    if at.at("performer") is None:
+        raise Refused(Reason.FORMAT, "performer is missing, which says by which device", f"{at.path}.performer")
+    code = code_of(category, NAME)
+    event = dispense_event(code) if code is not None else None
+    if event is None:
+        raise Refused(Reason.FORMAT, f"no known code of {NAME}", f"{category.path}.coding")
+    return event
+
+
+def renewed(part: Part, event: Event) -> list[Entry]:
+    """Return the dispense as v090 has it, with the entries that are made for it."""
+    if event.kind == "dispense":
+        return [Entry(part.link, part.url, _dispense(part.at, event.code or ""))]
+    return alert(part, event.code or "")
+
+
+def alert(part: Part, code: str, superseded: str | None = None) -> list[Entry]:
+    """Return a dispense that failed as the alert with this code of vkp-alert-code-v090, and its device.
+
+    `superseded` is the code system whose codes mean something else today (`with_coding`).
+    """
+    at = part.at
+    issue = begun(at, "DetectedIssue", _FAILURE)
+    issue |= taken(at, "identifier")
+    issue["status"] = _status(at.at("status"))
+    category = at.at("category")
+    if category is not None:
+        issue["code"] = with_coding(category, coding(ALERT, code), "alert-of-dispense-event", superseded)
+    patient = at.take("subject")
+    if patient is not None:
+        issue["patient"] = patient
+    if at.at("whenHandedOver") is not None:
+        issue |= {name.replace("whenHandedOver", "identifiedDateTime"): value for name, value in _handed_over(at)}
+    author, devices = _author(at, part.link)
+    if author is not None:
+        issue["author"] = author
+    implicated = _medication(at)
+    if implicated is not None:
+        issue["implicated"] = [implicated]
+    if (detail := _only_text(at)) is not None:
+        issue["detail"] = detail
+    own = at.take("extension")
+    kept = [*(own if isinstance(own, list) else []), *leftovers(at, "MedicationDispense")]
+    if kept:
+        issue["extension"] = kept
+    return [Entry(part.link, part.url, issue), *devices]
+
+
+def device(identifier: Tree, name: Tree, rule: str) -> dict[str, Tree]:
+    """Return a Device with what a sender says of one: its identifier, and what people call it."""
+    result: dict[str, Tree] = {"resourceType": made("Device", rule)}
+    if identifier is not None:
+        result["identifier"] = [identifier]
+    if name is not None:
+        result["deviceName"] = [{"name": name, "type": made("user-friendly-name", rule)}]
+    return result
+
+
+def _dispense(at: Cursor, code: str) -> dict[str, Tree]:
+    result = begun(at, "MedicationDispense", _FAILURE)
+    category = at.at("category")
+    if category is not None:
+        result["category"] = with_coding(category, coding(DISPENSE, code), "dispense-event-renumbered")
+    return result | carried(at)
+
+
+def _status(at: Cursor | None) -> Tree:
+    """Say that the alert is final; what else the sender said of the dispense is left to be kept in an extension."""
+    if at is not None and at.value == "completed":
+        return at.replaced("final", "completed-dispense-is-final")
+    if at is not None and at.value == "entered-in-error":
+        return at.carry()
+    return made("final", _FAILURE)
+
+
+def _handed_over(at: Cursor) -> Iterable[tuple[str, Tree]]:
+    return taken(at, "whenHandedOver").items()
+
+
+def _author(at: Cursor, link: str) -> tuple[Tree, list[Entry]]:
+    """Return who raised the alert: the first performer, which is a Device of its own unless it is a person."""
+    performers = at.each("performer")
+    actor = performers[0].at("actor") if performers else None
+    if actor is None:
+        return None, []
+    system = actor.text("identifier", "system")
+    if system is None or system.startswith(_NATIONAL):
+        return actor.carry(), []
+    rule = "performer-is-a-device"
+    made_device = device(actor.take("identifier"), actor.take("display"), rule)
+    entry = new_entry(link, "device", made_device, rule)
+    return {"reference": made(entry.link, rule), **carried(actor)}, [entry]
+
+
+def _medication(at: Cursor) -> Tree:
+    """Return what the alert is about; the profile of STU3 says "Ukjent medisin" in every message."""
+    reference = at.take("medicationReference")
+    concept = at.at("medicationCodeableConcept")
+    if reference is not None or concept is None or concept.text("text") is None:
+        return reference
+    return {"display": concept.take("text")}
+
+
+def _only_text(at: Cursor) -> Tree:
+    instructions = at.each("dosageInstruction")
+    return instructions[0].take("text") if len(instructions) == 1 else None

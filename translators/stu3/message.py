@@ -1,0 +1,247 @@
+"""A message Bundle of STU3, or an Encounter alone, to what VKP R4 has for it: a document, or one resource."""
+
+from dataclasses import dataclass, replace
+
+from translators.contract import InformationName, Message, Reason, Refused, Settings, Tree
+from translators.document import UUID_SYSTEM, Entry, in_order, lone_entry, new_url, note_entry, seed_of, wrapped
+from translators.fhir.conform import conform
+from translators.fhir.cross_version import RULE as KEPT
+from translators.fhir.cross_version import extensions
+from translators.fhir.elements import stu3
+from translators.fhir.plan import from_stu3
+from translators.information import information_of
+from translators.made import made, plain, settled
+from translators.note import time_of
+from translators.source import Cursor, Source
+from translators.stu3 import composition as note
+from translators.stu3 import encounter, flag, medication_dispense
+from translators.stu3.parts import Part, carried, taken
+
+_ALERTS = {"MedicationDispense": "1", "LocationMeasurement": "2", "CameraObservation": "4"}
+"""What a flag is about when it does not say: alert codes by the event of its message."""
+_ALONE = frozenset({"MedicationDispense", "Composition"})
+_USED = ("resourceType", "id", "meta", "implicitRules", "language", "event", "receiver", "sender", "focus")
+"""What addressing, answering and the links of a message use of its header."""
+_USED_OF_SOURCE = ("id", "name", "software", "version", "endpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rebuilt:
+    tree: dict[str, Tree]
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What is needed of a MessageHeader and its Bundle."""
+
+    bundle: Cursor
+    at: Cursor
+    id: str
+    """What tells the message from others."""
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a MessageHeader says beside addressing."""
+
+    extensions: list[Tree]
+    contained: list[Tree]
+
+
+def read(tree: Tree, settings: Settings) -> Message:
+    """Return a journaling of STU3 in the inner language; raises `Refused` where it has no single right reading."""
+    kind = tree.get("resourceType") if isinstance(tree, dict) else None
+    if not isinstance(kind, str) or kind not in ("Bundle", "Encounter"):
+        raise Refused(Reason.FORMAT, "a message Bundle or an Encounter is expected", "resourceType")
+    source = Source(tree, kind)
+    converted = conform(source.root, from_stu3())
+    losses, before = source.finish("not an element of FHIR STU3 here")
+    information = information_of(converted)
+    second = Source(converted, kind, by_parts=True)
+    rebuilt = _message(second.root, settings) if kind == "Bundle" else _alone(second.root, settings)
+    more, coverage = second.finish_after(before, "VKP R4 has no place for it")
+    has_made = any(repair.rule == KEPT for repair in source.repairs)
+    derived, leaves = settled(rebuilt.tree, frozenset() if has_made else second.whole)
+    return Message(
+        tree=rebuilt.tree,
+        information=information,
+        repairs=(*source.repairs, *second.repairs),
+        losses=(*losses, *more),
+        coverage=replace(coverage, derived=leaves),
+        derived=derived,
+        is_test=rebuilt.is_test,
+    )
+
+
+def _message(root: Cursor, settings: Settings) -> _Rebuilt:
+    header = _header(root)
+    parts = [_part(entry, header.id, index) for index, entry in enumerate(root.each("entry")) if index]
+    events = {id(part): medication_dispense.event_of(part.at) for part in parts if part.kind == "MedicationDispense"}
+    tests = [event.kind == "test" for event in events.values()]
+    if any(tests):
+        if not all(tests):
+            raise Refused(Reason.FORMAT, "a test and a dispense in one message", f"{root.path}.entry")
+        root.carry()
+        return _Rebuilt({"resourceType": "Bundle"}, is_test=True)
+    entries: list[Entry] = []
+    for part in parts:
+        event = events.get(id(part))
+        entries += medication_dispense.renewed(part, event) if event is not None else _renewed(part, header.event)
+    if not entries:
+        raise Refused(Reason.FORMAT, "the message has nothing but its header", f"{root.path}.entry")
+    if len(entries) == 1 and entries[0].kind in _ALONE:
+        return _Rebuilt(_lone(header, entries[0]))
+    return _Rebuilt(_document(header, entries, settings))
+
+
+def _header(root: Cursor) -> _Header:
+    if root.text("type") != "message":
+        raise Refused(Reason.FORMAT, "a Bundle of type message is expected", f"{root.path}.type")
+    entries = root.each("entry")
+    at = entries[0].at("resource") if entries else None
+    if at is None or at.text("resourceType") != "MessageHeader":
+        raise Refused(Reason.FORMAT, "a message begins with its MessageHeader", f"{root.path}.entry")
+    if at.at("response") is not None:
+        raise Refused(Reason.FORMAT, "an answer is no journaling", f"{at.path}.response")
+    whole = root.value if isinstance(root.value, dict) else {}
+    return _Header(root, at, at.text("id") or seed_of(whole), at.text("event", "code") or "")
+
+
+def _part(entry: Cursor, seed: str, index: int) -> Part:
+    at = entry.at("resource")
+    if at is None:
+        raise Refused(Reason.FORMAT, "an entry without a resource", entry.path)
+    link = entry.text("fullUrl")
+    if link is not None:
+        return Part(at, link, entry.take("fullUrl"))
+    own = at.text("id")
+    link = f"urn:uuid:{own}" if own is not None else new_url(seed, f"entry {index}")
+    return Part(at, link, made(link, "full-url-of-the-id"))
+
+
+def _renewed(part: Part, event: str) -> list[Entry]:
+    match part.kind:
+        case "Flag":
+            return flag.renewed(part, _ALERTS.get(event))
+        case "Encounter":
+            return encounter.renewed(part)
+        case "Composition":
+            return [note.renewed(part)]
+        case _:
+            return [Entry(part.link, part.url, carried(part.at))]
+
+
+def _lone(header: _Header, entry: Entry) -> dict[str, Tree]:
+    """Return the only resource of a message; its envelope has done its work."""
+    resource = entry.resource
+    kept = _use(header)
+    timestamp = taken(header.at, "timestamp")
+    taken(header.bundle, "resourceType", "type", "id", "meta", "implicitRules", "language")
+    if entry.kind == "Composition" and not resource.keys() & {"date", "_date"}:
+        # In v090 the date of a note is when its system saved or sent it.
+        resource = resource | {name.replace("timestamp", "date"): value for name, value in timestamp.items()}
+    elif timestamp and not _has_time(resource):
+        kept = replace(kept, extensions=[*kept.extensions, *extensions(timestamp, "MessageHeader", stu3())])
+    return _extended(resource, kept)
+
+
+def _has_time(resource: dict[str, Tree]) -> bool:
+    return time_of([resource]) is not None
+
+
+def _document(header: _Header, entries: list[Entry], settings: Settings) -> dict[str, Tree]:
+    """Return the document of several resources: the note first, made where the message has none."""
+    root = header.bundle
+    kept = _use(header)
+    own = taken(header.at, "timestamp")
+    timestamp = own.get("timestamp")
+    first = next((entry for entry in entries if entry.kind == "Composition"), None)
+    if first is None:
+        # What a camera saw is supervision, not a measurement at home.
+        about: InformationName | None = "tilsyn" if header.event == "CameraObservation" else None
+        first = note_entry(entries, header.id, timestamp, settings, about)
+    others = in_order([entry for entry in entries if entry is not first])
+    if header.event == "LocationMeasurement":
+        _link_location(others)
+    kind, time = (
+        root.at("type"),
+        timestamp if timestamp is not None else made(_date(first, settings), "time-of-the-note"),
+    )
+    result: dict[str, Tree] = {"resourceType": root.take("resourceType")}
+    result |= taken(root, "id", "meta", "implicitRules", "language")
+    result["identifier"] = made({"system": UUID_SYSTEM, "value": _urn(header)}, "identifier-of-the-message")
+    result["type"] = kind.replaced("document", "message-becomes-document") if kind is not None else None
+    result |= {**own, "timestamp": time}
+    ordered = [Entry(first.link, first.url, _extended(first.resource, kept)), *others]
+    result["entry"] = [{"fullUrl": entry.url, "resource": entry.resource} for entry in ordered]
+    return result
+
+
+def _link_location(entries: list[Entry]) -> None:
+    """Say which device raised an alert, and the places it is about, where the alert itself does not."""
+    rule = "location-of-the-alert"
+    by_kind = {kind: [entry.link for entry in entries if entry.kind == kind] for kind in ("Device", "Location")}
+    for alert in (entry.resource for entry in entries if entry.kind == "DetectedIssue"):
+        if by_kind["Device"] and "author" not in alert:
+            alert["author"] = made({"reference": by_kind["Device"][0]}, rule)
+        if by_kind["Location"] and "evidence" not in alert:
+            detail: list[Tree] = [{"reference": link} for link in by_kind["Location"]]
+            alert["evidence"] = made([{"detail": detail}], rule)
+
+
+def _alone(root: Cursor, settings: Settings) -> _Rebuilt:
+    """Return the document for an Encounter that was sent without a message around it."""
+    whole = root.value if isinstance(root.value, dict) else {}
+    seed = seed_of(whole)
+    lone = lone_entry(whole, seed)
+    return _Rebuilt(wrapped(encounter.renewed(Part(root, lone.link, lone.url)), seed, settings))
+
+
+def _use(header: _Header) -> _Kept:
+    """Read the header for addressing, answering and links; return what else it says, for the resource that stays.
+
+    Its narrative and what modifies its meaning can stand in no other resource.
+    """
+    at = header.at
+    for name in _USED:
+        taken(at, name)
+    source = at.at("source")
+    if source is not None:
+        taken(source, *_USED_OF_SOURCE)
+    entry = at.parent
+    if entry is not None:
+        entry.take("fullUrl")
+    contained, own = at.take("contained"), at.take("extension")
+    kept: dict[str, Tree] = {}
+    for below in at.children():
+        if below.name in ("timestamp", "_timestamp", "text", "modifierExtension"):
+            continue
+        rest = below.rest()
+        if rest is not None:
+            kept[below.name] = rest
+            below.repair(KEPT)
+    return _Kept([*_list(own), *extensions(kept, "MessageHeader", stu3())], _list(contained))
+
+
+def _extended(resource: dict[str, Tree], kept: _Kept) -> dict[str, Tree]:
+    """Return the resource with what is kept of the header after its own."""
+    found = {"contained": kept.contained, "extension": kept.extensions}
+    return {**resource, **{name: [*_list(resource.get(name)), *more] for name, more in found.items() if more}}
+
+
+def _list(value: Tree) -> list[Tree]:
+    return value if isinstance(value, list) else []
+
+
+def _urn(header: _Header) -> str:
+    own = header.at.text("id") or header.bundle.text("id")
+    return f"urn:uuid:{own}" if own is not None else new_url(header.id, "message")
+
+
+def _date(note: Entry, settings: Settings) -> Tree:
+    when = plain(note.resource.get("date")) or settings.received
+    if when is None:
+        raise Refused(Reason.FORMAT, "the message does not say when it was sent", "MessageHeader.timestamp")
+    return when

@@ -1,0 +1,129 @@
+"""What the kinds of resources share: a resource on its way from older profiles to v090, and how its pieces are written."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from translators.contract import Tree
+from translators.fhir.cross_version import RULE as KEPT
+from translators.fhir.cross_version import extensions
+from translators.fhir.elements import r4
+from translators.made import made
+from translators.source import Cursor
+from translators.terminology import RENUMBERED, code_system
+
+CODE_SYSTEMS = "http://ehelse.no/fhir/CodeSystem/"
+PROFILES = "http://ehelse.no/fhir/StructureDefinition/"
+
+_VKP_PROFILE = re.compile(r"http://ehelse\.no/fhir/StructureDefinition/vkp-.*-v[0-9]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A resource of a message, and the URL by which other entries refer to it."""
+
+    at: Cursor
+    link: str
+    url: Tree
+    """The same as it is written: carried from the entry, or made."""
+
+    @property
+    def kind(self) -> str:
+        """The resource type, as the source has it."""
+        return self.at.text("resourceType") or ""
+
+
+def taken(at: Cursor, *names: str) -> dict[str, Tree]:
+    """Carry these fields, with what a primitive's `_name` holds."""
+    held = at.value if isinstance(at.value, dict) else {}
+    both = [name for name in names if name in held] + [f"_{name}" for name in names if f"_{name}" in held]
+    return {name: at.take(name) for name in both}
+
+
+def begun(at: Cursor, kind: str, rule: str) -> dict[str, Tree]:
+    """Begin a resource of the profile vkp-<kind>-v090 with what every resource has; `rule` names a change of its type."""
+    place = at.at("resourceType")
+    result: dict[str, Tree] = {}
+    if place is not None:
+        result["resourceType"] = place.carry() if place.value == kind else place.replaced(kind, rule)
+    result |= taken(at, "id")
+    result["meta"] = _meta(at.at("meta"), f"{PROFILES}vkp-{kind}-v090")
+    return result | taken(at, "implicitRules", "language", "text", "contained", "modifierExtension")
+
+
+def carried(at: Cursor) -> dict[str, Tree]:
+    """Carry every field that is not read yet."""
+    return at.rest_of_fields()
+
+
+def leftovers(at: Cursor, kind: str) -> list[Tree]:
+    """Carry every field of a resource of this kind that is not read yet, in extensions of another resource."""
+    kept: dict[str, Tree] = {}
+    for below in at.children():
+        rest = below.rest()
+        if rest is not None:
+            kept[below.name] = rest
+            below.repair(KEPT)
+    return extensions(kept, kind, r4())
+
+
+def coding(system: str, code: str) -> dict[str, Tree]:
+    """Return a coding with the display that the code system publishes."""
+    found = code_system(system)
+    concept = found.concept(code) if found is not None else None
+    shown: dict[str, Tree] = {"display": concept.display} if concept is not None else {}
+    return {"system": system, "code": code, **shown}
+
+
+def with_coding(concept: Cursor, first: dict[str, Tree], rule: str, superseded: str | None = None) -> dict[str, Tree]:
+    """Carry a CodeableConcept whole, with today's coding before its own: the old code says what the sender meant.
+
+    A code of the system `superseded` would say something else today, under the same URL, and is replaced by the new coding.
+    """
+    own: list[Tree] = []
+    for one in concept.each("coding"):
+        if superseded is not None and one.text("system") == superseded:
+            for below in one.children():
+                below.repair(RENUMBERED)
+        else:
+            own.append(one.carry())
+    return {"coding": [made(first, rule), *own], **carried(concept)}
+
+
+def recoded(
+    concept: Cursor, name: str, today: Callable[[str], str | None], target: str, rule: str
+) -> dict[str, Tree] | None:
+    """Carry a CodeableConcept with today's code before it; None, and nothing read, where no code of its is of that system.
+
+    `name` is the code system's, without version: `vkp-encounter-reason`. A coding without a system counts.
+    """
+    code = code_of(concept, name)
+    found = today(code) if code is not None else None
+    return with_coding(concept, coding(target, found), rule) if found is not None else None
+
+
+def code_of(concept: Cursor, name: str) -> str | None:
+    """Return the first code of a concept that is of a code system of this name, in any version, or of none."""
+    for one in concept.each("coding"):
+        system = one.text("system")
+        if system is None or (system.startswith(f"{CODE_SYSTEMS}{name}-v") and not system.endswith("-v090")):
+            return one.text("code")
+    return None
+
+
+def _meta(at: Cursor | None, profile: str) -> dict[str, Tree]:
+    """Carry `meta`, with VKP's own profiles replaced by the one of v090."""
+    if at is None:
+        return {"profile": [made(profile, "profile-of-v090")]}
+    profiles: list[Tree] = []
+    for one in at.each("profile"):
+        is_of_vkp = isinstance(one.value, str) and _VKP_PROFILE.fullmatch(one.value)
+        if not is_of_vkp or one.value == profile:
+            profiles.append(one.carry())
+        else:
+            one.repair("profile-of-v090")
+            if profile not in profiles:
+                profiles.append(profile)
+    if profile not in profiles:
+        profiles.append(made(profile, "profile-of-v090"))
+    return {"profile": profiles, **carried(at)}
