@@ -28,12 +28,14 @@ from gateway.relay.front import Front, Lane, Serving
 from gateway.relay.passage import Way
 from gateway.relay.pool import Pool
 from gateway.routing.table import RouteTable
+from gateway.upstreams.caller import Caller
 from gateway.upstreams.jft import JftClient
+from translators.translate import prepare
 
 log = structlog.get_logger()
 
 _MOST_PER_HOST = 256
-"""Connections to each of HelseID and the information services."""
+"""Connections to HelseID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,12 @@ class Gateway:
         self._front = Front(self._current, telemetry.record)
         self._admin = AdminPort(telemetry.REGISTRY)
         self._running: Running | None = None
+        self._jft_caller: tuple[str, Caller] | None = None
         self._trusted: tuple[tuple[str, str], Issuer, Verifier] | None = None
 
     async def start(self) -> None:
         """Listen on both ports; raises `KeyUnusable` or `OSError` when that cannot be."""
-        # Bounded for each host: a service that hangs must not keep messages from HelseID and from other services.
+        # Bounded for each host: one that hangs must not keep messages from another.
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MOST_PER_HOST)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         try:
@@ -69,6 +72,7 @@ class Gateway:
             listen = self._running.config.listen
             if not self._is_worker:
                 await self._admin.start(listen.admin)
+            prepare()
             await self._front.start(listen.data, reuse_port=self._is_worker)
         except BaseException:
             await self.stop()
@@ -81,6 +85,8 @@ class Gateway:
         await self._front.stop()
         await self._admin.stop()
         self._drain({})
+        if self._jft_caller is not None:
+            self._jft_caller[1].close()
         await self._session.close()
         telemetry.flush()
 
@@ -179,7 +185,16 @@ class Gateway:
         key = client_key.load(helseid.key_file, Path(self._path).parent)
         identity = ClientIdentity(helseid.client_id, key, helseid.multi_tenant, helseid.assertion_field)
         tokens = TokenSource(issuer, identity, self._prover, self._session, time.time)
-        return JftClient(table.jft_upstream, tokens, self._prover, self._session)
+        return JftClient(table.jft_upstream, tokens, self._prover, self._caller(table.jft_upstream.write_url))
+
+    def _caller(self, url: str) -> Caller:
+        """Return the connections to a service; a reload keeps those to the same address."""
+        if self._jft_caller is None or self._jft_caller[0] != url:
+            if self._jft_caller is not None:
+                self._jft_caller[1].close()
+            tls = ssl.create_default_context() if url.startswith("https:") else None
+            self._jft_caller = (url, Caller(url, tls))
+        return self._jft_caller[1]
 
 
 def _calm_collector() -> None:

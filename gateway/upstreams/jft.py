@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-import aiohttp
 import structlog
 
 from gateway.config.definitions import JftUpstream
@@ -11,12 +10,11 @@ from gateway.faults import Failure, Fault
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.proof import Prover
 from gateway.helseid.tokens import TokenSource
-from gateway.responses import UnusableAnswer, read_bounded
+from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Call
 
 log = structlog.get_logger()
 
-_ANSWER_LIMIT = 256 * 1024
 _STATUS_PATH = re.compile(r"/v1/[A-Za-z]+/([A-Za-z0-9\-.]{1,64})/\$status/?(?:[?#].*)?$")
 _RETRY_AFTER = 30
 """Seconds that a sender is asked to wait when the service does not say how long."""
@@ -30,27 +28,17 @@ class Submitted:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    location: str | None
-    nonce: str | None
-    retry_after: str | None
-
-
 class JftClient:
     """Submits events with a token for the municipality and a fresh DPoP proof for every attempt."""
 
-    def __init__(
-        self, upstream: JftUpstream, tokens: TokenSource, prover: Prover, session: aiohttp.ClientSession
-    ) -> None:
+    def __init__(self, upstream: JftUpstream, tokens: TokenSource, prover: Prover, caller: Caller) -> None:
         self._upstream = upstream
         self._tokens = tokens
         self._prover = prover
-        self._session = session
+        self._caller = caller
         self._nonce: str | None = None
 
-    async def submit(self, call: Call, orgnr: str, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to aiohttp
+    async def submit(self, call: Call, orgnr: str, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
         """Send one call for a municipality; raises `Failure` unless JFT accepted it.
 
         `timeout` is in seconds. A `Failure` with `NO_ANSWER` is unclear: JFT may have the event all the same.
@@ -61,40 +49,35 @@ class JftClient:
         except HelseIdUnavailable as error:
             raise Failure(Fault.UNAVAILABLE, f"no token from HelseID: {error}", retry_after=_RETRY_AFTER) from None
         answer = await self._send(call, token, timeout)
-        if answer.status == 401 and answer.nonce is not None:
+        if answer.status == 401 and answer.value(b"dpop-nonce") is not None:
             answer = await self._send(call, token, timeout)
         if answer.status == 401:
             self._tokens.forget(orgnr, scope, token)
         return _judged(answer)
 
-    async def _send(self, call: Call, token: str, timeout: float) -> _Answer:  # noqa: ASYNC109 - as above
+    async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - as above
         url = self._upstream.write_url.rstrip("/") + call.path
-        headers = {
-            **dict(call.headers),
-            "Authorization": f"DPoP {token}",
-            "DPoP": self._prover.proof(call.method, url, token=token, nonce=self._nonce),
-        }
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(5.0, timeout))
+        proof = self._prover.proof(call.method, url, token=token, nonce=self._nonce)
+        headers = (
+            *((name.encode(), value.encode()) for name, value in call.headers),
+            (b"Authorization", f"DPoP {token}".encode()),
+            (b"DPoP", proof.encode()),
+        )
         try:
-            async with self._session.request(
-                call.method, url, data=call.body, headers=headers, timeout=limits, allow_redirects=False
-            ) as response:
-                fields = response.headers
-                nonce = fields.get("DPoP-Nonce")
-                self._nonce = nonce or self._nonce
-                await read_bounded(response, _ANSWER_LIMIT)
-                return _Answer(response.status, fields.get("Location"), nonce, fields.get("Retry-After"))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            answer = await self._caller.call(call.method, call.path, headers, call.body, timeout)
+        except Unreachable as error:
             # Nothing was sent, so nothing can have been accepted.
-            raise _unavailable(f"JFT cannot be reached: {type(error).__name__}") from None
-        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
-            raise Failure(Fault.NO_ANSWER, f"no usable answer from JFT: {type(error).__name__}") from None
+            raise _unavailable(f"JFT cannot be reached: {error}") from None
+        except NoAnswer as error:
+            raise Failure(Fault.NO_ANSWER, f"no usable answer from JFT: {error}") from None
+        self._nonce = answer.value(b"dpop-nonce") or self._nonce
+        return answer
 
 
-def _judged(answer: _Answer) -> Submitted:
+def _judged(answer: Answer) -> Submitted:
     """Return what was accepted; anything but a documented success is a failure, never a false success."""
     if answer.status == 202:
-        event = _STATUS_PATH.search(answer.location or "")
+        event = _STATUS_PATH.search(answer.value(b"location") or "")
         if event is None:
             raise Failure(Fault.NO_ANSWER, "JFT answered 202 without the address of the event's status")
         return Submitted(event.group(1))
@@ -106,7 +89,7 @@ def _judged(answer: _Answer) -> Submitted:
         log.error("jft.refuses_our_token", status=answer.status)
         raise _unavailable(f"JFT does not accept the gateway's token ({answer.status})")
     if answer.status == 429 or 500 <= answer.status <= 599:
-        raise _unavailable(f"JFT answered {answer.status}", _seconds(answer.retry_after))
+        raise _unavailable(f"JFT answered {answer.status}", _seconds(answer.value(b"retry-after")))
     log.error("jft.undocumented_answer", status=answer.status)
     raise Failure(Fault.NO_ANSWER, f"JFT answered {answer.status}, which it does not document")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.relay.pool import PATIENCE
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import RawUpstream, accepted_count, message, read_message
 
@@ -78,7 +79,7 @@ async def test_jft_that_goes_away_and_comes_back(world: World) -> None:
     world.jft.received.clear()
     world.logged.forget()
     await world.jft.stop()
-    for _ in range(3):
+    for _ in range(PATIENCE - 1):
         answer = await world.post("bundle", BODY)
         world.assert_refused(answer, 503, "3.1")
         assert int(answer.values("Retry-After")[0]) > 0

@@ -1,0 +1,128 @@
+"""Calls to an information service over kept connections: one request, one whole answer, never sent twice."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gateway.config.definitions import Connections
+from gateway.model import Headers
+from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
+from gateway.relay.wire import Framing, request_head
+
+ANSWER_LIMIT = 256 * 1024
+"""Bytes of an answer: a service says where the event is, or what was wrong with it."""
+CONNECTIONS = Connections(most=256, idle=4.0, age=300.0, connect=5.0, first_byte=80.0, silence=60.0)
+"""Bounds towards a service. What is idle goes soon: a request on a connection that the service closes cannot be repeated."""
+
+__all__ = ["ANSWER_LIMIT", "CONNECTIONS", "Answer", "Caller", "NoAnswer", "Unreachable"]
+
+
+class NoAnswer(Exception):  # noqa: N818 - the condition
+    """The request, or a part of it, was sent, and no usable answer came: it may have been done all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def value(self, name: bytes) -> str | None:
+        """Return the first value of a field, by its name in lower case; bytes above 0x7F as in Latin-1."""
+        return next((value.decode("latin-1") for field, value in self.headers if field.lower() == name), None)
+
+
+class Caller:
+    """Sends requests to one server."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
+        parts = urlsplit(url)
+        self._host = parts.netloc.rpartition("@")[2].encode("ascii")
+        self._base = parts.path.rstrip("/")
+        self._pool = Pool(url, CONNECTIONS, tls)
+
+    async def call(self, method: str, path: str, headers: Headers, body: bytes, timeout: float) -> Answer:  # noqa: ASYNC109 - it bounds the connection too
+        """Send one request and return its answer; redirects are an answer like any other.
+
+        `timeout` is in seconds. Raises `Unreachable` when nothing was sent, `NoAnswer` when something was, `ValueError` for a field
+        that would be two.
+        """
+        fields = [(b"Host", self._host), *headers, (b"Content-Length", b"%d" % len(body))]
+        if any(b"\r" in value or b"\n" in value for _, value in fields):
+            raise ValueError("a field's value has a line break")
+        head = request_head(method.encode("ascii"), (self._base + path).encode("ascii"), fields)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        connection = self._pool.take(None)
+        if connection is None:
+            try:
+                async with asyncio.timeout_at(until):
+                    connection = await self._pool.connect(None)
+            except TimeoutError:
+                raise Unreachable("no connection in time") from None
+        waiting = _Waiting(connection, loop.create_future())
+        connection.begin(waiting, to_head=method == "HEAD")
+        connection.write(head + body)
+        connection.request_sent = True
+        alarm = loop.call_at(until, waiting.response_failed, "no answer in time")
+        try:
+            return await waiting.answer
+        finally:
+            alarm.cancel()
+            waiting.leave()
+
+    def close(self) -> None:
+        """Close what is idle now, and the rest as soon as it is done."""
+        self._pool.drain()
+
+
+class _Waiting:
+    """Gathers the answer to one request."""
+
+    def __init__(self, connection: UpstreamConnection, answer: "asyncio.Future[Answer]") -> None:
+        self.answer = answer
+        self._connection: UpstreamConnection | None = connection
+        self._status = 0
+        self._headers: Headers = ()
+        self._body = bytearray()
+
+    def response_informed(self, status: int, reason: bytes, headers: Headers) -> None:
+        """Take an informational answer; it says nothing that we wait for."""
+
+    def response_started(self, status: int, reason: bytes, headers: Headers, framing: Framing) -> None:  # noqa: ARG002 - as every carrier
+        """Take the answer's head."""
+        self._status, self._headers = status, headers
+
+    def response_body(self, data: bytes) -> None:
+        """Take a piece of the answer's body."""
+        self._body += data
+        if len(self._body) > ANSWER_LIMIT:
+            self.response_failed("the answer is too large")
+
+    def response_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - as every carrier
+        """Take the end of the answer."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.ended()
+        if not self.answer.done():
+            self.answer.set_result(Answer(self._status, self._headers, bytes(self._body)))
+
+    def response_failed(self, reason: str) -> None:
+        """Give up waiting."""
+        if not self.answer.done():
+            self.answer.set_exception(NoAnswer(reason))
+
+    def leave(self) -> None:
+        """Cut the connection, unless it is whole and has been given back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abandon()
+
+    def response_flushed(self) -> None:
+        """Wait for the whole answer."""
+
+    def upstream_congested(self, *, congested: bool) -> None:
+        """Leave the body to the transport: it is bounded already."""
