@@ -7,12 +7,12 @@ from msgspec import Struct
 
 from gateway.config.definitions import Config, Environment, Municipality, Sender
 from gateway.faults import Failure, Fault
-from gateway.helseid.claims import VKP_ID, Claims, Credentials, scopes, text_claim
+from gateway.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.verify import TokenRefused, Verifier
 from gateway.rates import Rates
 from gateway.routing.table import RouteTable
-from gateway.surfaces.vkp_r4 import Operation
+from gateway.surfaces.surface import Operation
 from gateway.telemetry import BOUND_AS_BEARER
 
 _RETRY_AFTER = 30
@@ -37,7 +37,7 @@ class Admission:
         self, config: Config, table: RouteTable, verifier: Verifier, rates: Rates, clock: Callable[[], float]
     ) -> None:
         self._config = config
-        self._table = table
+        self._senders = {VKP_ID: table.sender_by_vkp_id, HER_ID: table.sender_by_her_id}
         self._verifier = verifier
         self._rates = rates
         self._clock = clock
@@ -84,7 +84,7 @@ class Admission:
     def _checked(self, claims: Claims, operation: Operation, municipality: Municipality | None) -> Sender:
         self._check_client(claims)
         self._check_scope(claims, operation)
-        return self._check_access(claims, municipality)
+        return self._check_access(claims, operation.sender_claim, municipality)
 
     async def _verified(self, presented: Credentials) -> Claims:
         try:
@@ -109,11 +109,11 @@ class Admission:
             return
         raise Failure(Fault.SCOPE, f"The scope {operation.scope} is missing")
 
-    def _check_access(self, claims: Claims, municipality: Municipality | None) -> Sender:
-        vkp_id = text_claim(claims, VKP_ID)
-        sender = self._table.sender_by_vkp_id(vkp_id) if vkp_id else None
+    def _check_access(self, claims: Claims, claim: str, municipality: Municipality | None) -> Sender:
+        named = text_claim(claims, claim)
+        sender = self._senders[claim](named) if named else None
         if sender is None:
-            raise Failure(Fault.NO_ACCESS, f"The sender that the claim {VKP_ID} names is not registered here")
+            raise Failure(Fault.NO_ACCESS, f"The sender that the claim {claim} names is not registered here")
         if municipality is None:
             raise Failure(Fault.NO_ACCESS, "The municipality is not registered here")
         if sender.municipalities is not None and municipality.key not in sender.municipalities:

@@ -25,6 +25,7 @@ class Fault(Enum):
     CLOSED = "closed"
     NOT_SUPPORTED = "not-supported"
     MALFORMED = "malformed"
+    ADDRESS = "address"
     PATIENT = "patient"
     LOSS = "loss"
     REFUSED_BY_SERVICE = "refused-by-service"
@@ -67,6 +68,7 @@ WORDINGS = {
     Fault.CLOSED: Wording(400, "1.2", "suppressed", "Tjenesten er stengt"),
     Fault.NOT_SUPPORTED: Wording(400, "3", "not-supported", "Meldingstypen støttes ikke ennå"),
     Fault.MALFORMED: Wording(400, "2.4", "structure", "Meldingen har ugyldig format"),
+    Fault.ADDRESS: Wording(400, "2.2", "value", "Avsender eller mottaker i meldingen stemmer ikke med forespørselen"),
     Fault.PATIENT: Wording(400, "2.1", "value", "Ugyldig eller manglende personidentifikator"),
     Fault.LOSS: Wording(400, "2.4", "structure", "Meldingen har innhold som ikke kan overføres"),
     Fault.REFUSED_BY_SERVICE: Wording(400, "2.4", "invalid", "Meldingen ble avvist av mottakertjenesten"),

@@ -1,30 +1,20 @@
 """What a request is, read from its path, its claims and, only where routes differ by it, its body."""
 
-from dataclasses import dataclass
-
 from msgspec import Struct, structs
 
 from gateway.config.definitions import Municipality, Sender
 from gateway.faults import Failure, Fault
-from gateway.helseid.claims import Credentials, claimed_ids, credentials
+from gateway.helseid.claims import HER_ID, Credentials, claimed_ids, credentials
 from gateway.model import Body, Envelope, Group, Information, RequestHead
 from gateway.routing.table import RouteTable
-from gateway.surfaces import vkp_r4
+from gateway.surfaces.registry import FALLBACK, surface_at
+from gateway.surfaces.surface import Content, Operation, Recognised, Surface
 from gateway.surfaces.target import Path, is_origin_form, path_of
-from gateway.surfaces.vkp_r4 import Operation
-from translators.contract import Refused, Tree
+from translators.contract import Refused
 from translators.information import information_of
 
 UNRECOGNISED = "unrecognised"
 """The surface of a request that no surface knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A journaling's body, once it was read: its tree, or the failure that reading it was."""
-
-    tree: Tree = None
-    failure: Failure | None = None
 
 
 class Identified(Struct, frozen=True):
@@ -32,7 +22,9 @@ class Identified(Struct, frozen=True):
 
     envelope: Envelope
     path: Path
-    operation: Operation | None
+    surface: Surface
+    """The one that recognises the request, or the one that answers what none does."""
+    recognised: Recognised | None
     """None for a request that no surface recognises."""
     municipality: Municipality | None
     presented: Credentials | None
@@ -40,6 +32,11 @@ class Identified(Struct, frozen=True):
     """Whether the routes that remain differ by what the body says."""
     content: Content | None = None
     """None while the body was not read."""
+
+    @property
+    def operation(self) -> Operation | None:
+        """What is asked for; None for a request that no surface recognises."""
+        return self.recognised.operation if self.recognised else None
 
     def is_served(self, unrecognised_paths: tuple[str, ...]) -> bool:
         """Whether anything is served at this address: a surface knows it, or it lies below what may pass unrecognised."""
@@ -56,10 +53,16 @@ class Identification:
     async def identify(self, head: RequestHead, body: Body) -> Identified:
         """Return what a request is; raises `Failure` for a target that could name a server."""
         identified = self.recognise(head)
-        operation = identified.operation
-        if operation is None or not identified.depends_on_content:
+        if not identified.depends_on_content:
             return identified
-        content = await self.read(body, operation)
+        return self._with_content(identified, await self.read(body, identified))
+
+    def identify_whole(self, identified: Identified, body: Body) -> Identified | None:
+        """Add what the body tells to what the head did; None unless the body is here and within the limit."""
+        data = body.whole(self._body_limit)
+        return self._with_content(identified, _content(data, identified)) if data is not None else None
+
+    def _with_content(self, identified: Identified, content: Content) -> Identified:
         envelope = self.with_information(identified.envelope, content)
         return structs.replace(identified, envelope=envelope, content=content)
 
@@ -69,26 +72,24 @@ class Identification:
             raise Failure(Fault.BAD_TARGET, "The request target must be a path")
         path = path_of(head.target)
         presented = credentials(head.authorization)
-        sender = self._claimed_sender(presented)
-        recognised = vkp_r4.recognise(head, path)
+        surface, recognised = asked_for(head, path)
         if recognised is None:
-            municipality = self._named_municipality(path)
-            return Identified(_envelope(UNRECOGNISED, municipality, sender, None), path, None, municipality, presented)
+            municipality, sender = self._named_municipality(path), self._claimed_sender(presented, None)
+            envelope = _envelope(UNRECOGNISED, municipality, sender, None)
+            return Identified(envelope, path, surface, None, municipality, presented)
         operation = recognised.operation
-        municipality = self._table.municipality_by_orgnr(recognised.orgnr)
-        envelope = _envelope(vkp_r4.NAME, municipality, sender, operation.information)
+        municipality = self._addressed_municipality(recognised)
+        sender = self._claimed_sender(presented, operation)
+        envelope = _envelope(surface.NAME, municipality, sender, operation.information)
         depends = operation.group is Group.JOURNALING and self._depends_on_content(envelope)
-        return Identified(envelope, path, operation, municipality, presented, depends_on_content=depends)
+        return Identified(envelope, path, surface, recognised, municipality, presented, depends_on_content=depends)
 
-    async def read(self, body: Body, operation: Operation) -> Content:
+    async def read(self, body: Body, identified: Identified) -> Content:
         """Read a journaling's body; what cannot be read has no information type, and says why."""
         data = await body.read(self._body_limit)
         if data is None:
             return Content(failure=Failure(Fault.TOO_LARGE, f"The body is larger than {self._body_limit} bytes"))
-        try:
-            return Content(tree=vkp_r4.read(data, operation))
-        except Refused as refusal:
-            return Content(failure=Failure(Fault.MALFORMED, str(refusal)))
+        return _content(data, identified)
 
     def with_information(self, envelope: Envelope, content: Content) -> Envelope:
         """Return the envelope with what the content is about."""
@@ -98,11 +99,18 @@ class Identification:
     def _depends_on_content(self, envelope: Envelope) -> bool:
         return self._table.differs(envelope.municipality, envelope.vendor, envelope.system, Group.JOURNALING)
 
-    def _claimed_sender(self, presented: Credentials | None) -> Sender | None:
+    def _claimed_sender(self, presented: Credentials | None, operation: Operation | None) -> Sender | None:
+        """Find the sender by the claim that names it here, or by the other one where that is missing."""
         claimed = claimed_ids(presented)
-        if claimed.vkp_id is not None:
-            return self._table.sender_by_vkp_id(claimed.vkp_id)
-        return self._table.sender_by_her_id(claimed.her_id) if claimed.her_id is not None else None
+        prefers_her_id = operation is not None and operation.sender_claim == HER_ID
+        if claimed.her_id is not None and (prefers_her_id or claimed.vkp_id is None):
+            return self._table.sender_by_her_id(claimed.her_id)
+        return self._table.sender_by_vkp_id(claimed.vkp_id) if claimed.vkp_id is not None else None
+
+    def _addressed_municipality(self, recognised: Recognised) -> Municipality | None:
+        if recognised.her_id is not None:
+            return self._table.municipality_by_her_id(recognised.her_id)
+        return self._table.municipality_by_orgnr(recognised.orgnr) if recognised.orgnr is not None else None
 
     def _named_municipality(self, path: Path) -> Municipality | None:
         found = (
@@ -110,6 +118,22 @@ class Identification:
             for part in path.segments
         )
         return next((municipality for municipality in found if municipality), None)
+
+
+def asked_for(head: RequestHead, path: Path) -> tuple[Surface, Recognised | None]:
+    """Return the surface that recognises a request and what it makes of it."""
+    surface = surface_at(path)
+    recognised = surface.recognise(head, path) if surface is not None else None
+    return (FALLBACK, None) if surface is None or recognised is None else (surface, recognised)
+
+
+def _content(data: bytes, identified: Identified) -> Content:
+    form = identified.surface.form_of(data)
+    try:
+        tree, repairs = identified.surface.read(data, identified.operation)
+    except Refused as refusal:
+        return Content(form=form, failure=Failure(Fault.MALFORMED, str(refusal)))
+    return Content(tree, form, repairs)
 
 
 def _envelope(

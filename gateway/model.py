@@ -90,6 +90,10 @@ class SenderLeft(Exception):  # noqa: N818 - the condition
 class Body(Protocol):
     """The body of a request, still arriving."""
 
+    def whole(self, limit: int) -> bytes | None:
+        """Return the body if all of it has come and it is not larger than `limit` bytes; what was read is kept."""
+        ...
+
     async def read(self, limit: int) -> bytes | None:
         """Return the whole body, or None as soon as it is known to be larger than `limit` bytes.
 

@@ -13,7 +13,7 @@ from service_stubs.listening import serve
 @click.option("--port", default=9101, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option("--issuer", help="Verify the signature of tokens against this issuer's keys.")
 def main(host: str, port: int, issuer: str | None) -> None:
-    """Run a double of legacy VKP's R4 interface until it is told to stop."""
+    """Run a double of legacy VKP's R4 and STU3 interfaces until it is told to stop."""
     asyncio.run(serve([LegacyVkp(host=host, port=port, issuer=issuer)]))
 
 

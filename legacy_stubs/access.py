@@ -7,6 +7,7 @@ from service_stubs.issuer_keys import IssuerKeys, IssuerUnavailableError
 from service_stubs.tokens import Token, UnreadableTokenError, read_token
 
 VKP_ID_CLAIM = "nhn:vkp/client/claims/vkp-id"
+HER_ID_CLAIM = "e-helse/claims/her_id"
 SCOPE_PREFIX = "nhn:vkp/api/user/"
 EVERYTHING_SCOPE = "nhn:vkp/api/*.*"
 
@@ -26,8 +27,8 @@ def bearer_token(authorizations: Sequence[str]) -> Token:
         raise _unauthorized(f"unreadable token: {error}") from error
 
 
-def check_claims(token: Token, now: float) -> None:
-    """Check what VKP demands of a token besides its signature."""
+def check_claims(token: Token, now: float, sender_claim: str = VKP_ID_CLAIM) -> None:
+    """Check what VKP demands of a token besides its signature; `sender_claim` names the sender."""
     expires, not_before = token.time_claim("exp"), token.time_claim("nbf")
     if expires is None or expires + _SKEW_SECONDS < now:
         raise _unauthorized("the token has expired or has no exp")
@@ -35,8 +36,8 @@ def check_claims(token: Token, now: float) -> None:
         raise _unauthorized("the token is not valid yet")
     if token.text_claim("client_amr") != "private_key_jwt":
         raise _unauthorized("client_amr must be private_key_jwt")
-    if not token.text_claim(VKP_ID_CLAIM).strip():
-        raise _unauthorized(f"the claim {VKP_ID_CLAIM} is missing")
+    if not token.text_claim(sender_claim).strip():
+        raise _unauthorized(f"the claim {sender_claim} is missing")
 
 
 async def check_signature(token: Token, keys: IssuerKeys) -> None:

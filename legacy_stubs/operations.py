@@ -1,10 +1,10 @@
-"""The operations of VKP's R4 interface and how leniently their paths and bodies are read."""
+"""The operations of VKP's R4 and STU3 interfaces and how leniently their paths and bodies are read."""
 
 import json
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from legacy_stubs.outcomes import RefusedError
+from legacy_stubs.outcomes import invalid_format
 
 _WRITES = {
     resource_type.lower(): resource_type
@@ -22,6 +22,7 @@ _SEARCHES = {
         "MedicationStatement",
     )
 }
+_STU3_WRITES = {"bundle": "Bundle", "$process-message": "Bundle", "encounter": "Encounter"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class Operation:
     """What a path asks for: journaling (write) or retrieval (read) of a resource type for a municipality."""
 
     municipality: str
+    """Its orgnr (R4) or HER-id (STU3)."""
     resource_type: str
     right: str
+    is_stu3: bool = False
 
 
 def find_operation(method: str, target: str) -> Operation | None:
@@ -41,6 +44,8 @@ def find_operation(method: str, target: str) -> Operation | None:
             return Operation(municipality, _WRITES[resource], "write")
         case ["POST", "epj", "r4", municipality, resource, "_search"] if resource in _SEARCHES:
             return Operation(municipality, _SEARCHES[resource], "read")
+        case ["POST", "epj", "stu3", municipality, resource] if resource in _STU3_WRITES:
+            return Operation(municipality, _STU3_WRITES[resource], "write", is_stu3=True)
         case _:
             return None
 
@@ -50,10 +55,6 @@ def check_journaling(resource_type: str, body: bytes) -> None:
     try:
         resource = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise _invalid_format("the body is not JSON") from error
+        raise invalid_format("the body is not JSON") from error
     if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
-        raise _invalid_format(f"the body is not a {resource_type}")
-
-
-def _invalid_format(reason: str) -> RefusedError:
-    return RefusedError(400, "2.4", "Meldingen har ugyldig format.", reason)
+        raise invalid_format(f"the body is not a {resource_type}")

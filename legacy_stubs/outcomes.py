@@ -43,6 +43,10 @@ class RefusedError(Exception):
         self.diagnostics = diagnostics
 
     def body(self) -> bytes:
+        """Return the OperationOutcome as JSON."""
+        return msgspec.json.encode(self.outcome())
+
+    def outcome(self) -> dict[str, Any]:
         """Return the OperationOutcome.
 
         `VKP.Samples` reads `details.text` in one program and `diagnostics` in the others, so both are filled.
@@ -53,9 +57,19 @@ class RefusedError(Exception):
 
 
 def received(resource_type: str) -> bytes:
+    """Return the OperationOutcome of a journaling that succeeded, as JSON."""
+    return msgspec.json.encode(received_outcome(resource_type))
+
+
+def received_outcome(resource_type: str) -> dict[str, Any]:
     """Return the OperationOutcome of a journaling that succeeded."""
     details = {"text": f"{resource_type} er mottatt."}
     return _outcome("information", "informational", details, f"{resource_type} received")
+
+
+def invalid_format(reason: str) -> RefusedError:
+    """VKP cannot read the message."""
+    return RefusedError(400, "2.4", "Meldingen har ugyldig format.", reason)
 
 
 def not_found() -> RefusedError:
@@ -69,6 +83,6 @@ def failure(status: int) -> RefusedError:
     return RefusedError(status, code, "VKP svarer ikke som normalt.", f"the stub was told to answer {status}")
 
 
-def _outcome(severity: str, issue_type: str, details: dict[str, Any], diagnostics: str) -> bytes:
+def _outcome(severity: str, issue_type: str, details: dict[str, Any], diagnostics: str) -> dict[str, Any]:
     issue = {"severity": severity, "code": issue_type, "details": details, "diagnostics": diagnostics}
-    return msgspec.json.encode({"resourceType": "OperationOutcome", "issue": [issue]})
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

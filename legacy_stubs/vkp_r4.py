@@ -1,4 +1,4 @@
-"""Legacy VKP's R4 interface as a runnable double: lenient where VKP is, with a memory of what it received."""
+"""Legacy VKP's R4 and STU3 interfaces as a runnable double: lenient where VKP is, with a memory of what it received."""
 
 import base64
 import hashlib
@@ -11,11 +11,12 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from legacy_stubs import outcomes
-from legacy_stubs.access import bearer_token, check_claims, check_scope, check_signature
-from legacy_stubs.operations import check_journaling, find_operation
+from legacy_stubs import outcomes, stu3_messages
+from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM, bearer_token, check_claims, check_scope, check_signature
+from legacy_stubs.operations import Operation, check_journaling, find_operation
 from legacy_stubs.outcomes import RefusedError
 from legacy_stubs.searches import search
+from legacy_stubs.stu3_messages import Answer
 from service_stubs.behaviour import Behaviour, Script, act, end_connection
 from service_stubs.issuer_keys import IssuerKeys
 from service_stubs.listening import Listener, running
@@ -39,7 +40,7 @@ class Received(msgspec.Struct, frozen=True):
 
 @dataclass
 class LegacyVkp:
-    """A double of `https://api.test.vkpnorge.no/epj/r4`; with `issuer` it also verifies signatures."""
+    """A double of `https://api.test.vkpnorge.no/epj/r4` and `.../epj/stu3`; with `issuer` it also verifies signatures."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -62,12 +63,12 @@ class LegacyVkp:
 
     @property
     def url(self) -> str:
-        """The base address, to which `/epj/r4/...` is added."""
+        """The base address, to which `/epj/...` is added."""
         return self._listener.url
 
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
-        return [f"legacy VKP (R4) on {self.url}"]
+        return [f"legacy VKP (R4 and STU3) on {self.url}"]
 
     def behave(self, behaviour: Behaviour) -> None:
         """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
@@ -91,34 +92,38 @@ class LegacyVkp:
         body = await request.read()
         behaviour = self._script.next()
 
-        async def handle() -> web.Response:
-            return await self._respond(request, body)
+        operation = find_operation(request.method, request.raw_path)
 
-        response = await act(behaviour, handle, lambda status: _refusal(outcomes.failure(status)))
+        async def handle() -> web.Response:
+            return await self._respond(request, operation, body)
+
+        response = await act(behaviour, handle, lambda status: _refusal(outcomes.failure(status), operation, body))
         self._remember(request, body, None if behaviour.drops else response.status)
         if behaviour.drops:
             end_connection(request)
         return response
 
-    async def _respond(self, request: web.Request, body: bytes) -> web.Response:
+    async def _respond(self, request: web.Request, operation: Operation | None, body: bytes) -> web.Response:
         try:
-            return _fhir(200, await self._perform(request, body))
+            if operation is None:
+                raise outcomes.not_found()
+            return _fhir(200, await self._perform(request, operation, body))
         except RefusedError as refused:
-            return _refusal(refused)
+            return _refusal(refused, operation, body)
 
-    async def _perform(self, request: web.Request, body: bytes) -> bytes:
-        operation = find_operation(request.method, request.raw_path)
-        if operation is None:
-            raise outcomes.not_found()
+    async def _perform(self, request: web.Request, operation: Operation, body: bytes) -> Answer:
         token = bearer_token(request.headers.getall("Authorization", []))
         if self._keys is not None:
             await check_signature(token, self._keys)
-        check_claims(token, self.clock())
+        check_claims(token, self.clock(), HER_ID_CLAIM if operation.is_stu3 else VKP_ID_CLAIM)
         check_scope(token, operation.resource_type.lower(), operation.right)
+        if operation.is_stu3:
+            message = stu3_messages.read_message(body, operation.resource_type)
+            return stu3_messages.accept(message, operation.municipality)
         if operation.right == "read":
-            return search(operation.resource_type, request.headers.getall("ServiceCodes", []), body)
+            return _json(search(operation.resource_type, request.headers.getall("ServiceCodes", []), body))
         check_journaling(operation.resource_type, body)
-        return outcomes.received(operation.resource_type)
+        return _json(outcomes.received(operation.resource_type))
 
     def _remember(self, request: web.Request, body: bytes, status: int | None) -> None:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
@@ -133,21 +138,29 @@ class LegacyVkp:
         self.received.add(record, len(body))
 
 
-def _refusal(refused: RefusedError) -> web.Response:
-    response = _fhir(refused.status, refused.body())
+def _json(body: bytes) -> Answer:
+    return Answer(body, "application/fhir+json; charset=utf-8")
+
+
+def _refusal(refused: RefusedError, operation: Operation | None, body: bytes) -> web.Response:
+    if operation is not None and operation.is_stu3:
+        answer = stu3_messages.refuse(body, operation.resource_type, operation.municipality, refused)
+    else:
+        answer = _json(refused.body())
+    response = _fhir(refused.status, answer)
     if refused.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _fhir(status: int, body: bytes) -> web.Response:
-    """Answer FHIR JSON, with a mixed-case header and a repeated one for proxies to carry through."""
+def _fhir(status: int, answer: Answer) -> web.Response:
+    """Answer FHIR, with a mixed-case header and a repeated one for proxies to carry through."""
     headers = CIMultiDict(
         [
-            ("Content-Type", "application/fhir+json; charset=utf-8"),
+            ("Content-Type", answer.content_type),
             ("X-VKP-Correlation-Id", str(uuid4())),
             ("Warning", '299 vkp "this is a double of VKP"'),
             ("Warning", '299 vkp "its data is invented"'),
         ]
     )
-    return web.Response(status=status, body=body, headers=headers)
+    return web.Response(status=status, body=answer.body, headers=headers)

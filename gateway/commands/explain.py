@@ -11,12 +11,12 @@ from gateway.commands.naming import find_municipality, find_sender
 from gateway.commands.output import config_option, json_option, print_json, usable
 from gateway.commands.request_file import read_request
 from gateway.config.definitions import Config, Municipality
-from gateway.exchange import allowed_numbers
 from gateway.faults import Failure
 from gateway.identification import Identification
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.explanation import Explanation
 from gateway.routing.table import Decision, RouteTable
+from gateway.translating import allowed_numbers
 from translators.national_number import kind_of
 
 
@@ -111,7 +111,7 @@ def _envelope_of_request(config: Config, table: RouteTable, request: Path) -> En
             "no route decides, the gateway refuses this: nothing is served at this address (404)"
         )
     if identified.operation is not None and identified.envelope.information is None and identified.content is None:
-        content = asyncio.run(identification.read(body, identified.operation))
+        content = asyncio.run(identification.read(body, identified))
         return identification.with_information(identified.envelope, content)
     return identified.envelope
 

@@ -14,9 +14,13 @@ class WholeBody:
 
     data: bytes
 
-    async def read(self, limit: int) -> bytes | None:
+    def whole(self, limit: int) -> bytes | None:
         """Return the body, or None when it is larger than `limit` bytes."""
         return self.data if len(self.data) <= limit else None
+
+    async def read(self, limit: int) -> bytes | None:
+        """Return the body, or None when it is larger than `limit` bytes."""
+        return self.whole(limit)
 
 
 def read_request(path: Path) -> tuple[RequestHead, WholeBody]:

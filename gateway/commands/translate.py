@@ -8,16 +8,18 @@ import msgspec
 
 from gateway.commands.naming import find_municipality, find_sender
 from gateway.commands.output import config_option, json_option, print_json, usable
-from gateway.config.definitions import Config, Sender
-from gateway.exchange import allowed_numbers
+from gateway.config.definitions import Config
 from gateway.faults import fault_of
 from gateway.model import Envelope, Information
 from gateway.routing.table import RouteTable
+from gateway.surfaces.registry import SURFACES
+from gateway.translating import allowed_numbers, settings
 from translators.contract import Refused, Settings, Translation, Tree
-from translators.fhir.json_codec import decode
 from translators.information import information_of
 from translators.translate import READERS, WRITERS
 from translators.translate import translate as translate_tree
+
+_SURFACES = {surface.NAME: surface for surface in SURFACES}
 
 
 @click.command()
@@ -43,9 +45,9 @@ def translate(  # noqa: PLR0913 - the options of the command
     """Translate one message: print the calls, repairs and losses; exit 1 if it is refused."""
     config, table = usable(path)
     try:
-        tree: Tree = decode(message.read())
-        settings = _settings(config, table, tree, municipality, sender)
-        translation = translate_tree(tree, surface, service, settings)
+        tree, repairs = _SURFACES[surface].read(message.read(), None)
+        wanted = _settings(config, table, tree, municipality, sender)
+        translation = translate_tree(tree, surface, service, wanted, repairs)
     except Refused as refusal:
         translation = Translation(refusal=refusal)
     if as_json:
@@ -71,11 +73,7 @@ def _settings(
         information=Information(information) if information else None,
     )
     route = table.decide(envelope, datetime.now(UTC)).route if municipality else None  # noqa: TID251 - the command's own clock
-    return Settings(allowed_numbers(config), route.losses if route else (), _system_name(config, sender))
-
-
-def _system_name(config: Config, sender: Sender | None) -> str | None:
-    return config.vendors[sender.vendor].systems[sender.system] if sender else None
+    return settings(config, allowed_numbers(config), municipality=municipality, sender=sender, route=route)
 
 
 def _document(surface: str, translation: Translation, config: Config) -> dict[str, object]:
@@ -99,6 +97,8 @@ def _document(surface: str, translation: Translation, config: Config) -> dict[st
         "refusal": None
         if refusal is None
         else {"code": config.wordings[fault_of(refusal.reason)].code, "text": refusal.text, "path": refusal.path},
+        "derived": [{"path": derived.path, "rule": derived.rule} for derived in translation.derived],
+        "test": translation.is_test,
     }
 
 
@@ -110,11 +110,15 @@ def _print(translation: Translation, config: Config) -> None:
         click.echo(f"repair       {repair.path}: {repair.rule}")
     for loss in translation.losses:
         click.echo(f"loss         {loss.path}: {loss.reason}; a route tolerates it as {loss.element}")
+    for derived in translation.derived:
+        click.echo(f"derived      {derived.path}: {derived.rule}")
     coverage = translation.coverage
     click.echo(
         f"coverage     {coverage.leaves} leaves: {coverage.carried} carried, {coverage.repaired} repaired, "
         f"{coverage.lost} lost; {coverage.derived} derived"
     )
+    if translation.is_test and translation.refusal is None:
+        click.echo("test         the message only tests the way: it is acknowledged and delivered nowhere")
     if translation.refusal is not None:
         code = config.wordings[fault_of(translation.refusal.reason)].code
         click.echo(f"refused      {code}: {translation.refusal}")

@@ -1,6 +1,7 @@
 """What routes.yaml says, checked and frozen; one type per part of the file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.faults import Fault, Wording
@@ -194,6 +195,8 @@ class Municipality:
     her_ids: tuple[str, ...]
     epj: Epj
     place: Place
+    local_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False, hash=False)
+    """National identity numbers by the record system's own identifier system and number; never shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,8 @@ class Sender:
     service_codes: tuple[str, ...]
     rate: Rate | None
     place: Place
+    code_history: tuple[tuple[str, str], ...] = ()
+    """Which superseded table the sender's codes are of, by code system."""
 
     @property
     def key(self) -> str:

@@ -153,7 +153,14 @@ MUNICIPALITY = _section(
     _must("orgnr", "nine digits, the main entity; R4 callers have it in the URL"),
     Key("her_ids", "STU3 callers have one in the URL and in MessageHeader.receiver", "[]"),
     _must("epj", "its record system"),
-    later=("patient_ids", "services_from", "partner_profile"),
+    Key("patient_ids", "by identifier system of the record system: where its patients' national numbers are", "{}"),
+    later=("services_from", "partner_profile"),
+)
+
+PATIENT_IDS = _section(
+    "municipalities.*.patient_ids.*",
+    _must("resolve", "table: from `file`; pit, vkp: not done by this version, such numbers are refused"),
+    Key("file", "CSV without a header line, from the folder of this file: local number, national number"),
 )
 
 EPJ = _section(
@@ -185,7 +192,8 @@ SENDER = _section(
     Key("municipalities", "all: every one; environment test only"),
     Key("service_codes", "its service codes (VKP: ServiceCodes); not checked by this version", "[]"),
     Key("rate", "in place of limits.rate_per_sender"),
-    later=("code_history", "signature"),
+    Key("code_history", "by code system, the superseded table that its codes are of: {alert: until-2022-01-14}", "{}"),
+    later=("signature",),
 )
 
 ROUTE = _section(
@@ -216,6 +224,7 @@ SECTIONS = (
     JFT,
     SCOPES,
     MUNICIPALITY,
+    PATIENT_IDS,
     EPJ,
     VENDOR,
     SYSTEM,

@@ -6,10 +6,11 @@ from functools import partial
 
 from yaml import Node
 
-from gateway.config import keys, nodes, values
+from gateway.config import keys, nodes, patient_ids, values
 from gateway.config.definitions import Environment, Epj, Municipality, Sender, Vendor
 from gateway.config.nodes import quoted
 from gateway.config.reader import Fields, Reader
+from translators.terminology import history_names
 
 SERVICES = ("jft", "pit", "okt", "pmd")
 
@@ -94,9 +95,10 @@ def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uni
             uniques.claim("her_id", her_id, item)
             her_ids.append(her_id)
     epj = fields.get("epj", partial(_epj, reader))
+    numbers = fields.get("patient_ids", partial(patient_ids.local_numbers, reader)) or {}
     if epj is None:
         return None
-    return Municipality(name, full or "", orgnr or "", tuple(her_ids), epj, reader.place(key))
+    return Municipality(name, full or "", orgnr or "", tuple(her_ids), epj, reader.place(key), numbers)
 
 
 def _epj(reader: Reader, node: Node) -> Epj | None:
@@ -115,6 +117,17 @@ def _epj(reader: Reader, node: Node) -> Epj | None:
 def _services(reader: Reader, node: Node) -> tuple[str, ...]:
     words = (reader.choice(item, "service", SERVICES) for item in reader.items(node))
     return tuple(word for word in words if word is not None)
+
+
+def _code_history(reader: Reader, node: Node) -> tuple[tuple[str, str], ...]:
+    known = history_names()
+    found = []
+    for name, (key, value) in reader.named(node).items():
+        if reader.choice(key, "code system", sorted(known)) is None or name not in known:
+            continue
+        if (table := reader.choice(value, f"table of {name}", sorted(known[name]))) in known[name]:
+            found.append((name, table))
+    return tuple(found)
 
 
 def _system(reader: Reader, vendor: str, system: str, node: Node, senders: "_Senders") -> str | None:
@@ -149,8 +162,9 @@ class _Senders:
         municipality = self._municipality(fields)
         codes = fields.get("service_codes", reader.identifiers) or ()
         rate = fields.get("rate", partial(values.rate, reader))
+        history = fields.get("code_history", partial(_code_history, reader)) or ()
         place = reader.place(node)
-        self.found.append(Sender(vendor, system, vkp_id, her_id, municipality, codes, rate, place))
+        self.found.append(Sender(vendor, system, vkp_id, her_id, municipality, codes, rate, place, history))
 
     def _municipality(self, fields: Fields) -> frozenset[str] | None:
         """Read which municipalities the sender may call; None means all."""

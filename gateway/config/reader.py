@@ -107,6 +107,10 @@ class Reader:
                 self.error(key, f'{nodes.quoted(name)} is not a short name: letters, digits, ".", "_" and "-" only')
         return found
 
+    def mapping(self, node: Node) -> Entries:
+        """Read a mapping whose keys are texts of any kind: key -> (key node, value node)."""
+        return self._entries(node)
+
     def fields(self, node: Node, section: Section) -> "Fields | None":
         """Read a mapping with the keys of `section`; None when it is no mapping."""
         if not nodes.is_mapping(node):

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from gateway.commands.output import config_option, json_option, print_json
-from gateway.demo.scenarios import scenarios
+from gateway.demo.scenarios import r4_scenarios
 from gateway.demo.stage import Stage, StageFailed, stage, with_free_ports
+from gateway.demo.stu3_scenarios import stu3_scenarios
 from gateway.demo.traffic import Outcome, send_all
 
 
@@ -44,7 +45,7 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with stage(path) as running:
         outcomes = []
-        async for outcome in send_all(running, scenarios()):
+        async for outcome in send_all(running, [*r4_scenarios(), *stu3_scenarios()]):
             outcomes.append(outcome)
             if not as_json:
                 click.echo(_line(outcome))
@@ -64,10 +65,10 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
 
 def _line(outcome: Outcome) -> str:
     way = f"{outcome.mode} -> {outcome.upstream}" if outcome.upstream else str(outcome.mode)
-    result = f"{outcome.status} {outcome.code or ''}".strip()
+    result = " ".join(filter(None, (str(outcome.status), outcome.code, outcome.response)))
     verdict = "as the routes say" if outcome.as_expected else f"NOT as the routes say: {outcome.note}"
     return (
-        f"{outcome.surface}  {outcome.municipality:<9}  {outcome.information:<12}  {way:<13}  {result:<7}  "
+        f"{outcome.surface:<8}  {outcome.municipality:<9}  {outcome.information:<12}  {way:<13}  {result:<19}  "
         f"{verdict}  ({outcome.name}, {outcome.sender})"
     )
 
@@ -75,7 +76,7 @@ def _line(outcome: Outcome) -> str:
 def _summary(outcomes: list[Outcome]) -> str:
     well = sum(outcome.as_expected for outcome in outcomes)
     to_vkp = sum(outcome.mode == "legacy" for outcome in outcomes)
-    to_jft = sum(outcome.mode == "new" and outcome.status == 200 for outcome in outcomes)
+    to_jft = sum(outcome.receiver == "jft" for outcome in outcomes)
     return f"\n{well} of {len(outcomes)} as the routes say: {to_vkp} went to VKP, {to_jft} became events in JFT."
 
 

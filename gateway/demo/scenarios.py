@@ -1,11 +1,12 @@
 """The demo's traffic: what is sent, and what each mode must make of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from importlib import resources
 
 from gateway.model import JOURNALING, Information, Mode
+from gateway.surfaces import vkp_r4
 
 _TEXT_PLAIN = "text/plain; charset=utf-8"
 """What NHN's public sample client sends JSON as."""
@@ -17,7 +18,11 @@ class Flaw(Enum):
     NONE = "none"
     TOKEN = "wrong token"  # noqa: S105 - no secret
     PATIENT = "bad patient number"
-    ALONE = "no endpoint of its own in the new service"
+    CATEGORY = "does not say what happened"
+
+
+_REFUSED_IN_NEW = {Flaw.PATIENT: "2.1", Flaw.CATEGORY: "2.4"}
+"""The codes of what VKP takes and a service may not get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,50 +32,68 @@ class Scenario:
     name: str
     municipality: str
     sender: str
+    """Its vkp-id, or on the surface vkp-stu3 its HER-id."""
     information: Information
     path: str
-    """Below `/epj/r4/{orgnr}/`."""
+    """Below `/epj/r4/{orgnr}/` or `/epj/stu3/{HER-id}/`."""
     file: str | None = None
     form: str | None = None
     flaw: Flaw = Flaw.NONE
     content_type: str | None = _TEXT_PLAIN
     prefix: str = "/epj/r4"
+    surface: str = vkp_r4.NAME
+    answered: bool = False
+    """Whether the answer is a message, which says by a code what became of the one that was sent."""
+    is_test: bool = False
+    """Whether the message only tests the way."""
+    instead: tuple[tuple[bytes, bytes], ...] = ()
+    """What stands in the file, and what this sender writes in its place."""
 
-    def target(self, orgnr: str) -> str:
-        """Return the request target as this sender writes it."""
-        return f"{self.prefix}/{orgnr}/{self.path}"
+    def target(self, municipality: str) -> str:
+        """Return the request target as this sender writes it; `municipality` is its orgnr or HER-id."""
+        return f"{self.prefix}/{municipality}/{self.path}"
 
     @property
     def body(self) -> bytes:
         """The bytes that are sent."""
-        if self.file is None:
-            return (self.form or "").encode()
-        return _message(self.file)
+        data = (self.form or "").encode() if self.file is None else _message(self.file)
+        for written, wanted in self.instead:
+            data = data.replace(written, wanted)
+        return data
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must happen: the status, VKP's code, and who must have received the message."""
+    """What must happen: the status, VKP's code, who must have received the message, and the code of its answer."""
 
     status: int
     code: str | None
     receiver: str | None
     """`vkp`, `jft` or nobody."""
+    response: str | None = None
+    """`ok` or `fatal-error`, where the answer is a message."""
 
 
 def expected(scenario: Scenario, mode: Mode) -> Expected:
     """Return what must happen to a scenario whose route has this mode."""
+    wanted = _expected(scenario, mode)
+    if not scenario.answered:
+        return wanted
+    return replace(wanted, response="ok" if wanted.status == 200 else "fatal-error")
+
+
+def _expected(scenario: Scenario, mode: Mode) -> Expected:
     if mode is Mode.LEGACY:
         return Expected(401, "1.5", "vkp") if scenario.flaw is Flaw.TOKEN else Expected(200, None, "vkp")
     if scenario.flaw is Flaw.TOKEN:
         return Expected(401, "1.5", None)
     if mode is Mode.CLOSED:
         return Expected(400, "1.2", None)
-    if scenario.information not in JOURNALING or scenario.flaw is Flaw.ALONE:
+    if scenario.information not in JOURNALING:
         return Expected(400, "3", None)
-    if scenario.flaw is Flaw.PATIENT:
-        return Expected(400, "2.1", None)
-    return Expected(200, None, "jft")
+    if scenario.flaw in _REFUSED_IN_NEW:
+        return Expected(400, _REFUSED_IN_NEW[scenario.flaw], None)
+    return Expected(200, None, None if scenario.is_test else "jft")
 
 
 @cache
@@ -78,8 +101,8 @@ def _message(file: str) -> bytes:
     return resources.files("gateway.demo").joinpath("messages", file).read_bytes()
 
 
-def scenarios() -> list[Scenario]:
-    """Return the traffic, in the order it is sent."""
+def r4_scenarios() -> list[Scenario]:
+    """Return the traffic of the R4 interface, in the order it is sent."""
     return [
         *_every_kind("nordfjell", "Skyresponse_Alarm_Nordfjell", "Dignio_Prevent_Nordfjell"),
         *_every_kind("havnes", "Skyresponse_Alarm_Havnes", "Dignio_Prevent_Havnes"),
@@ -104,6 +127,7 @@ def _every_kind(municipality: str, alarms: str, homes: str) -> list[Scenario]:
         sent("supervision with note", alarms, Information.TILSYN, "bundle", "supervision.json"),
         sent("measurement with alert", homes, Information.MALEDATA, "bundle", "measurement.json"),
         sent("free note", homes, Information.NOTAT, "composition", "note.json"),
+        sent("supervision alone", alarms, Information.TILSYN, "encounter", "encounter-alone.json"),
     ]
 
 
@@ -152,15 +176,6 @@ def _flaws(municipality: str, sender: str) -> list[Scenario]:
             "bundle",
             "bad-patient.json",
             flaw=Flaw.PATIENT,
-        ),
-        Scenario(
-            "supervision alone",
-            municipality,
-            sender,
-            Information.TILSYN,
-            "encounter",
-            "encounter-alone.json",
-            flaw=Flaw.ALONE,
         ),
     ]
 

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-import msgspec
 from yarl import URL
 
+from gateway.config.definitions import Sender
+from gateway.demo.answers import Answer, read_answer
 from gateway.demo.scenarios import Expected, Flaw, Scenario, expected
 from gateway.demo.stage import Stage
+from gateway.demo.stu3_scenarios import her_id_of
 from gateway.model import Envelope
-from gateway.surfaces.vkp_r4 import NAME
+from gateway.surfaces import vkp_stu3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class Outcome:
     upstream: str | None
     status: int
     code: str | None
+    response: str | None
+    """The code of an answer that is a message."""
+    receiver: str | None
     as_expected: bool
     note: str
     """What differed, for a person; empty when nothing did."""
@@ -39,7 +44,7 @@ class _Seen:
     """What the sender and the two worlds saw of one message."""
 
     status: int
-    code: str | None
+    answer: Answer
     receiver: str | None
     faithful: bool
     """Whether VKP got exactly the bytes that were sent; true when VKP got none."""
@@ -61,11 +66,11 @@ class _Crew:
     async def play(self, scenario: Scenario) -> Outcome:
         """Send one message and compare what happened with what the routes say."""
         stage = self._stage
-        sender = stage.table.sender_by_vkp_id(scenario.sender)
+        sender = self._sender(scenario)
         envelope = Envelope(
-            NAME,
+            scenario.surface,
             scenario.municipality,
-            scenario.sender,
+            sender.key if sender else scenario.sender,
             sender.vendor if sender else None,
             sender.system if sender else None,
             scenario.information,
@@ -75,17 +80,24 @@ class _Crew:
         note = "no route" if decision.mode is None else _difference(expected(scenario, decision.mode), seen)
         return Outcome(
             name=scenario.name,
-            surface=NAME,
+            surface=scenario.surface,
             municipality=scenario.municipality,
             sender=scenario.sender,
             information=scenario.information,
             mode=decision.mode,
             upstream=decision.upstream,
             status=seen.status,
-            code=seen.code,
+            code=seen.answer.code,
+            response=seen.answer.response,
+            receiver=seen.receiver,
             as_expected=not note,
             note=note,
         )
+
+    def _sender(self, scenario: Scenario) -> Sender | None:
+        table = self._stage.table
+        find = table.sender_by_her_id if scenario.surface == vkp_stu3.NAME else table.sender_by_vkp_id
+        return find(scenario.sender)
 
     async def _send(self, scenario: Scenario) -> _Seen:
         seen_at_vkp, seen_at_jft = await self._received(self._stage.vkp_url), await self._received(self._stage.jft_url)
@@ -95,7 +107,8 @@ class _Crew:
             headers["Content-Type"] = scenario.content_type
         if "_search" in scenario.path:
             headers["ServiceCodes"] = "rt"
-        url = URL(self._stage.gateway_url + scenario.target(orgnr), encoded=True)
+        named = her_id_of(scenario.municipality) if scenario.surface == vkp_stu3.NAME else orgnr
+        url = URL(self._stage.gateway_url + scenario.target(named), encoded=True)
         async with self._session.post(url, data=scenario.body, headers=headers) as response:
             status, body = response.status, await response.read()
         at_vkp = (await self._received(self._stage.vkp_url))[len(seen_at_vkp) :]
@@ -103,12 +116,11 @@ class _Crew:
         accepted = [one for one in at_jft if one["status"] == 202 and one["orgnr_parent"] == orgnr]
         digest = hashlib.sha256(scenario.body).hexdigest()
         receiver = {(1, 0): "vkp", (0, 1): "jft", (0, 0): None}.get((len(at_vkp), len(accepted)), "both or twice")
-        return _Seen(
-            status, _code(body) if status >= 400 else None, receiver, all(one["sha256"] == digest for one in at_vkp)
-        )
+        return _Seen(status, read_answer(body), receiver, all(one["sha256"] == digest for one in at_vkp))
 
     async def _token(self, scenario: Scenario) -> str:
-        wanted = {"vkp_id": scenario.sender, "signing": "other-key" if scenario.flaw is Flaw.TOKEN else "right"}
+        claim = "her_id" if scenario.surface == vkp_stu3.NAME else "vkp_id"
+        wanted = {claim: scenario.sender, "signing": "other-key" if scenario.flaw is Flaw.TOKEN else "right"}
         async with self._session.post(f"{self._stage.helseid_url}/stub/token", json=wanted) as response:
             return str((await response.json())["access_token"])
 
@@ -124,7 +136,8 @@ def _difference(wanted: Expected, seen: _Seen) -> str:
         f"{what} {was}, not {should}"
         for what, was, should in (
             ("status", seen.status, wanted.status),
-            ("code", seen.code, wanted.code),
+            ("code", seen.answer.code, wanted.code),
+            ("response", seen.answer.response, wanted.response),
             ("received by", seen.receiver, wanted.receiver),
         )
         if was != should
@@ -132,12 +145,3 @@ def _difference(wanted: Expected, seen: _Seen) -> str:
     if not seen.faithful:
         differences.append("VKP got other bytes than were sent")
     return "; ".join(differences)
-
-
-def _code(body: bytes) -> str | None:
-    """Return VKP's code from an OperationOutcome, as a vendor's developer would look for it."""
-    try:
-        outcome = msgspec.json.decode(body)
-        return str(outcome["issue"][0]["details"]["coding"][0]["code"])
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError):
-        return None

@@ -34,8 +34,8 @@ class Serving(Protocol):
     def at_once(self, head: RequestHead) -> Handled | None:
         """Return the answer if it takes neither the body nor any waiting."""
 
-    def handle(self, head: RequestHead, body: Body) -> Awaitable[Handled]:
-        """Return the answer."""
+    def begin(self, head: RequestHead, body: Body) -> Handled | Awaitable[Handled]:
+        """Return the answer, or what will be it; called when what came along with the head has been read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Front:
             log.exception("front.defect")
             handled = None
         if handled is None:
-            self._spawn(self._handle(incoming, serving, lane))
+            self._loop.call_soon(self._begin, incoming, serving, lane)
         elif isinstance(handled.answer, Pass):
             self._pass_on(incoming, lane, handled.answer, handled.account)
         else:
@@ -126,8 +126,17 @@ class Front:
         self._record(account, reply.status, 0.0)
         return reply
 
-    async def _handle(self, incoming: Incoming, serving: Serving, lane: Lane) -> None:
-        handled = await serving.handle(incoming.head, incoming)
+    def _begin(self, incoming: Incoming, serving: Serving, lane: Lane) -> None:
+        handled = serving.begin(incoming.head, incoming)
+        if isinstance(handled, Handled):
+            self._done_with(incoming, lane, handled)
+        else:
+            self._spawn(self._await(incoming, lane, handled))
+
+    async def _await(self, incoming: Incoming, lane: Lane, handled: Awaitable[Handled]) -> None:
+        self._done_with(incoming, lane, await handled)
+
+    def _done_with(self, incoming: Incoming, lane: Lane, handled: Handled) -> None:
         if isinstance(handled.answer, Pass):
             self._pass_on(incoming, lane, handled.answer, handled.account)
             incoming.flush()

@@ -68,6 +68,10 @@ class Incoming:
             await self._changed
         return b"".join(self.pieces) if self._size <= limit else None
 
+    def whole(self, limit: int) -> bytes | None:
+        """Return the body if all of it has come and it is not larger than `limit` bytes."""
+        return b"".join(self.pieces) if self.complete and not self.left and self._size <= limit else None
+
     @property
     def expects_continue(self) -> bool:
         """Whether the sender waits for leave to send the body (RFC 9110 section 10.1.1)."""

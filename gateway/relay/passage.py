@@ -10,7 +10,7 @@ from msgspec import structs
 
 from gateway.config.definitions import Forwarded, VkpUpstream
 from gateway.faults import Failure, Fault
-from gateway.model import Account, Headers, Reply
+from gateway.model import Account, Headers, Reply, RequestHead
 from gateway.relay.forwarding import VIA, forwarding
 from gateway.relay.incoming import Incoming
 from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
@@ -29,8 +29,8 @@ class Way:
     pool: Pool
     timeout: float
     """Seconds for the whole of request and answer."""
-    refused: Callable[[Failure, str], Reply]
-    """How a failure is told to a sender; the second argument is the correlation id."""
+    refused: Callable[[RequestHead, Failure, str], Reply]
+    """How the failure of a request is told to its sender; the last argument is the correlation id."""
 
 
 class Carriage(Protocol):
@@ -246,7 +246,8 @@ class Passage:
             self._sender.abort()
         elif not self._alone:
             failure = Failure(fault, diagnostics, retry_after=retry_after)
-            self._status = self._carriage.answer(self._incoming, self._way.refused(failure, account.correlation_id))
+            reply = self._way.refused(self._incoming.head, failure, account.correlation_id)
+            self._status = self._carriage.answer(self._incoming, reply)
         self._let_go(account)
 
     def _end(self, account: Account) -> None:

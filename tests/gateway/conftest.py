@@ -62,7 +62,7 @@ municipalities:
   sorvik:
     {{name: Sørvik kommune, orgnr: "313231593", her_ids: ["95938"], epj: {{system: CosDoc, generation: legacy}}}}
   havnes:
-    {{name: Havnes kommune, orgnr: "315058384", her_ids: ["85441"],
+    {{name: Havnes kommune, orgnr: "315058384", her_ids: ["85441"]{patient_ids},
      epj: {{system: Helseplattformen, generation: new, reads: [jft]}}}}
   vikan:
     {{name: Vikan kommune, orgnr: "310000001", epj: {{system: Profil, generation: legacy, reads: [jft], feeds: [pit, okt]}}}}
@@ -104,6 +104,11 @@ def free_ports(count: int) -> list[int]:
 def message(name: str) -> bytes:
     """Return the bytes of one of the demo's messages."""
     return resources.files("gateway.demo").joinpath("messages", f"{name}.json").read_bytes()
+
+
+def stu3_message(name: str) -> bytes:
+    """Return the bytes of one of the demo's STU3 messages, from HER-id 135240 to Havnes."""
+    return resources.files("gateway.demo").joinpath("messages", "stu3", name).read_bytes()
 
 
 @dataclass
@@ -459,12 +464,13 @@ async def start(
                 "issuer": helseid.issuer,
                 "client_id": CLIENT_ID,
                 "helseid": "",
+                "patient_ids": "",
                 "top": "",
                 "vkp": vkp.url,
                 "vkp_host": "",
                 "write": jft.write_url,
                 "read": jft.read_url,
-                "everywhere": "{vkp_id: Everywhere, municipalities: all}",
+                "everywhere": '{vkp_id: Everywhere, her_id: "99001", municipalities: all}',
                 "routes": ROUTES,
             }
             (tmp_path / "key.json").write_text(json.dumps(client_key.as_dict(private=True)), encoding="utf-8")

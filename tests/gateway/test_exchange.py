@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,7 +90,8 @@ async def test_unknown_municipality_passes_where_vkp_answers(world: World) -> No
 @pytest.mark.parametrize(
     "target",
     [
-        "/epj/stu3/102287/Bundle",
+        "/epj/stu3/102287/Patient",
+        "/epj/stu3/x/bundle",
         f"/epj/r4/{NORDFJELL}/observation",
         f"/epj/r4/{NORDFJELL}/bundle/1",
         "/epj/r4/12345678/bundle",
@@ -133,7 +135,7 @@ async def test_other_unrecognised_path_is_refused(world: World, target: str) -> 
     ("target", "code"),
     [
         (f"/epj/r4/{SORVIK}/observation", "1.2"),
-        ("/epj/stu3/95938/bundle", "1.2"),
+        ("/epj/stu3/95938/patient", "1.2"),
         (f"/ws/{SORVIK}", "1.2"),
         (f"/epj/r4/{HAVNES}/observation", "1.2"),
     ],
@@ -168,7 +170,7 @@ async def test_backslash_in_a_target_is_refused(world: World) -> None:
 async def test_unrecognised_refuse_lets_nothing_through(start: Callable[..., Awaitable[World]]) -> None:
     """With `unrecognised: refuse` only what a surface knows is passed on."""
     world = await start(top="unrecognised: refuse")
-    world.assert_refused(await world.post("/epj/stu3/102287/bundle", b"{}"), 404, "3")
+    world.assert_refused(await world.post("/epj/stu3/102287/patient", b"{}"), 404, "3")
     assert not world.vkp.received
     assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))).status == 200
 
@@ -313,6 +315,7 @@ async def test_new_journaling_becomes_one_event(world: World) -> None:
         ("bundle", "measurement", "Bundle"),
         ("bundle", "supervision", "Bundle"),
         ("bundle", "dispense-failed", "Bundle"),
+        ("encounter", "encounter-alone", "Bundle"),
     ],
 )
 async def test_every_kind_that_jft_takes_is_delivered(world: World, path: str, name: str, kind: str) -> None:
@@ -332,9 +335,17 @@ COMMUNICATION = (
     b'{"resourceType":"Communication","status":"completed","subject":{"identifier":'
     b'{"system":"urn:oid:2.16.578.1.12.4.1.4.1","value":"31714510382"}}}'
 )
+
+
+async def test_a_message_that_says_no_time_is_journaled_at_the_time_it_came(world: World) -> None:
+    """A Communication alone becomes a document; without `sent` its time is the gateway's own clock."""
+    assert (await world.post("communication", COMMUNICATION)).status == 200
+    document = json.loads(world.delivered[0].body)
+    assert document["timestamp"] == document["entry"][0]["resource"]["date"]
+    assert datetime.fromisoformat(document["timestamp"]).tzinfo is not None
+
+
 REFUSALS = [
-    ("encounter", message("encounter-alone"), 400, "3"),
-    ("communication", COMMUNICATION, 400, "3"),
     ("bundle", message("bad-patient"), 400, "2.1"),
     ("composition", message("note").replace(b"01813210084", b"13116900216"), 400, "2.1"),
     ("composition", message("note").replace(b"4.1.4.1", b"4.1.4.9"), 400, "2.1"),
@@ -349,8 +360,6 @@ REFUSALS = [
     ("path", "body", "status", "code"),
     REFUSALS,
     ids=[
-        "alone",
-        "communication",
         "check digits",
         "real number",
         "local number",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from gateway.faults import CODES, WORDINGS, Failure, Fault, fault_of
-from gateway.surfaces import vkp_r4
+from gateway.surfaces.registry import SURFACES
+from gateway.surfaces.surface import Asked, Surface
 from translators.contract import Reason
 from translators.fhir.json_codec import decode
 
+NOW = datetime(2026, 11, 3, 8, 0, tzinfo=UTC)
 
+
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.NAME)
 @pytest.mark.parametrize("fault", Fault)
-def test_every_fault_can_be_told(fault: Fault) -> None:
+def test_every_fault_can_be_told(fault: Fault, surface: Surface) -> None:
     """Status, code, text and diagnostics are there, and a temporary fault is 3.1, by which senders know it."""
     wording = WORDINGS[fault]
-    reply = vkp_r4.refused(Failure(fault, "Why", retry_after=7), wording, "ref-1")
+    reply = surface.refused(Asked("ref-1", NOW), Failure(fault, "Why", retry_after=7), wording)
     assert reply.status == wording.status >= 400
     outcome = decode(reply.body)
     assert isinstance(outcome, dict)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,7 @@ from gateway.faults import Failure
 from gateway.identification import Identification
 from gateway.model import Information, RequestHead
 from gateway.surfaces.target import is_origin_form
-from tests.gateway.conftest import message
+from tests.gateway.conftest import message, stu3_message
 
 FILE = """\
 version: 1
@@ -23,6 +26,13 @@ upstreams:
 municipalities:
   nordfjell:
     {name: N, orgnr: "312229544", her_ids: ["102287"], epj: {system: G, generation: legacy, reads: [jft]}}
+vendors:
+  dignio:
+    name: D
+    systems:
+      prevent:
+        name: P
+        senders: [{vkp_id: Dignio_Nordfjell, municipality: nordfjell}, {her_id: "8134527", municipality: nordfjell}]
 routes:
   - {mode: legacy}
   - {information: [medisinering], mode: new}
@@ -61,10 +71,11 @@ def test_any_head_is_something(
         assert identified.operation is None or method == "POST"
 
 
-@given(st.binary(max_size=200))
-async def test_any_body_is_content_or_a_reason(identification: Identification, body: bytes) -> None:
+@pytest.mark.parametrize("target", ["/epj/r4/312229544/bundle", "/epj/stu3/102287/bundle"])
+@given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda data: b"<" + data)))
+async def test_any_body_is_content_or_a_reason(identification: Identification, target: str, body: bytes) -> None:
     """Bytes of any kind are read or refused, and only then have no information type."""
-    head = RequestHead("POST", "/epj/r4/312229544/bundle", ())
+    head = RequestHead("POST", target, ())
     identified = await identification.identify(head, WholeBody(body))
     assert identified.content is not None
     assert identified.content.failure is not None or identified.content.tree is not None
@@ -88,3 +99,54 @@ async def test_message_says_what_it_is_about(
     head = RequestHead("POST", f"/epj/r4/312229544/{resource}", ())
     identified = await identification.identify(head, WholeBody(message(name)))
     assert identified.envelope.information is information
+
+
+@pytest.mark.parametrize("form", ["xml", "json"])
+@pytest.mark.parametrize(
+    ("resource", "name", "information"),
+    [
+        ("bundle", "dispensed", Information.MEDISINERING),
+        ("bundle", "dispense-with-flag", Information.MEDISINERING),
+        ("$process-message", "test", Information.MEDISINERING),
+        ("bundle", "patient-composition", Information.NOTAT),
+        ("bundle", "location-measurement", Information.VARSEL),
+        ("bundle", "camera-observation", Information.TILSYN),
+        ("encounter", "digital-encounter", Information.TILSYN),
+    ],
+)
+async def test_stu3_message_says_what_it_is_about(
+    identification: Identification, resource: str, name: str, information: Information, *, form: str
+) -> None:
+    """In XML as in JSON, of the municipality whose HER-id the path has."""
+    head = RequestHead("POST", f"/epj/stu3/102287/{resource}", ())
+    identified = await identification.identify(head, WholeBody(stu3_message(f"{name}.{form}")))
+    envelope = identified.envelope
+    assert (envelope.surface, envelope.municipality) == ("vkp-stu3", "nordfjell")
+    assert envelope.information is information
+
+
+def claiming(vkp_id: str | None, her_id: str | None) -> bytes:
+    """Make a field with a token that says so; nobody signed it."""
+    claims = {"nhn:vkp/client/claims/vkp-id": vkp_id, "e-helse/claims/her_id": her_id}
+    encoded = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
+    return b"Bearer e30." + encoded + b".x"
+
+
+@pytest.mark.parametrize(
+    ("target", "vkp_id", "her_id", "sender"),
+    [
+        ("/epj/r4/312229544/bundle", "Dignio_Nordfjell", "8134527", "Dignio_Nordfjell"),
+        ("/epj/stu3/102287/bundle", "Dignio_Nordfjell", "8134527", "8134527"),
+        ("/epj/r4/312229544/bundle", None, "8134527", "8134527"),
+        ("/epj/stu3/102287/bundle", "Dignio_Nordfjell", None, "Dignio_Nordfjell"),
+        ("/epj/stu3/102287/bundle", "Dignio_Nordfjell", "1", None),
+        ("/ws/102287", "Dignio_Nordfjell", "8134527", "Dignio_Nordfjell"),
+        ("/epj/stu3/102287/bundle", None, None, None),
+    ],
+)
+def test_sender_is_who_the_claim_of_the_surface_names(
+    identification: Identification, target: str, vkp_id: str | None, her_id: str | None, sender: str | None
+) -> None:
+    """R4 goes by the vkp-id and STU3 by the HER-id; the other one only finds a route, it gives no access."""
+    head = RequestHead("POST", target, ((b"Authorization", claiming(vkp_id, her_id)),))
+    assert identification.recognise(head).envelope.sender == sender

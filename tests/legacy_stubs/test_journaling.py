@@ -93,7 +93,7 @@ async def test_what_is_no_such_resource_is_refused(sender: Sender, body: bytes) 
         "condition",
         "bundle/_search",
         "/epj/r4/composition",
-        "/epj/stu3/8000001/bundle",
+        "/epj/stu3/8000001/composition",
         "/",
         "/elsewhere",
     ],

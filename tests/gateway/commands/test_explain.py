@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import message
+from tests.gateway.conftest import message, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +185,24 @@ def test_request_is_decided_as_the_gateway_would(
     file = request(tmp_path, target, message(name), vkp_id=vkp_id, end=end)
     document = explained(run, "--request", file)
     assert (document["mode"], document["information"], document["sender"]) == (*decided, vkp_id)
+
+
+@pytest.mark.parametrize("form", ["xml", "json"])
+@pytest.mark.parametrize(
+    ("target", "name", "decided"),
+    [
+        ("/epj/stu3/102287/bundle", "dispensed", ("legacy", "medisinering")),
+        ("/epj/stu3/102287/$process-message", "location-measurement", ("legacy", "varsel")),
+        ("/EPJ/STU3/102287/Encounter/", "digital-encounter", ("legacy", "tilsyn")),
+    ],
+)
+def test_stu3_request_is_decided_as_the_gateway_would(
+    run: Callable[..., Result], tmp_path: Path, target: str, name: str, decided: tuple[str, str], *, form: str
+) -> None:
+    """The HER-id names the municipality, and the body is read in the form that it has."""
+    document = explained(run, "--request", request(tmp_path, target, stu3_message(f"{name}.{form}")))
+    assert (document["mode"], document["information"]) == decided
+    assert document["municipality"] == "nordfjell"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"resourceType":"Composition","a":1,"a":2}', b"x" * 2_000_000])

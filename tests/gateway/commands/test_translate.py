@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import message
+from tests.gateway.conftest import message, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 ALWAYS = ("--surface", "vkp-r4", "--to", "jft")
+STU3 = ("--surface", "vkp-stu3", "--to", "jft")
+KEYS = ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal", "derived", "test"]
 
 
 def translated(run: Callable[..., Result], body: bytes, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def translated(run: Callable[..., Result], body: bytes, *arguments: str, code: i
 def test_json_has_exactly_its_form(run: Callable[..., Result]) -> None:
     """Every part is there, with these keys and no others."""
     document = translated(run, message("quirks"))
-    assert list(document) == ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal"]
+    assert list(document) == KEYS
     assert (document["surface"], document["information"], document["refusal"]) == ("vkp-r4", "varsel", None)
     (call,) = document["calls"]
     assert list(call) == ["service", "method", "path", "headers", "body"]
@@ -70,7 +72,7 @@ def test_refusal_is_exit_one_with_its_code(run: Callable[..., Result]) -> None:
         (b'{"a":1,"a":2}', "2.4"),
         (b"\xff", "2.4"),
         (b"[" * 10_000, "2.4"),
-        (message("encounter-alone"), "3"),
+        (b'{"resourceType":"Patient"}', "2.1"),
     ],
     ids=range(8),
 )
@@ -78,7 +80,7 @@ def test_unusable_message_is_refused_in_the_same_form(run: Callable[..., Result]
     """Whatever was given, the answer is a document with a refusal."""
     document = translated(run, body, code=1)
     assert document["refusal"]["code"] == code
-    assert list(document) == ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal"]
+    assert list(document) == KEYS
 
 
 def test_message_comes_from_a_file_too(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -148,3 +150,64 @@ def test_wrong_use_ends_with_two(run: Callable[..., Result], arguments: list[str
     result = run("translate", *arguments, stdin=message("note"))
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
+
+
+# STU3.
+
+
+def renewed(run: Callable[..., Result], body: bytes, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """Translate an STU3 message from standard input and return the JSON."""
+    result = run("translate", *STU3, "--json", *arguments, "-", stdin=body)
+    assert result.exit_code == code, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    assert list(document) == KEYS
+    return document
+
+
+@pytest.mark.parametrize("form", ["xml", "json"])
+def test_stu3_message_becomes_the_same_in_both_forms(run: Callable[..., Result], form: str) -> None:
+    """The form is told by the first byte; what was made is listed with its rule."""
+    document = renewed(run, stu3_message(f"dispense-with-note.{form}"), "--municipality", "havnes")
+    assert (document["surface"], document["information"], document["test"]) == ("vkp-stu3", "medisinering", False)
+    assert [call["path"] for call in document["calls"]] == ["/v1/Bundle"]
+    assert document["calls"] == renewed(run, stu3_message("dispense-with-note.xml"))["calls"]
+    assert document["derived"]
+    assert all(list(derived) == ["path", "rule"] for derived in document["derived"])
+
+
+def test_stu3_repairs_of_the_wire_are_listed(run: Callable[..., Result]) -> None:
+    """What decoding corrected is a repair as any other."""
+    place = b'<Bundle xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://hl7.org/fhir x" '
+    document = renewed(run, stu3_message("dispensed.xml").replace(b"<Bundle ", place))
+    assert "schema-location-dropped" in {repair["rule"] for repair in document["repairs"]}
+
+
+def test_stu3_test_message_is_delivered_nowhere(run: Callable[..., Result]) -> None:
+    """It is no refusal, and there is no call."""
+    document = renewed(run, stu3_message("test.xml"))
+    assert (document["test"], document["calls"], document["refusal"]) == (True, [], None)
+    assert "delivered nowhere" in run("translate", *STU3, "-", stdin=stu3_message("test.json")).output
+
+
+def test_stu3_text_names_what_was_made(run: Callable[..., Result]) -> None:
+    """A line for each element that the source does not have."""
+    result = run("translate", *STU3, "-", stdin=stu3_message("digital-encounter.xml"))
+    assert result.exit_code == 0
+    assert "\nderived      Bundle." in result.output
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<Bundle/>",
+        b"<!DOCTYPE x><Bundle/>",
+        b'{"resourceType":"Patient"}',
+        b'{"resourceType":"Bundle","type":"document"}',
+        stu3_message("dispensed.json").replace(b'"MessageHeader"', b'"Messageheader"'),
+        stu3_message("category-missing.xml"),
+    ],
+    ids=range(6),
+)
+def test_stu3_message_that_is_none_is_refused(run: Callable[..., Result], body: bytes) -> None:
+    """With code 2.4, as the gateway would."""
+    assert renewed(run, body, code=1)["refusal"]["code"] == "2.4"

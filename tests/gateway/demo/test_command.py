@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import shutil
 import sys
@@ -12,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 KEYS = {
-    "name", "surface", "municipality", "sender", "information", "mode", "upstream", "status", "code", "as_expected", "note"
+    "name", "surface", "municipality", "sender", "information", "mode", "upstream", "status", "code", "response", "receiver",
+    "as_expected", "note",
 }  # fmt: skip
 
 
@@ -41,7 +43,13 @@ async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     assert (code, document["ok"]) == (0, True), errors
     assert document.keys() == {"messages", "ok"}
     assert all(one.keys() == KEYS and one["as_expected"] for one in document["messages"])
-    assert {one["mode"] for one in document["messages"]} == {"legacy", "new", "closed"}
+    ways = {(one["surface"], one["mode"]) for one in document["messages"]}
+    assert ways == set(itertools.product(("vkp-r4", "vkp-stu3"), ("legacy", "new", "closed")))
+    assert {one["response"] for one in document["messages"] if one["surface"] == "vkp-stu3"} == {
+        None,
+        "ok",
+        "fatal-error",
+    }
     assert b"12834010060" not in output
     assert [each.name for each in config.parent.iterdir()] == [config.name]
 

@@ -208,7 +208,7 @@ class Stage(Pool):
         super().__init__("http://vkp", LIMITS, None)
         self.given: list[tuple[UpstreamConnection, Wire]] = []
         self.outcomes: Counter[str] = Counter()
-        way = Way(VKP, self, 90.0, lambda _failure, _reference: Reply(503, (), b"{}"))
+        way = Way(VKP, self, 90.0, lambda _head, _failure, _reference: Reply(503, (), b"{}"))
         lane = Lane({"vkp": way}, _malformed)
         self.front = Front(lambda: (self, lane), self._record)
 
@@ -218,7 +218,7 @@ class Stage(Pool):
         account = Account("r", envelope, Mode.LEGACY, "vkp", None, "passed")
         return Handled(Pass("vkp", finishes_alone=head.method == "POST"), account)
 
-    async def handle(self, head: RequestHead, body: object) -> Handled:  # noqa: ARG002 - the seam's signature
+    def begin(self, head: RequestHead, body: object) -> Handled:  # noqa: ARG002 - the seam's signature
         """Pass on, whatever it is."""
         return self.at_once(head)
 

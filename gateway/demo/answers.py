@@ -1,0 +1,48 @@
+"""What a sender reads in an answer: VKP's code, and the code of a message that answers a message."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.surfaces import stu3_wire
+from translators.contract import Refused, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The two codes, where the answer has them."""
+
+    code: str | None = None
+    response: str | None = None
+
+
+def read_answer(body: bytes) -> Answer:
+    """Read an answer in JSON or XML as a vendor's developer would; both codes are None in what has none."""
+    try:
+        tree, _ = stu3_wire.decode(body)
+    except Refused:
+        return Answer()
+    codes, responses = [], []
+    for resource in _resources(tree):
+        codes += [code for issue in _each(resource, "issue") for code in _texts(issue, "details", "coding", "code")]
+        responses += list(_texts(resource, "response", "code"))
+    return Answer(next(iter(codes), None), next(iter(responses), None))
+
+
+def _resources(tree: Tree) -> Iterator[dict[str, Tree]]:
+    if isinstance(tree, dict):
+        yield tree
+        for entry in _each(tree, "entry"):
+            yield from _each(entry, "resource")
+
+
+def _texts(element: dict[str, Tree], *names: str) -> Iterator[str]:
+    *path, last = names
+    found = [element]
+    for name in path:
+        found = [inner for outer in found for inner in _each(outer, name)]
+    yield from (value for one in found if isinstance(value := one.get(last), str))
+
+
+def _each(element: dict[str, Tree], name: str) -> list[dict[str, Tree]]:
+    value = element.get(name)
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]

@@ -1,0 +1,56 @@
+"""The issue of an OperationOutcome and the fields beside it, alike on every FHIR surface."""
+
+from gateway.faults import CODES, Failure, Fault, Wording
+from gateway.model import Headers
+from translators.contract import Tree
+
+OUTCOME_CODES = "http://ehelse.no/fhir/CodeSystem/vkp-operation-outcome-v090"
+_TEST_TEXT = "Testmeldingen er mottatt. Den er ikke journalført og ikke sendt videre"
+
+
+def done(reference: str, *, is_test: bool) -> dict[str, Tree]:
+    """Make the outcome of a success; any 2xx means success to a sender, and the body is for people."""
+    text = _TEST_TEXT if is_test else "Meldingen er mottatt"
+    what = "Test message acknowledged, delivered nowhere" if is_test else "Accepted for journaling"
+    issue: Tree = {
+        "severity": "information",
+        "code": "informational",
+        "details": {"text": text},
+        "diagnostics": f"{what}. Reference {reference}.",
+    }
+    return _outcome(issue)
+
+
+def refusal(failure: Failure, wording: Wording, reference: str) -> dict[str, Tree]:
+    """Make the outcome of a failure; senders show `details.text` or `diagnostics`, so both are always filled."""
+    issue: Tree = {
+        "severity": "error",
+        "code": wording.issue_type,
+        "details": {
+            "coding": [{"system": OUTCOME_CODES, "code": wording.code, "display": CODES[wording.code]}],
+            "text": _printable(failure.text or wording.text),
+        },
+        "diagnostics": _printable(f"{failure.diagnostics}. Reference {reference}."),
+    }
+    return _outcome(issue)
+
+
+def extra_headers(failure: Failure) -> Headers:
+    """Return the fields that a failure is told with beside its status."""
+    headers: Headers = ()
+    if failure.fault is Fault.TOKEN:
+        headers += ((b"WWW-Authenticate", b'Bearer error="invalid_token"'),)
+    if failure.fault is Fault.SCOPE:
+        headers += ((b"WWW-Authenticate", b'Bearer error="insufficient_scope"'),)
+    if failure.retry_after is not None:
+        headers += ((b"Retry-After", str(failure.retry_after).encode()),)
+    return headers
+
+
+def _printable(text: str) -> str:
+    """Leave out what XML cannot hold: a route's own text may have it, and a path of a message in JSON."""
+    return text if text.isprintable() else "".join(each for each in text if each.isprintable() or each == "\n")
+
+
+def _outcome(issue: Tree) -> dict[str, Tree]:
+    return {"resourceType": "OperationOutcome", "issue": [issue]}

@@ -1,0 +1,15 @@
+"""Every surface that the gateway has."""
+
+from gateway.surfaces import vkp_r4, vkp_stu3
+from gateway.surfaces.surface import Surface
+from gateway.surfaces.target import Path
+
+SURFACES: tuple[Surface, ...] = (vkp_r4, vkp_stu3)
+FALLBACK: Surface = vkp_r4
+"""How a request is answered that no surface recognises."""
+_BY_PREFIX = {surface.PREFIX: surface for surface in SURFACES}
+
+
+def surface_at(path: Path) -> Surface | None:
+    """Return the surface that a path lies below."""
+    return _BY_PREFIX.get(path.segments[:2])

@@ -1,0 +1,78 @@
+"""VKP's STU3 answers: a message that answers a message, in the sender's own wire form."""
+
+from uuid import uuid4
+
+from gateway.model import Headers, Reply
+from gateway.surfaces import stu3_wire
+from gateway.surfaces.stu3_header import header_of, message_id, reference, texts
+from gateway.surfaces.surface import Asked, Form
+from translators.contract import Tree
+
+HER_IDS = "urn:oid:2.16.578.1.12.4.1.2"
+_PROFILE = "http://ehelse.no/fhir/StructureDefinition/vkp-MessageHeader-v06"
+_ENDPOINT = "https://vkp.azure-devices.net/devices/"
+_URN = "urn:uuid:"
+_CONTENT_TYPES = {
+    Form.JSON: b"application/fhir+json; charset=utf-8",
+    Form.XML: b"application/fhir+xml; charset=utf-8",
+}
+
+
+def message(asked: Asked, code: str, outcome: dict[str, Tree] | None) -> dict[str, Tree] | None:
+    """Make the message that answers a message, with `outcome` as its details.
+
+    None where no message was read, or one without the id and the event that an answer must name.
+    """
+    tree = asked.content.tree if asked.content else None
+    header, identifier = header_of(tree), message_id(tree)
+    event = texts(header.get("event"), "system", "version", "code", "display") if header else {}
+    if header is None or identifier is None or "code" not in event:
+        return None
+    response: dict[str, Tree] = {"identifier": identifier, "code": code}
+    entries: list[Tree] = []
+    if outcome is not None:
+        outcome_id = str(uuid4())
+        response["details"] = {"reference": _URN + outcome_id}
+        entries.append(_entry(outcome_id, outcome))
+    return {
+        "resourceType": "Bundle",
+        "id": str(uuid4()),
+        "type": "message",
+        "entry": [_entry(str(uuid4()), _header(asked, header, event, response)), *entries],
+    }
+
+
+def reply(asked: Asked, status: int, tree: dict[str, Tree], headers: Headers = ()) -> Reply:
+    """Write an answer in the form of the request."""
+    form = _form(asked)
+    return Reply(status, ((b"Content-Type", _CONTENT_TYPES[form]), *headers), stu3_wire.encode(tree, form))
+
+
+def _header(asked: Asked, header: dict[str, Tree], event: Tree, response: Tree) -> dict[str, Tree]:
+    """Make the header of an answer: sender and receiver change places, and the path's HER-id is who answers."""
+    her_id = (asked.recognised.her_id if asked.recognised else None) or ""
+    sender: Tree = reference(header, "receiver") or {"identifier": {"system": HER_IDS, "value": her_id}}
+    receiver: Tree = reference(header, "sender")
+    return {
+        "resourceType": "MessageHeader",
+        "meta": {"profile": [_PROFILE]},
+        "event": event,
+        **({"receiver": receiver} if receiver else {}),
+        "sender": sender,
+        "timestamp": asked.now.isoformat(timespec="seconds"),
+        "source": {"endpoint": _ENDPOINT + her_id},
+        "response": response,
+    }
+
+
+def _entry(identifier: str, resource: dict[str, Tree]) -> Tree:
+    kind = resource["resourceType"]
+    return {"fullUrl": _URN + identifier, "resource": {"resourceType": kind, "id": identifier, **resource}}
+
+
+def _form(asked: Asked) -> Form:
+    """Return the form of the body, or before a byte of it was seen, the one that Content-Type makes likely."""
+    if asked.content is not None and asked.content.form is not None:
+        return asked.content.form
+    claimed = b"".join(asked.head.values(b"content-type")).lower() if asked.head else b""
+    return Form.XML if b"xml" in claimed else Form.JSON

@@ -1,0 +1,76 @@
+"""The MessageHeader of an STU3 message, read before anything is repaired: shapes that VKP lets pass are tolerated."""
+
+import re
+from collections.abc import Iterator
+
+from translators.contract import Number, Reason, Refused, Tree
+
+HEADER = "MessageHeader"
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
+_URN = "urn:uuid:"
+
+
+def check_message(tree: dict[str, Tree]) -> None:
+    """Raise `Refused` unless a Bundle is a message whose first entry is its header."""
+    if text_of(tree.get("type")) != "message":
+        raise Refused(Reason.FORMAT, "a Bundle of type message is expected at this address", "Bundle.type")
+    if header_of(tree) is None:
+        raise Refused(Reason.FORMAT, f"a {HEADER} is expected as the first resource", "Bundle.entry[0].resource")
+
+
+def header_of(tree: Tree) -> dict[str, Tree] | None:
+    """Return the header of a message; None for anything else."""
+    entry = _first(tree.get("entry")) if isinstance(tree, dict) else None
+    header = _first(entry.get("resource")) if entry is not None else None
+    return header if header is not None and text_of(header.get("resourceType")) == HEADER else None
+
+
+def message_id(tree: Tree) -> str | None:
+    """Return the id that an answer names its message by: the header's own, or the one of its address in the Bundle."""
+    header = header_of(tree)
+    entry = _first(tree.get("entry")) if isinstance(tree, dict) else None
+    candidates = (
+        text_of(header.get("id")) if header else "",
+        text_of(entry.get("fullUrl")).removeprefix(_URN) if entry else "",
+    )
+    return next((one for one in candidates if _ID.fullmatch(one)), None)
+
+
+def parties(header: dict[str, Tree], role: str) -> Iterator[str]:
+    """Go through the numbers that name `sender` or `receiver`; one that is left out names nobody."""
+    for reference in _each(header.get(role)):
+        for identifier in _each(reference.get("identifier")):
+            if value := text_of(identifier.get("value")):
+                yield value
+
+
+def texts(value: Tree, *names: str) -> dict[str, Tree]:
+    """Return those of an element's parts that are texts, as the sender wrote them."""
+    element = _first(value) or {}
+    return {name: text for name in names if isinstance(text := element.get(name), str) and text.strip()}
+
+
+def reference(header: dict[str, Tree], role: str) -> dict[str, Tree]:
+    """Return who is named as `sender` or `receiver`, as the sender wrote it; empty when nobody is."""
+    element = _first(header.get(role)) or {}
+    identifier: Tree = texts(element.get("identifier"), "system", "value")
+    return {**({"identifier": identifier} if identifier else {}), **texts(element, "display")}
+
+
+def text_of(value: Tree) -> str:
+    """Return a value as the text that repairs make of it; "" for what is no text."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(one, Number):
+        return one.text
+    return one.strip() if isinstance(one, str) else ""
+
+
+def _first(value: Tree) -> dict[str, Tree] | None:
+    one = value[0] if isinstance(value, list) and value else value
+    return one if isinstance(one, dict) else None
+
+
+def _each(value: Tree) -> Iterator[dict[str, Tree]]:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict):
+            yield one

@@ -1,0 +1,116 @@
+"""What a surface is: how a request is recognised and read, and how a sender is told what became of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.config.definitions import Municipality, Sender
+from gateway.faults import Failure, Wording
+from gateway.model import Group, Information, Reply, RequestHead
+from gateway.surfaces.target import Path
+from translators.contract import Repair, Tree
+
+
+class Form(StrEnum):
+    """A wire form of FHIR."""
+
+    JSON = "json"
+    XML = "xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of an interface."""
+
+    resource: str
+    """In lower case; scopes are named after it."""
+    kind: str
+    """The FHIR resource type that a journaling's body is, or a retrieval's answer holds."""
+    group: Group
+    information: Information | None
+    """What a retrieval asks for; a journaling says it in its body."""
+    sender_claim: str
+    """The claim of a token that names the sender here."""
+
+    @property
+    def scope(self) -> str:
+        """The scope that gives access (format: nhn:vkp/api/user/{resource}.{read|write|*})."""
+        access = "write" if self.group is Group.JOURNALING else "read"
+        return f"nhn:vkp/api/user/{self.resource}.{access}"
+
+    @property
+    def wide_scope(self) -> str:
+        """The scope that gives both rights to the resource."""
+        return f"nhn:vkp/api/user/{self.resource}.*"
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a request's path says: an operation, and a municipality by one of its two kinds of number."""
+
+    operation: Operation
+    orgnr: str | None = None
+    her_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A journaling's body, once it was read: its tree, or the failure that reading it was."""
+
+    tree: Tree = None
+    form: Form | None = None
+    """None where no byte of it was seen, or none that tells."""
+    repairs: tuple[Repair, ...] = ()
+    """The corrections that decoding it needed."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an answer may need to know of its request."""
+
+    reference: str
+    """By which a sender's developer and an operator speak of the same message."""
+    now: datetime
+    head: RequestHead | None = None
+    recognised: Recognised | None = None
+    content: Content | None = None
+    """None while the body was not read."""
+
+
+class Surface(Protocol):
+    """An interface as senders know it; the modules of this package that implement it stand in `registry.py`."""
+
+    NAME: str
+    PREFIX: tuple[str, ...]
+    """The first two segments of its paths, by which requests are told apart."""
+    ANSWERS_MESSAGES: bool
+    """Whether its answers quote the message, so that a message is read before it is refused."""
+
+    def recognise(self, head: RequestHead, path: Path) -> Recognised | None:
+        """Return what a request below the prefix asks for; never looks at Content-Type, where senders write anything."""
+        ...
+
+    def form_of(self, body: bytes) -> Form | None:
+        """Return the wire form of a body."""
+        ...
+
+    def read(self, body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, ...]]:
+        """Return a journaling's body as a tree; raises `Refused` unless it is what the operation takes.
+
+        Without an operation, what any of the surface's operations takes is read.
+        """
+        ...
+
+    def check_parties(self, tree: Tree, municipality: Municipality, sender: Sender) -> None:
+        """Raise `Failure` for a message whose own address is another than the request's."""
+        ...
+
+    def accepted(self, asked: Asked, *, is_test: bool) -> Reply:
+        """Answer a journaling that was accepted, or a test message that was acknowledged and delivered nowhere."""
+        ...
+
+    def refused(self, asked: Asked, failure: Failure, wording: Wording) -> Reply:
+        """Answer a request that was not done."""
+        ...

@@ -1,0 +1,80 @@
+"""VKP's STU3 interface: `POST /epj/stu3/{HER-id}/{resource}` with a message Bundle or an Encounter, in XML or JSON."""
+
+import re
+
+from gateway.config.definitions import Municipality, Sender
+from gateway.faults import Failure, Fault, Wording
+from gateway.helseid.claims import HER_ID
+from gateway.model import Group, Reply, RequestHead
+from gateway.surfaces import outcome, stu3_answers, stu3_wire
+from gateway.surfaces.stu3_header import check_message, header_of, parties
+from gateway.surfaces.surface import Asked, Form, Operation, Recognised
+from gateway.surfaces.target import Path
+from translators.contract import Reason, Refused, Repair, Tree
+
+NAME = "vkp-stu3"
+PREFIX: tuple[str, ...] = ("epj", "stu3")
+ANSWERS_MESSAGES = True
+_HER_ID = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+_MESSAGE = Operation("bundle", "Bundle", Group.JOURNALING, None, HER_ID)
+_ENCOUNTER = Operation("encounter", "Encounter", Group.JOURNALING, None, HER_ID)
+_OPERATIONS = {"bundle": _MESSAGE, "$process-message": _MESSAGE, "encounter": _ENCOUNTER}
+_KINDS = tuple(dict.fromkeys(operation.kind for operation in _OPERATIONS.values()))
+
+
+def recognise(head: RequestHead, path: Path) -> Recognised | None:
+    """Return which operation a request asks for."""
+    if head.method != "POST" or path.climbs:
+        return None
+    match path.segments:
+        case ("epj", "stu3", her_id, resource) if _HER_ID.fullmatch(her_id) and resource in _OPERATIONS:
+            return Recognised(_OPERATIONS[resource], her_id=her_id)
+        case _:
+            return None
+
+
+def form_of(body: bytes) -> Form | None:
+    """Return XML for what begins as XML does."""
+    return stu3_wire.form_of(body)
+
+
+def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, ...]]:
+    """Return a journaling's body as a tree; raises `Refused` unless it is a message, or an Encounter, as the path says."""
+    tree, repairs = stu3_wire.decode(body)
+    kinds = _KINDS if operation is None else (operation.kind,)
+    kind = tree.get("resourceType") if isinstance(tree, dict) else None
+    if not isinstance(tree, dict) or kind not in kinds:
+        raise Refused(Reason.FORMAT, f"a {' or '.join(kinds)} is expected at this address", "resourceType")
+    if kind == _MESSAGE.kind:
+        check_message(tree)
+    return tree, repairs
+
+
+def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> None:
+    """Raise `Failure` unless the header names whom the path and the token name; a header may also name nobody."""
+    header = header_of(tree)
+    if header is None:
+        return
+    for role, her_ids, named_by in (
+        ("receiver", municipality.her_ids, "the path"),
+        ("sender", (sender.her_id,), "the access token"),
+    ):
+        if any(her_id not in her_ids for her_id in parties(header, role)):
+            where = f"Bundle.entry[0].resource.{role}.identifier.value"
+            raise Failure(Fault.ADDRESS, f"{where}: another HER-id than {named_by} names")
+
+
+def accepted(asked: Asked, *, is_test: bool) -> Reply:
+    """Answer a message with a message, an Encounter with an informational OperationOutcome."""
+    told = outcome.done(asked.reference, is_test=is_test)
+    answer = stu3_answers.message(asked, "ok", told if is_test else None)
+    return stu3_answers.reply(asked, 200, answer or told)
+
+
+def refused(asked: Asked, failure: Failure, wording: Wording) -> Reply:
+    """Answer a message that was read with a message, everything else with an OperationOutcome."""
+    told = outcome.refusal(failure, wording, asked.reference)
+    code = "transient-error" if failure.fault.is_temporary else "fatal-error"
+    answer = stu3_answers.message(asked, code, told)
+    return stu3_answers.reply(asked, wording.status, answer or told, outcome.extra_headers(failure))

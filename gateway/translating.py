@@ -1,0 +1,36 @@
+"""What the configuration says about translating a message."""
+
+from datetime import datetime
+
+from gateway.config.definitions import Config, Environment, Municipality, Route, Sender
+from translators.contract import Settings
+from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
+
+
+def allowed_numbers(config: Config) -> frozenset[str]:
+    """Return the kinds of national numbers that may identify a patient in this environment."""
+    own = TEST_KINDS if config.environment is Environment.TEST else PRODUCTION_KINDS
+    return frozenset({*own, *config.patient_numbers_also})
+
+
+def settings(  # noqa: PLR0913 - what is known of a message
+    config: Config,
+    allowed: frozenset[str],
+    *,
+    municipality: Municipality | None,
+    sender: Sender | None,
+    route: Route | None,
+    received: datetime | None = None,
+) -> Settings:
+    """Return the settings for a message of a sender to a municipality, as far as those are known.
+
+    `received` is when the gateway got it, for what does not say itself when it happened.
+    """
+    return Settings(
+        allowed_numbers=allowed,
+        tolerated_losses=route.losses if route else (),
+        source_system=config.vendors[sender.vendor].systems[sender.system] if sender else None,
+        code_history=sender.code_history if sender else (),
+        received=received.isoformat(timespec="milliseconds") if received else None,
+        local_numbers=municipality.local_numbers if municipality else {},
+    )

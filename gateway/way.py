@@ -1,0 +1,74 @@
+"""One request on its way, and the account of it."""
+
+import itertools
+import secrets
+
+from msgspec import Struct, structs
+
+from gateway.identification import Identified
+from gateway.model import Account, Body, Envelope, Group, RequestHead
+from gateway.routing.table import Decision
+from gateway.surfaces.surface import Content
+from translators.contract import Translation
+
+NOTHING_KNOWN = Envelope("unrecognised", None, None, None, None, None)
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Way(Struct):
+    """A request and what is known of it so far; filled in on its way."""
+
+    correlation_id: str
+    head: RequestHead
+    body: Body
+    deadline: float
+    """In the event loop's time."""
+    envelope: Envelope = NOTHING_KNOWN
+    identified: Identified | None = None
+    decision: Decision | None = None
+    content: Content | None = None
+    """None while the body was not read."""
+    translation: Translation | None = None
+    upstream: str | None = None
+    """The information service that is called."""
+
+    def account(self, outcome: str, *, upstream: str | None = None, diagnostics: str | None = None) -> Account:
+        """Return the account of a message whose way ends here."""
+        translation = self.translation or Translation()
+        account = account_of(self.correlation_id, self.envelope, self.decision, outcome, upstream)
+        repairs = tuple(repair.rule for repair in translation.repairs)
+        return structs.replace(account, diagnostics=diagnostics, repairs=repairs, losses=len(translation.losses))
+
+
+class References:
+    """Makes the ids by which a sender's developer and an operator speak of the same message."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(5)
+        self._numbers = itertools.count(1)
+
+    def next(self) -> str:
+        """Return an id that no other process and no other message has."""
+        return f"{self._prefix}-{next(self._numbers):06x}"
+
+
+def finishes_alone(head: RequestHead, identified: Identified) -> bool:
+    """Tell whether a request is finished though its sender has left: unless it is known only to read, it may journal."""
+    if identified.operation is None:
+        return head.method not in _READING
+    return identified.operation.group is Group.JOURNALING
+
+
+def account_of(
+    reference: str, envelope: Envelope, decision: Decision | None, outcome: str, upstream: str | None
+) -> Account:
+    """Return the account of a request, as far as its decision goes."""
+    route = decision.route if decision else None
+    return Account(
+        correlation_id=reference,
+        envelope=envelope,
+        mode=decision.mode if decision else None,
+        upstream=upstream,
+        route=str(route.place) if route else None,
+        outcome=outcome,
+    )
