@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from translators.contract import Coverage, Loss, Reason, Refused, Repair, RepairedNumber, RepairedText, Tree
+from translators.contract import Coverage, Loss, Made, Reason, Refused, Repair, RepairedNumber, RepairedText, Tree
 
 MAX_LEVELS = 256
 """How deep an unread place may lie, and `MAX_FINDINGS` how many repairs, or losses, one message may need.
@@ -80,7 +80,7 @@ class Source:
 
         The tree of this source is what the first reading made; `before` is what that counted.
         """
-        left = list(self._unread())
+        left = [at for at in self._unread() if not isinstance(at.value, Made)]
         lost = before.lost + len(left)
         repaired = before.repaired + self.repaired_here
         repaired -= sum(1 for at in left if isinstance(at.value, _REPAIRED_BEFORE))
@@ -121,6 +121,11 @@ class Cursor:
     def is_leaf(self) -> bool:
         """Whether there is nothing below this place."""
         return not self.value or not isinstance(self.value, (dict, list))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether this place itself was carried or repaired."""
+        return self._source.is_read(self)
 
     @property
     def path(self) -> str:

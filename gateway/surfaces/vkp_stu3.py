@@ -11,6 +11,7 @@ from gateway.surfaces.stu3_header import check_message, header_of, parties
 from gateway.surfaces.surface import Asked, Form, Operation, Recognised
 from gateway.surfaces.target import Path
 from translators.contract import Reason, Refused, Repair, Tree
+from translators.stu3.message import WITHOUT_MESSAGE
 
 NAME = "vkp-stu3"
 PREFIX: tuple[str, ...] = ("epj", "stu3")
@@ -20,7 +21,8 @@ _HER_ID = re.compile(r"[0-9]{1,12}", re.ASCII)
 _MESSAGE = Operation("bundle", "Bundle", Group.JOURNALING, None, HER_ID)
 _ENCOUNTER = Operation("encounter", "Encounter", Group.JOURNALING, None, HER_ID)
 _OPERATIONS = {"bundle": _MESSAGE, "$process-message": _MESSAGE, "encounter": _ENCOUNTER}
-_KINDS = tuple(dict.fromkeys(operation.kind for operation in _OPERATIONS.values()))
+_KINDS = ("Bundle", *WITHOUT_MESSAGE)
+"""What is read where no path says what to expect."""
 
 
 def recognise(head: RequestHead, path: Path) -> Recognised | None:
@@ -45,7 +47,7 @@ def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, 
     kinds = _KINDS if operation is None else (operation.kind,)
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
     if not isinstance(tree, dict) or kind not in kinds:
-        raise Refused(Reason.FORMAT, f"a {' or '.join(kinds)} is expected at this address", "resourceType")
+        raise Refused(Reason.FORMAT, f"a {' or '.join(kinds)} is expected here", "resourceType")
     if kind == _MESSAGE.kind:
         check_message(tree)
     return tree, repairs

@@ -190,6 +190,29 @@ def bodies(result: Translation) -> list[Tree]:
     return [decode(call.body) for call in result.calls]
 
 
+def check_account(tree: Tree, result: Translation, used: int = 0) -> None:
+    """Check the sums; `used` are the leaves of the envelope, which do not go further.
+
+    Where an item of two aligned lists is lost, null is written in its place.
+    """
+    coverage = result.coverage
+    assert coverage.leaves in (0, leaf_count(tree))
+    assert coverage.leaves == coverage.carried + coverage.repaired + coverage.lost
+    assert min(coverage.carried, coverage.repaired, coverage.lost, coverage.derived) >= 0
+    assert coverage.lost == len(result.losses)
+    assert coverage.repaired == 0 or result.repairs
+    for body in bodies(result):
+        assert coverage.derived == derived_leaves(result.derived, body)
+        written = leaf_count(body) - coverage.derived
+        fillers = min(coverage.lost, _null_count(body))
+        assert coverage.carried - used <= written <= coverage.carried + coverage.repaired + fillers
+
+
+def _null_count(tree: Tree) -> int:
+    below = list(tree.values()) if isinstance(tree, dict) else tree if isinstance(tree, list) else []
+    return (tree is None) + sum(map(_null_count, below))
+
+
 def check_told(result: Translation) -> None:
     """Check that no national number is in what is logged and answered of a message."""
     told = [one.path for one in (*result.repairs, *result.derived)]

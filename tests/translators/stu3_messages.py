@@ -16,12 +16,20 @@ KINDS = (
     *("Communication", "Composition", "Device", "Encounter", "Flag", "Location", "MedicationDispense", "Observation"),
     *("Organization", "Patient", "Practitioner", "QuestionnaireResponse"),
 )
+ALONE = ("Encounter", "Composition", "MedicationDispense", "Flag")
 SYSTEM = "http://ehelse.no/fhir/CodeSystem/vkp-"
 PROFILE = "http://ehelse.no/fhir/StructureDefinition/vkp-"
 TIME = "2018-06-25T10:02:03.463Z"
 EVENTS = st.sampled_from(["MedicationDispense", "LocationMeasurement", "CameraObservation", "x"])
 DISPENSE_CODES = st.sampled_from([*map(str, range(28)), *("1", "2", "18") * 5, "28", "x"])
 FEW = st.integers(0, 2)
+
+_ELABORATED = {
+    "Composition": ("event", "section"),
+    "Encounter": ("classHistory", "extension", "participant", "reason"),
+    "Flag": ("extension",),
+    "MedicationDispense": ("dosageInstruction", "performer"),
+}
 
 RIGHT_VALUES: dict[str, tuple[str, ...]] = {
     "base64Binary": ("QUJD",),
@@ -80,7 +88,16 @@ def resource(draw: Draw, how: Drawing, kind: str) -> dict[str, Tree]:
             fields |= _encounter(draw)
         case "Composition":
             fields |= _composition(draw)
+    for name in _ELABORATED.get(kind, ()):
+        _elaborate(draw, how, TABLE.types[kind][name].type, fields.get(name))
     return fields
+
+
+def _elaborate(draw: Draw, how: Drawing, kind: str, items: Tree) -> None:
+    """Add what else the first of these says, now and then."""
+    if isinstance(items, list) and isinstance(items[0], dict) and not draw(st.integers(0, 3)):
+        more = {name: value for name, value in how.fields(draw, kind, 3, most=2).items() if "value" not in name}
+        items[0] = more | items[0]
 
 
 @st.composite
@@ -93,9 +110,9 @@ def messages(draw: Draw, how: Drawing | None = None, kinds: tuple[str, ...] = KI
 
 
 @st.composite
-def encounters(draw: Draw, how: Drawing | None = None) -> dict[str, Tree]:
-    """Draw an Encounter as it is sent without a message around it."""
-    return _own(resource(draw, how or marked(), "Encounter"))
+def lone_resources(draw: Draw, how: Drawing | None = None) -> dict[str, Tree]:
+    """Draw a resource that is sent without a message around it."""
+    return _own(resource(draw, how or marked(), draw(st.sampled_from(ALONE))))
 
 
 def message(draw: Draw, how: Drawing, resources: list[dict[str, Tree]]) -> dict[str, Tree]:
@@ -121,8 +138,8 @@ def message(draw: Draw, how: Drawing, resources: list[dict[str, Tree]]) -> dict[
 
 @st.composite
 def lenient(draw: Draw) -> Tree:
-    """Draw a message, or an Encounter alone, that was right before up to six things were done to it."""
-    tree = draw(st.one_of(messages(ANY), messages(ANY), encounters(ANY)))
+    """Draw a message, or a resource alone, that was right before up to six things were done to it."""
+    tree = draw(st.one_of(messages(ANY), messages(ANY), lone_resources(ANY)))
     inside = draw(st.integers(0, 9)) > 0
     for _ in range(draw(st.integers(0, 6))):
         found = places(tree)

@@ -77,6 +77,21 @@ def test_a_resource_that_jft_does_not_take_at_all_is_refused_by_its_name(kind: s
     )
 
 
+def test_what_is_made_of_an_entry_without_a_url_refers_to_a_new_one() -> None:
+    """The alert of a superseded reason names its encounter; the concept then says both codes, and is an alert only once."""
+    system = "http://ehelse.no/fhir/CodeSystem/vkp-encounter-reason-v090"
+    encounter: Tree = {
+        "resourceType": "Encounter",
+        "subject": SUBJECT,
+        "reasonCode": [{"coding": [{"system": system, "code": "7"}]}],
+    }
+    result = _translate({"resourceType": "Bundle", "entry": [{"resource": encounter}]})
+    document = decode(result.calls[0].body)
+    assert at(document, ".entry[1].resource.resourceType") == "DetectedIssue"
+    assert at(document, ".entry[1].resource.implicated[0].reference") == at(document, ".entry[0].fullUrl")
+    assert _translate(document).calls == result.calls
+
+
 def test_a_refusal_still_tells_what_was_found_before_it() -> None:
     """Type, repairs, losses and coverage help to correct a message that was refused."""
     issue: Tree = {"resourceType": "DetectedIssue", "patient": SUBJECT, "urgency": "now", "code": {"text": ""}}

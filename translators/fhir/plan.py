@@ -125,6 +125,10 @@ class _Planner:
     def _step(self, kind: str, name: str, element: Element, becomes: str) -> Step | None:
         bare = name.removeprefix("_")
         into, renamed = self._moved(kind, bare)
+        is_kept = self._source is not self._target and kind.partition(".")[0] in _NOT_CONVERTED
+        if is_kept and bare == "modifierExtension":
+            # It cannot stand in an extension.
+            return None
         if kind in _NOT_CONVERTED:
             return self._copied(name, element, element, name, None)
         owner = self._target.types[becomes]

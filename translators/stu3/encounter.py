@@ -16,6 +16,7 @@ from translators.stu3.parts import (
     carried,
     code_of,
     coding,
+    says_only,
     with_coding,
 )
 from translators.terminology import ALERT, REASON, alert_of_reason, mode_of_class
@@ -27,6 +28,7 @@ _VIRTUAL: dict[str, Tree] = {
     "display": "virtual",
 }
 _DEVICE = f"{PROFILES}vkp-encounterDevice-v06".lower()
+_OF_DEVICE = {"deviceidentifier": "valueIdentifier", "display": "valueString"}
 _DEVICE_REFERENCE = f"{PROFILES}vkp-deviceReference-v090"
 _MODE_RULE = "mode-is-a-participant"
 _DEVICE_RULE = "encounter-device-is-a-device"
@@ -107,11 +109,12 @@ def _modes(at: Cursor, devices: list[Entry]) -> list[Tree]:
     participants = [_participant(one, devices) for one in history]
     if _mode(at) is None:
         return participants or _of_devices(devices)
-    if _mode(at) not in {_mode(one) for one in history}:
+    place = at.at("class")
+    fields = place.children() if place is not None else []
+    if _mode(at) not in {_mode(one) for one in history} or not all(below.is_leaf for below in fields):
         return [_participant(at, devices), *participants]
     # One mode, said twice: the history says when as well.
-    place = at.at("class")
-    for below in place.children() if place is not None else []:
+    for below in fields:
         below.repair("mode-said-in-class-history")
     return participants
 
@@ -141,8 +144,9 @@ def _extensions(at: Cursor, link: str) -> tuple[list[Tree], list[Entry]]:
     devices: list[Entry] = []
     for extension in at.each("extension"):
         url = (extension.text("url") or "").lower()
-        if url == _DEVICE:
-            devices.append(_device(extension, link, len(devices)))
+        found = _device(extension, link, len(devices)) if url == _DEVICE else None
+        if found is not None:
+            devices.append(found)
         elif url == ANNOTATIONS[0].lower():
             place = extension.at("url")
             written = place.replaced(ANNOTATIONS[1], "extension-url-of-v090") if place is not None else None
@@ -152,20 +156,23 @@ def _extensions(at: Cursor, link: str) -> tuple[list[Tree], list[Entry]]:
     return kept, devices
 
 
-def _device(extension: Cursor, link: str, index: int) -> Entry:
-    """Return the device of an extension: flat as its definition has it, or one level deeper as the examples do."""
-    _use_url(extension)
+def _device(extension: Cursor, link: str, index: int) -> Entry | None:
+    """Return the device of an extension: flat as its definition has it, or one level deeper as the examples do.
+
+    None where it says more than that, so that the extension has to stay one.
+    """
+    holders = [extension]
     inner = extension.each("extension")
     if len(inner) == 1 and inner[0].text("url") == "device":
-        _use_url(inner[0])
+        holders.append(inner[0])
         inner = inner[0].each("extension")
-    values: dict[str, Tree] = {}
-    for one in inner:
-        name = (one.text("url") or "").lower()
-        value = {"deviceidentifier": "valueIdentifier", "display": "valueString"}.get(name)
-        if value is not None and one.at(value) is not None:
-            _use_url(one)
-            values[name] = one.take(value)
+    by_name = {(one.text("url") or "").lower(): one for one in inner}
+    is_known = len(by_name) == len(inner) and all(says_only(one, "url", "extension") for one in holders)
+    if not is_known or not all(says_only(one, "url", _OF_DEVICE.get(name, "")) for name, one in by_name.items()):
+        return None
+    for one in (*holders, *inner):
+        _use_url(one)
+    values = {name: one.take(_OF_DEVICE[name]) for name, one in by_name.items()}
     found = device(values.get("deviceidentifier"), values.get("display"), _DEVICE_RULE)
     return new_entry(link, f"device {index}", found, _DEVICE_RULE)
 

@@ -4,7 +4,7 @@ from translators.contract import Tree
 from translators.document import Entry
 from translators.made import made
 from translators.source import Cursor
-from translators.stu3.parts import CODE_SYSTEMS, PROFILES, Part, begun, coding, leftovers, taken, with_coding
+from translators.stu3.parts import CODE_SYSTEMS, PROFILES, Part, begun, coding, leftovers, says_only, taken, with_coding
 from translators.terminology import ALERT, knows_severity, severity_of
 
 _RULE = "flag-is-an-alert"
@@ -67,10 +67,12 @@ def _read_extensions(at: Cursor, issue: dict[str, Tree]) -> None:
     for extension in at.each("extension"):
         url = extension.text("url") or ""
         place = extension.at("url")
-        if url == _DETAIL and place is not None and extension.at("valueReference") is not None:
+        if url == _DETAIL and place is not None and says_only(extension, "url", "valueReference"):
             place.repair("flag-detail-is-implicated")
             implicated.append(extension.take("valueReference"))
-        elif url == _TIME and place is not None and not issue.keys() & {"identifiedDateTime", "identifiedPeriod"}:
+        elif (
+            url == _TIME and place is not None and says_only(extension, "url", "valueDateTime") and not _has_time(issue)
+        ):
             place.repair("timestamp-is-identified-time")
             issue["identifiedDateTime"] = extension.take("valueDateTime")
         else:
@@ -82,6 +84,10 @@ def _read_extensions(at: Cursor, issue: dict[str, Tree]) -> None:
         issue["implicated"] = implicated
     if kept:
         issue["extension"] = kept
+
+
+def _has_time(issue: dict[str, Tree]) -> bool:
+    return bool(issue.keys() & {"identifiedDateTime", "identifiedPeriod"})
 
 
 def _renamed(extension: Cursor, url: str, place: Cursor | None) -> Tree:

@@ -109,13 +109,13 @@ def _handed_over(at: Cursor) -> Iterable[tuple[str, Tree]]:
 
 
 def _author(at: Cursor, link: str) -> tuple[Tree, list[Entry]]:
-    """Return who raised the alert: the first performer, which is a Device of its own unless it is a person."""
+    """Return who raised the alert: the first performer, which is a Device of its own unless it is a person or refers to one."""
     performers = at.each("performer")
     actor = performers[0].at("actor") if performers else None
     if actor is None:
         return None, []
     system = actor.text("identifier", "system")
-    if system is None or system.startswith(_NATIONAL):
+    if actor.at("reference") is not None or system is None or system.startswith(_NATIONAL):
         return actor.carry(), []
     rule = "performer-is-a-device"
     made_device = device(actor.take("identifier"), actor.take("display"), rule)

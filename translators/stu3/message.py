@@ -19,6 +19,8 @@ from translators.stu3.parts import Part, carried, taken
 
 _ALERTS = {"MedicationDispense": "1", "LocationMeasurement": "2", "CameraObservation": "4"}
 """What a flag is about when it does not say: alert codes by the event of its message."""
+WITHOUT_MESSAGE = ("Encounter", "Composition", "MedicationDispense", "Flag")
+"""Resources that are read without a message around them; VKP documents it of Encounter, and the others are published so."""
 _ALONE = frozenset({"MedicationDispense", "Composition"})
 _USED = ("resourceType", "id", "meta", "implicitRules", "language", "event", "receiver", "sender", "focus")
 """What addressing, answering and the links of a message use of its header."""
@@ -53,8 +55,8 @@ class _Kept:
 def read(tree: Tree, settings: Settings) -> Message:
     """Return a journaling of STU3 in the inner language; raises `Refused` where it has no single right reading."""
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
-    if not isinstance(kind, str) or kind not in ("Bundle", "Encounter"):
-        raise Refused(Reason.FORMAT, "a message Bundle or an Encounter is expected", "resourceType")
+    if not isinstance(kind, str) or kind not in ("Bundle", *WITHOUT_MESSAGE):
+        raise Refused(Reason.FORMAT, "neither a message Bundle nor a resource that is journaled alone", "resourceType")
     source = Source(tree, kind)
     converted = conform(source.root, from_stu3())
     losses, before = source.finish("not an element of FHIR STU3 here")
@@ -192,17 +194,27 @@ def _link_location(entries: list[Entry]) -> None:
 
 
 def _alone(root: Cursor, settings: Settings) -> _Rebuilt:
-    """Return the document for an Encounter that was sent without a message around it."""
+    """Return a resource that was sent without a message around it: as it is, or as a document where JFT needs one."""
     whole = root.value if isinstance(root.value, dict) else {}
     seed = seed_of(whole)
     lone = lone_entry(whole, seed)
-    return _Rebuilt(wrapped(encounter.renewed(Part(root, lone.link, lone.url)), seed, settings))
+    part = Part(root, lone.link, lone.url)
+    if part.kind == "MedicationDispense":
+        event = medication_dispense.event_of(root)
+        if event.kind == "test":
+            root.carry()
+            return _Rebuilt({"resourceType": "MedicationDispense"}, is_test=True)
+        entries = medication_dispense.renewed(part, event)
+    else:
+        entries = _renewed(part, "")
+    is_whole = len(entries) == 1 and entries[0].kind in _ALONE
+    return _Rebuilt(entries[0].resource if is_whole else wrapped(entries, seed, settings))
 
 
 def _use(header: _Header) -> _Kept:
     """Read the header for addressing, answering and links; return what else it says, for the resource that stays.
 
-    Its narrative and what modifies its meaning can stand in no other resource.
+    Its narrative can stand in no other resource.
     """
     at = header.at
     for name in _USED:
@@ -216,7 +228,7 @@ def _use(header: _Header) -> _Kept:
     contained, own = at.take("contained"), at.take("extension")
     kept: dict[str, Tree] = {}
     for below in at.children():
-        if below.name in ("timestamp", "_timestamp", "text", "modifierExtension"):
+        if below.name in ("timestamp", "_timestamp", "text"):
             continue
         rest = below.rest()
         if rest is not None:

@@ -56,15 +56,31 @@ def carried(at: Cursor) -> dict[str, Tree]:
     return at.rest_of_fields()
 
 
+def says_only(at: Cursor, *names: str) -> bool:
+    """Whether an object has exactly these fields, so that what is made of them stands for all of it."""
+    return isinstance(at.value, dict) and at.value.keys() == set(names)
+
+
 def leftovers(at: Cursor, kind: str) -> list[Tree]:
-    """Carry every field of a resource of this kind that is not read yet, in extensions of another resource."""
+    """Carry every field of a resource of this kind that is not read yet, in extensions of another resource.
+
+    What has a modifierExtension is left unread: it can stand in no extension, and without it the rest says something else.
+    """
     kept: dict[str, Tree] = {}
     for below in at.children():
-        rest = below.rest()
+        rest = _unmodified(below)
         if rest is not None:
             kept[below.name] = rest
             below.repair(KEPT)
     return extensions(kept, kind, r4())
+
+
+def _unmodified(at: Cursor) -> Tree:
+    """Read what is not read yet of a field, but no object with a modifierExtension."""
+    items = at.children() if isinstance(at.value, list) else [at]
+    if at.is_read or all(one.at("modifierExtension") is None for one in items):
+        return at.rest()
+    return [rest for one in items if one.at("modifierExtension") is None and (rest := one.rest()) is not None] or None
 
 
 def coding(system: str, code: str) -> dict[str, Tree]:
