@@ -69,7 +69,7 @@ def patient_identifiers(resource: dict[str, Tree]) -> Iterator[PatientIdentifier
 
 
 def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> None:
-    """Raise `Refused` unless national numbers name the patient and each of them is right and of an allowed kind."""
+    """Raise `Refused` unless national numbers name one patient and each of them is right and of an allowed kind."""
     found = list(patient_identifiers(resource))
     national = [identifier for identifier in found if identifier.is_national]
     for identifier in national:
@@ -78,6 +78,9 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> None:
             raise Refused(Reason.PATIENT, "not a valid national identity number", identifier.path)
         if kind not in allowed:
             raise Refused(Reason.PATIENT, f"a number of the series {kind} is not for this environment", identifier.path)
+    other = next((one for one in national if one.value != national[0].value), None)
+    if other is not None:
+        raise Refused(Reason.PATIENT, "another patient than the message named before", other.path)
     if not national:
         where = found[0].path if found else None
         local = "the patient has only a number of the record system's own" if found else "no patient is identified"
