@@ -16,10 +16,11 @@ from bench.processes import BenchFailed, child, free_ports
 from bench.report import Findings, Goal, Table
 from bench.scene import CLIENT_ID, SCOPE, TRANSLATED, Scene, Server
 from bench.stats import Spread, spread
-from gateway.helseid.client_key import load as load_key
+from gateway.helseid.assertion import ClientIdentity
+from gateway.helseid.client_key import ClientKey
 from gateway.helseid.issuer import Issuer
 from gateway.helseid.proof import Prover
-from gateway.helseid.tokens import ClientIdentity, TokenSource
+from gateway.helseid.token_request import TokenEndpoint
 
 _WANTED = 1_500
 _CONNECTIONS = 32
@@ -87,9 +88,9 @@ async def _submissions(scene: Scene, service: Server) -> list[bytes]:
     """Make requests as the gateway makes them, each with its own proof."""
     prover = Prover(time.time)
     async with aiohttp.ClientSession() as session:
-        identity = ClientIdentity(CLIENT_ID, load_key("gateway-key.json", scene.folder), True, "assertion_details")
+        identity = ClientIdentity(CLIENT_ID, ClientKey("gateway-key.json", scene.folder), True, "assertion_details")
         issuer = Issuer(scene.issuer, session, time.time)
-        token = await TokenSource(issuer, identity, prover, session, time.time).token(TRANSLATED, SCOPE)
+        token = (await TokenEndpoint(issuer, identity, prover, session, time.time).ask(TRANSLATED, SCOPE)).token
     url = f"http://127.0.0.1:{service.port}/v1/Bundle"
     fixed = (("Authorization", f"DPoP {token}"), ("Content-Type", "application/json"))
     return [

@@ -1,7 +1,8 @@
-"""Who gets in where VKP does not check: token, scope, sender, municipality and rate, in that order."""
+"""Who gets in where VKP does not check: token, scope, sender, municipality, need and rate."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -9,7 +10,11 @@ from gateway.config.definitions import Config, Environment, Municipality, Sender
 from gateway.faults import Failure, Fault
 from gateway.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim
 from gateway.helseid.issuer import HelseIdUnavailable
+from gateway.helseid.jose import ALGORITHMS
+from gateway.helseid.sender_proofs import Call, ProofRefused, SenderProofs, TooManyProofs, bound_key
+from gateway.helseid.tokens import Subject
 from gateway.helseid.verify import TokenRefused, Verifier
+from gateway.model import Group, RequestHead
 from gateway.rates import Rates
 from gateway.routing.table import RouteTable
 from gateway.surfaces.surface import Operation
@@ -17,74 +22,122 @@ from gateway.telemetry import BOUND_AS_BEARER
 
 _RETRY_AFTER = 30
 """Seconds to wait while HelseID is away."""
+_PROOFS_RETRY_AFTER = 5
 _EVERYTHING = "nhn:vkp/api/*.*"
 """A scope that VKP has in its test environment only."""
+_ALGORITHMS = f'algs="{" ".join(ALGORITHMS)}"'
+_ASKS = ("Bearer", f"DPoP {_ALGORITHMS}")
+"""What a request without a token is told: either will do."""
+_ERRORS = {Fault.TOKEN: "invalid_token", Fault.SCOPE: "insufficient_scope"}
 
 
 class Admitted(Struct, frozen=True):
-    """A sender whose token gives access, until when, and whether the token is bound to a DPoP key."""
+    """A sender whose token gives access, and until when."""
 
     sender: Sender
     until: float
     """Seconds since the epoch."""
-    is_bound: bool
+    bound_as_bearer: bool
+    """Whether the token is bound to a DPoP key and came as plain Bearer."""
+    presented: Credentials
+
+    @property
+    def subject(self) -> Subject:
+        """The sender's token, where it is to be exchanged for one of the gateway's."""
+        return Subject(self.presented.token, self.presented.digest, self.until)
 
 
 class Admission:
     """The access register of one configuration, with the verifier of tokens."""
 
-    def __init__(
-        self, config: Config, table: RouteTable, verifier: Verifier, rates: Rates, clock: Callable[[], float]
+    def __init__(  # noqa: PLR0913, PLR0917 - what each check needs
+        self,
+        config: Config,
+        table: RouteTable,
+        verifier: Verifier,
+        proofs: SenderProofs,
+        rates: Rates,
+        clock: Callable[[], float],
     ) -> None:
         self._config = config
         self._senders = {VKP_ID: table.sender_by_vkp_id, HER_ID: table.sender_by_her_id}
         self._verifier = verifier
+        self._proofs = proofs
         self._rates = rates
         self._clock = clock
+        self._public_url = config.public_url or _own_url(config)
 
     async def admit(
-        self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
-    ) -> Sender:
+        self, head: RequestHead, presented: Credentials | None, operation: Operation, municipality: Municipality | None
+    ) -> Admitted:
         """Return the sender of a request that may go on; raises `Failure` for every other."""
-        claims = await self._verified(_bearer(presented))
-        return self._check(claims, operation, municipality)
+        presented = _usable(presented)
+        try:
+            claims = await self._verified(presented)
+            if presented.scheme == "dpop":
+                self._check_proof(head, presented, claims)
+            admitted = self._checked(presented, claims, operation, municipality)
+        except Failure as failure:
+            if presented.scheme == "dpop" and not failure.challenges and failure.fault in _ERRORS:
+                failure.challenges = (_dpop_challenge(_ERRORS[failure.fault]),)
+            raise
+        self._check_rate(admitted.sender)
+        if admitted.bound_as_bearer:
+            BOUND_AS_BEARER.inc()
+        return admitted
 
     def admitted_at_once(
         self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
     ) -> Admitted | None:
         """Return who sends a request, if its token was verified before and gives access; None for every other.
 
-        The sender's rate is not counted: see `has_room`.
+        The sender's rate is not counted: see `has_room`. A request with a DPoP proof is never admitted so: a proof is for
+        one request, and whoever has seen another's may not pass on the memory of it.
         """
+        if presented is None or presented.scheme != "bearer":
+            return None
+        claims = self._verifier.verified(presented)
+        if claims is None:
+            return None
         try:
-            claims = self._verifier.verified(_bearer(presented))
-            if claims is None:
-                return None
-            sender = self._checked(claims, operation, municipality)
+            return self._checked(presented, claims, operation, municipality)
         except Failure:
             return None
-        return Admitted(sender, claims["exp"], "cnf" in claims)
 
     def has_room(self, admitted: Admitted) -> bool:
         """Count a request of a sender that was admitted before; False when its rate is used up."""
         rate = admitted.sender.rate or self._config.limits.rate_per_sender
         if self._rates.wait(admitted.sender.key, rate, self._clock()):
             return False
-        if admitted.is_bound:
+        if admitted.bound_as_bearer:
             BOUND_AS_BEARER.inc()
         return True
 
-    def _check(self, claims: Claims, operation: Operation, municipality: Municipality | None) -> Sender:
-        sender = self._checked(claims, operation, municipality)
-        self._check_rate(sender)
-        if "cnf" in claims:
-            BOUND_AS_BEARER.inc()
-        return sender
+    def check_need(self, head: RequestHead, operation: Operation, sender: Sender) -> None:
+        """Raise `Failure` for a retrieval that names no need, or one that the sender is not registered for.
 
-    def _checked(self, claims: Claims, operation: Operation, municipality: Municipality | None) -> Sender:
-        self._check_client(claims)
+        A sender without service codes is not held to any: the register does not say yet what it may ask for.
+        """
+        if operation.group is not Group.RETRIEVAL or not sender.service_codes:
+            return
+        named = b",".join(head.values(b"servicecodes")).decode("latin-1").lower().split(",")
+        asked = {code.strip() for code in named} - {""}
+        if not asked:
+            raise Failure(Fault.NO_NEED, "The field ServiceCodes is missing or empty")
+        if not asked <= {code.lower() for code in sender.service_codes}:
+            raise Failure(Fault.NO_NEED, "ServiceCodes names a service that the sender is not registered for")
+
+    def _checked(
+        self, presented: Credentials, claims: Claims, operation: Operation, municipality: Municipality | None
+    ) -> Admitted:
+        bound_as_bearer = "cnf" in claims and presented.scheme == "bearer"
+        if bound_as_bearer and not self._config.helseid.accept_bearer_with_cnf:
+            raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
+        if claims.get("client_amr") != "private_key_jwt":
+            raise Failure(Fault.TOKEN, "The access token was not issued to a client that used private_key_jwt")
         self._check_scope(claims, operation)
-        return self._check_access(claims, operation.sender_claim, municipality)
+        sender = self._check_access(claims, operation.sender_claim, municipality)
+        return Admitted(sender, claims["exp"], bound_as_bearer, presented)
 
     async def _verified(self, presented: Credentials) -> Claims:
         try:
@@ -95,11 +148,19 @@ class Admission:
             raise Failure(Fault.UNAVAILABLE, "HelseID cannot be reached", retry_after=_RETRY_AFTER) from None
         return claims
 
-    def _check_client(self, claims: Claims) -> None:
-        if "cnf" in claims and not self._config.helseid.accept_bearer_with_cnf:
-            raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
-        if claims.get("client_amr") != "private_key_jwt":
-            raise Failure(Fault.TOKEN, "The access token was not issued to a client that used private_key_jwt")
+    def _check_proof(self, head: RequestHead, presented: Credentials, claims: Claims) -> None:
+        if bound_key(claims) is None:
+            raise Failure(Fault.TOKEN, "The access token is not bound to a DPoP key and was sent as DPoP")
+        path = head.target.partition("?")[0].partition("#")[0]
+        call = Call(head.method, self._public_url + path, head.values(b"dpop"))
+        try:
+            self._proofs.check(call, presented, claims)
+        except ProofRefused as refusal:
+            challenge = (_dpop_challenge("invalid_dpop_proof"),)
+            raise Failure(Fault.TOKEN, f"The DPoP proof is refused: {refusal}", challenges=challenge) from None
+        except TooManyProofs:
+            text = "More DPoP proofs came than can be remembered"
+            raise Failure(Fault.UNAVAILABLE, text, retry_after=_PROOFS_RETRY_AFTER) from None
 
     def _check_scope(self, claims: Claims, operation: Operation) -> None:
         granted = scopes(claims)
@@ -120,6 +181,14 @@ class Admission:
             raise Failure(Fault.NO_ACCESS, f"The sender is not registered for {municipality.name}")
         return sender
 
+    @contextmanager
+    def under_way(self, sender: Sender) -> Iterator[None]:
+        """Count a request while it is under way; raises `Failure` when as many of its sender's are as may be."""
+        with self._rates.under_way(sender.key, self._config.limits.concurrent_per_sender) as is_within:
+            if not is_within:
+                raise Failure(Fault.TOO_MANY, "Too many of the sender's requests are under way", retry_after=1)
+            yield
+
     def _check_rate(self, sender: Sender) -> None:
         rate = sender.rate or self._config.limits.rate_per_sender
         wait = self._rates.wait(sender.key, rate, self._clock())
@@ -127,9 +196,19 @@ class Admission:
             raise Failure(Fault.TOO_MANY, "The sender's rate is used up", retry_after=math.ceil(wait))
 
 
-def _bearer(presented: Credentials | None) -> Credentials:
+def _own_url(config: Config) -> str:
+    scheme, at = "https" if config.tls else "http", config.listen.data
+    return f"{scheme}://[{at.host}]:{at.port}" if ":" in at.host else f"{scheme}://{at}"
+
+
+def _usable(presented: Credentials | None) -> Credentials:
     if presented is None:
-        raise Failure(Fault.TOKEN, "One Authorization field with a Bearer token from HelseID is needed")
-    if presented.scheme != "bearer":
-        raise Failure(Fault.TOKEN, "Only Bearer tokens are supported yet")
+        text = "One Authorization field with a token from HelseID is needed"
+        raise Failure(Fault.TOKEN, text, challenges=_ASKS)
+    if presented.scheme not in ("bearer", "dpop"):
+        raise Failure(Fault.TOKEN, "Only Bearer and DPoP are supported", challenges=_ASKS)
     return presented
+
+
+def _dpop_challenge(error: str) -> str:
+    return f'DPoP error="{error}", {_ALGORITHMS}'

@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 import structlog
 from msgspec import structs
 
-from gateway.admission import Admission
+from gateway.admission import Admission, Admitted
 from gateway.config.definitions import Config, Municipality, Sender
 from gateway.faults import WORDINGS, Failure, Fault, fault_of
+from gateway.helseid.tokens import Subject
 from gateway.identification import Identification, Identified, asked_for
 from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
 from gateway.routing.table import Decision, RouteTable
 from gateway.shortcut import Shortcut
 from gateway.surfaces.registry import FALLBACK
-from gateway.surfaces.surface import Asked, Content
+from gateway.surfaces.surface import Asked, Content, Operation
 from gateway.surfaces.target import path_of
 from gateway.translating import allowed_numbers, settings
 from gateway.upstreams.jft import JftClient
@@ -110,18 +111,27 @@ class Exchange:
             return self._pass_unrecognised(way)
         if decision.mode is Mode.LEGACY and not self._config.verify_in_legacy:
             return self._pass(way)
-        sender = await self._admission.admit(identified.presented, operation, identified.municipality)
+        admitted = await self._admission.admit(way.head, identified.presented, operation, identified.municipality)
         if decision.mode is Mode.LEGACY:
             return self._pass(way)
+        with self._admission.under_way(admitted.sender):
+            return await self._follow_here(way, identified, operation, admitted, decision)
+
+    async def _follow_here(
+        self, way: Way, identified: Identified, operation: Operation, admitted: Admitted, decision: Decision
+    ) -> Handled:
+        """Do what the decision says about a message that VKP does not answer."""
+        sender = admitted.sender
+        self._admission.check_need(way.head, operation, sender)
         content = None
         if identified.surface.ANSWERS_MESSAGES or way.content is not None:
             content = await self._read(way, identified, sender)
         if decision.mode is Mode.CLOSED:
-            raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text)
+            raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text if decision.route else None)
         if operation.group is Group.RETRIEVAL:
             raise Failure(Fault.NOT_SUPPORTED, "Retrieval from the information services is not supported yet")
         content = content or await self._read(way, identified, sender)
-        return await self._journal(way, identified, sender, content)
+        return await self._journal(way, identified, admitted, content)
 
     async def _read(self, way: Way, identified: Identified, sender: Sender) -> Content:
         """Return the content of a journaling; raises `Failure` when it cannot be read or is addressed to another."""
@@ -156,18 +166,18 @@ class Exchange:
         alone = way.identified is not None and finishes_alone(way.head, way.identified)
         return Handled(Pass(vkp.name, finishes_alone=alone), way.account("passed", upstream=vkp.name))
 
-    async def _journal(self, way: Way, identified: Identified, sender: Sender, content: Content) -> Handled:
+    async def _journal(self, way: Way, identified: Identified, admitted: Admitted, content: Content) -> Handled:
         """Translate a journaling, deliver it, and answer only then."""
         municipality, jft, surface = identified.municipality, self._table.jft_upstream, identified.surface
         if self._jft is None or jft is None or municipality is None:
             raise Failure(Fault.UNAVAILABLE, "No information service is configured for journaling")
         way.envelope = self._identification.with_information(way.envelope, content)
-        translation = self._translated(way, identified, content, municipality, sender)
+        translation = self._translated(way, identified, content, municipality, admitted.sender)
         way.translation = translation
         if translation.refusal is None and translation.is_test:
             return Handled(surface.accepted(self._asked(way), is_test=True), way.account("test"))
         way.upstream = jft.name
-        event_id = await self._deliver(way, translation, self._jft, municipality.orgnr)
+        event_id = await self._deliver(way, translation, self._jft, municipality.orgnr, admitted.subject)
         account = structs.replace(way.account("accepted", upstream=jft.name), event_id=event_id)
         return Handled(surface.accepted(self._asked(way), is_test=False), account)
 
@@ -185,7 +195,9 @@ class Exchange:
         )
         return translate(content.tree, identified.surface.NAME, JFT, wanted, content.repairs)
 
-    async def _deliver(self, way: Way, translation: Translation, jft: JftClient, orgnr: str) -> str | None:
+    async def _deliver(
+        self, way: Way, translation: Translation, jft: JftClient, orgnr: str, subject: Subject
+    ) -> str | None:
         if translation.refusal is not None:
             raise Failure(fault_of(translation.refusal.reason), str(translation.refusal))
         if not translation.calls:
@@ -193,7 +205,7 @@ class Exchange:
         event_id = None
         for call in translation.calls:
             remaining = max(0.1, way.deadline - asyncio.get_running_loop().time() - _TO_ANSWER)
-            event_id = (await jft.submit(call, orgnr, remaining)).event_id
+            event_id = (await jft.submit(call, orgnr, subject, remaining)).event_id
         return event_id
 
     def refused(self, head: RequestHead, failure: Failure, correlation_id: str) -> Reply:

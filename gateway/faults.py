@@ -33,6 +33,7 @@ class Fault(Enum):
     TOKEN = "token"  # noqa: S105 - the name of a fault, no secret
     SCOPE = "scope"
     NO_ACCESS = "no-access"
+    NO_NEED = "no-need"
     TOO_MANY = "too-many"
     UNAVAILABLE = "unavailable"
     NO_ANSWER = "no-answer"
@@ -76,6 +77,7 @@ WORDINGS = {
     Fault.TOKEN: Wording(401, "1.5", "login", "Tilgangstokenet mangler eller er ugyldig"),
     Fault.SCOPE: Wording(403, "1.2", "forbidden", "Tilgangstokenet gir ikke rett til dette endepunktet"),
     Fault.NO_ACCESS: Wording(403, "1.4", "forbidden", "Avsenderen har ikke tilgang til kommunen"),
+    Fault.NO_NEED: Wording(400, "1.3", "forbidden", "Tjenstlig behov er ikke oppfylt"),
     Fault.TOO_MANY: Wording(429, "3.1", "throttled", "For mange forespørsler, prøv igjen senere"),
     Fault.UNAVAILABLE: Wording(503, "3.1", "transient", "Midlertidig feil, prøv igjen senere"),
     Fault.NO_ANSWER: Wording(504, "3.1", "timeout", "Mottakertjenesten svarte ikke i tide"),
@@ -105,7 +107,13 @@ class Failure(Exception):  # noqa: N818 - a fault that ends a message's way, rai
     """A message's way ends here; `diagnostics` is for the sender's developer and holds no personal data."""
 
     def __init__(
-        self, fault: Fault, diagnostics: str, *, text: str | None = None, retry_after: int | None = None
+        self,
+        fault: Fault,
+        diagnostics: str,
+        *,
+        text: str | None = None,
+        retry_after: int | None = None,
+        challenges: tuple[str, ...] = (),
     ) -> None:
         super().__init__(f"{fault.value}: {diagnostics}")
         self.fault = fault
@@ -114,3 +122,5 @@ class Failure(Exception):  # noqa: N818 - a fault that ends a message's way, rai
         """What the sender's user is told in place of the fault's own text."""
         self.retry_after = retry_after
         """Seconds, for temporary faults."""
+        self.challenges = challenges
+        """What WWW-Authenticate says of a token in place of the usual (RFC 9110 section 11.6.1)."""

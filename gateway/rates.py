@@ -1,5 +1,8 @@
-"""How often a sender may call: one token bucket for each sender."""
+"""How often a sender may call, and how many of its requests may be under way at a time."""
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.config.definitions import Rate
@@ -19,6 +22,7 @@ class Rates:
 
     def __init__(self) -> None:
         self._buckets: dict[str, _Bucket] = {}
+        self._under_way: Counter[str] = Counter()
 
     def wait(self, sender: str, rate: Rate, now: float) -> float:
         """Count a request; return 0 when it is within the rate, else the seconds until the next one is."""
@@ -32,3 +36,15 @@ class Rates:
             bucket.level = max(0.0, bucket.level - 1)
             return 0.0
         return (1 - bucket.level) / refill
+
+    @contextmanager
+    def under_way(self, sender: str, most: int) -> Iterator[bool]:
+        """Count a request while it is under way; gives whether it is one of the first `most`, and counts no other."""
+        is_within = self._under_way[sender] < most
+        if is_within:
+            self._under_way[sender] += 1
+        try:
+            yield is_within
+        finally:
+            if is_within:
+                self._under_way[sender] -= 1

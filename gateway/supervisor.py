@@ -14,8 +14,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.config.definitions import Config
 from gateway.config.load import load
-from gateway.control.health import AdminPort
+from gateway.control.port import AdminPort
 from gateway.model import Mode
+from gateway.people.desk import PeopleUnusable
 
 log = structlog.get_logger()
 
@@ -68,10 +69,12 @@ class _Worker:
 class Supervisor:
     """Keeps `count` workers serving; SIGHUP reloads them all, SIGUSR2 replaces them one after the other."""
 
-    def __init__(self, path: str, config: Config, count: int) -> None:
+    def __init__(self, path: str, config: Config, count: int, *, dev_login: bool = False) -> None:
         self._path = path
         self._config = config
         self._count = count
+        self._dev_login = dev_login
+        self._admin: AdminPort | None = None
         self._workers: list[_Worker] = []
         """Those that serve, or did until they ended; one for each slot."""
         self._started: list[_Worker] = []
@@ -91,9 +94,9 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="vkp-gateway-metrics-") as self._metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._metrics)  # type: ignore[no-untyped-call] # the library has no types here
-            admin = AdminPort(registry)
-            await admin.start(self._config.listen.admin)
+            admin = self._admin = AdminPort(registry, dev_login=self._dev_login)
             try:
+                await admin.start(self._config)
                 await self._run_workers()
             finally:
                 await asyncio.gather(*(worker.stop() for worker in self._started))
@@ -191,8 +194,22 @@ class Supervisor:
         """Have every worker read the configuration again, unless it has an error: then none does."""
         loaded = load(self._path)
         problems = [str(problem) for problem in loaded.problems] if loaded.config is None else unshared(loaded.config)
+        if not problems and loaded.config is not None:
+            problems = self._let_in(loaded.config, [str(problem) for problem in loaded.problems])
         if problems:
             log.error("reload.refused", problems=problems)
+            if self._admin is not None:
+                self._admin.board.refused(problems)
             return
         for worker in self._workers:
             worker.tell(signal.SIGHUP)
+
+    def _let_in(self, config: Config, warnings: list[str]) -> list[str]:
+        """Let people in as a configuration says; return why that cannot be."""
+        if self._admin is not None:
+            try:
+                doors = self._admin.prepare(config)
+            except PeopleUnusable as error:
+                return [str(error)]
+            self._admin.use(config, doors, warnings)
+        return []

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import EventDict, WrappedLogger
 
 from gateway.model import Account
@@ -37,6 +37,24 @@ BOUND_AS_BEARER = Counter(
     "Tokens bound to a DPoP key that were sent, and accepted, as plain Bearer.",
     registry=REGISTRY,
 )
+CONNECTIONS_REFUSED = Counter(
+    "vkp_gateway_connections_refused",
+    "Connections of senders that were closed at once: too many in all, or from one address.",
+    ["bound"],
+    registry=REGISTRY,
+)
+HANDSHAKES_FAILED = Counter(
+    "vkp_gateway_handshakes_failed",
+    "Connections of senders that ended before TLS was agreed on.",
+    registry=REGISTRY,
+)
+CERTIFICATES_UNUSABLE = Gauge(
+    "vkp_gateway_certificates_unusable",
+    "1 while changed certificate files cannot be used, so that the ones before serve on.",
+    ["of"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 RELOADS = Counter("vkp_gateway_reloads", "Reloads of routes.yaml, by result.", ["result"], registry=REGISTRY)
 
 # Not in the last group of a UUID: every 250th has eleven digits there, and an event is found again by its id.
@@ -45,7 +63,7 @@ _COUNTERS: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
 """The counters of each combination of labels, found once."""
 _LOG_DELAY = 0.1
 """Seconds that message events are gathered."""
-_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)+")
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)+|vkpgw_[A-Za-z0-9_-]{8,}")
 
 log = structlog.get_logger()
 

@@ -13,7 +13,8 @@ from service_stubs.proofs import public_key_fault
 class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A client as registered in HelseID's self-service: public keys only, as the private ones never leave the owner.
 
-    `delegations` are the organisations that have delegated to a multi-tenant client; None means all.
+    `delegations` are the organisations that have delegated to a multi-tenant client; None means all. `may_exchange` lets it
+    exchange tokens of others for its own (RFC 8693).
     """
 
     client_id: str
@@ -23,6 +24,9 @@ class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenancy: Literal["multi", "single"] = "multi"
     orgnr: str | None = None
     delegations: list[str] | None = None
+    may_exchange: bool = False
+    redirect_uris: list[str] = []
+    """Where people who log in may be sent back to; a client that has none is not for people."""
 
     def keys(self, kid: str | None) -> list[Key]:
         """Return the key with this id, or all keys if no id is given."""

@@ -1,10 +1,9 @@
-"""HelseID as a runnable double: discovery, keys and a strict token endpoint."""
+"""HelseID as a runnable double: discovery, keys, a strict token endpoint, and logins of test persons."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -12,19 +11,22 @@ from aiohttp import web
 from service_stubs.assertions import TokenRequestError
 from service_stubs.behaviour import Behaviour, Script, act, end_connection
 from service_stubs.clients import Client, check_client
+from service_stubs.forms import form_of, json_answer
 from service_stubs.listening import Listener, running
+from service_stubs.login_server import AUTHORIZATION_CODE, LoginServer
+from service_stubs.logins import LoginSetting
 from service_stubs.recording import Recorder
-from service_stubs.sender_tokens import SenderToken, claims_for
+from service_stubs.sender_tokens import SenderToken, minted
 from service_stubs.signing import SigningKeys, sign
 from service_stubs.single_use import NONCE_SECONDS
 from service_stubs.token_endpoint import Grant, TokenEndpoint, access_token_claims
+from service_stubs.token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE
 from service_stubs.token_log import RECORD_BYTES, TokenRequest, record_of
 from service_stubs.tokens import SIGNING_ALGORITHMS
 
 __all__ = ["HelseIdStub", "TokenRequest", "running"]
 
 _MAX_BODY = 100_000
-_FORM = "application/x-www-form-urlencoded"
 _METADATA_PATH = "/.well-known/openid-configuration"
 
 
@@ -55,6 +57,7 @@ class HelseIdStub:
             self.register(client)
         self._listener = Listener(self._handle, self.host, self.port, _MAX_BODY)
         self._endpoint: TokenEndpoint
+        self._logins: LoginServer
 
     def register(self, client: Client) -> None:
         """Register a client, also while the stub runs."""
@@ -65,6 +68,8 @@ class HelseIdStub:
         """Listen."""
         await self._listener.start()
         self._endpoint = TokenEndpoint(self.issuer, f"{self.issuer}/connect/token", self.nonce_seconds)
+        nonces = self._endpoint.nonces
+        self._logins = LoginServer(self.issuer, self._registered, self.signing_keys, nonces, self.clock)
 
     async def stop(self) -> None:
         """Stop at once."""
@@ -88,50 +93,59 @@ class HelseIdStub:
         """Let the next answers of the token endpoint follow `behaviour`, as `POST /stub/behaviour` does."""
         self._script.follow(behaviour)
 
+    def log_in(self, setting: LoginSetting) -> None:
+        """Let people log in as `setting` says, as `POST /stub/login` does."""
+        self._logins.follow(setting)
+
     def rotate_key(self, *, keep_old: bool = False) -> None:
         """Sign with a new key from now on."""
         self.signing_keys.rotate(keep_old=keep_old)
 
     def sender_token(self, wanted: SenderToken) -> str:
         """Make a sender's token for legacy VKP, as `POST /stub/token` does."""
-        claims = claims_for(wanted, self.issuer, self.clock())
-        return sign(self.signing_keys.current, claims, wanted.header, wanted.signing)
+        return minted(wanted, self.signing_keys.current, self.issuer, self.clock())
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         match request.method, request.path:
             case "GET", "/.well-known/openid-configuration":
-                return _json(200, self._metadata())
+                return json_answer(200, self._metadata())
             case "GET", "/.well-known/openid-configuration/jwks":
-                return _json(200, self.signing_keys.public_set())
+                return json_answer(200, self.signing_keys.public_set())
             case "POST", "/connect/token":
                 return await self._token(request)
+            case "POST", "/connect/par":
+                return await self._logins.par(request)
+            case "GET", "/connect/authorize":
+                return await self._logins.authorize(request)
             case _, path if path.startswith("/stub/"):
                 return await self._inspect(request)
             case _:
-                return _json(404, {"error": "not_found"})
+                return json_answer(404, {"error": "not_found"})
 
     async def _inspect(self, request: web.Request) -> web.Response:
         try:
             match request.method, request.path:
                 case "POST", "/stub/token":
                     wanted = msgspec.json.decode(await request.read(), type=SenderToken)
-                    return _json(200, {"access_token": self.sender_token(wanted)})
+                    return json_answer(200, {"access_token": self.sender_token(wanted)})
                 case "POST", "/stub/rotate-key":
                     options = msgspec.json.decode(await request.read() or b"{}", type=RotateKey)
                     self.rotate_key(keep_old=options.keep_old)
-                    return _json(200, {"kid": self.signing_keys.current.thumbprint()})
+                    return json_answer(200, {"kid": self.signing_keys.current.thumbprint()})
         except msgspec.DecodeError as error:
-            return _json(400, {"error": str(error)})
+            return json_answer(400, {"error": str(error)})
         match request.method, request.path:
             case "GET", "/stub/log":
-                return _json(200, list(self.log))
+                return json_answer(200, list(self.log))
             case "DELETE", "/stub/log":
                 self.log.clear()
                 return web.Response(status=204)
             case "POST", "/stub/behaviour":
                 return await self._script.set_from(request)
+            case "POST", "/stub/login":
+                return await self._logins.set_from(request)
             case _:
-                return _json(404, {"error": "not_found"})
+                return json_answer(404, {"error": "not_found"})
 
     async def _token(self, request: web.Request) -> web.Response:
         behaviour = self._script.next()
@@ -139,7 +153,9 @@ class HelseIdStub:
         async def handle() -> web.Response:
             return await self._answer_token_request(request)
 
-        response = await act(behaviour, handle, lambda status: _json(status, {"error": "temporarily_unavailable"}))
+        response = await act(
+            behaviour, handle, lambda status: json_answer(status, {"error": "temporarily_unavailable"})
+        )
         if behaviour.drops:
             end_connection(request)
         return response
@@ -149,16 +165,18 @@ class HelseIdStub:
         proofs = request.headers.getall("DPoP", [])
         form: dict[str, str] = {}
         try:
-            form = _form(request.content_type, await request.read())
-            grant = self._endpoint.grant(form, proofs, self._registered, now)
+            form = form_of(request.content_type, await request.read())
+            if form.get("grant_type") == AUTHORIZATION_CODE:
+                return self._logins.tokens(form, proofs)
+            grant = self._endpoint.grant(form, proofs, self._registered, self.signing_keys.published, now)
         except TokenRequestError as error:
             self.log.add(record_of(form, proofs, error), RECORD_BYTES)
-            response = _json(400, {"error": error.error, "error_description": error.description})
+            response = json_answer(400, {"error": error.error, "error_description": error.description})
             if error.error == "use_dpop_nonce":
                 response.headers["DPoP-Nonce"] = self._endpoint.nonces.issue(now)
             return response
         self.log.add(record_of(form, proofs, grant), RECORD_BYTES)
-        return _json(200, self._token_response(grant, now))
+        return json_answer(200, self._token_response(grant, now))
 
     def _token_response(self, grant: Grant, now: float) -> dict[str, Any]:
         claims = access_token_claims(grant, self.issuer, now, self.token_seconds)
@@ -168,6 +186,8 @@ class HelseIdStub:
             "token_type": "DPoP",
             "scope": " ".join(grant.scopes),
         }
+        if grant.subject is not None:
+            response["issued_token_type"] = ACCESS_TOKEN
         return {**response, "rejected_scope": " ".join(grant.rejected)} if grant.rejected else response
 
     def _metadata(self) -> dict[str, Any]:
@@ -177,34 +197,12 @@ class HelseIdStub:
             "issuer": issuer,
             "jwks_uri": f"{issuer}{_METADATA_PATH}/jwks",
             "token_endpoint": f"{issuer}/connect/token",
-            "authorization_endpoint": f"{issuer}/connect/authorize",
-            "grant_types_supported": ["client_credentials"],
+            "grant_types_supported": ["client_credentials", AUTHORIZATION_CODE, TOKEN_EXCHANGE],
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
             "dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+            **self._logins.metadata(),
         }
-
-
-def _form(content_type: str, body: bytes) -> dict[str, str]:
-    if content_type != _FORM:
-        raise TokenRequestError("invalid_request", f"Content-Type must be {_FORM}")
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
-    except ValueError as error:
-        raise TokenRequestError("invalid_request", "the form is not readable") from error
-    if len(pairs) != len(dict(pairs)):
-        raise TokenRequestError("invalid_request", "a parameter is given twice")
-    return dict(pairs)
-
-
-def _json(status: int, value: Any) -> web.Response:
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(value),
-        content_type="application/json",
-        charset="utf-8",
-        headers={"Cache-Control": "no-store", "Pragma": "no-cache"},
-    )

@@ -1,9 +1,11 @@
-"""HelseID's token endpoint: client credentials with `private_key_jwt` and DPoP with a nonce."""
+"""HelseID's token endpoint: client credentials and token exchange, with `private_key_jwt` and DPoP with a nonce."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
+
+from joserfc.jwk import Key
 
 from service_stubs.assertions import (
     MAX_LIFETIME_SECONDS,
@@ -18,6 +20,7 @@ from service_stubs.assertions import (
 from service_stubs.clients import Client
 from service_stubs.proofs import REMEMBER_SECONDS, Call, Proof, ProofError, check_proof
 from service_stubs.single_use import Nonces, SingleUse
+from service_stubs.token_exchange import TOKEN_EXCHANGE, Issued, subject_of
 from service_stubs.tokens import Token
 
 
@@ -30,6 +33,8 @@ class Grant:
     scopes: list[str]
     rejected: list[str]
     thumbprint: str
+    subject: str | None = None
+    """The client whose token was exchanged."""
 
 
 class TokenEndpoint:
@@ -42,17 +47,28 @@ class TokenEndpoint:
         self._proof_ids = SingleUse()
         self.nonces = Nonces(nonce_seconds)
 
-    def grant(self, form: Mapping[str, str], proofs: Sequence[str], clients: Mapping[str, Client], now: float) -> Grant:
+    def grant(
+        self,
+        form: Mapping[str, str],
+        proofs: Sequence[str],
+        clients: Mapping[str, Client],
+        own_keys: Sequence[Key],
+        now: float,
+    ) -> Grant:
         """Grant a token or raise TokenRequestError; the assertion is spent even if the proof lacks a nonce."""
-        if form.get("grant_type") != "client_credentials":
-            raise TokenRequestError("unsupported_grant_type", "only client_credentials is supported")
+        if form.get("grant_type") not in ("client_credentials", TOKEN_EXCHANGE):
+            raise TokenRequestError("unsupported_grant_type", "only client_credentials and token-exchange")
         assertion = read_assertion(form)
         client = self._authenticated(assertion, form, clients, now)
         proof = self._proven(proofs, now)
         organisation = organisation_of(assertion, client)
+        subject = None
+        if form["grant_type"] == TOKEN_EXCHANGE:
+            subject = subject_of(form, client, Issued(self._issuer, own_keys), now)
         scopes = _requested_scopes(form, client)
         granted = client.tenancy == "single" or client.has_delegation(organisation.parent)
-        return Grant(client, organisation, scopes if granted else [], [] if granted else scopes, proof.thumbprint)
+        given, rejected = (scopes, []) if granted else ([], scopes)
+        return Grant(client, organisation, given, rejected, proof.thumbprint, subject)
 
     def _authenticated(
         self, assertion: Token, form: Mapping[str, str], clients: Mapping[str, Client], now: float
@@ -95,6 +111,7 @@ def access_token_claims(grant: Grant, issuer: str, now: float, lifetime: int) ->
         "helseid://claims/client/claims/orgnr_parent": organisation.parent,
         "helseid://claims/client/claims/orgnr_child": organisation.child,
         "cnf": {"jkt": grant.thumbprint},
+        "act": {"client_id": grant.subject} if grant.subject else None,
     }
     return {name: value for name, value in claims.items() if value is not None}
 

@@ -22,6 +22,7 @@ class TokenRequest(msgspec.Struct, frozen=True):
     assertion_jti: str | None
     proof_jti: str | None
     proof_nonce: str | None
+    grant_type: str | None = None
 
 
 def record_of(form: Mapping[str, str], proofs: Sequence[str], outcome: Grant | TokenRequestError) -> TokenRequest:
@@ -38,6 +39,7 @@ def record_of(form: Mapping[str, str], proofs: Sequence[str], outcome: Grant | T
         assertion_jti=assertion.get("jti"),
         proof_jti=proof.get("jti"),
         proof_nonce=proof.get("nonce"),
+        grant_type=form.get("grant_type"),
     )
 
 

@@ -56,7 +56,10 @@ def read_token(text: str) -> Token:
     parts = text.split(".")
     if len(parts) != 3:
         raise UnreadableTokenError("a compact JWS has three parts")
-    return Token(text, _json_object(parts[0], "header"), _json_object(parts[1], "claims"))
+    header = _json_object(parts[0], "header")
+    if "crit" in header:
+        raise UnreadableTokenError("the header needs an extension that is not supported")
+    return Token(text, header, _json_object(parts[1], "claims"))
 
 
 def base64url(data: bytes) -> str:
@@ -64,10 +67,17 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is given twice")
+    return found
+
+
 def _json_object(part: str, name: str) -> dict[str, Any]:
     try:
         padded = part + "=" * (-len(part) % 4)
-        value = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        value = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True), object_pairs_hook=_unique)
     except (binascii.Error, ValueError, RecursionError) as error:
         raise UnreadableTokenError(f"the {name} is not base64url of JSON") from error
     if not isinstance(value, dict):

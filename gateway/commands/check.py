@@ -1,13 +1,14 @@
 """`vkp-gateway check`: everything that is wrong with a configuration, at once."""
 
-import os
 from pathlib import Path
 
 import click
 
-from gateway.commands.output import config_option, errors, json_option, print_json
-from gateway.config.definitions import Config, Problem, Severity, VkpUpstream
+from gateway.commands.output import config_option, json_option, print_json
+from gateway.config.definitions import Config, Problem, Severity
 from gateway.config.load import load
+from gateway.relay.certificates import CertificatesUnusable
+from gateway.relay.needed import DATA_PORT, needed
 
 
 @click.command()
@@ -16,8 +17,8 @@ from gateway.config.load import load
 def check(path: str, *, as_json: bool) -> None:
     """Say everything that is wrong with a configuration; exit 1 if any of it is an error."""
     loaded = load(path)
-    wrong = errors(loaded)
-    found = [*loaded.problems, *_unreadable(loaded.config, Path(path).parent)]
+    found = [*loaded.problems, *_certificates(loaded.config, Path(path).parent)]
+    wrong = [problem for problem in found if problem.severity is Severity.ERROR]
     if as_json:
         problems = [
             {
@@ -38,13 +39,21 @@ def check(path: str, *, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _unreadable(config: Config | None, folder: Path) -> list[Problem]:
-    """Return a warning for each certificate that `serve` would need here and that cannot be read."""
-    problems = []
-    for upstream in config.upstreams.values() if config else ():
-        if isinstance(upstream, VkpUpstream):
-            for file in (upstream.tls.ca_file, upstream.tls.cert_file, upstream.tls.key_file):
-                if file is not None and not os.access(folder / file, os.R_OK):
-                    text = f"upstream {upstream.name}: {file} cannot be read here; serve and reload need it"
-                    problems.append(Problem(upstream.place, Severity.WARNING, text))
+def _certificates(config: Config | None, folder: Path) -> list[Problem]:
+    """Return what is wrong with certificates: an error if they could not be used, a warning if they are not here."""
+    problems: list[Problem] = []
+    if config is None:
+        return problems
+    for what, files, make in needed(config, folder):
+        place = config.tls.place if what == DATA_PORT and config.tls else config.upstreams[what].place
+        name = what if what == DATA_PORT else f"upstream {what}"
+        missing = files.unreadable()
+        for file in missing:
+            text = f"{name}: {file} cannot be read here; serve and reload need it"
+            problems.append(Problem(place, Severity.WARNING, text))
+        if not missing:
+            try:
+                make(files.read())
+            except CertificatesUnusable as error:
+                problems.append(Problem(place, Severity.ERROR, f"{name}: its certificates cannot be used: {error}"))
     return problems

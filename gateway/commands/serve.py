@@ -15,6 +15,8 @@ from gateway.app import Gateway
 from gateway.commands.output import WRONG_USE, config_option, usable
 from gateway.config.definitions import Config
 from gateway.helseid.client_key import KeyUnusable
+from gateway.people.desk import PeopleUnusable, dev_login_problem
+from gateway.relay.certificates import CertificatesUnusable
 from gateway.routing.table import RouteTable
 from gateway.supervisor import Supervisor, WorkerFailed, unshared
 
@@ -23,22 +25,25 @@ from gateway.supervisor import Supervisor, WorkerFailed, unshared
 @config_option
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that serve.")
 @click.option("--json", is_flag=True, expose_value=False, help="The log is JSON in any case.")
+@click.option("--dev-login", is_flag=True, help="Let people on this machine log in with any role; environment test.")
 @click.option("--worker-fd", type=int, hidden=True, help="Where a worker says that it serves.")
-def serve(path: str, workers: int, worker_fd: int | None) -> None:
+def serve(path: str, workers: int, dev_login: bool, worker_fd: int | None) -> None:
     """Serve until SIGTERM; SIGHUP reads the configuration again. The log is JSON lines on standard error."""
     telemetry.configure()
     _allow_many_connections()
     config, table = usable(path)
     if workers > 1:
         _refuse(unshared(config))
+    if dev_login and (problem := dev_login_problem(config)):
+        _refuse([problem])
     try:
         if workers > 1:
-            asyncio.run(_supervise(path, config, workers))
+            asyncio.run(_supervise(path, config, workers, dev_login))
         else:
-            uvloop.run(_serve(path, config, table, worker_fd))
+            uvloop.run(_serve(path, config, table, worker_fd, dev_login))
     except KeyUnusable as error:
         raise click.ClickException(f"helseid.key_file: {error}") from None
-    except WorkerFailed as error:
+    except (WorkerFailed, CertificatesUnusable, PeopleUnusable) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror}") from None
@@ -60,13 +65,13 @@ def _allow_many_connections() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _serve(path: str, config: Config, table: RouteTable, worker_fd: int | None) -> None:
-    gateway = Gateway(path, config, table, is_worker=worker_fd is not None)
+async def _serve(path: str, config: Config, table: RouteTable, worker_fd: int | None, dev_login: bool) -> None:
+    gateway = Gateway(path, config, table, is_worker=worker_fd is not None, dev_login=dev_login)
     await gateway.run(lambda: _say_ready(worker_fd))
 
 
-async def _supervise(path: str, config: Config, workers: int) -> None:
-    await Supervisor(path, config, workers).run()
+async def _supervise(path: str, config: Config, workers: int, dev_login: bool) -> None:
+    await Supervisor(path, config, workers, dev_login=dev_login).run()
 
 
 def _say_ready(worker_fd: int | None) -> None:

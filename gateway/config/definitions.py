@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.config.people import People
 from gateway.faults import Fault, Wording
 from gateway.model import Information, Mode
 
@@ -91,6 +92,21 @@ class Limits:
     request_timeout: float
     """Seconds from the request's head to the answer."""
     rate_per_sender: Rate
+    concurrent_per_sender: int = 64
+    connections: int = 20_000
+    connections_per_address: int | None = None
+    """None means no bound of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataTls:
+    """The certificates of the data port: paths relative to the configuration file, or `${ENV_NAME}` holding the text."""
+
+    cert_file: str
+    key_file: str
+    client_ca_file: str | None
+    """Whose certificates senders must have; None asks for none."""
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +174,13 @@ class VkpUpstream:
     place: Place
 
 
+class Grant(StrEnum):
+    """How the gateway gets its tokens: by its own client alone, or in exchange for the sender's (RFC 8693)."""
+
+    CLIENT_CREDENTIALS = "client_credentials"
+    TOKEN_EXCHANGE = "token_exchange"  # noqa: S105 - the name of a grant, no secret
+
+
 @dataclass(frozen=True, slots=True)
 class JftUpstream:
     """Journalføringstjenesten, which writes and reads on different hosts."""
@@ -169,6 +192,8 @@ class JftUpstream:
     read_scope: str
     status: ServiceStatus
     place: Place
+    tls: UpstreamTls = UpstreamTls(None, None, None)
+    grant: Grant = Grant.CLIENT_CREDENTIALS
 
 
 Upstream = VkpUpstream | JftUpstream
@@ -272,3 +297,11 @@ class Config:
     """What each fault is called on the wire."""
     store: str
     """The URL of the durable store; SQLite serves one process, PostgreSQL several."""
+    tls: DataTls | None = None
+    """None: the data port speaks plain HTTP."""
+    public_url: str | None = None
+    """What senders call, without a final slash; None where routes.yaml does not say."""
+    people: People | None = None
+    """Who may use the admin port; None: nobody, and it has health and metrics only."""
+    version: str = ""
+    """What tells one content of the file from another."""

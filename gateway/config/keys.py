@@ -41,6 +41,8 @@ ROOT = _section(
     _must("version", "version of the form; 1"),
     Key("environment", "test: synthetic national identity numbers only; production: real ones only", "test"),
     Key("listen", "the two ports", "{}"),
+    Key("public_url", "the URL that senders call, for DPoP proofs; left out: listen.data's own"),
+    Key("tls", "certificates of the data port, as files; null: it speaks plain HTTP", "null"),
     Key(
         "store",
         "sqlite:///FILE or postgresql://...; not written to by this version",
@@ -58,13 +60,14 @@ ROOT = _section(
     _must("municipalities", "by short name"),
     Key("vendors", "by short name", "{}"),
     _must("routes", "the rules that decide the mode of each cell"),
-    later=("public_url", "tls", "keys", "retention", "people", "freeze", "cutovers", "sunset"),
+    Key("people", "who may use the admin port; null: nobody, and it has health and metrics only", "null"),
+    later=("keys", "retention", "freeze", "cutovers", "sunset"),
 )
 
 LISTEN = _section(
     "listen",
     Key("data", "HOST:PORT of the legacy interface", "127.0.0.1:8080"),
-    Key("admin", "HOST:PORT of the admin interface; loopback only", "127.0.0.1:8081"),
+    Key("admin", "HOST:PORT of the admin interface; anything but loopback needs people", "127.0.0.1:8081"),
 )
 
 LIMITS = _section(
@@ -72,6 +75,23 @@ LIMITS = _section(
     Key("body", "largest body; units B, kB, MB, KiB, MiB (1MB is 1,000,000 bytes)", "1MB"),
     Key("request_timeout", "from a request's head to its answer; units ms, s, m, h", "90s"),
     Key("rate_per_sender", "requests per s, m or h", "50/s"),
+    Key(
+        "concurrent_per_sender",
+        "requests of one sender under way at a time; more are refused, outside mode legacy",
+        "64",
+    ),
+    Key("connections", "connections of senders at a time, in each worker; more are closed at once", "20000"),
+    Key("connections_per_address", "from one address, IPv6: one /64; with tls 1000, without it no bound of its own"),
+)
+
+TLS = _section(
+    "tls",
+    _must(
+        "cert_file",
+        "our certificate with its chain, PEM: a path from the folder of this file, or ${ENV_NAME} with the text",
+    ),
+    _must("key_file", "its private key, likewise"),
+    Key("client_ca_file", "authorities of senders' certificates, likewise; when set, every sender must have one"),
 )
 
 PATIENT_NUMBERS = _section(
@@ -138,7 +158,12 @@ JFT = _section(
     _must("read_url", "where an event's state is asked"),
     Key("scopes", "the scopes to ask HelseID for", "{}"),
     _must("status", "how far NHN has brought the service: prototype, test, production"),
-    Key("grant", "only client_credentials", "client_credentials"),
+    Key(
+        "grant",
+        "client_credentials: the gateway's own token; token_exchange: one for the sender's",
+        "client_credentials",
+    ),
+    Key("tls", "certificates, as files", "{}"),
 )
 
 SCOPES = _section(
@@ -190,7 +215,7 @@ SENDER = _section(
     Key("her_id", "as STU3 tokens have it"),
     Key("municipality", "the one it may call"),
     Key("municipalities", "all: every one; environment test only"),
-    Key("service_codes", "its service codes (VKP: ServiceCodes); not checked by this version", "[]"),
+    Key("service_codes", "those it may name in ServiceCodes, outside mode legacy; none: not checked", "[]"),
     Key("rate", "in place of limits.rate_per_sender"),
     Key("code_history", "by code system, the superseded table that its codes are of: {alert: until-2022-01-14}", "{}"),
     later=("signature",),
@@ -210,10 +235,46 @@ ROUTE = _section(
     later=("unclear", "share", "share_with", "acknowledge_within", "accept_differences"),
 )
 
+PEOPLE = _section(
+    "people",
+    _must("url", "the admin port as browsers call it: scheme, host and port; https unless loopback"),
+    _must("helseid", "the HelseID client with which people log in, at helseid.issuer"),
+    Key("security_level", "the lowest that a login must have: 3 or 4", "4"),
+    Key("session", "how long a login lasts", "{}"),
+    Key("tokens_file", "where API tokens are kept, hashed; a path from the folder of this file", "var/api-tokens.json"),
+    _must("persons", "who has which roles, by short name; all entries that fit a person count"),
+)
+
+PEOPLE_HELSEID = _section(
+    "people.helseid",
+    _must("client_id", "a client for logins alone; its redirect URI is people.url with /login/callback"),
+    _must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
+    Key(
+        "scopes",
+        "what HelseID is asked for; openid must be there",
+        "[openid, profile, helseid://scopes/identity/security_level, helseid://scopes/identity/pid_pseudonym]",
+    ),
+)
+
+PEOPLE_SESSION = _section(
+    "people.session",
+    Key("idle", "a login ends when it was not used for so long", "20m"),
+    Key("longest", "a login ends after so long in any case", "8h"),
+)
+
+PERSON = _section(
+    "people.persons.*",
+    _must("claim", "the claim of the ID token that tells who is meant; never the national identity number"),
+    _must("value", "what the claim must be, exactly"),
+    _must("roles", "viewer, planner, approver, operator"),
+    Key("municipalities", "short names that the roles are limited to; left out: all"),
+)
+
 SECTIONS = (
     ROOT,
     LISTEN,
     LIMITS,
+    TLS,
     PATIENT_NUMBERS,
     HELSEID,
     ADMIT,
@@ -230,4 +291,8 @@ SECTIONS = (
     SYSTEM,
     SENDER,
     ROUTE,
+    PEOPLE,
+    PEOPLE_HELSEID,
+    PEOPLE_SESSION,
+    PERSON,
 )

@@ -1,6 +1,7 @@
 """From a file to a checked configuration and its compiled routes, or to every problem it has."""
 
 import gc
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from yaml import Node
 from gateway.config import keys, nodes, parse_settings, rules
 from gateway.config.definitions import Config, Environment, Place, Problem, Severity
 from gateway.config.parse_parties import Municipalities, Vendors, municipalities, vendors
+from gateway.config.parse_people import people
 from gateway.config.parse_routes import Routes, routes
 from gateway.config.parse_upstreams import Upstreams, upstreams
 from gateway.config.reader import Fields, Reader
@@ -44,21 +46,21 @@ def load(path: str) -> Loaded:
         start = data.rfind(b"\n", 0, error.start) + 1
         place = Place(path, data.count(b"\n", 0, error.start) + 1, len(data[start : error.start].decode()) + 1)
         return _refused(place, f"byte 0x{data[error.start]:02X} is not UTF-8")
-    return load_text(text, path)
+    return load_text(text, path, hashlib.sha256(data).hexdigest()[:12])
 
 
-def load_text(text: str, file: str) -> Loaded:
-    """Check the text of a file; `file` is the name that problems carry."""
+def load_text(text: str, file: str, version: str = "") -> Loaded:
+    """Check the text of a file; `file` is the name that problems carry, `version` what tells this content from others."""
     if len(text) > nodes.MOST_BYTES:
         return _refused(Place(file, 1, 1), f"larger than {nodes.MOST_BYTES // 1024 // 1024} MiB")
     with _without_collections():
         root = nodes.compose(text, file)
         if isinstance(root, Problem):
             return Loaded(None, None, (root,))
-        return _load(root, Reader(file))
+        return _load(root, Reader(file), version)
 
 
-def _load(node: Node, reader: Reader) -> Loaded:
+def _load(node: Node, reader: Reader, version: str) -> Loaded:
     root = reader.fields(node, keys.ROOT)
     if root is None:
         return Loaded(None, None, tuple(reader.problems))
@@ -67,6 +69,7 @@ def _load(node: Node, reader: Reader) -> Loaded:
     passes = parse_settings.unrecognised_passes(reader, root)
     settings = parse_settings.settings(reader, root)
     draft = _draft(reader, root, environment, passes)
+    persons = people(reader, root, settings.listen if settings else None, draft.municipalities.names)
     buckets = Buckets(one.route for one in draft.routes.parsed)
     found = sorted([*reader.problems, *rules.check(draft, buckets)], key=lambda one: (one.place, one.text))
     problems = tuple(found)
@@ -94,6 +97,10 @@ def _load(node: Node, reader: Reader) -> Loaded:
         routes=tuple(one.route for one in draft.routes.parsed),
         wordings=settings.wordings,
         store=settings.store,
+        public_url=settings.public_url,
+        tls=settings.tls,
+        people=persons,
+        version=version,
     )
     return Loaded(config, RouteTable(config, buckets), problems)
 

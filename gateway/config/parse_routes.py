@@ -25,6 +25,8 @@ class ParsedRoute:
     mode_place: Place
     sound: bool
     """False when its mode is not one that can be judged; a problem says so already."""
+    hold_place: Place | None = None
+    """Where it says that messages are held while a service is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,12 @@ def _route(
     sound = mode is not None and mode not in LATER_MODES
     place = reader.place(node)
     route = Route(municipality, vendor, system, information, grouped, mode or Mode.CLOSED, text, losses, place)
-    return ParsedRoute(route, reader.place(fields.value("mode")), sound)
+    return ParsedRoute(route, reader.place(fields.value("mode")), sound, _hold_place(reader, fields))
+
+
+def _hold_place(reader: Reader, fields: Fields) -> Place | None:
+    node = fields.value("on_outage")
+    return reader.place(node) if "on_outage" in fields and node.value == "hold" else None
 
 
 def _system(reader: Reader, fields: Fields, vendor: str | None, vendors: Vendors) -> str | None:

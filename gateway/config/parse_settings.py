@@ -7,12 +7,16 @@ from functools import partial
 from yaml import Node
 
 from gateway.config import keys, values
-from gateway.config.definitions import Environment, HelseId, Limits, Listen
+from gateway.config.definitions import DataTls, Environment, HelseId, Limits, Listen
 from gateway.config.nodes import quoted
+from gateway.config.parse_people import is_wanted
 from gateway.config.reader import Fields, Reader
 from gateway.faults import CODES, WORDINGS, Fault, Wording
 
 PATIENT_NUMBER_KINDS = ("ordinary", "fh", "plus-40", "plus-65", "plus-80")
+
+_FROM_ONE_ADDRESS = 1000
+"""Connections, where senders connect themselves; a TLS terminator in front speaks for all of them from one address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Settings:
     verify_in_legacy: bool
     wordings: dict[Fault, Wording]
     store: str
+    tls: DataTls | None
+    public_url: str | None
 
 
 def version(reader: Reader, root: Fields) -> None:
@@ -52,18 +58,20 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
     """Read every setting; None when one of them cannot be used."""
     store = _store(reader, root)
     _guard(reader, root)
-    listen = root.get("listen", partial(_listen, reader))
-    limits = root.get("limits", partial(_limits, reader))
+    listen = root.get("listen", partial(_listen, reader, is_wanted(root)))
+    tls = root.get("tls", partial(_tls, reader))
+    limits = root.get("limits", lambda node: _limits(reader, node, is_encrypted="tls" in root and tls is not None))
     paths = root.get("unrecognised_paths", partial(_paths, reader))
     also = root.get("patient_numbers", partial(_patient_numbers, reader))
     helseid = root.get("helseid", partial(_helseid, reader))
     verify = root.get("admit", partial(_verify_in_legacy, reader))
+    url = root.get("public_url", partial(values.public_url, reader))
     if listen is None or limits is None or paths is None:
         return None
     wordings = root.get("answers", partial(_wordings, reader))
     if also is None or helseid is None or verify is None or wordings is None:
         return None
-    return Settings(listen, limits, paths, also, helseid, verify, wordings, store)
+    return Settings(listen, limits, paths, also, helseid, verify, wordings, store, tls, url)
 
 
 def _store(reader: Reader, root: Fields) -> str:
@@ -78,30 +86,45 @@ def _guard(reader: Reader, root: Fields) -> None:
         reader.error(root.value("guard_reload"), "guard_reload: true is not supported yet")
 
 
-def _listen(reader: Reader, node: Node) -> Listen | None:
+def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:
     if (fields := reader.fields(node, keys.LISTEN)) is None:
         return None
     data = fields.get("data", partial(values.address, reader))
     admin = fields.get("admin", partial(values.address, reader))
     if data is None or admin is None:
         return None
-    if not values.is_loopback(admin.host):
-        text = f"listen.admin {admin} is not loopback; that needs people:, which is not supported yet"
-        reader.error(fields.value("admin"), text)
+    if not has_people and not values.is_loopback(admin.host):
+        reader.error(fields.value("admin"), f"listen.admin {admin} is not loopback; that needs people:")
     if data == admin and data.port:
         reader.error(fields.value("admin"), f"listen.admin is the same address as listen.data, {data}")
     return Listen(data, admin)
 
 
-def _limits(reader: Reader, node: Node) -> Limits | None:
+def _tls(reader: Reader, node: Node) -> DataTls | None:
+    if reader.is_null(node) or (fields := reader.fields(node, keys.TLS)) is None:
+        return None
+    certificate = fields.get("cert_file", partial(values.key_source, reader))
+    key = fields.get("key_file", partial(values.key_source, reader))
+    authorities = fields.get("client_ca_file", partial(values.key_source, reader))
+    if certificate is None or key is None:
+        return None
+    return DataTls(certificate, key, authorities, reader.place(node))
+
+
+def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
     if (fields := reader.fields(node, keys.LIMITS)) is None:
         return None
     body = fields.get("body", partial(values.size, reader))
     timeout = fields.get("request_timeout", partial(values.duration, reader))
     rate = fields.get("rate_per_sender", partial(values.rate, reader))
-    if body is None or timeout is None or rate is None:
+    at_a_time = fields.get("concurrent_per_sender", partial(values.count, reader))
+    connections = fields.get("connections", partial(values.count, reader))
+    from_one = fields.get("connections_per_address", partial(values.count, reader))
+    if body is None or timeout is None or rate is None or at_a_time is None or connections is None:
         return None
-    return Limits(body, timeout, rate)
+    if is_encrypted and "connections_per_address" not in fields:
+        from_one = _FROM_ONE_ADDRESS
+    return Limits(body, timeout, rate, at_a_time, connections, from_one)
 
 
 def _paths(reader: Reader, node: Node) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from gateway.config import keys, values
 from gateway.config.definitions import (
     Connections,
     Forwarded,
+    Grant,
     JftUpstream,
     Place,
     ServiceStatus,
@@ -16,7 +17,7 @@ from gateway.config.definitions import (
     UpstreamTls,
     VkpUpstream,
 )
-from gateway.config.reader import Fields, Reader
+from gateway.config.reader import Reader
 
 KINDS = ("vkp", "jft")
 LATER_KINDS = ("pit", "okt", "pmd", "epj")
@@ -122,20 +123,15 @@ def _connections(reader: Reader, node: Node) -> Connections | None:
 def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:
     if (fields := reader.fields(node, keys.JFT)) is None:
         return None
-    _grant(reader, fields)
+    grant = fields.get("grant", lambda at: reader.choice(at, "grant", list(Grant)))
     write_url = fields.get("write_url", partial(values.origin, reader))
     read_url = fields.get("read_url", partial(values.origin, reader))
     status = fields.get("status", lambda at: reader.choice(at, "status", list(ServiceStatus)))
     scopes = fields.get("scopes", partial(_scopes, reader))
-    if write_url is None or read_url is None or status is None or scopes is None:
+    tls = fields.get("tls", partial(_tls, reader))
+    if write_url is None or read_url is None or status is None or scopes is None or tls is None or grant is None:
         return None
-    return JftUpstream(name, write_url, read_url, *scopes, ServiceStatus(status), place)
-
-
-def _grant(reader: Reader, fields: Fields) -> None:
-    grant = fields.get("grant", lambda at: reader.choice(at, "grant", ("client_credentials", "token_exchange")))
-    if grant == "token_exchange":
-        reader.error(fields.value("grant"), 'grant "token_exchange" is not supported yet')
+    return JftUpstream(name, write_url, read_url, *scopes, ServiceStatus(status), place, tls, Grant(grant))
 
 
 def _scopes(reader: Reader, node: Node) -> tuple[str, str] | None:

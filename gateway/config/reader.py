@@ -67,6 +67,10 @@ class Reader:
         self.unexpected(node, "true or false")
         return None
 
+    def is_null(self, node: Node) -> bool:
+        """Tell whether a value is left empty, or null."""
+        return _is(node, nodes.NULL)
+
     def choice(self, node: Node, what: str, options: Collection[str]) -> str | None:
         """Read one of a few words; `what` names the kind of word."""
         every = ", ".join(options)

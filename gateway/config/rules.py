@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.config import cells
-from gateway.config.definitions import Environment, Place, Problem, Severity
+from gateway.config.definitions import Environment, Grant, JftUpstream, Place, Problem, Severity
 from gateway.config.parse_parties import Municipalities, Vendors
 from gateway.config.parse_routes import Routes
 from gateway.config.parse_upstreams import Upstreams
@@ -30,6 +30,7 @@ def check(draft: Draft, buckets: Buckets) -> list[Problem]:
     return [
         *(_equally_specific(conflict) for conflict in buckets.conflicts),
         *_vkp_is_there(draft),
+        *_nothing_exchanged_is_held(draft),
         *cells.check(_facts(draft), buckets, draft.routes),
     ]
 
@@ -49,6 +50,17 @@ def _equally_specific(conflict: Conflict) -> Problem:
     where = ", ".join(part for part in cell if part)
     text = f"as specific as the route at line {conflict.first.place.line} for {where}"
     return Problem(route.place, Severity.ERROR, text)
+
+
+def _nothing_exchanged_is_held(draft: Draft) -> Iterable[Problem]:
+    """Report what would be held: when it is delivered, its sender's token, which must be exchanged then, has expired."""
+    upstreams = draft.upstreams.known.values()
+    if not any(isinstance(one, JftUpstream) and one.grant is Grant.TOKEN_EXCHANGE for one in upstreams):
+        return
+    for one in draft.routes.parsed:
+        if one.hold_place is not None:
+            text = 'on_outage "hold" is not possible with grant "token_exchange": the sender\'s token expires meanwhile'
+            yield Problem(one.hold_place, Severity.ERROR, text)
 
 
 def _vkp_is_there(draft: Draft) -> Iterable[Problem]:

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from yaml import Node
 
 from gateway.config.definitions import Address, Rate
-from gateway.config.nodes import FLOAT, INT, STR, quoted
+from gateway.config.nodes import FLOAT, INT, STR, is_unused, quoted
 from gateway.config.reader import Reader
 
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(B|kB|MB|KiB|MiB)")
@@ -78,6 +78,12 @@ def host(reader: Reader, node: Node) -> str | None:
 def issuer(reader: Reader, node: Node) -> str | None:
     """Read the token service's URL exactly as tokens have it; a path is allowed."""
     return _url(reader, node)[0]
+
+
+def public_url(reader: Reader, node: Node) -> str | None:
+    """Read the URL that senders call; a path that is taken off on the way is part of it, a final slash is not."""
+    text = None if is_unused(node) else _url(reader, node)[0]
+    return text.rstrip("/") if text else None
 
 
 def origin(reader: Reader, node: Node) -> str | None:

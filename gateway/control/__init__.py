@@ -1,1 +1,1 @@
-"""The admin port: health and metrics; nothing else until people can log in."""
+"""The admin port: health and metrics, and pages and an API for people once they can log in."""

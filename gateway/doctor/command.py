@@ -4,9 +4,11 @@ import time
 
 import click
 
-from gateway.commands.output import json_option, print_json
+from gateway.commands.output import config_option, json_option, print_json
 from gateway.doctor.checks import GROUPS
 from gateway.doctor.group import Check, Result
+from gateway.doctor.installation import run as installation
+from gateway.doctor.installation.report import report
 from gateway.doctor.run import run
 from gateway.doctor.stage import StageFailed, gateway_stage
 
@@ -15,12 +17,22 @@ from gateway.doctor.stage import StageFailed, gateway_stage
 @click.option(
     "--transparency", is_flag=True, help="Send bytes through the legacy lane of a gateway of its own and compare them."
 )
-@click.option("--only", metavar="TEXT", default="", help="Only the checks whose group and name contain this.")
+@click.option(
+    "--only", metavar="TEXT", default="", help="Only the checks of --transparency whose group and name contain this."
+)
+@config_option
 @json_option
-def doctor(*, transparency: bool, only: str, as_json: bool) -> None:
-    """Test what this installation promises; exit 1 if any check fails."""
-    if not transparency:
-        raise click.UsageError("say what to test: --transparency")
+def doctor(path: str, *, transparency: bool, only: str, as_json: bool) -> None:
+    """Test this installation, and say what to do about each thing that is wrong; exit 1 if anything fails."""
+    if transparency:
+        _transparency(only, as_json=as_json)
+    elif only:
+        raise click.UsageError("--only goes with --transparency")
+    else:
+        report(installation.run(path), as_json=as_json)
+
+
+def _transparency(only: str, *, as_json: bool) -> None:
     checks = [check for group in GROUPS for check in group.checks if only.lower() in _label(check)]
     if not checks:
         raise click.UsageError(f'no check has "{only}" in its group or name')

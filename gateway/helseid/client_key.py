@@ -5,17 +5,55 @@ import os
 import re
 from pathlib import Path
 
+import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey, import_key
+from joserfc.jwk import ECKey, import_key
 
-from gateway.helseid.proof import Key
+from gateway.helseid.jose import Key
+
+log = structlog.get_logger()
 
 _FROM_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
+_Stamp = tuple[int, int, int] | None
+
 
 class KeyUnusable(Exception):  # noqa: N818 - the condition, told to the operator
     """The key cannot be read, or is not a private RSA or EC key; the text never holds key material."""
+
+
+class ClientKey:
+    """The key as its file has it now, so that a new one, with its own kid, is used without a restart."""
+
+    def __init__(self, key_file: str, folder: Path) -> None:
+        self._key_file = key_file
+        self._folder = folder
+        self._stamp = self._look()
+        self._key = load(key_file, folder)
+
+    def __call__(self) -> Key:
+        """Return the key; while a changed file cannot be used, the one before."""
+        stamp = self._look()
+        if stamp is not None and stamp != self._stamp:
+            try:
+                self._key = load(self._key_file, self._folder)
+            except KeyUnusable as error:
+                log.error("helseid.client_key.unusable", reason=str(error), keeps=self._key.kid)  # noqa: TRY400 - the reason is all
+            else:
+                self._stamp = stamp
+                log.info("helseid.client_key.changed", kid=self._key.kid)
+        return self._key
+
+    def _look(self) -> _Stamp:
+        """Return what changes with the file; None for a key of the environment, and for a file that is not there."""
+        if _FROM_ENVIRONMENT.fullmatch(self._key_file):
+            return None
+        try:
+            found = (self._folder / self._key_file).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def load(key_file: str, folder: Path) -> Key:
@@ -30,7 +68,7 @@ def load(key_file: str, folder: Path) -> Key:
         raise KeyUnusable(f"{key_file}: {error.strerror}") from None
     except (ValueError, JoseError):
         raise KeyUnusable(f"{key_file} is not a JWK") from None
-    if not isinstance(key, ECKey | RSAKey) or not key.is_private:
+    if not isinstance(key, Key) or not key.is_private:
         raise KeyUnusable(f"{key_file} is not a private RSA or EC key")
     return key
 

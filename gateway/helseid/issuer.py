@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, import_key
+from joserfc.jwk import import_key
 
+from gateway.helseid.jose import Key
 from gateway.responses import UnusableAnswer, json_object, read_bounded
 
 log = structlog.get_logger()
@@ -35,27 +36,41 @@ class Discovery:
 
     token_endpoint: str
     jwks_uri: str
+    authorization_endpoint: str | None = None
+    par_endpoint: str | None = None
+    """Where requests for a login are pushed to (RFC 9126)."""
+    names_itself: bool = False
+    """Whether its answers to a login say who they are from (RFC 9207)."""
 
 
 class Issuer:
     """Fetches and keeps what the issuer publishes.
 
     Keys are fetched again after `keep` seconds, and at once, though not more often than every `pause` seconds, when a token
-    names a key that is not known. Keys once fetched stay in use while HelseID cannot be reached.
+    names a key that is not known. While HelseID cannot be reached, keys once fetched stay in use for another `grace` seconds.
     """
 
-    def __init__(
-        self, url: str, session: aiohttp.ClientSession, clock: Clock, *, keep: float = 3600, pause: float = 10
+    def __init__(  # noqa: PLR0913 - three bounds, which tests shorten
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        *,
+        keep: float = 3600,
+        pause: float = 10,
+        grace: float = 86_400,
     ) -> None:
         self.url = url
         self._session = session
         self._clock = clock
         self._keep = keep
         self._pause = pause
+        self._grace = grace
         self._discovery: Discovery | None = None
-        self._keys: KeySet | None = None
+        self._keys: dict[str | None, Key] | None = None
         self._fetched_at = 0.0
         self._tried_at = 0.0
+        self._failed = False
         self._fetching = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
 
@@ -66,14 +81,17 @@ class Issuer:
             self._discovery = self._checked(document)
         return self._discovery
 
-    async def key(self, kid: str | None) -> Any | None:
+    async def key(self, kid: str | None) -> Key | None:
         """Return the key that a token names, the only key when it names none, or None when the issuer has no such key.
 
-        Raises `HelseIdUnavailable` when no keys were ever fetched and none can be.
+        Raises `HelseIdUnavailable` when that cannot be known: there are no keys, or they cannot be fetched anew.
         """
-        found = self._find(kid)
         now = self._clock()
-        is_fresh = now - self._fetched_at < self._keep
+        age = now - self._fetched_at
+        if self._keys is not None and age >= self._keep + self._grace:
+            self._keys = None
+        found = self._find(kid)
+        is_fresh = age < self._keep
         if found is not None and is_fresh:
             return found
         is_due = now - self._tried_at >= (self._pause if self._keys else _RETRY)
@@ -86,13 +104,16 @@ class Issuer:
             await self._refresh()
         if self._keys is None:
             raise HelseIdUnavailable("no keys yet")
-        return self._find(kid)
+        found = self._find(kid)
+        if found is None and self._failed:
+            raise HelseIdUnavailable("whether there is such a key cannot be asked")
+        return found
 
-    def _find(self, kid: str | None) -> Any | None:
-        keys = self._keys.keys if self._keys else []
+    def _find(self, kid: str | None) -> Key | None:
+        keys = self._keys or {}
         if kid is None:
-            return keys[0] if len(keys) == 1 else None
-        return next((key for key in keys if key.kid == kid), None)
+            return next(iter(keys.values())) if len(keys) == 1 else None
+        return keys.get(kid)
 
     async def _refresh(self) -> None:
         if self._fetching.locked():
@@ -104,7 +125,9 @@ class Issuer:
                 document = await self._get((await self.discovery()).jwks_uri)
                 self._keys = _signing_keys(document)
                 self._fetched_at = self._clock()
+                self._failed = False
             except (HelseIdUnavailable, JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+                self._failed = True
                 log.warning("helseid.keys.unavailable", error=type(error).__name__, keeps=self._keys is not None)
 
     def _checked(self, document: dict[str, Any]) -> Discovery:
@@ -114,7 +137,15 @@ class Issuer:
         for endpoint in endpoints:
             if not isinstance(endpoint, str) or _origin(endpoint) != _origin(self.url):
                 raise HelseIdUnavailable("discovery names an address outside the issuer's origin")
-        return Discovery(*map(str, endpoints))
+        token, keys = map(str, endpoints)
+        names = ("authorization_endpoint", "pushed_authorization_request_endpoint")
+        for_people = [self._own(document.get(name)) for name in names]
+        names_itself = document.get("authorization_response_iss_parameter_supported") is True
+        return Discovery(token, keys, for_people[0], for_people[1], names_itself)
+
+    def _own(self, endpoint: object) -> str | None:
+        """Return an address on the issuer's origin; logins cannot be without it, and messages can."""
+        return endpoint if isinstance(endpoint, str) and _origin(endpoint) == _origin(self.url) else None
 
     async def _get(self, url: str) -> dict[str, Any]:
         try:
@@ -126,14 +157,21 @@ class Issuer:
             raise HelseIdUnavailable(type(error).__name__) from None
 
 
-def _signing_keys(document: dict[str, Any]) -> KeySet:
+def _signing_keys(document: dict[str, Any]) -> dict[str | None, Key]:
     """Return the keys that may sign; one that cannot be read, or that is for something else, is no reason to have none."""
-    keys = []
-    for key in document["keys"]:
-        if isinstance(key, dict) and key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC"):
-            with contextlib.suppress(JoseError, ValueError, TypeError, KeyError):
-                keys.append(import_key(key))
-    return KeySet(keys)
+    keys: dict[str | None, Key] = {}
+    for described in document["keys"]:
+        if not isinstance(described, dict) or described.get("use", "sig") != "sig":
+            continue
+        if described.get("kty") not in ("RSA", "EC"):
+            continue
+        with contextlib.suppress(JoseError, ValueError, TypeError, KeyError):
+            key = import_key(described)
+            if isinstance(key, Key):
+                keys.setdefault(key.kid, key)
+    if not keys:
+        raise ValueError("no key of use")
+    return keys
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -1,17 +1,15 @@
 """DPoP proofs (RFC 9449 section 4.2; NHN: formatering av DPoP-bevis): a fresh one for every request."""
 
-import base64
 import hashlib
 import json
 import uuid
 from urllib.parse import urlsplit, urlunsplit
 
 from joserfc import jws
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey
 
 from gateway.helseid.issuer import Clock
-
-Key = ECKey | RSAKey
+from gateway.helseid.jose import Key, encoded
 
 
 class Prover:
@@ -22,6 +20,11 @@ class Prover:
         self._key = ECKey.generate_key("P-256")
         self._header: dict[str, object] = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self._key.as_dict(private=False)}
 
+    @property
+    def thumbprint(self) -> str:
+        """What a code or token is bound to (RFC 7638)."""
+        return self._key.thumbprint()
+
     def proof(self, method: str, url: str, *, token: str | None = None, nonce: str | None = None) -> str:
         """Return a proof for one request; `token` is the access token that goes with it, if any."""
         claims: dict[str, object] = {
@@ -31,7 +34,7 @@ class Prover:
             "iat": int(self._clock()),
         }
         if token is not None:
-            claims["ath"] = _base64url(hashlib.sha256(token.encode("ascii")).digest())
+            claims["ath"] = encoded(hashlib.sha256(token.encode("ascii")).digest())
         if nonce is not None:
             claims["nonce"] = nonce
         return signed(self._header, claims, self._key)
@@ -46,7 +49,3 @@ def _without_query(url: str) -> str:
     """`htu` is scheme, host and path only (RFC 9449 section 4.2); NHN's library refuses a query."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,26 +1,30 @@
 """Verifies the access tokens of senders (NHN: validering av access token; RFC 9068; RFC 8725)."""
 
-import math
 from collections import OrderedDict
-from typing import Any, TypeGuard
 
-from joserfc import jws
-from joserfc.errors import JoseError
+from msgspec import Struct
 
-from gateway.helseid.claims import Claims, Credentials, read_unverified
+from gateway.helseid.claims import Claims, Credentials
 from gateway.helseid.issuer import Clock, Issuer
+from gateway.helseid.jose import Signed, Unreadable, read, time_of
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 LEEWAY = 5.0
 """Seconds that clocks may differ."""
 _TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 _CACHED = 4096
-# A header parameter that nobody knows is to be ignored (RFC 7515 section 4); one that `crit` names is refused all the same.
-_REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+_CHECKED_AGAIN = 300.0
+"""Seconds after which a signature is checked again, so that a key which HelseID withdraws is not trusted for long."""
 
 
 class TokenRefused(Exception):  # noqa: N818 - an outcome, not a failure of the program
     """A token that gives no access; the text says why and holds nothing of the token."""
+
+
+class _Verified(Struct, frozen=True):
+    claims: Claims
+    begins: float
+    ends: float
+    checked_again: float
 
 
 class Verifier:
@@ -30,43 +34,39 @@ class Verifier:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
-        self._verified: OrderedDict[bytes, Claims] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def verify(self, presented: Credentials) -> Claims:
         """Return the claims of a good token; raises `TokenRefused`, or `HelseIdUnavailable` when no keys can be had."""
-        claims = self._verified.get(presented.digest)
+        claims = self.verified(presented)
         if claims is None:
             claims = await self._check(presented)
+            self._check_times(claims)
             self._remember(presented.digest, claims)
-        self._check_times(claims)
         return claims
 
     def verified(self, presented: Credentials) -> Claims | None:
         """Return the claims of a token that was verified before and is still valid, without waiting for anything."""
-        claims = self._verified.get(presented.digest)
-        if claims is None:
+        known = self._verified.get(presented.digest)
+        if known is None:
             return None
-        try:
-            self._check_times(claims)
-        except TokenRefused:
-            return None
-        return claims
+        now = self._clock()
+        if known.begins <= now < known.ends and now < known.checked_again:
+            return known.claims
+        del self._verified[presented.digest]
+        return None
 
     async def _check(self, presented: Credentials) -> Claims:
-        header = _header(presented.token)
-        if header.get("alg") not in ALGORITHMS:
-            raise TokenRefused("the algorithm is not allowed")
-        if str(header.get("typ", "")).lower() not in _TYPES:
-            raise TokenRefused("not an access token by its type")
-        kid = header.get("kid")
-        key = await self._issuer.key(kid if isinstance(kid, str) else None)
+        token = _read(presented)
+        kid = token.header.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            raise TokenRefused("its key id is not a text")
+        key = await self._issuer.key(kid)
         if key is None:
             raise TokenRefused("signed with a key that the issuer does not have")
-        try:
-            jws.deserialize_compact(presented.token, key, registry=_REGISTRY)
-        except (JoseError, ValueError, TypeError):
-            raise TokenRefused("the signature is wrong") from None
-        claims = read_unverified(presented)
+        if not token.is_signed_by(key):
+            raise TokenRefused("the signature is wrong")
+        claims = token.claims
         if claims.get("iss") != self._issuer.url:
             raise TokenRefused("from another issuer")
         audiences = claims.get("aud")
@@ -76,26 +76,33 @@ class Verifier:
 
     def _check_times(self, claims: Claims) -> None:
         now = self._clock()
-        expires, not_before = claims.get("exp"), claims.get("nbf", 0)
-        if not _is_time(expires) or not _is_time(not_before):
-            raise TokenRefused("without usable times")
-        if now >= expires + LEEWAY:
+        begins, ends = _span(claims)
+        if now >= ends:
             raise TokenRefused("expired")
-        if now < not_before - LEEWAY:
+        if now < begins:
             raise TokenRefused("not valid yet")
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
-        self._verified[digest] = claims
+        begins, ends = _span(claims)
+        self._verified[digest] = _Verified(claims, begins, ends, self._clock() + _CHECKED_AGAIN)
         if len(self._verified) > _CACHED:
             self._verified.popitem(last=False)
 
 
-def _header(token: str) -> dict[str, Any]:
+def _read(presented: Credentials) -> Signed:
     try:
-        return dict(jws.extract_compact(token.encode(), registry=_REGISTRY).protected)
-    except (JoseError, ValueError, TypeError):
-        raise TokenRefused("not a JSON Web Token") from None
+        token = read(presented.token)
+    except Unreadable as reason:
+        raise TokenRefused(str(reason)) from None
+    if str(token.header.get("typ", "")).lower() not in _TYPES:
+        raise TokenRefused("not an access token by its type")
+    return token
 
 
-def _is_time(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _span(claims: Claims) -> tuple[float, float]:
+    """Return from when until when a token is valid, with the leeway at both ends."""
+    ends = time_of(claims.get("exp"))
+    begins = [time_of(claims.get(name, 0)) for name in ("nbf", "iat")]
+    if ends is None or begins[0] is None or begins[1] is None:
+        raise TokenRefused("without usable times")
+    return max(begins[0], begins[1]) - LEEWAY, ends + LEEWAY

@@ -6,7 +6,9 @@ from gateway.model import RequestHead
 VIA = (b"Via", b"1.1 vkp-gateway")
 
 
-def forwarding(upstream: VkpUpstream, peer: str, head: RequestHead) -> list[tuple[bytes, bytes]]:
+def forwarding(
+    upstream: VkpUpstream, peer: str, head: RequestHead, scheme: bytes = b"http"
+) -> list[tuple[bytes, bytes]]:
     """Return the fields to add to a request: Via (RFC 9110 section 7.6.3), and the sender's address and Host.
 
     They come after what the sender wrote; with several lines of a list, the last is this gateway's.
@@ -18,10 +20,10 @@ def forwarding(upstream: VkpUpstream, peer: str, head: RequestHead) -> list[tupl
         fields += [
             (b"X-Forwarded-For", address),
             (b"X-Forwarded-Host", host),
-            (b"X-Forwarded-Proto", b"http"),
+            (b"X-Forwarded-Proto", scheme),
         ]
     elif upstream.forwarded is Forwarded.FORWARDED:
         node = b'"[%b]"' % address if b":" in address else address
         quoted = host.replace(b'"', b'\\"')  # a backslash is no part of a Host that is accepted
-        fields.append((b"Forwarded", b'for=%b;host="%b";proto=http' % (node, quoted)))
+        fields.append((b"Forwarded", b'for=%b;host="%b";proto=%b' % (node, quoted, scheme)))
     return fields

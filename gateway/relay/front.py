@@ -11,6 +11,9 @@ import structlog
 
 from gateway.config.definitions import Address
 from gateway.model import Account, Body, Handled, Pass, Reply, RequestHead
+from gateway.relay.certificates import Kept
+from gateway.relay.encrypted import EncryptedPort
+from gateway.relay.guests import USUAL_ROOM, Guests, Room
 from gateway.relay.incoming import Incoming
 from gateway.relay.passage import Passage, Way
 from gateway.relay.requests import BadRequest
@@ -46,6 +49,8 @@ class Lane:
     """By the name of the upstream."""
     malformed: Callable[[int, str], tuple[Reply, Account]]
     """How bytes that are no HTTP request are told so, given a status and why, and the account of it."""
+    room: Room = USUAL_ROOM
+    """For senders' connections."""
 
 
 class Front:
@@ -56,6 +61,8 @@ class Front:
         self._record = record
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
+        self._encrypted: EncryptedPort | None = None
+        self._guests = Guests()
         self._senders: set[SenderConnection] = set()
         self._passages: set[Passage] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,10 +70,14 @@ class Front:
         self._quiet: asyncio.Future[None] | None = None
         self.stopping = False
 
-    async def start(self, address: Address, *, reuse_port: bool = False) -> int:
-        """Listen on `address`; return the port, which the system chose when it was 0."""
+    async def start(self, address: Address, *, reuse_port: bool = False, tls: Callable[[], Kept] | None = None) -> int:
+        """Listen on `address`, with `tls` over TLS; return the port, which the system chose when it was 0."""
+        if tls is not None:
+            self._encrypted = EncryptedPort(self, tls)
+            self._sweep()
+            return self._encrypted.start(address, backlog=_BACKLOG, reuse_port=reuse_port)
         self._server = await self._loop.create_server(
-            lambda: SenderConnection(self),
+            self.sender,
             address.host,
             address.port,
             backlog=_BACKLOG,
@@ -80,6 +91,8 @@ class Front:
         self.stopping = True
         if self._server is not None:
             self._server.close()
+        if self._encrypted is not None:
+            self._encrypted.close()
         for sender in list(self._senders):
             if sender.is_idle:
                 sender.close()
@@ -94,13 +107,31 @@ class Front:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
+    def enter(self, address: str) -> str | None:
+        """Count a connection; return what to give back when it ends, or None when there is no room for it."""
+        return self._guests.enter(address, self._current()[1].room)
+
+    def leave(self, origin: str) -> None:
+        """Forget a connection that never became a sender's."""
+        self._guests.leave(origin)
+
+    def sender(self, origin: str | None = None) -> SenderConnection:
+        """Return what will read a connection; `origin` when it is counted already."""
+        return SenderConnection(self, origin)
+
     def opened(self, sender: SenderConnection) -> None:
-        """Count a sender's connection."""
-        self._senders.add(sender)
+        """Count a sender's connection; close it where there is no room for it."""
+        sender.origin = sender.origin or self.enter(sender.peer)
+        if sender.origin is None:
+            sender.abort()
+        else:
+            self._senders.add(sender)
 
     def closed(self, sender: SenderConnection) -> None:
         """Forget a sender's connection."""
         self._senders.discard(sender)
+        if sender.origin is not None:
+            self._guests.leave(sender.origin)
         self._notice_quiet()
 
     def serve(self, incoming: Incoming) -> None:
@@ -199,7 +230,16 @@ class Front:
         now = self._loop.time()
         for passage in list(self._passages):
             passage.sweep(now)
+        self._make_room(now)
         for sender in list(self._senders):
             sender.sweep(now)
         for way in self._current()[1].ways.values():
             way.pool.sweep(now)
+
+    def _make_room(self, now: float) -> None:
+        """Cut the requests whose bodies have stalled longest, as many as wait for a connection to the same upstream."""
+        for way in self._current()[1].ways.values():
+            if wanted := way.pool.waiting:
+                stalled = [each for each in self._passages if each.has_stalled(way.pool, now)]
+                for passage in sorted(stalled, key=lambda each: each.body_since)[:wanted]:
+                    passage.cut_stalled()

@@ -17,6 +17,9 @@ from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
 from gateway.relay.wire import Framing, chunk, end_to_end, last_chunk, request_head, response_head
 
 _RETRY_AFTER = 30
+STALLED = 3.0
+"""Seconds in which a body that is sent must grow by `_PROGRESS` bytes, while others wait for its connection."""
+_PROGRESS = 1024
 _GATHERED = 65_536
 """Bytes that are gathered before they are sent, at most."""
 
@@ -66,7 +69,8 @@ class Passage:
         self._alone = False
         self._over = False
         self._loop = asyncio.get_running_loop()
-        self._heard_at = self._loop.time()
+        self._heard_at = self.body_since = self._loop.time()
+        self._since_progress = 0
 
     def start(self) -> None:
         """Use an idle connection, or open a new one."""
@@ -103,12 +107,30 @@ class Passage:
             if now - self._heard_at > limit:
                 self._fail(Fault.NO_ANSWER, "VKP has gone silent")
 
+    def has_stalled(self, pool: Pool, now: float) -> bool:
+        """Whether it holds a connection of `pool` for a body that its sender does not send."""
+        return (
+            self._way.pool is pool
+            and self._connection is not None
+            and not self._incoming.complete
+            and self._sender.owes_body
+            and now - self.body_since > STALLED
+        )
+
+    def cut_stalled(self) -> None:
+        """Give the connection up for others; the upstream has no whole request."""
+        self._fail(Fault.SENDER_LEFT, "The request's body stalled while others waited for its connection to VKP")
+
     # From the sender.
 
     def request_body(self, data: bytes) -> None:
         """Send a piece of the body on."""
         self._to_upstream.append(chunk(data) if self._incoming.framing is Framing.CHUNKED else data)
         self._gathered += len(data)
+        self._since_progress += len(data)
+        if self._since_progress >= _PROGRESS:
+            self._since_progress = 0
+            self.body_since = self._loop.time()
         if self._gathered > _GATHERED:
             self.flush()
 
@@ -189,12 +211,14 @@ class Passage:
 
     def upstream_congested(self, *, congested: bool) -> None:
         """Read the request no faster than the upstream takes it."""
+        self.body_since = self._loop.time()
         self._sender.hold(held=congested)
 
     def _bind(self, connection: UpstreamConnection) -> None:
         incoming = self._incoming
         head = incoming.head
         self._connection = connection
+        self.body_since = self._loop.time()
         connection.begin(self, to_head=head.method == "HEAD")
         self._to_upstream.append(request_head(head.method.encode(), head.target.encode(), self._fields()))
         for piece in incoming.pieces:
@@ -218,7 +242,8 @@ class Passage:
             fields.insert(0, (b"Host", (host or urlsplit(self._way.upstream.url).netloc).encode()))
         upstream = self._way.upstream
         if upstream.via or upstream.forwarded is not Forwarded.NONE:
-            fields.extend(forwarding(upstream, self._sender.peer, self._incoming.head))
+            scheme = b"https" if self._sender.is_encrypted else b"http"
+            fields.extend(forwarding(upstream, self._sender.peer, self._incoming.head, scheme))
         return fields
 
     def _name(self) -> str | None:

@@ -7,6 +7,7 @@ from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from gateway.config.definitions import Connections
+from gateway.relay.certificates import Kept
 from gateway.relay.responses import BadResponse, ResponseEvents, ResponseParser
 
 PATIENCE = 3
@@ -35,13 +36,15 @@ class Carrier(ResponseEvents, Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to the upstream."""
 
-    def __init__(self, pool: "Pool", name: str | None) -> None:
+    def __init__(self, pool: "Pool", name: str | None, tls: ssl.SSLContext | None = None) -> None:
         self._pool = pool
         self._parser = ResponseParser()
         self._carrier: Carrier | None = None
         self._ended = False
         self.name = name
         """The name that the upstream's certificate was checked against."""
+        self.tls = tls
+        """What it was checked with."""
         self.idle_since = 0.0
         self.request_sent = False
         self.made_at = asyncio.get_running_loop().time()
@@ -146,11 +149,12 @@ class UpstreamConnection(asyncio.Protocol):
 class Pool:
     """The connections to one upstream."""
 
-    def __init__(self, url: str, limits: Connections, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, limits: Connections, tls: Kept | None) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = tls
+        self.tls = tls
+        """How its connections are encrypted and checked; None where they are not."""
         self._limits = limits
         self._idle: deque[UpstreamConnection] = deque()
         self._open: set[UpstreamConnection] = set()
@@ -161,16 +165,25 @@ class Pool:
         self._draining = False
 
     @property
+    def waiting(self) -> int:
+        """How many requests wait for one of the connections to be free."""
+        return sum(not waiter.done() for waiter in self._waiting)
+
+    @property
     def uses_tls(self) -> bool:
         """Whether connections are encrypted, and so checked against a name."""
-        return self._tls is not None
+        return self.tls is not None
 
     def take(self, name: str | None) -> UpstreamConnection | None:
         """Return a fresh idle connection, if there is one; the newest first, so that the others grow old and go."""
         now = asyncio.get_running_loop().time()
         for _ in range(len(self._idle)):
             connection = self._idle.pop()
-            if not connection.is_open or now - connection.idle_since > self._limits.idle:
+            if (
+                not connection.is_open
+                or now - connection.idle_since > self._limits.idle
+                or self._is_outdated(connection)
+            ):
                 self._cut(connection)
             elif connection.name != name:
                 self._idle.appendleft(connection)
@@ -206,7 +219,7 @@ class Pool:
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
         now = asyncio.get_running_loop().time()
-        if self._draining or now - connection.made_at > self._limits.age:
+        if self._draining or now - connection.made_at > self._limits.age or self._is_outdated(connection):
             self._cut(connection)
             return
         connection.idle_since = now
@@ -241,17 +254,18 @@ class Pool:
             connection.abandon()
 
     async def _connected(self, name: str | None) -> UpstreamConnection:
-        server_hostname = (name or self._host) if self._tls else None
-        if self._tls is not None:
+        context = self.tls.context if self.tls else None
+        server_hostname = (name or self._host) if context else None
+        if context is not None:
             # Raises ValueError for what is no name: asyncio does so too late, with the socket open.
-            self._tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_hostname)
+            context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_hostname)
         self._connecting += 1
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: UpstreamConnection(self, name),
+                lambda: UpstreamConnection(self, name, context),
                 self._host,
                 self._port,
-                ssl=self._tls,
+                ssl=context,
                 server_hostname=server_hostname,
             )
         except BaseException:
@@ -260,6 +274,10 @@ class Pool:
         finally:
             self._connecting -= 1
         return connection
+
+    def _is_outdated(self, connection: UpstreamConnection) -> bool:
+        """Whether certificates have changed since it was checked."""
+        return self.tls is not None and connection.tls is not self.tls.context
 
     @property
     def _is_full(self) -> bool:

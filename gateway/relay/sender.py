@@ -37,8 +37,10 @@ class Owner(Protocol):
 class SenderConnection(asyncio.Protocol):
     """One connection from a sender; requests that are sent ahead wait their turn."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, origin: str | None = None) -> None:
         self._owner = owner
+        self.origin = origin
+        """What its owner counts it by."""
         self._parser = RequestParser(self)
         self._queue: deque[Incoming] = deque()
         self._arriving: Incoming | None = None
@@ -62,6 +64,8 @@ class SenderConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
         self.transport = cast("asyncio.Transport", transport)
+        if self.is_encrypted:
+            self.transport.set_write_buffer_limits(HIGH_WATER)  # as without TLS, where eight times as much is usual
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -85,7 +89,8 @@ class SenderConnection(asyncio.Protocol):
         if self._arriving is not None:
             self.abort()
         self._half_closed = True
-        return bool(self._queue)
+        # Over TLS neither asyncio nor uvloop can go on writing after the other end's last word.
+        return bool(self._queue) and self.transport is not None and self.transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """asyncio: the connection is gone."""
@@ -219,10 +224,9 @@ class SenderConnection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Close the connection when its sender takes too long over something."""
         self._notice_progress(now)
-        waits_for_body = self._arriving is not None and not self._reading_paused
         # Who waits for an answer may send the next head in its own time; it may even be us who do not read it.
         in_head = self._parser.in_head and not self._queue
-        if self._times.are_up(now, idle=not self._queue, in_head=in_head, waits_for_body=waits_for_body):
+        if self._times.are_up(now, idle=not self._queue, in_head=in_head, waits_for_body=self.owes_body):
             self.abort()
 
     def _notice_progress(self, now: float) -> None:
@@ -237,6 +241,16 @@ class SenderConnection(asyncio.Protocol):
         """The sender's address."""
         name = self.transport.get_extra_info("peername") if self.transport else None
         return str(name[0]) if name else "unknown"
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the sender came over TLS."""
+        return self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def owes_body(self) -> bool:
+        """Whether it is the sender that the rest of a body is waited for."""
+        return self._arriving is not None and not self._reading_paused
 
     @property
     def is_idle(self) -> bool:

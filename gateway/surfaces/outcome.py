@@ -5,6 +5,10 @@ from gateway.model import Headers
 from translators.contract import Tree
 
 OUTCOME_CODES = "http://ehelse.no/fhir/CodeSystem/vkp-operation-outcome-v090"
+_CHALLENGES = {
+    Fault.TOKEN: ('Bearer error="invalid_token"',),
+    Fault.SCOPE: ('Bearer error="insufficient_scope"',),
+}
 _TEST_TEXT = "Testmeldingen er mottatt. Den er ikke journalført og ikke sendt videre"
 
 
@@ -37,11 +41,8 @@ def refusal(failure: Failure, wording: Wording, reference: str) -> dict[str, Tre
 
 def extra_headers(failure: Failure) -> Headers:
     """Return the fields that a failure is told with beside its status."""
-    headers: Headers = ()
-    if failure.fault is Fault.TOKEN:
-        headers += ((b"WWW-Authenticate", b'Bearer error="invalid_token"'),)
-    if failure.fault is Fault.SCOPE:
-        headers += ((b"WWW-Authenticate", b'Bearer error="insufficient_scope"'),)
+    challenges = failure.challenges or _CHALLENGES.get(failure.fault, ())
+    headers: Headers = tuple((b"WWW-Authenticate", challenge.encode("ascii")) for challenge in challenges)
     if failure.retry_after is not None:
         headers += ((b"Retry-After", str(failure.retry_after).encode()),)
     return headers

@@ -1,12 +1,12 @@
 """Calls to an information service over kept connections: one request, one whole answer, never sent twice."""
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway.config.definitions import Connections
 from gateway.model import Headers
+from gateway.relay.certificates import Kept
 from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
 from gateway.relay.wire import Framing, request_head
 
@@ -38,7 +38,7 @@ class Answer:
 class Caller:
     """Sends requests to one server."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, tls: Kept | None) -> None:
         parts = urlsplit(url)
         self._host = parts.netloc.rpartition("@")[2].encode("ascii")
         self._base = parts.path.rstrip("/")

@@ -1,15 +1,16 @@
 """Client of Journalføringstjenesten (JFT): submits one event and says honestly what became of it."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 
 import structlog
 
-from gateway.config.definitions import JftUpstream
+from gateway.config.definitions import Grant, JftUpstream
 from gateway.faults import Failure, Fault
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.proof import Prover
-from gateway.helseid.tokens import TokenSource
+from gateway.helseid.tokens import Subject, TokenSource
 from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Call
 
@@ -38,21 +39,24 @@ class JftClient:
         self._caller = caller
         self._nonce: str | None = None
 
-    async def submit(self, call: Call, orgnr: str, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
+    async def submit(self, call: Call, orgnr: str, sender: Subject, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
         """Send one call for a municipality; raises `Failure` unless JFT accepted it.
 
-        `timeout` is in seconds. A `Failure` with `NO_ANSWER` is unclear: JFT may have the event all the same.
+        `sender` is its token, where that is to be exchanged for ours. `timeout` is in seconds. A `Failure` with `NO_ANSWER` is unclear: JFT may have the event all the same.
         """
         scope = self._upstream.write_scope
+        subject = sender if self._upstream.grant is Grant.TOKEN_EXCHANGE else None
         try:
-            token = await self._tokens.token(orgnr, scope)
+            token = await self._tokens.token(orgnr, scope, subject)
         except HelseIdUnavailable as error:
             raise Failure(Fault.UNAVAILABLE, f"no token from HelseID: {error}", retry_after=_RETRY_AFTER) from None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
         answer = await self._send(call, token, timeout)
         if answer.status == 401 and answer.value(b"dpop-nonce") is not None:
-            answer = await self._send(call, token, timeout)
+            answer = await self._send(call, token, until - loop.time())
         if answer.status == 401:
-            self._tokens.forget(orgnr, scope, token)
+            self._tokens.forget(orgnr, scope, token, subject)
         return _judged(answer)
 
     async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - as above

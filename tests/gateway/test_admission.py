@@ -1,16 +1,13 @@
-"""Who gets in where VKP does not check."""
+"""Who gets in where VKP does not check; wrong tokens and proofs are in helseid/test_bad_tokens.py."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN, accepted_count, message
+from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,135 +16,6 @@ if TYPE_CHECKING:
 
 BODY = message("alarm-follow-up")
 PREFIX = "nhn:vkp/api/user/"
-
-
-def far(seconds: float) -> int:
-    """Return a time this far from now, further than the leeway."""
-    return int(time.time() + seconds)
-
-
-BAD_TOKENS: dict[str, dict[str, Any]] = {
-    "wrong signature": {"signing": "other-key"},
-    "alg none": {"signing": "none"},
-    "HS256 with the public key": {"signing": "hs256"},
-    "expired": {"claims": {"exp": far(-60)}},
-    "no exp": {"claims": {"exp": None}},
-    "exp as text": {"claims": {"exp": "9999999999"}},
-    "exp true": {"claims": {"exp": True}},
-    "not valid yet": {"claims": {"nbf": far(3_600)}},
-    "nbf as text": {"claims": {"nbf": "1"}},
-    "wrong aud": {"audience": "nhn:jft"},
-    "no aud": {"claims": {"aud": None}},
-    "aud as part of a text": {"audience": "nhn:vkp nhn:other"},
-    "wrong iss": {"claims": {"iss": "https://helseid.example"}},
-    "no iss": {"claims": {"iss": None}},
-    "typ of an id token": {"header": {"typ": "id+jwt"}},
-    "no typ": {"header": {"typ": None}},
-    "typ of a proof": {"header": {"typ": "dpop+jwt"}},
-    "client secret": {"claims": {"client_amr": "client_secret_basic"}},
-    "no client_amr": {"claims": {"client_amr": None}},
-    "unknown kid": {"header": {"kid": "nobody"}},
-    "crit": {"header": {"crit": ["new"], "new": 1}},
-    "key of its own": {"header": {"kid": "x", "jwk": {"kty": "RSA"}, "jku": "https://evil.example/jwks"}},
-}
-
-
-@pytest.mark.parametrize("wanted", BAD_TOKENS.values(), ids=BAD_TOKENS.keys())
-async def test_bad_token_is_refused(world: World, wanted: dict[str, Any]) -> None:
-    """401 with code 1.5 and a challenge (RFC 6750 section 3); nothing is delivered or counted."""
-    before = accepted_count()
-    answer = await world.post("bundle", BODY, token=world.token(**wanted))
-    world.assert_refused(answer, 401, "1.5")
-    assert answer.values("WWW-Authenticate") == ['Bearer error="invalid_token"']
-    assert not world.jft.received
-    assert accepted_count() == before
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        [],
-        ["Bearer"],
-        ["Bearer "],
-        ["{token}"],
-        ["Basic {token}"],
-        ["DPoP {token}"],
-        ["Bearer {token} x"],
-        ["Bearer {token}", "Bearer {token}"],
-        ["Bearer {token}", ""],
-        ["Bearer a.b"],
-        ["Bearer ..", "x"],
-        ["Bearer æ.ø.å"],
-        ["Bearer {token}, Bearer {token}"],
-    ],
-    ids=str,
-)
-async def test_missing_or_odd_authorization_is_refused(world: World, fields: list[str]) -> None:
-    """Exactly one field with one Bearer token is needed."""
-    headers = tuple(("Authorization", field.format(token=world.token())) for field in fields)
-    answer = await world.post("bundle", BODY, token="", headers=headers)
-    world.assert_refused(answer, 401, "1.5")
-
-
-async def test_changed_claim_breaks_the_signature(world: World) -> None:
-    """Claims are believed only as they were signed."""
-    header, claims, signature = world.token(vkp_id="Nobody").split(".")
-    changed = json.loads(base64.urlsafe_b64decode(claims + "=="))
-    changed["nhn:vkp/client/claims/vkp-id"] = "Everywhere"
-    forged = base64.urlsafe_b64encode(json.dumps(changed).encode()).rstrip(b"=").decode()
-    answer = await world.post("bundle", BODY, token=f"{header}.{forged}.{signature}")
-    world.assert_refused(answer, 401, "1.5")
-
-
-@pytest.mark.parametrize("algorithm", ["ES256", "HS512", "EdDSA", "RS1", 256, None])
-async def test_algorithm_that_the_key_is_not_for_is_refused(world: World, algorithm: Any) -> None:
-    """A kid that the issuer has does not make a signature of another kind good."""
-    answer = await world.post("bundle", BODY, token=world.token(header={"alg": algorithm}))
-    world.assert_refused(answer, 401, "1.5")
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        {"audience": "nhn:vkp"},
-        {"claims": {"aud": ["nhn:other", "nhn:vkp"]}},
-        {"header": {"typ": "JWT"}},
-        {"header": {"typ": "AT+JWT"}},
-        {"header": {"x5t": "anything"}},
-        {"claims": {"scope": f"{PREFIX}bundle.write {PREFIX}patient.read"}},
-        {"claims": {"nbf": None}},
-        {"claims": {"nhn:vkp/client/claims/vkp-id": " Everywhere "}},
-    ],
-    ids=str,
-)
-async def test_good_token_in_other_forms_is_accepted(world: World, wanted: dict[str, Any]) -> None:
-    """Forms that HelseID documents, and clocks that differ by a few seconds, are no reason to refuse."""
-    assert (await world.post("bundle", BODY, token=world.token(**wanted))).status == 200
-
-
-async def test_clocks_may_differ_a_little(world: World) -> None:
-    """A token that another clock calls expired, or not yet valid, by three seconds is good."""
-    for claims in ({"exp": far(-3)}, {"nbf": far(3)}):
-        assert (await world.post("bundle", BODY, token=world.token(claims=claims))).status == 200
-
-
-@pytest.mark.parametrize("field", ["bearer {token}", "BEARER  {token} "])
-async def test_scheme_is_read_leniently(world: World, field: str) -> None:
-    """Schemes are compared without regard to case (RFC 9110 section 11.1)."""
-    headers = (("Authorization", field.format(token=world.token())),)
-    assert (await world.post("bundle", BODY, token="", headers=headers)).status == 200
-
-
-async def test_bound_token_as_bearer_is_accepted_unless_refused(start: Callable[..., Awaitable[World]]) -> None:
-    """`bearer_with_cnf: refuse` turns away a token bound to a DPoP key that came without a proof."""
-    world = await start(helseid=", bearer_with_cnf: refuse")
-    answer = await world.post("bundle", BODY, token=world.token(claims={"cnf": {"jkt": "x"}}))
-    world.assert_refused(answer, 401, "1.5")
-
-
-async def test_bound_token_as_bearer_is_accepted(world: World) -> None:
-    """By default it passes, since VKP takes Bearer only and a client may have DPoP switched on."""
-    assert (await world.post("bundle", BODY, token=world.token(claims={"cnf": {"jkt": "x"}}))).status == 200
 
 
 # Scopes.
@@ -235,6 +103,70 @@ async def test_unknown_municipality_is_refused_where_vkp_does_not_answer(
     """A general route that is not legacy gives nobody access to a municipality that is not registered."""
     world = await start(routes='  - {mode: closed, text: "Stengt."}\n')
     world.assert_refused(await world.post("/epj/r4/999999999/bundle", BODY), 403, "1.4")
+
+
+# Need: the ServiceCodes of a retrieval.
+
+WITH_CODES = "{vkp_id: Everywhere, municipalities: all, service_codes: [RT, Ta]}"
+
+
+@pytest.mark.parametrize(
+    ("codes", "allowed"),
+    [
+        (["RT"], True),
+        (["rt"], True),
+        ([" rt , TA "], True),
+        (["rt", "ta"], True),
+        (["rt,,"], True),
+        (["md"], False),
+        (["rt,md"], False),
+        (["rt", "md"], False),
+        (["rt ta"], False),
+        (["*"], False),
+        (["RT\u00c6"], False),
+        ([""], False),
+        ([" , "], False),
+        ([], False),
+    ],
+    ids=str,
+)
+async def test_retrieval_must_name_a_need_that_the_sender_has(
+    start: Callable[..., Awaitable[World]], codes: list[str], *, allowed: bool
+) -> None:
+    """400 with code 1.3, before anything else is said of the retrieval."""
+    world = await start(everywhere=WITH_CODES)
+    headers = tuple(("ServiceCodes", each) for each in codes)
+    answer = await world.post(f"/epj/r4/{VIKAN}/patient/_search", b"identifier=1", headers=headers)
+    world.assert_refused(answer, 400, "3" if allowed else "1.3")
+    assert not list(world.vkp.received)
+
+
+async def test_need_is_no_matter_of_journalings(start: Callable[..., Awaitable[World]]) -> None:
+    """Senders write ServiceCodes on retrievals only."""
+    world = await start(everywhere=WITH_CODES)
+    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", BODY, headers=(("ServiceCodes", "md"),))).status == 200
+
+
+async def test_sender_without_service_codes_is_not_held_to_any(world: World) -> None:
+    """The register does not say yet what it may ask for."""
+    answer = await world.post(f"/epj/r4/{VIKAN}/patient/_search", b"identifier=1")
+    world.assert_refused(answer, 400, "3")
+
+
+@pytest.mark.parametrize("legacy", ["read", "verify"])
+async def test_need_is_vkps_own_matter_where_vkp_answers(start: Callable[..., Awaitable[World]], legacy: str) -> None:
+    """In mode legacy what VKP would let pass, passes."""
+    world = await start(everywhere=WITH_CODES, top=f"admit: {{legacy: {legacy}}}")
+    headers = (("ServiceCodes", "md"),)
+    await world.post(f"/epj/r4/{NORDFJELL}/patient/_search", b"identifier=12834010060", headers=headers)
+    assert len(list(world.vkp.received)) == 1
+
+
+async def test_subscription_key_is_not_looked_at(world: World) -> None:
+    """Older portals of VKP asked for one: as a field or in the query, whatever it is."""
+    headers = (("Ocp-Apim-Subscription-Key", "x"), ("ocp-apim-subscription-key", "y"))
+    assert (await world.post("bundle?subscription-key=z", BODY, headers=headers)).status == 200
 
 
 # Rates.

@@ -139,7 +139,7 @@ async def test_log_is_read_and_cleared(sender: Sender, helseid: HelseIdStub) -> 
     assert await get(sender.session, f"{helseid.url}/stub/log") == []
 
 
-@pytest.mark.parametrize("path", ["", "connect/token", "connect/authorize", "stub/unknown"])
+@pytest.mark.parametrize("path", ["", "connect/token", "connect/par", "connect/userinfo", "stub/unknown"])
 async def test_unknown_address_is_not_found(session: aiohttp.ClientSession, helseid: HelseIdStub, path: str) -> None:
     """There is nothing else, and the token endpoint takes POST only."""
     async with session.get(f"{helseid.url}/{path}") as response:

@@ -190,7 +190,7 @@ async def test_unreadable_assertion_is_refused(sender: Sender, helseid: HelseIdS
 @pytest.mark.parametrize(
     ("form", "error"),
     [
-        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ({"grant_type": "implicit"}, "unsupported_grant_type"),
         ({"grant_type": None}, "unsupported_grant_type"),
         ({"client_assertion_type": "password"}, "invalid_client"),
         ({"client_assertion_type": None}, "invalid_client"),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from translators.contract import Reason, Refused
+from translators.fhir.familiar import Names, apart
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANKS = " \t\r\n"
@@ -15,6 +16,8 @@ BLANKS = " \t\r\n"
 _NARRATIVE = b"div"
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)""")
 _DOCTYPE = re.compile(rb"(?:\s|<\?(?:[^?]|\?(?!>))*+\?>|<!--(?:[^-]|-(?!->))*+-->)*+<!DOCTYPE")
+
+_NAMES = Names()
 
 
 class Document(NamedTuple):
@@ -41,7 +44,7 @@ def parse(data: bytes) -> Document:
     if _DOCTYPE.match(body):
         raise Refused(Reason.FORMAT, "a DOCTYPE is not allowed")
     try:
-        root = etree.fromstring(body, _parser(keeps_blanks=_NARRATIVE in body))
+        root = _read(body) if _NAMES.are_familiar(body) else apart(lambda: _read(body))
     except etree.XMLSyntaxError as error:
         line = max(error.lineno or 1, 1) + lines_before
         is_limit = error.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT
@@ -55,6 +58,10 @@ def parse(data: bytes) -> Document:
 def tag_of(element: etree._Element) -> str:
     """Return the tag of an element that `parse` gave: always a text, for comments and instructions are not there."""
     return str(element.tag)
+
+
+def _read(body: bytes) -> etree._Element:
+    return etree.fromstring(body, _parser(keeps_blanks=_NARRATIVE in body))
 
 
 def _parser(*, keeps_blanks: bool) -> etree.XMLParser:

@@ -53,7 +53,7 @@ def test_the_json_has_every_check(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "saw" in check["difference"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--transparency", "--only", "nothing is called so"]])
+@pytest.mark.parametrize("arguments", [["--only", "chunks"], ["--transparency", "--only", "nothing is called so"]])
 def test_nothing_to_test_is_wrong_use(arguments: list[str]) -> None:
     """Nobody takes an empty table for a good one."""
     assert CliRunner().invoke(main, ["doctor", *arguments]).exit_code == 2

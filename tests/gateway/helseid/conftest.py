@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from gateway.helseid.assertion import ClientIdentity
 from gateway.helseid.issuer import Issuer
 from gateway.helseid.proof import Prover
-from gateway.helseid.tokens import ClientIdentity, TokenSource
+from gateway.helseid.token_request import TokenEndpoint
+from gateway.helseid.tokens import TokenSource
 from gateway.helseid.verify import Verifier
 from service_stubs.helseid import HelseIdStub
 from service_stubs.listening import running
@@ -69,5 +71,5 @@ def verifier(issuer: Issuer, clock: Clock) -> Verifier:
 @pytest.fixture
 def tokens(issuer: Issuer, client_key: ECKey, session: aiohttp.ClientSession, clock: Clock) -> TokenSource:
     """Make the source of the gateway's own tokens."""
-    identity = ClientIdentity(CLIENT_ID, client_key, multi_tenant=True, assertion_field="assertion_details")
-    return TokenSource(issuer, identity, Prover(clock), session, clock)
+    identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
+    return TokenSource(TokenEndpoint(issuer, identity, Prover(clock), session, clock), clock)

@@ -9,7 +9,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from gateway.helseid import client_key
-from gateway.helseid.client_key import KeyUnusable
+from gateway.helseid.client_key import ClientKey, KeyUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,3 +73,26 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "key.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(KeyUnusable):
         client_key.load("key.json", tmp_path)
+
+
+def test_key_of_a_file_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
+    """A file that is gone, or holds nonsense, changes nothing."""
+    keys = [ECKey.generate_key("P-256", {"kid": str(number)}) for number in range(2)]
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(keys[0].as_dict(private=True)), encoding="utf-8")
+    current = ClientKey("key.json", tmp_path)
+    assert current().kid == "0"
+    path.unlink()
+    assert current().kid == "0"
+    path.write_text("half a ke", encoding="utf-8")
+    assert current().kid == "0"
+    path.write_text(json.dumps(keys[1].as_dict(private=True)), encoding="utf-8")
+    assert current().kid == "1"
+
+
+def test_key_of_the_environment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_pool: list[RSAKey]) -> None:
+    """A process's environment does not change from outside."""
+    monkeypatch.setenv("GATEWAY_KEY", json.dumps(key_pool[0].as_dict(private=True)))
+    current = ClientKey("${GATEWAY_KEY}", tmp_path)
+    monkeypatch.delenv("GATEWAY_KEY")
+    assert current() is current()

@@ -11,9 +11,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from gateway.helseid.assertion import ClientIdentity
 from gateway.helseid.issuer import Discovery, HelseIdUnavailable, Issuer
 from gateway.helseid.proof import Prover
-from gateway.helseid.tokens import ClientIdentity, TokenSource
+from gateway.helseid.token_request import TokenEndpoint
+from gateway.helseid.tokens import TokenSource
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, RawUpstream, message, registration
 
@@ -68,7 +70,7 @@ async def test_messages_at_once_share_one_failure(
     async def discovery() -> Discovery:
         return Discovery(raw_upstream.url, raw_upstream.url)
 
-    monkeypatch.setattr(tokens._issuer, "discovery", discovery)
+    monkeypatch.setattr(tokens._endpoint._issuer, "discovery", discovery)
     wanted = [tokens.token(HAVNES, SCOPE) for _ in range(20)]
     failures = await asyncio.gather(*wanted, return_exceptions=True)
     assert {type(failure) for failure in failures} == {HelseIdUnavailable}
@@ -104,22 +106,45 @@ async def test_municipalities_do_not_share_a_token(tokens: TokenSource, helseid:
     assert sorted(map(str, granted(helseid))) == [NORDFJELL, HAVNES]
 
 
-async def test_token_is_renewed_before_it_expires(tokens: TokenSource, clock: Clock) -> None:
-    """At four fifths of its lifetime another is fetched."""
+async def renewed(tokens: TokenSource) -> None:
+    """Wait for what is fetched while nobody waits."""
+    await asyncio.gather(*tokens._fetching.values(), return_exceptions=True)
+
+
+async def test_token_is_renewed_before_it_expires(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
+    """At four fifths of its lifetime one request fetches another, and nobody waits for it."""
     first = await tokens.token(HAVNES, SCOPE)
     clock.now += 479
     assert await tokens.token(HAVNES, SCOPE) == first
+    assert not tokens._fetching
     clock.now += 1
+    helseid.behave(Behaviour(delay=0.05))
+    assert [await tokens.token(HAVNES, SCOPE) for _ in range(5)] == [first] * 5
+    await renewed(tokens)
     assert await tokens.token(HAVNES, SCOPE) != first
+    assert granted(helseid) == [HAVNES, HAVNES]
+
+
+async def test_who_gives_up_waiting_takes_nothing_from_the_others(tokens: TokenSource, helseid: HelseIdStub) -> None:
+    """A sender that leaves does not end the fetch that others wait for."""
+    helseid.behave(Behaviour(delay=0.05))
+    loop = asyncio.get_running_loop()
+    first, second = (loop.create_task(tokens.token(HAVNES, SCOPE)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second
+    assert granted(helseid) == [HAVNES]
 
 
 async def test_old_token_serves_while_helseid_is_away(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
     """A token that could not be renewed is good until it expires, and not a moment longer."""
     first = await tokens.token(HAVNES, SCOPE)
     await helseid.stop()
-    clock.now += 500
-    assert await tokens.token(HAVNES, SCOPE) == first
-    clock.now += 100
+    for _ in range(9):
+        clock.now += 66
+        assert await tokens.token(HAVNES, SCOPE) == first
+        await renewed(tokens)
+    clock.now += 6
     with pytest.raises(HelseIdUnavailable):
         await tokens.token(HAVNES, SCOPE)
 
@@ -129,10 +154,13 @@ async def test_renewal_is_tried_again_after_a_while(tokens: TokenSource, helseid
     first = await tokens.token(HAVNES, SCOPE)
     clock.now += 500
     helseid.behave(Behaviour(status=500, times=1))
-    assert await tokens.token(HAVNES, SCOPE) == first
-    assert await tokens.token(HAVNES, SCOPE) == first
+    for _ in range(2):
+        assert await tokens.token(HAVNES, SCOPE) == first
+        await renewed(tokens)
     assert len(granted(helseid)) == 1
     clock.now += 10
+    assert await tokens.token(HAVNES, SCOPE) == first
+    await renewed(tokens)
     assert await tokens.token(HAVNES, SCOPE) != first
 
 
@@ -184,16 +212,17 @@ async def test_rejected_scope_is_503_for_the_sender(start: Callable[..., Awaitab
 
 
 @pytest.mark.parametrize("changes", [{"client_id": "another"}, {"scopes": ["nhn:pit/api"]}], ids=str)
-async def test_refusal_is_logged_by_its_code(
+async def test_refusal_is_logged_in_helseids_words(
     tokens: TokenSource, helseid: HelseIdStub, client_key: ECKey, logged: Logged, changes: dict[str, Any]
 ) -> None:
-    """What HelseID calls the error is in the log; its free text is not."""
+    """What HelseID calls the error and says of it is in the operator's log."""
     helseid._registered.clear()
     helseid.register(registration(client_key, **changes))
     with pytest.raises(HelseIdUnavailable):
         await tokens.token(HAVNES, SCOPE)
     refusal = logged.named("helseid.token.refused")[0]
     assert refusal["error"] in {"invalid_client", "invalid_scope"}
+    assert "registered" in refusal["description"]
     assert "eyJ" not in logged.everything()
 
 
@@ -207,8 +236,8 @@ def source(raw: RawUpstream, session: aiohttp.ClientSession, key: ECKey, clock: 
     """Make a source that asks a server of raw bytes."""
     issuer = Issuer(raw.url, session, clock)
     issuer._discovery = Discovery(f"{raw.url}/connect/token", f"{raw.url}/jwks")
-    identity = ClientIdentity(CLIENT_ID, key, multi_tenant=True, assertion_field="assertion_details")
-    return TokenSource(issuer, replace(identity, **changes), Prover(clock), session, clock)
+    identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
+    return TokenSource(TokenEndpoint(issuer, replace(identity, **changes), Prover(clock), session, clock), clock)
 
 
 GOOD = {"access_token": "t", "expires_in": 600, "scope": SCOPE}
@@ -219,6 +248,11 @@ GOOD = {"access_token": "t", "expires_in": 600, "scope": SCOPE}
     [
         answer(200, {**GOOD, "access_token": None}),
         answer(200, {**GOOD, "access_token": 5}),
+        answer(200, {**GOOD, "access_token": "æ"}),
+        answer(200, {**GOOD, "access_token": "a\r\nb"}),
+        answer(200, {**GOOD, "token_type": "Bearer"}),
+        answer(200, {**GOOD, "rejected_scope": SCOPE}),
+        answer(200, {**GOOD, "expires_in": True}),
         answer(200, {**GOOD, "expires_in": 0}),
         answer(200, {**GOOD, "expires_in": "600"}),
         answer(200, {**GOOD, "scope": ""}),
@@ -230,7 +264,7 @@ GOOD = {"access_token": "t", "expires_in": 600, "scope": SCOPE}
         answer(500, b""),
         answer(200, GOOD)[:-5],
     ],
-    ids=range(12),
+    ids=range(17),
 )
 async def test_unusable_answer_is_no_token(
     session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream, given: bytes

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from joserfc.jwk import ECKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 from gateway.helseid import verify
 from gateway.helseid.claims import Credentials
 from gateway.helseid.verify import TokenRefused, Verifier
 from service_stubs.sender_tokens import SenderToken
+from tests.gateway.helseid.device import compact
 
 if TYPE_CHECKING:
     from service_stubs.helseid import HelseIdStub
@@ -77,3 +80,55 @@ async def test_refusal_says_nothing_of_the_token(verifier: Verifier, helseid: He
     with pytest.raises(TokenRefused) as refusal:
         await verifier.verify(token)
     assert "eyJ" not in f"{refusal.value} {token!r}"
+
+
+class Published:
+    """An issuer with one key."""
+
+    url = "https://sts.example"
+
+    def __init__(self, key: ECKey | RSAKey) -> None:
+        self._key = key
+
+    async def key(self, _kid: str | None) -> ECKey | RSAKey:
+        """Return the key."""
+        return self._key
+
+
+KINDS = [(f"{kind}{bits}", "RSA") for kind in ("RS", "PS") for bits in (256, 384, 512)]
+KINDS += [("ES256", "P-256"), ("ES384", "P-384"), ("ES512", "P-521")]
+
+
+@pytest.mark.parametrize(("named", "kind"), KINDS)
+async def test_every_algorithm_of_helseid_verifies_with_its_own_kind_of_key_alone(
+    key_pool: list[RSAKey], clock: Clock, named: str, kind: str
+) -> None:
+    """A header that names another algorithm than the one that signed makes the token wrong."""
+    key = key_pool[0] if kind == "RSA" else ECKey.generate_key(kind)
+    verifier = Verifier(Published(key), "nhn:vkp", clock)  # type: ignore[arg-type] # as much of an issuer as is asked
+    claims = {"iss": Published.url, "aud": "nhn:vkp", "exp": clock.now + 60}
+    for stated, _ in [*KINDS, ("none", ""), ("HS256", ""), ("EdDSA", "")]:
+        algorithm = JWSRegistry.algorithms[named]
+        token = compact({"typ": "at+jwt", "alg": stated}, claims, lambda content, by=algorithm: by.sign(content, key))
+        if stated == named:
+            assert await verifier.verify(Credentials("bearer", token)) == claims
+        else:
+            with pytest.raises(TokenRefused):
+                await verifier.verify(Credentials("bearer", token))
+
+
+async def test_key_with_an_algorithm_of_its_own_takes_no_other(key_pool: list[RSAKey], clock: Clock) -> None:
+    """HelseID publishes its keys with `alg`."""
+    key = RSAKey.import_key({**key_pool[0].as_dict(private=True), "alg": "RS256"})
+    verifier = Verifier(Published(key), "nhn:vkp", clock)  # type: ignore[arg-type] # as above
+    claims = {"iss": Published.url, "aud": "nhn:vkp", "exp": clock.now + 60}
+    for stated in ("RS256", "PS256"):
+        algorithm = JWSRegistry.algorithms[stated]
+        token = compact(
+            {"typ": "at+jwt", "alg": stated}, claims, lambda content, by=algorithm: by.sign(content, key_pool[0])
+        )
+        if stated == "RS256":
+            await verifier.verify(Credentials("bearer", token))
+        else:
+            with pytest.raises(TokenRefused, match="signature"):
+                await verifier.verify(Credentials("bearer", token))

@@ -1,0 +1,74 @@
+"""The admin port: every endpoint it has, behind one guard."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from prometheus_client import CollectorRegistry
+
+from gateway.config.definitions import Address, Config
+from gateway.control import api, health, pages
+from gateway.control.endpoints import Handler
+from gateway.control.guard import Guard
+from gateway.control.login import LoginPages
+from gateway.control.rendering import refusal_page
+from gateway.control.status import Board
+from gateway.control.tokens import Tokens
+from gateway.people.desk import Desk, Doors
+from gateway.people.throttle import Throttle
+
+_LARGEST_BODY = 64 * 1024
+_PER_MINUTE = 20
+"""Tokens that an address may get wrong, and logins that it may begin."""
+
+
+class AdminPort:
+    """Listens for operators and their tools on `listen.admin`."""
+
+    def __init__(
+        self, registry: CollectorRegistry, *, dev_login: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.board = Board(clock)
+        self.desk = Desk(clock, dev_login=dev_login)
+        tokens = Tokens()
+        self.endpoints = [
+            *health.endpoints(registry),
+            *LoginPages(self.desk, Throttle(_PER_MINUTE, 60, clock)).endpoints(),
+            *pages.endpoints(self.board, tokens),
+            *api.endpoints(self.board, tokens),
+        ]
+        known = {(each.method, each.path): each for each in self.endpoints}
+        guard = Guard(self.desk, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
+
+        @web.middleware
+        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await guard(request, handler)
+
+        self.app = web.Application(middlewares=[guarded], client_max_size=_LARGEST_BODY)
+        for each in self.endpoints:
+            self.app.router.add_route(each.method, each.path, each.handler)
+        self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
+
+    def prepare(self, config: Config) -> Doors | None:
+        """Return what a configuration lets in, without letting it in yet; raises `PeopleUnusable`."""
+        return self.desk.prepare(config, Path(config.file).parent)
+
+    async def start(self, config: Config) -> int:
+        """Listen as `config` says; return the port, which the system chose when it was 0; raises `PeopleUnusable`."""
+        self.desk.use(self.prepare(config))
+        self.board.started(config)
+        address: Address = config.listen.admin
+        await self._runner.setup()
+        await web.TCPSite(self._runner, address.host, address.port).start()
+        return int(self._runner.addresses[0][1])
+
+    def use(self, config: Config, doors: Doors | None, problems: Sequence[str]) -> None:
+        """Go on with another configuration."""
+        self.desk.use(doors)
+        self.board.taken(config, problems)
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+        await self.desk.close()

@@ -1,0 +1,77 @@
+"""What the admin port says when it does not do as it was asked: JSON for programs, a page for people."""
+
+from enum import StrEnum
+
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+
+class Code(StrEnum):
+    """Why; also the name of the text that people read."""
+
+    NOT_FOUND = "not-found"
+    METHOD = "method-not-allowed"
+    HOST = "unknown-host"
+    NOT_LOGGED_IN = "not-logged-in"
+    TOKEN = "token-refused"  # noqa: S105 - a word, not a secret
+    TOO_MANY = "too-many"
+    FORBIDDEN = "forbidden"
+    PEOPLE_ONLY = "people-only"
+    CSRF = "not-from-this-page"
+    BAD_REQUEST = "bad-request"
+    LOGIN = "login-refused"
+    NO_ROLE = "no-role"
+    HELSEID = "helseid-unavailable"
+    STORE = "not-stored"
+    FAILED = "failed"
+
+
+STATUS = {
+    Code.NOT_FOUND: 404,
+    Code.METHOD: 405,
+    Code.HOST: 421,
+    Code.NOT_LOGGED_IN: 401,
+    Code.TOKEN: 401,
+    Code.TOO_MANY: 429,
+    Code.FORBIDDEN: 403,
+    Code.PEOPLE_ONLY: 403,
+    Code.CSRF: 403,
+    Code.BAD_REQUEST: 400,
+    Code.LOGIN: 403,
+    Code.NO_ROLE: 403,
+    Code.HELSEID: 503,
+    Code.STORE: 503,
+    Code.FAILED: 500,
+}
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure of the program
+    """An answer other than what was asked for; `detail` holds nothing secret and nothing personal."""
+
+    def __init__(self, code: Code, detail: str = "") -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return STATUS[self.code]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Fields that go with the status (RFC 9110)."""
+        if self.status == 401:
+            return {"WWW-Authenticate": "Bearer"}
+        return {"Retry-After": "60"} if self.status in (429, 503) else {}
+
+
+def of_http(error: web.HTTPException) -> Refusal:
+    """Return the refusal that says what aiohttp would."""
+    codes = {404: Code.NOT_FOUND, 405: Code.METHOD}
+    return Refusal(codes.get(error.status, Code.BAD_REQUEST if error.status < 500 else Code.FAILED))
+
+
+def as_json(refusal: Refusal) -> web.Response:
+    """Return a refusal for a program."""
+    body = {"error": {"code": refusal.code.value, "detail": refusal.detail}}
+    return web.json_response(body, status=refusal.status, headers=refusal.headers)

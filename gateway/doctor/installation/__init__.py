@@ -1,0 +1,1 @@
+"""What this installation needs from its machine, its files, HelseID and its upstreams."""

@@ -1,0 +1,134 @@
+"""Requests to HelseID's token endpoint: private_key_jwt and DPoP (NHN: token-endepunktet), each with all things new."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import structlog
+from joserfc.errors import JoseError
+
+from gateway.helseid.assertion import ClientIdentity
+from gateway.helseid.issuer import Clock, HelseIdUnavailable, Issuer
+from gateway.helseid.proof import Prover
+from gateway.responses import UnusableAnswer, json_object, read_bounded
+
+log = structlog.get_logger()
+
+_EXCHANGE = {
+    "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+}
+_ANSWER_LIMIT = 64 * 1024
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_LONGEST_LIFETIME = 86_400
+_LONGEST_WORDS = 200
+_LIKE_A_SECRET = re.compile(r"[A-Za-z0-9_+/=.~-]{40,}|\d{11,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A token that HelseID gave, and for how many seconds."""
+
+    token: str
+    lifetime: int
+
+
+class TokenEndpoint:
+    """Asks for tokens; the nonce that HelseID gave last is used until it gives another."""
+
+    def __init__(
+        self, issuer: Issuer, identity: ClientIdentity, prover: Prover, session: aiohttp.ClientSession, clock: Clock
+    ) -> None:
+        self._issuer = issuer
+        self._identity = identity
+        self._prover = prover
+        self._session = session
+        self._clock = clock
+        self._nonce: str | None = None
+
+    async def ask(self, orgnr: str, scope: str, subject_token: str | None = None) -> Granted:
+        """Return a token for acting on behalf of the municipality; raises `HelseIdUnavailable`, and tells the operator why.
+
+        With `subject_token`, that token is exchanged for it (RFC 8693).
+        """
+        wanted = {"scope": scope, "grant_type": "client_credentials"}
+        if subject_token is not None:
+            wanted = {"scope": scope, **_EXCHANGE, "subject_token": subject_token}
+        try:
+            endpoint = (await self._issuer.discovery()).token_endpoint
+            status, answer = await self._post(endpoint, orgnr, wanted)
+            if status == 400 and answer.get("error") == "use_dpop_nonce":
+                # Assertions are used once, so the repeat carries a new one as well as a new proof (RFC 9449 section 8).
+                status, answer = await self._post(endpoint, orgnr, wanted)
+        except HelseIdUnavailable as error:
+            log.warning("helseid.token.unavailable", orgnr=orgnr, scope=scope, reason=str(error))
+            raise
+        return _granted(status, answer, orgnr, scope)
+
+    async def _post(self, endpoint: str, orgnr: str, wanted: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        form = {**self._client(orgnr), **wanted}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "DPoP": self._prover.proof("POST", endpoint, nonce=self._nonce),
+        }
+        try:
+            async with self._session.post(
+                endpoint, data=urlencode(form).encode(), headers=headers, timeout=_TIMEOUT, allow_redirects=False
+            ) as response:
+                self._nonce = response.headers.get("DPoP-Nonce", self._nonce)
+                return response.status, json_object(await read_bounded(response, _ANSWER_LIMIT))
+        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
+            raise HelseIdUnavailable(type(error).__name__) from None
+
+    def _client(self, orgnr: str) -> dict[str, str]:
+        try:
+            return self._identity.assertion(self._issuer.url, orgnr, self._clock())
+        except (JoseError, ValueError, TypeError) as error:
+            raise HelseIdUnavailable(f"the client key cannot sign: {type(error).__name__}") from None
+
+
+def _granted(status: int, answer: dict[str, Any], orgnr: str, scope: str) -> Granted:
+    """Return the token of an answer, unless it is another than was asked for."""
+    if status != 200:
+        code, words = error_code(answer), _words(answer)
+        log.error("helseid.token.refused", orgnr=orgnr, scope=scope, status=status, error=code, description=words)
+        raise HelseIdUnavailable(f"token refused: {code}")
+    # With status 200: the municipality has not accepted the terms of use (NHN: token_requests, rejected_scope).
+    if scope in _scopes(answer.get("rejected_scope")) or scope not in _scopes(answer.get("scope", scope)):
+        why = "HelseID gave a token without the scope: the municipality has not accepted the service's terms of use"
+        log.error("helseid.token.scope_rejected", orgnr=orgnr, scope=scope, reason=why)
+        raise HelseIdUnavailable("the scope was rejected for this municipality")
+    token, lifetime = answer.get("access_token"), answer.get("expires_in")
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        raise _strange(orgnr, scope, "without a token")
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int) or lifetime <= 0:
+        raise _strange(orgnr, scope, "without a lifetime")
+    if str(answer.get("token_type", "DPoP")).lower() != "dpop":
+        raise _strange(orgnr, scope, "with a token that is not bound to our key")
+    return Granted(token, min(lifetime, _LONGEST_LIFETIME))
+
+
+def _strange(orgnr: str, scope: str, what: str) -> HelseIdUnavailable:
+    log.error("helseid.token.unusable", orgnr=orgnr, scope=scope, reason=f"HelseID's answer came {what}")
+    return HelseIdUnavailable(f"an answer {what}")
+
+
+def _scopes(value: object) -> list[str]:
+    return value.split() if isinstance(value, str) else []
+
+
+def error_code(answer: dict[str, Any]) -> str:
+    """Return the `error` of an OAuth answer when it is one of the short codes (RFC 6749 section 5.2), not free text."""
+    code = answer.get("error")
+    return code if isinstance(code, str) and len(code) <= 64 and code.replace("_", "").isalnum() else "unknown"
+
+
+def _words(answer: dict[str, Any]) -> str | None:
+    """Return what HelseID says of an error, for the operator: a line of bounded length, without what may be a secret."""
+    words = answer.get("error_description")
+    if not isinstance(words, str):
+        return None
+    line = "".join(each if each.isprintable() else " " for each in words[: 10 * _LONGEST_WORDS])
+    return _LIKE_A_SECRET.sub("(withheld)", line)[:_LONGEST_WORDS]

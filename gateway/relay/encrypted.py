@@ -1,0 +1,133 @@
+"""The data port where it speaks TLS: connections are counted before their handshakes begin, and these are bounded."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from gateway.config.definitions import Address
+from gateway.relay.certificates import Kept
+from gateway.relay.sender import SenderConnection
+from gateway.telemetry import HANDSHAKES_FAILED
+
+log = structlog.get_logger()
+
+HANDSHAKE = 10.0
+"""Seconds for a handshake."""
+_GOODBYE = 2.0
+"""Seconds that a sender gets to agree that the connection ends."""
+MOST_HANDSHAKES = 512
+"""At a time; one more ends the oldest, so that nobody who only begins them keeps others out."""
+_AT_ONCE = 128
+"""Connections that are taken before anything else is done."""
+_PAUSE = 1.0
+"""Seconds before trying again when the system gives no connection, for want of file descriptors."""
+
+
+class Host(Protocol):
+    """Who counts connections, and answers what comes over them."""
+
+    def enter(self, address: str) -> str | None:
+        """Count a connection; return what to give back when it ends, or None when there is no room for it."""
+
+    def leave(self, origin: str) -> None:
+        """Forget a connection that never became a sender's."""
+
+    def sender(self, origin: str | None) -> SenderConnection:
+        """Return what will read the connection."""
+
+
+class EncryptedPort:
+    """Listens, and does the handshakes with whatever certificate is current when each begins."""
+
+    def __init__(self, host: Host, tls: Callable[[], Kept]) -> None:
+        self._host = host
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._sockets: list[socket.socket] = []
+        self._handshakes: dict[asyncio.Task[None], None] = {}
+
+    def start(self, address: Address, *, backlog: int, reuse_port: bool) -> int:
+        """Listen; return the port, which the system chose when it was 0."""
+        port = address.port
+        for family, _, _, _, found in socket.getaddrinfo(
+            address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            self._sockets.append(listening)
+            listening.setblocking(False)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind((found[0], port, *found[2:]))
+            listening.listen(backlog)
+            port = port or listening.getsockname()[1]
+            self._take(listening)
+        return port
+
+    def close(self) -> None:
+        """Stop listening, and end handshakes that are not done."""
+        sockets, self._sockets = self._sockets, []
+        for listening in sockets:
+            self._loop.remove_reader(listening)
+            listening.close()
+        for handshake in list(self._handshakes):
+            handshake.cancel()
+
+    def _take(self, listening: socket.socket) -> None:
+        if listening in self._sockets:
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.error("front.cannot_accept", error=error.strerror)  # noqa: TRY400 - the place says nothing
+                self._loop.remove_reader(listening)
+                self._loop.call_later(_PAUSE, self._take, listening)
+                return
+            origin = self._host.enter(str(address[0]))
+            if origin is None:
+                connection.close()
+            else:
+                self._begin(connection, origin)
+
+    def _begin(self, connection: socket.socket, origin: str) -> None:
+        if len(self._handshakes) >= MOST_HANDSHAKES:
+            next(iter(self._handshakes)).cancel()
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sender = self._host.sender(origin)
+        task = self._loop.create_task(self._handshake(connection, sender))
+        self._handshakes[task] = None
+        task.add_done_callback(partial(self._done, connection, sender, origin))
+
+    async def _handshake(self, connection: socket.socket, sender: SenderConnection) -> None:
+        await self._loop.connect_accepted_socket(
+            lambda: sender,
+            connection,
+            ssl=self._tls().context,
+            ssl_handshake_timeout=HANDSHAKE,
+            ssl_shutdown_timeout=_GOODBYE,
+        )
+
+    def _done(
+        self, connection: socket.socket, sender: SenderConnection, origin: str, task: "asyncio.Task[None]"
+    ) -> None:
+        """Forget a connection that never became a sender's; not in the task itself, which may end before it begins."""
+        del self._handshakes[task]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, OSError):
+            log.error("front.defect", exc_info=error)
+        if sender.transport is None:
+            HANDSHAKES_FAILED.inc()
+            self._host.leave(origin)
+            connection.close()

@@ -1,0 +1,316 @@
+"""Bounds on what senders may take: connections, places with VKP held by stalled bodies, and messages under way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway import telemetry
+from gateway.config.load import load_text
+from gateway.relay import passage, times
+from gateway.relay.guests import Guests, Room, origin_of
+from service_stubs.behaviour import Behaviour
+from tests.gateway.conftest import HAVNES, NORDFJELL, RawUpstream, message
+from tests.gateway.relay.test_leaving import connected, kept_alive, until
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.gateway.conftest import World
+
+BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
+NOTE = f"/epj/r4/{HAVNES}/composition"
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:1::7", "2001:db8::1::"),
+        ("2001:db8:0:1:9:8:7:6", "2001:db8::1::"),
+        ("2001:0DB8:0000:0001::", "2001:db8::1::"),
+        ("2001:db8::1", "2001:db8::::"),
+        ("fe80::1%eth0", "fe80:::::"),
+        ("::1", ":::::"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_an_origin_is_what_one_sender_has(address: str, origin: str) -> None:
+    """An IPv4 address, however it is written, or the /64 of an IPv6 address."""
+    assert origin_of(address) == origin
+
+
+def test_guests_are_counted_in_and_out() -> None:
+    """Room for three, two of them from one address; what leaves makes room, and nothing is left behind."""
+    guests, room = Guests(), Room(3, 2)
+    first = guests.enter("192.0.2.1", room)
+    assert first == guests.enter("192.0.2.1", room) == "192.0.2.1"
+    assert guests.enter("192.0.2.1", room) is None
+    assert guests.enter("192.0.2.2", room) == "192.0.2.2"
+    assert guests.enter("192.0.2.3", room) is None
+    guests.leave("192.0.2.1")
+    assert guests.enter("192.0.2.3", room) == "192.0.2.3"
+    for origin in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        guests.leave(origin)
+    assert (guests._count, guests._by_origin) == (0, {})
+
+
+@pytest.mark.parametrize(("limit", "bound"), [("connections", "all"), ("connections_per_address", "address")])
+async def test_connections_beyond_the_bound_are_closed(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, limit: str, bound: str
+) -> None:
+    """Who has one keeps it and is served; who comes beyond it is closed, until somebody leaves."""
+    world = await start(vkp=raw_upstream, rate=f"1000/s, {limit}: 2")
+    refused = telemetry.CONNECTIONS_REFUSED.labels(bound)._value.get()
+    kept = [await connected(world) for _ in range(2)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    assert await asyncio.wait_for(reader.read(), 10) == b""
+    writer.close()
+    assert telemetry.CONNECTIONS_REFUSED.labels(bound)._value.get() == refused + 1
+    for reader, writer, _ in kept:
+        writer.write(kept_alive(world, BUNDLE, b"{}"))
+        answer = await world.read_answer(reader)
+        assert answer is not None
+        assert answer.status == 200
+    for _, writer, _ in kept:
+        writer.close()
+    await until(lambda: not world.gateway._front._senders)
+    assert (await world.post(BUNDLE, b"{}")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("tls", "limits", "bound"),
+    [
+        ("tls: {cert_file: a, key_file: b}", "{}", 1000),
+        ("tls: {cert_file: a, key_file: b}", "{connections_per_address: 7}", 7),
+        ("tls: null", "{}", None),
+        ("", "{connections_per_address: 7}", 7),
+    ],
+)
+def test_a_terminator_in_front_is_not_bounded_as_one_sender(tls: str, limits: str, bound: int | None) -> None:
+    """Only with TLS of its own does the gateway see senders' addresses, and bound each by default."""
+    text = f"""\
+version: 1
+{tls}
+limits: {limits}
+helseid: {{issuer: https://sts.example, client_id: gateway, key_file: key.json}}
+upstreams:
+  vkp: {{kind: vkp, url: https://vkp.example}}
+municipalities:
+  nordfjell: {{name: Nordfjell kommune, orgnr: "312229544", epj: {{system: Gerica, generation: legacy}}}}
+routes:
+  - {{mode: legacy}}
+"""
+    config = load_text(text, "routes.yaml").config
+    assert config is not None
+    assert config.limits.connections_per_address == bound
+
+
+async def stall(world: World, body: bytes = b"x") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Begin a journaling whose body does not come."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    writer.write(kept_alive(world, BUNDLE, length=False, headers=(("Content-Length", "60000"),)) + body)
+    return reader, writer
+
+
+async def full(start: Callable[..., Awaitable[World]], upstream: RawUpstream, count: int) -> World:
+    """Start a gateway whose connections to VKP can be used up."""
+    world = await start(vkp=upstream, vkp_host=f", connections: {{most: {count}, connect: 8s}}")
+    world.write()
+    return world
+
+
+async def test_the_longest_stalled_body_makes_room(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When all connections to VKP are taken, one that waits for a body is cut for one that has its own: 408, and on."""
+    monkeypatch.setattr(passage, "STALLED", 0.5)
+    world = await full(start, raw_upstream, 2)
+    first = await stall(world)
+    await until(lambda: len(pool(world)._open) == 1)
+    await asyncio.sleep(0.1)
+    second = await stall(world)
+    await until(lambda: len(pool(world)._open) == 2)
+    assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 10)).status == 200
+    answer = await asyncio.wait_for(world.read_answer(first[0]), 10)
+    assert answer is not None
+    assert (answer.status, answer.code) == (408, "3.1")
+    assert not second[0].at_eof()
+    second[1].write(b"y" * 59_999)
+    answer = await asyncio.wait_for(world.read_answer(second[0]), 10)
+    assert answer is not None
+    assert answer.status == 200
+    for _, writer in (first, second):
+        writer.close()
+        await writer.wait_closed()
+    (left,) = world.named_messages("sender-left")
+    assert "stalled" in left["diagnostics"]
+    bodies = [raw_upstream.seen.get_nowait() for _ in range(raw_upstream.seen.qsize())]
+    assert sorted((each.complete, len(each.body)) for each in bodies) == [(False, 1), (True, 2), (True, 60_000)]
+
+
+async def test_a_trickle_is_no_progress(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then does not hold a connection that others wait for."""
+    monkeypatch.setattr(passage, "STALLED", 0.5)
+    world = await full(start, raw_upstream, 1)
+    _, writer = await stall(world)
+    await until(lambda: len(pool(world)._open) == 1)
+
+    async def trickle() -> None:
+        while True:
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+
+    trickling = asyncio.get_running_loop().create_task(trickle())
+    try:
+        assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 10)).status == 200
+    finally:
+        trickling.cancel()
+        writer.close()
+
+
+async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends a kilobyte in time, and who waits for VKP, keeps its connection; the one that waits is told 503."""
+    monkeypatch.setattr(passage, "STALLED", 0.4)
+    arrived, released = raw_upstream.hold()
+    world = await start(vkp=raw_upstream, vkp_host=", connections: {most: 2, connect: 1500ms}")
+    waiting = asyncio.get_running_loop().create_task(world.post(BUNDLE, b"{}"))
+    await arrived.wait()
+    reader, writer = await stall(world)
+
+    async def grow() -> None:
+        for _ in range(12):
+            await asyncio.sleep(0.15)
+            writer.write(b"y" * 1200)
+        writer.write(b"z" * (60_000 - 1 - 12 * 1200))
+
+    growing = asyncio.get_running_loop().create_task(grow())
+    await until(lambda: len(pool(world)._open) == 2)
+    world.assert_refused(await asyncio.wait_for(world.post(BUNDLE, b"{}"), 10), 503, "3.1")
+    await growing
+    released.set()
+    assert (await asyncio.wait_for(waiting, 10)).status == 200
+    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    assert answer is not None
+    assert answer.status == 200
+    writer.close()
+
+
+async def test_stalled_bodies_stay_while_nobody_waits(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow sender is nobody's trouble as long as there is room."""
+    monkeypatch.setattr(passage, "STALLED", 0.2)
+    world = await full(start, raw_upstream, 2)
+    reader, writer = await stall(world)
+    await until(lambda: len(pool(world)._open) == 1)
+    await asyncio.sleep(0.8)
+    assert (await world.post(BUNDLE, b"{}")).status == 200
+    writer.write(b"y" * 59_999)
+    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    assert answer is not None
+    assert answer.status == 200
+    writer.close()
+
+
+def pool(world: World) -> Any:
+    """Return the connections to VKP."""
+    assert world.gateway._running is not None
+    return world.gateway._running.lane.ways["vkp"].pool
+
+
+async def test_a_sender_has_so_many_messages_under_way_at_a_time(start: Callable[..., Awaitable[World]]) -> None:
+    """One more is told to come again in a second: 429; when one is done there is room; another sender is not touched."""
+    world = await start(rate="1000/s, concurrent_per_sender: 2")
+    world.jft.behave(Behaviour(delay=1.0, times=2))
+    sending = [asyncio.get_running_loop().create_task(world.post(NOTE, message("note"))) for _ in range(2)]
+    await until(lambda: world.gateway._rates._under_way["Everywhere"] == 2)
+    refused = await world.post(NOTE, message("note"))
+    assert (refused.status, refused.code, refused.values("Retry-After")) == (429, "3.1", ["1"])
+    other = await world.post(NOTE, message("note"), token=world.token(vkp_id="Dignio_Havnes"))
+    assert other.status == 200
+    assert [(await each).status for each in sending] == [200, 200]
+    assert (await world.post(NOTE, message("note"))).status == 200
+    assert world.gateway._rates._under_way["Everywhere"] == 0
+
+
+@pytest.mark.parametrize("verify", ["", "admit: {legacy: verify}"])
+async def test_what_vkp_answers_is_never_refused_by_it(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, verify: str
+) -> None:
+    """In mode legacy VKP's own bounds hold."""
+    arrived, released = raw_upstream.hold()
+    world = await start(vkp=raw_upstream, rate="1000/s, concurrent_per_sender: 1", top=verify)
+    sending = [asyncio.get_running_loop().create_task(world.post(BUNDLE, b"{}")) for _ in range(5)]
+    await arrived.wait()
+    await until(lambda: raw_upstream.seen.qsize() == 5)
+    released.set()
+    assert [(await each).status for each in sending] == [200] * 5
+
+
+async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+) -> None:
+    """Bytes now and then excuse a silence and not a request that takes longer than any may."""
+    world = await start(vkp=raw_upstream, timeout="1500ms")
+    for path in (BUNDLE, NOTE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+        writer.write(kept_alive(world, path, length=False, headers=(("Content-Length", "60000"),)))
+
+        async def trickle(writer: asyncio.StreamWriter = writer) -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.1)
+
+        trickling = asyncio.get_running_loop().create_task(trickle())
+        answer = await asyncio.wait_for(world.read_answer(reader), 10)
+        trickling.cancel()
+        writer.close()
+        assert answer is not None
+        assert answer.status == 504
+
+
+@pytest.mark.parametrize(
+    ("limit", "begin", "trickle"),
+    [
+        ("IDLE", b"", b""),
+        ("HEAD", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"),
+        ("HEAD", b"P", b""),
+        ("SILENCE", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b""),
+        ("SILENCE", b"POST /epj/r4/315058384/bundle HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b""),
+        ("SILENCE", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1", b""),
+    ],
+    ids=["says nothing", "head trickles", "head stops", "body stops", "body that is read stops", "chunk stops"],
+)
+async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
+    start: Callable[..., Awaitable[World]],
+    raw_upstream: RawUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    begin: bytes,
+    trickle: bytes,
+) -> None:
+    """A connection that gives nothing, or a head a field at a time, ends; another sender is served all the while."""
+    monkeypatch.setattr(times, limit, 0.6)
+    world = await start(vkp=raw_upstream)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    writer.write(begin)
+    ended = asyncio.get_running_loop().create_task(reader.read())
+    served = 0
+    async with asyncio.timeout(10):
+        while not ended.done():
+            writer.write(trickle)
+            assert (await world.post(BUNDLE, b"{}")).status == 200
+            served += 1
+            await asyncio.sleep(0.05)
+    assert served > 2
+    assert ended.exception() is not None or not ended.result().startswith(b"HTTP/1.1 2")
+    writer.close()
+    await until(lambda: not world.gateway._front._senders)
