@@ -33,6 +33,12 @@ class RepairedText(str):
     __slots__ = ()
 
 
+class RenumberedText(RepairedText):
+    """A code of today in the place of a superseded one: it is never read by the old table again."""
+
+    __slots__ = ()
+
+
 class RepairedNumber(Number):
     """A number that a repair made; see `RepairedText`."""
 

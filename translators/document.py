@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from hashlib import sha256
 
 from translators.contract import InformationName, Settings, Tree
 from translators.fhir.json_codec import encode
@@ -57,7 +58,7 @@ def seed_of(resource: dict[str, Tree]) -> str:
     """Return what tells a lone resource, or a message, from others: its id, its business identifier, or all it says."""
     identifier = _identifier(resource)
     own = plain(resource.get("id")) or (plain(identifier.get("value")) if identifier is not None else None)
-    return own if isinstance(own, str) else encode(written(resource)).decode()
+    return own if isinstance(own, str) else sha256(encode(written(resource))).hexdigest()
 
 
 def note_entry(

@@ -44,9 +44,11 @@ def composition(
     """
     every = [resource for _, resource in resources]
     category = "2" if information in _HOME_MEASURED else "1"
-    subject = _first(every, _PATIENT)
-    if subject is None:
-        subject = _patient(resources)
+    subject = subject_of(every) or _patient(resources)
+    withdrawn = next((one for one in every if plain(one.get("status")) == "entered-in-error"), None)
+    if withdrawn is not None:
+        text = "something entered in error, about which we make no note: a person has to write one"
+        raise Refused(Reason.UNSUPPORTED, text, f"{plain(withdrawn['resourceType'])}.status")
     if subject is None:
         raise Refused(Reason.PATIENT, "nothing says who the patient is")
     if (when := date if date is not None else time_of(every)) is None:
@@ -71,6 +73,30 @@ def composition(
         "section": sections,
     }
     return {name: made(value, _RULE) for name, value in fields.items()}
+
+
+def subject_of(resources: list[dict[str, Tree]]) -> Tree:
+    """Return who the first resource that says so is about, so that it can stand in another; None when none does."""
+    for resource in resources:
+        found = _first([resource], _PATIENT)
+        if found is not None:
+            return _portable(found, resource)
+    return None
+
+
+def _portable(reference: Tree, resource: dict[str, Tree]) -> Tree:
+    """Return a reference that holds outside of a resource too: by the identifier of what the resource contains."""
+    link = plain(reference.get("reference")) if isinstance(reference, dict) else None
+    if not isinstance(reference, dict) or not isinstance(link, str) or not link.startswith("#"):
+        return reference
+    others = {name: plain(value) for name, value in reference.items() if name != "reference"}
+    contained = plain(resource.get("contained"))
+    for inner in contained if isinstance(contained, list) else []:
+        if isinstance(inner, dict) and f"#{plain(inner.get('id'))}" == link:
+            own = plain(inner.get("identifier"))
+            first = own[0] if isinstance(own, list) and own else own
+            others |= {"identifier": first} if isinstance(first, dict) and "identifier" not in others else {}
+    return others or None
 
 
 def time_of(resources: list[dict[str, Tree]]) -> Tree:
@@ -101,12 +127,15 @@ def _authors(resources: list[tuple[str, dict[str, Tree]]], system: str | None) -
     for _, resource in resources:
         participants = plain(resource.get("participant"))
         people = [_individual(one) for one in participants] if isinstance(participants, list) else []
-        known: list[Tree] = [one for one in people if one is not None]
+        portable = [_portable(one, resource) for one in people if one is not None]
+        known: list[Tree] = [one for one in portable if one is not None]
         if known:
             return known
         sender = plain(resource.get("sender")) or plain(resource.get("author"))
-        if isinstance(sender, dict):
-            return [{name: plain(value) for name, value in sender.items()}]
+        if isinstance(sender, dict) and (
+            found := _portable({name: plain(value) for name, value in sender.items()}, resource)
+        ):
+            return [found]
     devices = [link for link, resource in resources if plain(resource["resourceType"]) == "Device"]
     return [{"reference": devices[0]}] if devices else [{"display": system or _UNNAMED}]
 

@@ -10,7 +10,9 @@ BIRTH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.1"
 D_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.2"
 FH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.3"
 NATIONAL_SYSTEMS = frozenset({BIRTH_NUMBER, D_NUMBER, FH_NUMBER})
-_REPLACED = ("system", "value")
+_OF_THE_NUMBER = ("system", "_system", "value", "_value", "type", "period", "assigner", "use")
+"""What an identifier says of its number, and no longer holds of another."""
+_HOLDS_OTHERS = frozenset({"Bundle", "Parameters"})
 _PATIENT_ELEMENTS = ("subject", "patient")
 
 
@@ -31,17 +33,18 @@ class PatientIdentifier:
 def resolved(message: Message, local_numbers: Mapping[tuple[str, str], str]) -> Message:
     """Return the message with the record system's own patient numbers replaced by the national ones of this table.
 
-    The tree is changed in its place.
+    Wherever such a number stands it means the same person. The tree is changed in its place.
     """
     if not local_numbers:
         return message
     repairs: list[Repair] = []
     newly = 0
-    for path, identifier in list(_objects(message.tree)):
+    for path, identifier in list(_identifiers_below(message.tree, str(message.tree.get("resourceType")))):
         key = (str(identifier.get("system", "")), str(identifier.get("value", "")))
         number = local_numbers.get(key)
         if number is not None:
-            newly += sum(1 for name in _REPLACED if name in identifier and not _is_repaired(identifier[name]))
+            replaced = [name for name in _OF_THE_NUMBER if name in identifier]
+            newly += sum(_unrepaired_leaves(identifier.pop(name)) for name in replaced)
             identifier |= {"system": RepairedText(system_of(number)), "value": RepairedText(number)}
             repairs.append(Repair(f"{path}.value", "patient-number-resolved"))
     if not repairs:
@@ -51,6 +54,24 @@ def resolved(message: Message, local_numbers: Mapping[tuple[str, str], str]) -> 
     return replace(message, repairs=(*message.repairs, *repairs), coverage=coverage)
 
 
+def _identifiers_below(tree: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
+    if isinstance(tree, dict):
+        if "system" in tree and "value" in tree:
+            yield path, tree
+        for name, below in tree.items():
+            yield from _identifiers_below(below, f"{path}.{name}")
+    elif isinstance(tree, list):
+        for index, below in enumerate(tree):
+            yield from _identifiers_below(below, f"{path}[{index}]")
+
+
+def _unrepaired_leaves(value: Tree) -> int:
+    below = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    if below:
+        return sum(map(_unrepaired_leaves, below))
+    return 0 if isinstance(value, (RepairedText, RepairedNumber)) else 1
+
+
 def system_of(number: str) -> str:
     """Return the identifier system that a valid national number is written with."""
     if kind_of(number) is Kind.FH:
@@ -58,68 +79,98 @@ def system_of(number: str) -> str:
     return D_NUMBER if number[0] in "4567" else BIRTH_NUMBER
 
 
-def patient_identifiers(resource: dict[str, Tree]) -> Iterator[PatientIdentifier]:
-    """Go through the identifiers of `subject`, `patient` and Patient resources of an R4 message.
+def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> None:
+    """Raise `Refused` unless national numbers, right and of an allowed kind, name one and the same patient everywhere.
 
     Authors and performers are people too, but not the patient; their identifiers are left alone.
     """
-    for path, identifier in _objects(resource):
-        if (number := identifier.get("value")) is not None:
-            yield PatientIdentifier(f"{path}.value", str(identifier.get("system", "")), str(number))
-
-
-def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> None:
-    """Raise `Refused` unless national numbers name one patient and each of them is right and of an allowed kind."""
-    found = list(patient_identifiers(resource))
-    national = [identifier for identifier in found if identifier.is_national]
-    for identifier in national:
-        kind = kind_of(identifier.value)
-        if kind is None:
-            raise Refused(Reason.PATIENT, "not a valid national identity number", identifier.path)
-        if kind not in allowed:
-            raise Refused(Reason.PATIENT, f"a number of the series {kind} is not for this environment", identifier.path)
-    other = next((one for one in national if one.value != national[0].value), None)
+    persons: list[set[str]] = []
+    paths: list[str] = []
+    for named in _named(resource):
+        numbers = [identifier for identifier in named.identifiers if identifier.is_national]
+        for identifier in numbers:
+            _check_number(identifier, allowed)
+        if numbers:
+            persons.append({identifier.value for identifier in numbers})
+            paths.append(numbers[0].path)
+        elif not named.is_elsewhere:
+            raise _unnamed(named.identifiers, named.path)
+    if not persons:
+        raise _unnamed([], None)
+    other = _another(persons)
     if other is not None:
-        raise Refused(Reason.PATIENT, "another patient than the message named before", other.path)
-    if not national:
-        where = found[0].path if found else None
-        local = "the patient has only a number of the record system's own" if found else "no patient is identified"
-        raise Refused(Reason.PATIENT, f"{local}; a national identity number is needed", where)
+        raise Refused(Reason.PATIENT, "another patient than the message names elsewhere", paths[other])
 
 
-_Placed = tuple[str, dict[str, Tree]]
+def _check_number(identifier: PatientIdentifier, allowed: frozenset[str]) -> None:
+    kind = kind_of(identifier.value)
+    if kind is None:
+        raise Refused(Reason.PATIENT, "not a valid national identity number", identifier.path)
+    if kind not in allowed:
+        raise Refused(Reason.PATIENT, f"a number of the series {kind} is not for this environment", identifier.path)
 
 
-def _objects(resource: dict[str, Tree]) -> Iterator[_Placed]:
+def _unnamed(identifiers: list[PatientIdentifier], path: str | None) -> Refused:
+    found = "the patient has only a number of the record system's own" if identifiers else "no patient is identified"
+    where = identifiers[0].path if identifiers else path
+    return Refused(Reason.PATIENT, f"{found}; a national identity number is needed", where)
+
+
+def _another(persons: list[set[str]]) -> int | None:
+    """Return which is another person than the first; one Patient may have several numbers, and so join two others."""
+    known = set(persons[0])
+    left = list(range(1, len(persons)))
+    while joined := [index for index in left if persons[index] & known]:
+        known.update(*(persons[index] for index in joined))
+        left = [index for index in left if index not in joined]
+    return left[0] if left else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A place that names the patient: a Patient resource, or a `subject` or `patient`."""
+
+    path: str
+    identifiers: list[PatientIdentifier]
+    is_elsewhere: bool = False
+    """Whether it need have no number of its own: it refers to a resource of the message, or is one."""
+
+
+def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
     kind = str(resource.get("resourceType"))
-    yield from _of_resource(resource, kind)
-    if kind == "Bundle":
-        for index, entry in enumerate(_list(resource.get("entry"))):
-            inner = entry.get("resource") if isinstance(entry, dict) else None
-            if isinstance(inner, dict):
-                yield from _of_resource(inner, f"Bundle.entry[{index}].resource")
+    if kind != "Bundle":
+        yield from _of_resource(resource, kind, frozenset())
+        return
+    entries = [entry for entry in _list(resource.get("entry")) if isinstance(entry, dict)]
+    links = frozenset(str(entry["fullUrl"]) for entry in entries if "fullUrl" in entry)
+    for index, entry in enumerate(_list(resource.get("entry"))):
+        inner = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(inner, dict):
+            path = f"Bundle.entry[{index}].resource"
+            if inner.get("resourceType") in _HOLDS_OTHERS:
+                raise Refused(Reason.FORMAT, "a message within a message", path)
+            yield from _of_resource(inner, path, links)
 
 
-def _of_resource(resource: dict[str, Tree], path: str) -> Iterator[_Placed]:
+def _of_resource(resource: dict[str, Tree], path: str, links: frozenset[str]) -> Iterator[_Named]:
+    contained = [inner for inner in _list(resource.get("contained")) if isinstance(inner, dict)]
+    links |= {f"#{inner.get('id')}" for inner in contained}
     if resource.get("resourceType") == "Patient":
-        yield from _identifiers(resource.get("identifier"), f"{path}.identifier")
+        yield _Named(path, list(_identifiers(resource.get("identifier"), f"{path}.identifier")), is_elsewhere=True)
     for name in _PATIENT_ELEMENTS:
         for reference in _list(resource.get(name)):
             if isinstance(reference, dict):
-                yield from _identifiers(reference.get("identifier"), f"{path}.{name}.identifier")
-    for index, inner in enumerate(_list(resource.get("contained"))):
-        if isinstance(inner, dict):
-            yield from _of_resource(inner, f"{path}.contained[{index}]")
+                identifiers = list(_identifiers(reference.get("identifier"), f"{path}.{name}.identifier"))
+                is_elsewhere = not identifiers and reference.get("reference") in links
+                yield _Named(f"{path}.{name}", identifiers, is_elsewhere)
+    for index, inner in enumerate(contained):
+        yield from _of_resource(inner, f"{path}.contained[{index}]", links)
 
 
-def _identifiers(value: Tree, path: str) -> Iterator[_Placed]:
+def _identifiers(value: Tree, path: str) -> Iterator[PatientIdentifier]:
     for identifier in _list(value):
-        if isinstance(identifier, dict):
-            yield path, identifier
-
-
-def _is_repaired(value: Tree) -> bool:
-    return isinstance(value, (RepairedText, RepairedNumber))
+        if isinstance(identifier, dict) and (number := identifier.get("value")) is not None:
+            yield PatientIdentifier(f"{path}.value", str(identifier.get("system", "")), str(number))
 
 
 def _list(value: Tree) -> list[Tree]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from translators.codes import SenderCodes
 from translators.contract import Message, Reason, Refused, Settings, Tree
 from translators.document import Entry, lone_entry, new_url, seed_of, wrapped
 from translators.fhir.conform import conform
@@ -11,8 +12,8 @@ from translators.information import information_of
 from translators.made import made, settled
 from translators.source import Cursor, Source
 from translators.stu3 import encounter, flag, medication_dispense
-from translators.stu3.parts import CODE_SYSTEMS, Part, carried
-from translators.terminology import DISPENSE, REASON, Renumbered, renumbered, standing
+from translators.stu3.parts import Part, carried
+from translators.terminology import DISPENSE, REASON
 
 
 def read(tree: Tree, settings: Settings) -> Message:
@@ -21,48 +22,12 @@ def read(tree: Tree, settings: Settings) -> Message:
     if not isinstance(kind, str):
         raise Refused(Reason.FORMAT, "a FHIR resource with resourceType is expected")
     source = Source(tree, kind if kind in r4().resources else "Resource")
-    codes = _Codes(settings)
+    codes = SenderCodes(settings)
     repaired = conform(source.root, within_r4(), codes)
+    codes.check_tables(repaired)
     losses, coverage = source.finish("not an element of FHIR R4 here")
     message = Message(repaired, information_of(repaired), tuple(source.repairs), losses, coverage)
     return _brought_up(message, codes, settings) if codes.are_others or _is_older(repaired) else message
-
-
-class _Codes:
-    """The superseded codes of one message: renumbered in their place, or remembered where that is not enough."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._history = settings.code_history
-        self.standing = standing(settings.code_history)
-        self.are_others = False
-
-    def today(self, system: str, code: str) -> str | None:
-        """Return today's code for one of the same code system, or None when it stands; see `Codes`."""
-        found = self.superseded(system, code)
-        if found is None:
-            return None
-        if found.becomes == "nothing" and (system, code) not in standing(()):
-            return None  # it says nothing else today
-        if found.becomes == "nothing":
-            raise Refused(Reason.FORMAT, f"a code of {system} that today's table has nothing for")
-        if found.becomes == "code":
-            return found.code if found.system == system else None
-        self.are_others = True
-        return None
-
-    def superseded(self, system: str, code: str) -> Renumbered | None:
-        """Return what a code is today, or None when it stands."""
-        return renumbered(system, code, self._history) if system.startswith(CODE_SYSTEMS) else None
-
-    def alert_of(self, concept: Cursor, system: str) -> Renumbered | None:
-        """Return what a concept of this code system is today where that is something of another kind.
-
-        A concept that has a code of today beside the superseded one was brought up before.
-        """
-        codes = [one.text("code") for one in concept.each("coding") if one.text("system") == system]
-        found = [self.superseded(system, code) for code in codes if code is not None]
-        others = [one for one in found if one is not None and one.becomes in ("alert", "test")]
-        return others[0] if others and None not in found else None
 
 
 def _resources(tree: dict[str, Tree]) -> list[dict[str, Tree]]:
@@ -99,7 +64,7 @@ def _devices(root: Cursor) -> frozenset[str]:
     return frozenset(link for link in found if link is not None)
 
 
-def _brought_up(message: Message, codes: _Codes, settings: Settings) -> Message:
+def _brought_up(message: Message, codes: SenderCodes, settings: Settings) -> Message:
     """Return the message with today's resources in the place of what older profiles had."""
     kind = str(message.tree["resourceType"])
     source = Source(message.tree, kind, by_parts=True)
@@ -119,20 +84,20 @@ def _brought_up(message: Message, codes: _Codes, settings: Settings) -> Message:
     )
 
 
-def _is_test(root: Cursor, codes: _Codes) -> bool:
+def _is_test(root: Cursor, codes: SenderCodes) -> bool:
     resources = [entry.at("resource") for entry in root.each("entry")] or [root]
     categories = [at.at("category") for at in resources if at and at.text("resourceType") == "MedicationDispense"]
     found = [codes.alert_of(category, DISPENSE) for category in categories if category is not None]
     tests = [one is not None and one.becomes == "test" for one in found]
-    if any(tests) and not all(tests):
-        raise Refused(Reason.FORMAT, "a test and a dispense in one message", f"{root.path}.entry")
+    if any(tests) and not (all(tests) and len(tests) == len(resources)):
+        raise Refused(Reason.FORMAT, "a test and something else in one message", f"{root.path}.entry")
     return any(tests)
 
 
 class _Newer:
     """Makes today's resources of one message."""
 
-    def __init__(self, root: Cursor, codes: _Codes, settings: Settings) -> None:
+    def __init__(self, root: Cursor, codes: SenderCodes, settings: Settings) -> None:
         self._root = root
         self._codes = codes
         self._settings = settings
@@ -152,12 +117,13 @@ class _Newer:
         entries: list[Tree] = []
         added: list[Entry] = []
         whole = self._root.value if isinstance(self._root.value, dict) else {}
+        seed = seed_of(whole)
         for index, entry in enumerate(self._root.each("entry")):
             at = entry.at("resource")
             if at is None:
                 entries.append(entry.carry())
                 continue
-            link = entry.text("fullUrl") or _link(at, seed_of(whole), index)
+            link = entry.text("fullUrl") or _link(at, seed, index)
             first, *more = self._resource(Part(at, link, None))
             fields = {**entry.rest_of_fields("resource"), "resource": first.resource}
             if more and "fullUrl" not in fields:

@@ -200,6 +200,10 @@ class Cursor:
         """Whether the object has this field."""
         return isinstance(self.value, dict) and name in self.value
 
+    def holds(self, name: str, kind: type) -> bool:
+        """Whether the value of a field is of this kind."""
+        return isinstance(self.value, dict) and isinstance(self.value.get(name), kind)
+
     def text(self, *names: str) -> str | None:
         """Return the text at the end of this path of fields, to decide by; that does not read it."""
         value = self.value

@@ -158,14 +158,24 @@ class Front:
         return reply
 
     def _begin(self, incoming: Incoming, serving: Serving, lane: Lane) -> None:
-        handled = serving.begin(incoming.head, incoming)
-        if isinstance(handled, Handled):
-            self._done_with(incoming, lane, handled)
-        else:
-            self._spawn(self._await(incoming, lane, handled))
+        try:
+            handled = serving.begin(incoming.head, incoming)
+            if isinstance(handled, Handled):
+                self._done_with(incoming, lane, handled)
+            else:
+                self._spawn(self._await(incoming, lane, handled))
+        except Exception:
+            # A sender must never wait for nothing.
+            log.exception("front.defect")
+            incoming.sender.abort()
 
     async def _await(self, incoming: Incoming, lane: Lane, handled: Awaitable[Handled]) -> None:
-        self._done_with(incoming, lane, await handled)
+        try:
+            self._done_with(incoming, lane, await handled)
+        except Exception:
+            # A sender must never wait for nothing.
+            log.exception("front.defect")
+            incoming.sender.abort()
 
     def _done_with(self, incoming: Incoming, lane: Lane, handled: Handled) -> None:
         if isinstance(handled.answer, Pass):

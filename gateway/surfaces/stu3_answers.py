@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from gateway.model import Headers, Reply
 from gateway.surfaces import stu3_wire
-from gateway.surfaces.stu3_header import header_of, message_id, reference, texts
+from gateway.surfaces.stu3_header import header_of, message_id, parties, reference, texts
 from gateway.surfaces.surface import Asked, Form
 from translators.contract import Tree
 
@@ -51,7 +51,9 @@ def reply(asked: Asked, status: int, tree: dict[str, Tree], headers: Headers = (
 def _header(asked: Asked, header: dict[str, Tree], event: Tree, response: Tree) -> dict[str, Tree]:
     """Make the header of an answer: sender and receiver change places, and the path's HER-id is who answers."""
     her_id = (asked.recognised.her_id if asked.recognised else None) or ""
-    sender: Tree = reference(header, "receiver") or {"identifier": {"system": HER_IDS, "value": her_id}}
+    addressed = reference(header, "receiver")
+    named = her_id in parties(header, "receiver")
+    sender: Tree = addressed if named else {"identifier": {"system": HER_IDS, "value": her_id}}
     receiver: Tree = reference(header, "sender")
     return {
         "resourceType": "MessageHeader",

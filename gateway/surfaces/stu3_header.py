@@ -8,6 +8,9 @@ from translators.contract import Number, Reason, Refused, Tree
 HEADER = "MessageHeader"
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _URN = "urn:uuid:"
+_HER_IDS = frozenset({"urn:oid:2.16.578.1.12.4.1.2", "http://ehelse.no/fhir/identifiertypes/HERID", ""})
+OTHER_NUMBER = "not a HER-id"
+"""What a number of another kind than a HER-id is told as: it names no party here."""
 
 
 def check_message(tree: dict[str, Tree]) -> None:
@@ -41,7 +44,7 @@ def parties(header: dict[str, Tree], role: str) -> Iterator[str]:
     for reference in _each(header.get(role)):
         for identifier in _each(reference.get("identifier")):
             if value := text_of(identifier.get("value")):
-                yield value
+                yield value if text_of(identifier.get("system")) in _HER_IDS else OTHER_NUMBER
 
 
 def texts(value: Tree, *names: str) -> dict[str, Tree]:

@@ -86,6 +86,8 @@ class Drawing:
                 fields[name] = self.value(draw, element, name)
             elif element.primitive:
                 fields |= self.primitive(draw, element, name)
+            elif name in ("subject", "patient") and element.type == "Reference":
+                fields[name] = [deepcopy(SUBJECT)] if element.repeats else deepcopy(SUBJECT)
             elif element.repeats:
                 fields[name] = [self.object(draw, element.type, depth + 1) for _ in range(draw(st.integers(1, 2)))]
             else:

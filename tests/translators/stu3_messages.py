@@ -119,7 +119,11 @@ def message(draw: Draw, how: Drawing, resources: list[dict[str, Tree]]) -> dict[
     """Draw the message around these resources."""
     head = how.fields(draw, "MessageHeader", 2, most=2) if draw(st.booleans()) else {}
     # An answer is no journaling, and R4 has no extension that could hold the narrative of a resource that is none of its own.
-    head = {name: value for name, value in head.items() if name not in ("response", "text", "modifierExtension")}
+    head = {
+        name: value
+        for name, value in head.items()
+        if name not in ("response", "text", "modifierExtension", "implicitRules", "_implicitRules")
+    }
     header: dict[str, Tree] = {
         **head,
         "resourceType": "MessageHeader",

@@ -4,7 +4,7 @@ import pytest
 
 from translators.contract import Reason, Refused, Tree
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
-from translators.patient import PatientIdentifier, check_patient, patient_identifiers
+from translators.patient import check_patient
 
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 RIGHT, WRONG = "12834010060", "12834010061"
@@ -38,7 +38,7 @@ def _refusal(resource: dict[str, Tree], allowed: frozenset[str] = TEST_KINDS) ->
             },
             "Flag.contained[0].identifier.value",
         ),
-        ({"resourceType": "Account", "subject": [{"display": "x"}, _reference()]}, "Account.subject.identifier.value"),
+        ({"resourceType": "Account", "subject": [_reference(), _reference()]}, "Account.subject.identifier.value"),
         (
             _bundle({"resourceType": "Device"}, {"resourceType": "Flag", "subject": _reference()}),
             "Bundle.entry[1].resource.subject.identifier.value",
@@ -46,9 +46,9 @@ def _refusal(resource: dict[str, Tree], allowed: frozenset[str] = TEST_KINDS) ->
     ],
 )
 def test_an_element_that_identifies_a_patient_is_found(resource: dict[str, Tree], path: str) -> None:
-    """Subject, patient and Patient resources, in a Bundle, contained or alone."""
-    assert list(patient_identifiers(resource)) == [PatientIdentifier(path, FNR, RIGHT)]
+    """Subject, patient and Patient resources, in a Bundle, contained or alone: the path of a wrong number tells."""
     check_patient(resource, TEST_KINDS)
+    assert _refusal(resource, PRODUCTION_KINDS).path == path
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,6 @@ def test_the_number_of_somebody_else_is_not_looked_at(name: str) -> None:
     """Authors and performers are people too: their wrong or real numbers are none of our business."""
     resource: dict[str, Tree] = {"resourceType": "Composition", "subject": _reference(), name: [_reference(WRONG)]}
     check_patient(resource, TEST_KINDS)
-    assert [found.value for found in patient_identifiers(resource)] == [RIGHT]
 
 
 @pytest.mark.parametrize("kind", ["Practitioner", "RelatedPerson", "Person", "Device"])
@@ -96,8 +95,6 @@ def test_a_number_of_a_record_system_is_not_enough() -> None:
     "resource",
     [
         {"resourceType": "Flag"},
-        {"resourceType": "Flag", "subject": {"display": "Kari"}},
-        {"resourceType": "Flag", "subject": {"identifier": {"system": FNR}}},
         {"resourceType": "Flag", "subject": "x", "patient": [None], "contained": ["x"]},
         {"resourceType": "Bundle", "entry": ["x", {}, {"resource": "x"}]},
         {"resourceType": "Patient", "identifier": ["x", None]},
@@ -108,6 +105,50 @@ def test_a_message_about_nobody_is_refused_without_a_place(resource: dict[str, T
     """There is no element to point at."""
     refusal = _refusal(resource)
     assert (refusal.path, refusal.text) == (None, "no patient is identified; a national identity number is needed")
+
+
+@pytest.mark.parametrize(
+    "subject", [{"display": "Kari"}, {"identifier": {"system": FNR}}, {"reference": "Patient/9"}, {"reference": "#p"}]
+)
+def test_a_place_that_names_nobody_is_refused_there(subject: Tree) -> None:
+    """A number elsewhere in the message does not say whom this resource is about."""
+    note: Tree = {"resourceType": "Composition", "subject": subject}
+    refusal = _refusal(_bundle({"resourceType": "Flag", "subject": _reference()}, note))
+    assert refusal.path == "Bundle.entry[1].resource.subject"
+
+
+def test_a_reference_to_a_patient_of_the_message_is_enough() -> None:
+    """By the entry's URL, or by the id of what the resource contains."""
+    patient: Tree = {"resourceType": "Patient", "id": "p", "identifier": [{"system": FNR, "value": RIGHT}]}
+    linked: dict[str, Tree] = {
+        "resourceType": "Bundle",
+        "entry": [
+            {"fullUrl": "urn:uuid:1", "resource": patient},
+            {"resource": {"resourceType": "Flag", "subject": {"reference": "urn:uuid:1"}}},
+            {"resource": {"resourceType": "Flag", "contained": [patient], "subject": {"reference": "#p"}}},
+        ],
+    }
+    check_patient(linked, TEST_KINDS)
+
+
+def test_numbers_of_two_people_are_refused_and_two_of_one_are_not() -> None:
+    """What a Patient resource holds together is one person; anything else is another."""
+    one: Tree = {"resourceType": "Flag", "subject": _reference()}
+    other: Tree = {"resourceType": "DetectedIssue", "patient": _reference("31714510110")}
+    assert _refusal(_bundle(one, other)).path == "Bundle.entry[1].resource.patient.identifier.value"
+    both: Tree = {
+        "resourceType": "Patient",
+        "identifier": [{"system": FNR, "value": RIGHT}, {"system": FNR, "value": "31714510110"}],
+    }
+    check_patient(_bundle(one, other, both), TEST_KINDS)
+
+
+@pytest.mark.parametrize("kind", ["Bundle", "Parameters"])
+def test_a_message_within_a_message_is_refused(kind: str) -> None:
+    """Nobody would look whom it is about."""
+    with pytest.raises(Refused) as caught:
+        check_patient(_bundle({"resourceType": "Flag", "subject": _reference()}, {"resourceType": kind}), TEST_KINDS)
+    assert caught.value.reason is Reason.FORMAT
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from translators.translate import translate
 
 TABLE = r4()
 KINDS = (
-    *("Bundle", "Composition", "DetectedIssue", "Device", "Encounter", "MedicationDispense", "MessageHeader"),
+    *("Composition", "DetectedIssue", "Device", "Encounter", "MedicationDispense", "MessageHeader"),
     *("Observation", "Patient", "QuestionnaireResponse"),
 )
 RIGHT = Drawing(TABLE, KINDS)

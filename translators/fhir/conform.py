@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from translators.contract import Number, Reason, Refused, RepairedNumber, RepairedText, Tree
+from translators.contract import Number, Reason, Refused, RenumberedText, RepairedNumber, RepairedText, Tree
 from translators.fhir.corrections import corrected
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
@@ -117,7 +117,7 @@ class _Conformer:
         if isinstance(system, str) and isinstance(code, str) and (today := self._codes.today(system, code)) is not None:
             place = at.at("code")
             if place is not None:
-                coding["code"] = RepairedText(str(place.replaced(today, "superseded-code-renumbered")))
+                coding["code"] = RenumberedText(str(place.replaced(today, "superseded-code-renumbered")))
 
     def _keep(self, at: Cursor, kept: dict[str, Tree], owner: str, result: dict[str, Tree]) -> None:
         """Write what R4 has no place for into extensions, and say so of every element."""
@@ -279,7 +279,7 @@ def _align(at: Cursor, fields: dict[str, Tree], step: Step, result: dict[str, Tr
             del result[name]
         else:
             result[name] = left
-        source = fields[names[name]]
+        source, places = fields[names[name]], set(kept)
         for item in at.field(names[name], source).children() if isinstance(source, list) else ():
-            if item.value is None and (is_empty or item.index not in kept):
+            if item.value is None and (is_empty or item.index not in places):
                 item.repair("null-dropped")

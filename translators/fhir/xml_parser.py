@@ -19,6 +19,10 @@ _DOCTYPE = re.compile(rb"(?:\s|<\?(?:[^?]|\?(?!>))*+\?>|<!--(?:[^-]|-(?!->))*+--
 
 _NAMES = Names()
 
+# lxml takes time by the square of an element's attributes to list them; below this many bytes they cannot be enough to matter.
+_MANY_ATTRIBUTES = 16_384
+_TOO_MANY_ATTRIBUTES = etree.XPath("boolean(//*[@*[17]])")
+
 
 class Document(NamedTuple):
     """A well-formed text: its root, and how many blank lines stood before it, which the parser did not count."""
@@ -52,6 +56,8 @@ def parse(data: bytes) -> Document:
         raise Refused(Reason.FORMAT, f"{what} at line {line}") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise Refused(Reason.FORMAT, "a DOCTYPE is not allowed")
+    if len(body) > _MANY_ATTRIBUTES and _TOO_MANY_ATTRIBUTES(root):
+        raise Refused(Reason.FORMAT, "an element with more attributes than FHIR has")
     return Document(root, lines_before)
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from translators.codes import CODE_SYSTEMS
 from translators.contract import Tree
 from translators.document import Entry
 from translators.made import made
 from translators.note import CATEGORY, EPISODE_NOTE, LOINC
 from translators.source import Cursor
-from translators.stu3.parts import CODE_SYSTEMS, Part, begun, carried, coding, recoded
+from translators.stu3.parts import Part, begun, carried, coding, recoded
 from translators.terminology import SECTION, category_of_class, event_of, section_of
 
 _CONSULT_NOTE = "11488-4"

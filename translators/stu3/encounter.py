@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from translators.contract import Tree
+from translators.codes import CODE_SYSTEMS
+from translators.contract import Reason, Refused, Tree
 from translators.document import ANNOTATIONS, Entry, new_entry
 from translators.made import made
+from translators.note import subject_of
 from translators.source import Cursor
 from translators.stu3.medication_dispense import device
 from translators.stu3.parts import (
-    CODE_SYSTEMS,
     PROFILES,
     Part,
     begun,
@@ -32,6 +33,7 @@ _OF_DEVICE = {"deviceidentifier": "valueIdentifier", "display": "valueString"}
 _DEVICE_REFERENCE = f"{PROFILES}vkp-deviceReference-v090"
 _MODE_RULE = "mode-is-a-participant"
 _DEVICE_RULE = "encounter-device-is-a-device"
+_MOST = 100
 _ALERT_RULE = "sensor-event-is-an-alert"
 
 AlertOf: TypeAlias = Callable[[Cursor], str | None]
@@ -41,6 +43,7 @@ AlertOf: TypeAlias = Callable[[Cursor], str | None]
 def renewed(part: Part) -> list[Entry]:
     """Return the encounter as v090 has it, with the alert of its sensor and its devices."""
     at = part.at
+    _refuse_too_many(at)
     result = begun(at, "Encounter", "encounter")
     extensions, devices = _extensions(at, part.link)
     if extensions:
@@ -63,6 +66,7 @@ def newer(part: Part, devices: frozenset[str], alert_of: AlertOf) -> list[Entry]
     that VKP published for it. `alert_of` knows the superseded reasons of the sender.
     """
     at = part.at
+    _refuse_too_many(at)
     result: dict[str, Tree] = {}
     alerts = _read_reasons(at, result, alert_of, superseded=REASON)
     participants = [_without_device(one, devices) for one in at.each("participant")]
@@ -70,6 +74,13 @@ def newer(part: Part, devices: frozenset[str], alert_of: AlertOf) -> list[Entry]
         result["participant"] = participants
     result = carried(at) | result
     return [Entry(part.link, part.url, result), *_issues(part, result, alerts)]
+
+
+def _refuse_too_many(at: Cursor) -> None:
+    """Raise `Refused` where what is made of each of these, and of each with each, would grow out of bounds."""
+    for name in ("reasonCode", "extension", "classHistory"):
+        if len(at.each(name)) > _MOST:
+            raise Refused(Reason.FORMAT, f"more than {_MOST} of one element", f"{at.path}.{name}")
 
 
 def is_device(individual: Cursor | None, devices: frozenset[str]) -> bool:
@@ -212,11 +223,11 @@ def _issue(part: Part, encounter: dict[str, Tree], code: str, index: int) -> Ent
     issue: dict[str, Tree] = {
         "resourceType": "DetectedIssue",
         "meta": {"profile": [f"{PROFILES}vkp-DetectedIssue-v090"]},
-        "status": "final",
+        "status": "entered-in-error" if encounter.get("status") == "entered-in-error" else "final",
         "code": {"coding": [coding(ALERT, code)]},
         "implicated": [{"reference": part.link}],
     }
-    subject, period = encounter.get("subject"), encounter.get("period")
+    subject, period = subject_of([encounter]), encounter.get("period")
     if subject is not None:
         issue["patient"] = subject
     if isinstance(period, dict) and "start" in period:

@@ -1,13 +1,15 @@
 """Flag v05, v06 and v090 to DetectedIssue: VKP took the profile of Flag away when alerts became DetectedIssues."""
 
+from translators.codes import CODE_SYSTEMS
 from translators.contract import Tree
 from translators.document import Entry
 from translators.made import made
 from translators.source import Cursor
-from translators.stu3.parts import CODE_SYSTEMS, PROFILES, Part, begun, coding, leftovers, says_only, taken, with_coding
+from translators.stu3.parts import PROFILES, Part, begun, coding, leftovers, says_only, taken, with_coding
 from translators.terminology import ALERT, knows_severity, severity_of
 
 _RULE = "flag-is-an-alert"
+_HIGHEST_FIRST = ("high", "moderate", "low")
 _DETAIL = "http://hl7.org/fhir/StructureDefinition/flag-detail"
 _LEVELS = f"{CODE_SYSTEMS}vkp-emergency-level-"
 _TRIAGE = f"{CODE_SYSTEMS}vkp-triage-v05"
@@ -64,6 +66,7 @@ def _read_extensions(at: Cursor, issue: dict[str, Tree]) -> None:
     """Move what a DetectedIssue has an element for; every other extension stays one."""
     implicated: list[Tree] = []
     kept: list[Tree] = []
+    severities: list[str] = []
     for extension in at.each("extension"):
         url = extension.text("url") or ""
         place = extension.at("url")
@@ -78,8 +81,10 @@ def _read_extensions(at: Cursor, issue: dict[str, Tree]) -> None:
         else:
             severity = _severity(extension)
             if severity is not None:
-                issue["severity"] = made(severity, "severity-of-emergency-level")
+                severities.append(severity)
             kept.append(_renamed(extension, url, place))
+    if severities:
+        issue["severity"] = made(min(severities, key=_HIGHEST_FIRST.index), "severity-of-emergency-level")
     if implicated:
         issue["implicated"] = implicated
     if kept:

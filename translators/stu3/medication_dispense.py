@@ -13,6 +13,7 @@ from translators.stu3.parts import (
     code_of,
     coding,
     leftovers,
+    refuse_not_done,
     taken,
     with_coding,
 )
@@ -41,6 +42,7 @@ def event_of(at: Cursor) -> Event:
 def renewed(part: Part, event: Event) -> list[Entry]:
     """Return the dispense as v090 has it, with the entries that are made for it."""
     if event.kind == "dispense":
+        refuse_not_done(part.at)
         return [Entry(part.link, part.url, _dispense(part.at, event.code or ""))]
     return alert(part, event.code or "")
 

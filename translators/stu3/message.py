@@ -1,28 +1,35 @@
 """A message Bundle of STU3, or an Encounter alone, to what VKP R4 has for it: a document, or one resource."""
 
+import re
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
+from translators.codes import SenderCodes
 from translators.contract import InformationName, Message, Reason, Refused, Settings, Tree
 from translators.document import UUID_SYSTEM, Entry, in_order, lone_entry, new_url, note_entry, seed_of, wrapped
 from translators.fhir.conform import conform
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import stu3
+from translators.fhir.json_codec import encode
 from translators.fhir.plan import from_stu3
 from translators.information import information_of
-from translators.made import made, plain, settled
-from translators.note import time_of
+from translators.made import made, plain, settled, written
+from translators.note import subject_of, time_of
 from translators.source import Cursor, Source
 from translators.stu3 import composition as note
 from translators.stu3 import encounter, flag, medication_dispense
-from translators.stu3.parts import Part, carried, taken
+from translators.stu3.parts import Part, carried, refuse_not_done, taken
 
 _ALERTS = {"MedicationDispense": "1", "LocationMeasurement": "2", "CameraObservation": "4"}
 """What a flag is about when it does not say: alert codes by the event of its message."""
 WITHOUT_MESSAGE = ("Encounter", "Composition", "MedicationDispense", "Flag")
 """Resources that are read without a message around them; VKP documents it of Encounter, and the others are published so."""
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_MOST_ENTRIES = 200
+"""Far more than any published message; what is made refers to its entries, and must not grow out of bounds."""
 _ALONE = frozenset({"MedicationDispense", "Composition"})
-_USED = ("resourceType", "id", "meta", "implicitRules", "language", "event", "receiver", "sender", "focus")
+_USED = ("resourceType", "id", "meta", "language", "event", "receiver", "sender", "focus")
 """What addressing, answering and the links of a message use of its header."""
 _USED_OF_SOURCE = ("id", "name", "software", "version", "endpoint")
 
@@ -58,7 +65,13 @@ def read(tree: Tree, settings: Settings) -> Message:
     if not isinstance(kind, str) or kind not in ("Bundle", *WITHOUT_MESSAGE):
         raise Refused(Reason.FORMAT, "neither a message Bundle nor a resource that is journaled alone", "resourceType")
     source = Source(tree, kind)
-    converted = conform(source.root, from_stu3())
+    codes = SenderCodes(settings)
+    converted = conform(source.root, from_stu3(), codes)
+    codes.check_tables(converted)
+    if codes.are_others:
+        raise Refused(
+            Reason.FORMAT, "a superseded code of R4 that is an alert today, in a message of STU3", "Coding.code"
+        )
     losses, before = source.finish("not an element of FHIR STU3 here")
     information = information_of(converted)
     second = Source(converted, kind, by_parts=True)
@@ -79,12 +92,14 @@ def read(tree: Tree, settings: Settings) -> Message:
 
 def _message(root: Cursor, settings: Settings) -> _Rebuilt:
     header = _header(root)
+    if len(root.each("entry")) > _MOST_ENTRIES:
+        raise Refused(Reason.FORMAT, f"more than {_MOST_ENTRIES} entries in one message", f"{root.path}.entry")
     parts = [_part(entry, header.id, index) for index, entry in enumerate(root.each("entry")) if index]
     events = {id(part): medication_dispense.event_of(part.at) for part in parts if part.kind == "MedicationDispense"}
     tests = [event.kind == "test" for event in events.values()]
     if any(tests):
-        if not all(tests):
-            raise Refused(Reason.FORMAT, "a test and a dispense in one message", f"{root.path}.entry")
+        if not all(tests) or len(tests) < len(parts):
+            raise Refused(Reason.FORMAT, "a test and something else in one message", f"{root.path}.entry")
         root.carry()
         return _Rebuilt({"resourceType": "Bundle"}, is_test=True)
     entries: list[Entry] = []
@@ -131,7 +146,10 @@ def _renewed(part: Part, event: str) -> list[Entry]:
             return encounter.renewed(part)
         case "Composition":
             return [note.renewed(part)]
+        case "MessageHeader" | "Bundle" | "Parameters":
+            raise Refused(Reason.FORMAT, f"a {part.kind} is no part of a message", part.at.path)
         case _:
+            refuse_not_done(part.at)
             return [Entry(part.link, part.url, carried(part.at))]
 
 
@@ -140,7 +158,7 @@ def _lone(header: _Header, entry: Entry) -> dict[str, Tree]:
     resource = entry.resource
     kept = _use(header)
     timestamp = taken(header.at, "timestamp")
-    taken(header.bundle, "resourceType", "type", "id", "meta", "implicitRules", "language")
+    taken(header.bundle, "resourceType", "type", "id", "meta", "language")
     if entry.kind == "Composition" and not resource.keys() & {"date", "_date"}:
         # In v090 the date of a note is when its system saved or sent it.
         resource = resource | {name.replace("timestamp", "date"): value for name, value in timestamp.items()}
@@ -159,12 +177,14 @@ def _document(header: _Header, entries: list[Entry], settings: Settings) -> dict
     kept = _use(header)
     own = taken(header.at, "timestamp")
     timestamp = own.get("timestamp")
-    first = next((entry for entry in entries if entry.kind == "Composition"), None)
+    own_note = first = next((entry for entry in entries if entry.kind == "Composition"), None)
     if first is None:
         # What a camera saw is supervision, not a measurement at home.
         about: InformationName | None = "tilsyn" if header.event == "CameraObservation" else None
         first = note_entry(entries, header.id, timestamp, settings, about)
-    others = in_order([entry for entry in entries if entry is not first])
+    elif "subject" not in first.resource and (subject := subject_of([entry.resource for entry in entries])) is not None:
+        first = replace(first, resource={**first.resource, "subject": made(subject, "subject-of-the-message")})
+    others = in_order([entry for entry in entries if entry is not own_note])
     if header.event == "LocationMeasurement":
         _link_location(others)
     kind, time = (
@@ -228,7 +248,7 @@ def _use(header: _Header) -> _Kept:
     contained, own = at.take("contained"), at.take("extension")
     kept: dict[str, Tree] = {}
     for below in at.children():
-        if below.name in ("timestamp", "_timestamp", "text"):
+        if below.name in ("timestamp", "_timestamp", "text", "implicitRules", "_implicitRules"):
             continue
         rest = below.rest()
         if rest is not None:
@@ -248,8 +268,12 @@ def _list(value: Tree) -> list[Tree]:
 
 
 def _urn(header: _Header) -> str:
-    own = header.at.text("id") or header.bundle.text("id")
-    return f"urn:uuid:{own}" if own is not None else new_url(header.id, "message")
+    """Return the message's identifier: its header's id where that tells it from every other, else one of all it says."""
+    own = header.at.text("id") or header.bundle.text("id") or ""
+    if _UUID.fullmatch(own):
+        return f"urn:uuid:{own}"
+    whole = header.bundle.value if isinstance(header.bundle.value, dict) else {}
+    return new_url(f"{own}|{sha256(encode(written(whole))).hexdigest()}", "message")
 
 
 def _date(note: Entry, settings: Settings) -> Tree:

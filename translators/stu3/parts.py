@@ -4,15 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from translators.contract import Tree
+from translators.codes import CODE_SYSTEMS
+from translators.contract import Reason, Refused, Tree
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import r4
-from translators.made import made
+from translators.made import made, plain
 from translators.source import Cursor
 from translators.terminology import RENUMBERED, code_system
 
-CODE_SYSTEMS = "http://ehelse.no/fhir/CodeSystem/"
 PROFILES = "http://ehelse.no/fhir/StructureDefinition/"
 
 _VKP_PROFILE = re.compile(r"http://ehelse\.no/fhir/StructureDefinition/vkp-.*-v[0-9]+", re.IGNORECASE)
@@ -83,6 +83,14 @@ def _unmodified(at: Cursor) -> Tree:
     return [rest for one in items if one.at("modifierExtension") is None and (rest := one.rest()) is not None] or None
 
 
+def refuse_not_done(at: Cursor) -> None:
+    """Raise `Refused` for what STU3 says did not happen (`notDone`, a modifier): an extension would leave it as if it had."""
+    for extension in at.each("extension"):
+        value = extension.value if isinstance(extension.value, dict) else {}
+        if str(plain(value.get("url"))).endswith(".notDone") and value.get("valueBoolean") is True:
+            raise Refused(Reason.FORMAT, "notDone says that it did not happen", f"{at.path}.notDone")
+
+
 def coding(system: str, code: str) -> dict[str, Tree]:
     """Return a coding with the display that the code system publishes."""
     found = code_system(system)
@@ -119,12 +127,26 @@ def recoded(
 
 
 def code_of(concept: Cursor, name: str) -> str | None:
-    """Return the first code of a concept that is of a code system of this name, in any version, or of none."""
+    """Return the code of a concept that is of a code system of this name, in any version, or else of none.
+
+    Raises `Refused` when there are two, which say different things.
+    """
+    found: list[str] = []
+    bare: list[str] = []
     for one in concept.each("coding"):
-        system = one.text("system")
-        if system is None or (system.startswith(f"{CODE_SYSTEMS}{name}-v") and not system.endswith("-v090")):
-            return one.text("code")
-    return None
+        system, code = one.text("system"), one.text("code")
+        if code is not None and system is None:
+            bare.append(code)
+        elif code is not None and _is_of(system, name):
+            found.append(code)
+    codes = set(found or bare)
+    if len(codes) > 1:
+        raise Refused(Reason.FORMAT, f"two codes of {name}", f"{concept.path}.coding")
+    return next(iter(codes), None)
+
+
+def _is_of(system: str | None, name: str) -> bool:
+    return system is not None and system.startswith(f"{CODE_SYSTEMS}{name}-v") and not system.endswith("-v090")
 
 
 def _meta(at: Cursor | None, profile: str) -> dict[str, Tree]:
