@@ -86,6 +86,13 @@ class Admission:
             BOUND_AS_BEARER.inc()
         return admitted
 
+    async def check_token(self, head: RequestHead, presented: Credentials | None) -> None:
+        """Raise `Failure` unless a request that no surface recognises has a token that HelseID gave for us, and its proof."""
+        presented = _usable(presented)
+        claims = await self._verified(presented)
+        if presented.scheme == "dpop":
+            self._check_proof(head, presented, claims)
+
     def admitted_at_once(
         self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
     ) -> Admitted | None:

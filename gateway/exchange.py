@@ -105,10 +105,10 @@ class Exchange:
     async def _follow(self, way: Way, identified: Identified) -> Handled:
         """Do what the decision says."""
         operation, decision = identified.operation, way.decision
-        if operation is None:
-            return self._unrecognised(way, identified)
-        if decision is None or decision.route is None:
-            return self._pass_unrecognised(way)
+        if operation is None or decision is None or decision.route is None:
+            if self._config.verify_in_legacy:
+                await self._admission.check_token(way.head, identified.presented)
+            return self._unrecognised(way, identified) if operation is None else self._pass_unrecognised(way)
         if decision.mode is Mode.LEGACY and not self._config.verify_in_legacy:
             return self._pass(way)
         admitted = await self._admission.admit(way.head, identified.presented, operation, identified.municipality)

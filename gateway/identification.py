@@ -1,5 +1,8 @@
 """What a request is, read from its path, its claims and, only where routes differ by it, its body."""
 
+import re
+from urllib.parse import unquote
+
 from msgspec import Struct, structs
 
 from gateway.config.definitions import Municipality, Sender
@@ -12,6 +15,8 @@ from gateway.surfaces.surface import Content, Operation, Recognised, Surface
 from gateway.surfaces.target import Path, is_origin_form, path_of
 from translators.contract import Refused
 from translators.information import information_of
+
+_NUMBER = re.compile("[0-9]+", re.ASCII)
 
 UNRECOGNISED = "unrecognised"
 """The surface of a request that no surface knows."""
@@ -114,10 +119,18 @@ class Identification:
 
     def _named_municipality(self, path: Path) -> Municipality | None:
         found = (
-            self._table.municipality_by_orgnr(part) or self._table.municipality_by_her_id(part)
+            self._table.municipality_by_orgnr(number) or self._table.municipality_by_her_id(number)
             for part in path.segments
+            for number in _numbers_of(part)
         )
         return next((municipality for municipality in found if municipality), None)
+
+
+def _numbers_of(segment: str) -> list[str]:
+    """Return the numbers in a segment, however a server behind might read it: escaped again, with parameters or blanks."""
+    for _ in range(3):
+        segment = unquote(segment, errors="replace")
+    return _NUMBER.findall(segment)
 
 
 def asked_for(head: RequestHead, path: Path) -> tuple[Surface, Recognised | None]:

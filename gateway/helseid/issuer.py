@@ -98,10 +98,11 @@ class Issuer:
         if found is not None:
             if is_due and not self._fetching.locked():
                 # An old key is good while HelseID cannot be reached, so nobody waits for newer ones.
-                self._renewal = asyncio.get_running_loop().create_task(self._refresh())
+                self._renewing()
             return found
         if is_due or self._fetching.locked():
-            await self._refresh()
+            # In a task of its own: a request that is given up must not take away what others wait for.
+            await asyncio.shield(self._renewing())
         if self._keys is None:
             raise HelseIdUnavailable("no keys yet")
         found = self._find(kid)
@@ -114,6 +115,11 @@ class Issuer:
         if kid is None:
             return next(iter(keys.values())) if len(keys) == 1 else None
         return keys.get(kid)
+
+    def _renewing(self) -> asyncio.Task[None]:
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.get_running_loop().create_task(self._refresh())
+        return self._renewal
 
     async def _refresh(self) -> None:
         if self._fetching.locked():

@@ -99,7 +99,7 @@ class SenderProofs:
         """Forget the proofs that are no longer good anyway."""
         while self._used:
             oldest, used = next(iter(self._used.items()))
-            if used.until > now:
+            if used.until >= now:
                 return
             del self._used[oldest]
             self._of_client[used.client] -= 1

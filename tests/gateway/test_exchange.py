@@ -138,6 +138,9 @@ async def test_other_unrecognised_path_is_refused(world: World, target: str) -> 
         ("/epj/stu3/95938/patient", "1.2"),
         (f"/ws/{SORVIK}", "1.2"),
         (f"/epj/r4/{HAVNES}/observation", "1.2"),
+        (f"/epj/r4/{SORVIK};x/bundle", "1.2"),
+        (f"/epj/r4/{SORVIK}%20/bundle", "1.2"),
+        (f"/epj/r4/{SORVIK[:-1]}%253{SORVIK[-1]}/bundle", "1.2"),
     ],
 )
 async def test_unrecognised_path_of_a_closed_municipality_is_refused(world: World, target: str, code: str) -> None:
@@ -187,6 +190,19 @@ async def test_verify_in_legacy_checks_what_would_pass(start: Callable[..., Awai
     world.assert_refused(await world.post(f"/epj/r4/{UNKNOWN}/composition", note), 403, "1.4")
     assert not world.vkp.received
     assert (await world.post(path, note)).status == 200
+    assert len(world.vkp.received) == 1
+
+
+@pytest.mark.parametrize(("method", "resource"), [("GET", "bundle"), ("PUT", "bundle"), ("POST", "patient")])
+async def test_verify_in_legacy_checks_what_no_surface_recognises_too(
+    start: Callable[..., Awaitable[World]], method: str, resource: str
+) -> None:
+    """Nobody without a token of HelseID reaches VKP by another method or an address of no operation."""
+    world = await start(top="admit: {legacy: verify}")
+    target = f"/epj/r4/{NORDFJELL}/{resource}"
+    world.assert_refused(await world.post(target, method=method, token=""), 401, "1.5")
+    assert not world.vkp.received
+    await world.post(target, method=method)
     assert len(world.vkp.received) == 1
 
 
