@@ -9,6 +9,9 @@ from translators.terminology import SHORT_NAMES, Renumbered, history_names, renu
 CODE_SYSTEMS = "http://ehelse.no/fhir/CodeSystem/"
 
 
+_SHORT = {url: name for name, url in SHORT_NAMES.items()}
+
+
 class SenderCodes:
     """The superseded codes of one message: renumbered in their place, or remembered where that is not enough."""
 
@@ -17,7 +20,6 @@ class SenderCodes:
         self.standing = standing(settings.code_history)
         self.are_others = False
         self._proved: set[str] = set()
-        self._short = {url: name for name, url in SHORT_NAMES.items()}
 
     def today(self, system: str, code: str) -> str | None:
         """Return today's code for one of the same code system, or None when it stands; see `Codes`."""
@@ -39,16 +41,18 @@ class SenderCodes:
 
         A sender whose `code_history` names the table is never in doubt.
         """
+        if not self._proved:
+            return
         told = {SHORT_NAMES[name] for name, _ in self._history if name in SHORT_NAMES}
         for system in self._proved & set(SHORT_NAMES.values()) - told:
-            tables = history_names().get(self._short[system], frozenset())
+            tables = history_names().get(_SHORT[system], frozenset())
             doubtful = {code for code in _codes_of(tree, system) if self._is_doubtful(system, code, tables)}
             if doubtful:
                 text = f"codes of {system} by an old table and by today's: the sender's code_history must say which it uses"
                 raise Refused(Reason.FORMAT, text, "Coding.code")
 
     def _is_doubtful(self, system: str, code: str, tables: frozenset[str]) -> bool:
-        short = self._short[system]
+        short = _SHORT[system]
         return (system, code) in standing(()) and any(
             renumbered(system, code, ((short, table),)) is not None for table in tables
         )

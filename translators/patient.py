@@ -153,12 +153,14 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
 
 
 def _of_resource(resource: dict[str, Tree], path: str, links: frozenset[str]) -> Iterator[_Named]:
-    contained = [inner for inner in _list(resource.get("contained")) if isinstance(inner, dict)]
-    links |= {f"#{inner.get('id')}" for inner in contained}
+    contained: list[dict[str, Tree]] = []
+    if "contained" in resource:
+        contained = [inner for inner in _list(resource["contained"]) if isinstance(inner, dict)]
+        links |= {f"#{inner.get('id')}" for inner in contained}
     if resource.get("resourceType") == "Patient":
         yield _Named(path, list(_identifiers(resource.get("identifier"), f"{path}.identifier")), is_elsewhere=True)
     for name in _PATIENT_ELEMENTS:
-        for reference in _list(resource.get(name)):
+        for reference in _list(resource[name]) if name in resource else ():
             if isinstance(reference, dict):
                 identifiers = list(_identifiers(reference.get("identifier"), f"{path}.{name}.identifier"))
                 is_elsewhere = not identifiers and reference.get("reference") in links
