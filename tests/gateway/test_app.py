@@ -16,7 +16,8 @@ from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import RawUpstream, World
+    from tests.gateway.conftest import World
+    from tests.gateway.wire import RawUpstream
 
 CLOSED = ROUTES.replace("  - {mode: legacy}\n", '  - {mode: closed, text: "Stengt."}\n')
 

@@ -15,7 +15,8 @@ from tests.gateway.conftest import HAVNES, OUTCOME_CODES, ROUTES, accepted_count
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import Answer, World
+    from tests.gateway.conftest import World
+    from tests.gateway.wire import Answer
 
 NORDFJELL_HER, SORVIK_HER, HAVNES_HER, SENDER = "102287", "95938", "85441", "99001"
 FORMS = ["xml", "json"]

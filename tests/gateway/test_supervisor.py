@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.supervisor import Supervisor, WorkerFailed, _Worker
-from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message, read_message
+from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
+from tests.gateway.wire import read_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.conftest import RawUpstream, World
+    from tests.gateway.conftest import World
+    from tests.gateway.wire import RawUpstream
 
 PATH = f"/epj/r4/{NORDFJELL}/composition"
 LEGACY = "  - {mode: legacy}\n"

@@ -19,7 +19,8 @@ from tests.gateway.conftest import NORDFJELL, ROUTES, message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.conftest import RawUpstream, World
+    from tests.gateway.conftest import World
+    from tests.gateway.wire import RawUpstream
 
 
 class Served:

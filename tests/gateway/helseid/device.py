@@ -19,7 +19,8 @@ from tests.gateway.conftest import HAVNES, message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.gateway.conftest import Answer, World
+    from tests.gateway.conftest import World
+    from tests.gateway.wire import Answer
 
 TARGET = f"/epj/r4/{HAVNES}/bundle"
 BODY = message("alarm-follow-up")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.helseid.issuer import HelseIdUnavailable, Issuer
-from tests.gateway.conftest import RawUpstream, message, read_message
+from tests.gateway.conftest import message
+from tests.gateway.wire import RawUpstream, read_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -17,7 +17,7 @@ from gateway.helseid.proof import Prover
 from gateway.helseid.token_request import TokenEndpoint
 from gateway.helseid.tokens import TokenSource
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, RawUpstream, message, registration
+from tests.gateway.conftest import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, message, registration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from service_stubs.helseid import HelseIdStub
     from tests.gateway.conftest import Logged, World
     from tests.gateway.helseid.conftest import Clock
+    from tests.gateway.wire import RawUpstream
 
 SCOPE = "nhn:jft/api"
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.gateway.conftest import NORDFJELL, RawUpstream
+from tests.gateway.conftest import NORDFJELL
 from tests.gateway.helseid.device import Device
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.gateway.conftest import World
+    from tests.gateway.wire import RawUpstream
 
 TARGETS = [f"/epj/r4/{NORDFJELL}/patient/_search", f"/epj/r4/{NORDFJELL}/bundle"]
 """One that the head decides alone, and one whose body is read for its route."""

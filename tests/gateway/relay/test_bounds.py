@@ -12,13 +12,14 @@ from gateway.config.load import load_text
 from gateway.relay import passage, times
 from gateway.relay.guests import Guests, Room, origin_of
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, NORDFJELL, RawUpstream, message
+from tests.gateway.conftest import HAVNES, NORDFJELL, message
 from tests.gateway.relay.test_leaving import connected, kept_alive, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.conftest import World
+    from tests.gateway.wire import RawUpstream
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 NOTE = f"/epj/r4/{HAVNES}/composition"

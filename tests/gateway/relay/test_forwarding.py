@@ -18,7 +18,8 @@ from tests.gateway.relay.fuzzing import VKP
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import RawUpstream, Seen, World
+    from tests.gateway.conftest import World
+    from tests.gateway.wire import RawUpstream, Seen
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 HEAD = RequestHead("POST", BUNDLE, ((b"Host", b"api.vkp.example:8443"),))

@@ -11,13 +11,15 @@ import pytest
 
 from gateway.relay import times
 from gateway.relay.requests import RequestParser
-from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN, read_message
+from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN
 from tests.gateway.relay.fuzzing import Requests
+from tests.gateway.wire import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import RawUpstream, World
+    from tests.gateway.conftest import World
+    from tests.gateway.wire import RawUpstream
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.gateway.authority import Authority
-from tests.gateway.conftest import NORDFJELL, RawUpstream
+from tests.gateway.conftest import NORDFJELL
+from tests.gateway.wire import RawUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

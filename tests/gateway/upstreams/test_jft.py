@@ -9,7 +9,8 @@ import pytest
 
 from gateway.relay.pool import PATIENCE
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import RawUpstream, accepted_count, message, read_message
+from tests.gateway.conftest import accepted_count, message
+from tests.gateway.wire import RawUpstream, read_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
