@@ -6,24 +6,37 @@ python scripts/translations_page.py
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from translators.contract import Settings, Translation, Tree
-from translators.fhir.json_codec import decode
+from translation_samples import (
+    CODES,
+    SUBJECT,
+    TIME,
+    Resource,
+    at_path,
+    code_of,
+    found_in,
+    named,
+    resources_of,
+    sent,
+    short_name,
+    some_concept,
+    some_dispense,
+    some_document,
+    some_encounter,
+    some_flag,
+    some_note,
+    some_observation,
+    stu3_message,
+)
+
+from translators.contract import Translation, Tree
 from translators.fhir.plan import Plan, Step, from_stu3
-from translators.national_number import TEST_KINDS
-from translators.terminology import SHORT_NAMES, CodeSystem, Superseded, code_system, code_systems
-from translators.translate import translate
+from translators.terminology import SHORT_NAMES, CodeSystem, Superseded, code_systems
 
 PAGE = Path(__file__).parents[1] / "docs" / "translations.md"
 HEADING = "## What STU3 messages become\n"
-CODES = "http://ehelse.no/fhir/CodeSystem/"
 PROFILES = "http://ehelse.no/fhir/StructureDefinition/"
-LOINC = "http://loinc.org"
-SUBJECT: Tree = {"identifier": {"system": "urn:oid:2.16.578.1.12.4.1.4.1", "value": "12834010060"}}
-TIME = "2026-05-04T08:00:00+02:00"
 KINDS = ("MedicationDispense", "Dosage", "Flag", "Encounter", "Composition", "Observation", "Device", "Location")
 MORE_KINDS = ("Patient", "Communication", "DetectedIssue", "QuestionnaireResponse", "Annotation", "Attachment")
-
-Resource = dict[str, Tree]
 
 
 def main() -> None:
@@ -56,111 +69,7 @@ def _table(*heads: str, rows: Iterable[tuple[str, ...]]) -> str:
 # Messages
 
 
-def _concept(system: str, code: str) -> Resource:
-    coding: Tree = {"system": system if "/" in system else CODES + system, "code": code}
-    return {"coding": [coding]}
-
-
-def _performer() -> Tree:
-    return [{"actor": {"identifier": {"system": "https://dispenser.example/serial", "value": "1"}, "display": "D"}}]
-
-
-def _dispense(system: str, code: str) -> Resource:
-    return {
-        "resourceType": "MedicationDispense",
-        "status": "completed",
-        "category": _concept(system, code),
-        "medicationCodeableConcept": {"text": "Ukjent medisin"},
-        "subject": SUBJECT,
-        "performer": _performer(),
-        "whenHandedOver": TIME,
-    }
-
-
-def _note(**fields: Tree) -> Resource:
-    kind: Tree = {"coding": [{"system": LOINC, "code": "34133-9"}]}
-    return {"resourceType": "Composition", "status": "final", "type": kind, "subject": SUBJECT, "date": TIME, **fields}
-
-
-def _encounter(**fields: Tree) -> Resource:
-    return {"resourceType": "Encounter", "status": "finished", "subject": SUBJECT, "period": {"end": TIME}, **fields}
-
-
-def _flag(**fields: Tree) -> Resource:
-    return {"resourceType": "Flag", "status": "active", "subject": SUBJECT, "period": {"start": TIME}, **fields}
-
-
-def _observation() -> Resource:
-    return {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "subject": SUBJECT}
-
-
-def _stu3(event: str, *resources: Resource) -> Resource:
-    header: Resource = {
-        "resourceType": "MessageHeader",
-        "event": {"system": f"{CODES}vkp-message-event-v05", "code": event},
-        "timestamp": TIME,
-        "source": {"endpoint": "https://sender.example"},
-    }
-    entries: list[Tree] = [{"resource": resource} for resource in (header, *resources)]
-    return {"resourceType": "Bundle", "id": "1", "type": "message", "entry": entries}
-
-
-def _document(*resources: Resource) -> Resource:
-    entries: list[Tree] = [
-        {"fullUrl": f"urn:uuid:{number}", "resource": resource} for number, resource in enumerate(resources)
-    ]
-    return {"resourceType": "Bundle", "type": "document", "entry": entries}
-
-
 # Results
-
-
-def _sent(message: Resource, surface: str, history: tuple[tuple[str, str], ...] = ()) -> Translation:
-    return translate(message, surface, "jft", Settings(TEST_KINDS, code_history=history))
-
-
-def _resources(result: Translation) -> list[Resource]:
-    body = _fields(decode(result.calls[0].body))
-    entries = body.get("entry")
-    return [_fields(_fields(entry)["resource"]) for entry in entries] if isinstance(entries, list) else [body]
-
-
-def _fields(value: Tree) -> Resource:
-    return value if isinstance(value, dict) else {}
-
-
-def _found(result: Translation, kind: str) -> list[Resource]:
-    return [resource for resource in _resources(result) if resource["resourceType"] == kind]
-
-
-def _at(value: Tree, *path: str) -> Tree:
-    for name in path:
-        if isinstance(value, list):
-            value = value[0]
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _code(value: Tree) -> str:
-    """Write the first coding of a concept, with the name that its code system gives it."""
-    concept = _fields(_first(value))
-    coding = _fields(_first(concept.get("coding", concept)))
-    system, code = str(coding["system"]), str(coding["code"])
-    return f"{_short(system)} {_named(system, code)}"
-
-
-def _first(value: Tree) -> Tree:
-    return value[0] if isinstance(value, list) else value
-
-
-def _short(system: str) -> str:
-    return f"`{system.removeprefix(CODES)}`"
-
-
-def _named(system: str, code: str) -> str:
-    found = code_system(system)
-    concept = found.concept(code) if found else None
-    return f"`{code}` {concept.display}" if concept else f"`{code}`"
 
 
 def _outcome(result: Translation) -> tuple[str, str]:
@@ -168,7 +77,7 @@ def _outcome(result: Translation) -> tuple[str, str]:
         return "nothing: acknowledged, delivered nowhere", ""
     if result.refusal:
         return f"refused: {result.refusal.text.replace(CODES, '')}", ""
-    kinds = ", ".join(str(resource["resourceType"]) for resource in _resources(result))
+    kinds = ", ".join(str(resource["resourceType"]) for resource in resources_of(result))
     return kinds, f"`POST {result.calls[0].path}`"
 
 
@@ -176,28 +85,31 @@ def _outcome(result: Translation) -> tuple[str, str]:
 
 
 def _stu3_kinds() -> Iterator[tuple[str, ...]]:
-    good, bad = _dispense("vkp-medicationdispense-events-v06", "1"), _dispense("vkp-medicationdispense-events-v06", "2")
-    test = _dispense("vkp-medicationdispense-events-v06", "0")
-    sensor = _encounter(reason=[_concept("vkp-encounter-reason-v06", "1")])
+    good, bad = (
+        some_dispense("vkp-medicationdispense-events-v06", "1"),
+        some_dispense("vkp-medicationdispense-events-v06", "2"),
+    )
+    test = some_dispense("vkp-medicationdispense-events-v06", "0")
+    sensor = some_encounter(reason=[some_concept("vkp-encounter-reason-v06", "1")])
     device: Resource = {"resourceType": "Device", "patient": SUBJECT}
-    patient: Resource = {"resourceType": "Patient", "identifier": [_at(SUBJECT, "identifier")]}
+    patient: Resource = {"resourceType": "Patient", "identifier": [at_path(SUBJECT, "identifier")]}
     place: Resource = {"resourceType": "Location"}
     messages: dict[str, Resource] = {
-        "MedicationDispense: dispensed": _stu3("MedicationDispense", good),
-        "MedicationDispense: dispensed, with a Composition": _stu3("MedicationDispense", good, _note()),
-        "MedicationDispense: failed": _stu3("MedicationDispense", bad),
-        "MedicationDispense: failed, with a Composition": _stu3("MedicationDispense", bad, _note()),
-        "MedicationDispense: failed, with a Flag": _stu3("MedicationDispense", bad, _flag()),
-        "MedicationDispense: test (code 0)": _stu3("MedicationDispense", test),
-        "LocationMeasurement": _stu3("LocationMeasurement", device, patient, place, _flag(), place),
-        "CameraObservation: Observation": _stu3("CameraObservation", _observation()),
-        "CameraObservation: Encounter": _stu3("CameraObservation", _encounter()),
-        "PatientComposition": _stu3("PatientComposition", _note()),
-        "Encounter without a message": _encounter(),
+        "MedicationDispense: dispensed": stu3_message("MedicationDispense", good),
+        "MedicationDispense: dispensed, with a Composition": stu3_message("MedicationDispense", good, some_note()),
+        "MedicationDispense: failed": stu3_message("MedicationDispense", bad),
+        "MedicationDispense: failed, with a Composition": stu3_message("MedicationDispense", bad, some_note()),
+        "MedicationDispense: failed, with a Flag": stu3_message("MedicationDispense", bad, some_flag()),
+        "MedicationDispense: test (code 0)": stu3_message("MedicationDispense", test),
+        "LocationMeasurement": stu3_message("LocationMeasurement", device, patient, place, some_flag(), place),
+        "CameraObservation: Observation": stu3_message("CameraObservation", some_observation()),
+        "CameraObservation: Encounter": stu3_message("CameraObservation", some_encounter()),
+        "PatientComposition": stu3_message("PatientComposition", some_note()),
+        "Encounter without a message": some_encounter(),
         "Encounter without a message, by a sensor's event": sensor,
     }
     for name, message in messages.items():
-        yield name, *_outcome(_sent(message, "vkp-stu3"))
+        yield name, *_outcome(sent(message, "vkp-stu3"))
 
 
 def _r4_kinds() -> Iterator[tuple[str, ...]]:
@@ -206,30 +118,30 @@ def _r4_kinds() -> Iterator[tuple[str, ...]]:
         "status": "final",
         "patient": SUBJECT,
         "identifiedDateTime": TIME,
-        "code": _concept("vkp-alert-code-v090", "3"),
+        "code": some_concept("vkp-alert-code-v090", "3"),
     }
     events = "vkp-medicationdispense-events-v090"
     messages: dict[str, Resource] = {
-        "Bundle: Composition, DetectedIssue": _document(_note(), issue),
-        "Bundle: Composition, Flag": _document(_note(), _flag()),
-        "Bundle: Composition, Encounter with a sensor's event as reason": _document(
-            _note(), _encounter(reasonCode=[_concept("vkp-encounter-reason-v090", "4")])
+        "Bundle: Composition, DetectedIssue": some_document(some_note(), issue),
+        "Bundle: Composition, Flag": some_document(some_note(), some_flag()),
+        "Bundle: Composition, Encounter with a sensor's event as reason": some_document(
+            some_note(), some_encounter(reasonCode=[some_concept("vkp-encounter-reason-v090", "4")])
         ),
-        "Bundle: Composition, MedicationDispense with a superseded code of a failure": _document(
-            _note(), _dispense(events, "12")
+        "Bundle: Composition, MedicationDispense with a superseded code of a failure": some_document(
+            some_note(), some_dispense(events, "12")
         ),
-        "Composition": _note(),
-        "MedicationDispense": _dispense(events, "1"),
-        "MedicationDispense with a superseded code of a failure": _dispense(events, "12"),
-        "MedicationDispense with the superseded test code 0": _dispense(events, "0"),
-        "Encounter": _encounter(),
+        "Composition": some_note(),
+        "MedicationDispense": some_dispense(events, "1"),
+        "MedicationDispense with a superseded code of a failure": some_dispense(events, "12"),
+        "MedicationDispense with the superseded test code 0": some_dispense(events, "0"),
+        "Encounter": some_encounter(),
         "Communication": {"resourceType": "Communication", "status": "completed", "subject": SUBJECT, "sent": TIME},
         "DetectedIssue": issue,
-        "Flag": _flag(),
-        "Observation": _observation(),
+        "Flag": some_flag(),
+        "Observation": some_observation(),
     }
     for name, message in messages.items():
-        yield name, *_outcome(_sent(message, "vkp-r4"))
+        yield name, *_outcome(sent(message, "vkp-r4"))
 
 
 def _dispenses() -> str:
@@ -238,17 +150,17 @@ def _dispenses() -> str:
 
 def _dispense_rows(system: str) -> Iterator[tuple[str, ...]]:
     for code in _codes(CODES + system):
-        result = _sent(_stu3("MedicationDispense", _dispense(system, code)), "vkp-stu3")
-        yield _named(CODES + system, code), _dispensed(result)
+        result = sent(stu3_message("MedicationDispense", some_dispense(system, code)), "vkp-stu3")
+        yield named(CODES + system, code), _dispensed(result)
 
 
 def _dispensed(result: Translation) -> str:
     if result.is_test or result.refusal:
         return _outcome(result)[0]
-    issues = _found(result, "DetectedIssue")
+    issues = found_in(result, "DetectedIssue")
     if issues:
-        return f"DetectedIssue.code {_code(issues[0]['code'])}"
-    return f"MedicationDispense.category {_code(_found(result, 'MedicationDispense')[0]['category'])}"
+        return f"DetectedIssue.code {code_of(issues[0]['code'])}"
+    return f"MedicationDispense.category {code_of(found_in(result, 'MedicationDispense')[0]['category'])}"
 
 
 def _codes(url: str) -> list[str]:
@@ -260,11 +172,11 @@ def _codes(url: str) -> list[str]:
 def _reasons() -> str:
     rows = []
     for code in _codes(f"{CODES}vkp-encounter-reason-v06"):
-        result = _sent(_encounter(reason=[_concept("vkp-encounter-reason-v06", code)]), "vkp-stu3")
-        issue = _found(result, "DetectedIssue")[0]
-        reason = _at(_found(result, "Encounter")[0], "reasonCode")
-        name = _named(f"{CODES}vkp-encounter-reason-v06", code)
-        rows.append((name, f"DetectedIssue.code {_code(issue['code'])}", f"Encounter.reasonCode {_code(reason)}"))
+        result = sent(some_encounter(reason=[some_concept("vkp-encounter-reason-v06", code)]), "vkp-stu3")
+        issue = found_in(result, "DetectedIssue")[0]
+        reason = at_path(found_in(result, "Encounter")[0], "reasonCode")
+        name = named(f"{CODES}vkp-encounter-reason-v06", code)
+        rows.append((name, f"DetectedIssue.code {code_of(issue['code'])}", f"Encounter.reasonCode {code_of(reason)}"))
     return _table("reason", "becomes", "and", rows=rows)
 
 
@@ -272,9 +184,9 @@ def _classes() -> str:
     rows = []
     for code in _codes(f"{CODES}vkp-encounter-class-v06"):
         own: Tree = {"system": f"{CODES}vkp-encounter-class-v06", "code": code}
-        encounter = _found(_sent(_encounter(**{"class": own}), "vkp-stu3"), "Encounter")[0]
-        mode, kind = _code(_at(encounter, "participant", "type")), _code(encounter["class"])
-        name = _named(f"{CODES}vkp-encounter-class-v06", code)
+        encounter = found_in(sent(some_encounter(**{"class": own}), "vkp-stu3"), "Encounter")[0]
+        mode, kind = code_of(at_path(encounter, "participant", "type")), code_of(encounter["class"])
+        name = named(f"{CODES}vkp-encounter-class-v06", code)
         rows.append((name, f"Encounter.participant.type {mode}", f"Encounter.class {kind}"))
     return _table("class", "becomes", "and", rows=rows)
 
@@ -294,12 +206,12 @@ def _composition_codes() -> str:
 
 def _note_rows(system: str, name: str, fields: Callable[[Resource], Resource], *path: str) -> Iterator[tuple[str, ...]]:
     for code in _codes(CODES + system):
-        result = _sent(_stu3("PatientComposition", _note(**fields(_concept(system, code)))), "vkp-stu3")
-        written = _code(_at(_found(result, "Composition")[0], *path))
-        stands = written.startswith(_short(CODES + system))
+        result = sent(stu3_message("PatientComposition", some_note(**fields(some_concept(system, code)))), "vkp-stu3")
+        written = code_of(at_path(found_in(result, "Composition")[0], *path))
+        stands = written.startswith(short_name(CODES + system))
         yield (
             f"`{name}`",
-            _named(CODES + system, code),
+            named(CODES + system, code),
             "stands as it is: no code of today says it" if stands else written,
         )
 
@@ -309,10 +221,10 @@ def _severities() -> str:
     systems = [("vkp-emergency-level-v06", "vkp-emergency-level-v05"), ("vkp-triage-v05",) * 2]
     for system, listed in [*systems, ("vkp-severity-level-v090",) * 2]:
         for code in _codes(CODES + listed):
-            extension: Tree = {"url": f"{PROFILES}vkp-severity", "valueCodeableConcept": _concept(system, code)}
-            result = _sent(_stu3("LocationMeasurement", _flag(extension=[extension])), "vkp-stu3")
-            severity = _found(result, "DetectedIssue")[0].get("severity")
-            rows.append((_short(system), _named(CODES + listed, code), f"`{severity}`" if severity else "left out"))
+            extension: Tree = {"url": f"{PROFILES}vkp-severity", "valueCodeableConcept": some_concept(system, code)}
+            result = sent(stu3_message("LocationMeasurement", some_flag(extension=[extension])), "vkp-stu3")
+            severity = found_in(result, "DetectedIssue")[0].get("severity")
+            rows.append((short_name(system), named(CODES + listed, code), f"`{severity}`" if severity else "left out"))
     return _table("code system", "code", "DetectedIssue.severity", rows=rows)
 
 
@@ -333,7 +245,7 @@ def _superseded_part(system: CodeSystem, table: Superseded) -> str:
     setting = f"With `code_history: {{{short}: {table.name}}}`. " if short else "No setting names this table. "
     told = f"{setting}Of its {len(rows)} codes {len(rows) - len(changed)} stand as written.\n"
     listed = _table("code", "meant", "with the setting", "without", rows=changed)
-    return f"### {_short(system.url)} {table.name}\n\n{told}" + (f"\n{listed}" if changed else "")
+    return f"### {short_name(system.url)} {table.name}\n\n{told}" + (f"\n{listed}" if changed else "")
 
 
 def _both(url: str, code: str, short: str | None, table: str) -> tuple[str, str]:
@@ -344,30 +256,30 @@ def _both(url: str, code: str, short: str | None, table: str) -> tuple[str, str]
 
 def _today(url: str, code: str, history: tuple[tuple[str, str], ...]) -> str:
     """Say what a superseded code of R4 becomes, by translating the smallest message that can hold it."""
-    concept = _concept(url, code)
+    concept = some_concept(url, code)
     name = url.removeprefix(f"{CODES}vkp-").removesuffix("-v090")
     message, kind, path = {
-        "alert-code": ({**_flag(), "code": concept}, "DetectedIssue", ("code",)),
-        "medicationdispense-events": (_dispense(url, code), "MedicationDispense", ("category",)),
-        "composition-section": (_note(section=[{"code": concept}]), "Composition", ("section", "code")),
-        "composition-category": (_note(category=[concept]), "Composition", ("category",)),
-        "composition-class": (_note(category=[concept]), "Composition", ("category",)),
-        "encounter-reason": (_encounter(reasonCode=[concept]), "Encounter", ("reasonCode",)),
-        "encounter-type": (_encounter(type=[concept]), "Encounter", ("type",)),
-        "severity-level": (_flag(extension=[{"url": "x", "valueCodeableConcept": concept}]), "", ("",)),
+        "alert-code": ({**some_flag(), "code": concept}, "DetectedIssue", ("code",)),
+        "medicationdispense-events": (some_dispense(url, code), "MedicationDispense", ("category",)),
+        "composition-section": (some_note(section=[{"code": concept}]), "Composition", ("section", "code")),
+        "composition-category": (some_note(category=[concept]), "Composition", ("category",)),
+        "composition-class": (some_note(category=[concept]), "Composition", ("category",)),
+        "encounter-reason": (some_encounter(reasonCode=[concept]), "Encounter", ("reasonCode",)),
+        "encounter-type": (some_encounter(type=[concept]), "Encounter", ("type",)),
+        "severity-level": (some_flag(extension=[{"url": "x", "valueCodeableConcept": concept}]), "", ("",)),
     }[name]
-    result = _sent(message, "vkp-r4", history)
+    result = sent(message, "vkp-r4", history)
     if result.is_test or result.refusal:
         return _outcome(result)[0]
     if not kind:
-        (issue,) = _found(result, "DetectedIssue")
-        written = _code(_at(issue, "extension", "valueCodeableConcept"))
-        return "stands" if written == f"{_short(url)} {_named(url, code)}" else written
-    issues = _found(result, "DetectedIssue")
+        (issue,) = found_in(result, "DetectedIssue")
+        written = code_of(at_path(issue, "extension", "valueCodeableConcept"))
+        return "stands" if written == f"{short_name(url)} {named(url, code)}" else written
+    issues = found_in(result, "DetectedIssue")
     if issues and kind != "DetectedIssue":
-        return f"DetectedIssue.code {_code(issues[0]['code'])}"
-    written = _code(_at(_found(result, kind)[0], *path))
-    return "stands" if written == f"{_short(url)} {_named(url, code)}" else written
+        return f"DetectedIssue.code {code_of(issues[0]['code'])}"
+    written = code_of(at_path(found_in(result, kind)[0], *path))
+    return "stands" if written == f"{short_name(url)} {named(url, code)}" else written
 
 
 def _elements() -> str:
