@@ -8,6 +8,8 @@ from gateway.config.people import People
 from gateway.faults import Fault, Wording
 from gateway.model import Information, Mode
 
+DAY = 86_400.0
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
@@ -96,6 +98,31 @@ class Limits:
     connections: int = 20_000
     connections_per_address: int | None = None
     """None means no bound of its own."""
+    backlog: int = 10_000
+    """Messages of one municipality that may be held at a time."""
+    duplicate_window: float = 14 * DAY
+    """Seconds for which a message is known again."""
+    journaled_wait: float = 30.0
+    """Seconds that a sender waits at most where a route answers when a message was journaled."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """Where the gateway's own keys are: paths relative to the configuration file, or `${ENV_NAME}` holding the text."""
+
+    payload: str = "var/payload.keys"
+    lookup: str = "var/lookup.key"
+    canary: str = "var/canary.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the ledger keeps what, in seconds."""
+
+    payload: float = 14 * DAY
+    receipt: float = 90 * DAY
+    decision: float = 90 * DAY
+    audit: float = 3650 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +184,16 @@ class Forwarded(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class VkpClient:
+    """Our own client of VKP, with which messages are sent back to it."""
+
+    client_id: str
+    key_file: str
+    """A path relative to the configuration file, or `${ENV_NAME}` holding the JWK itself."""
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class VkpUpstream:
     """Legacy VKP."""
 
@@ -172,6 +209,7 @@ class VkpUpstream:
     via: bool
     """Whether Via is added, to the request and to its answer (RFC 9110 section 7.6.3)."""
     place: Place
+    client: VkpClient | None = None
 
 
 class Grant(StrEnum):
@@ -179,6 +217,28 @@ class Grant(StrEnum):
 
     CLIENT_CREDENTIALS = "client_credentials"
     TOKEN_EXCHANGE = "token_exchange"  # noqa: S105 - the name of a grant, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When nothing more is sent to a service that fails, and for how long; times in seconds."""
+
+    failures: int = 5
+    """In a row."""
+    pause: float = 5.0
+    longest: float = 60.0
+    """The pause is doubled while the service keeps failing, up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """How delivered events are followed to the record; times in seconds."""
+
+    first: float = 60.0
+    """From the delivery to the first look; the interval is doubled from look to look."""
+    longest: float = 3600.0
+    budget: Rate = Rate(60, 60.0)
+    """Looks of one municipality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +254,8 @@ class JftUpstream:
     place: Place
     tls: UpstreamTls = UpstreamTls(None, None, None)
     grant: Grant = Grant.CLIENT_CREDENTIALS
+    breaker: Breaker = Breaker()
+    follow: Follow = Follow()
 
 
 Upstream = VkpUpstream | JftUpstream
@@ -256,6 +318,27 @@ class Vendor:
     place: Place
 
 
+class AnswerWhen(StrEnum):
+    """When a journaling is a success for its sender."""
+
+    ACCEPTED = "accepted"
+    JOURNALED = "journaled"
+
+
+class OnOutage(StrEnum):
+    """What a sender is told while the service is away."""
+
+    REFUSE = "refuse"
+    HOLD = "hold"
+
+
+class Unclear(StrEnum):
+    """What becomes of a held message that was sent and never answered."""
+
+    QUARANTINE = "quarantine"
+    RESEND = "resend"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One rule of routes.yaml; None in a selector means that the rule does not name it."""
@@ -272,6 +355,11 @@ class Route:
     losses: tuple[str, ...]
     """Paths whose loss the route tolerates."""
     place: Place
+    answer: AnswerWhen = AnswerWhen.ACCEPTED
+    on_outage: OnOutage = OnOutage.REFUSE
+    unclear: Unclear = Unclear.QUARANTINE
+    acknowledge_within: float = DAY
+    """Seconds from the delivery, after which an event that is not acknowledged is overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,12 +384,14 @@ class Config:
     wordings: dict[Fault, Wording]
     """What each fault is called on the wire."""
     store: str
-    """The URL of the durable store; SQLite serves one process, PostgreSQL several."""
+    """The URL of the ledger; SQLite serves one process, PostgreSQL several."""
     tls: DataTls | None = None
     """None: the data port speaks plain HTTP."""
     public_url: str | None = None
     """What senders call, without a final slash; None where routes.yaml does not say."""
     people: People | None = None
     """Who may use the admin port; None: nobody, and it has health and metrics only."""
+    keys: KeyFiles = KeyFiles()
+    retention: Retention = Retention()
     version: str = ""
     """What tells one content of the file from another."""
