@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check chaos bench lock clean
 
 demo: $(READY)
 	$(BIN)/vkp-gateway demo
@@ -19,6 +19,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/vkp-gateway check
+
+# The test of killed gateways in full, with what became of its messages; another CHAOS_SEED draws other moments.
+chaos: $(READY)
+	CHAOS_MESSAGES=5000 CHAOS_KILLS=20 $(BIN)/pytest -s tests/chaos
 
 bench: $(READY)
 	$(BIN)/python -m bench
