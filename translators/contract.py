@@ -178,3 +178,5 @@ class Translation:
     is_test: bool = False
     """Whether the message is to be acknowledged and delivered nowhere; it has no calls then."""
     refusal: Refused | None = None
+    patient: str | None = field(default=None, repr=False)
+    """The national number of the patient it is about, of a message that has calls; never shown."""

@@ -79,13 +79,15 @@ def system_of(number: str) -> str:
     return D_NUMBER if number[0] in "4567" else BIRTH_NUMBER
 
 
-def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> None:
+def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> str:
     """Raise `Refused` unless national numbers, right and of an allowed kind, name one and the same patient everywhere.
 
-    Authors and performers are people too, but not the patient; their identifiers are left alone.
+    Returns the first of the patient's numbers. Authors and performers are people too, but not the patient; their
+    identifiers are left alone.
     """
     persons: list[set[str]] = []
     paths: list[str] = []
+    first: str | None = None
     for named in _named(resource):
         numbers = [identifier for identifier in named.identifiers if identifier.is_national]
         for identifier in numbers:
@@ -93,13 +95,15 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> None:
         if numbers:
             persons.append({identifier.value for identifier in numbers})
             paths.append(numbers[0].path)
+            first = first or numbers[0].value
         elif not named.is_elsewhere:
             raise _unnamed(named.identifiers, named.path)
-    if not persons:
+    if first is None:
         raise _unnamed([], None)
     other = _another(persons)
     if other is not None:
         raise Refused(Reason.PATIENT, "another patient than the message names elsewhere", paths[other])
+    return first
 
 
 def _check_number(identifier: PatientIdentifier, allowed: frozenset[str]) -> None:

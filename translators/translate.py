@@ -46,9 +46,9 @@ def translate(
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
         message = resolved(message, settings.local_numbers)
-        check_patient(message.tree, settings.allowed_numbers)
+        patient = check_patient(message.tree, settings.allowed_numbers)
         message = WRITERS[service].addressed(message, settings)
-        return replace(_translation(message), calls=WRITERS[service].calls(message, settings))
+        return replace(_translation(message), calls=WRITERS[service].calls(message, settings), patient=patient)
     except Refused as refusal:
         return replace(_translation(message), refusal=refusal)
 

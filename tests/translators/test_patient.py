@@ -140,7 +140,8 @@ def test_numbers_of_two_people_are_refused_and_two_of_one_are_not() -> None:
         "resourceType": "Patient",
         "identifier": [{"system": FNR, "value": RIGHT}, {"system": FNR, "value": "31714510110"}],
     }
-    check_patient(_bundle(one, other, both), TEST_KINDS)
+    assert check_patient(_bundle(one, other, both), TEST_KINDS) == RIGHT
+    assert check_patient(_bundle(other, both, one), TEST_KINDS) == "31714510110"
 
 
 @pytest.mark.parametrize("kind", ["Bundle", "Parameters"])

@@ -1,5 +1,7 @@
 """From a tree to a call: the order of the checks, tolerated losses, headers, and hostile messages."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.translators.drawing import at, derived_leaves, leaf_count
@@ -172,3 +174,16 @@ def test_a_message_that_needs_corrections_without_end_is_refused() -> None:
     refusal = _translate(_flag(meta={"profile": [""] * (MAX_FINDINGS + 1)})).refusal
     assert refusal is not None
     assert str(refusal) == "Flag: more than 1000 corrections would be needed"
+
+
+def test_whom_a_message_is_about_is_known_and_never_shown() -> None:
+    """The national number, also where a table had to say it; of a message that is refused, none."""
+    assert _translate(_bundle()).patient == "12834010060"
+    assert "12834010060" not in repr(replace(_translate(_bundle()), calls=()))
+    local: Tree = {"identifier": {"system": "http://record.example/no", "value": "4711"}}
+    table = {("http://record.example/no", "4711"): "12834010060"}
+    settings = Settings(TEST_KINDS, local_numbers=table)
+    found = translate(_bundle(subject=local), "vkp-r4", "jft", settings).patient
+    assert (found, type(found)) == ("12834010060", str)
+    assert _translate(_bundle(unknown="x")).patient is None
+    assert _translate({"resourceType": "Observation", "subject": SUBJECT}).patient is None
