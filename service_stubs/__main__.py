@@ -54,6 +54,13 @@ def run_helseid(host: str, port: int, clients_file: Path | None, issuer: str | N
 @click.option("--issuer", default=f"http://127.0.0.1:{HELSEID_PORT}", show_default=True, help="Trusted token issuer.")
 @click.option("--environment", type=click.Choice(["test", "production"]), default="test", show_default=True)
 @click.option("--checks", type=click.Choice(["strict", "light"]), default="strict", show_default=True)
+@click.option(
+    "--status-field",
+    type=click.Choice(["journalingAcknowledged", "journaled"]),
+    default="journalingAcknowledged",
+    show_default=True,
+    help="What an event's status calls the acknowledgement.",
+)
 @click.option("--write-url", "public_write_url", help="WriteAPI's address, if callers know it by another.")
 @click.option("--read-url", "public_read_url", help="ReadAPI's address, if callers know it by another.")
 def run_jft(**options: Any) -> None:

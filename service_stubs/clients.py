@@ -25,6 +25,8 @@ class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orgnr: str | None = None
     delegations: list[str] | None = None
     may_exchange: bool = False
+    claims: dict[str, str] = {}
+    """What its tokens say beside the usual: VKP's clients have a vkp-id and a HER-id."""
     redirect_uris: list[str] = []
     """Where people who log in may be sent back to; a client that has none is not for people."""
 

@@ -4,14 +4,15 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
 from service_stubs.api_access import AccessError, ApiAccess, Caller, Credentials
-from service_stubs.behaviour import Behaviour, Script, act, end_connection
+from service_stubs.behaviour import Behaviour, Mix, Script, act, end_connection
 from service_stubs.issuer_keys import IssuerKeys, IssuerUnavailableError
-from service_stubs.jft_events import EventStore
+from service_stubs.jft_events import Event, EventStore, StatusField
 from service_stubs.jft_messages import Environment
 from service_stubs.jft_operations import MAX_BODY, Api, Checks, Incoming, Rules, find_operation
 from service_stubs.listening import Listener, running
@@ -32,6 +33,12 @@ class _Outcome:
     caller: Caller | None = None
     resource_type: str | None = None
     errors: list[Fault] = field(default_factory=list)
+
+
+class _Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which events a test speaks of."""
+
+    ids: list[str] | Literal["all"]
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -66,6 +73,7 @@ class JftStub:
     clock: Callable[[], float] = time.time
     public_write_url: str | None = None
     public_read_url: str | None = None
+    status_field: StatusField = "journalingAcknowledged"
     received: Recorder[Received] = field(default_factory=Recorder, init=False)
     events: EventStore = field(default_factory=EventStore, init=False)
     _script: Script = field(default_factory=Script, init=False)
@@ -103,7 +111,7 @@ class JftStub:
         """Say where the stub listens."""
         return [f"JFT WriteAPI on {self._write.url}", f"JFT ReadAPI on {self._read.url}"]
 
-    def behave(self, behaviour: Behaviour) -> None:
+    def behave(self, behaviour: Behaviour | Mix) -> None:
         """Let the next answers of either API follow `behaviour`, as `POST /stub/behaviour` does."""
         self._script.follow(behaviour)
 
@@ -123,8 +131,34 @@ class JftStub:
                 return web.Response(status=204)
             case "POST", "/stub/behaviour":
                 return await self._script.set_from(request)
+            case "GET", "/stub/events":
+                body = msgspec.json.encode([event.summary() for event in self.events])
+                return web.Response(body=body, content_type="application/json", charset="utf-8")
+            case "POST", "/stub/read":
+                return await self._for_events(request, self._read_by_epj)
+            case "POST", "/stub/acknowledge":
+                return await self._for_events(request, self._acknowledged_by_epj)
             case _:
                 return await self._answer_as_jft(api, request)
+
+    async def _for_events(self, request: web.Request, change: Callable[[Event], None]) -> web.Response:
+        """Change the events that are named, or all; none where one of them is not there."""
+        try:
+            ids = msgspec.json.decode(await request.read(), type=_Named).ids
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        events = list(self.events) if ids == "all" else [self.events.named(event_id) for event_id in ids]
+        if None in events:
+            return web.Response(status=404, text="There is no such event.")
+        for event in filter(None, events):
+            change(event)
+        return web.Response(status=204)
+
+    def _read_by_epj(self, event: Event) -> None:
+        event.read = self.clock() if event.read is None else event.read
+
+    def _acknowledged_by_epj(self, event: Event) -> None:
+        event.acknowledged = self.clock() if event.acknowledged is None else event.acknowledged
 
     async def _answer_as_jft(self, api: Api, request: web.Request) -> web.StreamResponse:
         body = await _body_within_limit(request)
@@ -153,7 +187,9 @@ class JftStub:
             now = self.clock()
             outcome.caller = await self._admit(api, request, now, ask_for_nonce=ask_for_nonce)
             incoming = Incoming(request, parts["type"], parts.get("id"), body, outcome.caller, now)
-            return operation(incoming, self.events, Rules(self.environment, self.checks, self.read_url))
+            return operation(
+                incoming, self.events, Rules(self.environment, self.checks, self.read_url, self.status_field)
+            )
         except ProblemError as error:
             outcome.errors = error.problem.errors or [Fault("", error.problem.detail)]
             return _refusal(error.problem)

@@ -1,9 +1,11 @@
 """JFT's event store: messages as exact text, their lifecycle and their metadata."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import msgspec
@@ -13,7 +15,12 @@ from service_stubs.api_access import Caller
 TAG_SYSTEM = "https://fhir.jft.nhn.no"
 ACKNOWLEDGED_TAG = (f"{TAG_SYSTEM}/journaling-acknowledged", "true")
 
-_MAX_EVENTS = 10_000
+StatusField = Literal["journalingAcknowledged", "journaled"]
+"""What the status calls the last stage: the name of NHN's page, or the older one."""
+
+_MAX_EVENTS = 50_000
+_MAX_TEXT = 64_000_000
+"""Characters of messages that can be searched."""
 
 
 @dataclass
@@ -22,7 +29,10 @@ class Event:
 
     id: str
     resource_type: str
-    text: str
+    text: str | None
+    """None where it is too long ago to be found by a search."""
+    business_id: str | None
+    sha256: str
     caller: Caller
     source_system: str | None
     sequence: int
@@ -30,12 +40,21 @@ class Event:
     read: float | None = None
     acknowledged: float | None = None
 
-    def status(self) -> dict[str, str | None]:
-        """Return the status object: the three stages with offset and second precision."""
+    def status(self, field: StatusField) -> dict[str, str | None]:
+        """Return the status object: the three stages with offset and second precision, the last under this name."""
+        return {"registered": _time(self.registered), "read": _time(self.read), field: _time(self.acknowledged)}
+
+    def summary(self) -> dict[str, str | None]:
+        """Return what `GET /stub/events` shows of it."""
         return {
+            "id": self.id,
+            "resource_type": self.resource_type,
+            "orgnr_parent": self.caller.orgnr_parent,
+            "business_id": self.business_id,
+            "sha256": self.sha256,
             "registered": _time(self.registered),
             "read": _time(self.read),
-            "journalingAcknowledged": _time(self.acknowledged),
+            "acknowledged": _time(self.acknowledged),
         }
 
     def tags(self) -> Sequence[tuple[str, str]]:
@@ -51,7 +70,7 @@ class Event:
 
     def resource(self) -> bytes:
         """Return the message as submitted, with JFT's id and metadata; every other element keeps its exact text."""
-        elements = msgspec.json.decode(self.text, type=dict[str, msgspec.Raw])
+        elements = msgspec.json.decode(self.text or "{}", type=dict[str, msgspec.Raw])
         meta = msgspec.json.decode(elements.get("meta", b"{}"), type=dict[str, msgspec.Raw])
         own_tags = msgspec.json.decode(meta.get("tag", b"[]"), type=list[msgspec.Raw])
         tags: list[Any] = [*own_tags, *({"system": system, "code": code} for system, code in self.tags())]
@@ -61,20 +80,45 @@ class Event:
 
 
 class EventStore:
-    """Events in order of arrival; the oldest are forgotten when there are too many."""
+    """Events in order of arrival; when there are too many, the texts of the oldest are forgotten, and then they themselves."""
 
     def __init__(self) -> None:
         self._events: dict[str, Event] = {}
+        self._with_text: deque[Event] = deque()
+        self._length = 0
         self._count = 0
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events.values())
 
     def add(self, event_type: str, text: str, caller: Caller, source_system: str | None, now: float) -> Event:
         """Register a message."""
         self._count += 1
-        event = Event(str(uuid4()), event_type, text, caller, source_system, self._count, now)
+        event = Event(
+            id=str(uuid4()),
+            resource_type=event_type,
+            text=text,
+            business_id=_business_id(text),
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+            caller=caller,
+            source_system=source_system,
+            sequence=self._count,
+            registered=now,
+        )
         self._events[event.id] = event
+        self._with_text.append(event)
+        self._length += len(text)
+        while self._length > _MAX_TEXT and len(self._with_text) > 1:
+            self._forget_text()
         if len(self._events) > _MAX_EVENTS:
-            del self._events[next(iter(self._events))]
+            oldest = self._events.pop(next(iter(self._events)))
+            if oldest is self._with_text[0]:
+                self._forget_text()
         return event
+
+    def named(self, event_id: str) -> Event | None:
+        """Return an event of any municipality."""
+        return self._events.get(event_id)
 
     def find(self, resource_type: str, event_id: str, orgnr_parent: str) -> Event | None:
         """Return an event of this municipality, None if there is no such."""
@@ -88,8 +132,27 @@ class EventStore:
         return [
             event
             for event in self._events.values()
-            if event.resource_type == resource_type and event.caller.orgnr_parent == orgnr_parent
+            if event.resource_type == resource_type
+            and event.caller.orgnr_parent == orgnr_parent
+            and event.text is not None
         ]
+
+    def _forget_text(self) -> None:
+        oldest = self._with_text.popleft()
+        self._length -= len(oldest.text or "")
+        oldest.text = None
+
+
+class _Identified(msgspec.Struct):
+    identifier: Any = None
+
+
+def _business_id(text: str) -> str | None:
+    """Return the value of the first identifier that the resource itself has."""
+    found = msgspec.json.decode(text, type=_Identified).identifier
+    first = found[0] if isinstance(found, list) and found else found
+    value = first.get("value") if isinstance(first, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _time(value: float | None) -> str | None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from service_stubs.api_access import Caller
 from service_stubs.fhir_structure import structure_faults
-from service_stubs.jft_events import Event, EventStore
+from service_stubs.jft_events import Event, EventStore, StatusField
 from service_stubs.jft_messages import Environment, faults_in, parse
 from service_stubs.jft_reading import read_query, searchset
 from service_stubs.problems import Fault, ProblemError
@@ -43,6 +43,7 @@ class Rules:
     environment: Environment
     checks: Checks
     read_url: str
+    status_field: StatusField
 
 
 Operation = Callable[[Incoming, EventStore, Rules], web.Response]
@@ -81,9 +82,9 @@ def search_by_form(incoming: Incoming, store: EventStore, rules: Rules) -> web.R
     return _found(incoming, store, rules, parse_qsl(_body(incoming).decode("utf-8", "replace"), keep_blank_values=True))
 
 
-def status(incoming: Incoming, store: EventStore, _rules: Rules) -> web.Response:
+def status(incoming: Incoming, store: EventStore, rules: Rules) -> web.Response:
     """Tell how far an event has come: `GET /v1/<type>/<id>/$status` on the ReadAPI."""
-    return web.json_response(_event(incoming, store).status())
+    return web.json_response(_event(incoming, store).status(rules.status_field))
 
 
 _OPERATIONS: Sequence[tuple[Api, str, re.Pattern[str], Operation]] = (

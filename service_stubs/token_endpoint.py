@@ -113,7 +113,7 @@ def access_token_claims(grant: Grant, issuer: str, now: float, lifetime: int) ->
         "cnf": {"jkt": grant.thumbprint},
         "act": {"client_id": grant.subject} if grant.subject else None,
     }
-    return {name: value for name, value in claims.items() if value is not None}
+    return {**client.claims, **{name: value for name, value in claims.items() if value is not None}}
 
 
 def _requested_scopes(form: Mapping[str, str], client: Client) -> list[str]:

@@ -1,6 +1,6 @@
 """VKP's STU3 answers: a message that answers a message, in the sender's own wire form."""
 
-from uuid import uuid4
+from uuid import UUID, uuid5
 
 from gateway.model import Headers, Reply
 from gateway.surfaces import stu3_wire
@@ -12,6 +12,8 @@ HER_IDS = "urn:oid:2.16.578.1.12.4.1.2"
 _PROFILE = "http://ehelse.no/fhir/StructureDefinition/vkp-MessageHeader-v06"
 _ENDPOINT = "https://vkp.azure-devices.net/devices/"
 _URN = "urn:uuid:"
+_NAMESPACE = UUID("c1d6a3b4-3b0f-4a52-9f0e-7d7f0a6e5b21")
+"""Of the ids of answers (RFC 9562 section 5.5)."""
 _CONTENT_TYPES = {
     Form.JSON: b"application/fhir+json; charset=utf-8",
     Form.XML: b"application/fhir+xml; charset=utf-8",
@@ -21,7 +23,8 @@ _CONTENT_TYPES = {
 def message(asked: Asked, code: str, outcome: dict[str, Tree] | None) -> dict[str, Tree] | None:
     """Make the message that answers a message, with `outcome` as its details.
 
-    None where no message was read, or one without the id and the event that an answer must name.
+    None where no message was read, or one without the id and the event that an answer must name. The same reference and time
+    make the same answer again, byte for byte.
     """
     tree = asked.content.tree if asked.content else None
     header, identifier = header_of(tree), message_id(tree)
@@ -31,14 +34,14 @@ def message(asked: Asked, code: str, outcome: dict[str, Tree] | None) -> dict[st
     response: dict[str, Tree] = {"identifier": identifier, "code": code}
     entries: list[Tree] = []
     if outcome is not None:
-        outcome_id = str(uuid4())
+        outcome_id = _id(asked, code, "outcome")
         response["details"] = {"reference": _URN + outcome_id}
         entries.append(_entry(outcome_id, outcome))
     return {
         "resourceType": "Bundle",
-        "id": str(uuid4()),
+        "id": _id(asked, code, "message"),
         "type": "message",
-        "entry": [_entry(str(uuid4()), _header(asked, header, event, response)), *entries],
+        "entry": [_entry(_id(asked, code, "header"), _header(asked, header, event, response)), *entries],
     }
 
 
@@ -46,6 +49,10 @@ def reply(asked: Asked, status: int, tree: dict[str, Tree], headers: Headers = (
     """Write an answer in the form of the request."""
     form = _form(asked)
     return Reply(status, ((b"Content-Type", _CONTENT_TYPES[form]), *headers), stu3_wire.encode(tree, form))
+
+
+def _id(asked: Asked, code: str, part: str) -> str:
+    return str(uuid5(_NAMESPACE, f"{asked.reference} {code} {part}"))
 
 
 def _header(asked: Asked, header: dict[str, Tree], event: Tree, response: Tree) -> dict[str, Tree]:

@@ -38,9 +38,11 @@ class Answer:
 class Caller:
     """Sends requests to one server."""
 
-    def __init__(self, url: str, tls: Kept | None) -> None:
+    def __init__(self, url: str, tls: Kept | None, host: str | None = None, sni: str | None = None) -> None:
+        """Begin without connections; `host` is the Host that is sent, `sni` the name that the certificate must have."""
         parts = urlsplit(url)
-        self._host = parts.netloc.rpartition("@")[2].encode("ascii")
+        self._host = (host or parts.netloc.rpartition("@")[2]).encode("ascii")
+        self._name = (sni or (host and _bare(host))) if tls is not None else None
         self._base = parts.path.rstrip("/")
         self._pool = Pool(url, CONNECTIONS, tls)
 
@@ -56,11 +58,11 @@ class Caller:
         head = request_head(method.encode("ascii"), (self._base + path).encode("ascii"), fields)
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
-        connection = self._pool.take(None)
+        connection = self._pool.take(self._name)
         if connection is None:
             try:
                 async with asyncio.timeout_at(until):
-                    connection = await self._pool.connect(None)
+                    connection = await self._pool.connect(self._name)
             except TimeoutError:
                 raise Unreachable("no connection in time") from None
         waiting = _Waiting(connection, loop.create_future())
@@ -77,6 +79,11 @@ class Caller:
     def close(self) -> None:
         """Close what is idle now, and the rest as soon as it is done."""
         self._pool.drain()
+
+
+def _bare(host: str) -> str:
+    """Return a host without its port."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 class _Waiting:

@@ -1,67 +1,160 @@
-"""Client of Journalføringstjenesten (JFT): submits one event and says honestly what became of it."""
+"""Client of Journalføringstjenesten (JFT): submits one event, asks how far one has come, and says honestly what became of it."""
 
 import asyncio
-import re
-from dataclasses import dataclass
+import math
+from typing import NoReturn
 
 import structlog
 
 from gateway.config.definitions import Grant, JftUpstream
-from gateway.faults import Failure, Fault
+from gateway.faults import Fault
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.proof import Prover
 from gateway.helseid.tokens import Subject, TokenSource
+from gateway.upstreams.breaker import Attempt, CircuitBreaker
 from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
+from gateway.upstreams.jft_answers import (
+    STATUS_PATH,
+    EventStatus,
+    NotDelivered,
+    StatusUnknown,
+    Submitted,
+    Verdict,
+    event_status,
+    submitted,
+    unavailable,
+)
 from translators.contract import Call
+
+__all__ = ["EventStatus", "JftClient", "NotDelivered", "StatusUnknown", "Submitted"]
 
 log = structlog.get_logger()
 
-_STATUS_PATH = re.compile(r"/v1/[A-Za-z]+/([A-Za-z0-9\-.]{1,64})/\$status/?(?:[?#].*)?$")
-_RETRY_AFTER = 30
-"""Seconds that a sender is asked to wait when the service does not say how long."""
-_MAX_RETRY_AFTER = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """An event that JFT has accepted (202): accepted, not yet journaled."""
-
-    event_id: str
-
 
 class JftClient:
-    """Submits events with a token for the municipality and a fresh DPoP proof for every attempt."""
+    """Submits events with a token for the municipality and a fresh DPoP proof for every attempt.
 
-    def __init__(self, upstream: JftUpstream, tokens: TokenSource, prover: Prover, caller: Caller) -> None:
+    While JFT fails, nothing is sent to it: `breaker` says so, and outlives the client where one is given. `read_caller` has the
+    connections to the host that tells how far an event has come.
+    """
+
+    def __init__(  # noqa: PLR0913 - what one client is made of
+        self,
+        upstream: JftUpstream,
+        tokens: TokenSource,
+        prover: Prover,
+        caller: Caller,
+        *,
+        read_caller: Caller | None = None,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
         self._upstream = upstream
         self._tokens = tokens
-        self._prover = prover
+        self._write = _Host(upstream.write_url, caller, prover)
+        self._read = _Host(upstream.read_url, read_caller, prover) if read_caller else None
+        self.breaker = breaker or CircuitBreaker(upstream.breaker)
+
+    async def submit(self, call: Call, orgnr: str, sender: Subject | None, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
+        """Send one call for a municipality; raises `NotDelivered` unless JFT accepted it.
+
+        `sender` is its token, where that is to be exchanged for ours; without one our own client asks for itself. `timeout` is
+        in seconds. A failure with `NO_ANSWER` is unclear: JFT may have the event all the same. With `UNAVAILABLE` it has not:
+        nothing was sent, or JFT answered that it failed.
+        """
+        now = asyncio.get_running_loop().time
+        if self.breaker.is_open(now()):
+            self._refuse(now())
+        subject = sender if self._upstream.grant is Grant.TOKEN_EXCHANGE else None
+        scope = self._upstream.write_scope
+        token = await self._token(orgnr, scope, subject)
+        attempt = self.breaker.may(now())
+        if attempt is None:
+            self._refuse(now())
+        try:
+            answer = await self._write.ask(call, token, timeout)
+            if answer.status == 401:
+                self._tokens.forget(orgnr, scope, token, subject)
+            event = submitted(answer)
+        except NotDelivered as failure:
+            self._learn(attempt, failure, now())
+            raise
+        else:
+            self._succeeded(attempt)
+            return event
+        finally:
+            self.breaker.gave_up(attempt)
+
+    async def status(self, event: Submitted, orgnr: str, timeout: float) -> EventStatus:  # noqa: ASYNC109 - given on to the call
+        """Ask how far a municipality's event has come; raises `StatusUnknown`. The question marks nothing as read.
+
+        `timeout` is in seconds. Its address is made from the configuration, whatever an answer of JFT said.
+        """
+        if self._read is None:
+            raise StatusUnknown("no connection to the ReadAPI")
+        call = Call("jft", "GET", f"/v1/{event.kind}/{event.event_id}/$status", (), b"")
+        if STATUS_PATH.fullmatch(call.path) is None:
+            raise StatusUnknown("not an event of JFT")
+        scope = self._upstream.read_scope
+        try:
+            token = await self._token(orgnr, scope, None)
+            answer = await self._read.ask(call, token, timeout)
+        except NotDelivered as failure:
+            raise StatusUnknown(failure.diagnostics) from None
+        if answer.status == 401:
+            self._tokens.forget(orgnr, scope, token)
+        return event_status(answer)
+
+    async def _token(self, orgnr: str, scope: str, subject: Subject | None) -> str:
+        try:
+            return await self._tokens.token(orgnr, scope, subject)
+        except HelseIdUnavailable as error:
+            raise unavailable(f"no token from HelseID: {error}", Verdict.NOTHING) from None
+
+    def _refuse(self, now: float) -> NoReturn:
+        seconds = max(1, math.ceil(self.breaker.wait(now)))
+        raise unavailable("JFT has failed and is left alone for a while", Verdict.NOTHING, seconds)
+
+    def _succeeded(self, attempt: Attempt) -> None:
+        was_closed = self.breaker.is_closed
+        self.breaker.succeeded(attempt)
+        if self.breaker.is_closed and not was_closed:
+            log.info("jft.answers_again")
+
+    def _learn(self, attempt: Attempt, failure: NotDelivered, now: float) -> None:
+        """Tell the breaker what a failure says of JFT, and the failure what the breaker says of the message."""
+        at_hand = not attempt.is_probe and self.breaker.is_current(attempt)
+        failure.blames_message = failure.verdict is Verdict.WELL or (failure.verdict is Verdict.FAILS and at_hand)
+        was_closed = self.breaker.is_closed
+        match failure.verdict:
+            case Verdict.WELL:
+                self._succeeded(attempt)
+            case Verdict.FAILS | Verdict.AWAY:
+                self.breaker.failed(attempt, now)
+                self.breaker.hold_off(now, failure.hold_off)
+        if was_closed and not self.breaker.is_closed:
+            log.error("jft.left_alone", seconds=math.ceil(self.breaker.wait(now)), reason=failure.diagnostics)
+
+
+class _Host:
+    """One of JFT's hosts, with the nonce that it gave last."""
+
+    def __init__(self, url: str, caller: Caller, prover: Prover) -> None:
+        self._url = url.rstrip("/")
         self._caller = caller
+        self._prover = prover
         self._nonce: str | None = None
 
-    async def submit(self, call: Call, orgnr: str, sender: Subject, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
-        """Send one call for a municipality; raises `Failure` unless JFT accepted it.
-
-        `sender` is its token, where that is to be exchanged for ours. `timeout` is in seconds. A `Failure` with `NO_ANSWER` is unclear: JFT may have the event all the same.
-        """
-        scope = self._upstream.write_scope
-        subject = sender if self._upstream.grant is Grant.TOKEN_EXCHANGE else None
-        try:
-            token = await self._tokens.token(orgnr, scope, subject)
-        except HelseIdUnavailable as error:
-            raise Failure(Fault.UNAVAILABLE, f"no token from HelseID: {error}", retry_after=_RETRY_AFTER) from None
-        loop = asyncio.get_running_loop()
-        until = loop.time() + timeout
+    async def ask(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
+        """Return the answer to a call, repeated once where JFT asks for a nonce; raises `NotDelivered` when there is none."""
+        now = asyncio.get_running_loop().time
+        until = now() + timeout
         answer = await self._send(call, token, timeout)
         if answer.status == 401 and answer.value(b"dpop-nonce") is not None:
-            answer = await self._send(call, token, until - loop.time())
-        if answer.status == 401:
-            self._tokens.forget(orgnr, scope, token, subject)
-        return _judged(answer)
+            answer = await self._send(call, token, until - now())
+        return answer
 
     async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - as above
-        url = self._upstream.write_url.rstrip("/") + call.path
-        proof = self._prover.proof(call.method, url, token=token, nonce=self._nonce)
+        proof = self._prover.proof(call.method, self._url + call.path, token=token, nonce=self._nonce)
         headers = (
             *((name.encode(), value.encode()) for name, value in call.headers),
             (b"Authorization", f"DPoP {token}".encode()),
@@ -71,38 +164,8 @@ class JftClient:
             answer = await self._caller.call(call.method, call.path, headers, call.body, timeout)
         except Unreachable as error:
             # Nothing was sent, so nothing can have been accepted.
-            raise _unavailable(f"JFT cannot be reached: {error}") from None
+            raise unavailable(f"JFT cannot be reached: {error}", Verdict.AWAY) from None
         except NoAnswer as error:
-            raise Failure(Fault.NO_ANSWER, f"no usable answer from JFT: {error}") from None
+            raise NotDelivered(Fault.NO_ANSWER, f"no usable answer from JFT: {error}", Verdict.FAILS) from None
         self._nonce = answer.value(b"dpop-nonce") or self._nonce
         return answer
-
-
-def _judged(answer: Answer) -> Submitted:
-    """Return what was accepted; anything but a documented success is a failure, never a false success."""
-    if answer.status == 202:
-        event = _STATUS_PATH.search(answer.value(b"location") or "")
-        if event is None:
-            raise Failure(Fault.NO_ANSWER, "JFT answered 202 without the address of the event's status")
-        return Submitted(event.group(1))
-    if answer.status == 413:
-        raise Failure(Fault.REFUSED_BY_SERVICE, "JFT refused the message as too large (413)")
-    if answer.status == 400:
-        raise Failure(Fault.REFUSED_BY_SERVICE, "JFT refused the message as invalid FHIR R4 (400)")
-    if answer.status in (401, 403):
-        log.error("jft.refuses_our_token", status=answer.status)
-        raise _unavailable(f"JFT does not accept the gateway's token ({answer.status})")
-    if answer.status == 429 or 500 <= answer.status <= 599:
-        raise _unavailable(f"JFT answered {answer.status}", _seconds(answer.value(b"retry-after")))
-    log.error("jft.undocumented_answer", status=answer.status)
-    raise Failure(Fault.NO_ANSWER, f"JFT answered {answer.status}, which it does not document")
-
-
-def _unavailable(diagnostics: str, retry_after: int = _RETRY_AFTER) -> Failure:
-    return Failure(Fault.UNAVAILABLE, diagnostics, retry_after=retry_after)
-
-
-def _seconds(retry_after: str | None) -> int:
-    """Return the seconds that Retry-After asks for, within bounds; its date form counts as not said."""
-    text = (retry_after or "").strip()
-    return min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 10 else _RETRY_AFTER

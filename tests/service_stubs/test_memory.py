@@ -2,11 +2,13 @@
 
 import pytest
 
-from service_stubs import single_use
+from service_stubs import jft_events, single_use
 from service_stubs.api_access import Caller
 from service_stubs.jft_events import EventStore
 from service_stubs.recording import Recorder
 from service_stubs.single_use import Nonces, SingleUse
+
+CALLER = Caller("310000001", "a", None)
 
 
 def test_recorder_keeps_the_newest_by_number_and_size() -> None:
@@ -22,14 +24,27 @@ def test_recorder_keeps_the_newest_by_number_and_size() -> None:
 
 
 def test_event_store_forgets_the_oldest() -> None:
-    """Ten thousand events are kept."""
+    """Fifty thousand events are kept."""
     store = EventStore()
-    caller = Caller("310000001", "a", None)
-    first = store.add("Bundle", "{}", caller, None, 0)
-    for _ in range(10_000):
-        last = store.add("Bundle", "{}", caller, None, 0)
+    first = store.add("Bundle", "{}", CALLER, None, 0)
+    for _ in range(50_000):
+        last = store.add("Bundle", "{}", CALLER, None, 0)
     assert store.find("Bundle", first.id, "310000001") is None
     assert store.find("Bundle", last.id, "310000001") is last
+    assert len(list(store)) == 50_000
+
+
+def test_event_store_forgets_the_texts_of_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their status is still known when no search finds them any more."""
+    monkeypatch.setattr(jft_events, "_MAX_TEXT", 100)
+    monkeypatch.setattr(jft_events, "_MAX_EVENTS", 4)
+    store = EventStore()
+    events = [store.add("Bundle", '{"a": "' + "x" * 31 + '"}', CALLER, None, 0) for _ in range(4)]
+    assert list(store.of_municipality("Bundle", "310000001")) == events[2:]
+    assert store.find("Bundle", events[0].id, "310000001") is events[0]
+    large = store.add("Bundle", '{"a": "' + "x" * 500 + '"}', CALLER, None, 0)
+    assert list(store.of_municipality("Bundle", "310000001")) == [large]
+    assert list(store) == [*events[1:], large]
 
 
 def test_used_values_are_free_again_after_their_time() -> None:

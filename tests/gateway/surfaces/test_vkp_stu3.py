@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -247,6 +248,28 @@ def test_message_is_answered_by_a_message(form: str) -> None:
     assert header["timestamp"] == "2026-11-03T08:00:21+00:00"
     assert header["source"] == {"endpoint": "https://vkp.azure-devices.net/devices/85441"}
     assert "focus" not in header
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_answer_to_the_same_message_again_is_the_same(form: str) -> None:
+    """With the same reference and time, byte for byte; with another reference every id is another."""
+
+    def answers(reference: str) -> list[Reply]:
+        question = replace(asked(f"test.{form}"), reference=reference)
+        failure = Failure(Fault.UNAVAILABLE, "Why")
+        done = [vkp_stu3.accepted(question, is_test=is_test) for is_test in (True, False)]
+        return [*done, vkp_stu3.refused(question, failure, WORDINGS[Fault.UNAVAILABLE])]
+
+    def ids(reply: Reply) -> set[str]:
+        answer = told(reply, form)
+        found = {answer["id"], *(entry["resource"]["id"] for entry in answer["entry"])}
+        assert len(found) == 1 + len(answer["entry"])
+        return found
+
+    first = answers("ref-1")
+    assert answers("ref-1") == first
+    assert all(ids(one).isdisjoint(ids(other)) for one, other in zip(first, answers("ref-2"), strict=True))
+    assert ids(first[0]).isdisjoint(ids(first[2]))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.relay.pool import PATIENCE
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import accepted_count, message
+from tests.gateway.conftest import accepted_count, another, message
 from tests.gateway.wire import RawUpstream, read_message
 
 if TYPE_CHECKING:
@@ -75,26 +75,26 @@ async def test_slow_jft_is_given_up_in_time_for_an_answer(start: Callable[..., A
 
 async def test_jft_that_goes_away_and_comes_back(world: World) -> None:
     """While it is away every message is refused as temporary and none is counted; afterwards all is as before."""
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
     before = accepted_count()
     world.jft.received.clear()
     world.logged.forget()
     await world.jft.stop()
     for _ in range(PATIENCE - 1):
-        answer = await world.post("bundle", BODY)
+        answer = await world.post("bundle", another(BODY))
         world.assert_refused(answer, 503, "3.1")
         assert int(answer.values("Retry-After")[0]) > 0
     assert accepted_count() == before
     await world.jft.start()
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
     assert (len(world.delivered), accepted_count()) == (1, before + 1)
 
 
 async def test_token_that_jft_refuses_is_forgotten(world: World) -> None:
     """The next message goes with another token from HelseID."""
     world.jft.behave(Behaviour(status=401))
-    world.assert_refused(await world.post("bundle", BODY), 503, "3.1")
-    assert (await world.post("bundle", BODY)).status == 200
+    world.assert_refused(await world.post("bundle", another(BODY)), 503, "3.1")
+    assert (await world.post("bundle", another(BODY))).status == 200
     assert [one.outcome for one in world.helseid.log].count("ok") == 2
     assert world.logged.named("jft.refuses_our_token")
 
@@ -102,9 +102,9 @@ async def test_token_that_jft_refuses_is_forgotten(world: World) -> None:
 async def test_nonce_is_answered_by_one_new_attempt(world: World) -> None:
     """401 with DPoP-Nonce (RFC 9449 section 9) is repeated once, with the nonce, and the nonce is kept."""
     world.jft.behave(Behaviour(dpop_nonce=True))
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
     assert [one.status for one in world.jft.received] == [401, 202]
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
     assert [one.status for one in world.jft.received] == [401, 202, 202]
 
 

@@ -1,0 +1,170 @@
+"""Our own client of legacy VKP: sends a stored request as its sender sent it, and says honestly what became of it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+
+from gateway.config import definitions
+from gateway.helseid.issuer import HelseIdUnavailable
+from gateway.helseid.tokens import TokenSource
+from gateway.model import Headers
+from gateway.surfaces import stu3_wire, vkp_stu3
+from gateway.surfaces.stu3_header import header_of, text_of
+from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
+from translators.contract import Refused, Tree
+
+log = structlog.get_logger()
+
+_CODE = re.compile(r"[1-9](\.[1-9])?")
+"""A code of vkp-operation-outcome; whatever else stands there is not repeated."""
+_MAX_RETRY_AFTER = 3600
+
+
+class Fate(StrEnum):
+    """What became of a request to VKP."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """VKP has looked at it and does not take it."""
+    NOT_DELIVERED = "not-delivered"
+    """VKP has not taken it, for reasons that are not the message's."""
+    UNCLEAR = "unclear"
+    """It was sent, and nobody knows whether VKP has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one request, and why; the reason holds nothing of the message."""
+
+    fate: Fate
+    reason: str = ""
+    status: int | None = None
+    retry_after: float = 0.0
+    """Seconds that VKP asked to be left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A journaling as its sender sent it."""
+
+    surface: str
+    method: str
+    target: str
+    """Path and query."""
+    headers: Headers
+    """Those that say something of the message; never a token."""
+    body: bytes
+
+
+class VkpClient:
+    """Sends with a token for the municipality.
+
+    HelseID binds the token to our key, as it does for every new client. VKP documents plain Bearer, and what knows no DPoP
+    takes a bound token as a bearer token (RFC 9449 section 7.2).
+    """
+
+    def __init__(self, settings: definitions.VkpClient, tokens: TokenSource, caller: Caller) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._caller = caller
+
+    async def send(self, request: StoredRequest, orgnr: str, timeout: float) -> Sent:  # noqa: ASYNC109 - given on to the call
+        """Send a request once; never raises for anything that VKP or HelseID does. `timeout` is in seconds."""
+        scope = self._settings.scope
+        try:
+            token = await self._tokens.token(orgnr, scope)
+        except HelseIdUnavailable as error:
+            return Sent(Fate.NOT_DELIVERED, f"no token from HelseID: {error}")
+        headers = (*request.headers, (b"Authorization", f"Bearer {token}".encode()))
+        try:
+            answer = await self._caller.call(request.method, request.target, headers, request.body, timeout)
+        except Unreachable as error:
+            return Sent(Fate.NOT_DELIVERED, f"VKP cannot be reached: {error}")
+        except NoAnswer as error:
+            return Sent(Fate.UNCLEAR, f"no usable answer from VKP: {error}")
+        except ValueError:
+            # Before a byte was sent: an address or a field that we may not write.
+            return Sent(Fate.REFUSED, "its address or its fields cannot be sent")
+        if answer.status == 401:
+            self._tokens.forget(orgnr, scope, token)
+        return judged(answer, request.surface)
+
+
+def judged(answer: Answer, surface: str) -> Sent:
+    """Return what an answer of VKP means for a journaling of this surface."""
+    status = answer.status
+    if 200 <= status < 300:
+        return _of_message(answer) if surface == vkp_stu3.NAME else Sent(Fate.ACCEPTED, status=status)
+    if status in (401, 403):
+        log.error("vkp.refuses_our_client", status=status)
+        text = f"VKP does not let the gateway's own client send it ({status}{_code(answer)})"
+        return Sent(Fate.NOT_DELIVERED, text, status)
+    if status in (408, 429) or (500 <= status <= 599 and status != 504):
+        return Sent(Fate.NOT_DELIVERED, f"VKP answered {status}", status, _seconds(answer))
+    if 400 <= status < 500:
+        return Sent(Fate.REFUSED, f"VKP refused it ({status}{_code(answer)})", status)
+    # With 504 whoever stands before VKP has sent it on. A redirect is documented nowhere, and never followed.
+    return Sent(Fate.UNCLEAR, f"VKP answered {status}", status)
+
+
+def _of_message(answer: Answer) -> Sent:
+    """Judge the answer to an STU3 message: HTTP says success also where the message that answers does not."""
+    tree, status = _tree(answer.body), answer.status
+    header = header_of(tree)
+    if header is not None:
+        response = header.get("response")
+        match text_of(response.get("code")) if isinstance(response, dict) else "":
+            case "ok":
+                return Sent(Fate.ACCEPTED, status=status)
+            case "fatal-error":
+                return Sent(Fate.REFUSED, f"VKP refused it (fatal-error{_code(answer)})", status)
+            case "transient-error":
+                return Sent(Fate.NOT_DELIVERED, f"VKP cannot take it now (transient-error{_code(answer)})", status)
+    elif issues := list(_issues(tree)):
+        if any(text_of(issue.get("severity")) in ("error", "fatal") for issue in issues):
+            return Sent(Fate.REFUSED, f"VKP refused it ({status}{_code(answer)})", status)
+        return Sent(Fate.ACCEPTED, status=status)
+    return Sent(Fate.UNCLEAR, f"VKP answered {status} with what is no answer to a message", status)
+
+
+def _tree(body: bytes) -> Tree:
+    try:
+        return stu3_wire.decode(body)[0]
+    except Refused:
+        return None
+
+
+def _code(answer: Answer) -> str:
+    """Return VKP's own code of a refusal, after a comma; nothing where it gives none."""
+    for issue in _issues(_tree(answer.body)):
+        details = issue.get("details")
+        for coding in _each(details.get("coding") if isinstance(details, dict) else None):
+            if _CODE.fullmatch(code := text_of(coding.get("code"))):
+                return f", {code}"
+    return ""
+
+
+def _issues(tree: Tree) -> Iterator[dict[str, Tree]]:
+    """Go through the issues of an OperationOutcome, or of those in a Bundle."""
+    if not isinstance(tree, dict):
+        return
+    if text_of(tree.get("resourceType")) == "OperationOutcome":
+        yield from _each(tree.get("issue"))
+    for entry in _each(tree.get("entry")):
+        for resource in _each(entry.get("resource")):
+            if text_of(resource.get("resourceType")) == "OperationOutcome":
+                yield from _each(resource.get("issue"))
+
+
+def _each(value: Tree) -> Iterator[dict[str, Tree]]:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict):
+            yield one
+
+
+def _seconds(answer: Answer) -> float:
+    text = (answer.value(b"retry-after") or "").strip()
+    return float(min(int(text), _MAX_RETRY_AFTER)) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
