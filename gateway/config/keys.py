@@ -45,9 +45,11 @@ ROOT = _section(
     Key("tls", "certificates of the data port, as files; null: it speaks plain HTTP", "null"),
     Key(
         "store",
-        "sqlite:///FILE or postgresql://...; not written to by this version",
+        "the ledger: sqlite:///FILE from the folder of this file, for one process; postgresql://... for several",
         "sqlite:///var/gateway.db",
     ),
+    Key("keys", "the gateway's own keys, made by vkp-gateway keys init", "{}"),
+    Key("retention", "how long the ledger keeps what", "{}"),
     Key("limits", "bounds; outside mode legacy, where VKP's own hold", "{}"),
     Key("unrecognised", "a request no surface knows: legacy (to kind vkp unchanged) or refuse", "legacy"),
     Key("unrecognised_paths", "only what lies below these is ever passed on unrecognised", "[/epj/, /ws/]"),
@@ -61,7 +63,7 @@ ROOT = _section(
     Key("vendors", "by short name", "{}"),
     _must("routes", "the rules that decide the mode of each cell"),
     Key("people", "who may use the admin port; null: nobody, and it has health and metrics only", "null"),
-    later=("keys", "retention", "freeze", "cutovers", "sunset"),
+    later=("freeze", "cutovers", "sunset"),
 )
 
 LISTEN = _section(
@@ -73,7 +75,7 @@ LISTEN = _section(
 LIMITS = _section(
     "limits",
     Key("body", "largest body; units B, kB, MB, KiB, MiB (1MB is 1,000,000 bytes)", "1MB"),
-    Key("request_timeout", "from a request's head to its answer; units ms, s, m, h", "90s"),
+    Key("request_timeout", "from a request's head to its answer; units ms, s, m, h, d, y (365 days)", "90s"),
     Key("rate_per_sender", "requests per s, m or h", "50/s"),
     Key(
         "concurrent_per_sender",
@@ -82,6 +84,34 @@ LIMITS = _section(
     ),
     Key("connections", "connections of senders at a time, in each worker; more are closed at once", "20000"),
     Key("connections_per_address", "from one address, IPv6: one /64; with tls 1000, without it no bound of its own"),
+    Key("backlog", "messages of one municipality that may be held at a time", "10000"),
+    Key("duplicate_window", "how long a message is known again; at most retention.receipt", "14d"),
+    Key(
+        "journaled_wait",
+        "how long a sender waits at most for the record where a route answers journaled",
+        "30s",
+    ),
+)
+
+KEYS = _section(
+    "keys",
+    Key(
+        "payload",
+        "AES-256-GCM keys of stored payloads, by key id: a path from the folder of this file, or ${ENV_NAME} with the text",
+        "var/payload.keys",
+    ),
+    Key(
+        "lookup", "key of the hashes that a patient's messages are found by, likewise; never rotated", "var/lookup.key"
+    ),
+    Key("canary", "key of the hashes that make canary shares, likewise; never rotated", "var/canary.key"),
+)
+
+RETENTION = _section(
+    "retention",
+    Key("payload", "contents of messages, encrypted", "14d"),
+    Key("receipt", "what senders were told; not shorter than payload", "90d"),
+    Key("decision", "which rule chose what", "90d"),
+    Key("audit", "who did what at the admin port", "10y"),
 )
 
 TLS = _section(
@@ -131,7 +161,14 @@ VKP = _section(
     Key("connections", "bounds of the connections", "{}"),
     Key("forwarded", "the sender's address for the upstream: none, x-forwarded or forwarded (RFC 7239)", "none"),
     Key("via", "whether Via is added to requests and answers", "false"),
-    later=("client",),
+    Key("client", "our own client of VKP, with which messages are sent back to it; null: there is none", "null"),
+)
+
+VKP_CLIENT = _section(
+    "upstreams.*.client",
+    _must("client_id", "a HelseID client with access to VKP"),
+    _must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
+    _must("scope", "the scope to ask HelseID for"),
 )
 
 UPSTREAM_TLS = _section(
@@ -164,6 +201,22 @@ JFT = _section(
         "client_credentials",
     ),
     Key("tls", "certificates, as files", "{}"),
+    Key("breaker", "when nothing more is sent to it for a while, since it fails", "{}"),
+    Key("follow", "how delivered events are followed to the record", "{}"),
+)
+
+BREAKER = _section(
+    "upstreams.*.breaker",
+    Key("failures", "so many in a row", "5"),
+    Key("pause", "how long nothing is sent then; doubled while it keeps failing", "5s"),
+    Key("longest", "pause; not shorter than pause", "60s"),
+)
+
+FOLLOW = _section(
+    "upstreams.*.follow",
+    Key("first", "from the delivery to the first look; doubled from look to look", "60s"),
+    Key("longest", "time between two looks; not shorter than first", "1h"),
+    Key("budget", "looks of one municipality per s, m or h", "60/m"),
 )
 
 SCOPES = _section(
@@ -230,9 +283,23 @@ ROUTE = _section(
     _must("mode", "legacy, new or closed"),
     Key("text", "what a closed route tells the sender"),
     Key("losses", "paths whose loss is tolerated; only with mode new", "[]"),
-    Key("answer", "only accepted", "accepted"),
-    Key("on_outage", "only refuse", "refuse"),
-    later=("unclear", "share", "share_with", "acknowledge_within", "accept_differences"),
+    Key(
+        "answer",
+        "when a journaling is a success: accepted by the service, or journaled in the record; only with mode new",
+        "accepted",
+    ),
+    Key(
+        "on_outage",
+        "while the service is away: refuse, or hold (success once the message is safe here); only with mode new",
+        "refuse",
+    ),
+    Key(
+        "unclear",
+        "a held message that was sent and never answered: quarantine, or resend; only with mode new",
+        "quarantine",
+    ),
+    Key("acknowledge_within", "an event that is not acknowledged by then is overdue; only with mode new", "24h"),
+    later=("share", "share_with", "accept_differences"),
 )
 
 PEOPLE = _section(
@@ -274,16 +341,21 @@ SECTIONS = (
     ROOT,
     LISTEN,
     LIMITS,
+    KEYS,
+    RETENTION,
     TLS,
     PATIENT_NUMBERS,
     HELSEID,
     ADMIT,
     ANSWER,
     VKP,
+    VKP_CLIENT,
     UPSTREAM_TLS,
     CONNECTIONS,
     JFT,
     SCOPES,
+    BREAKER,
+    FOLLOW,
     MUNICIPALITY,
     PATIENT_IDS,
     EPJ,

@@ -100,6 +100,8 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         public_url=settings.public_url,
         tls=settings.tls,
         people=persons,
+        keys=settings.keys,
+        retention=settings.retention,
         version=version,
     )
     return Loaded(config, RouteTable(config, buckets), problems)

@@ -1,6 +1,6 @@
 """The routes of routes.yaml."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from yaml import Node, SequenceNode
@@ -8,9 +8,9 @@ from yaml import Node, SequenceNode
 from gateway.config import keys, nodes
 from gateway.config.definitions import Place, Route
 from gateway.config.parse_parties import Municipalities, Vendors
+from gateway.config.parse_policies import Policies, policies
 from gateway.config.reader import Fields, Reader
 from gateway.model import MEMBERS, Group, Information, Mode
-from translators.fhir.elements import r4
 
 LATER_MODES = frozenset({Mode.REHEARSE, Mode.COMPARE, Mode.CANARY, Mode.EPJ})
 
@@ -78,19 +78,25 @@ def _route(
     named = fields.get("information", partial(_information, reader))
     readable = len(reader.problems) == before and not fields.strange
     mode = _mode(reader, fields)
-    text, losses = _details(reader, fields, mode)
+    text = _text(reader, fields, mode)
+    found = policies(reader, fields, belong=mode in {Mode.NEW, None, *LATER_MODES})
     if not readable:
         return None
     information, grouped = named if named is not None else (None, frozenset())
     sound = mode is not None and mode not in LATER_MODES
     place = reader.place(node)
-    route = Route(municipality, vendor, system, information, grouped, mode or Mode.CLOSED, text, losses, place)
-    return ParsedRoute(route, reader.place(fields.value("mode")), sound, _hold_place(reader, fields))
+    route = Route(municipality, vendor, system, information, grouped, mode or Mode.CLOSED, text, found.losses, place)
+    return ParsedRoute(_with(route, found), reader.place(fields.value("mode")), sound, found.hold_place)
 
 
-def _hold_place(reader: Reader, fields: Fields) -> Place | None:
-    node = fields.value("on_outage")
-    return reader.place(node) if "on_outage" in fields and node.value == "hold" else None
+def _with(route: Route, found: Policies) -> Route:
+    return replace(
+        route,
+        answer=found.answer,
+        on_outage=found.on_outage,
+        unclear=found.unclear,
+        acknowledge_within=found.acknowledge_within,
+    )
 
 
 def _system(reader: Reader, fields: Fields, vendor: str | None, vendors: Vendors) -> str | None:
@@ -126,40 +132,10 @@ def _mode(reader: Reader, fields: Fields) -> Mode | None:
     return mode
 
 
-def _details(reader: Reader, fields: Fields, mode: Mode | None) -> tuple[str | None, tuple[str, ...]]:
-    """Read what only some modes have."""
-    text = fields.get("text", reader.text)
-    losses = fields.get("losses", partial(_losses, reader)) or ()
+def _text(reader: Reader, fields: Fields, mode: Mode | None) -> str | None:
+    """Read what a closed route tells the sender; no other has it."""
     if mode is Mode.CLOSED and "text" not in fields:
         reader.error(fields.value("mode"), 'mode "closed" needs "text": what the sender is told')
     if mode not in {Mode.CLOSED, None} and "text" in fields:
         reader.error(fields.key("text"), '"text" belongs to mode closed only')
-    if (
-        mode not in {Mode.NEW, None, *LATER_MODES}
-        and not nodes.is_unused(fields.value("losses"))
-        and "losses" in fields
-    ):
-        reader.error(fields.key("losses"), '"losses" belongs to mode new only')
-    _policy(reader, fields, "answer", ("accepted", "journaled"))
-    _policy(reader, fields, "on_outage", ("refuse", "hold"))
-    return text, losses
-
-
-def _policy(reader: Reader, fields: Fields, name: str, words: tuple[str, str]) -> None:
-    """Accept the policy that holds anyway, the first of `words`."""
-    if fields.get(name, lambda node: reader.choice(node, name, words)) == words[1]:
-        reader.error(fields.value(name), f'{name} "{words[1]}" is not supported yet')
-
-
-def _losses(reader: Reader, node: Node) -> tuple[str, ...]:
-    """Read paths whose loss is tolerated: a resource type, and the elements below it that are."""
-    found = []
-    for item in reader.items(node):
-        path = reader.text(item)
-        if path is not None and (kind := path.partition(".")[0]) not in r4().resources:
-            reader.error(
-                item, f"{nodes.quoted(kind)} is not a resource of FHIR R4; a loss is named like DetectedIssue.note"
-            )
-        elif path is not None:
-            found.append(path)
-    return tuple(found)
+    return fields.get("text", reader.text)

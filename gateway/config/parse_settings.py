@@ -7,8 +7,9 @@ from functools import partial
 from yaml import Node
 
 from gateway.config import keys, values
-from gateway.config.definitions import DataTls, Environment, HelseId, Limits, Listen
+from gateway.config.definitions import DataTls, Environment, HelseId, KeyFiles, Limits, Listen, Retention
 from gateway.config.nodes import quoted
+from gateway.config.parse_ledger import check_window, key_files, retention, store
 from gateway.config.parse_people import is_wanted
 from gateway.config.reader import Fields, Reader
 from gateway.faults import CODES, WORDINGS, Fault, Wording
@@ -33,6 +34,8 @@ class Settings:
     store: str
     tls: DataTls | None
     public_url: str | None
+    keys: KeyFiles
+    retention: Retention
 
 
 def version(reader: Reader, root: Fields) -> None:
@@ -56,7 +59,9 @@ def unrecognised_passes(reader: Reader, root: Fields) -> bool | None:
 
 def settings(reader: Reader, root: Fields) -> Settings | None:
     """Read every setting; None when one of them cannot be used."""
-    store = _store(reader, root)
+    ledger = store(reader, root)
+    own_keys = root.get("keys", partial(key_files, reader))
+    kept = root.get("retention", partial(retention, reader))
     _guard(reader, root)
     listen = root.get("listen", partial(_listen, reader, is_wanted(root)))
     tls = root.get("tls", partial(_tls, reader))
@@ -66,19 +71,14 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
     helseid = root.get("helseid", partial(_helseid, reader))
     verify = root.get("admit", partial(_verify_in_legacy, reader))
     url = root.get("public_url", partial(values.public_url, reader))
-    if listen is None or limits is None or paths is None:
-        return None
+    if limits is not None and kept is not None:
+        check_window(reader, root, limits, kept)
     wordings = root.get("answers", partial(_wordings, reader))
-    if also is None or helseid is None or verify is None or wordings is None:
+    if listen is None or limits is None or paths is None or also is None or helseid is None:
         return None
-    return Settings(listen, limits, paths, also, helseid, verify, wordings, store, tls, url)
-
-
-def _store(reader: Reader, root: Fields) -> str:
-    text = root.get("store", reader.text) or ""
-    if text and not text.startswith(("sqlite:///", "postgresql://")):
-        reader.error(root.value("store"), "expected sqlite:///FILE or postgresql://...")
-    return text
+    if verify is None or wordings is None or own_keys is None or kept is None:
+        return None
+    return Settings(listen, limits, paths, also, helseid, verify, wordings, ledger, tls, url, own_keys, kept)
 
 
 def _guard(reader: Reader, root: Fields) -> None:
@@ -120,11 +120,16 @@ def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
     at_a_time = fields.get("concurrent_per_sender", partial(values.count, reader))
     connections = fields.get("connections", partial(values.count, reader))
     from_one = fields.get("connections_per_address", partial(values.count, reader))
+    backlog = fields.get("backlog", partial(values.count, reader))
+    window = fields.get("duplicate_window", partial(values.duration, reader))
+    wait = fields.get("journaled_wait", partial(values.duration, reader))
     if body is None or timeout is None or rate is None or at_a_time is None or connections is None:
+        return None
+    if backlog is None or window is None or wait is None:
         return None
     if is_encrypted and "connections_per_address" not in fields:
         from_one = _FROM_ONE_ADDRESS
-    return Limits(body, timeout, rate, at_a_time, connections, from_one)
+    return Limits(body, timeout, rate, at_a_time, connections, from_one, backlog, window, wait)
 
 
 def _paths(reader: Reader, node: Node) -> tuple[str, ...]:

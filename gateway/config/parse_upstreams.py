@@ -7,7 +7,9 @@ from yaml import MappingNode, Node
 
 from gateway.config import keys, values
 from gateway.config.definitions import (
+    Breaker,
     Connections,
+    Follow,
     Forwarded,
     Grant,
     JftUpstream,
@@ -15,9 +17,10 @@ from gateway.config.definitions import (
     ServiceStatus,
     Upstream,
     UpstreamTls,
+    VkpClient,
     VkpUpstream,
 )
-from gateway.config.reader import Reader
+from gateway.config.reader import Fields, Reader
 
 KINDS = ("vkp", "jft")
 LATER_KINDS = ("pit", "okt", "pmd", "epj")
@@ -89,13 +92,23 @@ def _vkp(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None
     connections = fields.get("connections", partial(_connections, reader))
     forwarded = fields.get("forwarded", lambda at: reader.choice(at, "value of forwarded", list(Forwarded)))
     via = fields.get("via", reader.boolean)
+    client = fields.get("client", partial(_client, reader))
     if url is None or host is None or sni is None or tls is None:
         return None
     if connections is None or forwarded is None or via is None:
         return None
     return VkpUpstream(
-        name, url, _unless_pass(host), _unless_pass(sni), tls, connections, Forwarded(forwarded), via, place
+        name, url, _unless_pass(host), _unless_pass(sni), tls, connections, Forwarded(forwarded), via, place, client
     )
+
+
+def _client(reader: Reader, node: Node) -> VkpClient | None:
+    if reader.is_null(node) or (fields := reader.fields(node, keys.VKP_CLIENT)) is None:
+        return None
+    client_id = fields.get("client_id", reader.identifier)
+    key_file = fields.get("key_file", partial(values.key_source, reader))
+    scope = fields.get("scope", reader.text)
+    return None if client_id is None or key_file is None or scope is None else VkpClient(client_id, key_file, scope)
 
 
 def _unless_pass(word: str) -> str | None:
@@ -129,9 +142,15 @@ def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None
     status = fields.get("status", lambda at: reader.choice(at, "status", list(ServiceStatus)))
     scopes = fields.get("scopes", partial(_scopes, reader))
     tls = fields.get("tls", partial(_tls, reader))
+    breaker = fields.get("breaker", partial(_breaker, reader))
+    follow = fields.get("follow", partial(_follow, reader))
     if write_url is None or read_url is None or status is None or scopes is None or tls is None or grant is None:
         return None
-    return JftUpstream(name, write_url, read_url, *scopes, ServiceStatus(status), place, tls, Grant(grant))
+    if breaker is None or follow is None:
+        return None
+    return JftUpstream(
+        name, write_url, read_url, *scopes, ServiceStatus(status), place, tls, Grant(grant), breaker, follow
+    )
 
 
 def _scopes(reader: Reader, node: Node) -> tuple[str, str] | None:
@@ -140,6 +159,33 @@ def _scopes(reader: Reader, node: Node) -> tuple[str, str] | None:
     write = fields.get("write", reader.text)
     read = fields.get("read", reader.text)
     return None if write is None or read is None else (write, read)
+
+
+def _breaker(reader: Reader, node: Node) -> Breaker | None:
+    if (fields := reader.fields(node, keys.BREAKER)) is None:
+        return None
+    failures = fields.get("failures", partial(values.count, reader))
+    pause = fields.get("pause", partial(values.duration, reader))
+    longest = _longest(reader, fields, "pause", pause)
+    return None if failures is None or pause is None or longest is None else Breaker(failures, pause, longest)
+
+
+def _follow(reader: Reader, node: Node) -> Follow | None:
+    if (fields := reader.fields(node, keys.FOLLOW)) is None:
+        return None
+    first = fields.get("first", partial(values.duration, reader))
+    longest = _longest(reader, fields, "first", first)
+    budget = fields.get("budget", partial(values.rate, reader))
+    return None if first is None or longest is None or budget is None else Follow(first, longest, budget)
+
+
+def _longest(reader: Reader, fields: Fields, name: str, least: float | None) -> float | None:
+    """Read how far the time called `name` may grow by doubling."""
+    longest = fields.get("longest", partial(values.duration, reader))
+    if longest is not None and least is not None and longest < least:
+        at = fields.value("longest" if "longest" in fields else name)
+        reader.error(at, f'"longest" is shorter than "{name}", which it bounds')
+    return longest
 
 
 _READERS = {"vkp": _vkp, "jft": _jft}

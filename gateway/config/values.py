@@ -11,14 +11,14 @@ from gateway.config.nodes import FLOAT, INT, STR, is_unused, quoted
 from gateway.config.reader import Reader
 
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(B|kB|MB|KiB|MiB)")
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h|d|y)")
 _RATE = re.compile(r"([0-9]{1,9})/(s|m|h)")
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _ENV = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 _BYTES = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "y": 365 * 86_400.0}
 _ORGNR_WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
 
 
@@ -42,12 +42,12 @@ def count(reader: Reader, node: Node) -> int | None:
 
 
 def duration(reader: Reader, node: Node) -> float | None:
-    """Read a duration such as 90s, in seconds; more than zero."""
+    """Read a duration such as 90s, in seconds; more than zero, and a year has 365 days."""
     if found := _match(node, _DURATION):
         seconds = float(found[1]) * _SECONDS[found[2]]
         if seconds > 0:
             return seconds
-    reader.unexpected(node, "a duration such as 90s (units ms, s, m, h)")
+    reader.unexpected(node, "a duration such as 90s (units ms, s, m, h, d, y)")
     return None
 
 

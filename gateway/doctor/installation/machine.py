@@ -85,7 +85,7 @@ def check_store(config: Config, folder: Path) -> Finding:
     """Look whether a SQLite file could be written where it is to be."""
     name = "store"
     if not config.store.startswith("sqlite:///"):
-        return fine(name, "postgresql; not written to by this version, so not tried")
+        return fine(name, "postgresql: not tried by this check")
     path = folder / config.store.removeprefix("sqlite:///")
     place = path if path.exists() else next(each for each in path.parents if each.exists())
     if os.access(place, os.W_OK) and (place != path or os.access(path.parent, os.W_OK)):

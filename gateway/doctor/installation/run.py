@@ -12,7 +12,7 @@ import structlog
 
 from gateway.config.definitions import Config, JftUpstream, Severity
 from gateway.config.load import Loaded, load
-from gateway.doctor.installation import files, helseid, machine, servers
+from gateway.doctor.installation import files, helseid, machine, own_keys, servers
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
 from gateway.helseid import client_key
 from gateway.helseid.client_key import KeyUnusable
@@ -64,7 +64,10 @@ async def _waiting(config: Config, folder: Path, local: list[Finding], *, second
         ]
         results = await asyncio.gather(*(_bounded(name, each, seconds) for name, each in work))
     ports, documents, tokens, *reached = results
-    keys = files.check_signing_key(config, folder, is_needed=jft is not None)
+    keys = [
+        *files.check_signing_key(config, folder, is_needed=jft is not None),
+        *own_keys.check_own_keys(config, folder),
+    ]
     return [
         Part("machine", (*local, *ports)),
         Part("keys and certificates", (*keys, *files.check_certificates(config, folder))),

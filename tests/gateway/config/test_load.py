@@ -8,17 +8,28 @@ import pytest
 
 from gateway.config import nodes
 from gateway.config.definitions import (
+    DAY,
     Address,
+    AnswerWhen,
+    Breaker,
     Config,
     Connections,
     Environment,
+    Follow,
     Forwarded,
+    Grant,
     JftUpstream,
+    KeyFiles,
+    Limits,
+    OnOutage,
     Place,
     Rate,
+    Retention,
     Route,
     ServiceStatus,
+    Unclear,
     UpstreamTls,
+    VkpClient,
     VkpUpstream,
 )
 from gateway.config.load import load, load_text
@@ -63,6 +74,37 @@ def test_what_is_left_out_has_its_default() -> None:
     assert config.vendors == {}
 
 
+def test_what_is_left_out_of_the_ledger_has_the_defaults_of_the_types() -> None:
+    """Files and types are two ways to say nothing, and mean the same."""
+    config = _config("sound-whole")
+    assert config.limits == Limits(1_000_000, 90, Rate(50, 1))
+    assert (config.keys, config.retention) == (KeyFiles(), Retention())
+    (jft,) = [one for one in config.upstreams.values() if isinstance(one, JftUpstream)]
+    assert (jft.breaker, jft.follow) == (Breaker(), Follow())
+    (vkp,) = [one for one in config.upstreams.values() if isinstance(one, VkpUpstream)]
+    assert vkp.client is None
+    policies = {(one.answer, one.on_outage, one.unclear, one.acknowledge_within) for one in config.routes}
+    assert policies == {(AnswerWhen.ACCEPTED, OnOutage.REFUSE, Unclear.QUARANTINE, DAY)}
+
+
+def test_what_is_written_of_the_ledger_is_read() -> None:
+    """Keys, times and bounds arrive in the definitions."""
+    kept = _config("retention")
+    assert kept.retention == Retention(14 * DAY, 365 * DAY, DAY / 2, 3650 * DAY)
+    assert (kept.limits.backlog, kept.limits.duplicate_window, kept.limits.journaled_wait) == (500, 365 * DAY, 5)
+    assert _config("keys").keys == KeyFiles("${PAYLOAD_KEYS}", "secrets/lookup.key", "var/canary.key")
+
+
+def test_the_policies_of_a_route_are_read() -> None:
+    """Each by itself; what a route leaves out has its default."""
+    found = [(one.answer, one.on_outage, one.unclear, one.acknowledge_within) for one in _config("policies").routes]
+    assert found[1:] == [
+        (AnswerWhen.ACCEPTED, OnOutage.HOLD, Unclear.RESEND, 7200),
+        (AnswerWhen.JOURNALED, OnOutage.REFUSE, Unclear.QUARANTINE, DAY),
+        (AnswerWhen.ACCEPTED, OnOutage.HOLD, Unclear.QUARANTINE, DAY),
+    ]
+
+
 def test_what_is_written_is_read() -> None:
     """Every setting of the form arrives in the definitions."""
     config = load_text(WRITTEN, "routes.yaml").config
@@ -92,6 +134,7 @@ def test_what_is_written_is_read() -> None:
             Forwarded.X_FORWARDED,
             True,  # as the file has it
             Place("routes.yaml", 18, 3),
+            VkpClient("vkp-client", "vkp.json", "nhn:vkp"),
         ),
         "journal": JftUpstream(
             "journal",
@@ -101,6 +144,10 @@ def test_what_is_written_is_read() -> None:
             "nhn:jft/api",
             ServiceStatus.PRODUCTION,
             Place("routes.yaml", 19, 3),
+            UpstreamTls(None, None, None),
+            Grant.CLIENT_CREDENTIALS,
+            Breaker(3, 1.0, 1.0),
+            Follow(5.0, 7200.0, Rate(600, 3600)),
         ),
     }
 
@@ -123,13 +170,15 @@ helseid:
 admit:
   legacy: verify
 upstreams:
-  old: {kind: vkp, url: https://vkp.example/, host: vkp.example, sni: name.example, forwarded: x-forwarded, via: true, tls: {ca_file: ca.pem, cert_file: own.pem, key_file: own.key}, connections: {most: 7, idle: 1s, age: 1m, connect: 2s, first_byte: 3s, silence: 500ms}}
+  old: {kind: vkp, url: https://vkp.example/, host: vkp.example, sni: name.example, forwarded: x-forwarded, via: true, tls: {ca_file: ca.pem, cert_file: own.pem, key_file: own.key}, connections: {most: 7, idle: 1s, age: 1m, connect: 2s, first_byte: 3s, silence: 500ms}, client: {client_id: vkp-client, key_file: vkp.json, scope: nhn:vkp}}
   journal:
     kind: jft
     write_url: https://write.example:8443
     read_url: https://read.example
     scopes: {write: w}
     status: production
+    breaker: {failures: 3, pause: 1s, longest: 1s}
+    follow: {first: 5s, longest: 2h, budget: 600/h}
 municipalities:
 routes:
 """

@@ -27,10 +27,21 @@ def test_other_sizes_are_refused(text: str) -> None:
     assert len(reader.problems) == 1
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("250ms", 0.25), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("250ms", 0.25), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("14d", 1_209_600), ("10y", 315_360_000)],
+)
 def test_durations_are_in_seconds(text: str, seconds: float) -> None:
-    """Every unit is read."""
+    """Every unit is read; a year has 365 days."""
     assert values.duration(Reader("f"), default_node(text)) == seconds
+
+
+@pytest.mark.parametrize("text", ["14", "14 days", "1w", "0d", "-1d", "1D", "1mo", "9999999999d"])
+def test_other_durations_are_refused(text: str) -> None:
+    """A unit is never guessed."""
+    reader = Reader("f")
+    assert values.duration(reader, default_node(text)) is None
+    assert len(reader.problems) == 1
 
 
 @pytest.mark.parametrize("number", ["974760673", "312229544", "889640782"])

@@ -34,9 +34,16 @@ NOON = 1_800_000_000.0
 DAY = 86_400
 
 
+def make_keys(world: World) -> None:
+    """Make the gateway's own keys, as an operator does once."""
+    result = CliRunner().invoke(main, ["keys", "init", "--config", str(world.config)])
+    assert result.exit_code == 0, result.output
+
+
 async def examine(world: World) -> dict[str, list[Finding]]:
     """Do every check beside the doubles; return the findings by name, having looked that none shows a token."""
     (world.folder / "key.json").chmod(0o600)
+    make_keys(world)
     parts = await asyncio.to_thread(run.run, str(world.config))
     shown = table(parts) + json.dumps(document(parts))
     assert "eyJ" not in shown
@@ -168,6 +175,7 @@ async def test_a_client_key_that_is_no_good_fails(
     else:
         key.write_text(key.read_text(encoding="utf-8") if content == "same" else content, encoding="utf-8")
         key.chmod(mode)
+    make_keys(world)
     parts = await asyncio.to_thread(run.run, str(world.config))
     texts = [each.text for part in parts for each in part.findings if each.state is FAILED and "key" in each.name]
     assert len(texts) == 1
@@ -274,6 +282,7 @@ async def test_the_command_has_a_table_and_json(start: Callable[..., Awaitable[W
     """Exit 0 when nothing fails; both say the same."""
     world = await start(serve=False)
     (world.folder / "key.json").chmod(0o600)
+    make_keys(world)
     command = ["doctor", "--config", str(world.config)]
     shown = await asyncio.to_thread(CliRunner().invoke, main, command)
     assert shown.exit_code == 0, shown.output

@@ -1,0 +1,81 @@
+"""`vkp-gateway keys`: the gateway's own keys are made, and the one that seals payloads is rotated; none is ever printed."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from gateway.commands.output import config_option, json_option, print_json, usable
+from gateway.ledger.keys import PAYLOAD, KeysUnusable, check, is_from_environment, make, rotate
+
+_NEVER_ROTATED = (
+    "lookup and canary are never rotated: what was hashed could not be found any more, "
+    "and a canary would get another share"
+)
+_THEN = "reload every gateway that has this file, or restart it: until then it seals with the key before"
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What `init` did about a key."""
+
+    kind: str
+    source: str
+    state: str
+    """made, there, environment or unusable."""
+    text: str
+
+
+@click.group()
+def keys() -> None:
+    """Make or rotate the gateway's own keys; they are never printed."""
+
+
+@keys.command()
+@config_option
+@json_option
+def init(path: str, *, as_json: bool) -> None:
+    """Make each key file that is missing and overwrite none; exit 1 if one cannot be made, or is there and no good."""
+    config, folder = usable(path)[0], Path(path).parent
+    found = [_init(kind, source, folder) for kind, source in asdict(config.keys).items()]
+    good = all(one.state != "unusable" for one in found)
+    if as_json:
+        shown = [{"key": one.kind, "file": one.source, "state": one.state, "text": one.text} for one in found]
+        print_json({"ok": good, "keys": shown})
+    else:
+        for one in found:
+            click.echo(f"{one.kind:<9}{one.state:<13}{one.text}")
+    if not good:
+        raise click.exceptions.Exit(1)
+
+
+@keys.command("rotate")
+@config_option
+@json_option
+def rotate_payload(path: str, *, as_json: bool) -> None:
+    """Add a new payload key and make it current; older ones still open what they sealed; exit 1 if it cannot be."""
+    source = usable(path)[0].keys.payload
+    if is_from_environment(source):
+        raise click.ClickException(f"keys.payload is {source}: it is rotated where that variable is set")
+    try:
+        made = rotate(source, Path(path).parent, int(time.time()))
+    except KeysUnusable as error:
+        raise click.ClickException(f"keys.payload: {error}") from None
+    older = [key.id for key in made.keys if key.id != made.current]
+    if as_json:
+        print_json({"ok": True, "key": PAYLOAD, "file": source, "current": made.current, "older": older})
+        return
+    click.echo(f"payload  {source}: key {made.current} seals from now on, {len(older)} older still open")
+    click.echo(_THEN)
+    click.echo(_NEVER_ROTATED)
+
+
+def _init(kind: str, source: str, folder: Path) -> _Looked:
+    if is_from_environment(source):
+        return _Looked(kind, source, "environment", f"{source}, not made here")
+    try:
+        state = "made" if make(kind, source, folder, int(time.time())) else "there"
+        return _Looked(kind, source, state, f"{source}, {check(kind, source, folder)}")
+    except KeysUnusable as error:
+        return _Looked(kind, source, "unusable", str(error))

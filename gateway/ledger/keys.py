@@ -1,0 +1,250 @@
+"""The gateway's own keys, in files that nobody but the gateway may read: made, rotated, loaded."""
+
+import base64
+import fcntl
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from gateway.config.definitions import KeyFiles
+from gateway.ledger.vault import KEY_BYTES, Lookup, Vault
+
+PAYLOAD = "payload"
+"""The only key of `KeyFiles` that is ever rotated: with another lookup key what was hashed could not be found any more,
+and another canary key would make another share."""
+
+_FROM_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}=?")
+_LARGEST = 1_000_000
+"""Bytes of a key file; after thousands of rotations it is smaller."""
+
+
+class KeysUnusable(Exception):  # noqa: N818 - the condition, told to the operator
+    """A key cannot be read, made or replaced, or others may read it; the text never holds key material."""
+
+
+class KeyMissing(KeysUnusable):
+    """There is no such key file."""
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key as its file has it."""
+
+    id: str
+    key: str
+    """32 bytes in base64url."""
+    made_at: int
+    """Seconds since 1970."""
+
+    def __repr__(self) -> str:
+        return f"Key(id={self.id!r}, made_at={self.made_at})"
+
+    @property
+    def secret(self) -> bytes:
+        """The key itself."""
+        return base64.urlsafe_b64decode(self.key.rstrip("=") + "=")
+
+
+class PayloadKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every payload key, since a rotated one still opens what it sealed."""
+
+    current: str
+    """The id of the key that seals."""
+    keys: tuple[Key, ...]
+
+
+_Content = TypeVar("_Content", Key, PayloadKeys)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys, ready for use."""
+
+    vault: Vault
+    lookup: Lookup
+
+
+def load_keys(files: KeyFiles, folder: Path) -> Keys:
+    """Load every key from files below `folder` or from the environment; raises `KeysUnusable`."""
+    payload = read_payload(files.payload, folder)
+    lookup = read_single(files.lookup, folder)
+    read_single(files.canary, folder)
+    vault = Vault({key.id: key.secret for key in payload.keys}, payload.current)
+    return Keys(vault, Lookup(lookup.secret))
+
+
+def read_payload(source: str, folder: Path) -> PayloadKeys:
+    """Read the payload keys from a file or `${ENV_NAME}`; raises `KeysUnusable`."""
+    found = _decoded(source, _content(source, folder), PayloadKeys)
+    ids = [key.id for key in found.keys]
+    if found.current not in ids or len(set(ids)) < len(ids) or not all(map(_is_sound, found.keys)):
+        raise KeysUnusable(f"{source} does not hold sound payload keys")
+    return found
+
+
+def read_single(source: str, folder: Path) -> Key:
+    """Read the lookup or canary key from a file or `${ENV_NAME}`; raises `KeysUnusable`."""
+    found = _decoded(source, _content(source, folder), Key)
+    if not _is_sound(found):
+        raise KeysUnusable(f"{source} does not hold a sound key")
+    return found
+
+
+def check(kind: str, source: str, folder: Path) -> str:
+    """Read the key that `KeyFiles` calls `kind`, and say of it what is no secret; raises `KeysUnusable`."""
+    if kind != PAYLOAD:
+        return f"key {read_single(source, folder).id}"
+    found = read_payload(source, folder)
+    older = len(found.keys) - 1
+    return f"key {found.current}" + (f", {older} older still open what they sealed" if older else "")
+
+
+def is_from_environment(source: str) -> bool:
+    """Tell whether a key is configured as `${ENV_NAME}`, and so neither made nor rotated here."""
+    return _FROM_ENVIRONMENT.fullmatch(source) is not None
+
+
+def make_missing(files: KeyFiles, folder: Path, now: int) -> None:
+    """Make each key file that is missing; raises `KeysUnusable`."""
+    for kind, source in asdict(files).items():
+        if not is_from_environment(source):
+            make(kind, source, folder, now)
+
+
+def make(kind: str, source: str, folder: Path, now: int) -> bool:
+    """Make the file of a key unless there is one; tell whether it was made; raises `KeysUnusable`."""
+    key = _new_key(now)
+    content = PayloadKeys(key.id, (key,)) if kind == PAYLOAD else key
+    try:
+        path = folder / source
+        if path.is_symlink() or path.exists():
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _written_beside(path, content) as new:
+            return _named(new, path)
+    except (OSError, ValueError) as error:
+        raise KeysUnusable(_told(source, error)) from None
+
+
+def rotate(source: str, folder: Path, now: int) -> PayloadKeys:
+    """Add a payload key that seals from now on, and return all; raises `KeysUnusable`."""
+    try:
+        path = (folder / source).resolve()
+        with _alone(path.parent):
+            found = read_payload(source, folder)
+            key = _new_key(now)
+            rotated = PayloadKeys(key.id, (*found.keys, key))
+            with _written_beside(path, rotated) as new:
+                _give_to_owner_of(path, new)
+                new.replace(path)
+    except FileNotFoundError:
+        raise _missing(source) from None
+    except (OSError, ValueError) as error:
+        raise KeysUnusable(_told(source, error)) from None
+    return rotated
+
+
+def _new_key(now: int) -> Key:
+    return Key(secrets.token_hex(8), secrets.token_urlsafe(KEY_BYTES), now)
+
+
+def _is_sound(key: Key) -> bool:
+    return bool(_ID.fullmatch(key.id) and _SECRET.fullmatch(key.key))
+
+
+def _content(source: str, folder: Path) -> bytes:
+    if named := _FROM_ENVIRONMENT.fullmatch(source):
+        if (text := os.environ.get(named[1])) is None:
+            raise KeysUnusable(f"the environment variable in {source} is not set")
+        return os.fsencode(text)
+    try:
+        return _secret_file(source, folder / source)
+    except FileNotFoundError:
+        raise _missing(source) from None
+    except (OSError, ValueError) as error:
+        raise KeysUnusable(_told(source, error)) from None
+
+
+def _secret_file(source: str, path: Path) -> bytes:
+    """Return what a file holds; a pipe is never waited for."""
+    if path.exists() and not path.is_file():
+        raise KeysUnusable(f"{source} is not a file")
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        data = file.read(_LARGEST + 1)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeysUnusable(f"{source}: others may read or change it; chmod 600")
+    return data
+
+
+def _decoded(source: str, content: bytes, wanted: type[_Content]) -> _Content:
+    try:
+        if len(content) <= _LARGEST:
+            return msgspec.json.decode(content, type=wanted)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass  # the reason may quote what stands there
+    raise KeysUnusable(f"{source} is not a key file of this kind")
+
+
+@contextmanager
+def _written_beside(path: Path, content: Key | PayloadKeys) -> Iterator[Path]:
+    """Write a file that is not called `path` yet, for its owner alone; a crash leaves the old one or the new one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(content))
+            file.flush()
+            os.fsync(file.fileno())
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _named(new: Path, path: Path) -> bool:
+    """Give a file its name, unless another has it meanwhile: a rename would overwrite that one."""
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        return False
+    return True
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else rotates a key in this folder: of two at once, one key would be lost."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _give_to_owner_of(path: Path, new: Path) -> None:
+    """Keep the key readable for the gateway when root rotates it."""
+    owner = path.stat()
+    if owner.st_uid != os.geteuid():
+        os.chown(new, owner.st_uid, owner.st_gid)
+
+
+def _missing(source: str) -> KeyMissing:
+    return KeyMissing(f"{source}: there is no such file; vkp-gateway keys init makes it")
+
+
+def _told(source: str, error: OSError | ValueError) -> str:
+    return f"{source}: {error.strerror}" if isinstance(error, OSError) else f"{source!r} is not a path"
