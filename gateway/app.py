@@ -8,24 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp
 import structlog
 
 from gateway import telemetry
 from gateway.admission import Admission
-from gateway.config.definitions import Config, HelseId, VkpUpstream
+from gateway.config.definitions import Config, VkpUpstream
 from gateway.config.load import Loaded, load
 from gateway.control.port import AdminPort
+from gateway.delivery.delivery import Delivery, Means
+from gateway.delivery.opening import keys_of, opened
 from gateway.exchange import Exchange
-from gateway.helseid import client_key
-from gateway.helseid.assertion import ClientIdentity
-from gateway.helseid.client_key import ClientKey
-from gateway.helseid.issuer import Issuer
-from gateway.helseid.proof import Prover
+from gateway.helseid.client_key import KeyUnusable
 from gateway.helseid.sender_proofs import SenderProofs
-from gateway.helseid.token_request import TokenEndpoint
-from gateway.helseid.tokens import TokenSource
-from gateway.helseid.verify import Verifier
+from gateway.ledger.keys import Keys, KeysUnusable
+from gateway.ledger.store import LedgerUnusable, open_store
 from gateway.people.desk import PeopleUnusable
 from gateway.rates import Rates
 from gateway.relay.certificates import CertificatesUnusable, Kept
@@ -35,16 +31,13 @@ from gateway.relay.needed import DATA_PORT, Certificates
 from gateway.relay.passage import Way
 from gateway.relay.pool import Pool
 from gateway.routing.table import RouteTable
-from gateway.upstreams.caller import Caller
-from gateway.upstreams.jft import JftClient
+from gateway.services import Services
 from translators.translate import prepare
 
 log = structlog.get_logger()
 
 _LOOK = 5.0
 """Seconds between two looks at whether files of certificates have changed."""
-_MOST_PER_HOST = 256
-"""Connections to HelseID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +48,8 @@ class Running:
     exchange: Exchange
     lane: Lane
     certificates: Certificates
+    means: Means | None
+    """What journalings are delivered with; None where nothing is."""
 
 
 class Gateway:
@@ -64,27 +59,28 @@ class Gateway:
         self, path: str, config: Config, table: RouteTable, *, is_worker: bool = False, dev_login: bool = False
     ) -> None:
         self._path = path
+        self._folder = Path(path).parent
         self._is_worker = is_worker
         self._first = (config, table)
-        self._prover = Prover(time.time)
         self._proofs = SenderProofs(time.time)
         self._rates = Rates()
         self._front = Front(self._current, telemetry.record)
+        self._delivery: Delivery | None = None
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login)
         self._running: Running | None = None
-        self._jft_caller: tuple[tuple[str, Kept | None], Caller] | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._shown: Kept | None = None
-        self._trusted: tuple[tuple[str, str], Issuer, Verifier] | None = None
-        self._own_tokens: tuple[tuple[object, ...], TokenSource] | None = None
+        self._services: Services | None = None
 
     async def start(self) -> None:
-        """Listen on both ports; raises `KeyUnusable`, `PeopleUnusable` or `OSError` when that cannot be."""
-        # Bounded for each host: one that hangs must not keep messages from another.
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MOST_PER_HOST)
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        """Listen on both ports; raises `KeyUnusable`, `KeysUnusable`, `LedgerUnusable`, `PeopleUnusable` or `OSError` when that cannot be."""
+        self._services = Services(self._folder, time.time)
         try:
-            self._running = self._wire(*self._first)
+            config, table = self._first
+            if (keys := keys_of(config, self._folder)) is not None and not self._is_one_of_several(config):
+                self._delivery = Delivery(await opened(config, self._folder), time.time)
+            self._running = self._wire(config, table, keys)
+            self._deliver(self._running)
             listen = self._running.config.listen
             if not self._is_worker:
                 await self._admin.start(self._running.config)
@@ -103,12 +99,16 @@ class Gateway:
         """Stop listening, finish what is in flight, close connections."""
         if self._looking is not None:
             self._looking.cancel()
-        await self._front.stop()
+        if self._delivery is None:
+            await self._front.stop()
+        else:
+            await asyncio.gather(self._front.stop(), self._delivery.finish())
         await self._admin.stop()
+        if self._delivery is not None:
+            await self._delivery.close()
         self._drain({})
-        if self._jft_caller is not None:
-            self._jft_caller[1].close()
-        await self._session.close()
+        if self._services is not None:
+            await self._services.close()
         telemetry.flush()
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -132,9 +132,11 @@ class Gateway:
         if loaded.config is None or loaded.table is None:
             return self._keep(loaded, [str(problem) for problem in loaded.problems])
         try:
-            running = self._wire(loaded.config, loaded.table)
+            keys = keys_of(loaded.config, self._folder)
+            self._open_ledger(loaded.config, keys)
+            running = self._wire(loaded.config, loaded.table, keys)
             doors = None if self._is_worker else self._admin.prepare(loaded.config)
-        except (client_key.KeyUnusable, CertificatesUnusable, PeopleUnusable, OSError) as error:
+        except (KeyUnusable, KeysUnusable, LedgerUnusable, CertificatesUnusable, PeopleUnusable, OSError) as error:
             return self._keep(loaded, [str(error)])
         before = self._running.config if self._running else None
         if before and (before.listen, before.tls is None) != (running.config.listen, running.config.tls is None):
@@ -142,6 +144,7 @@ class Gateway:
         self._shown = running.certificates.of(DATA_PORT) or self._shown
         self._drain(running.lane.ways)
         self._running = running
+        self._deliver(running)
         self._admin.use(loaded.config, doors, [str(problem) for problem in loaded.problems])
         telemetry.RELOADS.labels("taken").inc()
         log.info("reload.taken", warnings=[str(problem) for problem in loaded.problems])
@@ -158,12 +161,40 @@ class Gateway:
             raise RuntimeError("a request before the gateway started")
         return self._running.exchange, self._running.lane
 
-    def _wire(self, config: Config, table: RouteTable) -> Running:
+    def _is_one_of_several(self, config: Config) -> bool:
+        """Tell whether other processes would need the same SQLite file: then nothing is answered by a service here."""
+        return self._is_worker and config.store.startswith("sqlite:")
+
+    def _open_ledger(self, config: Config, keys: Keys | None) -> None:
+        """Open the ledger where it has not been needed so far; raises `LedgerUnusable`, also for another one than is open."""
+        if self._delivery is not None:
+            if self._running is not None and config.store != self._running.config.store:
+                raise LedgerUnusable("store: another one needs a restart")
+        elif keys is not None and not self._is_one_of_several(config):
+            self._delivery = Delivery(open_store(config.store, self._folder, patience=0), time.time)
+
+    def _deliver(self, running: Running) -> None:
+        """Let what is held be delivered, and what is delivered be followed, as a configuration says."""
+        if self._delivery is not None and running.means is not None:
+            self._delivery.use(running.means)
+            self._admin.ledger.use(self._delivery.ledger, running.means.keys, running.config)
+            self._admin.rollback.use(self._delivery.returning)
+
+    def _wire(self, config: Config, table: RouteTable, keys: Keys | None) -> Running:
         before = self._running.certificates if self._running else None
-        certificates = Certificates(config, Path(self._path).parent, before)
-        issuer, verifier = self._trust(config.helseid)
+        certificates = Certificates(config, self._folder, before)
+        services = self._services
+        if services is None:
+            raise RuntimeError("a configuration before the gateway started")
+        verifier = services.verifier(config.helseid)
         admission = Admission(config, table, verifier, self._proofs, self._rates, time.monotonic)
-        exchange = Exchange(config, table, admission, self._jft(config, table, issuer, certificates), time.time)
+        jft = services.jft(config, table.jft_upstream, certificates) if table.jft_upstream else None
+        means = journaling = None
+        if jft is not None and keys is not None and table.jft_upstream and self._delivery is not None:
+            vkp = services.vkp(config, table.vkp_upstream, certificates) if table.vkp_upstream else None
+            means = Means(config, keys, jft, table.jft_upstream.follow, table, vkp)
+            journaling = self._delivery.journaling(means)
+        exchange = Exchange(config, table, admission, journaling, time.time)
         ways = {
             name: Way(
                 upstream, self._pool(upstream, certificates.of(name)), config.limits.request_timeout, exchange.refused
@@ -172,7 +203,7 @@ class Gateway:
             if isinstance(upstream, VkpUpstream)
         }
         room = Room(config.limits.connections, config.limits.connections_per_address)
-        return Running(config, exchange, Lane(ways, exchange.malformed, room), certificates)
+        return Running(config, exchange, Lane(ways, exchange.malformed, room), certificates, means)
 
     def _pool(self, upstream: VkpUpstream, tls: Kept | None) -> Pool:
         """Return the connections to an upstream; a reload keeps those whose upstream and certificates stay the same."""
@@ -199,40 +230,6 @@ class Gateway:
         for way in self._running.lane.ways.values() if self._running else ():
             if way.pool not in pools:
                 way.pool.drain()
-
-    def _trust(self, helseid: HelseId) -> tuple[Issuer, Verifier]:
-        """Return the issuer and verifier; a reload keeps them, with the keys they hold, while HelseID stays the same."""
-        named = (helseid.issuer, helseid.audience)
-        if self._trusted is None or self._trusted[0] != named:
-            issuer = Issuer(helseid.issuer, self._session, time.time)
-            self._trusted = (named, issuer, Verifier(issuer, helseid.audience, time.time))
-        return self._trusted[1:]
-
-    def _jft(self, config: Config, table: RouteTable, issuer: Issuer, certificates: Certificates) -> JftClient | None:
-        if table.jft_upstream is None:
-            return None
-        tokens = self._tokens(config.helseid, issuer)
-        upstream = table.jft_upstream
-        caller = self._caller(upstream.write_url, certificates.of(upstream.name))
-        return JftClient(upstream, tokens, self._prover, caller)
-
-    def _tokens(self, helseid: HelseId, issuer: Issuer) -> TokenSource:
-        """Return the source of our own tokens; a reload keeps it, with the tokens it holds, while our client stays the same."""
-        key = ClientKey(helseid.key_file, Path(self._path).parent)
-        named = (issuer, helseid.client_id, helseid.key_file, helseid.multi_tenant, helseid.assertion_field)
-        if self._own_tokens is None or self._own_tokens[0] != named:
-            identity = ClientIdentity(helseid.client_id, key, helseid.multi_tenant, helseid.assertion_field)
-            endpoint = TokenEndpoint(issuer, identity, self._prover, self._session, time.time)
-            self._own_tokens = (named, TokenSource(endpoint, time.time))
-        return self._own_tokens[1]
-
-    def _caller(self, url: str, tls: Kept | None) -> Caller:
-        """Return the connections to a service; a reload keeps those to the same address with the same certificates."""
-        if self._jft_caller is None or self._jft_caller[0] != (url, tls):
-            if self._jft_caller is not None:
-                self._jft_caller[1].close()
-            self._jft_caller = ((url, tls), Caller(url, tls))
-        return self._jft_caller[1]
 
 
 def _calm_collector() -> None:

@@ -2,8 +2,12 @@
 
 import click
 
+from gateway.commands.audit import audit
 from gateway.commands.check import check
 from gateway.commands.explain import explain
+from gateway.commands.keys import keys
+from gateway.commands.messages import forget, messages, quarantine, resend
+from gateway.commands.rollback import rollback
 from gateway.commands.serve import serve
 from gateway.commands.translate import translate
 from gateway.demo.command import demo
@@ -16,5 +20,7 @@ def main() -> None:
     """Move municipalities from VKP to the information services that replace it, one route at a time."""
 
 
-for command in (check, demo, doctor, explain, serve, translate):
+for command in (
+    *(audit, check, demo, doctor, explain, forget, keys, messages, quarantine, resend, rollback, serve, translate),
+):
     main.add_command(command)

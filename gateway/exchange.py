@@ -10,17 +10,18 @@ from msgspec import structs
 
 from gateway.admission import Admission, Admitted
 from gateway.config.definitions import Config, Municipality, Sender
+from gateway.delivery.journaling import Journaling
+from gateway.delivery.orders import Business, Order, Receipt, business_of
 from gateway.faults import WORDINGS, Failure, Fault, fault_of
-from gateway.helseid.tokens import Subject
 from gateway.identification import Identification, Identified, asked_for
 from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
+from gateway.passed import Passed
 from gateway.routing.table import Decision, RouteTable
 from gateway.shortcut import Shortcut
 from gateway.surfaces.registry import FALLBACK
 from gateway.surfaces.surface import Asked, Content, Operation
 from gateway.surfaces.target import path_of
 from gateway.translating import allowed_numbers, settings
-from gateway.upstreams.jft import JftClient
 from gateway.way import NOTHING_KNOWN, References, Way, account_of, finishes_alone
 from translators.contract import Translation
 from translators.jft import SERVICE as JFT
@@ -40,17 +41,18 @@ class Exchange:
         config: Config,
         table: RouteTable,
         admission: Admission,
-        jft: JftClient | None,
+        journaling: Journaling | None,
         clock: Callable[[], float],
     ) -> None:
         self._config = config
         self._table = table
         self._identification = Identification(table, config.limits.body)
         self._admission = admission
-        self._jft = jft
+        self._journaling = journaling
         self._clock = clock
         self._references = References()
-        self._shortcut = Shortcut(config, table, self._identification, admission, self._references, clock)
+        self._passed = Passed(config, table, self._identification, journaling)
+        self._shortcut = Shortcut(config, table, self._identification, admission, self._references, self._passed, clock)
         self.at_once = self._shortcut.at_once
         self._allowed_numbers = allowed_numbers(config)
 
@@ -68,7 +70,8 @@ class Exchange:
         if decision.mode is not Mode.LEGACY or vkp is None or self._config.verify_in_legacy:
             return self.handle(head, body, identified)
         account = account_of(self._references.next(), identified.envelope, decision, "passed", vkp.name)
-        return Handled(Pass(vkp.name, finishes_alone=finishes_alone(head, identified)), account)
+        answer = Pass(vkp.name, finishes_alone(head, identified), self._passed.afterwards(identified))
+        return Handled(answer, account)
 
     async def handle(self, head: RequestHead, body: Body, identified: Identified | None = None) -> Handled:
         """Return the answer to a request; never raises for anything that a sender or an upstream does.
@@ -163,23 +166,63 @@ class Exchange:
         vkp = self._table.vkp_upstream
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
-        alone = way.identified is not None and finishes_alone(way.head, way.identified)
-        return Handled(Pass(vkp.name, finishes_alone=alone), way.account("passed", upstream=vkp.name))
+        identified, account = way.identified, way.account("passed", upstream=vkp.name)
+        if identified is None:
+            return Handled(Pass(vkp.name), account)
+        answer = Pass(vkp.name, finishes_alone(way.head, identified), self._passed.afterwards(identified))
+        return Handled(answer, account)
 
     async def _journal(self, way: Way, identified: Identified, admitted: Admitted, content: Content) -> Handled:
         """Translate a journaling, deliver it, and answer only then."""
         municipality, jft, surface = identified.municipality, self._table.jft_upstream, identified.surface
-        if self._jft is None or jft is None or municipality is None:
+        if self._journaling is None or jft is None or municipality is None:
             raise Failure(Fault.UNAVAILABLE, "No information service is configured for journaling")
         way.envelope = self._identification.with_information(way.envelope, content)
+        business = business_of(content.tree)
         translation = self._translated(way, identified, content, municipality, admitted.sender)
         way.translation = translation
         if translation.refusal is None and translation.is_test:
             return Handled(surface.accepted(self._asked(way), is_test=True), way.account("test"))
         way.upstream = jft.name
-        event_id = await self._deliver(way, translation, self._jft, municipality.orgnr, admitted.subject)
-        account = structs.replace(way.account("accepted", upstream=jft.name), event_id=event_id)
-        return Handled(surface.accepted(self._asked(way), is_test=False), account)
+        order = self._order(way, admitted, municipality, translation, business)
+        receipt = await self._journaling.deliver(order, way.deadline - _TO_ANSWER)
+        return Handled(
+            surface.accepted(self._asked(way, receipt), is_test=False), self._accepted(way, jft.name, receipt)
+        )
+
+    def _order(
+        self,
+        way: Way,
+        admitted: Admitted,
+        municipality: Municipality,
+        translation: Translation,
+        business: Business | None,
+    ) -> Order:
+        """Return what is to be delivered; raises `Failure` for what cannot be."""
+        route, body = way.decision.route if way.decision else None, way.body.whole(self._config.limits.body)
+        if translation.refusal is not None:
+            raise Failure(fault_of(translation.refusal.reason), str(translation.refusal))
+        if len(translation.calls) != 1 or route is None:
+            raise Failure(Fault.NOT_SUPPORTED, "The message cannot be sent to an information service yet")
+        return Order(
+            reference=way.correlation_id,
+            received=self._now(),
+            # The sender is who was admitted, whatever other claims its token has.
+            envelope=structs.replace(way.envelope, sender=admitted.sender.key),
+            municipality=municipality,
+            route=route,
+            call=translation.calls[0],
+            patient=translation.patient,
+            business=business,
+            head=way.head,
+            body=body or b"",
+            subject=admitted.subject,
+        )
+
+    def _accepted(self, way: Way, upstream: str, receipt: Receipt) -> Account:
+        first = receipt.reference if receipt.reference != way.correlation_id else None
+        account = way.account(receipt.outcome, upstream=upstream)
+        return structs.replace(account, event_id=receipt.event_id, first=first, marks=receipt.marks)
 
     def _translated(
         self, way: Way, identified: Identified, content: Content, municipality: Municipality, sender: Sender
@@ -194,19 +237,6 @@ class Exchange:
             received=self._now(),
         )
         return translate(content.tree, identified.surface.NAME, JFT, wanted, content.repairs)
-
-    async def _deliver(
-        self, way: Way, translation: Translation, jft: JftClient, orgnr: str, subject: Subject
-    ) -> str | None:
-        if translation.refusal is not None:
-            raise Failure(fault_of(translation.refusal.reason), str(translation.refusal))
-        if not translation.calls:
-            raise Failure(Fault.NOT_SUPPORTED, "Nothing of the message can be sent to an information service yet")
-        event_id = None
-        for call in translation.calls:
-            remaining = max(0.1, way.deadline - asyncio.get_running_loop().time() - _TO_ANSWER)
-            event_id = (await jft.submit(call, orgnr, subject, remaining)).event_id
-        return event_id
 
     def refused(self, head: RequestHead, failure: Failure, correlation_id: str) -> Reply:
         """Return how the failure of a request is told to its sender, though nothing but its head was looked at."""
@@ -233,9 +263,11 @@ class Exchange:
         surface = way.identified.surface if way.identified else FALLBACK
         return Handled(surface.refused(self._asked(way), failure, self._config.wordings[failure.fault]), account)
 
-    def _asked(self, way: Way) -> Asked:
+    def _asked(self, way: Way, receipt: Receipt | None = None) -> Asked:
+        """Return what an answer needs to know; every copy of a message is answered as the first was."""
         recognised = way.identified.recognised if way.identified else None
-        return Asked(way.correlation_id, self._now(), way.head, recognised, way.content)
+        reference, now = (receipt.reference, receipt.at) if receipt else (way.correlation_id, self._now())
+        return Asked(reference, now, way.head, recognised, way.content)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

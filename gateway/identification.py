@@ -96,6 +96,11 @@ class Identification:
             return Content(failure=Failure(Fault.TOO_LARGE, f"The body is larger than {self._body_limit} bytes"))
         return _content(data, identified)
 
+    @staticmethod
+    def content(data: bytes, identified: Identified) -> Content:
+        """Return the content of a journaling's whole body."""
+        return _content(data, identified)
+
     def with_information(self, envelope: Envelope, content: Content) -> Envelope:
         """Return the envelope with what the content is about."""
         name = information_of(content.tree) if content.failure is None else None

@@ -3,6 +3,7 @@
 They are msgspec Structs, which are made several times faster than frozen dataclasses: every request makes a handful.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
@@ -102,14 +103,6 @@ class Body(Protocol):
         ...
 
 
-class Pass(msgspec.Struct, frozen=True):
-    """Send the request on as it is, and its answer back as it is."""
-
-    upstream: str
-    finishes_alone: bool = False
-    """Whether a request that was sent completely is finished even if its sender leaves: a journaling is."""
-
-
 class Reply(msgspec.Struct, frozen=True):
     """The gateway's own answer."""
 
@@ -149,6 +142,28 @@ class Account(msgspec.Struct, frozen=True):
     losses: int = 0
     event_id: str | None = None
     """The id that the information service gave the event."""
+    first: str | None = None
+    """The reference of the message's first copy, where this is another."""
+    marks: tuple[str, ...] = ()
+    """`possible-duplicate`, `identifier-reused`."""
+
+
+class Afterwards(msgspec.Struct, frozen=True):
+    """What is done when an upstream has answered a request; the answer does not wait for it."""
+
+    limit: int
+    """Bytes of a body that are kept for it; with a larger body nothing is done."""
+    done: Callable[[Account, int, bytes], None]
+    """Takes the account, the status of the answer, and the request's body."""
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """Send the request on as it is, and its answer back as it is."""
+
+    upstream: str
+    finishes_alone: bool = False
+    """Whether a request that was sent completely is finished even if its sender leaves: a journaling is."""
+    afterwards: Afterwards | None = None
 
 
 class Handled(msgspec.Struct, frozen=True):

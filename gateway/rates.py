@@ -26,16 +26,21 @@ class Rates:
 
     def wait(self, sender: str, rate: Rate, now: float) -> float:
         """Count a request; return 0 when it is within the rate, else the seconds until the next one is."""
+        wait = self.short(sender, rate, now)
+        if not wait:
+            bucket = self._buckets[sender]
+            bucket.level = max(0.0, bucket.level - 1)
+        return wait
+
+    def short(self, sender: str, rate: Rate, now: float) -> float:
+        """Return what `wait` would, and count nothing."""
         refill = rate.count / rate.seconds
         bucket = self._buckets.get(sender)
         if bucket is None:
             bucket = self._buckets[sender] = _Bucket(rate.count, now)
         bucket.level = min(rate.count, bucket.level + max(0.0, now - bucket.at) * refill)
         bucket.at = now
-        if bucket.level >= 1 - _ROUNDING:
-            bucket.level = max(0.0, bucket.level - 1)
-            return 0.0
-        return (1 - bucket.level) / refill
+        return 0.0 if bucket.level >= 1 - _ROUNDING else (1 - bucket.level) / refill
 
     @contextmanager
     def under_way(self, sender: str, most: int) -> Iterator[bool]:

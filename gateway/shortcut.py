@@ -10,6 +10,7 @@ from gateway.config.definitions import Config
 from gateway.faults import Failure
 from gateway.identification import Identification, Identified
 from gateway.model import Envelope, Handled, Mode, Pass, RequestHead
+from gateway.passed import Passed
 from gateway.routing.table import Decision, RouteTable
 from gateway.way import References, account_of, finishes_alone
 
@@ -43,6 +44,7 @@ class Shortcut:
         identification: Identification,
         admission: Admission,
         references: References,
+        passed: Passed,
         clock: Callable[[], float],
     ) -> None:
         self._config = config
@@ -51,6 +53,7 @@ class Shortcut:
         self._admission = admission
         self._references = references
         self._clock = clock
+        self._passed = passed
         self._passes: dict[tuple[str, str, bytes | None], _Passes] = {}
 
     def at_once(self, head: RequestHead) -> Handled | None:
@@ -98,7 +101,7 @@ class Shortcut:
         decision = self._table.decide(identified.envelope, datetime.fromtimestamp(now, UTC))
         if decision.mode is not Mode.LEGACY:
             return not_at_once
-        answer = Pass(vkp.name, finishes_alone=finishes_alone(head, identified))
+        answer = Pass(vkp.name, finishes_alone(head, identified), self._passed.afterwards(identified))
         if not self._config.verify_in_legacy:
             return _Passes(until, answer, identified.envelope, decision)
         admitted = self._admission.admitted_at_once(identified.presented, operation, identified.municipality)

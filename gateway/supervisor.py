@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
+from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -14,7 +15,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.config.definitions import Config
 from gateway.config.load import load
+from gateway.control.own_ledger import OwnLedger
 from gateway.control.port import AdminPort
+from gateway.ledger.keys import KeysUnusable
+from gateway.ledger.store import LedgerUnusable
 from gateway.model import Mode
 from gateway.people.desk import PeopleUnusable
 
@@ -23,7 +27,7 @@ log = structlog.get_logger()
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus-client adds up the metrics of several processes."""
 _READY_TIMEOUT = 30.0
-_STOP_TIMEOUT = 15.0
+_STOP_TIMEOUT = 25.0
 _PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker that ended is started again: doubled while it keeps ending, up to the longest."""
 _STABLE = 60.0
@@ -75,6 +79,7 @@ class Supervisor:
         self._count = count
         self._dev_login = dev_login
         self._admin: AdminPort | None = None
+        self._ledger: OwnLedger | None = None
         self._workers: list[_Worker] = []
         """Those that serve, or did until they ended; one for each slot."""
         self._started: list[_Worker] = []
@@ -85,7 +90,10 @@ class Supervisor:
         self._roll = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; raises `WorkerFailed` when the first workers cannot serve."""
+        """Serve until SIGTERM or SIGINT; raises `WorkerFailed` when the first workers cannot serve.
+
+        Raises `KeysUnusable` or `LedgerUnusable` when the admin port cannot have the ledger that the workers share.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -95,12 +103,15 @@ class Supervisor:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._metrics)  # type: ignore[no-untyped-call] # the library has no types here
             admin = self._admin = AdminPort(registry, dev_login=self._dev_login)
+            ledger = self._ledger = OwnLedger(admin.ledger, Path(self._path).parent)
             try:
+                await ledger.start(self._config)
                 await admin.start(self._config)
                 await self._run_workers()
             finally:
                 await asyncio.gather(*(worker.stop() for worker in self._started))
                 await admin.stop()
+                await ledger.close()
 
     async def _run_workers(self) -> None:
         for _ in range(self._count):
@@ -205,11 +216,13 @@ class Supervisor:
             worker.tell(signal.SIGHUP)
 
     def _let_in(self, config: Config, warnings: list[str]) -> list[str]:
-        """Let people in as a configuration says; return why that cannot be."""
-        if self._admin is not None:
+        """Let people in, and to the ledger, as a configuration says; return why that cannot be."""
+        if self._admin is not None and self._ledger is not None:
             try:
                 doors = self._admin.prepare(config)
-            except PeopleUnusable as error:
+                keys = self._ledger.prepare(config)
+            except (PeopleUnusable, KeysUnusable, LedgerUnusable) as error:
                 return [str(error)]
             self._admin.use(config, doors, warnings)
+            self._ledger.use(config, keys)
         return []

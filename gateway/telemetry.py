@@ -55,6 +55,54 @@ CERTIFICATES_UNUSABLE = Gauge(
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
+DELIVERIES = Counter(
+    "vkp_gateway_held_deliveries",
+    "Tries to deliver held messages, by what came of them.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+UNCLEAR = Counter(
+    "vkp_gateway_unclear_deliveries",
+    "Promised messages that were sent and never answered, and set aside for a person: an alarm.",
+    ["municipality"],
+    registry=REGISTRY,
+)
+QUARANTINED = Counter(
+    "vkp_gateway_quarantined",
+    "Promised messages that were set aside for a person: an alarm.",
+    ["municipality"],
+    registry=REGISTRY,
+)
+LOOKS = Counter(
+    "vkp_gateway_looks", "Questions how far an event has come, by the answer.", ["stage"], registry=REGISTRY
+)
+OVERDUE_EVENTS = Counter(
+    "vkp_gateway_overdue_events",
+    "Events that were not acknowledged in time: an alarm.",
+    ["municipality"],
+    registry=REGISTRY,
+)
+LEDGER_MESSAGES = Gauge(
+    "vkp_gateway_ledger_messages",
+    "Messages that are held, being delivered, or in quarantine, and delivered ones that are overdue.",
+    ["municipality", "state"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+LEDGER_OLDEST = Gauge(
+    "vkp_gateway_ledger_oldest_seconds",
+    "How long the oldest such message has been there.",
+    ["state"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+LEDGER_RUNS = Gauge(
+    "vkp_gateway_ledger_run_timestamp_seconds",
+    "When each regular job on the ledger last ended well.",
+    ["job"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 RELOADS = Counter("vkp_gateway_reloads", "Reloads of routes.yaml, by result.", ["result"], registry=REGISTRY)
 
 # Not in the last group of a UUID: every 250th has eleven digits there, and an event is found again by its id.
@@ -114,6 +162,8 @@ def record(account: Account, status: int, seconds: float) -> None:
             "repairs": account.repairs,
             "losses": account.losses,
             "event_id": account.event_id,
+            "first": account.first,
+            "marks": account.marks,
             "timestamp": datetime.fromtimestamp(time.time(), UTC).isoformat(),
         }
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from gateway.commands.admin_client import AdminClient, admin_client, plain, segment, where_options
+from gateway.commands.messages import print_message
 from gateway.commands.naming import find_municipality, find_sender
 from gateway.commands.output import config_option, json_option, print_json, usable
 from gateway.commands.request_file import read_request
@@ -49,7 +51,8 @@ _TYPES = ", ".join(Information)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with a whole HTTP request, in place of the three above.",
 )
-@click.option("--message", metavar="ID", help="A past message; not supported yet.")
+@click.option("--message", metavar="ID", help="A message by its reference, as a running gateway's ledger has it.")
+@where_options
 @config_option
 @json_option
 def explain(  # noqa: PLR0913 - the options of the command
@@ -61,12 +64,17 @@ def explain(  # noqa: PLR0913 - the options of the command
     at: datetime | None,
     request: Path | None,
     message: str | None,
+    admin: str | None,
+    token_file: str | None,
     path: str,
     as_json: bool,
 ) -> None:
     """Say which route decides for a message, with every route that was considered."""
     if message is not None:
-        raise click.UsageError("--message is not supported yet: this version records no messages")
+        if any(given is not None for given in (municipality, sender, information, patient, at, request)):
+            raise click.UsageError("--message goes with nothing but --admin, --token-file and --json")
+        _explain_message(admin_client(admin, token_file, as_json=as_json), message)
+        return
     if (request is None) == (municipality is None and sender is None and information is None):
         raise click.UsageError("give either --request, or --municipality, --sender and --information")
     config, table = usable(path)
@@ -83,6 +91,17 @@ def explain(  # noqa: PLR0913 - the options of the command
         _print_json(envelope, decision, explanation, notes)
     else:
         _print(envelope, decision, explanation, notes)
+
+
+def _explain_message(client: AdminClient, reference: str) -> None:
+    """Say what the ledger knows of a message, and where its route is told."""
+    document = client.get(f"/api/v1/messages/{segment(reference)}")
+    note = f"the route that decided is in the log event message with correlation_id {document['reference']}"
+    if client.as_json:
+        print_json({**document, "notes": [note]})
+        return
+    print_message(document)
+    click.echo(plain(f"note: {note}"))
 
 
 def _envelope(

@@ -8,11 +8,15 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from prometheus_client import CollectorRegistry
 
 from gateway.config.definitions import Address, Config
-from gateway.control import api, health, pages
+from gateway.control import api, health, messages_api, messages_page, pages
+from gateway.control.audits import Audits
 from gateway.control.endpoints import Handler
 from gateway.control.guard import Guard
+from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.login import LoginPages
+from gateway.control.messages import Messages
 from gateway.control.rendering import refusal_page
+from gateway.control.rollback import Rollback
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens
 from gateway.people.desk import Desk, Doors
@@ -31,12 +35,17 @@ class AdminPort:
     ) -> None:
         self.board = Board(clock)
         self.desk = Desk(clock, dev_login=dev_login)
-        tokens = Tokens()
+        self.ledger = LedgerDesk(clock)
+        self.rollback = Rollback(self.ledger)
+        tokens, messages = Tokens(), Messages(self.ledger)
         self.endpoints = [
             *health.endpoints(registry),
             *LoginPages(self.desk, Throttle(_PER_MINUTE, 60, clock)).endpoints(),
             *pages.endpoints(self.board, tokens),
+            *messages_page.endpoints(messages),
             *api.endpoints(self.board, tokens),
+            *messages_api.endpoints(messages, Audits(self.ledger)),
+            *self.rollback.endpoints(),
         ]
         known = {(each.method, each.path): each for each in self.endpoints}
         guard = Guard(self.desk, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)

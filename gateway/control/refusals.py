@@ -22,6 +22,9 @@ class Code(StrEnum):
     NO_ROLE = "no-role"
     HELSEID = "helseid-unavailable"
     STORE = "not-stored"
+    NO_LEDGER = "no-ledger"
+    LEDGER = "ledger-unavailable"
+    CONFLICT = "conflict"
     FAILED = "failed"
 
 
@@ -40,6 +43,9 @@ STATUS = {
     Code.NO_ROLE: 403,
     Code.HELSEID: 503,
     Code.STORE: 503,
+    Code.NO_LEDGER: 503,
+    Code.LEDGER: 503,
+    Code.CONFLICT: 409,
     Code.FAILED: 500,
 }
 

@@ -46,6 +46,8 @@ class Scenario:
     """Whether the answer is a message, which says by a code what became of the one that was sent."""
     is_test: bool = False
     """Whether the message only tests the way."""
+    is_again: bool = False
+    """Whether it is the message before once more, byte for byte, as a sender does that heard no answer."""
     instead: tuple[tuple[bytes, bytes], ...] = ()
     """What stands in the file, and what this sender writes in its place."""
 
@@ -55,7 +57,7 @@ class Scenario:
 
     @property
     def body(self) -> bytes:
-        """The bytes that are sent."""
+        """The bytes that are sent, but for the ids, which every message has of its own."""
         data = (self.form or "").encode() if self.file is None else _message(self.file)
         for written, wanted in self.instead:
             data = data.replace(written, wanted)
@@ -93,7 +95,7 @@ def _expected(scenario: Scenario, mode: Mode) -> Expected:
         return Expected(400, "3", None)
     if scenario.flaw in _REFUSED_IN_NEW:
         return Expected(400, _REFUSED_IN_NEW[scenario.flaw], None)
-    return Expected(200, None, None if scenario.is_test else "jft")
+    return Expected(200, None, None if scenario.is_test or scenario.is_again else "jft")
 
 
 @cache
@@ -117,12 +119,22 @@ def r4_scenarios() -> list[Scenario]:
 
 
 def _every_kind(municipality: str, alarms: str, homes: str) -> list[Scenario]:
-    def sent(name: str, sender: str, information: Information, path: str, file: str) -> Scenario:
-        return Scenario(name, municipality, sender, information, path, file)
+    def sent(  # noqa: PLR0913 - what a scenario is
+        name: str, sender: str, information: Information, path: str, file: str, *, again: bool = False
+    ) -> Scenario:
+        return Scenario(name, municipality, sender, information, path, file, is_again=again)
 
     return [
         sent("alarm follow-up with note", alarms, Information.VARSEL, "bundle", "alarm-follow-up.json"),
         sent("successful dispense", homes, Information.MEDISINERING, "medicationdispense", "dispensed.json"),
+        sent(
+            "the same message again",
+            homes,
+            Information.MEDISINERING,
+            "medicationdispense",
+            "dispensed.json",
+            again=True,
+        ),
         sent("dispense failure", homes, Information.MEDISINERING, "bundle", "dispense-failed.json"),
         sent("supervision with note", alarms, Information.TILSYN, "bundle", "supervision.json"),
         sent("measurement with alert", homes, Information.MALEDATA, "bundle", "measurement.json"),

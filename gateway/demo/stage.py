@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import sys
+import time
 import uuid
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from joserfc.jwk import RSAKey
 
 from gateway.config.definitions import Config, JftUpstream
 from gateway.config.load import load
+from gateway.ledger.keys import make_missing
 from gateway.routing.table import RouteTable
 
 _LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
@@ -69,6 +71,7 @@ async def stage(path: Path) -> AsyncIterator[Stage]:
         raise StageFailed(f"the demo's senders belong to {', '.join(_CAST)}; {path.name} has no {', '.join(missing)}")
     folder = path.parent / "var"
     folder.mkdir(exist_ok=True)
+    make_missing(config.keys, path.parent, int(time.time()))
     issuer = config.helseid.issuer
     clients = _register_client(config, jft.write_scope, path.parent, folder)
     children = [

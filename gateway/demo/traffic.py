@@ -1,10 +1,12 @@
 """Sends the demo's traffic as legacy senders do, and looks at both sides whether it went as the routes say."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 from yarl import URL
@@ -16,6 +18,8 @@ from gateway.demo.stage import Stage
 from gateway.demo.stu3_scenarios import her_id_of
 from gateway.model import Envelope
 from gateway.surfaces import vkp_stu3
+
+_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,14 @@ class _Crew:
     def __init__(self, stage: Stage, session: aiohttp.ClientSession) -> None:
         self._stage = stage
         self._session = session
+        self._body = b""
+        """What is sent, or was sent last."""
 
     async def play(self, scenario: Scenario) -> Outcome:
         """Send one message and compare what happened with what the routes say."""
         stage = self._stage
+        if not scenario.is_again:
+            self._body = with_own_ids(scenario.body)
         sender = self._sender(scenario)
         envelope = Envelope(
             scenario.surface,
@@ -109,12 +117,12 @@ class _Crew:
             headers["ServiceCodes"] = "rt"
         named = her_id_of(scenario.municipality) if scenario.surface == vkp_stu3.NAME else orgnr
         url = URL(self._stage.gateway_url + scenario.target(named), encoded=True)
-        async with self._session.post(url, data=scenario.body, headers=headers) as response:
+        async with self._session.post(url, data=self._body, headers=headers) as response:
             status, body = response.status, await response.read()
         at_vkp = (await self._received(self._stage.vkp_url))[len(seen_at_vkp) :]
         at_jft = (await self._received(self._stage.jft_url))[len(seen_at_jft) :]
         accepted = [one for one in at_jft if one["status"] == 202 and one["orgnr_parent"] == orgnr]
-        digest = hashlib.sha256(scenario.body).hexdigest()
+        digest = hashlib.sha256(self._body).hexdigest()
         receiver = {(1, 0): "vkp", (0, 1): "jft", (0, 0): None}.get((len(at_vkp), len(accepted)), "both or twice")
         return _Seen(status, read_answer(body), receiver, all(one["sha256"] == digest for one in at_vkp))
 
@@ -128,6 +136,12 @@ class _Crew:
         async with self._session.get(f"{url}/stub/received") as response:
             received: list[dict[str, Any]] = await response.json(content_type=None)
             return received
+
+
+def with_own_ids(body: bytes) -> bytes:
+    """Return a message with new UUIDs, each put in everywhere that the old one stands."""
+    new: dict[bytes, bytes] = {}
+    return _UUID.sub(lambda found: new.setdefault(found[0], str(uuid4()).encode()), body)
 
 
 def _difference(wanted: Expected, seen: _Seen) -> str:

@@ -51,7 +51,8 @@ class TokenEndpoint:
     async def ask(self, orgnr: str, scope: str, subject_token: str | None = None) -> Granted:
         """Return a token for acting on behalf of the municipality; raises `HelseIdUnavailable`, and tells the operator why.
 
-        With `subject_token`, that token is exchanged for it (RFC 8693).
+        `scope` may be several, with blanks between them: a token that lacks one of them is none. With `subject_token`, that
+        token is exchanged for it (RFC 8693).
         """
         wanted = {"scope": scope, "grant_type": "client_credentials"}
         if subject_token is not None:
@@ -96,7 +97,8 @@ def _granted(status: int, answer: dict[str, Any], orgnr: str, scope: str) -> Gra
         log.error("helseid.token.refused", orgnr=orgnr, scope=scope, status=status, error=code, description=words)
         raise HelseIdUnavailable(f"token refused: {code}")
     # With status 200: the municipality has not accepted the terms of use (NHN: token_requests, rejected_scope).
-    if scope in _scopes(answer.get("rejected_scope")) or scope not in _scopes(answer.get("scope", scope)):
+    wanted = set(_scopes(scope))
+    if wanted & set(_scopes(answer.get("rejected_scope"))) or wanted - set(_scopes(answer.get("scope", scope))):
         why = "HelseID gave a token without the scope: the municipality has not accepted the service's terms of use"
         log.error("helseid.token.scope_rejected", orgnr=orgnr, scope=scope, reason=why)
         raise HelseIdUnavailable("the scope was rejected for this municipality")

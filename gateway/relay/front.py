@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from gateway.config.definitions import Address
-from gateway.model import Account, Body, Handled, Pass, Reply, RequestHead
+from gateway.model import Account, Afterwards, Body, Handled, Pass, Reply, RequestHead
 from gateway.relay.certificates import Kept
 from gateway.relay.encrypted import EncryptedPort
 from gateway.relay.guests import USUAL_ROOM, Guests, Room
@@ -186,7 +186,7 @@ class Front:
 
     def _pass_on(self, incoming: Incoming, lane: Lane, answer: Pass, account: Account) -> None:
         way = lane.ways[answer.upstream]
-        passage = Passage(incoming, way, account, self, finishes_alone=answer.finishes_alone)
+        passage = Passage(incoming, way, account, self, answer)
         self._passages.add(passage)
         passage.start()
 
@@ -199,6 +199,13 @@ class Front:
         self._passages.discard(passage)
         self._notice_quiet()
         self._record(account, status, self._loop.time() - incoming.started_at)
+
+    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes) -> None:
+        """Do what is to be done when an upstream has answered; whatever comes of it, the answer stands."""
+        try:
+            afterwards.done(account, status, body)
+        except Exception:
+            log.exception("front.defect")
 
     def _reply(self, incoming: Incoming, reply: Reply, account: Account) -> None:
         status = self.answer(incoming, reply)

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from gateway.config.definitions import Forwarded, VkpUpstream
 from gateway.faults import Failure, Fault
-from gateway.model import Account, Headers, Reply, RequestHead
+from gateway.model import Account, Afterwards, Headers, Pass, Reply, RequestHead
 from gateway.relay.forwarding import VIA, forwarding
 from gateway.relay.incoming import Incoming
 from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
@@ -45,6 +45,9 @@ class Carriage(Protocol):
     def answer(self, incoming: Incoming, reply: Reply) -> int:
         """Answer a request whose passage failed; return the status."""
 
+    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes) -> None:
+        """Do what is to be done when the upstream has answered."""
+
     def done(self, passage: "Passage", incoming: Incoming, account: Account, status: int) -> None:
         """Account for a passage that is over; `status` is what the sender got, 0 for none."""
 
@@ -52,11 +55,13 @@ class Carriage(Protocol):
 class Passage:
     """Ties one request to one upstream connection until its answer is complete, or cannot be."""
 
-    def __init__(
-        self, incoming: Incoming, way: Way, account: Account, carriage: Carriage, *, finishes_alone: bool
-    ) -> None:
+    def __init__(self, incoming: Incoming, way: Way, account: Account, carriage: Carriage, answer: Pass) -> None:
         self._carriage = carriage
-        self._finishes_alone = finishes_alone
+        self._finishes_alone = answer.finishes_alone
+        self._afterwards = answer.afterwards
+        self._kept_size = 0
+        self._kept: list[bytes] = []
+        """The body, where something is done with it afterwards; given up when it grows too large."""
         self._incoming = incoming
         self._sender = incoming.sender
         self._way = way
@@ -127,12 +132,20 @@ class Passage:
         """Send a piece of the body on."""
         self._to_upstream.append(chunk(data) if self._incoming.framing is Framing.CHUNKED else data)
         self._gathered += len(data)
+        if self._afterwards is not None:
+            self._keep(data, self._afterwards.limit)
         self._since_progress += len(data)
         if self._since_progress >= _PROGRESS:
             self._since_progress = 0
             self.body_since = self._loop.time()
         if self._gathered > _GATHERED:
             self.flush()
+
+    def _keep(self, data: bytes, limit: int) -> None:
+        self._kept.append(data)
+        self._kept_size += len(data)
+        if self._kept_size > limit:
+            self._afterwards, self._kept = None, []
 
     def request_ended(self, trailers: Headers) -> None:
         """Send the end of the body on."""
@@ -196,6 +209,8 @@ class Passage:
         self._end(self._account)
         if not self._alone:
             self._sender.finish(self._incoming)
+        if self._afterwards is not None and self._incoming.complete:
+            self._carriage.afterwards(self._afterwards, self._account, self._status, b"".join(self._kept))
 
     def response_flushed(self) -> None:
         """Send what has come to the sender, in one piece."""

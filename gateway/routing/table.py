@@ -37,6 +37,7 @@ class RouteTable:
         self._vkp_name = self.vkp_upstream.name if self.vkp_upstream else None
         self._jft_name = self.jft_upstream.name if self.jft_upstream else None
         municipalities = config.municipalities.values()
+        self._moving = _moving(config)
         self._by_orgnr = {one.orgnr: one for one in municipalities}
         self._by_her_id = {her_id: one for one in municipalities for her_id in one.her_ids}
         self._by_vkp_id = {one.vkp_id: one for one in config.senders if one.vkp_id is not None}
@@ -82,6 +83,10 @@ class RouteTable:
             self._differing[named] = differing
         return differing
 
+    def is_moving(self, municipality: str | None) -> bool:
+        """Tell whether some journaling of a municipality is, or may be, answered by somebody else than VKP."""
+        return municipality in self._moving
+
     def municipality_by_orgnr(self, orgnr: str) -> Municipality | None:
         """Find a municipality by the organisation number in an R4 path."""
         return self._by_orgnr.get(orgnr)
@@ -117,10 +122,19 @@ class RouteTable:
         return found
 
 
+def _moving(config: Config) -> frozenset[str]:
+    moved = [route for route in config.routes if route.mode is Mode.NEW]
+    journaled = [route.municipality for route in moved if route.information is None or route.information & JOURNALING]
+    return frozenset(config.municipalities) if None in journaled else frozenset(filter(None, journaled))
+
+
 def _winners(chain: Chain, group: Group | None) -> tuple[Route | None, ...]:
     types = [None, *(each for each in Information if group is None or each in MEMBERS[group])]
     return tuple({id(route): route for route in (winner(chain, each) for each in types)}.values())
 
 
-def _effect(route: Route | None) -> tuple[Mode, str | None, tuple[str, ...]] | None:
-    return None if route is None else (route.mode, route.text, route.losses)
+def _effect(route: Route | None) -> tuple[object, ...] | None:
+    if route is None:
+        return None
+    policies = (route.answer, route.on_outage, route.unclear, route.acknowledge_within)
+    return (route.mode, route.text, route.losses, *policies)

@@ -85,6 +85,8 @@ def test_every_command_in_a_document_exists_with_its_options(path: Path) -> None
     """A command that is copied from a page is understood."""
     for words in _commands_in(path.read_text(encoding="utf-8")):
         command = main.commands[words[0]]
+        if isinstance(command, click.Group):
+            command = command.commands[words[1]]
         known = {option for parameter in command.params for option in parameter.opts}
         used = {word for word in words[1:] if word.startswith("--")}
         assert used <= known, words

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import socket
+import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib import resources
@@ -19,7 +20,10 @@ from joserfc.jwk import ECKey, RSAKey
 
 from gateway import telemetry
 from gateway.app import Gateway
+from gateway.config.definitions import KeyFiles
 from gateway.config.load import load
+from gateway.demo.traffic import with_own_ids
+from gateway.ledger.keys import make_missing
 from legacy_stubs.vkp_r4 import LegacyVkp
 from service_stubs import signing
 from service_stubs.clients import Client
@@ -50,12 +54,12 @@ _FILE = """\
 version: 1
 environment: {environment}
 listen: {{data: "127.0.0.1:{data}", admin: "127.0.0.1:{admin}"}}
-limits: {{body: {body}, request_timeout: {timeout}, rate_per_sender: {rate}}}
+limits: {{body: {body}, request_timeout: {timeout}, rate_per_sender: {rate}{limits}}}
 helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: key.json{helseid}}}
 {top}
 upstreams:
   vkp: {{kind: vkp, url: "{vkp}"{vkp_host}}}
-  jft: {{kind: jft, write_url: "{write}", read_url: "{read}", status: production}}
+  jft: {{kind: jft, write_url: "{write}", read_url: "{read}", status: production{jft}}}
 municipalities:
   nordfjell:
     {{name: Nordfjell kommune, orgnr: "312229544", her_ids: ["102287"],
@@ -103,6 +107,11 @@ def free_ports(count: int) -> list[int]:
 def message(name: str) -> bytes:
     """Return the bytes of one of the demo's messages."""
     return resources.files("gateway.demo").joinpath("messages", f"{name}.json").read_bytes()
+
+
+def another(body: bytes) -> bytes:
+    """Return a message of the demo as one of its own: with other UUIDs, and another alarm where it is about one."""
+    return re.sub(rb"9F41C0DE7EF0[0-9]+", uuid.uuid4().hex.encode(), with_own_ids(body))
 
 
 def stu3_message(name: str) -> bytes:
@@ -161,6 +170,18 @@ class World:
     def config(self) -> Path:
         """The configuration's file."""
         return self.folder / "routes.yaml"
+
+    async def serve(self) -> None:
+        """Start a gateway with what the configuration says."""
+        loaded = load(str(self.config))
+        assert loaded.config is not None, [str(problem) for problem in loaded.problems]
+        assert loaded.table is not None
+        self.gateway = Gateway(str(self.config), loaded.config, loaded.table)
+        await self.gateway.start()
+
+    async def stop(self) -> None:
+        """Stop the gateway, whichever runs now."""
+        await self.gateway.stop()
 
     def write(self, **changes: Any) -> None:
         """Write routes.yaml with other settings."""
@@ -313,13 +334,14 @@ def registration(key: ECKey, **changes: Any) -> Client:
 async def start(
     tmp_path: Path, logged: Logged, client_key: ECKey, signing_keys: None
 ) -> AsyncIterator[Callable[..., Awaitable[World]]]:
-    """Start a gateway between doubles; arguments change its configuration, and `vkp` replaces the double of VKP."""
+    """Start a gateway between doubles; arguments change its configuration, `vkp` and `double` replace those of VKP and JFT."""
     del signing_keys
     async with AsyncExitStack() as stack:
 
         async def started(
             *,
             vkp: Any = None,
+            double: Callable[[str], JftStub] = JftStub,
             client: dict[str, Any] | None = None,
             lifetime: int = 600,
             serve: bool = True,
@@ -328,7 +350,7 @@ async def start(
             helseid = HelseIdStub([registration(client_key, **(client or {}))], token_seconds=lifetime)
             helseid = await stack.enter_async_context(running(helseid))
             vkp = await stack.enter_async_context(running(vkp or LegacyVkp(issuer=helseid.issuer)))
-            jft = await stack.enter_async_context(running(JftStub(helseid.issuer)))
+            jft = await stack.enter_async_context(running(double(helseid.issuer)))
             data, admin = free_ports(2)
             settings = {
                 "environment": "test",
@@ -337,6 +359,7 @@ async def start(
                 "body": "100kB",
                 "timeout": "10s",
                 "rate": "1000/s",
+                "limits": "",
                 "issuer": helseid.issuer,
                 "client_id": CLIENT_ID,
                 "helseid": "",
@@ -344,21 +367,19 @@ async def start(
                 "top": "",
                 "vkp": vkp.url,
                 "vkp_host": "",
+                "jft": "",
                 "write": jft.write_url,
                 "read": jft.read_url,
                 "everywhere": '{vkp_id: Everywhere, her_id: "99001", municipalities: all}',
                 "routes": ROUTES,
             }
             (tmp_path / "key.json").write_text(json.dumps(client_key.as_dict(private=True)), encoding="utf-8")
+            make_missing(KeyFiles(), tmp_path, 1_790_000_000)
             world = World(tmp_path, data, helseid, vkp, jft, logged, settings, admin)
             world.write(**changes)
             if serve:
-                loaded = load(str(world.config))
-                assert loaded.config is not None, [str(problem) for problem in loaded.problems]
-                assert loaded.table is not None
-                world.gateway = Gateway(str(world.config), loaded.config, loaded.table)
-                await world.gateway.start()
-                stack.push_async_callback(world.gateway.stop)
+                await world.serve()
+                stack.push_async_callback(world.stop)
             return world
 
         yield started

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN, message
+from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN, another, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -144,8 +144,8 @@ async def test_retrieval_must_name_a_need_that_the_sender_has(
 async def test_need_is_no_matter_of_journalings(start: Callable[..., Awaitable[World]]) -> None:
     """Senders write ServiceCodes on retrievals only."""
     world = await start(everywhere=WITH_CODES)
-    assert (await world.post("bundle", BODY)).status == 200
-    assert (await world.post("bundle", BODY, headers=(("ServiceCodes", "md"),))).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
+    assert (await world.post("bundle", another(BODY), headers=(("ServiceCodes", "md"),))).status == 200
 
 
 async def test_sender_without_service_codes_is_not_held_to_any(world: World) -> None:
@@ -176,29 +176,29 @@ async def test_sender_over_its_rate_waits(world: World) -> None:
     """429 with Retry-After when the bucket is empty; another sender is not affected."""
     token = world.token(vkp_id="Slow_Havnes")
     for _ in range(2):
-        assert (await world.post("bundle", BODY, token=token)).status == 200
+        assert (await world.post("bundle", another(BODY), token=token)).status == 200
     world.jft.received.clear()
     world.logged.forget()
-    answer = await world.post("bundle", BODY, token=token)
+    answer = await world.post("bundle", another(BODY), token=token)
     world.assert_refused(answer, 429, "3.1")
     assert 1 <= int(answer.values("Retry-After")[0]) <= 30
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
 
 
 async def test_rate_survives_a_reload(world: World) -> None:
     """A new configuration does not hand out full buckets."""
     token = world.token(vkp_id="Slow_Havnes")
     for _ in range(2):
-        assert (await world.post("bundle", BODY, token=token)).status == 200
+        assert (await world.post("bundle", another(BODY), token=token)).status == 200
     world.gateway.reload()
-    assert (await world.post("bundle", BODY, token=token)).status == 429
+    assert (await world.post("bundle", another(BODY), token=token)).status == 429
 
 
 async def test_refused_request_does_not_use_up_the_rate(world: World) -> None:
     """Whoever writes another's vkp-id into a bad token takes nothing from that sender."""
     for _ in range(5):
-        await world.post("bundle", BODY, token=world.token(vkp_id="Slow_Havnes", signing="other-key"))
-    assert (await world.post("bundle", BODY, token=world.token(vkp_id="Slow_Havnes"))).status == 200
+        await world.post("bundle", another(BODY), token=world.token(vkp_id="Slow_Havnes", signing="other-key"))
+    assert (await world.post("bundle", another(BODY), token=world.token(vkp_id="Slow_Havnes"))).status == 200
 
 
 # HelseID away.
@@ -217,35 +217,38 @@ async def test_cold_gateway_without_helseid_says_try_again(start: Callable[..., 
 
 async def test_warm_gateway_works_on_without_helseid(world: World) -> None:
     """With keys and a token of our own at hand, messages of known and new senders go on."""
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
     second = world.token(vkp_id="Dignio_Havnes")
     await world.helseid.stop()
-    assert (await world.post("bundle", BODY)).status == 200
-    assert (await world.post("bundle", BODY, token=second)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
+    assert (await world.post("bundle", another(BODY), token=second)).status == 200
     assert len(world.delivered) == 3
 
 
 async def test_municipality_without_our_token_waits_for_helseid(world: World) -> None:
     """Keys alone are not enough to deliver for a municipality that we hold no token for."""
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
     await world.helseid.stop()
     world.jft.received.clear()
     world.logged.forget()
-    world.assert_refused(await world.post(f"/epj/r4/{VIKAN}/bundle", BODY), 503, "3.1")
+    world.assert_refused(await world.post(f"/epj/r4/{VIKAN}/bundle", another(BODY)), 503, "3.1")
 
 
 async def test_first_messages_share_the_first_fetch_of_keys(world: World) -> None:
     """None of the messages that come while the keys are on their way is turned away."""
-    answers = await asyncio.gather(*(world.post("bundle", BODY) for _ in range(12)))
+    answers = await asyncio.gather(*(world.post("bundle", another(BODY)) for _ in range(12)))
     assert [answer.status for answer in answers] == [200] * 12
     assert [one.outcome for one in world.helseid.log].count("ok") == 1
 
 
 async def test_rotated_key_is_fetched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens of a new key are good without a restart, also when many come at once."""
-    assert (await world.post("bundle", BODY)).status == 200
+    assert (await world.post("bundle", another(BODY))).status == 200
     world.helseid.rotate_key(keep_old=True)
-    issuer = world.gateway._trusted[1]  # type: ignore[index]
+    services = world.gateway._services
+    assert services is not None
+    assert services._trusted is not None
+    issuer = services._trusted[1]
     monkeypatch.setattr(issuer, "_pause", 0.0)
-    answers = await asyncio.gather(*(world.post("bundle", BODY) for _ in range(8)))
+    answers = await asyncio.gather(*(world.post("bundle", another(BODY)) for _ in range(8)))
     assert [answer.status for answer in answers] == [200] * 8

@@ -169,6 +169,32 @@ async def test_missing_key_does_not_start(start: Callable[..., Awaitable[World]]
     assert b"Traceback" not in errors
 
 
+async def test_missing_keys_of_the_ledger_do_not_start(start: Callable[..., Awaitable[World]]) -> None:
+    """Where a service is to answer journalings, the ledger's keys are needed: exit 1 with the command that makes them."""
+    world = await start(serve=False)
+    (world.folder / "var" / "lookup.key").unlink()
+    process = await serve(world)
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert b"var/lookup.key: there is no such file" in errors
+    assert b"vkp-gateway keys init" in errors
+    assert b"Traceback" not in errors
+
+
+async def test_gateway_that_passes_everything_needs_no_keys_of_the_ledger(
+    start: Callable[..., Awaitable[World]],
+) -> None:
+    """Where VKP answers everything nothing is written down: neither keys nor a database are needed, and none is made."""
+    world = await start(serve=False, routes="  - {mode: legacy}\n")
+    text = world.config.read_text(encoding="utf-8").replace("generation: new", "generation: legacy")
+    world.config.write_text(text, encoding="utf-8")
+    for path in (world.folder / "var").iterdir():
+        path.unlink()
+    async with served(world):
+        assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))).status == 200
+    assert list((world.folder / "var").iterdir()) == []
+
+
 @pytest.mark.parametrize("port", ["data", "admin"])
 async def test_busy_port_does_not_start(start: Callable[..., Awaitable[World]], port: str) -> None:
     """Exit 1 with the reason; the other port is not left open."""

@@ -14,7 +14,7 @@ from gateway.helseid.claims import Credentials
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.tokens import Subject, TokenSource
 from service_stubs.sender_tokens import SenderToken
-from tests.gateway.conftest import HAVNES, VIKAN, message, registration
+from tests.gateway.conftest import HAVNES, VIKAN, another, message, registration
 from tests.gateway.helseid.device import Device
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ async def test_each_senders_message_goes_with_a_token_of_its_own(world: World) -
     try:
         first, device = world.token(), Device(world)
         for _ in range(2):
-            assert (await world.post("bundle", BODY, token=first)).status == 200
-            assert (await device.post([device.proof()], body=BODY)).status == 200
+            assert (await world.post("bundle", another(BODY), token=first)).status == 200
+            assert (await device.post([device.proof()], body=another(BODY))).status == 200
         assert exchanges(world.helseid) == 2
         assert len(world.delivered) == 4
         assert {one.orgnr_parent for one in world.delivered} == {HAVNES}

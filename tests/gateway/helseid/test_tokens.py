@@ -17,7 +17,7 @@ from gateway.helseid.proof import Prover
 from gateway.helseid.token_request import TokenEndpoint
 from gateway.helseid.tokens import TokenSource
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, message, registration
+from tests.gateway.conftest import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, another, message, registration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,7 +47,7 @@ def claims(token: str) -> dict[str, Any]:
 async def test_one_token_serves_many_messages(world: World) -> None:
     """Many messages for a municipality are one token request; another municipality is another."""
     for _ in range(3):
-        assert (await world.post("bundle", message("alarm-follow-up"))).status == 200
+        assert (await world.post("bundle", another(message("alarm-follow-up")))).status == 200
     assert granted(world.helseid) == [HAVNES]
     assert (await world.post(f"/epj/r4/{VIKAN}/bundle", message("alarm-follow-up"))).status == 200
     assert granted(world.helseid) == [HAVNES, VIKAN]
@@ -86,7 +86,9 @@ async def test_service_that_hangs_keeps_no_one_from_helseid(world: World, raw_up
     """However many requests wait for one host, another host still gets its own."""
     raw_upstream.hold()
     await raw_upstream.start()
-    session = world.gateway._session
+    services = world.gateway._services
+    assert services is not None
+    session = services._session
     loop = asyncio.get_running_loop()
     waiting = [loop.create_task(session.get(raw_upstream.url)) for _ in range(120)]
     for _ in range(100):
@@ -208,7 +210,7 @@ async def test_rejected_scope_is_no_token(
 async def test_rejected_scope_is_503_for_the_sender(start: Callable[..., Awaitable[World]]) -> None:
     """Nothing is sent to JFT without the right token."""
     world = await start(client={"delegations": [NORDFJELL]})
-    world.assert_refused(await world.post("bundle", message("alarm-follow-up")), 503, "3.1")
+    world.assert_refused(await world.post("bundle", another(message("alarm-follow-up"))), 503, "3.1")
     assert not world.jft.received
 
 
@@ -312,11 +314,11 @@ async def test_forgetting_takes_the_refused_token_only(tokens: TokenSource) -> N
 
 async def test_neither_token_nor_key_is_logged(world: World, client_key: ECKey) -> None:
     """Good and bad ways leave no token, assertion, proof or key in the log, masked or not."""
-    await world.post("bundle", message("alarm-follow-up"))
+    await world.post("bundle", another(message("alarm-follow-up")))
     world.jft.behave(Behaviour(status=401))
-    await world.post("bundle", message("alarm-follow-up"))
+    await world.post("bundle", another(message("alarm-follow-up")))
     world.helseid.behave(Behaviour(status=500))
-    await world.post("bundle", message("alarm-follow-up"))
+    await world.post("bundle", another(message("alarm-follow-up")))
     everything = world.logged.everything()
     assert "eyJ" not in everything
     assert str(client_key.as_dict(private=True)["d"]) not in everything

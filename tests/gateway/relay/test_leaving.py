@@ -237,7 +237,10 @@ async def test_whole_message_is_finished_without_its_sender(
 
 async def test_sender_that_left_is_noticed_when_its_body_is_read_later(world: World) -> None:
     """While HelseID's keys are awaited nobody reads the body: its end is no less the end."""
-    verifier, keys = world.gateway._trusted[2], asyncio.Event()  # type: ignore[index] # it has started
+    services, keys = world.gateway._services, asyncio.Event()
+    assert services is not None
+    assert services._trusted is not None
+    verifier = services._trusted[2]
     check = verifier._check
 
     async def slow(presented: Any) -> Any:

@@ -1,0 +1,148 @@
+"""What callers of the ledger's endpoints may write: parameters, bodies, reasons, cursors; all checked before it is used."""
+
+import base64
+import binascii
+import re
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.control.refusals import Code, Refusal
+from gateway.ledger.states import State
+from gateway.model import Information
+from translators.national_number import kind_of
+
+LONGEST_REASON = 500
+_LONGEST_REFERENCE = 128
+_LARGEST_ID = 2**63 - 1
+_NUMBER_IN_TEXT = re.compile(r"(?<!\d)\d{6}[ -]?\d{5}(?!\d)")
+_PLACE = re.compile(r"`\$\.(\w+)`$")
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Limit = Annotated[int, msgspec.Meta(ge=1, le=200)]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list."""
+
+    limit: _Limit = 50
+    cursor: _Word | None = None
+
+
+class Wanted(Page, frozen=True, forbid_unknown_fields=True):
+    """Which messages are to be listed."""
+
+    municipality: _Word | None = None
+    """Short name or orgnr."""
+    state: State | None = None
+    sender: _Word | None = None
+    information: Information | None = None
+    overdue: bool = False
+    mark: Literal["possible-duplicate", "identifier-reused"] | None = None
+    since: _Moment | None = None
+    until: _Moment | None = None
+
+
+class Search(Wanted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Likewise, of one patient."""
+
+    patient: str
+
+    def __repr__(self) -> str:
+        return "Search(...)"
+
+
+class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why something is done."""
+
+    reason: str
+
+
+class Forget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose messages are to be forgotten, and why."""
+
+    patient: str
+    reason: str
+
+    def __repr__(self) -> str:
+        return "Forget(...)"
+
+
+def of_query(request: web.Request, wanted: type[Body]) -> Body:
+    """Return the parameters of a request; raises `Refusal`."""
+    given = request.query
+    if len(set(given)) != len(given):
+        raise Refusal(Code.BAD_REQUEST, "a parameter is given twice")
+    return _checked(dict(given), wanted, strict=False)
+
+
+async def of_body(request: web.Request, wanted: type[Body]) -> Body:
+    """Return the JSON body of a request; raises `Refusal`."""
+    if request.content_type != "application/json":
+        raise Refusal(Code.BAD_REQUEST, "Content-Type must be application/json")
+    try:
+        given = msgspec.json.decode(await request.read())
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise Refusal(Code.BAD_REQUEST, "the body is not JSON") from None
+    return _checked(given, wanted, strict=True)
+
+
+def _checked(given: object, wanted: type[Body], *, strict: bool) -> Body:
+    try:
+        found = msgspec.convert(given, wanted, strict=strict)
+    except msgspec.ValidationError as error:
+        # Its own words may repeat what was written, which may be a patient's number.
+        place = _PLACE.search(str(error))
+        if place is not None and place[1] in wanted.__struct_fields__:
+            raise Refusal(Code.BAD_REQUEST, f"{place[1]}: not as expected") from None
+        raise Refusal(Code.BAD_REQUEST, f"expected: {', '.join(wanted.__struct_fields__)}") from None
+    if any(isinstance(value, str) and not value.isprintable() for value in msgspec.structs.astuple(found)):
+        raise Refusal(Code.BAD_REQUEST, "a value has characters that cannot be printed")
+    return found
+
+
+def reason_of(text: str) -> str:
+    """Return why something is done as it is kept; raises `Refusal`."""
+    reason = text.strip()
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise Refusal(Code.BAD_REQUEST, f"reason: 1 to {LONGEST_REASON} characters on one line")
+    if _NUMBER_IN_TEXT.search(reason):
+        raise Refusal(Code.BAD_REQUEST, "reason: without national identity numbers")
+    return reason
+
+
+def number_of(text: str) -> str:
+    """Return a patient's number; raises `Refusal`, which does not repeat it."""
+    if kind_of(text) is None:
+        raise Refusal(Code.BAD_REQUEST, "patient: expected a national identity number of eleven digits")
+    return text
+
+
+def reference_of(request: web.Request) -> str:
+    """Return the reference in a path; raises `Refusal` for what no message is called."""
+    reference = request.match_info["reference"]
+    if len(reference) > _LONGEST_REFERENCE or not reference.isprintable():
+        raise Refusal(Code.NOT_FOUND)
+    return reference
+
+
+def cursor_after(kind: str, number: int) -> str:
+    """Return what a caller gives to get what comes after the row with this id."""
+    return base64.urlsafe_b64encode(f"{kind}{number}".encode()).decode().rstrip("=")
+
+
+def row_of(kind: str, cursor: str | None) -> int | None:
+    """Return the id in a cursor of this kind; raises `Refusal`."""
+    if cursor is None:
+        return None
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        text = ""
+    digits = text.removeprefix(kind)
+    if digits != text and digits.isdecimal() and int(digits) <= _LARGEST_ID:
+        return int(digits)
+    raise Refusal(Code.BAD_REQUEST, "cursor: expected one that a list gave")

@@ -1,0 +1,169 @@
+"""Delivers what is held: each municipality's patients in order, with pauses that grow, and never for ever."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from gateway.config.definitions import Config
+from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
+from gateway.delivery.kept import opened
+from gateway.delivery.recorder import Recorder
+from gateway.faults import Fault
+from gateway.helseid.tokens import Subject
+from gateway.ledger.entries import Due
+from gateway.ledger.keys import Keys
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.vault import PayloadUnreadable
+from gateway.telemetry import DELIVERIES
+from gateway.upstreams.backoff import pause
+from gateway.upstreams.jft import JftClient, NotDelivered
+from translators.contract import Call
+
+log = structlog.get_logger()
+
+_TICK = 1.0
+"""Seconds between looks at what is due, when nothing says that there is news: another node may have held it."""
+_AT_A_TIME = 32
+_TIMEOUT = 30.0
+"""Seconds that one delivery may take."""
+MOST_ATTEMPTS = 12
+"""Failures that may be because of the message; while the service is away none counts."""
+LONGEST_PAUSE, LONGEST_OUTAGE_PAUSE = 600.0, 60.0
+"""Seconds between two tries at most, where the message may be why it failed, and where it is not."""
+NO_SUBJECT = Subject("", b"", 0.0)
+"""A held message is never sent with a token that was exchanged for its sender's: `check` refuses such a route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What dispatching works with under one configuration."""
+
+    config: Config
+    keys: Keys
+    service: JftClient
+    first_look: float
+
+
+class Dispatch:
+    """Claims held messages and delivers them."""
+
+    def __init__(
+        self, ledger: Ledger, recorder: Recorder, current: Callable[[], Dispatched], clock: Callable[[], float]
+    ) -> None:
+        self._ledger = ledger
+        self._recorder = recorder
+        self._current = current
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Say that something may be due."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Dispatch until cancelled; what is under way then goes on, see `finish`."""
+        while True:
+            try:
+                claimed = await self.dispatch()
+            except LedgerUnavailable:
+                claimed = 0
+            except Exception:
+                log.exception("dispatch.defect")
+                claimed = 0
+            if not claimed:
+                await self._rest()
+
+    async def finish(self, within: float) -> None:
+        """Let what is under way end, for so many seconds; what does not is unclear at the next start."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=within)
+        for task in list(self._under_way):
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def dispatch(self) -> int:
+        """Begin to deliver what is due and may be sent; return how many messages that were."""
+        self._news.clear()  # whatever comes of it: news that stays would never let the loop rest
+        current, breaker = self._current(), self._current().service.breaker
+        if breaker.is_open(asyncio.get_running_loop().time()):
+            return 0
+        # One is enough to ask whether the service is back.
+        room = (_AT_A_TIME if breaker.is_closed else 1) - len(self._under_way)
+        if room <= 0:
+            return 0
+        due = await self._ledger.claim(room, until=self._clock() + _TIMEOUT)
+        for each in due:
+            task = asyncio.get_running_loop().create_task(self._deliver(each, current))
+            self._under_way.add(task)
+            task.add_done_callback(self._done)
+        return len(due)
+
+    async def _rest(self) -> None:
+        """Wait for news, or for the next look."""
+        try:
+            async with asyncio.timeout(_TICK):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        else:
+            wait = self._current().service.breaker.wait(asyncio.get_running_loop().time())
+            if wait or len(self._under_way) >= _AT_A_TIME:
+                self._news.clear()
+                await asyncio.sleep(min(wait, _TICK))
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        self._news.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("dispatch.defect", exc_info=task.exception())
+
+    async def _deliver(self, due: Due, current: Dispatched) -> None:
+        municipality = current.config.municipalities.get(due.municipality)
+        if municipality is None:
+            await self._quarantine(due, "the municipality is not configured any more")
+            return
+        try:
+            call = opened(current.keys.vault, due.reference, due.payload).as_call()
+        except PayloadUnreadable as unreadable:
+            await self._quarantine(due, f"its payload cannot be read: {unreadable}")
+            return
+        if call is None:
+            await self._quarantine(due, "nothing says how it is delivered")
+            return
+        await self._send(due, call, municipality.orgnr, current)
+
+    async def _send(self, due: Due, call: Call, orgnr: str, current: Dispatched) -> None:
+        try:
+            submitted = await current.service.submit(call, orgnr, NO_SUBJECT, _TIMEOUT)
+        except NotDelivered as failure:
+            DELIVERIES.labels(failure.fault.value).inc()
+            await self._not_delivered(due, failure)
+            return
+        DELIVERIES.labels("accepted").inc()
+        await self._recorder.delivered(due.id, due.reference, submitted, current.first_look)
+        log.info("delivery.accepted", reference=due.reference, event_id=submitted.event_id)
+
+    async def _not_delivered(self, due: Due, failure: NotDelivered) -> None:
+        reason, attempts = failure.diagnostics, due.attempts + failure.blames_message
+        if failure.fault is Fault.NO_ANSWER and not due.resend_unclear:
+            await self._quarantine(due, UNCLEAR_REASON)
+        elif failure.fault is Fault.REFUSED_BY_SERVICE:
+            await self._quarantine(due, reason)
+        elif attempts >= MOST_ATTEMPTS:
+            await self._quarantine(due, f"failed {attempts} times, at last: {reason}")
+        else:
+            longest = LONGEST_PAUSE if failure.blames_message else LONGEST_OUTAGE_PAUSE
+            own = pause(due.tries + 1, random.random(), longest=longest)  # noqa: S311 - no secret
+            next_try = self._clock() + max(own, float(failure.hold_off))
+            held = partial(self._ledger.held, due.id, reason, next_try=next_try, counted=failure.blames_message)
+            await self._recorder.surely(due.reference, partial(held, unclear=failure.fault is Fault.NO_ANSWER))
+
+    async def _quarantine(self, due: Due, reason: str) -> None:
+        set_aside(due.reference, due.municipality, reason)
+        await self._recorder.surely(due.reference, partial(self._ledger.quarantined, due.id, reason))

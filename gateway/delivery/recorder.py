@@ -1,0 +1,84 @@
+"""Writes down what is known of a delivery, however long the ledger cannot be written."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+
+import structlog
+
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.store import LedgerUnavailable
+from gateway.model import Account
+from gateway.upstreams.jft import Submitted
+
+log = structlog.get_logger()
+
+_AGAIN = 1.0
+"""Seconds between two tries."""
+_LAST = 5.0
+"""Seconds that what is being written has when the gateway stops."""
+
+
+class Recorder:
+    """What it could not write it tries again until it is stopped: what is known of a delivery is never guessed later."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def delivered(self, message: int, reference: str, submitted: Submitted, first_look: float) -> None:
+        """Write down that a message was accepted; `first_look` is in how many seconds to ask what became of it."""
+        next_look = self._clock() + first_look
+
+        async def write() -> bool:
+            return await self._ledger.delivered(message, submitted.event_id, submitted.kind, next_look=next_look)
+
+        try:
+            if not await write():
+                log.error("ledger.delivered_twice", reference=reference, event_id=submitted.event_id)
+        except LedgerUnavailable:
+            log.error("ledger.delivered_not_written", reference=reference, event_id=submitted.event_id)  # noqa: TRY400 - told by the store
+            self.later(reference, write)
+
+    async def surely(self, reference: str, write: Callable[[], Awaitable[bool]]) -> None:
+        """Make a change of the ledger now, or as soon as it can be written."""
+        try:
+            await write()
+        except LedgerUnavailable:
+            self.later(reference, write)
+
+    def later(self, reference: str, write: Callable[[], Awaitable[bool]]) -> None:
+        """Make a change of the ledger as soon as it can be written."""
+        self._spawn(self._until_written(reference, write))
+
+    def note_passed(self, account: Account, hashes: tuple[str, str], status: int) -> None:
+        """Write down by what a message that VKP took is known again; where that fails, a copy is not known."""
+        self._spawn(self._note_passed(account, hashes, status))
+
+    async def stop(self) -> None:
+        """Let what is being written be written; what cannot be is unclear at the next start."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=_LAST)
+        for task in list(self._writing):
+            task.cancel()
+        await asyncio.gather(*self._writing, return_exceptions=True)
+
+    async def _note_passed(self, account: Account, hashes: tuple[str, str], status: int) -> None:
+        with contextlib.suppress(LedgerUnavailable):
+            await self._ledger.note_passed(account, hashes, status)
+
+    async def _until_written(self, reference: str, write: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            await asyncio.sleep(_AGAIN)
+            try:
+                await write()
+            except LedgerUnavailable:
+                continue
+            log.info("ledger.written_late", reference=reference)
+            return
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)

@@ -1,0 +1,110 @@
+"""The regular work on the ledger: what was with processes that are gone, counts, and what is kept no longer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from gateway.config.definitions import Config
+from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
+from gateway.delivery.backlog import Backlog
+from gateway.ledger import upkeep
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.states import State
+from gateway.ledger.store import LedgerUnavailable
+from gateway.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
+
+log = structlog.get_logger()
+
+_COUNT, _RECOVER, _PURGE = 1.0, 10.0, 3600.0
+"""Seconds between two of each."""
+_AGAIN = 60.0
+"""Seconds until a purge that failed is tried again."""
+
+
+class Upkeep:
+    """Does the regular work of one node; that several nodes do it at once harms nothing."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        backlog: Backlog,
+        current: Callable[[], Config],
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._backlog = backlog
+        self._current = current
+        self._clock = clock
+        self._wake = wake
+        self._shown: set[tuple[str, str]] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(_COUNT, _COUNT, self.count))
+            group.create_task(self._every(_RECOVER, _RECOVER, self.recover))
+            group.create_task(self._every(_PURGE, _AGAIN, self.purge))
+
+    async def _every(self, seconds: float, after_failure: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            pause = seconds
+            try:
+                await work()
+            except LedgerUnavailable:
+                pause = after_failure
+            except Exception:
+                log.exception("upkeep.defect")
+                pause = after_failure
+            await asyncio.sleep(pause)
+
+    async def count(self) -> None:
+        """Count what waits, for the metrics and for the bound of what is held."""
+        found = await self._ledger.store.read(upkeep.counts)
+        self._backlog.counted({each.municipality: each.messages for each in found if each.state == State.HELD})
+        now, oldest = self._clock(), dict.fromkeys((*State, "overdue"), 0.0)
+        shown = set()
+        for each in found:
+            LEDGER_MESSAGES.labels(each.municipality, each.state).set(each.messages)
+            shown.add((each.municipality, each.state))
+            oldest[each.state] = max(oldest[each.state], now - each.oldest)
+        for gone in self._shown - shown:
+            LEDGER_MESSAGES.labels(*gone).set(0)
+        self._shown |= shown
+        for state in (State.HELD, State.QUARANTINED, "overdue"):
+            LEDGER_OLDEST.labels(state).set(oldest[state])
+
+    async def recover(self) -> None:
+        """Take up what was with processes that are gone."""
+        for each in await self._ledger.recover(alone=self._ledger.store.is_sqlite):
+            if each.state is State.QUARANTINED:
+                set_aside(each.reference, each.municipality, UNCLEAR_REASON)
+            else:
+                log.warning(
+                    "delivery.unclear",
+                    reference=each.reference,
+                    municipality=each.municipality,
+                    state=each.state.value,
+                )
+        self._wake()
+
+    async def purge(self) -> None:
+        """Clear away what has been kept long enough, and write down that it was done."""
+        now, config = self._clock(), self._current()
+        keep = config.retention
+        times = upkeep.Times(
+            now - keep.payload, now - keep.receipt, now - keep.audit, now - config.limits.duplicate_window
+        )
+        purged = await upkeep.purge(
+            self._ledger.store, times, now, lambda state, why: self._ledger.line(now, state, why)
+        )
+        for reference, municipality in purged.discarded:
+            log.error("retention.discarded", reference=reference, municipality=municipality)
+        for reference, municipality in purged.set_aside:
+            QUARANTINED.labels(municipality).inc()
+            log.error("retention.held_too_long", reference=reference, municipality=municipality)
+        outcome = f"{purged.payloads} payloads, {purged.rows} rows"
+        await upkeep.ran(self._ledger.store, upkeep.PURGE, now, self._ledger.node, outcome)
+        LEDGER_RUNS.labels(upkeep.PURGE).set(now)
+        log.info("retention.purged", payloads=purged.payloads, rows=purged.rows)

@@ -1,0 +1,1 @@
+"""Durable state: messages that were promised, receipts, what is followed to the record, audit."""

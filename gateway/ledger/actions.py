@@ -1,0 +1,151 @@
+"""What people do to messages, each together with its entry in the audit: both are written, or neither."""
+
+from collections.abc import Collection
+
+from msgspec import Struct, structs
+from sqlalchemy import Connection, Update, bindparam, func, or_, select, update
+from sqlalchemy.types import Text
+
+from gateway.ledger import audit
+from gateway.ledger.queries import reachable
+from gateway.ledger.schema import MESSAGE
+from gateway.ledger.states import State
+
+M = MESSAGE.c
+Reach = Collection[str] | None
+"""The municipalities that an action may touch; None is all."""
+
+WAITING = (State.HELD, State.DELIVERING, State.QUARANTINED, State.RETURNING)
+"""Something or somebody still needs the payload of these."""
+_NOTED = M.history.concat(bindparam("line", type_=Text))
+_QUARANTINED = M.state == State.QUARANTINED.value
+
+
+class Done(Struct, frozen=True):
+    """An action that was done; `state` is what the message is now."""
+
+    reference: str
+    municipality: str
+    state: State
+
+
+class NotDone(Struct, frozen=True):
+    """An action that was not done, and nothing was changed."""
+
+    reason: str
+
+
+class Found(Struct, frozen=True):
+    """What is kept of a message, sealed."""
+
+    reference: str
+    payload: bytes
+
+
+class Left(Struct, frozen=True):
+    """A message of a patient that somebody or something still needs."""
+
+    reference: str
+    municipality: str
+    state: State
+
+
+class Forgotten(Struct, frozen=True):
+    """What became of a patient's messages."""
+
+    messages: int
+    """That can no longer be found by the patient, and have no payload."""
+    left: tuple[Left, ...]
+
+
+def release(
+    connection: Connection, reference: str, within: Reach, note: audit.Note, line: str
+) -> Done | NotDone | None:
+    """Hold a quarantined message again, to be delivered now; None where there is none within these municipalities.
+
+    `line` is added to its history. Nobody knows of an unclear one whether it is there already, so it is marked.
+    """
+    changed = (
+        update(MESSAGE)
+        .where(_QUARANTINED, M.payload.is_not(None), M.event_id.is_(None))
+        .values(
+            state=State.HELD.value,
+            reason=None,
+            due=note.at,
+            attempts=0,
+            owner=None,
+            lease=None,
+            possible_duplicate=or_(M.possible_duplicate, func.coalesce(M.reason, "") == "unclear"),
+            history=_NOTED,
+        )
+    )
+    return _change(connection, changed, State.HELD, reference, within, note, line)
+
+
+def discard(
+    connection: Connection, reference: str, within: Reach, note: audit.Note, line: str
+) -> Done | NotDone | None:
+    """Give a quarantined message up, and forget its payload; None where there is none within these municipalities."""
+    changed = (
+        update(MESSAGE)
+        .where(_QUARANTINED)
+        .values(state=State.DISCARDED.value, reason="discarded by a person", due=None, payload=None, history=_NOTED)
+    )
+    return _change(connection, changed, State.DISCARDED, reference, within, note, line)
+
+
+def payload(connection: Connection, reference: str, within: Reach, note: audit.Note) -> Found | NotDone | None:
+    """Return what is kept of a message to whoever the audit then names; None where there is none within these municipalities."""
+    row = connection.execute(
+        select(M.reference, M.payload).where(M.reference == reference, *reachable(within))
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.payload is None:
+        return NotDone("nothing is kept of the message any more")
+    audit.write(connection, note)
+    return Found(row.reference, bytes(row.payload))
+
+
+def forget(connection: Connection, patient: str, within: Reach, note: audit.Note, line: str) -> Forgotten:
+    """Forget the payloads of a patient's messages, and that they are the patient's; what is waited for is left as it is.
+
+    `patient` is the keyed hash of the number. By what a message calls itself it is still known, so a copy is not delivered.
+    """
+    whose = (M.patient == patient, *reachable(within))
+    waiting = [state.value for state in WAITING]
+    changed = (
+        update(MESSAGE)
+        .where(*whose, M.state.not_in(waiting))
+        .values(payload=None, patient=None, history=_NOTED)
+        .returning(M.id)
+    )
+    number = len(connection.execute(changed, {"line": line}).all())
+    rows = connection.execute(select(M.reference, M.municipality, M.state).where(*whose).order_by(M.id))
+    left = tuple(Left(row.reference, row.municipality, State(row.state)) for row in rows)
+    told = f"{number} forgotten, {len(left)} left"
+    audit.write(connection, structs.replace(note, detail=told))
+    return Forgotten(number, left)
+
+
+def _change(  # noqa: PLR0913, PLR0917 - what an action is
+    connection: Connection, changed: Update, into: State, reference: str, within: Reach, note: audit.Note, line: str
+) -> Done | NotDone | None:
+    ours = changed.where(M.reference == reference, *reachable(within)).returning(M.municipality)
+    row = connection.execute(ours, {"line": line}).one_or_none()
+    if row is None:
+        return _why_not(connection, reference, within)
+    audit.write(connection, note)
+    return Done(reference, row.municipality, into)
+
+
+def _why_not(connection: Connection, reference: str, within: Reach) -> NotDone | None:
+    wanted = select(M.state, M.event_id, M.payload.is_(None).label("is_empty"))
+    row = connection.execute(wanted.where(M.reference == reference, *reachable(within))).one_or_none()
+    if row is None:
+        return None
+    if row.state != State.QUARANTINED.value:
+        return NotDone(f"the message is {row.state}, not quarantined")
+    if row.event_id is not None:
+        return NotDone(f"the service has it already, as event {row.event_id}")
+    return NotDone("nothing is kept of the message any more")

@@ -1,0 +1,220 @@
+"""What the gateway promises and does, written down before it happens; every change is one durable transaction."""
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import structs
+from sqlalchemy import Connection, Update
+
+from gateway.ledger import statements as sql
+from gateway.ledger.entries import Arrival, Due, Known, Look, Recovered, Taken, Waiting
+from gateway.ledger.states import RECEIVED, State
+from gateway.ledger.store import Store
+from gateway.model import Account
+
+LEASE = 30.0
+"""Seconds beyond its deadline for which a message stays with a process that was to deliver it."""
+
+
+class Ledger:
+    """One node's view of the ledger; raises `LedgerUnavailable` from every method while it cannot be read or written."""
+
+    def __init__(self, store: Store, node: str, clock: Callable[[], float]) -> None:
+        self.store = store
+        self.node = node
+        self._clock = clock
+        self._arrive = sql.arrive(store.engine.dialect.name)
+        self._note = sql.note_passed(store.engine.dialect.name)
+
+    async def arrive(
+        self, arrival: Arrival, seal: Callable[[str], bytes], *, until: float, window: float, wait: bool = False
+    ) -> Taken | Waiting | Known:
+        """Write down a message before anything is sent, or say that it is there already.
+
+        `seal` returns its payload for the reference that it is kept under. Until `until` it is ours to deliver if it is taken.
+        A copy that is older than `window` seconds is no copy any more. With `wait` a promised message is held at once.
+        """
+        now, why = self._clock(), "the service is away" if wait else "others about the patient come first"
+        received = self.line(arrival.received_at, RECEIVED)
+        lines = {
+            "lines": received + self.line(now, State.DELIVERING),
+            "held_lines": received + self.line(now, State.HELD, why),
+        }
+        ours = {"wait": wait, "node": self.node, "until": until + LEASE, "payload": seal(arrival.reference)}
+        values = {**structs.asdict(arrival), **lines, **ours}
+
+        again = {
+            "now": now,
+            "node": self.node,
+            "until": until + LEASE,
+            "wait": wait,
+            "is_promised": arrival.promised,
+            "line": self.line(now, State.DELIVERING, "repeated by its sender"),
+            "held_line": self.line(now, State.HELD, "repeated by its sender"),
+        }
+
+        def work(connection: Connection) -> Taken | Waiting | Known:
+            for _ in range(2):
+                if (row := connection.execute(self._arrive, values).one_or_none()) is not None:
+                    if row.state == State.HELD.value:
+                        return Waiting(row.id, arrival.reference, row.identifier_reused)
+                    return Taken(row.id, arrival.reference, identifier_reused=row.identifier_reused)
+                known = self._known(connection, arrival)
+                if known is None:
+                    continue
+                if now - known.received_at <= window:
+                    return self._taken_again(connection, again, seal, known) or known
+                connection.execute(sql.FORGET_COPY, {"message": known.id})
+            raise RuntimeError("an arrival that is neither new nor known")
+
+        return await self.store.write(work)
+
+    def _known(self, connection: Connection, arrival: Arrival) -> Known | None:
+        row = connection.execute(sql.COPY, {"copy": arrival.copy}).one_or_none()
+        return None if row is None else _known(row)
+
+    def _taken_again(
+        self, connection: Connection, again: dict[str, Any], seal: Callable[[str], bytes], known: Known
+    ) -> Taken | Waiting | None:
+        """Take up what was refused before, or given up by a process that is gone; None for what is done or under way."""
+        if known.state not in (State.REFUSED, State.DELIVERING):
+            return None
+        values = {**again, "message": known.id, "sealed": seal(known.reference)}
+        row = connection.execute(sql.TAKE_AGAIN, values).one_or_none()
+        if row is None:
+            return None
+        if row.state == State.HELD.value:
+            return Waiting(row.id, row.reference, row.identifier_reused)
+        return Taken(row.id, row.reference, row.possible_duplicate, row.identifier_reused)
+
+    async def note_passed(self, account: Account, known_by: tuple[str, str], status: int) -> None:
+        """Write down by what a message is known again that VKP took with this status."""
+        now, envelope = self._clock(), account.envelope
+        identity, copy = known_by
+        values = {
+            **{name: getattr(envelope, name) for name in ("surface", "municipality", "sender", "vendor", "system")},
+            "information": envelope.information.value if envelope.information else None,
+            "reference": account.correlation_id,
+            "received_at": now,
+            "identity": identity,
+            "copy": copy,
+            "status": status,
+            "line": self.line(now, State.PASSED, str(status)),
+        }
+        await self.store.write(lambda connection: connection.execute(self._note, values).rowcount)
+
+    async def one(self, message: int) -> Known | None:
+        """Return what has become of a message."""
+
+        def work(connection: Connection) -> Known | None:
+            row = connection.execute(sql.ONE, {"message": message}).one_or_none()
+            return None if row is None else _known(row)
+
+        return await self.store.read(work)
+
+    async def delivered(self, message: int, event_id: str, kind: str, *, next_look: float) -> bool:
+        """Write down that the service has accepted a message; `next_look` is when to ask what became of it."""
+        values: dict[str, Any] = {"event": event_id, "kind": kind, "now": self._clock(), "next_look": next_look}
+        return await self._change(sql.DELIVERED, message, State.DELIVERED, **values)
+
+    async def held(
+        self, message: int, reason: str, *, next_try: float, counted: bool = False, unclear: bool = False
+    ) -> bool:
+        """Put back a message that was not delivered; `counted` if that was because of the message itself."""
+        values: dict[str, Any] = {"node": self.node, "next_try": next_try, "counted": int(counted), "unclear": unclear}
+        return await self._change(sql.HELD_AGAIN, message, State.HELD, reason, **values)
+
+    async def refused(self, message: int, reason: str) -> bool:
+        """Write down that a message's sender is told that it was not done; what it held is forgotten."""
+        return await self._change(sql.REFUSED, message, State.REFUSED, reason, node=self.node)
+
+    async def quarantined(self, message: int, reason: str) -> bool:
+        """Set a promised message aside, for a person to decide."""
+        values: dict[str, Any] = {"node": self.node, "now": self._clock()}
+        return await self._change(sql.QUARANTINED, message, State.QUARANTINED, reason, **values)
+
+    async def claim(self, most: int, *, until: float) -> list[Due]:
+        """Take held messages whose time and turn has come; they are ours until `until`."""
+        now = self._clock()
+        line = self.line(now, State.DELIVERING)
+        values = {"now": now, "most": most, "node": self.node, "until": until + LEASE, "line": line}
+
+        def work(connection: Connection) -> list[Due]:
+            return sorted((Due(*row) for row in connection.execute(sql.CLAIM, values)), key=lambda due: due.id)
+
+        return await self.store.write(work)
+
+    async def next_due(self) -> float | None:
+        """Return when the next held message is to be tried."""
+        return await self.store.read(lambda connection: connection.execute(sql.NEXT_DUE).scalar_one())
+
+    async def recover(self, *, alone: bool) -> list[Recovered]:
+        """Take what was with processes that are gone: whether it was delivered is unclear.
+
+        `alone` says that no other process shares the ledger, so that there is no lease to wait for.
+        """
+        now = self._clock()
+
+        def work(connection: Connection) -> list[Recovered]:
+            lost = connection.execute(sql.LOST, {"now": now, "alone": alone, "node": self.node}).all()
+            found = [Recovered(row.id, row.reference, row.municipality, _after_loss(row)) for row in lost]
+            for each in found:
+                line = self.line(now, each.state, "unclear")
+                values = {"message": each.id, "into": each.state.value, "now": now, "line": line}
+                connection.execute(sql.RECOVER, values)
+            return found
+
+        return await self.store.write(work)
+
+    async def to_look_at(self, most: int, *, until: float, without: Collection[str]) -> list[Look]:
+        """Take events whose state is to be asked for, except of some municipalities; nobody else asks before `until`."""
+        values = {"now": self._clock(), "most": most, "until": until, "without": list(without)}
+
+        def work(connection: Connection) -> list[Look]:
+            return [_look(row) for row in connection.execute(sql.LOOK, values)]
+
+        return await self.store.write(work)
+
+    async def read(self, message: int, *, next_look: float) -> bool:
+        """Write down that somebody has fetched an event."""
+        return await self._change(sql.READ, message, State.READ, next_look=next_look)
+
+    async def acknowledged(self, message: int) -> bool:
+        """Write down that an event is in the record; what it held is forgotten."""
+        return await self._change(sql.ACKNOWLEDGED, message, State.ACKNOWLEDGED)
+
+    async def look_again(self, message: int, *, next_look: float) -> None:
+        """Say when to ask for an event's state again."""
+        values = {"message": message, "next_look": next_look}
+        await self.store.write(lambda connection: connection.execute(sql.LOOK_AGAIN, values).rowcount)
+
+    async def overdue(self, message: int, reason: str) -> bool:
+        """Mark an event that was not acknowledged in time; return whether that is news."""
+        values = {"message": message, "line": self.line(self._clock(), "overdue", reason)}
+        return await self.store.write(lambda connection: connection.execute(sql.OVERDUE, values).rowcount == 1)
+
+    async def _change(self, statement: Update, message: int, state: State, reason: str = "", **values: Any) -> bool:
+        """Change a message's state; False when it was in none of those that the new one may follow."""
+        line = self.line(self._clock(), state, reason)
+        everything = {"message": message, "because": reason or None, "line": line, **values}
+        return await self.store.write(lambda connection: connection.execute(statement, everything).rowcount == 1)
+
+    def line(self, at: float, what: str, why: str = "") -> str:
+        """Return one line of a history: when, on which node, what, and why."""
+        stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+        return f"{stamp} {self.node} {what} {why}\n"
+
+
+def _known(row: Any) -> Known:
+    return Known(row.id, row.reference, row.received_at, State(row.state), row.told, row.event_id)
+
+
+def _look(row: Any) -> Look:
+    return Look(**{**row._asdict(), "state": State(row.state)})
+
+
+def _after_loss(row: Any) -> State:
+    if not row.promised:
+        return State.REFUSED
+    return State.HELD if row.resend_unclear else State.QUARANTINED

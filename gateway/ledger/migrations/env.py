@@ -1,0 +1,9 @@
+"""What Alembic runs: the connection is given by whoever opens the ledger."""
+
+from alembic import context
+
+from gateway.ledger.schema import METADATA
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, transactional_ddl=True)
+context.run_migrations()

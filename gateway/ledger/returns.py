@@ -1,0 +1,247 @@
+"""What the new side got since a time, and sending it back to VKP: who stands where, and each is taken once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from gateway.ledger.ledger import LEASE, Ledger
+from gateway.ledger.returnable import (
+    STANDING,
+    SURFACES,
+    UNCLEAR_AT_VKP,
+    Count,
+    Going,
+    Item,
+    Lost,
+    Selection,
+    Standing,
+)
+from gateway.ledger.schema import MESSAGE
+from gateway.ledger.states import State
+
+M = MESSAGE.c
+_MESSAGE = M.id == bindparam("message")
+_NOTED = M.history.concat(bindparam("line", type_=Text))
+_COLUMNS = (*(M[name] for name in Item.__struct_fields__ if name != "is_kept"), M.payload.is_not(None).label("is_kept"))
+_SENDABLE = and_(
+    M.payload.is_not(None),
+    M.surface.in_(SURFACES),
+    or_(
+        and_(M.state == State.DELIVERED.value, M.event_id.is_not(None), M.event_kind.is_not(None)),
+        and_(M.state == State.HELD.value, ~M.possible_duplicate),
+    ),
+)
+
+
+def _selected(selection: Selection, wanted: Select[Any]) -> Select[Any]:
+    found = wanted.where(
+        M.municipality == selection.municipality,
+        M.received_at >= selection.since,
+        M.state.in_([state.value for state in STANDING]),
+    )
+    if selection.vendor is not None:
+        found = found.where(M.vendor == selection.vendor)
+    if selection.system is not None:
+        found = found.where(M.system == selection.system)
+    return found.where(M.information.in_(sorted(selection.information))) if selection.information else found
+
+
+_UNREAD = or_(M.state == State.DELIVERED.value, and_(M.state == State.HELD.value, ~M.possible_duplicate))
+_DECIDED = and_(
+    bindparam("by_person", type_=Boolean),
+    or_(
+        M.state.in_([State.READ.value, State.HELD.value]),
+        and_(M.state == State.QUARANTINED.value, func.coalesce(M.reason, "") != UNCLEAR_AT_VKP),
+    ),
+)
+_MAY_GO = (
+    select(M.id)
+    .where(
+        _MESSAGE,
+        M.state == bindparam("was"),
+        M.payload.is_not(None),
+        M.surface.in_(SURFACES),
+        or_(_UNREAD, _DECIDED),
+    )
+    .with_for_update(skip_locked=True)
+)
+_TAKE = (
+    update(MESSAGE)
+    .where(M.id.in_(_MAY_GO.scalar_subquery()))
+    .values(
+        state=State.RETURNING.value,
+        reason=None,
+        owner=bindparam("node"),
+        lease=bindparam("until"),
+        history=_NOTED,
+    )
+    .returning(M.id, M.reference, M.payload)
+)
+
+
+_OURS = and_(M.state == State.RETURNING.value, M.owner == bindparam("node"))
+_GIVEN_UP = and_(M.state == State.QUARANTINED.value, M.reason == UNCLEAR_AT_VKP)
+
+
+def _from_returning(state: State, which: ColumnElement[bool] = _OURS, **values: Any) -> Update:
+    return (
+        update(MESSAGE)
+        .where(_MESSAGE, which)
+        .values(state=state.value, reason=bindparam("because"), history=_NOTED, owner=None, lease=None, **values)
+    )
+
+
+# What VKP is known to have is known also where it was set aside meanwhile.
+_RETURNED = _from_returning(
+    State.RETURNED,
+    or_(_OURS, _GIVEN_UP),
+    status=bindparam("answered"),
+    due=None,
+    overdue=False,
+    payload=None,
+    told=true(),
+)
+_BACK = {
+    state: _from_returning(state, due=bindparam("next"))
+    for state in (State.DELIVERED, State.READ, State.HELD, State.QUARANTINED)
+}
+# Marked, so that it is in no bulk either when a person has it held again.
+_UNCLEAR = _from_returning(
+    State.QUARANTINED, due=bindparam("next"), overdue=False, told=true(), possible_duplicate=true()
+)
+_LEASE_ENDED = or_(M.lease < bindparam("now"), and_(bindparam("alone", type_=Boolean), M.owner != bindparam("node")))
+_LOST = (
+    update(MESSAGE)
+    .where(M.state == State.RETURNING.value, _LEASE_ENDED)
+    .values(
+        state=State.QUARANTINED.value,
+        reason=UNCLEAR_AT_VKP,
+        owner=None,
+        lease=None,
+        due=bindparam("now"),
+        overdue=False,
+        told=true(),
+        possible_duplicate=true(),
+        history=_NOTED,
+    )
+    .returning(M.reference, M.municipality)
+)
+
+
+class Returns:
+    """The ledger for whoever goes back to VKP; raises `LedgerUnavailable` from every method while it cannot be used."""
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    async def items(
+        self, selection: Selection, most: int, *, after: int = 0, standings: Sequence[Standing] = ()
+    ) -> list[Item]:
+        """Return messages in the order in which they came, beginning after one with this id."""
+        wanted = _selected(selection, select(*_COLUMNS)).where(M.id > after).order_by(M.id).limit(most)
+        if standings:
+            states = [state.value for state, standing in STANDING.items() if standing in standings]
+            wanted = wanted.where(M.state.in_(states))
+        return await self._ledger.store.read(lambda connection: [_item(row) for row in connection.execute(wanted)])
+
+    async def one(self, reference: str) -> Item | None:
+        """Return a message by its reference; None where it is not, or never was, with the new side."""
+        states = [state.value for state in STANDING]
+        wanted = select(*_COLUMNS).where(M.reference == reference, M.state.in_(states))
+
+        def work(connection: Connection) -> Item | None:
+            row = connection.execute(wanted).one_or_none()
+            return None if row is None else _item(row)
+
+        return await self._ledger.store.read(work)
+
+    async def counts(self, selection: Selection) -> list[Count]:
+        """Return how many messages stand where; every standing is there."""
+        wanted = _selected(selection, select(M.state, func.count(), func.count().filter(_SENDABLE))).group_by(M.state)
+        rows = await self._ledger.store.read(lambda connection: connection.execute(wanted).all())
+        found = {State(state): (messages, sendable) for state, messages, sendable in rows}
+        return [
+            Count(standing, *(sum(found.get(state, (0, 0))[part] for state in states) for part in (0, 1)))
+            for standing, states in _STATES.items()
+        ]
+
+    async def take(self, message: int, was: State, *, until: float, by_person: bool = False) -> Going | None:
+        """Take a message to be sent to VKP before `until`; None unless it is still where it was.
+
+        Without `by_person` only what is unread or held is taken; what VKP may have is never taken.
+        """
+        now = self._clock()
+        why = "to VKP, by a person" if by_person else "to VKP"
+        values = {
+            "message": message,
+            "was": was.value,
+            "by_person": by_person,
+            "node": self._ledger.node,
+            "until": until + LEASE,
+            "line": self._ledger.line(now, State.RETURNING, why),
+        }
+
+        def work(connection: Connection) -> Going | None:
+            row = connection.execute(_TAKE, values).one_or_none()
+            return None if row is None else Going(row.id, row.reference, row.payload)
+
+        return await self._ledger.store.write(work)
+
+    async def returned(self, message: int, status: int | None) -> bool:
+        """Write down that VKP has accepted a message; what it held is forgotten."""
+        return await self._change(_RETURNED, message, State.RETURNED, "", answered=status)
+
+    async def not_returned(self, message: int, back: State, reason: str, *, due: float) -> bool:
+        """Put a message back to where it was: VKP has not taken it. `due` is when the next thing is done with it."""
+        return await self._change(_BACK[back], message, back, reason, next=due)
+
+    async def unclear(self, message: int) -> bool:
+        """Set aside a message that was sent and not answered."""
+        return await self._change(_UNCLEAR, message, State.QUARANTINED, UNCLEAR_AT_VKP, next=self._clock())
+
+    async def recover(self, *, alone: bool) -> list[Lost]:
+        """Set aside what was with processes that are gone: VKP may have it.
+
+        `alone` says that no other process shares the ledger, so that there is no lease to wait for.
+        """
+        now = self._clock()
+        line = self._ledger.line(now, State.QUARANTINED, UNCLEAR_AT_VKP)
+        values = {"now": now, "alone": alone, "node": self._ledger.node, "line": line}
+        return await self._ledger.store.write(
+            lambda connection: [Lost(*row) for row in connection.execute(_LOST, values)]
+        )
+
+    async def _change(self, statement: Update, message: int, state: State, reason: str, **values: Any) -> bool:
+        everything = {
+            "message": message,
+            "node": self._ledger.node,
+            "because": reason or None,
+            "line": self._ledger.line(self._clock(), state, reason),
+            **values,
+        }
+        return await self._ledger.store.write(
+            lambda connection: connection.execute(statement, everything).rowcount == 1
+        )
+
+
+_STATES = {standing: [state for state, its in STANDING.items() if its is standing] for standing in Standing}
+
+
+def _item(row: Any) -> Item:
+    return Item(**{**row._asdict(), "state": State(row.state), "is_kept": bool(row.is_kept)})

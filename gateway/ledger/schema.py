@@ -1,0 +1,92 @@
+"""The ledger's tables, alike on SQLite and PostgreSQL; changes to them are migrations (folder `migrations`)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+METADATA = MetaData()
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+MESSAGE = Table(
+    "message",
+    METADATA,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("reference", Text, nullable=False, unique=True),
+    Column("received_at", Double, nullable=False),
+    Column("surface", Text, nullable=False),
+    Column("municipality", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("vendor", Text),
+    Column("system", Text),
+    Column("information", Text),
+    # Keyed hashes: of the patient's number, of what the message calls itself, and of that with its content.
+    Column("patient", Text),
+    Column("identity", Text),
+    Column("copy", Text, unique=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("promised", Boolean, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("resend_unclear", Boolean, nullable=False),
+    Column("acknowledge_within", Double, nullable=False),
+    Column("owner", Text),
+    Column("lease", Double),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("looks", Integer, nullable=False, server_default="0"),
+    Column("due", Double),
+    Column("upstream", Text),
+    Column("event_id", Text),
+    Column("event_kind", Text),
+    Column("delivered_at", Double),
+    Column("overdue_at", Double),
+    Column("status", Integer),
+    Column("possible_duplicate", Boolean, nullable=False, server_default=text("false")),
+    Column("identifier_reused", Boolean, nullable=False, server_default=text("false")),
+    Column("overdue", Boolean, nullable=False, server_default=text("false")),
+    Column("payload", LargeBinary),
+    Column("history", Text, nullable=False),
+    Index("message_due", "state", "due", "id"),
+    Index("message_of_patient", "patient", "municipality", "state", "id"),
+    Index("message_identity", "identity"),
+    Index("message_of_municipality", "municipality", "id"),
+    Index("message_received", "received_at"),
+    Index("message_overdue", "municipality", sqlite_where=text("overdue"), postgresql_where=text("overdue")),
+    sqlite_autoincrement=True,
+)
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("hash", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+RUN = Table(
+    "run",
+    METADATA,
+    Column("job", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+)
+"""The last time that each regular job ended well, so that one that no longer runs is noticed."""

@@ -1,0 +1,223 @@
+"""The ledger's statements, made once; every change of state says which states it may follow."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
+
+from gateway.ledger.entries import Arrival
+from gateway.ledger.schema import MESSAGE
+from gateway.ledger.states import FOLLOWED, PENDING, State, before
+
+M = MESSAGE.c
+_EARLIER = MESSAGE.alias("earlier")
+_MESSAGE = M.id == bindparam("message")
+_NOTED = M.history.concat(bindparam("line", type_=Text))
+
+KNOWN_COLUMNS = (M.id, M.reference, M.received_at, M.state, M.told, M.event_id)
+DUE_COLUMNS = (M.id, M.reference, M.municipality, M.attempts, M.tries, M.resend_unclear, M.payload)
+LOOK_COLUMNS = (
+    *(M.id, M.reference, M.municipality, M.state, M.event_id, M.event_kind, M.looks),
+    *(M.delivered_at, M.overdue_at, M.overdue),
+)
+
+
+def _in(states: Sequence[State]) -> ColumnElement[bool]:
+    return M.state.in_([state.value for state in states])
+
+
+def _into(state: State, after: Sequence[State], *also: ColumnElement[bool]) -> Update:
+    """Return the change of one message, by its id, from any of these states."""
+    changed = update(MESSAGE).where(_MESSAGE, _in(after), *also)
+    return changed.values(state=state.value, reason=bindparam("because"), history=_NOTED)
+
+
+def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
+    """Insert an arrival unless its copy is there: held when earlier ones about the patient are, or when told to."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    patient, identity, copy = (bindparam(name, type_=Text) for name in ("patient", "identity", "copy"))
+    earlier = exists().where(
+        M.patient == patient, _in(PENDING), M.municipality == bindparam("municipality", type_=Text)
+    )
+    wait = or_(bindparam("wait", type_=Boolean), earlier)
+    held = and_(bindparam("promised", type_=Boolean), wait)
+    return (
+        insert(MESSAGE)
+        .values(
+            **{name: bindparam(name) for name in (*Arrival.__struct_fields__, "payload")},
+            state=case((held, literal(State.HELD.value)), else_=literal(State.DELIVERING.value)),
+            told=held,
+            identifier_reused=exists().where(M.identity == identity, M.copy != copy, M.state != State.REFUSED.value),
+            owner=bindparam("node"),
+            lease=bindparam("until"),
+            due=bindparam("received_at"),
+            history=case((held, bindparam("held_lines", type_=Text)), else_=bindparam("lines", type_=Text)),
+        )
+        .on_conflict_do_nothing(index_elements=["copy"])
+        .returning(M.id, M.state, M.identifier_reused)
+    )
+
+
+def note_passed(dialect: str) -> ReturningInsert[tuple[int]]:
+    """Insert what VKP had from its sender, unless a copy of it is there."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    names = ("reference", "received_at", "surface", "municipality", "sender", "vendor", "system", "information")
+    wanted: dict[str, ColumnElement[str]] = {name: bindparam(name) for name in (*names, "identity", "copy", "status")}
+    made = insert(MESSAGE).values(
+        **wanted,
+        state=State.PASSED.value,
+        promised=False,
+        told=True,
+        resend_unclear=False,
+        acknowledge_within=0.0,
+        history=bindparam("line"),
+    )
+    # What was refused before, and then went to VKP, is not to be delivered once more.
+    taken = {"state": State.PASSED.value, "told": True, "status": made.excluded.status}
+    noted = M.history.concat(made.excluded.history)
+    changed = made.on_conflict_do_update(
+        index_elements=["copy"], set_={**taken, "history": noted}, where=_in([State.REFUSED])
+    )
+    return changed.returning(M.id)
+
+
+COPY: Select[tuple[int, str, float, str, bool, str | None]] = select(*KNOWN_COLUMNS).where(M.copy == bindparam("copy"))
+ONE = select(*KNOWN_COLUMNS).where(_MESSAGE)
+FORGET_COPY = update(MESSAGE).where(_MESSAGE).values(copy=None)
+
+# A repeat of what was refused, or of what was with a process that is gone.
+_GIVEN_UP = and_(M.state == State.DELIVERING.value, M.lease < bindparam("now"), M.promised.is_(false()))
+_OTHERS_PENDING = exists().where(
+    _EARLIER.c.patient == M.patient,
+    _EARLIER.c.municipality == M.municipality,
+    _EARLIER.c.state.in_([state.value for state in PENDING]),
+    _EARLIER.c.id != M.id,
+)
+_MUST_WAIT = and_(bindparam("is_promised", type_=Boolean), or_(bindparam("wait", type_=Boolean), _OTHERS_PENDING))
+TAKE_AGAIN = (
+    update(MESSAGE)
+    .where(_MESSAGE, or_(M.state == State.REFUSED.value, _GIVEN_UP))
+    .values(
+        state=case((_MUST_WAIT, literal(State.HELD.value)), else_=literal(State.DELIVERING.value)),
+        told=_MUST_WAIT,
+        reason=None,
+        owner=bindparam("node"),
+        lease=bindparam("until"),
+        due=bindparam("now"),
+        promised=bindparam("is_promised", type_=Boolean),
+        payload=bindparam("sealed"),
+        possible_duplicate=or_(
+            M.possible_duplicate, M.state == State.DELIVERING.value, func.coalesce(M.reason, "") == "unclear"
+        ),
+        history=M.history.concat(
+            case((_MUST_WAIT, bindparam("held_line", type_=Text)), else_=bindparam("line", type_=Text))
+        ),
+    )
+    .returning(M.id, M.reference, M.state, M.possible_duplicate, M.identifier_reused)
+)
+
+_AFTER_SENDING = [state for state in before(State.DELIVERED) if state is not State.RETURNING]
+DELIVERED = _into(State.DELIVERED, _AFTER_SENDING).values(
+    owner=None,
+    lease=None,
+    event_id=bindparam("event"),
+    event_kind=bindparam("kind"),
+    delivered_at=bindparam("now"),
+    due=bindparam("next_look"),
+    overdue_at=bindparam("now") + M.acknowledge_within,
+    looks=0,
+)
+_OURS = M.owner == bindparam("node")
+HELD_AGAIN = _into(State.HELD, [State.DELIVERING], _OURS).values(
+    owner=None,
+    lease=None,
+    told=True,
+    due=bindparam("next_try"),
+    attempts=M.attempts + bindparam("counted"),
+    tries=M.tries + 1,
+    possible_duplicate=or_(M.possible_duplicate, bindparam("unclear", type_=Boolean)),
+)
+REFUSED = _into(State.REFUSED, [State.DELIVERING], _OURS).values(owner=None, lease=None, payload=None)
+QUARANTINED = _into(State.QUARANTINED, [State.DELIVERING], _OURS).values(
+    owner=None, lease=None, told=True, due=bindparam("now")
+)
+
+_EARLIER_PENDING = exists().where(
+    _EARLIER.c.patient == M.patient,
+    _EARLIER.c.municipality == M.municipality,
+    _EARLIER.c.state.in_([state.value for state in PENDING]),
+    _EARLIER.c.id < M.id,
+)
+_TURN = (
+    select(M.id)
+    .where(M.state == State.HELD.value, M.due <= bindparam("now"), ~_EARLIER_PENDING)
+    .order_by(M.due, M.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+CLAIM = (
+    update(MESSAGE)
+    .where(M.id.in_(_TURN.scalar_subquery()))
+    .values(state=State.DELIVERING.value, owner=bindparam("node"), lease=bindparam("until"), history=_NOTED)
+    .returning(*DUE_COLUMNS)
+)
+NEXT_DUE = select(func.min(M.due)).where(M.state == State.HELD.value)
+
+# `alone`: no other process shares the ledger, so what another one had is lost at once.
+_LEASE_ENDED = or_(M.lease < bindparam("now"), and_(bindparam("alone", type_=Boolean), ~_OURS))
+LOST = (
+    select(M.id, M.reference, M.municipality, M.promised, M.resend_unclear)
+    .where(M.state == State.DELIVERING.value, _LEASE_ENDED)
+    .with_for_update(skip_locked=True)
+)
+RECOVER = (
+    update(MESSAGE)
+    .where(_MESSAGE, M.state == State.DELIVERING.value)
+    .values(
+        state=bindparam("into"),
+        reason="unclear",
+        told=M.promised,
+        owner=None,
+        lease=None,
+        due=bindparam("now"),
+        possible_duplicate=or_(M.possible_duplicate, bindparam("into") == State.HELD.value),
+        payload=case((M.promised.is_(true()), M.payload), else_=None),
+        history=_NOTED,
+    )
+)
+
+_TO_LOOK_AT = (
+    select(M.id)
+    .where(_in(FOLLOWED), M.due <= bindparam("now"), M.municipality.not_in(bindparam("without", expanding=True)))
+    .order_by(M.due, M.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+LOOK = (
+    update(MESSAGE)
+    .where(M.id.in_(_TO_LOOK_AT.scalar_subquery()))
+    .values(due=bindparam("until"), looks=M.looks + 1)
+    .returning(*LOOK_COLUMNS)
+)
+READ = _into(State.READ, [State.DELIVERED]).values(due=bindparam("next_look"))
+ACKNOWLEDGED = _into(State.ACKNOWLEDGED, FOLLOWED).values(due=None, overdue=False, payload=None)
+LOOK_AGAIN = update(MESSAGE).where(_MESSAGE, _in(FOLLOWED)).values(due=bindparam("next_look"))
+OVERDUE = update(MESSAGE).where(_MESSAGE, _in(FOLLOWED), M.overdue.is_(false())).values(overdue=True, history=_NOTED)

@@ -1,0 +1,248 @@
+"""The database of the ledger: one writer that commits what waits together, and readers beside it."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import structlog
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+log = structlog.get_logger()
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+_MIGRATIONS = "gateway.ledger:migrations"
+_TOGETHER = 256
+"""Pieces of work in one transaction at most."""
+_BUSY = 5.0
+"""Seconds that SQLite waits for another process's lock, and PostgreSQL for a connection."""
+_LOCK_KEY = 0x766B7067
+"""PostgreSQL's advisory lock while the tables are made or changed."""
+
+
+class LedgerUnavailable(Exception):  # noqa: N818 - the condition
+    """The ledger cannot be read or written now; nothing was changed."""
+
+
+class LedgerUnusable(Exception):  # noqa: N818 - the condition, told to the operator
+    """The ledger cannot be opened: wrong address, another process's, or of a later version."""
+
+
+class Store:
+    """An open database. Work is given as functions that take a connection; they may be run again, so they change nothing else."""
+
+    def __init__(self, engine: Engine, lock: int | None) -> None:
+        self.engine = engine
+        self._lock = lock
+        self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
+        self._writer.start()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this process alone has the ledger."""
+        return self.engine.dialect.name == "sqlite"
+
+    async def write(self, work: Work[T]) -> T:
+        """Do `work` and return its result when it is durable; raises `LedgerUnavailable`."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def submit(self, work: Work[T]) -> "Future[T]":
+        """Have `work` done; the result is there when it is durable."""
+        future: Future[T] = Future()
+        if self._closed:
+            future.set_exception(LedgerUnavailable("closed"))
+            return future
+        self._queue.put((work, future))
+        return future
+
+    async def read(self, work: Work[T]) -> T:
+        """Do `work`, which changes nothing, beside the writer; raises `LedgerUnavailable`."""
+        return await asyncio.to_thread(self._read, work)
+
+    def _read(self, work: Work[T]) -> T:
+        try:
+            with self.engine.connect() as connection:
+                return work(connection)
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from None
+
+    async def close(self) -> None:
+        """Finish what waits, and close."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._writer.join)
+        self.engine.dispose()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _write(self) -> None:
+        """Run on the writer's thread: take what waits, do it in one transaction, and say what came of it."""
+        connection: Connection | None = None
+        is_last = False
+        while not is_last:
+            batch, is_last = self._next()
+            if batch:
+                connection = self._do(connection, batch)
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
+
+    def _next(self) -> tuple[list[tuple[Work[Any], Future[Any]]], bool]:
+        batch: list[tuple[Work[Any], Future[Any]]] = []
+        while (piece := self._queue.get()) is not None:
+            # From here on nobody can cancel it.
+            if piece[1].set_running_or_notify_cancel():
+                batch.append(piece)
+            if len(batch) == _TOGETHER or self._queue.empty():
+                return batch, False
+        return batch, True
+
+    def _do(self, connection: Connection | None, batch: list[tuple[Work[Any], Future[Any]]]) -> Connection | None:
+        """Do a batch; when it fails as a whole, each piece alone, so that one cannot fail the others."""
+        try:
+            connection = connection or self.engine.connect()
+            with connection.begin():
+                results = [work(connection) for work, _ in batch]
+        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
+            connection = _checked(connection)
+            if len(batch) == 1:
+                _tell_failure(batch[0][1], error)
+                return connection
+            for piece in batch:
+                connection = self._do(connection, [piece])
+            return connection
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+        return connection
+
+
+def _checked(connection: Connection | None) -> Connection | None:
+    """Return the connection if it can go on being used; None has the next work open another."""
+    if connection is None:
+        return None
+    with suppress(SQLAlchemyError):
+        if connection.in_transaction():
+            connection.rollback()
+        if not connection.closed and not connection.invalidated:
+            return connection
+    with suppress(SQLAlchemyError):
+        connection.close()
+    return None
+
+
+def _tell_failure(future: "Future[Any]", error: Exception) -> None:
+    if isinstance(error, SQLAlchemyError):
+        failure: Exception = _unavailable(error)
+        log.error("ledger.unavailable", reason=str(failure))
+    else:
+        failure = error
+    future.set_exception(failure)
+
+
+def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
+    """Name what is wrong without the statement and its values, which SQLAlchemy's own text has."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
+    return LedgerUnavailable(str(name))
+
+
+def open_store(url: str, folder: Path, *, patience: float = 30.0) -> Store:
+    """Open the ledger at `url`, bring its tables up to date, and return it; raises `LedgerUnusable`.
+
+    A path of `sqlite:///` is relative to `folder`. `patience` is how many seconds another process may still have it: one
+    that is about to end.
+    """
+    lock, engine = None, None
+    try:
+        if url.startswith("sqlite:"):
+            path = (folder / url.removeprefix("sqlite:///")).absolute()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = _only_one(path, patience)
+            engine = _sqlite(path)
+        else:
+            engine = _postgresql(url)
+        migrate(engine)
+        return Store(engine, lock)
+    except (SQLAlchemyError, OSError, CommandError, ImportError, LedgerUnusable) as error:
+        if engine is not None:
+            engine.dispose()
+        if lock is not None:
+            os.close(lock)
+        if isinstance(error, LedgerUnusable):
+            raise
+        reason = _unavailable(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
+        raise LedgerUnusable(f"store: cannot be opened: {reason}") from None
+
+
+def _only_one(path: Path, patience: float) -> int:
+    """Take the file's lock, which a second process would not get; raises `LedgerUnusable`."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= until:
+                os.close(descriptor)
+                raise LedgerUnusable(f"store: another process uses {path.name}") from None
+            time.sleep(0.05)
+        else:
+            return descriptor
+
+
+def _sqlite(path: Path) -> Engine:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    arguments = {"check_same_thread": False, "timeout": _BUSY}
+    engine = create_engine(f"sqlite:///{path}", connect_args=arguments, hide_parameters=True)
+
+    # By SQLAlchemy's page on SQLite: the driver would begin transactions late, and not before a SELECT.
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _postgresql(url: str) -> Engine:
+    driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    arguments = {"connect_timeout": int(_BUSY)}
+    return create_engine(driver, connect_args=arguments, hide_parameters=True, pool_size=4, pool_pre_ping=True)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to what this version needs; raises `LedgerUnusable` when they are of a later version."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = AlembicConfig()
+    config.set_main_option("script_location", _MIGRATIONS)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        config.attributes["connection"] = connection
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current is not None and current not in known:
+            raise LedgerUnusable(f"store: its tables are of a later version ({current})")
+        command.upgrade(config, "head")

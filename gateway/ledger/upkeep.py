@@ -1,0 +1,161 @@
+"""Counting what is in the ledger, and clearing away what its time has ended for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Delete,
+    Double,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.ledger.schema import AUDIT, MESSAGE, RUN
+from gateway.ledger.states import State
+from gateway.ledger.store import Store
+
+M = MESSAGE.c
+PURGE = "purge"
+_AT_ONCE = 500
+"""Rows in one transaction, so that no message waits long for the purger."""
+_UNFINISHED = [state.value for state in (State.HELD, State.DELIVERING, State.QUARANTINED, State.RETURNING)]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Messages of one municipality in one state; overdue ones have that for a state."""
+
+    municipality: str
+    state: str
+    messages: int
+    oldest: float
+    """When the oldest was received."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What came before these times, in seconds since the epoch, has been kept long enough."""
+
+    payload: float
+    receipt: float
+    audit: float
+    passed: float
+    """For what VKP had: it is kept only to be known again."""
+
+
+_COUNTS = (
+    select(M.municipality, M.state, func.count(), func.min(M.received_at))
+    .where(M.state.in_(_UNFINISHED))
+    .group_by(M.municipality, M.state)
+)
+_OVERDUE = select(M.municipality, func.count(), func.min(M.received_at)).where(M.overdue).group_by(M.municipality)
+
+
+def counts(connection: Connection) -> list[Count]:
+    """Return how many messages wait for something, by municipality and state."""
+    unfinished = [Count(*row) for row in connection.execute(_COUNTS)]
+    return [
+        *unfinished,
+        *(Count(name, "overdue", number, oldest) for name, number, oldest in connection.execute(_OVERDUE)),
+    ]
+
+
+def _some(wanted: Select[tuple[int]]) -> Select[tuple[int]]:
+    return wanted.limit(_AT_ONCE).with_for_update(skip_locked=True)
+
+
+def _rows(*conditions: object) -> Select[tuple[int]]:
+    return _some(select(M.id).where(*conditions))  # type: ignore[arg-type] # conditions on columns
+
+
+_BEFORE: BindParameter[float] = bindparam("before", type_=Double)
+_ended = (
+    (M.received_at < _BEFORE) & M.payload.is_not(None) & M.state.not_in(_UNFINISHED),
+    (M.state == State.QUARANTINED.value) & (M.due < _BEFORE),
+    (M.state == State.HELD.value) & (M.received_at < _BEFORE),
+    (M.received_at < _BEFORE) & M.state.not_in(_UNFINISHED),
+    (M.received_at < _BEFORE) & (M.state == State.PASSED.value),
+)
+_NOTED = M.history.concat(bindparam("line"))
+_FORGET_PAYLOADS = update(MESSAGE).where(M.id.in_(_rows(_ended[0]).scalar_subquery())).values(payload=None)
+_DISCARD = (
+    update(MESSAGE)
+    .where(M.id.in_(_rows(_ended[1]).scalar_subquery()))
+    .values(state=State.DISCARDED.value, reason="retention ended", payload=None, history=_NOTED)
+    .returning(M.reference, M.municipality)
+)
+_SET_ASIDE = (
+    update(MESSAGE)
+    .where(M.id.in_(_rows(_ended[2]).scalar_subquery()))
+    .values(state=State.QUARANTINED.value, reason="held too long", due=bindparam("now"), history=_NOTED)
+    .returning(M.reference, M.municipality)
+)
+_DELETE = delete(MESSAGE).where(M.id.in_(_rows(_ended[3]).scalar_subquery()))
+_DELETE_PASSED = delete(MESSAGE).where(M.id.in_(_rows(_ended[4]).scalar_subquery()))
+_DELETE_AUDIT = delete(AUDIT).where(
+    AUDIT.c.id.in_(_some(select(AUDIT.c.id).where(AUDIT.c.at < _BEFORE)).scalar_subquery())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What the purger did."""
+
+    payloads: int
+    rows: int
+    discarded: tuple[tuple[str, str], ...]
+    """References and municipalities of what was promised and is now given up."""
+    set_aside: tuple[tuple[str, str], ...]
+    """Likewise, of what was held too long and is now in quarantine."""
+
+
+async def purge(store: Store, times: Times, now: float, line: Callable[[State, str], str]) -> Purged:
+    """Clear away what has been kept long enough; `line` makes a line of a history."""
+
+    async def all_of(statement: Update | Delete, before: float) -> int:
+        total = 0
+        while True:
+            number = await store.write(lambda connection: connection.execute(statement, {"before": before}).rowcount)
+            total += number
+            if number < _AT_ONCE:
+                return total
+
+    async def told(statement: Update, state: State, why: str) -> tuple[tuple[str, str], ...]:
+        values = {"before": times.payload, "now": now, "line": line(state, why)}
+        found: list[tuple[str, str]] = []
+        while True:
+            some = await store.write(
+                lambda connection: [(row[0], row[1]) for row in connection.execute(statement, values)]
+            )
+            found += some
+            if len(some) < _AT_ONCE:
+                return tuple(found)
+
+    payloads = await all_of(_FORGET_PAYLOADS, times.payload)
+    discarded = await told(_DISCARD, State.DISCARDED, "retention ended")
+    set_aside = await told(_SET_ASIDE, State.QUARANTINED, "held too long")
+    rows = await all_of(_DELETE, times.receipt) + await all_of(_DELETE_PASSED, times.passed)
+    await all_of(_DELETE_AUDIT, times.audit)
+    return Purged(payloads, rows, discarded, set_aside)
+
+
+async def ran(store: Store, job: str, at: float, node: str, outcome: str) -> None:
+    """Write down that a regular job ended well."""
+    insert = postgresql.insert if store.engine.dialect.name == "postgresql" else sqlite.insert
+    values = {"at": at, "node": node, "outcome": outcome}
+    statement = insert(RUN).values(job=job, **values).on_conflict_do_update(index_elements=["job"], set_=values)
+    await store.write(lambda connection: connection.execute(statement).rowcount)
+
+
+async def last_run(store: Store, job: str) -> float | None:
+    """Return when a regular job last ended well."""
+    statement = select(RUN.c.at).where(RUN.c.job == job)
+    return await store.read(lambda connection: connection.execute(statement).scalar_one_or_none())

@@ -1,0 +1,167 @@
+"""Ledgers on both databases, under a clock that stands still, and short ways to fill them and to look inside."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select, update
+
+from gateway.ledger.entries import Arrival, Taken, Waiting
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.schema import MESSAGE
+from gateway.ledger.states import State
+from gateway.ledger.store import Store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Row
+
+    from gateway.ledger.entries import Known
+
+NOW = 1_780_000_000.0
+UNTIL = NOW + 30
+"""When what was taken at `NOW` is given up; it stays a lease longer with who took it."""
+WINDOW = 1000.0
+
+_ARRIVAL: dict[str, Any] = {
+    "received_at": NOW,
+    "surface": "r4",
+    "municipality": "havnes",
+    "sender": "vkp-1",
+    "vendor": "vendor",
+    "system": "system",
+    "information": "varsel",
+    "upstream": "jft",
+    "patient": None,
+    "identity": None,
+    "copy": None,
+    "promised": True,
+    "resend_unclear": False,
+    "acknowledge_within": 100.0,
+}
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Make a clock at a fixed time."""
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """Name an empty database of each kind, as `store` in a configuration has it."""
+    if request.param == "sqlite":
+        return "sqlite:///ledger.db"
+    url: str = request.getfixturevalue("postgres")
+    return url
+
+
+@pytest.fixture
+async def store(ledger_url: str, tmp_path: Path) -> AsyncIterator[Store]:
+    """Open a ledger's database of each kind."""
+    opened = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def ledger(store: Store, clock: Clock) -> Ledger:
+    """Make a node."""
+    return Ledger(store, "node-a", clock)
+
+
+@pytest.fixture
+async def other(store: Store, ledger_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Ledger]:
+    """Make another node: on PostgreSQL with connections of its own; SQLite's file is open once."""
+    if store.is_sqlite:
+        yield Ledger(store, "node-b", clock)
+        return
+    opened = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    yield Ledger(opened, "node-b", clock)
+    await opened.close()
+
+
+def arrival(reference: str, **changed: Any) -> Arrival:
+    """Make an arrival, with what a test says of it."""
+    return Arrival(**{**_ARRIVAL, "reference": reference, **changed})
+
+
+def payload(reference: str) -> bytes:
+    """Return what is kept of a message under a reference."""
+    return f"sealed {reference}".encode()
+
+
+async def arrive(
+    ledger: Ledger, reference: str, *, wait: bool = False, until: float = UNTIL, **changed: Any
+) -> Taken | Waiting | Known:
+    """Have a message arrive."""
+    return await ledger.arrive(arrival(reference, **changed), payload, until=until, window=WINDOW, wait=wait)
+
+
+async def taken(ledger: Ledger, reference: str, **changed: Any) -> int:
+    """Have a message arrive that is tried at once; its id."""
+    found = await arrive(ledger, reference, **changed)
+    assert isinstance(found, Taken)
+    return found.id
+
+
+async def waiting(ledger: Ledger, reference: str, **changed: Any) -> int:
+    """Have a message arrive that is held; its id."""
+    found = await arrive(ledger, reference, wait=True, **changed)
+    assert isinstance(found, Waiting)
+    return found.id
+
+
+async def brought_to(ledger: Ledger, state: State, reference: str, **changed: Any) -> int:
+    """Have a message arrive and come to a state; its id."""
+    message = await taken(ledger, reference, **changed)
+    if state is State.HELD:
+        assert await ledger.held(message, "away", next_try=NOW)
+    elif state is State.REFUSED:
+        assert await ledger.refused(message, "away")
+    elif state is State.QUARANTINED:
+        assert await ledger.quarantined(message, "unclear")
+    elif state is not State.DELIVERING:
+        assert await ledger.delivered(message, f"event-{reference}", "Communication", next_look=NOW)
+    if state is State.READ:
+        assert await ledger.read(message, next_look=NOW)
+    elif state is State.ACKNOWLEDGED:
+        assert await ledger.acknowledged(message)
+    return message
+
+
+async def row(ledger: Ledger, message: int) -> Row[Any]:
+    """Return all that is written of a message."""
+
+    def work(connection: Connection) -> Row[Any]:
+        return connection.execute(select(MESSAGE).where(MESSAGE.c.id == message)).one()
+
+    return await ledger.store.read(work)
+
+
+async def history(ledger: Ledger, message: int) -> list[tuple[str, str, str]]:
+    """Return what a message's history says: node, what, why; that each line has a time is checked on the way."""
+    lines = (await row(ledger, message)).history.splitlines()
+    found = [line.split(" ", 3) for line in lines]
+    assert all(stamp.startswith("20") and stamp.endswith("+00:00") for stamp, *_ in found)
+    return [(node, what, why) for _, node, what, why in found]
+
+
+async def put(ledger: Ledger, message: int, **values: Any) -> None:
+    """Write of a message what no method of the ledger makes of it."""
+    statement = update(MESSAGE).where(MESSAGE.c.id == message).values(**values)
+    await ledger.store.write(lambda connection: connection.execute(statement).rowcount)

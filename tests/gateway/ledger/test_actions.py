@@ -1,0 +1,199 @@
+"""What people do to messages happens once, where they may, and never without its entry in the audit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+
+from gateway.ledger import actions, audit
+from gateway.ledger.actions import Done, Found, Left, NotDone
+from gateway.ledger.audit import Note
+from gateway.ledger.states import State
+from gateway.ledger.store import LedgerUnavailable
+from tests.gateway.ledger.conftest import NOW, UNTIL, arrive, brought_to, history, put, row, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.ledger.ledger import Ledger
+    from tests.gateway.ledger.conftest import Clock
+
+NOTE = Note(NOW, "node-a", "olga (s)", "act", "one", "because")
+OTHERS = [state for state in State if state is not State.QUARANTINED]
+CHANGES = [actions.release, actions.discard]
+
+
+async def do(ledger: Ledger, change: Callable[..., Any], reference: str = "one", within: Any = None) -> Any:
+    """Release or discard."""
+    line = ledger.line(NOW, "changed", "by a person")
+    return await ledger.store.write(lambda each: change(each, reference, within, NOTE, line))
+
+
+async def audited(ledger: Ledger) -> int:
+    """Return how many entries there are."""
+    return len(await ledger.store.read(lambda each: audit.entries(each, 100)))
+
+
+async def test_released_message_is_held_and_due(ledger: Ledger, clock: Clock) -> None:
+    """With no attempts, and what is kept of it; the next dispatch takes it."""
+    message = await waiting(ledger, "one")
+    await ledger.claim(9, until=UNTIL)
+    await ledger.held(message, "failed", next_try=NOW, counted=True)
+    clock.now += 1
+    await ledger.claim(9, until=UNTIL)
+    await ledger.quarantined(message, "failed 12 times")
+    assert await do(ledger, actions.release) == Done("one", "havnes", State.HELD)
+    written = await row(ledger, message)
+    assert (written.state, written.due, written.attempts, written.reason) == ("held", NOW, 0, None)
+    assert (written.possible_duplicate, written.payload) == (False, b"sealed one")
+    assert (await history(ledger, message))[-1] == ("node-a", "changed", "by a person")
+    assert [due.reference for due in await ledger.claim(9, until=UNTIL)] == ["one"]
+    assert await audited(ledger) == 1
+
+
+async def test_unclear_message_is_marked_when_it_is_released(ledger: Ledger) -> None:
+    """Nobody knows whether it is there already."""
+    message = await brought_to(ledger, State.QUARANTINED, "one")
+    await do(ledger, actions.release)
+    assert (await row(ledger, message)).possible_duplicate
+
+
+async def test_mark_of_an_earlier_time_stays(ledger: Ledger) -> None:
+    """A message that was unclear before, and is in quarantine for another reason now."""
+    message = await brought_to(ledger, State.QUARANTINED, "one")
+    await put(ledger, message, possible_duplicate=True, reason="held too long")
+    await do(ledger, actions.release)
+    assert (await row(ledger, message)).possible_duplicate
+
+
+async def test_discarded_message_is_forgotten(ledger: Ledger) -> None:
+    """Its payload is gone; that there was one stays known."""
+    message = await brought_to(ledger, State.QUARANTINED, "one", copy="copy")
+    assert await do(ledger, actions.discard) == Done("one", "havnes", State.DISCARDED)
+    written = await row(ledger, message)
+    assert (written.state, written.payload, written.due, written.copy) == ("discarded", None, None, "copy")
+    assert await audited(ledger) == 1
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_second_call_changes_nothing(ledger: Ledger, change: Callable[..., Any]) -> None:
+    """It is told why, and writes no entry."""
+    message = await brought_to(ledger, State.QUARANTINED, "one")
+    await do(ledger, change)
+    before = await row(ledger, message)
+    for again in CHANGES:
+        found = await do(ledger, again)
+        assert found == NotDone(f"the message is {before.state}, not quarantined")
+    assert await row(ledger, message) == before
+    assert await audited(ledger) == 1
+
+
+@pytest.mark.parametrize("state", OTHERS)
+@pytest.mark.parametrize("change", CHANGES)
+async def test_only_quarantine_is_decided_about(ledger: Ledger, change: Callable[..., Any], state: State) -> None:
+    """In every other state a message goes its own way."""
+    message = await brought_to(ledger, State.QUARANTINED, "one")
+    await put(ledger, message, state=state.value)
+    before = await row(ledger, message)
+    assert isinstance(await do(ledger, change), NotDone)
+    assert await row(ledger, message) == before
+    assert await audited(ledger) == 0
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_message_of_another_municipality_is_not_there(ledger: Ledger, change: Callable[..., Any]) -> None:
+    """Neither for a change nor for what is said of it."""
+    message = await brought_to(ledger, State.QUARANTINED, "one", municipality="sorvik")
+    assert await do(ledger, change, within={"havnes"}) is None
+    assert await do(ledger, change, within=set()) is None
+    assert await do(ledger, change, reference="two") is None
+    assert (await row(ledger, message)).state == "quarantined"
+    assert await audited(ledger) == 0
+    assert isinstance(await do(ledger, change, within={"sorvik"}), Done)
+
+
+async def test_message_without_payload_is_not_released(ledger: Ledger) -> None:
+    """There is nothing to deliver."""
+    await put(ledger, await brought_to(ledger, State.QUARANTINED, "one"), payload=None)
+    assert await do(ledger, actions.release) == NotDone("nothing is kept of the message any more")
+
+
+async def test_message_that_the_service_has_is_not_released(ledger: Ledger) -> None:
+    """It came into quarantine on its way back to VKP; delivered again it would be there twice."""
+    await put(ledger, await brought_to(ledger, State.DELIVERED, "one"), state="quarantined")
+    assert await do(ledger, actions.release) == NotDone("the service has it already, as event event-one")
+    assert isinstance(await do(ledger, actions.discard), Done)
+
+
+async def test_one_of_two_at_once_is_done(ledger: Ledger, other: Ledger) -> None:
+    """On two nodes, at the same time."""
+    await brought_to(ledger, State.QUARANTINED, "one")
+    found = await asyncio.gather(*(do(node, change) for node in (ledger, other) for change in CHANGES))
+    assert sorted(isinstance(one, Done) for one in found) == [False, False, False, True]
+    assert await audited(ledger) == 1
+    assert await ledger.store.read(audit.verify) is None
+
+
+async def test_payload_is_given_with_an_entry(ledger: Ledger) -> None:
+    """Who saw it is written down before anything is returned."""
+    await brought_to(ledger, State.QUARANTINED, "one")
+    found = await ledger.store.write(lambda each: actions.payload(each, "one", None, NOTE))
+    assert found == Found("one", b"sealed one")
+    assert await audited(ledger) == 1
+    assert await ledger.store.write(lambda each: actions.payload(each, "one", {"sorvik"}, NOTE)) is None
+    assert await ledger.store.write(lambda each: actions.payload(each, "two", None, NOTE)) is None
+    await do(ledger, actions.discard)
+    empty = await ledger.store.write(lambda each: actions.payload(each, "one", None, NOTE))
+    assert empty == NotDone("nothing is kept of the message any more")
+    assert await audited(ledger) == 2
+
+
+async def test_patient_is_forgotten(ledger: Ledger) -> None:
+    """Where nothing waits for the message: payload and hash go, and by its copy it is still known."""
+    mine = {"patient": "mine", "municipality": "havnes"}
+    done = await brought_to(ledger, State.DELIVERED, "delivered", copy="copy", **mine)
+    refused = await brought_to(ledger, State.REFUSED, "refused", **mine)
+    kept = [
+        await brought_to(ledger, State.QUARANTINED, "quarantined", **mine),
+        await brought_to(ledger, State.HELD, "held", **mine),
+        await brought_to(ledger, State.DELIVERED, "theirs", patient="theirs"),
+        await brought_to(ledger, State.DELIVERED, "elsewhere", patient="mine", municipality="sorvik"),
+    ]
+    before = [await row(ledger, each) for each in kept]
+    line = ledger.line(NOW, "forgotten", "by a person")
+    found = await ledger.store.write(lambda each: actions.forget(each, "mine", {"havnes"}, NOTE, line))
+    assert found.messages == 2
+    assert found.left == (Left("quarantined", "havnes", State.QUARANTINED), Left("held", "havnes", State.HELD))
+    for message in (done, refused):
+        written = await row(ledger, message)
+        assert (written.payload, written.patient) == (None, None)
+        assert (await history(ledger, message))[-1] == ("node-a", "forgotten", "by a person")
+    assert [await row(ledger, each) for each in kept] == before
+    known = await arrive(ledger, "again", copy="copy", patient="mine")
+    assert known.reference == "delivered"
+    (entry,) = await ledger.store.read(lambda each: audit.entries(each, 9))
+    assert entry.note.detail == "2 forgotten, 2 left"
+
+
+@pytest.mark.parametrize("action", ["release", "discard", "payload", "forget"])
+async def test_action_whose_audit_cannot_be_written_does_not_happen(ledger: Ledger, action: str) -> None:
+    """The change and its entry are one transaction, on either database."""
+    message = await brought_to(ledger, State.QUARANTINED, "one", patient="mine")
+    gone = await brought_to(ledger, State.DELIVERED, "two", patient="mine")
+    before = [await row(ledger, each) for each in (message, gone)]
+    await ledger.store.write(lambda each: each.execute(text("ALTER TABLE audit RENAME TO elsewhere")).rowcount)
+    line = ledger.line(NOW, "changed")
+    works: dict[str, Callable[..., Any]] = {
+        "release": lambda each: actions.release(each, "one", None, NOTE, line),
+        "discard": lambda each: actions.discard(each, "one", None, NOTE, line),
+        "payload": lambda each: actions.payload(each, "one", None, NOTE),
+        "forget": lambda each: actions.forget(each, "mine", None, NOTE, line),
+    }
+    with pytest.raises(LedgerUnavailable):
+        await ledger.store.write(works[action])
+    assert [await row(ledger, each) for each in (message, gone)] == before
+    await ledger.store.write(lambda each: each.execute(text("ALTER TABLE elsewhere RENAME TO audit")).rowcount)
+    assert await audited(ledger) == 0

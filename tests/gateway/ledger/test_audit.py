@@ -1,0 +1,174 @@
+"""The audit is one chain: whatever is changed, removed or put in afterwards is found."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, insert, select, update
+
+from gateway.ledger import audit
+from gateway.ledger.audit import Entry, Note
+from gateway.ledger.schema import AUDIT, RUN
+from gateway.ledger.store import LedgerUnavailable
+from tests.gateway.ledger.conftest import NOW
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from gateway.ledger.ledger import Ledger
+
+NOTES = st.builds(
+    Note, st.floats(0, 1e10), *[st.text('ab\n,"[]', max_size=4)] * 4, *[st.none() | st.text("ab", max_size=2)] * 2
+)
+
+
+def note(target: str, **changed: str) -> Note:
+    """Return a note."""
+    return Note(**{"at": NOW, "node": "node-a", "actor": "olga (s)", "action": "look", "target": target, **changed})  # type: ignore[arg-type] # changed are texts
+
+
+async def written(ledger: Ledger, *targets: str) -> list[Entry]:
+    """Write entries, each in a transaction of its own."""
+    return [await ledger.store.write(lambda each, name=name: audit.write(each, note(name))) for name in targets]
+
+
+async def broken(ledger: Ledger) -> int | None:
+    """Return what `verify` finds."""
+    return await ledger.store.read(audit.verify)
+
+
+@given(st.text(max_size=4), st.integers(1, 9), NOTES, NOTES)
+def test_no_two_notes_have_one_digest(previous: str, number: int, one: Note, other: Note) -> None:
+    """Nor the same note in another place, or after another entry: texts never run together."""
+    made = audit.digest(previous, number, one)
+    assert (audit.digest(previous, number, other) == made) is (one == other)
+    assert audit.digest(previous, number + 1, one) != made
+    assert audit.digest(previous + "x", number, one) != made
+
+
+async def test_entries_are_read_as_they_were_written(ledger: Ledger) -> None:
+    """The newest first, in parts, with every field."""
+    wanted = note("three", reason="fordi; æøå", detail="1 left")
+    await written(ledger, "one", "two")
+    third = await ledger.store.write(lambda each: audit.write(each, wanted))
+    found = await ledger.store.read(lambda each: audit.entries(each, 2))
+    assert [(one.id, one.note.target) for one in found] == [(3, "three"), (2, "two")]
+    assert found[0] == third == Entry(3, wanted, third.hash)
+    older = await ledger.store.read(lambda each: audit.entries(each, 2, before=2))
+    assert [one.note.target for one in older] == ["one"]
+    assert await ledger.store.read(audit.head) == (3, third.hash)
+
+
+async def test_whole_chain_is_whole(ledger: Ledger) -> None:
+    """From the first entry to the newest, also when there is none."""
+    assert await ledger.store.read(audit.head) is None
+    assert await broken(ledger) is None
+    await written(ledger, *(str(number) for number in range(7)))
+    assert await broken(ledger) is None
+
+
+async def test_long_chain_is_read_in_parts(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is broken beyond the first part is found too."""
+    monkeypatch.setattr("gateway.ledger.audit._AT_ONCE", 3)
+    await written(ledger, *(str(number) for number in range(7)))
+    assert await broken(ledger) is None
+    await ledger.store.write(lambda each: each.execute(delete(AUDIT).where(AUDIT.c.id == 4)).rowcount)
+    assert await broken(ledger) == 4
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize("column", ["at", "node", "actor", "action", "target", "reason", "detail", "hash"])
+async def test_changed_entry_is_found(ledger: Ledger, column: str, number: int) -> None:
+    """Whichever part of whichever entry, the newest too."""
+    await written(ledger, "one", "two", "three", "four")
+    value = 1.0 if column == "at" else "changed"
+    statement = update(AUDIT).where(AUDIT.c.id == number).values({column: value})
+    await ledger.store.write(lambda each: each.execute(statement).rowcount)
+    assert await broken(ledger) == number
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+async def test_removed_entry_is_found(ledger: Ledger, number: int) -> None:
+    """Also the newest, and still when others were written afterwards."""
+    await written(ledger, "one", "two", "three", "four")
+    await ledger.store.write(lambda each: each.execute(delete(AUDIT).where(AUDIT.c.id == number)).rowcount)
+    assert await broken(ledger) == number
+    await written(ledger, "five")
+    assert await broken(ledger) == number
+
+
+@pytest.mark.parametrize("number", [-1, 0, 5, 9])
+async def test_inserted_entry_is_found(ledger: Ledger, number: int) -> None:
+    """Even one with the hash that it would rightly have in its place, unless all after it are made anew too."""
+    entries = await written(ledger, "one", "two", "three", "four")
+    right = audit.digest(entries[-1].hash, number, note("false"))
+    values = {"id": number, "hash": right, "at": NOW, "node": "node-a", "actor": "x", "action": "x", "target": "false"}
+    await ledger.store.write(lambda each: each.execute(insert(AUDIT).values(values)).rowcount)
+    assert await broken(ledger) in (number, 5)
+
+
+async def test_exchanged_entries_are_found(ledger: Ledger) -> None:
+    """Two entries that changed places."""
+    await written(ledger, "one", "two", "three", "four")
+
+    def exchange(connection: Connection) -> None:
+        for before, after in ((2, 99), (3, 2), (99, 3)):
+            connection.execute(update(AUDIT).where(AUDIT.c.id == before).values(id=after))
+
+    await ledger.store.write(exchange)
+    assert await broken(ledger) == 2
+
+
+async def test_chain_goes_on_after_retention(ledger: Ledger) -> None:
+    """The oldest that is left is an anchor; when all are gone the next entry still follows the last."""
+    await written(ledger, "one", "two", "three", "four")
+    await ledger.store.write(lambda each: each.execute(delete(AUDIT).where(AUDIT.c.id < 3)).rowcount)
+    assert await broken(ledger) is None
+    await ledger.store.write(lambda each: each.execute(delete(AUDIT)).rowcount)
+    assert await broken(ledger) is None
+    (entry,) = await written(ledger, "five")
+    assert entry.id == 5
+    assert await broken(ledger) is None
+
+
+async def test_chain_without_its_newest_is_broken(ledger: Ledger) -> None:
+    """When nothing says any more, or something says wrongly, which entry is the newest; nothing is written then."""
+    await written(ledger, "one", "two")
+    for outcome in ("nonsense", "1 other", "2 other"):
+        await ledger.store.write(lambda each, text=outcome: each.execute(update(RUN).values(outcome=text)).rowcount)
+        assert await broken(ledger) is not None
+    await ledger.store.write(lambda each: each.execute(delete(RUN)).rowcount)
+    assert await broken(ledger) == 1
+    with pytest.raises(LedgerUnavailable):
+        await written(ledger, "three")
+
+
+async def test_two_nodes_make_one_chain(ledger: Ledger, other: Ledger) -> None:
+    """Entries of both at the same time come one after the other."""
+    await asyncio.gather(
+        *(node.store.write(lambda each, name=f"{number}": audit.write(each, note(name)))
+          for number in range(20) for node in (ledger, other))
+    )  # fmt: skip
+    assert (
+        await ledger.store.read(lambda each: each.execute(select(func.count()).select_from(AUDIT)).scalar_one()) == 40
+    )
+    assert await broken(ledger) is None
+
+
+async def test_entry_is_gone_with_its_transaction(ledger: Ledger) -> None:
+    """What fails afterwards takes the entry with it, and leaves no gap."""
+
+    def fails(connection: Connection) -> None:
+        audit.write(connection, note("never"))
+        raise ValueError("afterwards")
+
+    await written(ledger, "one")
+    with pytest.raises(ValueError, match="afterwards"):
+        await ledger.store.write(fails)
+    (entry,) = await written(ledger, "two")
+    assert entry.id == 2
+    assert await broken(ledger) is None

@@ -1,0 +1,146 @@
+"""Opening the ledger: its tables as this version needs them, one process on a file, and reasons without secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, text
+
+from gateway.ledger.schema import METADATA
+from gateway.ledger.store import _LOCK_KEY, LedgerUnusable, Store, open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OPENER = """\
+import sys
+from pathlib import Path
+from gateway.ledger.store import LedgerUnusable, open_store
+try:
+    open_store(sys.argv[1], Path(sys.argv[2]), patience=0.0)
+except LedgerUnusable as error:
+    sys.exit(str(error))
+"""
+
+
+def _differences(connection: Connection) -> list[object]:
+    options = {"compare_type": True, "compare_server_default": True}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), METADATA))
+
+
+def _version(connection: Connection) -> str:
+    found: str = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    return found
+
+
+def _become(version: str, connection: Connection) -> None:
+    connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+
+
+async def test_migrations_make_the_tables_that_the_statements_use(store: Store) -> None:
+    """Nothing stands in the schema that no migration makes, nor the other way round."""
+    assert await store.read(_differences) == []
+
+
+async def test_ledger_of_this_version_is_left_as_it_is(ledger_url: str, tmp_path: Path) -> None:
+    """Opening again changes nothing."""
+    store = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    version = await store.read(_version)
+    await store.close()
+    again = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    assert await again.read(_version) == version
+    assert await again.read(_differences) == []
+    await again.close()
+
+
+async def test_ledger_of_a_later_version_is_refused(ledger_url: str, tmp_path: Path) -> None:
+    """An older version does not write into tables that it does not know; nothing of them is changed."""
+    store = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    ours = await store.read(_version)
+    await store.write(lambda connection: _become("9999", connection))
+    await store.close()
+    with pytest.raises(LedgerUnusable, match=r"of a later version \(9999\)"):
+        await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    path = tmp_path / "ledger.db"
+    engine = create_engine(
+        f"sqlite:///{path}" if path.exists() else ledger_url.replace("postgresql:", "postgresql+psycopg:")
+    )
+    with engine.begin() as connection:
+        assert _version(connection) == "9999"
+        _become(ours, connection)
+    engine.dispose()
+
+
+async def test_refused_ledger_is_left_to_the_next(tmp_path: Path) -> None:
+    """Whoever could not open a file does not keep it from others."""
+    store = await asyncio.to_thread(open_store, "sqlite:///ledger.db", tmp_path, patience=0.0)
+    await store.write(lambda connection: _become("9999", connection))
+    await store.close()
+    for _ in range(2):
+        with pytest.raises(LedgerUnusable, match="of a later version"):
+            await asyncio.to_thread(open_store, "sqlite:///ledger.db", tmp_path, patience=0.0)
+
+
+async def test_two_nodes_may_open_an_empty_database_at_once(postgres: str, tmp_path: Path) -> None:
+    """One makes the tables and the other waits for it."""
+    engine = create_engine(postgres.replace("postgresql:", "postgresql+psycopg:"))
+    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
+            opening = [group.create_task(asyncio.to_thread(open_store, postgres, tmp_path)) for _ in range(2)]
+            while connection.execute(waits).scalar_one() < len(opening):  # noqa: ASYNC110 - the database says when
+                await asyncio.sleep(0.01)
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
+    engine.dispose()
+    for store in (task.result() for task in opening):
+        assert await store.read(_differences) == []
+        await store.close()
+
+
+async def test_second_process_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    """And gets it when the first has closed it."""
+    url = "sqlite:///ledger.db"
+    command = (sys.executable, "-c", _OPENER, url, str(tmp_path))
+    store = await asyncio.to_thread(open_store, url, tmp_path, patience=0.0)
+    refused = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr.strip()) == (1, "store: another process uses ledger.db")
+    await store.close()
+    opened = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert (opened.returncode, opened.stderr) == (0, "")
+
+
+async def test_file_that_another_process_leaves_in_time_is_opened(tmp_path: Path) -> None:
+    """A gateway that replaces another waits until that one has ended."""
+    url = "sqlite:///ledger.db"
+    first = await asyncio.to_thread(open_store, url, tmp_path, patience=0.0)
+    async with asyncio.TaskGroup() as group:
+        second = group.create_task(asyncio.to_thread(open_store, url, tmp_path, patience=60.0))
+        group.create_task(first.close())
+    assert await second.result().read(_differences) == []
+    await second.result().close()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://vkp:hemmelig@127.0.0.1:1/ledger", "store: cannot be opened: ConnectionTimeout|OperationalError"),
+        ("postgresql://vkp:hemmelig@[", "store: cannot be opened"),
+        ("oracle://vkp:hemmelig@db/ledger", "store: cannot be opened: NoSuchModuleError|ModuleNotFoundError"),
+        ("sqlite:///a-folder", "store: cannot be opened: IsADirectoryError"),
+        ("sqlite:///no-database", "store: cannot be opened: SQLITE_NOTADB"),
+    ],
+)
+def test_ledger_that_cannot_be_opened_is_told_without_its_password(url: str, reason: str, tmp_path: Path) -> None:
+    """The reason is the kind of failure, for whoever runs the gateway."""
+    (tmp_path / "a-folder").mkdir()
+    (tmp_path / "no-database").write_text("a text that is no database" * 100)
+    with pytest.raises(LedgerUnusable, match=reason) as raised:
+        open_store(url, tmp_path, patience=0.0)
+    assert "hemmelig" not in str(raised.value)

@@ -1,0 +1,433 @@
+"""Going back to VKP, in the ledger: who stands where, and each message is taken once by one process."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from gateway.ledger import actions
+from gateway.ledger.audit import Note
+from gateway.ledger.entries import Waiting
+from gateway.ledger.ledger import LEASE, Ledger
+from gateway.ledger.returnable import UNCLEAR_AT_VKP, Count, Going, Lost, Selection, Standing
+from gateway.ledger.returns import Returns
+from gateway.ledger.states import NEXT, State
+from gateway.ledger.store import open_store
+from tests.gateway.ledger.conftest import (
+    NOW,
+    UNTIL,
+    WINDOW,
+    Clock,
+    arrival,
+    brought_to,
+    history,
+    payload,
+    put,
+    row,
+    taken,
+    waiting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+ALL = Selection("havnes", NOW)
+R4 = {"surface": "vkp-r4"}
+OVER = UNTIL + LEASE + 1
+
+
+@pytest.fixture
+def returns(ledger: Ledger, clock: Clock) -> Returns:
+    """Make what one node goes back with."""
+    return Returns(ledger, clock)
+
+
+@pytest.fixture
+def others(other: Ledger, clock: Clock) -> Returns:
+    """Make what another node goes back with."""
+    return Returns(other, clock)
+
+
+async def one_of_each(ledger: Ledger, returns: Returns) -> dict[State, int]:
+    """Have a message in every state that there is."""
+    found = {}
+    for state in State:
+        if state in (State.RETURNING, State.RETURNED):
+            message = await brought_to(ledger, State.DELIVERED, state.value, **R4)
+            assert await returns.take(message, State.DELIVERED, until=UNTIL)
+            assert state is State.RETURNING or await returns.returned(message, 200)
+        elif state in (State.DISCARDED, State.PASSED):
+            message = await brought_to(ledger, State.QUARANTINED, state.value, **R4)
+            await put(ledger, message, state=state.value)
+        else:
+            message = await brought_to(ledger, state, state.value, **R4)
+        found[state] = message
+    return found
+
+
+async def test_every_message_of_the_new_side_stands_somewhere(ledger: Ledger, returns: Returns) -> None:
+    """In the order of arrival; what was refused and what VKP had are not among them."""
+    await one_of_each(ledger, returns)
+    found = {item.state: item.standing for item in await returns.items(ALL, 99)}
+    assert found == {
+        State.HELD: Standing.PENDING,
+        State.DELIVERING: Standing.PENDING,
+        State.DELIVERED: Standing.UNREAD,
+        State.READ: Standing.POSSIBLE_DUPLICATE,
+        State.ACKNOWLEDGED: Standing.ACKNOWLEDGED,
+        State.QUARANTINED: Standing.QUARANTINED,
+        State.DISCARDED: Standing.DISCARDED,
+        State.RETURNING: Standing.RETURNING,
+        State.RETURNED: Standing.RETURNED,
+    }
+    ids = [item.id for item in await returns.items(ALL, 99)]
+    assert ids == sorted(ids)
+
+
+async def test_counts_say_how_many_are_sent_in_bulk(ledger: Ledger, returns: Returns) -> None:
+    """Exactly those that the list says so of."""
+    await one_of_each(ledger, returns)
+    await waiting(ledger, "may be in JFT", **R4)
+    await put(ledger, (await _item(returns, "may be in JFT")).id, possible_duplicate=True)
+    await put(ledger, await brought_to(ledger, State.DELIVERED, "too old", **R4), payload=None)
+    await brought_to(ledger, State.DELIVERED, "another interface", surface="jft")
+    counts = {one.standing: one for one in await returns.counts(ALL)}
+    assert list(counts) == list(Standing)
+    assert counts[Standing.UNREAD] == Count(Standing.UNREAD, 3, 1)
+    assert counts[Standing.PENDING] == Count(Standing.PENDING, 3, 1)
+    assert counts[Standing.POSSIBLE_DUPLICATE] == Count(Standing.POSSIBLE_DUPLICATE, 1, 0)
+    items = await returns.items(ALL, 99)
+    assert sum(item.not_in_bulk is None for item in items) == sum(one.sendable for one in counts.values())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"municipality": "sorvik"},
+        {"vendor": "another"},
+        {"system": "another"},
+        {"information": "notat"},
+        {"information": None},
+        {"received_at": NOW - 0.1},
+    ],
+    ids=str,
+)
+async def test_a_selection_has_nothing_else(ledger: Ledger, returns: Returns, changed: dict[str, Any]) -> None:
+    """Whatever differs is not in it."""
+    await brought_to(ledger, State.DELIVERED, "right", **R4)
+    await brought_to(ledger, State.DELIVERED, "wrong", **{**R4, **changed})
+    narrow = Selection("havnes", NOW, "vendor", "system", frozenset({"varsel", "tilsyn"}))
+    assert [item.reference for item in await returns.items(narrow, 9)] == ["right"]
+    assert sum(one.messages for one in await returns.counts(narrow)) == 1
+
+
+async def test_a_list_goes_on_where_it_ended(ledger: Ledger, returns: Returns) -> None:
+    """And may be of some standings only."""
+    for number in range(5):
+        await brought_to(ledger, State.DELIVERED if number % 2 else State.READ, str(number), **R4)
+    first = await returns.items(ALL, 2)
+    rest = await returns.items(ALL, 9, after=first[-1].id)
+    assert [item.reference for item in (*first, *rest)] == list("01234")
+    read = await returns.items(ALL, 9, standings=(Standing.POSSIBLE_DUPLICATE,))
+    assert [item.reference for item in read] == ["0", "2", "4"]
+
+
+async def test_one_is_found_by_its_reference(ledger: Ledger, returns: Returns) -> None:
+    """Unless it is not with the new side."""
+    await brought_to(ledger, State.DELIVERED, "there", **R4)
+    await brought_to(ledger, State.REFUSED, "refused", **R4)
+    assert (await _item(returns, "there")).state is State.DELIVERED
+    assert await returns.one("refused") is None
+    assert await returns.one("nowhere") is None
+
+
+async def test_only_one_process_takes_a_message(ledger: Ledger, returns: Returns, others: Returns) -> None:
+    """Whoever comes second gets nothing, also at the same time."""
+    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    both = await asyncio.gather(
+        returns.take(message, State.DELIVERED, until=UNTIL), others.take(message, State.DELIVERED, until=UNTIL)
+    )
+    assert [one for one in both if one is not None] == [Going(message, "m", payload("m"))]
+    assert await others.take(message, State.DELIVERED, until=UNTIL) is None
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.DELIVERED])
+async def test_what_is_elsewhere_is_not_taken(ledger: Ledger, returns: Returns, state: State) -> None:
+    """It has come further, or to another end, since it was listed."""
+    message = (await one_of_each(ledger, returns))[state]
+    assert await returns.take(message, State.DELIVERED, until=UNTIL) is None
+    assert (await row(ledger, message)).state == state.value
+
+
+async def test_what_is_with_a_deliverer_is_not_taken(ledger: Ledger, returns: Returns) -> None:
+    """And what is being returned is not delivered."""
+    message = await waiting(ledger, "m", **R4)
+    (due,) = await ledger.claim(9, until=UNTIL)
+    assert await returns.take(message, State.HELD, until=UNTIL) is None
+    await ledger.held(due.id, "away", next_try=NOW)
+    assert await returns.take(message, State.HELD, until=UNTIL)
+    assert await ledger.claim(9, until=UNTIL) == []
+
+
+async def test_what_the_service_may_have_is_a_persons(ledger: Ledger, returns: Returns) -> None:
+    """A held message that was sent once is not taken in bulk."""
+    message = await waiting(ledger, "m", **R4)
+    await put(ledger, message, possible_duplicate=True)
+    assert await returns.take(message, State.HELD, until=UNTIL) is None
+    assert await returns.take(message, State.HELD, until=UNTIL, by_person=True)
+
+
+@pytest.mark.parametrize("state", [State.READ, State.QUARANTINED])
+async def test_what_a_person_decides_about_is_not_taken_in_bulk(ledger: Ledger, returns: Returns, state: State) -> None:
+    """Whoever asks for it: the ledger itself does not give it."""
+    message = await brought_to(ledger, state, "m", **R4)
+    assert await returns.take(message, state, until=UNTIL) is None
+    assert await returns.take(message, state, until=UNTIL, by_person=True)
+
+
+@pytest.mark.parametrize("changed", [{"payload": None}, {"surface": "jft"}], ids=str)
+async def test_what_cannot_be_sent_is_not_taken(ledger: Ledger, returns: Returns, changed: dict[str, Any]) -> None:
+    """Nothing is kept of it, or VKP has no such interface; a person cannot send it either."""
+    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    await put(ledger, message, **changed)
+    assert await returns.take(message, State.DELIVERED, until=UNTIL, by_person=True) is None
+    item = await _item(returns, "m")
+    assert item.not_in_bulk == item.cannot_be_sent is not None
+
+
+async def test_returned_is_the_end(ledger: Ledger, returns: Returns) -> None:
+    """Nothing is kept, nothing is due, nothing is overdue; its sender's copies are still answered with success."""
+    message = await brought_to(ledger, State.DELIVERED, "m", copy="c", **R4)
+    await ledger.overdue(message, "not read")
+    await returns.take(message, State.DELIVERED, until=UNTIL)
+    assert await returns.returned(message, 201)
+    written = await row(ledger, message)
+    assert (written.state, written.status, written.payload, written.due) == ("returned", 201, None, None)
+    assert (written.overdue, written.owner, written.lease) == (False, None, None)
+    known = await ledger.one(message)
+    assert known is not None
+    assert known.is_success
+    assert await ledger.to_look_at(9, until=UNTIL, without=[]) == []
+    assert (await history(ledger, message))[-2:] == [("node-a", "returning", "to VKP"), ("node-a", "returned", "")]
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.READ, State.HELD, State.QUARANTINED])
+async def test_what_vkp_did_not_take_is_where_it_was(ledger: Ledger, returns: Returns, state: State) -> None:
+    """With the reason, and still sealed."""
+    message = await brought_to(ledger, state, "m", **R4)
+    await returns.take(message, state, until=UNTIL, by_person=True)
+    assert await returns.not_returned(message, state, "VKP answered 503", due=NOW + 60)
+    written = await row(ledger, message)
+    assert (written.state, written.reason, written.due) == (state.value, "VKP answered 503", NOW + 60)
+    assert (written.payload, written.owner) == (payload("m"), None)
+    assert await returns.take(message, state, until=UNTIL, by_person=True)
+
+
+async def test_unclear_is_for_a_person(ledger: Ledger, returns: Returns) -> None:
+    """It is kept, and in no bulk."""
+    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    await returns.take(message, State.DELIVERED, until=UNTIL)
+    assert await returns.unclear(message)
+    written = await row(ledger, message)
+    assert (written.state, written.reason, written.payload) == ("quarantined", UNCLEAR_AT_VKP, payload("m"))
+    assert written.possible_duplicate
+    assert (await _item(returns, "m")).not_in_bulk == "quarantined"
+    assert await returns.take(message, State.QUARANTINED, until=UNTIL, by_person=True) is None
+
+
+async def test_nobody_else_says_what_became_of_it(ledger: Ledger, returns: Returns, others: Returns) -> None:
+    """Only who has taken it knows."""
+    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    await returns.take(message, State.DELIVERED, until=UNTIL)
+    assert not await others.returned(message, 200)
+    assert not await others.not_returned(message, State.DELIVERED, "", due=NOW)
+    assert not await others.unclear(message)
+    assert await returns.returned(message, 200)
+
+
+async def test_what_was_with_a_process_that_is_gone_is_unclear(
+    ledger: Ledger, returns: Returns, others: Returns, clock: Clock
+) -> None:
+    """Alone at once, beside others when its time is over."""
+    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    await returns.take(message, State.DELIVERED, until=UNTIL)
+    assert await others.recover(alone=False) == []
+    assert await returns.recover(alone=True) == []
+    clock.now = OVER
+    assert await others.recover(alone=False) == [Lost("m", "havnes")]
+    assert (await row(ledger, message)).reason == UNCLEAR_AT_VKP
+    clock.now = NOW
+    second = await brought_to(ledger, State.DELIVERED, "n", **R4)
+    await returns.take(second, State.DELIVERED, until=UNTIL)
+    assert await others.recover(alone=True) == [Lost("n", "havnes")]
+
+
+async def test_what_vkp_is_known_to_have_is_known_late(ledger: Ledger, returns: Returns, clock: Clock) -> None:
+    """The ledger could not be written for so long that it was set aside; a message that was never sent is not meant."""
+    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    await returns.take(message, State.DELIVERED, until=UNTIL)
+    clock.now = OVER
+    await returns.recover(alone=False)
+    assert await returns.returned(message, 200)
+    other = await brought_to(ledger, State.QUARANTINED, "n", **R4)
+    assert not await returns.returned(other, 200)
+
+
+async def _item(returns: Returns, reference: str) -> Any:
+    found = await returns.one(reference)
+    assert found is not None
+    return found
+
+
+class GoingBack(RuleBasedStateMachine):
+    """Two processes that return, deliver, follow, and end at any moment; VKP remembers what it may have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.new_event_loop()
+        self._folder = tempfile.TemporaryDirectory()
+        self._clock = Clock()
+        self._store = open_store("sqlite:///ledger.db", Path(self._folder.name), patience=0.0)
+        self._nodes = ["node-0", "node-1"]
+        self._number = len(self._nodes)
+        self._messages: list[int] = []
+        self._with: dict[int, tuple[str, State]] = {}
+        """Messages that a process has taken: which, and where they were."""
+        self._sent: set[int] = set()
+        """Those of them that VKP may have by now."""
+        self._times: dict[int, int] = {}
+        """How often VKP may have got a message."""
+        self._released: set[int] = set()
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._loop.run_until_complete(work)
+
+    def ledger(self, node: str) -> Ledger:
+        return Ledger(self._store, node, self._clock)
+
+    def returns(self, node: str) -> Returns:
+        return Returns(self.ledger(node), self._clock)
+
+    def state(self, message: int) -> State:
+        return State(self.do(row(self.ledger("test"), message)).state)
+
+    def pick(self, messages: Any, index: int) -> Any:
+        ordered = sorted(messages)
+        return ordered[index % len(ordered)] if ordered else None
+
+    @initialize()
+    def first(self) -> None:
+        self.arrives(held=False)
+
+    @rule(held=st.booleans())
+    def arrives(self, *, held: bool) -> None:
+        reference, node = f"m{len(self._messages)}", self.ledger(self._nodes[0])
+        if held:
+            found = self.do(node.arrive(arrival(reference, **R4), payload, until=UNTIL, window=WINDOW, wait=True))
+            assert isinstance(found, Waiting)
+            self._messages.append(found.id)
+            return
+        message = self.do(taken(node, reference, **R4))
+        self.do(node.delivered(message, f"event-{message}", "Bundle", next_look=self._clock.now))
+        self._messages.append(message)
+
+    @rule(index=st.integers(0, 99), which=st.integers(0, 1), by_person=st.booleans())
+    def takes(self, index: int, which: int, *, by_person: bool) -> None:
+        message, node = self.pick(self._messages, index), self._nodes[which]
+        was = self.state(message)
+        # Whoever has held it again and then sends it to VKP has decided twice.
+        by_person = by_person and message not in self._released
+        take = self.returns(node).take
+        if self.do(take(message, was, until=self._clock.now + 30, by_person=by_person)) is not None:
+            assert was in (State.DELIVERED, State.HELD) or by_person
+            assert message not in self._with
+            assert not self._times.get(message), "taken again though VKP may have it"
+            self._with[message] = (node, was)
+
+    @rule(index=st.integers(0, 99))
+    def sends(self, index: int) -> None:
+        message = self.pick(self._with.keys() - self._sent, index)
+        if message is not None:
+            self._sent.add(message)
+            self._times[message] = self._times.get(message, 0) + 1
+
+    @rule(index=st.integers(0, 99), fate=st.sampled_from(["accepted", "refused", "unclear"]))
+    def writes(self, index: int, fate: str) -> None:
+        message = self.pick(self._sent, index)
+        if message is None:
+            return
+        node, was = self._with.pop(message)
+        self._sent.discard(message)
+        returns = self.returns(node)
+        if fate == "accepted":
+            self.do(returns.returned(message, 200))
+        elif fate == "unclear":
+            self.do(returns.unclear(message))
+        else:
+            # VKP's own word: it has not got it.
+            self._times[message] -= 1
+            if not self.do(returns.not_returned(message, was, "refused", due=self._clock.now)):
+                assert self.state(message) is State.QUARANTINED
+
+    @rule(index=st.integers(0, 99))
+    def is_released(self, index: int) -> None:
+        message = self.pick(self._messages, index)
+        if self.state(message) is State.QUARANTINED:
+            note = Note(NOW, "node", "olga", "quarantine.release", "")
+            line = self.ledger("test").line(NOW, State.HELD)
+            reference = f"m{self._messages.index(message)}"
+            done = self.do(self._store.write(lambda each: actions.release(each, reference, None, note, line)))
+            if isinstance(done, actions.Done):
+                self._released.add(message)
+
+    @rule(index=st.integers(0, 99))
+    def is_read(self, index: int) -> None:
+        message = self.pick(self._messages, index)
+        self.do(self.ledger("test").read(message, next_look=self._clock.now))
+
+    @rule(which=st.integers(0, 1))
+    def is_delivered(self, which: int) -> None:
+        node = self.ledger(self._nodes[which])
+        for due in self.do(node.claim(1, until=self._clock.now + 30)):
+            assert due.id not in self._with
+            self.do(node.delivered(due.id, f"event-{due.id}", "Bundle", next_look=self._clock.now))
+
+    @rule(which=st.integers(0, 1))
+    def ends_and_starts(self, which: int) -> None:
+        gone, self._nodes[which] = self._nodes[which], f"node-{self._number}"
+        self._number += 1
+        self._with = {message: (node, was) for message, (node, was) in self._with.items() if node != gone}
+        self._sent &= self._with.keys()
+
+    @rule(which=st.integers(0, 1), late=st.booleans())
+    def recovers(self, which: int, *, late: bool) -> None:
+        self._clock.now += 100 if late else 1
+        self.do(self.returns(self._nodes[which]).recover(alone=False))
+
+    @invariant()
+    def vkp_gets_each_at_most_once(self) -> None:
+        assert all(times <= 1 for times in self._times.values())
+
+    def every_change_is_allowed(self) -> None:
+        for message in self._messages:
+            steps = [what for _, what, _ in self.do(history(self.ledger("test"), message))]
+            states = [State(what) for what in steps if what in set(State)]
+            assert all(later in NEXT[earlier] for earlier, later in itertools.pairwise(states) if later != earlier)
+
+    def teardown(self) -> None:
+        self.every_change_is_allowed()
+        self.do(self._store.close())
+        self._loop.close()
+        self._folder.cleanup()
+
+
+TestGoingBack = GoingBack.TestCase
+TestGoingBack.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

@@ -1,0 +1,169 @@
+"""What is counted, and what is cleared away when its time has ended: nothing that waits for somebody, silently."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select
+
+from gateway.ledger.entries import Known, Taken
+from gateway.ledger.schema import AUDIT, MESSAGE
+from gateway.ledger.states import State
+from gateway.ledger.upkeep import Count, Purged, Times, counts, last_run, purge, ran
+from tests.gateway.ledger.conftest import NOW, arrive, brought_to, history, payload, put, row, taken, waiting
+
+if TYPE_CHECKING:
+    from gateway.ledger.ledger import Ledger
+
+NEVER = 0.0
+UNFINISHED = {State.HELD, State.DELIVERING, State.QUARANTINED, State.RETURNING}
+
+
+def times(**ended: float) -> Times:
+    """Return what has been kept long enough: nothing but what a test says."""
+    return Times(**{**dict.fromkeys(("payload", "receipt", "audit", "passed"), NEVER), **ended})
+
+
+async def purged(ledger: Ledger, **ended: float) -> Purged:
+    """Clear away at `NOW`."""
+    return await purge(ledger.store, times(**ended), NOW, lambda state, why: ledger.line(NOW, state, why))
+
+
+async def in_state(ledger: Ledger, state: State, reference: str = "first", **changed: Any) -> int:
+    """Have a message with a payload in any state; its id."""
+    message = await taken(ledger, reference, received_at=NOW - 10, **changed)
+    await put(ledger, message, state=state.value, due=NOW - 5)
+    return message
+
+
+async def left(ledger: Ledger) -> int:
+    """Return how many messages there are."""
+    count = select(func.count()).select_from(MESSAGE)
+    return await ledger.store.read(lambda connection: connection.execute(count).scalar_one())
+
+
+async def test_counts_say_what_waits_for_something_and_since_when(ledger: Ledger) -> None:
+    """By municipality and state; overdue events have that for a state, and what is done is not counted."""
+    await waiting(ledger, "1", received_at=NOW - 3)
+    await waiting(ledger, "2", received_at=NOW - 4)
+    await waiting(ledger, "3", municipality="vikan")
+    await taken(ledger, "4")
+    await brought_to(ledger, State.QUARANTINED, "5")
+    for state in (State.DELIVERED, State.READ, State.ACKNOWLEDGED, State.REFUSED):
+        await brought_to(ledger, state, state.value)
+    assert await ledger.overdue(await brought_to(ledger, State.DELIVERED, "6", received_at=NOW - 9), "not read")
+    assert sorted(await ledger.store.read(counts), key=lambda count: (count.municipality, count.state)) == [
+        Count("havnes", "delivering", 1, NOW),
+        Count("havnes", "held", 2, NOW - 4),
+        Count("havnes", "overdue", 1, NOW - 9),
+        Count("havnes", "quarantined", 1, NOW),
+        Count("vikan", "held", 1, NOW),
+    ]
+
+
+async def test_payload_is_forgotten_unless_somebody_waits_for_it(ledger: Ledger) -> None:
+    """Once its time has ended, and not before; that there was a message stays."""
+    messages = {state: await in_state(ledger, state, state.value) for state in State}
+    assert await purged(ledger, payload=NOW - 10) == Purged(0, 0, (), ())
+    await purged(ledger, payload=NOW - 9)
+    kept = {state for state, message in messages.items() if (await row(ledger, message)).payload is not None}
+    assert kept == UNFINISHED
+    assert await left(ledger) == len(State)
+
+
+async def test_receipt_is_deleted_unless_somebody_waits_for_it(ledger: Ledger) -> None:
+    """However old a message is that is not done."""
+    messages = {state: await in_state(ledger, state, state.value) for state in State}
+    assert (await purged(ledger, receipt=NOW - 10)).rows == 0
+    assert (await purged(ledger, receipt=NOW)).rows == len(set(State) - UNFINISHED)
+    for state in UNFINISHED:
+        assert (await row(ledger, messages[state])).payload == payload(state.value)
+    assert await left(ledger) == len(UNFINISHED)
+
+
+async def test_what_is_in_quarantine_too_long_is_discarded_and_told(ledger: Ledger) -> None:
+    """Its time begins when it came there; it is still known to whoever repeats it."""
+    first = await taken(ledger, "first", received_at=NOW - 1000, identity="identity", copy="copy")
+    assert await ledger.quarantined(first, "unclear")
+    assert (await purged(ledger, payload=NOW)).discarded == ()
+    assert (await row(ledger, first)).state == State.QUARANTINED
+    assert (await purged(ledger, payload=NOW + 1)).discarded == (("first", "havnes"),)
+    written = await row(ledger, first)
+    assert (written.state, written.reason, written.payload) == (State.DISCARDED, "retention ended", None)
+    assert (await history(ledger, first))[-1] == ("node-a", "discarded", "retention ended")
+    assert isinstance(await arrive(ledger, "second", identity="identity", copy="copy"), Known)
+
+
+async def test_what_is_held_too_long_is_set_aside_and_told(ledger: Ledger) -> None:
+    """A person decides then, and has as long for it as for any in quarantine."""
+    first = await waiting(ledger, "first", received_at=NOW - 10)
+    assert (await purged(ledger, payload=NOW - 10)).set_aside == ()
+    assert await purged(ledger, payload=NOW - 9) == Purged(0, 0, (), (("first", "havnes"),))
+    written = await row(ledger, first)
+    assert (written.state, written.reason, written.payload) == (
+        State.QUARANTINED,
+        "held too long",
+        payload("first"),
+    )
+    assert (written.due, written.told) == (NOW, True)
+    assert (await history(ledger, first))[-1] == ("node-a", "quarantined", "held too long")
+    assert (await purged(ledger, payload=NOW)).discarded == ()
+
+
+async def test_what_is_being_sent_is_never_cleared_away(ledger: Ledger) -> None:
+    """Whatever time has ended."""
+    first = await taken(ledger, "first", received_at=NOW - 10)
+    ended = dict.fromkeys(("payload", "receipt", "audit", "passed"), NOW + 1)
+    assert await purged(ledger, **ended) == Purged(0, 0, (), ())
+    assert (await row(ledger, first)).payload == payload("first")
+
+
+async def test_what_vkp_had_is_kept_only_while_a_copy_is_known(ledger: Ledger) -> None:
+    """It is there for nothing else."""
+    await in_state(ledger, State.PASSED)
+    await in_state(ledger, State.DELIVERED, "second")
+    assert (await purged(ledger, passed=NOW - 10)).rows == 0
+    assert (await purged(ledger, passed=NOW)).rows == 1
+    assert await left(ledger) == 1
+
+
+async def test_copy_of_what_was_deleted_is_new(ledger: Ledger) -> None:
+    """Its window, which is never longer than receipts are kept, has ended."""
+    await in_state(ledger, State.ACKNOWLEDGED, identity="identity", copy="copy")
+    await purged(ledger, receipt=NOW)
+    assert isinstance(await arrive(ledger, "second", identity="identity", copy="copy"), Taken)
+
+
+async def test_audit_is_kept_for_its_own_time(ledger: Ledger) -> None:
+    """Newer entries stay."""
+    entries = [
+        {"at": at, "node": "node", "actor": "someone", "action": "look", "target": "x", "hash": "0"}
+        for at in (NOW - 10, NOW)
+    ]
+    await ledger.store.write(lambda connection: connection.execute(insert(AUDIT), entries).rowcount)
+    await purged(ledger, payload=NOW, receipt=NOW, passed=NOW, audit=NOW)
+    kept = await ledger.store.read(lambda connection: connection.execute(select(AUDIT.c.at)).scalars().all())
+    assert kept == [NOW]
+
+
+async def test_everything_is_cleared_away_however_much_it_is(ledger: Ledger) -> None:
+    """In several transactions, so that no message waits long."""
+    first = await in_state(ledger, State.REFUSED)
+    values = (await row(ledger, first))._asdict()
+    del values["id"]
+    rows = [{**values, "reference": f"copy-{number}"} for number in range(1100)]
+    held = [{**values, "reference": f"held-{number}", "state": State.HELD.value} for number in range(600)]
+    await ledger.store.write(lambda connection: connection.execute(insert(MESSAGE), rows + held).rowcount)
+    told = await purged(ledger, payload=NOW, receipt=NOW)
+    assert (told.payloads, told.rows, len(told.set_aside)) == (1101, 1101, 600)
+    assert len(set(told.set_aside)) == 600
+
+
+async def test_last_run_of_each_job_is_known(ledger: Ledger, other: Ledger) -> None:
+    """Of whichever node, so that one that no longer runs is noticed."""
+    assert await last_run(ledger.store, "purge") is None
+    await ran(ledger.store, "purge", NOW, "node-a", "nothing")
+    await ran(ledger.store, "another", NOW + 5, "node-a", "nothing")
+    await ran(other.store, "purge", NOW + 1, "node-b", "nothing")
+    assert await last_run(ledger.store, "purge") == NOW + 1
+    assert await last_run(ledger.store, "another") == NOW + 5

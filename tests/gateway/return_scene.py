@@ -1,0 +1,264 @@
+"""A ledger between the doubles of VKP and JFT, with messages that JFT has and messages that are held."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from gateway.config import definitions
+from gateway.config.load import load
+from gateway.delivery.kept import sealed
+from gateway.delivery.returning import Returning, ReturnMeans
+from gateway.helseid.assertion import ClientIdentity
+from gateway.helseid.issuer import Issuer
+from gateway.helseid.proof import Prover
+from gateway.helseid.token_request import TokenEndpoint
+from gateway.helseid.tokens import TokenSource
+from gateway.ledger.entries import Arrival, Taken, Waiting
+from gateway.ledger.keys import Keys
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.returnable import Item, Selection
+from gateway.ledger.returns import Returns
+from gateway.ledger.store import open_store
+from gateway.ledger.vault import Lookup, Vault
+from gateway.model import RequestHead
+from gateway.upstreams.caller import Caller
+from gateway.upstreams.jft import JftClient
+from gateway.upstreams.vkp import VkpClient
+from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM
+from legacy_stubs.vkp_r4 import LegacyVkp
+from service_stubs.helseid import HelseIdStub
+from service_stubs.jft import JftStub
+from service_stubs.listening import running
+from service_stubs.signing import sign
+from service_stubs.token_endpoint import Grant, access_token_claims
+from tests.gateway.conftest import CLIENT_ID, HAVNES, message, registration, stu3_message
+from translators.contract import Call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from joserfc.jwk import ECKey
+
+    from gateway.ledger.store import Store
+
+NOW = 1_790_000_000.0
+SCOPES = "nhn:vkp/api/user/bundle.write nhn:vkp/api/user/encounter.write"
+FIELDS = ((b"Content-Type", b"text/plain"), (b"ServiceCodes", b"ta,gps"))
+HAVNES_ALL = Selection("havnes", NOW - 3600)
+LEGACY = "  - {mode: legacy}\n"
+STILL_NEW = LEGACY + "  - {municipality: havnes, vendor: dignio, information: [varsel], mode: new}\n"
+_FILE = """\
+version: 1
+environment: test
+helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: key.json}}
+upstreams:
+  vkp: {{kind: vkp, url: "{vkp}"}}
+  jft: {{kind: jft, write_url: "{write}", read_url: "{read}", status: production}}
+municipalities:
+  havnes:
+    {{name: Havnes kommune, orgnr: "315058384", her_ids: ["85441"],
+     epj: {{system: Gerica, generation: legacy, reads: [jft]}}}}
+  nordfjell:
+    {{name: Nordfjell kommune, orgnr: "312229544", epj: {{system: Gerica, generation: legacy, reads: [jft]}}}}
+vendors:
+  dignio:
+    name: Dignio
+    systems:
+      prevent: {{name: Dignio Prevent, senders: [{{vkp_id: Dignio_Havnes, her_id: "135233", municipality: havnes}}]}}
+  evondos:
+    name: Evondos
+    systems:
+      e300: {{name: Evondos E300, senders: [{{vkp_id: Evondos_Havnes, municipality: havnes}}]}}
+routes:
+{routes}"""
+
+
+class HelseId(HelseIdStub):
+    """A HelseID that knows our client as VKP registers its senders: with a vkp-id and a HER-id."""
+
+    def _token_response(self, grant: Grant, now: float) -> dict[str, Any]:
+        claims = access_token_claims(grant, self.issuer, now, self.token_seconds)
+        claims |= {VKP_ID_CLAIM: "Gateway", HER_ID_CLAIM: "99001"}
+        token = sign(self.signing_keys.current, claims, {})
+        given = {"expires_in": self.token_seconds, "token_type": "DPoP", "scope": " ".join(grant.scopes)}
+        return {"access_token": token, **given}
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def made_keys() -> Keys:
+    """Make keys of a ledger."""
+    return Keys(Vault({"k1": bytes(32)}, "k1"), Lookup(bytes(32)))
+
+
+def arrival(reference: str, at: float, **changes: Any) -> Arrival:
+    """Describe a message from Havnes."""
+    known: dict[str, Any] = {
+        "reference": reference,
+        "received_at": at,
+        "surface": "vkp-r4",
+        "municipality": "havnes",
+        "sender": "Dignio_Havnes",
+        "vendor": "dignio",
+        "system": "prevent",
+        "information": "varsel",
+        "upstream": "jft",
+        "patient": None,
+        "identity": None,
+        "copy": None,
+        "promised": True,
+        "resend_unclear": False,
+        "acknowledge_within": 3600.0,
+    }
+    return Arrival(**{**known, **changes})
+
+
+@dataclass
+class Scene:
+    """The doubles, the clients of them, and a ledger."""
+
+    folder: Path
+    helseid: HelseId
+    vkp: LegacyVkp
+    jft: JftStub
+    store: Store
+    jft_client: JftClient
+    vkp_client: VkpClient | None
+    keys: Keys = field(default_factory=made_keys)
+    clock: Clock = field(default_factory=Clock)
+    routes: str = LEGACY
+    numbers: Any = field(default_factory=lambda: itertools.count(1))
+    started: list[Returning] = field(default_factory=list)
+    events: dict[str, str] = field(default_factory=dict)
+    """JFT's ids by reference."""
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.store, "node-0", self.clock)
+        self.returns = Returns(self.ledger, self.clock)
+
+    def means(self) -> ReturnMeans:
+        """Return what the running configuration returns with."""
+        urls = {"vkp": self.vkp.url, "write": self.jft.write_url, "read": self.jft.read_url}
+        text = _FILE.format(issuer=self.helseid.issuer, client_id=CLIENT_ID, routes=self.routes, **urls)
+        (self.folder / "routes.yaml").write_text(text, encoding="utf-8")
+        loaded = load(str(self.folder / "routes.yaml"))
+        assert loaded.config is not None, [str(problem) for problem in loaded.problems]
+        assert loaded.table is not None
+        return ReturnMeans(loaded.config, loaded.table, self.keys, self.jft_client, self.vkp_client)
+
+    def returning(self, node: str = "node-0") -> Returning:
+        """Make what a process returns with."""
+        made = Returning(Ledger(self.store, node, self.clock), self.means, self.clock)
+        self.started.append(made)
+        return made
+
+    async def held(self, *, surface: str = "vkp-r4", body: bytes | None = None, **changes: Any) -> str:
+        """Hold a message."""
+        found = await self._arrived(surface, body, wait=True, **changes)
+        assert isinstance(found, Waiting)
+        return found.reference
+
+    async def delivered(self, *, surface: str = "vkp-r4", body: bytes | None = None, **changes: Any) -> str:
+        """Deliver a message to JFT."""
+        found = await self._arrived(surface, body, wait=False, **changes)
+        assert isinstance(found, Taken), "others about the patient are pending"
+        call = Call("jft", "POST", "/v1/Bundle", (("Content-Type", "application/json"),), message("alarm-follow-up"))
+        submitted = await self.jft_client.submit(call, HAVNES, None, 5.0)
+        await self.ledger.delivered(found.id, submitted.event_id, submitted.kind, next_look=NOW + 1e6)
+        self.events[found.reference] = submitted.event_id
+        return found.reference
+
+    async def _arrived(self, surface: str, body: bytes | None, *, wait: bool, **changes: Any) -> Any:
+        number = next(self.numbers)
+        wanted = arrival(f"r-{number:04}", self.clock(), surface=surface, **changes)
+        target = f"/epj/r4/{HAVNES}/bundle" if surface == "vkp-r4" else "/epj/stu3/85441/bundle"
+        content = body or (message("alarm-follow-up") if surface == "vkp-r4" else stu3_message("dispensed.xml"))
+        head = RequestHead("POST", target, (*FIELDS, (b"Authorization", b"Bearer eyJsenders")))
+        call = Call("jft", "POST", "/v1/Bundle", (), b"{}")
+        return await self.ledger.arrive(
+            wanted,
+            lambda reference: sealed(self.keys.vault, reference, head, content, call),
+            until=self.clock() + 30,
+            window=1000.0,
+            wait=wait,
+        )
+
+    def read(self, *references: str) -> None:
+        """Let the record system fetch events."""
+        for reference in references:
+            event = self.jft.events.named(self.events[reference])
+            assert event is not None
+            event.read = NOW
+
+    def acknowledge(self, *references: str) -> None:
+        """Let the record system say that events are in the record."""
+        for reference in references:
+            event = self.jft.events.named(self.events[reference])
+            assert event is not None
+            event.acknowledged = NOW
+
+    async def item(self, reference: str) -> Item:
+        """Return what the ledger says of a message."""
+        found = await self.returns.one(reference)
+        assert found is not None
+        return found
+
+    async def states(self, *references: str) -> list[str]:
+        """Return the states of messages."""
+        return [(await self.item(each)).state.value for each in references]
+
+    @property
+    def taken(self) -> list[Any]:
+        """What VKP accepted."""
+        return [one for one in self.vkp.received if one.status == 200]
+
+
+@asynccontextmanager
+async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
+    """Run the doubles and open a ledger."""
+    client = registration(key, scopes=["nhn:jft/api", *SCOPES.split()])
+    async with (
+        running(HelseId([client])) as helseid,
+        running(JftStub(helseid.issuer)) as jft,
+        running(LegacyVkp(issuer=helseid.issuer)) as vkp,
+        aiohttp.ClientSession() as session,
+    ):
+        prover = Prover(time.time)
+        identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
+        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, time.time), identity, prover, session, time.time)
+        tokens = TokenSource(endpoint, time.time)
+        upstream = definitions.JftUpstream(
+            "jft",
+            jft.write_url,
+            jft.read_url,
+            "nhn:jft/api",
+            "nhn:jft/api",
+            definitions.ServiceStatus.TEST,
+            definitions.Place("f", 1, 1),
+        )
+        read_caller = Caller(jft.read_url, None)
+        jft_client = JftClient(upstream, tokens, prover, Caller(jft.write_url, None), read_caller=read_caller)
+        vkp_client = VkpClient(definitions.VkpClient(CLIENT_ID, "key.json", SCOPES), tokens, Caller(vkp.url, None))
+        store = open_store(f"sqlite:///{folder / 'ledger.db'}", folder)
+        scene = Scene(folder, helseid, vkp, jft, store, jft_client, vkp_client)
+        try:
+            yield scene
+        finally:
+            for each in scene.started:
+                await each.stop(5.0)
+            await store.close()
