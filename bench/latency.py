@@ -1,6 +1,5 @@
 """What a proxy adds to the time of a request at fixed rates."""
 
-import itertools
 from dataclasses import dataclass
 
 from bench.driver import at_rate, run
@@ -56,7 +55,7 @@ def _can(server: Server, rate: int) -> bool:
 
 
 def _run(scene: Scene, server: Server, lane: Lane, rate: int, seconds: float) -> _Run:
-    requests = itertools.repeat(scene.request(server, lane.orgnr))
+    requests = scene.requests(server, lane.orgnr)
     result = run(at_rate(server.address, requests, rate=rate, seconds=seconds, connections=_CONNECTIONS))
     return _Run(result.percentile(0.5) * 1000, result.percentile(0.99) * 1000, result.bad)
 

@@ -1,6 +1,5 @@
 """Load as fast as a server answers: by wrk where it is installed, else by the benchmark's own driver."""
 
-import itertools
 import math
 import os
 import shutil
@@ -9,9 +8,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import copies
 from bench.driver import closed_loop, run
 from bench.processes import BenchFailed
-from bench.scene import Scene, Server, target
+from bench.scene import Scene, Server, is_journaled, target
 
 CONNECTIONS = 64
 _SCRIPT = Path(__file__).with_name("post.lua")
@@ -50,7 +50,7 @@ def turn(scene: Scene, server: Server, orgnr: str, seconds: float, connections: 
 
 
 def _by_driver(scene: Scene, server: Server, orgnr: str, seconds: float, connections: int) -> tuple[int, int, float]:
-    requests = itertools.repeat(scene.request(server, orgnr))
+    requests = scene.requests(server, orgnr)
     result = run(closed_loop(server.address, requests, connections=connections, seconds=seconds))
     return result.answered, result.bad, result.seconds
 
@@ -60,10 +60,15 @@ def _by_wrk(scene: Scene, server: Server, orgnr: str, seconds: float, connection
     body = scene.folder / "body.json"
     body.write_bytes(scene.body)
     url = f"http://{server.address[0]}:{server.port}{target(orgnr)}"
-    headers = "\n".join(f"{name}: {value}" for name, value in scene.headers)
+    environment = {"BENCH_BODY": str(body), "BENCH_HEADERS": "\n".join(map(": ".join, scene.headers))}
+    if is_journaled(orgnr):
+        numbers = scene.folder / "patients.txt"
+        numbers.write_bytes(b"\n".join(copies.patients()))
+        environment |= {"BENCH_SERIES": f"{copies.series():016d}", "BENCH_PATIENTS": str(numbers)}
+        environment |= {"BENCH_ID": copies.ID.decode(), "BENCH_PATIENT": copies.PATIENT.decode()}
     done = subprocess.run(  # noqa: S603 - own command line
         ("wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "-s", _SCRIPT, url),  # noqa: S607 - found on PATH
-        env={**os.environ, "BENCH_BODY": str(body), "BENCH_HEADERS": headers},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=seconds + 30,

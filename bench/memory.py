@@ -1,7 +1,5 @@
 """Whether `serve` keeps its memory: resident bytes while messages of every kind go through."""
 
-import itertools
-
 from bench.driver import closed_loop, run
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
@@ -42,7 +40,7 @@ def measure(scene: Scene) -> Findings:
 
 def _send(scene: Scene, gateway: Server, messages: int) -> None:
     for orgnr, share in _SHARES:
-        requests = itertools.repeat(scene.request(gateway, orgnr))
+        requests = scene.requests(gateway, orgnr)
         count = int(messages * share)
         work = closed_loop(gateway.address, requests, connections=_CONNECTIONS, seconds=_PATIENCE, count=count)
         result = run(work)

@@ -5,6 +5,7 @@ import itertools
 import json
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +13,18 @@ from pathlib import Path
 
 from joserfc.jwk import ECKey
 
+from bench.copies import copies
 from bench.driver import Address, closed_loop, post, run
 from bench.message import alarm_follow_up
 from bench.peers import NGINX
 from bench.peers.configs.nginx import Fixed, fixed
 from bench.processes import BenchFailed, Child, Cores, child, free_ports
 from bench.settings import Settings
+from gateway.config.definitions import KeyFiles
+from gateway.ledger.keys import make_missing
 
-STREAMED, BUFFERED, TRANSLATED = "312229544", "313231593", "315058384"
-"""The organisation numbers of three municipalities: routes alike, routes that differ by the body, and journaling to JFT."""
+STREAMED, BUFFERED, TRANSLATED, HELD = "312229544", "313231593", "315058384", "310000001"
+"""Four municipalities: routes alike, routes that differ by the body, journaling to JFT, and that with messages held."""
 CLIENT_ID = "11111111-2222-4333-8444-555555555555"
 SCOPE = "nhn:jft/api"
 _HOST = "127.0.0.1"
@@ -29,7 +33,8 @@ _PASSED = '{"resourceType":"OperationOutcome","issue":[{"severity":"information"
 _ROUTES = """\
 version: 1
 listen: {{data: 127.0.0.1:{data}, admin: 127.0.0.1:{admin}}}
-limits: {{body: 1MB, rate_per_sender: 1000000/s}}
+store: sqlite:///var/{name}.db
+limits: {{body: 1MB, rate_per_sender: 1000000/s, backlog: 999999}}
 helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: gateway-key.json}}
 admit: {{legacy: verify}}
 upstreams:
@@ -38,6 +43,7 @@ upstreams:
 municipalities:
   streamed: {{name: Streamed, orgnr: "{streamed}", epj: {{system: A, generation: legacy, reads: [jft]}}}}
   buffered: {{name: Buffered, orgnr: "{buffered}", epj: {{system: A, generation: legacy, reads: [jft]}}}}
+  held: {{name: Held, orgnr: "{held}", epj: {{system: A, generation: legacy, reads: [jft]}}}}
   translated: {{name: Translated, orgnr: "{translated}", epj: {{system: A, generation: legacy, reads: [jft]}}}}
 vendors:
   bench:
@@ -47,6 +53,7 @@ vendors:
 routes:
   - {{mode: legacy}}
   - {{municipality: buffered, information: [medisinering], mode: new}}
+  - {{municipality: held, information: [journaling], mode: new, on_outage: hold}}
   - {{municipality: translated, information: [journaling], mode: new}}
 """
 
@@ -89,9 +96,15 @@ class Scene:
         """Return the bytes of a sender's request to a municipality."""
         return post(server.address, target(orgnr), self.body, self.headers)
 
+    def requests(self, server: Server, orgnr: str) -> Iterator[bytes]:
+        """Return requests for ever: alike where they pass, and each with a message of its own where it is journaled."""
+        if not is_journaled(orgnr):
+            return itertools.repeat(self.request(server, orgnr))
+        return copies(self.request(server, orgnr))
+
     def probe(self, server: Server, orgnr: str, status: int = 200, raw: bytes | None = None) -> None:
         """Send one request; raises `BenchFailed` unless it is answered as it must be."""
-        raw = self.request(server, orgnr) if raw is None else raw
+        raw = next(self.requests(server, orgnr)) if raw is None else raw
         result = run(closed_loop(server.address, itertools.repeat(raw), connections=1, seconds=30.0, count=1))
         if dict(result.statuses) != {status: 1}:
             raise BenchFailed(
@@ -112,6 +125,8 @@ class Scene:
             streamed=STREAMED,
             buffered=BUFFERED,
             translated=TRANSLATED,
+            held=HELD,
+            name=name,
             sender=_SENDER,
         )
         file = self.folder / f"{name}.yaml"
@@ -119,6 +134,11 @@ class Scene:
         command = (sys.executable, "-m", "gateway", "serve", "--config", file)
         with child(name, command, self.folder, data, admin, core=self.cores.lent()) as process:
             yield Server(name, data, process, admin)
+
+
+def is_journaled(orgnr: str) -> bool:
+    """Tell whether a municipality's messages go to JFT: there the same one again is answered as the first was."""
+    return orgnr in (TRANSLATED, HELD)
 
 
 def target(orgnr: str) -> str:
@@ -170,6 +190,7 @@ def _register(folder: Path) -> Path:
         "scopes": [SCOPE],
         "jwks": {"keys": [key.as_dict(private=False)]},
     }
+    make_missing(KeyFiles(), folder, int(time.time()))
     clients = folder / "clients.json"
     clients.write_text(json.dumps({"clients": [client]}), encoding="utf-8")
     return clients
