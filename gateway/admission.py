@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from gateway.config.definitions import Config, Environment, Municipality, Sender
+from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.places import Environment
 from gateway.faults import Failure, Fault
 from gateway.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim
 from gateway.helseid.issuer import HelseIdUnavailable

@@ -12,8 +12,9 @@ import structlog
 
 from gateway import telemetry
 from gateway.admission import Admission
-from gateway.config.definitions import Config, VkpUpstream
+from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
+from gateway.config.servers import VkpUpstream
 from gateway.control.port import AdminPort
 from gateway.delivery.delivery import Delivery, Means
 from gateway.delivery.opening import keys_of, opened

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gateway.config.definitions import Rate
+from gateway.config.places import Rate
 
 _ROUNDING = 1e-9
 """What adding up fractions may leave out: whoever waited as long as it was told must not be told to wait again."""

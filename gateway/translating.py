@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from gateway.config.definitions import Config, Environment, Municipality, Route, Sender
+from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.places import Environment
+from gateway.config.routes import Route
 from translators.contract import Settings
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
 

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from gateway.config.definitions import Config, Problem, Severity
+from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
+from gateway.config.places import Problem, Severity
 from gateway.routing.table import RouteTable
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -15,7 +15,7 @@ from gateway.app import Gateway
 from gateway.commands.output import WRONG_USE, config_option, usable
 from gateway.config.definitions import Config
 from gateway.helseid.client_key import KeyUnusable
-from gateway.ledger.keys import KeyMissing, KeysUnusable
+from gateway.ledger.keys import KeysUnusable
 from gateway.ledger.store import LedgerUnusable
 from gateway.people.desk import PeopleUnusable, dev_login_problem
 from gateway.relay.certificates import CertificatesUnusable
@@ -45,8 +45,6 @@ def serve(path: str, workers: int, dev_login: bool, worker_fd: int | None) -> No
             uvloop.run(_serve(path, config, table, worker_fd, dev_login))
     except KeyUnusable as error:
         raise click.ClickException(f"helseid.key_file: {error}") from None
-    except KeyMissing as error:
-        raise click.ClickException(f"keys: {error}; make them with: vkp-gateway keys init") from None
     except KeysUnusable as error:
         raise click.ClickException(f"keys: {error}") from None
     except (LedgerUnusable, WorkerFailed, CertificatesUnusable, PeopleUnusable) as error:

@@ -11,11 +11,12 @@ from pathlib import Path
 from yaml import Node
 
 from gateway.config import keys, nodes, parse_settings, rules
-from gateway.config.definitions import Config, Environment, Place, Problem, Severity
+from gateway.config.definitions import Config
 from gateway.config.parse_parties import Municipalities, Vendors, municipalities, vendors
 from gateway.config.parse_people import people
 from gateway.config.parse_routes import Routes, routes
 from gateway.config.parse_upstreams import Upstreams, upstreams
+from gateway.config.places import Environment, Place, Problem, Severity
 from gateway.config.reader import Fields, Reader
 from gateway.routing.buckets import Buckets
 from gateway.routing.table import RouteTable

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from gateway.config.definitions import Place, Problem, Severity
+from gateway.config.places import Place, Problem, Severity
 
 STR = "tag:yaml.org,2002:str"
 NULL = "tag:yaml.org,2002:null"

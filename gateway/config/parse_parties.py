@@ -7,8 +7,9 @@ from functools import partial
 from yaml import Node
 
 from gateway.config import keys, nodes, patient_ids, values
-from gateway.config.definitions import Environment, Epj, Municipality, Sender, Vendor
+from gateway.config.definitions import Epj, Municipality, Sender, Vendor
 from gateway.config.nodes import quoted
+from gateway.config.places import Environment
 from gateway.config.reader import Fields, Reader
 from translators.terminology import history_names
 

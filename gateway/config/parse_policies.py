@@ -6,8 +6,9 @@ from functools import partial
 from yaml import Node
 
 from gateway.config import nodes, values
-from gateway.config.definitions import DAY, AnswerWhen, OnOutage, Place, Unclear
+from gateway.config.places import Place
 from gateway.config.reader import Fields, Reader
+from gateway.config.routes import DAY, AnswerWhen, OnOutage, Unclear
 from translators.fhir.elements import r4
 
 _NAMES = ("losses", "answer", "on_outage", "unclear", "acknowledge_within")

@@ -6,10 +6,11 @@ from functools import partial
 from yaml import Node, SequenceNode
 
 from gateway.config import keys, nodes
-from gateway.config.definitions import Place, Route
 from gateway.config.parse_parties import Municipalities, Vendors
 from gateway.config.parse_policies import Policies, policies
+from gateway.config.places import Place
 from gateway.config.reader import Fields, Reader
+from gateway.config.routes import Route
 from gateway.model import MEMBERS, Group, Information, Mode
 
 LATER_MODES = frozenset({Mode.REHEARSE, Mode.COMPARE, Mode.CANARY, Mode.EPJ})

@@ -7,11 +7,13 @@ from functools import partial
 from yaml import Node
 
 from gateway.config import keys, values
-from gateway.config.definitions import DataTls, Environment, HelseId, KeyFiles, Limits, Listen, Retention
+from gateway.config.definitions import KeyFiles, Limits, Listen, Retention
 from gateway.config.nodes import quoted
 from gateway.config.parse_ledger import check_window, key_files, retention, store
 from gateway.config.parse_people import is_wanted
+from gateway.config.places import Environment
 from gateway.config.reader import Fields, Reader
+from gateway.config.servers import DataTls, HelseId
 from gateway.faults import CODES, WORDINGS, Fault, Wording
 
 PATIENT_NUMBER_KINDS = ("ordinary", "fh", "plus-40", "plus-65", "plus-80")

@@ -6,21 +6,21 @@ from functools import partial
 from yaml import MappingNode, Node
 
 from gateway.config import keys, values
-from gateway.config.definitions import (
+from gateway.config.places import Place
+from gateway.config.reader import Fields, Reader
+from gateway.config.servers import (
     Breaker,
     Connections,
     Follow,
     Forwarded,
     Grant,
     JftUpstream,
-    Place,
     ServiceStatus,
     Upstream,
     UpstreamTls,
     VkpClient,
     VkpUpstream,
 )
-from gateway.config.reader import Fields, Reader
 
 KINDS = ("vkp", "jft")
 LATER_KINDS = ("pit", "okt", "pmd", "epj")

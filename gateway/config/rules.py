@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.config import cells
-from gateway.config.definitions import Environment, Grant, JftUpstream, Place, Problem, Severity
 from gateway.config.parse_parties import Municipalities, Vendors
 from gateway.config.parse_routes import Routes
 from gateway.config.parse_upstreams import Upstreams
+from gateway.config.places import Environment, Place, Problem, Severity
+from gateway.config.servers import Grant, JftUpstream
 from gateway.model import Mode
 from gateway.routing.buckets import Buckets, Conflict
 

@@ -6,8 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from yaml import Node
 
-from gateway.config.definitions import Address, Rate
 from gateway.config.nodes import FLOAT, INT, STR, is_unused, quoted
+from gateway.config.places import Address, Rate
 from gateway.config.reader import Reader
 
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(B|kB|MB|KiB|MiB)")

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from prometheus_client import CollectorRegistry
 
-from gateway.config.definitions import Address, Config
+from gateway.config.definitions import Config
 from gateway.control import api, health, messages_api, messages_page, pages
 from gateway.control.audits import Audits
 from gateway.control.endpoints import Handler
@@ -21,6 +22,9 @@ from gateway.control.status import Board
 from gateway.control.tokens import Tokens
 from gateway.people.desk import Desk, Doors
 from gateway.people.throttle import Throttle
+
+if TYPE_CHECKING:
+    from gateway.config.places import Address
 
 _LARGEST_BODY = 64 * 1024
 _PER_MINUTE = 20

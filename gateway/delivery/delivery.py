@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.config.definitions import Config, Follow
+from gateway.config.definitions import Config
+from gateway.config.servers import Follow
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.dispatch import Dispatch, Dispatched
 from gateway.delivery.following import Followed, Following

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.config.definitions import Config, Follow
+from gateway.config.definitions import Config
+from gateway.config.servers import Follow
 from gateway.ledger.entries import Look
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.states import State

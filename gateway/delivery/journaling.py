@@ -8,7 +8,8 @@ from functools import partial
 
 import structlog
 
-from gateway.config.definitions import AnswerWhen, Limits, OnOutage, Unclear
+from gateway.config.definitions import Limits
+from gateway.config.routes import AnswerWhen, OnOutage, Unclear
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.following import Following
@@ -94,6 +95,9 @@ class Journaling:
         loop_now = asyncio.get_running_loop().time()
         arrival = self._arrival(order)
         if arrival.promised and self._backlog.is_full(arrival.municipality, self._limits.backlog):
+            known = await self._ledger.find(arrival.copy) if arrival.copy is not None else None
+            if known is not None and known.is_success:
+                return known
             text = "As many messages of the municipality are held as may be"
             raise Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER)
         return await self._ledger.arrive(

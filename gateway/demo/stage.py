@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from joserfc.jwk import RSAKey
 
-from gateway.config.definitions import Config, JftUpstream
+from gateway.config.definitions import Config
 from gateway.config.load import load
+from gateway.config.servers import JftUpstream
 from gateway.ledger.keys import make_missing
 from gateway.routing.table import RouteTable
 

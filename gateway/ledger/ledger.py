@@ -104,6 +104,15 @@ class Ledger:
         }
         await self.store.write(lambda connection: connection.execute(self._note, values).rowcount)
 
+    async def find(self, copy: str) -> Known | None:
+        """Return what has become of the message that is known by this hash."""
+
+        def work(connection: Connection) -> Known | None:
+            row = connection.execute(sql.COPY, {"copy": copy}).one_or_none()
+            return None if row is None else _known(row)
+
+        return await self.store.read(work)
+
     async def one(self, message: int) -> Known | None:
         """Return what has become of a message."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.config.definitions import Address
+from gateway.config.places import Address
 from gateway.config.values import is_loopback
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.config.definitions import Address
+from gateway.config.places import Address
 from gateway.relay.certificates import Kept
 from gateway.relay.sender import SenderConnection
 from gateway.telemetry import HANDSHAKES_FAILED

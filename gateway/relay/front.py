@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.config.definitions import Address
+from gateway.config.places import Address
 from gateway.model import Account, Afterwards, Body, Handled, Pass, Reply, RequestHead
 from gateway.relay.certificates import Kept
 from gateway.relay.encrypted import EncryptedPort

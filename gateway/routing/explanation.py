@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.config.definitions import Route
+from gateway.config.routes import Route
 from gateway.model import Envelope
 
 

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.config.definitions import Config, JftUpstream, Municipality, Route, Sender, VkpUpstream
+from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.routes import Route
+from gateway.config.servers import JftUpstream, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
 from gateway.routing.buckets import Buckets, Chain, winner
 from gateway.routing.explanation import Explanation, consider

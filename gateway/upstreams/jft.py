@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import structlog
 
-from gateway.config.definitions import Grant, JftUpstream
+from gateway.config.servers import Grant, JftUpstream
 from gateway.faults import Fault
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.proof import Prover
@@ -62,16 +62,19 @@ class JftClient:
         nothing was sent, or JFT answered that it failed.
         """
         now = asyncio.get_running_loop().time
+        until = now() + timeout
         if self.breaker.is_open(now()):
             self._refuse(now())
         subject = sender if self._upstream.grant is Grant.TOKEN_EXCHANGE else None
         scope = self._upstream.write_scope
         token = await self._token(orgnr, scope, subject)
+        if (left := until - now()) <= 0:
+            raise unavailable("HelseID's token came too late", Verdict.NOTHING)
         attempt = self.breaker.may(now())
         if attempt is None:
             self._refuse(now())
         try:
-            answer = await self._write.ask(call, token, timeout)
+            answer = await self._write.ask(call, token, left)
             if answer.status == 401:
                 self._tokens.forget(orgnr, scope, token, subject)
             event = submitted(answer)

@@ -7,7 +7,7 @@ import math
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.config.definitions import Rate
+from gateway.config.places import Rate
 from gateway.rates import Rates
 
 STEPS = st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=200)

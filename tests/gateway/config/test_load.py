@@ -7,32 +7,22 @@ from pathlib import Path
 import pytest
 
 from gateway.config import nodes
-from gateway.config.definitions import (
-    DAY,
-    Address,
-    AnswerWhen,
+from gateway.config.definitions import Config, KeyFiles, Limits, Retention
+from gateway.config.load import load, load_text
+from gateway.config.places import Address, Environment, Place, Rate
+from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
+from gateway.config.servers import (
     Breaker,
-    Config,
     Connections,
-    Environment,
     Follow,
     Forwarded,
     Grant,
     JftUpstream,
-    KeyFiles,
-    Limits,
-    OnOutage,
-    Place,
-    Rate,
-    Retention,
-    Route,
     ServiceStatus,
-    Unclear,
     UpstreamTls,
     VkpClient,
     VkpUpstream,
 )
-from gateway.config.load import load, load_text
 from gateway.model import JOURNALING, Information, Mode
 
 CASES = Path(__file__).parent / "cases"

@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.config.definitions import Severity
 from gateway.config.load import Loaded, load_text
+from gateway.config.places import Severity
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.case"))
 TEXTS = [case.read_text(encoding="utf-8").split("----------\n")[0] for case in CASES]

@@ -9,8 +9,10 @@ import aiohttp
 import msgspec
 import pytest
 
-from gateway.config.definitions import Config, KeyFiles, Place, Route
+from gateway.config.definitions import Config, KeyFiles
 from gateway.config.people import Role
+from gateway.config.places import Place
+from gateway.config.routes import Route
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.own_ledger import OwnLedger
 from gateway.control.refusals import Refusal

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.definitions import Follow, Rate
+from gateway.config.places import Rate
+from gateway.config.servers import Follow
 from gateway.delivery.following import interval, next_look
 from gateway.ledger.entries import Look
 from gateway.ledger.states import State

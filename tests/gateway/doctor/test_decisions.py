@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
-from gateway.config.definitions import Address
+from gateway.config.places import Address
 from gateway.doctor.installation import files, helseid, machine, servers
 from gateway.doctor.installation.finding import Finding, State
 from gateway.doctor.installation.report import table

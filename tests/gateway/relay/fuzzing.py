@@ -17,7 +17,8 @@ from typing import Any
 
 import httptools
 
-from gateway.config.definitions import Connections, Forwarded, Place, UpstreamTls, VkpUpstream
+from gateway.config.places import Place
+from gateway.config.servers import Connections, Forwarded, UpstreamTls, VkpUpstream
 from gateway.model import Account, Envelope, Handled, Headers, Mode, Pass, Reply, RequestHead
 from gateway.relay.front import Front, Lane
 from gateway.relay.passage import Way

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from gateway.config.definitions import Config, Route
+from gateway.config.definitions import Config
+from gateway.config.routes import Route
 from gateway.model import JOURNALING, Envelope, Information
 from gateway.routing.table import RouteTable
 

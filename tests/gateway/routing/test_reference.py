@@ -6,7 +6,9 @@ from datetime import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.definitions import Config, Place, Route
+from gateway.config.definitions import Config
+from gateway.config.places import Place
+from gateway.config.routes import Route
 from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, Envelope, Group, Information, Mode
 from gateway.routing.buckets import Buckets
 from gateway.routing.table import RouteTable

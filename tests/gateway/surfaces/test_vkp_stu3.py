@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config.definitions import Epj, Municipality, Place, Sender
+from gateway.config.definitions import Epj, Municipality, Sender
+from gateway.config.places import Place
 from gateway.faults import WORDINGS, Failure, Fault
 from gateway.model import Group, Reply, RequestHead
 from gateway.surfaces import stu3_wire, vkp_stu3

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from gateway.config.definitions import Breaker, Grant, JftUpstream, Place, ServiceStatus
+from gateway.config.places import Place
+from gateway.config.servers import Breaker, Grant, JftUpstream, ServiceStatus
 from gateway.faults import Fault
 from gateway.helseid.assertion import ClientIdentity
 from gateway.helseid.issuer import Issuer

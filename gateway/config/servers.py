@@ -1,0 +1,150 @@
+"""The servers that routes.yaml names, and how they are reached."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.config.places import Place, Rate
+
+
+class ServiceStatus(StrEnum):
+    """How far NHN has brought a service."""
+
+    PROTOTYPE = "prototype"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class HelseId:
+    """The token service: what inbound tokens must say, and which client the gateway itself is."""
+
+    issuer: str
+    audience: str
+    client_id: str
+    key_file: str
+    """A path relative to the configuration file, or `${ENV_NAME}` holding the JWK itself."""
+    multi_tenant: bool
+    assertion_field: str
+    accept_bearer_with_cnf: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataTls:
+    """The certificates of the data port: paths relative to the configuration file, or `${ENV_NAME}` holding the text."""
+
+    cert_file: str
+    key_file: str
+    client_ca_file: str | None
+    """Whose certificates senders must have; None asks for none."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Bounds of the connections to an upstream; times in seconds."""
+
+    most: int
+    idle: float
+    """How long an unused one is kept: shorter than the upstream does, since a request is never sent twice."""
+    age: float
+    """How old one may grow, so that a changed address in DNS is found."""
+    connect: float
+    first_byte: float
+    """From the end of a request to the head of its answer."""
+    silence: float
+    """Without a byte of an answer that has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """What an upstream's certificate is checked against, and our own, as files relative to the configuration."""
+
+    ca_file: str | None
+    cert_file: str | None
+    key_file: str | None
+
+
+class Forwarded(StrEnum):
+    """How an upstream is told of the sender's address and of the name it called."""
+
+    NONE = "none"
+    X_FORWARDED = "x-forwarded"
+    FORWARDED = "forwarded"
+
+
+@dataclass(frozen=True, slots=True)
+class VkpClient:
+    """Our own client of VKP, with which messages are sent back to it."""
+
+    client_id: str
+    key_file: str
+    """A path relative to the configuration file, or `${ENV_NAME}` holding the JWK itself."""
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class VkpUpstream:
+    """Legacy VKP."""
+
+    name: str
+    url: str
+    host: str | None
+    """The Host to send; None passes the sender's own on."""
+    sni: str | None
+    """The name to ask for, and to check the certificate against; None takes the one that the request is for."""
+    tls: UpstreamTls
+    connections: Connections
+    forwarded: Forwarded
+    via: bool
+    """Whether Via is added, to the request and to its answer (RFC 9110 section 7.6.3)."""
+    place: Place
+    client: VkpClient | None = None
+
+
+class Grant(StrEnum):
+    """How the gateway gets its tokens: by its own client alone, or in exchange for the sender's (RFC 8693)."""
+
+    CLIENT_CREDENTIALS = "client_credentials"
+    TOKEN_EXCHANGE = "token_exchange"  # noqa: S105 - the name of a grant, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When nothing more is sent to a service that fails, and for how long; times in seconds."""
+
+    failures: int = 5
+    """In a row."""
+    pause: float = 5.0
+    longest: float = 60.0
+    """The pause is doubled while the service keeps failing, up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """How delivered events are followed to the record; times in seconds."""
+
+    first: float = 60.0
+    """From the delivery to the first look; the interval is doubled from look to look."""
+    longest: float = 3600.0
+    budget: Rate = field(default_factory=lambda: Rate(60, 60.0))
+    """Looks of one municipality."""
+
+
+@dataclass(frozen=True, slots=True)
+class JftUpstream:
+    """Journalføringstjenesten, which writes and reads on different hosts."""
+
+    name: str
+    write_url: str
+    read_url: str
+    write_scope: str
+    read_scope: str
+    status: ServiceStatus
+    place: Place
+    tls: UpstreamTls = UpstreamTls(None, None, None)
+    grant: Grant = Grant.CLIENT_CREDENTIALS
+    breaker: Breaker = Breaker()
+    follow: Follow = field(default_factory=Follow)
+
+
+Upstream = VkpUpstream | JftUpstream
