@@ -123,6 +123,8 @@ class Envelope(msgspec.Struct, frozen=True):
     system: str | None
     information: Information | None
     """None when the message does not say, or was not read."""
+    share: float | None = None
+    """Where the patient stands between 0 and 1, by a keyed hash; None without a usable number, or where no canary asks."""
 
 
 class Account(msgspec.Struct, frozen=True):

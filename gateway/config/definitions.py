@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.config.people import People
 from gateway.config.places import Address, Environment, Place, Rate
+from gateway.config.plans import CutoverPlan, Freeze, Sunset
 from gateway.config.routes import DAY, Route
 from gateway.config.servers import DataTls, HelseId, Upstream
 from gateway.faults import Fault, Wording
@@ -146,5 +147,11 @@ class Config:
     """Who may use the admin port; None: nobody, and it has health and metrics only."""
     keys: KeyFiles = KeyFiles()
     retention: Retention = Retention()
+    freezes: tuple[Freeze, ...] = ()
+    cutovers: Mapping[str, CutoverPlan] = field(default_factory=dict)
+    """By name."""
+    guard_reload: bool = False
+    """Whether a reload may change no cell's mode but by an approved cutover or an override."""
+    sunset: Sunset | None = None
     version: str = ""
     """What tells one content of the file from another."""

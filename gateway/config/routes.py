@@ -49,5 +49,13 @@ class Route:
     answer: AnswerWhen = AnswerWhen.ACCEPTED
     on_outage: OnOutage = OnOutage.REFUSE
     unclear: Unclear = Unclear.QUARANTINE
+    share: float | None = None
+    """The part of patients that a canary takes over, 0 to 1."""
+    always: tuple[str, ...] = ()
+    """Senders, by vkp-id or HER-id, whose patients a canary takes over all."""
+    never: tuple[str, ...] = ()
+    """Senders of whom a canary takes nothing over."""
+    sample: float = 1.0
+    """The part of messages that a rehearsal looks at, 0 to 1."""
     acknowledge_within: float = DAY
     """Seconds from the delivery, after which an event that is not acknowledged is overdue."""

@@ -8,8 +8,9 @@ from gateway.config.definitions import Config, Municipality, Sender
 from gateway.config.routes import Route
 from gateway.config.servers import JftUpstream, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
-from gateway.routing.buckets import Buckets, Chain, winner
+from gateway.routing.buckets import Buckets, Chain, Selector, winner
 from gateway.routing.explanation import Explanation, consider
+from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers, Rule
 
 _MOST_REMEMBERED = 32_768
 
@@ -18,19 +19,24 @@ class Decision(Struct, frozen=True):
     """The mode and upstream for one message, and the route that says so."""
 
     mode: Mode | None
-    """None when no route covers the message."""
+    """None when no route covers the message; of a canary, the side that the message is on."""
     upstream: str | None
     """The configured name; None when the mode calls no server that this version has a client for."""
     route: Route | None
     information: Information | None
+    layer: Layer = Layer.ROUTES
+    rule: str | None = None
+    """The name of the panic, override or cutover that decided; None where a route of the file did."""
 
 
 class RouteTable:
     """Everything that is looked up for a message; never changed, so a reload cannot split a message."""
 
-    def __init__(self, config: Config, buckets: Buckets) -> None:
+    def __init__(self, config: Config, buckets: Buckets, layers: Layers = NOTHING_ABOVE) -> None:
+        self._config = config
         self._routes = config.routes
         self._buckets = buckets
+        self.layers = layers
         self._remaining: dict[tuple[Group | int | None, ...], tuple[Route | None, ...]] = {}
         self._differing: dict[tuple[str | None, str | None, str | None, Group | None], bool] = {}
         upstreams = config.upstreams.values()
@@ -39,7 +45,7 @@ class RouteTable:
         self._vkp_name = self.vkp_upstream.name if self.vkp_upstream else None
         self._jft_name = self.jft_upstream.name if self.jft_upstream else None
         municipalities = config.municipalities.values()
-        self._moving = _moving(config)
+        self._moving = _moving(config, layers)
         self._by_orgnr = {one.orgnr: one for one in municipalities}
         self._by_her_id = {her_id: one for one in municipalities for her_id in one.her_ids}
         self._by_vkp_id = {one.vkp_id: one for one in config.senders if one.vkp_id is not None}
@@ -50,13 +56,30 @@ class RouteTable:
         """Build the table of a checked configuration."""
         return cls(config, Buckets(config.routes))
 
-    def decide(self, envelope: Envelope, now: datetime) -> Decision:  # noqa: ARG002 # later layers depend on the time
+    def with_layers(self, layers: Layers) -> "RouteTable":
+        """Return the table with these rules over its routes; what the routes say stays compiled."""
+        return RouteTable(self._config, self._buckets, layers)
+
+    def decide(self, envelope: Envelope, now: datetime) -> Decision:
         """Return the mode and upstream for a message at `now`."""
-        chain = self._buckets.chain(envelope.municipality, envelope.vendor, envelope.system)
-        information = envelope.information
-        if (route := winner(chain, information)) is None:
+        named, information = (envelope.municipality, envelope.vendor, envelope.system), envelope.information
+        if self.layers.rules and (rule := self._rule(named, information, now.timestamp())) is not None:
+            mode = _side(rule.route, envelope)
+            return Decision(mode, self._upstream(mode, information), rule.route, information, rule.layer, rule.id)
+        if (route := winner(self._buckets.chain(*named), information)) is None:
             return Decision(None, None, None, information)
-        return Decision(route.mode, self._upstream(route.mode, information), route, information)
+        mode = _side(route, envelope)
+        return Decision(mode, self._upstream(mode, information), route, information)
+
+    def _rule(self, named: Selector, information: Information | None, now: float) -> Rule | None:
+        """Return the rule over the routes that decides now; one that has ended leaves the cell to what lies below."""
+        for chain in self.layers.chains(*named):
+            for bucket in chain:
+                route = bucket.get(information)
+                rule = self.layers.rule_of(route) if route is not None else None
+                if rule is not None and rule.holds(now):
+                    return rule
+        return None
 
     def explain(self, envelope: Envelope, now: datetime) -> Explanation:
         """Return every route in the order of the file, with why it was chosen or not."""
@@ -80,7 +103,7 @@ class RouteTable:
         if (known := self._differing.get(named)) is not None:
             return known
         remaining = self._remain(municipality, vendor, system, group)
-        differing = len(remaining) > 1 and len({_effect(route) for route in remaining}) > 1
+        differing = _is_canary(remaining) or len({_effect(route) for route in remaining}) > 1
         if len(self._differing) < _MOST_REMEMBERED:
             self._differing[named] = differing
         return differing
@@ -106,7 +129,7 @@ class RouteTable:
         return self._by_sender_her_id.get(her_id)
 
     def _upstream(self, mode: Mode, information: Information | None) -> str | None:
-        if mode is Mode.LEGACY:
+        if mode in (Mode.LEGACY, Mode.REHEARSE):
             return self._vkp_name
         return self._jft_name if mode is Mode.NEW and information in JOURNALING else None
 
@@ -114,25 +137,46 @@ class RouteTable:
         self, municipality: str | None, vendor: str | None, system: str | None, group: Group | None
     ) -> tuple[Route | None, ...]:
         """Return the different winners, None among them when some type has none; senders alike share one entry."""
-        chain = self._buckets.chain(municipality, vendor, system)
-        key = (group, *map(id, chain))
+        chains = (*self.layers.chains(municipality, vendor, system), self._buckets.chain(municipality, vendor, system))
+        key = (group, *(id(bucket) for chain in chains for bucket in chain))
         if (known := self._remaining.get(key)) is not None:
             return known
-        found = _winners(chain, group)
+        found = _winners(chains, group)
         if len(self._remaining) < _MOST_REMEMBERED:
             self._remaining[key] = found
         return found
 
 
-def _moving(config: Config) -> frozenset[str]:
-    moved = [route for route in config.routes if route.mode is Mode.NEW]
+def _side(route: Route, envelope: Envelope) -> Mode:
+    """Return the mode of a message: a canary takes over a share of the patients, and leaves who has no usable number."""
+    if route.mode is not Mode.CANARY:
+        return route.mode
+    if envelope.sender in route.never:
+        return Mode.LEGACY
+    share = 1.0 if envelope.sender in route.always else route.share or 0.0
+    return Mode.NEW if envelope.share is not None and envelope.share < share else Mode.LEGACY
+
+
+def _is_canary(routes: tuple[Route | None, ...]) -> bool:
+    return any(route is not None and route.mode is Mode.CANARY for route in routes)
+
+
+def _moving(config: Config, layers: Layers) -> frozenset[str]:
+    planned = (route for plan in config.cutovers.values() for route in plan.routes)
+    above = (rule.route for rule in layers.rules)
+    moved = [route for route in (*config.routes, *planned, *above) if route.mode in (Mode.NEW, Mode.CANARY)]
     journaled = [route.municipality for route in moved if route.information is None or route.information & JOURNALING]
     return frozenset(config.municipalities) if None in journaled else frozenset(filter(None, journaled))
 
 
-def _winners(chain: Chain, group: Group | None) -> tuple[Route | None, ...]:
+def _winners(chains: tuple[Chain, ...], group: Group | None) -> tuple[Route | None, ...]:
+    """Return the different routes that may decide: of every layer, since a rule may end."""
     types = [None, *(each for each in Information if group is None or each in MEMBERS[group])]
-    return tuple({id(route): route for route in (winner(chain, each) for each in types)}.values())
+    found: dict[int, Route | None] = {}
+    for each in types:
+        winners = [winner(chain, each) for chain in chains]
+        found |= {id(route): route for route in winners[:-1] if route is not None} | {id(winners[-1]): winners[-1]}
+    return tuple(found.values())
 
 
 def _effect(route: Route | None) -> tuple[object, ...] | None:

@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from gateway.ledger.schema import METADATA
+from gateway.ledger.plan_schema import RULE
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, transactional_ddl=True)
+context.configure(connection=connection, target_metadata=RULE.metadata, render_as_batch=True, transactional_ddl=True)
 context.run_migrations()

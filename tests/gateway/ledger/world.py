@@ -153,6 +153,9 @@ class World:
         """Have a node deliver a message."""
         holders = [flight for flight in self.flights if flight.row == row and flight.holds(self.now)]
         assert not holders, "two owners"
+        # By its deadline a node has written what came of sending; what JFT has accepted may still wait for that.
+        ended = [one for one in self.flights if (one.row, one.node) == (row, node) and one.sent is not Sent.ACCEPTED]
+        self.flights = [one for one in self.flights if one not in ended]
         self.flights.append(Flight(node, row, until, is_inline))
 
     def accept(self, row: int) -> None:

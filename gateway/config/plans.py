@@ -1,0 +1,70 @@
+"""How routes change over time, as routes.yaml says it: cutovers, windows in which nothing switches, and the end of VKP."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from gateway.config.places import Place
+from gateway.config.routes import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A window in which nothing switches."""
+
+    begins: datetime
+    ends: datetime
+    reason: str
+    place: Place
+
+    def holds(self, at: datetime) -> bool:
+        """Tell whether nothing switches then."""
+        return self.begins <= at < self.ends
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What rehearsals of the cells of a cutover must have shown."""
+
+    rehearsed_at_least: int
+    """Messages: without data there is no pass."""
+    clean_at_least: float
+    """The share of them without a refusal, 0 to 1."""
+    within: float
+    """Seconds before the switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollBackWhen:
+    """When a cutover that has switched rolls itself back."""
+
+    failed_at_least: float
+    """The share of its messages that failed, 0 to 1."""
+    of_at_least: int
+    """Messages."""
+    within: float
+    """Seconds that are looked back over, and for which it is watched after the switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverPlan:
+    """A named, scheduled change of cells."""
+
+    name: str
+    at: datetime
+    routes: tuple[Route, ...]
+    """What is set; as specific as they are, as routes of the file."""
+    gate: Gate | None
+    roll_back_when: RollBackWhen | None
+    approvals: int
+    """People other than the one who submitted it."""
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Sunset:
+    """The published end of VKP."""
+
+    deprecated: date | None
+    ends: date | None
+    headers: bool
+    """Whether answers of legacy routes say so (RFC 9745, RFC 8594)."""
