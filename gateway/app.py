@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway import telemetry
+from gateway import last_good, telemetry
 from gateway.admission import Admission
 from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
@@ -37,8 +37,8 @@ from translators.translate import prepare
 
 log = structlog.get_logger()
 
-_LOOK = 5.0
-"""Seconds between two looks at whether files of certificates have changed."""
+_LOOK = 2.0
+"""Seconds between two looks at whether files have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class Gateway:
         self._looking: asyncio.TimerHandle | None = None
         self._shown: Kept | None = None
         self._services: Services | None = None
+        self._file: last_good.Stamp | None = None
+        """Of the configuration, when it was read last."""
 
     async def start(self) -> None:
         """Listen on both ports; raises `KeyUnusable`, `KeysUnusable`, `LedgerUnusable`, `PeopleUnusable` or `OSError` when that cannot be."""
@@ -88,6 +90,8 @@ class Gateway:
             prepare()
             self._shown = self._running.certificates.of(DATA_PORT)
             tls = self._tls if self._shown else None
+            self._file = last_good.stamp(Path(self._path))
+            self._remember(config)
             await self._front.start(listen.data, reuse_port=self._is_worker, tls=tls)
             self._look()
         except BaseException:
@@ -129,6 +133,7 @@ class Gateway:
 
     def reload(self) -> Loaded:
         """Read the file again; with any error in it the running configuration stays as it is."""
+        self._file = last_good.stamp(Path(self._path))
         loaded = load(self._path)
         if loaded.config is None or loaded.table is None:
             return self._keep(loaded, [str(problem) for problem in loaded.problems])
@@ -148,8 +153,14 @@ class Gateway:
         self._deliver(running)
         self._admin.use(loaded.config, doors, [str(problem) for problem in loaded.problems])
         telemetry.RELOADS.labels("taken").inc()
+        self._remember(loaded.config)
         log.info("reload.taken", warnings=[str(problem) for problem in loaded.problems])
         return loaded
+
+    def _remember(self, config: Config) -> None:
+        """Keep the file for a start with `--last-good`."""
+        if not self._is_worker and not last_good.remember(Path(self._path), config.version):
+            log.warning("reload.not_remembered")
 
     def _keep(self, loaded: Loaded, problems: list[str]) -> Loaded:
         telemetry.RELOADS.labels("refused").inc()
@@ -220,10 +231,12 @@ class Gateway:
         return self._shown
 
     def _look(self) -> None:
-        """Take certificates that have been exchanged, and look again in a while."""
+        """Take certificates and a configuration that have been exchanged, and look again in a while."""
         self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
         if self._running is not None:
             self._running.certificates.look()
+            if not self._is_worker and last_good.stamp(Path(self._path)) != self._file:
+                self.reload()
 
     def _drain(self, kept: dict[str, Way]) -> None:
         """Close the connections that are not used any more, each as soon as it is idle."""

@@ -73,11 +73,14 @@ class _Worker:
 class Supervisor:
     """Keeps `count` workers serving; SIGHUP reloads them all, SIGUSR2 replaces them one after the other."""
 
-    def __init__(self, path: str, config: Config, count: int, *, dev_login: bool = False) -> None:
+    def __init__(
+        self, path: str, config: Config, count: int, *, dev_login: bool = False, last_good: bool = False
+    ) -> None:
         self._path = path
         self._config = config
         self._count = count
         self._dev_login = dev_login
+        self._last_good = last_good
         self._admin: AdminPort | None = None
         self._ledger: OwnLedger | None = None
         self._workers: list[_Worker] = []
@@ -129,7 +132,8 @@ class Supervisor:
         """Start a worker and wait until it serves; raises `WorkerFailed`."""
         loop = asyncio.get_running_loop()
         reading, writing = os.pipe()
-        command = (sys.executable, "-m", "gateway", "serve", "--config", self._path, "--worker-fd", str(writing))
+        command = [sys.executable, "-m", "gateway", "serve", "--config", self._path, "--worker-fd", str(writing)]
+        command += ["--last-good"] if self._last_good else []
         environment = {**os.environ, METRICS_FOLDER: self._metrics}
         try:
             process = await asyncio.create_subprocess_exec(

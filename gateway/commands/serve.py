@@ -6,15 +6,19 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
 
 import click
+import structlog
 import uvloop
 
 from gateway import telemetry
 from gateway.app import Gateway
-from gateway.commands.output import WRONG_USE, config_option, usable
+from gateway.commands.output import WRONG_USE, config_option, errors, usable
 from gateway.config.definitions import Config
+from gateway.config.load import load
 from gateway.helseid.client_key import KeyUnusable
+from gateway.last_good import recall
 from gateway.ledger.keys import KeysUnusable
 from gateway.ledger.store import LedgerUnusable
 from gateway.people.desk import PeopleUnusable, dev_login_problem
@@ -22,25 +26,28 @@ from gateway.relay.certificates import CertificatesUnusable
 from gateway.routing.table import RouteTable
 from gateway.supervisor import Supervisor, WorkerFailed, unshared
 
+log = structlog.get_logger()
+
 
 @click.command()
 @config_option
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that serve.")
 @click.option("--json", is_flag=True, expose_value=False, help="The log is JSON in any case.")
 @click.option("--dev-login", is_flag=True, help="Let people on this machine log in with any role; environment test.")
+@click.option("--last-good", is_flag=True, help="Where the file has an error, start with the last that was taken.")
 @click.option("--worker-fd", type=int, hidden=True, help="Where a worker says that it serves.")
-def serve(path: str, workers: int, dev_login: bool, worker_fd: int | None) -> None:
+def serve(path: str, workers: int, dev_login: bool, last_good: bool, worker_fd: int | None) -> None:
     """Serve until SIGTERM; SIGHUP reads the configuration again. The log is JSON lines on standard error."""
     telemetry.configure()
     _allow_many_connections()
-    config, table = usable(path)
+    config, table = _last_good(path) if last_good else usable(path)
     if workers > 1:
         _refuse(unshared(config))
     if dev_login and (problem := dev_login_problem(config)):
         _refuse([problem])
     try:
         if workers > 1:
-            asyncio.run(_supervise(path, config, workers, dev_login))
+            asyncio.run(_supervise(path, config, workers, dev_login, last_good))
         else:
             uvloop.run(_serve(path, config, table, worker_fd, dev_login))
     except KeyUnusable as error:
@@ -51,6 +58,18 @@ def serve(path: str, workers: int, dev_login: bool, worker_fd: int | None) -> No
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror}") from None
+
+
+def _last_good(path: str) -> tuple[Config, RouteTable]:
+    """Return the configuration at `path`; where that has an error, the last one that a gateway took, and say so."""
+    loaded = load(path)
+    if loaded.config is None:
+        kept = recall(Path(path))
+        if kept is not None and kept.config is not None and kept.table is not None:
+            problems = [str(problem) for problem in errors(loaded)]
+            log.error("serve.last_good", problems=problems, version=kept.config.version)
+            return kept.config, kept.table
+    return usable(path)
 
 
 def _refuse(problems: list[str]) -> None:
@@ -74,8 +93,8 @@ async def _serve(path: str, config: Config, table: RouteTable, worker_fd: int | 
     await gateway.run(lambda: _say_ready(worker_fd))
 
 
-async def _supervise(path: str, config: Config, workers: int, dev_login: bool) -> None:
-    await Supervisor(path, config, workers, dev_login=dev_login).run()
+async def _supervise(path: str, config: Config, workers: int, dev_login: bool, last_good: bool) -> None:
+    await Supervisor(path, config, workers, dev_login=dev_login, last_good=last_good).run()
 
 
 def _say_ready(worker_fd: int | None) -> None:

@@ -89,8 +89,9 @@ class Store:
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self.engine.dispose()
-        if self._lock is not None:
-            os.close(self._lock)
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _write(self) -> None:
         """Run on the writer's thread: take what waits, do it in one transaction, and say what came of it."""
