@@ -33,6 +33,7 @@ from gateway.relay.passage import Way
 from gateway.relay.pool import Pool
 from gateway.routing.table import RouteTable
 from gateway.services import Services
+from gateway.sunset import announced
 from translators.translate import prepare
 
 log = structlog.get_logger()
@@ -209,7 +210,11 @@ class Gateway:
         exchange = Exchange(config, table, admission, journaling, time.time)
         ways = {
             name: Way(
-                upstream, self._pool(upstream, certificates.of(name)), config.limits.request_timeout, exchange.refused
+                upstream,
+                self._pool(upstream, certificates.of(name)),
+                config.limits.request_timeout,
+                exchange.refused,
+                announced(config.sunset),
             )
             for name, upstream in config.upstreams.items()
             if isinstance(upstream, VkpUpstream)

@@ -34,6 +34,8 @@ class Way:
     """Seconds for the whole of request and answer."""
     refused: Callable[[RequestHead, Failure, str], Reply]
     """How the failure of a request is told to its sender; the last argument is the correlation id."""
+    announced: Headers = ()
+    """What every answer says beside the upstream's own fields; nothing, unless the configuration asks for it."""
 
 
 class Carriage(Protocol):
@@ -194,6 +196,7 @@ class Passage:
         fields = end_to_end(headers, framing)
         if self._way.upstream.via:
             fields.append(VIA)
+        fields.extend(self._way.announced)
         self._to_sender.append(self._sender.answer_head(self._incoming, status, reason, fields, framing))
 
     def response_body(self, data: bytes) -> None:
