@@ -104,6 +104,8 @@ class Upkeep:
         for reference, municipality in purged.set_aside:
             QUARANTINED.labels(municipality).inc()
             log.error("retention.held_too_long", reference=reference, municipality=municipality)
+        for reference, municipality in purged.given_up:
+            log.error("retention.never_acknowledged", reference=reference, municipality=municipality)
         outcome = f"{purged.payloads} payloads, {purged.rows} rows"
         await upkeep.ran(self._ledger.store, upkeep.PURGE, now, self._ledger.node, outcome)
         LEDGER_RUNS.labels(upkeep.PURGE).set(now)

@@ -98,6 +98,11 @@ _SET_ASIDE = (
     .values(state=State.QUARANTINED.value, reason="held too long", due=bindparam("now"), history=_NOTED)
     .returning(M.reference, M.municipality)
 )
+_GIVE_UP = (
+    delete(MESSAGE)
+    .where(M.id.in_(_rows((M.received_at < _BEFORE) & M.overdue).scalar_subquery()))
+    .returning(M.reference, M.municipality)
+)
 _DELETE = delete(MESSAGE).where(M.id.in_(_rows(_ended[3]).scalar_subquery()))
 _DELETE_PASSED = delete(MESSAGE).where(M.id.in_(_rows(_ended[4]).scalar_subquery()))
 _DELETE_AUDIT = delete(AUDIT).where(
@@ -115,6 +120,8 @@ class Purged:
     """References and municipalities of what was promised and is now given up."""
     set_aside: tuple[tuple[str, str], ...]
     """Likewise, of what was held too long and is now in quarantine."""
+    given_up: tuple[tuple[str, str], ...] = ()
+    """Likewise, of events that nobody ever acknowledged, and that are asked for no more."""
 
 
 async def purge(store: Store, times: Times, now: float, line: Callable[[State, str], str]) -> Purged:
@@ -128,8 +135,7 @@ async def purge(store: Store, times: Times, now: float, line: Callable[[State, s
             if number < _AT_ONCE:
                 return total
 
-    async def told(statement: Update, state: State, why: str) -> tuple[tuple[str, str], ...]:
-        values = {"before": times.payload, "now": now, "line": line(state, why)}
+    async def told(statement: Update | Delete, **values: object) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
         while True:
             some = await store.write(
@@ -140,11 +146,13 @@ async def purge(store: Store, times: Times, now: float, line: Callable[[State, s
                 return tuple(found)
 
     payloads = await all_of(_FORGET_PAYLOADS, times.payload)
-    discarded = await told(_DISCARD, State.DISCARDED, "retention ended")
-    set_aside = await told(_SET_ASIDE, State.QUARANTINED, "held too long")
+    aside = {"before": times.payload, "now": now}
+    discarded = await told(_DISCARD, **aside, line=line(State.DISCARDED, "retention ended"))
+    set_aside = await told(_SET_ASIDE, **aside, line=line(State.QUARANTINED, "held too long"))
+    given_up = await told(_GIVE_UP, before=times.receipt)
     rows = await all_of(_DELETE, times.receipt) + await all_of(_DELETE_PASSED, times.passed)
     await all_of(_DELETE_AUDIT, times.audit)
-    return Purged(payloads, rows, discarded, set_aside)
+    return Purged(payloads, rows, discarded, set_aside, given_up)
 
 
 async def ran(store: Store, job: str, at: float, node: str, outcome: str) -> None:

@@ -28,7 +28,7 @@ from tests.gateway.ledger.conftest import (
 if TYPE_CHECKING:
     from tests.gateway.ledger.conftest import Clock
 
-COPY = {"identity": "identity", "copy": "copy"}
+COPY: dict[str, Any] = {"identity": "identity", "copy": "copy"}
 ENVELOPE = Envelope("r4", "havnes", "vkp-1", "vendor", "system", Information.VARSEL)
 
 
@@ -210,6 +210,23 @@ async def test_repeat_waits_for_an_earlier_message_about_the_patient(ledger: Led
     found = await arrive(ledger, "again", patient="patient", identity="2", copy="2")
     assert isinstance(found, Waiting)
     assert (await row(ledger, found.id)).told
+
+
+@pytest.mark.parametrize("promised", [True, False])
+async def test_repeat_of_a_promised_message_is_held_while_the_service_is_away(ledger: Ledger, promised: bool) -> None:
+    """As its first copy would be; it is due at once and marked as it was."""
+    first = await taken(ledger, "first", promised=False, **COPY)
+    assert await ledger.refused(first, "unclear")
+    found = await arrive(ledger, "again", wait=True, promised=promised, **COPY)
+    assert isinstance(found, Waiting if promised else Taken)
+    written = await row(ledger, first)
+    assert (found.id, written.told, written.payload) == (first, promised, payload("first"))
+    assert (written.due, written.possible_duplicate) == (NOW, True)
+    assert (await history(ledger, first))[-1] == (
+        "node-a",
+        "held" if promised else "delivering",
+        "repeated by its sender",
+    )
 
 
 @pytest.mark.parametrize("wait", [True, False])

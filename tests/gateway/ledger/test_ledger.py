@@ -194,9 +194,9 @@ async def test_held_again_counts_only_what_the_message_is_blamed_for(ledger: Led
     for counted, is_unclear in ((True, unclear), (False, False), (True, False)):
         assert await ledger.held(first, "why", next_try=NOW, counted=counted, unclear=is_unclear)
         written = await row(ledger, first)
-        seen.append((written.attempts, written.possible_duplicate, written.told, written.reason))
+        seen.append((written.attempts, written.tries, written.possible_duplicate, written.told, written.reason))
         assert await claimed(ledger) == [first]
-    assert seen == [(attempts, unclear, True, "why") for attempts in (1, 1, 2)]
+    assert seen == [(attempts, tries, unclear, True, "why") for attempts, tries in ((1, 1), (1, 2), (2, 3))]
     assert (await history(ledger, first))[2] == ("node-a", "held", "why")
 
 
@@ -204,7 +204,10 @@ async def test_claim_says_how_often_a_message_has_failed(ledger: Ledger) -> None
     """By that its next pause is reckoned."""
     first = await taken(ledger, "first")
     assert await ledger.held(first, "JFT answered 500", next_try=NOW, counted=True)
-    assert [(due.id, due.attempts) for due in await ledger.claim(1, until=UNTIL)] == [(first, 1)]
+    assert await claimed(ledger) == [first]
+    assert await ledger.held(first, "away", next_try=NOW)
+    found = await ledger.claim(1, until=UNTIL)
+    assert [(due.id, due.attempts, due.tries) for due in found] == [(first, 1, 2)]
 
 
 async def test_refused_message_is_forgotten_and_never_claimed(ledger: Ledger) -> None:

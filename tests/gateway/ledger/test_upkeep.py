@@ -167,3 +167,13 @@ async def test_last_run_of_each_job_is_known(ledger: Ledger, other: Ledger) -> N
     await ran(other.store, "purge", NOW + 1, "node-b", "nothing")
     assert await last_run(ledger.store, "purge") == NOW + 1
     assert await last_run(ledger.store, "another") == NOW + 5
+
+
+async def test_event_that_nobody_acknowledged_is_given_up_and_told(ledger: Ledger) -> None:
+    """With its receipt goes the last that is known of it, so somebody hears of it; another delivered one goes silently."""
+    first = await in_state(ledger, State.DELIVERED, "first")
+    await in_state(ledger, State.DELIVERED, "second")
+    assert await ledger.overdue(first, "not read")
+    found = await purged(ledger, receipt=NOW)
+    assert [reference for reference, _ in found.given_up] == ["first"]
+    assert await left(ledger) == 0

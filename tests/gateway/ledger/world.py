@@ -162,6 +162,8 @@ class World:
         """Have JFT take a message."""
         message, rows = self.message_of[row], self.rows()
         for earlier, other in self.message_of.items():
+            if earlier in self.released:
+                continue  # set aside it lost its place: others may be under way when a person releases it
             is_before = earlier < row and self.told.get(earlier, self.events) < self.arrived[row]
             if is_before and message.promised and message.patient is not None and other.patient == message.patient:
                 assert self.at_jft[earlier] or rows[earlier].state not in PENDING, "it overtook an earlier one"
