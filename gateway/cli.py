@@ -4,11 +4,17 @@ import click
 
 from gateway.commands.audit import audit
 from gateway.commands.check import check
+from gateway.commands.cutover import cutover
 from gateway.commands.explain import explain
 from gateway.commands.keys import keys
 from gateway.commands.messages import forget, messages, quarantine, resend
+from gateway.commands.overrides import override, panic
+from gateway.commands.plan import plan
+from gateway.commands.report import report
 from gateway.commands.rollback import rollback
+from gateway.commands.routes import routes
 from gateway.commands.serve import serve
+from gateway.commands.simulate import simulate
 from gateway.commands.translate import translate
 from gateway.demo.command import demo
 from gateway.doctor.command import doctor
@@ -21,6 +27,27 @@ def main() -> None:
 
 
 for command in (
-    *(audit, check, demo, doctor, explain, forget, keys, messages, quarantine, resend, rollback, serve, translate),
+    *(
+        audit,
+        check,
+        cutover,
+        demo,
+        doctor,
+        explain,
+        forget,
+        keys,
+        messages,
+        override,
+        panic,
+        plan,
+        quarantine,
+        report,
+        resend,
+        rollback,
+        routes,
+        serve,
+        simulate,
+        translate,
+    ),
 ):
     main.add_command(command)

@@ -9,20 +9,21 @@ import structlog
 from msgspec import structs
 
 from gateway.admission import Admission, Admitted
+from gateway.canary import Canary
 from gateway.config.definitions import Config, Municipality, Sender
 from gateway.delivery.journaling import Journaling
 from gateway.delivery.orders import Business, Order, Receipt, business_of
 from gateway.faults import WORDINGS, Failure, Fault, fault_of
 from gateway.identification import Identification, Identified, asked_for
-from gateway.model import Account, Body, Envelope, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
-from gateway.passed import Passed
+from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
+from gateway.passed import Passed, Rehearse
 from gateway.routing.table import Decision, RouteTable
 from gateway.shortcut import Shortcut
 from gateway.surfaces.registry import FALLBACK
 from gateway.surfaces.surface import Asked, Content, Operation
 from gateway.surfaces.target import path_of
 from gateway.translating import allowed_numbers, settings
-from gateway.way import NOTHING_KNOWN, References, Way, account_of, finishes_alone
+from gateway.way import NOTHING_KNOWN, References, Way, account_of, finishes_alone, is_canary
 from translators.contract import Translation
 from translators.jft import SERVICE as JFT
 from translators.translate import translate
@@ -36,14 +37,18 @@ _TO_ANSWER = 0.5
 class Exchange:
     """Takes the messages of one configuration along their way; a reload makes a new exchange."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a message may need on its way
         self,
         config: Config,
         table: RouteTable,
         admission: Admission,
         journaling: Journaling | None,
         clock: Callable[[], float],
+        *,
+        canary_key: bytes | None = None,
+        rehearse: Rehearse | None = None,
     ) -> None:
+        """Without `canary_key` a canary takes nothing over; `rehearse` gets what VKP has answered in mode `rehearse`."""
         self._config = config
         self._table = table
         self._identification = Identification(table, config.limits.body)
@@ -51,10 +56,11 @@ class Exchange:
         self._journaling = journaling
         self._clock = clock
         self._references = References()
-        self._passed = Passed(config, table, self._identification, journaling)
+        self._passed = Passed(config, table, self._identification, journaling, rehearse)
         self._shortcut = Shortcut(config, table, self._identification, admission, self._references, self._passed, clock)
         self.at_once = self._shortcut.at_once
         self._allowed_numbers = allowed_numbers(config)
+        self._canary = Canary(config, canary_key)
 
     def begin(self, head: RequestHead, body: Body) -> Handled | Awaitable[Handled]:
         """Return the answer to a request that needs no waiting, its body being here; else what `handle` will return."""
@@ -63,14 +69,15 @@ class Exchange:
             identified = self._identification.identify_whole(known, body) if known is not None else None
             if identified is None:
                 return self.handle(head, body)
-            decision, vkp = self._decide(identified.envelope), self._table.vkp_upstream
+            identified, decision = self._decide(identified)
+            vkp = self._table.vkp_upstream
         except Exception:
             log.exception("exchange.defect")
             return self.handle(head, body)
-        if decision.mode is not Mode.LEGACY or vkp is None or self._config.verify_in_legacy:
+        if decision.mode not in PASSING or vkp is None or self._config.verify_in_legacy:
             return self.handle(head, body, identified)
         account = account_of(self._references.next(), identified.envelope, decision, "passed", vkp.name)
-        answer = Pass(vkp.name, finishes_alone(head, identified), self._passed.afterwards(identified))
+        answer = Pass(vkp.name, finishes_alone(head, identified), self._passed.afterwards(identified, decision))
         return Handled(answer, account)
 
     async def handle(self, head: RequestHead, body: Body, identified: Identified | None = None) -> Handled:
@@ -84,7 +91,8 @@ class Exchange:
             async with asyncio.timeout(limit):
                 identified = identified or await self._identification.identify(head, body)
                 way.identified, way.envelope, way.content = identified, identified.envelope, identified.content
-                way.decision = self._decided(identified)
+                identified, way.decision = self._decided(identified)
+                way.identified, way.envelope = identified, identified.envelope
                 return await self._follow(way, identified)
         except Failure as failure:
             return self._failed(way, failure)
@@ -96,14 +104,20 @@ class Exchange:
             log.exception("exchange.defect", correlation_id=way.correlation_id)
             return self._failed(way, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
 
-    def _decided(self, identified: Identified) -> Decision:
+    def _decided(self, identified: Identified) -> tuple[Identified, Decision]:
         """Return the decision for a request; raises `Failure` where nothing is served, whatever the routes say."""
         if not identified.is_served(self._config.unrecognised_paths):
             raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
-        return self._decide(identified.envelope)
+        return self._decide(identified)
 
-    def _decide(self, envelope: Envelope) -> Decision:
-        return self._table.decide(envelope, self._now())
+    def _decide(self, identified: Identified) -> tuple[Identified, Decision]:
+        """Return the decision; of a canary once it is known where the patient stands."""
+        now = self._now()
+        decision = self._table.decide(identified.envelope, now)
+        if not is_canary(decision):
+            return identified, decision
+        placed = self._canary.placed(identified)
+        return placed, self._table.decide(placed.envelope, now)
 
     async def _follow(self, way: Way, identified: Identified) -> Handled:
         """Do what the decision says."""
@@ -112,10 +126,10 @@ class Exchange:
             if self._config.verify_in_legacy:
                 await self._admission.check_token(way.head, identified.presented)
             return self._unrecognised(way, identified) if operation is None else self._pass_unrecognised(way)
-        if decision.mode is Mode.LEGACY and not self._config.verify_in_legacy:
+        if decision.mode in PASSING and not self._config.verify_in_legacy:
             return self._pass(way)
         admitted = await self._admission.admit(way.head, identified.presented, operation, identified.municipality)
-        if decision.mode is Mode.LEGACY:
+        if decision.mode in PASSING:
             return self._pass(way)
         with self._admission.under_way(admitted.sender):
             return await self._follow_here(way, identified, operation, admitted, decision)
@@ -153,7 +167,7 @@ class Exchange:
         if identified.municipality is not None and decision is not None and decision.route is not None:
             if decision.mode is Mode.CLOSED:
                 raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text)
-            if decision.mode is not Mode.LEGACY:
+            if decision.mode not in PASSING:
                 raise Failure(Fault.NOT_SUPPORTED, "No information service answers at this address yet")
         return self._pass_unrecognised(way)
 
@@ -169,7 +183,8 @@ class Exchange:
         identified, account = way.identified, way.account("passed", upstream=vkp.name)
         if identified is None:
             return Handled(Pass(vkp.name), account)
-        answer = Pass(vkp.name, finishes_alone(way.head, identified), self._passed.afterwards(identified))
+        afterwards = self._passed.afterwards(identified, way.decision)
+        answer = Pass(vkp.name, finishes_alone(way.head, identified), afterwards)
         return Handled(answer, account)
 
     async def _journal(self, way: Way, identified: Identified, admitted: Admitted, content: Content) -> Handled:

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from gateway.config.definitions import Municipality, Sender
 from gateway.faults import Failure, Fault
 from gateway.helseid.claims import HER_ID, Credentials, claimed_ids, credentials
-from gateway.model import Body, Envelope, Group, Information, RequestHead
+from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, RequestHead
 from gateway.routing.table import RouteTable
 from gateway.surfaces.registry import FALLBACK, surface_at
 from gateway.surfaces.surface import Content, Operation, Recognised, Surface
@@ -17,9 +17,6 @@ from translators.contract import Refused
 from translators.information import information_of
 
 _NUMBER = re.compile("[0-9]+", re.ASCII)
-
-UNRECOGNISED = "unrecognised"
-"""The surface of a request that no surface knows."""
 
 
 class Identified(Struct, frozen=True):

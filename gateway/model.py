@@ -62,6 +62,10 @@ class Mode(StrEnum):
     CLOSED = "closed"
 
 
+PASSING = frozenset({Mode.LEGACY, Mode.REHEARSE})
+"""Modes of a decision in which VKP checks and answers a message, as it came."""
+
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
@@ -127,6 +131,10 @@ class Envelope(msgspec.Struct, frozen=True):
     """Where the patient stands between 0 and 1, by a keyed hash; None without a usable number, or where no canary asks."""
 
 
+UNRECOGNISED = "unrecognised"
+"""The surface of a request that no surface knows."""
+
+
 class Account(msgspec.Struct, frozen=True):
     """What happened to a message, for the log and the metrics; it holds nothing of the message itself."""
 
@@ -148,15 +156,21 @@ class Account(msgspec.Struct, frozen=True):
     """The reference of the message's first copy, where this is another."""
     marks: tuple[str, ...] = ()
     """`possible-duplicate`, `identifier-reused`."""
+    layer: str | None = None
+    """What kind of rule decided: `panic`, `override`, `cutover`, `routes`; None where nothing did."""
+    rule: str | None = None
+    """By which people know that panic, override or cutover; None for a route of the file."""
+    canary: bool = False
+    """Whether a canary decided, so that `mode` is the side that the patient is on."""
 
 
 class Afterwards(msgspec.Struct, frozen=True):
     """What is done when an upstream has answered a request; the answer does not wait for it."""
 
     limit: int
-    """Bytes of a body that are kept for it; with a larger body nothing is done."""
-    done: Callable[[Account, int, bytes], None]
-    """Takes the account, the status of the answer, and the request's body."""
+    """Bytes of a body, and of its answer's, that are kept for it; with larger ones nothing is done."""
+    done: Callable[[Account, int, bytes, bytes], None]
+    """Takes the account, the status of the answer, the request's body and the answer's."""
 
 
 class Pass(msgspec.Struct, frozen=True):

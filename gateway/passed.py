@@ -1,34 +1,60 @@
-"""What VKP took where a municipality moves is known again once a route has changed side."""
+"""What is done when VKP has answered: what it took is known again once a route has changed side, and rehearsals begin."""
 
+from collections.abc import Callable
 from functools import partial
+
+from msgspec import structs
 
 from gateway.config.definitions import Config
 from gateway.delivery.journaling import Journaling
 from gateway.delivery.orders import business_of
 from gateway.identification import Identification, Identified
-from gateway.model import Account, Afterwards, Group
-from gateway.routing.table import RouteTable
+from gateway.model import Account, Afterwards, Group, Mode
+from gateway.routing.table import Decision, RouteTable
+from gateway.surfaces.surface import Surface
+from gateway.upstreams.caller import Answer
+from gateway.upstreams.vkp import Fate, judged
+
+_NOT_ACCEPTED = 400
+"""In place of a success that the answer itself takes back."""
+Rehearse = Callable[[Identified, Decision, int, bytes], None]
+"""Takes a message that VKP has answered in mode `rehearse`, the decision, the status of the answer, and the body; it returns
+at once and never raises."""
 
 
 class Passed:
-    """Notes journalings that VKP took, when it has answered: only their keyed hashes and VKP's status."""
+    """Notes journalings that VKP took, only by their keyed hashes and its status, and hands on what is to be rehearsed."""
 
     def __init__(
-        self, config: Config, table: RouteTable, identification: Identification, journaling: Journaling | None
+        self,
+        config: Config,
+        table: RouteTable,
+        identification: Identification,
+        journaling: Journaling | None,
+        rehearse: Rehearse | None,
     ) -> None:
         self._limit = config.limits.body
         self._table = table
         self._identification = identification
         self._journaling = journaling
+        self._rehearse = rehearse
 
-    def afterwards(self, identified: Identified) -> Afterwards | None:
+    def afterwards(self, identified: Identified, decision: Decision | None) -> Afterwards | None:
         """Return what is done after a request has passed; None where nothing is."""
-        operation, municipality = identified.operation, identified.envelope.municipality
-        if operation is None or operation.group is not Group.JOURNALING or identified.envelope.sender is None:
+        operation = identified.operation
+        if operation is None or operation.group is not Group.JOURNALING:
             return None
-        if self._journaling is None or not self._table.is_moving(municipality):
+        note = rehearse = None
+        if self._journaling is not None and self._is_noted(identified):
+            note = partial(self._note, self._journaling, identified)
+        if self._rehearse is not None and decision is not None and decision.mode is Mode.REHEARSE:
+            rehearse = partial(self._rehearse, structs.replace(identified, content=None), decision)
+        if note is None and rehearse is None:
             return None
-        return Afterwards(self._limit, partial(self._note, self._journaling, identified))
+        return Afterwards(self._limit, partial(_done, note, rehearse, identified.surface))
+
+    def _is_noted(self, identified: Identified) -> bool:
+        return identified.envelope.sender is not None and self._table.is_moving(identified.envelope.municipality)
 
     def _note(self, journaling: Journaling, identified: Identified, account: Account, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
@@ -37,3 +63,21 @@ class Passed:
         business = business_of(content.tree) if content.failure is None else None
         if business is not None:
             journaling.note_passed(account, business, status)
+
+
+def _done(  # noqa: PLR0913, PLR0917 - what is known in the end
+    note: Callable[[Account, int, bytes], None] | None,
+    rehearse: Callable[[int, bytes], None] | None,
+    surface: Surface,
+    account: Account,
+    status: int,
+    body: bytes,
+    answer: bytes,
+) -> None:
+    # HTTP says success also where the message that answers a message does not.
+    if surface.ANSWERS_MESSAGES and judged(Answer(status, (), answer), surface.NAME).fate is not Fate.ACCEPTED:
+        status = max(status, _NOT_ACCEPTED)
+    if rehearse is not None:
+        rehearse(status, body)
+    if note is not None:
+        note(account, status, body)

@@ -54,6 +54,10 @@ class Services:
         breaker = self._breaker_of(upstream)
         return JftClient(upstream, tokens, self._prover, write, read_caller=read, breaker=breaker)
 
+    def tokens(self, helseid: HelseId) -> TokenSource:
+        """Return the source of the gateway's own tokens; raises `KeyUnusable`."""
+        return self._tokens(helseid)
+
     def vkp(self, config: Config, upstream: VkpUpstream, certificates: Certificates) -> VkpClient | None:
         """Return our own client of VKP, where there is one; raises `KeyUnusable`."""
         client = upstream.client

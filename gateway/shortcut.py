@@ -9,7 +9,7 @@ from gateway.admission import Admission, Admitted
 from gateway.config.definitions import Config
 from gateway.faults import Failure
 from gateway.identification import Identification, Identified
-from gateway.model import Envelope, Handled, Mode, Pass, RequestHead
+from gateway.model import PASSING, Envelope, Handled, Pass, RequestHead
 from gateway.passed import Passed
 from gateway.routing.table import Decision, RouteTable
 from gateway.way import References, account_of, finishes_alone
@@ -99,9 +99,9 @@ class Shortcut:
         if operation is None or vkp is None:
             return not_at_once
         decision = self._table.decide(identified.envelope, datetime.fromtimestamp(now, UTC))
-        if decision.mode is not Mode.LEGACY:
+        if decision.mode not in PASSING:
             return not_at_once
-        answer = Pass(vkp.name, finishes_alone(head, identified), self._passed.afterwards(identified))
+        answer = Pass(vkp.name, finishes_alone(head, identified), self._passed.afterwards(identified, decision))
         if not self._config.verify_in_legacy:
             return _Passes(until, answer, identified.envelope, decision)
         admitted = self._admission.admitted_at_once(identified.presented, operation, identified.municipality)

@@ -1,12 +1,13 @@
 """Logs and metrics: one wide event for each message, and nothing that could hold personal data."""
 
 import asyncio
+import contextlib
 import logging
 import re
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
@@ -103,6 +104,17 @@ LEDGER_RUNS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
+REHEARSED = Counter(
+    "vkp_gateway_rehearsed",
+    "Messages of mode rehearse that VKP answered, by what the new side would have made of them.",
+    ["municipality", "vendor", "information", "verdict"],
+    registry=REGISTRY,
+)
+DECISIONS_DROPPED = Counter(
+    "vkp_gateway_decisions_dropped",
+    "Decisions that are missing in the decision log: the ledger could not be written for too long.",
+    registry=REGISTRY,
+)
 RELOADS = Counter("vkp_gateway_reloads", "Reloads of routes.yaml, by result.", ["result"], registry=REGISTRY)
 
 # Not in the last group of a UUID: every 250th has eleven digits there, and an event is found again by its id.
@@ -130,7 +142,7 @@ def configure(stream: TextIO | None = None) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         # A line in one write, so that those of several workers do not mix.
-        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unbreakable(stream))),
     )
 
 
@@ -153,6 +165,9 @@ def record(account: Account, status: int, seconds: float) -> None:
             "sender": envelope.sender,
             "information": envelope.information,
             "mode": account.mode,
+            "canary": account.canary,
+            "layer": account.layer,
+            "rule": account.rule,
             "upstream": account.upstream,
             "route": account.route,
             "outcome": account.outcome,
@@ -194,6 +209,21 @@ def _count(account: Account, seconds: float) -> None:
         LOSSES.inc(account.losses)
 
 
+class _Unbreakable:
+    """A stream whose failures nobody hears of: a log on a full disk must not stop what is logged."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            (self._stream or sys.stderr).write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            (self._stream or sys.stderr).flush()
+
+
 class MessageLog:
     """Writes message events several at a time: one write for each message would cost more than the message."""
 
@@ -215,7 +245,7 @@ class MessageLog:
         """Write what has been gathered."""
         if self._lines:
             lines, self._lines = self._lines, []
-            stream = self._stream or sys.stderr
+            stream = _Unbreakable(self._stream)
             stream.write("\n".join(lines) + "\n")
             stream.flush()
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from gateway.config.definitions import Config, Municipality, Sender
 from gateway.config.places import Environment
 from gateway.config.routes import Route
+from gateway.identification import Identified
+from gateway.model import Envelope
 from translators.contract import Settings
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
 
@@ -36,3 +38,27 @@ def settings(  # noqa: PLR0913 - what is known of a message
         received=received.isoformat(timespec="milliseconds") if received else None,
         local_numbers=municipality.local_numbers if municipality else {},
     )
+
+
+class Claimed:
+    """The settings of one configuration for messages whose sender is only what the token claims."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._allowed = allowed_numbers(config)
+        self._senders = {sender.key: sender for sender in config.senders}
+
+    def sender(self, envelope: Envelope) -> Sender | None:
+        """Return the sender that the envelope names."""
+        return self._senders.get(envelope.sender) if envelope.sender is not None else None
+
+    def settings(self, identified: Identified, route: Route | None, received: datetime | None = None) -> Settings:
+        """Return the settings for a message, as far as its municipality and its sender are known."""
+        return settings(
+            self._config,
+            self._allowed,
+            municipality=identified.municipality,
+            sender=self.sender(identified.envelope),
+            route=route,
+            received=received,
+        )

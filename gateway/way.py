@@ -6,12 +6,12 @@ import secrets
 from msgspec import Struct, structs
 
 from gateway.identification import Identified
-from gateway.model import Account, Body, Envelope, Group, RequestHead
+from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
 from gateway.routing.table import Decision
 from gateway.surfaces.surface import Content
 from translators.contract import Translation
 
-NOTHING_KNOWN = Envelope("unrecognised", None, None, None, None, None)
+NOTHING_KNOWN = Envelope(UNRECOGNISED, None, None, None, None, None)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -62,13 +62,21 @@ def finishes_alone(head: RequestHead, identified: Identified) -> bool:
 def account_of(
     reference: str, envelope: Envelope, decision: Decision | None, outcome: str, upstream: str | None
 ) -> Account:
-    """Return the account of a request, as far as its decision goes."""
+    """Return the account of a request, as far as its decision goes; where its patient stands in a canary is not told."""
     route = decision.route if decision else None
     return Account(
         correlation_id=reference,
-        envelope=envelope,
+        envelope=envelope if envelope.share is None else structs.replace(envelope, share=None),
         mode=decision.mode if decision else None,
         upstream=upstream,
         route=str(route.place) if route else None,
         outcome=outcome,
+        layer=decision.layer.value if decision and route else None,
+        rule=decision.rule if decision else None,
+        canary=is_canary(decision),
     )
+
+
+def is_canary(decision: Decision | None) -> bool:
+    """Tell whether a canary decided, so that it matters who the patient is."""
+    return decision is not None and decision.route is not None and decision.route.mode is Mode.CANARY

@@ -46,11 +46,25 @@ def translate(
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
         message = resolved(message, settings.local_numbers)
-        patient = check_patient(message.tree, settings.allowed_numbers)
+        number = check_patient(message.tree, settings.allowed_numbers)
         message = WRITERS[service].addressed(message, settings)
-        return replace(_translation(message), calls=WRITERS[service].calls(message, settings), patient=patient)
+        return replace(_translation(message), calls=WRITERS[service].calls(message, settings), patient=number)
     except Refused as refusal:
         return replace(_translation(message), refusal=refusal)
+
+
+def patient(tree: Tree, surface: str, settings: Settings) -> str | None:
+    """Return the national number of the patient that a message is about, the record system's own numbers resolved.
+
+    None where no usable number names one and the same patient, and for a test message.
+    """
+    try:
+        message = READERS[surface](tree, settings)
+        if message.is_test:
+            return None
+        return check_patient(resolved(message, settings.local_numbers).tree, settings.allowed_numbers)
+    except Refused:
+        return None
 
 
 def prepare() -> None:

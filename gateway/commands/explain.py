@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from msgspec import structs
 
-from gateway.commands.admin_client import AdminClient, admin_client, plain, segment, where_options
+from gateway.canary import Canary, share_of
+from gateway.commands.admin_client import AdminClient, Document, admin_client, plain, segment, where_options
 from gateway.commands.messages import print_message
 from gateway.commands.naming import find_municipality, find_sender
 from gateway.commands.output import config_option, json_option, print_json, usable
@@ -15,10 +17,12 @@ from gateway.commands.request_file import read_request
 from gateway.config.definitions import Config, Municipality
 from gateway.faults import Failure
 from gateway.identification import Identification
+from gateway.ledger.keys import KeysUnusable, read_single
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.explanation import Explanation
 from gateway.routing.table import Decision, RouteTable
 from gateway.translating import allowed_numbers
+from gateway.way import is_canary
 from translators.national_number import kind_of
 
 
@@ -73,35 +77,72 @@ def explain(  # noqa: PLR0913 - the options of the command
     if message is not None:
         if any(given is not None for given in (municipality, sender, information, patient, at, request)):
             raise click.UsageError("--message goes with nothing but --admin, --token-file and --json")
-        _explain_message(admin_client(admin, token_file, as_json=as_json), message)
+        client = admin_client(admin, token_file, as_json=as_json)
+        _explain_message(_Finder(client.url, client.token, client.as_json), message)
         return
     if (request is None) == (municipality is None and sender is None and information is None):
         raise click.UsageError("give either --request, or --municipality, --sender and --information")
     config, table = usable(path)
+    key = _canary_key(config, Path(path).parent)
     if request is not None:
-        envelope = _envelope_of_request(config, table, request)
+        envelope = _envelope_of_request(config, table, request, key)
     else:
         envelope = _envelope(config, table, municipality, sender, information)
-    now = at or datetime.now(UTC)  # noqa: TID251 - the command's own clock
-    notes = _notes(config, table, envelope, table.decide(envelope, now))
+    patient_notes: list[str] = []
     if patient is not None:
-        notes.append(_patient_note(config))
+        envelope, patient_notes = _with_patient(config, envelope, key)
+    now = at or datetime.now(UTC)  # noqa: TID251 - the command's own clock
     decision, explanation = table.decide(envelope, now), table.explain(envelope, now)
+    notes = [*_notes(config, table, envelope, decision), *patient_notes, *_canary_notes(decision, envelope, key)]
     if as_json:
         _print_json(envelope, decision, explanation, notes)
     else:
         _print(envelope, decision, explanation, notes)
 
 
-def _explain_message(client: AdminClient, reference: str) -> None:
-    """Say what the ledger knows of a message, and where its route is told."""
-    document = client.get(f"/api/v1/messages/{segment(reference)}")
-    note = f"the route that decided is in the log event message with correlation_id {document['reference']}"
+class _NotThere(Exception):  # noqa: N818 - the condition
+    """The gateway has nothing under this name."""
+
+
+class _Finder(AdminClient):
+    """Asks for what need not be there."""
+
+    def find(self, path: str) -> Document | None:
+        """Return the answer to a GET; None where there is nothing."""
+        try:
+            return self.get(path)
+        except _NotThere:
+            return None
+
+    def _refuse(self, status: int, document: Document) -> None:
+        if status == 404:
+            raise _NotThere
+        super()._refuse(status, document)
+
+
+def _explain_message(client: _Finder, reference: str) -> None:
+    """Say what the ledger knows of a message, and what decided its way."""
+    decision = client.find(f"/api/v1/decisions/{segment(reference)}")
+    message = client.find(f"/api/v1/messages/{segment(reference)}")
+    if message is None and decision is None:
+        raise click.ClickException("not-found: neither the ledger nor the decision log has a message of this reference")
+    notes = []
+    if decision is None:
+        notes.append(f"the route that decided is in the log event message with correlation_id {reference}")
+    elif decision.get("information") is None:
+        notes.append("what the message was about did not matter for its way, and was not read")
     if client.as_json:
-        print_json({**document, "notes": [note]})
+        print_json({**(message or {}), "decision": decision, "notes": notes})
         return
-    print_message(document)
-    click.echo(plain(f"note: {note}"))
+    if message is not None:
+        print_message(message)
+    if decision is not None:
+        click.echo("decided by")
+        for name, value in decision.items():
+            if value not in (None, [], False):
+                click.echo(plain(f"  {name.replace('_', ' '):<14}{value}"))
+    for note in notes:
+        click.echo(plain(f"note: {note}"))
 
 
 def _envelope(
@@ -118,7 +159,7 @@ def _envelope(
     )
 
 
-def _envelope_of_request(config: Config, table: RouteTable, request: Path) -> Envelope:
+def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
     head, body = read_request(request)
     identification = Identification(table, config.limits.body)
     try:
@@ -132,7 +173,7 @@ def _envelope_of_request(config: Config, table: RouteTable, request: Path) -> En
     if identified.operation is not None and identified.envelope.information is None and identified.content is None:
         content = asyncio.run(identification.read(body, identified))
         return identification.with_information(identified.envelope, content)
-    return identified.envelope
+    return Canary(config, key).placed(identified).envelope
 
 
 def _notes(config: Config, table: RouteTable, envelope: Envelope, decision: Decision) -> list[str]:
@@ -153,13 +194,40 @@ def _notes(config: Config, table: RouteTable, envelope: Envelope, decision: Deci
     return notes
 
 
-def _patient_note(config: Config) -> str:
-    kind = kind_of(sys.stdin.readline().strip())
+def _with_patient(config: Config, envelope: Envelope, key: bytes | None) -> tuple[Envelope, list[str]]:
+    """Return the envelope of a message about the patient that standard input names, and what is to be said of the number."""
+    number = sys.stdin.readline().strip()
+    kind = kind_of(number)
     if kind is None:
-        return "the patient's number is not valid: outside mode legacy 400 with code 2.1"
+        return envelope, ["the patient's number is not valid: outside mode legacy 400 with code 2.1"]
     if kind not in allowed_numbers(config):
-        return f"the patient's number is of the series {kind}, not allowed here: outside mode legacy 400 with code 2.1"
-    return f"the patient's number is of the series {kind}; no route depends on the patient"
+        text = f"the patient's number is of the series {kind}, not allowed here: outside mode legacy 400 with code 2.1"
+        return envelope, [text]
+    if key is not None:
+        envelope = structs.replace(envelope, share=share_of(key, number))
+    return envelope, [f"the patient's number is of the series {kind}; only a canary depends on the patient"]
+
+
+def _canary_key(config: Config, folder: Path) -> bytes | None:
+    """Return what shares are counted with; None where it is not here, or not for whoever asks."""
+    try:
+        return read_single(config.keys.canary, folder).secret
+    except KeysUnusable:
+        return None
+
+
+def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None) -> list[str]:
+    route = decision.route
+    if not is_canary(decision) or route is None:
+        return []
+    if envelope.sender in route.never:
+        return ["a canary decides, and takes nothing over of this sender"]
+    share = 1.0 if envelope.sender in route.always else route.share or 0.0
+    told = f"a canary decides: it takes over {share:.4g} of the patients"
+    if envelope.share is not None:
+        return [told]
+    why = "no usable number is known" if key is not None else "the canary key cannot be read here"
+    return [f"{told}; {why}, so where the patient stands is not known"]
 
 
 def _print(envelope: Envelope, decision: Decision, explanation: Explanation, notes: list[str]) -> None:
@@ -169,6 +237,8 @@ def _print(envelope: Envelope, decision: Decision, explanation: Explanation, not
     click.echo(
         f"decision      {decision.mode or 'none'}" + (f", answered by {decision.upstream}" if decision.upstream else "")
     )
+    named = f" {decision.rule}" if decision.rule is not None else ""
+    click.echo(f"decided by    {decision.layer if decision.route else 'nothing'}{named}")
     for considered in explanation.considered:
         click.echo(f"  {'->' if considered.chosen else '  '} {considered.route.place} {considered.reason}")
     for note in notes:
@@ -182,6 +252,9 @@ def _print_json(envelope: Envelope, decision: Decision, explanation: Explanation
             "sender": envelope.sender,
             "information": envelope.information,
             "mode": decision.mode,
+            "canary": is_canary(decision),
+            "layer": decision.layer if decision.route else None,
+            "rule": decision.rule,
             "upstream": decision.upstream,
             "route": str(decision.route.place) if decision.route else None,
             "considered": [

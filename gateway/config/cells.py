@@ -14,6 +14,8 @@ from gateway.routing.buckets import Buckets, Chain, winner
 
 Pair = tuple[str | None, str | None]
 
+BESIDE_VKP = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY)
+"""Modes in which VKP answers some message."""
 _RETRIEVAL_SERVICES = {Information.PASIENTINFO: "pit", Information.TJENESTER: "okt"}
 
 
@@ -49,9 +51,14 @@ def check(facts: Facts, buckets: Buckets, routes: Routes) -> Iterator[Problem]:
             continue
         won, uncovered = _won(municipality, facts.pairs, buckets, resolved)
         for identity, types in won.items():
-            yield from _judge(facts, municipality, parsed[identity], types)
+            yield from judge(facts, municipality, parsed[identity], types)
         if uncovered:
             yield _uncovered(municipality, uncovered)
+
+
+def won(municipality: Municipality, facts: Facts, buckets: Buckets) -> dict[int, set[Information]]:
+    """Return which types each route wins in a municipality, by the route's identity."""
+    return _won(municipality, facts.pairs, buckets, {})[0]
 
 
 def _won(
@@ -79,7 +86,8 @@ def _resolve(chain: Chain) -> dict[int, tuple[Information, ...]]:
     return found
 
 
-def _judge(facts: Facts, municipality: Municipality, parsed: ParsedRoute, types: set[Information]) -> Iterator[Problem]:
+def judge(facts: Facts, municipality: Municipality, parsed: ParsedRoute, types: set[Information]) -> Iterator[Problem]:
+    """Return each problem of a route once for a reason, with the types that it wins and that have it."""
     if not parsed.sound:
         return
     reasons: dict[_Finding, list[Information]] = {}
@@ -92,28 +100,32 @@ def _judge(facts: Facts, municipality: Municipality, parsed: ParsedRoute, types:
 
 
 def _finding(facts: Facts, municipality: Municipality, route: Route, information: Information) -> _Finding | None:
-    if route.mode is Mode.LEGACY and municipality.epj.new_generation:
-        text = "legacy is not possible where epj.generation is new, only new and closed are: {cell}"
+    mode = route.mode
+    if mode is Mode.CLOSED:
+        return None
+    if mode in BESIDE_VKP and municipality.epj.new_generation:
+        text = f"{mode} is not possible where epj.generation is new, only new and closed are: {{cell}}"
         return _Finding(Severity.ERROR, text)
-    if route.mode is not Mode.NEW:
+    if mode is Mode.LEGACY:
         return None
     if information in JOURNALING:
-        return _journaling(facts, municipality)
-    return _retrieval(municipality, information)
+        return _journaling(facts, municipality, mode)
+    return _retrieval(municipality, information) if mode is Mode.NEW else _only_journaling(route)
 
 
-def _journaling(facts: Facts, municipality: Municipality) -> _Finding | None:
-    if "jft" not in municipality.epj.reads:
-        return _Finding(Severity.ERROR, f"new needs jft in epj.reads of {municipality.key}: {{cell}}")
+def _journaling(facts: Facts, municipality: Municipality, mode: Mode) -> _Finding | None:
+    is_delivered = mode is not Mode.REHEARSE
+    if is_delivered and "jft" not in municipality.epj.reads:
+        return _Finding(Severity.ERROR, f"{mode} needs jft in epj.reads of {municipality.key}: {{cell}}")
     if facts.upstreams.lacks("jft"):
-        return _Finding(Severity.ERROR, "new needs an upstream of kind jft: {cell}")
+        return _Finding(Severity.ERROR, f"{mode} needs an upstream of kind jft: {{cell}}")
     jft = facts.jft
-    if jft is None or facts.environment is None or _enough(jft.status, facts.environment):
+    if not is_delivered or jft is None or facts.environment is None or _enough(jft.status, facts.environment):
         return None
     wanted = "production" if facts.environment is Environment.PRODUCTION else "test or production"
     return _Finding(
         Severity.ERROR,
-        f"new needs a service with status {wanted} in environment {facts.environment}, "
+        f"{mode} needs a service with status {wanted} in environment {facts.environment}, "
         f"and {jft.name} has {jft.status}: {{cell}}",
     )
 
@@ -126,6 +138,12 @@ def _retrieval(municipality: Municipality, information: Information) -> _Finding
         return _Finding(Severity.ERROR, f"new needs {service} in epj.feeds of {municipality.key}: {{cell}}")
     text = f"retrieval from {service} is not supported yet: requests of {{cell}} are refused"
     return _Finding(Severity.WARNING, text)
+
+
+def _only_journaling(route: Route) -> _Finding:
+    why = "is not possible for retrieval" if route.mode is Mode.REHEARSE else "is not supported yet for retrieval"
+    remedy = "; name information: [journaling]" if route.information is None else ""
+    return _Finding(Severity.ERROR, f"{route.mode} {why}{remedy}: {{cell}}")
 
 
 def _enough(status: ServiceStatus, environment: Environment) -> bool:

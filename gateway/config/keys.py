@@ -1,44 +1,11 @@
 """The keys of routes.yaml, part by part: what each means, its default, and what later versions will read."""
 
-from dataclasses import dataclass, field
+from gateway.config.plan_keys import CUTOVER, FREEZE, GATE, ROLL_BACK_WHEN, SUNSET
+from gateway.config.sections import Key, Section, must, section
 
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key and its meaning; the default is written as in the file."""
-
-    name: str
-    meaning: str
-    default: str | None = None
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """The keys that may stand together under `path`; `*` in a path is a short name or the place in a list."""
-
-    path: str
-    keys: dict[str, Key]
-    later: frozenset[str] = field(default=frozenset())
-    """Keys of the form that this version does not read yet; only null, [] and {} are accepted there."""
-
-    @property
-    def names(self) -> list[str]:
-        """Every key of the form, for suggestions."""
-        return [*self.keys, *sorted(self.later)]
-
-
-def _section(path: str, *keys: Key, later: tuple[str, ...] = ()) -> Section:
-    return Section(path, {key.name: key for key in keys}, frozenset(later))
-
-
-def _must(name: str, meaning: str) -> Key:
-    return Key(name, meaning, required=True)
-
-
-ROOT = _section(
+ROOT = section(
     "",
-    _must("version", "version of the form; 1"),
+    must("version", "version of the form; 1"),
     Key("environment", "test: synthetic national identity numbers only; production: real ones only", "test"),
     Key("listen", "the two ports", "{}"),
     Key("public_url", "the URL that senders call, for DPoP proofs; left out: listen.data's own"),
@@ -53,26 +20,32 @@ ROOT = _section(
     Key("limits", "bounds; outside mode legacy, where VKP's own hold", "{}"),
     Key("unrecognised", "a request no surface knows: legacy (to kind vkp unchanged) or refuse", "legacy"),
     Key("unrecognised_paths", "only what lies below these is ever passed on unrecognised", "[/epj/, /ws/]"),
-    Key("guard_reload", "only false: this version guards no reload", "false"),
+    Key(
+        "guard_reload",
+        "whether a reload may change no cell's mode but by an approved cutover or an override; "
+        "left out: true in environment production, false in test",
+    ),
+    Key("freeze", "windows in which nothing switches, a list", "[]"),
+    Key("cutovers", "planned changes of cells, by short name", "{}"),
+    Key("sunset", "the published end of VKP; null: none is published", "null"),
     Key("patient_numbers", "national identity numbers beyond the environment's own", "{}"),
-    _must("helseid", "the token service"),
+    must("helseid", "the token service"),
     Key("admit", "what is checked before a request goes on", "{}"),
     Key("answers", "other status or code for a kind of refusal, by its name in docs/answers.md", "{}"),
-    _must("upstreams", "the servers that are called, by name"),
-    _must("municipalities", "by short name"),
+    must("upstreams", "the servers that are called, by name"),
+    must("municipalities", "by short name"),
     Key("vendors", "by short name", "{}"),
-    _must("routes", "the rules that decide the mode of each cell"),
+    must("routes", "the rules that decide the mode of each cell"),
     Key("people", "who may use the admin port; null: nobody, and it has health and metrics only", "null"),
-    later=("freeze", "cutovers", "sunset"),
 )
 
-LISTEN = _section(
+LISTEN = section(
     "listen",
     Key("data", "HOST:PORT of the legacy interface", "127.0.0.1:8080"),
     Key("admin", "HOST:PORT of the admin interface; anything but loopback needs people", "127.0.0.1:8081"),
 )
 
-LIMITS = _section(
+LIMITS = section(
     "limits",
     Key("body", "largest body; units B, kB, MB, KiB, MiB (1MB is 1,000,000 bytes)", "1MB"),
     Key("request_timeout", "from a request's head to its answer; units ms, s, m, h, d, y (365 days)", "90s"),
@@ -93,7 +66,7 @@ LIMITS = _section(
     ),
 )
 
-KEYS = _section(
+KEYS = section(
     "keys",
     Key(
         "payload",
@@ -106,7 +79,7 @@ KEYS = _section(
     Key("canary", "key of the hashes that make canary shares, likewise; never rotated", "var/canary.key"),
 )
 
-RETENTION = _section(
+RETENTION = section(
     "retention",
     Key("payload", "contents of messages, encrypted", "14d"),
     Key("receipt", "what senders were told; not shorter than payload", "90d"),
@@ -114,47 +87,47 @@ RETENTION = _section(
     Key("audit", "who did what at the admin port", "10y"),
 )
 
-TLS = _section(
+TLS = section(
     "tls",
-    _must(
+    must(
         "cert_file",
         "our certificate with its chain, PEM: a path from the folder of this file, or ${ENV_NAME} with the text",
     ),
-    _must("key_file", "its private key, likewise"),
+    must("key_file", "its private key, likewise"),
     Key("client_ca_file", "authorities of senders' certificates, likewise; when set, every sender must have one"),
 )
 
-PATIENT_NUMBERS = _section(
+PATIENT_NUMBERS = section(
     "patient_numbers",
     Key("also", "kinds allowed as well: ordinary, fh, plus-40, plus-65, plus-80", "[]"),
 )
 
-HELSEID = _section(
+HELSEID = section(
     "helseid",
-    _must("issuer", "URL of the token service, as tokens have it"),
+    must("issuer", "URL of the token service, as tokens have it"),
     Key("audience", "what an inbound token must be for", "nhn:vkp"),
-    _must("client_id", "the gateway's own client"),
-    _must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
+    must("client_id", "the gateway's own client"),
+    must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
     Key("tenancy", "multi: one client acts for many municipalities; single", "multi"),
     Key("assertion_field", "the claim that names the municipality in our client assertion", "assertion_details"),
     Key("bearer_with_cnf", "a DPoP-bound token sent as plain Bearer: accept or refuse", "accept"),
 )
 
-ADMIT = _section(
+ADMIT = section(
     "admit",
     Key("legacy", "read: in mode legacy VKP itself checks the token; verify: checked here too", "read"),
 )
 
-ANSWER = _section(
+ANSWER = section(
     "answers.*",
     Key("status", "HTTP status, 400 to 599"),
     Key("code", "a code of vkp-operation-outcome-v090, quoted"),
 )
 
-VKP = _section(
+VKP = section(
     "upstreams.* (kind vkp)",
-    _must("kind", "which protocol the server speaks"),
-    _must("url", "scheme, host and port; requests keep their own path"),
+    must("kind", "which protocol the server speaks"),
+    must("url", "scheme, host and port; requests keep their own path"),
     Key("host", "pass (the caller's own Host) or a name", "pass"),
     Key("sni", "pass (the name that the request is for) or a name; the certificate is checked against it", "pass"),
     Key("tls", "certificates, as files", "{}"),
@@ -164,21 +137,21 @@ VKP = _section(
     Key("client", "our own client of VKP, with which messages are sent back to it; null: there is none", "null"),
 )
 
-VKP_CLIENT = _section(
+VKP_CLIENT = section(
     "upstreams.*.client",
-    _must("client_id", "a HelseID client with access to VKP"),
-    _must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
-    _must("scope", "the scope to ask HelseID for"),
+    must("client_id", "a HelseID client with access to VKP"),
+    must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
+    must("scope", "the scope to ask HelseID for"),
 )
 
-UPSTREAM_TLS = _section(
+UPSTREAM_TLS = section(
     "upstreams.*.tls",
     Key("ca_file", "authorities to trust in place of the system's"),
     Key("cert_file", "our own certificate, with its chain"),
     Key("key_file", "its private key"),
 )
 
-CONNECTIONS = _section(
+CONNECTIONS = section(
     "upstreams.*.connections",
     Key("most", "how many at a time", "1024"),
     Key("idle", "how long an unused one is kept; shorter than the upstream keeps it", "4s"),
@@ -188,13 +161,13 @@ CONNECTIONS = _section(
     Key("silence", "without a byte of an answer that has begun", "60s"),
 )
 
-JFT = _section(
+JFT = section(
     "upstreams.* (kind jft)",
-    _must("kind", "which protocol the server speaks"),
-    _must("write_url", "where events are journaled"),
-    _must("read_url", "where an event's state is asked"),
+    must("kind", "which protocol the server speaks"),
+    must("write_url", "where events are journaled"),
+    must("read_url", "where an event's state is asked"),
     Key("scopes", "the scopes to ask HelseID for", "{}"),
-    _must("status", "how far NHN has brought the service: prototype, test, production"),
+    must("status", "how far NHN has brought the service: prototype, test, production"),
     Key(
         "grant",
         "client_credentials: the gateway's own token; token_exchange: one for the sender's",
@@ -205,64 +178,64 @@ JFT = _section(
     Key("follow", "how delivered events are followed to the record", "{}"),
 )
 
-BREAKER = _section(
+BREAKER = section(
     "upstreams.*.breaker",
     Key("failures", "so many in a row", "5"),
     Key("pause", "how long nothing is sent then; doubled while it keeps failing", "5s"),
     Key("longest", "pause; not shorter than pause", "60s"),
 )
 
-FOLLOW = _section(
+FOLLOW = section(
     "upstreams.*.follow",
     Key("first", "from the delivery to the first look; doubled from look to look", "60s"),
     Key("longest", "time between two looks; not shorter than first", "1h"),
     Key("budget", "looks of one municipality per s, m or h", "60/m"),
 )
 
-SCOPES = _section(
+SCOPES = section(
     "upstreams.*.scopes",
     Key("write", "scope for journaling", "nhn:jft/api"),
     Key("read", "scope for asking", "nhn:jft/api"),
 )
 
-MUNICIPALITY = _section(
+MUNICIPALITY = section(
     "municipalities.*",
-    _must("name", "full name"),
-    _must("orgnr", "nine digits, the main entity; R4 callers have it in the URL"),
+    must("name", "full name"),
+    must("orgnr", "nine digits, the main entity; R4 callers have it in the URL"),
     Key("her_ids", "STU3 callers have one in the URL and in MessageHeader.receiver", "[]"),
-    _must("epj", "its record system"),
+    must("epj", "its record system"),
     Key("patient_ids", "by identifier system of the record system: where its patients' national numbers are", "{}"),
     later=("services_from", "partner_profile"),
 )
 
-PATIENT_IDS = _section(
+PATIENT_IDS = section(
     "municipalities.*.patient_ids.*",
-    _must("resolve", "table: from `file`; pit, vkp: not done by this version, such numbers are refused"),
+    must("resolve", "table: from `file`; pit, vkp: not done by this version, such numbers are refused"),
     Key("file", "CSV without a header line, from the folder of this file: local number, national number"),
 )
 
-EPJ = _section(
+EPJ = section(
     "municipalities.*.epj",
-    _must("system", "name of the product"),
-    _must("generation", "legacy: VKP reaches it; new: it does not"),
+    must("system", "name of the product"),
+    must("generation", "legacy: VKP reaches it; new: it does not"),
     Key("reads", "services it reads events from", "[]"),
     Key("feeds", "services it feeds", "[]"),
     later=("upstream",),
 )
 
-VENDOR = _section(
+VENDOR = section(
     "vendors.*",
-    _must("name", "full name"),
-    _must("systems", "its systems, by short name"),
+    must("name", "full name"),
+    must("systems", "its systems, by short name"),
 )
 
-SYSTEM = _section(
+SYSTEM = section(
     "vendors.*.systems.*",
-    _must("name", "full name"),
+    must("name", "full name"),
     Key("senders", "its HelseID clients", "[]"),
 )
 
-SENDER = _section(
+SENDER = section(
     "vendors.*.systems.*.senders.*",
     Key("vkp_id", "as R4 tokens have it"),
     Key("her_id", "as STU3 tokens have it"),
@@ -274,48 +247,52 @@ SENDER = _section(
     later=("signature",),
 )
 
-ROUTE = _section(
+ROUTE = section(
     "routes.*",
     Key("municipality", "short name; left out: every one"),
     Key("vendor", "short name; left out: every one"),
     Key("system", "short name; needs vendor"),
     Key("information", "types, or the groups journaling and retrieval; left out: every type"),
-    _must("mode", "legacy, new or closed"),
+    must("mode", "legacy, rehearse, canary, new or closed"),
     Key("text", "what a closed route tells the sender"),
-    Key("losses", "paths whose loss is tolerated; only with mode new", "[]"),
+    Key("losses", "paths whose loss is tolerated; only with modes new, canary and rehearse", "[]"),
     Key(
         "answer",
-        "when a journaling is a success: accepted by the service, or journaled in the record; only with mode new",
+        "when a journaling is a success: accepted by the service, or journaled in the record; only with new and canary",
         "accepted",
     ),
     Key(
         "on_outage",
-        "while the service is away: refuse, or hold (success once the message is safe here); only with mode new",
+        "while the service is away: refuse, or hold (success once the message is safe here); only with new and canary",
         "refuse",
     ),
     Key(
         "unclear",
-        "a held message that was sent and never answered: quarantine, or resend; only with mode new",
+        "a held message that was sent and never answered: quarantine, or resend; only with new and canary",
         "quarantine",
     ),
-    Key("acknowledge_within", "an event that is not acknowledged by then is overdue; only with mode new", "24h"),
-    later=("share", "share_with", "accept_differences"),
+    Key("acknowledge_within", "an event that is not acknowledged by then is overdue; only with new and canary", "24h"),
+    Key("share", "the part of the patients that a canary takes over, as 25%; a canary needs it"),
+    Key("always", "vkp-ids or HER-ids of senders whose patients a canary takes over all", "[]"),
+    Key("never", "vkp-ids or HER-ids of senders of whom a canary takes nothing over", "[]"),
+    Key("sample", "the part of the messages that a rehearsal looks at, as 10%", "100%"),
+    later=("share_with", "accept_differences"),
 )
 
-PEOPLE = _section(
+PEOPLE = section(
     "people",
-    _must("url", "the admin port as browsers call it: scheme, host and port; https unless loopback"),
-    _must("helseid", "the HelseID client with which people log in, at helseid.issuer"),
+    must("url", "the admin port as browsers call it: scheme, host and port; https unless loopback"),
+    must("helseid", "the HelseID client with which people log in, at helseid.issuer"),
     Key("security_level", "the lowest that a login must have: 3 or 4", "4"),
     Key("session", "how long a login lasts", "{}"),
     Key("tokens_file", "where API tokens are kept, hashed; a path from the folder of this file", "var/api-tokens.json"),
-    _must("persons", "who has which roles, by short name; all entries that fit a person count"),
+    must("persons", "who has which roles, by short name; all entries that fit a person count"),
 )
 
-PEOPLE_HELSEID = _section(
+PEOPLE_HELSEID = section(
     "people.helseid",
-    _must("client_id", "a client for logins alone; its redirect URI is people.url with /login/callback"),
-    _must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
+    must("client_id", "a client for logins alone; its redirect URI is people.url with /login/callback"),
+    must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
     Key(
         "scopes",
         "what HelseID is asked for; openid must be there",
@@ -323,21 +300,21 @@ PEOPLE_HELSEID = _section(
     ),
 )
 
-PEOPLE_SESSION = _section(
+PEOPLE_SESSION = section(
     "people.session",
     Key("idle", "a login ends when it was not used for so long", "20m"),
     Key("longest", "a login ends after so long in any case", "8h"),
 )
 
-PERSON = _section(
+PERSON = section(
     "people.persons.*",
-    _must("claim", "the claim of the ID token that tells who is meant; never the national identity number"),
-    _must("value", "what the claim must be, exactly"),
-    _must("roles", "viewer, planner, approver, operator"),
+    must("claim", "the claim of the ID token that tells who is meant; never the national identity number"),
+    must("value", "what the claim must be, exactly"),
+    must("roles", "viewer, planner, approver, operator"),
     Key("municipalities", "short names that the roles are limited to; left out: all"),
 )
 
-SECTIONS = (
+SECTIONS: tuple[Section, ...] = (
     ROOT,
     LISTEN,
     LIMITS,
@@ -363,6 +340,11 @@ SECTIONS = (
     SYSTEM,
     SENDER,
     ROUTE,
+    CUTOVER,
+    GATE,
+    ROLL_BACK_WHEN,
+    FREEZE,
+    SUNSET,
     PEOPLE,
     PEOPLE_HELSEID,
     PEOPLE_SESSION,

@@ -14,6 +14,7 @@ from gateway.config import keys, nodes, parse_settings, rules
 from gateway.config.definitions import Config
 from gateway.config.parse_parties import Municipalities, Vendors, municipalities, vendors
 from gateway.config.parse_people import people
+from gateway.config.parse_plans import plans
 from gateway.config.parse_routes import Routes, routes
 from gateway.config.parse_upstreams import Upstreams, upstreams
 from gateway.config.places import Environment, Place, Problem, Severity
@@ -103,6 +104,10 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         people=persons,
         keys=settings.keys,
         retention=settings.retention,
+        freezes=draft.plans.freezes,
+        cutovers={one.name: one.plan for one in draft.plans.cutovers if one.plan is not None},
+        guard_reload=draft.plans.guard_reload,
+        sunset=draft.plans.sunset,
         version=version,
     )
     return Loaded(config, RouteTable(config, buckets), problems)
@@ -115,8 +120,9 @@ def _draft(reader: Reader, root: Fields, environment: Environment | None, passes
     sellers = root.get("vendors", lambda node: vendors(reader, node, parties.names, environment))
     sellers = sellers or Vendors({}, (), None)
     ways = root.get("routes", lambda node: routes(reader, node, parties, sellers)) or Routes((), None)
+    planned = plans(reader, root, environment, parties, sellers)
     place = reader.place(root.key("upstreams"))
-    return rules.Draft(environment, passes, servers, parties, sellers, ways, place)
+    return rules.Draft(environment, passes, servers, parties, sellers, ways, place, planned)
 
 
 def _refused(place: Place, text: str) -> Loaded:

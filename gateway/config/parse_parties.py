@@ -34,6 +34,8 @@ class Vendors:
     senders: tuple[Sender, ...]
     systems: Mapping[str, Collection[str] | None] | None
     """Vendor to its systems; None for what could not be read."""
+    sender_keys: Mapping[str, str] | None = None
+    """What envelopes call a sender, by its vkp-id and by its HER-id; None when some sender could not be read."""
 
 
 class Uniques:
@@ -68,6 +70,7 @@ def municipalities(reader: Reader, node: Node) -> Municipalities:
 
 def vendors(reader: Reader, node: Node, names: Collection[str] | None, environment: Environment | None) -> Vendors:
     """Read every vendor with its systems and senders; `names` are the municipalities."""
+    before = len(reader.problems)
     senders = _Senders(reader, names, environment)
     known: dict[str, Vendor] = {}
     systems: dict[str, Collection[str] | None] = {}
@@ -81,7 +84,8 @@ def vendors(reader: Reader, node: Node, names: Collection[str] | None, environme
         named = {system: _system(reader, name, system, at, senders) for system, (_, at) in entries.items()}
         if full is not None:
             known[name] = Vendor(name, full, {key: text or "" for key, text in named.items()}, reader.place(key))
-    return Vendors(known, tuple(senders.found), systems if nodes.is_mapping(node) else None)
+    sender_keys = senders.keys() if len(reader.problems) == before else None
+    return Vendors(known, tuple(senders.found), systems if nodes.is_mapping(node) else None, sender_keys)
 
 
 def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uniques) -> Municipality | None:
@@ -166,6 +170,11 @@ class _Senders:
         history = fields.get("code_history", partial(_code_history, reader)) or ()
         place = reader.place(node)
         self.found.append(Sender(vendor, system, vkp_id, her_id, municipality, codes, rate, place, history))
+
+    def keys(self) -> dict[str, str]:
+        """Return what envelopes call each sender, by every identifier that it has."""
+        by_her_id = {one.her_id: one.key for one in self.found if one.her_id is not None}
+        return by_her_id | {one.vkp_id: one.key for one in self.found if one.vkp_id is not None}
 
     def _municipality(self, fields: Fields) -> frozenset[str] | None:
         """Read which municipalities the sender may call; None means all."""

@@ -1,4 +1,4 @@
-"""What a route of mode new says about messages: which losses it tolerates, when it answers, and what an outage means."""
+"""What a route says about messages that go new: which losses it tolerates, when it answers, and what an outage means."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +9,17 @@ from gateway.config import nodes, values
 from gateway.config.places import Place
 from gateway.config.reader import Fields, Reader
 from gateway.config.routes import DAY, AnswerWhen, OnOutage, Unclear
+from gateway.model import Mode
 from translators.fhir.elements import r4
 
-_NAMES = ("losses", "answer", "on_outage", "unclear", "acknowledge_within")
+_DELIVERING = (Mode.NEW, Mode.CANARY)
+_BELONG = {
+    "losses": (*_DELIVERING, Mode.REHEARSE),
+    **dict.fromkeys(("answer", "on_outage", "unclear", "acknowledge_within"), _DELIVERING),
+    **dict.fromkeys(("share", "always", "never"), (Mode.CANARY,)),
+    "sample": (Mode.REHEARSE,),
+}
+"""The modes of which a key says something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +35,21 @@ class Policies:
     """Where it says that messages are held while a service is away."""
 
 
-def policies(reader: Reader, fields: Fields, *, belong: bool) -> Policies:
-    """Read the policies of a route; they do not `belong` to one whose mode is certainly another than new."""
-    if not belong:
-        _refuse(reader, fields)
+def refuse_strangers(reader: Reader, fields: Fields, mode: Mode) -> None:
+    """Report keys that say nothing with the route's mode."""
+    for name, modes in _BELONG.items():
+        if mode not in modes and name in fields and not nodes.is_unused(fields.value(name)):
+            reader.error(fields.key(name), f'"{name}" belongs to {_named(modes)} only')
+
+
+def policies(reader: Reader, fields: Fields, mode: Mode | None) -> Policies:
+    """Read the policies of a route; None is a mode that could not be read, or is not read yet."""
     losses = fields.get("losses", partial(_losses, reader)) or ()
     answer = fields.get("answer", lambda node: reader.choice(node, "answer", list(AnswerWhen)))
     on_outage = fields.get("on_outage", lambda node: reader.choice(node, "on_outage", list(OnOutage)))
     unclear = fields.get("unclear", lambda node: reader.choice(node, "unclear", list(Unclear)))
     within = fields.get("acknowledge_within", partial(values.duration, reader))
+    belong = mode is None or mode in _DELIVERING
     if belong:
         _check_together(reader, fields, answer, on_outage, unclear)
     is_held = belong and on_outage == OnOutage.HOLD
@@ -49,10 +63,9 @@ def policies(reader: Reader, fields: Fields, *, belong: bool) -> Policies:
     )
 
 
-def _refuse(reader: Reader, fields: Fields) -> None:
-    for name in _NAMES:
-        if name in fields and not nodes.is_unused(fields.value(name)):
-            reader.error(fields.key(name), f'"{name}" belongs to mode new only')
+def _named(modes: tuple[Mode, ...]) -> str:
+    *others, last = modes
+    return f"modes {', '.join(others)} and {last}" if others else f"mode {last}"
 
 
 def _check_together(

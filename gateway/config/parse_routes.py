@@ -7,13 +7,14 @@ from yaml import Node, SequenceNode
 
 from gateway.config import keys, nodes
 from gateway.config.parse_parties import Municipalities, Vendors
-from gateway.config.parse_policies import Policies, policies
+from gateway.config.parse_policies import Policies, policies, refuse_strangers
+from gateway.config.parse_shares import Shares, shares
 from gateway.config.places import Place
 from gateway.config.reader import Fields, Reader
 from gateway.config.routes import Route
 from gateway.model import MEMBERS, Group, Information, Mode
 
-LATER_MODES = frozenset({Mode.REHEARSE, Mode.COMPARE, Mode.CANARY, Mode.EPJ})
+LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})
 
 _NAMES = (*Information, *Group)
 
@@ -80,23 +81,31 @@ def _route(
     readable = len(reader.problems) == before and not fields.strange
     mode = _mode(reader, fields)
     text = _text(reader, fields, mode)
-    found = policies(reader, fields, belong=mode in {Mode.NEW, None, *LATER_MODES})
+    judged = None if mode in LATER_MODES else mode
+    if judged is not None:
+        refuse_strangers(reader, fields, judged)
+    found = policies(reader, fields, judged)
+    parts = shares(reader, fields, judged, vendors.sender_keys)
     if not readable:
         return None
     information, grouped = named if named is not None else (None, frozenset())
-    sound = mode is not None and mode not in LATER_MODES
     place = reader.place(node)
     route = Route(municipality, vendor, system, information, grouped, mode or Mode.CLOSED, text, found.losses, place)
-    return ParsedRoute(_with(route, found), reader.place(fields.value("mode")), sound, found.hold_place)
+    sound, mode_place = judged is not None, reader.place(fields.value("mode"))
+    return ParsedRoute(_with(route, found, parts), mode_place, sound, found.hold_place)
 
 
-def _with(route: Route, found: Policies) -> Route:
+def _with(route: Route, found: Policies, parts: Shares) -> Route:
     return replace(
         route,
         answer=found.answer,
         on_outage=found.on_outage,
         unclear=found.unclear,
         acknowledge_within=found.acknowledge_within,
+        share=parts.share,
+        always=parts.always,
+        never=parts.never,
+        sample=parts.sample,
     )
 
 

@@ -64,7 +64,6 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
     ledger = store(reader, root)
     own_keys = root.get("keys", partial(key_files, reader))
     kept = root.get("retention", partial(retention, reader))
-    _guard(reader, root)
     listen = root.get("listen", partial(_listen, reader, is_wanted(root)))
     tls = root.get("tls", partial(_tls, reader))
     limits = root.get("limits", lambda node: _limits(reader, node, is_encrypted="tls" in root and tls is not None))
@@ -81,11 +80,6 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
     if verify is None or wordings is None or own_keys is None or kept is None:
         return None
     return Settings(listen, limits, paths, also, helseid, verify, wordings, ledger, tls, url, own_keys, kept)
-
-
-def _guard(reader: Reader, root: Fields) -> None:
-    if root.get("guard_reload", reader.boolean):
-        reader.error(root.value("guard_reload"), "guard_reload: true is not supported yet")
 
 
 def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:

@@ -10,8 +10,8 @@ import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from gateway.config import nodes
-from gateway.config.keys import Section
 from gateway.config.places import Place, Problem, Severity
+from gateway.config.sections import Section
 
 T = TypeVar("T")
 

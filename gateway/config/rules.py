@@ -1,15 +1,15 @@
 """Rules over the whole of routes.yaml: what the parts, each fine by itself, may not say together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gateway.config import cells
+from gateway.config import cells, cutover_rules
 from gateway.config.parse_parties import Municipalities, Vendors
-from gateway.config.parse_routes import Routes
+from gateway.config.parse_plans import NO_PLANS, Plans
+from gateway.config.parse_routes import ParsedRoute, Routes
 from gateway.config.parse_upstreams import Upstreams
 from gateway.config.places import Environment, Place, Problem, Severity
 from gateway.config.servers import Grant, JftUpstream
-from gateway.model import Mode
 from gateway.routing.buckets import Buckets, Conflict
 
 
@@ -24,16 +24,30 @@ class Draft:
     vendors: Vendors
     routes: Routes
     upstreams_place: Place
+    plans: Plans = NO_PLANS
+
+    @property
+    def every_route(self) -> Iterator[ParsedRoute]:
+        """The routes, and those that cutovers set."""
+        yield from self.routes.parsed
+        for cutover in self.plans.cutovers:
+            yield from cutover.routes.parsed
 
 
 def check(draft: Draft, buckets: Buckets) -> list[Problem]:
     """Return every fault between the parts; `buckets` are those of the draft's routes."""
-    return [
+    facts = _facts(draft)
+    found = [
         *(_equally_specific(conflict) for conflict in buckets.conflicts),
         *_vkp_is_there(draft),
         *_nothing_exchanged_is_held(draft),
-        *cells.check(_facts(draft), buckets, draft.routes),
+        *cells.check(facts, buckets, draft.routes),
     ]
+    for cutover in draft.plans.cutovers:
+        own = Buckets(one.route for one in cutover.routes.parsed)
+        found += (_equally_specific(conflict) for conflict in own.conflicts)
+        found += cutover_rules.check(facts, cutover, own, buckets, draft.routes)
+    return found
 
 
 def _facts(draft: Draft) -> cells.Facts:
@@ -58,7 +72,7 @@ def _nothing_exchanged_is_held(draft: Draft) -> Iterable[Problem]:
     upstreams = draft.upstreams.known.values()
     if not any(isinstance(one, JftUpstream) and one.grant is Grant.TOKEN_EXCHANGE for one in upstreams):
         return
-    for one in draft.routes.parsed:
+    for one in draft.every_route:
         if one.hold_place is not None:
             text = 'on_outage "hold" is not possible with grant "token_exchange": the sender\'s token expires meanwhile'
             yield Problem(one.hold_place, Severity.ERROR, text)
@@ -67,7 +81,7 @@ def _nothing_exchanged_is_held(draft: Draft) -> Iterable[Problem]:
 def _vkp_is_there(draft: Draft) -> Iterable[Problem]:
     if not draft.upstreams.lacks("vkp"):
         return
-    legacy = (one.route for one in draft.routes.parsed if one.sound and one.route.mode is Mode.LEGACY)
+    legacy = (one.route for one in draft.every_route if one.sound and one.route.mode in cells.BESIDE_VKP)
     if (route := next(legacy, None)) is not None:
         needs = f"the route at line {route.place.line}"
     elif draft.unrecognised_passes:

@@ -1,7 +1,9 @@
 """Readers of single values: sizes, durations, rates, addresses, URLs, organisation numbers."""
 
 import re
+from datetime import date, datetime
 from ipaddress import ip_address
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from yaml import Node
@@ -10,11 +12,16 @@ from gateway.config.nodes import FLOAT, INT, STR, is_unused, quoted
 from gateway.config.places import Address, Rate
 from gateway.config.reader import Reader
 
+D = TypeVar("D", date, datetime)
+
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(B|kB|MB|KiB|MiB)")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h|d|y)")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _RATE = re.compile(r"([0-9]{1,9})/(s|m|h)")
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _ENV = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 _BYTES = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
@@ -43,11 +50,45 @@ def count(reader: Reader, node: Node) -> int | None:
 
 def duration(reader: Reader, node: Node) -> float | None:
     """Read a duration such as 90s, in seconds; more than zero, and a year has 365 days."""
-    if found := _match(node, _DURATION):
-        seconds = float(found[1]) * _SECONDS[found[2]]
-        if seconds > 0:
-            return seconds
+    if _match(node, _DURATION) and (time := seconds(node.value)) is not None:
+        return time
     reader.unexpected(node, "a duration such as 90s (units ms, s, m, h, d, y)")
+    return None
+
+
+def seconds(text: str) -> float | None:
+    """Return a duration such as 90s in seconds; None for what is none, and for one of no time at all."""
+    found = _DURATION.fullmatch(text)
+    return (float(found[1]) * _SECONDS[found[2]] or None) if found else None
+
+
+def moment(reader: Reader, node: Node) -> datetime | None:
+    """Read a time with its offset from UTC."""
+    found = _match(node, _TIME)
+    if found is None or (time := _iso(datetime, found[0])) is None:
+        reader.unexpected(node, "a time such as 2026-12-01T06:00:00+01:00")
+        return None
+    if found[1] is None:
+        text = "needs an offset, as +01:00: without one nobody can tell which hour is meant when summer time ends"
+        reader.error(node, f"{quoted(found[0])} {text}")
+        return None
+    return time
+
+
+def day(reader: Reader, node: Node) -> date | None:
+    """Read a date."""
+    found = _match(node, _DATE)
+    read = _iso(date, found[0]) if found else None
+    if read is None:
+        reader.unexpected(node, "a date such as 2027-12-31")
+    return read
+
+
+def percent(reader: Reader, node: Node) -> float | None:
+    """Read a part of a whole such as 25%, as a number up to 1; more than zero."""
+    if (found := _match(node, _PERCENT)) and 0 < (part := float(found[1]) / 100) <= 1:
+        return part
+    reader.unexpected(node, "a part such as 25%, more than 0% and at most 100%")
     return None
 
 
@@ -166,6 +207,13 @@ def _url_trouble(text: str, parts: SplitResult) -> str | None:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return f"{shown} must be https: only loopback may be http"
     return None
+
+
+def _iso(kind: type[D], text: str) -> D | None:
+    try:
+        return kind.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _match(node: Node, pattern: re.Pattern[str]) -> re.Match[str] | None:

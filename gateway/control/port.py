@@ -9,14 +9,19 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from prometheus_client import CollectorRegistry
 
 from gateway.config.definitions import Config
-from gateway.control import api, health, messages_api, messages_page, pages
+from gateway.control import api, health, messages_api, messages_page, openapi, pages
 from gateway.control.audits import Audits
+from gateway.control.cutovers import Cutovers
+from gateway.control.decisions import Decisions
 from gateway.control.endpoints import Handler
 from gateway.control.guard import Guard
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.login import LoginPages
 from gateway.control.messages import Messages
+from gateway.control.overrides import Overrides
+from gateway.control.rehearsals import Rehearsals
 from gateway.control.rendering import refusal_page
+from gateway.control.report import Report
 from gateway.control.rollback import Rollback
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens
@@ -41,6 +46,9 @@ class AdminPort:
         self.desk = Desk(clock, dev_login=dev_login)
         self.ledger = LedgerDesk(clock)
         self.rollback = Rollback(self.ledger)
+        self.report = Report(self.ledger)
+        self.cutovers = Cutovers(self.ledger)
+        self.decisions = Decisions(self.ledger)
         tokens, messages = Tokens(), Messages(self.ledger)
         self.endpoints = [
             *health.endpoints(registry),
@@ -50,6 +58,12 @@ class AdminPort:
             *api.endpoints(self.board, tokens),
             *messages_api.endpoints(messages, Audits(self.ledger)),
             *self.rollback.endpoints(),
+            *self.report.endpoints(),
+            *self.cutovers.endpoints(),
+            *Overrides(self.ledger).endpoints(),
+            *self.decisions.endpoints(),
+            *Rehearsals(self.ledger).endpoints(),
+            *openapi.endpoints(),
         ]
         known = {(each.method, each.path): each for each in self.endpoints}
         guard = Guard(self.desk, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
@@ -71,6 +85,7 @@ class AdminPort:
         """Listen as `config` says; return the port, which the system chose when it was 0; raises `PeopleUnusable`."""
         self.desk.use(self.prepare(config))
         self.board.started(config)
+        self.decisions.use(config)
         address: Address = config.listen.admin
         await self._runner.setup()
         await web.TCPSite(self._runner, address.host, address.port).start()
@@ -80,6 +95,7 @@ class AdminPort:
         """Go on with another configuration."""
         self.desk.use(doors)
         self.board.taken(config, problems)
+        self.decisions.use(config)
 
     async def stop(self) -> None:
         """Stop listening."""

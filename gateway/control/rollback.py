@@ -91,7 +91,7 @@ class Rollback:
         self._sender = returning
 
     def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints for programs; sending is for people alone."""
+        """Return the endpoints for programs; whoever made an API token answers for what is confirmed with it."""
         view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
         return [
             Endpoint("POST", f"{_ROOT}/list", self._list, view),

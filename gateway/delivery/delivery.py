@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,22 +56,27 @@ class Delivery:
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self.ledger = Ledger(store, node_name(), clock)
         self._clock = clock
+        self._config: Config | None = None
         self._means: Means | None = None
         self._backlog = Backlog()
         self._recorder = Recorder(self.ledger, clock)
         self._dispatch = Dispatch(self.ledger, self._recorder, self._dispatched, clock)
         self._following = Following(self.ledger, self._followed, clock)
-        self._upkeep = Upkeep(self.ledger, self._backlog, lambda: self._current().config, clock, self._dispatch.wake)
+        self._upkeep = Upkeep(self.ledger, self._recorder, self._backlog, self._configured, clock, self._dispatch.wake)
         self.returning = Returning(self.ledger, self._returned, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
-    def use(self, means: Means) -> None:
-        """Begin to work, or go on with another configuration."""
-        is_first, self._means = self._means is None, means
-        if is_first:
+    def use(self, config: Config, means: Means | None) -> None:
+        """Begin to work, or go on with another configuration; without means nothing is delivered, and the rest is still done."""
+        self._config, self._means = config, means
+        if means is None:
+            log.warning("delivery.without_service")
+        if not self._tasks:
             loop = asyncio.get_running_loop()
             works = (self._upkeep.run(), self._dispatch.run(), self._following.run(), self.returning.run())
             self._tasks = [loop.create_task(work) for work in works]
+            for task in self._tasks:
+                task.add_done_callback(_watched)
 
     def journaling(self, means: Means) -> Journaling:
         """Return what takes orders under a configuration."""
@@ -104,14 +110,28 @@ class Delivery:
             raise RuntimeError("work before there is a configuration")
         return self._means
 
-    def _dispatched(self) -> Dispatched:
-        means = self._current()
+    def _configured(self) -> Config:
+        if self._config is None:
+            raise RuntimeError("work before there is a configuration")
+        return self._config
+
+    def _dispatched(self) -> Dispatched | None:
+        if (means := self._means) is None:
+            return None
         return Dispatched(means.config, means.keys, means.service, means.follow.first)
 
     def _returned(self) -> ReturnMeans:
         means = self._current()
         return ReturnMeans(means.config, means.table, means.keys, means.service, means.vkp)
 
-    def _followed(self) -> Followed:
-        means = self._current()
+    def _followed(self) -> Followed | None:
+        if (means := self._means) is None:
+            return None
         return Followed(means.config, means.service, means.follow)
+
+
+def _watched(task: "asyncio.Task[None]") -> None:
+    """Tell of work that has ended by itself: nothing would be delivered, or cleared away, and nobody would know."""
+    if not task.cancelled():
+        log.critical("delivery.ended", exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)

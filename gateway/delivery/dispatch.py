@@ -17,6 +17,7 @@ from gateway.helseid.tokens import Subject
 from gateway.ledger.entries import Due
 from gateway.ledger.keys import Keys
 from gateway.ledger.ledger import Ledger
+from gateway.ledger.states import MOST_ATTEMPTS
 from gateway.ledger.store import LedgerUnavailable
 from gateway.ledger.vault import PayloadUnreadable
 from gateway.telemetry import DELIVERIES
@@ -31,8 +32,6 @@ _TICK = 1.0
 _AT_A_TIME = 32
 _TIMEOUT = 30.0
 """Seconds that one delivery may take."""
-MOST_ATTEMPTS = 12
-"""Failures that may be because of the message; while the service is away none counts."""
 LONGEST_PAUSE, LONGEST_OUTAGE_PAUSE = 600.0, 60.0
 """Seconds between two tries at most, where the message may be why it failed, and where it is not."""
 NO_SUBJECT = Subject("", b"", 0.0)
@@ -53,7 +52,7 @@ class Dispatch:
     """Claims held messages and delivers them."""
 
     def __init__(
-        self, ledger: Ledger, recorder: Recorder, current: Callable[[], Dispatched], clock: Callable[[], float]
+        self, ledger: Ledger, recorder: Recorder, current: Callable[[], Dispatched | None], clock: Callable[[], float]
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -90,19 +89,31 @@ class Dispatch:
     async def dispatch(self) -> int:
         """Begin to deliver what is due and may be sent; return how many messages that were."""
         self._news.clear()  # whatever comes of it: news that stays would never let the loop rest
-        current, breaker = self._current(), self._current().service.breaker
+        current = self._current()
+        if current is None:
+            return 0
+        breaker = current.service.breaker
         if breaker.is_open(asyncio.get_running_loop().time()):
             return 0
         # One is enough to ask whether the service is back.
         room = (_AT_A_TIME if breaker.is_closed else 1) - len(self._under_way)
         if room <= 0:
             return 0
-        due = await self._ledger.claim(room, until=self._clock() + _TIMEOUT)
+        claiming = asyncio.ensure_future(self._ledger.claim(room, until=self._clock() + _TIMEOUT))  # noqa: TID251 - kept, and awaited in any case
+        try:
+            due = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # What was claimed is ours, whoever stops us; `finish` waits for it.
+            self._begin(await claiming, current)
+            raise
+        self._begin(due, current)
+        return len(due)
+
+    def _begin(self, due: list[Due], current: Dispatched) -> None:
         for each in due:
             task = asyncio.get_running_loop().create_task(self._deliver(each, current))
             self._under_way.add(task)
             task.add_done_callback(self._done)
-        return len(due)
 
     async def _rest(self) -> None:
         """Wait for news, or for the next look."""
@@ -112,7 +123,8 @@ class Dispatch:
         except TimeoutError:
             pass
         else:
-            wait = self._current().service.breaker.wait(asyncio.get_running_loop().time())
+            current = self._current()
+            wait = current.service.breaker.wait(asyncio.get_running_loop().time()) if current else _TICK
             if wait or len(self._under_way) >= _AT_A_TIME:
                 self._news.clear()
                 await asyncio.sleep(min(wait, _TICK))
@@ -150,7 +162,9 @@ class Dispatch:
         log.info("delivery.accepted", reference=due.reference, event_id=submitted.event_id)
 
     async def _not_delivered(self, due: Due, failure: NotDelivered) -> None:
-        reason, attempts = failure.diagnostics, due.attempts + failure.blames_message
+        # An attempt that is unclear counts whatever else is wrong: perhaps each of them has delivered the message.
+        counts = failure.blames_message or failure.fault is Fault.NO_ANSWER
+        reason, attempts = failure.diagnostics, due.attempts + counts
         if failure.fault is Fault.NO_ANSWER and not due.resend_unclear:
             await self._quarantine(due, UNCLEAR_REASON)
         elif failure.fault is Fault.REFUSED_BY_SERVICE:
@@ -161,7 +175,7 @@ class Dispatch:
             longest = LONGEST_PAUSE if failure.blames_message else LONGEST_OUTAGE_PAUSE
             own = pause(due.tries + 1, random.random(), longest=longest)  # noqa: S311 - no secret
             next_try = self._clock() + max(own, float(failure.hold_off))
-            held = partial(self._ledger.held, due.id, reason, next_try=next_try, counted=failure.blames_message)
+            held = partial(self._ledger.held, due.id, reason, next_try=next_try, counted=counts)
             await self._recorder.surely(due.reference, partial(held, unclear=failure.fault is Fault.NO_ANSWER))
 
     async def _quarantine(self, due: Due, reason: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from msgspec import structs
 
 from gateway.config.definitions import Config
 from gateway.config.servers import Follow
@@ -51,7 +52,7 @@ def next_look(look: Look, follow: Follow, now: float) -> float:
 class Following:
     """Looks at what is due, within one budget for each municipality."""
 
-    def __init__(self, ledger: Ledger, current: Callable[[], Followed], clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, current: Callable[[], Followed | None], clock: Callable[[], float]) -> None:
         self._ledger = ledger
         self._current = current
         self._clock = clock
@@ -73,6 +74,8 @@ class Following:
     async def look(self) -> int:
         """Look at events whose time has come; return how many there were."""
         followed, now = self._current(), self._clock()
+        if followed is None:
+            return 0
         without = [name for name in followed.config.municipalities if self._wait(name, followed, now, count=False)]
         looks = await self._ledger.to_look_at(_MOST, until=now + _LEASE, without=without)
         await asyncio.gather(*(self._look(look, followed) for look in looks))
@@ -81,7 +84,7 @@ class Following:
     async def until_acknowledged(self, message: int, event: Submitted, municipality: str, until: float) -> bool:
         """Ask again and again until an event was acknowledged, or until a time of the event loop; return whether it was."""
         followed, loop, pause = self._current(), asyncio.get_running_loop(), _FIRST_OF_WAITING
-        while loop.time() + pause < until:
+        while followed is not None and loop.time() + pause < until:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_OF_WAITING)
             if self._wait(municipality, followed, self._clock()):
@@ -95,11 +98,11 @@ class Following:
     async def _look(self, look: Look, followed: Followed) -> None:
         now = self._clock()
         if wait := self._wait(look.municipality, followed, now):
-            await self._ledger.look_again(look.id, next_look=now + wait)
+            await self._ledger.look_again(look.id, next_look=now + wait, asked=False)
             return
         event = Submitted(look.event_id, look.event_kind)
         status = await self._asked(event, look.municipality, followed)
-        again = next_look(look, followed.follow, now)
+        again = next_look(structs.replace(look, looks=look.looks + 1), followed.follow, now)
         if status is not None and status.acknowledged is not None:
             await self._ledger.acknowledged(look.id)
         elif status is not None and status.read is not None and look.state is State.DELIVERED:

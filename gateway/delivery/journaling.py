@@ -73,8 +73,12 @@ class Journaling:
     async def deliver(self, order: Order, until: float) -> Receipt:
         """Deliver a message, or hold it, and return what its sender is told; raises `Failure`.
 
-        `until` is in the event loop's time; nothing is sent afterwards.
+        `until` is in the event loop's time; nothing is sent afterwards. Whoever gives up waiting stops nothing: what was begun is
+        brought to its end, and written down.
         """
+        return await self._recorder.brought_to_end(self._deliver(order, until))
+
+    async def _deliver(self, order: Order, until: float) -> Receipt:
         try:
             found = await self._arrive(order, until)
             match found:
@@ -96,7 +100,8 @@ class Journaling:
         arrival = self._arrival(order)
         if arrival.promised and self._backlog.is_full(arrival.municipality, self._limits.backlog):
             known = await self._ledger.find(arrival.copy) if arrival.copy is not None else None
-            if known is not None and known.is_success:
+            window = self._limits.duplicate_window
+            if known is not None and known.is_success and self._clock() - known.received_at <= window:
                 return known
             text = "As many messages of the municipality are held as may be"
             raise Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER)
@@ -138,13 +143,13 @@ class Journaling:
     async def _send(self, order: Order, taken: Taken, until: float) -> Receipt:
         done = self._sending[taken.id] = asyncio.get_running_loop().create_future()
         try:
-            remaining = max(0.1, until - asyncio.get_running_loop().time())
+            remaining = until - asyncio.get_running_loop().time()
             submitted = await self._service.submit(order.call, order.municipality.orgnr, order.subject, remaining)
             await self._recorder.delivered(taken.id, taken.reference, submitted, self._first_look)
         except NotDelivered as failure:
             return await self._not_delivered(order, taken, failure)
         finally:
-            del self._sending[taken.id]
+            self._sending.pop(taken.id, None)
             done.set_result(None)
         outcome = Outcome.ACCEPTED
         if order.route.answer is AnswerWhen.JOURNALED and await self._journaled(order, taken, submitted, until):

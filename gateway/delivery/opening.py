@@ -12,7 +12,7 @@ from gateway.model import JOURNALING, Mode
 def needs_ledger(config: Config) -> bool:
     """Tell whether any journaling may be answered by an information service."""
     return any(
-        route.mode is Mode.NEW and (route.information is None or route.information & JOURNALING)
+        route.mode in (Mode.NEW, Mode.CANARY) and (route.information is None or route.information & JOURNALING)
         for route in config.routes
     )
 

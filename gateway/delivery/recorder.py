@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
@@ -11,10 +12,13 @@ from gateway.ledger.store import LedgerUnavailable
 from gateway.model import Account
 from gateway.upstreams.jft import Submitted
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 _AGAIN = 1.0
 """Seconds between two tries."""
+_MOST_NOTES = 10_000
+"""Notes of what VKP took that may wait for the ledger; beyond these a copy is not known."""
 _LAST = 5.0
 """Seconds that what is being written has when the gateway stops."""
 
@@ -25,7 +29,9 @@ class Recorder:
     def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[Any]] = set()
+        self._late = 0
+        """Changes that wait for the ledger."""
 
     async def delivered(self, message: int, reference: str, submitted: Submitted, first_look: float) -> None:
         """Write down that a message was accepted; `first_look` is in how many seconds to ask what became of it."""
@@ -54,7 +60,25 @@ class Recorder:
 
     def note_passed(self, account: Account, hashes: tuple[str, str], status: int) -> None:
         """Write down by what a message that VKP took is known again; where that fails, a copy is not known."""
-        self._spawn(self._note_passed(account, hashes, status))
+        if len(self._writing) < _MOST_NOTES:
+            self._spawn(self._note_passed(account, hashes, status))
+
+    async def brought_to_end(self, work: Coroutine[None, None, T]) -> T:
+        """Return what `work` does, which goes on when nobody waits for it any more."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to whoever waited
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is known that is not written yet."""
+        return bool(self._late)
 
     async def stop(self) -> None:
         """Let what is being written be written; what cannot be is unclear at the next start."""
@@ -69,14 +93,16 @@ class Recorder:
             await self._ledger.note_passed(account, hashes, status)
 
     async def _until_written(self, reference: str, write: Callable[[], Awaitable[bool]]) -> None:
-        while True:
-            await asyncio.sleep(_AGAIN)
-            try:
-                await write()
-            except LedgerUnavailable:
-                continue
-            log.info("ledger.written_late", reference=reference)
-            return
+        self._late += 1
+        try:
+            while True:
+                await asyncio.sleep(_AGAIN)
+                with contextlib.suppress(LedgerUnavailable):
+                    await write()
+                    log.info("ledger.written_late", reference=reference)
+                    return
+        finally:
+            self._late -= 1
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

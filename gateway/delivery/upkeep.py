@@ -8,7 +8,8 @@ import structlog
 from gateway.config.definitions import Config
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.backlog import Backlog
-from gateway.ledger import upkeep
+from gateway.delivery.recorder import Recorder
+from gateway.ledger import decisions, upkeep, verdicts
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.states import State
 from gateway.ledger.store import LedgerUnavailable
@@ -25,15 +26,17 @@ _AGAIN = 60.0
 class Upkeep:
     """Does the regular work of one node; that several nodes do it at once harms nothing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
         ledger: Ledger,
+        recorder: Recorder,
         backlog: Backlog,
         current: Callable[[], Config],
         clock: Callable[[], float],
         wake: Callable[[], None],
     ) -> None:
         self._ledger = ledger
+        self._recorder = recorder
         self._backlog = backlog
         self._current = current
         self._clock = clock
@@ -77,6 +80,8 @@ class Upkeep:
 
     async def recover(self) -> None:
         """Take up what was with processes that are gone."""
+        if self._recorder.is_busy:
+            return  # what is known, and not written yet, must not be taken for unclear
         for each in await self._ledger.recover(alone=self._ledger.store.is_sqlite):
             if each.state is State.QUARANTINED:
                 set_aside(each.reference, each.municipality, UNCLEAR_REASON)
@@ -96,17 +101,20 @@ class Upkeep:
         times = upkeep.Times(
             now - keep.payload, now - keep.receipt, now - keep.audit, now - config.limits.duplicate_window
         )
-        purged = await upkeep.purge(
-            self._ledger.store, times, now, lambda state, why: self._ledger.line(now, state, why)
-        )
-        for reference, municipality in purged.discarded:
-            log.error("retention.discarded", reference=reference, municipality=municipality)
-        for reference, municipality in purged.set_aside:
-            QUARANTINED.labels(municipality).inc()
-            log.error("retention.held_too_long", reference=reference, municipality=municipality)
-        for reference, municipality in purged.given_up:
-            log.error("retention.never_acknowledged", reference=reference, municipality=municipality)
+        line = self._ledger.line
+        purged = await upkeep.purge(self._ledger.store, times, now, lambda state, why: line(now, state, why), _tell)
+        store, before = self._ledger.store, now - keep.decision
+        while await store.write(lambda connection: decisions.purge(connection, before)):
+            pass
+        await store.write(lambda connection: verdicts.purge(connection, before))
         outcome = f"{purged.payloads} payloads, {purged.rows} rows"
         await upkeep.ran(self._ledger.store, upkeep.PURGE, now, self._ledger.node, outcome)
         LEDGER_RUNS.labels(upkeep.PURGE).set(now)
         log.info("retention.purged", payloads=purged.payloads, rows=purged.rows)
+
+
+def _tell(event: str, reference: str, municipality: str) -> None:
+    """Tell of what a person must hear of."""
+    if event == "retention.held_too_long":
+        QUARANTINED.labels(municipality).inc()
+    log.error(event, reference=reference, municipality=municipality)

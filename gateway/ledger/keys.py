@@ -9,7 +9,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,15 +72,17 @@ class Keys:
 
     vault: Vault
     lookup: Lookup
+    canary: bytes | None = field(default=None, repr=False)
+    """What the share of a canary is counted with; None where no canary can run."""
 
 
 def load_keys(files: KeyFiles, folder: Path) -> Keys:
     """Load every key from files below `folder` or from the environment; raises `KeysUnusable`."""
     payload = read_payload(files.payload, folder)
     lookup = read_single(files.lookup, folder)
-    read_single(files.canary, folder)
+    canary = read_single(files.canary, folder)
     vault = Vault({key.id: key.secret for key in payload.keys}, payload.current)
-    return Keys(vault, Lookup(lookup.secret))
+    return Keys(vault, Lookup(lookup.secret), canary.secret)
 
 
 def read_payload(source: str, folder: Path) -> PayloadKeys:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Update
 
 from gateway.ledger import statements as sql
 from gateway.ledger.entries import Arrival, Due, Known, Look, Recovered, Taken, Waiting
-from gateway.ledger.states import RECEIVED, State
+from gateway.ledger.states import MOST_ATTEMPTS, RECEIVED, State
 from gateway.ledger.store import Store
 from gateway.model import Account
 
@@ -193,9 +193,9 @@ class Ledger:
         """Write down that an event is in the record; what it held is forgotten."""
         return await self._change(sql.ACKNOWLEDGED, message, State.ACKNOWLEDGED)
 
-    async def look_again(self, message: int, *, next_look: float) -> None:
-        """Say when to ask for an event's state again."""
-        values = {"message": message, "next_look": next_look}
+    async def look_again(self, message: int, *, next_look: float, asked: bool = True) -> None:
+        """Say when to ask for an event's state again, and whether it was asked now."""
+        values = {"message": message, "next_look": next_look, "asked": int(asked)}
         await self.store.write(lambda connection: connection.execute(sql.LOOK_AGAIN, values).rowcount)
 
     async def overdue(self, message: int, reason: str) -> bool:
@@ -226,4 +226,4 @@ def _look(row: Any) -> Look:
 def _after_loss(row: Any) -> State:
     if not row.promised:
         return State.REFUSED
-    return State.HELD if row.resend_unclear else State.QUARANTINED
+    return State.HELD if row.resend_unclear and row.attempts + 1 < MOST_ATTEMPTS else State.QUARANTINED

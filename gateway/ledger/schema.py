@@ -16,6 +16,7 @@ from sqlalchemy import (
 
 METADATA = MetaData()
 
+_KEPT = text("payload IS NOT NULL")
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
 MESSAGE = Table(
@@ -62,7 +63,9 @@ MESSAGE = Table(
     Index("message_identity", "identity"),
     Index("message_of_municipality", "municipality", "id"),
     Index("message_received", "received_at"),
-    Index("message_overdue", "municipality", sqlite_where=text("overdue"), postgresql_where=text("overdue")),
+    # As SQLAlchemy writes the condition there: SQLite uses such an index only where it reads the same.
+    Index("message_overdue", "municipality", sqlite_where=text("overdue = 1"), postgresql_where=text("overdue")),
+    Index("message_with_payload", "received_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
     sqlite_autoincrement=True,
 )
 

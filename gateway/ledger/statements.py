@@ -32,6 +32,10 @@ _EARLIER = MESSAGE.alias("earlier")
 _MESSAGE = M.id == bindparam("message")
 _NOTED = M.history.concat(bindparam("line", type_=Text))
 
+_TOLD_TRIES = 20
+"""Tries that a history tells one by one; later ones only when something else is wrong, so that no history grows for ever."""
+_NOTED_AT_FIRST = case((M.tries > _TOLD_TRIES, M.history), else_=_NOTED)
+
 KNOWN_COLUMNS = (M.id, M.reference, M.received_at, M.state, M.told, M.event_id)
 DUE_COLUMNS = (M.id, M.reference, M.municipality, M.attempts, M.tries, M.resend_unclear, M.payload)
 LOOK_COLUMNS = (
@@ -153,6 +157,7 @@ HELD_AGAIN = _into(State.HELD, [State.DELIVERING], _OURS).values(
     due=bindparam("next_try"),
     attempts=M.attempts + bindparam("counted"),
     tries=M.tries + 1,
+    history=case((and_(M.tries > _TOLD_TRIES, M.reason == bindparam("because")), M.history), else_=_NOTED),
     possible_duplicate=or_(M.possible_duplicate, bindparam("unclear", type_=Boolean)),
 )
 REFUSED = _into(State.REFUSED, [State.DELIVERING], _OURS).values(owner=None, lease=None, payload=None)
@@ -176,7 +181,7 @@ _TURN = (
 CLAIM = (
     update(MESSAGE)
     .where(M.id.in_(_TURN.scalar_subquery()))
-    .values(state=State.DELIVERING.value, owner=bindparam("node"), lease=bindparam("until"), history=_NOTED)
+    .values(state=State.DELIVERING.value, owner=bindparam("node"), lease=bindparam("until"), history=_NOTED_AT_FIRST)
     .returning(*DUE_COLUMNS)
 )
 NEXT_DUE = select(func.min(M.due)).where(M.state == State.HELD.value)
@@ -184,7 +189,7 @@ NEXT_DUE = select(func.min(M.due)).where(M.state == State.HELD.value)
 # `alone`: no other process shares the ledger, so what another one had is lost at once.
 _LEASE_ENDED = or_(M.lease < bindparam("now"), and_(bindparam("alone", type_=Boolean), ~_OURS))
 LOST = (
-    select(M.id, M.reference, M.municipality, M.promised, M.resend_unclear)
+    select(M.id, M.reference, M.municipality, M.promised, M.resend_unclear, M.attempts)
     .where(M.state == State.DELIVERING.value, _LEASE_ENDED)
     .with_for_update(skip_locked=True)
 )
@@ -195,6 +200,7 @@ RECOVER = (
         state=bindparam("into"),
         reason="unclear",
         told=M.promised,
+        attempts=M.attempts + 1,
         owner=None,
         lease=None,
         due=bindparam("now"),
@@ -214,10 +220,14 @@ _TO_LOOK_AT = (
 LOOK = (
     update(MESSAGE)
     .where(M.id.in_(_TO_LOOK_AT.scalar_subquery()))
-    .values(due=bindparam("until"), looks=M.looks + 1)
+    .values(due=bindparam("until"))
     .returning(*LOOK_COLUMNS)
 )
-READ = _into(State.READ, [State.DELIVERED]).values(due=bindparam("next_look"))
+READ = _into(State.READ, [State.DELIVERED]).values(due=bindparam("next_look"), looks=M.looks + 1)
 ACKNOWLEDGED = _into(State.ACKNOWLEDGED, FOLLOWED).values(due=None, overdue=False, payload=None)
-LOOK_AGAIN = update(MESSAGE).where(_MESSAGE, _in(FOLLOWED)).values(due=bindparam("next_look"))
+LOOK_AGAIN = (
+    update(MESSAGE)
+    .where(_MESSAGE, _in(FOLLOWED))
+    .values(due=bindparam("next_look"), looks=M.looks + bindparam("asked"))
+)
 OVERDUE = update(MESSAGE).where(_MESSAGE, _in(FOLLOWED), M.overdue.is_(false())).values(overdue=True, history=_NOTED)

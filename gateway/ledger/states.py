@@ -53,6 +53,8 @@ NEXT: dict[State, frozenset[State]] = {
 FIRST = frozenset({State.HELD, State.DELIVERING, State.PASSED})
 PENDING = (State.HELD, State.DELIVERING)
 """Not delivered yet: later messages about the same patient wait for these."""
+MOST_ATTEMPTS = 12
+"""Tries of a held message that may have failed because of it; then a person decides."""
 FOLLOWED = (State.DELIVERED, State.READ)
 
 

@@ -31,6 +31,17 @@ _TOGETHER = 256
 """Pieces of work in one transaction at most."""
 _BUSY = 5.0
 """Seconds that SQLite waits for another process's lock, and PostgreSQL for a connection."""
+_POSTGRESQL: dict[str, Any] = {
+    "connect_timeout": int(_BUSY),
+    # A server that hangs, or is gone without a word, must not hang the gateway.
+    "options": "-c lock_timeout=5s -c statement_timeout=15s -c idle_in_transaction_session_timeout=30s",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_CLOSING = 10.0
+"""Seconds that the writer has for what waits, when the ledger is closed."""
 _LOCK_KEY = 0x766B7067
 """PostgreSQL's advisory lock while the tables are made or changed."""
 
@@ -87,7 +98,7 @@ class Store:
         """Finish what waits, and close."""
         self._closed = True
         self._queue.put(None)
-        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._writer.join, _CLOSING)
         self.engine.dispose()
         lock, self._lock = self._lock, None
         if lock is not None:
@@ -100,10 +111,22 @@ class Store:
         while not is_last:
             batch, is_last = self._next()
             if batch:
-                connection = self._do(connection, batch)
+                connection = self._surely_do(connection, batch)
         if connection is not None:
             with suppress(SQLAlchemyError):
                 connection.close()
+
+    def _surely_do(
+        self, connection: Connection | None, batch: list[tuple[Work[Any], Future[Any]]]
+    ) -> Connection | None:
+        """Do a batch; whatever happens, somebody gets an answer, and the writer goes on."""
+        try:
+            return self._do(connection, batch)
+        except BaseException as error:  # noqa: BLE001 - a log that cannot be written, memory that is not there
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(LedgerUnavailable(type(error).__name__))
+            return None
 
     def _next(self) -> tuple[list[tuple[Work[Any], Future[Any]]], bool]:
         batch: list[tuple[Work[Any], Future[Any]]] = []
@@ -141,7 +164,7 @@ def _checked(connection: Connection | None) -> Connection | None:
     with suppress(SQLAlchemyError):
         if connection.in_transaction():
             connection.rollback()
-        if not connection.closed and not connection.invalidated:
+        if not connection.closed and not connection.invalidated and connection.dialect.name == "sqlite":
             return connection
     with suppress(SQLAlchemyError):
         connection.close()
@@ -149,12 +172,10 @@ def _checked(connection: Connection | None) -> Connection | None:
 
 
 def _tell_failure(future: "Future[Any]", error: Exception) -> None:
-    if isinstance(error, SQLAlchemyError):
-        failure: Exception = _unavailable(error)
-        log.error("ledger.unavailable", reason=str(failure))
-    else:
-        failure = error
+    failure = _unavailable(error) if isinstance(error, SQLAlchemyError) else error
     future.set_exception(failure)
+    if isinstance(error, SQLAlchemyError):
+        log.error("ledger.unavailable", reason=str(failure))
 
 
 def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
@@ -229,8 +250,14 @@ def _sqlite(path: Path) -> Engine:
 
 def _postgresql(url: str) -> Engine:
     driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    arguments = {"connect_timeout": int(_BUSY)}
-    return create_engine(driver, connect_args=arguments, hide_parameters=True, pool_size=4, pool_pre_ping=True)
+    return create_engine(
+        driver,
+        connect_args=dict(_POSTGRESQL),
+        hide_parameters=True,
+        pool_size=4,
+        pool_pre_ping=True,
+        pool_timeout=_BUSY,
+    )
 
 
 def migrate(engine: Engine) -> None:

@@ -81,7 +81,7 @@ _ended = (
     (M.received_at < _BEFORE) & M.payload.is_not(None) & M.state.not_in(_UNFINISHED),
     (M.state == State.QUARANTINED.value) & (M.due < _BEFORE),
     (M.state == State.HELD.value) & (M.received_at < _BEFORE),
-    (M.received_at < _BEFORE) & M.state.not_in(_UNFINISHED),
+    (M.received_at < _BEFORE) & M.state.not_in([*_UNFINISHED, State.DELIVERED.value, State.READ.value]),
     (M.received_at < _BEFORE) & (M.state == State.PASSED.value),
 )
 _NOTED = M.history.concat(bindparam("line"))
@@ -105,8 +105,12 @@ _GIVE_UP = (
 )
 _DELETE = delete(MESSAGE).where(M.id.in_(_rows(_ended[3]).scalar_subquery()))
 _DELETE_PASSED = delete(MESSAGE).where(M.id.in_(_rows(_ended[4]).scalar_subquery()))
+_FIRST_KEPT = select(func.min(AUDIT.c.id)).where(AUDIT.c.at >= _BEFORE).scalar_subquery()
+# By the chain's own order: a hole in it would look like tampering.
 _DELETE_AUDIT = delete(AUDIT).where(
-    AUDIT.c.id.in_(_some(select(AUDIT.c.id).where(AUDIT.c.at < _BEFORE)).scalar_subquery())
+    AUDIT.c.id.in_(
+        _some(select(AUDIT.c.id).where(AUDIT.c.at < _BEFORE, AUDIT.c.id < func.coalesce(_FIRST_KEPT, AUDIT.c.id + 1)))
+    )
 )
 
 
@@ -124,8 +128,17 @@ class Purged:
     """Likewise, of events that nobody ever acknowledged, and that are asked for no more."""
 
 
-async def purge(store: Store, times: Times, now: float, line: Callable[[State, str], str]) -> Purged:
-    """Clear away what has been kept long enough; `line` makes a line of a history."""
+async def purge(
+    store: Store,
+    times: Times,
+    now: float,
+    line: Callable[[State, str], str],
+    tell: Callable[[str, str, str], None],
+) -> Purged:
+    """Clear away what has been kept long enough; `line` makes a line of a history.
+
+    `tell` takes an event's name, a reference and a municipality, for whatever a person must hear of, as soon as it is done.
+    """
 
     async def all_of(statement: Update | Delete, before: float) -> int:
         total = 0
@@ -135,21 +148,25 @@ async def purge(store: Store, times: Times, now: float, line: Callable[[State, s
             if number < _AT_ONCE:
                 return total
 
-    async def told(statement: Update | Delete, **values: object) -> tuple[tuple[str, str], ...]:
+    async def told(event: str, statement: Update | Delete, **values: object) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
         while True:
             some = await store.write(
                 lambda connection: [(row[0], row[1]) for row in connection.execute(statement, values)]
             )
             found += some
+            for reference, municipality in some:
+                tell(event, reference, municipality)
             if len(some) < _AT_ONCE:
                 return tuple(found)
 
     payloads = await all_of(_FORGET_PAYLOADS, times.payload)
     aside = {"before": times.payload, "now": now}
-    discarded = await told(_DISCARD, **aside, line=line(State.DISCARDED, "retention ended"))
-    set_aside = await told(_SET_ASIDE, **aside, line=line(State.QUARANTINED, "held too long"))
-    given_up = await told(_GIVE_UP, before=times.receipt)
+    discarded = await told("retention.discarded", _DISCARD, **aside, line=line(State.DISCARDED, "retention ended"))
+    set_aside = await told(
+        "retention.held_too_long", _SET_ASIDE, **aside, line=line(State.QUARANTINED, "held too long")
+    )
+    given_up = await told("retention.never_acknowledged", _GIVE_UP, before=times.receipt)
     rows = await all_of(_DELETE, times.receipt) + await all_of(_DELETE_PASSED, times.passed)
     await all_of(_DELETE_AUDIT, times.audit)
     return Purged(payloads, rows, discarded, set_aside, given_up)

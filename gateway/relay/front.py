@@ -200,10 +200,10 @@ class Front:
         self._notice_quiet()
         self._record(account, status, self._loop.time() - incoming.started_at)
 
-    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes) -> None:
+    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes, answer: bytes) -> None:
         """Do what is to be done when an upstream has answered; whatever comes of it, the answer stands."""
         try:
-            afterwards.done(account, status, body)
+            afterwards.done(account, status, body, answer)
         except Exception:
             log.exception("front.defect")
 

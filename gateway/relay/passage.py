@@ -47,7 +47,7 @@ class Carriage(Protocol):
     def answer(self, incoming: Incoming, reply: Reply) -> int:
         """Answer a request whose passage failed; return the status."""
 
-    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes) -> None:
+    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes, answer: bytes) -> None:
         """Do what is to be done when the upstream has answered."""
 
     def done(self, passage: "Passage", incoming: Incoming, account: Account, status: int) -> None:
@@ -61,9 +61,8 @@ class Passage:
         self._carriage = carriage
         self._finishes_alone = answer.finishes_alone
         self._afterwards = answer.afterwards
-        self._kept_size = 0
-        self._kept: list[bytes] = []
-        """The body, where something is done with it afterwards; given up when it grows too large."""
+        self._kept, self._answered = bytearray(), bytearray()
+        """The body and the answer's, where something is done with them afterwards; given up when they grow too large."""
         self._incoming = incoming
         self._sender = incoming.sender
         self._way = way
@@ -135,7 +134,7 @@ class Passage:
         self._to_upstream.append(chunk(data) if self._incoming.framing is Framing.CHUNKED else data)
         self._gathered += len(data)
         if self._afterwards is not None:
-            self._keep(data, self._afterwards.limit)
+            self._keep(self._kept, data, self._afterwards.limit)
         self._since_progress += len(data)
         if self._since_progress >= _PROGRESS:
             self._since_progress = 0
@@ -143,11 +142,11 @@ class Passage:
         if self._gathered > _GATHERED:
             self.flush()
 
-    def _keep(self, data: bytes, limit: int) -> None:
-        self._kept.append(data)
-        self._kept_size += len(data)
-        if self._kept_size > limit:
-            self._afterwards, self._kept = None, []
+    def _keep(self, pieces: bytearray, data: bytes, limit: int) -> None:
+        pieces += data
+        if len(pieces) > limit:
+            self._afterwards = None
+            self._kept, self._answered = bytearray(), bytearray()
 
     def request_ended(self, trailers: Headers) -> None:
         """Send the end of the body on."""
@@ -201,6 +200,8 @@ class Passage:
 
     def response_body(self, data: bytes) -> None:
         """Pass a piece of the answer on."""
+        if self._afterwards is not None:
+            self._keep(self._answered, data, self._afterwards.limit)
         self._to_sender.append(self._sender.answer_piece(data))
 
     def response_ended(self, trailers: Headers) -> None:
@@ -213,7 +214,8 @@ class Passage:
         if not self._alone:
             self._sender.finish(self._incoming)
         if self._afterwards is not None and self._incoming.complete:
-            self._carriage.afterwards(self._afterwards, self._account, self._status, b"".join(self._kept))
+            kept, answered = bytes(self._kept), bytes(self._answered)
+            self._carriage.afterwards(self._afterwards, self._account, self._status, kept, answered)
 
     def response_flushed(self) -> None:
         """Send what has come to the sender, in one piece."""

@@ -153,7 +153,9 @@ class _Host:
         until = now() + timeout
         answer = await self._send(call, token, timeout)
         if answer.status == 401 and answer.value(b"dpop-nonce") is not None:
-            answer = await self._send(call, token, until - now())
+            if (left := until - now()) <= 0:
+                raise unavailable("JFT asked for a nonce too late", Verdict.NOTHING)
+            answer = await self._send(call, token, left)
         return answer
 
     async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - as above

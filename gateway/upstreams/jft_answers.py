@@ -105,6 +105,9 @@ def submitted(answer: Answer) -> Submitted:
         log.error("jft.refuses_our_token", status=status)
         # Perhaps the token of one municipality only: no reason to leave JFT alone.
         raise unavailable(f"JFT does not accept the gateway's token ({status})", Verdict.NOTHING)
+    if status == 504:
+        # Something before JFT waited for it in vain: JFT may have the event.
+        raise NotDelivered(Fault.NO_ANSWER, "JFT answered 504", Verdict.FAILS)
     if status == 429 or 500 <= status <= 599:
         seconds = _seconds(answer.value(b"retry-after"))
         failure = unavailable(f"JFT answered {status}", Verdict.FAILS, _RETRY_AFTER if seconds is None else seconds)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web  # noqa: TID251 - a server that stands for an admin port
+from click.testing import CliRunner
 
-from tests.gateway.conftest import message, stu3_message
+from gateway.cli import main
+from tests.gateway.commands.conftest import HEAD
+from tests.gateway.conftest import free_ports, message, stu3_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from click.testing import Result
@@ -53,8 +59,10 @@ def test_imagined_message_gets_its_decision(
     document = explained(run, *arguments)
     assert (document["mode"], document["upstream"]) == decided
     assert document.keys() == {
-        "municipality", "sender", "information", "mode", "upstream", "route", "considered", "notes"
-    }  # fmt: skip
+        *("municipality", "sender", "information", "mode", "canary", "layer", "rule", "upstream", "route"),
+        *("considered", "notes"),
+    }
+    assert (document["layer"], document["rule"], document["canary"]) == ("routes", None, False)
     chosen = [one["route"] for one in document["considered"] if one["chosen"]]
     assert chosen == [document["route"]]
     assert len(document["considered"]) == 8
@@ -243,3 +251,128 @@ def test_request_shows_nothing_of_its_body(run: Callable[..., Result], tmp_path:
         output = run("explain", "--request", file, *extra).output
         assert "12834010060" not in output
         assert "e30." not in output
+
+
+# A canary, and a message of the past.
+
+CANARY = (
+    "  - {mode: legacy}\n"
+    '  - {municipality: havnes, mode: closed, text: "Ikke ennå."}\n'
+    "  - {municipality: nordfjell, information: [journaling], mode: canary, share: 69%, never: [Dignio_Havnes]}\n"
+)
+WITH_CANARY = ("--municipality", "nordfjell", "--information", "notat")
+
+
+@pytest.fixture
+def canary(routes_file: Path) -> Path:
+    """Write a configuration with a canary, and its key."""
+    routes_file.write_text(HEAD + CANARY, encoding="utf-8")
+    key = routes_file.parent / "var" / "canary.key"
+    key.parent.mkdir()
+    secret = base64.urlsafe_b64encode(b"k" * 32).rstrip(b"=").decode()
+    key.write_text(json.dumps({"id": "c1", "key": secret, "made_at": 1}), encoding="utf-8")
+    key.chmod(0o600)
+    return key
+
+
+@pytest.mark.parametrize(("number", "mode"), [("12834010060", "new"), ("05894910005", "legacy")])
+def test_canary_is_explained_for_a_patient(run: Callable[..., Result], canary: Path, number: str, mode: str) -> None:
+    """The side is what the running gateway would choose; neither the number nor its place is shown."""
+    del canary
+    result = run("explain", "--json", *WITH_CANARY, "--patient", "-", stdin=f"{number}\n")
+    document = json.loads(result.stdout)
+    assert (document["mode"], document["canary"], document["layer"]) == (mode, True, "routes")
+    assert "a canary decides: it takes over 0.69 of the patients" in document["notes"]
+    assert number not in result.output
+    assert "share" not in document
+
+
+def test_canary_is_explained_for_a_request(run: Callable[..., Result], canary: Path, tmp_path: Path) -> None:
+    """By the patient in its body."""
+    del canary
+    for number, mode in (("12834010060", "new"), ("05894910005", "legacy")):
+        body = message("note").replace(b"01813210084", number.encode())
+        file = request(tmp_path, "/epj/r4/312229544/composition", body, vkp_id="Evondos_Nordfjell")
+        assert explained(run, "--request", file)["mode"] == mode
+
+
+def test_canary_without_a_patient_or_a_key_is_said_to_be_open(run: Callable[..., Result], canary: Path) -> None:
+    """And who is never taken over."""
+    assert "no usable number is known" in " ".join(explained(run, *WITH_CANARY)["notes"])
+    never = explained(run, *WITH_CANARY, "--sender", "Dignio_Havnes")
+    assert "takes nothing over of this sender" in " ".join(never["notes"])
+    canary.unlink()
+    document = explained(run, *WITH_CANARY, "--patient", "-", stdin="12834010060\n")
+    assert document["mode"] == "legacy"
+    assert "the canary key cannot be read here" in " ".join(document["notes"])
+
+
+def test_text_says_which_layer_decided(run: Callable[..., Result]) -> None:
+    """A file alone has only its routes."""
+    assert "decided by    routes\n" in run("explain", "--municipality", "havnes").output
+
+
+DECIDED = {
+    "reference": "one",
+    "municipality": "nordfjell",
+    "information": None,
+    "mode": "new",
+    "layer": "override",
+    "rule": "ovr-1",
+    "route": "routes.yaml:9:5",
+}
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[tuple[str, dict[str, object]]]:
+    """Start an admin port that answers with what a test puts there, by path; and its address."""
+    documents: dict[str, object] = {}
+
+    async def answer(asked: web.BaseRequest) -> web.StreamResponse:
+        found = documents.get(asked.path)
+        return web.json_response(
+            {"error": {"code": "not-found"}} if found is None else found, status=200 if found else 404
+        )
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    (number,) = free_ports(1)
+    await web.TCPSite(runner, "127.0.0.1", number).start()
+    yield f"http://127.0.0.1:{number}", documents
+    await runner.cleanup()
+
+
+async def asked(url: str, folder: Path, *more: str) -> Result:
+    """Explain the message `one`."""
+    token = folder / "token"
+    token.write_text("vkpgw_secret\n")
+    token.chmod(0o600)
+    arguments = ["explain", "--message", "one", "--admin", url, "--token-file", str(token), *more]
+    return await asyncio.to_thread(CliRunner().invoke, main, arguments)
+
+
+async def test_past_message_is_explained_by_its_recorded_decision(
+    admin: tuple[str, dict[str, object]], tmp_path: Path
+) -> None:
+    """Also one that VKP answered, which the ledger of messages does not have."""
+    url, documents = admin
+    documents["/api/v1/decisions/one"] = DECIDED
+    result = await asked(url, tmp_path)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"layer +override\n +rule +ovr-1\n +route +routes\.yaml:9:5\n", result.output)
+    assert "was not read" in result.output
+    assert json.loads((await asked(url, tmp_path, "--json")).stdout)["decision"] == DECIDED
+
+
+async def test_past_message_shows_ledger_and_decision_together(
+    admin: tuple[str, dict[str, object]], tmp_path: Path
+) -> None:
+    """One of them may be missing; without both there is no such message."""
+    url, documents = admin
+    missing = await asked(url, tmp_path)
+    assert (missing.exit_code, "not-found" in missing.output) == (1, True)
+    documents["/api/v1/messages/one"] = {"reference": "one", "state": "held", "history": []}
+    assert "log event message with correlation_id one" in (await asked(url, tmp_path)).output
+    documents["/api/v1/decisions/one"] = {**DECIDED, "information": "notat"}
+    found = json.loads((await asked(url, tmp_path, "--json")).stdout)
+    assert (found["state"], found["decision"]["mode"], found["notes"]) == ("held", "new", [])

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from gateway.config import nodes
 from gateway.config.definitions import Config, KeyFiles, Limits, Retention
 from gateway.config.load import load, load_text
 from gateway.config.places import Address, Environment, Place, Rate
+from gateway.config.plans import Freeze, Gate, RollBackWhen, Sunset
 from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
 from gateway.config.servers import (
     Breaker,
@@ -93,6 +95,49 @@ def test_the_policies_of_a_route_are_read() -> None:
         (AnswerWhen.JOURNALED, OnOutage.REFUSE, Unclear.QUARANTINE, DAY),
         (AnswerWhen.ACCEPTED, OnOutage.HOLD, Unclear.QUARANTINE, DAY),
     ]
+
+
+def test_what_canaries_and_rehearsals_take_is_read() -> None:
+    """Shares are parts of one; senders are called what envelopes call them, whichever identifier the file has."""
+    rehearsal, varsel, notat, tilsyn = _config("canary-and-rehearse").routes[2:]
+    assert (rehearsal.mode, rehearsal.sample, rehearsal.losses) == (Mode.REHEARSE, 0.1, ("Flag.text",))
+    assert (varsel.mode, varsel.share, varsel.sample) == (Mode.CANARY, 0.25, 1.0)
+    assert (varsel.always, varsel.never) == (("Sky_Nordfjell",), ("Dignio_Nordfjell",))
+    assert (varsel.on_outage, varsel.unclear, varsel.acknowledge_within) == (OnOutage.HOLD, Unclear.RESEND, 7200)
+    assert (notat.share, notat.answer, notat.always) == (0.005, AnswerWhen.JOURNALED, ())
+    assert tilsyn.share == 1.0
+
+
+def test_plans_are_read() -> None:
+    """Cutovers with what they set, freezes and the end of VKP arrive in the definitions."""
+    config = _config("plans")
+    (plan,) = config.cutovers.values()
+    assert (plan.name, plan.at) == ("nordfjell-1", datetime(2026, 12, 1, 5, tzinfo=UTC))
+    assert plan.gate == Gate(200, 0.995, 7 * DAY)
+    assert plan.roll_back_when == RollBackWhen(0.05, 20, 900)
+    assert (plan.approvals, plan.place) == (2, Place("routes.yaml", 14, 3))
+    (route,) = plan.routes
+    assert (route.municipality, route.mode, route.on_outage) == ("nordfjell", Mode.NEW, OnOutage.HOLD)
+    assert route.information == {Information.NOTAT, Information.TILSYN}
+    assert route.place == Place("routes.yaml", 17, 9)
+    begins, ends = datetime(2026, 12, 19, 23, tzinfo=UTC), datetime(2027, 1, 4, tzinfo=UTC)
+    assert config.freezes == (Freeze(begins, ends, "Jul.", Place("routes.yaml", 22, 5)),)
+    assert config.sunset == Sunset(date(2026, 9, 1), date(2028, 3, 31), headers=True)
+
+
+def test_reloads_are_guarded_in_production_unless_the_file_says_otherwise() -> None:
+    """Left out it follows the environment."""
+    assert [_config(one).guard_reload for one in ("sound-small", "plans", "plans-in-production")] == [False, True, True]
+    text = (CASES / "plans-in-production.case").read_text(encoding="utf-8").split("-----\n")[0].rstrip("-")
+    config = load_text(f"{text}guard_reload: false\n", "routes.yaml").config
+    assert config is not None
+    assert not config.guard_reload
+
+
+def test_a_file_without_plans_has_none() -> None:
+    """Left out and empty are the same."""
+    for config in (_config("sound-small"), _config("plans-empty-is-fine")):
+        assert (config.cutovers, config.freezes, config.sunset) == ({}, (), None)
 
 
 def test_what_is_written_is_read() -> None:

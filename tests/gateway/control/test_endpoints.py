@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,12 +52,34 @@ DECLARED = {
     ("POST", "/api/v1/forget"): (Door.INSIDE, Action.OPERATE, False),
     ("GET", "/api/v1/audit"): (Door.INSIDE, Action.VIEW, False),
     ("GET", "/api/v1/audit/verify"): (Door.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/report"): (Door.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/cutovers"): (Door.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/cutovers/{name}"): (Door.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers"): (Door.INSIDE, Action.PLAN, False),
+    ("PUT", "/api/v1/cutovers/{name}"): (Door.INSIDE, Action.PLAN, False),
+    ("POST", "/api/v1/cutovers/{name}/preflight"): (Door.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/start"): (Door.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/cancel"): (Door.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/rollback"): (Door.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/approve"): (Door.INSIDE, Action.APPROVE, True),
     ("POST", "/api/v1/rollback/list"): (Door.INSIDE, Action.VIEW, False),
     ("POST", "/api/v1/rollback/export"): (Door.INSIDE, Action.VIEW, False),
     ("POST", "/api/v1/rollback/send"): (Door.INSIDE, Action.OPERATE, False),
     ("POST", "/api/v1/rollback/send-one"): (Door.INSIDE, Action.OPERATE, False),
     ("GET", "/api/v1/rollback/jobs/{id}"): (Door.INSIDE, Action.VIEW, False),
     ("POST", "/api/v1/rollback/jobs/{id}/stop"): (Door.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/overrides"): (Door.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/overrides"): (Door.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/overrides/{id}"): (Door.INSIDE, Action.VIEW, False),
+    ("PUT", "/api/v1/overrides/{id}"): (Door.INSIDE, Action.OPERATE, False),
+    ("DELETE", "/api/v1/overrides/{id}"): (Door.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/panics"): (Door.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/panics"): (Door.INSIDE, Action.OPERATE, False),
+    ("DELETE", "/api/v1/panics/{id}"): (Door.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/routes"): (Door.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/decisions/{reference}"): (Door.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/rehearsals"): (Door.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/openapi.json"): (Door.INSIDE, Action.VIEW, False),
 }
 EVERYWHERE = {("GET", "/metrics"), ("GET", "/api/v1/audit"), ("GET", "/api/v1/audit/verify")}
 """For those whose role holds for all municipalities."""
@@ -67,7 +90,7 @@ ROLES = {"viewer": {"viewer"}, "operator": {"operator", "viewer"}, "approver": {
 
 def filled(path: str) -> str:
     """Return a path with something in its places."""
-    return path.replace("{id}", "x").replace("{reference}", "x")
+    return re.sub(r"\{[a-z]+\}", "x", path)
 
 
 def test_every_route_is_declared() -> None:

@@ -185,14 +185,13 @@ async def test_note_of_what_vkp_took_is_written_before_the_end(
 ) -> None:
     """A stop right after VKP's answer costs nothing: after the change of side the copy is still known."""
     world = await begin()
-    recorder, writing = delivery_of(world)._recorder, threading.Event()
-    stop = recorder.stop
+    writing, finish = threading.Event(), delivery_of(world).finish
 
     async def written_a_little_later() -> None:
         asyncio.get_running_loop().call_later(0.05, writing.set)
-        await stop()
+        await finish()
 
-    monkeypatch.setattr(recorder, "stop", written_a_little_later)
+    monkeypatch.setattr(delivery_of(world), "finish", written_a_little_later)
     busy = delivery_of(world).ledger.store.submit(lambda _: writing.wait(10))
     assert (await world.post(f"/epj/r4/{NORDFJELL}/bundle", alarm())).status == 200
     await world.stop()

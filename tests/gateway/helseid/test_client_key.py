@@ -51,6 +51,7 @@ def test_key_may_name_its_algorithm(tmp_path: Path, key_pool: list[RSAKey]) -> N
         "-----BEGIN PRIVATE KEY-----\nSECRET",
         "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
     ],
+    ids=range(10),
 )
 def test_what_is_no_private_key_is_refused(tmp_path: Path, text: str) -> None:
     """The operator hears that it is none, and sees nothing of it."""

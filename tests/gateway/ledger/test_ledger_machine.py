@@ -308,7 +308,9 @@ class LedgerMachine(RuleBasedStateMachine):
         """Have a node clear away what has been kept long enough; receipts are kept."""
         world, node = self.world, self.node(which)
         times = Times(world.now - RETENTION, 0.0, 0.0, 0.0)
-        told = world.run(purge(world.store, times, world.now, lambda state, why: node.line(world.now, state, why)))
+        told = world.run(
+            purge(world.store, times, world.now, lambda state, why: node.line(world.now, state, why), lambda *_: None)
+        )
         references = {row.reference: row.state for row in world.rows().values()}
         assert all(references[reference] == State.DISCARDED for reference, _ in told.discarded)
         assert all(references[reference] in SET_ASIDE for reference, _ in told.set_aside)

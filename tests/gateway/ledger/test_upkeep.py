@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.ledger.ledger import Ledger
 
 NEVER = 0.0
+FOLLOWED = {State.DELIVERED, State.READ}
+"""What stays until it is acknowledged, or overdue and told."""
 UNFINISHED = {State.HELD, State.DELIVERING, State.QUARANTINED, State.RETURNING}
 
 
@@ -26,7 +28,18 @@ def times(**ended: float) -> Times:
 
 async def purged(ledger: Ledger, **ended: float) -> Purged:
     """Clear away at `NOW`."""
-    return await purge(ledger.store, times(**ended), NOW, lambda state, why: ledger.line(NOW, state, why))
+    told: list[tuple[str, str, str]] = []
+    found = await purge(
+        *(ledger.store, times(**ended), NOW, lambda state, why: ledger.line(NOW, state, why)),
+        lambda *what: told.append(what),
+    )
+    # Whoever must hear of it has heard of it when it is done.
+    assert told == [
+        *(("retention.discarded", *one) for one in found.discarded),
+        *(("retention.held_too_long", *one) for one in found.set_aside),
+        *(("retention.never_acknowledged", *one) for one in found.given_up),
+    ]
+    return found
 
 
 async def in_state(ledger: Ledger, state: State, reference: str = "first", **changed: Any) -> int:
@@ -75,10 +88,10 @@ async def test_receipt_is_deleted_unless_somebody_waits_for_it(ledger: Ledger) -
     """However old a message is that is not done."""
     messages = {state: await in_state(ledger, state, state.value) for state in State}
     assert (await purged(ledger, receipt=NOW - 10)).rows == 0
-    assert (await purged(ledger, receipt=NOW)).rows == len(set(State) - UNFINISHED)
+    assert (await purged(ledger, receipt=NOW)).rows == len(set(State) - UNFINISHED - FOLLOWED)
     for state in UNFINISHED:
         assert (await row(ledger, messages[state])).payload == payload(state.value)
-    assert await left(ledger) == len(UNFINISHED)
+    assert await left(ledger) == len(UNFINISHED | FOLLOWED)
 
 
 async def test_what_is_in_quarantine_too_long_is_discarded_and_told(ledger: Ledger) -> None:
@@ -170,10 +183,10 @@ async def test_last_run_of_each_job_is_known(ledger: Ledger, other: Ledger) -> N
 
 
 async def test_event_that_nobody_acknowledged_is_given_up_and_told(ledger: Ledger) -> None:
-    """With its receipt goes the last that is known of it, so somebody hears of it; another delivered one goes silently."""
+    """With its receipt goes the last that is known of it, so somebody hears of it; one that is not overdue yet stays."""
     first = await in_state(ledger, State.DELIVERED, "first")
     await in_state(ledger, State.DELIVERED, "second")
     assert await ledger.overdue(first, "not read")
     found = await purged(ledger, receipt=NOW)
     assert [reference for reference, _ in found.given_up] == ["first"]
-    assert await left(ledger) == 0
+    assert await left(ledger) == 1

@@ -50,8 +50,15 @@ def upgrade() -> None:
     op.create_index("message_received", "message", ["received_at"])
     is_overdue = sa.text("overdue")
     op.create_index(
-        "message_overdue", "message", ["municipality"], sqlite_where=is_overdue, postgresql_where=is_overdue
+        "message_overdue",
+        "message",
+        ["municipality"],
+        # As SQLAlchemy writes the condition there: SQLite uses such an index only where it reads the same.
+        sqlite_where=sa.text("overdue = 1"),
+        postgresql_where=is_overdue,
     )
+    kept = sa.text("payload IS NOT NULL")
+    op.create_index("message_with_payload", "message", ["received_at"], sqlite_where=kept, postgresql_where=kept)
     op.create_table(
         "audit",
         sa.Column("id", _number, primary_key=True, autoincrement=True),

@@ -1,0 +1,58 @@
+"""How cutovers are kept: each change together with its entry in the audit, and with the news for other nodes."""
+
+from typing import Any
+
+import msgspec
+from msgspec import structs
+from sqlalchemy import Connection
+
+from gateway.cutovers.record import Record, of_row, to_row
+from gateway.ledger import audit, rules
+from gateway.ledger import cutover_store as store
+
+
+def one(connection: Connection, name: str) -> Record | None:
+    """Return a cutover."""
+    row = store.one(connection, name)
+    return None if row is None else of_row(row)
+
+
+def add(connection: Connection, record: Record, note: audit.Note) -> bool:
+    """Write a new cutover; False where there is one of that name."""
+    if not store.insert(connection, to_row(record)):
+        return False
+    audit.write(connection, structs.replace(note, detail=_detail(None, record)))
+    return True
+
+
+def put(connection: Connection, before: Record, after: Record, note: audit.Note) -> Record | None:
+    """Write a cutover as it is now; None where somebody else has changed it meanwhile, and then nothing was written.
+
+    What lies over the routes is another thing from then on where its own routes come or go.
+    """
+    if not store.change(connection, to_row(before), to_row(after)):
+        return None
+    if before.is_executed != after.is_executed:
+        rules.bump(connection)
+    audit.write(connection, structs.replace(note, detail=_detail(before, after)))
+    return structs.replace(after, version=before.version + 1)
+
+
+def _detail(before: Record | None, after: Record) -> str:
+    """Return what the audit keeps of a change; the plan where that is another."""
+    is_planned = before is None or before.hash != after.hash
+    told = {
+        name: None if one is None else _told(one, is_planned) for name, one in (("before", before), ("after", after))
+    }
+    return msgspec.json.encode(told).decode()
+
+
+def _told(record: Record, is_planned: bool) -> dict[str, Any]:
+    told = {
+        "state": record.state.value,
+        "version": record.version,
+        "hash": record.hash,
+        "approvals": [each.by for each in record.approvals],
+        "is_executed": record.is_executed,
+    }
+    return {**told, "plan": msgspec.to_builtins(record.plan)} if is_planned else told

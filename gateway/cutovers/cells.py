@@ -1,0 +1,147 @@
+"""Which cells a plan touches, and what it does to them; pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from gateway.config.definitions import Config, Municipality
+from gateway.config.routes import Route
+from gateway.ledger.rules import place
+from gateway.model import JOURNALING, Information, Mode
+from gateway.routing.buckets import EVERY_INFORMATION, Buckets, winner
+from gateway.routing.layers import Layer
+
+GOES_NEW = (Mode.NEW, Mode.CANARY)
+_NOWHERE = place(Layer.CUTOVER, "")
+
+
+class OfCell(Protocol):
+    """What is told of one cell; None is not known, or not said by the message."""
+
+    @property
+    def municipality(self) -> str | None: ...  # noqa: D102 - as in an envelope
+    @property
+    def vendor(self) -> str | None: ...  # noqa: D102 - likewise
+    @property
+    def system(self) -> str | None: ...  # noqa: D102 - likewise
+    @property
+    def information(self) -> str | None: ...  # noqa: D102 - likewise
+
+
+Told = TypeVar("Told", bound=OfCell)
+
+
+class Cells:
+    """The cells of a plan's routes, resolved as messages are."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._buckets = Buckets(routes)
+
+    def route(
+        self, municipality: str | None, vendor: str | None, system: str | None, information: str | None
+    ) -> Route | None:
+        """Return the route that decides a cell; None for one that the plan does not touch."""
+        known = Information(information) if information in _TYPES else None
+        # Counts have an empty text where a message did not say.
+        return winner(self._buckets.chain(municipality or None, vendor or None, system or None), known)
+
+    def of(self, told: Iterable[Told]) -> list[Told]:
+        """Return what is told of cells that the plan touches."""
+        return [
+            one for one in told if self.route(one.municipality, one.vendor, one.system, one.information) is not None
+        ]
+
+    def may_be(self, told: OfCell) -> bool:
+        """Tell whether a message may be of these cells: where VKP answers, its body was perhaps not read."""
+        if told.information:
+            return self.route(told.municipality, told.vendor, told.system, told.information) is not None
+        return bool(self._buckets.chain(told.municipality or None, told.vendor or None, told.system or None))
+
+    @property
+    def places(self) -> tuple[str | None, ...]:
+        """The municipalities where it changes something; None, alone, where it names none: all, and requests of none."""
+        named = {route.municipality for route in self.routes}
+        return (None,) if None in named else tuple(sorted(filter(None, named)))
+
+    def municipalities(self, config: Config) -> list[Municipality]:
+        """Return the municipalities of a configuration where it changes something."""
+        places = self.places
+        return [one for one in config.municipalities.values() if None in places or one.key in places]
+
+    def going_new(self, config: Config) -> list[Municipality]:
+        """Return those where it sends some message to an information service."""
+        named = {route.municipality for route in self.routes if route.mode in GOES_NEW}
+        return [one for one in self.municipalities(config) if None in named or one.key in named]
+
+
+_TYPES = frozenset(each.value for each in Information)
+
+
+def stricter(config: Config, cells: "Cells") -> list[str]:
+    """Say where the plan tolerates less than the rehearsals of the file did: their numbers promise nothing then."""
+    found = []
+    for rehearsed in (route for route in config.routes if route.mode is Mode.REHEARSE):
+        for route in (one for one in cells.routes if one.mode in GOES_NEW and overlap(rehearsed, one)):
+            more = [path for path in rehearsed.losses if not _covered(path, route.losses)]
+            if more:
+                found.append(f"rehearsed with losses that the plan does not tolerate: {', '.join(more)}")
+    return list(dict.fromkeys(found))
+
+
+def _covered(path: str, tolerated: tuple[str, ...]) -> bool:
+    return any(path == each or path.startswith(f"{each}.") for each in tolerated)
+
+
+def overlap(one: Route, other: Route) -> bool:
+    """Tell whether two routes may be about the same cell."""
+    named = ((one.municipality, other.municipality), (one.vendor, other.vendor), (one.system, other.system))
+    if any(None not in pair and pair[0] != pair[1] for pair in named):
+        return False
+    return one.information is None or other.information is None or bool(one.information & other.information)
+
+
+def says_the_same(routes: Sequence[Route], below: Buckets, config: Config) -> bool:
+    """Tell whether the file says of every cell what a cutover says, so that it is not needed any more."""
+    above = Buckets(routes)
+    pairs = [(None, None), *((vendor.key, system) for vendor in config.vendors.values() for system in vendor.systems)]
+    for municipality in (*(each.key for each in Cells(routes).municipalities(config)), *_strangers(routes)):
+        for pair in pairs:
+            own, others = above.chain(municipality, *pair), below.chain(municipality, *pair)
+            if any(not _alike(winner(own, each), winner(others, each)) for each in EVERY_INFORMATION):
+                return False
+    return True
+
+
+def _strangers(routes: Sequence[Route]) -> Iterator[str | None]:
+    """Return None, for requests that name no municipality, where a route names none either."""
+    if any(route.municipality is None for route in routes):
+        yield None
+
+
+def _alike(above: Route | None, below: Route | None) -> bool:
+    """Tell whether what lies above changes nothing."""
+    return above is None or (below is not None and _said(above) == _said(below))
+
+
+def _said(route: Route) -> Route:
+    nothing_named = {"municipality": None, "vendor": None, "system": None, "information": None}
+    return replace(route, **nothing_named, grouped=frozenset(), place=_NOWHERE)  # type: ignore[arg-type] # None is each
+
+
+def send_back(routes: Sequence[Route], config: Config, since: str) -> list[str]:
+    """Return the commands that list what can be sent to VKP after a rollback; nothing is sent by them."""
+    found = []
+    for route in routes:
+        if route.mode not in GOES_NEW or not (route.information is None or route.information & JOURNALING):
+            continue
+        types = sorted((route.information or frozenset()) & JOURNALING)
+        options = [
+            ("--vendor", route.vendor),
+            ("--system", route.system),
+            *(("--information", each.value) for each in types),
+        ]
+        given = "".join(f" {name} {value}" for name, value in options if value is not None)
+        keys = [route.municipality] if route.municipality is not None else list(config.municipalities)
+        found += [f"vkp-gateway rollback list --municipality {key}{given} --since {since}" for key in keys]
+    return found

@@ -1,0 +1,244 @@
+"""Cutovers in the ledger: the statements on their table, and the routes that those which have switched lay over the file's."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.config.places import Place
+from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
+from gateway.ledger.plan_schema import CUTOVER, DECISION
+from gateway.ledger.rules import place
+from gateway.ledger.schema import MESSAGE
+from gateway.ledger.states import State
+from gateway.model import MEMBERS, Group, Information, Mode
+from gateway.routing.layers import Layer, Rule
+
+EXECUTED = ("switched", "watching", "finished")
+"""Of these the routes lie over those of the file, until the cutover has ended."""
+WORKED_ON = ("submitted", "approved", "draining", *EXECUTED)
+"""Of these something may have to be done."""
+C, M, D = CUTOVER.c, MESSAGE.c, DECISION.c
+
+
+class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a cutover sets on some cells, named as in routes.yaml; durations in seconds, shares from 0 to 1."""
+
+    municipality: str | None = None
+    vendor: str | None = None
+    system: str | None = None
+    information: tuple[str, ...] | None = None
+    """Types and groups."""
+    mode: Mode
+    text: str | None = None
+    losses: tuple[str, ...] = ()
+    answer: AnswerWhen = AnswerWhen.ACCEPTED
+    on_outage: OnOutage = OnOutage.REFUSE
+    unclear: Unclear = Unclear.QUARANTINE
+    share: float | None = None
+    always: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    sample: float = 1.0
+    acknowledge_within: float = DAY
+
+    def route(self, place: Place) -> Route:
+        """Return the route that it sets; raises `ValueError` for an information type that nobody knows."""
+        information, grouped = _types(self.information)
+        named = (self.municipality, self.vendor, self.system)
+        plain = ("answer", "on_outage", "unclear", "share", "sample", "acknowledge_within")
+        return Route(
+            *named,
+            information,
+            grouped,
+            self.mode,
+            self.text,
+            tuple(sorted(set(self.losses))),
+            place,
+            always=tuple(sorted(set(self.always))),
+            never=tuple(sorted(set(self.never))),
+            **{name: getattr(self, name) for name in plain},
+        )
+
+    @classmethod
+    def of(cls, route: Route) -> "Change":
+        """Return what a route sets, written in one way alone."""
+        return cls(**{name: getattr(route, name) for name in _PLAIN}, information=_words(route))
+
+
+_PLAIN = tuple(name for name in Change.__struct_fields__ if name != "information")
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """A cutover as it is written; times in seconds since the epoch."""
+
+    name: str
+    plan: str
+    hash: str
+    state: str
+    at: float
+    submitted_by: str
+    submitted_at: float
+    approvals: str
+    owner: str | None = None
+    lease: float | None = None
+    switched_at: float | None = None
+    ended_at: float | None = None
+    report: str | None = None
+    version: int = 1
+    history: str
+
+
+class Lease(Struct, frozen=True):
+    """Until when a cutover is with one node."""
+
+    node: str
+    begins: float
+    ends: float
+    alone: bool
+    """Whether there is no other node: then what a process had that is gone is free at once."""
+
+
+class Cell(Struct, frozen=True):
+    """How many messages there are of one cell."""
+
+    municipality: str
+    vendor: str | None
+    system: str | None
+    information: str | None
+    messages: int
+
+
+class Seen(Struct, frozen=True):
+    """A sender that has sent something of one cell; None for what routes.yaml does not know, or was not read."""
+
+    municipality: str | None
+    vendor: str | None
+    system: str | None
+    information: str | None
+    sender: str | None
+
+
+def insert(connection: Connection, row: Row) -> bool:
+    """Write a new cutover; False where there is one of that name."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(CUTOVER).values(**msgspec.structs.asdict(row)).on_conflict_do_nothing()
+    return connection.execute(statement.returning(C.name)).one_or_none() is not None
+
+
+def change(connection: Connection, before: Row, after: Row) -> bool:
+    """Write a cutover as it is now, under its next version; False where somebody else has changed it meanwhile."""
+    values = {**msgspec.structs.asdict(after), "version": before.version + 1}
+    for kept in ("name", "owner", "lease"):
+        values.pop(kept)
+    statement = update(CUTOVER).where(C.name == before.name, C.version == before.version, C.state == before.state)
+    return connection.execute(statement.values(**values)).rowcount == 1
+
+
+def claim(connection: Connection, name: str, lease: Lease) -> bool:
+    """Take a cutover for a node; False where another has it. People's changes do not wait for it, so the version stays."""
+    free = or_(C.owner.is_(None), C.owner == lease.node, C.lease.is_(None), C.lease <= lease.begins)
+    statement = update(CUTOVER).where(C.name == name, *([] if lease.alone else [free]))
+    return connection.execute(statement.values(owner=lease.node, lease=lease.ends)).rowcount == 1
+
+
+def one(connection: Connection, name: str) -> Row | None:
+    """Return a cutover."""
+    row = connection.execute(select(CUTOVER).where(C.name == name)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def listed(connection: Connection, most: int, after: str = "", states: Iterable[str] = ()) -> list[Row]:
+    """Return cutovers by their names, those after a name."""
+    wanted = select(CUTOVER).where(C.name > after).order_by(C.name).limit(most)
+    if chosen := list(states):
+        wanted = wanted.where(C.state.in_(chosen))
+    return [_row(row) for row in connection.execute(wanted)]
+
+
+def worked_on(connection: Connection) -> list[Row]:
+    """Return the cutovers of which something may have to be done, by their times."""
+    wanted = select(CUTOVER).where(C.state.in_(WORKED_ON), C.ended_at.is_(None)).order_by(C.at, C.name)
+    return [_row(row) for row in connection.execute(wanted)]
+
+
+def executed(connection: Connection) -> list[Rule]:
+    """Return what cutovers that have switched set, the last first: of two that are equally specific on a cell it wins."""
+    wanted = (
+        select(C.name, C.plan)
+        .where(C.state.in_(EXECUTED), C.ended_at.is_(None))
+        .order_by(C.switched_at.desc(), C.name.desc())
+    )
+    rows = connection.execute(wanted).all()
+    return [Rule(Layer.CUTOVER, row.name, route) for row in rows for route in routes_of(row.name, row.plan)]
+
+
+def routes_of(name: str, plan: str) -> tuple[Route, ...]:
+    """Return the routes of a plan as it is written; their place is the cutover."""
+    return routes(name, msgspec.json.decode(plan, type=_Set).set)
+
+
+def routes(name: str, changes: Sequence[Change]) -> tuple[Route, ...]:
+    """Return the routes that a cutover of this name sets."""
+    where = place(Layer.CUTOVER, name)
+    return tuple(each.route(where) for each in changes)
+
+
+def outcomes(connection: Connection, name: str, since: float) -> dict[str, int]:
+    """Return how many messages that a cutover sent to the new side came to which outcome."""
+    mine = (D.layer == Layer.CUTOVER.value, D.rule == name, D.mode == Mode.NEW.value, D.at >= since)
+    found = connection.execute(select(D.outcome, func.count()).where(*mine).group_by(D.outcome))
+    return {outcome: int(number) for outcome, number in found}
+
+
+def seen(connection: Connection, since: float) -> list[Seen]:
+    """Return who has sent something since then."""
+    named = [D[name] for name in Seen.__struct_fields__]
+    return [Seen(*row) for row in connection.execute(select(*named).where(D.at >= since).distinct())]
+
+
+def delivering(connection: Connection, before: float) -> list[Cell]:
+    """Return what came before then and is being delivered still."""
+    return _cells(connection, M.state == State.DELIVERING.value, M.received_at < before)
+
+
+def quarantined(connection: Connection, since: float) -> list[Cell]:
+    """Return what came since then and was set aside for a person."""
+    return _cells(connection, M.state == State.QUARANTINED.value, M.received_at >= since)
+
+
+def overdue(connection: Connection) -> list[Cell]:
+    """Return what was delivered and not acknowledged in time."""
+    return _cells(connection, M.overdue)
+
+
+def _cells(connection: Connection, *conditions: ColumnElement[bool]) -> list[Cell]:
+    named = (M.municipality, M.vendor, M.system, M.information)
+    found = connection.execute(select(*named, func.count()).where(*conditions).group_by(*named))
+    return [Cell(*row) for row in found]
+
+
+class _Set(Struct, frozen=True):
+    set: tuple[Change, ...]
+
+
+def _row(row: Any) -> Row:
+    return Row(**{name: getattr(row, name) for name in Row.__struct_fields__})
+
+
+def _types(words: tuple[str, ...] | None) -> tuple[frozenset[Information] | None, frozenset[Information]]:
+    if words is None:
+        return None, frozenset()
+    types = frozenset(Information(word) for word in words if word not in MEMBERS)
+    groups = frozenset().union(*(MEMBERS[Group(word)] for word in words if word in MEMBERS))
+    return types | groups, groups - types
+
+
+def _words(route: Route) -> tuple[str, ...] | None:
+    if route.information is None:
+        return None
+    types = sorted(each.value for each in route.information - route.grouped)
+    groups = sorted(group.value for group, members in MEMBERS.items() if members & route.grouped)
+    return (*types, *groups)

@@ -1,0 +1,167 @@
+"""The decision log: which way each message went, and what said so; nothing of the message, and nothing of its patient."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import structlog
+from msgspec import Struct, structs
+from sqlalchemy import Connection, delete, func, insert, select
+
+from gateway.ledger.plan_schema import DECISION
+from gateway.ledger.regularly import Regularly
+from gateway.ledger.store import LedgerUnavailable, Store
+from gateway.model import UNRECOGNISED, Account
+from gateway.telemetry import DECISIONS_DROPPED
+
+log = structlog.get_logger()
+
+_EVERY = 1.0
+"""Seconds between two writes."""
+_AT_ONCE = 500
+"""Rows in one write."""
+_MOST = 20_000
+"""Rows that wait; what comes then is missing in the log."""
+_PURGED_AT_ONCE = 2_000
+_D = DECISION.c
+
+
+class PastDecision(Struct, frozen=True):
+    """One message's way; None for what was not known."""
+
+    at: float
+    """Seconds since the epoch, when it was answered."""
+    reference: str
+    """Its correlation id."""
+    surface: str
+    municipality: str | None
+    sender: str | None
+    vendor: str | None
+    system: str | None
+    information: str | None
+    """None also where the body was not read, because it did not matter."""
+    mode: str | None
+    layer: str | None
+    rule: str | None
+    route: str | None
+    """Where the deciding route stood, `file:line:column`."""
+    outcome: str
+
+
+class LastSeen(Struct, frozen=True):
+    """How much came of one kind, and when the last did."""
+
+    municipality: str | None
+    vendor: str | None
+    system: str | None
+    information: str | None
+    mode: str | None
+    messages: int
+    last: float
+    """Seconds since the epoch."""
+
+
+_COLUMNS = tuple(_D[name] for name in PastDecision.__struct_fields__)
+
+
+def write(connection: Connection, rows: Sequence[PastDecision]) -> None:
+    """Add rows to the log."""
+    if rows:
+        connection.execute(insert(DECISION), [structs.asdict(row) for row in rows])
+
+
+def past(connection: Connection, since: float, until: float | None = None) -> Iterator[PastDecision]:
+    """Return what was decided from `since` until before `until`, the oldest first; read as it is iterated."""
+    wanted = select(*_COLUMNS).where(_D.at >= since).order_by(_D.at, _D.id)
+    if until is not None:
+        wanted = wanted.where(_D.at < until)
+    for row in connection.execute(wanted.execution_options(yield_per=_AT_ONCE)):
+        yield PastDecision(*row)
+
+
+def by_reference(connection: Connection, reference: str) -> PastDecision | None:
+    """Return what was decided about a message; None where it is not, or no longer, in the log."""
+    wanted = select(*_COLUMNS).where(_D.reference == reference).order_by(_D.id.desc()).limit(1)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else PastDecision(*row)
+
+
+def last_seen(connection: Connection, since: float) -> list[LastSeen]:
+    """Return how many messages came since then by municipality, vendor, system, information type and mode."""
+    named = (_D.municipality, _D.vendor, _D.system, _D.information, _D.mode)
+    wanted = select(*named, func.count(), func.max(_D.at)).where(_D.at >= since).group_by(*named)
+    return [LastSeen(*row) for row in connection.execute(wanted)]
+
+
+def purge(connection: Connection, before: float) -> int:
+    """Delete some of what was decided before then; how many rows: call it again until it is 0."""
+    some = select(_D.id).where(_D.at < before).order_by(_D.at).limit(_PURGED_AT_ONCE)
+    return connection.execute(delete(DECISION).where(_D.id.in_(some.scalar_subquery()))).rowcount
+
+
+def decision_of(account: Account, at: float) -> PastDecision:
+    """Return the row for a message."""
+    envelope = account.envelope
+    return PastDecision(
+        at=at,
+        reference=account.correlation_id,
+        surface=envelope.surface,
+        municipality=envelope.municipality,
+        sender=envelope.sender,
+        vendor=envelope.vendor,
+        system=envelope.system,
+        # As plain texts: a driver may write a member of an enumeration by its name.
+        information=envelope.information.value if envelope.information else None,
+        mode=account.mode.value if account.mode else None,
+        layer=account.layer,
+        rule=account.rule,
+        route=account.route,
+        outcome=account.outcome,
+    )
+
+
+class DecisionLog:
+    """Gathers decisions and writes them beside the messages' ways; `store` returns None as long as there is no ledger."""
+
+    def __init__(self, store: Callable[[], Store | None], clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._rows: list[PastDecision] = []
+        self._is_failing = False
+        self._regularly = Regularly(self._flush, _EVERY)
+
+    def record(self, account: Account) -> None:
+        """Note which way a message went, when its answer has been given; never waits, and never raises."""
+        if account.envelope.surface == UNRECOGNISED:
+            return
+        if len(self._rows) >= _MOST:
+            DECISIONS_DROPPED.inc()
+            return
+        self._rows.append(decision_of(account, self._clock()))
+        if len(self._rows) >= _AT_ONCE and not self._is_failing:
+            self._regularly.soon()
+
+    async def run(self) -> None:
+        """Write what gathers, until `stop`."""
+        await self._regularly.run()
+
+    async def stop(self) -> None:
+        """Write what is left; `run` ends by itself."""
+        await self._regularly.stop()
+        if self._rows:
+            DECISIONS_DROPPED.inc(len(self._rows))
+            log.error("decisions.dropped", rows=len(self._rows))
+            self._rows.clear()
+
+    async def _flush(self) -> None:
+        while self._rows:
+            if (store := self._store()) is None:
+                self._rows.clear()
+                return
+            rows = self._rows[:_AT_ONCE]
+            try:
+                await store.write(partial(write, rows=rows))
+            except LedgerUnavailable:
+                self._is_failing = True
+                return
+            self._is_failing = False
+            del self._rows[: len(rows)]

@@ -1,0 +1,1 @@
+"""What the new side would have made of messages that VKP answers."""

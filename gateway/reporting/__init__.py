@@ -1,0 +1,1 @@
+"""How far the migration has come, cell by cell."""

@@ -1,0 +1,156 @@
+"""Which cells two configurations route differently."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from gateway.config.definitions import Config
+from gateway.config.routes import Route
+from gateway.model import Information, Mode
+from gateway.routing.buckets import EVERY_INFORMATION, Buckets, winner
+from gateway.routing.layers import Layer, Layers
+from gateway.routing.table import RouteTable
+
+Pair = tuple[str | None, str | None]
+"""Vendor and system; None for a sender that the file does not know."""
+
+_UNKNOWN: Pair = (None, None)
+
+
+class Whose(StrEnum):
+    """Whose messages a change is about."""
+
+    EVERY = "every sender"
+    SYSTEM = "one system"
+    UNKNOWN = "senders that the file does not know"
+
+
+class Standing(Struct, frozen=True):
+    """How far a cell has migrated, and what says so."""
+
+    mode: Mode | None
+    """None where no route covers the cell."""
+    share: float | None = None
+    """The part that a canary takes over, 0 to 1."""
+    always: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    layer: Layer = Layer.ROUTES
+    rule: str | None = None
+    """The name of the panic, override or cutover that decides; None where a route of the file does."""
+    route: str | None = None
+    """Where that route stands, `file:line:column`."""
+
+    def __str__(self) -> str:
+        return f"{self.mode or 'no route'}" + (
+            "" if self.share is None else f" {self.share:.6%}".rstrip("0%").rstrip(".") + "%"
+        )
+
+    def differs(self, other: "Standing") -> bool:
+        """Tell whether messages may go another way; another route that says the same is no difference."""
+        mine = (self.mode, self.share, frozenset(self.always), frozenset(self.never))
+        return mine != (other.mode, other.share, frozenset(other.always), frozenset(other.never))
+
+
+class Change(Struct, frozen=True):
+    """Cells of one municipality that change alike."""
+
+    municipality: str | None
+    """Short name; None: requests that name no municipality of the file."""
+    whose: Whose
+    vendor: str | None
+    system: str | None
+    information: tuple[Information | None, ...]
+    """None among them: messages that do not say, or were not read."""
+    before: Standing
+    after: Standing
+
+    @property
+    def changes_mode(self) -> bool:
+        """Tell whether more changes than a canary's share or senders."""
+        return self.before.mode is not self.after.mode
+
+
+_Difference = tuple[tuple[Information | None, ...], Standing, Standing]
+
+
+def changed_cells(
+    old: RouteTable, new: RouteTable, config_old: Config, config_new: Config, now: datetime
+) -> tuple[Change, ...]:
+    """Return every cell whose mode, or canary, is another at `now`, with the layers of each table over its routes.
+
+    What only one of the two files knows is unknown to the other, and decided there by what names neither.
+    """
+    before, after = _Side(config_old, old.layers.at(now.timestamp())), _Side(config_new, new.layers.at(now.timestamp()))
+    pairs = [_UNKNOWN, *dict.fromkeys((*_pairs(config_old), *_pairs(config_new)))]
+    known: dict[tuple[int, int], tuple[_Difference, ...]] = {}
+    found: list[Change] = []
+    for municipality in (None, *dict.fromkeys((*config_old.municipalities, *config_new.municipalities))):
+        by_pair: dict[Pair, tuple[_Difference, ...]] = {}
+        for pair in pairs:
+            ways = before.ways(municipality, pair), after.ways(municipality, pair)
+            key = (id(ways[0]), id(ways[1]))
+            if key not in known:
+                known[key] = tuple(_differences(*ways))
+            by_pair[pair] = known[key]
+        found += _told(municipality, by_pair)
+    return tuple(found)
+
+
+class _Side:
+    """One configuration with what lies over its routes."""
+
+    def __init__(self, config: Config, layers: Layers) -> None:
+        self._municipalities = config.municipalities
+        self._pairs = frozenset(_pairs(config))
+        self._buckets = Buckets(config.routes)
+        self._layers = layers
+        self._known: dict[tuple[int, ...], tuple[Standing, ...]] = {}
+
+    def ways(self, municipality: str | None, pair: Pair) -> tuple[Standing, ...]:
+        """Return how each type stands; senders alike share one object."""
+        named = (
+            municipality if municipality in self._municipalities else None,
+            *(pair if pair in self._pairs else _UNKNOWN),
+        )
+        above = self._layers.chains(*named)
+        every = tuple(bucket for chain in (*above, self._buckets.chain(*named)) for bucket in chain)
+        key = tuple(map(id, every))
+        if key not in self._known:
+            self._known[key] = tuple(self._standing(winner(every, each)) for each in EVERY_INFORMATION)
+        return self._known[key]
+
+    def _standing(self, route: Route | None) -> Standing:
+        if route is None:
+            return Standing(None)
+        rule = self._layers.rule_of(route)
+        place = str(route.place)
+        if rule is None:
+            return Standing(route.mode, route.share, route.always, route.never, route=place)
+        return Standing(route.mode, route.share, route.always, route.never, rule.layer, rule.id, place)
+
+
+def _pairs(config: Config) -> Iterator[Pair]:
+    return ((vendor.key, system) for vendor in config.vendors.values() for system in vendor.systems)
+
+
+def _differences(before: tuple[Standing, ...], after: tuple[Standing, ...]) -> Iterator[_Difference]:
+    """Return what changes, types that change alike together."""
+    alike: dict[tuple[Standing, Standing], list[Information | None]] = {}
+    for information, was, becomes in zip(EVERY_INFORMATION, before, after, strict=True):
+        if was.differs(becomes):
+            alike.setdefault((was, becomes), []).append(information)
+    return ((tuple(types), was, becomes) for (was, becomes), types in alike.items())
+
+
+def _told(municipality: str | None, by_pair: dict[Pair, tuple[_Difference, ...]]) -> Iterable[Change]:
+    """Return the changes of a municipality; what all senders share is told once."""
+    shared = by_pair[_UNKNOWN]
+    if all(differences is shared or differences == shared for differences in by_pair.values()):
+        return [Change(municipality, Whose.EVERY, None, None, types, was, becomes) for types, was, becomes in shared]
+    return [
+        Change(municipality, Whose.UNKNOWN if pair == _UNKNOWN else Whose.SYSTEM, *pair, types, was, becomes)
+        for pair, differences in by_pair.items()
+        for types, was, becomes in differences
+    ]

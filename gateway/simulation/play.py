@@ -1,0 +1,173 @@
+"""Plays a migration day by day: rehearsals, gates, switches and rollbacks, decided by the code that decides in earnest."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+
+from gateway.config.places import Place
+from gateway.config.plans import Gate
+from gateway.config.routes import Route
+from gateway.cutovers.gate import Numbers, judge
+from gateway.model import JOURNALING, Envelope, Information, Mode
+from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.table import RouteTable
+from gateway.simulation.country import TYPES, Country, Pair, at
+
+GATE = Gate(rehearsed_at_least=200, clean_at_least=0.995, within=7 * 86_400.0)
+_REHEARSED = 7
+"""Days of rehearsal before the first cutover of a pair, and between two tries."""
+_ROLLED_BACK = 0.02
+"""Chance that a switch is rolled back within its first day."""
+_RESTS = 14
+"""Days until the next try after that."""
+_MOST_REHEARSED = 2_000
+"""Messages of a pair that one gate looks at; more change nothing but the time that playing takes."""
+_PEAK = 3.0
+"""How much busier the busiest second of a day is than the mean one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The state of the country at the end of a day."""
+
+    date: date
+    legacy: int
+    """Pairs of municipality and vendor."""
+    rehearsing: int
+    moved: int
+    to_vkp: int
+    """Messages of the day."""
+    to_jft: int
+    peak: float
+    """Messages per second to JFT at the busiest moment."""
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    days: list[Day] = field(default_factory=list)
+    switched: int = 0
+    rolled_back: int = 0
+    blocked: Counter[str] = field(default_factory=Counter)
+    """Cutovers that their gate did not let pass, by why."""
+    closes: date | None = None
+    """The first day on which nothing goes to VKP any more; None: not within the days that were played."""
+    holds_back: Counter[str] = field(default_factory=Counter)
+    """By vendor, the pairs that are not moved at the end."""
+
+
+@dataclass
+class _State:
+    pair: Pair
+    mode: Mode = Mode.LEGACY
+    since: int = 0
+    next_try: int = 0
+
+
+class Play:
+    """One migration."""
+
+    def __init__(self, country: Country, table: RouteTable, seed: int) -> None:
+        self._country = country
+        self._table = table
+        self._chance = random.Random(seed)  # noqa: S311 - an invented country needs no secret
+        self._states = [_State(pair) for pair in country.pairs]
+        self._went: dict[tuple[str, str], dict[str, Mode | None]] = {}
+        self.outcome = Outcome()
+
+    def run(self, days: int) -> Outcome:
+        """Play so many days."""
+        self._decide(self._states, 0)
+        for day in range(days):
+            changed = [state for state in self._states if self._lives(state, day)]
+            if changed:
+                self._table = self._table.with_layers(Layers(map(_rule, self._states_above())))
+                self._decide(changed, day)
+            self._tell(day)
+        left = (state for state in self._states if state.mode is not Mode.NEW)
+        self.outcome.holds_back = Counter(state.pair.vendor for state in left)
+        return self.outcome
+
+    def _states_above(self) -> list[_State]:
+        return [state for state in self._states if state.mode is not Mode.LEGACY]
+
+    def _lives(self, state: _State, day: int) -> bool:
+        """Let one pair live one day; tell whether its mode has changed."""
+        if state.mode is Mode.LEGACY and day >= self._country.ready[state.pair.municipality]:
+            state.mode, state.since, state.next_try = Mode.REHEARSE, day, day + _REHEARSED
+            return True
+        if state.mode is Mode.REHEARSE and day >= state.next_try:
+            return self._tries(state, day)
+        if state.mode is Mode.NEW and day == state.since + 1 and self._chance.random() < _ROLLED_BACK:
+            self.outcome.rolled_back += 1
+            state.mode, state.next_try = Mode.REHEARSE, day + _RESTS
+            return True
+        return False
+
+    def _tries(self, state: _State, day: int) -> bool:
+        rehearsed = state.pair.messages_a_day * _REHEARSED
+        clean = sum(self._chance.random() < self._clean(state, day) for _ in range(min(rehearsed, _MOST_REHEARSED)))
+        numbers = Numbers(min(rehearsed, _MOST_REHEARSED), clean)
+        if not judge(GATE, numbers).ok:
+            few = numbers.rehearsed < GATE.rehearsed_at_least
+            self.outcome.blocked["too few messages" if few else "not clean enough"] += 1
+            state.next_try = day + _REHEARSED
+            return False
+        self.outcome.switched += 1
+        state.mode, state.since = Mode.NEW, day
+        return True
+
+    def _clean(self, state: _State, day: int) -> float:
+        """Return the share of clean messages: flaws are mended while they are rehearsed."""
+        progress = min(1.0, (day - state.since) / state.pair.mended_within)
+        return state.pair.clean + (0.9995 - state.pair.clean) * progress
+
+    def _decide(self, states: list[_State], day: int) -> None:
+        """Ask the table which way the messages of these pairs go."""
+        now = datetime.combine(at(self._country, day), time(12), UTC)
+        for state in states:
+            pair = state.pair
+            self._went[pair.municipality, pair.vendor] = {
+                kind: self._table.decide(_envelope(pair, kind), now).mode for kind in TYPES
+            }
+
+    def _tell(self, day: int) -> None:
+        modes, to_vkp, to_jft = Counter[Mode](), 0, 0
+        for state in self._states:
+            modes[state.mode] += 1
+            went = self._went[state.pair.municipality, state.pair.vendor]
+            new = sum(mode is Mode.NEW for mode in went.values()) / len(went)
+            to_jft += round(state.pair.messages_a_day * new)
+            to_vkp += state.pair.messages_a_day - round(state.pair.messages_a_day * new)
+        today = at(self._country, day)
+        peak = _PEAK * to_jft / 86_400
+        rehearsing = modes[Mode.REHEARSE]
+        self.outcome.days.append(Day(today, modes[Mode.LEGACY], rehearsing, modes[Mode.NEW], to_vkp, to_jft, peak))
+        if to_vkp:
+            self.outcome.closes = None
+        elif self.outcome.closes is None:
+            self.outcome.closes = today
+
+
+def _rule(state: _State) -> Rule:
+    pair = state.pair
+    name = f"{pair.municipality}-{pair.vendor}"
+    route = Route(
+        municipality=pair.municipality,
+        vendor=pair.vendor,
+        system=None,
+        information=JOURNALING,
+        grouped=JOURNALING,
+        mode=state.mode,
+        text=None,
+        losses=(),
+        place=Place("simulation", 1, 1),
+    )
+    return Rule(Layer.CUTOVER, name, route)
+
+
+def _envelope(pair: Pair, kind: str) -> Envelope:
+    sender = f"{pair.vendor}-{pair.municipality}"
+    return Envelope("vkp-r4", pair.municipality, sender, pair.vendor, "s", Information(kind))

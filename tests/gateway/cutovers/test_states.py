@@ -1,0 +1,46 @@
+"""The table of a cutover's states: which may follow which."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, EXECUTED, NEXT, STARTABLE, State
+from gateway.ledger import cutover_store
+
+
+def test_every_state_says_what_may_follow() -> None:
+    """None was forgotten in the table."""
+    assert set(NEXT) == set(State)
+
+
+def test_every_state_can_be_reached() -> None:
+    """From where every cutover begins."""
+    reached, new = {State.SUBMITTED}, {State.SUBMITTED}
+    while new:
+        new = {later for state in new for later in NEXT[state]} - reached
+        reached |= new
+    assert reached == set(State)
+
+
+def test_a_rollback_is_for_good() -> None:
+    """Nothing switches again what was rolled back, and nothing but a switch leads there."""
+    assert not NEXT[State.ROLLED_BACK]
+    assert {state for state, later in NEXT.items() if State.ROLLED_BACK in later} == EXECUTED
+
+
+def test_only_what_was_drained_switches() -> None:
+    """And only what people approved, or a person starts, is drained."""
+    assert [state for state, later in NEXT.items() if State.SWITCHED in later] == [State.DRAINING]
+    assert {State.APPROVED, State.MISSED} == STARTABLE
+
+
+@pytest.mark.parametrize("state", EXECUTED)
+def test_what_is_executed_is_neither_changed_nor_cancelled(state: State) -> None:
+    """Only rolled back."""
+    assert state not in CHANGEABLE | CANCELLABLE | STARTABLE
+
+
+def test_the_ledger_names_the_same_states() -> None:
+    """It has them as texts, since it is below."""
+    assert set(cutover_store.EXECUTED) == {state.value for state in EXECUTED}
+    assert set(cutover_store.WORKED_ON) <= {state.value for state in State}

@@ -1,0 +1,78 @@
+"""Ledgers on both databases, and nodes that keep their layers current."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.config.load import load_text
+from gateway.layering.layering import Layering
+from tests.gateway.commands.conftest import HEAD
+from tests.gateway.ledger.conftest import clock, ledger, ledger_url, other, store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from gateway.config.definitions import Config
+    from gateway.ledger.store import Store
+    from gateway.routing.layers import Layers
+    from tests.gateway.ledger.conftest import Clock
+
+__all__ = ["clock", "ledger", "ledger_url", "other", "store"]
+_PATIENCE = 20.0
+"""Seconds after which a test gives up; a node needs a quarter of one."""
+
+
+@dataclass
+class Node:
+    """What a node was told to route by."""
+
+    applied: list[Layers] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    layering: Layering = field(init=False)
+
+    def apply(self, layers: Layers) -> None:
+        """Take what lies over the routes."""
+        self.applied.append(layers)
+        self.changed.set()
+
+    @property
+    def names(self) -> list[str]:
+        """By which people know what holds."""
+        return [rule.id for rule in self.applied[-1].rules]
+
+    async def has(self, *names: str) -> None:
+        """Wait until exactly these rules are in force."""
+        async with asyncio.timeout(_PATIENCE):
+            while self.names != list(names):
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture
+async def node_on(clock: Clock) -> AsyncIterator[Callable[[Store], Node]]:
+    """Make nodes, each of which begins when a test says so."""
+    nodes: list[Node] = []
+
+    def made(store: Store) -> Node:
+        node = Node()
+        node.layering = Layering(store, clock, node.apply)
+        nodes.append(node)
+        return node
+
+    yield made
+    for node in nodes:
+        await node.layering.stop()
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    """Four municipalities, of which one has an EPJ of the new generation."""
+    loaded = load_text(
+        HEAD + "  - {mode: legacy}\n  - {municipality: havnes, mode: closed, text: Nei.}\n", "routes.yaml"
+    )
+    assert loaded.config is not None, loaded.problems
+    return loaded.config

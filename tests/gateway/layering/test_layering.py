@@ -1,0 +1,202 @@
+"""What is set on one node holds on every other, ends when it ends, and outlives restarts and outages of the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec import structs
+from sqlalchemy import text
+
+from gateway.layering import panic
+from gateway.layering.layering import LAYERS_VERSION, UNREADABLE
+from gateway.ledger import cutover_store, rules
+from gateway.ledger.cutover_store import Row
+from gateway.ledger.store import LedgerUnusable
+from gateway.model import Envelope, Information, Mode
+from gateway.routing.layers import Layer
+from gateway.routing.table import RouteTable
+from tests.gateway.ledger.conftest import NOW
+from tests.gateway.ledger.test_rules import LATER, note, override, put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config.definitions import Config
+    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.store import Store
+    from tests.gateway.conftest import Logged
+    from tests.gateway.layering.conftest import Node
+    from tests.gateway.ledger.conftest import Clock
+
+    NodeOn = Callable[[Store], Node]
+
+
+async def alter(store: Store, before: str, after: str) -> None:
+    """Rename a table, so that it cannot be read, or can again."""
+    await store.write(lambda each: each.execute(text(f"ALTER TABLE {before} RENAME TO {after}")).rowcount)
+
+
+def value(gauge: Any) -> float:
+    """Return what a metric says."""
+    return float(next(iter(gauge.collect())).samples[0].value)
+
+
+async def test_two_nodes_see_what_either_sets(ledger: Ledger, other: Ledger, node_on: NodeOn) -> None:
+    """And that it was ended."""
+    one, two = node_on(ledger.store), node_on(other.store)
+    for node in (one, two):
+        await node.layering.begin()
+        assert node.names == []
+    await put(ledger, override("o-1"))
+    await put(other, override("p-1/1", "sorvik", layer=Layer.PANIC, until=None))
+    for node in (one, two):
+        await node.has("o-1", "p-1")
+    await other.store.write(lambda each: rules.end(each, Layer.OVERRIDE, "o-1", None, note()))
+    for node in (one, two):
+        await node.has("p-1")
+        assert node.layering.layers is node.applied[-1]
+    assert value(LAYERS_VERSION) == 3
+
+
+async def test_message_is_decided_by_what_another_node_set(
+    ledger: Ledger, other: Ledger, node_on: NodeOn, config: Config
+) -> None:
+    """With its layer, its name and its place; a panic is stronger than an override."""
+    node = node_on(other.store)
+    await node.layering.begin()
+    await put(ledger, override("o-1", "nordfjell", Information.VARSEL))
+    await node.has("o-1")
+    envelope = Envelope("vkp-r4", "nordfjell", None, "evondos", "e300", Information.VARSEL)
+    table, now = RouteTable.compile(config), datetime.fromtimestamp(NOW, UTC)
+    found = table.with_layers(node.applied[-1]).decide(envelope, now)
+    assert (found.mode, found.layer, found.rule) == (Mode.CLOSED, Layer.OVERRIDE, "o-1")
+    assert str(found.route and found.route.place) == "override o-1"
+    routes = panic.routes_of(panic.Scope(municipality="nordfjell"), config, "p-1", "Stengt.")
+    await put(ledger, structs.replace(override("p-1/1", layer=Layer.PANIC, until=None), route=routes[0]))
+    await node.has("o-1", "p-1")
+    found = table.with_layers(node.applied[-1]).decide(envelope, now)
+    assert (found.mode, found.layer, found.rule) == (Mode.LEGACY, Layer.PANIC, "p-1")
+
+
+async def test_rule_that_ends_leaves_the_layers(ledger: Ledger, node_on: NodeOn, clock: Clock) -> None:
+    """Without any change in the ledger."""
+    node = node_on(ledger.store)
+    await put(ledger, override("o-1"))
+    await put(ledger, override("o-2", "sorvik", until=LATER + 9))
+    await node.layering.begin()
+    assert node.names == ["o-1", "o-2"]
+    clock.now = LATER
+    await node.has("o-2")
+    clock.now = LATER + 9
+    await node.has()
+
+
+async def test_restart_begins_with_what_holds(ledger: Ledger, node_on: NodeOn, clock: Clock) -> None:
+    """Before a message is routed; what ended meanwhile is not there any more."""
+    await put(ledger, override("o-1"))
+    await put(ledger, override("p-1/1", "sorvik", layer=Layer.PANIC, until=None))
+    clock.now = LATER
+    node = node_on(ledger.store)
+    await node.layering.begin()
+    assert node.names == ["p-1"]
+    assert len(node.applied) == 1
+
+
+async def test_without_the_ledger_nothing_begins(ledger: Ledger, node_on: NodeOn) -> None:
+    """Else a restart would open what a panic has closed."""
+    await alter(ledger.store, "rule", "elsewhere")
+    node = node_on(ledger.store)
+    with pytest.raises(LedgerUnusable, match="the rules over the routes cannot be read"):
+        await node.layering.begin()
+    with pytest.raises(LedgerUnusable, match="the rules over the routes cannot be read"):
+        node.layering.begin_waiting()
+    assert node.applied == []
+
+
+async def test_reload_that_opens_the_ledger_begins_with_what_holds(ledger: Ledger, node_on: NodeOn) -> None:
+    """Before it returns; what is set afterwards is seen as ever."""
+    await put(ledger, override("o-1"))
+    node = node_on(ledger.store)
+    node.layering.begin_waiting()
+    assert node.names == ["o-1"]
+    await put(ledger, override("o-2", "sorvik"))
+    await node.has("o-1", "o-2")
+
+
+async def test_outage_of_the_ledger_leaves_what_is_in_force(ledger: Ledger, node_on: NodeOn, logged: Logged) -> None:
+    """It is told once, and what was set meanwhile holds afterwards."""
+    node = node_on(ledger.store)
+    await put(ledger, override("o-1"))
+    await node.layering.begin()
+    await alter(ledger.store, "version", "elsewhere")
+    for _ in range(3):
+        await node.layering.look()
+    assert node.names == ["o-1"]
+    assert len(logged.named("layers.unreadable")) == 1
+    assert value(UNREADABLE) == 1
+    await alter(ledger.store, "elsewhere", "version")
+    await put(ledger, override("o-2", "sorvik"))
+    await node.has("o-1", "o-2")
+    assert len(logged.named("layers.readable_again")) == 1
+    assert value(UNREADABLE) == 0
+
+
+async def test_rule_ends_also_during_an_outage(ledger: Ledger, node_on: NodeOn, clock: Clock) -> None:
+    """Its end is known already."""
+    node = node_on(ledger.store)
+    await put(ledger, override("o-1"))
+    await node.layering.begin()
+    await alter(ledger.store, "version", "elsewhere")
+    clock.now = LATER
+    await node.has()
+
+
+async def test_nothing_is_applied_without_a_change(ledger: Ledger, node_on: NodeOn) -> None:
+    """A table is made for a change alone."""
+    node = node_on(ledger.store)
+    await put(ledger, override("o-1"))
+    await node.layering.begin()
+    for _ in range(3):
+        await node.layering.look()
+    assert len(node.applied) == 1
+
+
+async def test_what_cannot_be_applied_is_not_in_force(ledger: Ledger, node_on: NodeOn) -> None:
+    """The next look tries it again."""
+    node = node_on(ledger.store)
+    await node.layering.begin()
+    await node.layering.stop()
+    apply = node.layering._apply
+
+    def fail(_layers: object) -> None:
+        raise ValueError("no")
+
+    node.layering._apply = fail
+    await put(ledger, override("o-1"))
+    with pytest.raises(ValueError, match="no"):
+        await node.layering.look()
+    node.layering._apply = apply
+    await node.layering.look()
+    assert node.names == ["o-1"]
+
+
+async def test_executed_cutover_lies_over_the_routes(ledger: Ledger, node_on: NodeOn) -> None:
+    """Beside what people set."""
+    row = Row(
+        name="nordfjell-1",
+        plan='{"set": [{"municipality": "nordfjell", "information": ["notat"], "mode": "new"}]}',
+        hash="h",
+        state="watching",
+        at=NOW,
+        submitted_by="nora",
+        submitted_at=NOW,
+        approvals="[]",
+        switched_at=NOW,
+        history="",
+    )
+    await ledger.store.write(lambda each: (cutover_store.insert(each, row), rules.bump(each)))
+    node = node_on(ledger.store)
+    await node.layering.begin()
+    assert [(rule.layer, rule.id) for rule in node.applied[-1].rules] == [(Layer.CUTOVER, "nordfjell-1")]
