@@ -17,6 +17,8 @@ from translators.national_number import kind_of
 LONGEST_REASON = 500
 _LONGEST_REFERENCE = 128
 _LARGEST_ID = 2**63 - 1
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+"""What is told in another time zone must be a time there too."""
 _NUMBER_IN_TEXT = re.compile(r"(?<!\d)\d{6}[ -]?\d{5}(?!\d)")
 _PLACE = re.compile(r"`\$\.(\w+)`$")
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -99,8 +101,12 @@ def _checked(given: object, wanted: type[Body], *, strict: bool) -> Body:
         if place is not None and place[1] in wanted.__struct_fields__:
             raise Refusal(Code.BAD_REQUEST, f"{place[1]}: not as expected") from None
         raise Refusal(Code.BAD_REQUEST, f"expected: {', '.join(wanted.__struct_fields__)}") from None
-    if any(isinstance(value, str) and not value.isprintable() for value in msgspec.structs.astuple(found)):
+    values = msgspec.structs.asdict(found)
+    if any(isinstance(value, str) and not value.isprintable() for value in values.values()):
         raise Refusal(Code.BAD_REQUEST, "a value has characters that cannot be printed")
+    for name, value in values.items():
+        if isinstance(value, datetime) and not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+            raise Refusal(Code.BAD_REQUEST, f"{name}: not as expected")
     return found
 
 
@@ -109,9 +115,19 @@ def reason_of(text: str) -> str:
     reason = text.strip()
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise Refusal(Code.BAD_REQUEST, f"reason: 1 to {LONGEST_REASON} characters on one line")
-    if _NUMBER_IN_TEXT.search(reason):
+    if is_number_in(reason):
         raise Refusal(Code.BAD_REQUEST, "reason: without national identity numbers")
     return reason
+
+
+def is_number_in(text: str) -> bool:
+    """Tell whether a text has what looks like a national identity number."""
+    return _NUMBER_IN_TEXT.search(text) is not None
+
+
+def without_numbers(text: str) -> str:
+    """Return a text with what looks like a national identity number taken out."""
+    return _NUMBER_IN_TEXT.sub("[...]", text)
 
 
 def number_of(text: str) -> str:

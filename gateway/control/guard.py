@@ -53,6 +53,9 @@ class Guard:
             response = self._refused(request, endpoint, refusal)
         except web.HTTPException as error:
             response = error if error.status < 400 else self._refused(request, endpoint, of_http(error))
+        except web.RequestPayloadError:
+            # It says that it is packed, and cannot be unpacked.
+            response = self._refused(request, endpoint, Refusal(Code.BAD_REQUEST, "the body cannot be read"))
         except Exception:
             log.exception("admin.failed")
             response = self._refused(request, endpoint, Refusal(Code.FAILED))
@@ -171,6 +174,10 @@ def _is_from_here(request: web.Request, origin: str) -> bool:
 
 async def _csrf(request: web.Request) -> str:
     if request.content_type == "application/x-www-form-urlencoded":
-        value = (await request.post()).get(CSRF_FIELD, "")
+        try:
+            value = (await request.post()).get(CSRF_FIELD, "")
+        except (LookupError, ValueError):
+            # An encoding that nobody knows, or bytes that are not of it.
+            raise Refusal(Code.BAD_REQUEST, "the form cannot be read") from None
         return value if isinstance(value, str) else ""
     return request.headers.get(CSRF_HEADER, "")

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.control.asked import Because, Page, cursor_after, of_body, of_query, reason_of, row_of
+from gateway.control.asked import Because, Page, cursor_after, of_body, of_query, reason_of, row_of, without_numbers
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, actor, reach
 from gateway.control.refusals import Code, Refusal
@@ -245,7 +245,7 @@ class Overrides:
         route, _ = wanted.route_of(given, self._desk.config)
         if problems or route is None:
             # What is wrong is told in words of the file, which may repeat what was written.
-            told = mask(None, "", {"told": "; ".join(problems)})["told"]
+            told = without_numbers(mask(None, "", {"told": "; ".join(problems)})["told"])
             raise Refusal(Code.BAD_REQUEST, told)
         return rules.Changed(route, reason, ticket, end)
 

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.control.asked import cursor_after, of_body, reason_of, row_of
+from gateway.control.asked import cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.refusals import Code, Refusal
@@ -197,6 +197,9 @@ class Rollback:
         found = next((one.key for one in known if named in (one.key, one.orgnr)), None)
         if found is None or not may(who.grants, action, found):
             raise Refusal(Code.FORBIDDEN, f"{action} there")
+        for name in ("vendor", "system"):
+            if is_number_in(getattr(wanted, name) or ""):
+                raise Refusal(Code.BAD_REQUEST, f"{name}: without national identity numbers")
         if strange := set(wanted.information) - {each.value for each in JOURNALING}:
             raise Refusal(Code.BAD_REQUEST, f"information: {len(strange)} of them is no journaling type")
         return Selection(found, wanted.since.timestamp(), wanted.vendor, wanted.system, frozenset(wanted.information))

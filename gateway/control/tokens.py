@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.control.asked import is_number_in
 from gateway.control.endpoints import person, visitor
 from gateway.control.refusals import Code, Refusal
 from gateway.control.rendering import when
@@ -32,6 +33,8 @@ class Tokens:
         doors, who = visitor(request).doors, person(request)
         if problem := problem_of(wanted, doors.municipalities):
             raise Refusal(Code.BAD_REQUEST, problem)
+        if is_number_in(wanted.name):
+            raise Refusal(Code.BAD_REQUEST, "name: without national identity numbers")
         if not covers(who.grants, grants_of(wanted)):
             raise Refusal(Code.FORBIDDEN, "a token cannot have more than you have")
         try:

@@ -42,13 +42,19 @@ def instant_of(text: str) -> datetime:
     """Return the instant, in UTC, that a time with its offset, or a wall time of Europe/Oslo, means; raises `TimeRefused`."""
     try:
         if _ABSOLUTE.fullmatch(text):
-            return datetime.fromisoformat(text).astimezone(UTC)
+            return _told(datetime.fromisoformat(text).astimezone(UTC))
         if _LOCAL.fullmatch(text):
-            return _of_wall(datetime.fromisoformat(text))
+            return _told(_of_wall(datetime.fromisoformat(text)))
     except (ValueError, OverflowError) as error:
         if isinstance(error, TimeRefused):
             raise
     raise TimeRefused(_EXPECTED)
+
+
+def _told(at: datetime) -> datetime:
+    """Return an instant that Europe/Oslo has a wall time for; raises `OverflowError` beyond the last."""
+    at.astimezone(OSLO)
+    return at
 
 
 def _of_wall(wall: datetime) -> datetime:
