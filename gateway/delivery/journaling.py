@@ -138,7 +138,8 @@ class Journaling:
         )
 
     def _sealed(self, order: Order, reference: str) -> bytes:
-        return sealed(self._keys.vault, reference, order.head, order.body, order.call)
+        call = order.call if order.route.on_outage is OnOutage.HOLD else None
+        return sealed(self._keys.vault, reference, order.head, order.body, call)
 
     async def _send(self, order: Order, taken: Taken, until: float) -> Receipt:
         done = self._sending[taken.id] = asyncio.get_running_loop().create_future()

@@ -1,11 +1,17 @@
 """What the ledger keeps of a message, sealed: what its sender sent, and what is sent for it."""
 
+import zlib
+
 import msgspec
 
 from gateway.ledger.vault import PayloadUnreadable, Vault
 from gateway.model import RequestHead
 from translators.contract import Call
 
+_LEVEL = 1
+"""The quickest: what is written with each commit is a quarter of what it would be."""
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of what is kept, unpacked."""
 _FIELDS = (b"content-type", b"servicecodes")
 """The fields of a request that say something of the message; a sender's token is never kept."""
 
@@ -44,7 +50,8 @@ def sealed(vault: Vault, reference: str, head: RequestHead, body: bytes, call: C
     headers = tuple((name, value) for name, value in head.headers if name.lower() in _FIELDS)
     target = head.target.encode("utf-8", "surrogateescape").decode("latin-1")
     kept_call = None if call is None else KeptCall(call.service, call.method, call.path, call.headers, call.body)
-    return vault.seal(msgspec.msgpack.encode(Kept(head.method, target, headers, body, kept_call)), reference)
+    kept = msgspec.msgpack.encode(Kept(head.method, target, headers, body, kept_call))
+    return vault.seal(zlib.compress(kept, _LEVEL), reference)
 
 
 def opened(vault: Vault, reference: str, payload: bytes | None) -> Kept:
@@ -52,6 +59,8 @@ def opened(vault: Vault, reference: str, payload: bytes | None) -> Kept:
     if payload is None:
         raise PayloadUnreadable("nothing is kept of the message any more")
     try:
-        return _DECODER.decode(vault.open(payload, reference))
-    except msgspec.DecodeError:
+        whole = zlib.decompressobj()
+        kept = whole.decompress(vault.open(payload, reference), _LARGEST)
+        return _DECODER.decode(kept)
+    except (msgspec.DecodeError, zlib.error):
         raise PayloadUnreadable("not what this version keeps") from None
