@@ -1,0 +1,32 @@
+"""Whatever happens to one piece of work, somebody gets an answer, and the writer goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.ledger import store as module
+from gateway.ledger.store import LedgerUnavailable
+
+if TYPE_CHECKING:
+    from gateway.ledger.store import Store
+
+
+class _FullDisk:
+    """A log on the disk that is full."""
+
+    def error(self, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+
+async def test_log_that_cannot_be_written_does_not_end_the_writer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk that is full for the ledger is often full for the log: the failure is told, and the next work is done."""
+    monkeypatch.setattr(module, "log", _FullDisk())
+    async with asyncio.timeout(10):
+        with pytest.raises(LedgerUnavailable):
+            await store.write(lambda connection: connection.exec_driver_sql("SELECT * FROM nothing_of_the_kind"))
+        assert await store.write(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()) == 1
