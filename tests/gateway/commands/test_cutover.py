@@ -18,7 +18,7 @@ from gateway.ledger.cutover_store import Change, routes
 from gateway.model import Mode
 from gateway.people.api_tokens import Wanted
 from tests.gateway.control.conftest import open_office, shelf
-from tests.gateway.control.test_cutovers import AT, World, approve, arne, office, world
+from tests.gateway.control.cutovers.conftest import AT, World, approve, arne, office, world
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,104 +1,24 @@
-"""The client of JFT by itself: when it leaves JFT alone, what its failures say, and how far an event has come."""
+"""The client of JFT by itself: when it leaves JFT alone, and what its failures say."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 
-from gateway.config.places import Place
-from gateway.config.servers import Breaker, Grant, JftUpstream, ServiceStatus
+from gateway.config.servers import Breaker
 from gateway.faults import Fault
-from gateway.helseid.assertion import ClientIdentity
-from gateway.helseid.issuer import Issuer
-from gateway.helseid.proof import Prover
-from gateway.helseid.token_request import TokenEndpoint
-from gateway.helseid.tokens import TokenSource
 from gateway.upstreams.breaker import CircuitBreaker
-from gateway.upstreams.caller import Caller
-from gateway.upstreams.jft import EventStatus, JftClient, NotDelivered, StatusUnknown, Submitted
+from gateway.upstreams.jft import JftClient, Submitted
 from service_stubs.behaviour import Behaviour
-from service_stubs.helseid import HelseIdStub
-from service_stubs.jft import JftStub
-from service_stubs.listening import running
-from tests.gateway.conftest import CLIENT_ID, HAVNES, NORDFJELL, free_ports, message, registration
-from translators.contract import Call
+from tests.gateway.conftest import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from joserfc.jwk import ECKey
-
     from tests.gateway.conftest import Logged
     from tests.gateway.wire import RawUpstream
 
-CALL = Call("jft", "POST", "/v1/Bundle", (("Content-Type", "application/json"),), message("alarm-follow-up"))
-ID = "0d0bbd6c-7f0e-4b6a-9a57-5f9c8d7f2d11"
-EVENT = Submitted(ID, "Bundle")
-TIME = "2026-05-04T08:36:37+00:00"
-ONE_FAILURE = Breaker(failures=1, pause=3600.0)
-
-
-@dataclass
-class Scene:
-    """The doubles, and clients of them."""
-
-    helseid: HelseIdStub
-    jft: JftStub
-    tokens: TokenSource
-    prover: Prover
-
-    def client(self, *, write: str | None = None, read: str | None = None, **changes: Any) -> JftClient:
-        """Make a client of the doubles, or of other servers."""
-        write, read = write or self.jft.write_url, read or self.jft.read_url
-        kept = changes.pop("kept", None)
-        upstream = JftUpstream(
-            "jft", write, read, "nhn:jft/api", "nhn:jft/api", ServiceStatus.TEST, Place("f", 1, 1), **changes
-        )
-        read_caller = Caller(read, None)
-        return JftClient(upstream, self.tokens, self.prover, Caller(write, None), read_caller=read_caller, breaker=kept)
-
-
-@pytest.fixture
-async def scene(client_key: ECKey, signing_keys: None, logged: Logged) -> AsyncIterator[Scene]:
-    """Run HelseID and JFT."""
-    del signing_keys, logged
-    async with (
-        running(HelseIdStub([registration(client_key)])) as helseid,
-        running(JftStub(helseid.issuer)) as jft,
-        aiohttp.ClientSession() as session,
-    ):
-        prover = Prover(time.time)
-        identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
-        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, time.time), identity, prover, session, time.time)
-        yield Scene(helseid, jft, TokenSource(endpoint, time.time), prover)
-
-
-@pytest.fixture
-async def raw(raw_upstream: RawUpstream) -> AsyncIterator[RawUpstream]:
-    """Run a server of raw bytes in JFT's scene."""
-    await raw_upstream.start()
-    yield raw_upstream
-    await raw_upstream.stop()
-
-
-async def submit(client: JftClient, orgnr: str = HAVNES) -> Submitted:
-    """Send one call."""
-    return await client.submit(CALL, orgnr, None, 5.0)
-
-
-async def refused(client: JftClient) -> NotDelivered:
-    """Send one call that is not accepted, and return why."""
-    with pytest.raises(NotDelivered) as caught:
-        await submit(client)
-    return caught.value
-
-
-# Leaving JFT alone.
+from tests.gateway.upstreams.conftest import ONE_FAILURE, Scene, refused, submit
 
 
 async def test_nothing_is_sent_to_a_service_that_keeps_failing(scene: Scene, logged: Logged) -> None:
@@ -277,145 +197,3 @@ async def submit_quietly(client: JftClient) -> None:
 
 
 # How far an event has come.
-
-
-async def test_status_tells_how_far_an_event_has_come(scene: Scene) -> None:
-    """Registered, read and acknowledged, each at its time; asking does not mark it as read."""
-    client = scene.client()
-    event = await submit(client)
-    assert event.kind == "Bundle"
-    for _ in range(2):
-        status = await client.status(event, HAVNES, 5.0)
-        assert status.registered is not None
-        assert (status.read, status.acknowledged) == (None, None)
-
-
-async def test_status_is_asked_with_the_clients_own_token(scene: Scene, raw: RawUpstream) -> None:
-    """Also where senders' tokens are exchanged: nobody sends anything then. The proof is for the address without query."""
-    raw.answer = _answer(b"{}")
-    client = scene.client(read=raw.url, grant=Grant.TOKEN_EXCHANGE)
-    assert await client.status(EVENT, HAVNES, 5.0) == EventStatus(None, None, None)
-    seen = raw.seen.get_nowait()
-    assert seen.line == f"GET /v1/Bundle/{ID}/$status HTTP/1.1".encode()
-    assert seen.values("authorization")[0].startswith(b"DPoP eyJ")
-    assert len(seen.values("dpop")) == 1
-
-
-async def test_events_of_another_municipality_are_not_there(scene: Scene) -> None:
-    """JFT answers 404 then; whoever follows the event learns that it is gone."""
-    client = scene.client()
-    event = await submit(client)
-    with pytest.raises(StatusUnknown) as caught:
-        await client.status(event, NORDFJELL, 5.0)
-    assert caught.value.gone
-
-
-async def test_nonce_of_the_read_api_is_answered_once(scene: Scene) -> None:
-    """As on the WriteAPI."""
-    client = scene.client()
-    event = await submit(client)
-    scene.jft.behave(Behaviour(dpop_nonce=True))
-    assert (await client.status(event, HAVNES, 5.0)).registered
-    scene.jft.behave(Behaviour(dpop_nonce=True, times=100))
-    with pytest.raises(StatusUnknown, match="401"):
-        await client.status(event, HAVNES, 5.0)
-
-
-def _answer(body: bytes, status: bytes = b"200 OK") -> bytes:
-    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
-
-
-@pytest.mark.parametrize(
-    ("body", "acknowledged"),
-    [
-        (f'{{"registered": "{TIME}", "read": null, "journaled": "{TIME}"}}', TIME),
-        (f'{{"registered": "{TIME}", "read": null, "journalingAcknowledged": "{TIME}"}}', TIME),
-        (f'{{"registered": "{TIME}", "journaled": null, "journalingAcknowledged": "{TIME}", "more": [1]}}', TIME),
-        (f'{{"registered": "{TIME}", "journaled": "{TIME}", "journalingAcknowledged": null}}', TIME),
-        (f'{{"registered": "{TIME}", "acknowledged": "{TIME}"}}', None),
-        (f'{{"registered": "{TIME}", "journaled": null}}', None),
-    ],
-)
-async def test_both_names_of_the_last_stage_count(
-    scene: Scene, raw: RawUpstream, body: str, acknowledged: str | None
-) -> None:
-    """NHN's page has one name and the published example another; what is not known is not looked at."""
-    raw.answer = _answer(body.encode())
-    status = await scene.client(read=raw.url).status(EVENT, HAVNES, 5.0)
-    assert status == EventStatus(TIME, None, acknowledged)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        _answer(b""),
-        _answer(b"garbage"),
-        _answer(b"null"),
-        _answer(b"[]"),
-        _answer(b'"2026-05-04T08:36:37Z"'),
-        _answer(b'{"journaled": true}'),
-        _answer(b'{"journaled": ""}'),
-        _answer(b'{"journaled": "false"}'),
-        _answer(b'{"journaled": 1777883797}'),
-        _answer(b'{"journaled": "2026-05-04T08:36' + b"0" * 60 + b'"}'),
-        _answer(b'{"registered": {}}'),
-        _answer(b'{"registered": "\xff"}'),
-        _answer(b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b"}"),
-        _answer(b'{"x": "' + b"x" * 17_000 + b'"}'),
-        _answer(b'{"journaled": "2026-05-04T08:36:37Z"}', b"202 Accepted"),
-        _answer(b"", b"307 x\r\nLocation: http://127.0.0.1:9/"),
-        _answer(b"", b"401 x"),
-        _answer(b"", b"403 x"),
-        _answer(b"", b"429 x"),
-        _answer(b"", b"500 x"),
-        b"garbage\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{}",
-    ],
-)
-async def test_what_is_no_status_is_unknown(scene: Scene, raw: RawUpstream, answer: bytes) -> None:
-    """Never an acknowledgement, never gone, and nothing of the answer in the reason."""
-    raw.answer = answer
-    if answer.endswith(b"{}"):
-        raw.play = _half(answer)
-    with pytest.raises(StatusUnknown) as caught:
-        await scene.client(read=raw.url).status(EVENT, HAVNES, 5.0)
-    assert not caught.value.gone
-    assert "2026" not in str(caught.value)
-
-
-def _half(answer: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
-    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-
-    return play
-
-
-@pytest.mark.parametrize(
-    "event",
-    [Submitted("../../x", "Bundle"), Submitted("..", "Bundle"), Submitted(ID, "Bundle/x"), Submitted("", "Bundle")],
-)
-async def test_only_an_events_own_address_is_asked(scene: Scene, raw: RawUpstream, event: Submitted) -> None:
-    """What was kept of an event chooses no other path."""
-    with pytest.raises(StatusUnknown):
-        await scene.client(read=raw.url).status(event, HAVNES, 5.0)
-    assert raw.seen.empty()
-
-
-async def test_status_without_a_service_or_a_token_is_unknown(scene: Scene) -> None:
-    """Neither is a reason to stop following."""
-    client = scene.client(read=f"http://127.0.0.1:{free_ports(1)[0]}")
-    with pytest.raises(StatusUnknown, match="reached"):
-        await client.status(EVENT, HAVNES, 5.0)
-    await scene.helseid.stop()
-    with pytest.raises(StatusUnknown, match="HelseID"):
-        await client.status(EVENT, NORDFJELL, 5.0)
-
-
-async def test_client_without_the_read_api_knows_no_status(scene: Scene) -> None:
-    """It submits, and says so when it is asked more."""
-    upstream = scene.client()._upstream
-    client = JftClient(upstream, scene.tokens, scene.prover, Caller(upstream.write_url, None))
-    with pytest.raises(StatusUnknown, match="ReadAPI"):
-        await client.status(await submit(client), HAVNES, 5.0)
