@@ -2,11 +2,10 @@
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 from gateway.config.load import Loaded, load_text
+from gateway.files import replaced
 
 _FILE = "var/last-good-routes.yaml"
 Stamp = tuple[int, int]
@@ -31,7 +30,7 @@ def remember(path: Path, version: str) -> bool:
     with contextlib.suppress(OSError):
         data = path.read_bytes()
         if version_of(data) == version:
-            _replace(path.parent / _FILE, data)
+            replaced(path.parent / _FILE, data)
             return True
     return False
 
@@ -46,18 +45,3 @@ def recall(path: Path) -> Loaded | None:
         return load_text(data.decode(), str(path), version_of(data))
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file as a whole, readable for the gateway alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from gateway.config.definitions import KeyFiles
+from gateway.files import written_beside
 from gateway.ledger.vault import KEY_BYTES, Lookup, Vault
 
 PAYLOAD = "payload"
@@ -132,7 +132,7 @@ def make(kind: str, source: str, folder: Path, now: int) -> bool:
         if path.is_symlink() or path.exists():
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _written_beside(path, content) as new:
+        with written_beside(path, msgspec.json.encode(content)) as new:
             return _named(new, path)
     except (OSError, ValueError) as error:
         raise KeysUnusable(_told(source, error)) from None
@@ -146,7 +146,7 @@ def rotate(source: str, folder: Path, now: int) -> PayloadKeys:
             found = read_payload(source, folder)
             key = _new_key(now)
             rotated = PayloadKeys(key.id, (*found.keys, key))
-            with _written_beside(path, rotated) as new:
+            with written_beside(path, msgspec.json.encode(rotated)) as new:
                 _give_to_owner_of(path, new)
                 new.replace(path)
     except FileNotFoundError:
@@ -196,25 +196,6 @@ def _decoded(source: str, content: bytes, wanted: type[_Content]) -> _Content:
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass  # the reason may quote what stands there
     raise KeysUnusable(f"{source} is not a key file of this kind")
-
-
-@contextmanager
-def _written_beside(path: Path, content: Key | PayloadKeys) -> Iterator[Path]:
-    """Write a file that is not called `path` yet, for its owner alone; a crash leaves the old one or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(content))
-            file.flush()
-            os.fsync(file.fileno())
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _named(new: Path, path: Path) -> bool:

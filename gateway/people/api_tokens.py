@@ -4,13 +4,13 @@ import asyncio
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from gateway.config.people import Role
+from gateway.files import replaced
 from gateway.people.access import TOKEN_ROLES, Grant
 from gateway.people.sessions import digest
 
@@ -141,7 +141,7 @@ class ApiTokens:
             if len(kept) > _MOST:
                 raise TokensUnusable(f"more than {_MOST} tokens")
             try:
-                await asyncio.to_thread(_write, self.path, list(kept.values()))
+                await asyncio.to_thread(replaced, self.path, msgspec.json.encode(_File(list(kept.values()))))
             except OSError as error:
                 raise TokensUnusable(f"{self.path.name}: {error.strerror}") from None
             self._tokens = kept
@@ -169,23 +169,3 @@ def _read(path: Path) -> list[ApiToken]:
     if found.version != 1:
         raise TokensUnusable(f"{path.name} is of another version")
     return found.tokens
-
-
-def _write(path: Path, tokens: list[ApiToken]) -> None:
-    """Replace the file as a whole, so that a crash leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(_File(tokens)))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
