@@ -45,11 +45,22 @@ class AdminClient:
         """Return the answer to a POST; what is None is left out of the body."""
         return self._ask("POST", path, body={name: value for name, value in body.items() if value is not None})
 
+    def ask(self, method: str, path: str, body: Document, **fields: str) -> Document:
+        """Return the answer to a request with fields of its own, as which version a change is meant for; `_` stands for `-`."""
+        given = {name.replace("_", "-"): value for name, value in fields.items()}
+        return self._ask(method, path, body=body, fields=given)
+
     def _ask(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Document | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Document | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> Document:
         try:
-            status, content = asyncio.run(self._answer(method, path, query, body))
+            status, content = asyncio.run(self._answer(method, path, query, body, fields or {}))
         except TimeoutError:
             raise click.ClickException(f"{self.url} does not answer in time") from None
         except aiohttp.ClientError as error:
@@ -65,9 +76,14 @@ class AdminClient:
         return document
 
     async def _answer(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Document | None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Document | None,
+        fields: Mapping[str, str],
     ) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json", **fields}
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.request(

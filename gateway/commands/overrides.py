@@ -1,11 +1,9 @@
 """`vkp-gateway override` and `panic`: what people set over the routes of a running gateway."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import aiohttp
 import click
 
 from gateway.commands.admin_client import AdminClient, admin_options, plain, segment
@@ -51,30 +49,6 @@ _KEPT = (
 )
 """What a changed override keeps where nothing else is said."""
 _OF_MODE = frozenset(_KEPT) - {"municipality", "vendor", "system", "information", "mode", "ticket", "until"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Conditional(AdminClient):
-    """Asks with fields of its own: which version a change is meant for."""
-
-    fields: Mapping[str, str] = field(default_factory=dict)
-
-    def ask(self, method: str, path: str, body: Document) -> Document:
-        """Return the answer; refusals end the command."""
-        return self._ask(method, path, body=body)
-
-    async def _answer(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Document | None
-    ) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json", **self.fields}
-        timeout = aiohttp.ClientTimeout(total=60, connect=10)
-        async with (
-            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.request(
-                method, f"{self.url}{path}", params=query, json=body, headers=headers, allow_redirects=False
-            ) as answer,
-        ):
-            return answer.status, await answer.read()
 
 
 def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -134,8 +108,8 @@ def change(*, client: AdminClient, identifier: str, version: int | None, **asked
     kept = {name: before[name] for name in _KEPT if before.get(name) is not None}
     if given.get("mode", before["mode"]) != before["mode"]:
         kept = {name: value for name, value in kept.items() if name not in _OF_MODE}
-    asking = _conditional(client, before["version"] if version is None else version)
-    _print_one(client, asking.ask("PUT", path, {**kept, **given}))
+    seen = before["version"] if version is None else version
+    _print_one(client, client.ask("PUT", path, {**kept, **given}, **_match(seen)))
 
 
 @override.command("end")
@@ -147,7 +121,7 @@ def end_override(*, client: AdminClient, identifier: str, reason: str, version: 
     """End an override before its time."""
     path = f"{_ROOT}/overrides/{segment(identifier)}"
     seen = client.get(path)["version"] if version is None else version
-    _print_one(client, _conditional(client, seen).ask("DELETE", path, {"reason": reason}))
+    _print_one(client, client.ask("DELETE", path, {"reason": reason}, **_match(seen)))
 
 
 @click.group()
@@ -179,7 +153,7 @@ def on(*, client: AdminClient, **asked: Any) -> None:
 @admin_options
 def off(*, client: AdminClient, identifier: str, reason: str) -> None:
     """Let what lies below decide again."""
-    document = _conditional(client, None).ask("DELETE", f"{_ROOT}/panics/{segment(identifier)}", {"reason": reason})
+    document = client.ask("DELETE", f"{_ROOT}/panics/{segment(identifier)}", {"reason": reason})
     if client.as_json:
         print_json(document)
     else:
@@ -197,9 +171,9 @@ def list_panics(*, client: AdminClient, ended: bool, limit: int, cursor: str | N
     _print_list(client, client.get(f"{_ROOT}/panics", **query), "panics", _print_panic)
 
 
-def _conditional(client: AdminClient, version: int | None) -> _Conditional:
-    fields = {} if version is None else {"If-Match": f'"{version}"'}
-    return _Conditional(client.url, client.token, client.as_json, fields)
+def _match(version: int) -> dict[str, str]:
+    """Return the field that says which version a change is meant for."""
+    return {"If_Match": f'"{version}"'}
 
 
 def _given(asked: Document) -> Document:
