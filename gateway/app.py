@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -17,14 +16,12 @@ from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
 from gateway.config.servers import VkpUpstream
 from gateway.control.port import AdminPort
-from gateway.cutovers.runner import Runner
 from gateway.delivery.delivery import Delivery, Means
 from gateway.delivery.opening import keys_of, opened
 from gateway.exchange import Exchange
 from gateway.helseid.client_key import KeyUnusable
 from gateway.helseid.sender_proofs import SenderProofs
-from gateway.layering.generations import Generations
-from gateway.layering.layering import Layering
+from gateway.in_force import InForce
 from gateway.ledger.decisions import DecisionLog
 from gateway.ledger.keys import Keys, KeysUnusable
 from gateway.ledger.store import LedgerUnusable, Store, open_store
@@ -38,8 +35,6 @@ from gateway.relay.guests import Room
 from gateway.relay.needed import DATA_PORT, Certificates
 from gateway.relay.passage import Way
 from gateway.relay.pool import Pool
-from gateway.routing.cells import changed_cells
-from gateway.routing.layers import NOTHING_ABOVE, Layers
 from gateway.routing.table import RouteTable
 from gateway.services import Services
 from gateway.sunset import announced
@@ -47,8 +42,6 @@ from translators.translate import prepare
 
 log = structlog.get_logger()
 
-_MOST_TOLD = 20
-"""Changes that a refused reload is told of."""
 _LOOK = 2.0
 """Seconds between two looks at whether files have changed."""
 
@@ -82,16 +75,11 @@ class Gateway:
         self._rehearsals = Rehearsals(self._ledger_store, time.time)
         self._decisions = DecisionLog(self._ledger_store, time.time)
         self._working: list[asyncio.Task[None]] = []
-        self._layering: Layering | None = None
-        self._cutovers: asyncio.Task[None] | None = None
-        self._looks: set[asyncio.Task[None]] = set()
-        self._generations = Generations()
-        self._table = table
-        """The routes of the file, without what lies over them."""
         self._delivery: Delivery | None = None
         self._store = ""
         """The URL of the ledger that is open."""
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login)
+        self._in_force = InForce(table, self._lay, self._admin.decisions.taken, time.time)
         self._running: Running | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._shown: Kept | None = None
@@ -110,12 +98,11 @@ class Gateway:
             self._running = self._wire(config, table, keys)
             self._deliver(self._running)
             if self._delivery is not None:
-                self._layering = Layering(self._delivery.ledger.store, time.time, self._lay)
-                await self._layering.begin()
-            self._admin.decisions.taken(self._generations.taken(), self._layers)
-            self._admin.report.use(self._in_force)
+                await self._in_force.begin(self._delivery.ledger, self._configured)
+            else:
+                self._in_force.take(table)
+            self._admin.report.use(lambda: self._in_force.table)
             loop = asyncio.get_running_loop()
-            self._cut_over()
             self._working = [loop.create_task(each.run()) for each in (self._rehearsals, self._decisions)]
             listen = self._running.config.listen
             if not self._is_worker:
@@ -144,11 +131,7 @@ class Gateway:
         await asyncio.gather(self._rehearsals.stop(), self._decisions.stop())
         await asyncio.gather(*self._working)
         await self._admin.stop()
-        if self._cutovers is not None:
-            self._cutovers.cancel()
-            await asyncio.gather(self._cutovers, return_exceptions=True)
-        if self._layering is not None:
-            await self._layering.stop()
+        await self._in_force.stop()
         if self._delivery is not None:
             await self._delivery.close()
         self._drain({})
@@ -180,8 +163,8 @@ class Gateway:
         try:
             keys = keys_of(loaded.config, self._folder)
             self._open_ledger(loaded.config, keys)
-            table = loaded.table.with_layers(self._layers)
-            if unguarded := self._unguarded(loaded.config, table):
+            table = self._in_force.over(loaded.table)
+            if unguarded := self._in_force.unguarded(self._configured(), loaded.config, table):
                 return self._keep(loaded, unguarded)
             running = self._wire(loaded.config, table, keys)
             doors = None if self._is_worker else self._admin.prepare(loaded.config)
@@ -192,41 +175,20 @@ class Gateway:
             log.warning("reload.listen_needs_restart")
         self._shown = running.certificates.of(DATA_PORT) or self._shown
         self._drain(running.lane.ways)
-        self._running, self._table = running, loaded.table
+        self._running = running
         self._deliver(running)
-        generation = self._generations.taken()
-        self._admin.decisions.taken(generation, self._layers)
+        generation = self._in_force.take(loaded.table)
         self._admin.use(loaded.config, doors, [str(problem) for problem in loaded.problems])
         telemetry.RELOADS.labels("taken").inc()
         self._remember(loaded.config)
         log.info("reload.taken", generation=generation, warnings=[str(problem) for problem in loaded.problems])
         return loaded
 
-    @property
-    def _layers(self) -> Layers:
-        return self._layering.layers if self._layering is not None else NOTHING_ABOVE
-
-    def _in_force(self) -> RouteTable:
-        """Return the routes in force, with what lies over them."""
-        return self._table.with_layers(self._layers)
-
-    def _lay(self, layers: Layers) -> None:
-        """Put what people set at run time over the routes: from now on every new message follows it."""
-        if self._running is None:
-            return
-        before = self._running
-        self._running = self._wire(before.config, self._table.with_layers(layers), before.keys, before.certificates)
-        self._deliver(self._running)
-        self._admin.decisions.taken(self._generations.taken(), layers)
-
-    def _unguarded(self, config: Config, table: RouteTable) -> list[str]:
-        """Return the changes of mode that a guarded reload may not make: nobody else has agreed to them."""
-        if self._running is None or not config.guard_reload:
-            return []
-        now = datetime.fromtimestamp(time.time(), UTC)
-        changes = changed_cells(self._in_force(), table, self._running.config, config, now)
-        told = [f"guard_reload: {change}" for change in changes if change.changes_mode]
-        return [*told[:_MOST_TOLD], *(["guard_reload: and more"] if len(told) > _MOST_TOLD else [])]
+    def _lay(self, table: RouteTable) -> None:
+        """Let new messages follow another table under the same configuration."""
+        if (before := self._running) is not None:
+            self._running = self._wire(before.config, table, before.keys, before.certificates)
+            self._deliver(self._running)
 
     def _ledger_store(self) -> Store | None:
         return self._delivery.ledger.store if self._delivery is not None else None
@@ -264,23 +226,8 @@ class Gateway:
         elif keys is not None and not self._is_one_of_several(config):
             self._delivery = Delivery(open_store(config.store, self._folder, patience=0), time.time)
             self._store = config.store
-            self._layering = Layering(self._delivery.ledger.store, time.time, self._lay)
-            self._layering.begin_waiting()
-            self._cut_over()
+            self._in_force.begin_waiting(self._delivery.ledger, self._configured)
 
-    def _cut_over(self) -> None:
-        """Let cutovers happen at their times, where there is a ledger."""
-        if self._delivery is not None and self._cutovers is None:
-            runner = Runner(self._delivery.ledger, lambda: self._configured, time.time, self._look_at_layers)
-            self._cutovers = asyncio.get_running_loop().create_task(runner.run())
-
-    def _look_at_layers(self) -> None:
-        """See at once what a cutover of this very process has changed."""
-        if self._layering is not None:
-            self._looks.add(look := asyncio.get_running_loop().create_task(self._layering.look()))
-            look.add_done_callback(self._looks.discard)
-
-    @property
     def _configured(self) -> Config:
         return self._running.config if self._running is not None else self._first[0]
 
@@ -292,7 +239,7 @@ class Gateway:
             self._admin.rollback.use(self._delivery.returning)
             if self._services is not None:
                 tokens = self._services.tokens(running.config.helseid) if running.means is not None else None
-                self._admin.cutovers.use(lambda: self._layers, tokens.token if tokens else None)
+                self._admin.cutovers.use(lambda: self._in_force.layers, tokens.token if tokens else None)
 
     def _wire(
         self, config: Config, table: RouteTable, keys: Keys | None, certificates: Certificates | None = None

@@ -1,0 +1,108 @@
+"""The routes in force in one process: those of the file, with what people set over them at run time, and cutovers at their times."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from gateway.config.definitions import Config
+from gateway.cutovers.runner import Runner
+from gateway.layering.generations import Generations
+from gateway.layering.layering import Layering
+from gateway.ledger.ledger import Ledger
+from gateway.routing.cells import changed_cells
+from gateway.routing.layers import NOTHING_ABOVE, Layers
+from gateway.routing.table import RouteTable
+
+_MOST_TOLD = 20
+"""Changes that a refused reload is told of."""
+
+
+class InForce:
+    """Knows the table that decides now; `apply` is called with each new one, and `told` with its number and its layers."""
+
+    def __init__(
+        self,
+        table: RouteTable,
+        apply: Callable[[RouteTable], None],
+        told: Callable[[int, Layers], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._of_file = table
+        self._apply = apply
+        self._told = told
+        self._clock = clock
+        self._generations = Generations()
+        self._layering: Layering | None = None
+        self._cutovers: asyncio.Task[None] | None = None
+        self._looks: set[asyncio.Task[None]] = set()
+
+    @property
+    def layers(self) -> Layers:
+        """What lies over the routes of the file."""
+        return self._layering.layers if self._layering is not None else NOTHING_ABOVE
+
+    @property
+    def table(self) -> RouteTable:
+        """The routes of the file with these layers over them."""
+        return self.over(self._of_file)
+
+    def over(self, table: RouteTable) -> RouteTable:
+        """Return another file's routes with the layers of now over them."""
+        return table.with_layers(self.layers)
+
+    def take(self, table: RouteTable) -> int:
+        """Go on with the routes of another file, which are in use already; return the number of the table."""
+        self._of_file = table
+        return self._taken(self.layers)
+
+    def unguarded(self, running: Config, wanted: Config, table: RouteTable) -> list[str]:
+        """Return the changes of mode that a guarded reload may not make: nobody else has agreed to them.
+
+        `table` has the layers of now over it: what an override or an executed cutover says already is no change.
+        """
+        if not wanted.guard_reload:
+            return []
+        changes = changed_cells(self.table, table, running, wanted, datetime.fromtimestamp(self._clock(), UTC))
+        told = [f"guard_reload: {change}" for change in changes if change.changes_mode]
+        return [*told[:_MOST_TOLD], *(["guard_reload: and more"] if len(told) > _MOST_TOLD else [])]
+
+    async def begin(self, ledger: Ledger, current: Callable[[], Config]) -> None:
+        """Follow what people set in a ledger, and let its cutovers happen; raises `LedgerUnusable`."""
+        self._layering = Layering(ledger.store, self._clock, self._lay)
+        await self._layering.begin()
+        self._cut_over(ledger, current)
+
+    def begin_waiting(self, ledger: Ledger, current: Callable[[], Config]) -> None:
+        """Do as `begin`, and let everything else wait: for a reload that opens the ledger; raises `LedgerUnusable`."""
+        self._layering = Layering(ledger.store, self._clock, self._lay)
+        self._layering.begin_waiting()
+        self._cut_over(ledger, current)
+
+    async def stop(self) -> None:
+        """Follow nothing any more; what is in force stays."""
+        tasks = [*self._looks, *([self._cutovers] if self._cutovers is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._layering is not None:
+            await self._layering.stop()
+
+    def _lay(self, layers: Layers) -> None:
+        """From now on every new message follows these layers."""
+        self._apply(self._of_file.with_layers(layers))
+        self._taken(layers)
+
+    def _taken(self, layers: Layers) -> int:
+        generation = self._generations.taken()
+        self._told(generation, layers)
+        return generation
+
+    def _cut_over(self, ledger: Ledger, current: Callable[[], Config]) -> None:
+        runner = Runner(ledger, current, self._clock, self._look)
+        self._cutovers = asyncio.get_running_loop().create_task(runner.run())
+
+    def _look(self) -> None:
+        """See at once what a cutover of this very process has changed."""
+        if self._layering is not None:
+            self._looks.add(look := asyncio.get_running_loop().create_task(self._layering.look()))
+            look.add_done_callback(self._looks.discard)
