@@ -11,11 +11,11 @@ from pathlib import Path
 import structlog
 
 from gateway import last_good, telemetry
+from gateway.admin_port import AdminPort
 from gateway.admission import Admission
 from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
 from gateway.config.servers import VkpUpstream
-from gateway.control.port import AdminPort
 from gateway.delivery.delivery import Delivery, Means
 from gateway.delivery.opening import keys_of, opened
 from gateway.exchange import Exchange

@@ -13,10 +13,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from gateway.admin_port import AdminPort
 from gateway.config.definitions import Config
 from gateway.config.load import load
 from gateway.control.own_ledger import OwnLedger
-from gateway.control.port import AdminPort
 from gateway.ledger.keys import KeysUnusable
 from gateway.ledger.store import LedgerUnusable
 from gateway.model import Mode

@@ -9,9 +9,9 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.config.people import Role
 from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import when
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens, described
+from gateway.moments import when
 from gateway.people.access import Action, Grant, Where, may
 from gateway.people.api_tokens import Wanted
 from gateway.people.person import Person

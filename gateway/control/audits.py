@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 
 from gateway.control.asked import Page, cursor_after, row_of
 from gateway.control.ledger_desk import LedgerDesk
-from gateway.control.rendering import when
 from gateway.ledger import audit
+from gateway.moments import when
 
 _CURSOR = "audit:"
 

@@ -13,10 +13,10 @@ from gateway.control.asked import of_query, reference_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import when
 from gateway.layering.layering import layers_of
 from gateway.layering.showing import shown
 from gateway.ledger import decisions
+from gateway.moments import when
 from gateway.people.access import Action
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
 

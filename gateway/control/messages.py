@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 from gateway.control.asked import Search, Wanted, cursor_after, number_of, reason_of, row_of
 from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import when
 from gateway.delivery.kept import Kept, opened
 from gateway.ledger import actions, audit, queries, upkeep
 from gateway.ledger.actions import Done, NotDone
 from gateway.ledger.states import State
 from gateway.ledger.vault import PayloadUnreadable
+from gateway.moments import when, when_any
 from gateway.people.access import Action
 from gateway.people.person import Person
 
@@ -171,13 +171,9 @@ def _described(message: queries.Shown) -> dict[str, Any]:
         "reference": message.reference,
         "received_at": when(message.received_at),
         **{name: getattr(message, name) for name in _AS_THEY_ARE},
-        **{name: _when(getattr(message, name)) for name in ("due", "delivered_at", "overdue_at")},
+        **{name: when_any(getattr(message, name)) for name in ("due", "delivered_at", "overdue_at")},
         "marks": message.marks,
     }
-
-
-def _when(moment: float | None) -> str | None:
-    return None if moment is None else when(moment)
 
 
 def _payload_document(reference: str, kept: Kept) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from gateway.control.asked import Because, Page, cursor_after, of_body, of_query
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, actor, reach
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import when
 from gateway.layering import panic, wanted
 from gateway.layering.naming import Name, etag, name_of, versions_of
 from gateway.layering.showing import shown
@@ -22,6 +21,7 @@ from gateway.layering.switches import last_switch
 from gateway.ledger import audit, rules
 from gateway.ledger.rules import Known, Listing, SetRule, Stale
 from gateway.model import Information
+from gateway.moments import when_any
 from gateway.people.access import Action, Where, may
 from gateway.people.person import Person
 from gateway.routing.layers import Layer
@@ -231,7 +231,7 @@ class Overrides:
             return [last_switch(connection, name, scope.vendor, scope.information) for name in names]
 
         moments = await self._desk.read(work)
-        return [panic.rollback_of(scope, name, _when(moment)) for name, moment in zip(names, moments, strict=True)]
+        return [panic.rollback_of(scope, name, when_any(moment)) for name, moment in zip(names, moments, strict=True)]
 
     def _accepted(self, who: Person, asked: Override) -> rules.Changed:
         """Return what is to be set; raises `Refusal`."""
@@ -278,7 +278,7 @@ _BESIDE = frozenset({"reason", "ticket", "until", "text"})
 
 
 def _told(rule: SetRule) -> dict[str, Any]:
-    moments = {name: _when(getattr(rule, name)) for name in ("made_at", "until", "ended_at")}
+    moments = {name: when_any(getattr(rule, name)) for name in ("made_at", "until", "ended_at")}
     said = {name: getattr(rule, name) for name in ("reason", "made_by", "ended_by", "ended_why", "version")}
     return {**said, **moments}
 
@@ -345,7 +345,3 @@ def _done(found: T | rules.Refused | Stale) -> T:
 def _tell(note: audit.Note) -> None:
     """Log what the audit has been told, without the reason: a person wrote that."""
     log.info("people.action", action=note.action, target=note.target, by=note.actor)
-
-
-def _when(moment: float | None) -> str | None:
-    return None if moment is None else when(moment)

@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 from gateway.control.asked import of_query
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
-from gateway.control.rendering import when
 from gateway.ledger import verdicts
 from gateway.model import Information
+from gateway.moments import when
 from gateway.people.access import Action
 
 _DEFAULT = 7 * 86_400.0

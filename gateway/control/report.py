@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import when
 from gateway.ledger.decisions import LastSeen, last_seen
 from gateway.ledger.verdicts import Summary, summary
+from gateway.moments import when
 from gateway.people.access import Action
 from gateway.reporting.report import Row, holding_back, rows
 from gateway.routing.table import RouteTable

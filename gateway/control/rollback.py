@@ -13,7 +13,6 @@ from gateway.control.asked import cursor_after, is_number_in, of_body, reason_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import when
 from gateway.delivery.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, Outcome, may_be_sent_alone
 from gateway.delivery.returning import Returning
 from gateway.ledger import audit
@@ -21,6 +20,7 @@ from gateway.ledger.returnable import Item, Selection, Standing
 from gateway.ledger.returns import Returns
 from gateway.ledger.store import LedgerUnavailable
 from gateway.model import JOURNALING
+from gateway.moments import when
 from gateway.people.access import Action, may
 from gateway.people.person import Person
 

@@ -6,7 +6,8 @@ import msgspec
 
 from gateway.cutovers.preflight import Finding
 from gateway.cutovers.record import Event, Record
-from gateway.cutovers.schedule import moment, shown
+from gateway.cutovers.schedule import shown
+from gateway.moments import when_any
 
 
 def brief(record: Record) -> dict[str, Any]:
@@ -14,16 +15,16 @@ def brief(record: Record) -> dict[str, Any]:
     return {
         "name": record.name,
         "state": record.state.value,
-        "at": _when(record.at),
+        "at": when_any(record.at),
         "at_oslo": shown(record.plan.at),
         "hash": record.hash,
         "submitted_by": record.submitted_by,
-        "submitted_at": _when(record.submitted_at),
-        "approvals": [{"by": one.by, "at": _when(one.at)} for one in record.approvals],
+        "submitted_at": when_any(record.submitted_at),
+        "approvals": [{"by": one.by, "at": when_any(one.at)} for one in record.approvals],
         "approvals_missing": record.lacking,
         "is_executed": record.is_executed,
-        "switched_at": _when(record.switched_at),
-        "ended_at": _when(record.ended_at),
+        "switched_at": when_any(record.switched_at),
+        "ended_at": when_any(record.ended_at),
         "version": record.version,
     }
 
@@ -46,9 +47,5 @@ def looked_at(record: Record, findings: list[Finding]) -> dict[str, Any]:
 
 
 def _event(event: Event) -> dict[str, Any]:
-    told = {"at": _when(event.at), "node": event.node, "what": event.what, "by": event.by, "reason": event.reason}
+    told = {"at": when_any(event.at), "node": event.node, "what": event.what, "by": event.by, "reason": event.reason}
     return {**told, "hash": event.hash}
-
-
-def _when(seconds: float | None) -> str | None:
-    return None if seconds is None else moment(int(seconds)).isoformat().replace("+00:00", "Z")

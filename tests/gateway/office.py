@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from gateway.admin_port import AdminPort
 from gateway.config.load import load
-from gateway.control.port import AdminPort
 from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub
 from service_stubs.listening import running

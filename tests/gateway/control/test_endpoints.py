@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web  # noqa: TID251 - a handler of the admin port
 from prometheus_client import CollectorRegistry
 
+from gateway.admin_port import AdminPort
 from gateway.control.endpoints import Door
-from gateway.control.port import AdminPort
 from gateway.people.access import MAY, Action, Where
 from tests.gateway.office import ARNE, NORA, OLGA, VERA, Browser
 

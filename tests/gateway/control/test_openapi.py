@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from gateway.admin_port import AdminPort
 from gateway.control import asked, openapi, report
 from gateway.control.openapi import DOCUMENT, OPERATIONS, Operation
-from gateway.control.port import AdminPort
 from gateway.people.access import MAY, Action
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.control.api import grants_document, status_document
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import page, style
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens
+from gateway.dashboard.rendering import page, style
 from gateway.people.access import TOKEN_ROLES, Action
 from gateway.people.api_tokens import Wanted
 

@@ -9,22 +9,23 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from prometheus_client import CollectorRegistry
 
 from gateway.config.definitions import Config
-from gateway.control import api, health, messages_api, messages_page, openapi, pages
+from gateway.control import api, health, messages_api, openapi
 from gateway.control.audits import Audits
 from gateway.control.cutovers import Cutovers
 from gateway.control.decisions import Decisions
 from gateway.control.endpoints import Handler
 from gateway.control.guard import Guard
 from gateway.control.ledger_desk import LedgerDesk
-from gateway.control.login import LoginPages
 from gateway.control.messages import Messages
 from gateway.control.overrides import Overrides
 from gateway.control.rehearsals import Rehearsals
-from gateway.control.rendering import refusal_page
 from gateway.control.report import Report
 from gateway.control.rollback import Rollback
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens
+from gateway.dashboard import messages_page, pages
+from gateway.dashboard.login import LoginPages
+from gateway.dashboard.rendering import refusal_page
 from gateway.people.desk import Desk, Doors
 from gateway.people.throttle import Throttle
 

@@ -6,9 +6,9 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.config.people import Role
 from gateway.control import cookies
 from gateway.control.endpoints import Endpoint, Needs, Visitor, visitor
-from gateway.control.pages import texts_of_form
 from gateway.control.refusals import Code, Refusal
-from gateway.control.rendering import page, refusal_page
+from gateway.dashboard.pages import texts_of_form
+from gateway.dashboard.rendering import page, refusal_page
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.people.access import Action, Grant
 from gateway.people.desk import Desk

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.people import Role
 from gateway.control.refusals import Code
-from gateway.control.texts import TEXTS, language
+from gateway.dashboard.texts import TEXTS, language
 from tests.gateway.office import NORA
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_every_text_of_a_template_is_there() -> None:
     """A page never fails for a text that nobody wrote, and none is written for nobody."""
-    folder = resources.files("gateway.control").joinpath("templates")
+    folder = resources.files("gateway.dashboard").joinpath("templates")
     used = {name for page in folder.iterdir() for name in re.findall(r"\bt\.(\w+)", page.read_text(encoding="utf-8"))}
     other = {"valid", "expired", "revoked", *Code, *(f"role-{role}" for role in Role)}
     assert used | other == TEXTS["nb"].keys()

@@ -6,8 +6,8 @@ from gateway.control.asked import Wanted, reference_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.messages import Messages
 from gateway.control.messages_api import RELEASE
-from gateway.control.pages import texts_of_form
-from gateway.control.rendering import page
+from gateway.dashboard.pages import texts_of_form
+from gateway.dashboard.rendering import page
 from gateway.ledger.states import State
 from gateway.people.access import Action
 

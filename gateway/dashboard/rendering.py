@@ -1,6 +1,5 @@
 """Makes pages from templates, in the reader's language; whatever is put into one is escaped."""
 
-from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 
@@ -10,11 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gateway.control import cookies
 from gateway.control.endpoints import VISITOR, Visitor
 from gateway.control.refusals import Refusal
-from gateway.control.texts import TEXTS, language
+from gateway.dashboard.texts import TEXTS, language
 from gateway.people.access import Action, Where, may
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("gateway.control"),
+    loader=PackageLoader("gateway.dashboard"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -51,15 +50,10 @@ def refusal_page(request: web.Request, refusal: Refusal, claims: dict[str, str] 
     return response
 
 
-def when(seconds: float) -> str:
-    """Return a time as people and programs can both read it."""
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
-
-
 @cache
 def style() -> str:
     """Return the style sheet."""
-    return resources.files("gateway.control").joinpath("static", "style.css").read_text(encoding="utf-8")
+    return resources.files("gateway.dashboard").joinpath("static", "style.css").read_text(encoding="utf-8")
 
 
 def _language(request: web.Request, visitor: Visitor | None) -> str:
