@@ -9,6 +9,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from sqlalchemy import Connection
 
 from gateway.control.asked import Because, of_body, of_query, reason_of
+from gateway.control.conditions import LOST_RACE, check_version, unchanged
 from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.control.ledger_desk import LedgerDesk, actor, reach
 from gateway.control.refusals import Code, Refusal
@@ -36,6 +37,7 @@ from gateway.cutovers.sound import faults, is_name
 from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, STARTABLE, State
 from gateway.cutovers.tokens import Obtain, tried
 from gateway.cutovers.watch import outcomes_of
+from gateway.layering.naming import etag
 from gateway.ledger import cutover_store as store
 from gateway.people.access import Action, Where, may
 from gateway.people.person import Person, Via
@@ -113,9 +115,7 @@ class Cutovers:
 
     async def _show(self, request: web.Request) -> web.Response:
         record = await self._seen(request)
-        if request.headers.get("If-None-Match") == _etag(record):
-            return web.Response(status=304, headers={"ETag": _etag(record)})
-        return _answer(record)
+        return unchanged(request, record.version) or _answer(record)
 
     async def _submit(self, request: web.Request) -> web.Response:
         plan, who = self._planned(await of_body(request, Submitted)), person(request)
@@ -139,11 +139,9 @@ class Cutovers:
         plan, before = self._planned(await of_body(request, Submitted)), await self._seen(request)
         if plan.name != before.name:
             raise Refusal(Code.BAD_REQUEST, "name: another than that of the cutover")
-        if "If-Match" not in request.headers:
-            raise Refusal(Code.BAD_REQUEST, "If-Match: the ETag of what is to be changed")
         for each in (before.plan, plan):
             self._check(person(request), each)
-        _check_version(request, before)
+        check_version(request, before.version, needed=True)
         if before.state not in CHANGEABLE:
             raise Refusal(Code.CONFLICT, f"the cutover is {before.state}")
         if hash_of(encoded(plan)) == before.hash and before.state in (State.SUBMITTED, State.APPROVED):
@@ -254,7 +252,7 @@ class Cutovers:
         record, who = await self._seen(request), person(request)
         if not any(_may_everywhere(who, record.cells, action) for action in (Action.PLAN, Action.OPERATE)):
             raise Refusal(Code.FORBIDDEN, f"{Action.PLAN} or {Action.OPERATE} there")
-        _check_version(request, record)
+        check_version(request, record.version)
         return record
 
     async def _put(
@@ -264,7 +262,7 @@ class Cutovers:
         note = self._desk.note(who, action, before.name, reason)
         written = await self._desk.write(lambda connection: book.put(connection, before, after, note))
         if written is None:
-            raise Refusal(Code.CONFLICT, "somebody else has changed it meanwhile; look again")
+            raise Refusal(Code.CHANGED_MEANWHILE, LOST_RACE)
         _tell(action, before.name, who)
         tell(before, written)
         return _answer(written)
@@ -301,17 +299,8 @@ def _check_everywhere(who: Person, cells: Cells, action: Action) -> None:
         raise Refusal(Code.FORBIDDEN, f"{action} in every municipality that it names")
 
 
-def _check_version(request: web.Request, record: Record) -> None:
-    if request.headers.get("If-Match", _etag(record)) != _etag(record):
-        raise Refusal(Code.CONFLICT, "somebody else has changed it meanwhile; look again")
-
-
-def _etag(record: Record) -> str:
-    return f'"{record.version}"'
-
-
 def _answer(record: Record, status: int = 200) -> web.Response:
-    headers = {"ETag": _etag(record)} | ({"Location": f"{_ROOT}/{record.name}"} if status == 201 else {})
+    headers = {"ETag": etag(record.version)} | ({"Location": f"{_ROOT}/{record.name}"} if status == 201 else {})
     document: dict[str, Any] = documents.whole(record)
     return web.json_response(document, status=status, headers=headers)
 

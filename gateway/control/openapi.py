@@ -102,7 +102,7 @@ _OVERRIDE = "id holds mode reason ticket until made_by made_at version ended_at 
 _PANIC = "id holds rules reason made_by made_at ended_at ended_by ended_why"
 _CUTOVER = "name state at at_oslo hash approvals approvals_missing version plan report history"
 _JOB = "id selection rate progress why began ended counts not_returned not_returned_truncated"
-_UNDER = _answers(_CUTOVER, body=asked.Because, fields=("If-Match",), also=(409, UNAVAILABLE))
+_UNDER = _answers(_CUTOVER, body=asked.Because, fields=("If-Match",), also=(409, 412, UNAVAILABLE))
 
 OPERATIONS: tuple[Operation, ...] = (
     *_table(
@@ -186,7 +186,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ("POST", f"{_V1}/cutovers", "Submit a plan, or one that is written in routes.yaml; the same again is there already",
          _answers(_CUTOVER, status=201, body=cutovers.Submitted, also=(200, 409, UNAVAILABLE))),
         ("PUT", f"{_V1}/cutovers/{{name}}", "Change a plan; approvals of what it was are void",
-         _answers(_CUTOVER, body=cutovers.Submitted, fields=("If-Match",), also=(409, UNAVAILABLE))),
+         _answers(_CUTOVER, body=cutovers.Submitted, fields=("If-Match",), also=(409, 412, 428, UNAVAILABLE))),
     ),
     *_table(
         Needs.role(Action.APPROVE, person=True),

@@ -11,11 +11,12 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from sqlalchemy import Connection
 
 from gateway.control.asked import Because, Page, cursor_after, of_body, of_query, reason_of, row_of, without_numbers
+from gateway.control.conditions import Unmet, asked_versions
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, actor, reach
 from gateway.control.refusals import Code, Refusal
 from gateway.layering import panic, wanted
-from gateway.layering.naming import Name, etag, name_of, versions_of
+from gateway.layering.naming import Name, etag, name_of
 from gateway.layering.showing import shown
 from gateway.layering.switches import last_switch
 from gateway.ledger import audit, rules
@@ -84,27 +85,6 @@ class Listed(Page, frozen=True, forbid_unknown_fields=True):
     ended: bool = False
 
 
-class Unmet(Refusal):
-    """A change whose condition is missing, or does not hold (RFC 9110, RFC 6585)."""
-
-    def __init__(self, version: int | None = None) -> None:
-        told = (
-            "If-Match: the ETag of what you have seen is needed" if version is None else f"it is version {version} now"
-        )
-        super().__init__(Code.CONFLICT, told)
-        self.version = version
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return 428 if self.version is None else 412
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The version that there is."""
-        return {} if self.version is None else {"ETag": etag(self.version)}
-
-
 class Overrides:
     """The endpoints for what is set over the routes; narrowed to the municipalities of the person's grants."""
 
@@ -154,7 +134,7 @@ class Overrides:
         return self._answer(rule, 201, location)
 
     async def _change(self, request: web.Request) -> web.Response:
-        before, versions = await self._one(request, Action.OPERATE), _versions(request)
+        before, versions = await self._one(request, Action.OPERATE), asked_versions(request)
         asked, who = await of_body(request, Override), person(request)
         changed = _placed(self._accepted(who, asked), before.id)
         note = self._desk.note(who, "override.change", before.id, changed.reason)
@@ -163,7 +143,7 @@ class Overrides:
         return self._answer(after)
 
     async def _end(self, request: web.Request) -> web.Response:
-        before, versions = await self._one(request, Action.OPERATE), _versions(request)
+        before, versions = await self._one(request, Action.OPERATE), asked_versions(request)
         note = self._desk.note(person(request), "override.end", before.id, await _reason(request))
         ended = _done(await self._desk.write(lambda each: rules.end(each, Layer.OVERRIDE, before.id, versions, note)))
         _tell(note)
@@ -298,13 +278,6 @@ def _name(kind: str, request: web.Request, who: Person, asked: msgspec.Struct) -
     if given is not None and not (0 < len(given) <= _LONGEST_KEY and given.isprintable()):
         raise Refusal(Code.BAD_REQUEST, f"Idempotency-Key: 1 to {_LONGEST_KEY} characters")
     return name_of(kind, actor(who), given, msgspec.json.encode(asked))
-
-
-def _versions(request: web.Request) -> frozenset[int]:
-    """Return which versions a change is meant for; raises `Refusal`."""
-    if "If-Match" not in request.headers:
-        raise Unmet
-    return versions_of(",".join(request.headers.getall("If-Match")))
 
 
 async def _reason(request: web.Request) -> str:

@@ -25,6 +25,8 @@ class Code(StrEnum):
     NO_LEDGER = "no-ledger"
     LEDGER = "ledger-unavailable"
     CONFLICT = "conflict"
+    CHANGED_MEANWHILE = "changed-meanwhile"
+    UNCONDITIONAL = "condition-missing"
     FAILED = "failed"
 
 
@@ -46,6 +48,8 @@ STATUS = {
     Code.NO_LEDGER: 503,
     Code.LEDGER: 503,
     Code.CONFLICT: 409,
+    Code.CHANGED_MEANWHILE: 412,
+    Code.UNCONDITIONAL: 428,
     Code.FAILED: 500,
 }
 

@@ -84,7 +84,9 @@ _NB = {
     Code.STORE: "Endringen kunne ikke lagres.",
     Code.NO_LEDGER: "Det er ingen hovedbok: ingen melding besvares av de nye tjenestene.",
     Code.LEDGER: "Hovedboken kan ikke leses eller skrives nå. Ingenting er endret.",
-    Code.CONFLICT: "Det kan ikke gjøres slik meldingen står nå. Ingenting er endret.",
+    Code.CONFLICT: "Det kan ikke gjøres slik det står nå. Ingenting er endret.",
+    Code.CHANGED_MEANWHILE: "Noen andre har endret dette i mellomtiden. Se på det på nytt. Ingenting er endret av deg.",
+    Code.UNCONDITIONAL: "Det mangler hvilken utgave endringen gjelder. Ingenting er endret.",
     Code.FAILED: "Noe gikk galt. Loggen sier hva.",
 }
 _EN = {
@@ -164,7 +166,9 @@ _EN = {
     Code.STORE: "The change could not be stored.",
     Code.NO_LEDGER: "There is no ledger: no message is answered by the new services.",
     Code.LEDGER: "The ledger cannot be read or written now. Nothing was changed.",
-    Code.CONFLICT: "That cannot be done as the message is now. Nothing was changed.",
+    Code.CONFLICT: "That cannot be done as things stand. Nothing was changed.",
+    Code.CHANGED_MEANWHILE: "Somebody else has changed this meanwhile. Look at it again. Nothing was changed by you.",
+    Code.UNCONDITIONAL: "It was not said which version the change is meant for. Nothing was changed.",
     Code.FAILED: "Something went wrong. The log says what.",
 }
 TEXTS: dict[str, Texts] = {

@@ -84,7 +84,10 @@ async def test_change_of_what_somebody_else_changed_is_refused(ask: Ask) -> None
     assert (await ask("override", "change", name, "--text", "To.", "--reason", "x", "--version", "1")).exit_code == 0
     for command in (("change", name, "--text", "Tre."), ("end", name)):
         late = await ask("override", *command, "--reason", "x", "--version", "1")
-        assert (late.exit_code, late.stderr) == (1, "Error: conflict: it is version 2 now\n")
+        assert (late.exit_code, late.stderr) == (
+            1,
+            "Error: changed-meanwhile: somebody else has changed it meanwhile: it is version 2 now\n",
+        )
     assert (await document(ask, "override", "list"))["overrides"][0]["text"] == "To."
 
 

@@ -113,7 +113,10 @@ async def test_change_needs_the_version_that_was_seen(olga: Browser, shelf: Shel
     assert (await send(olga, "DELETE", path, {"reason": "x"})).status == 428
     for wrong in ('"2"', "1", 'W/"1"', "*"):
         page = await send(olga, "PUT", path, WANTED, If_Match=wrong)
-        assert (error(page), page.headers["ETag"]) == ((412, "conflict", "it is version 1 now"), '"1"')
+        assert (error(page), page.headers["ETag"]) == (
+            (412, "changed-meanwhile", "somebody else has changed it meanwhile: it is version 1 now"),
+            '"1"',
+        )
         assert (await send(olga, "DELETE", path, {"reason": "x"}, If_Match=wrong)).status == 412
     assert len(await shelf.audited()) == 1
     changed = await send(olga, "PUT", path, {**WANTED, "text": "Til i morgen."}, If_Match='"1"')

@@ -179,8 +179,8 @@ async def test_a_change_voids_approvals(world: World, nora: Browser, arne: Brows
     plan = (await submit(nora)).json
     approved = await approve(arne, plan["hash"])
     changed = {**PLAN, "at": "2026-12-01T06:00"}
-    assert error(await ask(nora, "PUT", ONE, changed))[0] == 400
-    assert error(await ask(nora, "PUT", ONE, changed, If_Match='"1"'))[0] == 409
+    assert error(await ask(nora, "PUT", ONE, changed))[0] == 428
+    assert error(await ask(nora, "PUT", ONE, changed, If_Match='"1"'))[0] == 412
     page = await ask(nora, "PUT", ONE, changed, If_Match=approved.headers["ETag"])
     assert (page.status, page.json["state"], page.json["approvals"]) == (200, "submitted", [])
     assert error(await approve(arne, plan["hash"]))[0] == 409

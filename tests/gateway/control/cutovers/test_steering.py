@@ -127,7 +127,7 @@ async def test_steering_needs_a_role_a_reason_and_the_version_that_was_seen(
         assert error(await ask(browser, "POST", path, WHY))[:2] == (403, "forbidden")
     for bad in ({}, {"reason": " "}, {"reason": "om 12834010060"}):
         assert error(await ask(nora, "POST", path, bad))[0] == 400
-    assert error(await ask(nora, "POST", path, WHY, If_Match='"7"'))[0] == 409
+    assert error(await ask(nora, "POST", path, WHY, If_Match='"7"'))[0] == 412
     assert error(await ask(nora, "POST", f"{ROOT}/other/{action}", WHY))[0] == 404
     assert await world.actions() == ["cutover.submit"]
 
