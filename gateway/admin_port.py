@@ -9,7 +9,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from prometheus_client import CollectorRegistry
 
 from gateway.config.definitions import Config
-from gateway.control import api, health, messages_api, openapi
+from gateway.control import api, cutovers_api, health, messages_api, openapi, overrides_api
 from gateway.control.audits import Audits
 from gateway.control.cutovers import Cutovers
 from gateway.control.decisions import Decisions
@@ -18,12 +18,14 @@ from gateway.control.guard import Guard
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.messages import Messages
 from gateway.control.overrides import Overrides
+from gateway.control.panics import Panics
 from gateway.control.rehearsals import Rehearsals
+from gateway.control.reloads import Reloads
 from gateway.control.report import Report
 from gateway.control.rollback import Rollback
-from gateway.control.status import Board
+from gateway.control.status import Board, Reload
 from gateway.control.tokens import Tokens
-from gateway.dashboard import messages_page, pages
+from gateway.dashboard import banner, cutovers_page, messages_page, overrides_page, pages, report_page
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.rendering import refusal_page
 from gateway.people.desk import Desk, Doors
@@ -48,22 +50,29 @@ class AdminPort:
         self.ledger = LedgerDesk(clock)
         self.rollback = Rollback(self.ledger)
         self.report = Report(self.ledger)
+        self.reloads = Reloads(self.ledger)
         self.cutovers = Cutovers(self.ledger)
         self.decisions = Decisions(self.ledger)
         tokens, messages = Tokens(), Messages(self.ledger)
+        rehearsals = Rehearsals(self.ledger)
+        overrides, panics = Overrides(self.ledger), Panics(self.ledger)
         self.endpoints = [
             *health.endpoints(registry),
             *LoginPages(self.desk, Throttle(_PER_MINUTE, 60, clock)).endpoints(),
             *pages.endpoints(self.board, tokens),
             *messages_page.endpoints(messages),
+            *cutovers_page.endpoints(self.cutovers, self.ledger),
+            *report_page.endpoints(self.report, rehearsals, self.ledger),
+            *overrides_page.endpoints(self.ledger, overrides, panics),
             *api.endpoints(self.board, tokens),
             *messages_api.endpoints(messages, Audits(self.ledger)),
             *self.rollback.endpoints(),
             *self.report.endpoints(),
-            *self.cutovers.endpoints(),
-            *Overrides(self.ledger).endpoints(),
+            *self.reloads.endpoints(),
+            *cutovers_api.endpoints(self.cutovers),
+            *overrides_api.endpoints(overrides, panics),
             *self.decisions.endpoints(),
-            *Rehearsals(self.ledger).endpoints(),
+            *rehearsals.endpoints(),
             *openapi.endpoints(),
         ]
         known = {(each.method, each.path): each for each in self.endpoints}
@@ -73,7 +82,7 @@ class AdminPort:
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await guard(request, handler)
 
-        self.app = web.Application(middlewares=[guarded], client_max_size=_LARGEST_BODY)
+        self.app = web.Application(middlewares=[guarded, banner.counting(self.ledger)], client_max_size=_LARGEST_BODY)
         for each in self.endpoints:
             self.app.router.add_route(each.method, each.path, each.handler)
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
@@ -92,11 +101,13 @@ class AdminPort:
         await web.TCPSite(self._runner, address.host, address.port).start()
         return int(self._runner.addresses[0][1])
 
-    def use(self, config: Config, doors: Doors | None, problems: Sequence[str]) -> None:
-        """Go on with another configuration."""
+    def use(
+        self, config: Config, doors: Doors | None, problems: Sequence[str], generation: int | None = None
+    ) -> Reload:
+        """Go on with another configuration, whose table has this number; `problems` are its warnings."""
         self.desk.use(doors)
-        self.board.taken(config, problems)
         self.decisions.use(config)
+        return self.board.taken(config, problems, generation)
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Document = dict[str, Any]
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
+_ACCEPTED = "application/json, application/problem+json"
 _LARGEST = 64 * 1024 * 1024
 """Bytes of an answer."""
 _LARGEST_TOKEN = 1024
@@ -40,6 +41,15 @@ class AdminClient:
         """Return the answer to a GET; what is None is left out of the query."""
         given = {name: str(value) for name, value in query.items() if value is not None}
         return self._ask("GET", path, query=given)
+
+    def whole(self, path: str, name: str, **query: str | int | None) -> Document:
+        """Return the answer to a GET of a list with all parts of the list, which is called `name`, as one."""
+        document = self.get(path, **query)
+        parts = list(document[name])
+        while (cursor := document["next"]) is not None:
+            document = self.get(path, **query, cursor=cursor)
+            parts += document[name]
+        return {**document, name: parts}
 
     def post(self, path: str, **body: object) -> Document:
         """Return the answer to a POST; what is None is left out of the body."""
@@ -83,7 +93,7 @@ class AdminClient:
         body: Document | None,
         fields: Mapping[str, str],
     ) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json", **fields}
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": _ACCEPTED, **fields}
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.request(
@@ -99,8 +109,7 @@ class AdminClient:
 
     def _refuse(self, status: int, document: Document) -> None:
         """End the command: exit 2 where what was asked was wrong, else 1."""
-        error = document.get("error")
-        code, detail = (error.get("code"), error.get("detail")) if isinstance(error, dict) else (None, None)
+        code, detail = document.get("code"), document.get("detail")
         if self.as_json:
             print_json(document)
         told = f"{code or status}: {detail}" if detail else str(code or status)

@@ -1,13 +1,16 @@
 """`vkp-gateway report`: how far the migration has come, cell by cell, and who still needs VKP."""
 
-import csv
-import sys
 from typing import Any
 
 import click
 
 from gateway.commands.admin_client import AdminClient, admin_options, plain
 from gateway.commands.output import print_json
+from gateway.control.report import COLUMNS
+from gateway.csv_text import table_of
+
+_AT_ONCE = 2000
+"""Cells; the gateway makes the whole report for each part of it."""
 
 
 @click.command()
@@ -16,21 +19,14 @@ from gateway.commands.output import print_json
 @admin_options
 def report(*, client: AdminClient, as_csv: bool, holding_back: bool) -> None:
     """Say of each municipality, vendor and type how far it is: on VKP, rehearsed clean, moved; and when it was seen last."""
-    document = client.get("/api/v1/report")
+    document = client.whole("/api/v1/report", "cells", limit=_AT_ONCE)
     cells = [cell for cell in document["cells"] if cell["holds_back"] or not holding_back]
     if client.as_json:
         print_json({**document, "cells": cells})
     elif as_csv:
-        _print_csv(cells)
+        click.echo(table_of(COLUMNS, cells), nl=False)
     else:
         _print(cells, document["holding_back"])
-
-
-def _print_csv(cells: list[dict[str, Any]]) -> None:
-    if cells:
-        writer = csv.DictWriter(sys.stdout, list(cells[0]))
-        writer.writeheader()
-        writer.writerows({name: "" if value is None else value for name, value in cell.items()} for cell in cells)
 
 
 def _print(cells: list[dict[str, Any]], back: dict[str, dict[str, int]]) -> None:

@@ -7,7 +7,8 @@ import click
 
 from gateway.commands.admin_client import AdminClient, admin_options, plain, segment
 from gateway.commands.output import print_json
-from gateway.control.rollback import CONFIRMATION, csv_of
+from gateway.control.rollback import CONFIRMATION
+from gateway.control.rollback_documents import csv_of
 from gateway.delivery.return_jobs import FASTEST, RATE, SLOWEST, Progress
 from gateway.ledger.returnable import Standing
 from gateway.model import JOURNALING

@@ -7,13 +7,15 @@ import click
 from gateway.commands.admin_client import AdminClient, admin_options, plain
 from gateway.commands.output import print_json
 
+_AT_ONCE = 200
+
 
 @click.command()
 @click.option("--municipality", metavar="O", help="An orgnr or short name: what names another is left out.")
 @admin_options
 def routes(*, client: AdminClient, municipality: str | None) -> None:
     """List the routes that are in force, and what was set over them."""
-    document = client.get("/api/v1/routes", municipality=municipality)
+    document = client.whole("/api/v1/routes", "routes", municipality=municipality, limit=_AT_ONCE)
     if client.as_json:
         print_json(document)
         return

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.config.people import Role
+from gateway.control.asked import Page, of_query, part_of
 from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.control.refusals import Code, Refusal
 from gateway.control.status import Board
@@ -15,6 +16,9 @@ from gateway.moments import when
 from gateway.people.access import Action, Grant, Where, may
 from gateway.people.api_tokens import Wanted
 from gateway.people.person import Person
+
+_TOKENS = "token:"
+"""What their cursors begin with."""
 
 
 def endpoints(board: Board, tokens: Tokens) -> list[Endpoint]:
@@ -27,7 +31,8 @@ def endpoints(board: Board, tokens: Tokens) -> list[Endpoint]:
         return web.json_response(status_document(board, person(request)))
 
     async def listed(request: web.Request) -> web.Response:
-        return web.json_response({"tokens": tokens.listed(request)})
+        part, more = part_of(tokens.listed(request), of_query(request, Page), _TOKENS)
+        return web.json_response({"tokens": part, "next": more})
 
     async def make(request: web.Request) -> web.Response:
         token, secret = await tokens.make(request, await _wanted(request))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
@@ -15,7 +16,7 @@ from gateway.model import Information
 from translators.national_number import kind_of
 
 LONGEST_REASON = 500
-_LONGEST_REFERENCE = 128
+_LONGEST_REFERENCE, _LONGEST_KEY = 128, 200
 _LARGEST_ID = 2**63 - 1
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 """What is told in another time zone must be a time there too."""
@@ -25,6 +26,7 @@ _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=200)]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Body = TypeVar("Body", bound=msgspec.Struct)
+T = TypeVar("T")
 
 
 class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +147,16 @@ def reference_of(request: web.Request) -> str:
     return reference
 
 
+def idempotency_key(request: web.Request) -> str | None:
+    """Return by what the same request is known again; raises `Refusal`."""
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return None
+    if len(given) > 1 or not 0 < len(given[0]) <= _LONGEST_KEY or not given[0].isprintable():
+        raise Refusal(Code.BAD_REQUEST, f"Idempotency-Key: 1 to {_LONGEST_KEY} characters, once")
+    return given[0]
+
+
 def cursor_after(kind: str, number: int) -> str:
     """Return what a caller gives to get what comes after the row with this id."""
     return base64.urlsafe_b64encode(f"{kind}{number}".encode()).decode().rstrip("=")
@@ -162,3 +174,10 @@ def row_of(kind: str, cursor: str | None) -> int | None:
     if digits != text and digits.isdecimal() and int(digits) <= _LARGEST_ID:
         return int(digits)
     raise Refusal(Code.BAD_REQUEST, "cursor: expected one that a list gave")
+
+
+def part_of(found: Sequence[T], wanted: Page, kind: str) -> tuple[Sequence[T], str | None]:
+    """Return the part of a whole list that is wanted, and the cursor of what follows; raises `Refusal`."""
+    skipped = row_of(kind, wanted.cursor) or 0
+    end = skipped + wanted.limit
+    return found[skipped:end], cursor_after(kind, end) if len(found) > end else None

@@ -31,9 +31,17 @@ def asked_versions(request: web.Request) -> frozenset[int]:
     return versions_of(",".join(request.headers.getall("If-Match")))
 
 
-def check_version(request: web.Request, version: int, *, needed: bool = False) -> None:
-    """Raise `Unmet` where a request is meant for another version, or for none although it is `needed` to say."""
-    if (needed or "If-Match" in request.headers) and version not in asked_versions(request):
+def versions_if_asked(request: web.Request) -> frozenset[int] | None:
+    """Likewise, or None where the request does not say."""
+    return asked_versions(request) if "If-Match" in request.headers else None
+
+
+def check_version(versions: frozenset[int] | None, version: int, *, needed: bool = False) -> None:
+    """Raise `Unmet` where a change is meant for other versions, or for none although it is `needed` to say."""
+    if versions is None:
+        if needed:
+            raise Unmet
+    elif version not in versions:
         raise Unmet(version)
 
 

@@ -1,23 +1,25 @@
-"""Cutovers over the admin API: submitted, looked at, approved by other people, started, called off, rolled back."""
+"""Cutovers as the API and the pages both handle them: submitted, looked at, approved by other people, started, called off, rolled back."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import structlog
-from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.control.asked import Because, of_body, of_query, reason_of
-from gateway.control.conditions import LOST_RACE, check_version, unchanged
-from gateway.control.endpoints import Endpoint, Needs, person, visitor
-from gateway.control.ledger_desk import LedgerDesk, actor, reach
+from gateway.config.definitions import Config
+from gateway.control.asked import reason_of
+from gateway.control.conditions import LOST_RACE, check_version
+from gateway.control.cutover_access import By, check_everywhere, has_approved, has_written, may_see, may_steer
+from gateway.control.cutover_plans import Submitted, planned
+from gateway.control.ledger_desk import LedgerDesk, actor
 from gateway.control.refusals import Code, Refusal
-from gateway.cutovers import book, documents
+from gateway.cutovers import book
 from gateway.cutovers.cells import Cells
 from gateway.cutovers.gathering import gathered, obstacles, outcomes_since
-from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked, Wanted, encoded, hash_of, of_file, of_wanted
-from gateway.cutovers.preflight import Facts, findings, jft_of
+from gateway.cutovers.plan import Plan, encoded, hash_of, of_file
+from gateway.cutovers.preflight import Facts, Finding, findings, jft_of
 from gateway.cutovers.record import (
     APPROVAL,
     CHANGED,
@@ -32,22 +34,25 @@ from gateway.cutovers.record import (
     replanned,
 )
 from gateway.cutovers.runner import rolled_back, tell
-from gateway.cutovers.schedule import TimeRefused, why_not
-from gateway.cutovers.sound import faults, is_name
+from gateway.cutovers.schedule import why_not
+from gateway.cutovers.sound import is_name
 from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, STARTABLE, State
 from gateway.cutovers.tokens import Obtain, tried
 from gateway.cutovers.watch import outcomes_of
-from gateway.layering.naming import etag
+from gateway.layering.layering import layers_of
 from gateway.ledger import cutover_store as store
-from gateway.people.access import Action, Where, may
-from gateway.people.person import Person, Via
+from gateway.people.access import Action
+from gateway.people.person import Person
+from gateway.routing.buckets import Buckets
 from gateway.routing.layers import Layers
+from gateway.routing.table import RouteTable
 
 log = structlog.get_logger()
 
-_ROOT = "/api/v1/cutovers"
-_ONE = f"{_ROOT}/{{name}}"
+Versions = frozenset[int] | None
+"""For which versions a change is meant; None: it was not said."""
 _UNDER_WAY = (State.DRAINING, State.SWITCHED, State.WATCHING, State.FINISHED)
+_AWAITED = (State.SUBMITTED, State.APPROVED)
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -59,148 +64,137 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: State | None = None
 
 
-class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A plan, or the name of one that is written in routes.yaml."""
-
-    from_file: _Word | None = None
-    name: _Word | None = None
-    at: _Word | None = None
-    set: tuple[store.Change, ...] | None = None
-    gate: GateAsked | None = None
-    roll_back_when: RollBackAsked | None = None
-    approvals: Annotated[int, msgspec.Meta(ge=1)] = 1
-
-
-class Approving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of exactly which plan somebody approves."""
-
-    hash: _Word
-
-
 class Cutovers:
-    """The endpoints for cutovers; `use` gives them what a preflight asks beside the ledger."""
+    """Each method raises `Refusal`; `use` gives it what a preflight asks beside the ledger."""
 
     def __init__(self, desk: LedgerDesk) -> None:
         self._desk = desk
         self._layers: Callable[[], Layers] | None = None
         self._token: Obtain | None = None
+        self._compiled: tuple[Config, Buckets] | None = None
 
     def use(self, layers: Callable[[], Layers], token: Obtain | None) -> None:
         """Take what lies over the routes, and what fetches tokens, where this process knows them."""
         self._layers, self._token = layers, token
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints for programs; whoever plans, and whoever operates, may start, cancel and roll back."""
-        view, plan = Needs.role(Action.VIEW), Needs.role(Action.PLAN)
-        return [
-            Endpoint("GET", _ROOT, self._list, view),
-            Endpoint("POST", _ROOT, self._submit, plan),
-            Endpoint("GET", _ONE, self._show, view),
-            Endpoint("PUT", _ONE, self._change, plan),
-            Endpoint("POST", f"{_ONE}/preflight", self._preflight, view),
-            Endpoint("POST", f"{_ONE}/approve", self._approve, Needs.role(Action.APPROVE, person=True)),
-            Endpoint("POST", f"{_ONE}/start", self._start, view),
-            Endpoint("POST", f"{_ONE}/cancel", self._cancel, view),
-            Endpoint("POST", f"{_ONE}/rollback", self._roll_back, view),
-        ]
-
-    async def _list(self, request: web.Request) -> web.Response:
-        wanted, who = of_query(request, Listing), person(request)
+    async def listed(self, who: Person, wanted: Listing) -> tuple[list[Record], str | None]:
+        """Return a part of the cutovers that someone may see, and where the next part begins."""
         states = () if wanted.state is None else (wanted.state.value,)
         rows = await self._desk.read(lambda each: store.listed(each, wanted.limit + 1, wanted.cursor or "", states))
         records = [of_row(row) for row in rows[: wanted.limit]]
         more = records[-1].name if len(rows) > wanted.limit else None
-        shown = [documents.brief(one) for one in records if _may_see(who, one)]
-        return web.json_response({"cutovers": shown, "next": more})
+        return [one for one in records if may_see(who, one.cells)], more
 
-    async def _show(self, request: web.Request) -> web.Response:
-        record = await self._seen(request)
-        return unchanged(request, record.version) or _answer(record)
+    async def waiting(self, who: Person) -> list[Plan]:
+        """Return the plans of routes.yaml that someone may see and nobody has submitted."""
+        written = [of_file(one) for one in self._desk.config.cutovers.values()]
+        known = await self._desk.read(lambda each: {one.name for one in written if store.one(each, one.name)})
+        return [one for one in written if one.name not in known and may_see(who, Cells(one.routes))]
 
-    async def _submit(self, request: web.Request) -> web.Response:
-        plan, who = self._planned(await of_body(request, Submitted)), person(request)
-        self._check(who, plan)
+    async def shown(self, who: Person, name: str) -> Record:
+        """Return a cutover, for someone who may see it."""
+        record = await self._desk.read(lambda each: book.one(each, name)) if is_name(name) else None
+        if record is None or not may_see(who, record.cells):
+            raise Refusal(Code.NOT_FOUND, "no such cutover where you may see it")
+        return record
+
+    async def in_force(self) -> RouteTable:
+        """Return which routes decide now, with what lies over them."""
+        config, now = self._desk.config, self._desk.now()
+        if self._compiled is None or self._compiled[0] is not config:
+            self._compiled = (config, await asyncio.to_thread(Buckets, config.routes))
+        if self._layers is not None:
+            return RouteTable(config, self._compiled[1], self._layers())
+        return RouteTable(config, self._compiled[1], await self._desk.read(lambda each: layers_of(each, now)))
+
+    async def submit(self, by: By, wanted: Submitted) -> tuple[Record, bool]:
+        """Take a plan; return its cutover, and whether that is new."""
+        plan = planned(wanted, self._desk.config)
+        check_everywhere(by.person, Cells(plan.routes), Action.PLAN)
         self._check_time(plan)
-        record = begun(plan, self._event(request, SUBMITTED, plan_hash=hash_of(encoded(plan))))
-        note = self._desk.note(who, "cutover.submit", plan.name)
+        record = begun(plan, self._event(by, SUBMITTED, plan_hash=hash_of(encoded(plan))))
+        note = self._desk.note(by.person, "cutover.submit", plan.name)
 
         def work(connection: Connection) -> Record | None:
             return None if book.add(connection, record, note) else book.one(connection, plan.name)
 
         known = await self._desk.write(work)
         if known is None:
-            _tell("cutover.submit", plan.name, who)
-            return _answer(record, 201)
-        if known.hash != record.hash or known.state not in (State.SUBMITTED, State.APPROVED):
+            _tell("cutover.submit", plan.name, by)
+            return record, True
+        if known.hash != record.hash or known.state not in _AWAITED:
             raise Refusal(Code.CONFLICT, f"there is a cutover of that name, which is {known.state}; change it with PUT")
-        return _answer(known)
+        return known, False
 
-    async def _change(self, request: web.Request) -> web.Response:
-        plan, before = self._planned(await of_body(request, Submitted)), await self._seen(request)
+    async def change(self, by: By, name: str, wanted: Submitted, versions: Versions) -> Record:
+        """Put another plan in the place of the one that is there; it has no approvals."""
+        plan, before = planned(wanted, self._desk.config), await self.shown(by.person, name)
         if plan.name != before.name:
             raise Refusal(Code.BAD_REQUEST, "name: another than that of the cutover")
         for each in (before.plan, plan):
-            self._check(person(request), each)
-        check_version(request, before.version, needed=True)
+            check_everywhere(by.person, Cells(each.routes), Action.PLAN)
+        check_version(versions, before.version, needed=True)
         if before.state not in CHANGEABLE:
             raise Refusal(Code.CONFLICT, f"the cutover is {before.state}")
-        if hash_of(encoded(plan)) == before.hash and before.state in (State.SUBMITTED, State.APPROVED):
-            return _answer(before)
+        if hash_of(encoded(plan)) == before.hash and before.state in _AWAITED:
+            return before
         self._check_time(plan)
-        event = self._event(request, CHANGED, plan_hash=hash_of(encoded(plan)))
-        return await self._put(request, before, replanned(before, plan, event), "cutover.change")
+        event = self._event(by, CHANGED, plan_hash=hash_of(encoded(plan)))
+        return await self._put(by, before, replanned(before, plan, event), "cutover.change")
 
-    async def _preflight(self, request: web.Request) -> web.Response:
-        record, config, now = await self._seen(request), self._desk.config, self._desk.now()
+    async def preflight(self, who: Person, name: str, patience: float | None = None) -> tuple[Record, list[Finding]]:
+        """Look at everything that must hold, and change nothing; `patience` is seconds for all tokens together."""
+        record, config, now = await self.shown(who, name), self._desk.config, self._desk.now()
         found = await self._desk.read(lambda each: gathered(each, record, now))
-        jft, going_new = jft_of(config), record.cells.going_new(config)
-        tokens = None if self._token is None or jft is None else await tried(self._token, jft, going_new)
         layers = None if self._layers is None else self._layers()
-        facts = Facts(record, config, now, found, layers, tokens)
-        return web.json_response(documents.looked_at(record, findings(facts)))
+        tokens = await self._tokens(record, config, patience)
+        return record, findings(Facts(record, config, now, found, layers, tokens))
 
-    async def _approve(self, request: web.Request) -> web.Response:
-        wanted, record, who = await of_body(request, Approving), await self._seen(request), person(request)
-        _check_everywhere(who, record.cells, Action.APPROVE)
-        if wanted.hash != record.hash:
+    async def approve(self, by: By, name: str, plan_hash: str) -> Record:
+        """Give one person's word for exactly the plan with this hash."""
+        record = await self.shown(by.person, name)
+        check_everywhere(by.person, record.cells, Action.APPROVE)
+        if plan_hash != record.hash:
             raise Refusal(Code.CONFLICT, f"the plan is another one now: {record.hash}")
-        known = _known(request, who)
-        if record.writers & set(known):
+        if has_written(by, record):
             raise Refusal(Code.CONFLICT, "whoever wrote a plan does not approve it")
-        if any(set(one.known) & set(known) for one in record.approvals):
-            return _answer(record)
+        if has_approved(by, record):
+            return record
         if record.state is not State.SUBMITTED:
             raise Refusal(Code.CONFLICT, f"the cutover is {record.state}")
-        event = self._event(request, APPROVAL, plan_hash=record.hash)
-        after = approved(record, Approval(event.at, actor(who), known, record.hash), event)
-        return await self._put(request, record, after, "cutover.approve")
+        event = self._event(by, APPROVAL, plan_hash=record.hash)
+        after = approved(record, Approval(event.at, actor(by.person), by.known, record.hash), event)
+        return await self._put(by, record, after, "cutover.approve")
 
-    async def _start(self, request: web.Request) -> web.Response:
-        reason, record = reason_of((await of_body(request, Because)).reason), await self._steered(request)
+    async def start(self, by: By, name: str, because: str, versions: Versions = None) -> Record:
+        """Have it applied now, if everything holds that must."""
+        reason, record = reason_of(because), await self._steered(by, name, versions)
         if record.state in _UNDER_WAY:
-            return _answer(record)
+            return record
         if record.state not in STARTABLE:
             raise Refusal(Code.CONFLICT, f"the cutover is {record.state}")
         config, now = self._desk.config, self._desk.now()
         if why := await self._desk.read(lambda each: obstacles(each, record, config, now)):
             raise Refusal(Code.CONFLICT, "; ".join(why))
-        event = self._event(request, State.DRAINING.value, reason)
-        return await self._put(request, record, record.moved(State.DRAINING, event), "cutover.start", reason)
+        event = self._event(by, State.DRAINING.value, reason)
+        return await self._put(by, record, record.moved(State.DRAINING, event), "cutover.start", reason)
 
-    async def _cancel(self, request: web.Request) -> web.Response:
-        reason, record = reason_of((await of_body(request, Because)).reason), await self._steered(request)
+    async def cancel(self, by: By, name: str, because: str, versions: Versions = None) -> Record:
+        """Call it off."""
+        reason, record = reason_of(because), await self._steered(by, name, versions)
         if record.state is State.CANCELLED:
-            return _answer(record)
+            return record
         if record.state not in CANCELLABLE:
             raise Refusal(Code.CONFLICT, f"the cutover is {record.state}")
-        event = self._event(request, State.CANCELLED.value, reason)
+        event = self._event(by, State.CANCELLED.value, reason)
         after = record.moved(State.CANCELLED, event, ended_at=event.at)
-        return await self._put(request, record, after, "cutover.cancel", reason)
+        return await self._put(by, record, after, "cutover.cancel", reason)
 
-    async def _roll_back(self, request: web.Request) -> web.Response:
-        reason, record = reason_of((await of_body(request, Because)).reason), await self._steered(request)
+    async def roll_back(self, by: By, name: str, because: str, versions: Versions = None) -> Record:
+        """Take its routes away again."""
+        reason, record = reason_of(because), await self._steered(by, name, versions)
         if record.state is State.ROLLED_BACK:
-            return _answer(record)
+            return record
         if not record.is_executed:
             is_in_file = record.state is State.FINISHED
             why = "routes.yaml says the same now: change it there" if is_in_file else f"the cutover is {record.state}"
@@ -208,102 +202,44 @@ class Cutovers:
         counted, quarantined = await self._desk.read(lambda each: outcomes_since(each, record))
         outcomes = outcomes_of(counted, quarantined)
         report = Report(outcomes.fine, outcomes.failed, {**counted, "quarantined": quarantined})
-        event = self._event(request, State.ROLLED_BACK.value, reason)
-        after = rolled_back(record, event, self._desk.config, report)
-        return await self._put(request, record, after, "cutover.rollback", reason)
+        after = rolled_back(record, self._event(by, State.ROLLED_BACK.value, reason), self._desk.config, report)
+        return await self._put(by, record, after, "cutover.rollback", reason)
 
-    def _planned(self, wanted: Submitted) -> Plan:
-        """Return the plan that is meant; raises `Refusal`."""
+    async def _steered(self, by: By, name: str, versions: Versions) -> Record:
+        """Return a cutover, for someone who plans or operates wherever it changes something."""
+        record = await self.shown(by.person, name)
+        if not may_steer(by.person, record.cells):
+            raise Refusal(Code.FORBIDDEN, f"{Action.PLAN} or {Action.OPERATE} there")
+        check_version(versions, record.version)
+        return record
+
+    async def _tokens(self, record: Record, config: Config, patience: float | None) -> dict[str, str | None] | None:
+        jft = jft_of(config)
+        if self._token is None or jft is None:
+            return None
         try:
-            plan = self._of_file(wanted) if wanted.from_file is not None else _of_body(wanted)
-        except TimeRefused as error:
-            raise Refusal(Code.BAD_REQUEST, f"at: {error}") from None
-        except ValueError:
-            raise Refusal(Code.BAD_REQUEST, "set: an information type that nobody knows") from None
-        if wrong := faults(plan, self._desk.config):
-            raise Refusal(Code.BAD_REQUEST, "; ".join(wrong))
-        return plan
-
-    def _of_file(self, wanted: Submitted) -> Plan:
-        if msgspec.structs.replace(wanted, from_file=None) != Submitted():
-            raise Refusal(Code.BAD_REQUEST, "from_file stands alone")
-        written = self._desk.config.cutovers.get(wanted.from_file or "")
-        if written is None:
-            raise Refusal(Code.NOT_FOUND, "routes.yaml has no cutover of that name")
-        return of_file(written)
-
-    def _check(self, who: Person, plan: Plan) -> None:
-        _check_everywhere(who, Cells(plan.routes), Action.PLAN)
+            async with asyncio.timeout(patience):
+                return await tried(self._token, jft, record.cells.going_new(config))
+        except TimeoutError:
+            return {}
 
     def _check_time(self, plan: Plan) -> None:
         if why := why_not(plan.at, self._desk.now(), self._desk.config.freezes):
             raise Refusal(Code.CONFLICT, "; ".join(why))
 
-    async def _seen(self, request: web.Request) -> Record:
-        """Return the cutover of a path, for someone who may see it; raises `Refusal`."""
-        name = request.match_info["name"]
-        record = await self._desk.read(lambda each: book.one(each, name)) if is_name(name) else None
-        if record is None or not _may_see(person(request), record):
-            raise Refusal(Code.NOT_FOUND, "no such cutover where you may see it")
-        return record
-
-    async def _steered(self, request: web.Request) -> Record:
-        """Likewise, for someone who plans or operates wherever it changes something."""
-        record, who = await self._seen(request), person(request)
-        if not any(_may_everywhere(who, record.cells, action) for action in (Action.PLAN, Action.OPERATE)):
-            raise Refusal(Code.FORBIDDEN, f"{Action.PLAN} or {Action.OPERATE} there")
-        check_version(request, record.version)
-        return record
-
-    async def _put(
-        self, request: web.Request, before: Record, after: Record, action: str, reason: str | None = None
-    ) -> web.Response:
-        who = person(request)
-        note = self._desk.note(who, action, before.name, reason)
+    async def _put(self, by: By, before: Record, after: Record, action: str, reason: str | None = None) -> Record:
+        note = self._desk.note(by.person, action, before.name, reason)
         written = await self._desk.write(lambda connection: book.put(connection, before, after, note))
         if written is None:
             raise Refusal(Code.CHANGED_MEANWHILE, LOST_RACE)
-        _tell(action, before.name, who)
+        _tell(action, before.name, by)
         tell(before, written)
-        return _answer(written)
+        return written
 
-    def _event(self, request: web.Request, what: str, reason: str | None = None, plan_hash: str | None = None) -> Event:
-        who, node = person(request), self._desk.ledger.node
-        return Event(self._desk.now(), node, what, actor(who), reason, _known(request, who), plan_hash)
-
-
-def _of_body(wanted: Submitted) -> Plan:
-    if wanted.name is None or wanted.at is None or wanted.set is None:
-        raise Refusal(Code.BAD_REQUEST, "expected: name, at and set; or from_file")
-    fields = {name: getattr(wanted, name) for name in Wanted.__struct_fields__}
-    return of_wanted(Wanted(**fields))
+    def _event(self, by: By, what: str, reason: str | None = None, plan_hash: str | None = None) -> Event:
+        node = self._desk.ledger.node
+        return Event(self._desk.now(), node, what, actor(by.person), reason, by.known, plan_hash)
 
 
-def _known(request: web.Request, who: Person) -> tuple[str, ...]:
-    """Return by what a person is known again; whoever made an API token is who uses it."""
-    token = visitor(request).doors.tokens.get(who.known_as[0]) if who.via is Via.API_TOKEN else None
-    return (who.subject, *who.known_as, *(token.made_by if token else ()))
-
-
-def _may_see(who: Person, record: Record) -> bool:
-    within, places = reach(who, Action.VIEW), record.cells.places
-    return within is None or None in places or bool(within & set(places))
-
-
-def _may_everywhere(who: Person, cells: Cells, action: Action) -> bool:
-    return all(may(who.grants, action, Where.EVERYWHERE if place is None else place) for place in cells.places)
-
-
-def _check_everywhere(who: Person, cells: Cells, action: Action) -> None:
-    if not _may_everywhere(who, cells, action):
-        raise Refusal(Code.FORBIDDEN, f"{action} in every municipality that it names")
-
-
-def _answer(record: Record, status: int = 200) -> web.Response:
-    headers = {"ETag": etag(record.version)} | ({"Location": f"{_ROOT}/{record.name}"} if status == 201 else {})
-    document: dict[str, Any] = documents.whole(record)
-    return web.json_response(document, status=status, headers=headers)
-
-
-def _tell(action: str, name: str, who: Person) -> None:
-    log.info("people.action", action=action, target=name, by=actor(who))
+def _tell(action: str, name: str, by: By) -> None:
+    log.info("people.action", action=action, target=name, by=actor(by.person))

@@ -9,7 +9,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.config.definitions import Config
 from gateway.config.routes import Route
-from gateway.control.asked import of_query, reference_of
+from gateway.control.asked import Page, of_query, part_of, reference_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
@@ -21,11 +21,12 @@ from gateway.people.access import Action
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
 
 _ROOT = "/api/v1"
+_CURSOR = "route:"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class Narrowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of which municipality routes are shown."""
+class Narrowed(Page, frozen=True, forbid_unknown_fields=True):
+    """Of which municipality routes are shown, and which part of them."""
 
     municipality: _Word | None = None
     """Short name or orgnr."""
@@ -72,12 +73,14 @@ class Decisions:
         now = self._desk.now()
         above = (rule for layer in ABOVE for rule in layers.of(layer) if rule.holds(now))
         found = [*(_rule(rule) for rule in above if shows(rule.route)), *_of_file(config, shows)]
+        part, more = part_of(found, asked, _CURSOR)
         document = {
             "generation": self._in_force.generation if self._in_force else None,
             "file": config.file,
             "version": config.version,
             "layers_version": layers.version,
-            "routes": found,
+            "routes": part,
+            "next": more,
         }
         return web.json_response(document)
 

@@ -8,7 +8,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.config.values import is_loopback
 from gateway.control import cookies
 from gateway.control.endpoints import VISITOR, Door, Endpoint, Handler, Visitor
-from gateway.control.refusals import Code, Refusal, as_json, of_http
+from gateway.control.refusals import Code, Refusal, as_problem, of_http
 from gateway.people.access import may
 from gateway.people.desk import Desk, Doors
 from gateway.people.origins import Origins
@@ -135,7 +135,7 @@ class Guard:
         if refusal.code is Code.CSRF:
             log.warning("people.change.refused", lacks=refusal.detail, path=endpoint_path(request))
         if is_api or doors is None or endpoint is None or endpoint.needs.door is Door.STREET_ON_LOOPBACK:
-            return as_json(refusal)
+            return as_problem(refusal)
         if refusal.code is Code.NOT_LOGGED_IN and request.method in _SAFE_METHODS:
             return web.Response(status=303, headers={"Location": "/login"})
         return self._page(request, refusal)

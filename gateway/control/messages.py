@@ -37,6 +37,10 @@ class Messages:
     def __init__(self, desk: LedgerDesk) -> None:
         self._desk = desk
 
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self._desk.now()
+
     async def listed(self, who: Person, wanted: Wanted, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return messages where someone may do this, the newest first."""
         narrowed, before = self._filter(wanted, reach(who, action)), row_of(_CURSOR, wanted.cursor)

@@ -6,6 +6,7 @@ from gateway.control.asked import Because, Forget, Page, Search, Wanted, of_body
 from gateway.control.audits import Audits
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.messages import Messages
+from gateway.control.once import Once
 from gateway.people.access import Action, Where
 
 RESEND, RELEASE = "message.resend", "quarantine.release"
@@ -16,7 +17,7 @@ _ROOT = "/api/v1"
 def endpoints(messages: Messages, audits: Audits) -> list[Endpoint]:
     """Return the endpoints for programs."""
     view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
-    handlers = _Handlers(messages, audits)
+    handlers, once = _Handlers(messages, audits), Once(messages.now)
     everything = Needs.role(Action.VIEW, Where.EVERYWHERE)
     return [
         Endpoint("GET", f"{_ROOT}/ledger", handlers.overview, view),
@@ -29,9 +30,9 @@ def endpoints(messages: Messages, audits: Audits) -> list[Endpoint]:
             handlers.payload,
             Needs.role(Action.OPERATE, person=True),
         ),
-        Endpoint("POST", f"{_ROOT}/messages/{{reference}}/resend", handlers.resend, operate),
-        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/release", handlers.release, operate),
-        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/discard", handlers.discard, operate),
+        Endpoint("POST", f"{_ROOT}/messages/{{reference}}/resend", once.of(handlers.resend), operate),
+        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/release", once.of(handlers.release), operate),
+        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/discard", once.of(handlers.discard), operate),
         Endpoint("POST", f"{_ROOT}/forget", handlers.forget, operate),
         Endpoint("GET", f"{_ROOT}/audit", handlers.audit, everything),
         Endpoint("GET", f"{_ROOT}/audit/verify", handlers.verify, everything),

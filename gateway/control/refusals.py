@@ -1,8 +1,13 @@
-"""What the admin port says when it does not do as it was asked: JSON for programs, a page for people."""
+"""What the admin port says when it does not do as it was asked: a problem for programs (RFC 9457), a page for people."""
 
+from collections.abc import Iterable
 from enum import StrEnum
+from http import HTTPStatus
 
+import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+PROBLEM_TYPE = "application/problem+json"
 
 
 class Code(StrEnum):
@@ -75,13 +80,36 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure of the progra
         return {"Retry-After": "60"} if self.status in (429, 503) else {}
 
 
+class NotThatMethod(Refusal):
+    """What a path names is there, and is asked for in another way (405)."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__(Code.METHOD)
+        self._allowed = ", ".join(sorted(allowed))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The methods that there are, which RFC 9110 demands."""
+        return {"Allow": self._allowed}
+
+
 def of_http(error: web.HTTPException) -> Refusal:
     """Return the refusal that says what aiohttp would."""
-    codes = {404: Code.NOT_FOUND, 405: Code.METHOD}
-    return Refusal(codes.get(error.status, Code.BAD_REQUEST if error.status < 500 else Code.FAILED))
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return NotThatMethod(error.allowed_methods)
+    if error.status == 404:
+        return Refusal(Code.NOT_FOUND)
+    return Refusal(Code.BAD_REQUEST if error.status < 500 else Code.FAILED)
 
 
-def as_json(refusal: Refusal) -> web.Response:
-    """Return a refusal for a program."""
-    body = {"error": {"code": refusal.code.value, "detail": refusal.detail}}
-    return web.json_response(body, status=refusal.status, headers=refusal.headers)
+def as_problem(refusal: Refusal) -> web.Response:
+    """Return a refusal for a program; `about:blank` says that the status is all there is to its type."""
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(refusal.status).phrase,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "code": refusal.code.value,
+    }
+    body = msgspec.json.encode(problem)
+    return web.Response(body=body, status=refusal.status, content_type=PROBLEM_TYPE, headers=refusal.headers)

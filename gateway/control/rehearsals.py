@@ -7,22 +7,24 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.control.asked import of_query
+from gateway.control.asked import Page, of_query, part_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.ledger import verdicts
 from gateway.model import Information
 from gateway.moments import when
 from gateway.people.access import Action
+from gateway.people.person import Person
 
 _DEFAULT = 7 * 86_400.0
 """Seconds that are looked back over where nothing else is asked for."""
 _HOUR = 3600
+_CURSOR = "rehearsal:"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Asked(Page, frozen=True, forbid_unknown_fields=True):
     """Which cells, and since when."""
 
     municipality: _Word | None = None
@@ -43,9 +45,9 @@ class Rehearsals:
         """Return the endpoints for programs."""
         return [Endpoint("GET", "/api/v1/rehearsals", self._list, Needs.role(Action.VIEW))]
 
-    async def _list(self, request: web.Request) -> web.Response:
-        asked, within = of_query(request, Asked), reach(person(request), Action.VIEW)
-        known = self._desk.config.municipalities.values()
+    async def listed(self, who: Person, asked: Asked) -> dict[str, Any]:
+        """Return what the rehearsals of cells that someone may see have shown; raises `Refusal`."""
+        within, known = reach(who, Action.VIEW), self._desk.config.municipalities.values()
         named = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)
         since = self._desk.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
 
@@ -60,7 +62,11 @@ class Rehearsals:
             )
 
         found = [one for one in await self._desk.read(work) if within is None or one.municipality in within]
-        return web.json_response({"since": when(since), "rehearsals": [_document(one) for one in found]})
+        part, more = part_of(found, asked, _CURSOR)
+        return {"since": when(since), "rehearsals": [_document(one) for one in part], "next": more}
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response(await self.listed(person(request), of_query(request, Asked)))
 
 
 def _document(one: verdicts.Summary) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Going back to VKP, for people: what the new side got since a time, and sending back what nobody has read."""
 
-import csv
-import io
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import structlog
@@ -12,7 +10,9 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.control.asked import cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk
+from gateway.control.once import Once
 from gateway.control.refusals import Code, Refusal
+from gateway.control.rollback_documents import csv_of, item_document, job_document, selection_document
 from gateway.delivery.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, Outcome, may_be_sent_alone
 from gateway.delivery.returning import Returning
 from gateway.ledger import audit
@@ -20,7 +20,6 @@ from gateway.ledger.returnable import Item, Selection, Standing
 from gateway.ledger.returns import Returns
 from gateway.ledger.store import LedgerUnavailable
 from gateway.model import JOURNALING
-from gateway.moments import when
 from gateway.people.access import Action, may
 from gateway.people.person import Person
 
@@ -30,14 +29,11 @@ CONFIRMATION = "epj-stopped-reading-jft"
 """What a person confirms: the record system reads nothing from JFT any more, so that nothing comes into the record twice."""
 NOT_HERE = "this process sends nothing: what the new side got can be listed and exported"
 _BUSY = "messages of the municipality are being sent back already"
-COLUMNS = (
-    *("reference", "group", "received_at", "delivered_at", "municipality", "sender", "vendor", "system"),
-    *("information", "event_id", "event_kind", "reason", "marks", "sent_in_bulk"),
-)
-"""Of an export."""
 _ROOT = "/api/v1/rollback"
 _CURSOR = "return:"
 _AT_ONCE = 500
+_MOST_EXPORTED = 100_000
+_NARROWER = "ask for a vendor or a type alone, or for the list, which comes in parts"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Types = Annotated[list[str], msgspec.Meta(max_length=len(JOURNALING))]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -86,18 +82,18 @@ class Rollback:
         self._desk = desk
         self._sender: Returning | None = None
 
-    def use(self, returning: Returning) -> None:
-        """Take what sends; whoever made it stops it."""
+    def use(self, returning: Returning | None) -> None:
+        """Take what sends, if anything does; whoever made it stops it."""
         self._sender = returning
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for programs; whoever made an API token answers for what is confirmed with it."""
-        view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
+        view, operate, once = Needs.role(Action.VIEW), Needs.role(Action.OPERATE), Once(self._desk.now)
         return [
             Endpoint("POST", f"{_ROOT}/list", self._list, view),
             Endpoint("POST", f"{_ROOT}/export", self._export, view),
-            Endpoint("POST", f"{_ROOT}/send", self._send, operate),
-            Endpoint("POST", f"{_ROOT}/send-one", self._send_one, operate),
+            Endpoint("POST", f"{_ROOT}/send", once.of(self._send), operate),
+            Endpoint("POST", f"{_ROOT}/send-one", once.of(self._send_one), operate),
             Endpoint("GET", f"{_ROOT}/jobs/{{id}}", self._job, view),
             Endpoint("POST", f"{_ROOT}/jobs/{{id}}/stop", self._stop, operate),
         ]
@@ -115,26 +111,28 @@ class Rollback:
         obstacles = self._obstacles(selection)
         more = cursor_after(_CURSOR, items[wanted.limit - 1].id) if len(items) > wanted.limit else None
         document = {
-            "selection": _selection_document(selection),
+            "selection": selection_document(selection),
             "sending": {"possible": not obstacles, "obstacles": obstacles, "confirm": CONFIRMATION},
             "groups": {one.standing.value: {"messages": one.messages, "sendable": one.sendable} for one in counts},
-            "items": [_item_document(item) for item in items[: wanted.limit]],
+            "items": [item_document(item) for item in items[: wanted.limit]],
             "next": more,
         }
         return web.json_response(document)
 
     async def _export(self, request: web.Request) -> web.Response:
         selection = self._selection(person(request), Action.VIEW, await of_body(request, Selected))
-        rows: list[dict[str, Any]] = []
-        after = 0
+        # As text at once: rows as they are would take ten times as much memory.
+        parts, count, after = [csv_of(())], 0, 0
         try:
             while items := await self._returns.items(selection, _AT_ONCE, after=after):
-                rows += [_item_document(item) for item in items]
-                after = items[-1].id
+                parts.append(csv_of([item_document(item) for item in items], heading=False))
+                count, after = count + len(items), items[-1].id
+                if count > _MOST_EXPORTED:
+                    raise Refusal(Code.CONFLICT, f"more than {_MOST_EXPORTED} messages: {_NARROWER}")
         except LedgerUnavailable as error:
             raise Refusal(Code.LEDGER, str(error)) from None
         headers = {"Content-Disposition": 'attachment; filename="rollback.csv"'}
-        return web.Response(text=csv_of(rows), content_type="text/csv", charset="utf-8", headers=headers)
+        return web.Response(text="".join(parts), content_type="text/csv", charset="utf-8", headers=headers)
 
     async def _send(self, request: web.Request) -> web.Response:
         wanted, who = await of_body(request, Sending), person(request)
@@ -143,14 +141,14 @@ class Rollback:
             raise Refusal(Code.CONFLICT, "; ".join(obstacles))
         if self._sending.is_busy(selection.municipality):
             raise Refusal(Code.CONFLICT, _BUSY)
-        detail = msgspec.json.encode({**_selection_document(selection), "rate": wanted.rate, "confirm": wanted.confirm})
+        detail = msgspec.json.encode({**selection_document(selection), "rate": wanted.rate, "confirm": wanted.confirm})
         await self._note(who, "rollback.send", selection.municipality, reason, detail.decode())
         try:
             job = self._sending.begin(selection, wanted.rate)
         except Busy:
             raise Refusal(Code.CONFLICT, _BUSY) from None
         location = f"{_ROOT}/jobs/{job.id}"
-        return web.json_response(_job_document(job), status=202, headers={"Location": location})
+        return web.json_response(job_document(job), status=202, headers={"Location": location})
 
     async def _send_one(self, request: web.Request) -> web.Response:
         wanted, who = await of_body(request, SendingOne), person(request)
@@ -175,14 +173,14 @@ class Rollback:
         return web.json_response(document)
 
     async def _job(self, request: web.Request) -> web.Response:
-        return web.json_response(_job_document(self._known_job(request, Action.VIEW)))
+        return web.json_response(job_document(self._known_job(request, Action.VIEW)))
 
     async def _stop(self, request: web.Request) -> web.Response:
         job, who = self._known_job(request, Action.OPERATE), person(request)
         # Stopping does no harm, and must not wait for a ledger that cannot be written.
         job.stopping.set()
         await self._note(who, "rollback.stop", job.selection.municipality, None, job.id)
-        return web.json_response(_job_document(job), status=202)
+        return web.json_response(job_document(job), status=202)
 
     def _known_job(self, request: web.Request, action: Action) -> Job:
         job = self._sending.job(request.match_info["id"])
@@ -236,71 +234,6 @@ class Rollback:
         log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
-def csv_of(rows: list[dict[str, Any]]) -> str:
-    """Return items, as the list has them, as a table with a heading."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        shown = {**row, "marks": " ".join(row["marks"]), "sent_in_bulk": "yes" if row["not_in_bulk"] is None else "no"}
-        shown["reason"] = row["reason"] or row["not_in_bulk"]
-        writer.writerow(["" if shown[name] is None else shown[name] for name in COLUMNS])
-    return text.getvalue()
-
-
 def _only(item: Item) -> Selection:
     types = frozenset() if item.information is None else frozenset({item.information})
     return Selection(item.municipality, item.received_at, item.vendor, item.system, types)
-
-
-def _selection_document(selection: Selection) -> dict[str, Any]:
-    return {
-        "municipality": selection.municipality,
-        "since": when(selection.since),
-        "vendor": selection.vendor,
-        "system": selection.system,
-        "information": sorted(selection.information),
-    }
-
-
-def _item_document(item: Item) -> dict[str, Any]:
-    """Return what may be shown of a message: nothing that its sender wrote."""
-    plain = (
-        "reference",
-        "surface",
-        "municipality",
-        "sender",
-        "vendor",
-        "system",
-        "information",
-        "event_id",
-        "event_kind",
-    )
-    marks = {"possible-duplicate": item.possible_duplicate, "identifier-reused": item.identifier_reused}
-    return {
-        **{name: getattr(item, name) for name in plain},
-        "group": item.standing.value,
-        "state": item.state.value,
-        "reason": item.reason,
-        "received_at": when(item.received_at),
-        "delivered_at": None if item.delivered_at is None else when(item.delivered_at),
-        "marks": [name for name, is_there in marks.items() if is_there],
-        "not_in_bulk": item.not_in_bulk,
-        "can_be_sent_alone": may_be_sent_alone(item) is None,
-    }
-
-
-def _job_document(job: Job) -> dict[str, Any]:
-    told = [{"reference": one.reference, "outcome": one.outcome.value, "reason": one.reason} for one in job.told]
-    return {
-        "id": job.id,
-        "selection": _selection_document(job.selection),
-        "rate": job.rate,
-        "progress": job.progress.value,
-        "why": job.why or None,
-        "began": when(job.began),
-        "ended": None if job.ended is None else when(job.ended),
-        "counts": {outcome.value: job.counts[outcome] for outcome in Outcome},
-        "not_returned": told,
-        "not_returned_truncated": sum(job.counts.values()) - job.counts[Outcome.RETURNED] > len(told),
-    }

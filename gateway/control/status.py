@@ -13,6 +13,9 @@ class Reload:
     at: float
     taken: bool
     problems: tuple[str, ...]
+    """Why it was refused; warnings where it was taken."""
+    generation: int | None = None
+    """The number of the table that was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,15 @@ class Board:
         """Say which configuration the process began with."""
         self.status = Status(config.file, config.version, config.environment.value, self._clock())
 
-    def taken(self, config: Config, problems: Sequence[str]) -> None:
+    def taken(self, config: Config, problems: Sequence[str], generation: int | None = None) -> Reload:
         """Say that another configuration runs now; `problems` are its warnings."""
-        now = self._clock()
-        reload = Reload(now, True, tuple(problems))
-        self.status = Status(config.file, config.version, config.environment.value, now, reload)
+        reload = Reload(self._clock(), True, tuple(problems), generation)
+        self.status = Status(config.file, config.version, config.environment.value, reload.at, reload)
+        return reload
 
-    def refused(self, problems: Sequence[str]) -> None:
+    def refused(self, problems: Sequence[str]) -> Reload:
         """Say that the running configuration stays, and why."""
+        reload = Reload(self._clock(), False, tuple(problems))
         if self.status is not None:
-            self.status = replace(self.status, reload=Reload(self._clock(), False, tuple(problems)))
+            self.status = replace(self.status, reload=reload)
+        return reload

@@ -1,5 +1,7 @@
 """The way in and out: by HelseID, and on a developer's machine without it."""
 
+import re
+
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
@@ -19,6 +21,8 @@ from gateway.people.sessions import Login
 from gateway.people.throttle import Throttle
 
 log = structlog.get_logger()
+
+_PLAYED = re.compile(r"[a-z]{0,20}")
 
 
 class LoginPages:
@@ -89,11 +93,15 @@ class LoginPages:
             raise Refusal(Code.NOT_FOUND)
         form = await texts_of_form(request)
         roles, places = form.get("roles", []), form.get("municipalities", [""])[0].replace(",", " ").split()
+        played = form.get("played", [""])[0]
         if not roles or not set(roles) <= set(Role) or not seen.doors.municipalities.issuperset(places):
             raise Refusal(Code.BAD_REQUEST, "roles, municipalities")
+        if _PLAYED.fullmatch(played) is None:
+            raise Refusal(Code.BAD_REQUEST, "played: at most 20 letters from a to z")
         where = frozenset(places) if places else None
         log.warning("people.dev_login", roles=sorted(roles))
-        return self._let_in(seen, Login(dev_grants=tuple(Grant(Role(role), where) for role in sorted(set(roles)))))
+        grants = tuple(Grant(Role(role), where) for role in sorted(set(roles)))
+        return self._let_in(seen, Login(dev_grants=grants, dev_played=played))
 
     async def _logout(self, request: web.Request) -> web.Response:
         seen = visitor(request)

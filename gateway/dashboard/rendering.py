@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gateway.control import cookies
 from gateway.control.endpoints import VISITOR, Visitor
 from gateway.control.refusals import Refusal
+from gateway.dashboard.banner import ABOVE, Above
 from gateway.dashboard.texts import TEXTS, language
 from gateway.people.access import Action, Where, may
 
@@ -31,6 +32,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: ob
         person=person,
         session=visitor.session if visitor else None,
         dev_login=visitor is not None and visitor.doors.dev_login,
+        above=request.get(ABOVE, Above()),
         can_operate=person is not None and may(person.grants, Action.OPERATE, Where.SOMEWHERE),
         **values,
     )

@@ -2,6 +2,7 @@
 
 from gateway.config.people import Role
 from gateway.control.refusals import Code
+from gateway.dashboard import texts_cutovers, texts_overrides
 
 Texts = dict[str, str]
 
@@ -44,6 +45,8 @@ _NB = {
     "none": "ingen",
     "dev_login": "Utviklingsinnlogging: hvem som helst på denne maskinen kan logge inn med enhver rolle.",
     "dev_form": "Logg inn uten HelseID",
+    "played": "Som",
+    "played_help": "et fornavn, små bokstaver a til z; ulike navn er ulike personer, for ingen godkjenner sin egen plan",
     "your_claims": "HelseID kjenner deg ved disse verdiene. Den som drifter løsningen kan gi en av dem en rolle:",
     "back": "Tilbake",
     "messages": "Meldinger",
@@ -126,6 +129,8 @@ _EN = {
     "none": "none",
     "dev_login": "Development login: anyone on this machine can log in with any role.",
     "dev_form": "Log in without HelseID",
+    "played": "As",
+    "played_help": "a first name, small letters a to z; other names are other people, since nobody approves a plan of their own",
     "your_claims": "HelseID knows you by these values. Whoever runs the gateway can give one of them a role:",
     "back": "Back",
     "messages": "Messages",
@@ -172,8 +177,8 @@ _EN = {
     Code.FAILED: "Something went wrong. The log says what.",
 }
 TEXTS: dict[str, Texts] = {
-    "nb": {str(key): text for key, text in _NB.items()},
-    "en": {str(key): text for key, text in _EN.items()},
+    "nb": {str(key): text for key, text in {**_NB, **texts_overrides.NB, **texts_cutovers.NB}.items()},
+    "en": {str(key): text for key, text in {**_EN, **texts_overrides.EN, **texts_cutovers.EN}.items()},
 }
 
 

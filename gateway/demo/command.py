@@ -87,7 +87,8 @@ def _invitation(running: Stage, path: Path) -> str:
     wanted = f'{{"vkp_id": "{sender.vkp_id if sender else "VKP_ID"}"}}'
     processes = ", ".join(f"{name} {pid}" for name, pid in running.pids.items())
     return f"""
-The gateway stays up at {running.gateway_url}, its metrics at http://{running.config.listen.admin}/metrics.
+The gateway stays up at {running.gateway_url}. Its pages: http://{running.config.listen.admin} (log in with any role),
+its metrics at http://{running.config.listen.admin}/metrics.
 Send a message of your own (a token from the double of HelseID first):
 
   TOKEN=$(curl -s {running.helseid_url}/stub/token -d '{wanted}' | sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')

@@ -20,6 +20,7 @@ from gateway.config.definitions import Config
 from gateway.config.load import load
 from gateway.config.servers import JftUpstream
 from gateway.ledger.keys import make_missing
+from gateway.people.desk import dev_login_problem
 from gateway.routing.table import RouteTable
 
 _LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
@@ -79,7 +80,7 @@ async def stage(path: Path) -> AsyncIterator[Stage]:
         _Child("HelseID", 1, "service_stubs", "helseid", "--port", _port(issuer), "--clients", str(clients)),
         _Child("VKP", 1, "legacy_stubs", "--port", _port(vkp.url), "--issuer", issuer),
         _Child("JFT", 2, "service_stubs", "jft", "--issuer", issuer, *_jft_ports(jft)),
-        _Child("gateway", 1, "gateway", "serve", "--config", str(path)),
+        _Child("gateway", 1, "gateway", "serve", "--config", str(path), *_pages(config)),
     ]
     try:
         for child in children:
@@ -90,6 +91,11 @@ async def stage(path: Path) -> AsyncIterator[Stage]:
         yield Stage(config, table, f"http://{config.listen.data}", vkp.url, jft.write_url, issuer, pids)
     finally:
         await asyncio.gather(*(child.end() for child in children))
+
+
+def _pages(config: Config) -> tuple[str, ...]:
+    """Let whoever is at this machine log in with any role, where the configuration is for trying things out."""
+    return ("--dev-login",) if dev_login_problem(config) is None else ()
 
 
 class _Child:

@@ -115,7 +115,7 @@ class Desk:
     def person_of(self, doors: Doors, login: Login) -> Person:
         """Return who is behind a login, by the configuration of now."""
         if login.dev_grants is not None:
-            return by_dev_login(login.dev_grants)
+            return by_dev_login(login.dev_grants, login.dev_played)
         return by_login(login.claims, doors.issuer, doors.people.entries if doors.people else ())
 
     def session(self, doors: Doors, cookie: str) -> Session | None:

@@ -58,9 +58,10 @@ def by_login(claims: Claims, issuer: str, entries: Iterable[Entry]) -> Person:
     return Person(Via.HELSEID, known_as, subject, grants_of(fitting), claims.get(_NAME, ""))
 
 
-def by_dev_login(grants: tuple[Grant, ...]) -> Person:
-    """Return the person that a development login plays."""
-    return Person(Via.DEV_LOGIN, ("dev-login",), "dev-login", grants, "Development login")
+def by_dev_login(grants: tuple[Grant, ...], played: str) -> Person:
+    """Return the person that a development login plays; `played` tells several of them apart."""
+    known = f"dev-login-{played}" if played else "dev-login"
+    return Person(Via.DEV_LOGIN, (known,), known, grants, f"Development login {played}".strip())
 
 
 def grants_of(entries: Iterable[Entry]) -> tuple[Grant, ...]:

@@ -20,6 +20,8 @@ class Login:
 
     claims: Claims = field(default_factory=dict, repr=False)
     dev_grants: tuple[Grant, ...] | None = None
+    dev_played: str = ""
+    """Whom a development login plays, where that matters: nobody approves a plan of their own."""
 
 
 @dataclass(slots=True)

@@ -143,7 +143,7 @@ async def test_quarantined_message_is_decided_about(
     result = await ask(*command, "one", *WHY)
     assert (result.exit_code, result.stderr) == (1, f"Error: conflict: the message is {state}, not quarantined\n")
     result = await ask(*command, "one", *WHY, "--json")
-    assert (result.exit_code, json.loads(result.stdout)["error"]["code"]) == (1, "conflict")
+    assert (result.exit_code, json.loads(result.stdout)["code"]) == (1, "conflict")
     assert [(note.action, note.reason) for note in await shelf.audited()] == [(action, WHY[1])]
 
 

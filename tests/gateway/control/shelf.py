@@ -130,4 +130,4 @@ def holds_nothing(text: str) -> bool:
 
 def error(page: Page) -> tuple[int, str, str]:
     """Return a refusal."""
-    return page.status, page.json["error"]["code"], page.json["error"]["detail"]
+    return page.status, page.json["code"], page.json["detail"]

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from gateway.control.rollback import COLUMNS, CONFIRMATION, NOT_HERE
+from gateway.control.rollback import CONFIRMATION, NOT_HERE
+from gateway.control.rollback_documents import COLUMNS
 from gateway.delivery.returning import NO_CLIENT
 from gateway.ledger.schema import AUDIT
 from gateway.people.api_tokens import Wanted
 from service_stubs.behaviour import Behaviour
+from tests.gateway.control.shelf import error
 from tests.gateway.return_scene import NOW, STILL_NEW, return_scene
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ async def test_without_a_client_it_lists_and_exports_and_says_so(scene: Scene, o
     assert len(page.json["items"]) == 1
     assert (await post(olga, "/export", **HAVNES)).status == 200
     sending = await post(olga, "/send", **HAVNES, **SURE)
-    assert (sending.status, sending.json["error"]["detail"]) == (409, NO_CLIENT)
+    assert (sending.status, sending.json["detail"]) == (409, NO_CLIENT)
     assert await audited(scene) == []
 
 
@@ -138,6 +140,28 @@ async def test_the_export_is_a_table(scene: Scene, olga: Browser) -> None:
     ]
 
 
+async def test_an_export_has_an_end(scene: Scene, olga: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too much for one answer is had by the list."""
+    monkeypatch.setattr("gateway.control.rollback._MOST_EXPORTED", 2)
+    for _ in range(3):
+        await scene.delivered()
+    status, code, detail = error(await post(olga, "/export", **HAVNES))
+    assert (status, code) == (409, "conflict")
+    assert "more than 2 messages" in detail
+    assert (await post(olga, "/export", **HAVNES, vendor="evondos")).status == 200
+
+
+async def test_a_job_that_is_begun_again_with_its_key_is_one_job(scene: Scene, olga: Browser) -> None:
+    """Its answer is the first one, also when the job has ended."""
+    await scene.delivered()
+    fields = {"X-CSRF-Token": await olga.csrf(), "Idempotency-Key": "once"}
+    first = await olga.ask("POST", f"{ROOT}/send", json={**HAVNES, **SURE}, headers=fields)
+    await ended(scene)
+    again = await olga.ask("POST", f"{ROOT}/send", json={**HAVNES, **SURE}, headers=fields)
+    assert (again.status, again.location, again.json) == (202, first.location, first.json)
+    assert [action for action, _, _ in await audited(scene)] == ["rollback.send"]
+
+
 async def test_sending_is_a_job_with_an_audit(scene: Scene, olga: Browser) -> None:
     """It says where it can be asked for, and what came of it."""
     first, second = await scene.delivered(), await scene.delivered()
@@ -158,7 +182,7 @@ async def test_sending_waits_for_the_routes(scene: Scene, olga: Browser) -> None
     scene.routes = STILL_NEW
     page = await post(olga, "/send", **HAVNES, **SURE)
     assert page.status == 409
-    assert "havnes, dignio, prevent, varsel" in page.json["error"]["detail"]
+    assert "havnes, dignio, prevent, varsel" in page.json["detail"]
     assert (await post(olga, "/send", **HAVNES, **SURE, vendor="evondos")).status == 202
 
 
@@ -245,7 +269,7 @@ async def test_one_that_vkp_does_not_take_is_told(scene: Scene, olga: Browser) -
     await scene.ledger.read((await scene.item(reference)).id, next_look=NOW)
     scene.vkp.behave(Behaviour(status=400))
     page = await post(olga, "/send-one", reference=reference, **SURE)
-    assert (page.status, page.json["error"]["detail"]) == (409, "refused: VKP refused it (400, 3)")
+    assert (page.status, page.json["detail"]) == (409, "refused: VKP refused it (400, 3)")
 
 
 async def test_one_that_is_unread_is_not_sent_alone(scene: Scene, olga: Browser) -> None:
@@ -265,4 +289,4 @@ async def test_a_job_of_another_process_is_not_known(olga: Browser) -> None:
 async def test_without_a_ledger_nothing_is_there(olga: Browser) -> None:
     """And that is said."""
     page = await post(olga, "/list", **HAVNES)
-    assert (page.status, page.json["error"]["code"]) == (503, "no-ledger")
+    assert (page.status, page.json["code"]) == (503, "no-ledger")

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.config.people import Role
 from gateway.control.refusals import Code
+from gateway.dashboard import texts_cutovers
 from gateway.dashboard.texts import TEXTS, language
 from tests.gateway.office import NORA
 
@@ -32,6 +33,7 @@ def test_every_text_of_a_template_is_there() -> None:
     folder = resources.files("gateway.dashboard").joinpath("templates")
     used = {name for page in folder.iterdir() for name in re.findall(r"\bt\.(\w+)", page.read_text(encoding="utf-8"))}
     other = {"valid", "expired", "revoked", *Code, *(f"role-{role}" for role in Role)}
+    other |= {name for name in texts_cutovers.NB if "-" in name}
     assert used | other == TEXTS["nb"].keys()
 
 
@@ -100,11 +102,11 @@ async def test_problems_are_for_those_who_may_see_everything(office: Office) -> 
 async def test_refusal_is_a_page_for_people_and_json_for_programs(office: Office, olga: Browser) -> None:
     """Each in its own form."""
     page = await olga.get("/no/such/page")
-    assert (page.status, page.headers["Content-Type"]) == (404, "application/json; charset=utf-8")
+    assert (page.status, page.headers["Content-Type"]) == (404, "application/problem+json")
     callback = await office.browser().get("/login/callback?state=x")
     assert callback.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "Innloggingen ble ikke godtatt" in callback.text
-    assert (await olga.get("/api/nothing")).json["error"]["code"] == "not-found"
+    assert (await olga.get("/api/nothing")).json["code"] == "not-found"
 
 
 async def test_callback_repeats_nothing_of_its_address(office: Office) -> None:

@@ -34,9 +34,29 @@ async def test_anyone_plays_any_role(open_office: Callable[..., Awaitable[Office
     assert office.logged.named("people.dev_login")
 
 
-@pytest.mark.parametrize("form", [{}, {"roles": "admin"}, {"roles": "viewer", "municipalities": "bergen"}], ids=str)
+async def test_several_people_are_played(open_office: Callable[..., Awaitable[Office]]) -> None:
+    """Under names of their own, so that somebody else can approve; without one it is always the same person."""
+    office = await open_office(dev_login=True)
+    known = []
+    for form in ({}, {}, {"played": "kari"}, {"played": "ola"}):
+        browser = office.browser()
+        assert (await browser.post("/dev-login", roles="viewer", **form)).status == 303
+        known += (await browser.get("/api/me")).json["known_as"]
+    assert known == ["dev-login", "dev-login", "dev-login-kari", "dev-login-ola"]
+
+
+WRONG = [
+    {},
+    {"roles": "admin"},
+    {"roles": "viewer", "municipalities": "bergen"},
+    {"roles": "viewer", "played": "Kari Nordmann"},
+    {"roles": "viewer", "played": "k" * 21},
+]
+
+
+@pytest.mark.parametrize("form", WRONG, ids=str)
 async def test_wrong_form_lets_nobody_in(open_office: Callable[..., Awaitable[Office]], form: dict[str, str]) -> None:
-    """Only roles and municipalities that there are."""
+    """Only roles and municipalities that there are, and one plain name."""
     office = await open_office(dev_login=True)
     assert (await office.browser().post("/dev-login", **form)).status == 400
 

@@ -1,0 +1,105 @@
+"""What overrides and panics have in common: who reaches a rule, what is told of it, and how it is set in the ledger."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from gateway.control.asked import Page, cursor_after, reason_of
+from gateway.control.conditions import Unmet
+from gateway.control.ledger_desk import LedgerDesk, actor
+from gateway.control.refusals import Code, Refusal
+from gateway.layering.naming import Name, name_of
+from gateway.ledger import audit, rules
+from gateway.ledger.rules import Known, SetRule, Stale
+from gateway.moments import when_any
+from gateway.people.access import Action, Where, may
+from gateway.people.person import Person
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Listed(Page, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list, and whether of what has ended too."""
+
+    ended: bool = False
+
+
+def only_holding(desk: LedgerDesk, asked: Listed) -> float | None:
+    """Return the moment at which what is listed must hold; None where all is wanted."""
+    return None if asked.ended else desk.now()
+
+
+def part_of(name: str, documents: list[dict[str, Any]], asked: Listed, skipped: int, kind: str) -> dict[str, Any]:
+    """Return one part of a list, of which one more was looked for than is wanted, and the cursor of the next."""
+    more = cursor_after(kind, skipped + asked.limit) if len(documents) > asked.limit else None
+    return {name: documents[: asked.limit], "next": more}
+
+
+def told(rule: SetRule) -> dict[str, Any]:
+    """Return what is told of a rule beside its route and its name."""
+    moments = {name: when_any(getattr(rule, name)) for name in ("made_at", "until", "ended_at")}
+    said = {name: getattr(rule, name) for name in ("reason", "made_by", "ended_by", "ended_why", "version")}
+    return {**said, **moments}
+
+
+def new_name(kind: str, who: Person, key: str | None, asked: msgspec.Struct) -> Name:
+    """Return what a new rule is called; `key` is what the same request is known by again."""
+    return name_of(kind, actor(who), key, msgspec.json.encode(asked))
+
+
+async def put(desk: LedgerDesk, set_: Sequence[SetRule], note: audit.Note, name: Name) -> tuple[SetRule, ...]:
+    """Set rules; return what is there already where it was asked for before. Raises `Refusal`."""
+    found = await desk.write(lambda each: rules.put(each, set_, note, name.key))
+    if isinstance(found, Known):
+        return found.rules
+    done(found)
+    tell(note)
+    return ()
+
+
+def done(found: T | rules.Refused | Stale) -> T:
+    """Return what was done; raises `Refusal` where nothing was."""
+    if isinstance(found, Stale):
+        raise Unmet(found.version)
+    if isinstance(found, rules.Refused):
+        raise Refusal(Code.CONFLICT, found.reason)
+    return found
+
+
+def tell(note: audit.Note) -> None:
+    """Log what the audit has been told, without the reason: a person wrote that."""
+    log.info("people.action", action=note.action, target=note.target, by=note.actor)
+
+
+def short_name(desk: LedgerDesk, named: str | None) -> str | None:
+    """Return a municipality's short name where it is named by its orgnr."""
+    known = desk.config.municipalities.values()
+    return next((one.key for one in known if one.orgnr == named), named)
+
+
+def text_of(name: str, text: str | None) -> str | None:
+    """Return a text as it is kept and shown; raises `Refusal`, which calls it by `name`."""
+    try:
+        return None if text is None else reason_of(text)
+    except Refusal as refusal:
+        raise Refusal(refusal.code, refusal.detail.replace("reason", name, 1)) from None
+
+
+def may_operate(who: Person, municipality: str | None) -> bool:
+    """Tell whether someone may set, change and end what names this municipality; None is what concerns all."""
+    return may(who.grants, Action.OPERATE, municipality or Where.EVERYWHERE)
+
+
+def may_view(who: Person, municipality: str | None) -> bool:
+    """Tell whether someone may see what names this municipality; what names none concerns, and is shown to, everybody."""
+    return may(who.grants, Action.VIEW, municipality or Where.SOMEWHERE)
+
+
+def check_reach(who: Person, municipality: str | None) -> None:
+    """Raise `Refusal` where someone may not set what names this municipality."""
+    if not may_operate(who, municipality):
+        where = "there" if municipality else "in all municipalities"
+        raise Refusal(Code.FORBIDDEN, f"{Action.OPERATE} {where}")

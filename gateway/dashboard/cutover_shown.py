@@ -1,0 +1,151 @@
+"""Cutovers as the pages show them: what each change does to which cells as of now, and times as people read them; pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from gateway.config.definitions import Config
+from gateway.config.routes import Route
+from gateway.control.cutover_access import Offers
+from gateway.cutovers import documents
+from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked
+from gateway.cutovers.record import Record
+from gateway.cutovers.schedule import moment, shown
+from gateway.cutovers.states import State
+from gateway.layering import showing
+from gateway.model import Envelope, Information
+from gateway.routing.table import RouteTable
+
+WAITS = (State.SUBMITTED, State.APPROVED)
+"""States in which it is waited for a time."""
+_SELECTORS = ("municipality", "vendor", "system", "information", "mode")
+_PARTS, _SECONDS = ("share", "sample"), ("acknowledge_within",)
+Pair = tuple[str | None, str | None]
+"""A vendor and one of its systems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A length of time in words that are counted."""
+
+    days: int
+    hours: int
+    minutes: int
+    seconds: int
+    is_past: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Which mode some cells of a change have now."""
+
+    mode: str
+    """Empty where nothing decides."""
+    information: tuple[str, ...]
+    systems: tuple[str, ...]
+    """Of which this is said, where it is not all of them."""
+
+
+def span(seconds: float) -> Span:
+    """Return a length of time to the second."""
+    whole = int(abs(seconds))
+    return Span(whole // 86_400, whole // 3600 % 24, whole // 60 % 60, whole % 60, is_past=seconds < 0)
+
+
+def percent(part: float) -> str:
+    """Return a part of 1 in hundredths, as it was given."""
+    text = f"{Decimal(repr(part)) * 100:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def listed(record: Record, now: float) -> dict[str, Any]:
+    """Return a cutover as the list has it."""
+    left = span((record.at - now) // 60 * 60) if record.state in WAITS else None
+    return {**documents.brief(record), "needed": record.plan.approvals, "given": _given(record), "left": left}
+
+
+def told(record: Record, offers: Offers, now: float) -> dict[str, Any]:
+    """Return a cutover as its own page has it, beside what its changes do."""
+    plan = record.plan
+    return {
+        **listed(record, now),
+        "text": record.text,
+        "gate": _gate(plan.gate),
+        "watch": _watch(plan.roll_back_when),
+        "approved_by": [{"by": one.by, "at": shown(moment(one.at))} for one in record.approvals],
+        "report": record.report,
+        "history": [
+            {"at": shown(moment(one.at)), "what": one.what, "by": one.by, "node": one.node, "reason": one.reason}
+            for one in record.history
+        ],
+        "offers": offers,
+    }
+
+
+def changes(plan: Plan, table: RouteTable, config: Config, now: float) -> list[dict[str, Any]]:
+    """Return each change of a plan: its cells, their modes now, the mode that it sets and its policies."""
+    at = moment(now)
+    return [{**_change(route), "now": _now(route, table, _pairs(route, config), at)} for route in plan.routes]
+
+
+def _given(record: Record) -> int:
+    return sum(one.hash == record.hash for one in record.approvals)
+
+
+def _gate(gate: GateAsked | None) -> dict[str, Any] | None:
+    if gate is None:
+        return None
+    return {
+        "messages": gate.rehearsed_at_least,
+        "clean": percent(gate.clean_at_least),
+        "within": span(gate.within),
+    }
+
+
+def _watch(rule: RollBackAsked | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    return {"failed": percent(rule.failed_at_least), "messages": rule.of_at_least, "within": span(rule.within)}
+
+
+def _change(route: Route) -> dict[str, Any]:
+    found = showing.shown(route)
+    rules = {name: _value(name, value) for name, value in found.items() if name not in _SELECTORS and value is not None}
+    return {**{name: found[name] for name in _SELECTORS}, "rules": rules}
+
+
+def _value(name: str, value: Any) -> str:
+    if name in _PARTS:
+        return f"{percent(value)} %"
+    if name in _SECONDS:
+        return f"{value:g} s"
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _pairs(route: Route, config: Config) -> list[Pair]:
+    """Return the systems that send there, or what the change itself names where none of them is registered."""
+    found: dict[Pair, None] = {}
+    for sender in config.senders:
+        serves = sender.municipalities is None or route.municipality in sender.municipalities
+        if serves and route.vendor in (None, sender.vendor) and route.system in (None, sender.system):
+            found[sender.vendor, sender.system] = None
+    return sorted(found, key=str) or [(route.vendor, route.system)]
+
+
+def _now(route: Route, table: RouteTable, pairs: Sequence[Pair], at: datetime) -> list[Now]:
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for information in (each for each in Information if route.information is None or each in route.information):
+        by_mode: dict[str, list[Pair]] = {}
+        for vendor, system in pairs:
+            decided = table.decide(Envelope("any", route.municipality, None, vendor, system, information), at).route
+            by_mode.setdefault(decided.mode.value if decided else "", []).append((vendor, system))
+        for mode, alike in by_mode.items():
+            named = () if len(alike) == len(pairs) else tuple(_words(alike))
+            found.setdefault((mode, named), []).append(information.value)
+    return [Now(mode, tuple(types), systems) for (mode, systems), types in found.items()]
+
+
+def _words(pairs: Iterable[Pair]) -> Iterable[str]:
+    return ("/".join(filter(None, pair)) for pair in pairs)
