@@ -62,15 +62,18 @@ class Delivery:
         self._recorder = Recorder(self.ledger, clock)
         self._dispatch = Dispatch(self.ledger, self._recorder, self._dispatched, clock)
         self._following = Following(self.ledger, self._followed, clock)
-        self._upkeep = Upkeep(self.ledger, self._recorder, self._backlog, self._configured, clock, self._dispatch.wake)
+        self._upkeep = Upkeep(
+            *(self.ledger, self._recorder, self._backlog, self._configured),
+            is_served=lambda: self._means is not None,
+            clock=clock,
+            wake=self._dispatch.wake,
+        )
         self.returning = Returning(self.ledger, self._returned, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
     def use(self, config: Config, means: Means | None) -> None:
         """Begin to work, or go on with another configuration; without means nothing is delivered, and the rest is still done."""
         self._config, self._means = config, means
-        if means is None:
-            log.warning("delivery.without_service")
         if not self._tasks:
             loop = asyncio.get_running_loop()
             works = (self._upkeep.run(), self._dispatch.run(), self._following.run(), self.returning.run())
@@ -105,11 +108,6 @@ class Delivery:
         await self._recorder.stop()
         await self.ledger.store.close()
 
-    def _current(self) -> Means:
-        if self._means is None:
-            raise RuntimeError("work before there is a configuration")
-        return self._means
-
     def _configured(self) -> Config:
         if self._config is None:
             raise RuntimeError("work before there is a configuration")
@@ -120,8 +118,9 @@ class Delivery:
             return None
         return Dispatched(means.config, means.keys, means.service, means.follow.first)
 
-    def _returned(self) -> ReturnMeans:
-        means = self._current()
+    def _returned(self) -> ReturnMeans | None:
+        if (means := self._means) is None:
+            return None
         return ReturnMeans(means.config, means.table, means.keys, means.service, means.vkp)
 
     def _followed(self) -> Followed | None:

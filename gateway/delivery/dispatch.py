@@ -99,19 +99,23 @@ class Dispatch:
         room = (_AT_A_TIME if breaker.is_closed else 1) - len(self._under_way)
         if room <= 0:
             return 0
+        # By both clocks before claiming: nothing is sent once another node may take it, however long the claim took.
+        until = asyncio.get_running_loop().time() + _TIMEOUT
         claiming = asyncio.ensure_future(self._ledger.claim(room, until=self._clock() + _TIMEOUT))  # noqa: TID251 - kept, and awaited in any case
         try:
             due = await asyncio.shield(claiming)
         except asyncio.CancelledError:
             # What was claimed is ours, whoever stops us; `finish` waits for it.
-            self._begin(await claiming, current)
+            await asyncio.wait([claiming])
+            if not claiming.cancelled() and claiming.exception() is None:
+                self._begin(claiming.result(), current, until)
             raise
-        self._begin(due, current)
+        self._begin(due, current, until)
         return len(due)
 
-    def _begin(self, due: list[Due], current: Dispatched) -> None:
+    def _begin(self, due: list[Due], current: Dispatched, until: float) -> None:
         for each in due:
-            task = asyncio.get_running_loop().create_task(self._deliver(each, current))
+            task = asyncio.get_running_loop().create_task(self._deliver(each, current, until))
             self._under_way.add(task)
             task.add_done_callback(self._done)
 
@@ -135,7 +139,7 @@ class Dispatch:
         if not task.cancelled() and task.exception() is not None:
             log.error("dispatch.defect", exc_info=task.exception())
 
-    async def _deliver(self, due: Due, current: Dispatched) -> None:
+    async def _deliver(self, due: Due, current: Dispatched, until: float) -> None:
         municipality = current.config.municipalities.get(due.municipality)
         if municipality is None:
             await self._quarantine(due, "the municipality is not configured any more")
@@ -148,36 +152,40 @@ class Dispatch:
         if call is None:
             await self._quarantine(due, "nothing says how it is delivered")
             return
-        await self._send(due, call, municipality.orgnr, current)
+        await self._send(due, call, municipality.orgnr, current, until)
 
-    async def _send(self, due: Due, call: Call, orgnr: str, current: Dispatched) -> None:
+    async def _send(self, due: Due, call: Call, orgnr: str, current: Dispatched, until: float) -> None:
+        remaining = until - asyncio.get_running_loop().time()
         try:
-            submitted = await current.service.submit(call, orgnr, NO_SUBJECT, _TIMEOUT)
+            submitted = await current.service.submit(call, orgnr, NO_SUBJECT, remaining)
         except NotDelivered as failure:
             DELIVERIES.labels(failure.fault.value).inc()
-            await self._not_delivered(due, failure)
+            await self._recorder.brought_to_end(self._not_delivered(due, failure))
             return
         DELIVERIES.labels("accepted").inc()
-        await self._recorder.delivered(due.id, due.reference, submitted, current.first_look)
+        written = self._recorder.delivered(due.id, due.reference, submitted, current.first_look)
+        await self._recorder.brought_to_end(written)
         log.info("delivery.accepted", reference=due.reference, event_id=submitted.event_id)
 
     async def _not_delivered(self, due: Due, failure: NotDelivered) -> None:
         # An attempt that is unclear counts whatever else is wrong: perhaps each of them has delivered the message.
-        counts = failure.blames_message or failure.fault is Fault.NO_ANSWER
+        is_unclear = failure.fault is Fault.NO_ANSWER
+        counts = failure.blames_message or is_unclear
         reason, attempts = failure.diagnostics, due.attempts + counts
-        if failure.fault is Fault.NO_ANSWER and not due.resend_unclear:
+        if is_unclear and not due.resend_unclear:
             await self._quarantine(due, UNCLEAR_REASON)
         elif failure.fault is Fault.REFUSED_BY_SERVICE:
             await self._quarantine(due, reason)
         elif attempts >= MOST_ATTEMPTS:
-            await self._quarantine(due, f"failed {attempts} times, at last: {reason}")
+            await self._quarantine(due, f"failed {attempts} times, at last: {reason}", unclear=is_unclear)
         else:
             longest = LONGEST_PAUSE if failure.blames_message else LONGEST_OUTAGE_PAUSE
             own = pause(due.tries + 1, random.random(), longest=longest)  # noqa: S311 - no secret
             next_try = self._clock() + max(own, float(failure.hold_off))
             held = partial(self._ledger.held, due.id, reason, next_try=next_try, counted=counts)
-            await self._recorder.surely(due.reference, partial(held, unclear=failure.fault is Fault.NO_ANSWER))
+            await self._recorder.surely(due.reference, partial(held, unclear=is_unclear))
 
-    async def _quarantine(self, due: Due, reason: str) -> None:
+    async def _quarantine(self, due: Due, reason: str, *, unclear: bool = False) -> None:
         set_aside(due.reference, due.municipality, reason)
-        await self._recorder.surely(due.reference, partial(self._ledger.quarantined, due.id, reason))
+        quarantined = partial(self._ledger.quarantined, due.id, reason, unclear=unclear)
+        await self._recorder.surely(due.reference, quarantined)

@@ -187,9 +187,10 @@ class Journaling:
         """Hold a message; where that cannot be written down it is refused, since nothing was promised yet."""
         next_try = self._clock() + max(pause(1, random.random()), float(failure.hold_off))  # noqa: S311 - no secret
         is_unclear = failure.fault is Fault.NO_ANSWER
+        counted = failure.blames_message or is_unclear
         try:
             await self._ledger.held(
-                taken.id, failure.diagnostics, next_try=next_try, counted=failure.blames_message, unclear=is_unclear
+                taken.id, failure.diagnostics, next_try=next_try, counted=counted, unclear=is_unclear
             )
         except LedgerUnavailable:
             self._recorder.later(taken.reference, refused)

@@ -38,11 +38,13 @@ class Recorder:
         next_look = self._clock() + first_look
 
         async def write() -> bool:
-            return await self._ledger.delivered(message, submitted.event_id, submitted.kind, next_look=next_look)
+            is_news = await self._ledger.delivered(message, submitted.event_id, submitted.kind, next_look=next_look)
+            if not is_news:
+                log.error("ledger.delivered_twice", reference=reference, event_id=submitted.event_id)
+            return is_news
 
         try:
-            if not await write():
-                log.error("ledger.delivered_twice", reference=reference, event_id=submitted.event_id)
+            await write()
         except LedgerUnavailable:
             log.error("ledger.delivered_not_written", reference=reference, event_id=submitted.event_id)  # noqa: TRY400 - told by the store
             self.later(reference, write)
@@ -107,4 +109,9 @@ class Recorder:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        task.add_done_callback(self._ended_alone)
+
+    def _ended_alone(self, task: "asyncio.Task[None]") -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("recorder.defect", exc_info=task.exception())

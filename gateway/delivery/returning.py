@@ -45,6 +45,8 @@ _MOST_REMEMBERED = 50
 """Jobs that are told of after they have ended."""
 
 NO_CLIENT = "upstreams.vkp.client is not configured: what the new side got can be listed and exported, and not sent"
+NO_SERVICE = "no upstream of kind jft is configured: nobody can be asked what was read, so nothing is sent"
+_STOPS = "the gateway stops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +74,28 @@ _OF_FATE = {
 class Returning:
     """Returns messages to VKP on one ledger, under whatever configuration is current."""
 
-    def __init__(self, ledger: Ledger, current: Callable[[], ReturnMeans], clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, current: Callable[[], ReturnMeans | None], clock: Callable[[], float]) -> None:
         self.returns = Returns(ledger, clock)
         self._ledger = ledger
         self._current = current
         self._clock = clock
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
 
     # Asked by whoever operates.
 
     def obstacle(self) -> str | None:
         """Return why nothing can be sent; None when it can."""
-        return NO_CLIENT if self._current().vkp is None else None
+        if (means := self._current()) is None:
+            return NO_SERVICE
+        return NO_CLIENT if means.vkp is None else None
 
     def still_new(self, selection: Selection) -> list[str]:
         """Return the cells of a selection whose messages still go to a service: these go back first."""
         means, now = self._current(), datetime.fromtimestamp(self._clock(), UTC)
+        if means is None:
+            return []
         return [
             ", ".join(part for part in (cell.municipality, cell.vendor, cell.system, cell.information) if part)
             for cell in cells_of(selection, means.config)
@@ -105,6 +112,8 @@ class Returning:
         if self.is_busy(selection.municipality):
             raise Busy
         job = Job(secrets.token_hex(8), selection, rate, self._clock())
+        if self._stopping:
+            job.stopping.set()
         self._jobs[job.id] = job
         for old in [one.id for one in self._jobs.values() if one.progress is not Progress.RUNNING][:-_MOST_REMEMBERED]:
             del self._jobs[old]
@@ -117,6 +126,8 @@ class Returning:
 
     async def send_one(self, item: Item) -> Done:
         """Send one message for which a person has decided that it goes to VKP; see `may_be_sent_alone`."""
+        if self._stopping:
+            return Done(item.reference, Outcome.NOT_DELIVERED, _STOPS)
         # To its end, also when whoever asked has left.
         return await asyncio.shield(self._spawn(self._one(item, by_person=True)))
 
@@ -140,6 +151,7 @@ class Returning:
 
     async def stop(self, within: float) -> None:
         """Let the messages under way end, for so many seconds; what does not is unclear at the next start."""
+        self._stopping = True
         for job in self._jobs.values():
             job.stopping.set()
         if self._tasks:
@@ -179,8 +191,8 @@ class Returning:
         """Go through the selection once."""
         pace, waits, failures, after = Pace(job.rate), set[str](), 0, 0
         while items := await self.returns.items(job.selection, _AT_A_TIME, after=after):
-            if cells := self.still_new(job.selection):
-                job.why = f"messages go to the new side again: {cells[0]}"
+            if why := self._hindrance(job.selection):
+                job.why = why
                 return Progress.GAVE_UP
             for item in items:
                 after = item.id
@@ -204,6 +216,13 @@ class Returning:
                     job.why = f"failed {failures} times in a row, at last: {done.reason}"
                     return Progress.GAVE_UP
         return Progress.DONE
+
+    def _hindrance(self, selection: Selection) -> str | None:
+        """Return why nothing of a selection may be sent under what is configured now."""
+        if obstacle := self.obstacle():
+            return obstacle
+        cells = self.still_new(selection)
+        return f"messages go to the new side again: {cells[0]}" if cells else None
 
     async def _one(self, item: Item, *, by_person: bool) -> Done:
         """Ask how far a message has come, and send it unless that says no."""
@@ -229,9 +248,11 @@ class Returning:
     async def _looked(self, item: Item) -> Done | None:
         """Return why an event is not sent by what the service says of it right now; None when it may be."""
         means = self._current()
+        if means is None or means.vkp is None:
+            return Done(item.reference, Outcome.NOT_DELIVERED, self.obstacle() or NO_CLIENT)
         municipality = means.config.municipalities.get(item.municipality)
-        if means.vkp is None or municipality is None:
-            reason = NO_CLIENT if means.vkp is None else "the municipality is not configured any more"
+        if municipality is None:
+            reason = "the municipality is not configured any more"
             return Done(item.reference, Outcome.NOT_DELIVERED, reason)
         if item.event_id is None or item.event_kind is None:
             return None
@@ -249,6 +270,8 @@ class Returning:
 
     async def _sent(self, item: Item, going: Going) -> Sent:
         means = self._current()
+        if means is None:
+            return Sent(Fate.NOT_DELIVERED, NO_SERVICE)
         kept = opened(means.keys.vault, going.reference, going.payload)
         municipality = means.config.municipalities.get(item.municipality)
         if means.vkp is None or municipality is None:

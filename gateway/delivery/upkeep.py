@@ -1,7 +1,7 @@
 """The regular work on the ledger: what was with processes that are gone, counts, and what is kept no longer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 import structlog
 
@@ -11,7 +11,7 @@ from gateway.delivery.backlog import Backlog
 from gateway.delivery.recorder import Recorder
 from gateway.ledger import decisions, upkeep, verdicts
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.states import State
+from gateway.ledger.states import PENDING, State
 from gateway.ledger.store import LedgerUnavailable
 from gateway.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
 
@@ -26,12 +26,14 @@ _AGAIN = 60.0
 class Upkeep:
     """Does the regular work of one node; that several nodes do it at once harms nothing."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         ledger: Ledger,
         recorder: Recorder,
         backlog: Backlog,
         current: Callable[[], Config],
+        *,
+        is_served: Callable[[], bool],
         clock: Callable[[], float],
         wake: Callable[[], None],
     ) -> None:
@@ -39,9 +41,12 @@ class Upkeep:
         self._recorder = recorder
         self._backlog = backlog
         self._current = current
+        self._is_served = is_served
         self._clock = clock
         self._wake = wake
         self._shown: set[tuple[str, str]] = set()
+        self._told_left: int | None = None
+        """How much was held when it was last told that nothing delivers it; None while something does."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -50,11 +55,14 @@ class Upkeep:
             group.create_task(self._every(_RECOVER, _RECOVER, self.recover))
             group.create_task(self._every(_PURGE, _AGAIN, self.purge))
 
-    async def _every(self, seconds: float, after_failure: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _every(
+        self, seconds: float, after_failure: float, work: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
         while True:
             pause = seconds
             try:
-                await work()
+                # To its end, also when we stop: whatever it has set aside is told.
+                await self._recorder.brought_to_end(work())
             except LedgerUnavailable:
                 pause = after_failure
             except Exception:
@@ -77,6 +85,19 @@ class Upkeep:
         self._shown |= shown
         for state in (State.HELD, State.QUARANTINED, "overdue"):
             LEDGER_OLDEST.labels(state).set(oldest[state])
+        await self._tell_left(sum(each.messages for each in found if each.state in PENDING))
+
+    async def _tell_left(self, held: int) -> None:
+        """Tell of what is left in the ledger while nothing delivers or follows it: at first, and when more is held."""
+        if self._is_served():
+            self._told_left = None
+            return
+        if self._told_left is not None and held <= self._told_left:
+            return
+        followed = await self._ledger.store.read(upkeep.followed)
+        if held or followed:
+            log.error("delivery.without_service", held=held, followed=followed)
+        self._told_left = held
 
     async def recover(self) -> None:
         """Take up what was with processes that are gone."""

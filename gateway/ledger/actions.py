@@ -73,6 +73,7 @@ def release(
             reason=None,
             due=note.at,
             attempts=0,
+            tries=0,
             owner=None,
             lease=None,
             possible_duplicate=or_(M.possible_duplicate, func.coalesce(M.reason, "") == "unclear"),

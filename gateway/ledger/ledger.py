@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Update
 
 from gateway.ledger import statements as sql
 from gateway.ledger.entries import Arrival, Due, Known, Look, Recovered, Taken, Waiting
+from gateway.ledger.histories import TOLD_TRIES, shortened
 from gateway.ledger.states import MOST_ATTEMPTS, RECEIVED, State
 from gateway.ledger.store import Store
 from gateway.model import Account
@@ -50,6 +51,8 @@ class Ledger:
             "until": until + LEASE,
             "wait": wait,
             "is_promised": arrival.promised,
+            "resend": arrival.resend_unclear,
+            "within": arrival.acknowledge_within,
             "line": self.line(now, State.DELIVERING, "repeated by its sender"),
             "held_line": self.line(now, State.HELD, "repeated by its sender"),
         }
@@ -130,17 +133,26 @@ class Ledger:
     async def held(
         self, message: int, reason: str, *, next_try: float, counted: bool = False, unclear: bool = False
     ) -> bool:
-        """Put back a message that was not delivered; `counted` if that was because of the message itself."""
-        values: dict[str, Any] = {"node": self.node, "next_try": next_try, "counted": int(counted), "unclear": unclear}
-        return await self._change(sql.HELD_AGAIN, message, State.HELD, reason, **values)
+        """Put back a message that was not delivered; `counted` if that was because of the message itself, or is unclear."""
+        also: dict[str, Any] = {"node": self.node, "next_try": next_try, "counted": int(counted), "unclear": unclear}
+        values = self._changed(message, State.HELD, reason, also)
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(sql.HELD_AGAIN, values).one_or_none()
+            if row is not None and row.tries > TOLD_TRIES:
+                rewritten = {"message": message, "rewritten": shortened(row.history)}
+                connection.execute(sql.REWRITE_HISTORY, rewritten)
+            return row is not None
+
+        return await self.store.write(work)
 
     async def refused(self, message: int, reason: str) -> bool:
         """Write down that a message's sender is told that it was not done; what it held is forgotten."""
         return await self._change(sql.REFUSED, message, State.REFUSED, reason, node=self.node)
 
-    async def quarantined(self, message: int, reason: str) -> bool:
-        """Set a promised message aside, for a person to decide."""
-        values: dict[str, Any] = {"node": self.node, "now": self._clock()}
+    async def quarantined(self, message: int, reason: str, *, unclear: bool = False) -> bool:
+        """Set a promised message aside, for a person to decide; `unclear` marks one that the service may have all the same."""
+        values: dict[str, Any] = {"node": self.node, "now": self._clock(), "unclear": unclear}
         return await self._change(sql.QUARANTINED, message, State.QUARANTINED, reason, **values)
 
     async def claim(self, most: int, *, until: float) -> list[Due]:
@@ -205,14 +217,17 @@ class Ledger:
 
     async def _change(self, statement: Update, message: int, state: State, reason: str = "", **values: Any) -> bool:
         """Change a message's state; False when it was in none of those that the new one may follow."""
-        line = self.line(self._clock(), state, reason)
-        everything = {"message": message, "because": reason or None, "line": line, **values}
+        everything = self._changed(message, state, reason, values)
         return await self.store.write(lambda connection: connection.execute(statement, everything).rowcount == 1)
+
+    def _changed(self, message: int, state: State, reason: str, also: dict[str, Any]) -> dict[str, Any]:
+        line = self.line(self._clock(), state, reason)
+        return {"message": message, "because": reason or None, "line": line, **also}
 
     def line(self, at: float, what: str, why: str = "") -> str:
         """Return one line of a history: when, on which node, what, and why."""
         stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-        return f"{stamp} {self.node} {what} {why}\n"
+        return f"{stamp} {self.node} {what} {' '.join(why.split())}\n"
 
 
 def _known(row: Any) -> Known:

@@ -24,6 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from gateway.ledger.entries import Arrival
+from gateway.ledger.histories import TOLD_TRIES
 from gateway.ledger.schema import MESSAGE
 from gateway.ledger.states import FOLLOWED, PENDING, State, before
 
@@ -32,9 +33,7 @@ _EARLIER = MESSAGE.alias("earlier")
 _MESSAGE = M.id == bindparam("message")
 _NOTED = M.history.concat(bindparam("line", type_=Text))
 
-_TOLD_TRIES = 20
-"""Tries that a history tells one by one; later ones only when something else is wrong, so that no history grows for ever."""
-_NOTED_AT_FIRST = case((M.tries > _TOLD_TRIES, M.history), else_=_NOTED)
+_NOTED_AT_FIRST = case((M.tries > TOLD_TRIES, M.history), else_=_NOTED)
 
 KNOWN_COLUMNS = (M.id, M.reference, M.received_at, M.state, M.told, M.event_id)
 DUE_COLUMNS = (M.id, M.reference, M.municipality, M.attempts, M.tries, M.resend_unclear, M.payload)
@@ -127,6 +126,8 @@ TAKE_AGAIN = (
         lease=bindparam("until"),
         due=bindparam("now"),
         promised=bindparam("is_promised", type_=Boolean),
+        resend_unclear=bindparam("resend", type_=Boolean),
+        acknowledge_within=bindparam("within"),
         payload=bindparam("sealed"),
         possible_duplicate=or_(
             M.possible_duplicate, M.state == State.DELIVERING.value, func.coalesce(M.reason, "") == "unclear"
@@ -150,19 +151,27 @@ DELIVERED = _into(State.DELIVERED, _AFTER_SENDING).values(
     looks=0,
 )
 _OURS = M.owner == bindparam("node")
-HELD_AGAIN = _into(State.HELD, [State.DELIVERING], _OURS).values(
+HELD_AGAIN = (
+    _into(State.HELD, [State.DELIVERING], _OURS)
+    .values(
+        owner=None,
+        lease=None,
+        told=True,
+        due=bindparam("next_try"),
+        attempts=M.attempts + bindparam("counted"),
+        tries=M.tries + 1,
+        possible_duplicate=or_(M.possible_duplicate, bindparam("unclear", type_=Boolean)),
+    )
+    .returning(M.tries, M.history)
+)
+REWRITE_HISTORY = update(MESSAGE).where(_MESSAGE).values(history=bindparam("rewritten"))
+REFUSED = _into(State.REFUSED, [State.DELIVERING], _OURS).values(owner=None, lease=None, payload=None)
+QUARANTINED = _into(State.QUARANTINED, [State.DELIVERING], _OURS).values(
     owner=None,
     lease=None,
     told=True,
-    due=bindparam("next_try"),
-    attempts=M.attempts + bindparam("counted"),
-    tries=M.tries + 1,
-    history=case((and_(M.tries > _TOLD_TRIES, M.reason == bindparam("because")), M.history), else_=_NOTED),
+    due=bindparam("now"),
     possible_duplicate=or_(M.possible_duplicate, bindparam("unclear", type_=Boolean)),
-)
-REFUSED = _into(State.REFUSED, [State.DELIVERING], _OURS).values(owner=None, lease=None, payload=None)
-QUARANTINED = _into(State.QUARANTINED, [State.DELIVERING], _OURS).values(
-    owner=None, lease=None, told=True, due=bindparam("now")
 )
 
 _EARLIER_PENDING = exists().where(

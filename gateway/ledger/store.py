@@ -20,7 +20,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as OutOfConnections
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -40,14 +41,25 @@ _POSTGRESQL: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_MOST_WAITING = 10_000
+"""Pieces of work that may wait for the writer; a database that hangs must not fill the memory."""
+_IN_VAIN = 2
+"""Pieces in a row that the database failed on alone, after which the rest of their transaction is not tried."""
 _CLOSING = 10.0
 """Seconds that the writer has for what waits, when the ledger is closed."""
+_TO_MIGRATE = 300
+"""Seconds that a starting node waits for another that makes or changes the tables."""
 _LOCK_KEY = 0x766B7067
 """PostgreSQL's advisory lock while the tables are made or changed."""
 
 
 class LedgerUnavailable(Exception):  # noqa: N818 - the condition
     """The ledger cannot be read or written now; nothing was changed."""
+
+    def __init__(self, reason: str, *, is_away: bool = False) -> None:
+        super().__init__(reason)
+        self.is_away = is_away
+        """Whether it was the database that failed, whatever was asked of it."""
 
 
 class LedgerUnusable(Exception):  # noqa: N818 - the condition, told to the operator
@@ -79,6 +91,9 @@ class Store:
         future: Future[T] = Future()
         if self._closed:
             future.set_exception(LedgerUnavailable("closed"))
+            return future
+        if self._queue.qsize() >= _MOST_WAITING:
+            future.set_exception(LedgerUnavailable("too much waits for it", is_away=True))
             return future
         self._queue.put((work, future))
         return future
@@ -146,14 +161,28 @@ class Store:
                 results = [work(connection) for work, _ in batch]
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
             connection = _checked(connection)
-            if len(batch) == 1:
-                _tell_failure(batch[0][1], error)
-                return connection
-            for piece in batch:
-                connection = self._do(connection, [piece])
+            if len(batch) > 1:
+                return self._each_alone(connection, batch)
+            _tell_failure(batch[0][1], error)
             return connection
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
+        return connection
+
+    def _each_alone(
+        self, connection: Connection | None, batch: list[tuple[Work[Any], Future[Any]]]
+    ) -> Connection | None:
+        """Do each piece in a transaction of its own; where it is the database that fails, the last ones are not tried."""
+        in_vain, reason = 0, ""
+        for piece in batch:
+            if in_vain == _IN_VAIN:
+                # Each would take as long as the limits allow, and all others wait behind them.
+                piece[1].set_exception(LedgerUnavailable(reason, is_away=True))
+                continue
+            connection = self._do(connection, [piece])
+            error = piece[1].exception()
+            in_vain = in_vain + 1 if isinstance(error, LedgerUnavailable) and error.is_away else 0
+            reason = str(error)
         return connection
 
 
@@ -173,16 +202,18 @@ def _checked(connection: Connection | None) -> Connection | None:
 
 def _tell_failure(future: "Future[Any]", error: Exception) -> None:
     failure = _unavailable(error) if isinstance(error, SQLAlchemyError) else error
-    future.set_exception(failure)
-    if isinstance(error, SQLAlchemyError):
-        log.error("ledger.unavailable", reason=str(failure))
+    try:
+        if isinstance(error, SQLAlchemyError):
+            log.error("ledger.unavailable", reason=str(failure))
+    finally:
+        future.set_exception(failure)
 
 
 def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
     """Name what is wrong without the statement and its values, which SQLAlchemy's own text has."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
-    return LedgerUnavailable(str(name))
+    return LedgerUnavailable(str(name), is_away=isinstance(error, OperationalError | OutOfConnections))
 
 
 def open_store(url: str, folder: Path, *, patience: float = 30.0) -> Store:
@@ -267,6 +298,9 @@ def migrate(engine: Engine) -> None:
     config.set_main_option("script_location", _MIGRATIONS)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            # Making an index takes as long as it takes, and another node that does so is waited for.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_TO_MIGRATE}s'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         config.attributes["connection"] = connection
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

@@ -13,13 +13,14 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.schema import AUDIT, MESSAGE, RUN
-from gateway.ledger.states import State
+from gateway.ledger.states import FOLLOWED, State
 from gateway.ledger.store import Store
 
 M = MESSAGE.c
@@ -68,6 +69,12 @@ def counts(connection: Connection) -> list[Count]:
     ]
 
 
+def followed(connection: Connection) -> int:
+    """Return how many events are followed to the record."""
+    wanted = select(func.count()).where(M.state.in_([state.value for state in FOLLOWED]))
+    return connection.execute(wanted).scalar_one()
+
+
 def _some(wanted: Select[tuple[int]]) -> Select[tuple[int]]:
     return wanted.limit(_AT_ONCE).with_for_update(skip_locked=True)
 
@@ -84,6 +91,8 @@ _ended = (
     (M.received_at < _BEFORE) & M.state.not_in([*_UNFINISHED, State.DELIVERED.value, State.READ.value]),
     (M.received_at < _BEFORE) & (M.state == State.PASSED.value),
 )
+# Its time ended and nobody asked: it was followed no more, as where there is no service any more.
+_NEVER_FOLLOWED = M.state.in_([state.value for state in FOLLOWED]) & (M.overdue_at < _BEFORE)
 _NOTED = M.history.concat(bindparam("line"))
 _FORGET_PAYLOADS = update(MESSAGE).where(M.id.in_(_rows(_ended[0]).scalar_subquery())).values(payload=None)
 _DISCARD = (
@@ -100,7 +109,7 @@ _SET_ASIDE = (
 )
 _GIVE_UP = (
     delete(MESSAGE)
-    .where(M.id.in_(_rows((M.received_at < _BEFORE) & M.overdue).scalar_subquery()))
+    .where(M.id.in_(_rows((M.received_at < _BEFORE) & or_(M.overdue, _NEVER_FOLLOWED)).scalar_subquery()))
     .returning(M.reference, M.municipality)
 )
 _DELETE = delete(MESSAGE).where(M.id.in_(_rows(_ended[3]).scalar_subquery()))

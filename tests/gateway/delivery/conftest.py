@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client import Counter
     from sqlalchemy import Connection, Row
 
-    from gateway.delivery.delivery import Delivery
+    from gateway.delivery.delivery import Delivery, Means
     from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
 
@@ -117,6 +117,13 @@ def delivery_of(world: World) -> Delivery:
     """Return the delivering part of a world's gateway."""
     assert world.gateway._delivery is not None
     return world.gateway._delivery
+
+
+def means_of(world: World) -> Means:
+    """Return what a world's gateway delivers with."""
+    means = delivery_of(world)._means
+    assert means is not None
+    return means
 
 
 async def rows(world: World) -> list[Row[Any]]:

@@ -16,8 +16,8 @@ from tests.gateway.delivery.conftest import (
     alarms_of,
     assert_success,
     counted,
-    delivery_of,
     jft_of,
+    means_of,
     rows,
     until_states,
     until_written,
@@ -164,7 +164,7 @@ async def test_held_message_of_a_municipality_that_is_gone_is_set_aside(
     await world.jft.stop()
     assert_success(await world.post("bundle", alarm()))
     await world.jft.start()
-    current = delivery_of(world)._current()
+    current = means_of(world)
     current.config.municipalities.pop("havnes")  # type: ignore[attr-defined] # a dict behind the mapping
     clock.now += 2
     (row,) = await until_states(world, "quarantined")

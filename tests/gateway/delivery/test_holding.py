@@ -16,6 +16,7 @@ from tests.gateway.delivery.conftest import (
     assert_success,
     delivery_of,
     jft_of,
+    means_of,
     rows,
     states,
     until,
@@ -36,7 +37,7 @@ BREAKER = ", breaker: {failures: 2, pause: 1h, longest: 1h}"
 
 def breaker_of(world: World) -> CircuitBreaker:
     """Return the breaker in front of JFT."""
-    return delivery_of(world)._current().service.breaker
+    return means_of(world).service.breaker
 
 
 def end_pause(world: World) -> None:

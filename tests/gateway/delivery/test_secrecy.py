@@ -15,7 +15,7 @@ from tests.gateway.conftest import NORDFJELL, message
 from tests.gateway.delivery.conftest import (
     HOLD,
     alarm,
-    delivery_of,
+    means_of,
     rows,
     until,
     until_states,
@@ -100,7 +100,7 @@ async def test_no_token_is_kept_with_what_is_kept(begin: Callable[..., Awaitable
     fields = (("ServiceCodes", "rt"), ("Cookie", "a=b"), ("DPoP", "x"))
     await world.post("bundle", body, headers=fields)
     (row,) = await rows(world)
-    kept = opened(delivery_of(world)._current().keys.vault, row.reference, row.payload)
+    kept = opened(means_of(world).keys.vault, row.reference, row.payload)
     assert kept.body == body
     assert kept.headers == ((b"ServiceCodes", b"rt"),)
     assert kept.call is not None
@@ -114,7 +114,7 @@ async def test_payload_opens_for_its_own_row_only(begin: Callable[..., Awaitable
     await world.post("bundle", alarm())
     await world.post("bundle", alarm())
     first, second = await rows(world)
-    vault = delivery_of(world)._current().keys.vault
+    vault = means_of(world).keys.vault
     with pytest.raises(PayloadUnreadable):
         opened(vault, first.reference, second.payload)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
+from gateway.ledger import store
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import NORDFJELL
 from tests.gateway.delivery.conftest import (
@@ -132,6 +134,25 @@ async def test_held_message_that_fails_while_the_ledger_does_is_no_defect(
     await writable(world, allowed=True)
     assert not world.logged.named("dispatch.defect")
     await until_states(world, "held")
+
+
+@pytest.mark.parametrize("policies", [REFUSE, HOLD])
+async def test_sender_is_told_to_try_again_while_somebody_has_locked_the_table(
+    begin: Callable[..., Awaitable[World]], postgres: str, monkeypatch: pytest.MonkeyPatch, policies: str
+) -> None:
+    """Within PostgreSQL's limits, and when the lock is gone the repeat is a first delivery."""
+    monkeypatch.setitem(store._POSTGRESQL, "options", "-c lock_timeout=50ms -c statement_timeout=15s")
+    world = await begin(policies, top=f'store: "{postgres}"')
+    body = alarm()
+    with psycopg.connect(postgres) as somebody:
+        somebody.execute("LOCK TABLE message IN EXCLUSIVE MODE")
+        answer = await world.post("bundle", body)
+        world.assert_refused(answer, 503, "3.1")
+        assert int(answer.values("Retry-After")[0]) > 0
+        assert not world.jft.received
+    assert_success(await world.post("bundle", body))
+    assert len(world.delivered) == 1
+    assert world.named_messages("accepted")[0]["marks"] == ()
 
 
 def _begun(world: World, body: bytes) -> asyncio.Task[Answer]:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.ledger.entries import Due, Recovered
 from gateway.ledger.ledger import LEASE, Ledger
-from gateway.ledger.states import State, before
+from gateway.ledger.states import MOST_ATTEMPTS, State, before
 from tests.gateway.ledger.conftest import (
     NOW,
     UNTIL,
@@ -251,6 +251,32 @@ async def test_what_was_with_a_dead_process_becomes_what_its_route_says(
     assert (await history(ledger, first))[-1] == ("node-b", into.value, "unclear")
     assert await claimed(other) == ([first] if into is State.HELD else [])
     assert await other.recover(alone=True) == []
+
+
+async def test_each_loss_of_a_process_counts_and_the_last_is_for_a_person(
+    ledger: Ledger, other: Ledger, clock: Clock
+) -> None:
+    """A message that kills whoever sends it is not sent for ever: each try may have delivered it."""
+    first = await taken(ledger, "first", resend_unclear=True)
+    for attempts in range(1, MOST_ATTEMPTS):
+        clock.now += 1
+        assert [each.state for each in await other.recover(alone=True)] == [State.HELD]
+        assert (await row(ledger, first)).attempts == attempts
+        assert await claimed(ledger) == [first]
+    assert [each.state for each in await other.recover(alone=True)] == [State.QUARANTINED]
+    assert (await row(ledger, first)).attempts == MOST_ATTEMPTS
+    assert await claimed(ledger) == []
+
+
+async def test_losses_and_failures_count_together(ledger: Ledger, other: Ledger) -> None:
+    """Whichever way a try ends that may have delivered the message."""
+    first = await taken(ledger, "first", resend_unclear=True)
+    for _ in range(MOST_ATTEMPTS - 2):
+        assert await ledger.held(first, "no answer", next_try=NOW, counted=True, unclear=True)
+        assert await claimed(ledger) == [first]
+    assert [each.state for each in await other.recover(alone=True)] == [State.HELD]
+    assert await claimed(ledger) == [first]
+    assert [each.state for each in await other.recover(alone=True)] == [State.QUARANTINED]
 
 
 async def test_process_that_is_alone_leaves_what_it_has_itself(ledger: Ledger, other: Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from sqlalchemy import func, insert, select
 
 from gateway.ledger.entries import Known, Taken
@@ -190,3 +191,13 @@ async def test_event_that_nobody_acknowledged_is_given_up_and_told(ledger: Ledge
     found = await purged(ledger, receipt=NOW)
     assert [reference for reference, _ in found.given_up] == ["first"]
     assert await left(ledger) == 1
+
+
+@pytest.mark.parametrize("state", sorted(FOLLOWED))
+async def test_event_that_nobody_followed_any_more_is_given_up_and_told(ledger: Ledger, state: State) -> None:
+    """Without a service nothing becomes overdue; what is known of its patient is kept no longer for that."""
+    first = await in_state(ledger, state, "first")
+    await put(ledger, first, overdue_at=NOW - 1)
+    assert (await purged(ledger, receipt=NOW - 1)).given_up == ()
+    assert (await purged(ledger, receipt=NOW)).given_up == (("first", "havnes"),)
+    assert await left(ledger) == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.delivery.return_jobs import Busy, Done, Job, Outcome, Progress, may_be_sent_alone
-from gateway.delivery.returning import NO_CLIENT
+from gateway.delivery.returning import NO_CLIENT, NO_SERVICE, Returning
 from gateway.ledger.returnable import UNCLEAR_AT_VKP, Selection, Standing
 from gateway.ledger.states import State
 from service_stubs.behaviour import Behaviour
@@ -266,3 +266,30 @@ async def test_one_job_at_a_time_for_a_municipality(scene: Scene) -> None:
     await finished(returning, other)
     assert returning.job(job.id) is job
     assert returning.job("another") is None
+
+
+async def test_nothing_is_sent_without_the_service_that_says_what_was_read(scene: Scene) -> None:
+    """As when JFT is configured no more: neither in bulk nor alone, and it is said why."""
+    reference = await scene.held()
+    await scene.ledger.claim(1, until=NOW)
+    assert await scene.ledger.quarantined((await scene.item(reference)).id, "unclear")
+    await scene.delivered()
+    returning = Returning(scene.ledger, lambda: None, scene.clock)
+    scene.started.append(returning)
+    assert returning.still_new(HAVNES_ALL) == []
+    job = await finished(returning, returning.begin(HAVNES_ALL, FAST))
+    assert (job.progress, job.why) == (Progress.GAVE_UP, NO_SERVICE)
+    assert await returning.send_one(await scene.item(reference)) == Done(reference, Outcome.NOT_DELIVERED, NO_SERVICE)
+    assert not scene.vkp.received
+
+
+async def test_nothing_is_begun_while_the_gateway_stops(scene: Scene) -> None:
+    """The admin port is open a little longer: what would be unclear afterwards is not sent."""
+    reference = await scene.delivered()
+    returning = scene.returning()
+    await returning.stop(0.0)
+    job = await finished(returning, returning.begin(HAVNES_ALL, FAST))
+    assert (job.progress, sum(job.counts.values())) == (Progress.STOPPED, 0)
+    scene.read(reference)
+    assert (await returning.send_one(await scene.item(reference))).outcome is Outcome.NOT_DELIVERED
+    assert not scene.vkp.received
