@@ -10,6 +10,7 @@ from gateway.commands.keys import keys
 from gateway.commands.messages import forget, messages, quarantine, resend
 from gateway.commands.overrides import override, panic
 from gateway.commands.plan import plan
+from gateway.commands.reload import reload
 from gateway.commands.report import report
 from gateway.commands.rollback import rollback
 from gateway.commands.routes import routes
@@ -41,6 +42,7 @@ for command in (
         panic,
         plan,
         quarantine,
+        reload,
         report,
         resend,
         rollback,

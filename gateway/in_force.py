@@ -27,11 +27,13 @@ class InForce:
         told: Callable[[int, Layers], None],
         clock: Callable[[], float],
     ) -> None:
-        self._of_file = table
         self._apply = apply
         self._told = told
         self._clock = clock
         self._generations = Generations()
+        self._of_file = table
+        self.table = table.with_layers(NOTHING_ABOVE, self._generations.next)
+        """What decides: the routes of the file with the layers over them."""
         self._layering: Layering | None = None
         self._cutovers: asyncio.Task[None] | None = None
         self._looks: set[asyncio.Task[None]] = set()
@@ -41,18 +43,13 @@ class InForce:
         """What lies over the routes of the file."""
         return self._layering.layers if self._layering is not None else NOTHING_ABOVE
 
-    @property
-    def table(self) -> RouteTable:
-        """The routes of the file with these layers over them."""
-        return self.over(self._of_file)
-
     def over(self, table: RouteTable) -> RouteTable:
         """Return another file's routes with the layers of now over them."""
-        return table.with_layers(self.layers)
+        return table.with_layers(self.layers, self._generations.next)
 
-    def take(self, table: RouteTable) -> int:
-        """Go on with the routes of another file, which are in use already; return the number of the table."""
-        self._of_file = table
+    def take(self, of_file: RouteTable, table: RouteTable) -> int:
+        """Go on with the routes of another file, and with what was made of them and is in use already; return its number."""
+        self._of_file, self.table = of_file, table
         return self._taken(self.layers)
 
     def unguarded(self, running: Config, wanted: Config, table: RouteTable) -> list[str]:
@@ -66,17 +63,16 @@ class InForce:
         told = [f"guard_reload: {change}" for change in changes if change.changes_mode]
         return [*told[:_MOST_TOLD], *(["guard_reload: and more"] if len(told) > _MOST_TOLD else [])]
 
-    async def begin(self, ledger: Ledger, current: Callable[[], Config]) -> None:
-        """Follow what people set in a ledger, and let its cutovers happen; raises `LedgerUnusable`."""
-        self._layering = Layering(ledger.store, self._clock, self._lay)
-        await self._layering.begin()
-        self._cut_over(ledger, current)
+    async def begin(self, ledger: Ledger) -> None:
+        """Follow what people set in a ledger; raises `LedgerUnusable`."""
+        layering = Layering(ledger.store, self._clock, self._lay)
+        await layering.begin()
+        self._layering = layering
 
-    def begin_waiting(self, ledger: Ledger, current: Callable[[], Config]) -> None:
-        """Do as `begin`, and let everything else wait: for a reload that opens the ledger; raises `LedgerUnusable`."""
-        self._layering = Layering(ledger.store, self._clock, self._lay)
-        self._layering.begin_waiting()
-        self._cut_over(ledger, current)
+    def steer(self, ledger: Ledger, current: Callable[[], Config]) -> None:
+        """Let the cutovers of a ledger happen at their times."""
+        runner = Runner(ledger, current, self._clock, self._look)
+        self._cutovers = asyncio.get_running_loop().create_task(runner.run())
 
     async def stop(self) -> None:
         """Follow nothing any more; what is in force stays."""
@@ -89,17 +85,15 @@ class InForce:
 
     def _lay(self, layers: Layers) -> None:
         """From now on every new message follows these layers."""
-        self._apply(self._of_file.with_layers(layers))
+        table = self._of_file.with_layers(layers, self._generations.next)
+        self._apply(table)
+        self.table = table
         self._taken(layers)
 
     def _taken(self, layers: Layers) -> int:
         generation = self._generations.taken()
         self._told(generation, layers)
         return generation
-
-    def _cut_over(self, ledger: Ledger, current: Callable[[], Config]) -> None:
-        runner = Runner(ledger, current, self._clock, self._look)
-        self._cutovers = asyncio.get_running_loop().create_task(runner.run())
 
     def _look(self) -> None:
         """See at once what a cutover of this very process has changed."""

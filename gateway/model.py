@@ -162,6 +162,8 @@ class Account(msgspec.Struct, frozen=True):
     """By which people know that panic, override or cutover; None for a route of the file."""
     canary: bool = False
     """Whether a canary decided, so that `mode` is the side that the patient is on."""
+    generation: int | None = None
+    """The number of the table that decided; None where nothing did."""
 
 
 class Afterwards(msgspec.Struct, frozen=True):

@@ -14,13 +14,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.admin_port import AdminPort
+from gateway.beside import Beside
 from gateway.config.definitions import Config
-from gateway.config.load import load
-from gateway.control.own_ledger import OwnLedger
-from gateway.ledger.keys import KeysUnusable
-from gateway.ledger.store import LedgerUnusable
-from gateway.model import Mode
-from gateway.people.desk import PeopleUnusable
+from gateway.routing.table import RouteTable
 
 log = structlog.get_logger()
 
@@ -36,14 +32,6 @@ _STABLE = 60.0
 
 class WorkerFailed(Exception):  # noqa: N818 - the condition
     """A worker ended, or was not ready in time, before it could serve."""
-
-
-def unshared(config: Config) -> list[str]:
-    """Return why several processes cannot serve a configuration: each would keep to itself what must be shared."""
-    if not config.store.startswith("sqlite:"):
-        return []
-    moved = [route for route in config.routes if route.mode is not Mode.LEGACY]
-    return [f"{each.place}: mode {each.mode} with more than one worker needs a postgresql store" for each in moved]
 
 
 class _Worker:
@@ -74,15 +62,19 @@ class Supervisor:
     """Keeps `count` workers serving; SIGHUP reloads them all, SIGUSR2 replaces them one after the other."""
 
     def __init__(
-        self, path: str, config: Config, count: int, *, dev_login: bool = False, last_good: bool = False
+        self,
+        path: str,
+        first: tuple[Config, RouteTable],
+        count: int,
+        *,
+        dev_login: bool = False,
+        last_good: bool = False,
     ) -> None:
         self._path = path
-        self._config = config
+        self._first = first
         self._count = count
         self._dev_login = dev_login
         self._last_good = last_good
-        self._admin: AdminPort | None = None
-        self._ledger: OwnLedger | None = None
         self._workers: list[_Worker] = []
         """Those that serve, or did until they ended; one for each slot."""
         self._started: list[_Worker] = []
@@ -95,34 +87,35 @@ class Supervisor:
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; raises `WorkerFailed` when the first workers cannot serve.
 
-        Raises `KeysUnusable` or `LedgerUnusable` when the admin port cannot have the ledger that the workers share.
+        Raises `KeyUnusable`, `KeysUnusable`, `CertificatesUnusable`, `LedgerUnusable` or `PeopleUnusable` when the admin
+        port cannot have what the workers share.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.add_signal_handler(signal.SIGUSR2, self._roll.set)
         with tempfile.TemporaryDirectory(prefix="vkp-gateway-metrics-") as self._metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._metrics)  # type: ignore[no-untyped-call] # the library has no types here
-            admin = self._admin = AdminPort(registry, dev_login=self._dev_login)
-            ledger = self._ledger = OwnLedger(admin.ledger, Path(self._path).parent)
+            admin = AdminPort(registry, dev_login=self._dev_login)
+            beside = Beside(admin, Path(self._path), self._first, self._tell_workers)
+            loop.add_signal_handler(signal.SIGHUP, beside.reload_soon)
             try:
-                await ledger.start(self._config)
-                await admin.start(self._config)
-                await self._run_workers()
+                await beside.start()
+                await admin.start(self._first[0])
+                await self._run_workers(beside)
             finally:
                 await asyncio.gather(*(worker.stop() for worker in self._started))
                 await admin.stop()
-                await ledger.close()
+                await beside.close()
 
-    async def _run_workers(self) -> None:
+    async def _run_workers(self, beside: Beside) -> None:
         for _ in range(self._count):
             self._workers.append(await self._start())
-        log.info("supervisor.started", workers=self._count, admin=str(self._config.listen.admin))
+        log.info("supervisor.started", workers=self._count, admin=str(self._first[0].listen.admin))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._keep(slot)) for slot in range(self._count)]
-            tasks.append(group.create_task(self._roll_when_told()))
+            tasks += [group.create_task(self._roll_when_told()), group.create_task(beside.watch())]
             await self._stopping.wait()
             log.info("supervisor.stopping")
             for task in tasks:
@@ -205,28 +198,6 @@ class Supervisor:
             else:
                 log.info("supervisor.rolled")
 
-    def _reload(self) -> None:
-        """Have every worker read the configuration again, unless it has an error: then none does."""
-        loaded = load(self._path)
-        problems = [str(problem) for problem in loaded.problems] if loaded.config is None else unshared(loaded.config)
-        if not problems and loaded.config is not None:
-            problems = self._let_in(loaded.config, [str(problem) for problem in loaded.problems])
-        if problems:
-            log.error("reload.refused", problems=problems)
-            if self._admin is not None:
-                self._admin.board.refused(problems)
-            return
+    def _tell_workers(self) -> None:
         for worker in self._workers:
             worker.tell(signal.SIGHUP)
-
-    def _let_in(self, config: Config, warnings: list[str]) -> list[str]:
-        """Let people in, and to the ledger, as a configuration says; return why that cannot be."""
-        if self._admin is not None and self._ledger is not None:
-            try:
-                doors = self._admin.prepare(config)
-                keys = self._ledger.prepare(config)
-            except (PeopleUnusable, KeysUnusable, LedgerUnusable) as error:
-                return [str(error)]
-            self._admin.use(config, doors, warnings)
-            self._ledger.use(config, keys)
-        return []

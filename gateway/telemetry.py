@@ -168,6 +168,7 @@ def record(account: Account, status: int, seconds: float) -> None:
             "canary": account.canary,
             "layer": account.layer,
             "rule": account.rule,
+            "generation": account.generation,
             "upstream": account.upstream,
             "route": account.route,
             "outcome": account.outcome,

@@ -74,6 +74,7 @@ def account_of(
         layer=decision.layer.value if decision and route else None,
         rule=decision.rule if decision else None,
         canary=is_canary(decision),
+        generation=decision.generation if decision else None,
     )
 
 

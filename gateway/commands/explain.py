@@ -9,14 +9,18 @@ import click
 from msgspec import structs
 
 from gateway.canary import Canary, share_of
+from gateway.commands import run_time
 from gateway.commands.admin_client import AdminClient, Document, admin_client, plain, segment, where_options
 from gateway.commands.messages import print_message
 from gateway.commands.naming import find_municipality, find_sender
 from gateway.commands.output import config_option, json_option, print_json, usable
 from gateway.commands.request_file import read_request
+from gateway.commands.run_time import Change, RunTime, Unreadable, changes
 from gateway.config.definitions import Config, Municipality
+from gateway.cutovers.schedule import shown
 from gateway.faults import Failure
 from gateway.identification import Identification
+from gateway.ledger import canary_mark
 from gateway.ledger.keys import KeysUnusable, read_single
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.explanation import Explanation
@@ -82,7 +86,11 @@ def explain(  # noqa: PLR0913 - the options of the command
         return
     if (request is None) == (municipality is None and sender is None and information is None):
         raise click.UsageError("give either --request, or --municipality, --sender and --information")
-    config, table = usable(path)
+    config, of_file = usable(path)
+    now = datetime.now(UTC)  # noqa: TID251 - the command's own clock
+    when = at or now
+    known, notes = _known(config, Path(path).parent, when, now)
+    table = of_file.with_layers(known.layers)
     key = _canary_key(config, Path(path).parent)
     if request is not None:
         envelope = _envelope_of_request(config, table, request, key)
@@ -91,13 +99,29 @@ def explain(  # noqa: PLR0913 - the options of the command
     patient_notes: list[str] = []
     if patient is not None:
         envelope, patient_notes = _with_patient(config, envelope, key)
-    now = at or datetime.now(UTC)  # noqa: TID251 - the command's own clock
-    decision, explanation = table.decide(envelope, now), table.explain(envelope, now)
-    notes = [*_notes(config, table, envelope, decision), *patient_notes, *_canary_notes(decision, envelope, key)]
+    decision, explanation = table.decide(envelope, when), table.explain(envelope, when)
+    planned = changes(of_file, known, envelope, when)
+    notes += [*_notes(config, table, envelope, decision), *patient_notes]
+    notes += [*_canary_notes(decision, envelope, key, known), *map(_planned_note, planned)]
     if as_json:
-        _print_json(envelope, decision, explanation, notes)
+        _print_json(envelope, decision, explanation, planned, notes)
     else:
         _print(envelope, decision, explanation, notes)
+
+
+def _known(config: Config, folder: Path, when: datetime, now: datetime) -> tuple[RunTime, list[str]]:
+    """Return what people have set and planned, and what is to be said of how it is known."""
+    notes = []
+    if when < now:
+        notes.append(
+            "that time is past: this is by the file as it is now, and by what is known now of overrides then; "
+            "explain --message has what decided about a message"
+        )
+    try:
+        return run_time.run_time(config, folder, when, now), notes
+    except Unreadable as error:
+        told = f"the ledger cannot be read here ({error}): what people have set or planned at run time is not looked at"
+        return RunTime(), [*notes, told]
 
 
 class _NotThere(Exception):  # noqa: N818 - the condition
@@ -216,7 +240,7 @@ def _canary_key(config: Config, folder: Path) -> bytes | None:
         return None
 
 
-def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None) -> list[str]:
+def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, known: RunTime) -> list[str]:
     route = decision.route
     if not is_canary(decision) or route is None:
         return []
@@ -224,10 +248,24 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None) -> 
         return ["a canary decides, and takes nothing over of this sender"]
     share = 1.0 if envelope.sender in route.always else route.share or 0.0
     told = f"a canary decides: it takes over {share:.4g} of the patients"
+    if key is not None and known.canary not in (None, canary_mark.fingerprint(key)):
+        return [f"{told}; the canary key here is not the one that this ledger's shares are dealt with"]
     if envelope.share is not None:
         return [told]
     why = "no usable number is known" if key is not None else "the canary key cannot be read here"
     return [f"{told}; {why}, so where the patient stands is not known"]
+
+
+def _planned_note(change: Change) -> str:
+    """Say what a planned cutover would make of the message's way."""
+    cutover, decision = change.cutover, change.decision
+    lacking = f", {cutover.lacking} approvals missing" if cutover.lacking else ""
+    mode = "canary" if is_canary(decision) else decision.mode or "no route"
+    by = f"{decision.layer} {decision.rule}" if decision.rule is not None else "a route of the file"
+    return (
+        f"cutover {cutover.name} is to switch this cell at {shown(cutover.at)} ({cutover.state}{lacking}): "
+        f"{mode} would decide then, by {by}"
+    )
 
 
 def _print(envelope: Envelope, decision: Decision, explanation: Explanation, notes: list[str]) -> None:
@@ -245,7 +283,9 @@ def _print(envelope: Envelope, decision: Decision, explanation: Explanation, not
         click.echo(f"note: {note}")
 
 
-def _print_json(envelope: Envelope, decision: Decision, explanation: Explanation, notes: list[str]) -> None:
+def _print_json(
+    envelope: Envelope, decision: Decision, explanation: Explanation, planned: list[Change], notes: list[str]
+) -> None:
     print_json(
         {
             "municipality": envelope.municipality,
@@ -261,6 +301,22 @@ def _print_json(envelope: Envelope, decision: Decision, explanation: Explanation
                 {"route": str(one.route.place), "chosen": one.chosen, "reason": one.reason}
                 for one in explanation.considered
             ],
+            "planned": [_planned(change) for change in planned],
             "notes": notes,
         }
     )
+
+
+def _planned(change: Change) -> dict[str, object]:
+    cutover, decision = change.cutover, change.decision
+    return {
+        "cutover": cutover.name,
+        "at": cutover.at.isoformat(),
+        "state": cutover.state,
+        "approvals_missing": cutover.lacking,
+        "mode": decision.mode,
+        "canary": is_canary(decision),
+        "layer": decision.layer if decision.route else None,
+        "rule": decision.rule,
+        "upstream": decision.upstream,
+    }

@@ -1,5 +1,6 @@
 """`vkp-gateway keys`: the gateway's own keys are made, and the one that seals payloads is rotated; none is ever printed."""
 
+import asyncio
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,7 +8,13 @@ from pathlib import Path
 import click
 
 from gateway.commands.output import config_option, json_option, print_json, usable
-from gateway.ledger.keys import PAYLOAD, KeysUnusable, check, is_from_environment, make, rotate
+from gateway.config.definitions import Config
+from gateway.delivery.delivery import node_name
+from gateway.ledger import canary_mark
+from gateway.ledger.audit import Note
+from gateway.ledger.keys import PAYLOAD, KeysUnusable, check, is_from_environment, make, read_single, rotate
+from gateway.ledger.store import LedgerUnavailable, LedgerUnusable, open_store
+from gateway.model import Mode
 
 _NEVER_ROTATED = (
     "lookup and canary are never rotated: what was hashed could not be found any more, "
@@ -69,6 +76,45 @@ def rotate_payload(path: str, *, as_json: bool) -> None:
     click.echo(f"payload  {source}: key {made.current} seals from now on, {len(older)} older still open")
     click.echo(_THEN)
     click.echo(_NEVER_ROTATED)
+
+
+@keys.command("accept-canary")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
+@config_option
+@json_option
+def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
+    """Deal shares with the canary key that is here, where the one that the ledger knows is lost; exit 1 while a canary runs.
+
+    For SQLite stop the gateway first. Afterwards reload or restart every node, each with this key.
+    """
+    config, folder = usable(path)[0], Path(path).parent
+    try:
+        key = read_single(config.keys.canary, folder).secret
+        running = asyncio.run(_accept(config, folder, key, reason))
+    except (KeysUnusable, LedgerUnusable) as error:
+        raise click.ClickException(str(error)) from None
+    except LedgerUnavailable as error:
+        raise click.ClickException(f"store: cannot be written: {error}") from None
+    if running:
+        raise click.ClickException(f"a canary runs, and its patients would change sides: {', '.join(running)}")
+    mark = canary_mark.fingerprint(key)
+    if as_json:
+        print_json({"ok": True, "key": "canary", "fingerprint": mark})
+        return
+    click.echo(f"canary   {config.keys.canary}: shares are dealt with this key, fingerprint {mark}")
+
+
+async def _accept(config: Config, folder: Path, key: bytes, reason: str) -> list[str]:
+    """Return the canaries that run by the file or by the ledger; none when the key is accepted."""
+    if in_file := [str(route.place) for route in config.routes if route.mode is Mode.CANARY]:
+        return in_file
+    store = await asyncio.to_thread(open_store, config.store, folder, patience=0)
+    try:
+        node = node_name()
+        note = Note(time.time(), node, f"command ({node})", "keys.accept-canary", "canary", reason)
+        return await store.write(lambda connection: canary_mark.accept(connection, key, note))
+    finally:
+        await store.close()
 
 
 def _init(kind: str, source: str, folder: Path) -> _Looked:

@@ -14,8 +14,8 @@ from gateway.commands.output import WRONG_USE, json_option, print_json, usable
 from gateway.config.values import seconds
 from gateway.ledger.decisions import PastDecision
 from gateway.ledger.decisions import past as past_decisions
-from gateway.model import Information, Mode
-from gateway.routing.cells import Change, Standing, Whose, changed_cells
+from gateway.model import Mode
+from gateway.routing.cells import Change, Standing, changed_cells
 from gateway.routing.whatif import Moved, Replay, replayed
 
 
@@ -126,9 +126,7 @@ def _print(changes: tuple[Change, ...], replay: Replay | None) -> None:
     if not changes:
         click.echo("no cell changes")
     for change in changes:
-        whose = f"{change.vendor} {change.system}" if change.whose is Whose.SYSTEM else str(change.whose)
-        where = f"{change.municipality or 'municipalities that the file does not know'}, {whose}"
-        click.echo(plain(f"{where}, {_types(change.information)}: {change.before} -> {change.after}"))
+        click.echo(plain(change))
         click.echo(plain(f"    {change.before.route or 'no route'} -> {change.after.route or 'no route'}"))
     if replay is not None:
         _print_replay(replay)
@@ -142,12 +140,6 @@ def _print_replay(replay: Replay) -> None:
         click.echo("-> canary: up to so many; it depends on the patients, whom the log does not know")
     if replay.type_unknown:
         click.echo(f"of {replay.type_unknown} others it depends on their type, which was not read then")
-
-
-def _types(information: tuple[Information | None, ...]) -> str:
-    if len(information) == len(Information) + 1:
-        return "every type"
-    return ", ".join(each or "what does not say" for each in information)
 
 
 def _moved(one: Moved) -> str:

@@ -14,6 +14,7 @@ import uvloop
 
 from gateway import telemetry
 from gateway.app import Gateway
+from gateway.beside import unshared
 from gateway.commands.output import WRONG_USE, config_option, errors, usable
 from gateway.config.definitions import Config
 from gateway.config.load import load
@@ -24,7 +25,7 @@ from gateway.ledger.store import LedgerUnusable
 from gateway.people.desk import PeopleUnusable, dev_login_problem
 from gateway.relay.certificates import CertificatesUnusable
 from gateway.routing.table import RouteTable
-from gateway.supervisor import Supervisor, WorkerFailed, unshared
+from gateway.supervisor import Supervisor, WorkerFailed
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ def serve(path: str, workers: int, dev_login: bool, last_good: bool, worker_fd: 
         _refuse([problem])
     try:
         if workers > 1:
-            asyncio.run(_supervise(path, config, workers, dev_login, last_good))
+            asyncio.run(_supervise(path, (config, table), workers, dev_login, last_good))
         else:
             uvloop.run(_serve(path, config, table, worker_fd, dev_login))
     except KeyUnusable as error:
@@ -93,8 +94,10 @@ async def _serve(path: str, config: Config, table: RouteTable, worker_fd: int | 
     await gateway.run(lambda: _say_ready(worker_fd))
 
 
-async def _supervise(path: str, config: Config, workers: int, dev_login: bool, last_good: bool) -> None:
-    await Supervisor(path, config, workers, dev_login=dev_login, last_good=last_good).run()
+async def _supervise(
+    path: str, first: tuple[Config, RouteTable], workers: int, dev_login: bool, last_good: bool
+) -> None:
+    await Supervisor(path, first, workers, dev_login=dev_login, last_good=last_good).run()
 
 
 def _say_ready(worker_fd: int | None) -> None:

@@ -21,6 +21,8 @@ def add(connection: Connection, record: Record, note: audit.Note) -> bool:
     """Write a new cutover; False where there is one of that name."""
     if not store.insert(connection, to_row(record)):
         return False
+    # What is planned matters before it is due: copies of what VKP has are to be known afterwards.
+    rules.bump(connection)
     audit.write(connection, structs.replace(note, detail=_detail(None, record)))
     return True
 
@@ -28,11 +30,11 @@ def add(connection: Connection, record: Record, note: audit.Note) -> bool:
 def put(connection: Connection, before: Record, after: Record, note: audit.Note) -> Record | None:
     """Write a cutover as it is now; None where somebody else has changed it meanwhile, and then nothing was written.
 
-    What lies over the routes is another thing from then on where its own routes come or go.
+    What lies over the routes, or is planned to, is another thing from then on where its routes come, change or go.
     """
     if not store.change(connection, to_row(before), to_row(after)):
         return None
-    if before.is_executed != after.is_executed:
+    if before.laid != after.laid:
         rules.bump(connection)
     audit.write(connection, structs.replace(note, detail=_detail(before, after)))
     return structs.replace(after, version=before.version + 1)

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from gateway.cutovers.cells import Cells
 from gateway.cutovers.plan import Plan, decoded, encoded, hash_of
-from gateway.cutovers.states import EXECUTED, NEXT, State
+from gateway.cutovers.states import EXECUTED, NEXT, WAITING, State
 from gateway.ledger.cutover_store import Row
 
 SUBMITTED, CHANGED, APPROVAL, RETIRED = "submitted", "changed", "approval", "retired"
@@ -96,6 +96,11 @@ class Record(Struct, frozen=True):
     def is_executed(self) -> bool:
         """Whether its routes lie over those of the file."""
         return self.state in EXECUTED and self.ended_at is None
+
+    @property
+    def laid(self) -> tuple[bool, bool, str]:
+        """What decides which of its routes lie over those of the file, or are planned to."""
+        return self.is_executed, self.state in WAITING, self.hash
 
     @property
     def writers(self) -> frozenset[str]:

@@ -45,6 +45,8 @@ NEXT: dict[State, frozenset[State]] = {
 
 EXECUTED = frozenset({State.SWITCHED, State.WATCHING, State.FINISHED})
 """Its routes lie over those of the file, until it is retired."""
+WAITING = frozenset({State.SUBMITTED, State.APPROVED, State.DRAINING, State.MISSED})
+"""Its routes may still come to lie over those of the file as the plan says."""
 CHANGEABLE = frozenset({State.SUBMITTED, *(state for state, later in NEXT.items() if State.SUBMITTED in later)})
 """Another plan may take the place of the one that is there."""
 STARTABLE = frozenset(state for state, later in NEXT.items() if State.DRAINING in later)

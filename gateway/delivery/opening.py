@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from gateway.config.definitions import Config, KeyFiles
-from gateway.ledger.keys import KeyMissing, Keys, load_keys
+from gateway.config.definitions import Config
+from gateway.ledger.keys import Keys, load_keys, load_keys_if_any
 from gateway.ledger.store import Store, open_store
 from gateway.model import JOURNALING, Mode
 
@@ -18,19 +18,17 @@ def needs_ledger(config: Config) -> bool:
 
 
 def keys_of(config: Config, folder: Path) -> Keys | None:
-    """Return the keys of the ledger; None where it is not needed and there are none; raises `KeysUnusable`.
+    """Return the keys of the ledger; None where it is not needed and not one of them is there; raises `KeysUnusable`.
 
-    Where there are keys there may be messages that were held before everything went back to VKP.
+    Where there are keys there may be messages that were held before everything went back to VKP. Where nodes share a database,
+    a node without keys would follow no panic.
     """
-    files: KeyFiles = config.keys
-    try:
-        return load_keys(files, folder)
-    except KeyMissing:
-        if needs_ledger(config):
-            raise
-        return None
+    keys = load_keys_if_any(config.keys, folder)
+    if keys is None and (needs_ledger(config) or not config.store.startswith("sqlite:")):
+        return load_keys(config.keys, folder)
+    return keys
 
 
-async def opened(config: Config, folder: Path) -> Store:
-    """Open the ledger, waiting a while for another process to leave it; raises `LedgerUnusable`."""
-    return await asyncio.to_thread(open_store, config.store, folder)
+async def opened(config: Config, folder: Path, *, patience: float = 30.0) -> Store:
+    """Open the ledger, waiting so many seconds for another process to leave it; raises `LedgerUnusable`."""
+    return await asyncio.to_thread(open_store, config.store, folder, patience=patience)

@@ -18,6 +18,11 @@ class Generations:
     def __init__(self) -> None:
         self.number = 0
 
+    @property
+    def next(self) -> int:
+        """The number that the table which is taken next will have."""
+        return self.number + 1
+
     def taken(self) -> int:
         """Return the number of a table that is in use from now on."""
         self.number += 1

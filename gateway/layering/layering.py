@@ -44,7 +44,7 @@ def layers_of(connection: Connection, now: float) -> Layers:
     # The version first: what is written between the two is seen at the next look.
     version = rules.layers_version(connection)
     held = [one.over_routes() for one in rules.current(connection, now)]
-    return Layers([*held, *cutover_store.executed(connection)], version)
+    return Layers([*held, *cutover_store.executed(connection)], version, cutover_store.planned(connection))
 
 
 class Layering:
@@ -64,16 +64,9 @@ class Layering:
         try:
             layers = await self._store.read(lambda each: layers_of(each, self._clock()))
         except LedgerUnavailable as error:
-            raise _unusable(error) from None
-        self._begin_with(layers)
-
-    def begin_waiting(self) -> None:
-        """Do as `begin`, and let everything else wait: for a reload that opens the ledger; raises `LedgerUnusable`."""
-        try:
-            layers = self._store.submit(lambda each: layers_of(each, self._clock())).result()
-        except LedgerUnavailable as error:
-            raise _unusable(error) from None
-        self._begin_with(layers)
+            raise LedgerUnusable(f"store: the rules over the routes cannot be read: {error}") from None
+        self._take(layers)
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def stop(self) -> None:
         """Watch no longer; what is in force stays."""
@@ -97,10 +90,6 @@ class Layering:
             self._take(changed)
         elif ended is not None and ended <= self._clock():
             self._take(in_force.at(self._clock()))
-
-    def _begin_with(self, layers: Layers) -> None:
-        self._take(layers)
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     def _changed(self, connection: Connection, known: int) -> Layers | None:
         """Return what holds now, unless its version is known."""
@@ -137,7 +126,3 @@ class Layering:
         self._is_readable = True
         UNREADABLE.set(0)
         READ_AT.set(self._clock())
-
-
-def _unusable(error: LedgerUnavailable) -> LedgerUnusable:
-    return LedgerUnusable(f"store: the rules over the routes cannot be read: {error}")

@@ -19,6 +19,8 @@ from gateway.routing.layers import Layer, Rule
 
 EXECUTED = ("switched", "watching", "finished")
 """Of these the routes lie over those of the file, until the cutover has ended."""
+WAITING = ("submitted", "approved", "draining", "missed")
+"""These may still switch."""
 WORKED_ON = ("submitted", "approved", "draining", *EXECUTED)
 """Of these something may have to be done."""
 C, M, D = CUTOVER.c, MESSAGE.c, DECISION.c
@@ -162,6 +164,12 @@ def worked_on(connection: Connection) -> list[Row]:
     """Return the cutovers of which something may have to be done, by their times."""
     wanted = select(CUTOVER).where(C.state.in_(WORKED_ON), C.ended_at.is_(None)).order_by(C.at, C.name)
     return [_row(row) for row in connection.execute(wanted)]
+
+
+def planned(connection: Connection) -> list[Route]:
+    """Return the routes of every cutover that may still switch."""
+    rows = connection.execute(select(C.name, C.plan).where(C.state.in_(WAITING)).order_by(C.name))
+    return [route for row in rows for route in routes_of(row.name, row.plan)]
 
 
 def executed(connection: Connection) -> list[Rule]:

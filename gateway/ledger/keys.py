@@ -85,6 +85,25 @@ def load_keys(files: KeyFiles, folder: Path) -> Keys:
     return Keys(vault, Lookup(lookup.secret), canary.secret)
 
 
+def load_keys_if_any(files: KeyFiles, folder: Path) -> Keys | None:
+    """Load every key; None where not one of them is there; raises `KeysUnusable`, `KeyMissing` where only some are.
+
+    Where some are there, what they sealed and hashed is there too: it must not be forgotten for the sake of a file that is lost.
+    """
+    missing: list[KeyMissing] = []
+    every = asdict(files)
+    for kind, source in every.items():
+        try:
+            check(kind, source, folder)
+        except KeyMissing as error:
+            missing.append(error)
+    if len(missing) == len(every):
+        return None
+    if missing:
+        raise missing[0]
+    return load_keys(files, folder)
+
+
 def read_payload(source: str, folder: Path) -> PayloadKeys:
     """Read the payload keys from a file or `${ENV_NAME}`; raises `KeysUnusable`."""
     found = _decoded(source, _content(source, folder), PayloadKeys)

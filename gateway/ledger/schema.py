@@ -92,4 +92,5 @@ RUN = Table(
     Column("node", Text, nullable=False),
     Column("outcome", Text, nullable=False),
 )
-"""The last time that each regular job ended well, so that one that no longer runs is noticed."""
+"""The last time that each regular job ended well, so that one that no longer runs is noticed; and what all nodes must know
+alike: the newest entry of the audit, by which canary key shares are dealt."""

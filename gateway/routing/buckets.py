@@ -28,7 +28,7 @@ class Conflict:
     """The type of the first such cell; None when both name no information."""
 
 
-_MOST_REMEMBERED = 65_536
+MOST_REMEMBERED = 65_536
 """Chains; a name that no route knows must not fill the memory."""
 
 
@@ -53,7 +53,7 @@ class Buckets:
             return known
         get = self._buckets.get
         chain = tuple(bucket for one in selectors(*named) if (bucket := get(one)) is not None)
-        if len(self._chains) < _MOST_REMEMBERED:
+        if len(self._chains) < MOST_REMEMBERED:
             self._chains[named] = chain
         return chain
 

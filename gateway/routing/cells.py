@@ -7,9 +7,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gateway.config.definitions import Config
-from gateway.config.routes import Route
 from gateway.model import Information, Mode
-from gateway.routing.buckets import EVERY_INFORMATION, Buckets, winner
+from gateway.routing.buckets import EVERY_INFORMATION, Buckets, Chain, Selector, winner
 from gateway.routing.layers import Layer, Layers
 from gateway.routing.table import RouteTable
 
@@ -71,6 +70,14 @@ class Change(Struct, frozen=True):
         """Tell whether more changes than a canary's share or senders."""
         return self.before.mode is not self.after.mode
 
+    def __str__(self) -> str:
+        """Say it on one line, without where the routes stand."""
+        whose = f"{self.vendor} {self.system}" if self.whose is Whose.SYSTEM else str(self.whose)
+        types = ", ".join(each or "what does not say" for each in self.information)
+        what = "every type" if len(self.information) == len(Information) + 1 else types
+        where = self.municipality or "municipalities that the file does not know"
+        return f"{where}, {whose}, {what}: {self.before} -> {self.after}"
+
 
 _Difference = tuple[tuple[Information | None, ...], Standing, Standing]
 
@@ -82,7 +89,7 @@ def changed_cells(
 
     What only one of the two files knows is unknown to the other, and decided there by what names neither.
     """
-    before, after = _Side(config_old, old.layers.at(now.timestamp())), _Side(config_new, new.layers.at(now.timestamp()))
+    before, after = (_Side(*side, now.timestamp()) for side in ((config_old, old.layers), (config_new, new.layers)))
     pairs = [_UNKNOWN, *dict.fromkeys((*_pairs(config_old), *_pairs(config_new)))]
     known: dict[tuple[int, int], tuple[_Difference, ...]] = {}
     found: list[Change] = []
@@ -101,11 +108,12 @@ def changed_cells(
 class _Side:
     """One configuration with what lies over its routes."""
 
-    def __init__(self, config: Config, layers: Layers) -> None:
+    def __init__(self, config: Config, layers: Layers, at: float) -> None:
         self._municipalities = config.municipalities
         self._pairs = frozenset(_pairs(config))
         self._buckets = Buckets(config.routes)
         self._layers = layers
+        self._at = at
         self._known: dict[tuple[int, ...], tuple[Standing, ...]] = {}
 
     def ways(self, municipality: str | None, pair: Pair) -> tuple[Standing, ...]:
@@ -114,21 +122,21 @@ class _Side:
             municipality if municipality in self._municipalities else None,
             *(pair if pair in self._pairs else _UNKNOWN),
         )
-        above = self._layers.chains(*named)
-        every = tuple(bucket for chain in (*above, self._buckets.chain(*named)) for bucket in chain)
-        key = tuple(map(id, every))
+        above, below = self._layers.chain(named), self._buckets.chain(*named)
+        key = tuple(map(id, (*above, *below)))
         if key not in self._known:
-            self._known[key] = tuple(self._standing(winner(every, each)) for each in EVERY_INFORMATION)
+            self._known[key] = tuple(self._standing(named, below, each) for each in EVERY_INFORMATION)
         return self._known[key]
 
-    def _standing(self, route: Route | None) -> Standing:
+    def _standing(self, named: Selector, below: Chain, information: Information | None) -> Standing:
+        rule = self._layers.decides(named, information, self._at)
+        route = rule.route if rule is not None else winner(below, information)
         if route is None:
             return Standing(None)
-        rule = self._layers.rule_of(route)
-        place = str(route.place)
+        said = (route.mode, route.share, route.always, route.never)
         if rule is None:
-            return Standing(route.mode, route.share, route.always, route.never, route=place)
-        return Standing(route.mode, route.share, route.always, route.never, rule.layer, rule.id, place)
+            return Standing(*said, route=str(route.place))
+        return Standing(*said, rule.layer, rule.id, str(route.place))
 
 
 def _pairs(config: Config) -> Iterator[Pair]:

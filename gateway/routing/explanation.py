@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.config.routes import Route
 from gateway.model import Envelope
+from gateway.routing.layers import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,10 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every route in the order of the file; none is chosen when none covers the message."""
+    """Every rule over the routes, the strongest layer first, then every route in the order of the file.
+
+    None is chosen when none covers the message.
+    """
 
     envelope: Envelope
     considered: tuple[Considered, ...]
@@ -32,16 +36,37 @@ class Explanation:
         return next((one.route for one in self.considered if one.chosen), None)
 
 
-def consider(routes: Iterable[Route], envelope: Envelope, chosen: Route | None) -> tuple[Considered, ...]:
-    """Say of each route why it is `chosen` or not."""
-    return tuple(Considered(route, route is chosen, _reason(route, envelope, chosen)) for route in routes)
+def consider(
+    routes: Iterable[Route], envelope: Envelope, chosen: Route | None, rules: Iterable[Rule] = (), now: float = 0.0
+) -> tuple[Considered, ...]:
+    """Say of each rule over the routes, and of each route, why it is `chosen` or not at `now`, in seconds since the epoch."""
+    rules = tuple(rules)
+    by = next((rule for rule in rules if rule.route is chosen), None)
+    return (
+        *(Considered(rule.route, rule.route is chosen, _reason_of_rule(rule, envelope, by, now)) for rule in rules),
+        *(Considered(route, route is chosen, _reason(route, envelope, chosen, by)) for route in routes),
+    )
 
 
-def _reason(route: Route, envelope: Envelope, chosen: Route | None) -> str:
+def _reason_of_rule(rule: Rule, envelope: Envelope, by: Rule | None, now: float) -> str:
+    if rule is by:
+        return "chosen"
+    if not rule.holds(now):
+        return "has ended by then"
+    if (mismatch := _mismatch(rule.route, envelope)) is not None:
+        return mismatch
+    if by is None:
+        return "not considered"
+    return f"{'less specific than' if rule.layer is by.layer else 'below'} {by.route.place}"
+
+
+def _reason(route: Route, envelope: Envelope, chosen: Route | None, by: Rule | None) -> str:
     if route is chosen:
         return "chosen"
     if (mismatch := _mismatch(route, envelope)) is not None:
         return mismatch
+    if by is not None:
+        return f"below {by.route.place}"
     return f"less specific than line {chosen.place.line}" if chosen else "not considered"
 
 

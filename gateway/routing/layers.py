@@ -1,11 +1,12 @@
 """What lies over the routes of the file: panics, overrides, cutovers that were executed; a higher layer wins whatever it names."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.config.routes import Route
-from gateway.routing.buckets import Buckets, Chain
+from gateway.model import Information
+from gateway.routing.buckets import EVERY_INFORMATION, MOST_REMEMBERED, Buckets, Selector, selectors
 
 
 class Layer(StrEnum):
@@ -36,27 +37,35 @@ class Rule:
         return self.until is None or now < self.until
 
 
-class Layers:
-    """Every rule over the routes of one file, at one moment; never changed."""
+Bucket = Mapping[Information | None, tuple[Rule, ...]]
+"""The rules of one layer with one selector, by information type, the most specific first; each that has ended leaves the
+cell to the next."""
 
-    def __init__(self, rules: Iterable[Rule] = (), version: int = 0) -> None:
+
+class Layers:
+    """Every rule over the routes of one file, at one moment; never changed. What ends meanwhile does not decide any more."""
+
+    def __init__(self, rules: Iterable[Rule] = (), version: int = 0, planned: Iterable[Route] = ()) -> None:
         self.rules = tuple(rules)
         self.version = version
         """Which state of the shared rules this is."""
-        self._by_route = {id(rule.route): rule for rule in self.rules}
-        self._buckets = tuple(
-            Buckets(together) for layer in ABOVE if (together := [rule.route for rule in self.of(layer)])
-        )
+        self.planned = tuple(planned)
+        """What cutovers are to set that have not switched yet: nothing is decided by it."""
+        by_layer = (_buckets(self.of(layer)) for layer in ABOVE)
+        self._buckets = tuple(buckets for buckets in by_layer if buckets)
+        self._chains: dict[Selector, tuple[Bucket, ...]] = {}
 
     @property
     def conflicts(self) -> tuple[tuple[Rule, Rule], ...]:
         """Rules of one layer that are equally specific on one cell."""
-        found = (conflict for buckets in self._buckets for conflict in buckets.conflicts)
-        return tuple((self._by_route[id(one.route)], self._by_route[id(one.first)]) for one in found)
+        by_route = {id(rule.route): rule for rule in self.rules}
+        found = (conflict for layer in ABOVE for conflict in Buckets(rule.route for rule in self.of(layer)).conflicts)
+        return tuple((by_route[id(one.route)], by_route[id(one.first)]) for one in found)
 
     def at(self, now: float) -> "Layers":
         """Return what still holds then."""
-        return Layers((rule for rule in self.rules if rule.holds(now)), self.version)
+        holding = tuple(rule for rule in self.rules if rule.holds(now))
+        return self if len(holding) == len(self.rules) else Layers(holding, self.version, self.planned)
 
     def ends_next(self) -> float | None:
         """Return when the first rule ends."""
@@ -66,13 +75,51 @@ class Layers:
         """Return the rules of one layer."""
         return (rule for rule in self.rules if rule.layer is layer)
 
-    def chains(self, municipality: str | None, vendor: str | None, system: str | None) -> tuple[Chain, ...]:
-        """Return what may decide for a sender, the strongest layer first."""
-        return tuple(buckets.chain(municipality, vendor, system) for buckets in self._buckets)
+    def chain(self, named: Selector) -> tuple[Bucket, ...]:
+        """Return what may decide for a sender: the strongest layer first, and in a layer the most specific."""
+        if (known := self._chains.get(named)) is not None:
+            return known
+        every = dict.fromkeys(selectors(*named))
+        chain = tuple(buckets[one] for buckets in self._buckets for one in every if one in buckets)
+        if len(self._chains) < MOST_REMEMBERED:
+            self._chains[named] = chain
+        return chain
 
-    def rule_of(self, route: Route) -> Rule | None:
-        """Return the rule that a route is of; None for a route of the file."""
-        return self._by_route.get(id(route))
+    def on(self, named: Selector, information: Information | None) -> Iterator[Rule]:
+        """Return the rules on one cell, the strongest first: the first that holds decides."""
+        return (rule for bucket in self.chain(named) for rule in bucket.get(information, ()))
+
+    def decides(self, named: Selector, information: Information | None, now: float) -> Rule | None:
+        """Return the rule that decides for a cell at any time; None where the routes of the file do."""
+        for bucket in self.chain(named):
+            for rule in bucket.get(information, ()):
+                if rule.until is None or now < rule.until:
+                    return rule
+        return None
+
+
+def _buckets(rules: Iterable[Rule]) -> dict[Selector, Bucket]:
+    """Sort the rules of one layer by what they name."""
+    together: dict[Selector, list[Rule]] = {}
+    for rule in rules:
+        named = (rule.route.municipality, rule.route.vendor, rule.route.system)
+        together.setdefault(named, []).append(rule)
+    return {named: _bucket(alike) for named, alike in together.items()}
+
+
+def _bucket(rules: list[Rule]) -> Bucket:
+    """Sort the rules of one selector by their types: one that names a type before a group, and before none."""
+    found: dict[Information | None, tuple[Rule, ...]] = {}
+    for information in EVERY_INFORMATION:
+        levels: tuple[list[Rule], ...] = ([], [], [])
+        for rule in rules:
+            if (named := rule.route.information) is None:
+                levels[2].append(rule)
+            elif information in named:
+                levels[information in rule.route.grouped].append(rule)
+        if ranked := tuple(rule for level in levels for rule in level):
+            found[information] = ranked
+    return found
 
 
 NOTHING_ABOVE = Layers()

@@ -8,11 +8,10 @@ from gateway.config.definitions import Config, Municipality, Sender
 from gateway.config.routes import Route
 from gateway.config.servers import JftUpstream, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
-from gateway.routing.buckets import Buckets, Chain, Selector, winner
+from gateway.routing.buckets import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.explanation import Explanation, consider
-from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers, Rule
-
-_MOST_REMEMBERED = 32_768
+from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers
+from gateway.routing.remaining import Remaining, in_turn, remaining
 
 
 class Decision(Struct, frozen=True):
@@ -27,17 +26,21 @@ class Decision(Struct, frozen=True):
     layer: Layer = Layer.ROUTES
     rule: str | None = None
     """The name of the panic, override or cutover that decided; None where a route of the file did."""
+    generation: int = 0
+    """The number of the table that decided."""
 
 
 class RouteTable:
     """Everything that is looked up for a message; never changed, so a reload cannot split a message."""
 
-    def __init__(self, config: Config, buckets: Buckets, layers: Layers = NOTHING_ABOVE) -> None:
+    def __init__(self, config: Config, buckets: Buckets, layers: Layers = NOTHING_ABOVE, generation: int = 0) -> None:
         self._config = config
         self._routes = config.routes
         self._buckets = buckets
         self.layers = layers
-        self._remaining: dict[tuple[Group | int | None, ...], tuple[Route | None, ...]] = {}
+        self.generation = generation
+        """Which table of its process it is; 0 where it is in use nowhere."""
+        self._remaining: dict[tuple[Group | int | None, ...], Remaining] = {}
         self._differing: dict[tuple[str | None, str | None, str | None, Group | None], bool] = {}
         upstreams = config.upstreams.values()
         self.vkp_upstream: VkpUpstream | None = next((up for up in upstreams if isinstance(up, VkpUpstream)), None)
@@ -56,44 +59,38 @@ class RouteTable:
         """Build the table of a checked configuration."""
         return cls(config, Buckets(config.routes))
 
-    def with_layers(self, layers: Layers) -> "RouteTable":
-        """Return the table with these rules over its routes; what the routes say stays compiled."""
-        return RouteTable(self._config, self._buckets, layers)
+    def with_layers(self, layers: Layers, generation: int = 0) -> "RouteTable":
+        """Return the table with these rules over its routes, and with this number; what the routes say stays compiled."""
+        return RouteTable(self._config, self._buckets, layers, generation)
 
     def decide(self, envelope: Envelope, now: datetime) -> Decision:
-        """Return the mode and upstream for a message at `now`."""
+        """Return the mode and upstream for a message at `now`, which may be any time: a rule that has ended then is none."""
         named, information = (envelope.municipality, envelope.vendor, envelope.system), envelope.information
-        if self.layers.rules and (rule := self._rule(named, information, now.timestamp())) is not None:
-            mode = _side(rule.route, envelope)
-            return Decision(mode, self._upstream(mode, information), rule.route, information, rule.layer, rule.id)
+        if self.layers.rules and (rule := self.layers.decides(named, information, now.timestamp())) is not None:
+            return self._by(rule.route, envelope, rule.layer, rule.id)
         if (route := winner(self._buckets.chain(*named), information)) is None:
-            return Decision(None, None, None, information)
-        mode = _side(route, envelope)
-        return Decision(mode, self._upstream(mode, information), route, information)
+            return Decision(None, None, None, information, generation=self.generation)
+        return self._by(route, envelope, Layer.ROUTES, None)
 
-    def _rule(self, named: Selector, information: Information | None, now: float) -> Rule | None:
-        """Return the rule over the routes that decides now; one that has ended leaves the cell to what lies below."""
-        for chain in self.layers.chains(*named):
-            for bucket in chain:
-                route = bucket.get(information)
-                rule = self.layers.rule_of(route) if route is not None else None
-                if rule is not None and rule.holds(now):
-                    return rule
-        return None
+    def _by(self, route: Route, envelope: Envelope, layer: Layer, name: str | None) -> Decision:
+        mode, information = _side(route, envelope), envelope.information
+        return Decision(mode, self._upstream(mode, information), route, information, layer, name, self.generation)
 
     def explain(self, envelope: Envelope, now: datetime) -> Explanation:
-        """Return every route in the order of the file, with why it was chosen or not."""
-        return Explanation(envelope, consider(self._routes, envelope, self.decide(envelope, now).route))
+        """Return every rule, the strongest layer first, then every route in the order of the file, with why it was chosen or not."""
+        chosen = self.decide(envelope, now).route
+        rules = [rule for layer in ABOVE for rule in self.layers.of(layer)]
+        return Explanation(envelope, consider(self._routes, envelope, chosen, rules, now.timestamp()))
 
     def routes_that_remain(
         self, municipality: str | None, vendor: str | None, system: str | None, group: Group | None = None
     ) -> tuple[Route, ...]:
         """Return every route that may win for a sender once the information type is known, or stays unknown.
 
-        `group` narrows the types when the path or method says so; the route that names no information always counts.
+        `group` narrows the types when the path or method says so; the route that names no information always counts, and
+        what lies below a rule that ends, since it may end before the message is decided.
         """
-        remaining = self._remain(municipality, vendor, system, group)
-        return tuple(route for route in remaining if route is not None)
+        return self._remain((municipality, vendor, system), group).routes
 
     def differs(
         self, municipality: str | None, vendor: str | None, system: str | None, group: Group | None = None
@@ -102,11 +99,10 @@ class RouteTable:
         named = (municipality, vendor, system, group)
         if (known := self._differing.get(named)) is not None:
             return known
-        remaining = self._remain(municipality, vendor, system, group)
-        differing = _is_canary(remaining) or len({_effect(route) for route in remaining}) > 1
-        if len(self._differing) < _MOST_REMEMBERED:
-            self._differing[named] = differing
-        return differing
+        differs = self._remain((municipality, vendor, system), group).differ
+        if len(self._differing) < MOST_REMEMBERED:
+            self._differing[named] = differs
+        return differs
 
     def is_moving(self, municipality: str | None) -> bool:
         """Tell whether some journaling of a municipality is, or may be, answered by somebody else than VKP."""
@@ -133,16 +129,15 @@ class RouteTable:
             return self._vkp_name
         return self._jft_name if mode is Mode.NEW and information in JOURNALING else None
 
-    def _remain(
-        self, municipality: str | None, vendor: str | None, system: str | None, group: Group | None
-    ) -> tuple[Route | None, ...]:
-        """Return the different winners, None among them when some type has none; senders alike share one entry."""
-        chains = (*self.layers.chains(municipality, vendor, system), self._buckets.chain(municipality, vendor, system))
-        key = (group, *(id(bucket) for chain in chains for bucket in chain))
+    def _remain(self, named: Selector, group: Group | None) -> Remaining:
+        """Return what may decide; senders alike share one entry."""
+        above, below = self.layers.chain(named), self._buckets.chain(*named)
+        key = (group, *map(id, above), *map(id, below))
         if (known := self._remaining.get(key)) is not None:
             return known
-        found = _winners(chains, group)
-        if len(self._remaining) < _MOST_REMEMBERED:
+        types = [None, *(each for each in Information if group is None or each in MEMBERS[group])]
+        found = remaining([in_turn(self.layers.on(named, each), winner(below, each)) for each in types])
+        if len(self._remaining) < MOST_REMEMBERED:
             self._remaining[key] = found
         return found
 
@@ -157,30 +152,10 @@ def _side(route: Route, envelope: Envelope) -> Mode:
     return Mode.NEW if envelope.share is not None and envelope.share < share else Mode.LEGACY
 
 
-def _is_canary(routes: tuple[Route | None, ...]) -> bool:
-    return any(route is not None and route.mode is Mode.CANARY for route in routes)
-
-
 def _moving(config: Config, layers: Layers) -> frozenset[str]:
     planned = (route for plan in config.cutovers.values() for route in plan.routes)
     above = (rule.route for rule in layers.rules)
-    moved = [route for route in (*config.routes, *planned, *above) if route.mode in (Mode.NEW, Mode.CANARY)]
+    every = (*config.routes, *planned, *above, *layers.planned)
+    moved = [route for route in every if route.mode in (Mode.NEW, Mode.CANARY)]
     journaled = [route.municipality for route in moved if route.information is None or route.information & JOURNALING]
     return frozenset(config.municipalities) if None in journaled else frozenset(filter(None, journaled))
-
-
-def _winners(chains: tuple[Chain, ...], group: Group | None) -> tuple[Route | None, ...]:
-    """Return the different routes that may decide: of every layer, since a rule may end."""
-    types = [None, *(each for each in Information if group is None or each in MEMBERS[group])]
-    found: dict[int, Route | None] = {}
-    for each in types:
-        winners = [winner(chain, each) for chain in chains]
-        found |= {id(route): route for route in winners[:-1] if route is not None} | {id(winners[-1]): winners[-1]}
-    return tuple(found.values())
-
-
-def _effect(route: Route | None) -> tuple[object, ...] | None:
-    if route is None:
-        return None
-    policies = (route.answer, route.on_outage, route.unclear, route.acknowledge_within)
-    return (route.mode, route.text, route.losses, *policies)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.config.routes import Route
 from gateway.model import Envelope, Information, Mode
@@ -132,13 +132,14 @@ def _now(past: Past, table: RouteTable, old: RouteTable | None) -> _Now:
     decision = table.decide(envelope, at)
     route = decision.route
     if route is None or route.mode is not Mode.CANARY or past.sender in route.never:
-        return _Now(decision.mode, (), _by_type(past, table) if information is None else ())
+        return _Now(decision.mode, (), _by_type(envelope, at, table) if information is None else ())
     before = old.decide(envelope, at).route if old is not None else None
     return _Now(Mode.CANARY, _who_stays(before, route, past.sender))
 
 
-def _by_type(past: Past, table: RouteTable) -> tuple[Mode, ...]:
-    return tuple(route.mode for route in table.routes_that_remain(past.municipality, past.vendor, past.system))
+def _by_type(envelope: Envelope, at: datetime, table: RouteTable) -> tuple[Mode, ...]:
+    typed = (table.decide(structs.replace(envelope, information=each), at).route for each in Information)
+    return tuple({route.mode: None for route in typed if route is not None})
 
 
 def _who_stays(before: Route | None, after: Route, sender: str | None) -> tuple[Mode, ...]:

@@ -190,7 +190,7 @@ async def test_rate_survives_a_reload(world: World) -> None:
     token = world.token(vkp_id="Slow_Havnes")
     for _ in range(2):
         assert (await world.post("bundle", another(BODY), token=token)).status == 200
-    world.gateway.reload()
+    await world.gateway.reload()
     assert (await world.post("bundle", another(BODY), token=token)).status == 429
 
 
@@ -245,8 +245,8 @@ async def test_rotated_key_is_fetched(world: World, monkeypatch: pytest.MonkeyPa
     """Tokens of a new key are good without a restart, also when many come at once."""
     assert (await world.post("bundle", another(BODY))).status == 200
     world.helseid.rotate_key(keep_old=True)
-    services = world.gateway._services
-    assert services is not None
+    assert world.gateway._wiring is not None
+    services = world.gateway._wiring.services
     assert services._trusted is not None
     issuer = services._trusted[1]
     monkeypatch.setattr(issuer, "_pause", 0.0)

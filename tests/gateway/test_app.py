@@ -38,7 +38,7 @@ async def test_message_under_way_keeps_its_configuration(
         sending = tasks.create_task(world.post(path, message("note")))
         await asyncio.wait_for(arrived.wait(), 10)
         world.write(routes=CLOSED)
-        assert world.gateway.reload().config is not None
+        assert (await world.gateway.reload()).taken
         assert (await world.post(path, message("note"))).code == "1.2"
         released.set()
     assert sending.result().body == b"ok"
@@ -58,7 +58,7 @@ async def test_bad_file_changes_nothing(world: World, changes: dict[str, str]) -
     """Every message goes on as before, and the refusal is counted and logged with its reasons."""
     before = reloads("refused")
     world.write(**changes)
-    world.gateway.reload()
+    await world.gateway.reload()
     assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))).status == 200
     assert reloads("refused") == before + 1
     assert world.logged.named("reload.refused")[0]["problems"]
@@ -67,7 +67,7 @@ async def test_bad_file_changes_nothing(world: World, changes: dict[str, str]) -
 async def test_unreadable_file_changes_nothing(world: World) -> None:
     """A file that is gone is no configuration either."""
     world.config.unlink()
-    assert world.gateway.reload().config is None
+    assert not (await world.gateway.reload()).taken
     assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))).status == 200
 
 
@@ -75,7 +75,7 @@ async def test_reload_keeps_the_keys_of_helseid(world: World) -> None:
     """Senders' tokens are judged on while HelseID is away, also across a reload."""
     assert (await world.post("bundle", message("alarm-follow-up"))).status == 200
     await world.helseid.stop()
-    world.gateway.reload()
+    await world.gateway.reload()
     answer = await world.post(f"/epj/r4/{HAVNES}/bundle", message("alarm-follow-up"), token=world.token(scopes=[]))
     assert (answer.status, answer.code) == (403, "1.2")
 
@@ -84,7 +84,7 @@ async def test_reload_follows_a_new_upstream(world: World, start: Callable[..., 
     """The next message goes to the server that the new file names."""
     other = await start(serve=False)
     world.write(vkp=other.vkp.url)
-    world.gateway.reload()
+    await world.gateway.reload()
     assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))).status in {200, 401}
     assert (len(world.vkp.received), len(other.vkp.received)) == (0, 1)
 
@@ -92,7 +92,7 @@ async def test_reload_follows_a_new_upstream(world: World, start: Callable[..., 
 async def test_changed_port_is_said_to_need_a_restart(world: World) -> None:
     """The old one stays open, and the log says why."""
     world.write(admin=1)
-    world.gateway.reload()
+    await world.gateway.reload()
     assert world.logged.named("reload.listen_needs_restart")
     assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))).status == 200
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PATH = f"/epj/r4/{NORDFJELL}/composition"
 LEGACY = "  - {mode: legacy}\n"
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a test gives up."""
 
 

@@ -60,7 +60,7 @@ def test_imagined_message_gets_its_decision(
     assert (document["mode"], document["upstream"]) == decided
     assert document.keys() == {
         *("municipality", "sender", "information", "mode", "canary", "layer", "rule", "upstream", "route"),
-        *("considered", "notes"),
+        *("considered", "planned", "notes"),
     }
     assert (document["layer"], document["rule"], document["canary"]) == ("routes", None, False)
     chosen = [one["route"] for one in document["considered"] if one["chosen"]]
@@ -331,7 +331,7 @@ async def admin() -> AsyncIterator[tuple[str, dict[str, object]]]:
     async def answer(asked: web.BaseRequest) -> web.StreamResponse:
         found = documents.get(asked.path)
         return web.json_response(
-            {"error": {"code": "not-found"}} if found is None else found, status=200 if found else 404
+            {"code": "not-found", "detail": ""} if found is None else found, status=200 if found else 404
         )
 
     runner = web.ServerRunner(web.Server(answer))

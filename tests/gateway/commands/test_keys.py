@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +12,17 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.config.definitions import KeyFiles
+from gateway.ledger import audit, canary_mark, rules
 from gateway.ledger.keys import load_keys, read_payload
+from gateway.ledger.store import open_store
+from gateway.model import Mode
+from tests.gateway.ledger.test_rules import note, override
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
 NAMES = ("payload", "lookup", "canary")
 
@@ -111,7 +120,7 @@ def test_rotate_makes_another_key_current(routes_file: Path) -> None:
     assert second.current not in {key.id for key in first.keys}
     assert second.keys[:-1] == first.keys
     assert f"key {second.current} seals from now on, 1 older still open" in result.output
-    assert "could not be found any more" in result.output
+    assert "could not be found any more, and a canary would get another share" in result.output
     assert others == [(var / name).read_bytes() for name in ("lookup.key", "canary.key")]
     as_json = json.loads(keys(routes_file, "rotate", "--json").output)
     assert as_json["older"] == [first.current, second.current]
@@ -126,11 +135,72 @@ def test_rotate_needs_a_key_to_rotate(routes_file: Path) -> None:
     assert not (routes_file.parent / "var").exists()
 
 
-@pytest.mark.parametrize("command", ["init", "rotate"])
-def test_a_configuration_with_errors_is_wrong_use(routes_file: Path, command: str) -> None:
+def ledger_of(routes_file: Path, work: Callable[[Connection], object]) -> None:
+    """Do something with the ledger of the configuration, as another node."""
+
+    async def done() -> None:
+        store = await asyncio.to_thread(open_store, "sqlite:///var/gateway.db", routes_file.parent)
+        try:
+            await store.write(work)
+        finally:
+            await store.close()
+
+    asyncio.run(done())
+
+
+def test_another_canary_key_is_accepted_where_no_canary_runs(routes_file: Path) -> None:
+    """The ledger knows it from then on, by a fingerprint that is printed; the audit has why."""
+    keys(routes_file, "init")
+    ledger_of(routes_file, lambda each: canary_mark.other_than_known(each, b"k" * 32, "node-b", 0.0))
+    result = keys(routes_file, "accept-canary", "--reason", "Tapt", "--json")
+    assert result.exit_code == 0, result.output
+    found: list[object] = []
+    ledger_of(routes_file, lambda each: found.extend([canary_mark.known(each), *audit.entries(each, 9)]))
+    mark, entry = found
+    assert json.loads(result.output) == {"ok": True, "key": "canary", "fingerprint": mark}
+    assert isinstance(entry, audit.Entry)
+    assert (entry.note.action, entry.note.reason) == ("keys.accept-canary", "Tapt")
+    again = keys(routes_file, "accept-canary", "--reason", "Tapt")
+    assert again.output == f"canary   var/canary.key: shares are dealt with this key, fingerprint {mark}\n"
+
+
+def test_no_other_canary_key_is_accepted_while_a_canary_runs(routes_file: Path) -> None:
+    """Of the file, by its place, or of the ledger, by its name: exit 1, and the ledger knows the key that it knew."""
+    keys(routes_file, "init")
+    until = time.time() + 3600
+    canary = override("o-1", "nordfjell", mode=Mode.CANARY, text=None, share=0.5, until=until)
+    ledger_of(routes_file, lambda each: canary_mark.other_than_known(each, b"k" * 32, "node-b", 0.0))
+    ledger_of(routes_file, lambda each: rules.put(each, [canary], note()))
+    result = keys(routes_file, "accept-canary", "--reason", "Tapt")
+    assert (result.exit_code, "a canary runs" in result.output, "override o-1" in result.output) == (1, True, True)
+    with routes_file.open("a", encoding="utf-8") as file:
+        file.write("  - {municipality: nordfjell, information: [notat], mode: canary, share: 10%}\n")
+    result = keys(routes_file, "accept-canary", "--reason", "Tapt")
+    assert (result.exit_code, f"{routes_file}:" in result.output) == (1, True)
+    ledger_of(routes_file, lambda each: _is(canary_mark.known(each), canary_mark.fingerprint(b"k" * 32)))
+
+
+def _is(found: object, expected: object) -> None:
+    assert found == expected
+
+
+def test_a_canary_key_is_accepted_only_where_it_and_the_ledger_can_be_had(routes_file: Path) -> None:
+    """Exit 1 with the reason: no key here, or a gateway that has the ledger open."""
+    missing = keys(routes_file, "accept-canary", "--reason", "Tapt")
+    assert (missing.exit_code, "vkp-gateway keys init makes it" in missing.output) == (1, True)
+    keys(routes_file, "init")
+    store = open_store("sqlite:///var/gateway.db", routes_file.parent)
+    result = keys(routes_file, "accept-canary", "--reason", "Tapt")
+    asyncio.run(store.close())
+    assert (result.exit_code, "store: another process uses gateway.db" in result.output) == (1, True)
+    assert keys(routes_file, "accept-canary").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [["init"], ["rotate"], ["accept-canary", "--reason", "Tapt"]], ids=str)
+def test_a_configuration_with_errors_is_wrong_use(routes_file: Path, command: list[str]) -> None:
     """Exit 2 with its errors; nothing is made."""
     routes_file.write_text("version: 2\n", encoding="utf-8")
-    result = keys(routes_file, command)
+    result = keys(routes_file, *command)
     assert result.exit_code == 2
     assert f"{routes_file}:1:10: " in result.output
     assert not (routes_file.parent / "var").exists()

@@ -57,7 +57,7 @@ async def test_nothing_happens_before_its_time(site: Site) -> None:
     site.clock.now = AT - 1
     await site.runner().look()
     assert (await site.get()).state is State.APPROVED
-    assert await layers(site) == (0, [])
+    assert await layers(site) == (1, [])
 
 
 async def test_at_its_time_it_switches_and_is_watched(site: Site) -> None:
@@ -66,7 +66,7 @@ async def test_at_its_time_it_switches_and_is_watched(site: Site) -> None:
     record = await site.get()
     assert [event.what for event in record.history][2:] == ["approved", "draining", "switched", "watching"]
     assert record.switched_at == AT
-    assert await layers(site) == (1, ["nordfjell-1"])
+    assert await layers(site) == (2, ["nordfjell-1"])
     assert [note.action for note in await site.audited()][1:] == [
         "cutover.draining",
         "cutover.switched",
@@ -108,7 +108,7 @@ async def test_it_rolls_itself_back_and_gives_notice(site: Site, logged: Logged)
     await site.runner().look()
     record = await site.get()
     assert record.state is State.ROLLED_BACK
-    assert await layers(site) == (2, [])
+    assert await layers(site) == (3, [])
     assert record.report is not None
     assert record.report.reason == "1 of 20 messages failed"
     types = "--information notat --information tilsyn"
@@ -167,7 +167,7 @@ async def test_its_gate_is_checked_again_at_its_time(site: Site, clean: int, ref
     record = await site.get()
     assert record.state is State.REFUSED
     assert "its gate:" in (record.history[-1].reason or "")
-    assert await layers(site) == (0, [])
+    assert await layers(site) == (2, [])
 
 
 async def test_rehearsals_of_other_cells_and_of_long_ago_say_nothing(site: Site) -> None:
@@ -200,7 +200,7 @@ async def test_a_gateway_that_was_down_at_its_time_reports_it(site: Site, logged
     record = await site.get()
     assert (record.state, record.history[-1].reason) == (State.MISSED, "no gateway was there at its time")
     assert len(logged.named("cutover.missed")) == 1
-    assert await layers(site) == (0, [])
+    assert await layers(site) == (1, [])
 
 
 async def test_a_short_absence_is_no_miss(site: Site) -> None:
@@ -286,7 +286,7 @@ async def test_a_change_of_plan_in_the_last_moment_wins(site: Site) -> None:
     assert await site.put(seen, changed) is not None
     assert await runner._begin(seen) is None
     assert (await site.get()).state is State.SUBMITTED
-    assert await layers(site) == (0, [])
+    assert await layers(site) == (2, [])
 
 
 async def test_its_routes_stay_until_the_file_says_the_same(site: Site, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ async def test_its_routes_stay_until_the_file_says_the_same(site: Site, tmp_path
     await runner.look()
     record = await site.get()
     assert (record.state, record.ended_at, record.is_executed) == (State.FINISHED, site.clock.now, False)
-    assert await layers(site) == (2, [])
+    assert await layers(site) == (3, [])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, EXECUTED, NEXT, STARTABLE, State
+from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, EXECUTED, NEXT, STARTABLE, WAITING, State
 from gateway.ledger import cutover_store
 
 
@@ -34,7 +34,7 @@ def test_only_what_was_drained_switches() -> None:
     assert {State.APPROVED, State.MISSED} == STARTABLE
 
 
-@pytest.mark.parametrize("state", EXECUTED)
+@pytest.mark.parametrize("state", sorted(EXECUTED))
 def test_what_is_executed_is_neither_changed_nor_cancelled(state: State) -> None:
     """Only rolled back."""
     assert state not in CHANGEABLE | CANCELLABLE | STARTABLE
@@ -43,4 +43,5 @@ def test_what_is_executed_is_neither_changed_nor_cancelled(state: State) -> None
 def test_the_ledger_names_the_same_states() -> None:
     """It has them as texts, since it is below."""
     assert set(cutover_store.EXECUTED) == {state.value for state in EXECUTED}
+    assert set(cutover_store.WAITING) == {state.value for state in WAITING}
     assert set(cutover_store.WORKED_ON) <= {state.value for state in State}

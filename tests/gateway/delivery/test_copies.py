@@ -265,7 +265,7 @@ async def test_repeat_is_promised_as_its_route_says_now(begin: Callable[..., Awa
     body = alarm()
     assert (await world.post("bundle", body)).status == 503
     world.write(routes=world.settings["routes"].replace(REFUSE, HOLD))
-    assert world.gateway.reload().config is not None
+    assert (await world.gateway.reload()).taken
     assert_success(await world.post("bundle", body))
     assert await states(world) == ["held"]
     await world.jft.start()

@@ -126,7 +126,7 @@ async def test_copy_of_what_vkp_had_is_not_delivered_after_the_change(
     (row,) = await until_states(world, "passed")
     assert (row.status, row.payload, row.patient) == (200, None, None)
     world.write(routes=NEW)
-    assert world.gateway.reload().config is not None
+    assert (await world.gateway.reload()).taken
     answer = await world.post(BUNDLE, body)
     assert_success(answer)
     assert row.reference in answer.json["issue"][0]["diagnostics"]
@@ -145,7 +145,7 @@ async def test_message_that_vkp_refused_is_delivered_after_the_change(begin: Cal
     await restart(world)
     assert await rows(world) == []
     world.write(routes=NEW)
-    assert world.gateway.reload().config is not None
+    assert (await world.gateway.reload()).taken
     assert_success(await world.post(BUNDLE, body))
     assert len(world.delivered) == 1
 
@@ -178,7 +178,7 @@ async def test_copy_of_what_was_delivered_goes_to_vkp_after_the_way_back(
     body = alarm()
     assert_success(await world.post(BUNDLE, body))
     world.write(routes=ROUTES)
-    assert world.gateway.reload().config is not None
+    assert (await world.gateway.reload()).taken
     assert (await world.post(BUNDLE, body)).status == 200
     assert (len(world.vkp.received), len(world.delivered)) == (1, 1)
     assert await states(world) == ["delivered"]

@@ -36,8 +36,8 @@ async def frozen(start: Callable[..., Awaitable[World]], monkeypatch: pytest.Mon
 
 async def fetched(world: World) -> None:
     """Wait for what is fetched beside messages."""
-    services = world.gateway._services
-    assert services is not None
+    assert world.gateway._wiring is not None
+    services = world.gateway._wiring.services
     assert services._trusted is not None
     for _, own in services._own_tokens.values():
         await asyncio.gather(*own._fetching.values(), return_exceptions=True)
@@ -145,7 +145,7 @@ async def test_reload_keeps_our_own_tokens(frozen: tuple[World, Clock]) -> None:
     assert (await world.post("bundle", another(BODY), token=token)).status == 200
     await world.helseid.stop()
     world.write(body="50kB")
-    world.gateway.reload()
+    await world.gateway.reload()
     assert (await world.post("bundle", another(BODY), token=token)).status == 200
 
 

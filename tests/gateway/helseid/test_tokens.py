@@ -86,8 +86,8 @@ async def test_service_that_hangs_keeps_no_one_from_helseid(world: World, raw_up
     """However many requests wait for one host, another host still gets its own."""
     raw_upstream.hold()
     await raw_upstream.start()
-    services = world.gateway._services
-    assert services is not None
+    assert world.gateway._wiring is not None
+    services = world.gateway._wiring.services
     session = services._session
     loop = asyncio.get_running_loop()
     waiting = [loop.create_task(session.get(raw_upstream.url)) for _ in range(120)]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec import structs
-from sqlalchemy import text
+from sqlalchemy import text, update
 
+from gateway.cutovers.record import to_row
 from gateway.layering import panic
 from gateway.layering.layering import LAYERS_VERSION, UNREADABLE
 from gateway.ledger import cutover_store, rules
 from gateway.ledger.cutover_store import Row
+from gateway.ledger.plan_schema import CUTOVER
 from gateway.ledger.store import LedgerUnusable
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.table import RouteTable
+from tests.gateway.cutovers.scene import plan_of, submitted
 from tests.gateway.ledger.conftest import NOW
 from tests.gateway.ledger.test_rules import LATER, note, override, put
 
@@ -110,19 +114,7 @@ async def test_without_the_ledger_nothing_begins(ledger: Ledger, node_on: NodeOn
     node = node_on(ledger.store)
     with pytest.raises(LedgerUnusable, match="the rules over the routes cannot be read"):
         await node.layering.begin()
-    with pytest.raises(LedgerUnusable, match="the rules over the routes cannot be read"):
-        node.layering.begin_waiting()
     assert node.applied == []
-
-
-async def test_reload_that_opens_the_ledger_begins_with_what_holds(ledger: Ledger, node_on: NodeOn) -> None:
-    """Before it returns; what is set afterwards is seen as ever."""
-    await put(ledger, override("o-1"))
-    node = node_on(ledger.store)
-    node.layering.begin_waiting()
-    assert node.names == ["o-1"]
-    await put(ledger, override("o-2", "sorvik"))
-    await node.has("o-1", "o-2")
 
 
 async def test_outage_of_the_ledger_leaves_what_is_in_force(ledger: Ledger, node_on: NodeOn, logged: Logged) -> None:
@@ -200,3 +192,22 @@ async def test_executed_cutover_lies_over_the_routes(ledger: Ledger, node_on: No
     node = node_on(ledger.store)
     await node.layering.begin()
     assert [(rule.layer, rule.id) for rule in node.applied[-1].rules] == [(Layer.CUTOVER, "nordfjell-1")]
+
+
+async def test_municipality_of_a_planned_cutover_is_moving(ledger: Ledger, node_on: NodeOn, config: Config) -> None:
+    """Also of one that no file has: what VKP takes until then must be known again afterwards. Nothing is decided by it yet."""
+    moves = cutover_store.Change(municipality="vikan", information=("journaling",), mode=Mode.NEW)
+    row = to_row(submitted(plan_of(name="vikan-1", set=(moves,))))
+    await ledger.store.write(lambda each: cutover_store.insert(each, row))
+    node = node_on(ledger.store)
+    await node.layering.begin()
+    closed = replace(config, routes=tuple(one for one in config.routes if one.mode is not Mode.NEW))
+    table = RouteTable.compile(closed)
+    assert not table.is_moving("vikan")
+    assert table.with_layers(node.layering.layers).is_moving("vikan")
+    assert table.with_layers(node.layering.layers.at(NOW)).is_moving("vikan")
+    assert node.layering.layers.rules == ()
+    await ledger.store.write(lambda each: each.execute(update(CUTOVER).values(state="cancelled")).rowcount)
+    await ledger.store.write(rules.bump)
+    await node.layering.look()
+    assert not table.with_layers(node.layering.layers).is_moving("vikan")

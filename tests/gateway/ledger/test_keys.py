@@ -22,6 +22,7 @@ from gateway.ledger.keys import (
     PayloadKeys,
     check,
     load_keys,
+    load_keys_if_any,
     make,
     read_payload,
     read_single,
@@ -97,6 +98,23 @@ def test_a_key_that_somebody_makes_meanwhile_is_kept(tmp_path: Path, monkeypatch
     assert not make("lookup", "key", tmp_path, NOW)
     assert (tmp_path / "key").read_text() == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_no_key_at_all_is_no_failure(tmp_path: Path) -> None:
+    """A gateway that only passes on needs none."""
+    assert load_keys_if_any(FILES, tmp_path) is None
+
+
+@pytest.mark.parametrize("source", [FILES.payload, FILES.lookup, FILES.canary])
+def test_where_some_keys_are_every_one_must_be(folder: Path, source: str) -> None:
+    """One that is lost is told by its name, and does not make the others be forgotten; a bad one is told as ever."""
+    assert load_keys_if_any(FILES, folder) is not None
+    (folder / source).unlink()
+    with pytest.raises(KeyMissing, match=f"{source}: there is no such file; vkp-gateway keys init makes it"):
+        load_keys_if_any(FILES, folder)
+    write(folder / source, "{}")
+    with pytest.raises(KeysUnusable, match="is not a key file of this kind"):
+        load_keys_if_any(FILES, folder)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o777])

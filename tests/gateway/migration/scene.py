@@ -155,11 +155,11 @@ class Migration:
         async with self.office.http.post(f"{self.world.jft.write_url}/stub/{path}", data=json.dumps(body)) as answer:
             assert answer.status == 204, await answer.text()
 
-    def reload(self, **changes: Any) -> None:
+    async def reload(self, **changes: Any) -> None:
         """Change routes.yaml and let the gateway take it."""
         self.world.write(**changes)
-        loaded = self.world.gateway.reload()
-        assert loaded.config is not None, [str(problem) for problem in loaded.problems]
+        done = await self.world.gateway.reload()
+        assert done.taken, done.problems
 
     async def person(self, who: TestPerson) -> Desk:
         """Let somebody log in through HelseID."""

@@ -56,7 +56,7 @@ async def not_clean_enough(migration: Migration) -> str:
 
 async def mended_and_approved(migration: Migration, plan_hash: str) -> None:
     """Mend it by configuration, and rehearse anew when the first numbers are out of the gate's window."""
-    migration.reload(routes=routes(LOSSES), everywhere=everywhere(HISTORY))
+    await migration.reload(routes=routes(LOSSES), everywhere=everywhere(HISTORY))
     migration.office.clock.now = NOW + 3 * HOUR
     planner, operator = await migration.person(PETTER), await migration.person(OLGA)
     assert await rehearse(migration, operator, 120) == {"clean": 108, "repaired": 12}

@@ -237,8 +237,8 @@ async def test_whole_message_is_finished_without_its_sender(
 
 async def test_sender_that_left_is_noticed_when_its_body_is_read_later(world: World) -> None:
     """While HelseID's keys are awaited nobody reads the body: its end is no less the end."""
-    services, keys = world.gateway._services, asyncio.Event()
-    assert services is not None
+    assert world.gateway._wiring is not None
+    services, keys = world.gateway._wiring.services, asyncio.Event()
     assert services._trusted is not None
     verifier = services._trusted[2]
     check = verifier._check

@@ -141,6 +141,6 @@ async def test_our_certificate_is_presented_when_asked_for(
     assert (await world.post(BUNDLE, b"{}")).status == 200
     assert vkp.presented == ["gateway"]
     world.write(vkp_host=", tls: {ca_file: ca.pem}")
-    assert world.gateway.reload().config is not None
+    assert (await world.gateway.reload()).taken
     assert (await world.post(BUNDLE, b"{}")).status in (503, 504)
     assert vkp.seen.qsize() == 1

@@ -1,11 +1,14 @@
 """Why a route won or lost, for a person."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from gateway.config.definitions import Config
 from gateway.config.routes import Route
+from gateway.ledger.rules import place
 from gateway.model import JOURNALING, Envelope, Information
+from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.table import RouteTable
 
 WithRoutes = Callable[[Iterable[Route]], Config]
@@ -68,3 +71,32 @@ def test_nothing_is_chosen_when_nothing_covers(make_route: MakeRoute, with_route
     explanation = table.explain(Envelope("vkp-r4", "nordfjell", None, None, None, VARSEL), now)
     assert explanation.chosen is None
     assert [one.chosen for one in explanation.considered] == [False]
+
+
+def test_what_lies_over_the_routes_is_considered_first(
+    make_route: MakeRoute, with_routes: WithRoutes, now: datetime
+) -> None:
+    """The strongest layer first: what has ended, what names something else, what is weaker, what is less specific."""
+    at = now.timestamp()
+
+    def rule(layer: Layer, name: str, route: Route, until: float | None = None) -> Rule:
+        return Rule(layer, name, replace(route, place=place(layer, name)), until)
+
+    rules = [
+        rule(Layer.CUTOVER, "c", make_route(0, "nordfjell")),
+        rule(Layer.OVERRIDE, "general", make_route(0)),
+        rule(Layer.OVERRIDE, "exact", make_route(0, "nordfjell", "dignio")),
+        rule(Layer.OVERRIDE, "ended", make_route(0, "nordfjell", "dignio", "prevent"), at),
+        rule(Layer.PANIC, "p", make_route(0, "sorvik")),
+    ]
+    table = RouteTable.compile(with_routes([make_route(10), make_route(11, "sorvik")])).with_layers(Layers(rules))
+    envelope = Envelope("vkp-r4", "nordfjell", None, "dignio", "prevent", VARSEL)
+    assert [one.reason for one in table.explain(envelope, now).considered] == [
+        "names another municipality",
+        "less specific than override exact",
+        "chosen",
+        "has ended by then",
+        "below override exact",
+        "below override exact",
+        "names another municipality",
+    ]

@@ -1,16 +1,18 @@
 """The fast table against a slow reference that is obviously right."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.config.definitions import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, Envelope, Group, Information, Mode
-from gateway.routing.buckets import Buckets
+from gateway.routing.buckets import EVERY_INFORMATION, Buckets
+from gateway.routing.layers import ABOVE, Layer, Layers, Rule
 from gateway.routing.table import RouteTable
 
 MUNICIPALITIES = st.sampled_from([None, "nordfjell", "sorvik"])
@@ -20,6 +22,9 @@ SENDERS = st.sampled_from(
 TYPES = st.frozensets(st.sampled_from(Information), max_size=3)
 GROUPS = st.sampled_from([frozenset(), JOURNALING, RETRIEVAL])
 MODES = st.sampled_from([Mode.LEGACY, Mode.NEW, Mode.CLOSED])
+ENDS = (10, 20, 30)
+TIMES = (0, *ENDS)
+"""One within each span between two ends; a rule does not hold at its end any more."""
 
 
 @st.composite
@@ -117,3 +122,106 @@ def test_conflicts_are_the_cells_with_two_highest_ranks(routes: list[Route]) -> 
 
 def _names(route: Route, information: Information | None) -> bool:
     return route.information is None if information is None else information in (route.information or ())
+
+
+@st.composite
+def _rules(draw: st.DrawFn) -> list[Rule]:
+    """Make rules on few cells, so that many of them meet; in the order in which they were set, equals too."""
+    layers, ends = st.sampled_from(ABOVE), st.sampled_from([None, *map(float, ENDS)])
+    routes = draw(_routes())
+    return [Rule(draw(layers), f"{number}", route, draw(ends)) for number, route in enumerate(routes)]
+
+
+def _deciding(rules: list[Rule], routes: list[Route], envelope: Envelope, at: float) -> tuple[str | None, Route | None]:
+    """Go through the layers; in each, rank what holds then and covers the message, and take the highest."""
+    for layer in ABOVE:
+        holding = [rule for rule in rules if rule.layer is layer and (rule.until is None or at < rule.until)]
+        if (route := _reference([rule.route for rule in holding], envelope)) is not None:
+            return next(rule.id for rule in holding if rule.route is route), route
+    return None, _reference(routes, envelope)
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+_VARSEL = Information.VARSEL
+
+
+def _set(identity: str, until: float | None, *, types: frozenset[Information] | None = None) -> Rule:
+    """Make an override of a municipality."""
+    place = Place(identity, 0, 0)
+    mode = Mode.NEW if types else Mode.CLOSED
+    return Rule(
+        Layer.OVERRIDE, identity, Route("nordfjell", None, None, types, frozenset(), mode, None, (), place), until
+    )
+
+
+@settings(deadline=None)
+@given(rules=_rules(), routes=_routes(), envelope=_envelopes(), at=st.sampled_from(TIMES))
+@example(
+    rules=[_set("typed", 10, types=frozenset({_VARSEL})), _set("general", None)],
+    routes=[],
+    envelope=Envelope("vkp-r4", "nordfjell", "S", None, None, _VARSEL),
+    at=20,
+)
+@example(
+    rules=[_set("ended", 10), _set("alike", None)],
+    routes=[],
+    envelope=Envelope("vkp-r4", "nordfjell", "S", None, None, _VARSEL),
+    at=10,
+)
+def test_decide_equals_the_reference_at_any_time(
+    rules: list[Rule],
+    routes: list[Route],
+    envelope: Envelope,
+    at: int,
+    with_routes: Callable[[Iterable[Route]], Config],
+) -> None:
+    """Whatever has ended, with or without having been taken away: the next of its layer decides, of its selector first."""
+    layers = Layers(rules)
+    table = RouteTable.compile(with_routes(routes)).with_layers(layers)
+    rule, route = _deciding(rules, routes, envelope, at)
+    decision = table.decide(envelope, _at(at))
+    assert (decision.rule, decision.route) == (rule, route)
+    assert decision.route is route
+    assert table.with_layers(layers.at(at)).decide(envelope, _at(at)) == decision
+    explanation = table.explain(envelope, _at(at))
+    assert explanation.chosen is route
+    assert len(explanation.considered) == len(rules) + len(routes)
+
+
+@settings(deadline=None)
+@given(rules=_rules(), routes=_routes(), envelope=_envelopes(), group=st.sampled_from([None, *Group]))
+def test_what_remains_is_what_decides_at_some_time(
+    rules: list[Rule],
+    routes: list[Route],
+    envelope: Envelope,
+    group: Group | None,
+    with_routes: Callable[[Iterable[Route]], Config],
+) -> None:
+    """A rule that ends leaves room for what lies below; one that does not end hides it. Types differ if they do at any time."""
+    table = RouteTable.compile(with_routes(routes)).with_layers(Layers(rules))
+    sender = (envelope.municipality, envelope.vendor, envelope.system)
+    types = [None, *(MEMBERS[group] if group else Information)]
+    at = {
+        time: [_deciding(rules, routes, structs.replace(envelope, information=one), time)[1] for one in types]
+        for time in TIMES
+    }
+    winners = {id(route) for found in at.values() for route in found if route is not None}
+    assert {id(route) for route in table.routes_that_remain(*sender, group)} == winners
+    modes = [{route.mode if route is not None else None for route in found} for found in at.values()]
+    assert table.differs(*sender, group) == any(len(each) > 1 for each in modes)
+
+
+@settings(deadline=None)
+@given(rules=_rules(), envelope=_envelopes())
+def test_rules_of_one_cell_are_ranked_alike_for_every_sender(rules: list[Rule], envelope: Envelope) -> None:
+    """Asking twice, and by way of what is remembered, changes nothing; every rule on a cell is there once."""
+    layers = Layers(rules)
+    named = (envelope.municipality, envelope.vendor, envelope.system)
+    for information in EVERY_INFORMATION:
+        found = [rule.id for rule in layers.on(named, information)]
+        asked = structs.replace(envelope, information=information)
+        assert sorted(found) == sorted(rule.id for rule in rules if _covers(rule.route, asked))
+        assert [rule.id for rule in layers.on(named, information)] == found

@@ -187,7 +187,7 @@ def test_what_remains_is_not_remembered_without_bound(
     make_route: MakeRoute, with_routes: WithRoutes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the bound the answer is found anew each time, and it is the same."""
-    monkeypatch.setattr("gateway.routing.table._MOST_REMEMBERED", 1)
+    monkeypatch.setattr("gateway.routing.table.MOST_REMEMBERED", 1)
     table = RouteTable.compile(with_routes([make_route(1), make_route(2, "nordfjell", mode=Mode.NEW)]))
     for _ in ("first", "again"):
         assert [one.place.line for one in table.routes_that_remain("nordfjell", None, None)] == [2]

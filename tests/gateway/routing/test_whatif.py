@@ -122,3 +122,15 @@ def test_what_is_remembered_is_bounded(
     monkeypatch.setattr("gateway.routing.whatif._MOST_REMEMBERED", 2)
     table = RouteTable.compile(with_routes([make_route(1, mode=Mode.NEW)]))
     assert replayed([Seen(sender=str(number % 7)) for number in range(70)], table).another_way == 70
+
+
+def test_what_depends_on_a_type_is_told_for_the_rules_of_that_time(
+    make_route: MakeRoute, with_routes: WithRoutes
+) -> None:
+    """A rule of a type counts until it ended, and not where a stronger one is on every type."""
+    typed = Rule(Layer.OVERRIDE, "o", make_route(2, information={VARSEL}, mode=Mode.NEW), 2000.0)
+    table = RouteTable.compile(with_routes([make_route(1)]))
+    seen = [Seen(information=None, at=at) for at in (1000.0, 3000.0)]
+    assert replayed(seen, table.with_layers(Layers([typed]))).type_unknown == 1
+    panic = Rule(Layer.PANIC, "p", make_route(3))
+    assert replayed(seen, table.with_layers(Layers([typed, panic]))).type_unknown == 0

@@ -101,11 +101,11 @@ async def test_a_reload_with_bad_files_changes_nothing(world: World, authority: 
     """As any other error in routes.yaml; with good ones it takes them at once."""
     (tmp_path / "server.key").write_text("no key", encoding="ascii")
     before = world.gateway._running
-    world.gateway.reload()
+    await world.gateway.reload()
     assert world.gateway._running is before
     assert "listen.data" in world.logged.named("reload.refused")[0]["problems"][0]
     authority.issue("server", NAME)
-    world.gateway.reload()
+    await world.gateway.reload()
     assert world.gateway._running is not before
     assert (await post(world, authority.trusting())).status == 200
 
@@ -125,7 +125,7 @@ async def test_a_reload_keeps_connections_while_upstreams_files_are_the_same(
             Authority(world.folder, "b.pem").file.read_bytes(),
         ):
             (world.folder / "trusted.pem").write_bytes(content)
-            gateway.reload()
+            await gateway.reload()
             pools.append(gateway._running.lane.ways["vkp"].pool)
             statuses = (await world.post(BUNDLE, b"{}")).status
             pools.append(statuses)
@@ -150,7 +150,7 @@ async def test_changed_authorities_end_idle_connections_without_a_reload(
 async def test_tls_is_not_begun_or_ended_by_a_reload(world: World, authority: Authority) -> None:
     """The port goes on as it was, and the log says that it takes a restart."""
     world.write(top="")
-    world.gateway.reload()
+    await world.gateway.reload()
     assert world.logged.named("reload.listen_needs_restart")
     certificates(world).look()
     assert (await post(world, authority.trusting())).status == 200

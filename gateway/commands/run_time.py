@@ -1,0 +1,175 @@
+"""What people have set and planned at run time, for a command beside the gateway: its ledger is read, and never changed."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.config.definitions import Config
+from gateway.config.routes import Route
+from gateway.cutovers.cells import Cells
+from gateway.cutovers.record import Record, of_row
+from gateway.cutovers.schedule import GRACE, moment
+from gateway.cutovers.states import State
+from gateway.ledger import canary_mark, cutover_store, rules
+from gateway.model import Envelope
+from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers, Rule
+from gateway.routing.table import Decision, RouteTable
+
+T = TypeVar("T")
+_WAITING = (State.SUBMITTED, State.APPROVED, State.DRAINING)
+_MOST = 1_000_000
+
+
+class NoLedger(Exception):  # noqa: N818 - the condition
+    """There is no ledger yet, so nobody has set anything."""
+
+
+class Unreadable(Exception):  # noqa: N818 - the condition, told without the address's password
+    """The ledger cannot be read."""
+
+
+class Planned(Struct, frozen=True):
+    """A cutover that has not switched yet."""
+
+    name: str
+    at: datetime
+    state: str
+    """As the ledger has it, or `not submitted` for one that only the file has."""
+    lacking: int
+    """How many approvals are missing."""
+    rules: tuple[Rule, ...]
+
+
+class RunTime(Struct, frozen=True):
+    """What lies over the routes of the file at one time, and what is planned to."""
+
+    layers: Layers = NOTHING_ABOVE
+    planned: tuple[Planned, ...] = ()
+    """Those that are to switch by then, by their times."""
+    canary: str | None = None
+    """The fingerprint of the key that shares are dealt with; None where no node has said so."""
+
+
+class Change(Struct, frozen=True):
+    """What a planned cutover would make of a message's way."""
+
+    cutover: Planned
+    decision: Decision
+
+
+def run_time(config: Config, folder: Path, at: datetime, now: datetime) -> RunTime:
+    """Return what holds at a time by the ledger of a configuration, as it is known now; raises `Unreadable`."""
+
+    def work(connection: Connection) -> RunTime:
+        layers = Layers([*_set(connection, at, now), *_executed(connection, at, now)])
+        waiting = [of_row(row) for row in cutover_store.worked_on(connection)]
+        planned = [*(_planned(each) for each in waiting if each.state in _WAITING and _may_switch(each, now))]
+        planned += _of_file(config, now, lambda name: cutover_store.one(connection, name) is not None)
+        return RunTime(layers, _by(at, planned), canary_mark.known(connection))
+
+    try:
+        return read(config.store, folder, work)
+    except NoLedger:
+        return RunTime(planned=_by(at, [*_of_file(config, now, lambda _: False)]))
+
+
+def changes(table: RouteTable, known: RunTime, envelope: Envelope, at: datetime) -> list[Change]:
+    """Return what each planned cutover on a message's cell would make of its way at a time.
+
+    Each with the approved ones before it: those that lack approvals will not have switched.
+    """
+    found: list[Change] = []
+    before = known.layers.rules
+    for one in known.planned:
+        routes = Cells([rule.route for rule in one.rules])
+        # The last to switch is the first of equals.
+        above = (*one.rules, *before)
+        if routes.route(envelope.municipality, envelope.vendor, envelope.system, envelope.information) is not None:
+            found.append(Change(one, table.with_layers(Layers(above)).decide(envelope, at)))
+        if one.state in (State.APPROVED, State.DRAINING):
+            before = above
+    return found
+
+
+def read(store: str, folder: Path, work: Callable[[Connection], T]) -> T:
+    """Do `work` on a ledger, which may be a running gateway's, and change nothing; raises `NoLedger` or `Unreadable`."""
+    try:
+        engine = _read_only(store, folder)
+        try:
+            with engine.connect() as connection:
+                return work(connection)
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        # Not the error's own text: it has the statement and its values.
+        raise Unreadable(type(error).__name__) from None
+
+
+def _read_only(store: str, folder: Path) -> Engine:
+    if store.startswith("sqlite:///"):
+        path = (folder / store.removeprefix("sqlite:///")).absolute()
+        if not path.is_file():
+            raise NoLedger
+        return create_engine(f"sqlite:///file:{path.as_posix()}?mode=ro&uri=true", hide_parameters=True)
+    url = store.replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = create_engine(url, connect_args={"connect_timeout": 5}, hide_parameters=True)
+    return engine.execution_options(postgresql_readonly=True)
+
+
+def _set(connection: Connection, at: datetime, now: datetime) -> list[Rule]:
+    """Return the panics and overrides that hold at a time."""
+    wanted = at.timestamp()
+    if at >= now:
+        return [one.over_routes() for one in rules.current(connection, wanted)]
+    every = [
+        one
+        for layer in (Layer.PANIC, Layer.OVERRIDE)
+        for one in rules.listed(connection, rules.Listing(layer, None, None, _MOST))
+    ]
+    held = (one for one in every if one.made_at <= wanted and (one.ended_at is None or wanted < one.ended_at))
+    return [one.over_routes() for one in held]
+
+
+def _executed(connection: Connection, at: datetime, now: datetime) -> list[Rule]:
+    """Return what cutovers have set that had switched at a time, the last first."""
+    if at >= now:
+        return cutover_store.executed(connection)
+    wanted = at.timestamp()
+    rows = cutover_store.listed(connection, _MOST, states=[*cutover_store.EXECUTED, State.ROLLED_BACK])
+    held = [
+        (row.switched_at, row)
+        for row in rows
+        if row.switched_at is not None and row.switched_at <= wanted and (row.ended_at is None or wanted < row.ended_at)
+    ]
+    held.sort(key=lambda one: (one[0], one[1].name), reverse=True)
+    return [_rule(row.name, route) for _, row in held for route in cutover_store.routes_of(row.name, row.plan)]
+
+
+def _may_switch(record: Record, now: datetime) -> bool:
+    """Tell whether it has not missed its time."""
+    return record.state is State.DRAINING or record.at + GRACE >= now.timestamp()
+
+
+def _planned(record: Record) -> Planned:
+    set_ = tuple(_rule(record.name, route) for route in record.plan.routes)
+    return Planned(record.name, moment(record.at), record.state.value, record.lacking, set_)
+
+
+def _of_file(config: Config, now: datetime, is_submitted: Callable[[str], bool]) -> Iterator[Planned]:
+    for name, plan in config.cutovers.items():
+        if plan.at > now and not is_submitted(name):
+            set_ = tuple(_rule(name, route) for route in plan.routes)
+            yield Planned(name, plan.at, "not submitted", plan.approvals, set_)
+
+
+def _by(at: datetime, planned: list[Planned]) -> tuple[Planned, ...]:
+    return tuple(sorted((one for one in planned if one.at <= at), key=lambda one: (one.at, one.name)))
+
+
+def _rule(name: str, route: Route) -> Rule:
+    return Rule(Layer.CUTOVER, name, route)

@@ -1,0 +1,122 @@
+"""From a checked configuration and its routes to everything that serves by them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway.admission import Admission
+from gateway.config.definitions import Config
+from gateway.config.servers import VkpUpstream
+from gateway.delivery.delivery import Delivery, Means
+from gateway.exchange import Exchange
+from gateway.helseid.sender_proofs import SenderProofs
+from gateway.ledger.keys import Keys
+from gateway.rates import Rates
+from gateway.rehearsal.rehearsals import Rehearsals
+from gateway.relay.certificates import Kept
+from gateway.relay.front import Lane
+from gateway.relay.guests import Room
+from gateway.relay.needed import Certificates
+from gateway.relay.passage import Way
+from gateway.relay.pool import Pool
+from gateway.routing.table import RouteTable
+from gateway.services import Services
+from gateway.sunset import announced
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Everything that one configuration made; a message keeps the one that it started with."""
+
+    config: Config
+    exchange: Exchange
+    lane: Lane
+    certificates: Certificates
+    keys: Keys | None
+    means: Means | None
+    """What journalings are delivered with; None where nothing is."""
+
+
+class Wiring:
+    """Makes what runs; what stays the same from one configuration to the next is kept, as are proofs used and rates."""
+
+    def __init__(
+        self, folder: Path, rehearsals: Rehearsals, clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
+        """Begin with nothing made yet, while an event loop runs."""
+        self._folder = folder
+        self._rehearsals = rehearsals
+        self._clock, self._monotonic = clock, monotonic
+        self._proofs = SenderProofs(clock)
+        self._rates = Rates()
+        self.services = Services(folder, clock)
+
+    def wired(
+        self, config: Config, table: RouteTable, keys: Keys | None, delivery: Delivery | None, before: Running | None
+    ) -> Running:
+        """Return everything that a configuration and its routes make; raises `KeyUnusable` or `CertificatesUnusable`."""
+        certificates = Certificates(config, self._folder, before.certificates if before else None)
+        return self._with(config, table, keys, delivery, certificates, before)
+
+    def relaid(self, table: RouteTable, delivery: Delivery | None, before: Running) -> Running:
+        """Return what another table makes under the same configuration; raises `KeyUnusable`."""
+        return self._with(before.config, table, before.keys, delivery, before.certificates, before)
+
+    def _with(  # noqa: PLR0913, PLR0917 - what everything is made of
+        self,
+        config: Config,
+        table: RouteTable,
+        keys: Keys | None,
+        delivery: Delivery | None,
+        certificates: Certificates,
+        before: Running | None,
+    ) -> Running:
+        verifier = self.services.verifier(config.helseid)
+        admission = Admission(config, table, verifier, self._proofs, self._rates, self._monotonic)
+        means = self._means(config, table, keys if delivery is not None else None, certificates)
+        exchange = Exchange(
+            *(config, table, admission),
+            delivery.journaling(means) if delivery is not None and means is not None else None,
+            self._clock,
+            canary_key=keys.canary if keys else None,
+            rehearse=self._rehearsals.offering(config),
+        )
+        ways = {
+            name: Way(
+                upstream,
+                _pool(upstream, certificates.of(name), before),
+                config.limits.request_timeout,
+                exchange.refused,
+                announced(config.sunset),
+            )
+            for name, upstream in config.upstreams.items()
+            if isinstance(upstream, VkpUpstream)
+        }
+        room = Room(config.limits.connections, config.limits.connections_per_address)
+        return Running(config, exchange, Lane(ways, exchange.malformed, room), certificates, keys, means)
+
+    def _means(self, config: Config, table: RouteTable, keys: Keys | None, certificates: Certificates) -> Means | None:
+        """Return what journalings are delivered with; a client whose key is no good is told of in any case."""
+        if table.jft_upstream is None:
+            return None
+        jft = self.services.jft(config, table.jft_upstream, certificates)
+        if keys is None:
+            return None
+        vkp = self.services.vkp(config, table.vkp_upstream, certificates) if table.vkp_upstream else None
+        return Means(config, keys, jft, table.jft_upstream.follow, table, vkp)
+
+
+def drain(before: Running | None, kept: dict[str, Way]) -> None:
+    """Close the connections that are not used any more, each as soon as it is idle."""
+    pools = {way.pool for way in kept.values()}
+    for way in before.lane.ways.values() if before else ():
+        if way.pool not in pools:
+            way.pool.drain()
+
+
+def _pool(upstream: VkpUpstream, tls: Kept | None, before: Running | None) -> Pool:
+    """Return the connections to an upstream; those stay whose upstream and certificates stay the same."""
+    known = before.lane.ways.get(upstream.name) if before else None
+    if known is not None and replace(known.upstream, place=upstream.place) == upstream and known.pool.tls is tls:
+        return known.pool
+    return Pool(upstream.url, upstream.connections, tls)

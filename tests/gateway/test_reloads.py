@@ -1,0 +1,151 @@
+"""routes.yaml read again because a program says so, and what a guarded reload may not change."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from gateway import telemetry
+from gateway.cli import main
+from gateway.config.people import Role
+from tests.gateway.asking import SECRET, ask, let_in
+from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.gateway.conftest import World
+
+    Start = Callable[..., Awaitable[World]]
+
+NOTE = f"/epj/r4/{NORDFJELL}/composition"
+CLOSED = ROUTES.replace("  - {mode: legacy}\n", '  - {mode: closed, text: "Stengt."}\n')
+WHY = {"reason": "Ny avtale med kommunen"}
+
+
+async def begun(
+    start: Start,
+    role: Role = Role.OPERATOR,
+    municipalities: frozenset[str] | None = None,
+    *,
+    top: str = "",
+) -> World:
+    """Start a gateway that a program with this role may ask."""
+    world = await start(serve=False)
+    let_in(world, (role,), municipalities, top=top)
+    await world.serve()
+    return world
+
+
+@pytest.fixture
+async def operated(start: Start) -> World:
+    """Start a gateway that an operator's program may ask."""
+    return await begun(start)
+
+
+async def test_asking_takes_the_file(operated: World) -> None:
+    """The answer has the number of the new table and its warnings; the next message follows it, and the audit says who."""
+    try:
+        operated.write(routes=CLOSED)
+        answer = await ask(operated, "POST", "/api/v1/reload", WHY)
+        assert answer.status == 200, answer
+        routes = await ask(operated, "GET", "/api/v1/routes")
+        assert answer.document["generation"] == routes.document["generation"] == 2
+        assert "check digit" in answer.document["warnings"][0]
+        assert (await operated.post(NOTE, message("note"))).code == "1.2"
+        audited = await ask(operated, "GET", "/api/v1/audit")
+        (entry,) = audited.document["entries"]
+        assert (entry["action"], entry["reason"]) == ("routes.reload", WHY["reason"])
+    finally:
+        await operated.stop()
+
+
+async def test_asking_for_a_bad_file_is_refused_with_why(operated: World) -> None:
+    """409 with the place of every error; what runs stays."""
+    try:
+        operated.write(routes="  - {mode: legcay}\n")
+        answer = await ask(operated, "POST", "/api/v1/reload", WHY)
+        assert answer.status == 409
+        assert "routes.yaml:" in str(answer.document)
+        assert "legcay" in str(answer.document)
+        assert (await operated.post(NOTE, message("note"))).status == 200
+    finally:
+        await operated.stop()
+
+
+@pytest.mark.parametrize(
+    ("role", "municipalities", "body", "status"),
+    [
+        (Role.OPERATOR, None, {}, 400),
+        (Role.OPERATOR, None, {"reason": " "}, 400),
+        (Role.OPERATOR, frozenset({"nordfjell"}), WHY, 403),
+        (Role.VIEWER, None, WHY, 403),
+        (Role.PLANNER, None, WHY, 403),
+    ],
+)
+async def test_asking_needs_a_reason_and_who_operates_everywhere(
+    start: Start, role: Role, municipalities: frozenset[str] | None, body: dict[str, str], status: int
+) -> None:
+    """A file is of all municipalities; nothing is read otherwise."""
+    world = await begun(start, role, municipalities)
+    try:
+        world.write(routes=CLOSED)
+        assert (await ask(world, "POST", "/api/v1/reload", body)).status == status
+        assert (await world.post(NOTE, message("note"))).status == 200
+    finally:
+        await world.stop()
+
+
+async def test_guarded_reload_takes_no_change_of_mode_that_nobody_agreed_to(start: Start) -> None:
+    """With `guard_reload` it is refused with the cells; what changes no mode is taken."""
+    world = await begun(start, top="guard_reload: true\n")
+    try:
+        world.write(routes=CLOSED)
+        answer = await ask(world, "POST", "/api/v1/reload", WHY)
+        assert answer.status == 409
+        assert "guard_reload: nordfjell" in str(answer.document)
+        assert (await world.post(NOTE, message("note"))).status != 400
+        world.write(routes=ROUTES.replace("Ikke ennå.", "Ikke ennå, men snart."))
+        assert (await ask(world, "POST", "/api/v1/reload", WHY)).status == 200
+        refused = await world.post(f"/epj/r4/{HAVNES}/appointment")
+        assert "men snart" in refused.body.decode()
+    finally:
+        await world.stop()
+
+
+async def test_command_says_what_was_taken_or_why_not(operated: World) -> None:
+    """`vkp-gateway reload`: exit 0 with the table's number and the warnings; exit 1 with the errors."""
+    token = operated.folder / "token"
+    token.write_text(SECRET, encoding="utf-8")
+    token.chmod(0o600)
+    url = f"http://127.0.0.1:{operated.admin_port}"
+    asked = ["reload", "--admin", url, "--token-file", str(token), "--reason", "Ny avtale"]
+    try:
+        taken = await asyncio.to_thread(CliRunner().invoke, main, asked)
+        assert (taken.exit_code, taken.stdout) == (0, "taken: table 2\n")
+        assert "check digit" in taken.stderr
+        operated.write(routes="  - {mode: legcay}\n")
+        refused = await asyncio.to_thread(CliRunner().invoke, main, asked)
+        assert refused.exit_code == 1
+        assert "legcay" in refused.stderr
+    finally:
+        await operated.stop()
+
+
+async def test_every_message_says_which_table_decided_about_it(operated: World) -> None:
+    """In its line of the log: the number that metrics and the API have, from the start on and after each reload."""
+    try:
+        for number in (1, 2, 3):
+            operated.logged.forget()
+            for path, name in ((NOTE, "note"), (f"/epj/r4/{HAVNES}/bundle", "alarm-follow-up")):
+                await operated.post(path, message(name))
+            told = [line["generation"] for line in operated.logged.named("message")]
+            routes = await ask(operated, "GET", "/api/v1/routes")
+            assert (told, routes.document["generation"]) == ([number, number], number)
+            assert telemetry.REGISTRY.get_sample_value("vkp_gateway_generation") == number
+            assert (await operated.gateway.reload()).taken
+    finally:
+        await operated.stop()
