@@ -33,6 +33,12 @@ REFUSE = "on_outage: refuse"
 WAYS = ["hangs up", "is given up"]
 
 
+@pytest.fixture(autouse=True)
+def _short_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a stop wait for no answers: requests that are given up by hand have none."""
+    monkeypatch.setattr("gateway.relay.front._GRACE", 0.01)
+
+
 async def leave(world: World, body: bytes, way: str, begun: Callable[[], bool]) -> None:
     """Send a message, wait until something has begun, and leave; or have the gateway give the request up."""
     _, writer = await asyncio.open_connection("127.0.0.1", world.data_port)

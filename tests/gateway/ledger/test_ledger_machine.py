@@ -22,7 +22,7 @@ from sqlalchemy import event
 from gateway.ledger import actions
 from gateway.ledger.audit import Note
 from gateway.ledger.entries import Known, Taken, Waiting
-from gateway.ledger.states import State
+from gateway.ledger.states import MOST_ATTEMPTS, State
 from gateway.ledger.upkeep import Times, purge
 from tests.gateway.ledger.conftest import NOW, WINDOW, arrival, payload
 from tests.gateway.ledger.world import AT_THE_SERVICE, SET_ASIDE, Flight, Message, Sent, World
@@ -273,10 +273,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def recover(self, which: int, seconds: float) -> None:
         """Have a node take up, after a while, what was with processes that are gone."""
         self.world.now += seconds
-        world = self.world
+        world, before = self.world, self.world.rows()
         for each in world.run(self.node(which).recover(alone=world.is_alone)):
             message = world.message_of[each.id]
-            promised = State.HELD if message.resend else State.QUARANTINED
+            is_tried_again = message.resend and before[each.id].attempts + 1 < MOST_ATTEMPTS
+            promised = State.HELD if is_tried_again else State.QUARANTINED
             assert each.state is (promised if message.promised else State.REFUSED)
             assert not [flight for flight in world.flights if flight.row == each.id and flight.holds(world.now)]
 

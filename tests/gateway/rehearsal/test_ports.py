@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import app
+from gateway import app, wiring
 from gateway.exchange import Exchange
 from gateway.ledger.decisions import DecisionLog, past
 from gateway.ledger.store import open_store
@@ -51,7 +51,7 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     def exchange(*given: Any, **named: Any) -> Exchange:
         return Exchange(*given, **{**named, "rehearse": rehearsals.offering(given[0])})
 
-    monkeypatch.setattr(app, "Exchange", exchange)
+    monkeypatch.setattr(wiring, "Exchange", exchange)
     monkeypatch.setattr(app.telemetry, "record", recorded)
     tasks = [loop.create_task(each.run()) for each in (rehearsals, decisions)]
     worlds: list[World] = []

@@ -97,7 +97,7 @@ async def test_a_person_rolls_it_back_also_when_it_is_finished(
     assert page.json["report"]["reason"] == WHY["reason"]
     assert page.json["report"]["send_back"][0].startswith("vkp-gateway rollback list --municipality nordfjell")
     assert await world.shelf.ledger.store.read(cutover_store.executed) == []
-    assert await world.shelf.ledger.store.read(rules.layers_version) == 2
+    assert await world.shelf.ledger.store.read(rules.layers_version) == 3
     assert (await ask(olga, "POST", f"{ONE}/rollback", WHY)).json == page.json
     assert error(await ask(nora, "PUT", ONE, PLAN, If_Match=page.headers["ETag"]))[0] == 409
     assert (await world.shelf.audited())[-1].reason == WHY["reason"]
