@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from dataclasses import dataclass, field
@@ -116,15 +115,3 @@ async def together(stack: AsyncExitStack, programs: list[Program]) -> None:
         await program.start()
     for program in programs:
         await program.serving()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

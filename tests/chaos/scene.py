@@ -15,7 +15,8 @@ from joserfc.jwk import ECKey
 from sqlalchemy import NullPool, create_engine, text
 
 from tests.chaos.messages import HOLDS, PASSES, REFUSES
-from tests.chaos.processes import PATIENCE, Program, free_ports, run, together
+from tests.chaos.processes import PATIENCE, Program, run, together
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

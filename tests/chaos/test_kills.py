@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
-MESSAGES = int(os.environ.get("CHAOS_MESSAGES", "1000"))
-KILLS = int(os.environ.get("CHAOS_KILLS", "6"))
+MESSAGES = int(os.environ.get("CHAOS_MESSAGES", "500"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 LINES = 32
 """Messages under way at a time."""

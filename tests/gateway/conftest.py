@@ -7,7 +7,6 @@ import io
 import itertools
 import json
 import re
-import socket
 import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from service_stubs.jft import JftStub
 from service_stubs.listening import running
 from service_stubs.sender_tokens import SenderToken
 from tests.gateway.wire import Answer, RawUpstream, read_message
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -90,18 +90,6 @@ vendors:
       e300: {{name: Evondos E300, senders: [{{vkp_id: Evondos_Nordfjell, municipality: nordfjell}}]}}
 routes:
 {routes}"""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def message(name: str) -> bytes:

@@ -20,7 +20,7 @@ from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub
 from service_stubs.listening import running
 from service_stubs.logins import Fault, LoginSetting, TestPerson
-from tests.gateway.conftest import free_ports
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.ports import free_ports
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
@@ -177,13 +179,6 @@ class Served:
                 await asyncio.sleep(0.01)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.fixture
 def enough_files() -> Iterator[None]:
     """Allow as many open files as the connections need."""
@@ -200,10 +195,10 @@ async def served(tmp_path: Path, enough_files: None) -> AsyncIterator[Served]:
     """Start a gateway in front of a VKP that answers at once."""
     del enough_files
     vkp = await asyncio.get_running_loop().create_server(Vkp, "127.0.0.1", 0, backlog=1024)
-    port = free_port()
+    port, admin = free_ports(2)
     url = f"http://127.0.0.1:{vkp.sockets[0].getsockname()[1]}"
     config = tmp_path / "routes.yaml"
-    config.write_text(ROUTES.format(data=port, admin=free_port(), vkp=url, most=BUSY + 3 * SLOW), encoding="utf-8")
+    config.write_text(ROUTES.format(data=port, admin=admin, vkp=url, most=BUSY + 3 * SLOW), encoding="utf-8")
     with (tmp_path / "log").open("wb") as log:
         command = (sys.executable, "-m", "gateway", "serve", "--config", str(config))
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=PIPE)

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from tests.gateway.commands.conftest import HEAD
-from tests.gateway.conftest import free_ports, message, stu3_message
+from tests.gateway.conftest import message, stu3_message
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

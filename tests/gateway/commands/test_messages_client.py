@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.commands import admin_client
 from tests.gateway.authority import Authority
-from tests.gateway.conftest import free_ports
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import NORDFJELL, ROUTES, World, another, free_ports, message
+from tests.gateway.conftest import NORDFJELL, ROUTES, World, another, message
 from tests.gateway.delivery.conftest import (
     HOLD,
     alarm,
@@ -25,6 +25,7 @@ from tests.gateway.delivery.conftest import (
 )
 from tests.gateway.test_exchange_stu3 import body_of, read
 from tests.gateway.test_exchange_stu3 import post as post_stu3
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

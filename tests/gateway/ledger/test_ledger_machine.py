@@ -391,7 +391,7 @@ def fast(store: Store) -> Store:
 def test_what_is_promised_is_delivered_and_once_whatever_dies(fast: Store, loop: asyncio.AbstractEventLoop) -> None:
     """Each message told of success is at JFT once, or set aside with its reason; or twice, and marked, where that may be."""
     chosen = settings(
-        max_examples=80 if fast.is_sqlite else 20,
+        max_examples=50 if fast.is_sqlite else 12,
         stateful_step_count=100,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.upstreams.caller import ANSWER_LIMIT, Answer, Caller, NoAnswer, Unreachable
-from tests.gateway.conftest import free_ports
 from tests.gateway.wire import RawUpstream, read_message
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

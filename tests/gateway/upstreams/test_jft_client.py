@@ -12,7 +12,7 @@ from gateway.faults import Fault
 from gateway.upstreams.breaker import CircuitBreaker
 from gateway.upstreams.jft import JftClient, Submitted
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import free_ports
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Logged

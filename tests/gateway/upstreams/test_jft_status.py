@@ -10,7 +10,8 @@ from gateway.config.servers import Grant
 from gateway.upstreams.caller import Caller
 from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, NORDFJELL, free_ports
+from tests.gateway.conftest import HAVNES, NORDFJELL
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     import asyncio

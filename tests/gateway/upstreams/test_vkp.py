@@ -12,8 +12,9 @@ from gateway.upstreams.vkp import Fate, Sent, StoredRequest, judged
 from legacy_stubs import stu3_messages
 from legacy_stubs.outcomes import RefusedError
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, NORDFJELL, free_ports, message, stu3_message
+from tests.gateway.conftest import HAVNES, NORDFJELL, message, stu3_message
 from tests.gateway.return_scene import SCOPES, HelseId, return_scene
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,10 +46,10 @@ async def scene(tmp_path: Path, client_key: ECKey, signing_keys: None, logged: L
         yield made
 
 
-async def send(scene: Scene, request: StoredRequest = R4, orgnr: str = HAVNES) -> Sent:
+async def send(scene: Scene, request: StoredRequest = R4, orgnr: str = HAVNES, within: float = 5.0) -> Sent:
     """Send one request."""
     assert scene.vkp_client is not None
-    return await scene.vkp_client.send(request, orgnr, 5.0)
+    return await scene.vkp_client.send(request, orgnr, within)
 
 
 def answered(status: int, body: bytes = b"", surface: str = "vkp-r4", **headers: str) -> Sent:
@@ -119,7 +120,7 @@ async def test_half_an_answer_is_unclear(scene: Scene, raw_upstream: RawUpstream
     try:
         assert scene.vkp_client is not None
         scene.vkp_client._caller = Caller(raw_upstream.url, None)
-        assert (await send(scene)).fate is Fate.UNCLEAR
+        assert (await send(scene, within=0.5)).fate is Fate.UNCLEAR
     finally:
         await raw_upstream.stop()
 
