@@ -12,7 +12,7 @@ demo: $(READY)
 # Both processes must collect the same tests in the same order, so they share a seed of hashes; each run has another.
 test: $(READY)
 	$(BIN)/vkp-gateway doctor --transparency
-	PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist loadfile
+	PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check .

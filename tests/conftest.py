@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from gateway.ledger.store import open_store
 from tests.postgres import Server, server
 
 if TYPE_CHECKING:
@@ -30,3 +33,11 @@ def postgres(postgres_server: Server) -> Iterator[str]:
     """Make an empty database of PostgreSQL; its URL."""
     with postgres_server.database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Server) -> str:
+    """Make a database that has the ledger's tables, for others to be copied from; its name."""
+    store = open_store(postgres_server.make("with_tables"), Path.cwd(), patience=0.0)
+    asyncio.run(store.close())
+    return "with_tables"

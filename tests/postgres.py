@@ -53,19 +53,28 @@ class Server:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """Make an empty database, and drop it afterwards; gives its URL as `store` in a configuration has it."""
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """Make a database like another, empty if none is named, and drop it afterwards; gives its URL as `store` has it."""
         name = f"test_{next(self._numbers)}"
-        self._do("CREATE DATABASE {}", name)
+        self._do("CREATE DATABASE {} TEMPLATE {}", name, template)
         try:
-            yield f"postgresql://vkp@/{name}?host={self.folder}"
+            yield self.url(name)
         finally:
             self._do("DROP DATABASE {} WITH (FORCE)", name)
 
-    def _do(self, statement: str, name: str) -> None:
+    def make(self, name: str) -> str:
+        """Make an empty database that stays as long as the server; return its URL."""
+        self._do("CREATE DATABASE {}", name)
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """Return the URL of a database, as `store` in a configuration has it."""
+        return f"postgresql://vkp@/{name}?host={self.folder}"
+
+    def _do(self, statement: str, *names: str) -> None:
         where = f"host={self.folder} user=vkp dbname=postgres"
         with psycopg.connect(where, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -294,17 +295,28 @@ def _postgresql(url: str) -> Engine:
 def migrate(engine: Engine) -> None:
     """Bring the tables to what this version needs; raises `LedgerUnusable` when they are of a later version."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    config = AlembicConfig()
-    config.set_main_option("script_location", _MIGRATIONS)
+    config, scripts = _config(), _scripts()
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             # Making an index takes as long as it takes, and another node that does so is waited for.
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{_TO_MIGRATE}s'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-        config.attributes["connection"] = connection
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         current = MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in known:
+        if current == scripts.get_current_head():
+            return
+        if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
             raise LedgerUnusable(f"store: its tables are of a later version ({current})")
+        config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _config() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", _MIGRATIONS)
+    return config
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

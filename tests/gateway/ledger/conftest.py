@@ -15,12 +15,13 @@ from gateway.ledger.states import State
 from gateway.ledger.store import Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from sqlalchemy import Connection, Row
 
     from gateway.ledger.entries import Known
+    from tests.postgres import Server
 
 NOW = 1_780_000_000.0
 UNTIL = NOW + 30
@@ -62,12 +63,23 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest) -> str:
+def empty_url(request: pytest.FixtureRequest) -> str:
     """Name an empty database of each kind, as `store` in a configuration has it."""
     if request.param == "sqlite":
         return "sqlite:///ledger.db"
     url: str = request.getfixturevalue("postgres")
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Likewise, on PostgreSQL with the ledger's tables: making them takes longer than most tests."""
+    if request.param == "sqlite":
+        yield "sqlite:///ledger.db"
+        return
+    running: Server = request.getfixturevalue("postgres_server")
+    with running.database(request.getfixturevalue("postgres_template")) as url:
+        yield url
 
 
 @pytest.fixture

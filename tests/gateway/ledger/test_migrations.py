@@ -48,28 +48,28 @@ async def test_migrations_make_the_tables_that_the_statements_use(store: Store) 
     assert await store.read(_differences) == []
 
 
-async def test_ledger_of_this_version_is_left_as_it_is(ledger_url: str, tmp_path: Path) -> None:
+async def test_ledger_of_this_version_is_left_as_it_is(empty_url: str, tmp_path: Path) -> None:
     """Opening again changes nothing."""
-    store = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    store = await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
     version = await store.read(_version)
     await store.close()
-    again = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    again = await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
     assert await again.read(_version) == version
     assert await again.read(_differences) == []
     await again.close()
 
 
-async def test_ledger_of_a_later_version_is_refused(ledger_url: str, tmp_path: Path) -> None:
+async def test_ledger_of_a_later_version_is_refused(empty_url: str, tmp_path: Path) -> None:
     """An older version does not write into tables that it does not know; nothing of them is changed."""
-    store = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    store = await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
     ours = await store.read(_version)
     await store.write(lambda connection: _become("9999", connection))
     await store.close()
     with pytest.raises(LedgerUnusable, match=r"of a later version \(9999\)"):
-        await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+        await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
     path = tmp_path / "ledger.db"
     engine = create_engine(
-        f"sqlite:///{path}" if path.exists() else ledger_url.replace("postgresql:", "postgresql+psycopg:")
+        f"sqlite:///{path}" if path.exists() else empty_url.replace("postgresql:", "postgresql+psycopg:")
     )
     with engine.begin() as connection:
         assert _version(connection) == "9999"
