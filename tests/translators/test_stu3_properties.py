@@ -51,7 +51,7 @@ R4 = r4()
 SHARED = sorted(TABLE.resources & R4.resources)
 TOLERANT = Settings(TEST_KINDS, (*SHARED, "(name withheld)"), received=TIME)
 STRICT = Settings(TEST_KINDS, received=TIME)
-LONGER = settings(max_examples=100, suppress_health_check=list(HealthCheck))
+LONGER = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 MISSING = (".valueSignature.who", ".version[0].value", ".note[0].text")
 """What R4 demands and STU3 does not: who signed as a reference and no address, a version or comment beside its `_name`."""
 RIGHT_MESSAGES = st.one_of(messages(), messages(), lone_resources())

@@ -1,6 +1,6 @@
 """Schemathesis drives the admin port by its own description: requests as described and otherwise, and what is answered.
 
-What people write by hand to do harm is in `test_api_hostile.py`.
+What people write by hand to do harm is in `test_api_fuzzed.py`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ async def scene(office: Office, shelf: Shelf, tmp_path_factory: pytest.TempPathF
 
 
 @settings(
-    max_examples=400,
+    max_examples=250,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(asked=cases(), number=st.integers(0, 8))

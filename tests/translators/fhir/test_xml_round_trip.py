@@ -103,7 +103,7 @@ def test_a_tree_survives_xml(release: Release, kind: str) -> None:
     """Tree to XML to tree, JSON to XML to JSON and XML to tree to XML: the same, to the letter."""
 
     @settings(
-        max_examples=5,
+        max_examples=3,
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],
@@ -191,7 +191,7 @@ def _read(data: bytes) -> "Tree | Refused":
         return refusal
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_bytes_are_read_or_refused_without_telling_what_they_hold(data: st.DataObject) -> None:
     """Whatever is cut out of a message or put into it, nothing but a refusal comes out, with nothing of the content."""
