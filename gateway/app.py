@@ -59,6 +59,7 @@ class Gateway:
         self._in_force = InForce(table, self._lay, self._admin.decisions.taken, time.time)
         self._running: Running | None = None
         self._looking: asyncio.TimerHandle | None = None
+        self._is_stopping = False
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[Reload]] = set()
         self._shown: Kept | None = None
@@ -81,6 +82,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stop listening, finish what is in flight, close connections."""
+        self._is_stopping = True
         if self._looking is not None:
             self._looking.cancel()
         for task in self._reloads:
@@ -125,11 +127,15 @@ class Gateway:
             if loaded.config is None or loaded.table is None:
                 return self._keep([str(problem) for problem in loaded.problems])
             try:
-                keys = keys_of(loaded.config, self._folder)
-                await self._open_ledger(loaded.config, keys)
-                table = self._in_force.over(loaded.table)
-                if unguarded := self._in_force.unguarded(self._configured(), loaded.config, table):
+                # Before anything is opened for it.
+                if unguarded := self._in_force.unguarded(self._configured(), loaded.config, loaded.table):
                     return self._keep(unguarded)
+                keys = self._keys(loaded.config)
+                if not self._is_stopping:
+                    await self._open_ledger(loaded.config, keys)
+                if self._is_stopping:
+                    return self._keep(["the gateway is stopping"])
+                table = self._in_force.over(loaded.table)
                 running = self._begun().wired(loaded.config, table, keys, self._delivery, self._running)
                 doors = None if self._is_worker else self._admin.prepare(loaded.config)
             except (KeyUnusable, KeysUnusable, LedgerUnusable, CertificatesUnusable, PeopleUnusable, OSError) as error:
@@ -144,7 +150,7 @@ class Gateway:
         wiring = self._wiring = Wiring(self._folder, self._rehearsals, time.time, time.monotonic)
         config, of_file = self._first
         table = self._in_force.table
-        if (keys := keys_of(config, self._folder)) is not None and not self._is_one_of_several(config):
+        if (keys := self._keys(config)) is not None:
             self._delivery = Delivery(await opened(config, self._folder), time.time)
             self._store = config.store
             await canary_mark.agree(self._delivery.ledger, keys.canary, None, time.time())
@@ -172,7 +178,12 @@ class Gateway:
     def _reload_soon(self) -> None:
         """Reload as soon as that can be."""
         self._reloads.add(task := asyncio.get_running_loop().create_task(self.reload()))
-        task.add_done_callback(self._reloads.discard)
+        task.add_done_callback(self._reloaded)
+
+    def _reloaded(self, task: asyncio.Task[Reload]) -> None:
+        self._reloads.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("reload.defect", exc_info=task.exception())
 
     def _take(self, running: Running) -> None:
         """Let new messages follow another configuration."""
@@ -233,7 +244,7 @@ class Gateway:
                 _canary(self._running.keys if self._running else None),
                 time.time(),
             )
-        elif keys is not None and not self._is_one_of_several(config):
+        elif keys is not None:
             delivery = Delivery(await opened(config, self._folder, patience=0), time.time)
             try:
                 await canary_mark.agree(delivery.ledger, keys.canary, None, time.time())
@@ -243,6 +254,10 @@ class Gateway:
                 raise
             self._delivery, self._store = delivery, config.store
             self._in_force.steer(delivery.ledger, self._configured)
+
+    def _keys(self, config: Config) -> Keys | None:
+        """Return the keys of the ledger, if this process is to have one; raises `KeysUnusable`."""
+        return None if self._is_one_of_several(config) else keys_of(config, self._folder)
 
     def _configured(self) -> Config:
         return self._running.config if self._running is not None else self._first[0]

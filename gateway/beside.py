@@ -92,26 +92,41 @@ class Beside:
 
     async def start(self) -> None:
         """Begin; raises `KeyUnusable`, `KeysUnusable`, `CertificatesUnusable` or `LedgerUnusable`."""
-        prepared = await self._prepare(*self._first, patience=30.0)
-        self._use(prepared)
-        if self._ledger is None:
-            self._in_force.take(prepared.of_file, prepared.table)
-        self._admin.report.use(lambda: self._in_force.table)
-        self._admin.reloads.use(self.reload)
-        self._file = stamp(self._path)
-        self._remember(self._first[0])
+        # A signal to reload that comes meanwhile waits.
+        async with self._reloading:
+            prepared = await self._prepare(*self._first, patience=30.0)
+            self._use(prepared)
+            if self._ledger is None:
+                self._in_force.take(prepared.of_file, prepared.table)
+            self._admin.report.use(lambda: self._in_force.table)
+            self._admin.reloads.use(self.reload)
+            self._file = stamp(self._path)
+            self._remember(self._first[0])
+
+    @property
+    def version(self) -> str:
+        """Of the configuration that was taken last: what workers are to serve by."""
+        return self._now.config.version if self._now is not None else self._first[0].version
 
     async def watch(self) -> None:
         """Take a configuration that has been exchanged, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK)
             if stamp(self._path) != self._file:
-                await self.reload()
+                try:
+                    await self.reload()
+                except Exception:
+                    log.exception("reload.defect")
 
     def reload_soon(self) -> None:
         """Reload as soon as that can be."""
         self._reloads.add(task := asyncio.get_running_loop().create_task(self.reload()))
-        task.add_done_callback(self._reloads.discard)
+        task.add_done_callback(self._reloaded)
+
+    def _reloaded(self, task: asyncio.Task[Reload]) -> None:
+        self._reloads.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("reload.defect", exc_info=task.exception())
 
     async def reload(self) -> Reload:
         """Have every worker read the configuration again, unless it has an error: then none does."""
@@ -123,13 +138,13 @@ class Beside:
                 return self._keep(problems)
             if unshared_ := unshared(loaded.config):
                 return self._keep(unshared_)
+            if unguarded := self._in_force.unguarded(self._current().config, loaded.config, loaded.table):
+                return self._keep(unguarded)
             try:
                 doors = self._admin.prepare(loaded.config)
                 prepared = await self._prepare(loaded.config, loaded.table, patience=0)
-            except (PeopleUnusable, KeysUnusable, KeyUnusable, CertificatesUnusable, LedgerUnusable) as error:
+            except (PeopleUnusable, KeysUnusable, KeyUnusable, CertificatesUnusable, LedgerUnusable, OSError) as error:
                 return self._keep([str(error)])
-            if unguarded := self._in_force.unguarded(self._current().config, loaded.config, prepared.table):
-                return self._keep(unguarded)
             self._use(prepared)
             generation = self._in_force.take(prepared.of_file, prepared.table)
             self._remember(loaded.config)
@@ -163,6 +178,7 @@ class Beside:
         certificates = Certificates(config, self._folder, self._now.certificates if self._now else None)
         service = vkp = None
         if keys is not None and table.jft_upstream is not None:
+            self._services.check(config, table)
             service = self._services.jft(config, table.jft_upstream, certificates)
             vkp = self._services.vkp(config, table.vkp_upstream, certificates) if table.vkp_upstream else None
         return Prepared(config, of_file, table, certificates, keys, service, vkp)

@@ -9,8 +9,9 @@ from gateway.cutovers.runner import Runner
 from gateway.layering.generations import Generations
 from gateway.layering.layering import Layering
 from gateway.ledger.ledger import Ledger
-from gateway.routing.cells import changed_cells
-from gateway.routing.layers import NOTHING_ABOVE, Layers
+from gateway.model import Envelope
+from gateway.routing.cells import Change, changed_cells
+from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
 from gateway.routing.table import RouteTable
 
 _MOST_TOLD = 20
@@ -52,15 +53,23 @@ class InForce:
         self._of_file, self.table = of_file, table
         return self._taken(self.layers)
 
-    def unguarded(self, running: Config, wanted: Config, table: RouteTable) -> list[str]:
+    def unguarded(self, running: Config, wanted: Config, of_file: RouteTable) -> list[str]:
         """Return the changes of mode that a guarded reload may not make: nobody else has agreed to them.
 
-        `table` has the layers of now over it: what an override or an executed cutover says already is no change.
+        Executed cutovers count as routes. What else lies above hides a change and is over one day, so it is no excuse: but an
+        override is that says exactly what the file says now.
         """
-        if not wanted.guard_reload:
+        if not (running.guard_reload or wanted.guard_reload):
             return []
-        changes = changed_cells(self.table, table, running, wanted, datetime.fromtimestamp(self._clock(), UTC))
-        told = [f"guard_reload: {change}" for change in changes if change.changes_mode]
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        switched = Layers(self.layers.of(Layer.CUTOVER))
+        agreed = of_file.with_layers(Layers(self.layers.of(Layer.OVERRIDE)))
+        changes = changed_cells(
+            self._of_file.with_layers(switched), of_file.with_layers(switched), running, wanted, now
+        )
+        told = [
+            f"guard_reload: {change}" for change in changes if change.changes_mode and not _says(agreed, change, now)
+        ]
         return [*told[:_MOST_TOLD], *(["guard_reload: and more"] if len(told) > _MOST_TOLD else [])]
 
     async def begin(self, ledger: Ledger) -> None:
@@ -100,3 +109,13 @@ class InForce:
         if self._layering is not None:
             self._looks.add(look := asyncio.get_running_loop().create_task(self._layering.look()))
             look.add_done_callback(self._looks.discard)
+
+
+def _says(agreed: RouteTable, change: Change, now: datetime) -> bool:
+    """Tell whether overrides say about every cell of a change what the file says now."""
+    cells = [
+        agreed.decide(Envelope("", change.municipality, None, change.vendor, change.system, each), now)
+        for each in change.information
+    ]
+    modes = {one.route.mode if one.route is not None and one.layer is Layer.OVERRIDE else None for one in cells}
+    return modes == {change.after.mode}

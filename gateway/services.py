@@ -18,6 +18,7 @@ from gateway.helseid.tokens import TokenSource
 from gateway.helseid.verify import Verifier
 from gateway.relay.certificates import Kept
 from gateway.relay.needed import Certificates
+from gateway.routing.table import RouteTable
 from gateway.upstreams.breaker import CircuitBreaker
 from gateway.upstreams.caller import Caller
 from gateway.upstreams.jft import JftClient
@@ -41,6 +42,16 @@ class Services:
         self._own_tokens: dict[str, tuple[tuple[object, ...], TokenSource]] = {}
         self._callers: dict[str, tuple[tuple[object, ...], Caller]] = {}
         self._breaker: tuple[tuple[object, ...], CircuitBreaker] | None = None
+
+    def check(self, config: Config, table: RouteTable) -> None:
+        """Raise `KeyUnusable` unless every key of a configuration can be used now.
+
+        Clients that are there already go on with the keys that they have: a panic must not wait for a file.
+        """
+        if table.jft_upstream is not None:
+            ClientKey(config.helseid.key_file, self._folder)
+        if table.vkp_upstream is not None and (client := table.vkp_upstream.client) is not None:
+            ClientKey(client.key_file, self._folder)
 
     def verifier(self, helseid: HelseId) -> Verifier:
         """Return what verifies senders' tokens."""
@@ -85,10 +96,10 @@ class Services:
     def _tokens(self, helseid: HelseId, whose: str = "gateway") -> TokenSource:
         """Return the source of tokens of one of our clients; it holds tokens, and stays while the client stays the same."""
         issuer, _ = self._trust(helseid)
-        key = ClientKey(helseid.key_file, self._folder)
         named = (issuer, helseid.client_id, helseid.key_file, helseid.multi_tenant, helseid.assertion_field)
         known = self._own_tokens.get(whose)
         if known is None or known[0] != named:
+            key = ClientKey(helseid.key_file, self._folder)
             identity = ClientIdentity(helseid.client_id, key, helseid.multi_tenant, helseid.assertion_field)
             endpoint = TokenEndpoint(issuer, identity, self._prover, self._session, self._clock)
             known = self._own_tokens[whose] = (named, TokenSource(endpoint, self._clock))

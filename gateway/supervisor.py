@@ -75,6 +75,7 @@ class Supervisor:
         self._count = count
         self._dev_login = dev_login
         self._last_good = last_good
+        self._beside: Beside | None = None
         self._workers: list[_Worker] = []
         """Those that serve, or did until they ended; one for each slot."""
         self._started: list[_Worker] = []
@@ -98,7 +99,7 @@ class Supervisor:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._metrics)  # type: ignore[no-untyped-call] # the library has no types here
             admin = AdminPort(registry, dev_login=self._dev_login)
-            beside = Beside(admin, Path(self._path), self._first, self._tell_workers)
+            beside = self._beside = Beside(admin, Path(self._path), self._first, self._tell_workers)
             loop.add_signal_handler(signal.SIGHUP, beside.reload_soon)
             try:
                 await beside.start()
@@ -126,6 +127,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         reading, writing = os.pipe()
         command = [sys.executable, "-m", "gateway", "serve", "--config", self._path, "--worker-fd", str(writing)]
+        command += ["--worker-version", self._beside.version] if self._beside is not None else []
         command += ["--last-good"] if self._last_good else []
         environment = {**os.environ, METRICS_FOLDER: self._metrics}
         try:

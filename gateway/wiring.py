@@ -55,11 +55,12 @@ class Wiring:
         self, config: Config, table: RouteTable, keys: Keys | None, delivery: Delivery | None, before: Running | None
     ) -> Running:
         """Return everything that a configuration and its routes make; raises `KeyUnusable` or `CertificatesUnusable`."""
+        self.services.check(config, table)
         certificates = Certificates(config, self._folder, before.certificates if before else None)
         return self._with(config, table, keys, delivery, certificates, before)
 
     def relaid(self, table: RouteTable, delivery: Delivery | None, before: Running) -> Running:
-        """Return what another table makes under the same configuration; raises `KeyUnusable`."""
+        """Return what another table makes under the same configuration, of what is there: nothing is read for it."""
         return self._with(before.config, table, before.keys, delivery, before.certificates, before)
 
     def _with(  # noqa: PLR0913, PLR0917 - what everything is made of

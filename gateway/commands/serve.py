@@ -37,11 +37,15 @@ log = structlog.get_logger()
 @click.option("--dev-login", is_flag=True, help="Let people on this machine log in with any role; environment test.")
 @click.option("--last-good", is_flag=True, help="Where the file has an error, start with the last that was taken.")
 @click.option("--worker-fd", type=int, hidden=True, help="Where a worker says that it serves.")
-def serve(path: str, workers: int, dev_login: bool, last_good: bool, worker_fd: int | None) -> None:
+@click.option("--worker-version", hidden=True, help="Of the configuration that its supervisor has taken.")
+def serve(  # noqa: PLR0913, PLR0917 - one for each option
+    path: str, workers: int, dev_login: bool, last_good: bool, worker_fd: int | None, worker_version: str | None
+) -> None:
     """Serve until SIGTERM; SIGHUP reads the configuration again. The log is JSON lines on standard error."""
     telemetry.configure()
     _allow_many_connections()
-    config, table = _last_good(path) if last_good else usable(path)
+    taken = _taken(path, worker_version) if worker_version is not None else None
+    config, table = taken or (_last_good(path) if last_good else usable(path))
     if workers > 1:
         _refuse(unshared(config))
     if dev_login and (problem := dev_login_problem(config)):
@@ -71,6 +75,19 @@ def _last_good(path: str) -> tuple[Config, RouteTable]:
             log.error("serve.last_good", problems=problems, version=kept.config.version)
             return kept.config, kept.table
     return usable(path)
+
+
+def _taken(path: str, version: str) -> tuple[Config, RouteTable] | None:
+    """Return the configuration that the supervisor has taken: the file, or its copy where the file is another by now.
+
+    What was refused must not come by a worker that is started again. None where neither is it.
+    """
+    for loaded in (load(path), recall(Path(path))):
+        config, table = (loaded.config, loaded.table) if loaded is not None else (None, None)
+        if config is not None and table is not None and config.version == version:
+            return config, table
+    log.error("serve.taken_configuration_is_gone", version=version)
+    return None
 
 
 def _refuse(problems: list[str]) -> None:

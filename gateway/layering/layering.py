@@ -26,6 +26,12 @@ UNREADABLE = Gauge(
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
+UNAPPLIED = Gauge(
+    "vkp_gateway_layers_unapplied",
+    "1 while the rules that people set are read and cannot be applied, so that those in force stay: an alarm.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 READ_AT = Gauge(
     "vkp_gateway_layers_read_timestamp_seconds",
     "When it was last seen whether the rules that people set have changed: an alarm when it is a minute ago.",
@@ -55,6 +61,7 @@ class Layering:
         self._clock = clock
         self._apply = apply
         self._watching: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
         self._is_readable = True
         self.layers = NOTHING_ABOVE
         """What is in force."""
@@ -76,7 +83,11 @@ class Layering:
             self._watching = None
 
     async def look(self) -> None:
-        """Apply what has changed or ended since the last look."""
+        """Apply what has changed or ended since the last look; of two looks at once the second waits."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         in_force = self.layers
         try:
             changed = await self._store.read(lambda each: self._changed(each, in_force.version))
@@ -96,7 +107,9 @@ class Layering:
         return None if rules.layers_version(connection) == known else layers_of(connection, self._clock())
 
     def _take(self, layers: Layers) -> None:
+        UNAPPLIED.set(1)
         self._apply(layers)
+        UNAPPLIED.set(0)
         self.layers = layers
         LAYERS_VERSION.set(layers.version)
         log.info("layers.taken", version=layers.version, rules=len(layers.rules))

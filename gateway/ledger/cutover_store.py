@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +17,8 @@ from gateway.ledger.schema import MESSAGE
 from gateway.ledger.states import State
 from gateway.model import MEMBERS, Group, Information, Mode
 from gateway.routing.layers import Layer, Rule
+
+log = structlog.get_logger()
 
 EXECUTED = ("switched", "watching", "finished")
 """Of these the routes lie over those of the file, until the cutover has ended."""
@@ -167,9 +170,17 @@ def worked_on(connection: Connection) -> list[Row]:
 
 
 def planned(connection: Connection) -> list[Route]:
-    """Return the routes of every cutover that may still switch."""
-    rows = connection.execute(select(C.name, C.plan).where(C.state.in_(WAITING)).order_by(C.name))
-    return [route for row in rows for route in routes_of(row.name, row.plan)]
+    """Return the routes of every cutover that may still switch.
+
+    A plan that cannot be read is left out: it may be of a later version, decides nothing yet, and must not keep a panic away.
+    """
+    found: list[Route] = []
+    for row in connection.execute(select(C.name, C.plan).where(C.state.in_(WAITING)).order_by(C.name)):
+        try:
+            found += routes_of(row.name, row.plan)
+        except ValueError:
+            log.warning("cutover.plan_unreadable", cutover=row.name)
+    return found
 
 
 def executed(connection: Connection) -> list[Rule]:

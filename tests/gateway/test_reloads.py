@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,6 +116,69 @@ async def test_guarded_reload_takes_no_change_of_mode_that_nobody_agreed_to(star
         assert "men snart" in refused.body.decode()
     finally:
         await world.stop()
+
+
+UNDER = ROUTES.replace("  - {municipality: sorvik, mode: closed", "  - {municipality: sorvik, mode: legacy}\n#")
+
+
+async def set_above(world: World, path: str, **wanted: str) -> str:
+    """Set something over the routes, and wait until it decides; its id."""
+    made = await ask(world, "POST", f"/api/v1/{path}", {**WHY, "municipality": "sorvik", **wanted})
+    assert made.status == 201, made
+    async with asyncio.timeout(10):
+        while (await ask(world, "GET", "/api/v1/routes")).document["generation"] == 1:
+            pass
+    return str(made.document["id"])
+
+
+async def test_what_lies_above_is_no_excuse_for_what_a_file_changes_beneath(start: Start) -> None:
+    """A panic or an override hides it, and is over one day; an override that says the same is what was agreed."""
+    until = datetime.fromtimestamp(int(time.time()) + 3600, UTC).isoformat()
+    closed = {"mode": "closed", "text": "Stengt.", "ticket": "S-1", "until": until}
+    for path, wanted, status in (
+        ("panics", {}, 409),
+        ("overrides", closed, 409),
+        ("overrides", {**closed, "mode": "legacy", "text": None}, 200),
+    ):
+        world = await begun(start, top="guard_reload: true\n")
+        try:
+            await set_above(world, path, **{name: value for name, value in wanted.items() if value is not None})
+            world.write(routes=UNDER)
+            answer = await ask(world, "POST", "/api/v1/reload", WHY)
+            assert answer.status == status, (path, wanted, answer)
+            if status == 409:
+                assert "guard_reload: sorvik" in answer.document["detail"]
+        finally:
+            await world.stop()
+        for file in (world.folder / "var").glob("*.db*"):
+            file.unlink()
+
+
+async def test_file_does_not_take_its_own_guard_off(start: Start) -> None:
+    """What turns the guard off changes nothing else by the same reload."""
+    world = await begun(start, top="guard_reload: true\n")
+    try:
+        world.write(routes=CLOSED, top=world.settings["top"].replace("guard_reload: true", "guard_reload: false"))
+        assert (await ask(world, "POST", "/api/v1/reload", WHY)).status == 409
+        world.write(routes=ROUTES)
+        assert (await ask(world, "POST", "/api/v1/reload", WHY)).status == 200
+    finally:
+        await world.stop()
+
+
+async def test_panic_waits_for_no_file(operated: World) -> None:
+    """While the key at HelseID is damaged, which may be why there is a panic, everything goes back all the same."""
+    try:
+        (operated.folder / "key.json").write_text("{}", encoding="utf-8")
+        panic = await ask(operated, "POST", "/api/v1/panics", {**WHY, "municipality": "havnes"})
+        assert panic.status == 201
+        async with asyncio.timeout(10):
+            while (await operated.post("bundle", message("alarm-follow-up"))).status != 400:
+                pass
+        refused = await ask(operated, "POST", "/api/v1/reload", WHY)
+        assert refused.status == 409, "and a reload says what is wrong with it"
+    finally:
+        await operated.stop()
 
 
 async def test_command_says_what_was_taken_or_why_not(operated: World) -> None:

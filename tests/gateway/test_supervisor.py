@@ -267,6 +267,19 @@ async def test_reload_reaches_every_worker_or_none(
     await raw_upstream.stop()
 
 
+async def test_worker_that_starts_again_serves_by_what_was_taken(serve: Callable[..., Awaitable[Served]]) -> None:
+    """Not by what has been refused since: half of the messages would go by another table than the other half."""
+    served = await serve()
+    write(served.world, routes="  - {mode: legcay}\n")
+    served.process.send_signal(signal.SIGHUP)
+    await served.until("reload.refused")
+    os.kill(served.workers[0], signal.SIGKILL)
+    await served.until("worker.started", 3)
+    for _ in range(20):
+        await served.request()
+    assert [is_alive(pid) for pid in served.workers] == [False, True, True]
+
+
 async def test_sigterm_ends_everything(serve: Callable[..., Awaitable[Served]]) -> None:
     """Exit 0, and no process left behind: not even one that a roll has just started, or the one it was to replace."""
     served = await serve()

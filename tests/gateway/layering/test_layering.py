@@ -194,6 +194,15 @@ async def test_executed_cutover_lies_over_the_routes(ledger: Ledger, node_on: No
     assert [(rule.layer, rule.id) for rule in node.applied[-1].rules] == [(Layer.CUTOVER, "nordfjell-1")]
 
 
+async def test_plan_of_a_later_version_keeps_nothing_else_away(ledger: Ledger, node_on: NodeOn) -> None:
+    """It decides nothing yet; what holds is applied all the same."""
+    row = structs.replace(to_row(submitted()), plan='{"set": [{"mode": "new", "of_later_version": 1}]}')
+    await ledger.store.write(lambda each: cutover_store.insert(each, row))
+    node = node_on(ledger.store)
+    await node.layering.begin()
+    assert (node.applied[-1].rules, node.applied[-1].planned) == ((), ())
+
+
 async def test_municipality_of_a_planned_cutover_is_moving(ledger: Ledger, node_on: NodeOn, config: Config) -> None:
     """Also of one that no file has: what VKP takes until then must be known again afterwards. Nothing is decided by it yet."""
     moves = cutover_store.Change(municipality="vikan", information=("journaling",), mode=Mode.NEW)
