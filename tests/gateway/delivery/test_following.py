@@ -210,6 +210,8 @@ async def test_status_that_cannot_be_learned_is_asked_for_again(
     (row,) = await until_written(world, lambda found: found[0].overdue)
     assert row.state == "delivered"
     assert counted(LOOKS, stage="unknown") == unknown + 1
+    # What is written down is told a moment later.
+    await until(lambda: bool(world.logged.named("event.overdue")))
     assert [one["reason"] for one in world.logged.named("event.overdue")] == ["its state cannot be asked"]
     world.jft.behave(Behaviour(times=0))
     clock.now += 3601

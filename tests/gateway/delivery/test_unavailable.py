@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from gateway.ledger import store
+from gateway.ledger.store import LedgerUnavailable
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import NORDFJELL
 from tests.gateway.delivery.conftest import (
@@ -41,7 +42,12 @@ async def writable(world: World, *, allowed: bool) -> None:
     def work(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if allowed else 'ON'}")
 
-    await delivery_of(world).ledger.store.write(work)
+    while True:
+        try:
+            return await delivery_of(world).ledger.store.write(work)
+        except LedgerUnavailable:
+            # It was in one transaction with what failed, and was not tried.
+            continue
 
 
 @pytest.mark.parametrize("policies", [REFUSE, HOLD])
