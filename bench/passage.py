@@ -13,8 +13,8 @@ from gateway.helseid.claims import credentials, read_unverified
 from gateway.helseid.issuer import Issuer
 from gateway.helseid.sender_proofs import SenderProofs
 from gateway.helseid.verify import Verifier
+from gateway.limits import TokenBuckets
 from gateway.model import Handled, RequestHead
-from gateway.rates import Rates
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -45,7 +45,9 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
     issuer = Issuer(claims["iss"], cast("ClientSession", None), time.time)
     verifier = Verifier(issuer, claims["aud"], time.time)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
-    admission = Admission(loaded.config, loaded.table, verifier, SenderProofs(time.time), Rates(), time.monotonic)
+    admission = Admission(
+        loaded.config, loaded.table, verifier, SenderProofs(time.time), TokenBuckets(), time.monotonic
+    )
     exchange = Exchange(loaded.config, loaded.table, admission, None, time.time)
     telemetry.configure(io.StringIO())
     head = RequestHead("POST", "/epj/r4/312229544/bundle", ((b"Host", b"vkp"), (b"Authorization", authorization)))

@@ -28,8 +28,8 @@ from gateway.control.tokens import Tokens
 from gateway.dashboard import banner, cutovers_page, messages_page, overrides_page, pages, report_page
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.rendering import refusal_page
+from gateway.limits import Throttle
 from gateway.people.desk import Desk, Doors
-from gateway.people.throttle import Throttle
 
 if TYPE_CHECKING:
     from gateway.config.places import Address

@@ -8,15 +8,15 @@ from msgspec import Struct
 
 from gateway.config.definitions import Config, Municipality, Sender
 from gateway.config.places import Environment
-from gateway.faults import Failure, Fault
+from gateway.errors import Failure, Fault
 from gateway.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.jose import ALGORITHMS
 from gateway.helseid.sender_proofs import Call, ProofRefused, SenderProofs, TooManyProofs, bound_key
 from gateway.helseid.tokens import Subject
 from gateway.helseid.verify import TokenRefused, Verifier
+from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead
-from gateway.rates import Rates
 from gateway.routing.table import RouteTable
 from gateway.surfaces.surface import Operation
 from gateway.telemetry import BOUND_AS_BEARER
@@ -57,7 +57,7 @@ class Admission:
         table: RouteTable,
         verifier: Verifier,
         proofs: SenderProofs,
-        rates: Rates,
+        rates: TokenBuckets,
         clock: Callable[[], float],
     ) -> None:
         self._config = config

@@ -13,7 +13,7 @@ from gateway.canary import Canary
 from gateway.config.definitions import Config, Municipality, Sender
 from gateway.delivery.journaling import Journaling
 from gateway.delivery.orders import Business, Order, Receipt, business_of
-from gateway.faults import WORDINGS, Failure, Fault, fault_of
+from gateway.errors import WORDINGS, Failure, Fault, fault_of
 from gateway.identification import Identification, Identified, asked_for
 from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
 from gateway.passed import Passed, Rehearse

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from gateway.admission import Admission, Admitted
 from gateway.config.definitions import Config
-from gateway.faults import Failure
+from gateway.errors import Failure
 from gateway.identification import Identification, Identified
 from gateway.model import PASSING, Envelope, Handled, Pass, RequestHead
 from gateway.passed import Passed

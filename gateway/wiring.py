@@ -11,7 +11,7 @@ from gateway.delivery.delivery import Delivery, Means
 from gateway.exchange import Exchange
 from gateway.helseid.sender_proofs import SenderProofs
 from gateway.ledger.keys import Keys
-from gateway.rates import Rates
+from gateway.limits import TokenBuckets
 from gateway.rehearsal.rehearsals import Rehearsals
 from gateway.relay.certificates import Kept
 from gateway.relay.front import Lane
@@ -48,7 +48,7 @@ class Wiring:
         self._rehearsals = rehearsals
         self._clock, self._monotonic = clock, monotonic
         self._proofs = SenderProofs(clock)
-        self._rates = Rates()
+        self._rates = TokenBuckets()
         self.services = Services(folder, clock)
 
     def wired(

@@ -18,7 +18,7 @@ from gateway.commands.request_file import read_request
 from gateway.commands.run_time import Change, RunTime, Unreadable, changes
 from gateway.config.definitions import Config, Municipality
 from gateway.cutovers.schedule import shown
-from gateway.faults import Failure
+from gateway.errors import Failure
 from gateway.identification import Identification
 from gateway.ledger import canary_mark
 from gateway.ledger.keys import KeysUnusable, read_single

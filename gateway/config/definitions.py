@@ -8,7 +8,7 @@ from gateway.config.places import Address, Environment, Place, Rate
 from gateway.config.plans import CutoverPlan, Freeze, Sunset
 from gateway.config.routes import DAY, Route
 from gateway.config.servers import DataTls, HelseId, Upstream
-from gateway.faults import Fault, Wording
+from gateway.errors import Fault, Wording
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from gateway.config.parse_people import is_wanted
 from gateway.config.places import Environment
 from gateway.config.reader import Fields, Reader
 from gateway.config.servers import DataTls, HelseId
-from gateway.faults import CODES, WORDINGS, Fault, Wording
+from gateway.errors import CODES, WORDINGS, Fault, Wording
 
 PATIENT_NUMBER_KINDS = ("ordinary", "fh", "plus-40", "plus-65", "plus-80")
 

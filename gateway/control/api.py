@@ -12,10 +12,10 @@ from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.control.refusals import Code, Refusal
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens, described
-from gateway.moments import when
 from gateway.people.access import Action, Grant, Where, may
 from gateway.people.api_tokens import Wanted
 from gateway.people.person import Person
+from gateway.times import when
 
 _TOKENS = "token:"
 """What their cursors begin with."""

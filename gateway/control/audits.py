@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from gateway.control.asked import Page, cursor_after, row_of
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.ledger import audit
-from gateway.moments import when
+from gateway.times import when
 
 _CURSOR = "audit:"
 

@@ -16,9 +16,9 @@ from gateway.control.refusals import Code, Refusal
 from gateway.layering.layering import layers_of
 from gateway.layering.showing import shown
 from gateway.ledger import decisions
-from gateway.moments import when
 from gateway.people.access import Action
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
+from gateway.times import when
 
 _ROOT = "/api/v1"
 _CURSOR = "route:"

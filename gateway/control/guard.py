@@ -9,11 +9,11 @@ from gateway.config.values import is_loopback
 from gateway.control import cookies
 from gateway.control.endpoints import VISITOR, Door, Endpoint, Handler, Visitor
 from gateway.control.refusals import Code, Refusal, as_problem, of_http
+from gateway.limits import Throttle
 from gateway.people.access import may
 from gateway.people.desk import Desk, Doors
 from gateway.people.origins import Origins
 from gateway.people.person import Via
-from gateway.people.throttle import Throttle
 
 log = structlog.get_logger()
 

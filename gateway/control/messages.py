@@ -15,9 +15,9 @@ from gateway.ledger import actions, audit, queries, upkeep
 from gateway.ledger.actions import Done, NotDone
 from gateway.ledger.states import State
 from gateway.ledger.vault import PayloadUnreadable
-from gateway.moments import when, when_any
 from gateway.people.access import Action
 from gateway.people.person import Person
+from gateway.times import when, when_any
 
 log = structlog.get_logger()
 T = TypeVar("T")

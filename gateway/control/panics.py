@@ -30,10 +30,10 @@ from gateway.layering.switches import last_switch
 from gateway.ledger import rules
 from gateway.ledger.rules import Listing, SetRule
 from gateway.model import Information
-from gateway.moments import when_any
 from gateway.people.access import Action
 from gateway.people.person import Person
 from gateway.routing.layers import Layer
+from gateway.times import when_any
 
 _CURSOR = "panic:"
 _MOST_RULES = 10_000

@@ -12,9 +12,9 @@ from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.ledger import verdicts
 from gateway.model import Information
-from gateway.moments import when
 from gateway.people.access import Action
 from gateway.people.person import Person
+from gateway.times import when
 
 _DEFAULT = 7 * 86_400.0
 """Seconds that are looked back over where nothing else is asked for."""

@@ -11,9 +11,9 @@ from gateway.control.ledger_desk import LedgerDesk, actor
 from gateway.control.refusals import Code, Refusal
 from gateway.control.status import Reload
 from gateway.ledger import audit
-from gateway.moments import when
 from gateway.people.access import Action, Where
 from gateway.people.person import Person
+from gateway.times import when
 
 log = structlog.get_logger()
 

@@ -15,11 +15,11 @@ from gateway.control.refusals import Code, Refusal
 from gateway.csv_text import table_of
 from gateway.ledger.decisions import last_seen
 from gateway.ledger.verdicts import summary
-from gateway.moments import when
 from gateway.people.access import Action
 from gateway.people.person import Person
 from gateway.reporting.report import Row, holding_back, rows
 from gateway.routing.table import RouteTable
+from gateway.times import when
 
 _MONTH = 30 * 86_400.0
 _CURSOR = "cell:"

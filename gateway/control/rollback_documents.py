@@ -6,7 +6,7 @@ from typing import Any
 from gateway.csv_text import table_of
 from gateway.delivery.return_jobs import Job, Outcome, may_be_sent_alone
 from gateway.ledger.returnable import Item, Selection
-from gateway.moments import when
+from gateway.times import when
 
 Document = dict[str, Any]
 COLUMNS = (

@@ -13,9 +13,9 @@ from gateway.control.refusals import Code, Refusal
 from gateway.layering.naming import Name, name_of
 from gateway.ledger import audit, rules
 from gateway.ledger.rules import Known, SetRule, Stale
-from gateway.moments import when_any
 from gateway.people.access import Action, Where, may
 from gateway.people.person import Person
+from gateway.times import when_any
 
 log = structlog.get_logger()
 T = TypeVar("T")

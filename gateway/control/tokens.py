@@ -8,10 +8,10 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.control.asked import is_number_in
 from gateway.control.endpoints import person, visitor
 from gateway.control.refusals import Code, Refusal
-from gateway.moments import when
 from gateway.people.access import Action, Where, covers, may
 from gateway.people.api_tokens import ApiToken, TokensUnusable, Wanted, grants_of, problem_of
 from gateway.people.person import Person, Via
+from gateway.times import when
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ import msgspec
 from gateway.cutovers.preflight import Finding
 from gateway.cutovers.record import Event, Record
 from gateway.cutovers.schedule import shown
-from gateway.moments import when_any
+from gateway.times import when_any
 
 
 def brief(record: Record) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import Enum
 
 from gateway.config.plans import RollBackWhen
-from gateway.faults import Fault
+from gateway.errors import Fault
 
 FAILED = frozenset(
     {

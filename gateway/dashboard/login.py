@@ -12,13 +12,13 @@ from gateway.control.refusals import Code, Refusal
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page, refusal_page
 from gateway.helseid.issuer import HelseIdUnavailable
+from gateway.limits import Throttle
 from gateway.people.access import Action, Grant
 from gateway.people.desk import Desk
 from gateway.people.helseid_login import CALLBACK
 from gateway.people.id_token import LoginRefused
 from gateway.people.pending import LIFETIME
 from gateway.people.sessions import Login
-from gateway.people.throttle import Throttle
 
 log = structlog.get_logger()
 

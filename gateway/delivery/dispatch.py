@@ -12,7 +12,7 @@ from gateway.config.definitions import Config
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.kept import opened
 from gateway.delivery.recorder import Recorder
-from gateway.faults import Fault
+from gateway.errors import Fault
 from gateway.helseid.tokens import Subject
 from gateway.ledger.entries import Due
 from gateway.ledger.keys import Keys

@@ -13,7 +13,7 @@ from gateway.ledger.entries import Look
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.states import State
 from gateway.ledger.store import LedgerUnavailable
-from gateway.rates import Rates
+from gateway.limits import TokenBuckets
 from gateway.telemetry import LOOKS, OVERDUE_EVENTS
 from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
 
@@ -56,7 +56,7 @@ class Following:
         self._ledger = ledger
         self._current = current
         self._clock = clock
-        self._budgets = Rates()
+        self._budgets = TokenBuckets()
 
     async def run(self) -> None:
         """Follow until cancelled."""

@@ -16,7 +16,7 @@ from gateway.delivery.following import Following
 from gateway.delivery.kept import sealed
 from gateway.delivery.orders import Business, Order, Outcome, Receipt, known_by
 from gateway.delivery.recorder import Recorder
-from gateway.faults import Failure, Fault
+from gateway.errors import Failure, Fault
 from gateway.ledger.entries import Arrival, Known, Taken, Waiting
 from gateway.ledger.keys import Keys
 from gateway.ledger.ledger import Ledger

@@ -8,9 +8,9 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, func, insert, select
 
 from gateway.ledger.plan_schema import DECISION
-from gateway.ledger.regularly import Regularly
 from gateway.ledger.store import LedgerUnavailable, Store
 from gateway.model import UNRECOGNISED, Account
+from gateway.tasks import Periodic
 from gateway.telemetry import DECISIONS_DROPPED
 
 log = structlog.get_logger()
@@ -127,7 +127,7 @@ class DecisionLog:
         self._clock = clock
         self._rows: list[PastDecision] = []
         self._is_failing = False
-        self._regularly = Regularly(self._flush, _EVERY)
+        self._regularly = Periodic(self._flush, _EVERY)
 
     def record(self, account: Account) -> None:
         """Note which way a message went, when its answer has been given; never waits, and never raises."""

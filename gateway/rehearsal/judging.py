@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.config.routes import Route
-from gateway.faults import Failure, Fault, fault_of
+from gateway.errors import Failure, Fault, fault_of
 from gateway.identification import Identification, Identified
 from gateway.ledger.verdicts import Verdict
 from gateway.translating import Claimed

@@ -7,10 +7,10 @@ from functools import partial
 import structlog
 from msgspec import structs
 
-from gateway.ledger.regularly import Regularly
 from gateway.ledger.store import LedgerUnavailable, Store
 from gateway.ledger.verdicts import Counted, Verdict, add, hour_of
 from gateway.model import Envelope
+from gateway.tasks import Periodic
 from gateway.telemetry import REHEARSED
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ class Tally:
         self._counts: Counter[Counted] = Counter()
         self._hour = 0
         self._kinds: set[Counted] = set()
-        self._regularly = Regularly(self._flush, _EVERY)
+        self._regularly = Periodic(self._flush, _EVERY)
 
     def count(self, envelope: Envelope, information: str, verdict: Verdict, reason: str = "") -> None:
         """Count one message."""

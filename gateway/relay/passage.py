@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import structs
 
 from gateway.config.servers import Forwarded, VkpUpstream
-from gateway.faults import Failure, Fault
+from gateway.errors import Failure, Fault
 from gateway.model import Account, Afterwards, Headers, Pass, Reply, RequestHead
 from gateway.relay.forwarding import VIA, forwarding
 from gateway.relay.incoming import Incoming

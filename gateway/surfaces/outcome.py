@@ -1,6 +1,6 @@
 """The issue of an OperationOutcome and the fields beside it, alike on every FHIR surface."""
 
-from gateway.faults import CODES, Failure, Fault, Wording
+from gateway.errors import CODES, Failure, Fault, Wording
 from gateway.model import Headers
 from translators.contract import Tree
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gateway.config.definitions import Municipality, Sender
-from gateway.faults import Failure, Wording
+from gateway.errors import Failure, Wording
 from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces.target import Path
 from translators.contract import Repair, Tree

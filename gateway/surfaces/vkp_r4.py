@@ -3,7 +3,7 @@
 import re
 
 from gateway.config.definitions import Municipality, Sender
-from gateway.faults import Failure, Wording
+from gateway.errors import Failure, Wording
 from gateway.helseid.claims import VKP_ID
 from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces import outcome

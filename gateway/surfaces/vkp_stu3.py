@@ -3,7 +3,7 @@
 import re
 
 from gateway.config.definitions import Municipality, Sender
-from gateway.faults import Failure, Fault, Wording
+from gateway.errors import Failure, Fault, Wording
 from gateway.helseid.claims import HER_ID
 from gateway.model import Group, Reply, RequestHead
 from gateway.surfaces import outcome, stu3_answers, stu3_wire

@@ -7,7 +7,7 @@ from typing import NoReturn
 import structlog
 
 from gateway.config.servers import Grant, JftUpstream
-from gateway.faults import Fault
+from gateway.errors import Fault
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.proof import Prover
 from gateway.helseid.tokens import Subject, TokenSource

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import structlog
 
-from gateway.faults import Failure, Fault
+from gateway.errors import Failure, Fault
 from gateway.upstreams.caller import Answer
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gateway import telemetry
 from gateway.cli import main
 from gateway.config.keys import SECTIONS, Section
-from gateway.faults import WORDINGS, Fault
+from gateway.errors import WORDINGS, Fault
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.commands.request_file import WholeBody
 from gateway.config.load import load_text
-from gateway.faults import Failure
+from gateway.errors import Failure
 from gateway.identification import Identification
 from gateway.model import Information, RequestHead
 from gateway.surfaces.target import is_origin_form

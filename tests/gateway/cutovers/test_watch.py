@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.config.plans import RollBackWhen
 from gateway.cutovers.watch import FAILED, FINE, Outcomes, Verdict, judge, outcomes_of
-from gateway.faults import Fault
+from gateway.errors import Fault
 
 RULE = RollBackWhen(0.05, 20, 900.0)
 OUTCOMES = st.builds(Outcomes, st.integers(0, 500), st.integers(0, 500))

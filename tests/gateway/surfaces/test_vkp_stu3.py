@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.definitions import Epj, Municipality, Sender
 from gateway.config.places import Place
-from gateway.faults import WORDINGS, Failure, Fault
+from gateway.errors import WORDINGS, Failure, Fault
 from gateway.model import Group, Reply, RequestHead
 from gateway.surfaces import stu3_wire, vkp_stu3
 from gateway.surfaces.surface import Asked, Content, Form, Operation, Recognised

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.servers import Breaker
-from gateway.faults import Fault
+from gateway.errors import Fault
 from gateway.upstreams.breaker import CircuitBreaker
 from gateway.upstreams.jft import JftClient, Submitted
 from service_stubs.behaviour import Behaviour

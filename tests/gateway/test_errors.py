@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.faults import CODES, WORDINGS, Failure, Fault, fault_of
+from gateway.errors import CODES, WORDINGS, Failure, Fault, fault_of
 from gateway.surfaces.registry import SURFACES
 from gateway.surfaces.surface import Asked, Surface
 from translators.contract import Reason

@@ -8,7 +8,7 @@ _LAST = 5.0
 """Seconds that the last time may take."""
 
 
-class Regularly:
+class Periodic:
     """Does its work every `every` seconds; never twice at once."""
 
     def __init__(self, work: Callable[[], Awaitable[None]], every: float) -> None:

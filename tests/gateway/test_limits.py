@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config.places import Rate
-from gateway.rates import Rates
+from gateway.limits import TokenBuckets
 
 STEPS = st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=200)
 RATES = st.builds(Rate, st.integers(1, 50), st.sampled_from([1.0, 60.0, 3600.0]))
@@ -17,7 +17,7 @@ RATES = st.builds(Rate, st.integers(1, 50), st.sampled_from([1.0, 60.0, 3600.0])
 @given(RATES, STEPS)
 def test_never_more_than_the_rate_allows(rate: Rate, steps: list[float]) -> None:
     """In any stretch of time at most a full bucket and what refilled are let through."""
-    rates, now = Rates(), 1_000.0
+    rates, now = TokenBuckets(), 1_000.0
     allowed = []
     for step in steps:
         now += step
@@ -33,7 +33,7 @@ def test_never_more_than_the_rate_allows(rate: Rate, steps: list[float]) -> None
 @example(Rate(1, 60.0), [1.2319278058795824, 0.0])
 def test_wait_is_long_enough_and_no_longer(rate: Rate, steps: list[float]) -> None:
     """Whoever waits as long as it was told is let through; a moment earlier it was not."""
-    rates, now = Rates(), 1_000.0
+    rates, now = TokenBuckets(), 1_000.0
     for step in steps:
         now += step
         wait = rates.wait("sender", rate, now)
@@ -48,7 +48,7 @@ def test_wait_is_long_enough_and_no_longer(rate: Rate, steps: list[float]) -> No
 @given(RATES)
 def test_senders_do_not_share_a_bucket(rate: Rate) -> None:
     """One sender's haste costs another nothing."""
-    rates = Rates()
+    rates = TokenBuckets()
     while not rates.wait("hasty", rate, 0.0):
         pass
     assert rates.wait("other", rate, 0.0) == 0
@@ -56,7 +56,7 @@ def test_senders_do_not_share_a_bucket(rate: Rate) -> None:
 
 def test_clock_that_goes_back_gives_nothing_away() -> None:
     """Time that runs backwards neither fills nor empties a bucket."""
-    rates, rate = Rates(), Rate(1, 60.0)
+    rates, rate = TokenBuckets(), Rate(1, 60.0)
     assert rates.wait("sender", rate, 100.0) == 0
     assert rates.wait("sender", rate, 40.0) > 0
     assert rates.wait("sender", rate, 41.0) > 0

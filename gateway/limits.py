@@ -1,7 +1,7 @@
 """How often a sender may call, and how many of its requests may be under way at a time."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class _Bucket:
     at: float
 
 
-class Rates:
+class TokenBuckets:
     """Buckets that hold `count` requests and refill over `seconds`; only senders in the access register get one."""
 
     def __init__(self) -> None:
@@ -53,3 +53,27 @@ class Rates:
         finally:
             if is_within:
                 self._under_way[sender] -= 1
+
+
+_MOST = 1000
+
+
+class Throttle:
+    """Counts events by who caused them; more than `most` within `seconds` are too many."""
+
+    def __init__(self, most: int, seconds: float, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def is_too_many(self, who: str) -> bool:
+        """Count one event, and tell whether it is one too many."""
+        now = self._clock()
+        since, count = self._windows.pop(who, (now, 0))
+        if now - since >= self._seconds:
+            since, count = now, 0
+        self._windows[who] = (since, count + 1)
+        if len(self._windows) > _MOST:
+            self._windows.popitem(last=False)
+        return count >= self._most
