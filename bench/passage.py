@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from gateway import telemetry
 from gateway.admission import Admission
 from gateway.config.load import load_text
 from gateway.exchange import Exchange
@@ -15,6 +14,7 @@ from gateway.helseid.sender_proofs import SenderProofs
 from gateway.helseid.verify import Verifier
 from gateway.limits import TokenBuckets
 from gateway.model import Handled, RequestHead
+from gateway.observability import telemetry
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

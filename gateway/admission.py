@@ -17,9 +17,9 @@ from gateway.helseid.tokens import Subject
 from gateway.helseid.verify import TokenRefused, Verifier
 from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead
+from gateway.observability.telemetry import BOUND_AS_BEARER
 from gateway.routing.table import RouteTable
 from gateway.surfaces.surface import Operation
-from gateway.telemetry import BOUND_AS_BEARER
 
 _RETRY_AFTER = 30
 """Seconds to wait while HelseID is away."""

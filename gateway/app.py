@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway import last_good, telemetry
+from gateway import last_good
 from gateway.admin_port import AdminPort
 from gateway.config.definitions import Config
 from gateway.config.load import load
@@ -23,6 +23,7 @@ from gateway.ledger.decisions import DecisionLog
 from gateway.ledger.keys import Keys, KeysUnusable
 from gateway.ledger.store import LedgerUnusable, Store
 from gateway.model import Account
+from gateway.observability import telemetry
 from gateway.people.desk import PeopleUnusable
 from gateway.rehearsal.rehearsals import Rehearsals
 from gateway.relay.certificates import CertificatesUnusable, Kept

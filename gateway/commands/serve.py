@@ -12,7 +12,6 @@ import click
 import structlog
 import uvloop
 
-from gateway import telemetry
 from gateway.app import Gateway
 from gateway.beside import unshared
 from gateway.commands.output import WRONG_USE, config_option, errors, usable
@@ -22,6 +21,7 @@ from gateway.helseid.client_key import KeyUnusable
 from gateway.last_good import recall
 from gateway.ledger.keys import KeysUnusable
 from gateway.ledger.store import LedgerUnusable
+from gateway.observability import telemetry
 from gateway.people.desk import PeopleUnusable, dev_login_problem
 from gateway.relay.certificates import CertificatesUnusable
 from gateway.routing.table import RouteTable

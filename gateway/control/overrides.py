@@ -29,10 +29,10 @@ from gateway.layering import wanted
 from gateway.layering.showing import shown
 from gateway.ledger import rules
 from gateway.ledger.rules import Listing, SetRule
+from gateway.observability.telemetry import mask
 from gateway.people.access import Action
 from gateway.people.person import Person
 from gateway.routing.layers import Layer
-from gateway.telemetry import mask
 
 _CURSOR = "override:"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

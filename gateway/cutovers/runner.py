@@ -20,8 +20,8 @@ from gateway.ledger import cutover_store as store
 from gateway.ledger.audit import Note
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.store import LedgerUnavailable
+from gateway.observability.telemetry import REGISTRY
 from gateway.routing.buckets import Buckets
-from gateway.telemetry import REGISTRY
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 import structlog
 
-from gateway.telemetry import QUARANTINED, UNCLEAR
+from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 
 log = structlog.get_logger()
 

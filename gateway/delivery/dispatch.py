@@ -20,7 +20,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.states import MOST_ATTEMPTS
 from gateway.ledger.store import LedgerUnavailable
 from gateway.ledger.vault import PayloadUnreadable
-from gateway.telemetry import DELIVERIES
+from gateway.observability.telemetry import DELIVERIES
 from gateway.upstreams.backoff import pause
 from gateway.upstreams.jft import JftClient, NotDelivered
 from translators.contract import Call

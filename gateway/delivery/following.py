@@ -14,7 +14,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.states import State
 from gateway.ledger.store import LedgerUnavailable
 from gateway.limits import TokenBuckets
-from gateway.telemetry import LOOKS, OVERDUE_EVENTS
+from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
 from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
 
 log = structlog.get_logger()

@@ -21,8 +21,8 @@ from gateway.ledger.states import State
 from gateway.ledger.store import LedgerUnavailable
 from gateway.ledger.vault import PayloadUnreadable
 from gateway.model import Mode
+from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 from gateway.routing.table import RouteTable
-from gateway.telemetry import QUARANTINED, UNCLEAR
 from gateway.upstreams.jft import JftClient, StatusUnknown, Submitted
 from gateway.upstreams.vkp import Fate, Sent, StoredRequest, VkpClient
 

@@ -13,7 +13,7 @@ from gateway.ledger import decisions, upkeep, verdicts
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.states import PENDING, State
 from gateway.ledger.store import LedgerUnavailable
-from gateway.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
+from gateway.observability.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
 
 log = structlog.get_logger()
 

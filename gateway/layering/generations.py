@@ -2,7 +2,7 @@
 
 from prometheus_client import Gauge
 
-from gateway.telemetry import REGISTRY
+from gateway.observability.telemetry import REGISTRY
 
 GENERATION = Gauge(
     "vkp_gateway_generation",

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from gateway.ledger import cutover_store, rules
 from gateway.ledger.store import LedgerUnavailable, LedgerUnusable, Store
+from gateway.observability.telemetry import REGISTRY
 from gateway.routing.layers import NOTHING_ABOVE, Layers
-from gateway.telemetry import REGISTRY
 
 log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 from gateway.ledger.plan_schema import DECISION
 from gateway.ledger.store import LedgerUnavailable, Store
 from gateway.model import UNRECOGNISED, Account
+from gateway.observability.telemetry import DECISIONS_DROPPED
 from gateway.tasks import Periodic
-from gateway.telemetry import DECISIONS_DROPPED
 
 log = structlog.get_logger()
 

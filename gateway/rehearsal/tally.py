@@ -10,8 +10,8 @@ from msgspec import structs
 from gateway.ledger.store import LedgerUnavailable, Store
 from gateway.ledger.verdicts import Counted, Verdict, add, hour_of
 from gateway.model import Envelope
+from gateway.observability.telemetry import REHEARSED
 from gateway.tasks import Periodic
-from gateway.telemetry import REHEARSED
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.telemetry import CERTIFICATES_UNUSABLE
+from gateway.observability.telemetry import CERTIFICATES_UNUSABLE
 
 log = structlog.get_logger()
 

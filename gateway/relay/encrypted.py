@@ -9,9 +9,9 @@ from typing import Protocol
 import structlog
 
 from gateway.config.places import Address
+from gateway.observability.telemetry import HANDSHAKES_FAILED
 from gateway.relay.certificates import Kept
 from gateway.relay.sender import SenderConnection
-from gateway.telemetry import HANDSHAKES_FAILED
 
 log = structlog.get_logger()
 

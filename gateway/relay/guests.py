@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from gateway.telemetry import CONNECTIONS_REFUSED
+from gateway.observability.telemetry import CONNECTIONS_REFUSED
 
 _PREFIX = 4
 """Groups of an IPv6 address that are one sender's: whoever has one address has all of its /64."""

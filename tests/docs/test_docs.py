@@ -8,10 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway import telemetry
 from gateway.cli import main
 from gateway.config.keys import SECTIONS, Section
 from gateway.errors import WORDINGS, Fault
+from gateway.observability import telemetry
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -17,12 +17,12 @@ import pytest
 import structlog
 from joserfc.jwk import ECKey, RSAKey
 
-from gateway import telemetry
 from gateway.app import Gateway
 from gateway.config.definitions import KeyFiles
 from gateway.config.load import load
 from gateway.demo.traffic import with_own_ids
 from gateway.ledger.keys import make_missing
+from gateway.observability import telemetry
 from legacy_stubs.vkp_r4 import LegacyVkp
 from service_stubs import signing
 from service_stubs.clients import Client

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway import telemetry
 from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.helseid.client_key import KeyUnusable
+from gateway.observability import telemetry
 from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gateway import telemetry
 from gateway.cli import main
 from gateway.config.people import Role
+from gateway.observability import telemetry
 from tests.gateway.asking import SECRET, ask, let_in
 from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
 

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from gateway.ledger.schema import MESSAGE
 from gateway.ledger.states import MOST_ATTEMPTS
-from gateway.telemetry import QUARANTINED
+from gateway.observability.telemetry import QUARANTINED
 from service_stubs.behaviour import Behaviour
 from tests.gateway.delivery.conftest import (
     HOLD,

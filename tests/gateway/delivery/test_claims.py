@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.ledger.store import LedgerUnavailable
-from gateway.telemetry import DELIVERIES
+from gateway.observability.telemetry import DELIVERIES
 from gateway.upstreams.jft import Submitted
 from service_stubs.behaviour import Behaviour
 from tests.gateway.delivery.conftest import (

@@ -14,7 +14,7 @@ from gateway.config.servers import Follow
 from gateway.delivery.following import interval, next_look
 from gateway.ledger.entries import Look
 from gateway.ledger.states import State
-from gateway.telemetry import LOOKS, OVERDUE_EVENTS
+from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
 from service_stubs.behaviour import Behaviour
 from tests.gateway.delivery.conftest import (
     HOLD,

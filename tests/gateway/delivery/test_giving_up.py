@@ -9,7 +9,7 @@ import pytest
 from gateway.config.definitions import KeyFiles
 from gateway.delivery.dispatch import MOST_ATTEMPTS
 from gateway.ledger.keys import make_missing
-from gateway.telemetry import QUARANTINED
+from gateway.observability.telemetry import QUARANTINED
 from service_stubs.behaviour import Behaviour
 from tests.gateway.delivery.conftest import (
     alarm,

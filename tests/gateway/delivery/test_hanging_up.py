@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.telemetry import UNCLEAR
+from gateway.observability.telemetry import UNCLEAR
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import HAVNES
 from tests.gateway.delivery.conftest import (

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from gateway.delivery.kept import opened
 from gateway.ledger.vault import PayloadUnreadable
-from gateway.telemetry import REGISTRY
+from gateway.observability.telemetry import REGISTRY
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import NORDFJELL, message
 from tests.gateway.delivery.conftest import (

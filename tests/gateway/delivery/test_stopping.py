@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.telemetry import UNCLEAR
+from gateway.observability.telemetry import UNCLEAR
 from service_stubs.behaviour import Behaviour
 from tests.gateway.commands.test_serve import served
 from tests.gateway.conftest import NORDFJELL

@@ -11,7 +11,7 @@ import pytest
 from gateway.delivery.returning import NO_SERVICE
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.upkeep import PURGE, last_run
-from gateway.telemetry import LEDGER_MESSAGES
+from gateway.observability.telemetry import LEDGER_MESSAGES
 from tests.gateway.conftest import NORDFJELL
 from tests.gateway.delivery.conftest import (
     HOLD,

@@ -13,7 +13,7 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
 from gateway.helseid import sender_proofs
-from gateway.telemetry import BOUND_AS_BEARER
+from gateway.observability.telemetry import BOUND_AS_BEARER
 from tests.gateway.helseid.device import ALGORITHMS, BODY, Device, compact, encoded, far, refused
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from gateway import telemetry
 from gateway.ledger import decisions
 from gateway.ledger.decisions import (
     DecisionLog,
@@ -22,6 +21,7 @@ from gateway.ledger.decisions import (
 )
 from gateway.ledger.store import LedgerUnavailable
 from gateway.model import Account, Envelope, Information, Mode
+from gateway.observability import telemetry
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import telemetry
+from gateway.observability import telemetry
 from gateway.people.api_tokens import DAY, PREFIX, ApiTokens, TokensUnusable, Wanted
 from gateway.people.desk import PeopleUnusable
 from tests.gateway.office import NORA, PERSONS, VERA, Browser, Clock

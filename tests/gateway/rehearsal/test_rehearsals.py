@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from gateway import telemetry
 from gateway.ledger.store import Store, open_store
 from gateway.ledger.verdicts import Summary, summary
+from gateway.observability import telemetry
 from gateway.rehearsal import rehearsals as module
 from gateway.rehearsal.rehearsals import Rehearsals
 from gateway.rehearsal.tally import OTHER

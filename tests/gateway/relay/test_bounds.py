@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import telemetry
 from gateway.config.load import load_text
+from gateway.observability import telemetry
 from gateway.relay import passage, times
 from gateway.relay.guests import Guests, Room, origin_of
 from service_stubs.behaviour import Behaviour

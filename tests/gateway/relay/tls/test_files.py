@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from gateway import telemetry
 from gateway.cli import main
+from gateway.observability import telemetry
 from gateway.relay.certificates import CertificatesUnusable, Files, Kept, for_senders, for_upstream
 from tests.gateway.authority import Authority
 from tests.gateway.relay.test_upstream_tls import TlsUpstream

@@ -11,8 +11,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import telemetry
 from gateway.model import Account, Envelope, Information, Mode
+from gateway.observability import telemetry
 
 if TYPE_CHECKING:
     from uuid import UUID
