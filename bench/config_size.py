@@ -14,8 +14,8 @@ from statistics import median
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
 from bench.scene import Scene
-from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
+from gateway.config.model import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, Envelope, Information, Mode

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from prometheus_client import CollectorRegistry
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.control import api, cutovers_api, health, messages_api, openapi, overrides_api
 from gateway.control.audits import Audits
 from gateway.control.cutovers import Cutovers

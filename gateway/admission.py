@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.model import Config, Municipality, Sender
 from gateway.config.places import Environment
 from gateway.errors import Failure, Fault
 from gateway.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim

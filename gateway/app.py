@@ -11,8 +11,8 @@ import structlog
 
 from gateway import last_good
 from gateway.admin_port import AdminPort
-from gateway.config.definitions import Config
 from gateway.config.load import load
+from gateway.config.model import Config
 from gateway.control.status import Reload
 from gateway.delivery.delivery import Delivery
 from gateway.delivery.opening import keys_of, opened

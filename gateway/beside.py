@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 
 from gateway.admin_port import AdminPort
-from gateway.config.definitions import Config
 from gateway.config.load import load
+from gateway.config.model import Config
 from gateway.control.status import Reload
 from gateway.delivery.delivery import node_name
 from gateway.delivery.opening import keys_of, opened

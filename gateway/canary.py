@@ -5,7 +5,7 @@ import hmac
 
 from msgspec import structs
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.identification import Identified
 from gateway.translating import Claimed
 from translators.translate import patient

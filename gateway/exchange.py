@@ -10,7 +10,7 @@ from msgspec import structs
 
 from gateway.admission import Admission, Admitted
 from gateway.canary import Canary
-from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.model import Config, Municipality, Sender
 from gateway.delivery.journaling import Journaling
 from gateway.delivery.orders import Business, Order, Receipt, business_of
 from gateway.errors import WORDINGS, Failure, Fault, fault_of

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct, structs
 
-from gateway.config.definitions import Municipality, Sender
+from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.helseid.claims import HER_ID, Credentials, claimed_ids, credentials
 from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, RequestHead

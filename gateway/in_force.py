@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.cutovers.runner import Runner
 from gateway.layering.generations import Generations
 from gateway.layering.layering import Layering

@@ -5,7 +5,7 @@ from functools import partial
 
 from msgspec import structs
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.delivery.journaling import Journaling
 from gateway.delivery.orders import business_of
 from gateway.identification import Identification, Identified

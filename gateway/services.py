@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from gateway.config.definitions import Config
-from gateway.config.servers import HelseId, JftUpstream, VkpUpstream
+from gateway.config.model import Config
+from gateway.config.upstreams import HelseId, JftUpstream, VkpUpstream
 from gateway.helseid.assertion import ClientIdentity
 from gateway.helseid.client_key import ClientKey
 from gateway.helseid.issuer import Issuer

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from gateway.admission import Admission, Admitted
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.errors import Failure
 from gateway.identification import Identification, Identified
 from gateway.model import PASSING, Envelope, Handled, Pass, RequestHead

@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.admin_port import AdminPort
 from gateway.beside import Beside
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.routing.table import RouteTable
 
 log = structlog.get_logger()

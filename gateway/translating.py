@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.model import Config, Municipality, Sender
 from gateway.config.places import Environment
 from gateway.config.routes import Route
 from gateway.identification import Identified

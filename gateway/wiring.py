@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.admission import Admission
-from gateway.config.definitions import Config
-from gateway.config.servers import VkpUpstream
+from gateway.config.model import Config
+from gateway.config.routes import announced
+from gateway.config.upstreams import VkpUpstream
 from gateway.delivery.delivery import Delivery, Means
 from gateway.exchange import Exchange
 from gateway.helseid.sender_proofs import SenderProofs
@@ -21,7 +22,6 @@ from gateway.relay.passage import Way
 from gateway.relay.pool import Pool
 from gateway.routing.table import RouteTable
 from gateway.services import Services
-from gateway.sunset import announced
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ python scripts/configuration_page.py
 
 from pathlib import Path
 
-from gateway.config.keys import SECTIONS, Key, Section
+from gateway.config.schema import SECTIONS, Key, Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 HEADING = "## Keys\n"

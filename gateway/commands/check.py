@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from gateway.commands.output import config_option, json_option, print_json
-from gateway.config.definitions import Config
 from gateway.config.load import load
+from gateway.config.model import Config
 from gateway.config.places import Problem, Severity
 from gateway.relay.certificates import CertificatesUnusable
 from gateway.relay.needed import DATA_PORT, needed

@@ -16,7 +16,7 @@ from gateway.commands.naming import find_municipality, find_sender
 from gateway.commands.output import config_option, json_option, print_json, usable
 from gateway.commands.request_file import read_request
 from gateway.commands.run_time import Change, RunTime, Unreadable, changes
-from gateway.config.definitions import Config, Municipality
+from gateway.config.model import Config, Municipality
 from gateway.cutovers.schedule import shown
 from gateway.errors import Failure
 from gateway.identification import Identification

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.output import config_option, json_option, print_json, usable
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.delivery.delivery import node_name
 from gateway.ledger import canary_mark
 from gateway.ledger.audit import Note

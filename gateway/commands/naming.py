@@ -4,7 +4,7 @@ import difflib
 
 import click
 
-from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.model import Config, Municipality, Sender
 from gateway.routing.table import RouteTable
 
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
+from gateway.config.model import Config
 from gateway.config.places import Problem, Severity
 from gateway.routing.table import RouteTable
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.cutovers.cells import Cells
 from gateway.cutovers.record import Record, of_row

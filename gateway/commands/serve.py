@@ -15,8 +15,8 @@ import uvloop
 from gateway.app import Gateway
 from gateway.beside import unshared
 from gateway.commands.output import WRONG_USE, config_option, errors, usable
-from gateway.config.definitions import Config
 from gateway.config.load import load
+from gateway.config.model import Config
 from gateway.helseid.client_key import KeyUnusable
 from gateway.last_good import recall
 from gateway.ledger.keys import KeysUnusable

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.commands.naming import find_municipality, find_sender
 from gateway.commands.output import config_option, json_option, print_json, usable
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.errors import fault_of
 from gateway.model import Envelope, Information
 from gateway.routing.table import RouteTable

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from yaml import Node
 
-from gateway.config import keys, nodes, parse_settings, rules
-from gateway.config.definitions import Config
-from gateway.config.parse_parties import Municipalities, Vendors, municipalities, vendors
-from gateway.config.parse_people import people
-from gateway.config.parse_plans import plans
-from gateway.config.parse_routes import Routes, routes
-from gateway.config.parse_upstreams import Upstreams, upstreams
+from gateway.config import read_settings, rules, schema, yaml_reader
+from gateway.config.model import Config
 from gateway.config.places import Environment, Place, Problem, Severity
-from gateway.config.reader import Fields, Reader
+from gateway.config.read_cutovers import plans
+from gateway.config.read_parties import Municipalities, Vendors, municipalities, vendors
+from gateway.config.read_people import people
+from gateway.config.read_routes import Routes, routes
+from gateway.config.read_upstreams import Upstreams, upstreams
+from gateway.config.yaml_reader import Fields, Reader
 from gateway.routing.buckets import Buckets
 from gateway.routing.table import RouteTable
 
@@ -36,12 +36,12 @@ def load(path: str) -> Loaded:
     """Read and check a file; one that cannot be read is a problem too, never an exception."""
     try:
         with Path(path).open("rb") as file:
-            data = file.read(nodes.MOST_BYTES + 1)
+            data = file.read(yaml_reader.MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return _refused(Place(path, 1, 1), f"cannot be read: {reason}")
-    if len(data) > nodes.MOST_BYTES:
-        return _refused(Place(path, 1, 1), f"larger than {nodes.MOST_BYTES // 1024 // 1024} MiB")
+    if len(data) > yaml_reader.MOST_BYTES:
+        return _refused(Place(path, 1, 1), f"larger than {yaml_reader.MOST_BYTES // 1024 // 1024} MiB")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -53,23 +53,23 @@ def load(path: str) -> Loaded:
 
 def load_text(text: str, file: str, version: str = "") -> Loaded:
     """Check the text of a file; `file` is the name that problems carry, `version` what tells this content from others."""
-    if len(text) > nodes.MOST_BYTES:
-        return _refused(Place(file, 1, 1), f"larger than {nodes.MOST_BYTES // 1024 // 1024} MiB")
+    if len(text) > yaml_reader.MOST_BYTES:
+        return _refused(Place(file, 1, 1), f"larger than {yaml_reader.MOST_BYTES // 1024 // 1024} MiB")
     with _without_collections():
-        root = nodes.compose(text, file)
+        root = yaml_reader.compose(text, file)
         if isinstance(root, Problem):
             return Loaded(None, None, (root,))
         return _load(root, Reader(file), version)
 
 
 def _load(node: Node, reader: Reader, version: str) -> Loaded:
-    root = reader.fields(node, keys.ROOT)
+    root = reader.fields(node, schema.ROOT)
     if root is None:
         return Loaded(None, None, tuple(reader.problems))
-    parse_settings.version(reader, root)
-    environment = parse_settings.environment(reader, root)
-    passes = parse_settings.unrecognised_passes(reader, root)
-    settings = parse_settings.settings(reader, root)
+    read_settings.version(reader, root)
+    environment = read_settings.environment(reader, root)
+    passes = read_settings.unrecognised_passes(reader, root)
+    settings = read_settings.settings(reader, root)
     draft = _draft(reader, root, environment, passes)
     persons = people(reader, root, settings.listen if settings else None, draft.municipalities.names)
     buckets = Buckets(one.route for one in draft.routes.parsed)

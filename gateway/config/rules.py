@@ -1,16 +1,19 @@
 """Rules over the whole of routes.yaml: what the parts, each fine by itself, may not say together."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.config import cells, cutover_rules
-from gateway.config.parse_parties import Municipalities, Vendors
-from gateway.config.parse_plans import NO_PLANS, Plans
-from gateway.config.parse_routes import ParsedRoute, Routes
-from gateway.config.parse_upstreams import Upstreams
+from gateway.config import cell_rules
+from gateway.config.cell_rules import Facts
 from gateway.config.places import Environment, Place, Problem, Severity
-from gateway.config.servers import Grant, JftUpstream
-from gateway.routing.buckets import Buckets, Conflict
+from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
+from gateway.config.read_parties import Municipalities, Vendors
+from gateway.config.read_routes import ParsedRoute, Routes
+from gateway.config.read_upstreams import Upstreams
+from gateway.config.routes import Route
+from gateway.config.upstreams import Grant, JftUpstream
+from gateway.model import Information
+from gateway.routing.buckets import Buckets, Conflict, winner
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +44,20 @@ def check(draft: Draft, buckets: Buckets) -> list[Problem]:
         *(_equally_specific(conflict) for conflict in buckets.conflicts),
         *_vkp_is_there(draft),
         *_nothing_exchanged_is_held(draft),
-        *cells.check(facts, buckets, draft.routes),
+        *cell_rules.check(facts, buckets, draft.routes),
     ]
     for cutover in draft.plans.cutovers:
         own = Buckets(one.route for one in cutover.routes.parsed)
         found += (_equally_specific(conflict) for conflict in own.conflicts)
-        found += cutover_rules.check(facts, cutover, own, buckets, draft.routes)
+        found += check_cutovers(facts, cutover, own, buckets, draft.routes)
     return found
 
 
-def _facts(draft: Draft) -> cells.Facts:
+def _facts(draft: Draft) -> cell_rules.Facts:
     pairs = tuple(
         (vendor, system) for vendor, systems in (draft.vendors.systems or {}).items() for system in systems or ()
     )
-    return cells.Facts(
+    return cell_rules.Facts(
         draft.environment, tuple(draft.municipalities.known.values()), pairs or ((None, None),), draft.upstreams
     )
 
@@ -81,7 +84,7 @@ def _nothing_exchanged_is_held(draft: Draft) -> Iterable[Problem]:
 def _vkp_is_there(draft: Draft) -> Iterable[Problem]:
     if not draft.upstreams.lacks("vkp"):
         return
-    legacy = (one.route for one in draft.every_route if one.sound and one.route.mode in cells.BESIDE_VKP)
+    legacy = (one.route for one in draft.every_route if one.sound and one.route.mode in cell_rules.BESIDE_VKP)
     if (route := next(legacy, None)) is not None:
         needs = f"the route at line {route.place.line}"
     elif draft.unrecognised_passes:
@@ -89,3 +92,46 @@ def _vkp_is_there(draft: Draft) -> Iterable[Problem]:
     else:
         return
     yield Problem(draft.upstreams_place, Severity.ERROR, f"no upstream of kind vkp, which {needs} needs")
+
+
+_NOWHERE = Place("", 0, 0)
+
+
+def check_cutovers(
+    facts: Facts, cutover: ParsedCutover, own: Buckets, buckets: Buckets, routes: Routes
+) -> Iterator[Problem]:
+    """Return the problems of what a cutover sets; `own` are the buckets of that, `buckets` those of the routes."""
+    for municipality in facts.municipalities:
+        if not cutover.routes.certain(municipality.key):
+            continue
+        won = cell_rules.won(municipality, facts, own)
+        for one in cutover.routes.parsed:
+            if one.route.municipality != municipality.key or not (types := won.get(id(one.route))):
+                continue
+            yield from cell_rules.judge(facts, municipality, one, types)
+            if one.sound and routes.certain(municipality.key) and _says_nothing(facts, one.route, types, own, buckets):
+                text = f"the routes already say what cutover {cutover.name} sets here"
+                yield Problem(one.route.place, Severity.WARNING, text)
+
+
+def _says_nothing(facts: Facts, route: Route, types: set[Information], own: Buckets, buckets: Buckets) -> bool:
+    """Tell whether the routes say the same of every cell that `route` wins."""
+    for pair in facts.pairs:
+        above, below = own.chain(route.municipality, *pair), buckets.chain(route.municipality, *pair)
+        for information in types:
+            if winner(above, information) is route and not _alike(route, winner(below, information)):
+                return False
+    return True
+
+
+def _alike(route: Route, other: Route | None) -> bool:
+    """Tell whether two routes say the same, wherever they stand and whatever they name."""
+    if other is None:
+        return False
+    return _said(route) == _said(other)
+
+
+def _said(route: Route) -> Route:
+    return replace(
+        route, municipality=None, vendor=None, system=None, information=None, grouped=frozenset(), place=_NOWHERE
+    )

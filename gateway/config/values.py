@@ -8,9 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from yaml import Node
 
-from gateway.config.nodes import FLOAT, INT, STR, is_unused, quoted
 from gateway.config.places import Address, Rate
-from gateway.config.reader import Reader
+from gateway.config.yaml_reader import FLOAT, INT, STR, Reader, is_unused, quoted
 
 D = TypeVar("D", date, datetime)
 

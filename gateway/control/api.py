@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.control.asked import Page, of_query, part_of
 from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.control.refusals import Code, Refusal

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.control.refusals import Code, Refusal
 from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked, Wanted, of_file, of_wanted
 from gateway.cutovers.schedule import TimeRefused

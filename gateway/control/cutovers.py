@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.control.asked import reason_of
 from gateway.control.conditions import LOST_RACE, check_version
 from gateway.control.cutover_access import By, check_everywhere, has_approved, has_written, may_see, may_steer

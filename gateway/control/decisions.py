@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.control.asked import Page, of_query, part_of, reference_of
 from gateway.control.endpoints import Endpoint, Needs, person

@@ -7,7 +7,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.control.refusals import Code, Refusal
 from gateway.ledger.audit import Note
 from gateway.ledger.keys import Keys

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 
 
 @dataclass(frozen=True, slots=True)

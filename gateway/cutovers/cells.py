@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from gateway.config.definitions import Config, Municipality
+from gateway.config.model import Config, Municipality
 from gateway.config.routes import Route
 from gateway.ledger.rules import place
 from gateway.model import JOURNALING, Information, Mode

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.config.plans import Gate
+from gateway.config.routes import Gate
 
 
 @dataclass(frozen=True, slots=True)

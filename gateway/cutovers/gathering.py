@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.cutovers.cells import stricter
 from gateway.cutovers.gate import Numbers, Passing, judge
 from gateway.cutovers.record import Record

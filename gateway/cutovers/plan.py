@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
-from gateway.config.plans import CutoverPlan, Gate, RollBackWhen
-from gateway.config.routes import Route
+from gateway.config.routes import CutoverPlan, Gate, RollBackWhen, Route
 from gateway.cutovers.schedule import instant_of
 from gateway.ledger import cutover_store
 from gateway.ledger.cutover_store import Change

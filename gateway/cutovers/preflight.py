@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.config.definitions import Config, Municipality
+from gateway.config.model import Config, Municipality
 from gateway.config.places import Environment
-from gateway.config.servers import Grant, JftUpstream, ServiceStatus
+from gateway.config.upstreams import Grant, JftUpstream, ServiceStatus
 from gateway.cutovers.cells import GOES_NEW, Cells, overlap, stricter
 from gateway.cutovers.gate import judge
 from gateway.cutovers.gathering import SEEN_WITHIN, Gathered

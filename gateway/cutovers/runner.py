@@ -7,7 +7,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy import Connection
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.cutovers import book
 from gateway.cutovers.cells import says_the_same, send_back
 from gateway.cutovers.gathering import obstacles, outcomes_since, still_delivering

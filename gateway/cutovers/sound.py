@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.places import Environment
 from gateway.config.routes import AnswerWhen, OnOutage, Route, Unclear
-from gateway.config.servers import Grant, JftUpstream
+from gateway.config.upstreams import Grant, JftUpstream
 from gateway.cutovers.cells import GOES_NEW
 from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked
 from gateway.model import Mode

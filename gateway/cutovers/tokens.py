@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from gateway.config.definitions import Municipality
-from gateway.config.servers import JftUpstream
+from gateway.config.model import Municipality
+from gateway.config.upstreams import JftUpstream
 from gateway.helseid.issuer import HelseIdUnavailable
 
 Obtain = Callable[[str, str], Awaitable[object]]

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.control.cutover_access import Offers
 from gateway.cutovers import documents

@@ -5,7 +5,7 @@ import re
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.control import cookies
 from gateway.control.endpoints import Endpoint, Needs, Visitor, visitor
 from gateway.control.refusals import Code, Refusal

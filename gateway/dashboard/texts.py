@@ -1,6 +1,6 @@
 """What the pages say, in Norwegian bokmål and in English."""
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.control.refusals import Code
 from gateway.dashboard import texts_cutovers, texts_overrides
 

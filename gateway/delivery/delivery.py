@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.config.definitions import Config
-from gateway.config.servers import Follow
+from gateway.config.model import Config
+from gateway.config.upstreams import Follow
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.dispatch import Dispatch, Dispatched
 from gateway.delivery.following import Followed, Following

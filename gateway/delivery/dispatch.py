@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.kept import opened
 from gateway.delivery.recorder import Recorder

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import structlog
 from msgspec import structs
 
-from gateway.config.definitions import Config
-from gateway.config.servers import Follow
+from gateway.config.model import Config
+from gateway.config.upstreams import Follow
 from gateway.ledger.entries import Look
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.states import State

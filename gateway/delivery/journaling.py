@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from gateway.config.definitions import Limits
+from gateway.config.model import Limits
 from gateway.config.routes import AnswerWhen, OnOutage, Unclear
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.backlog import Backlog

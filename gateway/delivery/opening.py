@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.ledger.keys import Keys, load_keys, load_keys_if_any
 from gateway.ledger.store import Store, open_store
 from gateway.model import JOURNALING, Mode

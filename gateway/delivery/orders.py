@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from gateway.config.definitions import Municipality
+from gateway.config.model import Municipality
 from gateway.config.routes import Route
 from gateway.helseid.tokens import Subject
 from gateway.ledger.vault import Lookup

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.ledger.returnable import UNCLEAR_AT_VKP, Item, Selection
 from gateway.ledger.states import State
 from gateway.model import JOURNALING, Envelope, Information

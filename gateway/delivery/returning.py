@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.delivery.alarms import set_aside
 from gateway.delivery.kept import opened
 from gateway.delivery.return_jobs import Busy, Done, Job, Outcome, Pace, Progress, cells_of

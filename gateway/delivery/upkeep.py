@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 
 import structlog
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.recorder import Recorder

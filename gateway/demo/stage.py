@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from joserfc.jwk import RSAKey
 
-from gateway.config.definitions import Config
 from gateway.config.load import load
-from gateway.config.servers import JftUpstream
+from gateway.config.model import Config
+from gateway.config.upstreams import JftUpstream
 from gateway.ledger.keys import make_missing
 from gateway.people.desk import dev_login_problem
 from gateway.routing.table import RouteTable

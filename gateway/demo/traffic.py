@@ -11,7 +11,7 @@ from uuid import uuid4
 import aiohttp
 from yarl import URL
 
-from gateway.config.definitions import Sender
+from gateway.config.model import Sender
 from gateway.demo.answers import Answer, read_answer
 from gateway.demo.scenarios import Expected, Flaw, Scenario, expected
 from gateway.demo.stage import Stage

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.routes import Route
-from gateway.config.servers import VkpUpstream
+from gateway.config.upstreams import VkpUpstream
 from gateway.ledger.rules import place
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.layers import Layer

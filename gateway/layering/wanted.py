@@ -6,16 +6,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.config import nodes, rules
-from gateway.config.definitions import Config
-from gateway.config.parse_parties import Municipalities, Vendors
-from gateway.config.parse_plans import Plans
-from gateway.config.parse_routes import ParsedRoute, routes
-from gateway.config.parse_upstreams import Upstreams
+from gateway.config import rules, yaml_reader
+from gateway.config.model import Config
 from gateway.config.places import Place, Problem
-from gateway.config.reader import Reader
+from gateway.config.read_cutovers import Plans
+from gateway.config.read_parties import Municipalities, Vendors
+from gateway.config.read_routes import ParsedRoute, routes
+from gateway.config.read_upstreams import Upstreams
 from gateway.config.routes import DAY, Route
-from gateway.config.servers import JftUpstream, VkpUpstream
+from gateway.config.upstreams import JftUpstream, VkpUpstream
+from gateway.config.yaml_reader import Reader
 from gateway.routing.buckets import Buckets
 
 LONGEST = 90 * DAY
@@ -39,7 +39,7 @@ class Wanted(Struct, frozen=True):
 def route_of(wanted: Mapping[str, Any], config: Config) -> tuple[Route | None, list[str]]:
     """Return the route that keys and values mean under a configuration, or why they mean none."""
     given = {name: _as_written(name, value) for name, value in wanted.items() if value is not None}
-    root = nodes.compose(msgspec.json.encode([given]).decode(), _FILE)
+    root = yaml_reader.compose(msgspec.json.encode([given]).decode(), _FILE)
     if isinstance(root, Problem):
         return None, [root.text]
     reader = Reader(_FILE)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.config.definitions import KeyFiles
+from gateway.config.model import KeyFiles
 from gateway.files import written_beside
 from gateway.ledger.vault import KEY_BYTES, Lookup, Vault
 

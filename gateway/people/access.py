@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 
 
 class Action(StrEnum):

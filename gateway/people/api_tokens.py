@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.files import replaced
 from gateway.people.access import TOKEN_ROLES, Grant
 from gateway.people.sessions import digest

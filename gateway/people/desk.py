@@ -6,8 +6,7 @@ from pathlib import Path
 import aiohttp
 import structlog
 
-from gateway.config.definitions import Config
-from gateway.config.people import People, SessionTimes
+from gateway.config.model import Config, People, SessionTimes
 from gateway.config.places import Environment
 from gateway.config.values import is_loopback
 from gateway.helseid.client_key import ClientKey, KeyUnusable

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import aiohttp
 from joserfc.errors import JoseError
 
-from gateway.config.people import People
+from gateway.config.model import People
 from gateway.helseid.assertion import client_assertion
 from gateway.helseid.issuer import HelseIdUnavailable, Issuer
 from gateway.helseid.jose import JsonObject, Key, encoded

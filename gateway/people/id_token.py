@@ -3,7 +3,7 @@
 import hmac
 from dataclasses import dataclass
 
-from gateway.config.people import SECURITY_LEVEL
+from gateway.config.model import SECURITY_LEVEL
 from gateway.helseid.issuer import Issuer
 from gateway.helseid.jose import JsonObject, Signed, Unreadable, read, time_of
 from gateway.people.person import SUBJECT

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.config.people import HPR_NUMBER, PSEUDONYM, Entry
+from gateway.config.model import HPR_NUMBER, PSEUDONYM, Entry
 from gateway.people.access import Grant
 
 SUBJECT = "sub"

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.config.people import SessionTimes
+from gateway.config.model import SessionTimes
 from gateway.people.access import Grant
 from gateway.people.person import Claims
 

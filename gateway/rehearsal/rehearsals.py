@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.identification import Identified
 from gateway.ledger.store import Store

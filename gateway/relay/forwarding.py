@@ -1,6 +1,6 @@
 """Fields that tell an upstream of the sender, where `routes.yaml` asks for them; the legacy lane adds none by itself."""
 
-from gateway.config.servers import Forwarded, VkpUpstream
+from gateway.config.upstreams import Forwarded, VkpUpstream
 from gateway.model import RequestHead
 
 VIA = (b"Via", b"1.1 vkp-gateway")

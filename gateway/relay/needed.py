@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gateway.config.definitions import Config
-from gateway.config.servers import Upstream, VkpUpstream
+from gateway.config.model import Config
+from gateway.config.upstreams import Upstream, VkpUpstream
 from gateway.relay.certificates import Files, Kept, Make, for_senders, for_upstream
 
 DATA_PORT = "listen.data"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from gateway.config.servers import Forwarded, VkpUpstream
+from gateway.config.upstreams import Forwarded, VkpUpstream
 from gateway.errors import Failure, Fault
 from gateway.model import Account, Afterwards, Headers, Pass, Reply, RequestHead
 from gateway.relay.forwarding import VIA, forwarding

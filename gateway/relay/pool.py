@@ -6,7 +6,7 @@ from collections import deque
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
-from gateway.config.servers import Connections
+from gateway.config.upstreams import Connections
 from gateway.relay.certificates import Kept
 from gateway.relay.responses import BadResponse, ResponseEvents, ResponseParser
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from gateway.config.definitions import Config, Sender
+from gateway.config.model import Config, Sender
 from gateway.ledger.decisions import LastSeen
 from gateway.ledger.verdicts import Summary
 from gateway.model import JOURNALING, Envelope, Information, Mode

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.model import Information, Mode
 from gateway.routing.buckets import EVERY_INFORMATION, Buckets, Chain, Selector, winner
 from gateway.routing.layers import Layer, Layers

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.config.definitions import Config, Municipality, Sender
+from gateway.config.model import Config, Municipality, Sender
 from gateway.config.routes import Route
-from gateway.config.servers import JftUpstream, VkpUpstream
+from gateway.config.upstreams import JftUpstream, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
 from gateway.routing.buckets import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.explanation import Explanation, consider

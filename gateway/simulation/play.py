@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
 from gateway.config.places import Place
-from gateway.config.plans import Gate
-from gateway.config.routes import Route
+from gateway.config.routes import Gate, Route
 from gateway.cutovers.gate import Numbers, judge
 from gateway.model import JOURNALING, Envelope, Information, Mode
 from gateway.routing.layers import Layer, Layers, Rule

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from gateway.config.definitions import Municipality, Sender
+from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
 from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces.target import Path

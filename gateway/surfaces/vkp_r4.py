@@ -2,7 +2,7 @@
 
 import re
 
-from gateway.config.definitions import Municipality, Sender
+from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
 from gateway.helseid.claims import VKP_ID
 from gateway.model import Group, Information, Reply, RequestHead

@@ -2,7 +2,7 @@
 
 import re
 
-from gateway.config.definitions import Municipality, Sender
+from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
 from gateway.helseid.claims import HER_ID
 from gateway.model import Group, Reply, RequestHead

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.config.servers import Breaker
+from gateway.config.upstreams import Breaker
 
 _LONGEST_HOLD_OFF = 300.0
 """Seconds that a service is left alone at most because it said so."""

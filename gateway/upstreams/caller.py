@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.config.servers import Connections
+from gateway.config.upstreams import Connections
 from gateway.model import Headers
 from gateway.relay.certificates import Kept
 from gateway.relay.pool import Pool, Unreachable, UpstreamConnection

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import structlog
 
-from gateway.config.servers import Grant, JftUpstream
+from gateway.config.upstreams import Grant, JftUpstream
 from gateway.errors import Fault
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.proof import Prover

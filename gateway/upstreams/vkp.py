@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import structlog
 
-from gateway.config import servers
+from gateway.config import upstreams
 from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.helseid.tokens import TokenSource
 from gateway.model import Headers
@@ -66,7 +66,7 @@ class VkpClient:
     takes a bound token as a bearer token (RFC 9449 section 7.2).
     """
 
-    def __init__(self, settings: servers.VkpClient, tokens: TokenSource, caller: Caller) -> None:
+    def __init__(self, settings: upstreams.VkpClient, tokens: TokenSource, caller: Caller) -> None:
         self._settings = settings
         self._tokens = tokens
         self._caller = caller

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.config.keys import SECTIONS, Section
+from gateway.config.schema import SECTIONS, Section
 from gateway.errors import WORDINGS, Fault
 from gateway.observability import telemetry
 

@@ -12,7 +12,7 @@ from gateway.people.api_tokens import ApiToken
 from gateway.people.sessions import digest
 
 if TYPE_CHECKING:
-    from gateway.config.people import Role
+    from gateway.config.model import Role
     from tests.gateway.conftest import World
 
 SECRET = "vkpgw_" + "s" * 43

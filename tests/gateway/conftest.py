@@ -18,8 +18,8 @@ import structlog
 from joserfc.jwk import ECKey, RSAKey
 
 from gateway.app import Gateway
-from gateway.config.definitions import KeyFiles
 from gateway.config.load import load
+from gateway.config.model import KeyFiles
 from gateway.demo.traffic import with_own_ids
 from gateway.ledger.keys import make_missing
 from gateway.observability import telemetry

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from joserfc.jwk import ECKey
 
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
     from tests.gateway.conftest import Logged
 
 NOW = 1_780_000_000.0

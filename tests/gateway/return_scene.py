@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from gateway.config import places, servers
+from gateway.config import places, upstreams
 from gateway.config.load import load
 from gateway.delivery.kept import sealed
 from gateway.delivery.returning import Returning, ReturnMeans
@@ -242,18 +242,18 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
         identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
         endpoint = TokenEndpoint(Issuer(helseid.issuer, session, time.time), identity, prover, session, time.time)
         tokens = TokenSource(endpoint, time.time)
-        upstream = servers.JftUpstream(
+        upstream = upstreams.JftUpstream(
             "jft",
             jft.write_url,
             jft.read_url,
             "nhn:jft/api",
             "nhn:jft/api",
-            servers.ServiceStatus.TEST,
+            upstreams.ServiceStatus.TEST,
             places.Place("f", 1, 1),
         )
         read_caller = Caller(jft.read_url, None)
         jft_client = JftClient(upstream, tokens, prover, Caller(jft.write_url, None), read_caller=read_caller)
-        vkp_client = VkpClient(servers.VkpClient(CLIENT_ID, "key.json", SCOPES), tokens, Caller(vkp.url, None))
+        vkp_client = VkpClient(upstreams.VkpClient(CLIENT_ID, "key.json", SCOPES), tokens, Caller(vkp.url, None))
         store = open_store(f"sqlite:///{folder / 'ledger.db'}", folder)
         scene = Scene(folder, helseid, vkp, jft, store, jft_client, vkp_client)
         try:

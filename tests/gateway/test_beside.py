@@ -15,9 +15,8 @@ from prometheus_client import CollectorRegistry
 from gateway import beside
 from gateway.admin_port import AdminPort
 from gateway.beside import Beside
-from gateway.config.definitions import KeyFiles
 from gateway.config.load import load
-from gateway.config.people import Role
+from gateway.config.model import KeyFiles, Role
 from gateway.ledger.keys import KeyMissing, make_missing
 from gateway.ledger.store import LedgerUnusable
 from tests.gateway.asking import ask, let_in

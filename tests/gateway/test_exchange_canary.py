@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway import wiring
 from gateway.canary import Canary, share_of
-from gateway.config.definitions import KeyFiles
+from gateway.config.model import KeyFiles
 from gateway.exchange import Exchange
 from gateway.ledger.keys import load_keys, make_missing, read_single
 from tests.gateway.conftest import HAVNES, NORDFJELL, message, stu3_message

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.observability import telemetry
 from tests.gateway.asking import SECRET, ask, let_in
 from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 from joserfc.jwk import ECKey, RSAKey
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
 from gateway.helseid import client_key
 from gateway.helseid.client_key import KeyUnusable, algorithm

@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from gateway.config.definitions import Config, Municipality
-from gateway.config.servers import Grant, JftUpstream
+from gateway.config.model import Config, Municipality
+from gateway.config.upstreams import Grant, JftUpstream
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
 from gateway.helseid.assertion import ClientIdentity
 from gateway.helseid.issuer import HelseIdUnavailable, Issuer

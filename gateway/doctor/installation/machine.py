@@ -12,9 +12,9 @@ from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.places import Address
-from gateway.config.servers import VkpUpstream
+from gateway.config.upstreams import VkpUpstream
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
 
 _SERVICES = 512

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.doctor.installation.finding import Finding, fine, wrong
 from gateway.ledger.keys import KeyMissing, KeysUnusable, check
 from gateway.model import Mode

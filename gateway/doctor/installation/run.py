@@ -10,10 +10,10 @@ from pathlib import Path
 import aiohttp
 import structlog
 
-from gateway.config.definitions import Config
 from gateway.config.load import Loaded, load
+from gateway.config.model import Config
 from gateway.config.places import Severity
-from gateway.config.servers import JftUpstream
+from gateway.config.upstreams import JftUpstream
 from gateway.doctor.installation import files, helseid, machine, own_keys, servers
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
 from gateway.helseid import client_key

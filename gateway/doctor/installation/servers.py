@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.config.definitions import Config
-from gateway.config.servers import JftUpstream, Upstream, VkpUpstream
+from gateway.config.model import Config
+from gateway.config.upstreams import JftUpstream, Upstream, VkpUpstream
 from gateway.doctor.installation.files import lasting
 from gateway.doctor.installation.finding import Finding, State, fine, odd, wrong
 from gateway.relay.certificates import CertificatesUnusable, for_upstream

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.config.places import Place
-from gateway.config.plans import CutoverPlan, RollBackWhen
+from gateway.config.routes import CutoverPlan, RollBackWhen
 from gateway.cutovers.schedule import moment
 from gateway.ledger.cutover_store import Change, routes
 from gateway.model import Mode

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.config.definitions import KeyFiles
+from gateway.config.model import KeyFiles
 from gateway.ledger import audit, canary_mark, rules
 from gateway.ledger.keys import load_keys, read_payload
 from gateway.ledger.store import open_store

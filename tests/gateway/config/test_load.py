@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import nodes
-from gateway.config.definitions import Config, KeyFiles, Limits, Retention
+from gateway.config import yaml_reader
 from gateway.config.load import load, load_text
+from gateway.config.model import Config, KeyFiles, Limits, Retention
 from gateway.config.places import Address, Environment, Place, Rate
-from gateway.config.plans import Freeze, Gate, RollBackWhen, Sunset
-from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
-from gateway.config.servers import (
+from gateway.config.routes import DAY, AnswerWhen, Freeze, Gate, OnOutage, RollBackWhen, Route, Sunset, Unclear
+from gateway.config.upstreams import (
     Breaker,
     Connections,
     Follow,
@@ -322,7 +321,7 @@ def test_characters_that_yaml_forbids_are_a_problem() -> None:
 
 def test_a_file_that_is_too_large_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the bytes nor the text are looked at beyond the limit."""
-    monkeypatch.setattr(nodes, "MOST_BYTES", 1024 * 1024)
+    monkeypatch.setattr(yaml_reader, "MOST_BYTES", 1024 * 1024)
     path = tmp_path / "routes.yaml"
     path.write_bytes(b"#" * (1024 * 1024 + 1))
     assert _only_problem(path) == ":1:1: larger than 1 MiB"

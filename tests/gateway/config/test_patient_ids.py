@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config import patient_ids
+from gateway.config import read_parties
 from gateway.config.load import Loaded, load
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_table_that_is_not_text_or_too_large_is_refused(tmp_path: Path, monkeypa
     """Latin-1 is told by its line, and a table without end is not read to it."""
     found = loaded(tmp_path, f"1,{FIRST}\n".encode() + "ø,1\n".encode("latin-1"))
     assert [str(problem) for problem in found.problems] == [f"{tmp_path}/{PLACE} cannot be read: line 2 is not UTF-8"]
-    monkeypatch.setattr(patient_ids, "MOST_BYTES", 10)
+    monkeypatch.setattr(read_parties, "MOST_BYTES", 10)
     assert "larger than" in str(loaded(tmp_path, f"1302,{FIRST}\n".encode()).problems[0])
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config import values
-from gateway.config.reader import Reader, default_node
+from gateway.config.yaml_reader import Reader, default_node
 
 
 @pytest.mark.parametrize(

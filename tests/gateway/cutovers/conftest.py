@@ -13,7 +13,7 @@ from tests.gateway.ledger.conftest import clock, ledger, ledger_url, other, stor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
     from gateway.ledger.store import Store
     from tests.gateway.ledger.conftest import Clock
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.plans import Gate
+from gateway.config.routes import Gate
 from gateway.cutovers.gate import Numbers, judge
 
 WEEK = 7 * 86_400.0

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.config.places import Place
-from gateway.config.plans import CutoverPlan, Gate, RollBackWhen
-from gateway.config.routes import Route
+from gateway.config.routes import CutoverPlan, Gate, RollBackWhen, Route
 from gateway.cutovers.plan import Wanted, decoded, encoded, hash_of, of_file, of_wanted
 from gateway.cutovers.record import Approval, Event, Record, approved, of_row, replanned, to_row
 from gateway.cutovers.states import State

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config.places import Place
-from gateway.config.plans import CutoverPlan, Freeze
-from gateway.config.servers import Grant, JftUpstream
+from gateway.config.routes import CutoverPlan, Freeze
+from gateway.config.upstreams import Grant, JftUpstream
 from gateway.cutovers.cells import Cells, overlap
 from gateway.cutovers.gate import Numbers
 from gateway.cutovers.gathering import Gathered, gathered
@@ -27,7 +27,7 @@ from tests.gateway.ledger.conftest import NOW, taken
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
     from gateway.ledger.ledger import Ledger
     from tests.gateway.cutovers.scene import Site
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.places import Place
-from gateway.config.plans import Freeze
+from gateway.config.routes import Freeze
 from gateway.cutovers.plan import RollBackAsked
 from gateway.cutovers.record import Event, replanned
 from gateway.cutovers.runner import DRAIN, SETTLED

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.places import Place
-from gateway.config.plans import Freeze
+from gateway.config.routes import Freeze
 from gateway.cutovers.schedule import (
     GRACE,
     OSLO,

@@ -10,14 +10,14 @@ from msgspec import structs
 
 from gateway.config.places import Environment
 from gateway.config.routes import AnswerWhen, OnOutage, Unclear
-from gateway.config.servers import Grant, JftUpstream
+from gateway.config.upstreams import Grant, JftUpstream
 from gateway.cutovers.sound import faults
 from gateway.ledger.cutover_store import Change
 from gateway.model import Mode
 from tests.gateway.cutovers.scene import GATE, SELECTOR, WATCH, plan_of
 
 if TYPE_CHECKING:
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
 
 NEW = {**SELECTOR, "mode": Mode.NEW}
 CANARY = {**SELECTOR, "mode": Mode.CANARY, "share": 0.25}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.plans import RollBackWhen
+from gateway.config.routes import RollBackWhen
 from gateway.cutovers.watch import FAILED, FINE, Outcomes, Verdict, judge, outcomes_of
 from gateway.errors import Fault
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gateway.config.places import Place
-from gateway.config.plans import CutoverPlan
+from gateway.config.routes import CutoverPlan
 from gateway.cutovers.schedule import moment
 from gateway.ledger.cutover_store import Change, routes
 from gateway.model import Mode

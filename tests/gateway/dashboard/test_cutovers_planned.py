@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.places import Place
-from gateway.config.plans import CutoverPlan
+from gateway.config.routes import CutoverPlan
 from gateway.cutovers.plan import of_file
 from gateway.dashboard.cutover_form import submitted_of
 from gateway.dashboard.cutover_shown import Now, changes, percent, span

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.control.refusals import Code
 from gateway.dashboard import texts_cutovers
 from gateway.dashboard.texts import TEXTS, language

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.places import Rate
-from gateway.config.servers import Follow
+from gateway.config.upstreams import Follow
 from gateway.delivery.following import interval, next_look
 from gateway.ledger.entries import Look
 from gateway.ledger.states import State

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.config.definitions import KeyFiles
+from gateway.config.model import KeyFiles
 from gateway.delivery.dispatch import MOST_ATTEMPTS
 from gateway.ledger.keys import make_missing
 from gateway.observability.telemetry import QUARANTINED

@@ -16,7 +16,7 @@ from tests.gateway.ledger.conftest import clock, ledger, ledger_url, other, stor
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
     from gateway.ledger.store import Store
     from gateway.routing.layers import Layers
     from tests.gateway.ledger.conftest import Clock

@@ -27,7 +27,7 @@ from tests.gateway.ledger.test_rules import LATER, note, override, put
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
     from gateway.ledger.ledger import Ledger
     from gateway.ledger.store import Store
     from tests.gateway.conftest import Logged

@@ -15,7 +15,7 @@ from gateway.routing.table import RouteTable
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
 
 VARSEL = Information.VARSEL
 SCOPES = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.layering import layering
 from tests.gateway.asking import ask, let_in
 from tests.gateway.conftest import NORDFJELL, World, message

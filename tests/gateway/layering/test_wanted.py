@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.config.load import load_text
 from gateway.config.places import Place
 from gateway.config.routes import OnOutage
-from gateway.config.servers import Grant, ServiceStatus
+from gateway.config.upstreams import Grant, ServiceStatus
 from gateway.layering.showing import shown
 from gateway.layering.wanted import LONGEST, Wanted, problems_of, route_of
 from gateway.model import Group, Information, Mode
@@ -22,7 +22,7 @@ from tests.gateway.ledger.conftest import NOW
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
 
 NEW = {"municipality": "nordfjell", "information": ["journaling"], "mode": "new"}
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.definitions import KeyFiles
+from gateway.config.model import KeyFiles
 from gateway.ledger import keys
 from gateway.ledger.keys import (
     Key,

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.config.people import Role
+from gateway.config.model import Role
 from service_stubs.logins import TestPerson
 from tests.gateway.conftest import NORDFJELL
 from tests.gateway.migration.traffic import Kind, marked, numbers_of

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.people import Role
+from gateway.config.model import Role
 from gateway.people.access import MAY, Action, Grant, Where, covers, may, narrowed
 
 TABLE = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config.people import SessionTimes
+from gateway.config.model import SessionTimes
 from gateway.people.sessions import Login, Sessions
 from tests.gateway.office import OLGA, PERSONS, VERA, Browser, Clock
 

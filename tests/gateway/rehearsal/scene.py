@@ -16,7 +16,7 @@ from gateway.model import RequestHead
 from tests.gateway.commands.conftest import HEAD
 
 if TYPE_CHECKING:
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
     from gateway.routing.table import RouteTable
 
 NORDFJELL_R4 = "/epj/r4/312229544"

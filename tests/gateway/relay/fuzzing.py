@@ -18,7 +18,7 @@ from typing import Any
 import httptools
 
 from gateway.config.places import Place
-from gateway.config.servers import Connections, Forwarded, UpstreamTls, VkpUpstream
+from gateway.config.upstreams import Connections, Forwarded, UpstreamTls, VkpUpstream
 from gateway.model import Account, Envelope, Handled, Headers, Mode, Pass, Reply, RequestHead
 from gateway.relay.front import Front, Lane
 from gateway.relay.passage import Way

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from gateway.config.servers import Forwarded
+from gateway.config.upstreams import Forwarded
 from gateway.model import RequestHead
 from gateway.relay.forwarding import forwarding
 from tests.gateway.conftest import NORDFJELL

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.config.servers import Connections
+from gateway.config.upstreams import Connections
 from gateway.relay.pool import PATIENCE, PAUSE, Pool, Unreachable, UpstreamConnection
 from tests.gateway.relay.fuzzing import Response, Wire
 

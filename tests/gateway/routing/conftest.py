@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.config.definitions import Config
 from gateway.config.load import load_text
+from gateway.config.model import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import Information, Mode

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.definitions import Config
 from gateway.config.load import load_text
+from gateway.config.model import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, Envelope, Information, Mode

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.ledger.rules import place
 from gateway.model import JOURNALING, Envelope, Information

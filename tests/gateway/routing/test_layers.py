@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.places import Place
-from gateway.config.plans import CutoverPlan
-from gateway.config.routes import Route
+from gateway.config.routes import CutoverPlan, Route
 from gateway.model import JOURNALING, Envelope, Group, Information, Mode
 from gateway.routing.layers import ABOVE, Layer, Layers, Rule
 from gateway.routing.table import Decision, RouteTable

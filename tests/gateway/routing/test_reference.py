@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, Envelope, Group, Information, Mode

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from gateway.config.definitions import Config
 from gateway.config.load import load_text
+from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, RETRIEVAL, Envelope, Group, Information, Mode
 from gateway.routing.table import Decision, RouteTable

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from msgspec import Struct, structs
 
-from gateway.config.definitions import Config
+from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer, Layers, Rule

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.definitions import Epj, Municipality, Sender
+from gateway.config.model import Epj, Municipality, Sender
 from gateway.config.places import Place
 from gateway.errors import WORDINGS, Failure, Fault
 from gateway.model import Group, Reply, RequestHead

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from gateway.config.places import Place
-from gateway.config.servers import Breaker, JftUpstream, ServiceStatus
+from gateway.config.upstreams import Breaker, JftUpstream, ServiceStatus
 from gateway.helseid.assertion import ClientIdentity
 from gateway.helseid.issuer import Issuer
 from gateway.helseid.proof import Prover

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from gateway.config.servers import Breaker
+from gateway.config.upstreams import Breaker
 from gateway.upstreams.breaker import Attempt, CircuitBreaker
 
 SETTINGS = Breaker(failures=3, pause=5.0, longest=12.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config.servers import Breaker
+from gateway.config.upstreams import Breaker
 from gateway.errors import Fault
 from gateway.upstreams.breaker import CircuitBreaker
 from gateway.upstreams.jft import JftClient, Submitted

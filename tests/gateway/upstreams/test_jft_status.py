@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.config.servers import Grant
+from gateway.config.upstreams import Grant
 from gateway.upstreams.caller import Caller
 from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour

@@ -16,7 +16,7 @@ from tests.gateway.office import ARNE, NOW, PERSONS, PSEUDONYM
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.config.definitions import Config
+    from gateway.config.model import Config
     from tests.gateway.control.shelf import Shelf
     from tests.gateway.office import Browser, Office, Page
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config.places import Place
-from gateway.config.plans import CutoverPlan, Freeze
+from gateway.config.routes import CutoverPlan, Freeze
 from gateway.cutovers.schedule import moment
 from gateway.ledger import cutover_store
 from gateway.model import Mode

@@ -1,7 +1,7 @@
 """The table of keys is what the documentation is checked against, so it must say what the readers do."""
 
-from gateway.config.keys import ROOT, SECTIONS
 from gateway.config.load import load_text
+from gateway.config.schema import ROOT, SECTIONS
 
 SMALL = """\
 version: 1

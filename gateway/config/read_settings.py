@@ -4,16 +4,14 @@ import re
 from dataclasses import dataclass, replace
 from functools import partial
 
-from yaml import Node
+from yaml import MappingNode, Node
 
-from gateway.config import keys, values
-from gateway.config.definitions import KeyFiles, Limits, Listen, Retention
-from gateway.config.nodes import quoted
-from gateway.config.parse_ledger import check_window, key_files, retention, store
-from gateway.config.parse_people import is_wanted
+from gateway.config import schema, values
+from gateway.config.model import KeyFiles, Limits, Listen, Retention
 from gateway.config.places import Environment
-from gateway.config.reader import Fields, Reader
-from gateway.config.servers import DataTls, HelseId
+from gateway.config.read_people import is_wanted
+from gateway.config.upstreams import DataTls, HelseId
+from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.errors import CODES, WORDINGS, Fault, Wording
 
 PATIENT_NUMBER_KINDS = ("ordinary", "fh", "plus-40", "plus-65", "plus-80")
@@ -83,7 +81,7 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
 
 
 def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:
-    if (fields := reader.fields(node, keys.LISTEN)) is None:
+    if (fields := reader.fields(node, schema.LISTEN)) is None:
         return None
     data = fields.get("data", partial(values.address, reader))
     admin = fields.get("admin", partial(values.address, reader))
@@ -97,7 +95,7 @@ def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:
 
 
 def _tls(reader: Reader, node: Node) -> DataTls | None:
-    if reader.is_null(node) or (fields := reader.fields(node, keys.TLS)) is None:
+    if reader.is_null(node) or (fields := reader.fields(node, schema.TLS)) is None:
         return None
     certificate = fields.get("cert_file", partial(values.key_source, reader))
     key = fields.get("key_file", partial(values.key_source, reader))
@@ -108,7 +106,7 @@ def _tls(reader: Reader, node: Node) -> DataTls | None:
 
 
 def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
-    if (fields := reader.fields(node, keys.LIMITS)) is None:
+    if (fields := reader.fields(node, schema.LIMITS)) is None:
         return None
     body = fields.get("body", partial(values.size, reader))
     timeout = fields.get("request_timeout", partial(values.duration, reader))
@@ -141,7 +139,7 @@ def _paths(reader: Reader, node: Node) -> tuple[str, ...]:
 
 
 def _patient_numbers(reader: Reader, node: Node) -> frozenset[str] | None:
-    if (fields := reader.fields(node, keys.PATIENT_NUMBERS)) is None:
+    if (fields := reader.fields(node, schema.PATIENT_NUMBERS)) is None:
         return None
     items = fields.get("also", reader.items) or []
     kinds = (reader.choice(item, "kind of patient number", PATIENT_NUMBER_KINDS) for item in items)
@@ -149,7 +147,7 @@ def _patient_numbers(reader: Reader, node: Node) -> frozenset[str] | None:
 
 
 def _helseid(reader: Reader, node: Node) -> HelseId | None:
-    if (fields := reader.fields(node, keys.HELSEID)) is None:
+    if (fields := reader.fields(node, schema.HELSEID)) is None:
         return None
     issuer = fields.get("issuer", partial(values.issuer, reader))
     audience = fields.get("audience", reader.text)
@@ -166,7 +164,7 @@ def _helseid(reader: Reader, node: Node) -> HelseId | None:
 
 
 def _verify_in_legacy(reader: Reader, node: Node) -> bool | None:
-    if (fields := reader.fields(node, keys.ADMIT)) is None:
+    if (fields := reader.fields(node, schema.ADMIT)) is None:
         return None
     word = fields.get("legacy", lambda at: reader.choice(at, "admit.legacy", ("read", "verify")))
     return None if word is None else word == "verify"
@@ -177,7 +175,7 @@ def _wordings(reader: Reader, node: Node) -> dict[Fault, Wording]:
     for name, (key, value) in reader.named(node).items():
         if reader.choice(key, "kind of refusal", [str(fault.value) for fault in Fault]) is None:
             continue
-        if (fields := reader.fields(value, keys.ANSWER)) is None:
+        if (fields := reader.fields(value, schema.ANSWER)) is None:
             continue
         usual = WORDINGS[Fault(name)]
         status = fields.get("status", partial(_status, reader)) or usual.status
@@ -192,3 +190,61 @@ def _status(reader: Reader, node: Node) -> int | None:
         return None if text is None else int(text)
     reader.error(node, f"expected an HTTP status from 400 to 599, found {quoted(text)}")
     return None
+
+
+def store(reader: Reader, root: Fields) -> str:
+    """Read the URL of the ledger; empty when it cannot be used."""
+    text = root.get("store", reader.text) or ""
+    if text and not text.startswith(("sqlite:///", "postgresql://")):
+        reader.error(root.value("store"), "expected sqlite:///FILE or postgresql://...")
+    return text
+
+
+def key_files(reader: Reader, node: Node) -> KeyFiles | None:
+    """Read where the gateway's own keys are; each has a file of its own."""
+    if (fields := reader.fields(node, schema.KEYS)) is None:
+        return None
+    names = ("payload", "lookup", "canary")
+    read = {name: fields.get(name, partial(values.key_source, reader)) for name in names}
+    first: dict[str, str] = {}
+    for name, source in read.items():
+        if source is not None and (other := first.setdefault(source, name)) != name:
+            at = fields.value(name if name in fields else other)
+            reader.error(at, f"keys.{other} and keys.{name} are the same, {quoted(source)}; each key is another")
+    found = [source for source in read.values() if source is not None]
+    return KeyFiles(*found) if len(found) == len(names) else None
+
+
+def retention(reader: Reader, node: Node) -> Retention | None:
+    """Read how long what is kept."""
+    if (fields := reader.fields(node, schema.RETENTION)) is None:
+        return None
+    names = ("payload", "receipt", "decision", "audit")
+    found = [time for name in names if (time := fields.get(name, partial(values.duration, reader))) is not None]
+    if len(found) < len(names):
+        return None
+    kept = Retention(*found)
+    if kept.receipt < kept.payload:
+        at = fields.value("receipt" if "receipt" in fields else "payload")
+        text = "retention.receipt is shorter than retention.payload (defaults 90d, 14d): a payload needs its receipt"
+        reader.error(at, text)
+    return kept
+
+
+def check_window(reader: Reader, root: Fields, limits: Limits, kept: Retention) -> None:
+    """Report a window in which messages are to be known again whose receipts are gone."""
+    if limits.duplicate_window <= kept.receipt:
+        return
+    at = _written(root, "limits", "duplicate_window") or _written(root, "retention", "receipt")
+    text = (
+        "limits.duplicate_window is longer than retention.receipt (defaults 14d, 90d): "
+        "a message is known again by its receipt"
+    )
+    reader.error(at or root.node, text)
+
+
+def _written(root: Fields, part: str, name: str) -> Node | None:
+    """Return the value of a key in a part of the file, if both stand there."""
+    node = root.value(part) if part in root else None
+    pairs = node.value if isinstance(node, MappingNode) else []
+    return next((value for key, value in pairs if key.value == name), None)

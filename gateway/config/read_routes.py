@@ -1,18 +1,136 @@
-"""The routes of routes.yaml."""
+"""What a route says about messages that go new: which losses it tolerates, when it answers, and what an outage means."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from yaml import Node, SequenceNode
 
-from gateway.config import keys, nodes
-from gateway.config.parse_parties import Municipalities, Vendors
-from gateway.config.parse_policies import Policies, policies, refuse_strangers
-from gateway.config.parse_shares import Shares, shares
+from gateway.config import schema, values, yaml_reader
 from gateway.config.places import Place
-from gateway.config.reader import Fields, Reader
-from gateway.config.routes import Route
+from gateway.config.read_parties import Municipalities, Vendors
+from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
+from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.model import MEMBERS, Group, Information, Mode
+from translators.fhir.elements import r4
+
+_DELIVERING = (Mode.NEW, Mode.CANARY)
+_BELONG = {
+    "losses": (*_DELIVERING, Mode.REHEARSE),
+    **dict.fromkeys(("answer", "on_outage", "unclear", "acknowledge_within"), _DELIVERING),
+    **dict.fromkeys(("share", "always", "never"), (Mode.CANARY,)),
+    "sample": (Mode.REHEARSE,),
+}
+"""The modes of which a key says something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies of one route; what could not be read has its default, and a problem says so."""
+
+    losses: tuple[str, ...]
+    answer: AnswerWhen
+    on_outage: OnOutage
+    unclear: Unclear
+    acknowledge_within: float
+    hold_place: Place | None
+    """Where it says that messages are held while a service is away."""
+
+
+def refuse_strangers(reader: Reader, fields: Fields, mode: Mode) -> None:
+    """Report keys that say nothing with the route's mode."""
+    for name, modes in _BELONG.items():
+        if mode not in modes and name in fields and not yaml_reader.is_unused(fields.value(name)):
+            reader.error(fields.key(name), f'"{name}" belongs to {_named(modes)} only')
+
+
+def policies(reader: Reader, fields: Fields, mode: Mode | None) -> Policies:
+    """Read the policies of a route; None is a mode that could not be read, or is not read yet."""
+    losses = fields.get("losses", partial(_losses, reader)) or ()
+    answer = fields.get("answer", lambda node: reader.choice(node, "answer", list(AnswerWhen)))
+    on_outage = fields.get("on_outage", lambda node: reader.choice(node, "on_outage", list(OnOutage)))
+    unclear = fields.get("unclear", lambda node: reader.choice(node, "unclear", list(Unclear)))
+    within = fields.get("acknowledge_within", partial(values.duration, reader))
+    belong = mode is None or mode in _DELIVERING
+    if belong:
+        _check_together(reader, fields, answer, on_outage, unclear)
+    is_held = belong and on_outage == OnOutage.HOLD
+    return Policies(
+        losses,
+        AnswerWhen(answer or AnswerWhen.ACCEPTED),
+        OnOutage(on_outage or OnOutage.REFUSE),
+        Unclear(unclear or Unclear.QUARANTINE),
+        within or DAY,
+        reader.place(fields.value("on_outage")) if is_held else None,
+    )
+
+
+def _named(modes: tuple[Mode, ...]) -> str:
+    *others, last = modes
+    return f"modes {', '.join(others)} and {last}" if others else f"mode {last}"
+
+
+def _check_together(
+    reader: Reader, fields: Fields, answer: str | None, on_outage: str | None, unclear: str | None
+) -> None:
+    if answer == AnswerWhen.JOURNALED and on_outage == OnOutage.HOLD:
+        text = (
+            'answer "journaled" is not possible with on_outage "hold": what is held is answered before it is journaled'
+        )
+        reader.error(fields.value("answer"), text)
+    if unclear == Unclear.RESEND and on_outage == OnOutage.REFUSE:
+        text = 'unclear "resend" needs on_outage "hold": nothing is held that could be sent again, the sender repeats'
+        reader.error(fields.value("unclear"), text)
+
+
+def _losses(reader: Reader, node: Node) -> tuple[str, ...]:
+    """Read paths whose loss is tolerated: a resource type, and the elements below it that are."""
+    found = []
+    for item in reader.items(node):
+        path = reader.text(item)
+        if path is not None and (kind := path.partition(".")[0]) not in r4().resources:
+            reader.error(
+                item,
+                f"{yaml_reader.quoted(kind)} is not a resource of FHIR R4; a loss is named like DetectedIssue.note",
+            )
+        elif path is not None:
+            found.append(path)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What a canary takes over and a rehearsal looks at; what could not be read has its default, and a problem says so."""
+
+    share: float | None
+    always: tuple[str, ...]
+    """Senders as envelopes call them."""
+    never: tuple[str, ...]
+    sample: float
+
+
+def shares(reader: Reader, fields: Fields, mode: Mode | None, senders: Mapping[str, str] | None) -> Shares:
+    """Read the shares of a route; `senders` is what envelopes call a sender by what the file may call it."""
+    if mode is Mode.CANARY and "share" not in fields:
+        reader.error(fields.value("mode"), 'mode "canary" needs "share": the part of the patients that goes new')
+    share = fields.get("share", partial(values.percent, reader))
+    always = fields.get("always", partial(_senders, reader, senders)) or {}
+    never = fields.get("never", partial(_senders, reader, senders)) or {}
+    for key, item in never.items():
+        if key in always:
+            reader.error(item, f'{quoted(key)} stands in "always" and in "never"')
+    sample = fields.get("sample", partial(values.percent, reader))
+    return Shares(share, tuple(always), tuple(never), 1.0 if sample is None else sample)
+
+
+def _senders(reader: Reader, senders: Mapping[str, str] | None, node: Node) -> dict[str, Node]:
+    """Return what envelopes call the senders, each with where it stands."""
+    found: dict[str, Node] = {}
+    for item in reader.items(node):
+        if (name := reader.known(item, "sender", senders)) is not None:
+            found.setdefault((senders or {}).get(name, name), item)
+    return found
+
 
 LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})
 
@@ -46,13 +164,13 @@ class Routes:
 
 def routes(reader: Reader, node: Node, municipalities: Municipalities, vendors: Vendors) -> Routes:
     """Read every route; the names it uses must be known."""
-    if not isinstance(node, SequenceNode) and not nodes.is_unused(node):
+    if not isinstance(node, SequenceNode) and not yaml_reader.is_unused(node):
         reader.items(node)
         return Routes((), None)
     parsed: list[ParsedRoute] = []
     doubtful: frozenset[str] | None = frozenset()
     for item in reader.items(node):
-        fields = reader.fields(item, keys.ROUTE)
+        fields = reader.fields(item, schema.ROUTE)
         route = _route(reader, item, fields, municipalities, vendors) if fields else None
         if route is not None:
             parsed.append(route)

@@ -10,13 +10,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from yaml import Node
 
-from gateway.config import plan_keys, values
-from gateway.config.nodes import quoted
-from gateway.config.parse_parties import Municipalities, Vendors
-from gateway.config.parse_routes import Routes, routes
+from gateway.config import schema, values
 from gateway.config.places import Environment, Place, Problem, Severity
-from gateway.config.plans import CutoverPlan, Freeze, Gate, RollBackWhen, Sunset
-from gateway.config.reader import Fields, Reader
+from gateway.config.read_parties import Municipalities, Vendors
+from gateway.config.read_routes import Routes, routes
+from gateway.config.routes import CutoverPlan, Freeze, Gate, RollBackWhen, Sunset
+from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.model import Mode
 
 _GOES_NEW = (Mode.NEW, Mode.CANARY)
@@ -76,7 +75,7 @@ class _Cutovers:
         reader = self._reader
         found = []
         for name, (key, value) in reader.named(node).items():
-            if (fields := reader.fields(value, plan_keys.CUTOVER)) is not None:
+            if (fields := reader.fields(value, schema.CUTOVER)) is not None:
                 found.append(self._one(name, reader.place(key), fields))
         return tuple(found)
 
@@ -128,7 +127,7 @@ def _local(reader: Reader, node: Node) -> datetime | None:
 
 
 def _gate(reader: Reader, node: Node) -> Gate | None:
-    if reader.is_null(node) or (fields := reader.fields(node, plan_keys.GATE)) is None:
+    if reader.is_null(node) or (fields := reader.fields(node, schema.GATE)) is None:
         return None
     messages = fields.get("rehearsed_at_least", partial(values.count, reader))
     clean = fields.get("clean_at_least", partial(values.percent, reader))
@@ -137,7 +136,7 @@ def _gate(reader: Reader, node: Node) -> Gate | None:
 
 
 def _roll_back_when(reader: Reader, node: Node) -> RollBackWhen | None:
-    if reader.is_null(node) or (fields := reader.fields(node, plan_keys.ROLL_BACK_WHEN)) is None:
+    if reader.is_null(node) or (fields := reader.fields(node, schema.ROLL_BACK_WHEN)) is None:
         return None
     failed = fields.get("failed_at_least", partial(values.percent, reader))
     messages = fields.get("of_at_least", partial(values.count, reader))
@@ -160,7 +159,7 @@ def _freezes(reader: Reader, node: Node) -> tuple[Freeze, ...]:
 
 
 def _freeze(reader: Reader, node: Node) -> Freeze | None:
-    if (fields := reader.fields(node, plan_keys.FREEZE)) is None:
+    if (fields := reader.fields(node, schema.FREEZE)) is None:
         return None
     begins = fields.get("from", partial(values.moment, reader))
     ends = fields.get("to", partial(values.moment, reader))
@@ -174,7 +173,7 @@ def _freeze(reader: Reader, node: Node) -> Freeze | None:
 
 
 def _sunset(reader: Reader, node: Node) -> Sunset | None:
-    if reader.is_null(node) or (fields := reader.fields(node, plan_keys.SUNSET)) is None:
+    if reader.is_null(node) or (fields := reader.fields(node, schema.SUNSET)) is None:
         return None
     deprecated = fields.get("deprecated", partial(values.day, reader))
     ends = fields.get("ends", partial(values.day, reader))

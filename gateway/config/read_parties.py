@@ -1,16 +1,17 @@
 """The municipalities, vendors and senders of routes.yaml."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from yaml import Node
 
-from gateway.config import keys, nodes, patient_ids, values
-from gateway.config.definitions import Epj, Municipality, Sender, Vendor
-from gateway.config.nodes import quoted
+from gateway.config import schema, values, yaml_reader
+from gateway.config.model import Epj, Municipality, Sender, Vendor
 from gateway.config.places import Environment
-from gateway.config.reader import Fields, Reader
+from gateway.config.yaml_reader import Fields, Reader, quoted
+from translators.national_number import kind_of
 from translators.terminology import history_names
 
 SERVICES = ("jft", "pit", "okt", "pmd")
@@ -65,7 +66,7 @@ def municipalities(reader: Reader, node: Node) -> Municipalities:
     for name, (key, value) in found.items():
         if (municipality := _municipality(reader, name, key, value, uniques)) is not None:
             known[name] = municipality
-    return Municipalities(known, found.keys() if nodes.is_mapping(node) else None)
+    return Municipalities(known, found.keys() if yaml_reader.is_mapping(node) else None)
 
 
 def vendors(reader: Reader, node: Node, names: Collection[str] | None, environment: Environment | None) -> Vendors:
@@ -76,20 +77,20 @@ def vendors(reader: Reader, node: Node, names: Collection[str] | None, environme
     systems: dict[str, Collection[str] | None] = {}
     for name, (key, value) in reader.named(node).items():
         systems[name] = None
-        if (fields := reader.fields(value, keys.VENDOR)) is None:
+        if (fields := reader.fields(value, schema.VENDOR)) is None:
             continue
         full = fields.get("name", reader.text)
         entries = fields.get("systems", reader.named) or {}
-        systems[name] = entries.keys() if nodes.is_mapping(fields.value("systems")) else None
+        systems[name] = entries.keys() if yaml_reader.is_mapping(fields.value("systems")) else None
         named = {system: _system(reader, name, system, at, senders) for system, (_, at) in entries.items()}
         if full is not None:
             known[name] = Vendor(name, full, {key: text or "" for key, text in named.items()}, reader.place(key))
     sender_keys = senders.keys() if len(reader.problems) == before else None
-    return Vendors(known, tuple(senders.found), systems if nodes.is_mapping(node) else None, sender_keys)
+    return Vendors(known, tuple(senders.found), systems if yaml_reader.is_mapping(node) else None, sender_keys)
 
 
 def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uniques) -> Municipality | None:
-    if (fields := reader.fields(node, keys.MUNICIPALITY)) is None:
+    if (fields := reader.fields(node, schema.MUNICIPALITY)) is None:
         return None
     full = fields.get("name", reader.text)
     orgnr = fields.get("orgnr", partial(values.orgnr, reader))
@@ -100,7 +101,7 @@ def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uni
             uniques.claim("her_id", her_id, item)
             her_ids.append(her_id)
     epj = fields.get("epj", partial(_epj, reader))
-    numbers = fields.get("patient_ids", partial(patient_ids.local_numbers, reader)) or {}
+    numbers = fields.get("patient_ids", partial(local_numbers, reader)) or {}
     if epj is None:
         return None
     return Municipality(name, full or "", orgnr or "", tuple(her_ids), epj, reader.place(key), numbers)
@@ -108,7 +109,7 @@ def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uni
 
 def _epj(reader: Reader, node: Node) -> Epj | None:
     before = len(reader.problems)
-    if (fields := reader.fields(node, keys.EPJ)) is None:
+    if (fields := reader.fields(node, schema.EPJ)) is None:
         return None
     system = fields.get("system", reader.text)
     generation = fields.get("generation", lambda at: reader.choice(at, "generation", ("legacy", "new")))
@@ -136,7 +137,7 @@ def _code_history(reader: Reader, node: Node) -> tuple[tuple[str, str], ...]:
 
 
 def _system(reader: Reader, vendor: str, system: str, node: Node, senders: "_Senders") -> str | None:
-    if (fields := reader.fields(node, keys.SYSTEM)) is None:
+    if (fields := reader.fields(node, schema.SYSTEM)) is None:
         return None
     for item in fields.get("senders", reader.items) or []:
         senders.read(vendor, system, item)
@@ -156,7 +157,7 @@ class _Senders:
     def read(self, vendor: str, system: str, node: Node) -> None:
         """Read one sender of a vendor's system."""
         reader = self._reader
-        if (fields := reader.fields(node, keys.SENDER)) is None:
+        if (fields := reader.fields(node, schema.SENDER)) is None:
             return
         vkp_id = fields.get("vkp_id", reader.identifier)
         her_id = fields.get("her_id", reader.identifier)
@@ -194,3 +195,91 @@ class _Senders:
             reader.error(fields.key("municipalities"), '"municipality" and "municipalities" exclude each other')
         elif word == "all" and self._environment is Environment.PRODUCTION:
             reader.error(node, "municipalities: all is allowed in environment test only")
+
+
+Numbers = dict[tuple[str, str], str]
+"""National identity numbers by identifier system and local number."""
+
+MOST_BYTES = 16 * 1024 * 1024
+_MOST_PROBLEMS = 20
+"""Of one table; a file of another kind would have one in each line."""
+_RESOLVERS = ("table", "pit", "vkp")
+
+
+def local_numbers(reader: Reader, node: Node) -> Numbers:
+    """Read every table of a municipality, with the files that they name."""
+    found: Numbers = {}
+    for system, (key, value) in reader.mapping(node).items():
+        if not system.strip():
+            reader.error(key, "expected an identifier system, found nothing")
+        for number, national in _table(reader, system, value).items():
+            found[system, number] = national
+    return found
+
+
+def _table(reader: Reader, system: str, node: Node) -> dict[str, str]:
+    if (fields := reader.fields(node, schema.PATIENT_IDS)) is None:
+        return {}
+    resolve = fields.get("resolve", lambda at: reader.choice(at, "value of resolve", _RESOLVERS))
+    file = fields.get("file", reader.text)
+    if resolve == "table":
+        if "file" not in fields:
+            reader.error(node, '"file" is missing: resolve: table needs it')
+        return _read(reader, file, fields.value("file")) if file is not None else {}
+    if resolve in _RESOLVERS:
+        if "file" in fields:
+            reader.error(fields.key("file"), '"file" belongs to resolve: table')
+        what = f"resolve: {resolve} is not done by this version"
+        reader.warn(fields.value("resolve"), f"{what}: outside mode legacy, numbers of {quoted(system)} are refused")
+    return {}
+
+
+def _read(reader: Reader, file: str, node: Node) -> dict[str, str]:
+    try:
+        text = _text(Path(reader.file).parent / file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reader.error(node, f"{quoted(file)} cannot be read: {reason}")
+        return {}
+    found: dict[str, str] = {}
+    problems = list(_fill(found, text))
+    for problem in problems[:_MOST_PROBLEMS]:
+        reader.error(node, f"{quoted(file)}, {problem}")
+    if len(problems) > _MOST_PROBLEMS:
+        reader.error(node, f"{quoted(file)}: {len(problems) - _MOST_PROBLEMS} more lines are wrong")
+    return found
+
+
+def _text(path: Path) -> str:
+    """Return what a file holds; raises `OSError` or `ValueError`, and never waits for a pipe."""
+    if path.exists() and not path.is_file():
+        raise ValueError("not a file")
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"larger than {MOST_BYTES // 1024 // 1024} MiB")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not UTF-8") from None
+
+
+def _fill(found: dict[str, str], text: str) -> Iterator[str]:
+    """Take each line into `found`; yield what is wrong with it, by its number alone."""
+    first: dict[str, int] = {}
+    lines = text.split("\n")
+    separator = ";" if ";" in lines[0] else ","
+    for line, row in enumerate(lines, 1):
+        cells = [cell.strip().strip('"').strip() for cell in row.split(separator)]
+        if not any(cells):
+            continue
+        if len(cells) != 2 or not all(cells):
+            yield f"line {line}: expected two columns, a local number and a national one"
+        elif cells[0] in first:
+            yield f"line {line}: the local number stands in line {first[cells[0]]} already"
+        elif kind_of(cells[1]) is None:
+            yield f"line {line}: the second column is not a valid national identity number"
+        else:
+            first[cells[0]] = line
+            found[cells[0]] = cells[1]

@@ -5,10 +5,9 @@ from functools import partial
 
 from yaml import MappingNode, Node
 
-from gateway.config import keys, values
+from gateway.config import schema, values
 from gateway.config.places import Place
-from gateway.config.reader import Fields, Reader
-from gateway.config.servers import (
+from gateway.config.upstreams import (
     Breaker,
     Connections,
     Follow,
@@ -21,6 +20,7 @@ from gateway.config.servers import (
     VkpClient,
     VkpUpstream,
 )
+from gateway.config.yaml_reader import Fields, Reader
 
 KINDS = ("vkp", "jft")
 LATER_KINDS = ("pit", "okt", "pmd", "epj")
@@ -83,7 +83,7 @@ def _kind(reader: Reader, node: Node) -> str | None:
 
 
 def _vkp(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:
-    if (fields := reader.fields(node, keys.VKP)) is None:
+    if (fields := reader.fields(node, schema.VKP)) is None:
         return None
     url = fields.get("url", partial(values.origin, reader))
     host = fields.get("host", partial(values.host, reader))
@@ -103,7 +103,7 @@ def _vkp(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None
 
 
 def _client(reader: Reader, node: Node) -> VkpClient | None:
-    if reader.is_null(node) or (fields := reader.fields(node, keys.VKP_CLIENT)) is None:
+    if reader.is_null(node) or (fields := reader.fields(node, schema.VKP_CLIENT)) is None:
         return None
     client_id = fields.get("client_id", reader.identifier)
     key_file = fields.get("key_file", partial(values.key_source, reader))
@@ -116,7 +116,7 @@ def _unless_pass(word: str) -> str | None:
 
 
 def _tls(reader: Reader, node: Node) -> UpstreamTls | None:
-    if (fields := reader.fields(node, keys.UPSTREAM_TLS)) is None:
+    if (fields := reader.fields(node, schema.UPSTREAM_TLS)) is None:
         return None
     if ("cert_file" in fields) != ("key_file" in fields):
         reader.error(node, "cert_file and key_file belong together")
@@ -124,7 +124,7 @@ def _tls(reader: Reader, node: Node) -> UpstreamTls | None:
 
 
 def _connections(reader: Reader, node: Node) -> Connections | None:
-    if (fields := reader.fields(node, keys.CONNECTIONS)) is None:
+    if (fields := reader.fields(node, schema.CONNECTIONS)) is None:
         return None
     most = fields.get("most", partial(values.count, reader))
     names = ("idle", "age", "connect", "first_byte", "silence")
@@ -134,7 +134,7 @@ def _connections(reader: Reader, node: Node) -> Connections | None:
 
 
 def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:
-    if (fields := reader.fields(node, keys.JFT)) is None:
+    if (fields := reader.fields(node, schema.JFT)) is None:
         return None
     grant = fields.get("grant", lambda at: reader.choice(at, "grant", list(Grant)))
     write_url = fields.get("write_url", partial(values.origin, reader))
@@ -154,7 +154,7 @@ def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None
 
 
 def _scopes(reader: Reader, node: Node) -> tuple[str, str] | None:
-    if (fields := reader.fields(node, keys.SCOPES)) is None:
+    if (fields := reader.fields(node, schema.SCOPES)) is None:
         return None
     write = fields.get("write", reader.text)
     read = fields.get("read", reader.text)
@@ -162,7 +162,7 @@ def _scopes(reader: Reader, node: Node) -> tuple[str, str] | None:
 
 
 def _breaker(reader: Reader, node: Node) -> Breaker | None:
-    if (fields := reader.fields(node, keys.BREAKER)) is None:
+    if (fields := reader.fields(node, schema.BREAKER)) is None:
         return None
     failures = fields.get("failures", partial(values.count, reader))
     pause = fields.get("pause", partial(values.duration, reader))
@@ -171,7 +171,7 @@ def _breaker(reader: Reader, node: Node) -> Breaker | None:
 
 
 def _follow(reader: Reader, node: Node) -> Follow | None:
-    if (fields := reader.fields(node, keys.FOLLOW)) is None:
+    if (fields := reader.fields(node, schema.FOLLOW)) is None:
         return None
     first = fields.get("first", partial(values.duration, reader))
     longest = _longest(reader, fields, "first", first)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.config.definitions import Municipality
-from gateway.config.parse_routes import ParsedRoute, Routes
-from gateway.config.parse_upstreams import Upstreams
+from gateway.config.model import Municipality
 from gateway.config.places import Environment, Problem, Severity
+from gateway.config.read_routes import ParsedRoute, Routes
+from gateway.config.read_upstreams import Upstreams
 from gateway.config.routes import Route
-from gateway.config.servers import JftUpstream, ServiceStatus
+from gateway.config.upstreams import JftUpstream, ServiceStatus
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.buckets import Buckets, Chain, winner
 

@@ -6,21 +6,20 @@ from functools import partial
 
 from yaml import Node
 
-from gateway.config import keys, nodes, values
-from gateway.config.definitions import Listen
-from gateway.config.nodes import quoted
-from gateway.config.people import (
+from gateway.config import schema, values, yaml_reader
+from gateway.config.model import (
     NEEDED_SCOPES,
     PID,
     PID_SCOPE,
     PSEUDONYM,
     Entry,
+    Listen,
     People,
     PeopleClient,
     Role,
     SessionTimes,
 )
-from gateway.config.reader import Fields, Reader
+from gateway.config.yaml_reader import Fields, Reader, quoted
 
 _NATIONAL_NUMBER = re.compile(r"\s*[0-9]{6}\s?[0-9]{5}\s*")
 _LEVELS = ("3", "4")
@@ -39,11 +38,11 @@ def people(reader: Reader, root: Fields, listen: Listen | None, names: Collectio
 
 def is_wanted(root: Fields) -> bool:
     """Tell whether the file says anything about people."""
-    return "people" in root and not nodes.is_unused(root.value("people"))
+    return "people" in root and not yaml_reader.is_unused(root.value("people"))
 
 
 def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People | None:
-    if nodes.is_unused(node) or (fields := reader.fields(node, keys.PEOPLE)) is None:
+    if yaml_reader.is_unused(node) or (fields := reader.fields(node, schema.PEOPLE)) is None:
         return None
     url = fields.get("url", partial(values.origin, reader))
     client = fields.get("helseid", partial(_client, reader))
@@ -53,7 +52,7 @@ def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People
     entries = fields.get("persons", partial(_entries, reader, names)) or ()
     if client is not None:
         _check_scopes(reader, fields, client, entries)
-    if "persons" in fields and nodes.is_unused(fields.value("persons")):
+    if "persons" in fields and yaml_reader.is_unused(fields.value("persons")):
         reader.warn(fields.value("persons"), "nobody has a role")
     if url is None or client is None or level is None or session is None or tokens_file is None:
         return None
@@ -61,7 +60,7 @@ def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People
 
 
 def _client(reader: Reader, node: Node) -> PeopleClient | None:
-    if (fields := reader.fields(node, keys.PEOPLE_HELSEID)) is None:
+    if (fields := reader.fields(node, schema.PEOPLE_HELSEID)) is None:
         return None
     client_id = fields.get("client_id", reader.identifier)
     key_file = fields.get("key_file", partial(values.key_source, reader))
@@ -75,7 +74,7 @@ def _client(reader: Reader, node: Node) -> PeopleClient | None:
 
 
 def _session(reader: Reader, node: Node) -> SessionTimes | None:
-    if (fields := reader.fields(node, keys.PEOPLE_SESSION)) is None:
+    if (fields := reader.fields(node, schema.PEOPLE_SESSION)) is None:
         return None
     idle = fields.get("idle", partial(values.duration, reader))
     longest = fields.get("longest", partial(values.duration, reader))
@@ -92,7 +91,7 @@ def _entries(reader: Reader, names: Collection[str] | None, node: Node) -> tuple
 
 
 def _entry(reader: Reader, names: Collection[str] | None, name: str, node: Node) -> Entry | None:
-    if (fields := reader.fields(node, keys.PERSON)) is None:
+    if (fields := reader.fields(node, schema.PERSON)) is None:
         return None
     claim = fields.get("claim", reader.text)
     value = fields.get("value", partial(_value, reader))

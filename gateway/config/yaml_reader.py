@@ -1,0 +1,358 @@
+"""routes.yaml as a tree of YAML nodes with their marks; nothing is constructed and nothing is guessed."""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, TypeVar
+
+import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from gateway.config.places import Place, Problem, Severity
+
+STR = "tag:yaml.org,2002:str"
+NULL = "tag:yaml.org,2002:null"
+BOOL = "tag:yaml.org,2002:bool"
+INT = "tag:yaml.org,2002:int"
+FLOAT = "tag:yaml.org,2002:float"
+MAP = "tag:yaml.org,2002:map"
+SEQ = "tag:yaml.org,2002:seq"
+
+MOST_BYTES = 16 * 1024 * 1024
+DEEPEST = 40
+"""Deeper nesting than this is refused; libyaml's composer recurses in C and would end the process."""
+
+LONGEST_QUOTE = 80
+
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[valid-type,misc] # PyYAML may be built without libyaml
+    """Resolves true, false, null and plain numbers only: NO, 0123, 1:30 and dates stay text."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 # PyYAML's own attribute
+
+
+_Loader.add_implicit_resolver(NULL, re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
+_Loader.add_implicit_resolver(BOOL, re.compile(r"^(?:true|false)$"), ["t", "f"])
+_Loader.add_implicit_resolver(INT, re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(FLOAT, re.compile(r"^[-+]?(?:0|[1-9][0-9]*)\.[0-9]+$"), list("-+0123456789"))
+
+
+def compose(text: str, file: str) -> Node | Problem:
+    """Return the root node of the only document in `text`, or the first thing that is not YAML as we take it."""
+    text = text.removeprefix("\ufeff")
+    if found := _UNPRINTABLE.search(text):
+        start = text.rfind("\n", 0, found.start()) + 1
+        place = Place(file, text.count("\n", 0, found.start()) + 1, found.start() - start + 1)
+        return _error(place, f"character U+{ord(found.group()):04X} is not allowed")
+    try:
+        if problem := _refuse_events(text, file):
+            return problem
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        return _syntax(error, file)
+    return root if root is not None else _error(Place(file, 1, 1), "the file is empty")
+
+
+def place(node: Node, file: str) -> Place:
+    """Return where `node` starts."""
+    return Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def describe(node: Node) -> str:
+    """Name what stands there, for a person who expected something else."""
+    if node.tag not in {STR, NULL, BOOL, INT, FLOAT, MAP, SEQ}:
+        return f"a value with the tag {quoted(node.tag)}"
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    if isinstance(node, SequenceNode):
+        return "a list"
+    if node.tag == NULL:
+        return "nothing"
+    if node.tag in {INT, FLOAT}:
+        return f"the number {node.value[:LONGEST_QUOTE]}"
+    return str(node.value) if node.tag == BOOL else quoted(node.value)
+
+
+def is_mapping(node: Node) -> bool:
+    """Tell whether the value is a mapping, or nothing, which counts as an empty one."""
+    return (isinstance(node, MappingNode) and node.tag == MAP) or (isinstance(node, ScalarNode) and node.tag == NULL)
+
+
+def quoted(text: str) -> str:
+    """Quote a text of the file for a problem: on one line, and not longer than a person wants to read."""
+    shown = text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+    return '"' + "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in shown) + '"'
+
+
+def is_unused(node: Node) -> bool:
+    """Tell whether the value says "not used": null, an empty list or an empty mapping."""
+    return (isinstance(node, ScalarNode) and node.tag == NULL) or (not isinstance(node, ScalarNode) and not node.value)
+
+
+def _refuse_events(text: str, file: str) -> Problem | None:
+    """Find aliases, too deep nesting and a second document before any tree is built from them."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                return _error(_at(event.start_mark, file), f"nested deeper than {DEEPEST} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            return _error(_at(event.start_mark, file), "aliases are not supported; write the value out")
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                return _error(_at(event.start_mark, file), "a second document; one file holds one configuration")
+    return None
+
+
+def _syntax(error: yaml.YAMLError, file: str) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    parts = [getattr(error, "context", None), getattr(error, "problem", None)]
+    text = ", ".join(str(part) for part in parts if part) or "cannot be read"
+    return _error(_at(mark, file) if mark else Place(file, 1, 1), f"not valid YAML: {text}")
+
+
+def _at(mark: Any, file: str) -> Place:  # libyaml's marks and PyYAML's own share no type
+    return Place(file, mark.line + 1, mark.column + 1)
+
+
+def _error(at: Place, text: str) -> Problem:
+    return Problem(at, Severity.ERROR, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key and its meaning; the default is written as in the file."""
+
+    name: str
+    meaning: str
+    default: str | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """The keys that may stand together under `path`; `*` in a path is a short name or the place in a list."""
+
+    path: str
+    keys: dict[str, Key]
+    later: frozenset[str] = field(default=frozenset())
+    """Keys of the form that this version does not read yet; only null, [] and {} are accepted there."""
+
+    @property
+    def names(self) -> list[str]:
+        """Every key of the form, for suggestions."""
+        return [*self.keys, *sorted(self.later)]
+
+
+def section(path: str, *keys: Key, later: tuple[str, ...] = ()) -> Section:
+    """Make a part from its keys, and the names of those that this version does not read yet."""
+    return Section(path, {key.name: key for key in keys}, frozenset(later))
+
+
+def must(name: str, meaning: str) -> Key:
+    """Make a key that may not be left out."""
+    return Key(name, meaning, required=True)
+
+
+T = TypeVar("T")
+
+Entries = dict[str, tuple[Node, Node]]
+"""A mapping of the file: key -> (key node, value node)."""
+
+_SHORT_NAME = re.compile(r"[\w.-]+")
+
+
+class Reader:
+    """Reads the nodes of one file and collects its problems; a reader returns None for what it reported."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._near: dict[tuple[str, str], str | None] = {}
+
+    def place(self, node: Node) -> Place:
+        """Return where `node` starts."""
+        return place(node, self.file)
+
+    def error(self, node: Node, text: str) -> None:
+        """Report what makes the file unusable."""
+        self.problems.append(Problem(self.place(node), Severity.ERROR, text))
+
+    def warn(self, node: Node, text: str) -> None:
+        """Report what a person should know, and the file is still usable."""
+        self.problems.append(Problem(self.place(node), Severity.WARNING, text))
+
+    def unexpected(self, node: Node, expected: str) -> None:
+        """Report a value of the wrong type."""
+        self.error(node, f"expected {expected}, found {describe(node)}")
+
+    def text(self, node: Node) -> str | None:
+        """Read a text that is not empty; numbers, true and false must be quoted to be one."""
+        if _is(node, STR) and node.value.strip():
+            return str(node.value)
+        hint = "; quote it if it is meant as text" if _is(node, INT, FLOAT, BOOL) else ""
+        self.error(node, f"expected text, found {describe(node)}{hint}")
+        return None
+
+    def identifier(self, node: Node, expected: str = "an identifier") -> str | None:
+        """Read a text that may look like a number, exactly as it is written."""
+        if _is(node, STR, INT, FLOAT) and node.value.strip():
+            return str(node.value)
+        self.unexpected(node, expected)
+        return None
+
+    def boolean(self, node: Node) -> bool | None:
+        """Read true or false."""
+        if _is(node, BOOL) and node.value in {"true", "false"}:
+            return bool(node.value == "true")
+        self.unexpected(node, "true or false")
+        return None
+
+    def is_null(self, node: Node) -> bool:
+        """Tell whether a value is left empty, or null."""
+        return _is(node, NULL)
+
+    def choice(self, node: Node, what: str, options: Collection[str]) -> str | None:
+        """Read one of a few words; `what` names the kind of word."""
+        every = ", ".join(options)
+        if (word := self.identifier(node, f"one of {every}")) is None or word in options:
+            return word
+        hint = self._hint(what, word, options) or f"; one of {every}"
+        self.error(node, f"unknown {what} {quoted(word)}{hint}")
+        return None
+
+    def known(self, node: Node, what: str, names: Collection[str] | None) -> str | None:
+        """Read a name that must be among `names`; None when those could not be read, so that any name may be right."""
+        if (word := self.identifier(node, "a name")) is None or names is None or word in names:
+            return word
+        self.error(node, f"unknown {what} {quoted(word)}{self._hint(what, word, names)}")
+        return None
+
+    def items(self, node: Node) -> list[Node]:
+        """Read a list; nothing counts as an empty one."""
+        if isinstance(node, SequenceNode) and node.tag == SEQ:
+            return list(node.value)
+        if not _is(node, NULL):
+            self.unexpected(node, "a list")
+        return []
+
+    def texts(self, node: Node) -> tuple[str, ...]:
+        """Read a list of texts."""
+        return tuple(text for item in self.items(node) if (text := self.text(item)) is not None)
+
+    def identifiers(self, node: Node) -> tuple[str, ...]:
+        """Read a list of identifiers."""
+        return tuple(text for item in self.items(node) if (text := self.identifier(item)) is not None)
+
+    def named(self, node: Node) -> Entries:
+        """Read a mapping from short names to anything: name -> (key node, value node)."""
+        found = self._entries(node)
+        for name, (key, _) in list(found.items()):
+            if not _SHORT_NAME.fullmatch(name):
+                self.error(key, f'{quoted(name)} is not a short name: letters, digits, ".", "_" and "-" only')
+        return found
+
+    def mapping(self, node: Node) -> Entries:
+        """Read a mapping whose keys are texts of any kind: key -> (key node, value node)."""
+        return self._entries(node)
+
+    def fields(self, node: Node, section: Section) -> "Fields | None":
+        """Read a mapping with the keys of `section`; None when it is no mapping."""
+        if not is_mapping(node):
+            self.unexpected(node, "a mapping")
+            return None
+        entries = self._entries(node)
+        strange = isinstance(node, MappingNode) and len(entries) < len(node.value)
+        found: dict[str, Node] = {}
+        for name, (key, value) in entries.items():
+            if name in section.keys:
+                found[name] = value
+            elif name not in section.later:
+                strange = True
+                self.error(key, f"unknown key {quoted(name)}{self._hint(section.path, name, section.names)}")
+            elif not is_unused(value):
+                self.error(key, f'"{name}" is not supported yet')
+        for name, spec in section.keys.items():
+            if spec.required and name not in found:
+                self.error(node, f'"{name}" is missing')
+        return Fields(node, section, found, entries, strange)
+
+    def _entries(self, node: Node) -> Entries:
+        if not is_mapping(node):
+            self.unexpected(node, "a mapping")
+        if not is_mapping(node) or not isinstance(node, MappingNode):
+            return {}
+        found: Entries = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self.error(key, f"expected a key, found {describe(key)}")
+            elif key.value in found:
+                first = found[key.value][0].start_mark.line + 1
+                self.error(key, f"duplicate key {quoted(key.value)} (first at line {first})")
+            else:
+                found[key.value] = (key, value)
+        return found
+
+    def nearest(self, what: str, word: str, names: Collection[str]) -> str | None:
+        """Return what may be meant; remembered, because one wrong name of a large file stands in many places."""
+        if (what, word) not in self._near:
+            self._near[what, word] = next(iter(get_close_matches(word, names, 1)), None)
+        return self._near[what, word]
+
+    def _hint(self, what: str, word: str, names: Collection[str]) -> str:
+        near = self.nearest(what, word, names)
+        return f' (did you mean "{near}"?)' if near else ""
+
+
+class Fields:
+    """A mapping whose keys have been checked; what is left out has the default of its section."""
+
+    __slots__ = ("_entries", "_found", "_section", "node", "strange")
+
+    def __init__(self, node: Node, section: Section, found: dict[str, Node], entries: Entries, strange: bool) -> None:
+        self.node = node
+        self.strange = strange
+        """Whether a key is unknown or duplicate, so that something else may be meant."""
+        self._section = section
+        self._found = found
+        self._entries = entries
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._found
+
+    def value(self, name: str) -> Node:
+        """Return the value's node, or the whole mapping's when the key is left out: a place for problems."""
+        return self._found.get(name, self.node)
+
+    def key(self, name: str) -> Node:
+        """Return the key's node, or the whole mapping's when the key is left out."""
+        return self._entries[name][0] if name in self._entries else self.node
+
+    def get(self, name: str, read: Callable[[Node], T | None]) -> T | None:
+        """Read the value, or the default; None when it is left out and has none, or a problem was reported."""
+        if (node := self._found.get(name)) is not None:
+            return read(node)
+        default = self._section.keys[name].default
+        return None if default is None else read(default_node(default))
+
+
+@cache
+def default_node(text: str) -> Node:
+    """Return a default as the node it would be in a file."""
+    node = compose(text, "")
+    assert isinstance(node, Node), text  # noqa: S101 # defaults are constants of this package
+    return node
+
+
+def _is(node: Node, *tags: str) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag in tags
