@@ -19,7 +19,7 @@ from gateway.config.model import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, Envelope, Information, Mode
-from gateway.routing.cells import changed_cells
+from gateway.routing.diff import changed_cells
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.table import RouteTable
 from gateway.surfaces.vkp_r4 import NAME

@@ -10,7 +10,7 @@ from gateway.layering.generations import Generations
 from gateway.layering.layering import Layering
 from gateway.ledger.ledger import Ledger
 from gateway.model import Envelope
-from gateway.routing.cells import Change, changed_cells
+from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
 from gateway.routing.table import RouteTable
 

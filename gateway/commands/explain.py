@@ -23,7 +23,7 @@ from gateway.identification import Identification
 from gateway.ledger import canary_mark
 from gateway.ledger.keys import KeysUnusable, read_single
 from gateway.model import Envelope, Information, Mode
-from gateway.routing.explanation import Explanation
+from gateway.routing.explain import Explanation
 from gateway.routing.table import Decision, RouteTable
 from gateway.translating import allowed_numbers
 from gateway.way import is_canary

@@ -15,8 +15,8 @@ from gateway.config.values import seconds
 from gateway.ledger.decisions import PastDecision
 from gateway.ledger.decisions import past as past_decisions
 from gateway.model import Mode
-from gateway.routing.cells import Change, Standing, changed_cells
-from gateway.routing.whatif import Moved, Replay, replayed
+from gateway.routing.diff import CellState, Change, changed_cells
+from gateway.routing.replay import Moved, Replay, replayed
 
 
 class _Unreadable(click.ClickException):
@@ -103,7 +103,7 @@ def _change(change: Change) -> dict[str, object]:
     }
 
 
-def _standing(standing: Standing) -> dict[str, object]:
+def _standing(standing: CellState) -> dict[str, object]:
     return {
         "mode": standing.mode,
         "share": standing.share,

@@ -10,7 +10,7 @@ from gateway.config.read_upstreams import Upstreams
 from gateway.config.routes import Route
 from gateway.config.upstreams import JftUpstream, ServiceStatus
 from gateway.model import JOURNALING, Information, Mode
-from gateway.routing.buckets import Buckets, Chain, winner
+from gateway.routing.index import Buckets, Chain, winner
 
 Pair = tuple[str | None, str | None]
 

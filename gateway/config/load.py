@@ -19,7 +19,7 @@ from gateway.config.read_people import people
 from gateway.config.read_routes import Routes, routes
 from gateway.config.read_upstreams import Upstreams, upstreams
 from gateway.config.yaml_reader import Fields, Reader
-from gateway.routing.buckets import Buckets
+from gateway.routing.index import Buckets
 from gateway.routing.table import RouteTable
 
 

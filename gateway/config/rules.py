@@ -13,7 +13,7 @@ from gateway.config.read_upstreams import Upstreams
 from gateway.config.routes import Route
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.model import Information
-from gateway.routing.buckets import Buckets, Conflict, winner
+from gateway.routing.index import Buckets, Conflict, winner
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from gateway.layering.layering import layers_of
 from gateway.ledger import cutover_store as store
 from gateway.people.access import Action
 from gateway.people.person import Person
-from gateway.routing.buckets import Buckets
+from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
 

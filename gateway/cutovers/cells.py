@@ -8,7 +8,7 @@ from gateway.config.model import Config, Municipality
 from gateway.config.routes import Route
 from gateway.ledger.rules import place
 from gateway.model import JOURNALING, Information, Mode
-from gateway.routing.buckets import EVERY_INFORMATION, Buckets, winner
+from gateway.routing.index import EVERY_INFORMATION, Buckets, winner
 from gateway.routing.layers import Layer
 
 GOES_NEW = (Mode.NEW, Mode.CANARY)

@@ -21,7 +21,7 @@ from gateway.ledger.audit import Note
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.store import LedgerUnavailable
 from gateway.observability.telemetry import REGISTRY
-from gateway.routing.buckets import Buckets
+from gateway.routing.index import Buckets
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from gateway.config.upstreams import Grant, JftUpstream
 from gateway.cutovers.cells import GOES_NEW
 from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked
 from gateway.model import Mode
-from gateway.routing.buckets import Buckets
+from gateway.routing.index import Buckets
 from translators.fhir.elements import r4
 
 POSSIBLE = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)

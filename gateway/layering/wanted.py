@@ -16,7 +16,7 @@ from gateway.config.read_upstreams import Upstreams
 from gateway.config.routes import DAY, Route
 from gateway.config.upstreams import JftUpstream, VkpUpstream
 from gateway.config.yaml_reader import Reader
-from gateway.routing.buckets import Buckets
+from gateway.routing.index import Buckets
 
 LONGEST = 90 * DAY
 """Seconds that an override may hold; what is to stay belongs into routes.yaml."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from gateway.config.routes import Route
 from gateway.model import Information
-from gateway.routing.buckets import EVERY_INFORMATION, MOST_REMEMBERED, Buckets, Selector, selectors
+from gateway.routing.index import EVERY_INFORMATION, MOST_REMEMBERED, Buckets, Selector, selectors
 
 
 class Layer(StrEnum):

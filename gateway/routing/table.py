@@ -8,8 +8,8 @@ from gateway.config.model import Config, Municipality, Sender
 from gateway.config.routes import Route
 from gateway.config.upstreams import JftUpstream, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
-from gateway.routing.buckets import MOST_REMEMBERED, Buckets, Selector, winner
-from gateway.routing.explanation import Explanation, consider
+from gateway.routing.explain import Explanation, consider
+from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers
 from gateway.routing.remaining import Remaining, in_turn, remaining
 

@@ -11,7 +11,7 @@ from gateway.config.model import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, Envelope, Group, Information, Mode
-from gateway.routing.buckets import EVERY_INFORMATION, Buckets
+from gateway.routing.index import EVERY_INFORMATION, Buckets
 from gateway.routing.layers import ABOVE, Layer, Layers, Rule
 from gateway.routing.table import RouteTable
 

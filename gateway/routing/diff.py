@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.config.model import Config
 from gateway.model import Information, Mode
-from gateway.routing.buckets import EVERY_INFORMATION, Buckets, Chain, Selector, winner
+from gateway.routing.index import EVERY_INFORMATION, Buckets, Chain, Selector, winner
 from gateway.routing.layers import Layer, Layers
 from gateway.routing.table import RouteTable
 
@@ -26,7 +26,7 @@ class Whose(StrEnum):
     UNKNOWN = "senders that the file does not know"
 
 
-class Standing(Struct, frozen=True):
+class CellState(Struct, frozen=True):
     """How far a cell has migrated, and what says so."""
 
     mode: Mode | None
@@ -46,7 +46,7 @@ class Standing(Struct, frozen=True):
             "" if self.share is None else f" {self.share:.6%}".rstrip("0%").rstrip(".") + "%"
         )
 
-    def differs(self, other: "Standing") -> bool:
+    def differs(self, other: "CellState") -> bool:
         """Tell whether messages may go another way; another route that says the same is no difference."""
         mine = (self.mode, self.share, frozenset(self.always), frozenset(self.never))
         return mine != (other.mode, other.share, frozenset(other.always), frozenset(other.never))
@@ -62,8 +62,8 @@ class Change(Struct, frozen=True):
     system: str | None
     information: tuple[Information | None, ...]
     """None among them: messages that do not say, or were not read."""
-    before: Standing
-    after: Standing
+    before: CellState
+    after: CellState
 
     @property
     def changes_mode(self) -> bool:
@@ -79,7 +79,7 @@ class Change(Struct, frozen=True):
         return f"{where}, {whose}, {what}: {self.before} -> {self.after}"
 
 
-_Difference = tuple[tuple[Information | None, ...], Standing, Standing]
+_Difference = tuple[tuple[Information | None, ...], CellState, CellState]
 
 
 def changed_cells(
@@ -114,9 +114,9 @@ class _Side:
         self._buckets = Buckets(config.routes)
         self._layers = layers
         self._at = at
-        self._known: dict[tuple[int, ...], tuple[Standing, ...]] = {}
+        self._known: dict[tuple[int, ...], tuple[CellState, ...]] = {}
 
-    def ways(self, municipality: str | None, pair: Pair) -> tuple[Standing, ...]:
+    def ways(self, municipality: str | None, pair: Pair) -> tuple[CellState, ...]:
         """Return how each type stands; senders alike share one object."""
         named = (
             municipality if municipality in self._municipalities else None,
@@ -128,24 +128,24 @@ class _Side:
             self._known[key] = tuple(self._standing(named, below, each) for each in EVERY_INFORMATION)
         return self._known[key]
 
-    def _standing(self, named: Selector, below: Chain, information: Information | None) -> Standing:
+    def _standing(self, named: Selector, below: Chain, information: Information | None) -> CellState:
         rule = self._layers.decides(named, information, self._at)
         route = rule.route if rule is not None else winner(below, information)
         if route is None:
-            return Standing(None)
+            return CellState(None)
         said = (route.mode, route.share, route.always, route.never)
         if rule is None:
-            return Standing(*said, route=str(route.place))
-        return Standing(*said, rule.layer, rule.id, str(route.place))
+            return CellState(*said, route=str(route.place))
+        return CellState(*said, rule.layer, rule.id, str(route.place))
 
 
 def _pairs(config: Config) -> Iterator[Pair]:
     return ((vendor.key, system) for vendor in config.vendors.values() for system in vendor.systems)
 
 
-def _differences(before: tuple[Standing, ...], after: tuple[Standing, ...]) -> Iterator[_Difference]:
+def _differences(before: tuple[CellState, ...], after: tuple[CellState, ...]) -> Iterator[_Difference]:
     """Return what changes, types that change alike together."""
-    alike: dict[tuple[Standing, Standing], list[Information | None]] = {}
+    alike: dict[tuple[CellState, CellState], list[Information | None]] = {}
     for information, was, becomes in zip(EVERY_INFORMATION, before, after, strict=True):
         if was.differs(becomes):
             alike.setdefault((was, becomes), []).append(information)

@@ -10,8 +10,8 @@ from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.replay import Moved, replayed
 from gateway.routing.table import RouteTable
-from gateway.routing.whatif import Moved, replayed
 
 WithRoutes = Callable[[Iterable[Route]], Config]
 MakeRoute = Callable[..., Route]
@@ -119,7 +119,7 @@ def test_what_is_remembered_is_bounded(
     make_route: MakeRoute, with_routes: WithRoutes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log with more senders than fit is counted as well."""
-    monkeypatch.setattr("gateway.routing.whatif._MOST_REMEMBERED", 2)
+    monkeypatch.setattr("gateway.routing.replay._MOST_REMEMBERED", 2)
     table = RouteTable.compile(with_routes([make_route(1, mode=Mode.NEW)]))
     assert replayed([Seen(sender=str(number % 7)) for number in range(70)], table).another_way == 70
 

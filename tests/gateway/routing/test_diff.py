@@ -12,8 +12,8 @@ from gateway.config.model import Config
 from gateway.config.places import Place
 from gateway.config.routes import Route
 from gateway.model import JOURNALING, Envelope, Information, Mode
-from gateway.routing.buckets import EVERY_INFORMATION
-from gateway.routing.cells import Change, Standing, Whose, changed_cells
+from gateway.routing.diff import CellState, Change, Whose, changed_cells
+from gateway.routing.index import EVERY_INFORMATION
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.table import RouteTable
 from tests.gateway.config.conftest import large_text
@@ -124,7 +124,7 @@ def test_cells_without_any_route_are_told(make_route: MakeRoute, with_routes: Wi
 
 def test_a_standing_reads_as_the_file_has_it() -> None:
     """Shares are shown as they are written."""
-    shown = [str(Standing(Mode.CANARY, share)) for share in (0.25, 1.0, 0.1, 0.005)]
+    shown = [str(CellState(Mode.CANARY, share)) for share in (0.25, 1.0, 0.1, 0.005)]
     assert shown == ["canary 25%", "canary 100%", "canary 10%", "canary 0.5%"]
 
 
