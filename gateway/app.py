@@ -25,10 +25,9 @@ from gateway.ledger.store import LedgerUnusable, Store
 from gateway.model import Account
 from gateway.observability import telemetry
 from gateway.people.desk import PeopleUnusable
+from gateway.proxy.server import Lane, Server, Serving
+from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, ReloadingContext
 from gateway.rehearsal.rehearsals import Rehearsals
-from gateway.relay.certificates import CertificatesUnusable, Kept
-from gateway.relay.front import Front, Lane, Serving
-from gateway.relay.needed import DATA_PORT
 from gateway.routing.table import RouteTable
 from gateway.wiring import Running, Wiring, drain
 from translators.translate import prepare
@@ -49,7 +48,7 @@ class Gateway:
         self._folder = Path(path).parent
         self._is_worker = is_worker
         self._first = (config, table)
-        self._front = Front(self._current, self._record)
+        self._front = Server(self._current, self._record)
         self._rehearsals = Rehearsals(self._ledger_store, time.time)
         self._decisions = DecisionLog(self._ledger_store, time.time)
         self._working: list[asyncio.Task[None]] = []
@@ -63,7 +62,7 @@ class Gateway:
         self._is_stopping = False
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[Reload]] = set()
-        self._shown: Kept | None = None
+        self._shown: ReloadingContext | None = None
         self._wiring: Wiring | None = None
         self._file: last_good.Stamp | None = None
         """Of the configuration, when it was read last."""
@@ -278,7 +277,7 @@ class Gateway:
             raise RuntimeError("a configuration before the gateway started")
         return self._wiring
 
-    def _tls(self) -> Kept:
+    def _tls(self) -> ReloadingContext:
         """Return what the data port shows now."""
         if self._shown is None:
             raise RuntimeError("a connection before the gateway started")

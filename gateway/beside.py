@@ -24,8 +24,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.store import LedgerUnusable
 from gateway.model import Mode
 from gateway.people.desk import PeopleUnusable
-from gateway.relay.certificates import CertificatesUnusable
-from gateway.relay.needed import Certificates
+from gateway.proxy.tls import Certificates, CertificatesUnusable
 from gateway.routing.table import RouteTable
 from gateway.services import Services
 from gateway.upstreams.jft import JftClient

@@ -16,8 +16,7 @@ from gateway.helseid.proof import Prover
 from gateway.helseid.token_request import TokenEndpoint
 from gateway.helseid.tokens import TokenSource
 from gateway.helseid.verify import Verifier
-from gateway.relay.certificates import Kept
-from gateway.relay.needed import Certificates
+from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.routing.table import RouteTable
 from gateway.upstreams.breaker import CircuitBreaker
 from gateway.upstreams.caller import Caller
@@ -105,7 +104,9 @@ class Services:
             known = self._own_tokens[whose] = (named, TokenSource(endpoint, self._clock))
         return known[1]
 
-    def _caller(self, what: str, url: str, tls: Kept | None, host: str | None = None, sni: str | None = None) -> Caller:
+    def _caller(
+        self, what: str, url: str, tls: ReloadingContext | None, host: str | None = None, sni: str | None = None
+    ) -> Caller:
         """Return the connections for a purpose; they stay while address and certificates stay the same."""
         known, named = self._callers.get(what), (url, tls, host, sni)
         if known is None or known[0] != named:

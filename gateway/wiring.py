@@ -13,13 +13,12 @@ from gateway.exchange import Exchange
 from gateway.helseid.sender_proofs import SenderProofs
 from gateway.ledger.keys import Keys
 from gateway.limits import TokenBuckets
+from gateway.proxy.connection_limits import ConnectionLimits
+from gateway.proxy.forwarder import UpstreamTarget
+from gateway.proxy.pool import Pool
+from gateway.proxy.server import Lane
+from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.rehearsal.rehearsals import Rehearsals
-from gateway.relay.certificates import Kept
-from gateway.relay.front import Lane
-from gateway.relay.guests import Room
-from gateway.relay.needed import Certificates
-from gateway.relay.passage import Way
-from gateway.relay.pool import Pool
 from gateway.routing.table import RouteTable
 from gateway.services import Services
 
@@ -83,7 +82,7 @@ class Wiring:
             rehearse=self._rehearsals.offering(config),
         )
         ways = {
-            name: Way(
+            name: UpstreamTarget(
                 upstream,
                 _pool(upstream, certificates.of(name), before),
                 config.limits.request_timeout,
@@ -93,7 +92,7 @@ class Wiring:
             for name, upstream in config.upstreams.items()
             if isinstance(upstream, VkpUpstream)
         }
-        room = Room(config.limits.connections, config.limits.connections_per_address)
+        room = ConnectionLimits(config.limits.connections, config.limits.connections_per_address)
         return Running(config, exchange, Lane(ways, exchange.malformed, room), certificates, keys, means)
 
     def _means(self, config: Config, table: RouteTable, keys: Keys | None, certificates: Certificates) -> Means | None:
@@ -107,7 +106,7 @@ class Wiring:
         return Means(config, keys, jft, table.jft_upstream.follow, table, vkp)
 
 
-def drain(before: Running | None, kept: dict[str, Way]) -> None:
+def drain(before: Running | None, kept: dict[str, UpstreamTarget]) -> None:
     """Close the connections that are not used any more, each as soon as it is idle."""
     pools = {way.pool for way in kept.values()}
     for way in before.lane.ways.values() if before else ():
@@ -115,7 +114,7 @@ def drain(before: Running | None, kept: dict[str, Way]) -> None:
             way.pool.drain()
 
 
-def _pool(upstream: VkpUpstream, tls: Kept | None, before: Running | None) -> Pool:
+def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: Running | None) -> Pool:
     """Return the connections to an upstream; those stay whose upstream and certificates stay the same."""
     known = before.lane.ways.get(upstream.name) if before else None
     if known is not None and replace(known.upstream, place=upstream.place) == upstream and known.pool.tls is tls:

@@ -8,8 +8,7 @@ from gateway.commands.output import config_option, json_option, print_json
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.config.places import Problem, Severity
-from gateway.relay.certificates import CertificatesUnusable
-from gateway.relay.needed import DATA_PORT, needed
+from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, needed
 
 
 @click.command()

@@ -23,7 +23,7 @@ from gateway.ledger.keys import KeysUnusable
 from gateway.ledger.store import LedgerUnusable
 from gateway.observability import telemetry
 from gateway.people.desk import PeopleUnusable, dev_login_problem
-from gateway.relay.certificates import CertificatesUnusable
+from gateway.proxy.tls import CertificatesUnusable
 from gateway.routing.table import RouteTable
 from gateway.supervisor import Supervisor, WorkerFailed
 

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 from gateway.config.upstreams import Connections
 from gateway.model import Headers
-from gateway.relay.certificates import Kept
-from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
-from gateway.relay.wire import Framing, request_head
+from gateway.proxy.headers import Framing, request_head
+from gateway.proxy.pool import Pool, Unreachable, UpstreamConnection
+from gateway.proxy.tls import ReloadingContext
 
 ANSWER_LIMIT = 256 * 1024
 """Bytes of an answer: a service says where the event is, or what was wrong with it."""
@@ -38,7 +38,7 @@ class Answer:
 class Caller:
     """Sends requests to one server."""
 
-    def __init__(self, url: str, tls: Kept | None, host: str | None = None, sni: str | None = None) -> None:
+    def __init__(self, url: str, tls: ReloadingContext | None, host: str | None = None, sni: str | None = None) -> None:
         """Begin without connections; `host` is the Host that is sent, `sni` the name that the certificate must have."""
         parts = urlsplit(url)
         self._host = (host or parts.netloc.rpartition("@")[2]).encode("ascii")

@@ -12,8 +12,7 @@ from gateway.doctor.installation.finding import Finding, fine, odd, wrong
 from gateway.helseid import client_key
 from gateway.helseid.client_key import KeyUnusable, algorithm
 from gateway.helseid.jose import Key
-from gateway.relay.certificates import CertificatesUnusable, Files, Make
-from gateway.relay.needed import DATA_PORT, needed
+from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, Files, Make, needed
 
 DAY = 86_400
 SOON = 30

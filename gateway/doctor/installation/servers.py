@@ -13,8 +13,7 @@ from gateway.config.model import Config
 from gateway.config.upstreams import JftUpstream, Upstream, VkpUpstream
 from gateway.doctor.installation.files import lasting
 from gateway.doctor.installation.finding import Finding, State, fine, odd, wrong
-from gateway.relay.certificates import CertificatesUnusable, for_upstream
-from gateway.relay.needed import files_of
+from gateway.proxy.tls import CertificatesUnusable, files_of, for_upstream
 
 _SECONDS = 5.0
 """For each step."""

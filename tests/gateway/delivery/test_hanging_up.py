@@ -36,7 +36,7 @@ WAYS = ["hangs up", "is given up"]
 @pytest.fixture(autouse=True)
 def _short_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a stop wait for no answers: requests that are given up by hand have none."""
-    monkeypatch.setattr("gateway.relay.front._GRACE", 0.01)
+    monkeypatch.setattr("gateway.proxy.server._GRACE", 0.01)
 
 
 async def leave(world: World, body: bytes, way: str, begun: Callable[[], bool]) -> None:

@@ -44,7 +44,7 @@ def begun(work: Any) -> asyncio.Task[Any]:
 
 async def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
     """Stop a gateway while JFT has a message and does not answer, and have no patience."""
-    monkeypatch.setattr("gateway.relay.front._GRACE", 0.05)
+    monkeypatch.setattr("gateway.proxy.server._GRACE", 0.05)
     monkeypatch.setattr("gateway.delivery.recorder._LAST", 0.3)
     jft = jft_of(world)
     jft.open.clear()

@@ -19,7 +19,7 @@ from gateway.doctor.installation import helseid, machine, run
 from gateway.doctor.installation.finding import Finding, State
 from gateway.doctor.installation.report import document, table
 from tests.gateway.authority import Authority
-from tests.gateway.relay.test_upstream_tls import TlsUpstream
+from tests.gateway.proxy.test_upstream_tls import TlsUpstream
 from tests.gateway.wire import RawUpstream
 
 if TYPE_CHECKING:

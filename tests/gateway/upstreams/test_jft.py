@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.relay.pool import PATIENCE
+from gateway.proxy.pool import PATIENCE
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import accepted_count, another, message
 from tests.gateway.wire import RawUpstream, read_message

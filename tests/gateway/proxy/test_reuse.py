@@ -4,15 +4,15 @@ import random
 
 import pytest
 
-from gateway.relay.sender import SenderConnection
-from tests.gateway.relay.fuzzing import Stage, Wire
+from gateway.proxy.downstream import DownstreamConnection
+from tests.gateway.proxy.fuzzing import Stage, Wire
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: v\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
 
 
-def _sender(stage: Stage) -> tuple[SenderConnection, Wire]:
-    sender, wire = SenderConnection(stage.front), Wire()
+def _sender(stage: Stage) -> tuple[DownstreamConnection, Wire]:
+    sender, wire = DownstreamConnection(stage.front), Wire()
     sender.connection_made(wire)
     return sender, wire
 
@@ -44,7 +44,7 @@ async def test_stray_bytes_after_an_answer_never_reach_another_sender(stray: byt
 async def test_connections_are_used_again_in_any_order_by_one_request_each() -> None:
     """Whoever asks, no connection is ever in two hands."""
     rng, stage = random.Random(7), Stage()  # noqa: S311 - repeatable, not secret
-    asked: list[tuple[SenderConnection, Wire]] = []
+    asked: list[tuple[DownstreamConnection, Wire]] = []
     for _ in range(300):
         if rng.random() < 0.6:
             sender, wire = _sender(stage)

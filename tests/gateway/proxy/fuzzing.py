@@ -3,7 +3,7 @@
 The parsers' verdict must not depend on the splits, and the relay must neither raise, nor hang, nor keep anything, nor end half an
 answer cleanly.
 
-    python tests/gateway/relay/fuzzing.py --seconds 3600
+    python tests/gateway/proxy/fuzzing.py --seconds 3600
 """
 
 import argparse
@@ -20,13 +20,13 @@ import httptools
 from gateway.config.places import Place
 from gateway.config.upstreams import Connections, Forwarded, UpstreamTls, VkpUpstream
 from gateway.model import Account, Envelope, Handled, Headers, Mode, Pass, Reply, RequestHead
-from gateway.relay.front import Front, Lane
-from gateway.relay.passage import Way
-from gateway.relay.pool import Pool, UpstreamConnection
-from gateway.relay.requests import BadRequest, RequestParser
-from gateway.relay.responses import BadResponse, ResponseParser
-from gateway.relay.sender import SenderConnection
-from gateway.relay.wire import Framing
+from gateway.proxy.downstream import DownstreamConnection
+from gateway.proxy.forwarder import UpstreamTarget
+from gateway.proxy.headers import Framing
+from gateway.proxy.pool import Pool, UpstreamConnection
+from gateway.proxy.request_parser import BadRequest, RequestParser
+from gateway.proxy.response_parser import BadResponse, ResponseParser
+from gateway.proxy.server import Lane, Server
 
 REQUESTS = [
     b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: vkp\r\nContent-Length: 5\r\n\r\nhello",
@@ -209,9 +209,9 @@ class Stage(Pool):
         super().__init__("http://vkp", LIMITS, None)
         self.given: list[tuple[UpstreamConnection, Wire]] = []
         self.outcomes: Counter[str] = Counter()
-        way = Way(VKP, self, 90.0, lambda _head, _failure, _reference: Reply(503, (), b"{}"))
+        way = UpstreamTarget(VKP, self, 90.0, lambda _head, _failure, _reference: Reply(503, (), b"{}"))
         lane = Lane({"vkp": way}, _malformed)
-        self.front = Front(lambda: (self, lane), self._record)
+        self.front = Server(lambda: (self, lane), self._record)
 
     def at_once(self, head: RequestHead) -> Handled:
         """Pass on, whatever it is."""
@@ -238,7 +238,7 @@ class Stage(Pool):
 
 async def play(stage: Stage, request: bytes, response: bytes, rng: random.Random) -> None:
     """Take one request and one response through the relay, in random pieces, and look at both ends."""
-    sender, wire = SenderConnection(stage.front), Wire()
+    sender, wire = DownstreamConnection(stage.front), Wire()
     stage.given.clear()
     sender.connection_made(wire)
     for part in pieces(request, rng):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.relay.requests import BadRequest, RequestParser
-from gateway.relay.wire import MAX_FIELDS, MAX_HEAD, MAX_TARGET, Framing
-from tests.gateway.relay.fuzzing import Requests, request_verdict
+from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, MAX_TARGET, Framing
+from gateway.proxy.request_parser import BadRequest, RequestParser
+from tests.gateway.proxy.fuzzing import Requests, request_verdict
 
 HOST = b"Host: v\r\n"
 LARGE = 3_000

@@ -11,9 +11,9 @@ from msgspec import structs
 
 from gateway.config.upstreams import Forwarded
 from gateway.model import RequestHead
-from gateway.relay.forwarding import forwarding
+from gateway.proxy.headers import forwarding
 from tests.gateway.conftest import NORDFJELL
-from tests.gateway.relay.fuzzing import VKP
+from tests.gateway.proxy.fuzzing import VKP
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

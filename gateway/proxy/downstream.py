@@ -5,10 +5,10 @@ from collections import deque
 from typing import Protocol, cast
 
 from gateway.model import Headers, Reply, RequestHead
-from gateway.relay.incoming import Incoming
-from gateway.relay.requests import BadRequest, RequestParser
-from gateway.relay.times import Times
-from gateway.relay.wire import Framing, chunk, last_chunk, reason_of, response_head
+from gateway.proxy.connection_limits import Deadlines
+from gateway.proxy.downstream_request import DownstreamRequest
+from gateway.proxy.headers import Framing, chunk, last_chunk, reason_of, response_head
+from gateway.proxy.request_parser import BadRequest, RequestParser
 
 HIGH_WATER = 65_536
 """Bytes of a body that may wait before the sender is read no further."""
@@ -16,34 +16,34 @@ _MOST_AHEAD = 100
 """Requests that may be sent ahead of their answers: as objects they weigh far more than as bytes."""
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """Who answers the requests of all senders."""
 
     stopping: bool
 
-    def opened(self, sender: "SenderConnection") -> None:
+    def opened(self, sender: "DownstreamConnection") -> None:
         """Take note that a sender has connected."""
 
-    def closed(self, sender: "SenderConnection") -> None:
+    def closed(self, sender: "DownstreamConnection") -> None:
         """Take note that a sender has gone."""
 
-    def serve(self, incoming: Incoming) -> None:
+    def serve(self, incoming: DownstreamRequest) -> None:
         """Answer a request: it is the next in its turn."""
 
     def refusal(self, error: BadRequest) -> Reply:
         """Say how the sender of what is no request is told so."""
 
 
-class SenderConnection(asyncio.Protocol):
+class DownstreamConnection(asyncio.Protocol):
     """One connection from a sender; requests that are sent ahead wait their turn."""
 
-    def __init__(self, owner: Owner, origin: str | None = None) -> None:
+    def __init__(self, owner: ConnectionOwner, origin: str | None = None) -> None:
         self._owner = owner
         self.origin = origin
         """What its owner counts it by."""
         self._parser = RequestParser(self)
-        self._queue: deque[Incoming] = deque()
-        self._arriving: Incoming | None = None
+        self._queue: deque[DownstreamRequest] = deque()
+        self._arriving: DownstreamRequest | None = None
         self._bad: BadRequest | None = None
         self._deaf = False
         self._half_closed = False
@@ -52,11 +52,11 @@ class SenderConnection(asyncio.Protocol):
         self._held = False
         self._feeding = False
         self._waiting_before = 0
-        self._served: Incoming | None = None
-        self._begun: Incoming | None = None
+        self._served: DownstreamRequest | None = None
+        self._begun: DownstreamRequest | None = None
         self._reading_paused = False
         self._loop = asyncio.get_running_loop()
-        self._times = Times(self._loop.time())
+        self._times = Deadlines(self._loop.time())
         self.transport: asyncio.Transport | None = None
 
     # From asyncio.
@@ -121,7 +121,7 @@ class SenderConnection(asyncio.Protocol):
         """Put a request in the queue; the first is served at once."""
         if len(self._queue) > _MOST_AHEAD:
             raise BadRequest(503, "too many requests were sent ahead")
-        incoming = Incoming(self, head, version, framing, keep_alive=keep_alive)
+        incoming = DownstreamRequest(self, head, version, framing, keep_alive=keep_alive)
         self._arriving = incoming
         self._queue.append(incoming)
         if len(self._queue) == 1:
@@ -146,7 +146,12 @@ class SenderConnection(asyncio.Protocol):
             self.transport.write(data)
 
     def answer_head(
-        self, incoming: Incoming, status: int, reason: bytes, fields: list[tuple[bytes, bytes]], framing: Framing
+        self,
+        incoming: DownstreamRequest,
+        status: int,
+        reason: bytes,
+        fields: list[tuple[bytes, bytes]],
+        framing: Framing,
     ) -> bytes:
         """Return the head of the answer to `incoming`, with how this connection goes on, and remember both."""
         self._begun = incoming
@@ -169,7 +174,7 @@ class SenderConnection(asyncio.Protocol):
         """Return what ends the answer's body on this connection."""
         return last_chunk(trailers) if self._chunked else b""
 
-    def finish(self, incoming: Incoming) -> None:
+    def finish(self, incoming: DownstreamRequest) -> None:
         """Go on to the next request after an answer, or close."""
         if not self._queue or self._queue[0] is not incoming:
             return
@@ -186,7 +191,7 @@ class SenderConnection(asyncio.Protocol):
             self._say_bad(self._bad)
         self.regulate()
 
-    def awaits(self, incoming: Incoming) -> bool:
+    def awaits(self, incoming: DownstreamRequest) -> bool:
         """Whether the answer to this request is the next to be sent."""
         return bool(self._queue) and self._queue[0] is incoming
 

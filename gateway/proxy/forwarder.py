@@ -11,10 +11,9 @@ from msgspec import structs
 from gateway.config.upstreams import Forwarded, VkpUpstream
 from gateway.errors import Failure, Fault
 from gateway.model import Account, Afterwards, Headers, Pass, Reply, RequestHead
-from gateway.relay.forwarding import VIA, forwarding
-from gateway.relay.incoming import Incoming
-from gateway.relay.pool import Pool, Unreachable, UpstreamConnection
-from gateway.relay.wire import Framing, chunk, end_to_end, last_chunk, request_head, response_head
+from gateway.proxy.downstream_request import DownstreamRequest
+from gateway.proxy.headers import VIA, Framing, chunk, end_to_end, forwarding, last_chunk, request_head, response_head
+from gateway.proxy.pool import Pool, Unreachable, UpstreamConnection
 
 _RETRY_AFTER = 30
 STALLED = 3.0
@@ -25,7 +24,7 @@ _GATHERED = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class UpstreamTarget:
     """Where requests go, and how their failures are told."""
 
     upstream: VkpUpstream
@@ -38,26 +37,28 @@ class Way:
     """What every answer says beside the upstream's own fields; nothing, unless the configuration asks for it."""
 
 
-class Carriage(Protocol):
+class Callbacks(Protocol):
     """Who runs the passages."""
 
-    def connect(self, passage: "Passage") -> None:
+    def connect(self, passage: "Forwarder") -> None:
         """Run `passage.connect` in a task."""
 
-    def answer(self, incoming: Incoming, reply: Reply) -> int:
+    def answer(self, incoming: DownstreamRequest, reply: Reply) -> int:
         """Answer a request whose passage failed; return the status."""
 
     def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes, answer: bytes) -> None:
         """Do what is to be done when the upstream has answered."""
 
-    def done(self, passage: "Passage", incoming: Incoming, account: Account, status: int) -> None:
+    def done(self, passage: "Forwarder", incoming: DownstreamRequest, account: Account, status: int) -> None:
         """Account for a passage that is over; `status` is what the sender got, 0 for none."""
 
 
-class Passage:
+class Forwarder:
     """Ties one request to one upstream connection until its answer is complete, or cannot be."""
 
-    def __init__(self, incoming: Incoming, way: Way, account: Account, carriage: Carriage, answer: Pass) -> None:
+    def __init__(
+        self, incoming: DownstreamRequest, way: UpstreamTarget, account: Account, carriage: Callbacks, answer: Pass
+    ) -> None:
         self._carriage = carriage
         self._finishes_alone = answer.finishes_alone
         self._afterwards = answer.afterwards

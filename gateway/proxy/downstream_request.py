@@ -4,16 +4,16 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.model import Headers, RequestHead, SenderLeft
-from gateway.relay.wire import CONTINUE, Framing
+from gateway.proxy.headers import CONTINUE, Framing
 
 if TYPE_CHECKING:
-    from gateway.relay.sender import SenderConnection
+    from gateway.proxy.downstream import DownstreamConnection
 
 _PIECE = 1024
 """Bytes below which waiting pieces of a body are joined: of tiny chunks, the pieces would weigh more than the body."""
 
 
-class Taker(Protocol):
+class BodySink(Protocol):
     """Who takes a request's body as it arrives."""
 
     def request_body(self, data: bytes) -> None:
@@ -32,11 +32,11 @@ class Taker(Protocol):
         """Send what was gathered: everything that had arrived was given."""
 
 
-class Incoming:
+class DownstreamRequest:
     """One request, whose body may still be arriving."""
 
     def __init__(
-        self, sender: "SenderConnection", head: RequestHead, version: str, framing: Framing, *, keep_alive: bool
+        self, sender: "DownstreamConnection", head: RequestHead, version: str, framing: Framing, *, keep_alive: bool
     ) -> None:
         self.sender = sender
         self.head = head
@@ -50,7 +50,7 @@ class Incoming:
         self.left = False
         self.told_to_continue = False
         self._size = 0
-        self._taker: Taker | None = None
+        self._taker: BodySink | None = None
         self._changed: asyncio.Future[None] | None = None
 
     async def read(self, limit: int) -> bytes | None:
@@ -89,7 +89,7 @@ class Incoming:
         """Bytes that arrived and that nobody has taken yet."""
         return 0 if self._taker is not None else self._size
 
-    def give_to(self, taker: Taker) -> None:
+    def give_to(self, taker: BodySink) -> None:
         """Hand everything that comes from now on to `taker`; what came before is in `pieces`."""
         self._taker = taker
         self.sender.regulate()

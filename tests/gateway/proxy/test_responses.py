@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.relay.responses import BadResponse, ResponseParser
-from gateway.relay.wire import MAX_FIELDS, MAX_HEAD, Framing
-from tests.gateway.relay.fuzzing import Response, response_verdict
-from tests.gateway.relay.test_requests import splits
+from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, Framing
+from gateway.proxy.response_parser import BadResponse, ResponseParser
+from tests.gateway.proxy.fuzzing import Response, response_verdict
+from tests.gateway.proxy.test_requests import splits
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

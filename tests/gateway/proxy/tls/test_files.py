@@ -10,16 +10,16 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.observability import telemetry
-from gateway.relay.certificates import CertificatesUnusable, Files, Kept, for_senders, for_upstream
+from gateway.proxy.tls import CertificatesUnusable, Files, ReloadingContext, for_senders, for_upstream
 from tests.gateway.authority import Authority
-from tests.gateway.relay.test_upstream_tls import TlsUpstream
+from tests.gateway.proxy.test_upstream_tls import TlsUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from tests.gateway.conftest import World
-from tests.gateway.relay.tls_senders import BUNDLE, NAME, TLS, connection, post, served, shown_by
+from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS, connection, post, served, shown_by
 
 
 def unusable(what: str = "listen.data") -> float:
@@ -176,7 +176,7 @@ def test_unusable_files_are_told_by_what_is_wrong(
     spoil(folder)
     files = Files(folder, "server.pem", "server.key", "ca.pem")
     with pytest.raises(CertificatesUnusable, match=told) as error:
-        Kept("listen.data", files, for_senders)
+        ReloadingContext("listen.data", files, for_senders)
     assert "BEGIN" not in str(error.value)
 
 
@@ -193,7 +193,7 @@ def test_unreadable_files_are_told_by_name(tmp_path: Path, name: str, told: str)
     with (tmp_path / "large.pem").open("wb") as file:
         file.truncate(5_000_000)
     with pytest.raises(CertificatesUnusable, match=told):
-        Kept("listen.data", Files(tmp_path, name, name), for_upstream)
+        ReloadingContext("listen.data", Files(tmp_path, name, name), for_upstream)
 
 
 async def test_check_says_what_cannot_be_used_and_what_is_not_here(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.relay import encrypted
-from gateway.relay.certificates import Files, for_senders
+from gateway.proxy import tls_listener
+from gateway.proxy.tls import Files, for_senders
 from tests.gateway.authority import Authority
 from tests.gateway.conftest import HAVNES, message
-from tests.gateway.relay.test_upstream_tls import TlsUpstream
+from tests.gateway.proxy.test_upstream_tls import TlsUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
-from tests.gateway.relay.tls_senders import BUNDLE, TLS, connection, post, served, until
+from tests.gateway.proxy.tls_senders import BUNDLE, TLS, connection, post, served, until
 
 MUTUAL = "tls: {cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem}"
 
@@ -88,7 +88,7 @@ async def test_a_handshake_that_stalls_is_ended(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever connects and says nothing is gone after a while."""
-    monkeypatch.setattr(encrypted, "HANDSHAKE", 0.3)
+    monkeypatch.setattr(tls_listener, "HANDSHAKE", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     await until(lambda: world.gateway._front._guests._count == 1)
     assert await asyncio.wait_for(reader.read(), 10) == b""
@@ -101,7 +101,7 @@ async def test_the_oldest_handshake_makes_room(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever only begins handshakes keeps nobody out."""
-    monkeypatch.setattr(encrypted, "MOST_HANDSHAKES", 3)
+    monkeypatch.setattr(tls_listener, "MOST_HANDSHAKES", 3)
     idle = [await asyncio.open_connection("127.0.0.1", world.data_port) for _ in range(10)]
     await until(lambda: world.gateway._front._guests._count == 3)
     assert (await post(world, authority.trusting())).status == 200

@@ -11,14 +11,14 @@ import structlog
 
 from gateway.config.places import Address
 from gateway.model import Account, Afterwards, Body, Handled, Pass, Reply, RequestHead
-from gateway.relay.certificates import Kept
-from gateway.relay.encrypted import EncryptedPort
-from gateway.relay.guests import USUAL_ROOM, Guests, Room
-from gateway.relay.incoming import Incoming
-from gateway.relay.passage import Passage, Way
-from gateway.relay.requests import BadRequest
-from gateway.relay.sender import SenderConnection
-from gateway.relay.wire import Framing, reason_of
+from gateway.proxy.connection_limits import USUAL_ROOM, ConnectionCounter, ConnectionLimits
+from gateway.proxy.downstream import DownstreamConnection
+from gateway.proxy.downstream_request import DownstreamRequest
+from gateway.proxy.forwarder import Forwarder, UpstreamTarget
+from gateway.proxy.headers import Framing, reason_of
+from gateway.proxy.request_parser import BadRequest
+from gateway.proxy.tls import ReloadingContext
+from gateway.proxy.tls_listener import TlsListener
 
 log = structlog.get_logger()
 
@@ -45,15 +45,15 @@ class Serving(Protocol):
 class Lane:
     """What the front needs to send a request on as it is."""
 
-    ways: dict[str, Way]
+    ways: dict[str, UpstreamTarget]
     """By the name of the upstream."""
     malformed: Callable[[int, str], tuple[Reply, Account]]
     """How bytes that are no HTTP request are told so, given a status and why, and the account of it."""
-    room: Room = USUAL_ROOM
+    room: ConnectionLimits = USUAL_ROOM
     """For senders' connections."""
 
 
-class Front:
+class Server:
     """Listens for senders; each request is served by whatever `current` returns at that moment."""
 
     def __init__(self, current: Callable[[], tuple[Serving, Lane]], record: Recorder) -> None:
@@ -61,19 +61,21 @@ class Front:
         self._record = record
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
-        self._encrypted: EncryptedPort | None = None
-        self._guests = Guests()
-        self._senders: set[SenderConnection] = set()
-        self._passages: set[Passage] = set()
+        self._encrypted: TlsListener | None = None
+        self._guests = ConnectionCounter()
+        self._senders: set[DownstreamConnection] = set()
+        self._passages: set[Forwarder] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Future[None] | None = None
         self.stopping = False
 
-    async def start(self, address: Address, *, reuse_port: bool = False, tls: Callable[[], Kept] | None = None) -> int:
+    async def start(
+        self, address: Address, *, reuse_port: bool = False, tls: Callable[[], ReloadingContext] | None = None
+    ) -> int:
         """Listen on `address`, with `tls` over TLS; return the port, which the system chose when it was 0."""
         if tls is not None:
-            self._encrypted = EncryptedPort(self, tls)
+            self._encrypted = TlsListener(self, tls)
             self._sweep()
             return self._encrypted.start(address, backlog=_BACKLOG, reuse_port=reuse_port)
         self._server = await self._loop.create_server(
@@ -115,11 +117,11 @@ class Front:
         """Forget a connection that never became a sender's."""
         self._guests.leave(origin)
 
-    def sender(self, origin: str | None = None) -> SenderConnection:
+    def sender(self, origin: str | None = None) -> DownstreamConnection:
         """Return what will read a connection; `origin` when it is counted already."""
-        return SenderConnection(self, origin)
+        return DownstreamConnection(self, origin)
 
-    def opened(self, sender: SenderConnection) -> None:
+    def opened(self, sender: DownstreamConnection) -> None:
         """Count a sender's connection; close it where there is no room for it."""
         sender.origin = sender.origin or self.enter(sender.peer)
         if sender.origin is None:
@@ -127,14 +129,14 @@ class Front:
         else:
             self._senders.add(sender)
 
-    def closed(self, sender: SenderConnection) -> None:
+    def closed(self, sender: DownstreamConnection) -> None:
         """Forget a sender's connection."""
         self._senders.discard(sender)
         if sender.origin is not None:
             self._guests.leave(sender.origin)
         self._notice_quiet()
 
-    def serve(self, incoming: Incoming) -> None:
+    def serve(self, incoming: DownstreamRequest) -> None:
         """Answer a request: at once if that can be, else in a task of its own."""
         serving, lane = self._current()
         try:
@@ -157,7 +159,7 @@ class Front:
         self._record(account, reply.status, 0.0)
         return reply
 
-    def _begin(self, incoming: Incoming, serving: Serving, lane: Lane) -> None:
+    def _begin(self, incoming: DownstreamRequest, serving: Serving, lane: Lane) -> None:
         try:
             handled = serving.begin(incoming.head, incoming)
             if isinstance(handled, Handled):
@@ -169,7 +171,7 @@ class Front:
             log.exception("front.defect")
             incoming.sender.abort()
 
-    async def _await(self, incoming: Incoming, lane: Lane, handled: Awaitable[Handled]) -> None:
+    async def _await(self, incoming: DownstreamRequest, lane: Lane, handled: Awaitable[Handled]) -> None:
         try:
             self._done_with(incoming, lane, await handled)
         except Exception:
@@ -177,24 +179,24 @@ class Front:
             log.exception("front.defect")
             incoming.sender.abort()
 
-    def _done_with(self, incoming: Incoming, lane: Lane, handled: Handled) -> None:
+    def _done_with(self, incoming: DownstreamRequest, lane: Lane, handled: Handled) -> None:
         if isinstance(handled.answer, Pass):
             self._pass_on(incoming, lane, handled.answer, handled.account)
             incoming.flush()
         else:
             self._reply(incoming, handled.answer, handled.account)
 
-    def _pass_on(self, incoming: Incoming, lane: Lane, answer: Pass, account: Account) -> None:
+    def _pass_on(self, incoming: DownstreamRequest, lane: Lane, answer: Pass, account: Account) -> None:
         way = lane.ways[answer.upstream]
-        passage = Passage(incoming, way, account, self, answer)
+        passage = Forwarder(incoming, way, account, self, answer)
         self._passages.add(passage)
         passage.start()
 
-    def connect(self, passage: Passage) -> None:
+    def connect(self, passage: Forwarder) -> None:
         """Open a connection for a passage."""
         self._spawn(passage.connect())
 
-    def done(self, passage: Passage, incoming: Incoming, account: Account, status: int) -> None:
+    def done(self, passage: Forwarder, incoming: DownstreamRequest, account: Account, status: int) -> None:
         """Account for a passage that is over."""
         self._passages.discard(passage)
         self._notice_quiet()
@@ -207,11 +209,11 @@ class Front:
         except Exception:
             log.exception("front.defect")
 
-    def _reply(self, incoming: Incoming, reply: Reply, account: Account) -> None:
+    def _reply(self, incoming: DownstreamRequest, reply: Reply, account: Account) -> None:
         status = self.answer(incoming, reply)
         self._record(account, status, self._loop.time() - incoming.started_at)
 
-    def answer(self, incoming: Incoming, reply: Reply) -> int:
+    def answer(self, incoming: DownstreamRequest, reply: Reply) -> int:
         """Answer a request with what the gateway itself says; return the status."""
         sender = incoming.sender
         if not sender.awaits(incoming):

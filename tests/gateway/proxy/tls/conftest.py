@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
-from tests.gateway.relay.tls_senders import NAME, TLS
+from tests.gateway.proxy.tls_senders import NAME, TLS
 
 
 @pytest.fixture

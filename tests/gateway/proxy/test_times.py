@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.relay.times import HEAD, IDLE, LINGER, SILENCE, Times
+from gateway.proxy.connection_limits import HEAD, IDLE, LINGER, SILENCE, Deadlines
 
 STATE = {"idle": False, "in_head": False, "waits_for_body": False}
 
@@ -27,19 +27,19 @@ STATE = {"idle": False, "in_head": False, "waits_for_body": False}
 )
 def test_each_thing_has_its_limit(since: dict[str, float], state: dict[str, bool], limit: float) -> None:
     """Up to its limit a sender may take its time; beyond it the time is up."""
-    times = Times(100.0, **since)
+    times = Deadlines(100.0, **since)
     assert not times.are_up(100.0 + limit, **{**STATE, **state})
     assert times.are_up(100.1 + limit, **{**STATE, **state})
 
 
 def test_waiting_for_an_answer_has_no_limit_here() -> None:
     """While a request is being answered and the answer taken, the sender owes nothing."""
-    assert not Times(0.0).are_up(1_000_000.0, **STATE)
+    assert not Deadlines(0.0).are_up(1_000_000.0, **STATE)
 
 
 def test_bytes_prolong_a_body_and_not_a_head() -> None:
     """Every byte of a body starts its time anew; a head that trickles in is cut when its time is up."""
-    times = Times(0.0)
+    times = Deadlines(0.0)
     times.read(10.0, in_head=False)
     for now in range(11, 25):
         times.read(float(now), in_head=True)
@@ -51,7 +51,7 @@ def test_bytes_prolong_a_body_and_not_a_head() -> None:
 
 def test_reading_answers_does_not_excuse_silence_in_a_body() -> None:
     """An answer that is not taken is up although the sender still sends."""
-    times = Times(0.0, blocked_since=0.0)
+    times = Deadlines(0.0, blocked_since=0.0)
     for now in range(1, 61):
         times.read(float(now), in_head=False)
     state: dict[str, Any] = {**STATE, "waits_for_body": True}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import structlog
 
+from gateway.config.model import Config
+from gateway.config.upstreams import Upstream, VkpUpstream
 from gateway.observability.telemetry import CERTIFICATES_UNUSABLE
 
 log = structlog.get_logger()
@@ -34,9 +36,9 @@ class Files:
     key: str | None = None
     authorities: str | None = None
 
-    def read(self) -> "Material":
+    def read(self) -> "ContextSource":
         """Return what the files hold now; raises `CertificatesUnusable`."""
-        return Material(self._read(self.cert), self._read(self.key), self._read(self.authorities))
+        return ContextSource(self._read(self.cert), self._read(self.key), self._read(self.authorities))
 
     def unreadable(self) -> list[str]:
         """Return those that are not here, or that this user may not read."""
@@ -69,7 +71,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Material:
+class ContextSource:
     """The bytes of a certificate with its chain, of its key, and of authorities."""
 
     cert: bytes | None
@@ -83,10 +85,10 @@ class Material:
         return hashlib.sha256(b"".join(hashlib.sha256(part or b"").digest() for part in parts)).digest()
 
 
-Make = Callable[[Material], ssl.SSLContext]
+Make = Callable[[ContextSource], ssl.SSLContext]
 
 
-def for_senders(material: Material) -> ssl.SSLContext:
+def for_senders(material: ContextSource) -> ssl.SSLContext:
     """Return how the data port is encrypted; raises `CertificatesUnusable`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -99,7 +101,7 @@ def for_senders(material: Material) -> ssl.SSLContext:
     return context
 
 
-def for_upstream(material: Material) -> ssl.SSLContext:
+def for_upstream(material: ContextSource) -> ssl.SSLContext:
     """Return how connections to an upstream are encrypted and checked; raises `CertificatesUnusable`."""
     context = ssl.create_default_context() if material.authorities is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -107,7 +109,7 @@ def for_upstream(material: Material) -> ssl.SSLContext:
     return context
 
 
-class Kept:
+class ReloadingContext:
     """An `SSLContext` that is made anew when its files have changed; bad files leave it as it was."""
 
     def __init__(self, what: str, files: Files, make: Make) -> None:
@@ -151,7 +153,7 @@ class Kept:
         self._stamp, self._bad, self._is_told = stamp, None, False
         CERTIFICATES_UNUSABLE.labels(self.what).set(0)
 
-    def _made(self, material: Material) -> ssl.SSLContext:
+    def _made(self, material: ContextSource) -> ssl.SSLContext:
         try:
             return self._make(material)
         except CertificatesUnusable as error:
@@ -166,7 +168,7 @@ class Kept:
         self._bad = digest
 
 
-def _load(context: ssl.SSLContext, material: Material) -> None:
+def _load(context: ssl.SSLContext, material: ContextSource) -> None:
     try:
         if material.authorities is not None:
             context.load_verify_locations(cadata=material.authorities.decode("ascii", "replace"))
@@ -206,3 +208,47 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+DATA_PORT = "listen.data"
+"""What certificates are for that are not an upstream's."""
+
+
+class Certificates:
+    """The certificates in use; those whose files are the same in name and content are taken over from `before`."""
+
+    def __init__(self, config: Config, folder: Path, before: "Certificates | None" = None) -> None:
+        """Read them all; raises `CertificatesUnusable`."""
+        self._kept = {what: _kept(what, files, make, before) for what, files, make in needed(config, folder)}
+
+    def of(self, what: str) -> ReloadingContext | None:
+        """Return how connections to an upstream, or those of the data port, are encrypted; None where they are not."""
+        return self._kept.get(what)
+
+    def look(self) -> None:
+        """Take files that have been exchanged."""
+        for kept in self._kept.values():
+            kept.look()
+
+
+def needed(config: Config, folder: Path) -> list[tuple[str, Files, Make]]:
+    """Return what every certificate is for, where it is, and what is made of it."""
+    found: list[tuple[str, Files, Make]] = []
+    if (tls := config.tls) is not None:
+        found.append((DATA_PORT, Files(folder, tls.cert_file, tls.key_file, tls.client_ca_file), for_senders))
+    over_tls = (each for each in config.upstreams.values() if _url(each).startswith("https:"))
+    return [*found, *((each.name, files_of(each, folder), for_upstream) for each in over_tls)]
+
+
+def files_of(upstream: Upstream, folder: Path) -> Files:
+    """Return where the certificates for an upstream are."""
+    return Files(folder, upstream.tls.cert_file, upstream.tls.key_file, upstream.tls.ca_file)
+
+
+def _kept(what: str, files: Files, make: Make, before: Certificates | None) -> ReloadingContext:
+    known = before._kept.get(what) if before else None  # noqa: SLF001 - its own kind
+    return known if known is not None and known.is_current(files) else ReloadingContext(what, files, make)
+
+
+def _url(upstream: Upstream) -> str:
+    return upstream.url if isinstance(upstream, VkpUpstream) else upstream.write_url

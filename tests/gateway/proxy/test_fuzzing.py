@@ -1,6 +1,6 @@
 """A few seconds of fuzzing with a fixed seed; `fuzzing.py` runs for as long as one likes."""
 
-from tests.gateway.relay import fuzzing
+from tests.gateway.proxy import fuzzing
 
 
 async def test_relay_stands_mutated_messages() -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.relay import times
-from gateway.relay.requests import RequestParser
+from gateway.proxy import connection_limits
+from gateway.proxy.request_parser import RequestParser
 from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN
-from tests.gateway.relay.fuzzing import Requests
+from tests.gateway.proxy.fuzzing import Requests
 from tests.gateway.wire import read_message
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def test_head_sent_ahead_does_not_cut_the_answer_before_it(
     world: World, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time for a head does not run while its sender waits for VKP, or while the gateway itself reads no further."""
-    monkeypatch.setattr(times, "HEAD", 0.3)
+    monkeypatch.setattr(connection_limits, "HEAD", 0.3)
     arrived, released = raw_upstream.hold()
     reader, writer, _ = await connected(world)
     raw = kept_alive(world, BUNDLE, b"{}")
@@ -114,7 +114,7 @@ async def test_connection_is_not_idle_right_after_a_late_answer(
     world: World, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time between requests is counted from the answer, not from the request that it answers."""
-    monkeypatch.setattr(times, "IDLE", 0.6)
+    monkeypatch.setattr(connection_limits, "IDLE", 0.6)
     arrived, released = raw_upstream.hold()
     reader, writer, _ = await connected(world)
     writer.write(kept_alive(world, BUNDLE, b"{}"))

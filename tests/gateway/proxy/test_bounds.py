@@ -9,11 +9,11 @@ import pytest
 
 from gateway.config.load import load_text
 from gateway.observability import telemetry
-from gateway.relay import passage, times
-from gateway.relay.guests import Guests, Room, origin_of
+from gateway.proxy import connection_limits, forwarder
+from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits, origin_of
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import HAVNES, NORDFJELL, message
-from tests.gateway.relay.test_leaving import connected, kept_alive, until
+from tests.gateway.proxy.test_leaving import connected, kept_alive, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ def test_an_origin_is_what_one_sender_has(address: str, origin: str) -> None:
 
 def test_guests_are_counted_in_and_out() -> None:
     """Room for three, two of them from one address; what leaves makes room, and nothing is left behind."""
-    guests, room = Guests(), Room(3, 2)
+    guests, room = ConnectionCounter(), ConnectionLimits(3, 2)
     first = guests.enter("192.0.2.1", room)
     assert first == guests.enter("192.0.2.1", room) == "192.0.2.1"
     assert guests.enter("192.0.2.1", room) is None
@@ -128,7 +128,7 @@ async def test_the_longest_stalled_body_makes_room(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When all connections to VKP are taken, one that waits for a body is cut for one that has its own: 408, and on."""
-    monkeypatch.setattr(passage, "STALLED", 0.5)
+    monkeypatch.setattr(forwarder, "STALLED", 0.5)
     world = await full(start, raw_upstream, 2)
     first = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
@@ -157,7 +157,7 @@ async def test_a_trickle_is_no_progress(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte now and then does not hold a connection that others wait for."""
-    monkeypatch.setattr(passage, "STALLED", 0.5)
+    monkeypatch.setattr(forwarder, "STALLED", 0.5)
     world = await full(start, raw_upstream, 1)
     _, writer = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
@@ -179,7 +179,7 @@ async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who sends a kilobyte in time, and who waits for VKP, keeps its connection; the one that waits is told 503."""
-    monkeypatch.setattr(passage, "STALLED", 0.4)
+    monkeypatch.setattr(forwarder, "STALLED", 0.4)
     arrived, released = raw_upstream.hold()
     world = await start(vkp=raw_upstream, vkp_host=", connections: {most: 2, connect: 1500ms}")
     waiting = asyncio.get_running_loop().create_task(world.post(BUNDLE, b"{}"))
@@ -208,7 +208,7 @@ async def test_stalled_bodies_stay_while_nobody_waits(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow sender is nobody's trouble as long as there is room."""
-    monkeypatch.setattr(passage, "STALLED", 0.2)
+    monkeypatch.setattr(forwarder, "STALLED", 0.2)
     world = await full(start, raw_upstream, 2)
     reader, writer = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
@@ -301,7 +301,7 @@ async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
     trickle: bytes,
 ) -> None:
     """A connection that gives nothing, or a head a field at a time, ends; another sender is served all the while."""
-    monkeypatch.setattr(times, limit, 0.6)
+    monkeypatch.setattr(connection_limits, limit, 0.6)
     world = await start(vkp=raw_upstream)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     writer.write(begin)

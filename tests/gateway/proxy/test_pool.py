@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config.upstreams import Connections
-from gateway.relay.pool import PATIENCE, PAUSE, Pool, Unreachable, UpstreamConnection
-from tests.gateway.relay.fuzzing import Response, Wire
+from gateway.proxy.pool import PATIENCE, PAUSE, Pool, Unreachable, UpstreamConnection
+from tests.gateway.proxy.fuzzing import Response, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable

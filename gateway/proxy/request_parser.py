@@ -6,7 +6,7 @@ from typing import Protocol
 import httptools
 
 from gateway.model import Headers, RequestHead
-from gateway.relay.wire import MAX_FIELDS, MAX_HEAD, MAX_TARGET, Framing
+from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, MAX_TARGET, Framing
 
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
 _SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding"})

@@ -10,8 +10,8 @@ import structlog
 
 from gateway.config.places import Address
 from gateway.observability.telemetry import HANDSHAKES_FAILED
-from gateway.relay.certificates import Kept
-from gateway.relay.sender import SenderConnection
+from gateway.proxy.downstream import DownstreamConnection
+from gateway.proxy.tls import ReloadingContext
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ _PAUSE = 1.0
 """Seconds before trying again when the system gives no connection, for want of file descriptors."""
 
 
-class Host(Protocol):
+class Listener(Protocol):
     """Who counts connections, and answers what comes over them."""
 
     def enter(self, address: str) -> str | None:
@@ -36,14 +36,14 @@ class Host(Protocol):
     def leave(self, origin: str) -> None:
         """Forget a connection that never became a sender's."""
 
-    def sender(self, origin: str | None) -> SenderConnection:
+    def sender(self, origin: str | None) -> DownstreamConnection:
         """Return what will read the connection."""
 
 
-class EncryptedPort:
+class TlsListener:
     """Listens, and does the handshakes with whatever certificate is current when each begins."""
 
-    def __init__(self, host: Host, tls: Callable[[], Kept]) -> None:
+    def __init__(self, host: Listener, tls: Callable[[], ReloadingContext]) -> None:
         self._host = host
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class EncryptedPort:
         self._handshakes[task] = None
         task.add_done_callback(partial(self._done, connection, sender, origin))
 
-    async def _handshake(self, connection: socket.socket, sender: SenderConnection) -> None:
+    async def _handshake(self, connection: socket.socket, sender: DownstreamConnection) -> None:
         await self._loop.connect_accepted_socket(
             lambda: sender,
             connection,
@@ -120,7 +120,7 @@ class EncryptedPort:
         )
 
     def _done(
-        self, connection: socket.socket, sender: SenderConnection, origin: str, task: "asyncio.Task[None]"
+        self, connection: socket.socket, sender: DownstreamConnection, origin: str, task: "asyncio.Task[None]"
     ) -> None:
         """Forget a connection that never became a sender's; not in the task itself, which may end before it begins."""
         del self._handshakes[task]

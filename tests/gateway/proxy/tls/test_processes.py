@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.gateway.authority import Authority
     from tests.gateway.conftest import World
-from tests.gateway.relay.tls_senders import BUNDLE, NAME, connection, post, shown_by
+from tests.gateway.proxy.tls_senders import BUNDLE, NAME, connection, post, shown_by
 
 LEGACY = """\
 version: 1

@@ -10,7 +10,7 @@ _PREFIX = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ConnectionLimits:
     """How many connections there may be."""
 
     connections: int
@@ -18,17 +18,17 @@ class Room:
     """None means no bound of its own."""
 
 
-USUAL_ROOM = Room(20_000, None)
+USUAL_ROOM = ConnectionLimits(20_000, None)
 
 
-class Guests:
+class ConnectionCounter:
     """The connections that are open or in their handshake, by where they come from."""
 
     def __init__(self) -> None:
         self._count = 0
         self._by_origin: Counter[str] = Counter()
 
-    def enter(self, address: str, room: Room) -> str | None:
+    def enter(self, address: str, room: ConnectionLimits) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
         origin = origin_of(address)
         if self._count >= room.connections:
@@ -60,3 +60,46 @@ def origin_of(address: str) -> str:
     after = tail.split(":") if tail else []
     groups += [""] * (8 - len(groups) - len(after))
     return ":".join([*groups, *(group.lstrip("0") for group in after)][:_PREFIX]) + "::"
+
+
+IDLE = 75.0
+"""Seconds between requests."""
+HEAD = 15.0
+"""Seconds for a head, from its first byte."""
+SILENCE = 60.0
+"""Seconds without a byte of a body that is awaited, and without a byte taken of an answer."""
+LINGER = 2.0
+"""Seconds that a connection is kept after an answer that was given before the request was complete."""
+
+
+@dataclass(slots=True)
+class Deadlines:
+    """When things last happened on a connection, in the event loop's seconds."""
+
+    last_read: float
+    head_since: float | None = None
+    blocked_since: float | None = None
+    lingers_since: float | None = None
+
+    def read(self, now: float, *, in_head: bool) -> None:
+        """Take note that bytes came; `in_head` tells whether a head had begun before them."""
+        self.last_read = now
+        if not in_head:
+            self.head_since = now
+
+    def answered(self, now: float) -> None:
+        """Take note that a request was answered: the time for the next begins here."""
+        self.last_read = now
+        self.head_since = now
+
+    def are_up(self, now: float, *, idle: bool, in_head: bool, waits_for_body: bool) -> bool:
+        """Tell whether the sender takes too long over what it is doing."""
+        if self.lingers_since is not None:
+            return now - self.lingers_since > LINGER
+        if self.blocked_since is not None and now - self.blocked_since > SILENCE:
+            return True
+        if in_head and self.head_since is not None:
+            return now - self.head_since > HEAD
+        if waits_for_body:
+            return now - self.last_read > SILENCE
+        return idle and now - self.last_read > IDLE

@@ -7,8 +7,8 @@ from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from gateway.config.upstreams import Connections
-from gateway.relay.certificates import Kept
-from gateway.relay.responses import BadResponse, ResponseEvents, ResponseParser
+from gateway.proxy.response_parser import BadResponse, ResponseEvents, ResponseParser
+from gateway.proxy.tls import ReloadingContext
 
 PATIENCE = 3
 """Failed connections in a row after which an upstream counts as down for a moment."""
@@ -20,7 +20,7 @@ class Unreachable(Exception):  # noqa: N818 - the condition
     """No connection could be made, or none was free in time; nothing was sent."""
 
 
-class Carrier(ResponseEvents, Protocol):
+class ResponseHandler(ResponseEvents, Protocol):
     """Who uses a connection for one request."""
 
     def response_failed(self, reason: str) -> None:
@@ -39,7 +39,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, pool: "Pool", name: str | None, tls: ssl.SSLContext | None = None) -> None:
         self._pool = pool
         self._parser = ResponseParser()
-        self._carrier: Carrier | None = None
+        self._carrier: ResponseHandler | None = None
         self._ended = False
         self.name = name
         """The name that the upstream's certificate was checked against."""
@@ -50,7 +50,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.made_at = asyncio.get_running_loop().time()
         self.transport: asyncio.Transport | None = None
 
-    def begin(self, carrier: Carrier, *, to_head: bool) -> None:
+    def begin(self, carrier: ResponseHandler, *, to_head: bool) -> None:
         """Take the connection for one request."""
         self._carrier = carrier
         self._ended = False
@@ -149,7 +149,7 @@ class UpstreamConnection(asyncio.Protocol):
 class Pool:
     """The connections to one upstream."""
 
-    def __init__(self, url: str, limits: Connections, tls: Kept | None) -> None:
+    def __init__(self, url: str, limits: Connections, tls: ReloadingContext | None) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -5,7 +5,7 @@ from typing import Protocol
 import httptools
 
 from gateway.model import Headers
-from gateway.relay.wire import MAX_FIELDS, MAX_HEAD, Framing
+from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, Framing
 
 _SPECIAL = frozenset({b"content-length", b"transfer-encoding"})
 

@@ -1,1 +1,0 @@
-"""HTTP/1.1 in and out; knows no FHIR."""
