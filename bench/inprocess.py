@@ -12,7 +12,7 @@ from bench.message import SIZE, STU3_SIZE, alarm_follow_up, failed_dispense
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
 from bench.scene import Scene
-from gateway.helseid.proof import Prover
+from gateway.auth.helseid.dpop import DpopProver
 from translators.contract import Settings, Tree
 from translators.fhir import xml_codec
 from translators.fhir.elements import stu3
@@ -110,7 +110,7 @@ def time_steps(token: str, repeats: int) -> Steps:
     refusal = translate(decode(data), NAME, SERVICE, _SETTINGS).refusal
     if refusal is not None:
         raise BenchFailed(f"the message is refused: {refusal}")
-    prover = Prover(time.time)
+    prover = DpopProver(time.time)
     trees: list[Tree] = [decode(data) for _ in range(repeats + _WARM_UP)]
     return Steps(
         parse=_median(lambda: decode(data), repeats),

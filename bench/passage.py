@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from gateway.admission import Admission
+from gateway.auth.helseid.claims import credentials, read_unverified
+from gateway.auth.helseid.dpop_verifier import DpopVerifier
+from gateway.auth.helseid.issuer import Issuer
+from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.load import load_text
 from gateway.exchange import Exchange
-from gateway.helseid.claims import credentials, read_unverified
-from gateway.helseid.issuer import Issuer
-from gateway.helseid.sender_proofs import SenderProofs
-from gateway.helseid.verify import Verifier
 from gateway.limits import TokenBuckets
 from gateway.model import Handled, RequestHead
 from gateway.observability import telemetry
@@ -43,10 +43,10 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
         raise ValueError(loaded.problems)
     # Nothing is fetched: the token stands among those that were verified.
     issuer = Issuer(claims["iss"], cast("ClientSession", None), time.time)
-    verifier = Verifier(issuer, claims["aud"], time.time)
+    verifier = TokenVerifier(issuer, claims["aud"], time.time)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
     admission = Admission(
-        loaded.config, loaded.table, verifier, SenderProofs(time.time), TokenBuckets(), time.monotonic
+        loaded.config, loaded.table, verifier, DpopVerifier(time.time), TokenBuckets(), time.monotonic
     )
     exchange = Exchange(loaded.config, loaded.table, admission, None, time.time)
     telemetry.configure(io.StringIO())

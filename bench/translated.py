@@ -16,11 +16,10 @@ from bench.processes import BenchFailed, child, free_ports
 from bench.report import Findings, Goal, Table
 from bench.scene import CLIENT_ID, SCOPE, TRANSLATED, Scene, Server
 from bench.stats import Spread, spread
-from gateway.helseid.assertion import ClientIdentity
-from gateway.helseid.client_key import ClientKey
-from gateway.helseid.issuer import Issuer
-from gateway.helseid.proof import Prover
-from gateway.helseid.token_request import TokenEndpoint
+from gateway.auth.helseid.access_tokens import TokenEndpoint
+from gateway.auth.helseid.client_assertion import ClientIdentity, ClientKey
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import Issuer
 
 _WANTED = 1_500
 _CONNECTIONS = 32
@@ -86,7 +85,7 @@ def _drive_directly(scene: Scene, service: Server) -> float:
 
 async def _submissions(scene: Scene, service: Server) -> list[bytes]:
     """Make requests as the gateway makes them, each with its own proof."""
-    prover = Prover(time.time)
+    prover = DpopProver(time.time)
     async with aiohttp.ClientSession() as session:
         identity = ClientIdentity(CLIENT_ID, ClientKey("gateway-key.json", scene.folder), True, "assertion_details")
         issuer = Issuer(scene.issuer, session, time.time)

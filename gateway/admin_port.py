@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from prometheus_client import CollectorRegistry
 
+from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.config.model import Config
 from gateway.control import api, cutovers_api, health, messages_api, openapi, overrides_api
 from gateway.control.audits import Audits
@@ -29,7 +30,6 @@ from gateway.dashboard import banner, cutovers_page, messages_page, overrides_pa
 from gateway.dashboard.login import LoginPages
 from gateway.dashboard.rendering import refusal_page
 from gateway.limits import Throttle
-from gateway.people.desk import Desk, Doors
 
 if TYPE_CHECKING:
     from gateway.config.places import Address
@@ -46,7 +46,7 @@ class AdminPort:
         self, registry: CollectorRegistry, *, dev_login: bool = False, clock: Callable[[], float] = time.time
     ) -> None:
         self.board = Board(clock)
-        self.desk = Desk(clock, dev_login=dev_login)
+        self.desk = Authenticator(clock, dev_login=dev_login)
         self.ledger = LedgerDesk(clock)
         self.rollback = Rollback(self.ledger)
         self.report = Report(self.ledger)
@@ -87,7 +87,7 @@ class AdminPort:
             self.app.router.add_route(each.method, each.path, each.handler)
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
 
-    def prepare(self, config: Config) -> Doors | None:
+    def prepare(self, config: Config) -> AuthConfig | None:
         """Return what a configuration lets in, without letting it in yet; raises `PeopleUnusable`."""
         return self.desk.prepare(config, Path(config.file).parent)
 
@@ -102,7 +102,7 @@ class AdminPort:
         return int(self._runner.addresses[0][1])
 
     def use(
-        self, config: Config, doors: Doors | None, problems: Sequence[str], generation: int | None = None
+        self, config: Config, doors: AuthConfig | None, problems: Sequence[str], generation: int | None = None
     ) -> Reload:
         """Go on with another configuration, whose table has this number; `problems` are its warnings."""
         self.desk.use(doors)

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from gateway.auth.helseid.access_tokens import Subject
+from gateway.auth.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim
+from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused, TooManyProofs, bound_key
+from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.jws import ALGORITHMS
+from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
 from gateway.config.model import Config, Municipality, Sender
 from gateway.config.places import Environment
 from gateway.errors import Failure, Fault
-from gateway.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim
-from gateway.helseid.issuer import HelseIdUnavailable
-from gateway.helseid.jose import ALGORITHMS
-from gateway.helseid.sender_proofs import Call, ProofRefused, SenderProofs, TooManyProofs, bound_key
-from gateway.helseid.tokens import Subject
-from gateway.helseid.verify import TokenRefused, Verifier
 from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead
 from gateway.observability.telemetry import BOUND_AS_BEARER
@@ -55,8 +55,8 @@ class Admission:
         self,
         config: Config,
         table: RouteTable,
-        verifier: Verifier,
-        proofs: SenderProofs,
+        verifier: TokenVerifier,
+        proofs: DpopVerifier,
         rates: TokenBuckets,
         clock: Callable[[], float],
     ) -> None:

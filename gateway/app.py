@@ -11,12 +11,13 @@ import structlog
 
 from gateway import last_good
 from gateway.admin_port import AdminPort
+from gateway.auth.helseid.client_assertion import KeyUnusable
+from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.control.status import Reload
 from gateway.delivery.delivery import Delivery
 from gateway.delivery.opening import keys_of, opened
-from gateway.helseid.client_key import KeyUnusable
 from gateway.in_force import InForce
 from gateway.ledger import canary_mark
 from gateway.ledger.decisions import DecisionLog
@@ -24,7 +25,6 @@ from gateway.ledger.keys import Keys, KeysUnusable
 from gateway.ledger.store import LedgerUnusable, Store
 from gateway.model import Account
 from gateway.observability import telemetry
-from gateway.people.desk import PeopleUnusable
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, ReloadingContext
 from gateway.rehearsal.rehearsals import Rehearsals

@@ -9,13 +9,14 @@ from pathlib import Path
 import structlog
 
 from gateway.admin_port import AdminPort
+from gateway.auth.helseid.client_assertion import KeyUnusable
+from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.control.status import Reload
 from gateway.delivery.delivery import node_name
 from gateway.delivery.opening import keys_of, opened
 from gateway.delivery.returning import Returning, ReturnMeans
-from gateway.helseid.client_key import KeyUnusable
 from gateway.in_force import InForce
 from gateway.last_good import Stamp, remember, stamp
 from gateway.ledger import canary_mark
@@ -23,7 +24,6 @@ from gateway.ledger.keys import Keys, KeysUnusable
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.store import LedgerUnusable
 from gateway.model import Mode
-from gateway.people.desk import PeopleUnusable
 from gateway.proxy.tls import Certificates, CertificatesUnusable
 from gateway.routing.table import RouteTable
 from gateway.services import Services

@@ -5,9 +5,9 @@ from urllib.parse import unquote
 
 from msgspec import Struct, structs
 
+from gateway.auth.helseid.claims import HER_ID, Credentials, claimed_ids, credentials
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault
-from gateway.helseid.claims import HER_ID, Credentials, claimed_ids, credentials
 from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, RequestHead
 from gateway.routing.table import RouteTable
 from gateway.surfaces.registry import FALLBACK, surface_at

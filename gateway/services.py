@@ -7,15 +7,13 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
+from gateway.auth.helseid.client_assertion import ClientIdentity, ClientKey
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import Issuer
+from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.model import Config
 from gateway.config.upstreams import HelseId, JftUpstream, VkpUpstream
-from gateway.helseid.assertion import ClientIdentity
-from gateway.helseid.client_key import ClientKey
-from gateway.helseid.issuer import Issuer
-from gateway.helseid.proof import Prover
-from gateway.helseid.token_request import TokenEndpoint
-from gateway.helseid.tokens import TokenSource
-from gateway.helseid.verify import Verifier
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.routing.table import RouteTable
 from gateway.upstreams.breaker import CircuitBreaker
@@ -33,11 +31,11 @@ class Services:
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._folder = folder
         self._clock = clock
-        self._prover = Prover(clock)
+        self._prover = DpopProver(clock)
         # Bounded for each host: one that hangs must not keep messages from another.
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MOST_PER_HOST)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        self._trusted: tuple[tuple[str, str], Issuer, Verifier] | None = None
+        self._trusted: tuple[tuple[str, str], Issuer, TokenVerifier] | None = None
         self._own_tokens: dict[str, tuple[tuple[object, ...], TokenSource]] = {}
         self._callers: dict[str, tuple[tuple[object, ...], Caller]] = {}
         self._breaker: tuple[tuple[object, ...], CircuitBreaker] | None = None
@@ -52,7 +50,7 @@ class Services:
         if table.vkp_upstream is not None and (client := table.vkp_upstream.client) is not None:
             ClientKey(client.key_file, self._folder)
 
-    def verifier(self, helseid: HelseId) -> Verifier:
+    def verifier(self, helseid: HelseId) -> TokenVerifier:
         """Return what verifies senders' tokens."""
         return self._trust(helseid)[1]
 
@@ -84,12 +82,12 @@ class Services:
             caller.close()
         await self._session.close()
 
-    def _trust(self, helseid: HelseId) -> tuple[Issuer, Verifier]:
+    def _trust(self, helseid: HelseId) -> tuple[Issuer, TokenVerifier]:
         """Return the issuer and verifier; they hold keys, and stay while HelseID stays the same."""
         named = (helseid.issuer, helseid.audience)
         if self._trusted is None or self._trusted[0] != named:
             issuer = Issuer(helseid.issuer, self._session, self._clock)
-            self._trusted = (named, issuer, Verifier(issuer, helseid.audience, self._clock))
+            self._trusted = (named, issuer, TokenVerifier(issuer, helseid.audience, self._clock))
         return self._trusted[1:]
 
     def _tokens(self, helseid: HelseId, whose: str = "gateway") -> TokenSource:

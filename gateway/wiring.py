@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.admission import Admission
+from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.config.model import Config
 from gateway.config.routes import announced
 from gateway.config.upstreams import VkpUpstream
 from gateway.delivery.delivery import Delivery, Means
 from gateway.exchange import Exchange
-from gateway.helseid.sender_proofs import SenderProofs
 from gateway.ledger.keys import Keys
 from gateway.limits import TokenBuckets
 from gateway.proxy.connection_limits import ConnectionLimits
@@ -46,7 +46,7 @@ class Wiring:
         self._folder = folder
         self._rehearsals = rehearsals
         self._clock, self._monotonic = clock, monotonic
-        self._proofs = SenderProofs(clock)
+        self._proofs = DpopVerifier(clock)
         self._rates = TokenBuckets()
         self.services = Services(folder, clock)
 

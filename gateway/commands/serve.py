@@ -13,16 +13,16 @@ import structlog
 import uvloop
 
 from gateway.app import Gateway
+from gateway.auth.helseid.client_assertion import KeyUnusable
+from gateway.auth.people.authenticator import PeopleUnusable, dev_login_problem
 from gateway.beside import unshared
 from gateway.commands.output import WRONG_USE, config_option, errors, usable
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.helseid.client_key import KeyUnusable
 from gateway.last_good import recall
 from gateway.ledger.keys import KeysUnusable
 from gateway.ledger.store import LedgerUnusable
 from gateway.observability import telemetry
-from gateway.people.desk import PeopleUnusable, dev_login_problem
 from gateway.proxy.tls import CertificatesUnusable
 from gateway.routing.table import RouteTable
 from gateway.supervisor import Supervisor, WorkerFailed

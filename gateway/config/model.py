@@ -11,7 +11,7 @@ from gateway.errors import Fault, Wording
 
 
 class Role(StrEnum):
-    """What a person is to the gateway; what each may do is in `gateway.people.access`."""
+    """What a person is to the gateway; what each may do is in `gateway.auth.people.rbac`."""
 
     VIEWER = "viewer"
     PLANNER = "planner"

@@ -6,15 +6,15 @@ from typing import Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.api_tokens import TokenRequest
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Grant, Where, may
 from gateway.config.model import Role
 from gateway.control.asked import Page, of_query, part_of
 from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.control.refusals import Code, Refusal
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens, described
-from gateway.people.access import Action, Grant, Where, may
-from gateway.people.api_tokens import Wanted
-from gateway.people.person import Person
 from gateway.times import when
 
 _TOKENS = "token:"
@@ -77,7 +77,7 @@ def grants_document(grants: tuple[Grant, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def status_document(board: Board, who: Person) -> dict[str, Any]:
+def status_document(board: Board, who: Principal) -> dict[str, Any]:
     """Say what runs; problems may name any municipality, so they are for those who may view all."""
     status = board.status
     if status is None:
@@ -90,11 +90,11 @@ def status_document(board: Board, who: Person) -> dict[str, Any]:
     return document
 
 
-async def _wanted(request: web.Request) -> Wanted:
+async def _wanted(request: web.Request) -> TokenRequest:
     if request.content_type != "application/json":
         raise Refusal(Code.BAD_REQUEST, "Content-Type must be application/json")
     try:
-        return msgspec.json.decode(await request.read(), type=Wanted)
+        return msgspec.json.decode(await request.read(), type=TokenRequest)
     except (msgspec.DecodeError, RecursionError):
         fields = "name, roles, days, municipalities"
         roles = ", ".join(sorted(Role))

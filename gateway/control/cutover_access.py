@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where, may
 from gateway.control.ledger_desk import reach
 from gateway.control.refusals import Code, Refusal
 from gateway.cutovers.cells import Cells
 from gateway.cutovers.record import Record
 from gateway.cutovers.states import CANCELLABLE, STARTABLE, State
-from gateway.people.access import Action, Where, may
-from gateway.people.person import Person
 
 
 @dataclass(frozen=True, slots=True)
 class By:
     """Who asks for something."""
 
-    person: Person
+    person: Principal
     known: tuple[str, ...]
     """By what the same person is known again; whoever made an API token is who uses it."""
 
@@ -32,23 +32,23 @@ class Offers:
     roll_back: bool
 
 
-def may_see(who: Person, cells: Cells) -> bool:
+def may_see(who: Principal, cells: Cells) -> bool:
     """Tell whether someone may view it: in one of its municipalities at least."""
     within, places = reach(who, Action.VIEW), cells.places
     return within is None or None in places or bool(within & set(places))
 
 
-def may_everywhere(who: Person, cells: Cells, action: Action) -> bool:
+def may_everywhere(who: Principal, cells: Cells, action: Action) -> bool:
     """Tell whether someone may do this in every municipality that it names."""
     return all(may(who.grants, action, Where.EVERYWHERE if place is None else place) for place in cells.places)
 
 
-def may_steer(who: Person, cells: Cells) -> bool:
+def may_steer(who: Principal, cells: Cells) -> bool:
     """Tell whether someone may start it, call it off and roll it back: whoever plans there, or operates."""
     return any(may_everywhere(who, cells, action) for action in (Action.PLAN, Action.OPERATE))
 
 
-def check_everywhere(who: Person, cells: Cells, action: Action) -> None:
+def check_everywhere(who: Principal, cells: Cells, action: Action) -> None:
     """Raise `Refusal` unless someone may do this in every municipality that it names."""
     if not may_everywhere(who, cells, action):
         raise Refusal(Code.FORBIDDEN, f"{action} in every municipality that it names")

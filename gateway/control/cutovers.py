@@ -8,6 +8,8 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
 from gateway.control.asked import reason_of
 from gateway.control.conditions import LOST_RACE, check_version
@@ -41,8 +43,6 @@ from gateway.cutovers.tokens import Obtain, tried
 from gateway.cutovers.watch import outcomes_of
 from gateway.layering.layering import layers_of
 from gateway.ledger import cutover_store as store
-from gateway.people.access import Action
-from gateway.people.person import Person
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
@@ -77,7 +77,7 @@ class Cutovers:
         """Take what lies over the routes, and what fetches tokens, where this process knows them."""
         self._layers, self._token = layers, token
 
-    async def listed(self, who: Person, wanted: Listing) -> tuple[list[Record], str | None]:
+    async def listed(self, who: Principal, wanted: Listing) -> tuple[list[Record], str | None]:
         """Return a part of the cutovers that someone may see, and where the next part begins."""
         states = () if wanted.state is None else (wanted.state.value,)
         rows = await self._desk.read(lambda each: store.listed(each, wanted.limit + 1, wanted.cursor or "", states))
@@ -85,13 +85,13 @@ class Cutovers:
         more = records[-1].name if len(rows) > wanted.limit else None
         return [one for one in records if may_see(who, one.cells)], more
 
-    async def waiting(self, who: Person) -> list[Plan]:
+    async def waiting(self, who: Principal) -> list[Plan]:
         """Return the plans of routes.yaml that someone may see and nobody has submitted."""
         written = [of_file(one) for one in self._desk.config.cutovers.values()]
         known = await self._desk.read(lambda each: {one.name for one in written if store.one(each, one.name)})
         return [one for one in written if one.name not in known and may_see(who, Cells(one.routes))]
 
-    async def shown(self, who: Person, name: str) -> Record:
+    async def shown(self, who: Principal, name: str) -> Record:
         """Return a cutover, for someone who may see it."""
         record = await self._desk.read(lambda each: book.one(each, name)) if is_name(name) else None
         if record is None or not may_see(who, record.cells):
@@ -142,7 +142,7 @@ class Cutovers:
         event = self._event(by, CHANGED, plan_hash=hash_of(encoded(plan)))
         return await self._put(by, before, replanned(before, plan, event), "cutover.change")
 
-    async def preflight(self, who: Person, name: str, patience: float | None = None) -> tuple[Record, list[Finding]]:
+    async def preflight(self, who: Principal, name: str, patience: float | None = None) -> tuple[Record, list[Finding]]:
         """Look at everything that must hold, and change nothing; `patience` is seconds for all tokens together."""
         record, config, now = await self.shown(who, name), self._desk.config, self._desk.now()
         found = await self._desk.read(lambda each: gathered(each, record, now))

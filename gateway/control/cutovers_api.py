@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.principal import LoginMethod
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import Because, of_body, of_query
 from gateway.control.conditions import unchanged, versions_if_asked
 from gateway.control.cutover_access import By
@@ -14,8 +16,6 @@ from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.cutovers import documents
 from gateway.cutovers.record import Record
 from gateway.layering.naming import etag
-from gateway.people.access import Action
-from gateway.people.person import Via
 
 _ROOT = "/api/v1/cutovers"
 _ONE = f"{_ROOT}/{{name}}"
@@ -48,7 +48,7 @@ def endpoints(cutovers: Cutovers) -> list[Endpoint]:
 def by(request: web.Request) -> By:
     """Return who asks, and by what the same person is known again."""
     who = person(request)
-    token = visitor(request).doors.tokens.get(who.known_as[0]) if who.via is Via.API_TOKEN else None
+    token = visitor(request).doors.tokens.get(who.known_as[0]) if who.via is LoginMethod.API_TOKEN else None
     return By(who, (who.subject, *who.known_as, *(token.made_by if token else ())))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.control.asked import Page, of_query, part_of, reference_of
@@ -16,7 +17,6 @@ from gateway.control.refusals import Code, Refusal
 from gateway.layering.layering import layers_of
 from gateway.layering.showing import shown
 from gateway.ledger import decisions
-from gateway.people.access import Action
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
 from gateway.times import when
 

@@ -6,10 +6,10 @@ from enum import Enum
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.people.access import Action, Where
-from gateway.people.desk import Doors
-from gateway.people.person import Person
-from gateway.people.sessions import Session
+from gateway.auth.people.authenticator import AuthConfig
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where
+from gateway.auth.people.sessions import Session
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,10 +77,10 @@ class Endpoint:
 class Visitor:
     """Who asks, as far as it is known."""
 
-    doors: Doors
+    doors: AuthConfig
     origin: str
     """The origin that pages have under the name that was asked for."""
-    person: Person | None = None
+    person: Principal | None = None
     session: Session | None = None
     cookie: str = ""
     token_refused: bool = False
@@ -94,7 +94,7 @@ def visitor(request: web.Request) -> Visitor:
     return request[VISITOR]
 
 
-def person(request: web.Request) -> Person:
+def person(request: web.Request) -> Principal:
     """Return who asks, where the endpoint let nobody unknown come."""
     found = request[VISITOR].person
     if found is None:

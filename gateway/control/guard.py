@@ -5,15 +5,14 @@ from collections.abc import Callable, Mapping
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.authenticator import AuthConfig, Authenticator, Origins
+from gateway.auth.people.principal import LoginMethod
+from gateway.auth.people.rbac import may
 from gateway.config.values import is_loopback
 from gateway.control import cookies
 from gateway.control.endpoints import VISITOR, Door, Endpoint, Handler, Visitor
 from gateway.control.refusals import Code, Refusal, as_problem, of_http
 from gateway.limits import Throttle
-from gateway.people.access import may
-from gateway.people.desk import Desk, Doors
-from gateway.people.origins import Origins
-from gateway.people.person import Via
 
 log = structlog.get_logger()
 
@@ -38,7 +37,9 @@ Page = Callable[[web.Request, Refusal], web.Response]
 class Guard:
     """A middleware for the endpoints that it knows."""
 
-    def __init__(self, desk: Desk, endpoints: Mapping[tuple[str, str], Endpoint], failed: Throttle, page: Page) -> None:
+    def __init__(
+        self, desk: Authenticator, endpoints: Mapping[tuple[str, str], Endpoint], failed: Throttle, page: Page
+    ) -> None:
         self._desk = desk
         self._endpoints = endpoints
         self._failed_tokens = failed
@@ -85,7 +86,7 @@ class Guard:
             self._check_allowed(request, endpoint, visitor)
         return await handler(request)
 
-    def _visitor(self, request: web.Request, doors: Doors) -> Visitor:
+    def _visitor(self, request: web.Request, doors: AuthConfig) -> Visitor:
         origin = doors.origins.origin(request.host)
         if origin is None:
             # A name of somebody else's that leads here: its pages would be ours (DNS rebinding).
@@ -107,7 +108,7 @@ class Guard:
         person, needs = visitor.person, endpoint.needs
         if person is None:
             raise self._stranger(request, visitor)
-        if needs.person and person.via is Via.API_TOKEN:
+        if needs.person and person.via is LoginMethod.API_TOKEN:
             raise Refusal(Code.PEOPLE_ONLY)
         if not may(person.grants, needs.action, needs.where):
             raise Refusal(Code.FORBIDDEN, f"{needs.action} {needs.where.value}")
@@ -151,7 +152,7 @@ _OF_A_PROXY = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "Via")
 """What a server in front adds: whoever comes through it is not this machine, whatever Host it writes."""
 
 
-def _is_local(request: web.Request, doors: Doors | None) -> bool:
+def _is_local(request: web.Request, doors: AuthConfig | None) -> bool:
     """Tell whether the call is from this machine, and by a name of its own: a terminator passes on the public one."""
     if doors is None:
         return True

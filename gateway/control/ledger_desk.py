@@ -7,14 +7,14 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import MAY, Action
 from gateway.config.model import Config
 from gateway.control.refusals import Code, Refusal
 from gateway.ledger.audit import Note
 from gateway.ledger.keys import Keys
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.store import LedgerUnavailable
-from gateway.people.access import MAY, Action
-from gateway.people.person import Person
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -78,7 +78,9 @@ class LedgerDesk:
         except LedgerUnavailable as error:
             raise Refusal(Code.LEDGER, str(error)) from None
 
-    def note(self, who: Person, action: str, target: str, reason: str | None = None, detail: str | None = None) -> Note:
+    def note(
+        self, who: Principal, action: str, target: str, reason: str | None = None, detail: str | None = None
+    ) -> Note:
         """Return what the audit is told of an action that begins now; raises `Refusal`."""
         return Note(self.now(), self.ledger.node, actor(who), action, target, reason, detail)
 
@@ -88,12 +90,12 @@ class LedgerDesk:
         return self._open
 
 
-def actor(who: Person) -> str:
+def actor(who: Principal) -> str:
     """Return what the audit calls someone: entries of `people.persons` or a token's id, and the subject; never a name."""
     return f"{', '.join(who.known_as)} ({who.subject})"
 
 
-def reach(who: Person, action: Action) -> Reach:
+def reach(who: Principal, action: Action) -> Reach:
     """Return the municipalities where someone may do this."""
     fitting = [grant.municipalities for grant in who.grants if action in MAY[grant.role]]
     if None in fitting:

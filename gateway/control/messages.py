@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import Search, Wanted, cursor_after, number_of, reason_of, row_of
 from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
@@ -15,8 +17,6 @@ from gateway.ledger import actions, audit, queries, upkeep
 from gateway.ledger.actions import Done, NotDone
 from gateway.ledger.states import State
 from gateway.ledger.vault import PayloadUnreadable
-from gateway.people.access import Action
-from gateway.people.person import Person
 from gateway.times import when, when_any
 
 log = structlog.get_logger()
@@ -41,13 +41,13 @@ class Messages:
         """Return the time, in seconds since the epoch."""
         return self._desk.now()
 
-    async def listed(self, who: Person, wanted: Wanted, action: Action = Action.VIEW) -> dict[str, Any]:
+    async def listed(self, who: Principal, wanted: Wanted, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return messages where someone may do this, the newest first."""
         narrowed, before = self._filter(wanted, reach(who, action)), row_of(_CURSOR, wanted.cursor)
         found = await self._desk.read(lambda each: queries.messages(each, narrowed, wanted.limit + 1, before))
         return _page(found, wanted.limit)
 
-    async def found(self, who: Person, wanted: Search) -> dict[str, Any]:
+    async def found(self, who: Principal, wanted: Search) -> dict[str, Any]:
         """Return messages of one patient; that somebody searched is written down, and not for whom."""
         patient = self._hash_of(wanted.patient)
         narrowed = self._filter(wanted, reach(who, Action.OPERATE), patient)
@@ -61,7 +61,7 @@ class Messages:
         _tell(note)
         return _page(found, wanted.limit)
 
-    async def shown(self, who: Person, reference: str) -> dict[str, Any]:
+    async def shown(self, who: Principal, reference: str) -> dict[str, Any]:
         """Return one message with its history."""
         within = reach(who, Action.VIEW)
         found = await self._desk.read(lambda each: queries.message(each, reference, within))
@@ -71,7 +71,7 @@ class Messages:
         history = [{"at": one.at, "node": one.node, "state": one.state, "reason": one.reason} for one in steps]
         return {**_described(message), "history": history}
 
-    async def payload(self, who: Person, reference: str, reason: str) -> dict[str, Any]:
+    async def payload(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
         """Return what a sender sent, and what is sent for it, once it is written down who saw it."""
         within, vault = reach(who, Action.OPERATE), self._desk.keys.vault
         note = self._desk.note(who, "message.payload", reference, reason_of(reason))
@@ -82,17 +82,17 @@ class Messages:
         except PayloadUnreadable as unreadable:
             raise Refusal(Code.CONFLICT, f"the payload cannot be read: {unreadable}") from None
 
-    async def release(self, who: Person, reference: str, reason: str, action: str) -> dict[str, Any]:
+    async def release(self, who: Principal, reference: str, reason: str, action: str) -> dict[str, Any]:
         """Have a quarantined message delivered after all; `action` is what the audit calls it."""
         note = self._desk.note(who, action, reference, reason_of(reason))
         return await self._change(who, note, actions.release, State.HELD, f"released {_BY_A_PERSON}")
 
-    async def discard(self, who: Person, reference: str, reason: str) -> dict[str, Any]:
+    async def discard(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
         """Give a quarantined message up for good."""
         note = self._desk.note(who, "quarantine.discard", reference, reason_of(reason))
         return await self._change(who, note, actions.discard, State.DISCARDED, _BY_A_PERSON)
 
-    async def forget(self, who: Person, patient: str, reason: str) -> dict[str, Any]:
+    async def forget(self, who: Principal, patient: str, reason: str) -> dict[str, Any]:
         """Forget a patient's messages that nothing waits for."""
         hashed, within = self._hash_of(patient), reach(who, Action.OPERATE)
         note = self._desk.note(who, "patient.forget", "a patient", reason_of(reason))
@@ -105,7 +105,7 @@ class Messages:
         ]
         return {"forgotten": done.messages, "left": left}
 
-    async def overview(self, who: Person, action: Action = Action.VIEW) -> dict[str, Any]:
+    async def overview(self, who: Principal, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return how many messages wait for something, and when what is old was last cleared away."""
         ledger, within = self._desk.ledger, reach(who, action)
         counts = await self._desk.read(upkeep.counts)
@@ -122,7 +122,7 @@ class Messages:
         ]
         return {"node": ledger.node, "counts": shown, "last_purge": None if purged is None else when(purged)}
 
-    async def _change(self, who: Person, note: audit.Note, change: _Change, into: State, why: str) -> dict[str, Any]:
+    async def _change(self, who: Principal, note: audit.Note, change: _Change, into: State, why: str) -> dict[str, Any]:
         within, line = reach(who, Action.OPERATE), self._desk.ledger.line(note.at, into, why)
         done = _done(await self._desk.write(lambda each: change(each, note.target, within, note, line)))
         _tell(note)

@@ -2,12 +2,12 @@
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.rbac import Action, Where
 from gateway.control.asked import Because, Forget, Page, Search, Wanted, of_body, of_query, reference_of
 from gateway.control.audits import Audits
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.messages import Messages
 from gateway.control.once import Once
-from gateway.people.access import Action, Where
 
 RESEND, RELEASE = "message.resend", "quarantine.release"
 """One action under two words; the audit keeps the one that was used."""

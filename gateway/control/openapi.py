@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.rbac import MAY, TOKEN_ROLES, Action
 from gateway.control import asked, cookies
 from gateway.control.endpoints import Endpoint, Needs
 from gateway.control.guard import CSRF_HEADER
 from gateway.control.operations import OPERATIONS, PATH, V1, Operation
 from gateway.control.refusals import PROBLEM_TYPE, STATUS, Code
-from gateway.people.access import MAY, TOKEN_ROLES, Action
 
 _PROBLEM = "Problem"
 _TITLES = {

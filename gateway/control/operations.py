@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from gateway.auth.people import api_tokens
+from gateway.auth.people.rbac import Action, Where
 from gateway.control import (
     asked,
     cutover_plans,
@@ -22,8 +24,6 @@ from gateway.control import (
     set_rules,
 )
 from gateway.control.endpoints import Needs
-from gateway.people import api_tokens
-from gateway.people.access import Action, Where
 
 PATH = "/api/v1/openapi.json"
 V1 = "/api/v1"
@@ -168,7 +168,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ("GET", "/api/tokens", "API tokens, the newest first, without what they are",
          _answers("tokens next", query=asked.Page, also=())),
         ("POST", "/api/tokens", "Make an API token; it is shown this once",
-         _answers(_TOKEN, status=201, body=api_tokens.Wanted, heads=("Location",))),
+         _answers(_TOKEN, status=201, body=api_tokens.TokenRequest, heads=("Location",))),
         ("DELETE", "/api/tokens/{id}", "End an API token for good", _answers("", status=204)),
         ("POST", f"{V1}/messages/{{reference}}/payload", "What the sender sent, and what is sent for it",
          _answers("reference request call", body=asked.Because, also=(409, UNAVAILABLE))),

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import reason_of, row_of, without_numbers
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.control.refusals import Code, Refusal
@@ -30,8 +32,6 @@ from gateway.layering.showing import shown
 from gateway.ledger import rules
 from gateway.ledger.rules import Listing, SetRule
 from gateway.observability.telemetry import mask
-from gateway.people.access import Action
-from gateway.people.person import Person
 from gateway.routing.layers import Layer
 
 _CURSOR = "override:"
@@ -76,14 +76,14 @@ class Overrides:
     def __init__(self, desk: LedgerDesk) -> None:
         self._desk = desk
 
-    async def listed(self, who: Person, asked: Listed) -> dict[str, Any]:
+    async def listed(self, who: Principal, asked: Listed) -> dict[str, Any]:
         """Return overrides, the newest first."""
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
         listing = Listing(Layer.OVERRIDE, within, only_holding(self._desk, asked), asked.limit + 1, skipped)
         found = await self._desk.read(lambda each: rules.listed(each, listing))
         return part_of("overrides", [self.document(one) for one in found], asked, skipped, _CURSOR)
 
-    async def one(self, who: Person, name: str, action: Action) -> SetRule:
+    async def one(self, who: Principal, name: str, action: Action) -> SetRule:
         """Return an override, ended or not, where someone may do this."""
         found = await self._desk.read(lambda each: rules.named(each, Layer.OVERRIDE, name))
         reaches = may_view if action is Action.VIEW else may_operate
@@ -91,7 +91,7 @@ class Overrides:
             raise Refusal(Code.NOT_FOUND)
         return found[0]
 
-    async def set(self, who: Person, asked: Override, key: str | None = None) -> tuple[dict[str, Any], bool]:
+    async def set(self, who: Principal, asked: Override, key: str | None = None) -> tuple[dict[str, Any], bool]:
         """Set an override; return it, and whether it is new: the same again with the same `key` is done once."""
         accepted, name = self._accepted(who, asked), new_name("o", who, key, asked)
         note = self._desk.note(who, "override.set", name.name, accepted.reason)
@@ -105,7 +105,9 @@ class Overrides:
         known = await put(self._desk, [rule], note, name)
         return self.document(known[0] if known else rule), not known
 
-    async def change(self, who: Person, before: SetRule, asked: Override, versions: Collection[int]) -> dict[str, Any]:
+    async def change(
+        self, who: Principal, before: SetRule, asked: Override, versions: Collection[int]
+    ) -> dict[str, Any]:
         """Make an override another, the whole of it, if it still is one of the versions that someone has seen."""
         changed = _placed(self._accepted(who, asked), before.id)
         note = self._desk.note(who, "override.change", before.id, changed.reason)
@@ -113,7 +115,7 @@ class Overrides:
         tell(note)
         return self.document(after)
 
-    async def end(self, who: Person, before: SetRule, reason: str, versions: Collection[int]) -> dict[str, Any]:
+    async def end(self, who: Principal, before: SetRule, reason: str, versions: Collection[int]) -> dict[str, Any]:
         """End an override before its time, if it still is one of the versions that someone has seen."""
         note = self._desk.note(who, "override.end", before.id, reason_of(reason))
         ended = done(await self._desk.write(lambda each: rules.end(each, Layer.OVERRIDE, before.id, versions, note)))
@@ -125,7 +127,7 @@ class Overrides:
         holds = rule.holds(self._desk.now())
         return {"id": rule.id, "holds": holds, **shown(rule.route), "ticket": rule.ticket, **told(rule)}
 
-    def _accepted(self, who: Person, asked: Override) -> rules.Changed:
+    def _accepted(self, who: Principal, asked: Override) -> rules.Changed:
         """Return what is to be set; raises `Refusal`."""
         municipality = short_name(self._desk, asked.municipality)
         check_reach(who, municipality)

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import Because, idempotency_key, of_body, of_query
 from gateway.control.conditions import asked_versions
 from gateway.control.endpoints import Endpoint, Needs, person
@@ -11,7 +12,6 @@ from gateway.control.overrides import Override, Overrides
 from gateway.control.panics import Panic, Panics
 from gateway.control.set_rules import Listed
 from gateway.layering.naming import etag
-from gateway.people.access import Action
 
 _ROOT = "/api/v1"
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import Connection
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import reason_of, row_of
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.control.refusals import Code, Refusal
@@ -30,8 +32,6 @@ from gateway.layering.switches import last_switch
 from gateway.ledger import rules
 from gateway.ledger.rules import Listing, SetRule
 from gateway.model import Information
-from gateway.people.access import Action
-from gateway.people.person import Person
 from gateway.routing.layers import Layer
 from gateway.times import when_any
 
@@ -59,7 +59,7 @@ class Panics:
     def __init__(self, desk: LedgerDesk) -> None:
         self._desk = desk
 
-    async def listed(self, who: Person, asked: Listed) -> dict[str, Any]:
+    async def listed(self, who: Principal, asked: Listed) -> dict[str, Any]:
         """Return panics, the newest first."""
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
         listing = Listing(Layer.PANIC, within, only_holding(self._desk, asked), _MOST_RULES)
@@ -69,7 +69,7 @@ class Panics:
         some = list(together.values())[skipped : skipped + asked.limit + 1]
         return part_of("panics", [self.document(each) for each in some], asked, skipped, _CURSOR)
 
-    async def one(self, who: Person, name: str, action: Action) -> list[SetRule]:
+    async def one(self, who: Principal, name: str, action: Action) -> list[SetRule]:
         """Return the rules of a panic, ended or not, where someone may do this."""
         found = await self._desk.read(lambda each: rules.named(each, Layer.PANIC, name))
         reaches = may_view if action is Action.VIEW else may_operate
@@ -77,7 +77,7 @@ class Panics:
             raise Refusal(Code.NOT_FOUND, f"no such panic where you {action}")
         return found
 
-    async def set(self, who: Person, asked: Panic, key: str | None = None) -> tuple[dict[str, Any], bool]:
+    async def set(self, who: Principal, asked: Panic, key: str | None = None) -> tuple[dict[str, Any], bool]:
         """Turn everything of a scope back; return the panic with its rollback, and whether it is new, as for overrides."""
         scope = panic.Scope(short_name(self._desk, asked.municipality), asked.vendor, asked.information)
         check_reach(who, scope.municipality)
@@ -93,14 +93,14 @@ class Panics:
         known = await put(self._desk, set_, note, name)
         return {**self.document(known or set_), "rollback": await self._rollbacks(scope)}, not known
 
-    async def end(self, who: Person, before: Sequence[SetRule], reason: str) -> dict[str, Any]:
+    async def end(self, who: Principal, before: Sequence[SetRule], reason: str) -> dict[str, Any]:
         """End every rule of a panic."""
         note = self._desk.note(who, "panic.off", before[0].name, reason_of(reason))
         ended = done(await self._desk.write(lambda each: rules.end(each, Layer.PANIC, note.target, None, note)))
         tell(note)
         return self.document(ended)
 
-    async def rollbacks(self, who: Person, together: Sequence[SetRule]) -> list[dict[str, Any]]:
+    async def rollbacks(self, who: Principal, together: Sequence[SetRule]) -> list[dict[str, Any]]:
         """Offer to send back what the new service has of a panic's cells, in the municipalities where someone operates."""
         return await self._rollbacks(panic.scope_of(_first(together).route), reach(who, Action.OPERATE))
 

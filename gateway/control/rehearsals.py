@@ -7,13 +7,13 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import Page, of_query, part_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.ledger import verdicts
 from gateway.model import Information
-from gateway.people.access import Action
-from gateway.people.person import Person
 from gateway.times import when
 
 _DEFAULT = 7 * 86_400.0
@@ -45,7 +45,7 @@ class Rehearsals:
         """Return the endpoints for programs."""
         return [Endpoint("GET", "/api/v1/rehearsals", self._list, Needs.role(Action.VIEW))]
 
-    async def listed(self, who: Person, asked: Asked) -> dict[str, Any]:
+    async def listed(self, who: Principal, asked: Asked) -> dict[str, Any]:
         """Return what the rehearsals of cells that someone may see have shown; raises `Refusal`."""
         within, known = reach(who, Action.VIEW), self._desk.config.municipalities.values()
         named = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)

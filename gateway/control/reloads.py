@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where
 from gateway.control.asked import Because, of_body, reason_of, without_numbers
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, actor
 from gateway.control.refusals import Code, Refusal
 from gateway.control.status import Reload
 from gateway.ledger import audit
-from gateway.people.access import Action, Where
-from gateway.people.person import Person
 from gateway.times import when
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class Reloads:
             raise Refusal(Code.CONFLICT, "; ".join(problems))
         return web.json_response({"at": when(done.at), "generation": done.generation, "warnings": problems})
 
-    async def _note(self, who: Person, reason: str) -> None:
+    async def _note(self, who: Principal, reason: str) -> None:
         """Tell the audit, where there is one: what is only logged otherwise is not lost for want of a ledger."""
         if self._desk.is_there:
             note = self._desk.note(who, "routes.reload", "routes.yaml", reason)

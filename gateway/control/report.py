@@ -8,6 +8,8 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import Page, of_query, part_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
@@ -15,8 +17,6 @@ from gateway.control.refusals import Code, Refusal
 from gateway.csv_text import table_of
 from gateway.ledger.decisions import last_seen
 from gateway.ledger.verdicts import summary
-from gateway.people.access import Action
-from gateway.people.person import Person
 from gateway.reporting.report import Row, holding_back, rows
 from gateway.routing.table import RouteTable
 from gateway.times import when
@@ -64,7 +64,7 @@ class Report:
         part, more = part_of(found, asked, _CURSOR)
         return web.json_response({"cells": [_document(row) for row in part], "holding_back": back, "next": more})
 
-    async def rows(self, who: Person) -> list[Row]:
+    async def rows(self, who: Principal) -> list[Row]:
         """Return every cell that someone may see; raises `Refusal`."""
         table, places = self._table(), reach(who, Action.VIEW)
         if table is None:

@@ -7,6 +7,8 @@ import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, may
 from gateway.control.asked import cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk
@@ -20,8 +22,6 @@ from gateway.ledger.returnable import Item, Selection, Standing
 from gateway.ledger.returns import Returns
 from gateway.ledger.store import LedgerUnavailable
 from gateway.model import JOURNALING
-from gateway.people.access import Action, may
-from gateway.people.person import Person
 
 log = structlog.get_logger()
 
@@ -188,7 +188,7 @@ class Rollback:
             raise Refusal(Code.NOT_FOUND, "no such job of this process; what is left can be asked for again")
         return job
 
-    def _selection(self, who: Person, action: Action, wanted: Selected) -> Selection:
+    def _selection(self, who: Principal, action: Action, wanted: Selected) -> Selection:
         """Return what is spoken of; raises `Refusal` where someone may not do this."""
         known = self._desk.config.municipalities.values()
         named = wanted.municipality
@@ -228,7 +228,7 @@ class Rollback:
         except LedgerUnavailable as error:
             raise Refusal(Code.LEDGER, str(error)) from None
 
-    async def _note(self, who: Person, action: str, target: str, reason: str | None, detail: str) -> None:
+    async def _note(self, who: Principal, action: str, target: str, reason: str | None, detail: str) -> None:
         note = self._desk.note(who, action, target, reason, detail)
         await self._desk.write(lambda connection: audit.write(connection, note))
         log.info("people.action", action=note.action, target=note.target, by=note.actor)

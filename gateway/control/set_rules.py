@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where, may
 from gateway.control.asked import Page, cursor_after, reason_of
 from gateway.control.conditions import Unmet
 from gateway.control.ledger_desk import LedgerDesk, actor
@@ -13,8 +15,6 @@ from gateway.control.refusals import Code, Refusal
 from gateway.layering.naming import Name, name_of
 from gateway.ledger import audit, rules
 from gateway.ledger.rules import Known, SetRule, Stale
-from gateway.people.access import Action, Where, may
-from gateway.people.person import Person
 from gateway.times import when_any
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ def told(rule: SetRule) -> dict[str, Any]:
     return {**said, **moments}
 
 
-def new_name(kind: str, who: Person, key: str | None, asked: msgspec.Struct) -> Name:
+def new_name(kind: str, who: Principal, key: str | None, asked: msgspec.Struct) -> Name:
     """Return what a new rule is called; `key` is what the same request is known by again."""
     return name_of(kind, actor(who), key, msgspec.json.encode(asked))
 
@@ -88,17 +88,17 @@ def text_of(name: str, text: str | None) -> str | None:
         raise Refusal(refusal.code, refusal.detail.replace("reason", name, 1)) from None
 
 
-def may_operate(who: Person, municipality: str | None) -> bool:
+def may_operate(who: Principal, municipality: str | None) -> bool:
     """Tell whether someone may set, change and end what names this municipality; None is what concerns all."""
     return may(who.grants, Action.OPERATE, municipality or Where.EVERYWHERE)
 
 
-def may_view(who: Person, municipality: str | None) -> bool:
+def may_view(who: Principal, municipality: str | None) -> bool:
     """Tell whether someone may see what names this municipality; what names none concerns, and is shown to, everybody."""
     return may(who.grants, Action.VIEW, municipality or Where.SOMEWHERE)
 
 
-def check_reach(who: Person, municipality: str | None) -> None:
+def check_reach(who: Principal, municipality: str | None) -> None:
     """Raise `Refusal` where someone may not set what names this municipality."""
     if not may_operate(who, municipality):
         where = "there" if municipality else "in all municipalities"

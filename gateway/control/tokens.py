@@ -5,12 +5,12 @@ from typing import Any
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.api_tokens import ApiToken, TokenRequest, TokensUnusable, grants_of, problem_of
+from gateway.auth.people.principal import LoginMethod, Principal
+from gateway.auth.people.rbac import Action, Where, covers, may
 from gateway.control.asked import is_number_in
 from gateway.control.endpoints import person, visitor
 from gateway.control.refusals import Code, Refusal
-from gateway.people.access import Action, Where, covers, may
-from gateway.people.api_tokens import ApiToken, TokensUnusable, Wanted, grants_of, problem_of
-from gateway.people.person import Person, Via
 from gateway.times import when
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ class Tokens:
             if _is_theirs(who, token)
         ]
 
-    async def make(self, request: web.Request, wanted: Wanted) -> tuple[ApiToken, str]:
+    async def make(self, request: web.Request, wanted: TokenRequest) -> tuple[ApiToken, str]:
         """Make a token within the operator's own roles; return it with its secret."""
         doors, who = visitor(request).doors, person(request)
         if problem := problem_of(wanted, doors.municipalities):
@@ -38,7 +38,7 @@ class Tokens:
         if not covers(who.grants, grants_of(wanted)):
             raise Refusal(Code.FORBIDDEN, "a token cannot have more than you have")
         try:
-            token, secret = await doors.tokens.make(wanted, who.known_as, in_dev=who.via is Via.DEV_LOGIN)
+            token, secret = await doors.tokens.make(wanted, who.known_as, in_dev=who.via is LoginMethod.DEV_LOGIN)
         except TokensUnusable as error:
             log.error("people.token.not_stored", error=str(error))  # noqa: TRY400 - its text says all
             raise Refusal(Code.STORE) from None
@@ -74,7 +74,7 @@ def described(token: ApiToken, state: str) -> dict[str, Any]:
     }
 
 
-def _is_theirs(who: Person, token: ApiToken) -> bool:
+def _is_theirs(who: Principal, token: ApiToken) -> bool:
     """Tell whether someone operates wherever the token reaches."""
     reach = [None] if token.municipalities is None else list(token.municipalities)
     return all(may(who.grants, Action.OPERATE, Where.EVERYWHERE if place is None else place) for place in reach)

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.model import Municipality
 from gateway.config.upstreams import JftUpstream
-from gateway.helseid.issuer import HelseIdUnavailable
 
 Obtain = Callable[[str, str], Awaitable[object]]
 """Fetches a token for an orgnr and a scope, as `TokenSource.token` does; raises `HelseIdUnavailable`."""

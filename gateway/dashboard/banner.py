@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from aiohttp.typedefs import Middleware
 
+from gateway.auth.people.principal import Principal
 from gateway.control.endpoints import VISITOR, Handler
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.refusals import Refusal
 from gateway.control.set_rules import may_view
 from gateway.ledger import rules
-from gateway.people.person import Person
 from gateway.routing.layers import Layer
 
 _NO_PAGES = ("/api/", "/static/", "/metrics", "/livez")
@@ -43,7 +43,7 @@ def counting(desk: LedgerDesk) -> Middleware:
     return counted
 
 
-async def above(desk: LedgerDesk, who: Person) -> Above:
+async def above(desk: LedgerDesk, who: Principal) -> Above:
     """Return what holds now where someone may view, by the ledger; nothing where there is none."""
     if not desk.is_there:
         return Above()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where, may
 from gateway.control.conditions import Unmet
 from gateway.control.cutover_access import By, may_everywhere, offers
 from gateway.control.cutovers import Cutovers, Listing, Versions
@@ -23,8 +25,6 @@ from gateway.dashboard.cutover_shown import changes, listed, told
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page
 from gateway.model import JOURNALING, RETRIEVAL, Information
-from gateway.people.access import Action, Where, may
-from gateway.people.person import Person
 
 if TYPE_CHECKING:
     from gateway.cutovers.preflight import Finding
@@ -107,7 +107,7 @@ class _Pages:
     async def roll_back(self, request: web.Request) -> web.Response:
         return await _steered(request, self._cutovers.roll_back)
 
-    async def _waiting(self, who: Person) -> list[dict[str, Any]]:
+    async def _waiting(self, who: Principal) -> list[dict[str, Any]]:
         """Return the plans of the file that nobody has submitted, as the list has them."""
         return [
             {
@@ -119,7 +119,7 @@ class _Pages:
             for plan in await self._cutovers.waiting(who)
         ]
 
-    def _choices(self, who: Person) -> dict[str, Any]:
+    def _choices(self, who: Principal) -> dict[str, Any]:
         """Return what the form for a plan lets one choose from."""
         config, within = self._desk.config, reach(who, Action.PLAN)
         return {

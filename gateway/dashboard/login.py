@@ -5,20 +5,19 @@ import re
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.people.authenticator import Authenticator
+from gateway.auth.people.id_token import LoginRefused
+from gateway.auth.people.oidc_login import CALLBACK, LIFETIME
+from gateway.auth.people.rbac import Action, Grant
+from gateway.auth.people.sessions import Login
 from gateway.config.model import Role
 from gateway.control import cookies
 from gateway.control.endpoints import Endpoint, Needs, Visitor, visitor
 from gateway.control.refusals import Code, Refusal
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page, refusal_page
-from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.limits import Throttle
-from gateway.people.access import Action, Grant
-from gateway.people.desk import Desk
-from gateway.people.helseid_login import CALLBACK
-from gateway.people.id_token import LoginRefused
-from gateway.people.pending import LIFETIME
-from gateway.people.sessions import Login
 
 log = structlog.get_logger()
 
@@ -28,7 +27,7 @@ _PLAYED = re.compile(r"[a-z]{0,20}")
 class LoginPages:
     """Begins and ends sessions."""
 
-    def __init__(self, desk: Desk, begun: Throttle) -> None:
+    def __init__(self, desk: Authenticator, begun: Throttle) -> None:
         self._desk = desk
         self._begun = begun
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.rbac import Action
 from gateway.control.asked import Wanted, reference_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.messages import Messages
@@ -9,7 +10,6 @@ from gateway.control.messages_api import RELEASE
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page
 from gateway.ledger.states import State
-from gateway.people.access import Action
 
 _MOST = 100
 

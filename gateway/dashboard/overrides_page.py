@@ -6,6 +6,8 @@ from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.overrides import Overrides
@@ -18,8 +20,6 @@ from gateway.dashboard.rendering import page
 from gateway.layering.showing import shown
 from gateway.ledger import cutover_store
 from gateway.model import MEMBERS, Information, Mode
-from gateway.people.access import Action
-from gateway.people.person import Person
 
 _MOST = 200
 _MOST_ENDED = 20
@@ -116,12 +116,12 @@ class _Pages:
         await self._panics.end(who, before, one(form, "reason"))
         return _to(_LIST)
 
-    async def _cutovers(self, who: Person) -> list[dict[str, Any]]:
+    async def _cutovers(self, who: Principal) -> list[dict[str, Any]]:
         """Return the routes of executed cutovers that still lie over those of the file."""
         found = await self._desk.read(cutover_store.executed)
         return [{"id": rule.id, **shown(rule.route)} for rule in found if may_view(who, rule.route.municipality)]
 
-    async def _ended(self, who: Person) -> list[dict[str, Any]]:
+    async def _ended(self, who: Principal) -> list[dict[str, Any]]:
         """Return what has ended of the newest panics and overrides, the last first."""
         all_of_them = Listed(limit=_MOST, ended=True)
         panics = (await self._panics.listed(who, all_of_them))["panics"]
@@ -133,7 +133,7 @@ class _Pages:
         ended = [{**each, "ended_at": each["ended_at"] or each["until"]} for each in both if not each["holds"]]
         return _in_oslo(sorted(ended, key=lambda each: each["ended_at"], reverse=True)[:_MOST_ENDED])
 
-    def _choices(self, who: Person) -> dict[str, Any]:
+    def _choices(self, who: Principal) -> dict[str, Any]:
         """Return what the forms offer; nothing more is looked up than what someone may set."""
         config = self._desk.config
         return {

@@ -2,14 +2,14 @@
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.api_tokens import TokenRequest
+from gateway.auth.people.rbac import TOKEN_ROLES, Action
 from gateway.control.api import grants_document, status_document
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.refusals import Code, Refusal
 from gateway.control.status import Board
 from gateway.control.tokens import Tokens
 from gateway.dashboard.rendering import page, style
-from gateway.people.access import TOKEN_ROLES, Action
-from gateway.people.api_tokens import Wanted
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -50,11 +50,11 @@ def _tokens_page(request: web.Request, tokens: Tokens, secret: str) -> web.Respo
     return page(request, "tokens.html", tokens=tokens.listed(request), secret=secret, token_roles=sorted(TOKEN_ROLES))
 
 
-async def _wanted(request: web.Request) -> Wanted:
+async def _wanted(request: web.Request) -> TokenRequest:
     form = await texts_of_form(request)
     days = form.get("days", [""])[0]
     places = form.get("municipalities", [""])[0].replace(",", " ").split()
-    return Wanted(
+    return TokenRequest(
         name=form.get("name", [""])[0],
         roles=form.get("roles", []),
         days=int(days) if days.isdecimal() and len(days) < 4 else 0,

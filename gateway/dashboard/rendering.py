@@ -6,12 +6,12 @@ from importlib import resources
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.auth.people.rbac import Action, Where, may
 from gateway.control import cookies
 from gateway.control.endpoints import VISITOR, Visitor
 from gateway.control.refusals import Refusal
 from gateway.dashboard.banner import ABOVE, Above
 from gateway.dashboard.texts import TEXTS, language
-from gateway.people.access import Action, Where, may
 
 _TEMPLATES = Environment(
     loader=PackageLoader("gateway.dashboard"),

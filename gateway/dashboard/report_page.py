@@ -4,14 +4,14 @@ from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.control.rehearsals import Asked, Rehearsals
 from gateway.control.report import Report
 from gateway.cutovers.schedule import OSLO, moment
 from gateway.dashboard.rendering import page
-from gateway.people.access import Action
-from gateway.people.person import Person
 from gateway.reporting.report import Row, holding_back
 
 _AT_ONCE = 100
@@ -50,7 +50,7 @@ def _number(request: web.Request) -> int:
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 6 else 1
 
 
-def _places(who: Person, desk: LedgerDesk) -> list[str]:
+def _places(who: Principal, desk: LedgerDesk) -> list[str]:
     within = reach(who, Action.VIEW)
     return [key for key in desk.config.municipalities if within is None or key in within]
 

@@ -8,12 +8,12 @@ from functools import partial
 
 import structlog
 
+from gateway.auth.helseid.access_tokens import Subject
 from gateway.config.model import Config
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.kept import opened
 from gateway.delivery.recorder import Recorder
 from gateway.errors import Fault
-from gateway.helseid.tokens import Subject
 from gateway.ledger.entries import Due
 from gateway.ledger.keys import Keys
 from gateway.ledger.ledger import Ledger

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from gateway.auth.helseid.access_tokens import Subject
 from gateway.config.model import Municipality
 from gateway.config.routes import Route
-from gateway.helseid.tokens import Subject
 from gateway.ledger.vault import Lookup
 from gateway.model import Envelope, RequestHead
 from translators.contract import Call, Refused, Tree

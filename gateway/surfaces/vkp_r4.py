@@ -2,9 +2,9 @@
 
 import re
 
+from gateway.auth.helseid.claims import VKP_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
-from gateway.helseid.claims import VKP_ID
 from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces import outcome
 from gateway.surfaces.surface import Asked, Form, Operation, Recognised

@@ -2,9 +2,9 @@
 
 import re
 
+from gateway.auth.helseid.claims import HER_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
-from gateway.helseid.claims import HER_ID
 from gateway.model import Group, Reply, RequestHead
 from gateway.surfaces import outcome, stu3_answers, stu3_wire
 from gateway.surfaces.stu3_header import check_message, header_of, parties

@@ -6,11 +6,11 @@ from typing import NoReturn
 
 import structlog
 
+from gateway.auth.helseid.access_tokens import Subject, TokenSource
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.errors import Fault
-from gateway.helseid.issuer import HelseIdUnavailable
-from gateway.helseid.proof import Prover
-from gateway.helseid.tokens import Subject, TokenSource
 from gateway.upstreams.breaker import Attempt, CircuitBreaker
 from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
 from gateway.upstreams.jft_answers import (
@@ -42,7 +42,7 @@ class JftClient:
         self,
         upstream: JftUpstream,
         tokens: TokenSource,
-        prover: Prover,
+        prover: DpopProver,
         caller: Caller,
         *,
         read_caller: Caller | None = None,
@@ -141,7 +141,7 @@ class JftClient:
 class _Host:
     """One of JFT's hosts, with the nonce that it gave last."""
 
-    def __init__(self, url: str, caller: Caller, prover: Prover) -> None:
+    def __init__(self, url: str, caller: Caller, prover: DpopProver) -> None:
         self._url = url.rstrip("/")
         self._caller = caller
         self._prover = prover

@@ -7,9 +7,9 @@ from enum import StrEnum
 
 import structlog
 
+from gateway.auth.helseid.access_tokens import TokenSource
+from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config import upstreams
-from gateway.helseid.issuer import HelseIdUnavailable
-from gateway.helseid.tokens import TokenSource
 from gateway.model import Headers
 from gateway.surfaces import stu3_wire, vkp_stu3
 from gateway.surfaces.stu3_header import header_of, text_of

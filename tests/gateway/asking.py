@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import msgspec
 
-from gateway.people.api_tokens import ApiToken
-from gateway.people.sessions import digest
+from gateway.auth.people.api_tokens import ApiToken
+from gateway.auth.people.sessions import digest
 
 if TYPE_CHECKING:
     from gateway.config.model import Role

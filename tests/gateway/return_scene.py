@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
+from gateway.auth.helseid.client_assertion import ClientIdentity
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import Issuer
 from gateway.config import places, upstreams
 from gateway.config.load import load
 from gateway.delivery.kept import sealed
 from gateway.delivery.returning import Returning, ReturnMeans
-from gateway.helseid.assertion import ClientIdentity
-from gateway.helseid.issuer import Issuer
-from gateway.helseid.proof import Prover
-from gateway.helseid.token_request import TokenEndpoint
-from gateway.helseid.tokens import TokenSource
 from gateway.ledger.entries import Arrival, Taken, Waiting
 from gateway.ledger.keys import Keys
 from gateway.ledger.ledger import Ledger
@@ -238,7 +237,7 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
         running(LegacyVkp(issuer=helseid.issuer)) as vkp,
         aiohttp.ClientSession() as session,
     ):
-        prover = Prover(time.time)
+        prover = DpopProver(time.time)
         identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
         endpoint = TokenEndpoint(Issuer(helseid.issuer, session, time.time), identity, prover, session, time.time)
         tokens = TokenSource(endpoint, time.time)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.app import Gateway
+from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.config.load import load
-from gateway.helseid.client_key import KeyUnusable
 from gateway.observability import telemetry
 from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
 

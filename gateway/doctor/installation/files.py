@@ -7,11 +7,11 @@ from pathlib import Path
 from cryptography import x509
 from joserfc.jwk import ECKey, RSAKey
 
+from gateway.auth.helseid import client_assertion
+from gateway.auth.helseid.client_assertion import KeyUnusable, algorithm
+from gateway.auth.helseid.jws import Key
 from gateway.config.model import Config
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
-from gateway.helseid import client_key
-from gateway.helseid.client_key import KeyUnusable, algorithm
-from gateway.helseid.jose import Key
 from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, Files, Make, needed
 
 DAY = 86_400
@@ -58,7 +58,7 @@ def check_signing_key(config: Config, folder: Path, *, is_needed: bool) -> list[
         return [fine(name, "not needed: no upstream asks for tokens of ours")]
     found = [_permissions(name, folder, file)] if not file.startswith("${") else []
     try:
-        found.append(signing_key(client_key.load(file, folder)))
+        found.append(signing_key(client_assertion.load(file, folder)))
     except KeyUnusable as error:
         advice = "put the JWK that HelseID's self-service made there, readable for the gateway alone"
         found.append(wrong(name, str(error), advice))

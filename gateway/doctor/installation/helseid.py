@@ -6,14 +6,14 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from gateway.auth.helseid.access_tokens import TokenEndpoint
+from gateway.auth.helseid.client_assertion import ClientIdentity
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
+from gateway.auth.helseid.jws import Key
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
-from gateway.helseid.assertion import ClientIdentity
-from gateway.helseid.issuer import HelseIdUnavailable, Issuer
-from gateway.helseid.jose import Key
-from gateway.helseid.proof import Prover
-from gateway.helseid.token_request import TokenEndpoint
 from gateway.model import Mode
 
 UNSURE, TOO_FAR = 2.0, 5.0
@@ -89,7 +89,7 @@ async def check_tokens(
     helseid = config.helseid
     issuer = Issuer(helseid.issuer, session, time.time)
     identity = ClientIdentity(helseid.client_id, lambda: key, helseid.multi_tenant, helseid.assertion_field)
-    endpoint = TokenEndpoint(issuer, identity, Prover(time.time), session, time.time)
+    endpoint = TokenEndpoint(issuer, identity, DpopProver(time.time), session, time.time)
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(municipality: Municipality) -> Finding:

@@ -10,14 +10,14 @@ from pathlib import Path
 import aiohttp
 import structlog
 
+from gateway.auth.helseid import client_assertion
+from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config
 from gateway.config.places import Severity
 from gateway.config.upstreams import JftUpstream
 from gateway.doctor.installation import files, helseid, machine, own_keys, servers
 from gateway.doctor.installation.finding import Finding, fine, odd, wrong
-from gateway.helseid import client_key
-from gateway.helseid.client_key import KeyUnusable
 
 SECONDS = 30.0
 """For one check."""
@@ -84,7 +84,7 @@ async def _tokens(
     if jft is None:
         return []
     try:
-        key = client_key.load(config.helseid.key_file, folder)
+        key = client_assertion.load(config.helseid.key_file, folder)
     except KeyUnusable:
         return [wrong("tokens", "not tried: the client key cannot be used", "correct helseid.key_file first")]
     return await helseid.check_tokens(config, jft, key, session)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli import main
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan, RollBackWhen
 from gateway.cutovers.schedule import moment
 from gateway.ledger.cutover_store import Change, routes
 from gateway.model import Mode
-from gateway.people.api_tokens import Wanted
 from tests.gateway.control.conftest import open_office, shelf
 from tests.gateway.control.cutovers.conftest import AT, World, approve, arne, office, world
 
@@ -41,7 +41,7 @@ async def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Ask:
     world.configure(cutovers={"nordfjell-1": written, "nordfjell-2": replace(written, name="nordfjell-2")})
     doors = world.office.port.desk.doors
     assert doors is not None
-    _, secret = await doors.tokens.make(Wanted("tool", ["planner"], 1, None), ("nora",), in_dev=False)
+    _, secret = await doors.tokens.make(TokenRequest("tool", ["planner"], 1, None), ("nora",), in_dev=False)
     path = world.office.folder / "token"
     path.write_text(secret + "\n")
     path.chmod(0o600)

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
+from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli import main
-from gateway.people.api_tokens import Wanted
 from tests.gateway.control.conftest import office, olga, open_office, shelf
 from tests.gateway.control.shelf import OTHER_PATIENT, PATIENT, holds_nothing
 
@@ -30,7 +30,7 @@ WHY = ("--reason", "Ringt avsender")
 async def token(office: Office, *roles: str, municipalities: list[str] | None = None) -> str:
     """Make an API token; the file that it is in."""
     assert office.port.desk.doors is not None
-    wanted = Wanted("tool", list(roles), 1, municipalities)
+    wanted = TokenRequest("tool", list(roles), 1, municipalities)
     _, secret = await office.port.desk.doors.tokens.make(wanted, ("olga",), in_dev=False)
     path = office.folder / f"token-{'-'.join(roles)}"
     path.write_text(secret + "\n")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli import main
 from gateway.delivery.returning import NO_CLIENT
-from gateway.people.api_tokens import Wanted
 from tests.gateway.control.conftest import office, olga, open_office
 from tests.gateway.control.test_rollback import ended, scene
 from tests.gateway.return_scene import HAVNES_ALL, NOW
@@ -36,7 +36,7 @@ async def ask(office: Office, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> 
     """Run a command as an operator and viewer."""
     del scene
     assert office.port.desk.doors is not None
-    wanted = Wanted("tool", ["operator", "viewer"], 1, None)
+    wanted = TokenRequest("tool", ["operator", "viewer"], 1, None)
     _, secret = await office.port.desk.doors.tokens.make(wanted, ("olga",), in_dev=False)
     path = office.folder / "token"
     path.write_text(secret + "\n")

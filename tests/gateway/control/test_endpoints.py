@@ -10,8 +10,8 @@ from aiohttp import web  # noqa: TID251 - a handler of the admin port
 from prometheus_client import CollectorRegistry
 
 from gateway.admin_port import AdminPort
+from gateway.auth.people.rbac import MAY, Action, Where
 from gateway.control.endpoints import Door
-from gateway.people.access import MAY, Action, Where
 from tests.gateway.office import ARNE, NORA, OLGA, VERA, Browser
 
 if TYPE_CHECKING:

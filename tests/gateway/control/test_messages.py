@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
+from gateway.auth.people.api_tokens import TokenRequest
 from gateway.ledger import upkeep
-from gateway.people.api_tokens import Wanted
 from tests.gateway.control.shelf import (
     BODY,
     CALL,
@@ -247,7 +247,7 @@ async def test_program_operates_and_sees_no_payload(shelf: Shelf, office: Office
     await shelf.quarantined("one")
     assert office.port.desk.doors is not None
     tokens = office.port.desk.doors.tokens
-    made, secret = await tokens.make(Wanted("tool", ["operator"], 1), ("olga",), in_dev=False)
+    made, secret = await tokens.make(TokenRequest("tool", ["operator"], 1), ("olga",), in_dev=False)
     program, headers = office.browser(), {"Authorization": f"Bearer {secret}"}
     page = await program.ask("POST", "/api/v1/messages/one/payload", json=WHY, headers=headers)
     assert error(page)[:2] == (403, "people-only")

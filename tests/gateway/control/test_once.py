@@ -10,15 +10,15 @@ import pytest
 from aiohttp import web  # noqa: TID251 - a handler of the admin port
 from aiohttp.test_utils import make_mocked_request
 
+from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.control import once
 from gateway.control.endpoints import VISITOR, Visitor
 from gateway.control.once import KEPT, Once
 from gateway.control.refusals import Refusal
-from gateway.people.person import Person, Via
 from tests.gateway.control.shelf import WHY, error
 
 if TYPE_CHECKING:
-    from gateway.people.desk import Doors
+    from gateway.auth.people.authenticator import AuthConfig
     from tests.gateway.control.shelf import Shelf
     from tests.gateway.office import Browser, Page
 
@@ -26,14 +26,14 @@ RELEASE = "/api/v1/quarantine/one/release"
 USED = (409, "conflict", "Idempotency-Key: it was used for something else")
 
 
-WHO = Person(Via.HELSEID, ("olga",), "s-olga", ())
+WHO = Principal(LoginMethod.HELSEID, ("olga",), "s-olga", ())
 
 
 def asking(key: str, body: bytes = b"{}") -> web.Request:
     """Return a request that has been let in."""
     request = make_mocked_request("POST", RELEASE, headers={"Idempotency-Key": key})
     request._read_bytes = body
-    request[VISITOR] = Visitor(cast("Doors", None), "http://localhost", WHO)
+    request[VISITOR] = Visitor(cast("AuthConfig", None), "http://localhost", WHO)
     return request
 
 

@@ -13,10 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.admin_port import AdminPort
+from gateway.auth.people.rbac import MAY, Action
 from gateway.control import asked, operations
 from gateway.control.openapi import DOCUMENT
 from gateway.control.operations import OPERATIONS, Operation
-from gateway.people.access import MAY, Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
+from gateway.auth.people.api_tokens import TokenRequest
 from gateway.control.rollback import CONFIRMATION, NOT_HERE
 from gateway.control.rollback_documents import COLUMNS
 from gateway.delivery.returning import NO_CLIENT
 from gateway.ledger.schema import AUDIT
-from gateway.people.api_tokens import Wanted
 from service_stubs.behaviour import Behaviour
 from tests.gateway.control.shelf import error
 from tests.gateway.return_scene import NOW, STILL_NEW, return_scene
@@ -214,7 +214,7 @@ async def test_an_operators_api_token_sends_and_the_audit_says_so(scene: Scene, 
     """The command line has nothing else; the person who made the token answers for what it confirms."""
     await scene.delivered()
     assert office.port.desk.doors is not None
-    wanted = Wanted("tool", ["operator", "viewer"], 1, None)
+    wanted = TokenRequest("tool", ["operator", "viewer"], 1, None)
     token, secret = await office.port.desk.doors.tokens.make(wanted, ("olga",), in_dev=False)
     program, headers = office.browser(), {"Authorization": f"Bearer {secret}", "Origin": None, "Sec-Fetch-Site": None}
     page = await program.ask("POST", f"{ROOT}/send", json={**HAVNES, **SURE}, headers=headers)

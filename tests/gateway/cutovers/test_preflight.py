@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan, Freeze
 from gateway.config.upstreams import Grant, JftUpstream
@@ -17,7 +18,6 @@ from gateway.cutovers.gathering import Gathered, gathered
 from gateway.cutovers.preflight import Facts, Finding, findings
 from gateway.cutovers.schedule import moment
 from gateway.cutovers.tokens import tried
-from gateway.helseid.issuer import HelseIdUnavailable
 from gateway.ledger.cutover_store import Cell, Change, Seen, routes
 from gateway.model import Mode
 from gateway.routing.layers import Layer, Layers, Rule

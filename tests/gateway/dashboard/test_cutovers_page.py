@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cutovers import preflight
 from gateway.cutovers.record import APPROVAL, CHANGED, RETIRED
 from gateway.cutovers.states import State
 from gateway.dashboard.texts import TEXTS
-from gateway.people.api_tokens import Wanted
 from gateway.routing.layers import NOTHING_ABOVE
 from tests.gateway.control.cutovers.conftest import (
     AT,
@@ -169,7 +169,7 @@ async def test_api_tokens_get_no_page(world: World) -> None:
     """Pages are for people; a program has the API."""
     doors = world.office.port.desk.doors
     assert doors is not None
-    _, secret = await doors.tokens.make(Wanted("tool", ["planner"], 1, None), ("petter",), in_dev=False)
+    _, secret = await doors.tokens.make(TokenRequest("tool", ["planner"], 1, None), ("petter",), in_dev=False)
     page = await world.office.browser().get("/cutovers", headers={"Authorization": f"Bearer {secret}"})
     assert page.status == 403
 

@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from gateway.ledger.schema import MESSAGE
 from service_stubs.jft import JftStub
+from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.conftest import ROUTES, another, message
-from tests.gateway.helseid.conftest import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

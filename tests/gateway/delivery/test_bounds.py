@@ -31,8 +31,8 @@ from tests.gateway.delivery.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
 
 RESEND = f"{HOLD}, unclear: resend"
 LOST = Behaviour(status="202-then-drop", times=-1)

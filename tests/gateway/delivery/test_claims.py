@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from gateway.ledger.entries import Due
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
 
 
 def begun(work: Any) -> asyncio.Task[Any]:

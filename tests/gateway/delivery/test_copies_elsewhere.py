@@ -30,7 +30,7 @@ from tests.ports import free_ports
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.helseid.conftest import Clock
+    from tests.gateway.auth.helseid.conftest import Clock
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 STAYS = """\

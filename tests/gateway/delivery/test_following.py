@@ -33,8 +33,8 @@ from tests.gateway.delivery.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
 
 FOLLOW = Follow()
 SECONDS = st.floats(0, 1e9)

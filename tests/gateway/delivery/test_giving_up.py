@@ -27,8 +27,8 @@ from tests.gateway.delivery.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
 
 FAILING = b"Alarm 0."
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.upstreams.breaker import CircuitBreaker
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
     from tests.gateway.wire import RawUpstream
 
 BREAKER = ", breaker: {failures: 2, pause: 1h, longest: 1h}"

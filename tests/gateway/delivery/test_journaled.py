@@ -12,8 +12,8 @@ from tests.gateway.delivery.test_following import at_epj
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
 
 JOURNALED = "answer: journaled"
 LONG, SHORT = ", journaled_wait: 30s", ", journaled_wait: 200ms"

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
     from tests.gateway.wire import Answer
 
 REFUSE = "on_outage: refuse"

@@ -30,8 +30,8 @@ from tests.gateway.ledger.conftest import taken
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
-    from tests.gateway.helseid.conftest import Clock
 
 DAY = 86_400
 LEGACY = "  - {mode: legacy}\n"

@@ -15,8 +15,8 @@ from gateway.ledger.decisions import DecisionLog, past
 from gateway.ledger.store import open_store
 from gateway.ledger.verdicts import summary
 from gateway.rehearsal.rehearsals import Rehearsals
+from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.conftest import NORDFJELL, World, message
-from tests.gateway.helseid.conftest import Clock
 from tests.gateway.rehearsal.scene import LOCAL_SYSTEM, with_subject
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
+from gateway.auth.helseid.client_assertion import ClientIdentity
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import Issuer
 from gateway.config.places import Place
 from gateway.config.upstreams import Breaker, JftUpstream, ServiceStatus
-from gateway.helseid.assertion import ClientIdentity
-from gateway.helseid.issuer import Issuer
-from gateway.helseid.proof import Prover
-from gateway.helseid.token_request import TokenEndpoint
-from gateway.helseid.tokens import TokenSource
 from gateway.upstreams.caller import Caller
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 from service_stubs.helseid import HelseIdStub
@@ -46,7 +45,7 @@ class Scene:
     helseid: HelseIdStub
     jft: JftStub
     tokens: TokenSource
-    prover: Prover
+    prover: DpopProver
 
     def client(self, *, write: str | None = None, read: str | None = None, **changes: Any) -> JftClient:
         """Make a client of the doubles, or of other servers."""
@@ -68,7 +67,7 @@ async def scene(client_key: ECKey, signing_keys: None, logged: Logged) -> AsyncI
         running(JftStub(helseid.issuer)) as jft,
         aiohttp.ClientSession() as session,
     ):
-        prover = Prover(time.time)
+        prover = DpopProver(time.time)
         identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
         endpoint = TokenEndpoint(Issuer(helseid.issuer, session, time.time), identity, prover, session, time.time)
         yield Scene(helseid, jft, TokenSource(endpoint, time.time), prover)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.auth.people.api_tokens import TokenRequest
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan, Freeze
 from gateway.cutovers.schedule import moment
 from gateway.ledger import cutover_store
 from gateway.model import Mode
-from gateway.people.api_tokens import Wanted
 from tests.gateway.control.shelf import error
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ async def _token(world: World, roles: list[str], made_by: tuple[str, ...]) -> di
     """Make an API token past the rules for making them."""
     doors = world.office.port.desk.doors
     assert doors is not None
-    _, secret = await doors.tokens.make(Wanted("tool", roles, 1, None), made_by, in_dev=False)
+    _, secret = await doors.tokens.make(TokenRequest("tool", roles, 1, None), made_by, in_dev=False)
     return {"Authorization": f"Bearer {secret}"}
 
 

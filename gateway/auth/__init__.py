@@ -1,0 +1,1 @@
+"""Who calls: systems by HelseID and people by OpenID Connect."""

@@ -1,0 +1,1 @@
+"""Tokens and DPoP proofs of HelseID: those of senders, and our own."""

@@ -1,0 +1,251 @@
+"""Requests to HelseID's token endpoint: private_key_jwt and DPoP (NHN: token-endepunktet), each with all things new."""
+
+import asyncio
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import structlog
+from joserfc.errors import JoseError
+
+from gateway.auth.helseid.client_assertion import ClientIdentity
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
+from gateway.auth.helseid.issuer import Clock, HelseIdUnavailable, Issuer
+
+log = structlog.get_logger()
+
+_EXCHANGE = {
+    "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+}
+_ANSWER_LIMIT = 64 * 1024
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+_LONGEST_LIFETIME = 86_400
+_LONGEST_WORDS = 200
+_LIKE_A_SECRET = re.compile(r"[A-Za-z0-9_+/=.~-]{40,}|\d{11,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A token that HelseID gave, and for how many seconds."""
+
+    token: str
+    lifetime: int
+
+
+class TokenEndpoint:
+    """Asks for tokens; the nonce that HelseID gave last is used until it gives another."""
+
+    def __init__(
+        self, issuer: Issuer, identity: ClientIdentity, prover: DpopProver, session: aiohttp.ClientSession, clock: Clock
+    ) -> None:
+        self._issuer = issuer
+        self._identity = identity
+        self._prover = prover
+        self._session = session
+        self._clock = clock
+        self._nonce: str | None = None
+
+    async def ask(self, orgnr: str, scope: str, subject_token: str | None = None) -> Granted:
+        """Return a token for acting on behalf of the municipality; raises `HelseIdUnavailable`, and tells the operator why.
+
+        `scope` may be several, with blanks between them: a token that lacks one of them is none. With `subject_token`, that
+        token is exchanged for it (RFC 8693).
+        """
+        wanted = {"scope": scope, "grant_type": "client_credentials"}
+        if subject_token is not None:
+            wanted = {"scope": scope, **_EXCHANGE, "subject_token": subject_token}
+        try:
+            endpoint = (await self._issuer.discovery()).token_endpoint
+            status, answer = await self._post(endpoint, orgnr, wanted)
+            if status == 400 and answer.get("error") == "use_dpop_nonce":
+                # Assertions are used once, so the repeat carries a new one as well as a new proof (RFC 9449 section 8).
+                status, answer = await self._post(endpoint, orgnr, wanted)
+        except HelseIdUnavailable as error:
+            log.warning("helseid.token.unavailable", orgnr=orgnr, scope=scope, reason=str(error))
+            raise
+        return _granted(status, answer, orgnr, scope)
+
+    async def _post(self, endpoint: str, orgnr: str, wanted: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        form = {**self._client(orgnr), **wanted}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "DPoP": self._prover.proof("POST", endpoint, nonce=self._nonce),
+        }
+        try:
+            async with self._session.post(
+                endpoint, data=urlencode(form).encode(), headers=headers, timeout=_TIMEOUT, allow_redirects=False
+            ) as response:
+                self._nonce = response.headers.get("DPoP-Nonce", self._nonce)
+                return response.status, json_object(await read_bounded(response, _ANSWER_LIMIT))
+        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
+            raise HelseIdUnavailable(type(error).__name__) from None
+
+    def _client(self, orgnr: str) -> dict[str, str]:
+        try:
+            return self._identity.assertion(self._issuer.url, orgnr, self._clock())
+        except (JoseError, ValueError, TypeError) as error:
+            raise HelseIdUnavailable(f"the client key cannot sign: {type(error).__name__}") from None
+
+
+def _granted(status: int, answer: dict[str, Any], orgnr: str, scope: str) -> Granted:
+    """Return the token of an answer, unless it is another than was asked for."""
+    if status != 200:
+        code, words = error_code(answer), _words(answer)
+        log.error("helseid.token.refused", orgnr=orgnr, scope=scope, status=status, error=code, description=words)
+        raise HelseIdUnavailable(f"token refused: {code}")
+    # With status 200: the municipality has not accepted the terms of use (NHN: token_requests, rejected_scope).
+    wanted = set(_scopes(scope))
+    if wanted & set(_scopes(answer.get("rejected_scope"))) or wanted - set(_scopes(answer.get("scope", scope))):
+        why = "HelseID gave a token without the scope: the municipality has not accepted the service's terms of use"
+        log.error("helseid.token.scope_rejected", orgnr=orgnr, scope=scope, reason=why)
+        raise HelseIdUnavailable("the scope was rejected for this municipality")
+    token, lifetime = answer.get("access_token"), answer.get("expires_in")
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        raise _strange(orgnr, scope, "without a token")
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int) or lifetime <= 0:
+        raise _strange(orgnr, scope, "without a lifetime")
+    if str(answer.get("token_type", "DPoP")).lower() != "dpop":
+        raise _strange(orgnr, scope, "with a token that is not bound to our key")
+    return Granted(token, min(lifetime, _LONGEST_LIFETIME))
+
+
+def _strange(orgnr: str, scope: str, what: str) -> HelseIdUnavailable:
+    log.error("helseid.token.unusable", orgnr=orgnr, scope=scope, reason=f"HelseID's answer came {what}")
+    return HelseIdUnavailable(f"an answer {what}")
+
+
+def _scopes(value: object) -> list[str]:
+    return value.split() if isinstance(value, str) else []
+
+
+def error_code(answer: dict[str, Any]) -> str:
+    """Return the `error` of an OAuth answer when it is one of the short codes (RFC 6749 section 5.2), not free text."""
+    code = answer.get("error")
+    return code if isinstance(code, str) and len(code) <= 64 and code.replace("_", "").isalnum() else "unknown"
+
+
+def _words(answer: dict[str, Any]) -> str | None:
+    """Return what HelseID says of an error, for the operator: a line of bounded length, without what may be a secret."""
+    words = answer.get("error_description")
+    if not isinstance(words, str):
+        return None
+    line = "".join(each if each.isprintable() else " " for each in words[: 10 * _LONGEST_WORDS])
+    return _LIKE_A_SECRET.sub("(withheld)", line)[:_LONGEST_WORDS]
+
+
+_REFRESH_AT = 0.8
+"""Share of a token's lifetime after which a new one is fetched."""
+_RETRY = 10.0
+"""Seconds between tries to renew a token that is still good."""
+_MARGIN, _LARGEST_MARGIN = 0.1, 5.0
+"""How long before its end a token is not used any more: a share of its lifetime, and seconds at most."""
+_MOST_HELD = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A sender's verified token, to be exchanged for one of the gateway's."""
+
+    token: str = field(repr=False)
+    digest: bytes
+    until: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    orgnr: str
+    scope: str
+    subject: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    token: str = field(repr=False)
+    refresh_at: float
+    ends_at: float
+
+
+class TokenSource:
+    """Hands out tokens.
+
+    All who need the same one wait for the same request, and nobody waits for a new one while the old one is good. A token that
+    was got in exchange for a sender's is never used longer than that is valid.
+    """
+
+    def __init__(self, endpoint: TokenEndpoint, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._held: OrderedDict[_Wanted, _Held] = OrderedDict()
+        self._fetching: dict[_Wanted, asyncio.Task[_Held]] = {}
+
+    async def token(self, orgnr: str, scope: str, subject: Subject | None = None) -> str:
+        """Return an access token for acting on behalf of the municipality; raises `HelseIdUnavailable`."""
+        wanted = _wanted(orgnr, scope, subject)
+        held, now = self._held.get(wanted), self._clock()
+        if held is not None and now < held.ends_at:
+            if now >= held.refresh_at:
+                self._begin(wanted, subject)
+            return held.token
+        # Shielded: one who gives up waiting takes nothing from the others.
+        return (await asyncio.shield(self._begin(wanted, subject))).token
+
+    def forget(self, orgnr: str, scope: str, token: str, subject: Subject | None = None) -> None:
+        """Drop a token that a service refused, so that the next request fetches another."""
+        wanted = _wanted(orgnr, scope, subject)
+        held = self._held.get(wanted)
+        if held is not None and held.token == token:
+            del self._held[wanted]
+
+    def _begin(self, wanted: _Wanted, subject: Subject | None) -> "asyncio.Task[_Held]":
+        task = self._fetching.get(wanted)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._renew(wanted, subject))
+            self._fetching[wanted] = task
+            task.add_done_callback(_heard)
+        return task
+
+    async def _renew(self, wanted: _Wanted, subject: Subject | None) -> _Held:
+        """Fetch a new token and keep it; while none can be had, the old one serves on until shortly before it ends."""
+        asked_at = self._clock()
+        try:
+            granted = await self._endpoint.ask(wanted.orgnr, wanted.scope, subject.token if subject else None)
+            held = _held(granted, asked_at, subject)
+        except HelseIdUnavailable:
+            old, now = self._held.get(wanted), self._clock()
+            if old is None or now >= old.ends_at:
+                raise
+            held = replace(old, refresh_at=now + _RETRY)
+        finally:
+            self._fetching.pop(wanted, None)
+        self._keep(wanted, held)
+        return held
+
+    def _keep(self, wanted: _Wanted, held: _Held) -> None:
+        self._held[wanted] = held
+        self._held.move_to_end(wanted)
+        if len(self._held) > _MOST_HELD:
+            self._held.popitem(last=False)
+
+
+def _held(granted: Granted, asked_at: float, subject: Subject | None) -> _Held:
+    margin = min(_LARGEST_MARGIN, granted.lifetime * _MARGIN)
+    ends_at = asked_at + granted.lifetime - margin
+    if subject is not None:
+        ends_at = min(ends_at, subject.until)
+    return _Held(granted.token, asked_at + granted.lifetime * _REFRESH_AT, ends_at)
+
+
+def _wanted(orgnr: str, scope: str, subject: Subject | None) -> _Wanted:
+    return _Wanted(orgnr, scope, subject.digest if subject else None)
+
+
+def _heard(task: "asyncio.Task[_Held]") -> None:
+    """Take note of how a fetch ended that perhaps nobody waited for; that HelseID is away was told already."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, HelseIdUnavailable):
+        log.error("helseid.token.defect", error=type(error).__name__)

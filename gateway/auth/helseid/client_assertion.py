@@ -1,0 +1,139 @@
+"""The private key with which the gateway signs its client assertions."""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, import_key
+
+from gateway.auth.helseid.dpop import signed
+from gateway.auth.helseid.jws import Key
+
+log = structlog.get_logger()
+
+_FROM_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+
+_Stamp = tuple[int, int, int] | None
+
+
+class KeyUnusable(Exception):  # noqa: N818 - the condition, told to the operator
+    """The key cannot be read, or is not a private RSA or EC key; the text never holds key material."""
+
+
+class ClientKey:
+    """The key as its file has it now, so that a new one, with its own kid, is used without a restart."""
+
+    def __init__(self, key_file: str, folder: Path) -> None:
+        self._key_file = key_file
+        self._folder = folder
+        self._stamp = self._look()
+        self._key = load(key_file, folder)
+
+    def __call__(self) -> Key:
+        """Return the key; while a changed file cannot be used, the one before."""
+        stamp = self._look()
+        if stamp is not None and stamp != self._stamp:
+            try:
+                self._key = load(self._key_file, self._folder)
+            except KeyUnusable as error:
+                log.error("helseid.client_key.unusable", reason=str(error), keeps=self._key.kid)  # noqa: TRY400 - the reason is all
+            else:
+                self._stamp = stamp
+                log.info("helseid.client_key.changed", kid=self._key.kid)
+        return self._key
+
+    def _look(self) -> _Stamp:
+        """Return what changes with the file; None for a key of the environment, and for a file that is not there."""
+        if _FROM_ENVIRONMENT.fullmatch(self._key_file):
+            return None
+        try:
+            found = (self._folder / self._key_file).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def load(key_file: str, folder: Path) -> Key:
+    """Return the key from a JWK file below `folder`, or from the environment variable that `${NAME}` names."""
+    named = _FROM_ENVIRONMENT.fullmatch(key_file)
+    try:
+        text = os.environ[named.group(1)] if named else (folder / key_file).read_text(encoding="utf-8")
+        key = import_key(json.loads(text))
+    except KeyError:
+        raise KeyUnusable(f"the environment variable in {key_file} is not set") from None
+    except OSError as error:
+        raise KeyUnusable(f"{key_file}: {error.strerror}") from None
+    except (ValueError, JoseError):
+        raise KeyUnusable(f"{key_file} is not a JWK") from None
+    if not isinstance(key, Key) or not key.is_private:
+        raise KeyUnusable(f"{key_file} is not a private RSA or EC key")
+    return key
+
+
+def algorithm(key: Key) -> str:
+    """Return the algorithm the key signs with: its own `alg`, or the usual one for its type (HelseID: PS256 for RSA)."""
+    named = key.alg
+    if named:
+        return named
+    return _ALGORITHMS[key.curve_name] if isinstance(key, ECKey) else "PS256"
+
+
+_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_LIFETIME = 30
+"""Seconds; HelseID accepts at most 60."""
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIdentity:
+    """Which HelseID client the gateway is."""
+
+    client_id: str
+    key: Callable[[], Key]
+    """Returns the key to sign with now: it may be changed without a restart."""
+    multi_tenant: bool
+    assertion_field: str
+
+    def assertion(self, audience: str, orgnr: str, now: float) -> dict[str, str]:
+        """Return the fields of a form that say who asks, and for which municipality."""
+        details = {self.assertion_field: _organisation(orgnr)} if self.multi_tenant else _NOTHING
+        return client_assertion(self.client_id, self.key(), audience, now, details)
+
+
+def client_assertion(
+    client_id: str, key: Key, audience: str, now: float, details: Mapping[str, object] = _NOTHING
+) -> dict[str, str]:
+    """Return the fields of a form that say which client asks; the assertion in it is good for one request."""
+    begins = int(now)
+    claims: dict[str, object] = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "iat": begins,
+        "nbf": begins,
+        "exp": begins + _LIFETIME,
+        "jti": str(uuid.uuid4()),
+        **details,
+    }
+    header: dict[str, object] = {"typ": "client-authentication+jwt", "alg": algorithm(key)}
+    if key.kid:
+        header["kid"] = key.kid
+    return {
+        "client_id": client_id,
+        "client_assertion_type": _TYPE,
+        "client_assertion": signed(header, claims, key),
+    }
+
+
+def _organisation(orgnr: str) -> dict[str, object]:
+    """Return the organisation structure for a multi-tenant client (NHN: organisasjonsnumre); no child organisation."""
+    identifier = {"system": "urn:oid:1.0.6523", "type": "ENH", "value": f"NO:ORGNR:{orgnr}:"}
+    return {"type": "helseid_authorization", "practitioner_role": {"organization": {"identifier": identifier}}}

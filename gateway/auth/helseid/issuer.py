@@ -1,0 +1,185 @@
+"""The issuer's own documents: discovery (OpenID Connect Discovery 1.0) and the keys it signs with (RFC 7517)."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import import_key
+
+from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
+from gateway.auth.helseid.jws import Key
+
+log = structlog.get_logger()
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+_DOCUMENT_LIMIT = 256 * 1024
+_RETRY = 1.0
+"""Seconds between tries while no keys were ever fetched."""
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class HelseIdUnavailable(Exception):  # noqa: N818 - the condition, named as operators say it
+    """HelseID cannot be reached, or answers something that is not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """The addresses that the issuer publishes; all of them on the issuer's own origin."""
+
+    token_endpoint: str
+    jwks_uri: str
+    authorization_endpoint: str | None = None
+    par_endpoint: str | None = None
+    """Where requests for a login are pushed to (RFC 9126)."""
+    names_itself: bool = False
+    """Whether its answers to a login say who they are from (RFC 9207)."""
+
+
+class Issuer:
+    """Fetches and keeps what the issuer publishes.
+
+    Keys are fetched again after `keep` seconds, and at once, though not more often than every `pause` seconds, when a token
+    names a key that is not known. While HelseID cannot be reached, keys once fetched stay in use for another `grace` seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - three bounds, which tests shorten
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        *,
+        keep: float = 3600,
+        pause: float = 10,
+        grace: float = 86_400,
+    ) -> None:
+        self.url = url
+        self._session = session
+        self._clock = clock
+        self._keep = keep
+        self._pause = pause
+        self._grace = grace
+        self._discovery: Discovery | None = None
+        self._keys: dict[str | None, Key] | None = None
+        self._fetched_at = 0.0
+        self._tried_at = 0.0
+        self._failed = False
+        self._fetching = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def discovery(self) -> Discovery:
+        """Return the issuer's addresses; raises `HelseIdUnavailable`."""
+        if self._discovery is None:
+            document = await self._get(f"{self.url.rstrip('/')}/.well-known/openid-configuration")
+            self._discovery = self._checked(document)
+        return self._discovery
+
+    async def key(self, kid: str | None) -> Key | None:
+        """Return the key that a token names, the only key when it names none, or None when the issuer has no such key.
+
+        Raises `HelseIdUnavailable` when that cannot be known: there are no keys, or they cannot be fetched anew.
+        """
+        now = self._clock()
+        age = now - self._fetched_at
+        if self._keys is not None and age >= self._keep + self._grace:
+            self._keys = None
+        found = self._find(kid)
+        is_fresh = age < self._keep
+        if found is not None and is_fresh:
+            return found
+        is_due = now - self._tried_at >= (self._pause if self._keys else _RETRY)
+        if found is not None:
+            if is_due and not self._fetching.locked():
+                # An old key is good while HelseID cannot be reached, so nobody waits for newer ones.
+                self._renewing()
+            return found
+        if is_due or self._fetching.locked():
+            # In a task of its own: a request that is given up must not take away what others wait for.
+            await asyncio.shield(self._renewing())
+        if self._keys is None:
+            raise HelseIdUnavailable("no keys yet")
+        found = self._find(kid)
+        if found is None and self._failed:
+            raise HelseIdUnavailable("whether there is such a key cannot be asked")
+        return found
+
+    def _find(self, kid: str | None) -> Key | None:
+        keys = self._keys or {}
+        if kid is None:
+            return next(iter(keys.values())) if len(keys) == 1 else None
+        return keys.get(kid)
+
+    def _renewing(self) -> asyncio.Task[None]:
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.get_running_loop().create_task(self._refresh())
+        return self._renewal
+
+    async def _refresh(self) -> None:
+        if self._fetching.locked():
+            async with self._fetching:
+                return  # what another message fetched is all there is
+        async with self._fetching:
+            self._tried_at = self._clock()
+            try:
+                document = await self._get((await self.discovery()).jwks_uri)
+                self._keys = _signing_keys(document)
+                self._fetched_at = self._clock()
+                self._failed = False
+            except (HelseIdUnavailable, JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+                self._failed = True
+                log.warning("helseid.keys.unavailable", error=type(error).__name__, keeps=self._keys is not None)
+
+    def _checked(self, document: dict[str, Any]) -> Discovery:
+        if document.get("issuer") != self.url:
+            raise HelseIdUnavailable("discovery names another issuer")
+        endpoints = [document.get("token_endpoint"), document.get("jwks_uri")]
+        for endpoint in endpoints:
+            if not isinstance(endpoint, str) or _origin(endpoint) != _origin(self.url):
+                raise HelseIdUnavailable("discovery names an address outside the issuer's origin")
+        token, keys = map(str, endpoints)
+        names = ("authorization_endpoint", "pushed_authorization_request_endpoint")
+        for_people = [self._own(document.get(name)) for name in names]
+        names_itself = document.get("authorization_response_iss_parameter_supported") is True
+        return Discovery(token, keys, for_people[0], for_people[1], names_itself)
+
+    def _own(self, endpoint: object) -> str | None:
+        """Return an address on the issuer's origin; logins cannot be without it, and messages can."""
+        return endpoint if isinstance(endpoint, str) and _origin(endpoint) == _origin(self.url) else None
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        try:
+            async with self._session.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise HelseIdUnavailable(f"status {response.status}")
+                return json_object(await read_bounded(response, _DOCUMENT_LIMIT))
+        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
+            raise HelseIdUnavailable(type(error).__name__) from None
+
+
+def _signing_keys(document: dict[str, Any]) -> dict[str | None, Key]:
+    """Return the keys that may sign; one that cannot be read, or that is for something else, is no reason to have none."""
+    keys: dict[str | None, Key] = {}
+    for described in document["keys"]:
+        if not isinstance(described, dict) or described.get("use", "sig") != "sig":
+            continue
+        if described.get("kty") not in ("RSA", "EC"):
+            continue
+        with contextlib.suppress(JoseError, ValueError, TypeError, KeyError):
+            key = import_key(described)
+            if isinstance(key, Key):
+                keys.setdefault(key.kid, key)
+    if not keys:
+        raise ValueError("no key of use")
+    return keys
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port

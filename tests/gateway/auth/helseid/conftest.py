@@ -1,0 +1,74 @@
+"""A HelseID double with a clock that stands still, and the gateway's own clients of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
+from gateway.auth.helseid.client_assertion import ClientIdentity
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import Issuer
+from gateway.auth.helseid.token_verifier import TokenVerifier
+from service_stubs.helseid import HelseIdStub
+from service_stubs.listening import running
+from tests.gateway.conftest import CLIENT_ID, registration
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from joserfc.jwk import ECKey
+
+NOW = 1_780_000_000.0
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Make a clock at a fixed time."""
+    return Clock()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the HTTP client that the gateway would use."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
+        yield client
+
+
+@pytest.fixture
+async def helseid(client_key: ECKey, clock: Clock, signing_keys: None) -> AsyncIterator[HelseIdStub]:
+    """Run a HelseID that knows the gateway."""
+    del signing_keys
+    async with running(HelseIdStub([registration(client_key)], clock=clock)) as stub:
+        yield stub
+
+
+@pytest.fixture
+def issuer(helseid: HelseIdStub, session: aiohttp.ClientSession, clock: Clock) -> Issuer:
+    """Make the issuer as the gateway sees it."""
+    return Issuer(helseid.issuer, session, clock)
+
+
+@pytest.fixture
+def verifier(issuer: Issuer, clock: Clock) -> TokenVerifier:
+    """Make the verifier of senders' tokens."""
+    return TokenVerifier(issuer, "nhn:vkp", clock)
+
+
+@pytest.fixture
+def tokens(issuer: Issuer, client_key: ECKey, session: aiohttp.ClientSession, clock: Clock) -> TokenSource:
+    """Make the source of the gateway's own tokens."""
+    identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
+    return TokenSource(TokenEndpoint(issuer, identity, DpopProver(clock), session, clock), clock)
