@@ -13,9 +13,9 @@ from bench.load import turn
 from bench.report import Findings, Goal, Table
 from bench.scene import HELD, Scene, Server
 from bench.stats import Spread, spread
-from gateway.ledger.entries import Arrival
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.store import open_store
+from gateway.ledger.database import open_store
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Arrival
 
 _WANTED = 2_000
 _AT_A_TIME = (1, 32, 64)

@@ -21,7 +21,7 @@ from bench.peers.configs.nginx import Fixed, fixed
 from bench.processes import BenchFailed, Child, Cores, child, free_ports
 from bench.settings import Settings
 from gateway.config.model import KeyFiles
-from gateway.ledger.keys import make_missing
+from gateway.ledger.key_files import make_missing
 
 STREAMED, BUFFERED, TRANSLATED, HELD = "312229544", "313231593", "315058384", "310000001"
 """Four municipalities: routes alike, routes that differ by the body, journaling to JFT, and that with messages held."""

@@ -19,10 +19,10 @@ from gateway.control.status import Reload
 from gateway.delivery.delivery import Delivery
 from gateway.delivery.opening import keys_of, opened
 from gateway.in_force import InForce
-from gateway.ledger import canary_mark
-from gateway.ledger.decisions import DecisionLog
-from gateway.ledger.keys import Keys, KeysUnusable
-from gateway.ledger.store import LedgerUnusable, Store
+from gateway.ledger import canary_key
+from gateway.ledger.database import Database, LedgerUnusable
+from gateway.ledger.decision_log import DecisionLog
+from gateway.ledger.key_files import Keys, KeysUnusable
 from gateway.model import Account
 from gateway.observability import telemetry
 from gateway.proxy.server import Lane, Server, Serving
@@ -153,7 +153,7 @@ class Gateway:
         if (keys := self._keys(config)) is not None:
             self._delivery = Delivery(await opened(config, self._folder), time.time)
             self._store = config.store
-            await canary_mark.agree(self._delivery.ledger, keys.canary, None, time.time())
+            await canary_key.agree(self._delivery.ledger, keys.canary, None, time.time())
         self._running = wiring.wired(config, table, keys, self._delivery, None)
         self._deliver(self._running)
         if self._delivery is not None:
@@ -203,7 +203,7 @@ class Gateway:
             self._running = self._begun().relaid(table, self._delivery, before)
             self._deliver(self._running)
 
-    def _ledger_store(self) -> Store | None:
+    def _ledger_store(self) -> Database | None:
         return self._delivery.ledger.store if self._delivery is not None else None
 
     def _record(self, account: Account, status: int, seconds: float) -> None:
@@ -238,7 +238,7 @@ class Gateway:
         if self._delivery is not None:
             if config.store != self._store:
                 raise LedgerUnusable("store: another one needs a restart")
-            await canary_mark.agree(
+            await canary_key.agree(
                 self._delivery.ledger,
                 _canary(keys),
                 _canary(self._running.keys if self._running else None),
@@ -247,7 +247,7 @@ class Gateway:
         elif keys is not None:
             delivery = Delivery(await opened(config, self._folder, patience=0), time.time)
             try:
-                await canary_mark.agree(delivery.ledger, keys.canary, None, time.time())
+                await canary_key.agree(delivery.ledger, keys.canary, None, time.time())
                 await self._in_force.begin(delivery.ledger)
             except BaseException:
                 await delivery.close()

@@ -19,10 +19,10 @@ from gateway.delivery.opening import keys_of, opened
 from gateway.delivery.returning import Returning, ReturnMeans
 from gateway.in_force import InForce
 from gateway.last_good import Stamp, remember, stamp
-from gateway.ledger import canary_mark
-from gateway.ledger.keys import Keys, KeysUnusable
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.store import LedgerUnusable
+from gateway.ledger import canary_key
+from gateway.ledger.database import LedgerUnusable
+from gateway.ledger.key_files import Keys, KeysUnusable
+from gateway.ledger.messages import Ledger
 from gateway.model import Mode
 from gateway.proxy.tls import Certificates, CertificatesUnusable
 from gateway.routing.table import RouteTable
@@ -170,7 +170,7 @@ class Beside:
             if config.store != self._store:
                 raise LedgerUnusable("store: another one needs a restart")
             before = self._now.keys if self._now else None
-            await canary_mark.agree(self._ledger, _canary(keys), _canary(before), self._clock())
+            await canary_key.agree(self._ledger, _canary(keys), _canary(before), self._clock())
         elif keys is not None:
             await self._open(config, keys, patience)
         table = self._in_force.over(of_file)
@@ -203,7 +203,7 @@ class Beside:
     async def _open(self, config: Config, keys: Keys, patience: float) -> None:
         ledger = Ledger(await opened(config, self._folder, patience=patience), node_name(), self._clock)
         try:
-            await canary_mark.agree(ledger, keys.canary, None, self._clock())
+            await canary_key.agree(ledger, keys.canary, None, self._clock())
             await self._in_force.begin(ledger)
         except BaseException:
             await ledger.store.close()

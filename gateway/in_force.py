@@ -8,7 +8,7 @@ from gateway.config.model import Config
 from gateway.cutovers.runner import Runner
 from gateway.layering.generations import Generations
 from gateway.layering.layering import Layering
-from gateway.ledger.ledger import Ledger
+from gateway.ledger.messages import Ledger
 from gateway.model import Envelope
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers

@@ -11,7 +11,7 @@ from gateway.config.routes import announced
 from gateway.config.upstreams import VkpUpstream
 from gateway.delivery.delivery import Delivery, Means
 from gateway.exchange import Exchange
-from gateway.ledger.keys import Keys
+from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
 from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.forwarder import UpstreamTarget

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from gateway.ledger.store import open_store
+from gateway.ledger.database import open_store
 from tests.postgres import Server, server
 
 if TYPE_CHECKING:

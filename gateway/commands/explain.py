@@ -20,8 +20,8 @@ from gateway.config.model import Config, Municipality
 from gateway.cutovers.schedule import shown
 from gateway.errors import Failure
 from gateway.identification import Identification
-from gateway.ledger import canary_mark
-from gateway.ledger.keys import KeysUnusable, read_single
+from gateway.ledger import canary_key
+from gateway.ledger.key_files import KeysUnusable, read_single
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.explain import Explanation
 from gateway.routing.table import Decision, RouteTable
@@ -248,7 +248,7 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
         return ["a canary decides, and takes nothing over of this sender"]
     share = 1.0 if envelope.sender in route.always else route.share or 0.0
     told = f"a canary decides: it takes over {share:.4g} of the patients"
-    if key is not None and known.canary not in (None, canary_mark.fingerprint(key)):
+    if key is not None and known.canary not in (None, canary_key.fingerprint(key)):
         return [f"{told}; the canary key here is not the one that this ledger's shares are dealt with"]
     if envelope.share is not None:
         return [told]

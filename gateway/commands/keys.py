@@ -10,10 +10,10 @@ import click
 from gateway.commands.output import config_option, json_option, print_json, usable
 from gateway.config.model import Config
 from gateway.delivery.delivery import node_name
-from gateway.ledger import canary_mark
+from gateway.ledger import canary_key
 from gateway.ledger.audit import Note
-from gateway.ledger.keys import PAYLOAD, KeysUnusable, check, is_from_environment, make, read_single, rotate
-from gateway.ledger.store import LedgerUnavailable, LedgerUnusable, open_store
+from gateway.ledger.database import LedgerUnavailable, LedgerUnusable, open_store
+from gateway.ledger.key_files import PAYLOAD, KeysUnusable, check, is_from_environment, make, read_single, rotate
 from gateway.model import Mode
 
 _NEVER_ROTATED = (
@@ -97,7 +97,7 @@ def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
         raise click.ClickException(f"store: cannot be written: {error}") from None
     if running:
         raise click.ClickException(f"a canary runs, and its patients would change sides: {', '.join(running)}")
-    mark = canary_mark.fingerprint(key)
+    mark = canary_key.fingerprint(key)
     if as_json:
         print_json({"ok": True, "key": "canary", "fingerprint": mark})
         return
@@ -112,7 +112,7 @@ async def _accept(config: Config, folder: Path, key: bytes, reason: str) -> list
     try:
         node = node_name()
         note = Note(time.time(), node, f"command ({node})", "keys.accept-canary", "canary", reason)
-        return await store.write(lambda connection: canary_mark.accept(connection, key, note))
+        return await store.write(lambda connection: canary_key.accept(connection, key, note))
     finally:
         await store.close()
 

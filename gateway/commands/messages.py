@@ -8,8 +8,8 @@ import click
 
 from gateway.commands.admin_client import AdminClient, admin_options, number_from_stdin, plain, segment
 from gateway.commands.output import print_json
-from gateway.ledger.queries import IDENTIFIER_REUSED, POSSIBLE_DUPLICATE
-from gateway.ledger.states import State
+from gateway.ledger.message_queries import IDENTIFIER_REUSED, POSSIBLE_DUPLICATE
+from gateway.ledger.records import MessageState
 from gateway.model import Information
 
 Document = dict[str, Any]
@@ -18,7 +18,7 @@ _reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it 
 _moment = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
 _FILTERS = (
     click.option("--municipality", metavar="O", help="An orgnr or short name."),
-    click.option("--state", type=click.Choice([each.value for each in State])),
+    click.option("--state", type=click.Choice([each.value for each in MessageState])),
     click.option("--sender", metavar="S", help="A vkp-id or HER-id."),
     click.option("--information", type=click.Choice([each.value for each in Information])),
     click.option("--overdue", is_flag=True, help="Delivered, and not acknowledged in time."),
@@ -91,7 +91,7 @@ def quarantine() -> None:
 @admin_options
 def list_quarantine(*, client: AdminClient, **filters: Any) -> None:
     """List what is in quarantine, the newest first."""
-    _print_list(client, client.get(f"{_ROOT}/messages", state=State.QUARANTINED.value, **filters))
+    _print_list(client, client.get(f"{_ROOT}/messages", state=MessageState.QUARANTINED.value, **filters))
 
 
 @quarantine.command()

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.commands.admin_client import plain
 from gateway.commands.output import WRONG_USE, json_option, print_json, usable
 from gateway.config.values import seconds
-from gateway.ledger.decisions import PastDecision
-from gateway.ledger.decisions import past as past_decisions
+from gateway.ledger.decision_log import PastDecision
+from gateway.ledger.decision_log import past as past_decisions
 from gateway.model import Mode
 from gateway.routing.diff import CellState, Change, changed_cells
 from gateway.routing.replay import Moved, Replay, replayed

@@ -10,7 +10,7 @@ from gateway.commands.output import print_json
 from gateway.control.rollback import CONFIRMATION
 from gateway.control.rollback_documents import csv_of
 from gateway.delivery.return_jobs import FASTEST, RATE, SLOWEST, Progress
-from gateway.ledger.returnable import Standing
+from gateway.ledger.returns import ReturnStatus
 from gateway.model import JOURNALING
 
 Document = dict[str, Any]
@@ -56,7 +56,7 @@ def rollback() -> None:
 
 @rollback.command("list")
 @_selected
-@click.option("--group", type=click.Choice([each.value for each in Standing]), help="Name those of one group only.")
+@click.option("--group", type=click.Choice([each.value for each in ReturnStatus]), help="Name those of one group only.")
 @click.option("--limit", type=click.IntRange(1, _MOST), default=100, show_default=True)
 @click.option("--cursor", metavar="C", help="As the list before gave it.")
 @admin_options

@@ -15,7 +15,7 @@ from gateway.cutovers.cells import Cells
 from gateway.cutovers.record import Record, of_row
 from gateway.cutovers.schedule import GRACE, moment
 from gateway.cutovers.states import State
-from gateway.ledger import canary_mark, cutover_store, rules
+from gateway.ledger import canary_key, cutovers, overrides
 from gateway.model import Envelope
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers, Rule
 from gateway.routing.table import Decision, RouteTable
@@ -67,10 +67,10 @@ def run_time(config: Config, folder: Path, at: datetime, now: datetime) -> RunTi
 
     def work(connection: Connection) -> RunTime:
         layers = Layers([*_set(connection, at, now), *_executed(connection, at, now)])
-        waiting = [of_row(row) for row in cutover_store.worked_on(connection)]
+        waiting = [of_row(row) for row in cutovers.worked_on(connection)]
         planned = [*(_planned(each) for each in waiting if each.state in _WAITING and _may_switch(each, now))]
-        planned += _of_file(config, now, lambda name: cutover_store.one(connection, name) is not None)
-        return RunTime(layers, _by(at, planned), canary_mark.known(connection))
+        planned += _of_file(config, now, lambda name: cutovers.one(connection, name) is not None)
+        return RunTime(layers, _by(at, planned), canary_key.known(connection))
 
     try:
         return read(config.store, folder, work)
@@ -125,11 +125,11 @@ def _set(connection: Connection, at: datetime, now: datetime) -> list[Rule]:
     """Return the panics and overrides that hold at a time."""
     wanted = at.timestamp()
     if at >= now:
-        return [one.over_routes() for one in rules.current(connection, wanted)]
+        return [one.over_routes() for one in overrides.current(connection, wanted)]
     every = [
         one
         for layer in (Layer.PANIC, Layer.OVERRIDE)
-        for one in rules.listed(connection, rules.Listing(layer, None, None, _MOST))
+        for one in overrides.listed(connection, overrides.Listing(layer, None, None, _MOST))
     ]
     held = (one for one in every if one.made_at <= wanted and (one.ended_at is None or wanted < one.ended_at))
     return [one.over_routes() for one in held]
@@ -138,16 +138,16 @@ def _set(connection: Connection, at: datetime, now: datetime) -> list[Rule]:
 def _executed(connection: Connection, at: datetime, now: datetime) -> list[Rule]:
     """Return what cutovers have set that had switched at a time, the last first."""
     if at >= now:
-        return cutover_store.executed(connection)
+        return cutovers.executed(connection)
     wanted = at.timestamp()
-    rows = cutover_store.listed(connection, _MOST, states=[*cutover_store.EXECUTED, State.ROLLED_BACK])
+    rows = cutovers.listed(connection, _MOST, states=[*cutovers.EXECUTED, State.ROLLED_BACK])
     held = [
         (row.switched_at, row)
         for row in rows
         if row.switched_at is not None and row.switched_at <= wanted and (row.ended_at is None or wanted < row.ended_at)
     ]
     held.sort(key=lambda one: (one[0], one[1].name), reverse=True)
-    return [_rule(row.name, route) for _, row in held for route in cutover_store.routes_of(row.name, row.plan)]
+    return [_rule(row.name, route) for _, row in held for route in cutovers.routes_of(row.name, row.plan)]
 
 
 def _may_switch(record: Record, now: datetime) -> bool:

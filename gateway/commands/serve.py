@@ -20,8 +20,8 @@ from gateway.commands.output import WRONG_USE, config_option, errors, usable
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.last_good import recall
-from gateway.ledger.keys import KeysUnusable
-from gateway.ledger.store import LedgerUnusable
+from gateway.ledger.database import LedgerUnusable
+from gateway.ledger.key_files import KeysUnusable
 from gateway.observability import telemetry
 from gateway.proxy.tls import CertificatesUnusable
 from gateway.routing.table import RouteTable

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.control.refusals import Code, Refusal
-from gateway.ledger.states import State
+from gateway.ledger.records import MessageState
 from gateway.model import Information
 from translators.national_number import kind_of
 
@@ -41,7 +41,7 @@ class Wanted(Page, frozen=True, forbid_unknown_fields=True):
 
     municipality: _Word | None = None
     """Short name or orgnr."""
-    state: State | None = None
+    state: MessageState | None = None
     sender: _Word | None = None
     information: Information | None = None
     overdue: bool = False

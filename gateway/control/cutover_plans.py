@@ -9,7 +9,7 @@ from gateway.control.refusals import Code, Refusal
 from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked, Wanted, of_file, of_wanted
 from gateway.cutovers.schedule import TimeRefused
 from gateway.cutovers.sound import faults
-from gateway.ledger import cutover_store as store
+from gateway.ledger import cutovers as store
 
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 

@@ -42,7 +42,7 @@ from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, STARTABLE, State
 from gateway.cutovers.tokens import Obtain, tried
 from gateway.cutovers.watch import outcomes_of
 from gateway.layering.layering import layers_of
-from gateway.ledger import cutover_store as store
+from gateway.ledger import cutovers as store
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable

@@ -16,7 +16,7 @@ from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
 from gateway.layering.layering import layers_of
 from gateway.layering.showing import shown
-from gateway.ledger import decisions
+from gateway.ledger import decision_log
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
 from gateway.times import when
 
@@ -86,7 +86,7 @@ class Decisions:
 
     async def _decision(self, request: web.Request) -> web.Response:
         reference, within = reference_of(request), reach(person(request), Action.VIEW)
-        found = await self._desk.read(lambda each: decisions.by_reference(each, reference))
+        found = await self._desk.read(lambda each: decision_log.by_reference(each, reference))
         if found is None or not (within is None or found.municipality in within):
             raise Refusal(Code.NOT_FOUND)
         return web.json_response({**msgspec.to_builtins(found), "at": when(found.at)})

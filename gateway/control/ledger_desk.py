@@ -12,9 +12,9 @@ from gateway.auth.people.rbac import MAY, Action
 from gateway.config.model import Config
 from gateway.control.refusals import Code, Refusal
 from gateway.ledger.audit import Note
-from gateway.ledger.keys import Keys
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from gateway.control.asked import Search, Wanted, cursor_after, number_of, reaso
 from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
 from gateway.delivery.kept import Kept, opened
-from gateway.ledger import actions, audit, queries, upkeep
-from gateway.ledger.actions import Done, NotDone
-from gateway.ledger.states import State
-from gateway.ledger.vault import PayloadUnreadable
+from gateway.ledger import audit, message_actions, message_queries, retention
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.message_actions import Done, NotDone
+from gateway.ledger.records import MessageState
 from gateway.times import when, when_any
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class Messages:
     async def listed(self, who: Principal, wanted: Wanted, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return messages where someone may do this, the newest first."""
         narrowed, before = self._filter(wanted, reach(who, action)), row_of(_CURSOR, wanted.cursor)
-        found = await self._desk.read(lambda each: queries.messages(each, narrowed, wanted.limit + 1, before))
+        found = await self._desk.read(lambda each: message_queries.messages(each, narrowed, wanted.limit + 1, before))
         return _page(found, wanted.limit)
 
     async def found(self, who: Principal, wanted: Search) -> dict[str, Any]:
@@ -53,9 +53,9 @@ class Messages:
         narrowed = self._filter(wanted, reach(who, Action.OPERATE), patient)
         note, before = self._desk.note(who, "message.search", "a patient"), row_of(_CURSOR, wanted.cursor)
 
-        def work(connection: Connection) -> list[queries.Shown]:
+        def work(connection: Connection) -> list[message_queries.Shown]:
             audit.write(connection, note)
-            return queries.messages(connection, narrowed, wanted.limit + 1, before)
+            return message_queries.messages(connection, narrowed, wanted.limit + 1, before)
 
         found = await self._desk.write(work)
         _tell(note)
@@ -64,7 +64,7 @@ class Messages:
     async def shown(self, who: Principal, reference: str) -> dict[str, Any]:
         """Return one message with its history."""
         within = reach(who, Action.VIEW)
-        found = await self._desk.read(lambda each: queries.message(each, reference, within))
+        found = await self._desk.read(lambda each: message_queries.message(each, reference, within))
         if found is None:
             raise Refusal(Code.NOT_FOUND)
         message, steps = found
@@ -75,7 +75,7 @@ class Messages:
         """Return what a sender sent, and what is sent for it, once it is written down who saw it."""
         within, vault = reach(who, Action.OPERATE), self._desk.keys.vault
         note = self._desk.note(who, "message.payload", reference, reason_of(reason))
-        found = _done(await self._desk.write(lambda each: actions.payload(each, reference, within, note)))
+        found = _done(await self._desk.write(lambda each: message_actions.payload(each, reference, within, note)))
         _tell(note)
         try:
             return _payload_document(reference, opened(vault, reference, found.payload))
@@ -85,19 +85,19 @@ class Messages:
     async def release(self, who: Principal, reference: str, reason: str, action: str) -> dict[str, Any]:
         """Have a quarantined message delivered after all; `action` is what the audit calls it."""
         note = self._desk.note(who, action, reference, reason_of(reason))
-        return await self._change(who, note, actions.release, State.HELD, f"released {_BY_A_PERSON}")
+        return await self._change(who, note, message_actions.release, MessageState.HELD, f"released {_BY_A_PERSON}")
 
     async def discard(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
         """Give a quarantined message up for good."""
         note = self._desk.note(who, "quarantine.discard", reference, reason_of(reason))
-        return await self._change(who, note, actions.discard, State.DISCARDED, _BY_A_PERSON)
+        return await self._change(who, note, message_actions.discard, MessageState.DISCARDED, _BY_A_PERSON)
 
     async def forget(self, who: Principal, patient: str, reason: str) -> dict[str, Any]:
         """Forget a patient's messages that nothing waits for."""
         hashed, within = self._hash_of(patient), reach(who, Action.OPERATE)
         note = self._desk.note(who, "patient.forget", "a patient", reason_of(reason))
         line = self._desk.ledger.line(note.at, "forgotten", _BY_A_PERSON)
-        done = await self._desk.write(lambda each: actions.forget(each, hashed, within, note, line))
+        done = await self._desk.write(lambda each: message_actions.forget(each, hashed, within, note, line))
         _tell(note)
         left = [
             {"reference": one.reference, "municipality": one.municipality, "state": one.state.value}
@@ -108,8 +108,8 @@ class Messages:
     async def overview(self, who: Principal, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return how many messages wait for something, and when what is old was last cleared away."""
         ledger, within = self._desk.ledger, reach(who, action)
-        counts = await self._desk.read(upkeep.counts)
-        purged = await self._desk.read(lambda each: queries.last_run(each, upkeep.PURGE))
+        counts = await self._desk.read(retention.counts)
+        purged = await self._desk.read(lambda each: message_queries.last_run(each, retention.PURGE))
         shown = [
             {
                 "municipality": one.municipality,
@@ -122,14 +122,16 @@ class Messages:
         ]
         return {"node": ledger.node, "counts": shown, "last_purge": None if purged is None else when(purged)}
 
-    async def _change(self, who: Principal, note: audit.Note, change: _Change, into: State, why: str) -> dict[str, Any]:
+    async def _change(
+        self, who: Principal, note: audit.Note, change: _Change, into: MessageState, why: str
+    ) -> dict[str, Any]:
         within, line = reach(who, Action.OPERATE), self._desk.ledger.line(note.at, into, why)
         done = _done(await self._desk.write(lambda each: change(each, note.target, within, note, line)))
         _tell(note)
         return {"reference": done.reference, "municipality": done.municipality, "state": done.state.value}
 
-    def _filter(self, wanted: Wanted, within: Reach, patient: str | None = None) -> queries.Filter:
-        return queries.Filter(
+    def _filter(self, wanted: Wanted, within: Reach, patient: str | None = None) -> message_queries.Filter:
+        return message_queries.Filter(
             within=within,
             municipality=self._short_name(wanted.municipality),
             state=wanted.state,
@@ -164,12 +166,12 @@ def _tell(note: audit.Note) -> None:
     log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
-def _page(found: list[queries.Shown], limit: int) -> dict[str, Any]:
+def _page(found: list[message_queries.Shown], limit: int) -> dict[str, Any]:
     more = cursor_after(_CURSOR, found[limit - 1].id) if len(found) > limit else None
     return {"messages": [_described(one) for one in found[:limit]], "next": more}
 
 
-def _described(message: queries.Shown) -> dict[str, Any]:
+def _described(message: message_queries.Shown) -> dict[str, Any]:
     """Return what may be shown of a message."""
     return {
         "reference": message.reference,

@@ -29,8 +29,8 @@ from gateway.control.set_rules import (
 )
 from gateway.layering import wanted
 from gateway.layering.showing import shown
-from gateway.ledger import rules
-from gateway.ledger.rules import Listing, SetRule
+from gateway.ledger import overrides
+from gateway.ledger.overrides import Listing, SetRule
 from gateway.observability.telemetry import mask
 from gateway.routing.layers import Layer
 
@@ -80,12 +80,12 @@ class Overrides:
         """Return overrides, the newest first."""
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
         listing = Listing(Layer.OVERRIDE, within, only_holding(self._desk, asked), asked.limit + 1, skipped)
-        found = await self._desk.read(lambda each: rules.listed(each, listing))
+        found = await self._desk.read(lambda each: overrides.listed(each, listing))
         return part_of("overrides", [self.document(one) for one in found], asked, skipped, _CURSOR)
 
     async def one(self, who: Principal, name: str, action: Action) -> SetRule:
         """Return an override, ended or not, where someone may do this."""
-        found = await self._desk.read(lambda each: rules.named(each, Layer.OVERRIDE, name))
+        found = await self._desk.read(lambda each: overrides.named(each, Layer.OVERRIDE, name))
         reaches = may_view if action is Action.VIEW else may_operate
         if not found or not reaches(who, found[0].route.municipality):
             raise Refusal(Code.NOT_FOUND)
@@ -111,14 +111,16 @@ class Overrides:
         """Make an override another, the whole of it, if it still is one of the versions that someone has seen."""
         changed = _placed(self._accepted(who, asked), before.id)
         note = self._desk.note(who, "override.change", before.id, changed.reason)
-        after = done(await self._desk.write(lambda each: rules.change(each, before, changed, versions, note)))
+        after = done(await self._desk.write(lambda each: overrides.change(each, before, changed, versions, note)))
         tell(note)
         return self.document(after)
 
     async def end(self, who: Principal, before: SetRule, reason: str, versions: Collection[int]) -> dict[str, Any]:
         """End an override before its time, if it still is one of the versions that someone has seen."""
         note = self._desk.note(who, "override.end", before.id, reason_of(reason))
-        ended = done(await self._desk.write(lambda each: rules.end(each, Layer.OVERRIDE, before.id, versions, note)))
+        ended = done(
+            await self._desk.write(lambda each: overrides.end(each, Layer.OVERRIDE, before.id, versions, note))
+        )
         tell(note)
         return self.document(ended[0])
 
@@ -127,7 +129,7 @@ class Overrides:
         holds = rule.holds(self._desk.now())
         return {"id": rule.id, "holds": holds, **shown(rule.route), "ticket": rule.ticket, **told(rule)}
 
-    def _accepted(self, who: Principal, asked: Override) -> rules.Changed:
+    def _accepted(self, who: Principal, asked: Override) -> overrides.Changed:
         """Return what is to be set; raises `Refusal`."""
         municipality = short_name(self._desk, asked.municipality)
         check_reach(who, municipality)
@@ -141,9 +143,9 @@ class Overrides:
             # What is wrong is told in words of the file, which may repeat what was written.
             said = without_numbers(mask(None, "", {"told": "; ".join(problems)})["told"])
             raise Refusal(Code.BAD_REQUEST, said)
-        return rules.Changed(route, reason, ticket, end)
+        return overrides.Changed(route, reason, ticket, end)
 
 
-def _placed(changed: rules.Changed, name: str) -> rules.Changed:
-    route = replace(changed.route, place=rules.place(Layer.OVERRIDE, name))
+def _placed(changed: overrides.Changed, name: str) -> overrides.Changed:
+    route = replace(changed.route, place=overrides.place(Layer.OVERRIDE, name))
     return msgspec.structs.replace(changed, route=route)

@@ -29,8 +29,8 @@ from gateway.control.set_rules import (
 from gateway.layering import panic
 from gateway.layering.showing import shown
 from gateway.layering.switches import last_switch
-from gateway.ledger import rules
-from gateway.ledger.rules import Listing, SetRule
+from gateway.ledger import overrides
+from gateway.ledger.overrides import Listing, SetRule
 from gateway.model import Information
 from gateway.routing.layers import Layer
 from gateway.times import when_any
@@ -64,14 +64,14 @@ class Panics:
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
         listing = Listing(Layer.PANIC, within, only_holding(self._desk, asked), _MOST_RULES)
         together: dict[str, list[SetRule]] = {}
-        for one in await self._desk.read(lambda each: rules.listed(each, listing)):
+        for one in await self._desk.read(lambda each: overrides.listed(each, listing)):
             together.setdefault(one.name, []).append(one)
         some = list(together.values())[skipped : skipped + asked.limit + 1]
         return part_of("panics", [self.document(each) for each in some], asked, skipped, _CURSOR)
 
     async def one(self, who: Principal, name: str, action: Action) -> list[SetRule]:
         """Return the rules of a panic, ended or not, where someone may do this."""
-        found = await self._desk.read(lambda each: rules.named(each, Layer.PANIC, name))
+        found = await self._desk.read(lambda each: overrides.named(each, Layer.PANIC, name))
         reaches = may_view if action is Action.VIEW else may_operate
         if not found or not reaches(who, found[0].route.municipality):
             raise Refusal(Code.NOT_FOUND, f"no such panic where you {action}")
@@ -87,7 +87,7 @@ class Panics:
         name = new_name("p", who, key, asked)
         note = self._desk.note(who, "panic.on", name.name, reason)
         set_ = [
-            SetRule(rules.part(name.name, number), Layer.PANIC, route, reason, None, note.actor, note.at, None)
+            SetRule(overrides.part(name.name, number), Layer.PANIC, route, reason, None, note.actor, note.at, None)
             for number, route in enumerate(panic.routes_of(scope, self._desk.config, name.name, text), 1)
         ]
         known = await put(self._desk, set_, note, name)
@@ -96,7 +96,7 @@ class Panics:
     async def end(self, who: Principal, before: Sequence[SetRule], reason: str) -> dict[str, Any]:
         """End every rule of a panic."""
         note = self._desk.note(who, "panic.off", before[0].name, reason_of(reason))
-        ended = done(await self._desk.write(lambda each: rules.end(each, Layer.PANIC, note.target, None, note)))
+        ended = done(await self._desk.write(lambda each: overrides.end(each, Layer.PANIC, note.target, None, note)))
         tell(note)
         return self.document(ended)
 

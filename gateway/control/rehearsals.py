@@ -12,7 +12,7 @@ from gateway.auth.people.rbac import Action
 from gateway.control.asked import Page, of_query, part_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
-from gateway.ledger import verdicts
+from gateway.ledger import rehearsals
 from gateway.model import Information
 from gateway.times import when
 
@@ -51,8 +51,8 @@ class Rehearsals:
         named = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)
         since = self._desk.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
 
-        def work(connection: Connection) -> list[verdicts.Summary]:
-            return verdicts.summary(
+        def work(connection: Connection) -> list[rehearsals.Summary]:
+            return rehearsals.summary(
                 connection,
                 municipality=named,
                 vendor=asked.vendor,
@@ -69,7 +69,7 @@ class Rehearsals:
         return web.json_response(await self.listed(person(request), of_query(request, Asked)))
 
 
-def _document(one: verdicts.Summary) -> dict[str, Any]:
+def _document(one: rehearsals.Summary) -> dict[str, Any]:
     """Return what a cell's rehearsals have shown; names that are not known are null."""
     names = {name: getattr(one, name) or None for name in ("municipality", "vendor", "system", "information")}
     return {

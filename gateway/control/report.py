@@ -15,8 +15,8 @@ from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.control.refusals import Code, Refusal
 from gateway.csv_text import table_of
-from gateway.ledger.decisions import last_seen
-from gateway.ledger.verdicts import summary
+from gateway.ledger.decision_log import last_seen
+from gateway.ledger.rehearsals import summary
 from gateway.reporting.report import Row, holding_back, rows
 from gateway.routing.table import RouteTable
 from gateway.times import when

@@ -18,9 +18,8 @@ from gateway.control.rollback_documents import csv_of, item_document, job_docume
 from gateway.delivery.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, Outcome, may_be_sent_alone
 from gateway.delivery.returning import Returning
 from gateway.ledger import audit
-from gateway.ledger.returnable import Item, Selection, Standing
-from gateway.ledger.returns import Returns
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.returns import ReturnItem, Returns, ReturnStatus, Selection
 from gateway.model import JOURNALING
 
 log = structlog.get_logger()
@@ -53,7 +52,7 @@ class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Listed(Selected, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Likewise, and which part of the list."""
 
-    group: Standing | None = None
+    group: ReturnStatus | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=_AT_ONCE)] = 100
     cursor: _Word | None = None
 
@@ -222,7 +221,7 @@ class Rollback:
             raise Refusal(Code.CONFLICT, NOT_HERE)
         return self._sender
 
-    async def _one(self, reference: str) -> Item | None:
+    async def _one(self, reference: str) -> ReturnItem | None:
         try:
             return await self._returns.one(reference)
         except LedgerUnavailable as error:
@@ -234,6 +233,6 @@ class Rollback:
         log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
-def _only(item: Item) -> Selection:
+def _only(item: ReturnItem) -> Selection:
     types = frozenset() if item.information is None else frozenset({item.information})
     return Selection(item.municipality, item.received_at, item.vendor, item.system, types)

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.csv_text import table_of
 from gateway.delivery.return_jobs import Job, Outcome, may_be_sent_alone
-from gateway.ledger.returnable import Item, Selection
+from gateway.ledger.returns import ReturnItem, Selection
 from gateway.times import when
 
 Document = dict[str, Any]
@@ -36,7 +36,7 @@ def selection_document(selection: Selection) -> Document:
     }
 
 
-def item_document(item: Item) -> Document:
+def item_document(item: ReturnItem) -> Document:
     """Return what may be shown of a message: nothing that its sender wrote."""
     marks = {"possible-duplicate": item.possible_duplicate, "identifier-reused": item.identifier_reused}
     return {

@@ -13,8 +13,8 @@ from gateway.control.conditions import Unmet
 from gateway.control.ledger_desk import LedgerDesk, actor
 from gateway.control.refusals import Code, Refusal
 from gateway.layering.naming import Name, name_of
-from gateway.ledger import audit, rules
-from gateway.ledger.rules import Known, SetRule, Stale
+from gateway.ledger import audit, overrides
+from gateway.ledger.overrides import Known, SetRule, Stale
 from gateway.times import when_any
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ def new_name(kind: str, who: Principal, key: str | None, asked: msgspec.Struct) 
 
 async def put(desk: LedgerDesk, set_: Sequence[SetRule], note: audit.Note, name: Name) -> tuple[SetRule, ...]:
     """Set rules; return what is there already where it was asked for before. Raises `Refusal`."""
-    found = await desk.write(lambda each: rules.put(each, set_, note, name.key))
+    found = await desk.write(lambda each: overrides.put(each, set_, note, name.key))
     if isinstance(found, Known):
         return found.rules
     done(found)
@@ -60,11 +60,11 @@ async def put(desk: LedgerDesk, set_: Sequence[SetRule], note: audit.Note, name:
     return ()
 
 
-def done(found: T | rules.Refused | Stale) -> T:
+def done(found: T | overrides.Refused | Stale) -> T:
     """Return what was done; raises `Refusal` where nothing was."""
     if isinstance(found, Stale):
         raise Unmet(found.version)
-    if isinstance(found, rules.Refused):
+    if isinstance(found, overrides.Refused):
         raise Refusal(Code.CONFLICT, found.reason)
     return found
 

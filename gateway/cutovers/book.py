@@ -7,8 +7,8 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from gateway.cutovers.record import Record, of_row, to_row
-from gateway.ledger import audit, rules
-from gateway.ledger import cutover_store as store
+from gateway.ledger import audit, overrides
+from gateway.ledger import cutovers as store
 
 
 def one(connection: Connection, name: str) -> Record | None:
@@ -22,7 +22,7 @@ def add(connection: Connection, record: Record, note: audit.Note) -> bool:
     if not store.insert(connection, to_row(record)):
         return False
     # What is planned matters before it is due: copies of what VKP has are to be known afterwards.
-    rules.bump(connection)
+    overrides.bump(connection)
     audit.write(connection, structs.replace(note, detail=_detail(None, record)))
     return True
 
@@ -35,7 +35,7 @@ def put(connection: Connection, before: Record, after: Record, note: audit.Note)
     if not store.change(connection, to_row(before), to_row(after)):
         return None
     if before.laid != after.laid:
-        rules.bump(connection)
+        overrides.bump(connection)
     audit.write(connection, structs.replace(note, detail=_detail(before, after)))
     return structs.replace(after, version=before.version + 1)
 

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from gateway.config.model import Config, Municipality
 from gateway.config.routes import Route
-from gateway.ledger.rules import place
+from gateway.ledger.overrides import place
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.index import EVERY_INFORMATION, Buckets, winner
 from gateway.routing.layers import Layer

@@ -11,9 +11,9 @@ from gateway.cutovers.record import Record
 from gateway.cutovers.schedule import frozen_by, moment
 from gateway.cutovers.sound import faults
 from gateway.cutovers.states import State
-from gateway.ledger import cutover_store as store
-from gateway.ledger.cutover_store import Cell, Seen
-from gateway.ledger.verdicts import Summary, summary
+from gateway.ledger import cutovers as store
+from gateway.ledger.cutovers import Cell, Seen
+from gateway.ledger.rehearsals import Summary, summary
 from gateway.routing.layers import Rule
 
 SEEN_WITHIN = 30 * 86_400.0

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from gateway.config.routes import CutoverPlan, Gate, RollBackWhen, Route
 from gateway.cutovers.schedule import instant_of
-from gateway.ledger import cutover_store
-from gateway.ledger.cutover_store import Change
+from gateway.ledger import cutovers
+from gateway.ledger.cutovers import Change
 
 
 class GateAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,7 +55,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def routes(self) -> tuple[Route, ...]:
         """The routes that it sets."""
-        return cutover_store.routes(self.name, self.set)
+        return cutovers.routes(self.name, self.set)
 
     @property
     def gate_rule(self) -> Gate | None:
@@ -88,7 +88,7 @@ def of_wanted(wanted: Wanted) -> Plan:
     return Plan(
         name=wanted.name,
         at=instant_of(wanted.at),
-        set=tuple(Change.of(route) for route in cutover_store.routes(wanted.name, wanted.set)),
+        set=tuple(Change.of(route) for route in cutovers.routes(wanted.name, wanted.set)),
         gate=wanted.gate,
         roll_back_when=wanted.roll_back_when,
         approvals=wanted.approvals,

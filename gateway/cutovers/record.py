@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from gateway.cutovers.cells import Cells
 from gateway.cutovers.plan import Plan, decoded, encoded, hash_of
 from gateway.cutovers.states import EXECUTED, NEXT, WAITING, State
-from gateway.ledger.cutover_store import Row
+from gateway.ledger.cutovers import Row
 
 SUBMITTED, CHANGED, APPROVAL, RETIRED = "submitted", "changed", "approval", "retired"
 """What a history says beside states."""

@@ -16,10 +16,10 @@ from gateway.cutovers.schedule import moment
 from gateway.cutovers.states import State
 from gateway.cutovers.steps import Step, next_of, why_missed
 from gateway.cutovers.watch import Verdict, judge, outcomes_of
-from gateway.ledger import cutover_store as store
+from gateway.ledger import cutovers as store
 from gateway.ledger.audit import Note
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
 from gateway.observability.telemetry import REGISTRY
 from gateway.routing.index import Buckets
 

@@ -11,7 +11,7 @@ from gateway.control.endpoints import VISITOR, Handler
 from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.refusals import Refusal
 from gateway.control.set_rules import may_view
-from gateway.ledger import rules
+from gateway.ledger import overrides as rules
 from gateway.routing.layers import Layer
 
 _NO_PAGES = ("/api/", "/static/", "/metrics", "/livez")

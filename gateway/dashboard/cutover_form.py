@@ -7,7 +7,7 @@ from gateway.control.cutover_plans import Submitted
 from gateway.control.refusals import Code, Refusal
 from gateway.cutovers.cells import GOES_NEW
 from gateway.cutovers.plan import GateAsked, RollBackAsked
-from gateway.ledger.cutover_store import Change
+from gateway.ledger.cutovers import Change
 from gateway.model import Information, Mode
 
 Form = Mapping[str, Sequence[str]]

@@ -9,7 +9,7 @@ from gateway.control.messages import Messages
 from gateway.control.messages_api import RELEASE
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page
-from gateway.ledger.states import State
+from gateway.ledger.records import MessageState
 
 _MOST = 100
 
@@ -23,7 +23,7 @@ def endpoints(messages: Messages) -> list[Endpoint]:
             request,
             "messages.html",
             ledger=await messages.overview(who, operate),
-            quarantine=await messages.listed(who, Wanted(limit=_MOST, state=State.QUARANTINED), operate),
+            quarantine=await messages.listed(who, Wanted(limit=_MOST, state=MessageState.QUARANTINED), operate),
             overdue=await messages.listed(who, Wanted(limit=_MOST, overdue=True), operate),
         )
 

@@ -18,7 +18,7 @@ from gateway.dashboard.overrides_forms import empty, filled, one, override_of, p
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page
 from gateway.layering.showing import shown
-from gateway.ledger import cutover_store
+from gateway.ledger import cutovers
 from gateway.model import MEMBERS, Information, Mode
 
 _MOST = 200
@@ -118,7 +118,7 @@ class _Pages:
 
     async def _cutovers(self, who: Principal) -> list[dict[str, Any]]:
         """Return the routes of executed cutovers that still lie over those of the file."""
-        found = await self._desk.read(cutover_store.executed)
+        found = await self._desk.read(cutovers.executed)
         return [{"id": rule.id, **shown(rule.route)} for rule in found if may_view(who, rule.route.municipality)]
 
     async def _ended(self, who: Principal) -> list[dict[str, Any]]:

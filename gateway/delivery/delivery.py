@@ -19,9 +19,9 @@ from gateway.delivery.journaling import Journaling
 from gateway.delivery.recorder import Recorder
 from gateway.delivery.returning import Returning, ReturnMeans
 from gateway.delivery.upkeep import Upkeep
-from gateway.ledger.keys import Keys
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.store import Store
+from gateway.ledger.database import Database
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
 from gateway.routing.table import RouteTable
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
@@ -53,7 +53,7 @@ def node_name() -> str:
 class Delivery:
     """Holds, delivers, follows and clears away on one ledger."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Database, clock: Callable[[], float]) -> None:
         self.ledger = Ledger(store, node_name(), clock)
         self._clock = clock
         self._config: Config | None = None

@@ -14,12 +14,11 @@ from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.kept import opened
 from gateway.delivery.recorder import Recorder
 from gateway.errors import Fault
-from gateway.ledger.entries import Due
-from gateway.ledger.keys import Keys
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.states import MOST_ATTEMPTS
-from gateway.ledger.store import LedgerUnavailable
-from gateway.ledger.vault import PayloadUnreadable
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import MOST_ATTEMPTS, Due
 from gateway.observability.telemetry import DELIVERIES
 from gateway.upstreams.backoff import pause
 from gateway.upstreams.jft import JftClient, NotDelivered

@@ -9,10 +9,9 @@ from msgspec import structs
 
 from gateway.config.model import Config
 from gateway.config.upstreams import Follow
-from gateway.ledger.entries import Look
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.states import State
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Look, MessageState
 from gateway.limits import TokenBuckets
 from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
 from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
@@ -105,7 +104,7 @@ class Following:
         again = next_look(structs.replace(look, looks=look.looks + 1), followed.follow, now)
         if status is not None and status.acknowledged is not None:
             await self._ledger.acknowledged(look.id)
-        elif status is not None and status.read is not None and look.state is State.DELIVERED:
+        elif status is not None and status.read is not None and look.state is MessageState.DELIVERED:
             await self._ledger.read(look.id, next_look=again)
         else:
             await self._ledger.look_again(look.id, next_look=again)

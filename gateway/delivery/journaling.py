@@ -17,11 +17,10 @@ from gateway.delivery.kept import sealed
 from gateway.delivery.orders import Business, Order, Outcome, Receipt, known_by
 from gateway.delivery.recorder import Recorder
 from gateway.errors import Failure, Fault
-from gateway.ledger.entries import Arrival, Known, Taken, Waiting
-from gateway.ledger.keys import Keys
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.states import State
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Arrival, Known, MessageState, Taken, Waiting
 from gateway.model import Account
 from gateway.upstreams.backoff import pause
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
@@ -201,7 +200,7 @@ class Journaling:
     async def _again(self, known: Known, until: float) -> Receipt:
         """Answer a copy as the first was; while that is being sent, wait for what becomes of it."""
         loop = asyncio.get_running_loop()
-        while not known.is_success and known.state is State.DELIVERING:
+        while not known.is_success and known.state is MessageState.DELIVERING:
             left = until - loop.time()
             if left <= 0:
                 raise Failure(Fault.NO_ANSWER, "The first copy of the message is still being delivered")

@@ -4,7 +4,7 @@ import zlib
 
 import msgspec
 
-from gateway.ledger.vault import PayloadUnreadable, Vault
+from gateway.ledger.crypto import PayloadCipher, PayloadUnreadable
 from gateway.model import RequestHead
 from translators.contract import Call
 
@@ -45,7 +45,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 _DECODER = msgspec.msgpack.Decoder(Kept)
 
 
-def sealed(vault: Vault, reference: str, head: RequestHead, body: bytes, call: Call | None) -> bytes:
+def sealed(vault: PayloadCipher, reference: str, head: RequestHead, body: bytes, call: Call | None) -> bytes:
     """Return what is kept of a message, for the row with this reference alone."""
     headers = tuple((name, value) for name, value in head.headers if name.lower() in _FIELDS)
     target = head.target.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -54,7 +54,7 @@ def sealed(vault: Vault, reference: str, head: RequestHead, body: bytes, call: C
     return vault.seal(zlib.compress(kept, _LEVEL), reference)
 
 
-def opened(vault: Vault, reference: str, payload: bytes | None) -> Kept:
+def opened(vault: PayloadCipher, reference: str, payload: bytes | None) -> Kept:
     """Return what was kept; raises `PayloadUnreadable`."""
     if payload is None:
         raise PayloadUnreadable("nothing is kept of the message any more")

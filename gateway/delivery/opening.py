@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 from gateway.config.model import Config
-from gateway.ledger.keys import Keys, load_keys, load_keys_if_any
-from gateway.ledger.store import Store, open_store
+from gateway.ledger.database import Database, open_store
+from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
 from gateway.model import JOURNALING, Mode
 
 
@@ -29,6 +29,6 @@ def keys_of(config: Config, folder: Path) -> Keys | None:
     return keys
 
 
-async def opened(config: Config, folder: Path, *, patience: float = 30.0) -> Store:
+async def opened(config: Config, folder: Path, *, patience: float = 30.0) -> Database:
     """Open the ledger, waiting so many seconds for another process to leave it; raises `LedgerUnusable`."""
     return await asyncio.to_thread(open_store, config.store, folder, patience=patience)

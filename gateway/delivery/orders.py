@@ -7,7 +7,7 @@ from enum import StrEnum
 from gateway.auth.helseid.access_tokens import Subject
 from gateway.config.model import Municipality
 from gateway.config.routes import Route
-from gateway.ledger.vault import Lookup
+from gateway.ledger.crypto import LookupHasher
 from gateway.model import Envelope, RequestHead
 from translators.contract import Call, Refused, Tree
 from translators.identity import business_id, content_digest
@@ -50,7 +50,7 @@ def business_of(tree: Tree) -> Business | None:
         return None
 
 
-def known_by(lookup: Lookup, sender: str, municipality: str, business: Business) -> tuple[str, str]:
+def known_by(lookup: LookupHasher, sender: str, municipality: str, business: Business) -> tuple[str, str]:
     """Return the keyed hashes of what a message calls itself, and of that with its content."""
     named = (sender, municipality, business.id)
     return lookup.hash("identity", *named), lookup.hash("copy", *named, business.digest.hex())

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
 from gateway.model import Account
 from gateway.upstreams.jft import Submitted
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.config.model import Config
-from gateway.ledger.returnable import UNCLEAR_AT_VKP, Item, Selection
-from gateway.ledger.states import State
+from gateway.ledger.records import MessageState
+from gateway.ledger.returns import UNCLEAR_AT_VKP, ReturnItem, Selection
 from gateway.model import JOURNALING, Envelope, Information
 
 MOST_TOLD = 1000
@@ -94,11 +94,13 @@ class Pace:
         return begin - now
 
 
-def may_be_sent_alone(item: Item) -> str | None:
+def may_be_sent_alone(item: ReturnItem) -> str | None:
     """Return why a person cannot send this one; None for what may be in the record, or waits for a person."""
-    if item.state is State.QUARANTINED and item.reason == UNCLEAR_AT_VKP:
+    if item.state is MessageState.QUARANTINED and item.reason == UNCLEAR_AT_VKP:
         return "VKP may have it already"
-    if item.state in (State.READ, State.QUARANTINED) or (item.state is State.HELD and item.possible_duplicate):
+    if item.state in (MessageState.READ, MessageState.QUARANTINED) or (
+        item.state is MessageState.HELD and item.possible_duplicate
+    ):
         return item.cannot_be_sent
     return f"it is {item.standing.value}: only what may be in the record, or is in quarantine, is sent alone"
 

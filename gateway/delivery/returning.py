@@ -13,13 +13,12 @@ from gateway.config.model import Config
 from gateway.delivery.alarms import set_aside
 from gateway.delivery.kept import opened
 from gateway.delivery.return_jobs import Busy, Done, Job, Outcome, Pace, Progress, cells_of
-from gateway.ledger.keys import Keys
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.returnable import Going, Item, Selection
-from gateway.ledger.returns import Returns
-from gateway.ledger.states import State
-from gateway.ledger.store import LedgerUnavailable
-from gateway.ledger.vault import PayloadUnreadable
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import MessageState
+from gateway.ledger.returns import Going, ReturnItem, Returns, Selection
 from gateway.model import Mode
 from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 from gateway.routing.table import RouteTable
@@ -124,7 +123,7 @@ class Returning:
         """Return a job of this node."""
         return self._jobs.get(job_id)
 
-    async def send_one(self, item: Item) -> Done:
+    async def send_one(self, item: ReturnItem) -> Done:
         """Send one message for which a person has decided that it goes to VKP; see `may_be_sent_alone`."""
         if self._stopping:
             return Done(item.reference, Outcome.NOT_DELIVERED, _STOPS)
@@ -224,7 +223,7 @@ class Returning:
         cells = self.still_new(selection)
         return f"messages go to the new side again: {cells[0]}" if cells else None
 
-    async def _one(self, item: Item, *, by_person: bool) -> Done:
+    async def _one(self, item: ReturnItem, *, by_person: bool) -> Done:
         """Ask how far a message has come, and send it unless that says no."""
         if (known := await self._looked(item)) is not None:
             return known
@@ -245,7 +244,7 @@ class Returning:
         log.info("returning.sent", reference=item.reference, outcome=outcome.value, reason=sent.reason)
         return Done(item.reference, outcome, sent.reason)
 
-    async def _looked(self, item: Item) -> Done | None:
+    async def _looked(self, item: ReturnItem) -> Done | None:
         """Return why an event is not sent by what the service says of it right now; None when it may be."""
         means = self._current()
         if means is None or means.vkp is None:
@@ -263,12 +262,12 @@ class Returning:
         if status.acknowledged is not None:
             await self._ledger.acknowledged(item.id)
             return Done(item.reference, Outcome.ACKNOWLEDGED, "it is in the record")
-        if status.read is not None and item.state is State.DELIVERED:
+        if status.read is not None and item.state is MessageState.DELIVERED:
             await self._ledger.read(item.id, next_look=self._clock())
             return Done(item.reference, Outcome.READ, "somebody has fetched it: perhaps it is in the record")
         return None
 
-    async def _sent(self, item: Item, going: Going) -> Sent:
+    async def _sent(self, item: ReturnItem, going: Going) -> Sent:
         means = self._current()
         if means is None:
             return Sent(Fate.NOT_DELIVERED, NO_SERVICE)
@@ -279,7 +278,7 @@ class Returning:
         request = StoredRequest(item.surface, kept.method, kept.target, kept.headers, kept.body)
         return await means.vkp.send(request, municipality.orgnr, _TIMEOUT)
 
-    async def _written(self, item: Item, sent: Sent) -> None:
+    async def _written(self, item: ReturnItem, sent: Sent) -> None:
         """Write down what became of a message, however long the ledger cannot be written; until then nothing else is sent."""
         while True:
             try:
@@ -292,7 +291,7 @@ class Returning:
                     log.error("returning.not_ours", reference=item.reference, fate=sent.fate.value)
                 return
 
-    async def _write(self, item: Item, sent: Sent) -> bool:
+    async def _write(self, item: ReturnItem, sent: Sent) -> bool:
         match sent.fate:
             case Fate.ACCEPTED:
                 return await self.returns.returned(item.id, sent.status)
@@ -300,21 +299,21 @@ class Returning:
                 if is_news := await self.returns.unclear(item.id):
                     _tell_unclear(item.reference, item.municipality)
                 return is_news
-            case Fate.REFUSED if item.state is State.HELD:
+            case Fate.REFUSED if item.state is MessageState.HELD:
                 # It was promised, so it is a person's to decide; at the service nobody would read it.
                 due = self._clock()
-                if is_news := await self.returns.not_returned(item.id, State.QUARANTINED, sent.reason, due=due):
+                if is_news := await self.returns.not_returned(item.id, MessageState.QUARANTINED, sent.reason, due=due):
                     set_aside(item.reference, item.municipality, sent.reason)
                 return is_news
             case _:
-                due = self._clock() + (_NOT_YET if item.state is State.HELD else 0.0)
+                due = self._clock() + (_NOT_YET if item.state is MessageState.HELD else 0.0)
                 return await self.returns.not_returned(item.id, item.state, sent.reason, due=due)
 
 
-def _holds_up_others(item: Item) -> bool:
+def _holds_up_others(item: ReturnItem) -> bool:
     """Tell whether a message that is not this job's to send is on its way somewhere."""
-    is_uncertain = item.state is State.HELD and item.possible_duplicate
-    return item.state in (State.DELIVERING, State.RETURNING) or is_uncertain
+    is_uncertain = item.state is MessageState.HELD and item.possible_duplicate
+    return item.state in (MessageState.DELIVERING, MessageState.RETURNING) or is_uncertain
 
 
 async def _stopped(job: Job, wait: float) -> bool:

@@ -9,10 +9,10 @@ from gateway.config.model import Config
 from gateway.delivery.alarms import UNCLEAR_REASON, set_aside
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.recorder import Recorder
-from gateway.ledger import decisions, upkeep, verdicts
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.states import PENDING, State
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger import decision_log, rehearsals, retention
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import PENDING, MessageState
 from gateway.observability.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
 
 log = structlog.get_logger()
@@ -72,9 +72,9 @@ class Upkeep:
 
     async def count(self) -> None:
         """Count what waits, for the metrics and for the bound of what is held."""
-        found = await self._ledger.store.read(upkeep.counts)
-        self._backlog.counted({each.municipality: each.messages for each in found if each.state == State.HELD})
-        now, oldest = self._clock(), dict.fromkeys((*State, "overdue"), 0.0)
+        found = await self._ledger.store.read(retention.counts)
+        self._backlog.counted({each.municipality: each.messages for each in found if each.state == MessageState.HELD})
+        now, oldest = self._clock(), dict.fromkeys((*MessageState, "overdue"), 0.0)
         shown = set()
         for each in found:
             LEDGER_MESSAGES.labels(each.municipality, each.state).set(each.messages)
@@ -83,7 +83,7 @@ class Upkeep:
         for gone in self._shown - shown:
             LEDGER_MESSAGES.labels(*gone).set(0)
         self._shown |= shown
-        for state in (State.HELD, State.QUARANTINED, "overdue"):
+        for state in (MessageState.HELD, MessageState.QUARANTINED, "overdue"):
             LEDGER_OLDEST.labels(state).set(oldest[state])
         await self._tell_left(sum(each.messages for each in found if each.state in PENDING))
 
@@ -94,7 +94,7 @@ class Upkeep:
             return
         if self._told_left is not None and held <= self._told_left:
             return
-        followed = await self._ledger.store.read(upkeep.followed)
+        followed = await self._ledger.store.read(retention.followed)
         if held or followed:
             log.error("delivery.without_service", held=held, followed=followed)
         self._told_left = held
@@ -104,7 +104,7 @@ class Upkeep:
         if self._recorder.is_busy:
             return  # what is known, and not written yet, must not be taken for unclear
         for each in await self._ledger.recover(alone=self._ledger.store.is_sqlite):
-            if each.state is State.QUARANTINED:
+            if each.state is MessageState.QUARANTINED:
                 set_aside(each.reference, each.municipality, UNCLEAR_REASON)
             else:
                 log.warning(
@@ -119,18 +119,18 @@ class Upkeep:
         """Clear away what has been kept long enough, and write down that it was done."""
         now, config = self._clock(), self._current()
         keep = config.retention
-        times = upkeep.Times(
+        times = retention.RetentionTimes(
             now - keep.payload, now - keep.receipt, now - keep.audit, now - config.limits.duplicate_window
         )
         line = self._ledger.line
-        purged = await upkeep.purge(self._ledger.store, times, now, lambda state, why: line(now, state, why), _tell)
+        purged = await retention.purge(self._ledger.store, times, now, lambda state, why: line(now, state, why), _tell)
         store, before = self._ledger.store, now - keep.decision
-        while await store.write(lambda connection: decisions.purge(connection, before)):
+        while await store.write(lambda connection: decision_log.purge(connection, before)):
             pass
-        await store.write(lambda connection: verdicts.purge(connection, before))
+        await store.write(lambda connection: rehearsals.purge(connection, before))
         outcome = f"{purged.payloads} payloads, {purged.rows} rows"
-        await upkeep.ran(self._ledger.store, upkeep.PURGE, now, self._ledger.node, outcome)
-        LEDGER_RUNS.labels(upkeep.PURGE).set(now)
+        await retention.ran(self._ledger.store, retention.PURGE, now, self._ledger.node, outcome)
+        LEDGER_RUNS.labels(retention.PURGE).set(now)
         log.info("retention.purged", payloads=purged.payloads, rows=purged.rows)
 
 

@@ -20,7 +20,7 @@ from gateway.auth.people.authenticator import dev_login_problem
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.config.upstreams import JftUpstream
-from gateway.ledger.keys import make_missing
+from gateway.ledger.key_files import make_missing
 from gateway.routing.table import RouteTable
 
 _LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")

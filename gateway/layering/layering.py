@@ -7,8 +7,8 @@ import structlog
 from prometheus_client import Gauge
 from sqlalchemy import Connection
 
-from gateway.ledger import cutover_store, rules
-from gateway.ledger.store import LedgerUnavailable, LedgerUnusable, Store
+from gateway.ledger import cutovers, overrides
+from gateway.ledger.database import Database, LedgerUnavailable, LedgerUnusable
 from gateway.observability.telemetry import REGISTRY
 from gateway.routing.layers import NOTHING_ABOVE, Layers
 
@@ -48,15 +48,15 @@ _AGAIN = 5.0
 def layers_of(connection: Connection, now: float) -> Layers:
     """Return what lies over the routes by the ledger."""
     # The version first: what is written between the two is seen at the next look.
-    version = rules.layers_version(connection)
-    held = [one.over_routes() for one in rules.current(connection, now)]
-    return Layers([*held, *cutover_store.executed(connection)], version, cutover_store.planned(connection))
+    version = overrides.layers_version(connection)
+    held = [one.over_routes() for one in overrides.current(connection, now)]
+    return Layers([*held, *cutovers.executed(connection)], version, cutovers.planned(connection))
 
 
 class Layering:
     """Has `apply` called with every state of the rules, from `begin` to `stop`; what fails leaves those in force."""
 
-    def __init__(self, store: Store, clock: Callable[[], float], apply: Callable[[Layers], None]) -> None:
+    def __init__(self, store: Database, clock: Callable[[], float], apply: Callable[[Layers], None]) -> None:
         self._store = store
         self._clock = clock
         self._apply = apply
@@ -104,7 +104,7 @@ class Layering:
 
     def _changed(self, connection: Connection, known: int) -> Layers | None:
         """Return what holds now, unless its version is known."""
-        return None if rules.layers_version(connection) == known else layers_of(connection, self._clock())
+        return None if overrides.layers_version(connection) == known else layers_of(connection, self._clock())
 
     def _take(self, layers: Layers) -> None:
         UNAPPLIED.set(1)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.config.upstreams import VkpUpstream
-from gateway.ledger.rules import place
+from gateway.ledger.overrides import place
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.layers import Layer
 

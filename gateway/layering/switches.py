@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, select
 
-from gateway.ledger.cutover_store import routes_of
-from gateway.ledger.plan_schema import CUTOVER, RULE
+from gateway.ledger.cutovers import routes_of
+from gateway.ledger.tables import CUTOVER, RULE
 from gateway.model import Mode
 from gateway.routing.layers import Layer
 

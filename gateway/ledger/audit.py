@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.ledger.schema import AUDIT, RUN
+from gateway.ledger.tables import AUDIT, RUN
 
 _HEAD = "audit"
 """The row of `run` that says which entry is the newest: so it is missed when it is removed, and a chain goes on when all are

@@ -1,8 +1,10 @@
-"""What the new side got since a time, and sending it back to VKP: who stands where, and each is taken once."""
+"""What goes back to VKP, and what does not: where each message of the new side stands; frozen."""
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import (
     Boolean,
     ColumnElement,
@@ -19,31 +21,147 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.ledger.ledger import LEASE, Ledger
-from gateway.ledger.returnable import (
-    STANDING,
-    SURFACES,
-    UNCLEAR_AT_VKP,
-    Count,
-    Going,
-    Item,
-    Lost,
-    Selection,
-    Standing,
-)
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.states import State
+from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.records import MessageState
+from gateway.ledger.tables import MESSAGE
+
+UNCLEAR_AT_VKP = "unclear at VKP"
+"""Why a message is in quarantine that was sent to VKP and not answered: nothing ever sends it again by itself."""
+SURFACES = ("vkp-r4", "vkp-stu3")
+"""Interfaces whose requests VKP understands."""
+
+
+class ReturnStatus(StrEnum):
+    """Where a message stands when its municipality goes back to VKP."""
+
+    UNREAD = "unread"
+    """The service has it and nobody has fetched it."""
+    POSSIBLE_DUPLICATE = "possible-duplicate"
+    """Fetched, and not acknowledged: perhaps in the record."""
+    ACKNOWLEDGED = "acknowledged"
+    """In the record."""
+    PENDING = "pending"
+    """Promised to its sender, and not with the service yet."""
+    RETURNING = "returning"
+    QUARANTINED = "quarantined"
+    RETURNED = "returned"
+    DISCARDED = "discarded"
+
+
+STANDING: dict[MessageState, ReturnStatus] = {
+    MessageState.DELIVERED: ReturnStatus.UNREAD,
+    MessageState.READ: ReturnStatus.POSSIBLE_DUPLICATE,
+    MessageState.ACKNOWLEDGED: ReturnStatus.ACKNOWLEDGED,
+    MessageState.HELD: ReturnStatus.PENDING,
+    MessageState.DELIVERING: ReturnStatus.PENDING,
+    MessageState.RETURNING: ReturnStatus.RETURNING,
+    MessageState.QUARANTINED: ReturnStatus.QUARANTINED,
+    MessageState.RETURNED: ReturnStatus.RETURNED,
+    MessageState.DISCARDED: ReturnStatus.DISCARDED,
+}
+"""What was refused, and what VKP had from its sender, is not with the new side."""
+
+
+class Selection(Struct, frozen=True):
+    """Messages of one municipality since a time, and perhaps of one vendor, one system, some information types only."""
+
+    municipality: str
+    """Short name."""
+    since: float
+    """When the first of them was received, in seconds since the epoch."""
+    vendor: str | None = None
+    system: str | None = None
+    information: frozenset[str] = frozenset()
+    """None: every type, and messages that do not say."""
+
+
+class ReturnItem(Struct, frozen=True):
+    """One message of a selection; nothing that its sender wrote."""
+
+    id: int
+    reference: str
+    received_at: float
+    delivered_at: float | None
+    surface: str
+    municipality: str
+    sender: str
+    vendor: str | None
+    system: str | None
+    information: str | None
+    patient: str | None
+    """Keyed hash; it is for the order, and never shown."""
+    state: MessageState
+    reason: str | None
+    event_id: str | None
+    event_kind: str | None
+    possible_duplicate: bool
+    identifier_reused: bool
+    is_kept: bool
+    """Whether its payload is still there."""
+
+    @property
+    def standing(self) -> ReturnStatus:
+        """Where it stands."""
+        return STANDING[self.state]
+
+    @property
+    def cannot_be_sent(self) -> str | None:
+        """Why nobody can send it to VKP; None when somebody can."""
+        if not self.is_kept:
+            return "its payload is not kept any more"
+        if self.surface not in SURFACES:
+            return "VKP does not understand its interface"
+        if self.state in (MessageState.DELIVERED, MessageState.READ) and not (self.event_id and self.event_kind):
+            return "its event cannot be asked for"
+        return None
+
+    @property
+    def not_in_bulk(self) -> str | None:
+        """Why it is not sent with all others; None when it is."""
+        if self.state not in (MessageState.DELIVERED, MessageState.HELD):
+            return self.standing.value if self.state is not MessageState.DELIVERING else "being delivered"
+        if self.state is MessageState.HELD and self.possible_duplicate:
+            return "the service may have it already"
+        return self.cannot_be_sent
+
+
+class Count(Struct, frozen=True):
+    """How many messages of a selection stand somewhere."""
+
+    standing: ReturnStatus
+    messages: int
+    sendable: int
+    """Of them, those that are sent in bulk."""
+
+
+class Going(Struct, frozen=True):
+    """A message that is this process's to send to VKP now."""
+
+    id: int
+    reference: str
+    payload: bytes | None
+
+
+class Lost(Struct, frozen=True):
+    """A message that was being returned by a process that is gone; it is in quarantine now."""
+
+    reference: str
+    municipality: str
+
 
 M = MESSAGE.c
 _MESSAGE = M.id == bindparam("message")
 _NOTED = M.history.concat(bindparam("line", type_=Text))
-_COLUMNS = (*(M[name] for name in Item.__struct_fields__ if name != "is_kept"), M.payload.is_not(None).label("is_kept"))
+_COLUMNS = (
+    *(M[name] for name in ReturnItem.__struct_fields__ if name != "is_kept"),
+    M.payload.is_not(None).label("is_kept"),
+)
 _SENDABLE = and_(
     M.payload.is_not(None),
     M.surface.in_(SURFACES),
     or_(
-        and_(M.state == State.DELIVERED.value, M.event_id.is_not(None), M.event_kind.is_not(None)),
-        and_(M.state == State.HELD.value, ~M.possible_duplicate),
+        and_(M.state == MessageState.DELIVERED.value, M.event_id.is_not(None), M.event_kind.is_not(None)),
+        and_(M.state == MessageState.HELD.value, ~M.possible_duplicate),
     ),
 )
 
@@ -61,12 +179,12 @@ def _selected(selection: Selection, wanted: Select[Any]) -> Select[Any]:
     return found.where(M.information.in_(sorted(selection.information))) if selection.information else found
 
 
-_UNREAD = or_(M.state == State.DELIVERED.value, and_(M.state == State.HELD.value, ~M.possible_duplicate))
+_UNREAD = or_(M.state == MessageState.DELIVERED.value, and_(M.state == MessageState.HELD.value, ~M.possible_duplicate))
 _DECIDED = and_(
     bindparam("by_person", type_=Boolean),
     or_(
-        M.state.in_([State.READ.value, State.HELD.value]),
-        and_(M.state == State.QUARANTINED.value, func.coalesce(M.reason, "") != UNCLEAR_AT_VKP),
+        M.state.in_([MessageState.READ.value, MessageState.HELD.value]),
+        and_(M.state == MessageState.QUARANTINED.value, func.coalesce(M.reason, "") != UNCLEAR_AT_VKP),
     ),
 )
 _MAY_GO = (
@@ -84,7 +202,7 @@ _TAKE = (
     update(MESSAGE)
     .where(M.id.in_(_MAY_GO.scalar_subquery()))
     .values(
-        state=State.RETURNING.value,
+        state=MessageState.RETURNING.value,
         reason=None,
         owner=bindparam("node"),
         lease=bindparam("until"),
@@ -94,11 +212,11 @@ _TAKE = (
 )
 
 
-_OURS = and_(M.state == State.RETURNING.value, M.owner == bindparam("node"))
-_GIVEN_UP = and_(M.state == State.QUARANTINED.value, M.reason == UNCLEAR_AT_VKP)
+_OURS = and_(M.state == MessageState.RETURNING.value, M.owner == bindparam("node"))
+_GIVEN_UP = and_(M.state == MessageState.QUARANTINED.value, M.reason == UNCLEAR_AT_VKP)
 
 
-def _from_returning(state: State, which: ColumnElement[bool] = _OURS, **values: Any) -> Update:
+def _from_returning(state: MessageState, which: ColumnElement[bool] = _OURS, **values: Any) -> Update:
     return (
         update(MESSAGE)
         .where(_MESSAGE, which)
@@ -108,7 +226,7 @@ def _from_returning(state: State, which: ColumnElement[bool] = _OURS, **values: 
 
 # What VKP is known to have is known also where it was set aside meanwhile.
 _RETURNED = _from_returning(
-    State.RETURNED,
+    MessageState.RETURNED,
     or_(_OURS, _GIVEN_UP),
     status=bindparam("answered"),
     due=None,
@@ -118,18 +236,18 @@ _RETURNED = _from_returning(
 )
 _BACK = {
     state: _from_returning(state, due=bindparam("next"))
-    for state in (State.DELIVERED, State.READ, State.HELD, State.QUARANTINED)
+    for state in (MessageState.DELIVERED, MessageState.READ, MessageState.HELD, MessageState.QUARANTINED)
 }
 # Marked, so that it is in no bulk either when a person has it held again.
 _UNCLEAR = _from_returning(
-    State.QUARANTINED, due=bindparam("next"), overdue=False, told=true(), possible_duplicate=true()
+    MessageState.QUARANTINED, due=bindparam("next"), overdue=False, told=true(), possible_duplicate=true()
 )
 _LEASE_ENDED = or_(M.lease < bindparam("now"), and_(bindparam("alone", type_=Boolean), M.owner != bindparam("node")))
 _LOST = (
     update(MESSAGE)
-    .where(M.state == State.RETURNING.value, _LEASE_ENDED)
+    .where(M.state == MessageState.RETURNING.value, _LEASE_ENDED)
     .values(
-        state=State.QUARANTINED.value,
+        state=MessageState.QUARANTINED.value,
         reason=UNCLEAR_AT_VKP,
         owner=None,
         lease=None,
@@ -151,8 +269,8 @@ class Returns:
         self._clock = clock
 
     async def items(
-        self, selection: Selection, most: int, *, after: int = 0, standings: Sequence[Standing] = ()
-    ) -> list[Item]:
+        self, selection: Selection, most: int, *, after: int = 0, standings: Sequence[ReturnStatus] = ()
+    ) -> list[ReturnItem]:
         """Return messages in the order in which they came, beginning after one with this id."""
         wanted = _selected(selection, select(*_COLUMNS)).where(M.id > after).order_by(M.id).limit(most)
         if standings:
@@ -160,12 +278,12 @@ class Returns:
             wanted = wanted.where(M.state.in_(states))
         return await self._ledger.store.read(lambda connection: [_item(row) for row in connection.execute(wanted)])
 
-    async def one(self, reference: str) -> Item | None:
+    async def one(self, reference: str) -> ReturnItem | None:
         """Return a message by its reference; None where it is not, or never was, with the new side."""
         states = [state.value for state in STANDING]
         wanted = select(*_COLUMNS).where(M.reference == reference, M.state.in_(states))
 
-        def work(connection: Connection) -> Item | None:
+        def work(connection: Connection) -> ReturnItem | None:
             row = connection.execute(wanted).one_or_none()
             return None if row is None else _item(row)
 
@@ -175,13 +293,13 @@ class Returns:
         """Return how many messages stand where; every standing is there."""
         wanted = _selected(selection, select(M.state, func.count(), func.count().filter(_SENDABLE))).group_by(M.state)
         rows = await self._ledger.store.read(lambda connection: connection.execute(wanted).all())
-        found = {State(state): (messages, sendable) for state, messages, sendable in rows}
+        found = {MessageState(state): (messages, sendable) for state, messages, sendable in rows}
         return [
             Count(standing, *(sum(found.get(state, (0, 0))[part] for state in states) for part in (0, 1)))
             for standing, states in _STATES.items()
         ]
 
-    async def take(self, message: int, was: State, *, until: float, by_person: bool = False) -> Going | None:
+    async def take(self, message: int, was: MessageState, *, until: float, by_person: bool = False) -> Going | None:
         """Take a message to be sent to VKP before `until`; None unless it is still where it was.
 
         Without `by_person` only what is unread or held is taken; what VKP may have is never taken.
@@ -194,7 +312,7 @@ class Returns:
             "by_person": by_person,
             "node": self._ledger.node,
             "until": until + LEASE,
-            "line": self._ledger.line(now, State.RETURNING, why),
+            "line": self._ledger.line(now, MessageState.RETURNING, why),
         }
 
         def work(connection: Connection) -> Going | None:
@@ -205,15 +323,15 @@ class Returns:
 
     async def returned(self, message: int, status: int | None) -> bool:
         """Write down that VKP has accepted a message; what it held is forgotten."""
-        return await self._change(_RETURNED, message, State.RETURNED, "", answered=status)
+        return await self._change(_RETURNED, message, MessageState.RETURNED, "", answered=status)
 
-    async def not_returned(self, message: int, back: State, reason: str, *, due: float) -> bool:
+    async def not_returned(self, message: int, back: MessageState, reason: str, *, due: float) -> bool:
         """Put a message back to where it was: VKP has not taken it. `due` is when the next thing is done with it."""
         return await self._change(_BACK[back], message, back, reason, next=due)
 
     async def unclear(self, message: int) -> bool:
         """Set aside a message that was sent and not answered."""
-        return await self._change(_UNCLEAR, message, State.QUARANTINED, UNCLEAR_AT_VKP, next=self._clock())
+        return await self._change(_UNCLEAR, message, MessageState.QUARANTINED, UNCLEAR_AT_VKP, next=self._clock())
 
     async def recover(self, *, alone: bool) -> list[Lost]:
         """Set aside what was with processes that are gone: VKP may have it.
@@ -221,13 +339,13 @@ class Returns:
         `alone` says that no other process shares the ledger, so that there is no lease to wait for.
         """
         now = self._clock()
-        line = self._ledger.line(now, State.QUARANTINED, UNCLEAR_AT_VKP)
+        line = self._ledger.line(now, MessageState.QUARANTINED, UNCLEAR_AT_VKP)
         values = {"now": now, "alone": alone, "node": self._ledger.node, "line": line}
         return await self._ledger.store.write(
             lambda connection: [Lost(*row) for row in connection.execute(_LOST, values)]
         )
 
-    async def _change(self, statement: Update, message: int, state: State, reason: str, **values: Any) -> bool:
+    async def _change(self, statement: Update, message: int, state: MessageState, reason: str, **values: Any) -> bool:
         everything = {
             "message": message,
             "node": self._ledger.node,
@@ -240,8 +358,8 @@ class Returns:
         )
 
 
-_STATES = {standing: [state for state, its in STANDING.items() if its is standing] for standing in Standing}
+_STATES = {standing: [state for state, its in STANDING.items() if its is standing] for standing in ReturnStatus}
 
 
-def _item(row: Any) -> Item:
-    return Item(**{**row._asdict(), "state": State(row.state), "is_kept": bool(row.is_kept)})
+def _item(row: Any) -> ReturnItem:
+    return ReturnItem(**{**row._asdict(), "state": MessageState(row.state), "is_kept": bool(row.is_kept)})

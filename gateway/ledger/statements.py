@@ -23,10 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
-from gateway.ledger.entries import Arrival
-from gateway.ledger.histories import TOLD_TRIES
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.states import FOLLOWED, PENDING, State, before
+from gateway.ledger.records import FOLLOWED, PENDING, TOLD_TRIES, Arrival, MessageState, before
+from gateway.ledger.tables import MESSAGE
 
 M = MESSAGE.c
 _EARLIER = MESSAGE.alias("earlier")
@@ -43,11 +41,11 @@ LOOK_COLUMNS = (
 )
 
 
-def _in(states: Sequence[State]) -> ColumnElement[bool]:
+def _in(states: Sequence[MessageState]) -> ColumnElement[bool]:
     return M.state.in_([state.value for state in states])
 
 
-def _into(state: State, after: Sequence[State], *also: ColumnElement[bool]) -> Update:
+def _into(state: MessageState, after: Sequence[MessageState], *also: ColumnElement[bool]) -> Update:
     """Return the change of one message, by its id, from any of these states."""
     changed = update(MESSAGE).where(_MESSAGE, _in(after), *also)
     return changed.values(state=state.value, reason=bindparam("because"), history=_NOTED)
@@ -66,9 +64,11 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
         insert(MESSAGE)
         .values(
             **{name: bindparam(name) for name in (*Arrival.__struct_fields__, "payload")},
-            state=case((held, literal(State.HELD.value)), else_=literal(State.DELIVERING.value)),
+            state=case((held, literal(MessageState.HELD.value)), else_=literal(MessageState.DELIVERING.value)),
             told=held,
-            identifier_reused=exists().where(M.identity == identity, M.copy != copy, M.state != State.REFUSED.value),
+            identifier_reused=exists().where(
+                M.identity == identity, M.copy != copy, M.state != MessageState.REFUSED.value
+            ),
             owner=bindparam("node"),
             lease=bindparam("until"),
             due=bindparam("received_at"),
@@ -86,7 +86,7 @@ def note_passed(dialect: str) -> ReturningInsert[tuple[int]]:
     wanted: dict[str, ColumnElement[str]] = {name: bindparam(name) for name in (*names, "identity", "copy", "status")}
     made = insert(MESSAGE).values(
         **wanted,
-        state=State.PASSED.value,
+        state=MessageState.PASSED.value,
         promised=False,
         told=True,
         resend_unclear=False,
@@ -94,10 +94,10 @@ def note_passed(dialect: str) -> ReturningInsert[tuple[int]]:
         history=bindparam("line"),
     )
     # What was refused before, and then went to VKP, is not to be delivered once more.
-    taken = {"state": State.PASSED.value, "told": True, "status": made.excluded.status}
+    taken = {"state": MessageState.PASSED.value, "told": True, "status": made.excluded.status}
     noted = M.history.concat(made.excluded.history)
     changed = made.on_conflict_do_update(
-        index_elements=["copy"], set_={**taken, "history": noted}, where=_in([State.REFUSED])
+        index_elements=["copy"], set_={**taken, "history": noted}, where=_in([MessageState.REFUSED])
     )
     return changed.returning(M.id)
 
@@ -107,7 +107,7 @@ ONE = select(*KNOWN_COLUMNS).where(_MESSAGE)
 FORGET_COPY = update(MESSAGE).where(_MESSAGE).values(copy=None)
 
 # A repeat of what was refused, or of what was with a process that is gone.
-_GIVEN_UP = and_(M.state == State.DELIVERING.value, M.lease < bindparam("now"), M.promised.is_(false()))
+_GIVEN_UP = and_(M.state == MessageState.DELIVERING.value, M.lease < bindparam("now"), M.promised.is_(false()))
 _OTHERS_PENDING = exists().where(
     _EARLIER.c.patient == M.patient,
     _EARLIER.c.municipality == M.municipality,
@@ -117,9 +117,9 @@ _OTHERS_PENDING = exists().where(
 _MUST_WAIT = and_(bindparam("is_promised", type_=Boolean), or_(bindparam("wait", type_=Boolean), _OTHERS_PENDING))
 TAKE_AGAIN = (
     update(MESSAGE)
-    .where(_MESSAGE, or_(M.state == State.REFUSED.value, _GIVEN_UP))
+    .where(_MESSAGE, or_(M.state == MessageState.REFUSED.value, _GIVEN_UP))
     .values(
-        state=case((_MUST_WAIT, literal(State.HELD.value)), else_=literal(State.DELIVERING.value)),
+        state=case((_MUST_WAIT, literal(MessageState.HELD.value)), else_=literal(MessageState.DELIVERING.value)),
         told=_MUST_WAIT,
         reason=None,
         owner=bindparam("node"),
@@ -130,7 +130,7 @@ TAKE_AGAIN = (
         acknowledge_within=bindparam("within"),
         payload=bindparam("sealed"),
         possible_duplicate=or_(
-            M.possible_duplicate, M.state == State.DELIVERING.value, func.coalesce(M.reason, "") == "unclear"
+            M.possible_duplicate, M.state == MessageState.DELIVERING.value, func.coalesce(M.reason, "") == "unclear"
         ),
         history=M.history.concat(
             case((_MUST_WAIT, bindparam("held_line", type_=Text)), else_=bindparam("line", type_=Text))
@@ -139,8 +139,8 @@ TAKE_AGAIN = (
     .returning(M.id, M.reference, M.state, M.possible_duplicate, M.identifier_reused)
 )
 
-_AFTER_SENDING = [state for state in before(State.DELIVERED) if state is not State.RETURNING]
-DELIVERED = _into(State.DELIVERED, _AFTER_SENDING).values(
+_AFTER_SENDING = [state for state in before(MessageState.DELIVERED) if state is not MessageState.RETURNING]
+DELIVERED = _into(MessageState.DELIVERED, _AFTER_SENDING).values(
     owner=None,
     lease=None,
     event_id=bindparam("event"),
@@ -152,7 +152,7 @@ DELIVERED = _into(State.DELIVERED, _AFTER_SENDING).values(
 )
 _OURS = M.owner == bindparam("node")
 HELD_AGAIN = (
-    _into(State.HELD, [State.DELIVERING], _OURS)
+    _into(MessageState.HELD, [MessageState.DELIVERING], _OURS)
     .values(
         owner=None,
         lease=None,
@@ -165,8 +165,8 @@ HELD_AGAIN = (
     .returning(M.tries, M.history)
 )
 REWRITE_HISTORY = update(MESSAGE).where(_MESSAGE).values(history=bindparam("rewritten"))
-REFUSED = _into(State.REFUSED, [State.DELIVERING], _OURS).values(owner=None, lease=None, payload=None)
-QUARANTINED = _into(State.QUARANTINED, [State.DELIVERING], _OURS).values(
+REFUSED = _into(MessageState.REFUSED, [MessageState.DELIVERING], _OURS).values(owner=None, lease=None, payload=None)
+QUARANTINED = _into(MessageState.QUARANTINED, [MessageState.DELIVERING], _OURS).values(
     owner=None,
     lease=None,
     told=True,
@@ -182,7 +182,7 @@ _EARLIER_PENDING = exists().where(
 )
 _TURN = (
     select(M.id)
-    .where(M.state == State.HELD.value, M.due <= bindparam("now"), ~_EARLIER_PENDING)
+    .where(M.state == MessageState.HELD.value, M.due <= bindparam("now"), ~_EARLIER_PENDING)
     .order_by(M.due, M.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -190,21 +190,23 @@ _TURN = (
 CLAIM = (
     update(MESSAGE)
     .where(M.id.in_(_TURN.scalar_subquery()))
-    .values(state=State.DELIVERING.value, owner=bindparam("node"), lease=bindparam("until"), history=_NOTED_AT_FIRST)
+    .values(
+        state=MessageState.DELIVERING.value, owner=bindparam("node"), lease=bindparam("until"), history=_NOTED_AT_FIRST
+    )
     .returning(*DUE_COLUMNS)
 )
-NEXT_DUE = select(func.min(M.due)).where(M.state == State.HELD.value)
+NEXT_DUE = select(func.min(M.due)).where(M.state == MessageState.HELD.value)
 
 # `alone`: no other process shares the ledger, so what another one had is lost at once.
 _LEASE_ENDED = or_(M.lease < bindparam("now"), and_(bindparam("alone", type_=Boolean), ~_OURS))
 LOST = (
     select(M.id, M.reference, M.municipality, M.promised, M.resend_unclear, M.attempts)
-    .where(M.state == State.DELIVERING.value, _LEASE_ENDED)
+    .where(M.state == MessageState.DELIVERING.value, _LEASE_ENDED)
     .with_for_update(skip_locked=True)
 )
 RECOVER = (
     update(MESSAGE)
-    .where(_MESSAGE, M.state == State.DELIVERING.value)
+    .where(_MESSAGE, M.state == MessageState.DELIVERING.value)
     .values(
         state=bindparam("into"),
         reason="unclear",
@@ -213,7 +215,7 @@ RECOVER = (
         owner=None,
         lease=None,
         due=bindparam("now"),
-        possible_duplicate=or_(M.possible_duplicate, bindparam("into") == State.HELD.value),
+        possible_duplicate=or_(M.possible_duplicate, bindparam("into") == MessageState.HELD.value),
         payload=case((M.promised.is_(true()), M.payload), else_=None),
         history=_NOTED,
     )
@@ -232,8 +234,8 @@ LOOK = (
     .values(due=bindparam("until"))
     .returning(*LOOK_COLUMNS)
 )
-READ = _into(State.READ, [State.DELIVERED]).values(due=bindparam("next_look"), looks=M.looks + 1)
-ACKNOWLEDGED = _into(State.ACKNOWLEDGED, FOLLOWED).values(due=None, overdue=False, payload=None)
+READ = _into(MessageState.READ, [MessageState.DELIVERED]).values(due=bindparam("next_look"), looks=M.looks + 1)
+ACKNOWLEDGED = _into(MessageState.ACKNOWLEDGED, FOLLOWED).values(due=None, overdue=False, payload=None)
 LOOK_AGAIN = (
     update(MESSAGE)
     .where(_MESSAGE, _in(FOLLOWED))

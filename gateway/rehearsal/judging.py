@@ -8,7 +8,7 @@ from msgspec import Struct
 from gateway.config.routes import Route
 from gateway.errors import Failure, Fault, fault_of
 from gateway.identification import Identification, Identified
-from gateway.ledger.verdicts import Verdict
+from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.translating import Claimed
 from translators.contract import Refused, Translation
 from translators.fhir.conform import conform
@@ -38,7 +38,7 @@ class Rehearsal(Struct, frozen=True):
 class Judged(Struct, frozen=True):
     """What came of a rehearsal."""
 
-    verdict: Verdict
+    verdict: RehearsalVerdict
     reason: str
     """Names rules and places and holds no value of the message; "" for what is clean."""
     information: str
@@ -49,7 +49,7 @@ def judge(rehearsal: Rehearsal) -> Judged:
     """Return what mode `new` would have made of a message; never raises for what the message holds."""
     content = Identification.content(rehearsal.body, rehearsal.identified)
     if content.failure is not None:
-        return Judged(Verdict.SKIPPED, "unreadable", "")
+        return Judged(RehearsalVerdict.SKIPPED, "unreadable", "")
     information = information_of(content.tree) or ""
     try:
         _check_access(rehearsal)
@@ -60,7 +60,7 @@ def judge(rehearsal: Rehearsal) -> Judged:
         if municipality is not None and sender is not None:
             rehearsal.identified.surface.check_parties(content.tree, municipality, sender)
     except Failure as failure:
-        return Judged(Verdict.REFUSED, told(failure.fault, failure.diagnostics), information)
+        return Judged(RehearsalVerdict.REFUSED, told(failure.fault, failure.diagnostics), information)
     wanted = rehearsal.claimed.settings(rehearsal.identified, rehearsal.route, rehearsal.received)
     translation = translate(content.tree, rehearsal.identified.surface.NAME, JFT, wanted, content.repairs)
     verdict, reason = _verdict(translation)
@@ -88,19 +88,21 @@ def _check_access(rehearsal: Rehearsal) -> None:
         raise Failure(Fault.NO_ACCESS, "The sender is not registered for the municipality")
 
 
-def _verdict(translation: Translation) -> tuple[Verdict, str]:
+def _verdict(translation: Translation) -> tuple[RehearsalVerdict, str]:
     refusal = translation.refusal
     if refusal is not None:
-        return Verdict.REFUSED, told(fault_of(refusal.reason), str(refusal))
+        return RehearsalVerdict.REFUSED, told(fault_of(refusal.reason), str(refusal))
     if translation.is_test:
-        return Verdict.SKIPPED, "a test message"
+        return RehearsalVerdict.SKIPPED, "a test message"
     if len(translation.calls) != 1:
-        return Verdict.REFUSED, told(Fault.NOT_SUPPORTED, "The message cannot be sent to an information service yet")
+        return RehearsalVerdict.REFUSED, told(
+            Fault.NOT_SUPPORTED, "The message cannot be sent to an information service yet"
+        )
     defect = defect_of(translation.calls[0].body)
     if defect is not None:
-        return Verdict.DEFECT, general(defect)
+        return RehearsalVerdict.DEFECT, general(defect)
     rules = sorted({repair.rule for repair in translation.repairs})
-    return (Verdict.REPAIRED, general(", ".join(rules))) if rules else (Verdict.CLEAN, "")
+    return (RehearsalVerdict.REPAIRED, general(", ".join(rules))) if rules else (RehearsalVerdict.CLEAN, "")
 
 
 def defect_of(body: bytes) -> str | None:

@@ -13,8 +13,8 @@ import structlog
 from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.identification import Identified
-from gateway.ledger.store import Store
-from gateway.ledger.verdicts import Verdict
+from gateway.ledger.database import Database
+from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.passed import Rehearse
 from gateway.rehearsal.judging import Judged, Rehearsal, judge
 from gateway.rehearsal.tally import Tally
@@ -36,7 +36,7 @@ _MOST_ROUTES = 4_096
 class Rehearsals:
     """Made once for a process; each configuration gets an `offering` of its own."""
 
-    def __init__(self, store: Callable[[], Store | None], clock: Callable[[], float]) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
         self._clock = clock
         self._tally = Tally(store, clock)
         self._waiting: deque[Rehearsal] = deque()
@@ -57,9 +57,9 @@ class Rehearsals:
         if decision.route is not None and not self._is_sampled(decision.route):
             return
         if not 200 <= status < 300:
-            self._tally.count(envelope, envelope.information or "", Verdict.NOT_ACCEPTED)
+            self._tally.count(envelope, envelope.information or "", RehearsalVerdict.NOT_ACCEPTED)
         elif self._stopping or len(self._waiting) >= _MOST or self._bytes + len(body) > _MOST_BYTES:
-            self._tally.count(envelope, envelope.information or "", Verdict.SKIPPED, "too many at once")
+            self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "too many at once")
         else:
             received = datetime.fromtimestamp(self._clock(), UTC)
             self._waiting.append(Rehearsal(claimed, identified, decision.route, received, body))
@@ -90,7 +90,7 @@ class Rehearsals:
                 await self._done.wait()
         while self._waiting:
             envelope = self._waiting.popleft().identified.envelope
-            self._tally.count(envelope, envelope.information or "", Verdict.SKIPPED, "the gateway stopped")
+            self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "the gateway stopped")
         await self._tally.stop()
 
     async def _rehearse(self, rehearsal: Rehearsal) -> None:
@@ -99,7 +99,9 @@ class Rehearsals:
             found = await asyncio.to_thread(judge, rehearsal) if size > _LARGE else judge(rehearsal)
         except Exception as error:
             log.exception("rehearsal.defect")
-            found = Judged(Verdict.DEFECT, f"the gateway failed: {type(error).__name__}", envelope.information or "")
+            found = Judged(
+                RehearsalVerdict.DEFECT, f"the gateway failed: {type(error).__name__}", envelope.information or ""
+            )
         finally:
             self._bytes -= size
         self._tally.count(envelope, found.information, found.verdict, found.reason)

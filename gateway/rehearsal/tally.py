@@ -7,8 +7,8 @@ from functools import partial
 import structlog
 from msgspec import structs
 
-from gateway.ledger.store import LedgerUnavailable, Store
-from gateway.ledger.verdicts import Counted, Verdict, add, hour_of
+from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of
 from gateway.model import Envelope
 from gateway.observability.telemetry import REHEARSED
 from gateway.tasks import Periodic
@@ -25,7 +25,7 @@ OTHER = "other reasons"
 class Tally:
     """Counts for one process; `store` returns None as long as there is no ledger, and then only the metric counts."""
 
-    def __init__(self, store: Callable[[], Store | None], clock: Callable[[], float]) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._counts: Counter[Counted] = Counter()
@@ -33,7 +33,7 @@ class Tally:
         self._kinds: set[Counted] = set()
         self._regularly = Periodic(self._flush, _EVERY)
 
-    def count(self, envelope: Envelope, information: str, verdict: Verdict, reason: str = "") -> None:
+    def count(self, envelope: Envelope, information: str, verdict: RehearsalVerdict, reason: str = "") -> None:
         """Count one message."""
         municipality, vendor = envelope.municipality or "", envelope.vendor or ""
         REHEARSED.labels(municipality, vendor, information, verdict.value).inc()

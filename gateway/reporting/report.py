@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.config.model import Config, Sender
-from gateway.ledger.decisions import LastSeen
-from gateway.ledger.verdicts import Summary
+from gateway.ledger.decision_log import LastSeen
+from gateway.ledger.rehearsals import Summary
 from gateway.model import JOURNALING, Envelope, Information, Mode
 from gateway.routing.table import RouteTable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import main
 from gateway.delivery import dispatch, upkeep
-from gateway.ledger import ledger
+from gateway.ledger import messages
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -21,7 +21,7 @@ def shorten(module: ModuleType, name: str, seconds: float) -> None:
     setattr(module, name, seconds)
 
 
-shorten(ledger, "LEASE", 4.0)
+shorten(messages, "LEASE", 4.0)
 shorten(dispatch, "_TIMEOUT", 5.0)
 shorten(upkeep, "_RECOVER", 1.0)
 main(prog_name="python -m gateway")

@@ -21,7 +21,7 @@ from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.config.model import KeyFiles
 from gateway.demo.traffic import with_own_ids
-from gateway.ledger.keys import make_missing
+from gateway.ledger.key_files import make_missing
 from gateway.observability import telemetry
 from legacy_stubs.vkp_r4 import LegacyVkp
 from service_stubs import signing

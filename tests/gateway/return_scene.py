@@ -18,13 +18,12 @@ from gateway.config import places, upstreams
 from gateway.config.load import load
 from gateway.delivery.kept import sealed
 from gateway.delivery.returning import Returning, ReturnMeans
-from gateway.ledger.entries import Arrival, Taken, Waiting
-from gateway.ledger.keys import Keys
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.returnable import Item, Selection
-from gateway.ledger.returns import Returns
-from gateway.ledger.store import open_store
-from gateway.ledger.vault import Lookup, Vault
+from gateway.ledger.crypto import LookupHasher, PayloadCipher
+from gateway.ledger.database import open_store
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Arrival, Taken, Waiting
+from gateway.ledger.returns import ReturnItem, Returns, Selection
 from gateway.model import RequestHead
 from gateway.upstreams.caller import Caller
 from gateway.upstreams.jft import JftClient
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
     from joserfc.jwk import ECKey
 
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
 
 NOW = 1_790_000_000.0
 SCOPES = "nhn:vkp/api/user/bundle.write nhn:vkp/api/user/encounter.write"
@@ -102,7 +101,7 @@ class Clock:
 
 def made_keys() -> Keys:
     """Make keys of a ledger."""
-    return Keys(Vault({"k1": bytes(32)}, "k1"), Lookup(bytes(32)))
+    return Keys(PayloadCipher({"k1": bytes(32)}, "k1"), LookupHasher(bytes(32)))
 
 
 def arrival(reference: str, at: float, **changes: Any) -> Arrival:
@@ -135,7 +134,7 @@ class Scene:
     helseid: HelseId
     vkp: LegacyVkp
     jft: JftStub
-    store: Store
+    store: Database
     jft_client: JftClient
     vkp_client: VkpClient | None
     keys: Keys = field(default_factory=made_keys)
@@ -211,7 +210,7 @@ class Scene:
             assert event is not None
             event.acknowledged = NOW
 
-    async def item(self, reference: str) -> Item:
+    async def item(self, reference: str) -> ReturnItem:
         """Return what the ledger says of a message."""
         found = await self.returns.one(reference)
         assert found is not None

@@ -17,8 +17,8 @@ from gateway.admin_port import AdminPort
 from gateway.beside import Beside
 from gateway.config.load import load
 from gateway.config.model import KeyFiles, Role
-from gateway.ledger.keys import KeyMissing, make_missing
-from gateway.ledger.store import LedgerUnusable
+from gateway.ledger.database import LedgerUnusable
+from gateway.ledger.key_files import KeyMissing, make_missing
 from tests.gateway.asking import ask, let_in
 from tests.gateway.conftest import NORDFJELL, ROUTES, message
 from tests.gateway.test_supervisor import LEGACY, Served, serve, write

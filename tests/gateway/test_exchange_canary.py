@@ -14,7 +14,7 @@ from gateway import wiring
 from gateway.canary import Canary, share_of
 from gateway.config.model import KeyFiles
 from gateway.exchange import Exchange
-from gateway.ledger.keys import load_keys, make_missing, read_single
+from gateway.ledger.key_files import load_keys, make_missing, read_single
 from tests.gateway.conftest import HAVNES, NORDFJELL, message, stu3_message
 from tests.gateway.rehearsal.scene import (
     CANARY,

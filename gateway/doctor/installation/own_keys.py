@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.config.model import Config
 from gateway.doctor.installation.finding import Finding, fine, wrong
-from gateway.ledger.keys import KeyMissing, KeysUnusable, check
+from gateway.ledger.key_files import KeyMissing, KeysUnusable, check
 from gateway.model import Mode
 
 _MAKE = "vkp-gateway keys init, as the user of the gateway; with several nodes copy the files of the first"

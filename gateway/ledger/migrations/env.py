@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from gateway.ledger.plan_schema import RULE
+from gateway.ledger.tables import RULE
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=RULE.metadata, render_as_batch=True, transactional_ddl=True)

@@ -15,13 +15,13 @@ from sqlalchemy import update
 from gateway.cli import main
 from gateway.cutovers.record import Event, to_row
 from gateway.cutovers.states import State
-from gateway.ledger import canary_mark, cutover_store, rules
-from gateway.ledger.plan_schema import CUTOVER, RULE
-from gateway.ledger.store import open_store
+from gateway.ledger import canary_key, cutovers, overrides
+from gateway.ledger.database import open_store
+from gateway.ledger.tables import CUTOVER, RULE
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer
 from tests.gateway.cutovers.scene import plan_of, submitted, with_approval
-from tests.gateway.ledger.test_rules import note, override
+from tests.gateway.ledger.test_overrides import note, override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from gateway.cutovers.record import Record
-    from gateway.ledger.rules import SetRule
+    from gateway.ledger.overrides import SetRule
 
     Run = Callable[..., Result]
     Fill = Callable[..., None]
@@ -79,14 +79,14 @@ def explained(run: Run) -> Callable[..., dict[str, Any]]:
 
 def put(*wanted: SetRule) -> Callable[[Connection], object]:
     """Return what sets rules, each by itself."""
-    return lambda connection: [rules.put(connection, [one], note()) for one in wanted]
+    return lambda connection: [overrides.put(connection, [one], note()) for one in wanted]
 
 
 def add(record: Record, **changed: Any) -> Callable[[Connection], object]:
     """Return what writes a cutover down."""
 
     def work(connection: Connection) -> None:
-        assert cutover_store.insert(connection, to_row(record))
+        assert cutovers.insert(connection, to_row(record))
         if changed:
             connection.execute(update(CUTOVER).where(CUTOVER.c.name == record.name).values(**changed))
 
@@ -95,7 +95,7 @@ def add(record: Record, **changed: Any) -> Callable[[Connection], object]:
 
 def plan(at: float, name: str = "nordfjell-1", mode: Mode = Mode.NEW, **more: Any) -> Any:
     """Return a plan for the cell of these tests."""
-    change = cutover_store.Change(municipality="nordfjell", information=("notat",), mode=mode, **more)
+    change = cutovers.Change(municipality="nordfjell", information=("notat",), mode=mode, **more)
     return plan_of(name=name, at=datetime.fromtimestamp(at, UTC), set=(change,))
 
 
@@ -234,7 +234,7 @@ def test_a_time_that_is_past_is_by_what_held_then(
     """A panic that was ended and a cutover that was rolled back decided in their time; that the file may have been another is said."""
 
     def work(connection: Connection) -> None:
-        rules.put(connection, [override("p-1", "nordfjell", layer=Layer.PANIC, until=None)], note())
+        overrides.put(connection, [override("p-1", "nordfjell", layer=Layer.PANIC, until=None)], note())
         connection.execute(update(RULE).values(made_at=now - 3 * HOUR, ended_at=now - 2 * HOUR))
         add(
             _switched(with_approval(submitted(plan(now - 5 * HOUR))), now - 5 * HOUR),
@@ -280,5 +280,5 @@ def test_another_canary_key_than_the_ledgers_is_told(
         "o-1", "nordfjell", Information.NOTAT, mode=Mode.CANARY, text=None, share=0.5, until=time.time() + HOUR
     )
     fill(put(canary))
-    fill(lambda each: canary_mark.other_than_known(each, b"k" * 32, "node-b", 0.0))
+    fill(lambda each: canary_key.other_than_known(each, b"k" * 32, "node-b", 0.0))
     assert "not the one that this ledger's shares are dealt with" in explained()["notes"][-1]

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.config.model import KeyFiles
-from gateway.ledger import audit, canary_mark, rules
-from gateway.ledger.keys import load_keys, read_payload
-from gateway.ledger.store import open_store
+from gateway.ledger import audit, canary_key, overrides
+from gateway.ledger.database import open_store
+from gateway.ledger.key_files import load_keys, read_payload
 from gateway.model import Mode
-from tests.gateway.ledger.test_rules import note, override
+from tests.gateway.ledger.test_overrides import note, override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,11 +151,11 @@ def ledger_of(routes_file: Path, work: Callable[[Connection], object]) -> None:
 def test_another_canary_key_is_accepted_where_no_canary_runs(routes_file: Path) -> None:
     """The ledger knows it from then on, by a fingerprint that is printed; the audit has why."""
     keys(routes_file, "init")
-    ledger_of(routes_file, lambda each: canary_mark.other_than_known(each, b"k" * 32, "node-b", 0.0))
+    ledger_of(routes_file, lambda each: canary_key.other_than_known(each, b"k" * 32, "node-b", 0.0))
     result = keys(routes_file, "accept-canary", "--reason", "Tapt", "--json")
     assert result.exit_code == 0, result.output
     found: list[object] = []
-    ledger_of(routes_file, lambda each: found.extend([canary_mark.known(each), *audit.entries(each, 9)]))
+    ledger_of(routes_file, lambda each: found.extend([canary_key.known(each), *audit.entries(each, 9)]))
     mark, entry = found
     assert json.loads(result.output) == {"ok": True, "key": "canary", "fingerprint": mark}
     assert isinstance(entry, audit.Entry)
@@ -169,15 +169,15 @@ def test_no_other_canary_key_is_accepted_while_a_canary_runs(routes_file: Path) 
     keys(routes_file, "init")
     until = time.time() + 3600
     canary = override("o-1", "nordfjell", mode=Mode.CANARY, text=None, share=0.5, until=until)
-    ledger_of(routes_file, lambda each: canary_mark.other_than_known(each, b"k" * 32, "node-b", 0.0))
-    ledger_of(routes_file, lambda each: rules.put(each, [canary], note()))
+    ledger_of(routes_file, lambda each: canary_key.other_than_known(each, b"k" * 32, "node-b", 0.0))
+    ledger_of(routes_file, lambda each: overrides.put(each, [canary], note()))
     result = keys(routes_file, "accept-canary", "--reason", "Tapt")
     assert (result.exit_code, "a canary runs" in result.output, "override o-1" in result.output) == (1, True, True)
     with routes_file.open("a", encoding="utf-8") as file:
         file.write("  - {municipality: nordfjell, information: [notat], mode: canary, share: 10%}\n")
     result = keys(routes_file, "accept-canary", "--reason", "Tapt")
     assert (result.exit_code, f"{routes_file}:" in result.output) == (1, True)
-    ledger_of(routes_file, lambda each: _is(canary_mark.known(each), canary_mark.fingerprint(b"k" * 32)))
+    ledger_of(routes_file, lambda each: _is(canary_key.known(each), canary_key.fingerprint(b"k" * 32)))
 
 
 def _is(found: object, expected: object) -> None:

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.ledger.decisions import PastDecision, write
-from gateway.ledger.store import open_store
+from gateway.ledger.database import open_store
+from gateway.ledger.decision_log import PastDecision, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.control.status import Reload
-from gateway.ledger import decisions, verdicts
-from gateway.ledger.decisions import PastDecision
-from gateway.ledger.verdicts import Counted, Verdict, hour_of
+from gateway.ledger import decision_log, rehearsals
+from gateway.ledger.decision_log import PastDecision
+from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
 from gateway.routing.table import RouteTable
 from service_stubs.logins import TestPerson
 from tests.gateway.control.shelf import at
@@ -72,7 +72,7 @@ class Scene:
         row = PastDecision(
             NOW, f"d-{number}", "vkp-r4", "nordfjell", "s", "v", "y", "varsel", "new", None, None, "p", "a"
         )
-        await self.shelf.ledger.store.write(lambda each: decisions.write(each, [row]))
+        await self.shelf.ledger.store.write(lambda each: decision_log.write(each, [row]))
         change = {"municipality": "nordfjell", "information": ["notat"], "mode": "rehearse"}
         until = at(NOW + 3600)
         await self._make("overrides", "id", **change, reason="Feil", ticket="INC-7", until=until)
@@ -115,8 +115,8 @@ async def scene_of(office: Office, shelf: Shelf, folder: Path) -> Scene:
         return Reload(NOW, True, (), 2)
 
     office.port.reloads.use(reload)
-    counted = Counted(hour_of(NOW), "nordfjell", "v", "y", "varsel", Verdict.CLEAN, "")
-    await shelf.ledger.store.write(lambda each: verdicts.add(each, {counted: 7}))
+    counted = Counted(hour_of(NOW), "nordfjell", "v", "y", "varsel", RehearsalVerdict.CLEAN, "")
+    await shelf.ledger.store.write(lambda each: rehearsals.add(each, {counted: 7}))
     await shelf.delivered("d")
     await made.log_in()
     await made.stock()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ledger.store import open_store
+from gateway.ledger.database import open_store
 from tests.gateway.control.shelf import Shelf, shelf_of
 from tests.gateway.office import NORA, VERA, Browser, office, olga, open_office
 

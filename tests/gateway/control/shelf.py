@@ -10,18 +10,18 @@ from sqlalchemy import select
 
 from gateway.delivery.kept import sealed
 from gateway.ledger import audit
-from gateway.ledger.entries import Arrival, Taken
-from gateway.ledger.keys import Keys
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.vault import Lookup, Vault
+from gateway.ledger.crypto import LookupHasher, PayloadCipher
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Arrival, Taken
+from gateway.ledger.tables import MESSAGE
 from gateway.model import RequestHead
 from translators.contract import Call
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
     from tests.gateway.office import Browser, Office, Page
 
 PATIENT = "12834010060"
@@ -105,9 +105,9 @@ class Shelf:
         return [entry.note for entry in reversed(found)]
 
 
-def shelf_of(office: Office, store: Store, node: str = "node-a") -> Shelf:
+def shelf_of(office: Office, store: Database, node: str = "node-a") -> Shelf:
     """Give an admin port a ledger."""
-    keys = Keys(Vault({"key": b"p" * 32}, "key"), Lookup(b"l" * 32))
+    keys = Keys(PayloadCipher({"key": b"p" * 32}, "key"), LookupHasher(b"l" * 32))
     ledger = Ledger(store, node, office.clock)
     office.port.ledger.use(ledger, keys, office.config)
     return Shelf(office, ledger, keys)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.auth.people.api_tokens import TokenRequest
-from gateway.ledger import upkeep
+from gateway.ledger import retention
 from tests.gateway.control.shelf import (
     BODY,
     CALL,
@@ -317,7 +317,7 @@ async def test_ledger_in_numbers(shelf: Shelf, vera: Browser, office: Office) ->
     await shelf.delivered("two", overdue=True)
     await shelf.message("three", municipality="sorvik", received_at=office.clock.now - 60)
     assert (await vera.get("/api/v1/ledger")).json["last_purge"] is None
-    await upkeep.ran(shelf.ledger.store, upkeep.PURGE, office.clock.now, "node-a", "done")
+    await retention.ran(shelf.ledger.store, retention.PURGE, office.clock.now, "node-a", "done")
     assert (await vera.get("/api/v1/ledger")).json == {
         "node": "node-a",
         "counts": [

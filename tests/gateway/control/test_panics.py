@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from gateway.layering.layering import layers_of
-from gateway.ledger import decisions, verdicts
-from gateway.ledger.decisions import PastDecision
-from gateway.ledger.verdicts import Counted, Verdict, hour_of
+from gateway.ledger import decision_log, rehearsals
+from gateway.ledger.decision_log import PastDecision
+from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
 from gateway.routing.layers import Layers
 from tests.gateway.control.shelf import at, post, shelf_of
 from tests.gateway.office import NOW, OLGA
 
 if TYPE_CHECKING:
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
     from tests.gateway.control.shelf import Shelf
     from tests.gateway.office import Browser, Office
 
@@ -136,7 +136,7 @@ async def test_decision_is_shown(olga: Browser, nora: Browser, shelf: Shelf) -> 
         )
         for name, municipality in (("one", "nordfjell"), ("two", "sorvik"), ("three", None))
     ]
-    await shelf.ledger.store.write(lambda each: decisions.write(each, rows))
+    await shelf.ledger.store.write(lambda each: decision_log.write(each, rows))
     found = (await olga.get("/api/v1/decisions/one")).json
     assert (found["mode"], found["layer"], found["rule"], found["at"]) == (
         "new",
@@ -156,12 +156,12 @@ async def test_rehearsals_are_shown(olga: Browser, nora: Browser, shelf: Shelf) 
     """Cell by cell, with shares and reasons, to who may view the municipality."""
     hour = hour_of(NOW)
     counts = {
-        Counted(hour, "nordfjell", "evondos", "e300", "varsel", Verdict.CLEAN, ""): 3,
-        Counted(hour, "nordfjell", "evondos", "e300", "varsel", Verdict.REFUSED, "loss Flag.note"): 1,
-        Counted(hour - 24 * 8, "nordfjell", "evondos", "e300", "varsel", Verdict.CLEAN, ""): 5,
-        Counted(hour, "sorvik", "", "", "notat", Verdict.CLEAN, ""): 2,
+        Counted(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 3,
+        Counted(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.REFUSED, "loss Flag.note"): 1,
+        Counted(hour - 24 * 8, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 5,
+        Counted(hour, "sorvik", "", "", "notat", RehearsalVerdict.CLEAN, ""): 2,
     }
-    await shelf.ledger.store.write(lambda each: verdicts.add(each, counts))
+    await shelf.ledger.store.write(lambda each: rehearsals.add(each, counts))
     (first, second) = (await olga.get("/api/v1/rehearsals")).json["rehearsals"]
     assert (first["municipality"], first["rehearsed"], first["clean_share"]) == ("nordfjell", 4, 0.75)
     assert first["reasons"] == [{"verdict": "refused", "reason": "loss Flag.note", "messages": 1}]
@@ -183,7 +183,7 @@ async def test_rehearsals_are_shown(olga: Browser, nora: Browser, shelf: Shelf) 
 async def test_another_office_sees_what_was_set(olga: Browser, shelf: Shelf, office: Office) -> None:
     """After a restart of the admin port, on the same ledger."""
     found = await made(olga)
-    store: Store = shelf.ledger.store
+    store: Database = shelf.ledger.store
     shelf_of(office, store, "node-b")
     browser = office.browser()
     await browser.log_in(OLGA)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.ledger import verdicts
-from gateway.ledger.verdicts import Counted, Verdict, hour_of
+from gateway.ledger import rehearsals
+from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
 from tests.gateway.control.api_scene import EVERYBODY, Scene, scene_of
 from tests.gateway.office import NOW, OLGA
 
@@ -37,8 +37,10 @@ async def scene(office: Office, shelf: Shelf, tmp_path_factory: pytest.TempPathF
     made = await scene_of(office, shelf, tmp_path_factory.mktemp("running"))
     for name in ("a", "b"):
         await made.token(name)
-    counted = [Counted(hour_of(NOW), "sorvik", "v", "y", each, Verdict.CLEAN, "") for each in ("varsel", "notat")]
-    await shelf.ledger.store.write(lambda each: verdicts.add(each, dict.fromkeys(counted, 1)))
+    counted = [
+        Counted(hour_of(NOW), "sorvik", "v", "y", each, RehearsalVerdict.CLEAN, "") for each in ("varsel", "notat")
+    ]
+    await shelf.ledger.store.write(lambda each: rehearsals.add(each, dict.fromkeys(counted, 1)))
     return made
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import Config
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
     from tests.gateway.ledger.conftest import Clock
 
 __all__ = ["clock", "ledger", "ledger_url", "logged", "other", "store"]
@@ -27,6 +27,6 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def site(store: Store, clock: Clock, config: Config) -> Site:
+def site(store: Database, clock: Clock, config: Config) -> Site:
     """Open a ledger for cutovers."""
     return Site(store, clock, config)

@@ -13,10 +13,10 @@ from gateway.cutovers import book
 from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked
 from gateway.cutovers.record import Approval, Event, Record, approved, begun
 from gateway.cutovers.runner import Runner
-from gateway.ledger import audit, verdicts
-from gateway.ledger.cutover_store import Change
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.plan_schema import CUTOVER, DECISION
+from gateway.ledger import audit, rehearsals
+from gateway.ledger.cutovers import Change
+from gateway.ledger.messages import Ledger
+from gateway.ledger.tables import CUTOVER, DECISION
 from gateway.model import Mode
 from tests.gateway.ledger.conftest import NOW
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import Config
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
     from tests.gateway.ledger.conftest import Clock
 
 AT = NOW + 3600
@@ -91,7 +91,7 @@ def with_approval(record: Record, known: tuple[str, ...] = OLA, at: float = NOW)
 class Site:
     """A ledger with cutovers, under a clock that stands still, and the nodes that look after them."""
 
-    store: Store
+    store: Database
     clock: Clock
     config: Config
 
@@ -125,14 +125,14 @@ class Site:
 
     async def rehearsed(self, clean: int, refused: int = 0, information: str = "notat", hours_ago: int = 1) -> None:
         """Count rehearsals."""
-        hour = verdicts.hour_of(self.clock()) - hours_ago
+        hour = rehearsals.hour_of(self.clock()) - hours_ago
         cell = (hour, "nordfjell", "dignio", "prevent", information)
         counts = {
-            verdicts.Counted(*cell, "clean", ""): clean,
-            verdicts.Counted(*cell, "refused", "loss"): refused,
+            rehearsals.Counted(*cell, "clean", ""): clean,
+            rehearsals.Counted(*cell, "refused", "loss"): refused,
         }
         counted = {one: number for one, number in counts.items() if number}
-        await self.store.write(lambda each: verdicts.add(each, counted))
+        await self.store.write(lambda each: rehearsals.add(each, counted))
 
     async def decided(self, outcome: str, times: int = 1, **changed: Any) -> None:
         """Write down that a cutover decided messages."""

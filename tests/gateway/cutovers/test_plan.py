@@ -15,8 +15,8 @@ from gateway.config.routes import CutoverPlan, Gate, RollBackWhen, Route
 from gateway.cutovers.plan import Wanted, decoded, encoded, hash_of, of_file, of_wanted
 from gateway.cutovers.record import Approval, Event, Record, approved, of_row, replanned, to_row
 from gateway.cutovers.states import State
-from gateway.ledger import cutover_store
-from gateway.ledger.cutover_store import Change
+from gateway.ledger import cutovers
+from gateway.ledger.cutovers import Change
 from gateway.model import Group, Information, Mode
 from tests.gateway.cutovers.scene import AT, GATE, OLA, WATCH, plan_of, submitted, with_approval
 from tests.gateway.ledger.conftest import NOW
@@ -64,8 +64,8 @@ def test_a_plan_is_written_in_one_way(plan: Any) -> None:
 @given(CHANGES)
 def test_a_change_comes_back_as_the_same_route(change: Change) -> None:
     """Groups stay groups, since a type beats a group."""
-    (route,) = cutover_store.routes("x", (change,))
-    assert cutover_store.routes("x", (Change.of(route),)) == (route,)
+    (route,) = cutovers.routes("x", (change,))
+    assert cutovers.routes("x", (Change.of(route),)) == (route,)
     assert Change.of(route) == Change.of(Change.of(route).route(route.place))
 
 

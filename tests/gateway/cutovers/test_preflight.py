@@ -18,7 +18,7 @@ from gateway.cutovers.gathering import Gathered, gathered
 from gateway.cutovers.preflight import Facts, Finding, findings
 from gateway.cutovers.schedule import moment
 from gateway.cutovers.tokens import tried
-from gateway.ledger.cutover_store import Cell, Change, Seen, routes
+from gateway.ledger.cutovers import Cell, Change, Seen, routes
 from gateway.model import Mode
 from gateway.routing.layers import Layer, Layers, Rule
 from tests.gateway.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import Config
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
     from tests.gateway.cutovers.scene import Site
 
 DIGNIO = Seen("nordfjell", "dignio", "prevent", "notat", "Dignio_Nordfjell")

@@ -14,8 +14,8 @@ from gateway.cutovers.record import Event, replanned
 from gateway.cutovers.runner import DRAIN, SETTLED
 from gateway.cutovers.schedule import GRACE, moment
 from gateway.cutovers.states import State
-from gateway.ledger import cutover_store, rules
-from gateway.ledger.cutover_store import Change
+from gateway.ledger import cutovers, overrides
+from gateway.ledger.cutovers import Change
 from gateway.model import Mode
 from tests.gateway.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
 from tests.gateway.ledger.conftest import taken
@@ -23,7 +23,7 @@ from tests.gateway.ledger.conftest import taken
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
     from tests.gateway.conftest import Logged
     from tests.gateway.cutovers.scene import Site
 
@@ -33,8 +33,8 @@ CELL = {"municipality": "nordfjell", "vendor": "dignio", "system": "prevent", "i
 
 async def layers(site: Site) -> tuple[int, list[str]]:
     """Return the version of what lies over the routes, and the cutovers that do."""
-    version = await site.store.read(rules.layers_version)
-    return version, [rule.id for rule in await site.store.read(cutover_store.executed)]
+    version = await site.store.read(overrides.layers_version)
+    return version, [rule.id for rule in await site.store.read(cutovers.executed)]
 
 
 async def to_its_time(site: Site) -> None:
@@ -268,7 +268,7 @@ async def test_one_node_at_a_time_looks_after_a_cutover(site: Site, ledger: Ledg
     site.clock.now = AT + DRAIN
     before = await site.raw()
     await site.store.write(
-        lambda each: cutover_store.claim(each, before.name, cutover_store.Lease("node-a", AT, AT + 90, alone=False))
+        lambda each: cutovers.claim(each, before.name, cutovers.Lease("node-a", AT, AT + 90, alone=False))
     )
     await site.runner("node-b").look()
     assert ((await site.get()).state is State.DRAINING) is not site.store.is_sqlite
@@ -344,7 +344,7 @@ async def test_one_that_is_broken_does_not_keep_others_from_being_rolled_back(si
         name="broken", at=moment(AT - 1), roll_back_when=RollBackAsked(failed_at_least=0.5, of_at_least=1, within=1)
     )
     await site.add(submitted(earlier))
-    forged = cutover_store.CUTOVER.update().where(cutover_store.C.name == "broken").values(history="no JSON")
+    forged = cutovers.CUTOVER.update().where(cutovers.C.name == "broken").values(history="no JSON")
     await site.store.write(lambda each: each.execute(forged).rowcount)
     await site.decided("no-answer", 20)
     await site.runner().look()

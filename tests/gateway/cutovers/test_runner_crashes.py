@@ -17,8 +17,8 @@ from gateway.cutovers.record import Event, Record
 from gateway.cutovers.runner import Runner
 from gateway.cutovers.schedule import GRACE
 from gateway.cutovers.states import CANCELLABLE, NEXT, STARTABLE, State
-from gateway.ledger import cutover_store, rules
-from gateway.ledger.store import LedgerUnavailable, Store, open_store
+from gateway.ledger import cutovers, overrides
+from gateway.ledger.database import Database, LedgerUnavailable, open_store
 from tests.gateway.cutovers.scene import AT, Site, config_of, submitted, with_approval
 from tests.gateway.ledger.conftest import NOW, Clock
 
@@ -32,7 +32,7 @@ _LAID_OTHERWISE = ("submitted", "switched", "rolled_back", "cancelled", "refused
 class Crashing:
     """A store of a process that goes away when it has written so many times."""
 
-    def __init__(self, store: Store, writes: int) -> None:
+    def __init__(self, store: Database, writes: int) -> None:
         self._store = store
         self._left = writes
 
@@ -112,9 +112,9 @@ class Crashes(RuleBasedStateMachine):
         if not hasattr(self, "site"):
             return
         record = self.run(self.site.get())
-        executed = self.run(self.site.store.read(cutover_store.executed))
+        executed = self.run(self.site.store.read(cutovers.executed))
         assert bool(executed) is (record.state in SWITCHED)
-        version = self.run(self.site.store.read(rules.layers_version))
+        version = self.run(self.site.store.read(overrides.layers_version))
         assert version == sum(event.what in _LAID_OTHERWISE for event in record.history)
 
     @invariant()

@@ -12,7 +12,7 @@ from gateway.config.places import Environment
 from gateway.config.routes import AnswerWhen, OnOutage, Unclear
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.cutovers.sound import faults
-from gateway.ledger.cutover_store import Change
+from gateway.ledger.cutovers import Change
 from gateway.model import Mode
 from tests.gateway.cutovers.scene import GATE, SELECTOR, WATCH, plan_of
 

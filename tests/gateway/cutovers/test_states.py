@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, EXECUTED, NEXT, STARTABLE, WAITING, State
-from gateway.ledger import cutover_store
+from gateway.ledger import cutovers
 
 
 def test_every_state_says_what_may_follow() -> None:
@@ -42,6 +42,6 @@ def test_what_is_executed_is_neither_changed_nor_cancelled(state: State) -> None
 
 def test_the_ledger_names_the_same_states() -> None:
     """It has them as texts, since it is below."""
-    assert set(cutover_store.EXECUTED) == {state.value for state in EXECUTED}
-    assert set(cutover_store.WAITING) == {state.value for state in WAITING}
-    assert set(cutover_store.WORKED_ON) <= {state.value for state in State}
+    assert set(cutovers.EXECUTED) == {state.value for state in EXECUTED}
+    assert set(cutovers.WAITING) == {state.value for state in WAITING}
+    assert set(cutovers.WORKED_ON) <= {state.value for state in State}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan
 from gateway.cutovers.schedule import moment
-from gateway.ledger.cutover_store import Change, routes
+from gateway.ledger.cutovers import Change, routes
 from gateway.model import Mode
 from tests.gateway.control.cutovers.conftest import AT, World
 from tests.gateway.cutovers.scene import config_of

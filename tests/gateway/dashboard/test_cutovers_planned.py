@@ -13,7 +13,7 @@ from gateway.config.routes import CutoverPlan
 from gateway.cutovers.plan import of_file
 from gateway.dashboard.cutover_form import submitted_of
 from gateway.dashboard.cutover_shown import Now, changes, percent, span
-from gateway.ledger.cutover_store import Change
+from gateway.ledger.cutovers import Change
 from gateway.model import Information, Mode
 from gateway.routing.table import RouteTable
 from tests.gateway.control.cutovers.conftest import ROOT, World, office, world

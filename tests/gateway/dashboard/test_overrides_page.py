@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from gateway.dashboard.overrides_forms import wall_of
-from gateway.ledger import cutover_store, rules
-from gateway.ledger.cutover_store import Change, Row
+from gateway.ledger import cutovers, overrides
+from gateway.ledger.cutovers import Change, Row
 from gateway.model import Mode
 from tests.gateway.control.overriding import PANICS, URL, WANTED, made
 from tests.gateway.control.shelf import PATIENT, at, post
@@ -325,7 +325,7 @@ async def test_executed_cutovers_are_shown(olga: Browser, nora: Browser, shelf: 
         states: dict[str, Any] = {"state": "finished", "hash": "h", "approvals": "[]", "history": "[]", "plan": plan}
         times: dict[str, Any] = {"at": NOW, "submitted_at": NOW, "switched_at": NOW, "submitted_by": "ola"}
         row = Row(name=name, **states, **times)
-        await shelf.ledger.store.write(partial(cutover_store.insert, row=row))
+        await shelf.ledger.store.write(partial(cutovers.insert, row=row))
     page = await olga.get(LIST)
     assert '<a href="/cutovers/nord-1">nord-1</a></td><td>nordfjell</td>' in page.text
     assert ">sor-1</a>" in page.text
@@ -350,7 +350,7 @@ async def test_every_page_says_what_holds(olga: Browser, nora: Browser, vera: Br
 
 async def test_banner_says_when_nobody_can_tell(olga: Browser, shelf: Shelf) -> None:
     """The page itself is there all the same; without a ledger nothing can lie over the routes."""
-    assert await shelf.ledger.store.read(lambda each: rules.current(each, NOW)) == []
+    assert await shelf.ledger.store.read(lambda each: overrides.current(each, NOW)) == []
     await shelf.ledger.store.write(lambda each: each.execute(text("ALTER TABLE rule RENAME TO elsewhere")).rowcount)
     page = await olga.get("/")
     assert (page.status, banner(page)) == (200, "alert: Det kan ikke leses nå om noe er satt over rutene.")

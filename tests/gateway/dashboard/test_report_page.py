@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.dashboard.texts import TEXTS
-from gateway.ledger import verdicts
+from gateway.ledger import rehearsals
 from gateway.reporting.report import Standing
 from gateway.routing.table import RouteTable
 from tests.gateway.control.cutovers.conftest import MONA, World, office, world
@@ -37,9 +37,9 @@ def site(world: World, tmp_path: Path) -> World:
 
 async def count(site: World, municipality: str, verdict: str, reason: str, messages: int) -> None:
     """Count rehearsals of Dignio's notes."""
-    hour = verdicts.hour_of(site.office.clock()) - 1
-    counted = verdicts.Counted(hour, municipality, "dignio", "prevent", "notat", verdict, reason)
-    await site.shelf.ledger.store.write(lambda each: verdicts.add(each, {counted: messages}))
+    hour = rehearsals.hour_of(site.office.clock()) - 1
+    counted = rehearsals.Counted(hour, municipality, "dignio", "prevent", "notat", verdict, reason)
+    await site.shelf.ledger.store.write(lambda each: rehearsals.add(each, {counted: messages}))
 
 
 async def test_page_has_each_cell_and_who_needs_vkp(site: World, vera: Browser) -> None:

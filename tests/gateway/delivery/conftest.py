@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web  # noqa: TID251 - what a double answers
 from sqlalchemy import select
 
-from gateway.ledger.schema import MESSAGE
+from gateway.ledger.tables import MESSAGE
 from service_stubs.jft import JftStub
 from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.conftest import ROUTES, another, message

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import update
 
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.states import MOST_ATTEMPTS
+from gateway.ledger.records import MOST_ATTEMPTS
+from gateway.ledger.tables import MESSAGE
 from gateway.observability.telemetry import QUARANTINED
 from service_stubs.behaviour import Behaviour
 from tests.gateway.delivery.conftest import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
 from gateway.observability.telemetry import DELIVERIES
 from gateway.upstreams.jft import Submitted
 from service_stubs.behaviour import Behaviour
@@ -28,7 +28,7 @@ from tests.gateway.delivery.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from gateway.ledger.entries import Due
+    from gateway.ledger.records import Due
     from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
 

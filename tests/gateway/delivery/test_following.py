@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from gateway.config.places import Rate
 from gateway.config.upstreams import Follow
 from gateway.delivery.following import interval, next_look
-from gateway.ledger.entries import Look
-from gateway.ledger.states import State
+from gateway.ledger.records import Look, MessageState
 from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
 from service_stubs.behaviour import Behaviour
 from tests.gateway.delivery.conftest import (
@@ -58,7 +57,7 @@ async def looked(world: World, times: int) -> list[Any]:
 def a_look(**changed: Any) -> Look:
     """Make a look at an event that was delivered at 0."""
     usual = {
-        "id": 1, "reference": "r", "municipality": "havnes", "state": State.DELIVERED, "event_id": "e", "event_kind": "Bundle",
+        "id": 1, "reference": "r", "municipality": "havnes", "state": MessageState.DELIVERED, "event_id": "e", "event_kind": "Bundle",
         "looks": 1, "delivered_at": 0.0, "overdue_at": 86_400.0, "overdue": False,
     }  # fmt: skip
     return Look(**{**usual, **changed})

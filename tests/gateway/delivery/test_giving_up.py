@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.model import KeyFiles
 from gateway.delivery.dispatch import MOST_ATTEMPTS
-from gateway.ledger.keys import make_missing
+from gateway.ledger.key_files import make_missing
 from gateway.observability.telemetry import QUARANTINED
 from service_stubs.behaviour import Behaviour
 from tests.gateway.delivery.conftest import (

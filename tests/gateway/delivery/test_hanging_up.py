@@ -26,7 +26,7 @@ from tests.gateway.delivery.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.ledger.entries import Arrival
+    from gateway.ledger.records import Arrival
     from tests.gateway.conftest import World
 
 REFUSE = "on_outage: refuse"

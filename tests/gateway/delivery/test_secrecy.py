@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from gateway.delivery.kept import opened
-from gateway.ledger.vault import PayloadUnreadable
+from gateway.ledger.crypto import PayloadUnreadable
 from gateway.observability.telemetry import REGISTRY
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import NORDFJELL, message

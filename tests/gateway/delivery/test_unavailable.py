@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from gateway.ledger import store
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger import database
+from gateway.ledger.database import LedgerUnavailable
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import NORDFJELL
 from tests.gateway.delivery.conftest import (
@@ -147,7 +147,7 @@ async def test_sender_is_told_to_try_again_while_somebody_has_locked_the_table(
     begin: Callable[..., Awaitable[World]], postgres: str, monkeypatch: pytest.MonkeyPatch, policies: str
 ) -> None:
     """Within PostgreSQL's limits, and when the lock is gone the repeat is a first delivery."""
-    monkeypatch.setitem(store._POSTGRESQL, "options", "-c lock_timeout=50ms -c statement_timeout=15s")
+    monkeypatch.setitem(database._POSTGRESQL, "options", "-c lock_timeout=50ms -c statement_timeout=15s")
     world = await begin(policies, top=f'store: "{postgres}"')
     body = alarm()
     with psycopg.connect(postgres) as somebody:

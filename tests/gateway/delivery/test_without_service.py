@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.delivery.returning import NO_SERVICE
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.upkeep import PURGE, last_run
+from gateway.ledger.messages import Ledger
+from gateway.ledger.retention import PURGE, last_run
 from gateway.observability.telemetry import LEDGER_MESSAGES
 from tests.gateway.conftest import NORDFJELL
 from tests.gateway.delivery.conftest import (

@@ -9,7 +9,7 @@ import pytest
 from gateway.config.load import load_text
 from gateway.doctor.installation.finding import Finding, State
 from gateway.doctor.installation.own_keys import check_own_keys
-from gateway.ledger.keys import make, rotate
+from gateway.ledger.key_files import make, rotate
 
 if TYPE_CHECKING:
     from pathlib import Path

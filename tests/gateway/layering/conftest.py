@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from gateway.config.model import Config
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
     from gateway.routing.layers import Layers
     from tests.gateway.ledger.conftest import Clock
 
@@ -53,11 +53,11 @@ class Node:
 
 
 @pytest.fixture
-async def node_on(clock: Clock) -> AsyncIterator[Callable[[Store], Node]]:
+async def node_on(clock: Clock) -> AsyncIterator[Callable[[Database], Node]]:
     """Make nodes, each of which begins when a test says so."""
     nodes: list[Node] = []
 
-    def made(store: Store) -> Node:
+    def made(store: Database) -> Node:
         node = Node()
         node.layering = Layering(store, clock, node.apply)
         nodes.append(node)

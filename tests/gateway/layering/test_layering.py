@@ -13,31 +13,31 @@ from sqlalchemy import text, update
 from gateway.cutovers.record import to_row
 from gateway.layering import panic
 from gateway.layering.layering import LAYERS_VERSION, UNREADABLE
-from gateway.ledger import cutover_store, rules
-from gateway.ledger.cutover_store import Row
-from gateway.ledger.plan_schema import CUTOVER
-from gateway.ledger.store import LedgerUnusable
+from gateway.ledger import cutovers, overrides
+from gateway.ledger.cutovers import Row
+from gateway.ledger.database import LedgerUnusable
+from gateway.ledger.tables import CUTOVER
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.table import RouteTable
 from tests.gateway.cutovers.scene import plan_of, submitted
 from tests.gateway.ledger.conftest import NOW
-from tests.gateway.ledger.test_rules import LATER, note, override, put
+from tests.gateway.ledger.test_overrides import LATER, note, override, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config.model import Config
-    from gateway.ledger.ledger import Ledger
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
+    from gateway.ledger.messages import Ledger
     from tests.gateway.conftest import Logged
     from tests.gateway.layering.conftest import Node
     from tests.gateway.ledger.conftest import Clock
 
-    NodeOn = Callable[[Store], Node]
+    NodeOn = Callable[[Database], Node]
 
 
-async def alter(store: Store, before: str, after: str) -> None:
+async def alter(store: Database, before: str, after: str) -> None:
     """Rename a table, so that it cannot be read, or can again."""
     await store.write(lambda each: each.execute(text(f"ALTER TABLE {before} RENAME TO {after}")).rowcount)
 
@@ -57,7 +57,7 @@ async def test_two_nodes_see_what_either_sets(ledger: Ledger, other: Ledger, nod
     await put(other, override("p-1/1", "sorvik", layer=Layer.PANIC, until=None))
     for node in (one, two):
         await node.has("o-1", "p-1")
-    await other.store.write(lambda each: rules.end(each, Layer.OVERRIDE, "o-1", None, note()))
+    await other.store.write(lambda each: overrides.end(each, Layer.OVERRIDE, "o-1", None, note()))
     for node in (one, two):
         await node.has("p-1")
         assert node.layering.layers is node.applied[-1]
@@ -188,7 +188,7 @@ async def test_executed_cutover_lies_over_the_routes(ledger: Ledger, node_on: No
         switched_at=NOW,
         history="",
     )
-    await ledger.store.write(lambda each: (cutover_store.insert(each, row), rules.bump(each)))
+    await ledger.store.write(lambda each: (cutovers.insert(each, row), overrides.bump(each)))
     node = node_on(ledger.store)
     await node.layering.begin()
     assert [(rule.layer, rule.id) for rule in node.applied[-1].rules] == [(Layer.CUTOVER, "nordfjell-1")]
@@ -197,7 +197,7 @@ async def test_executed_cutover_lies_over_the_routes(ledger: Ledger, node_on: No
 async def test_plan_of_a_later_version_keeps_nothing_else_away(ledger: Ledger, node_on: NodeOn) -> None:
     """It decides nothing yet; what holds is applied all the same."""
     row = structs.replace(to_row(submitted()), plan='{"set": [{"mode": "new", "of_later_version": 1}]}')
-    await ledger.store.write(lambda each: cutover_store.insert(each, row))
+    await ledger.store.write(lambda each: cutovers.insert(each, row))
     node = node_on(ledger.store)
     await node.layering.begin()
     assert (node.applied[-1].rules, node.applied[-1].planned) == ((), ())
@@ -205,9 +205,9 @@ async def test_plan_of_a_later_version_keeps_nothing_else_away(ledger: Ledger, n
 
 async def test_municipality_of_a_planned_cutover_is_moving(ledger: Ledger, node_on: NodeOn, config: Config) -> None:
     """Also of one that no file has: what VKP takes until then must be known again afterwards. Nothing is decided by it yet."""
-    moves = cutover_store.Change(municipality="vikan", information=("journaling",), mode=Mode.NEW)
+    moves = cutovers.Change(municipality="vikan", information=("journaling",), mode=Mode.NEW)
     row = to_row(submitted(plan_of(name="vikan-1", set=(moves,))))
-    await ledger.store.write(lambda each: cutover_store.insert(each, row))
+    await ledger.store.write(lambda each: cutovers.insert(each, row))
     node = node_on(ledger.store)
     await node.layering.begin()
     closed = replace(config, routes=tuple(one for one in config.routes if one.mode is not Mode.NEW))
@@ -217,6 +217,6 @@ async def test_municipality_of_a_planned_cutover_is_moving(ledger: Ledger, node_
     assert table.with_layers(node.layering.layers.at(NOW)).is_moving("vikan")
     assert node.layering.layers.rules == ()
     await ledger.store.write(lambda each: each.execute(update(CUTOVER).values(state="cancelled")).rowcount)
-    await ledger.store.write(rules.bump)
+    await ledger.store.write(overrides.bump)
     await node.layering.look()
     assert not table.with_layers(node.layering.layers).is_moving("vikan")

@@ -8,14 +8,14 @@ import pytest
 from msgspec import json, structs
 
 from gateway.layering.switches import last_switch
-from gateway.ledger import cutover_store
-from gateway.ledger.cutover_store import Row
+from gateway.ledger import cutovers
+from gateway.ledger.cutovers import Row
 from gateway.model import Information, Mode
 from tests.gateway.ledger.conftest import NOW
-from tests.gateway.ledger.test_rules import override, put
+from tests.gateway.ledger.test_overrides import override, put
 
 if TYPE_CHECKING:
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
 
 VARSEL = Information.VARSEL
 
@@ -34,7 +34,7 @@ async def switched(ledger: Ledger, name: str, at: float | None, **change: Any) -
         switched_at=at,
         history="",
     )
-    await ledger.store.write(lambda each: cutover_store.insert(each, row))
+    await ledger.store.write(lambda each: cutovers.insert(each, row))
 
 
 async def since(ledger: Ledger, municipality: str, vendor: str | None = None, information: str | None = None) -> Any:

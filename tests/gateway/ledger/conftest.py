@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, update
 
-from gateway.ledger.entries import Arrival, Taken, Waiting
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.states import State
-from gateway.ledger.store import Store, open_store
+from gateway.ledger.database import Database, open_store
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Arrival, MessageState, Taken, Waiting
+from gateway.ledger.tables import MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from gateway.ledger.entries import Known
+    from gateway.ledger.records import Known
     from tests.postgres import Server
 
 NOW = 1_780_000_000.0
@@ -83,7 +82,7 @@ def ledger_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(ledger_url: str, tmp_path: Path) -> AsyncIterator[Store]:
+async def store(ledger_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     """Open a ledger's database of each kind."""
     opened = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
     yield opened
@@ -91,13 +90,13 @@ async def store(ledger_url: str, tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def ledger(store: Store, clock: Clock) -> Ledger:
+def ledger(store: Database, clock: Clock) -> Ledger:
     """Make a node."""
     return Ledger(store, "node-a", clock)
 
 
 @pytest.fixture
-async def other(store: Store, ledger_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Ledger]:
+async def other(store: Database, ledger_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Ledger]:
     """Make another node: on PostgreSQL with connections of its own; SQLite's file is open once."""
     if store.is_sqlite:
         yield Ledger(store, "node-b", clock)
@@ -138,20 +137,20 @@ async def waiting(ledger: Ledger, reference: str, **changed: Any) -> int:
     return found.id
 
 
-async def brought_to(ledger: Ledger, state: State, reference: str, **changed: Any) -> int:
+async def brought_to(ledger: Ledger, state: MessageState, reference: str, **changed: Any) -> int:
     """Have a message arrive and come to a state; its id."""
     message = await taken(ledger, reference, **changed)
-    if state is State.HELD:
+    if state is MessageState.HELD:
         assert await ledger.held(message, "away", next_try=NOW)
-    elif state is State.REFUSED:
+    elif state is MessageState.REFUSED:
         assert await ledger.refused(message, "away")
-    elif state is State.QUARANTINED:
+    elif state is MessageState.QUARANTINED:
         assert await ledger.quarantined(message, "unclear")
-    elif state is not State.DELIVERING:
+    elif state is not MessageState.DELIVERING:
         assert await ledger.delivered(message, f"event-{reference}", "Communication", next_look=NOW)
-    if state is State.READ:
+    if state is MessageState.READ:
         assert await ledger.read(message, next_look=NOW)
-    elif state is State.ACKNOWLEDGED:
+    elif state is MessageState.ACKNOWLEDGED:
         assert await ledger.acknowledged(message)
     return message
 

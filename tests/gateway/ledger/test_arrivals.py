@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.ledger.entries import Known, Taken, Waiting
-from gateway.ledger.ledger import LEASE, Ledger
-from gateway.ledger.states import State
+from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.records import Known, MessageState, Taken, Waiting
 from gateway.model import Account, Envelope, Information
 from tests.gateway.ledger.conftest import (
     NOW,
@@ -43,7 +42,7 @@ async def test_new_message_is_taken_and_written_down_before_it_is_sent(ledger: L
     assert isinstance(found, Taken)
     assert found == Taken(found.id, "one")
     written = await row(ledger, found.id)
-    assert (written.state, written.owner, written.lease) == (State.DELIVERING, "node-a", UNTIL + LEASE)
+    assert (written.state, written.owner, written.lease) == (MessageState.DELIVERING, "node-a", UNTIL + LEASE)
     assert (written.payload, written.told, written.received_at) == (b"sealed one", False, NOW)
     assert await history(ledger, found.id) == [("node-a", "received", ""), ("node-a", "delivering", "")]
 
@@ -54,14 +53,18 @@ async def test_promised_message_that_is_told_to_wait_is_held(ledger: Ledger, pro
     found = await arrive(ledger, "one", wait=True, promised=promised)
     assert isinstance(found, Waiting if promised else Taken)
     written = await row(ledger, found.id)
-    assert (written.state, written.told) == ((State.HELD, True) if promised else (State.DELIVERING, False))
+    assert (written.state, written.told) == (
+        (MessageState.HELD, True) if promised else (MessageState.DELIVERING, False)
+    )
     assert (written.due, written.payload) == (NOW, b"sealed one")
     why = [("held", "the service is away")] if promised else [("delivering", "")]
     assert [(what, reason) for _, what, reason in await history(ledger, found.id)] == [("received", ""), *why]
 
 
-@pytest.mark.parametrize("earlier", [State.HELD, State.DELIVERING])
-async def test_promised_message_waits_for_an_earlier_one_about_the_patient(ledger: Ledger, earlier: State) -> None:
+@pytest.mark.parametrize("earlier", [MessageState.HELD, MessageState.DELIVERING])
+async def test_promised_message_waits_for_an_earlier_one_about_the_patient(
+    ledger: Ledger, earlier: MessageState
+) -> None:
     """So that the patient's messages are delivered in order."""
     await brought_to(ledger, earlier, "first", patient="patient")
     found = await arrive(ledger, "second", patient="patient")
@@ -87,8 +90,17 @@ async def test_message_waits_for_no_other(ledger: Ledger, second: dict[str, Any]
     assert isinstance(await arrive(ledger, "second", **second), Taken)
 
 
-@pytest.mark.parametrize("earlier", [State.DELIVERED, State.READ, State.ACKNOWLEDGED, State.REFUSED, State.QUARANTINED])
-async def test_message_waits_for_none_that_is_done_or_set_aside(ledger: Ledger, earlier: State) -> None:
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        MessageState.DELIVERED,
+        MessageState.READ,
+        MessageState.ACKNOWLEDGED,
+        MessageState.REFUSED,
+        MessageState.QUARANTINED,
+    ],
+)
+async def test_message_waits_for_none_that_is_done_or_set_aside(ledger: Ledger, earlier: MessageState) -> None:
     """What a person looks at never keeps others."""
     await brought_to(ledger, earlier, "first", patient="patient")
     assert isinstance(await arrive(ledger, "second", patient="patient"), Taken)
@@ -96,13 +108,13 @@ async def test_message_waits_for_none_that_is_done_or_set_aside(ledger: Ledger, 
 
 async def test_copy_is_known_whatever_has_become_of_the_first(ledger: Ledger, other: Ledger) -> None:
     """On every node; it is answered as the first was, except while nobody knows how that will be."""
-    first = await brought_to(ledger, State.DELIVERED, "first", **COPY)
-    for state in set(State) - {State.REFUSED}:
+    first = await brought_to(ledger, MessageState.DELIVERED, "first", **COPY)
+    for state in set(MessageState) - {MessageState.REFUSED}:
         await put(ledger, first, state=state.value)
         for node in (ledger, other):
             found = await arrive(node, "second", received_at=NOW + 1, **COPY)
             assert found == Known(first, "first", NOW, state, told=False, event_id="event-first")
-            assert found.is_success == (state is not State.DELIVERING)
+            assert found.is_success == (state is not MessageState.DELIVERING)
         assert await ledger.one(first) == found
 
 
@@ -112,7 +124,7 @@ async def test_copy_of_a_promised_message_under_way_is_a_success(ledger: Ledger)
     assert [due.id for due in await ledger.claim(1, until=UNTIL)] == [first]
     found = await arrive(ledger, "second", **COPY)
     assert isinstance(found, Known)
-    assert (found.state, found.told, found.is_success) == (State.DELIVERING, True, True)
+    assert (found.state, found.told, found.is_success) == (MessageState.DELIVERING, True, True)
 
 
 async def test_one_of_two_copies_at_once_is_taken(ledger: Ledger, other: Ledger) -> None:
@@ -131,7 +143,7 @@ async def test_message_without_an_id_is_never_known_again(ledger: Ledger) -> Non
 
 async def test_copy_older_than_the_window_is_no_copy(ledger: Ledger, clock: Clock) -> None:
     """From then on the second is the first; until then it is known."""
-    first = await brought_to(ledger, State.DELIVERED, "first", **COPY)
+    first = await brought_to(ledger, MessageState.DELIVERED, "first", **COPY)
     clock.now = NOW + WINDOW
     assert isinstance(await arrive(ledger, "still known", received_at=clock.now, **COPY), Known)
     clock.now += 1
@@ -140,7 +152,7 @@ async def test_copy_older_than_the_window_is_no_copy(ledger: Ledger, clock: Cloc
     found = await arrive(ledger, "third", received_at=clock.now, **COPY)
     assert isinstance(found, Known)
     assert found.id == second
-    assert (await row(ledger, first)).state == State.DELIVERED
+    assert (await row(ledger, first)).state == MessageState.DELIVERED
 
 
 @pytest.mark.parametrize("reason", ["unclear", "JFT answered 503", "unclear to somebody else"])
@@ -153,7 +165,7 @@ async def test_repeat_of_what_was_refused_is_taken_again(ledger: Ledger, other: 
     found = await arrive(other, "second", promised=False, until=UNTIL + 5, **COPY)
     assert found == Taken(first, "first", possible_duplicate=is_unclear)
     written = await row(ledger, first)
-    assert (written.state, written.owner, written.lease) == (State.DELIVERING, "node-b", UNTIL + 5 + LEASE)
+    assert (written.state, written.owner, written.lease) == (MessageState.DELIVERING, "node-b", UNTIL + 5 + LEASE)
     assert (written.payload, written.reason, written.possible_duplicate) == (payload("first"), None, is_unclear)
     assert (await history(ledger, first))[-2:] == [
         ("node-a", "refused", reason),
@@ -172,7 +184,7 @@ async def test_mark_of_a_possible_duplicate_stays(ledger: Ledger) -> None:
 
 async def test_one_of_two_repeats_at_once_is_taken(ledger: Ledger, other: Ledger) -> None:
     """A sender that repeats twice has it delivered once."""
-    await brought_to(ledger, State.REFUSED, "first", promised=False, **COPY)
+    await brought_to(ledger, MessageState.REFUSED, "first", promised=False, **COPY)
     found = await asyncio.gather(*(arrive(node, "again", promised=False, **COPY) for node in [ledger, other] * 5))
     assert sorted(type(each).__name__ for each in found) == ["Known"] * 9 + ["Taken"]
 
@@ -198,13 +210,13 @@ async def test_repeat_of_a_promised_message_of_a_dead_process_is_not_taken(
     clock.now = UNTIL + LEASE + 1
     found = await arrive(other, "second", **COPY)
     assert isinstance(found, Known)
-    assert (found.id, found.state, found.is_success) == (first, State.DELIVERING, False)
+    assert (found.id, found.state, found.is_success) == (first, MessageState.DELIVERING, False)
 
 
 async def test_repeat_waits_for_an_earlier_message_about_the_patient(ledger: Ledger) -> None:
     """A promised message that was refused before does not overtake one that is held since."""
-    await brought_to(ledger, State.REFUSED, "first", patient="patient", identity="1", copy="1")
-    await brought_to(ledger, State.REFUSED, "second", patient="patient", identity="2", copy="2")
+    await brought_to(ledger, MessageState.REFUSED, "first", patient="patient", identity="1", copy="1")
+    await brought_to(ledger, MessageState.REFUSED, "second", patient="patient", identity="2", copy="2")
     first = await taken(ledger, "again", patient="patient", identity="1", copy="1")
     assert await ledger.held(first, "away", next_try=NOW)
     found = await arrive(ledger, "again", patient="patient", identity="2", copy="2")
@@ -232,7 +244,7 @@ async def test_repeat_of_a_promised_message_is_held_while_the_service_is_away(le
 @pytest.mark.parametrize("wait", [True, False])
 async def test_the_same_id_with_other_content_is_delivered_and_marked(ledger: Ledger, wait: bool) -> None:
     """Alarm ids are used again for what follows up."""
-    await brought_to(ledger, State.DELIVERED, "first", identity="identity", copy="copy")
+    await brought_to(ledger, MessageState.DELIVERED, "first", identity="identity", copy="copy")
     found = await arrive(ledger, "second", wait=wait, identity="identity", copy="another")
     assert isinstance(found, Waiting if wait else Taken)
     assert found.identifier_reused
@@ -244,7 +256,7 @@ async def test_the_same_id_with_other_content_is_delivered_and_marked(ledger: Le
 )
 async def test_other_id_is_not_marked(ledger: Ledger, second: dict[str, Any]) -> None:
     """Only the same id with other content is a reused one."""
-    await brought_to(ledger, State.DELIVERED, "first", **COPY)
+    await brought_to(ledger, MessageState.DELIVERED, "first", **COPY)
     found = await arrive(ledger, "second", **second)
     assert isinstance(found, Taken)
     assert not found.identifier_reused
@@ -252,7 +264,7 @@ async def test_other_id_is_not_marked(ledger: Ledger, second: dict[str, Any]) ->
 
 async def test_id_of_what_was_refused_is_not_reused(ledger: Ledger) -> None:
     """A sender that corrects what was refused sends it under the same id."""
-    await brought_to(ledger, State.REFUSED, "first", **COPY)
+    await brought_to(ledger, MessageState.REFUSED, "first", **COPY)
     found = await arrive(ledger, "second", identity="identity", copy="corrected")
     assert isinstance(found, Taken)
     assert not found.identifier_reused
@@ -264,7 +276,12 @@ async def test_what_vkp_took_is_known_when_the_route_has_changed_side(ledger: Le
     await ledger.note_passed(account("second"), ("identity", "copy"), 200)
     found = await arrive(other, "third", received_at=NOW + 1, **COPY)
     assert isinstance(found, Known)
-    assert (found.reference, found.state, found.received_at, found.is_success) == ("first", State.PASSED, NOW, True)
+    assert (found.reference, found.state, found.received_at, found.is_success) == (
+        "first",
+        MessageState.PASSED,
+        NOW,
+        True,
+    )
     written = await row(ledger, found.id)
     assert (written.status, written.information, written.payload) == (201, Information.VARSEL.value, None)
     assert await history(ledger, found.id) == [("node-a", "passed", "201")]
@@ -275,9 +292,9 @@ async def test_what_vkp_took_is_known_when_the_route_has_changed_side(ledger: Le
 
 async def test_what_vkp_took_after_it_was_refused_is_known(ledger: Ledger) -> None:
     """Its repeat reached VKP while the route was there; when the route comes back it is not delivered once more."""
-    first = await brought_to(ledger, State.REFUSED, "first", promised=False, **COPY)
+    first = await brought_to(ledger, MessageState.REFUSED, "first", promised=False, **COPY)
     await ledger.note_passed(account("second"), ("identity", "copy"), 200)
     found = await arrive(ledger, "third", promised=False, **COPY)
     assert isinstance(found, Known)
     assert found.is_success
-    assert (await row(ledger, first)).state != State.DELIVERING
+    assert (await row(ledger, first)).state != MessageState.DELIVERING

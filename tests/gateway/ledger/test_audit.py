@@ -12,14 +12,14 @@ from sqlalchemy import delete, func, insert, select, update
 
 from gateway.ledger import audit
 from gateway.ledger.audit import Entry, Note
-from gateway.ledger.schema import AUDIT, RUN
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.tables import AUDIT, RUN
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
 
 NOTES = st.builds(
     Note, st.floats(0, 1e10), *[st.text('ab\n,"[]', max_size=4)] * 4, *[st.none() | st.text("ab", max_size=2)] * 2

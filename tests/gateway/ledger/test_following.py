@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ledger.entries import Known, Look
-from gateway.ledger.states import State
+from gateway.ledger.records import Known, Look, MessageState
 from tests.gateway.ledger.conftest import NOW, arrive, brought_to, history, payload, put, row
 
 if TYPE_CHECKING:
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
     from tests.gateway.ledger.conftest import Clock
 
 LATER = NOW + 60
@@ -23,8 +22,8 @@ async def looked_at(ledger: Ledger, *without: str, most: int = 32) -> list[int]:
     return sorted(look.id for look in await ledger.to_look_at(most, until=LATER, without=without))
 
 
-@pytest.mark.parametrize("state", [State.DELIVERED, State.READ])
-async def test_look_has_what_asking_needs(ledger: Ledger, other: Ledger, state: State) -> None:
+@pytest.mark.parametrize("state", [MessageState.DELIVERED, MessageState.READ])
+async def test_look_has_what_asking_needs(ledger: Ledger, other: Ledger, state: MessageState) -> None:
     """And counts itself, so that the next may wait longer."""
     first = await brought_to(ledger, state, "first")
     expected = Look(
@@ -34,7 +33,7 @@ async def test_look_has_what_asking_needs(ledger: Ledger, other: Ledger, state: 
         state=state,
         event_id="event-first",
         event_kind="Communication",
-        looks=int(state is State.READ),
+        looks=int(state is MessageState.READ),
         delivered_at=NOW,
         overdue_at=NOW + 100,
         overdue=False,
@@ -44,7 +43,13 @@ async def test_look_has_what_asking_needs(ledger: Ledger, other: Ledger, state: 
 
 async def test_nothing_else_is_looked_at(ledger: Ledger) -> None:
     """Neither what is not delivered nor what is in the record."""
-    for state in (State.HELD, State.DELIVERING, State.REFUSED, State.QUARANTINED, State.ACKNOWLEDGED):
+    for state in (
+        MessageState.HELD,
+        MessageState.DELIVERING,
+        MessageState.REFUSED,
+        MessageState.QUARANTINED,
+        MessageState.ACKNOWLEDGED,
+    ):
         await brought_to(ledger, state, state.value)
     assert await looked_at(ledger) == []
 
@@ -53,7 +58,7 @@ async def test_event_is_looked_at_when_its_time_has_come_and_by_one_node(
     ledger: Ledger, other: Ledger, clock: Clock
 ) -> None:
     """Whoever takes it keeps it until the time that it said, should it die."""
-    events = [await brought_to(ledger, State.DELIVERED, str(number)) for number in range(20)]
+    events = [await brought_to(ledger, MessageState.DELIVERED, str(number)) for number in range(20)]
     found = await asyncio.gather(*(looked_at(node, most=5) for node in [ledger, other] * 3))
     assert sorted(each for some in found for each in some) == events
     clock.now = LATER - 1
@@ -64,7 +69,7 @@ async def test_event_is_looked_at_when_its_time_has_come_and_by_one_node(
 
 async def test_events_that_wait_longest_are_first(ledger: Ledger) -> None:
     """Nothing is left behind where there are more than can be asked for."""
-    events = [await brought_to(ledger, State.DELIVERED, str(number)) for number in range(3)]
+    events = [await brought_to(ledger, MessageState.DELIVERED, str(number)) for number in range(3)]
     for number, event in enumerate(events):
         await put(ledger, event, due=NOW - number)
     assert await looked_at(ledger, most=2) == events[1:]
@@ -72,33 +77,38 @@ async def test_events_that_wait_longest_are_first(ledger: Ledger) -> None:
 
 async def test_municipalities_without_room_are_left_out(ledger: Ledger) -> None:
     """They do not keep others' events waiting, and theirs do not count as looked at."""
-    first = await brought_to(ledger, State.DELIVERED, "first")
-    second = await brought_to(ledger, State.DELIVERED, "second", municipality="vikan")
+    first = await brought_to(ledger, MessageState.DELIVERED, "first")
+    second = await brought_to(ledger, MessageState.DELIVERED, "second", municipality="vikan")
     assert await looked_at(ledger, "havnes", "another") == [second]
     assert await looked_at(ledger) == [first]
 
 
 async def test_read_event_is_asked_for_again_when_said(ledger: Ledger, clock: Clock) -> None:
     """It is not in the record yet; that it was read is news once."""
-    first = await brought_to(ledger, State.DELIVERED, "first")
+    first = await brought_to(ledger, MessageState.DELIVERED, "first")
     assert await ledger.read(first, next_look=NOW + 5)
     assert not await ledger.read(first, next_look=NOW + 9)
     written = await row(ledger, first)
-    assert (written.state, written.payload, written.due) == (State.READ, payload("first"), NOW + 5)
+    assert (written.state, written.payload, written.due) == (MessageState.READ, payload("first"), NOW + 5)
     assert (await history(ledger, first))[-1] == ("node-a", "read", "")
     assert await looked_at(ledger) == []
     clock.now = NOW + 5
     assert await looked_at(ledger) == [first]
 
 
-@pytest.mark.parametrize("state", [State.DELIVERED, State.READ])
-async def test_acknowledged_message_is_forgotten_and_no_longer_followed(ledger: Ledger, state: State) -> None:
+@pytest.mark.parametrize("state", [MessageState.DELIVERED, MessageState.READ])
+async def test_acknowledged_message_is_forgotten_and_no_longer_followed(ledger: Ledger, state: MessageState) -> None:
     """The record has it; a copy of it is still known."""
     first = await brought_to(ledger, state, "first", identity="identity", copy="copy")
     assert await ledger.overdue(first, "not read")
     assert await ledger.acknowledged(first)
     written = await row(ledger, first)
-    assert (written.state, written.payload, written.due, written.overdue) == (State.ACKNOWLEDGED, None, None, False)
+    assert (written.state, written.payload, written.due, written.overdue) == (
+        MessageState.ACKNOWLEDGED,
+        None,
+        None,
+        False,
+    )
     assert (await history(ledger, first))[-1] == ("node-a", "acknowledged", "")
     assert await looked_at(ledger) == []
     found = await arrive(ledger, "second", identity="identity", copy="copy")
@@ -108,7 +118,7 @@ async def test_acknowledged_message_is_forgotten_and_no_longer_followed(ledger: 
 
 async def test_next_look_is_when_said(ledger: Ledger, clock: Clock) -> None:
     """And what is done by then has none."""
-    first, done = [await brought_to(ledger, State.DELIVERED, reference) for reference in ("first", "done")]
+    first, done = [await brought_to(ledger, MessageState.DELIVERED, reference) for reference in ("first", "done")]
     assert await looked_at(ledger) == [first, done]
     assert await ledger.acknowledged(done)
     for event in (first, done):
@@ -119,7 +129,7 @@ async def test_next_look_is_when_said(ledger: Ledger, clock: Clock) -> None:
 
 async def test_overdue_is_news_once(ledger: Ledger, other: Ledger) -> None:
     """Whichever node finds out; the event goes on being followed."""
-    first = await brought_to(ledger, State.DELIVERED, "first")
+    first = await brought_to(ledger, MessageState.DELIVERED, "first")
     found = await asyncio.gather(*(node.overdue(first, "not read") for node in [ledger, other] * 3))
     assert sorted(found) == [False] * 5 + [True]
     lines = [(what, why) for _, what, why in await history(ledger, first)]
@@ -127,8 +137,10 @@ async def test_overdue_is_news_once(ledger: Ledger, other: Ledger) -> None:
     assert [look.overdue for look in await ledger.to_look_at(9, until=LATER, without=())] == [True]
 
 
-@pytest.mark.parametrize("state", [State.HELD, State.REFUSED, State.QUARANTINED, State.ACKNOWLEDGED])
-async def test_what_is_not_followed_is_never_overdue(ledger: Ledger, state: State) -> None:
+@pytest.mark.parametrize(
+    "state", [MessageState.HELD, MessageState.REFUSED, MessageState.QUARANTINED, MessageState.ACKNOWLEDGED]
+)
+async def test_what_is_not_followed_is_never_overdue(ledger: Ledger, state: MessageState) -> None:
     """It may have come into the record between the question and the answer."""
     first = await brought_to(ledger, state, "first")
     assert not await ledger.overdue(first, "not read")

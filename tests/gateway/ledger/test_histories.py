@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger import queries
-from gateway.ledger.actions import release
+from gateway.ledger import message_queries
 from gateway.ledger.audit import Note
-from gateway.ledger.histories import LAST_TOLD, TOLD_TRIES, shortened
+from gateway.ledger.message_actions import release
+from gateway.ledger.records import LAST_TOLD, TOLD_TRIES, shortened
 from tests.gateway.ledger.conftest import NOW, UNTIL, history, row, waiting
 
 if TYPE_CHECKING:
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
     from tests.gateway.ledger.conftest import Clock
 
 STAMP = "2026-05-28T20:26:40.000+00:00"
@@ -55,7 +55,7 @@ async def test_number_of_tries_is_a_step_of_what_is_shown(ledger: Ledger, clock:
     """Whoever looks at a message sees that there were more, and until when."""
     await waiting(ledger, "first")
     await fail(ledger, clock, TOLD_TRIES + LAST_TOLD + 3)
-    found = await ledger.store.read(lambda each: queries.message(each, "first", None))
+    found = await ledger.store.read(lambda each: message_queries.message(each, "first", None))
     assert found is not None
     (between,) = [step for step in found[1] if step.state == "tries"]
     assert between.reason == "2 not told one by one"

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.ledger.entries import Due, Recovered
-from gateway.ledger.ledger import LEASE, Ledger
-from gateway.ledger.states import MOST_ATTEMPTS, State, before
+from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.records import MOST_ATTEMPTS, Due, MessageState, Recovered, before
 from tests.gateway.ledger.conftest import (
     NOW,
     UNTIL,
@@ -30,15 +29,15 @@ if TYPE_CHECKING:
 
 OVER = UNTIL + LEASE + 1
 """When what was taken at first no longer stays with who took it."""
-CHANGES: dict[State, Callable[[Ledger, int], Awaitable[bool]]] = {
-    State.DELIVERED: lambda ledger, message: ledger.delivered(message, "event", "Task", next_look=NOW),
-    State.HELD: lambda ledger, message: ledger.held(message, "away", next_try=NOW),
-    State.REFUSED: lambda ledger, message: ledger.refused(message, "away"),
-    State.QUARANTINED: lambda ledger, message: ledger.quarantined(message, "unclear"),
-    State.READ: lambda ledger, message: ledger.read(message, next_look=NOW),
-    State.ACKNOWLEDGED: lambda ledger, message: ledger.acknowledged(message),
+CHANGES: dict[MessageState, Callable[[Ledger, int], Awaitable[bool]]] = {
+    MessageState.DELIVERED: lambda ledger, message: ledger.delivered(message, "event", "Task", next_look=NOW),
+    MessageState.HELD: lambda ledger, message: ledger.held(message, "away", next_try=NOW),
+    MessageState.REFUSED: lambda ledger, message: ledger.refused(message, "away"),
+    MessageState.QUARANTINED: lambda ledger, message: ledger.quarantined(message, "unclear"),
+    MessageState.READ: lambda ledger, message: ledger.read(message, next_look=NOW),
+    MessageState.ACKNOWLEDGED: lambda ledger, message: ledger.acknowledged(message),
 }
-BY_ITS_OWNER = (State.HELD, State.REFUSED, State.QUARANTINED)
+BY_ITS_OWNER = (MessageState.HELD, MessageState.REFUSED, MessageState.QUARANTINED)
 
 
 async def claimed(ledger: Ledger, most: int = 32) -> list[int]:
@@ -52,7 +51,7 @@ async def test_claim_gives_what_delivering_needs(ledger: Ledger, other: Ledger) 
     found = await other.claim(1, until=UNTIL + 5)
     assert found == [Due(first, "first", "havnes", 0, 0, resend_unclear=True, payload=payload("first"))]
     written = await row(ledger, first)
-    assert (written.state, written.owner, written.lease) == (State.DELIVERING, "node-b", UNTIL + 5 + LEASE)
+    assert (written.state, written.owner, written.lease) == (MessageState.DELIVERING, "node-b", UNTIL + 5 + LEASE)
     assert (await history(ledger, first))[-1] == ("node-b", "delivering", "")
 
 
@@ -66,8 +65,8 @@ async def test_each_patient_is_delivered_to_in_order(ledger: Ledger) -> None:
     assert await claimed(ledger) == []
 
 
-@pytest.mark.parametrize("outcome", [State.DELIVERED, State.QUARANTINED, State.REFUSED])
-async def test_the_next_has_its_turn_when_one_is_done_or_set_aside(ledger: Ledger, outcome: State) -> None:
+@pytest.mark.parametrize("outcome", [MessageState.DELIVERED, MessageState.QUARANTINED, MessageState.REFUSED])
+async def test_the_next_has_its_turn_when_one_is_done_or_set_aside(ledger: Ledger, outcome: MessageState) -> None:
     """A message that cannot be delivered never blocks others."""
     first = await waiting(ledger, "first", patient="patient")
     second = await waiting(ledger, "second", patient="patient")
@@ -86,7 +85,7 @@ async def test_the_next_waits_while_one_is_held_again(ledger: Ledger, clock: Clo
     assert (await claimed(ledger), await ledger.next_due()) == ([], NOW)
     clock.now = NOW + 10
     assert await claimed(ledger) == [first]
-    assert await CHANGES[State.DELIVERED](ledger, first)
+    assert await CHANGES[MessageState.DELIVERED](ledger, first)
     assert await claimed(ledger) == [second]
 
 
@@ -129,20 +128,20 @@ async def test_delivered_message_is_followed_from_then_on(ledger: Ledger, clock:
     clock.now = NOW + 7
     assert await ledger.delivered(first, "event", "Task", next_look=NOW + 60)
     written = await row(ledger, first)
-    assert (written.state, written.event_id, written.event_kind) == (State.DELIVERED, "event", "Task")
+    assert (written.state, written.event_id, written.event_kind) == (MessageState.DELIVERED, "event", "Task")
     assert (written.delivered_at, written.due, written.overdue_at) == (NOW + 7, NOW + 60, NOW + 107)
     assert (written.owner, written.lease, written.reason) == (None, None, None)
     assert (await history(ledger, first))[-1] == ("node-a", "delivered", "")
 
 
-@pytest.mark.parametrize("given_up", [State.DELIVERING, State.QUARANTINED, State.REFUSED])
+@pytest.mark.parametrize("given_up", [MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.REFUSED])
 async def test_answer_that_comes_late_is_written_by_whoever_has_it(
-    ledger: Ledger, other: Ledger, given_up: State
+    ledger: Ledger, other: Ledger, given_up: MessageState
 ) -> None:
     """Also after the message was given up: what is known to be delivered is no longer unclear."""
     first = await brought_to(ledger, given_up, "first", identity="identity", copy="copy")
     assert await other.delivered(first, "event", "Task", next_look=NOW)
-    assert (await row(ledger, first)).state == State.DELIVERED
+    assert (await row(ledger, first)).state == MessageState.DELIVERED
     assert not await ledger.delivered(first, "another", "Task", next_look=NOW)
     assert (await row(ledger, first)).event_id == "event"
 
@@ -153,16 +152,16 @@ async def test_answer_that_comes_late_ends_the_wait_of_a_message_that_is_held_ag
     """A message that was recovered to be sent again is not, when its delivery becomes known before."""
     first = await taken(ledger, "first", resend_unclear=True)
     clock.now = OVER
-    assert [each.state for each in await other.recover(alone=False)] == [State.HELD]
+    assert [each.state for each in await other.recover(alone=False)] == [MessageState.HELD]
     assert await ledger.delivered(first, "event", "Task", next_look=NOW)
     assert await claimed(other) == []
 
 
 @pytest.mark.parametrize("into", CHANGES)
-async def test_change_that_may_not_follow_is_not_made(ledger: Ledger, into: State) -> None:
+async def test_change_that_may_not_follow_is_not_made(ledger: Ledger, into: MessageState) -> None:
     """Whatever a process believes, a state only changes as the table says; the history tells of no other change."""
     done = set()
-    for state in State:
+    for state in MessageState:
         message = await taken(ledger, state.value)
         await put(ledger, message, state=state.value, owner="node-a")
         earlier = await row(ledger, message)
@@ -172,11 +171,11 @@ async def test_change_that_may_not_follow_is_not_made(ledger: Ledger, into: Stat
             assert await row(ledger, message) == earlier
     assert done
     # The others of the table are what arrivals, people and VKP do.
-    assert done <= ({State.DELIVERING} if into in BY_ITS_OWNER else set(before(into)))
+    assert done <= ({MessageState.DELIVERING} if into in BY_ITS_OWNER else set(before(into)))
 
 
 @pytest.mark.parametrize("into", BY_ITS_OWNER)
-async def test_only_its_owner_gives_a_message_back(ledger: Ledger, other: Ledger, into: State) -> None:
+async def test_only_its_owner_gives_a_message_back(ledger: Ledger, other: Ledger, into: MessageState) -> None:
     """What another process has taken since is that one's to decide."""
     first = await taken(ledger, "first")
     assert not await CHANGES[into](other, first)
@@ -212,7 +211,7 @@ async def test_claim_says_how_often_a_message_has_failed(ledger: Ledger) -> None
 
 async def test_refused_message_is_forgotten_and_never_claimed(ledger: Ledger) -> None:
     """Its sender keeps it, and was not told of success."""
-    first = await brought_to(ledger, State.REFUSED, "first")
+    first = await brought_to(ledger, MessageState.REFUSED, "first")
     written = await row(ledger, first)
     assert (written.payload, written.told, written.reason) == (None, False, "away")
     assert await claimed(ledger) == []
@@ -221,7 +220,7 @@ async def test_refused_message_is_forgotten_and_never_claimed(ledger: Ledger) ->
 
 async def test_quarantined_message_keeps_what_it_holds_and_is_never_claimed(ledger: Ledger) -> None:
     """A person decides, who can see since when."""
-    first = await brought_to(ledger, State.QUARANTINED, "first")
+    first = await brought_to(ledger, MessageState.QUARANTINED, "first")
     written = await row(ledger, first)
     assert (written.payload, written.told, written.reason) == (payload("first"), True, "unclear")
     assert written.due == NOW
@@ -229,27 +228,27 @@ async def test_quarantined_message_keeps_what_it_holds_and_is_never_claimed(ledg
     assert (await history(ledger, first))[-1] == ("node-a", "quarantined", "unclear")
 
 
-POLICIES: dict[State, dict[str, Any]] = {
-    State.REFUSED: {"promised": False},
-    State.QUARANTINED: {"promised": True, "resend_unclear": False},
-    State.HELD: {"promised": True, "resend_unclear": True},
+POLICIES: dict[MessageState, dict[str, Any]] = {
+    MessageState.REFUSED: {"promised": False},
+    MessageState.QUARANTINED: {"promised": True, "resend_unclear": False},
+    MessageState.HELD: {"promised": True, "resend_unclear": True},
 }
 
 
 @pytest.mark.parametrize("into", POLICIES)
 async def test_what_was_with_a_dead_process_becomes_what_its_route_says(
-    ledger: Ledger, other: Ledger, into: State
+    ledger: Ledger, other: Ledger, into: MessageState
 ) -> None:
     """Nobody knows whether it was delivered; the sender of a promised one is answered with success from then on."""
     first = await taken(ledger, "first", identity="identity", copy="copy", **POLICIES[into])
     assert await other.recover(alone=True) == [Recovered(first, "first", "havnes", into)]
-    written, promised = await row(ledger, first), into is not State.REFUSED
+    written, promised = await row(ledger, first), into is not MessageState.REFUSED
     assert (written.state, written.reason, written.told) == (into, "unclear", promised)
     assert (written.owner, written.lease) == (None, None)
     assert written.payload == (payload("first") if promised else None)
-    assert written.possible_duplicate == (into is State.HELD)
+    assert written.possible_duplicate == (into is MessageState.HELD)
     assert (await history(ledger, first))[-1] == ("node-b", into.value, "unclear")
-    assert await claimed(other) == ([first] if into is State.HELD else [])
+    assert await claimed(other) == ([first] if into is MessageState.HELD else [])
     assert await other.recover(alone=True) == []
 
 
@@ -260,10 +259,10 @@ async def test_each_loss_of_a_process_counts_and_the_last_is_for_a_person(
     first = await taken(ledger, "first", resend_unclear=True)
     for attempts in range(1, MOST_ATTEMPTS):
         clock.now += 1
-        assert [each.state for each in await other.recover(alone=True)] == [State.HELD]
+        assert [each.state for each in await other.recover(alone=True)] == [MessageState.HELD]
         assert (await row(ledger, first)).attempts == attempts
         assert await claimed(ledger) == [first]
-    assert [each.state for each in await other.recover(alone=True)] == [State.QUARANTINED]
+    assert [each.state for each in await other.recover(alone=True)] == [MessageState.QUARANTINED]
     assert (await row(ledger, first)).attempts == MOST_ATTEMPTS
     assert await claimed(ledger) == []
 
@@ -274,9 +273,9 @@ async def test_losses_and_failures_count_together(ledger: Ledger, other: Ledger)
     for _ in range(MOST_ATTEMPTS - 2):
         assert await ledger.held(first, "no answer", next_try=NOW, counted=True, unclear=True)
         assert await claimed(ledger) == [first]
-    assert [each.state for each in await other.recover(alone=True)] == [State.HELD]
+    assert [each.state for each in await other.recover(alone=True)] == [MessageState.HELD]
     assert await claimed(ledger) == [first]
-    assert [each.state for each in await other.recover(alone=True)] == [State.QUARANTINED]
+    assert [each.state for each in await other.recover(alone=True)] == [MessageState.QUARANTINED]
 
 
 async def test_process_that_is_alone_leaves_what_it_has_itself(ledger: Ledger, other: Ledger) -> None:
@@ -307,7 +306,14 @@ async def test_two_nodes_never_recover_the_same(ledger: Ledger, other: Ledger, c
 
 async def test_nothing_but_what_is_being_sent_is_recovered(ledger: Ledger, other: Ledger, clock: Clock) -> None:
     """What is held, done or set aside is nobody's."""
-    for state in (State.HELD, State.DELIVERED, State.READ, State.ACKNOWLEDGED, State.REFUSED, State.QUARANTINED):
+    for state in (
+        MessageState.HELD,
+        MessageState.DELIVERED,
+        MessageState.READ,
+        MessageState.ACKNOWLEDGED,
+        MessageState.REFUSED,
+        MessageState.QUARANTINED,
+    ):
         await brought_to(ledger, state, state.value)
     await waiting(ledger, "waiting")
     clock.now = OVER

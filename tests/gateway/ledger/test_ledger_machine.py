@@ -19,11 +19,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import event
 
-from gateway.ledger import actions
+from gateway.ledger import message_actions
 from gateway.ledger.audit import Note
-from gateway.ledger.entries import Known, Taken, Waiting
-from gateway.ledger.states import MOST_ATTEMPTS, State
-from gateway.ledger.upkeep import Times, purge
+from gateway.ledger.records import MOST_ATTEMPTS, Known, MessageState, Taken, Waiting
+from gateway.ledger.retention import RetentionTimes, purge
 from tests.gateway.ledger.conftest import NOW, WINDOW, arrival, payload
 from tests.gateway.ledger.world import AT_THE_SERVICE, SET_ASIDE, Flight, Message, Sent, World
 
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from gateway.ledger.ledger import Ledger
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
+    from gateway.ledger.messages import Ledger
 
 TIMEOUT = 30.0
 RETENTION = 400.0
@@ -64,7 +63,7 @@ TRIES = st.builds(Try, st.sampled_from([2, 2, 1, 0]), WHICH, st.booleans())
 class LedgerMachine(RuleBasedStateMachine):
     """Each rule is one step of one process; between any two of them a node may die."""
 
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, store: Database, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.world = World(store, loop, is_alone=True)
         self.messages: list[Message] = []
@@ -153,7 +152,7 @@ class LedgerMachine(RuleBasedStateMachine):
             case Known():
                 assert found.id == world.latest[message]
                 assert world.now - world.received[found.id] <= WINDOW
-                assert found.is_success or found.state is State.DELIVERING
+                assert found.is_success or found.state is MessageState.DELIVERING
                 if found.is_success:
                     world.tell_success(found.id)
             case Waiting():
@@ -215,14 +214,14 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.run(flight.node.delivered(flight.row, event_id, "Task", next_look=self.world.now + 5))
         self.world.tell_success(flight.row)
         known = self.world.rows()[flight.row].state
-        assert known in (*AT_THE_SERVICE, State.DISCARDED), "known to be delivered, and not written"
+        assert known in (*AT_THE_SERVICE, MessageState.DISCARDED), "known to be delivered, and not written"
 
     def _not_delivered(self, flight: Flight) -> None:
         message, is_lost = self.world.message_of[flight.row], flight.sent is Sent.LOST
         is_last = flight.sent is Sent.REFUSED or (is_lost and not message.resend)
         reason = "unclear" if is_lost else "away"
         row = self.world.rows()[flight.row]
-        is_ours = row.state == State.DELIVERING and row.owner == flight.node.node
+        is_ours = row.state == MessageState.DELIVERING and row.owner == flight.node.node
         if flight.is_inline and (not message.promised or flight.sent is Sent.REFUSED):
             done = self.world.run(flight.node.refused(flight.row, reason))
         elif is_last:
@@ -242,7 +241,7 @@ class LedgerMachine(RuleBasedStateMachine):
         some = [flight for flight in self.world.flights if flight.sent is Sent.ACCEPTED]
         self.world.tell_success(some[which % len(some)].row)
 
-    @precondition(lambda self: State.HELD in self.world.states)
+    @precondition(lambda self: MessageState.HELD in self.world.states)
     @rule(which=WHICH, most=st.integers(1, 4), seconds=SECONDS, try_=TRIES)
     def claim(self, which: int, most: int, seconds: float, try_: Try) -> None:
         """Have a node take what is due after a while, and come so far with it."""
@@ -268,7 +267,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.kill(self.node(which))
         self.world.start()
 
-    @precondition(lambda self: State.DELIVERING in self.world.states)
+    @precondition(lambda self: MessageState.DELIVERING in self.world.states)
     @rule(which=WHICH, seconds=SECONDS)
     def recover(self, which: int, seconds: float) -> None:
         """Have a node take up, after a while, what was with processes that are gone."""
@@ -277,8 +276,8 @@ class LedgerMachine(RuleBasedStateMachine):
         for each in world.run(self.node(which).recover(alone=world.is_alone)):
             message = world.message_of[each.id]
             is_tried_again = message.resend and before[each.id].attempts + 1 < MOST_ATTEMPTS
-            promised = State.HELD if is_tried_again else State.QUARANTINED
-            assert each.state is (promised if message.promised else State.REFUSED)
+            promised = MessageState.HELD if is_tried_again else MessageState.QUARANTINED
+            assert each.state is (promised if message.promised else MessageState.REFUSED)
             assert not [flight for flight in world.flights if flight.row == each.id and flight.holds(world.now)]
 
     @precondition(lambda self: self.world.written)
@@ -291,7 +290,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert world.run(node.acknowledged(look.id))
             elif news == "overdue":
                 assert world.run(node.overdue(look.id, "not read")) is not look.overdue
-            elif news == "read" and look.state is State.DELIVERED:
+            elif news == "read" and look.state is MessageState.DELIVERED:
                 assert world.run(node.read(look.id, next_look=world.now + 5))
             else:
                 world.run(node.look_again(look.id, next_look=world.now + 5))
@@ -308,26 +307,30 @@ class LedgerMachine(RuleBasedStateMachine):
     def clear_away(self, which: int) -> None:
         """Have a node clear away what has been kept long enough; receipts are kept."""
         world, node = self.world, self.node(which)
-        times = Times(world.now - RETENTION, 0.0, 0.0, 0.0)
+        times = RetentionTimes(world.now - RETENTION, 0.0, 0.0, 0.0)
         told = world.run(
             purge(world.store, times, world.now, lambda state, why: node.line(world.now, state, why), lambda *_: None)
         )
         references = {row.reference: row.state for row in world.rows().values()}
-        assert all(references[reference] == State.DISCARDED for reference, _ in told.discarded)
+        assert all(references[reference] == MessageState.DISCARDED for reference, _ in told.discarded)
         assert all(references[reference] in SET_ASIDE for reference, _ in told.set_aside)
 
-    @precondition(lambda self: State.QUARANTINED in self.world.states)
-    @rule(which=WHICH, whose=WHICH, decision=st.sampled_from([actions.release, actions.release, actions.discard]))
+    @precondition(lambda self: MessageState.QUARANTINED in self.world.states)
+    @rule(
+        which=WHICH,
+        whose=WHICH,
+        decision=st.sampled_from([message_actions.release, message_actions.release, message_actions.discard]),
+    )
     def decide(self, which: int, whose: int, decision: Callable[..., Any]) -> None:
         """Have a person release or discard what is in quarantine."""
-        quarantined = [row for row in self.world.rows().values() if row.state == State.QUARANTINED]
+        quarantined = [row for row in self.world.rows().values() if row.state == MessageState.QUARANTINED]
         node, row = self.node(whose), quarantined[which % len(quarantined)]
-        into = State.HELD if decision is actions.release else State.DISCARDED
+        into = MessageState.HELD if decision is message_actions.release else MessageState.DISCARDED
         note = Note(self.world.now, node.node, "someone", "decide", row.reference)
         line = node.line(self.world.now, into, "decided")
         done = self.world.write(lambda connection: decision(connection, row.reference, None, note, line))
-        assert isinstance(done, actions.Done)
-        if into is State.HELD:
+        assert isinstance(done, message_actions.Done)
+        if into is MessageState.HELD:
             self.world.released.add(row.id)
 
     @invariant()
@@ -354,7 +357,7 @@ class LedgerMachine(RuleBasedStateMachine):
             world.now = max(world.now, due)
         self.holds()
         rows = world.rows()
-        assert {State(row.state) for row in rows.values()} <= {*AT_THE_SERVICE, *SET_ASIDE, State.REFUSED}
+        assert {MessageState(row.state) for row in rows.values()} <= {*AT_THE_SERVICE, *SET_ASIDE, MessageState.REFUSED}
         assert all(self._is_kept(rows[number]) for number in world.told)
 
     def _is_kept(self, row: Row[Any]) -> bool:
@@ -371,7 +374,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def fast(store: Store) -> Store:
+def fast(store: Database) -> Database:
     """Open a ledger that does not wait for the disk: a node's death loses nothing that the system has."""
 
     def connect(connection: Any, _record: object) -> None:
@@ -388,7 +391,7 @@ def fast(store: Store) -> Store:
     return store
 
 
-def test_what_is_promised_is_delivered_and_once_whatever_dies(fast: Store, loop: asyncio.AbstractEventLoop) -> None:
+def test_what_is_promised_is_delivered_and_once_whatever_dies(fast: Database, loop: asyncio.AbstractEventLoop) -> None:
     """Each message told of success is at JFT once, or set aside with its reason; or twice, and marked, where that may be."""
     chosen = settings(
         max_examples=50 if fast.is_sqlite else 12,

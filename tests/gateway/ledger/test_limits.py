@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
-from gateway.ledger import store as module
-from gateway.ledger.entries import Taken
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.schema import RUN
-from gateway.ledger.store import LedgerUnavailable, Store, migrate, open_store
+from gateway.ledger import database as module
+from gateway.ledger.database import Database, LedgerUnavailable, migrate, open_store
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Taken
+from gateway.ledger.tables import RUN
 from tests.gateway.ledger.conftest import arrive
-from tests.gateway.ledger.test_store import busy, note, noted
+from tests.gateway.ledger.test_database import busy, note, noted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -44,7 +44,9 @@ def limits() -> str:
 
 
 @pytest.fixture
-async def limited(postgres: str, tmp_path: Path, limits: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+async def limited(
+    postgres: str, tmp_path: Path, limits: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
     """Open a ledger whose limits are tiny."""
     monkeypatch.setitem(module._POSTGRESQL, "options", limits)
     opened = await asyncio.to_thread(open_store, postgres, tmp_path)
@@ -65,7 +67,7 @@ def test_limits_are_set_on_every_connection(postgres: str) -> None:
 
 
 async def test_arrival_that_waits_for_a_lock_is_unavailable_and_the_next_one_is_taken(
-    limited: Store, postgres: str, clock: Clock
+    limited: Database, postgres: str, clock: Clock
 ) -> None:
     """Somebody has locked the table: within the limit the sender is told to try again, and nothing of it is written."""
     ledger = Ledger(limited, "node-a", clock)
@@ -79,7 +81,7 @@ async def test_arrival_that_waits_for_a_lock_is_unavailable_and_the_next_one_is_
 
 @pytest.mark.parametrize("limits", [LIMITS, SHORT])
 async def test_reading_that_waits_is_unavailable_and_the_connection_goes_back_usable(
-    limited: Store, postgres: str, limits: str
+    limited: Database, postgres: str, limits: str
 ) -> None:
     """By either limit, and more often than there are connections."""
     with held(postgres, "LOCK TABLE run IN ACCESS EXCLUSIVE MODE"):
@@ -89,7 +91,7 @@ async def test_reading_that_waits_is_unavailable_and_the_connection_goes_back_us
     assert await limited.read(noted) == set()
 
 
-async def test_piece_that_waits_for_a_lock_fails_alone(limited: Store, postgres: str) -> None:
+async def test_piece_that_waits_for_a_lock_fails_alone(limited: Database, postgres: str) -> None:
     """One row that somebody has locked holds up what shares its transaction, and fails nothing else."""
 
     def touch(connection: Connection) -> int:
@@ -105,7 +107,7 @@ async def test_piece_that_waits_for_a_lock_fails_alone(limited: Store, postgres:
     assert await limited.write(touch) == 1
 
 
-async def test_batch_is_given_up_where_it_is_the_database_that_fails(limited: Store, postgres: str) -> None:
+async def test_batch_is_given_up_where_it_is_the_database_that_fails(limited: Database, postgres: str) -> None:
     """Each piece alone would take as long as the limits allow, and everybody else waits behind them all."""
     tried: list[str] = []
 
@@ -123,7 +125,7 @@ async def test_batch_is_given_up_where_it_is_the_database_that_fails(limited: St
     assert await limited.read(noted) == {"after"}
 
 
-async def test_pieces_that_are_wrong_themselves_never_give_up_the_others(store: Store) -> None:
+async def test_pieces_that_are_wrong_themselves_never_give_up_the_others(store: Database) -> None:
     """However many in a row, it is not the database that fails."""
 
     def wrong(connection: Connection) -> None:
@@ -138,7 +140,7 @@ async def test_pieces_that_are_wrong_themselves_never_give_up_the_others(store: 
     assert await asyncio.wrap_future(last) == "last"
 
 
-async def test_no_more_waits_for_the_writer_than_may(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_waits_for_the_writer_than_may(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that hangs does not fill the memory; what came before the bound is done."""
     monkeypatch.setattr(module, "_MOST_WAITING", 3)
     with busy(store):

@@ -12,8 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 
-from gateway.ledger.schema import METADATA
-from gateway.ledger.store import _LOCK_KEY, LedgerUnusable, Store, open_store
+from gateway.ledger.database import _LOCK_KEY, Database, LedgerUnusable, open_store
+from gateway.ledger.tables import METADATA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _OPENER = """\
 import sys
 from pathlib import Path
-from gateway.ledger.store import LedgerUnusable, open_store
+from gateway.ledger.database import LedgerUnusable, open_store
 try:
     open_store(sys.argv[1], Path(sys.argv[2]), patience=0.0)
 except LedgerUnusable as error:
@@ -43,7 +43,7 @@ def _become(version: str, connection: Connection) -> None:
     connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
 
 
-async def test_migrations_make_the_tables_that_the_statements_use(store: Store) -> None:
+async def test_migrations_make_the_tables_that_the_statements_use(store: Database) -> None:
     """Nothing stands in the schema that no migration makes, nor the other way round."""
     assert await store.read(_differences) == []
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger.ledger import LEASE, Ledger
-from gateway.ledger.returnable import UNCLEAR_AT_VKP, Count, Going, Lost, Selection, Standing
-from gateway.ledger.returns import Returns
-from gateway.ledger.states import State
+from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.records import MessageState
+from gateway.ledger.returns import UNCLEAR_AT_VKP, Count, Going, Lost, Returns, ReturnStatus, Selection
 from tests.gateway.ledger.conftest import (
     NOW,
     UNTIL,
@@ -40,16 +39,16 @@ def others(other: Ledger, clock: Clock) -> Returns:
     return Returns(other, clock)
 
 
-async def one_of_each(ledger: Ledger, returns: Returns) -> dict[State, int]:
+async def one_of_each(ledger: Ledger, returns: Returns) -> dict[MessageState, int]:
     """Have a message in every state that there is."""
     found = {}
-    for state in State:
-        if state in (State.RETURNING, State.RETURNED):
-            message = await brought_to(ledger, State.DELIVERED, state.value, **R4)
-            assert await returns.take(message, State.DELIVERED, until=UNTIL)
-            assert state is State.RETURNING or await returns.returned(message, 200)
-        elif state in (State.DISCARDED, State.PASSED):
-            message = await brought_to(ledger, State.QUARANTINED, state.value, **R4)
+    for state in MessageState:
+        if state in (MessageState.RETURNING, MessageState.RETURNED):
+            message = await brought_to(ledger, MessageState.DELIVERED, state.value, **R4)
+            assert await returns.take(message, MessageState.DELIVERED, until=UNTIL)
+            assert state is MessageState.RETURNING or await returns.returned(message, 200)
+        elif state in (MessageState.DISCARDED, MessageState.PASSED):
+            message = await brought_to(ledger, MessageState.QUARANTINED, state.value, **R4)
             await put(ledger, message, state=state.value)
         else:
             message = await brought_to(ledger, state, state.value, **R4)
@@ -62,15 +61,15 @@ async def test_every_message_of_the_new_side_stands_somewhere(ledger: Ledger, re
     await one_of_each(ledger, returns)
     found = {item.state: item.standing for item in await returns.items(ALL, 99)}
     assert found == {
-        State.HELD: Standing.PENDING,
-        State.DELIVERING: Standing.PENDING,
-        State.DELIVERED: Standing.UNREAD,
-        State.READ: Standing.POSSIBLE_DUPLICATE,
-        State.ACKNOWLEDGED: Standing.ACKNOWLEDGED,
-        State.QUARANTINED: Standing.QUARANTINED,
-        State.DISCARDED: Standing.DISCARDED,
-        State.RETURNING: Standing.RETURNING,
-        State.RETURNED: Standing.RETURNED,
+        MessageState.HELD: ReturnStatus.PENDING,
+        MessageState.DELIVERING: ReturnStatus.PENDING,
+        MessageState.DELIVERED: ReturnStatus.UNREAD,
+        MessageState.READ: ReturnStatus.POSSIBLE_DUPLICATE,
+        MessageState.ACKNOWLEDGED: ReturnStatus.ACKNOWLEDGED,
+        MessageState.QUARANTINED: ReturnStatus.QUARANTINED,
+        MessageState.DISCARDED: ReturnStatus.DISCARDED,
+        MessageState.RETURNING: ReturnStatus.RETURNING,
+        MessageState.RETURNED: ReturnStatus.RETURNED,
     }
     ids = [item.id for item in await returns.items(ALL, 99)]
     assert ids == sorted(ids)
@@ -81,13 +80,13 @@ async def test_counts_say_how_many_are_sent_in_bulk(ledger: Ledger, returns: Ret
     await one_of_each(ledger, returns)
     await waiting(ledger, "may be in JFT", **R4)
     await put(ledger, (await _item(returns, "may be in JFT")).id, possible_duplicate=True)
-    await put(ledger, await brought_to(ledger, State.DELIVERED, "too old", **R4), payload=None)
-    await brought_to(ledger, State.DELIVERED, "another interface", surface="jft")
+    await put(ledger, await brought_to(ledger, MessageState.DELIVERED, "too old", **R4), payload=None)
+    await brought_to(ledger, MessageState.DELIVERED, "another interface", surface="jft")
     counts = {one.standing: one for one in await returns.counts(ALL)}
-    assert list(counts) == list(Standing)
-    assert counts[Standing.UNREAD] == Count(Standing.UNREAD, 3, 1)
-    assert counts[Standing.PENDING] == Count(Standing.PENDING, 3, 1)
-    assert counts[Standing.POSSIBLE_DUPLICATE] == Count(Standing.POSSIBLE_DUPLICATE, 1, 0)
+    assert list(counts) == list(ReturnStatus)
+    assert counts[ReturnStatus.UNREAD] == Count(ReturnStatus.UNREAD, 3, 1)
+    assert counts[ReturnStatus.PENDING] == Count(ReturnStatus.PENDING, 3, 1)
+    assert counts[ReturnStatus.POSSIBLE_DUPLICATE] == Count(ReturnStatus.POSSIBLE_DUPLICATE, 1, 0)
     items = await returns.items(ALL, 99)
     assert sum(item.not_in_bulk is None for item in items) == sum(one.sendable for one in counts.values())
 
@@ -106,8 +105,8 @@ async def test_counts_say_how_many_are_sent_in_bulk(ledger: Ledger, returns: Ret
 )
 async def test_a_selection_has_nothing_else(ledger: Ledger, returns: Returns, changed: dict[str, Any]) -> None:
     """Whatever differs is not in it."""
-    await brought_to(ledger, State.DELIVERED, "right", **R4)
-    await brought_to(ledger, State.DELIVERED, "wrong", **{**R4, **changed})
+    await brought_to(ledger, MessageState.DELIVERED, "right", **R4)
+    await brought_to(ledger, MessageState.DELIVERED, "wrong", **{**R4, **changed})
     narrow = Selection("havnes", NOW, "vendor", "system", frozenset({"varsel", "tilsyn"}))
     assert [item.reference for item in await returns.items(narrow, 9)] == ["right"]
     assert sum(one.messages for one in await returns.counts(narrow)) == 1
@@ -116,38 +115,39 @@ async def test_a_selection_has_nothing_else(ledger: Ledger, returns: Returns, ch
 async def test_a_list_goes_on_where_it_ended(ledger: Ledger, returns: Returns) -> None:
     """And may be of some standings only."""
     for number in range(5):
-        await brought_to(ledger, State.DELIVERED if number % 2 else State.READ, str(number), **R4)
+        await brought_to(ledger, MessageState.DELIVERED if number % 2 else MessageState.READ, str(number), **R4)
     first = await returns.items(ALL, 2)
     rest = await returns.items(ALL, 9, after=first[-1].id)
     assert [item.reference for item in (*first, *rest)] == list("01234")
-    read = await returns.items(ALL, 9, standings=(Standing.POSSIBLE_DUPLICATE,))
+    read = await returns.items(ALL, 9, standings=(ReturnStatus.POSSIBLE_DUPLICATE,))
     assert [item.reference for item in read] == ["0", "2", "4"]
 
 
 async def test_one_is_found_by_its_reference(ledger: Ledger, returns: Returns) -> None:
     """Unless it is not with the new side."""
-    await brought_to(ledger, State.DELIVERED, "there", **R4)
-    await brought_to(ledger, State.REFUSED, "refused", **R4)
-    assert (await _item(returns, "there")).state is State.DELIVERED
+    await brought_to(ledger, MessageState.DELIVERED, "there", **R4)
+    await brought_to(ledger, MessageState.REFUSED, "refused", **R4)
+    assert (await _item(returns, "there")).state is MessageState.DELIVERED
     assert await returns.one("refused") is None
     assert await returns.one("nowhere") is None
 
 
 async def test_only_one_process_takes_a_message(ledger: Ledger, returns: Returns, others: Returns) -> None:
     """Whoever comes second gets nothing, also at the same time."""
-    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
     both = await asyncio.gather(
-        returns.take(message, State.DELIVERED, until=UNTIL), others.take(message, State.DELIVERED, until=UNTIL)
+        returns.take(message, MessageState.DELIVERED, until=UNTIL),
+        others.take(message, MessageState.DELIVERED, until=UNTIL),
     )
     assert [one for one in both if one is not None] == [Going(message, "m", payload("m"))]
-    assert await others.take(message, State.DELIVERED, until=UNTIL) is None
+    assert await others.take(message, MessageState.DELIVERED, until=UNTIL) is None
 
 
-@pytest.mark.parametrize("state", [state for state in State if state is not State.DELIVERED])
-async def test_what_is_elsewhere_is_not_taken(ledger: Ledger, returns: Returns, state: State) -> None:
+@pytest.mark.parametrize("state", [state for state in MessageState if state is not MessageState.DELIVERED])
+async def test_what_is_elsewhere_is_not_taken(ledger: Ledger, returns: Returns, state: MessageState) -> None:
     """It has come further, or to another end, since it was listed."""
     message = (await one_of_each(ledger, returns))[state]
-    assert await returns.take(message, State.DELIVERED, until=UNTIL) is None
+    assert await returns.take(message, MessageState.DELIVERED, until=UNTIL) is None
     assert (await row(ledger, message)).state == state.value
 
 
@@ -155,9 +155,9 @@ async def test_what_is_with_a_deliverer_is_not_taken(ledger: Ledger, returns: Re
     """And what is being returned is not delivered."""
     message = await waiting(ledger, "m", **R4)
     (due,) = await ledger.claim(9, until=UNTIL)
-    assert await returns.take(message, State.HELD, until=UNTIL) is None
+    assert await returns.take(message, MessageState.HELD, until=UNTIL) is None
     await ledger.held(due.id, "away", next_try=NOW)
-    assert await returns.take(message, State.HELD, until=UNTIL)
+    assert await returns.take(message, MessageState.HELD, until=UNTIL)
     assert await ledger.claim(9, until=UNTIL) == []
 
 
@@ -165,12 +165,14 @@ async def test_what_the_service_may_have_is_a_persons(ledger: Ledger, returns: R
     """A held message that was sent once is not taken in bulk."""
     message = await waiting(ledger, "m", **R4)
     await put(ledger, message, possible_duplicate=True)
-    assert await returns.take(message, State.HELD, until=UNTIL) is None
-    assert await returns.take(message, State.HELD, until=UNTIL, by_person=True)
+    assert await returns.take(message, MessageState.HELD, until=UNTIL) is None
+    assert await returns.take(message, MessageState.HELD, until=UNTIL, by_person=True)
 
 
-@pytest.mark.parametrize("state", [State.READ, State.QUARANTINED])
-async def test_what_a_person_decides_about_is_not_taken_in_bulk(ledger: Ledger, returns: Returns, state: State) -> None:
+@pytest.mark.parametrize("state", [MessageState.READ, MessageState.QUARANTINED])
+async def test_what_a_person_decides_about_is_not_taken_in_bulk(
+    ledger: Ledger, returns: Returns, state: MessageState
+) -> None:
     """Whoever asks for it: the ledger itself does not give it."""
     message = await brought_to(ledger, state, "m", **R4)
     assert await returns.take(message, state, until=UNTIL) is None
@@ -180,18 +182,18 @@ async def test_what_a_person_decides_about_is_not_taken_in_bulk(ledger: Ledger, 
 @pytest.mark.parametrize("changed", [{"payload": None}, {"surface": "jft"}], ids=str)
 async def test_what_cannot_be_sent_is_not_taken(ledger: Ledger, returns: Returns, changed: dict[str, Any]) -> None:
     """Nothing is kept of it, or VKP has no such interface; a person cannot send it either."""
-    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
     await put(ledger, message, **changed)
-    assert await returns.take(message, State.DELIVERED, until=UNTIL, by_person=True) is None
+    assert await returns.take(message, MessageState.DELIVERED, until=UNTIL, by_person=True) is None
     item = await _item(returns, "m")
     assert item.not_in_bulk == item.cannot_be_sent is not None
 
 
 async def test_returned_is_the_end(ledger: Ledger, returns: Returns) -> None:
     """Nothing is kept, nothing is due, nothing is overdue; its sender's copies are still answered with success."""
-    message = await brought_to(ledger, State.DELIVERED, "m", copy="c", **R4)
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", copy="c", **R4)
     await ledger.overdue(message, "not read")
-    await returns.take(message, State.DELIVERED, until=UNTIL)
+    await returns.take(message, MessageState.DELIVERED, until=UNTIL)
     assert await returns.returned(message, 201)
     written = await row(ledger, message)
     assert (written.state, written.status, written.payload, written.due) == ("returned", 201, None, None)
@@ -203,8 +205,10 @@ async def test_returned_is_the_end(ledger: Ledger, returns: Returns) -> None:
     assert (await history(ledger, message))[-2:] == [("node-a", "returning", "to VKP"), ("node-a", "returned", "")]
 
 
-@pytest.mark.parametrize("state", [State.DELIVERED, State.READ, State.HELD, State.QUARANTINED])
-async def test_what_vkp_did_not_take_is_where_it_was(ledger: Ledger, returns: Returns, state: State) -> None:
+@pytest.mark.parametrize(
+    "state", [MessageState.DELIVERED, MessageState.READ, MessageState.HELD, MessageState.QUARANTINED]
+)
+async def test_what_vkp_did_not_take_is_where_it_was(ledger: Ledger, returns: Returns, state: MessageState) -> None:
     """With the reason, and still sealed."""
     message = await brought_to(ledger, state, "m", **R4)
     await returns.take(message, state, until=UNTIL, by_person=True)
@@ -217,22 +221,22 @@ async def test_what_vkp_did_not_take_is_where_it_was(ledger: Ledger, returns: Re
 
 async def test_unclear_is_for_a_person(ledger: Ledger, returns: Returns) -> None:
     """It is kept, and in no bulk."""
-    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
-    await returns.take(message, State.DELIVERED, until=UNTIL)
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
+    await returns.take(message, MessageState.DELIVERED, until=UNTIL)
     assert await returns.unclear(message)
     written = await row(ledger, message)
     assert (written.state, written.reason, written.payload) == ("quarantined", UNCLEAR_AT_VKP, payload("m"))
     assert written.possible_duplicate
     assert (await _item(returns, "m")).not_in_bulk == "quarantined"
-    assert await returns.take(message, State.QUARANTINED, until=UNTIL, by_person=True) is None
+    assert await returns.take(message, MessageState.QUARANTINED, until=UNTIL, by_person=True) is None
 
 
 async def test_nobody_else_says_what_became_of_it(ledger: Ledger, returns: Returns, others: Returns) -> None:
     """Only who has taken it knows."""
-    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
-    await returns.take(message, State.DELIVERED, until=UNTIL)
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
+    await returns.take(message, MessageState.DELIVERED, until=UNTIL)
     assert not await others.returned(message, 200)
-    assert not await others.not_returned(message, State.DELIVERED, "", due=NOW)
+    assert not await others.not_returned(message, MessageState.DELIVERED, "", due=NOW)
     assert not await others.unclear(message)
     assert await returns.returned(message, 200)
 
@@ -241,27 +245,27 @@ async def test_what_was_with_a_process_that_is_gone_is_unclear(
     ledger: Ledger, returns: Returns, others: Returns, clock: Clock
 ) -> None:
     """Alone at once, beside others when its time is over."""
-    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
-    await returns.take(message, State.DELIVERED, until=UNTIL)
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
+    await returns.take(message, MessageState.DELIVERED, until=UNTIL)
     assert await others.recover(alone=False) == []
     assert await returns.recover(alone=True) == []
     clock.now = OVER
     assert await others.recover(alone=False) == [Lost("m", "havnes")]
     assert (await row(ledger, message)).reason == UNCLEAR_AT_VKP
     clock.now = NOW
-    second = await brought_to(ledger, State.DELIVERED, "n", **R4)
-    await returns.take(second, State.DELIVERED, until=UNTIL)
+    second = await brought_to(ledger, MessageState.DELIVERED, "n", **R4)
+    await returns.take(second, MessageState.DELIVERED, until=UNTIL)
     assert await others.recover(alone=True) == [Lost("n", "havnes")]
 
 
 async def test_what_vkp_is_known_to_have_is_known_late(ledger: Ledger, returns: Returns, clock: Clock) -> None:
     """The ledger could not be written for so long that it was set aside; a message that was never sent is not meant."""
-    message = await brought_to(ledger, State.DELIVERED, "m", **R4)
-    await returns.take(message, State.DELIVERED, until=UNTIL)
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
+    await returns.take(message, MessageState.DELIVERED, until=UNTIL)
     clock.now = OVER
     await returns.recover(alone=False)
     assert await returns.returned(message, 200)
-    other = await brought_to(ledger, State.QUARANTINED, "n", **R4)
+    other = await brought_to(ledger, MessageState.QUARANTINED, "n", **R4)
     assert not await returns.returned(other, 200)
 
 

@@ -12,13 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.ledger import actions
+from gateway.ledger import message_actions
 from gateway.ledger.audit import Note
-from gateway.ledger.entries import Waiting
-from gateway.ledger.ledger import Ledger
+from gateway.ledger.database import open_store
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import NEXT, MessageState, Waiting
 from gateway.ledger.returns import Returns
-from gateway.ledger.states import NEXT, State
-from gateway.ledger.store import open_store
 from tests.gateway.ledger.conftest import (
     NOW,
     UNTIL,
@@ -49,7 +48,7 @@ class GoingBack(RuleBasedStateMachine):
         self._nodes = ["node-0", "node-1"]
         self._number = len(self._nodes)
         self._messages: list[int] = []
-        self._with: dict[int, tuple[str, State]] = {}
+        self._with: dict[int, tuple[str, MessageState]] = {}
         """Messages that a process has taken: which, and where they were."""
         self._sent: set[int] = set()
         """Those of them that VKP may have by now."""
@@ -66,8 +65,8 @@ class GoingBack(RuleBasedStateMachine):
     def returns(self, node: str) -> Returns:
         return Returns(self.ledger(node), self._clock)
 
-    def state(self, message: int) -> State:
-        return State(self.do(row(self.ledger("test"), message)).state)
+    def state(self, message: int) -> MessageState:
+        return MessageState(self.do(row(self.ledger("test"), message)).state)
 
     def pick(self, messages: Any, index: int) -> Any:
         ordered = sorted(messages)
@@ -97,7 +96,7 @@ class GoingBack(RuleBasedStateMachine):
         by_person = by_person and message not in self._released
         take = self.returns(node).take
         if self.do(take(message, was, until=self._clock.now + 30, by_person=by_person)) is not None:
-            assert was in (State.DELIVERED, State.HELD) or by_person
+            assert was in (MessageState.DELIVERED, MessageState.HELD) or by_person
             assert message not in self._with
             assert not self._times.get(message), "taken again though VKP may have it"
             self._with[message] = (node, was)
@@ -125,17 +124,17 @@ class GoingBack(RuleBasedStateMachine):
             # VKP's own word: it has not got it.
             self._times[message] -= 1
             if not self.do(returns.not_returned(message, was, "refused", due=self._clock.now)):
-                assert self.state(message) is State.QUARANTINED
+                assert self.state(message) is MessageState.QUARANTINED
 
     @rule(index=st.integers(0, 99))
     def is_released(self, index: int) -> None:
         message = self.pick(self._messages, index)
-        if self.state(message) is State.QUARANTINED:
+        if self.state(message) is MessageState.QUARANTINED:
             note = Note(NOW, "node", "olga", "quarantine.release", "")
-            line = self.ledger("test").line(NOW, State.HELD)
+            line = self.ledger("test").line(NOW, MessageState.HELD)
             reference = f"m{self._messages.index(message)}"
-            done = self.do(self._store.write(lambda each: actions.release(each, reference, None, note, line)))
-            if isinstance(done, actions.Done):
+            done = self.do(self._store.write(lambda each: message_actions.release(each, reference, None, note, line)))
+            if isinstance(done, message_actions.Done):
                 self._released.add(message)
 
     @rule(index=st.integers(0, 99))
@@ -169,7 +168,7 @@ class GoingBack(RuleBasedStateMachine):
     def every_change_is_allowed(self) -> None:
         for message in self._messages:
             steps = [what for _, what, _ in self.do(history(self.ledger("test"), message))]
-            states = [State(what) for what in steps if what in set(State)]
+            states = [MessageState(what) for what in steps if what in set(MessageState)]
             assert all(later in NEXT[earlier] for earlier, later in itertools.pairwise(states) if later != earlier)
 
     def teardown(self) -> None:

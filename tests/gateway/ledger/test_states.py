@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger.states import FIRST, FOLLOWED, NEXT, PENDING, State, before
+from gateway.ledger.records import FIRST, FOLLOWED, NEXT, PENDING, MessageState, before
 
-FINAL = {State.ACKNOWLEDGED, State.DISCARDED, State.RETURNED, State.PASSED}
+FINAL = {MessageState.ACKNOWLEDGED, MessageState.DISCARDED, MessageState.RETURNED, MessageState.PASSED}
 
 
 def test_every_state_says_what_may_follow() -> None:
     """None was forgotten in the table."""
-    assert set(NEXT) == set(State)
+    assert set(NEXT) == set(MessageState)
 
 
 def test_every_state_can_be_reached() -> None:
@@ -22,31 +22,31 @@ def test_every_state_can_be_reached() -> None:
     while new:
         new = {later for state in new for later in NEXT[state]} - reached
         reached |= new
-    assert reached == set(State)
+    assert reached == set(MessageState)
 
 
 def test_final_states_are_final_and_no_others_are() -> None:
     """A message that is in the record, discarded, returned or passed stays so."""
-    assert {state for state in State if not NEXT[state]} == FINAL
+    assert {state for state in MessageState if not NEXT[state]} == FINAL
 
 
 def test_every_message_can_come_to_an_end() -> None:
     """From no state is there only a way in circles."""
 
-    def ends(state: State, seen: frozenset[State]) -> bool:
+    def ends(state: MessageState, seen: frozenset[MessageState]) -> bool:
         return state in FINAL or any(ends(later, seen | {later}) for later in NEXT[state] - seen)
 
-    assert all(ends(state, frozenset({state})) for state in State)
+    assert all(ends(state, frozenset({state})) for state in MessageState)
 
 
-@given(st.sampled_from(State), st.sampled_from(State))
-def test_before_is_the_inverse(earlier: State, later: State) -> None:
+@given(st.sampled_from(MessageState), st.sampled_from(MessageState))
+def test_before_is_the_inverse(earlier: MessageState, later: MessageState) -> None:
     """What may follow a state has it among those that come before."""
     assert (earlier in before(later)) == (later in NEXT[earlier])
 
 
-@pytest.mark.parametrize("state", State)
-def test_nothing_becomes_what_it_is(state: State) -> None:
+@pytest.mark.parametrize("state", MessageState)
+def test_nothing_becomes_what_it_is(state: MessageState) -> None:
     """A change that is written twice is noticed."""
     assert state not in NEXT[state]
 

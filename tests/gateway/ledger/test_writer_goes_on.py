@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ledger import store as module
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger import database as module
+from gateway.ledger.database import LedgerUnavailable
 
 if TYPE_CHECKING:
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
 
 
 class _FullDisk:
@@ -22,7 +22,7 @@ class _FullDisk:
 
 
 async def test_log_that_cannot_be_written_does_not_end_the_writer(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk that is full for the ledger is often full for the log: the failure is told, and the next work is done."""
     monkeypatch.setattr(module, "log", _FullDisk())

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, delete, select
 
-from gateway.ledger.ledger import LEASE, Ledger
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.states import FIRST, NEXT, PENDING, RECEIVED, State
+from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.records import FIRST, NEXT, PENDING, RECEIVED, MessageState
+from gateway.ledger.tables import MESSAGE
 from tests.gateway.ledger.conftest import NOW, WINDOW, payload
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
 
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
 
-SET_ASIDE = (State.QUARANTINED, State.DISCARDED)
-AT_THE_SERVICE = (State.DELIVERED, State.READ, State.ACKNOWLEDGED)
-WITHOUT_PAYLOAD = (State.REFUSED, State.ACKNOWLEDGED, State.DISCARDED)
+SET_ASIDE = (MessageState.QUARANTINED, MessageState.DISCARDED)
+AT_THE_SERVICE = (MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED)
+WITHOUT_PAYLOAD = (MessageState.REFUSED, MessageState.ACKNOWLEDGED, MessageState.DISCARDED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Flight:
 class World:
     """Everything outside of the ledger, and what was seen of the ledger from there."""
 
-    store: Store
+    store: Database
     loop: asyncio.AbstractEventLoop
     is_alone: bool
     """Whether one process has the ledger at a time."""
@@ -185,16 +185,16 @@ class World:
         assert all(number == 1 for number in holders.values()), "two owners"
 
     def _check_row(self, row: Row[Any]) -> None:
-        message, state, delivered = self.message_of[row.id], State(row.state), self.at_jft[row.id]
-        assert (state is State.DELIVERING) <= (row.owner in self.names and row.lease is not None)
-        assert (row.payload is not None) or state not in (*PENDING, State.QUARANTINED)
+        message, state, delivered = self.message_of[row.id], MessageState(row.state), self.at_jft[row.id]
+        assert (state is MessageState.DELIVERING) <= (row.owner in self.names and row.lease is not None)
+        assert (row.payload is not None) or state not in (*PENDING, MessageState.QUARANTINED)
         assert (row.payload is None) or state not in WITHOUT_PAYLOAD
         assert row.payload in (None, payload(row.reference)), "sealed for another"
         assert delivered or state not in AT_THE_SERVICE, "delivered, and not there"
-        assert row.reason or state not in (*SET_ASIDE, State.REFUSED), "set aside without a reason"
+        assert row.reason or state not in (*SET_ASIDE, MessageState.REFUSED), "set aside without a reason"
         # What may be there already is never tried again as if it were not.
-        is_told = row.possible_duplicate or (state is State.REFUSED and row.reason == "unclear")
-        assert not delivered or is_told or state not in (State.HELD, State.REFUSED)
+        is_told = row.possible_duplicate or (state is MessageState.REFUSED and row.reason == "unclear")
+        assert not delivered or is_told or state not in (MessageState.HELD, MessageState.REFUSED)
         assert delivered < 2 or row.possible_duplicate, "delivered twice, and not marked"
         may_repeat = message.resend or not message.promised or row.id in self.released
         assert delivered < 2 or may_repeat, "delivered twice"
@@ -208,7 +208,7 @@ class World:
         assert times[-1] <= self.now
         assert {line[1] for line in lines} <= self.names
         # A repeat takes over what was with a process that is gone.
-        taken_over = [State.DELIVERING, "repeated by its sender"]
+        taken_over = [MessageState.DELIVERING, "repeated by its sender"]
         lines = [
             each
             for before, each in pairwise([lines[0], *lines])
@@ -217,5 +217,5 @@ class World:
         first, *states = [line[2] for line in lines if line[2] != "overdue"]
         assert first == RECEIVED
         assert states[0] in FIRST
-        assert all(later in NEXT[State(earlier)] for earlier, later in pairwise(states))
+        assert all(later in NEXT[MessageState(earlier)] for earlier, later in pairwise(states))
         assert states[-1] == row.state

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.ledger.verdicts import Verdict
+from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.rehearsal.judging import LONGEST_REASON, Judged, Rehearsal, defect_of, general, judge
 from gateway.translating import Claimed
 from tests.gateway.conftest import message, stu3_message
@@ -55,13 +55,13 @@ def judged(
 )
 def test_message_that_the_new_side_takes_as_it_is_is_clean(target: str, name: str, information: str) -> None:
     """With its information type, and nothing to say of it."""
-    assert judged(f"{NORDFJELL_R4}/{target}", message(name)) == Judged(Verdict.CLEAN, "", information)
+    assert judged(f"{NORDFJELL_R4}/{target}", message(name)) == Judged(RehearsalVerdict.CLEAN, "", information)
 
 
 def test_corrections_are_named_each_once_in_order() -> None:
     """So that messages with the same faults are counted together."""
     found = judged(f"{NORDFJELL_R4}/bundle", message("quirks"))
-    assert found.verdict is Verdict.REPAIRED
+    assert found.verdict is RehearsalVerdict.REPAIRED
     rules = found.reason.split(", ")
     assert rules == sorted(set(rules))
     assert "object-wrapped-in-array" in rules
@@ -70,7 +70,7 @@ def test_corrections_are_named_each_once_in_order() -> None:
 def test_refusal_names_fault_and_place_without_indexes_and_values() -> None:
     """A wrong patient number is told by where it stands."""
     found = judged(f"{NORDFJELL_R4}/bundle", message("bad-patient"))
-    assert found.verdict is Verdict.REFUSED
+    assert found.verdict is RehearsalVerdict.REFUSED
     assert found.reason.startswith("patient: Bundle.entry.resource.subject.identifier.value: not a valid national")
 
 
@@ -79,13 +79,13 @@ def test_untolerated_loss_is_a_refusal_and_a_tolerated_one_is_not() -> None:
     body = message("note").replace(b'"status"', b'"unheard": "x", "status"', 1)
     assert judged(f"{NORDFJELL_R4}/composition", body).reason == "loss: would be lost: Composition.unheard"
     tolerant = REHEARSE.replace("mode: rehearse", "mode: rehearse, losses: [Composition.unheard]")
-    assert judged(f"{NORDFJELL_R4}/composition", body, routes=tolerant).verdict is Verdict.CLEAN
+    assert judged(f"{NORDFJELL_R4}/composition", body, routes=tolerant).verdict is RehearsalVerdict.CLEAN
 
 
 def test_local_number_is_resolved_as_in_mode_new() -> None:
     """With the municipality's table it is clean, without it is refused."""
     body = with_subject(message("note"), LOCAL_SYSTEM, "4711")
-    assert judged(f"{NORDFJELL_R4}/composition", body).verdict is Verdict.REFUSED
+    assert judged(f"{NORDFJELL_R4}/composition", body).verdict is RehearsalVerdict.REFUSED
     assert judged(f"{NORDFJELL_R4}/composition", body, local=True).reason == "patient-number-resolved"
 
 
@@ -93,7 +93,7 @@ def test_local_number_is_resolved_as_in_mode_new() -> None:
 def test_sender_that_the_register_does_not_have_is_refused(sender: str | None) -> None:
     """VKP lets it in today, and mode `new` would not."""
     found = judged(f"{NORDFJELL_R4}/composition", message("note"), sender=sender)
-    assert (found.verdict, found.reason[:9]) == (Verdict.REFUSED, "no-access")
+    assert (found.verdict, found.reason[:9]) == (RehearsalVerdict.REFUSED, "no-access")
 
 
 def test_message_of_another_sender_than_the_token_names_is_refused() -> None:
@@ -107,7 +107,7 @@ def test_message_of_another_sender_than_the_token_names_is_refused() -> None:
 def test_message_that_cannot_be_read_is_skipped() -> None:
     """It follows the route that names no information, in mode `new` too."""
     for body in (b"", b"{", b'{"resourceType": "Composition", "id": "a", "id": "b"}'):
-        assert judged(f"{NORDFJELL_R4}/composition", body) == Judged(Verdict.SKIPPED, "unreadable", "")
+        assert judged(f"{NORDFJELL_R4}/composition", body) == Judged(RehearsalVerdict.SKIPPED, "unreadable", "")
 
 
 def test_reasons_are_alike_and_bounded() -> None:

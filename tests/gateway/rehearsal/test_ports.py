@@ -11,9 +11,9 @@ import pytest
 
 from gateway import app, wiring
 from gateway.exchange import Exchange
-from gateway.ledger.decisions import DecisionLog, past
-from gateway.ledger.store import open_store
-from gateway.ledger.verdicts import summary
+from gateway.ledger.database import open_store
+from gateway.ledger.decision_log import DecisionLog, past
+from gateway.ledger.rehearsals import summary
 from gateway.rehearsal.rehearsals import Rehearsals
 from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.conftest import NORDFJELL, World, message

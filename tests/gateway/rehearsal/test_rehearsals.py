@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from gateway.ledger.store import Store, open_store
-from gateway.ledger.verdicts import Summary, summary
+from gateway.ledger.database import Database, open_store
+from gateway.ledger.rehearsals import Summary, summary
 from gateway.observability import telemetry
 from gateway.rehearsal import rehearsals as module
 from gateway.rehearsal.rehearsals import Rehearsals
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(tmp_path: Path) -> AsyncIterator[Database]:
     """Open a ledger."""
     opened = await asyncio.to_thread(open_store, "sqlite:///ledger.db", tmp_path, patience=0.0)
     yield opened
@@ -50,7 +50,7 @@ def offering(rehearsals: Rehearsals, routes: str = REHEARSE, name: str = "note")
     return lambda status=200, content=body: take(message_of, decision, status, content)
 
 
-async def done(rehearsals: Rehearsals, store: Store) -> list[Summary]:
+async def done(rehearsals: Rehearsals, store: Database) -> list[Summary]:
     """Let everything be rehearsed; what is in the ledger then."""
     running = asyncio.get_running_loop().create_task(rehearsals.run())
     await asyncio.sleep(0)
@@ -59,7 +59,7 @@ async def done(rehearsals: Rehearsals, store: Store) -> list[Summary]:
     return await store.read(lambda connection: summary(connection, since=NOW))
 
 
-async def test_verdicts_are_in_the_ledger_when_it_stops(store: Store) -> None:
+async def test_verdicts_are_in_the_ledger_when_it_stops(store: Database) -> None:
     """By the cell that the message is of, and in the metric."""
     before = _metric("clean")
     rehearsals = Rehearsals(lambda: store, Clock())
@@ -88,7 +88,7 @@ def _metric(verdict: str) -> float:
 
 
 @pytest.mark.parametrize("status", [199, 302, 400, 503])
-async def test_what_vkp_refused_says_nothing(store: Store, status: int) -> None:
+async def test_what_vkp_refused_says_nothing(store: Database, status: int) -> None:
     """It is counted apart, and not rehearsed."""
     rehearsals = Rehearsals(lambda: store, Clock())
     offering(rehearsals)(status)
@@ -96,7 +96,7 @@ async def test_what_vkp_refused_says_nothing(store: Store, status: int) -> None:
     assert (found.counts, found.rehearsed, found.clean_share) == ({"not-accepted": 1}, 0, None)
 
 
-async def test_sample_is_counted_out(store: Store) -> None:
+async def test_sample_is_counted_out(store: Database) -> None:
     """Of ten messages a sample of 30% takes three, the first among them."""
     rehearsals = Rehearsals(lambda: store, Clock())
     offer = offering(rehearsals, REHEARSE.replace("mode: rehearse", "mode: rehearse, sample: 30%"))
@@ -108,7 +108,7 @@ async def test_sample_is_counted_out(store: Store) -> None:
     assert found.counts == {"clean": 3}
 
 
-async def test_what_is_too_much_is_skipped_and_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_too_much_is_skipped_and_counted(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """By number, and by the bytes that would be kept."""
     monkeypatch.setattr(module, "_MOST", 2)
     rehearsals = Rehearsals(lambda: store, Clock())
@@ -123,7 +123,7 @@ async def test_what_is_too_much_is_skipped_and_counted(store: Store, monkeypatch
     assert rehearsals._bytes == 0
 
 
-async def test_large_message_is_rehearsed_in_a_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_message_is_rehearsed_in_a_thread(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that nobody waits for it."""
     threads: list[bool] = []
     real = module.judge
@@ -142,7 +142,9 @@ async def test_large_message_is_rehearsed_in_a_thread(store: Store, monkeypatch:
     assert found.counts == {"clean": 2}
 
 
-async def test_failure_of_our_own_is_a_defect_and_ends_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failure_of_our_own_is_a_defect_and_ends_nothing(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kind of the failure is told, and nothing of the message."""
     real, failing = module.judge, [True]
 
@@ -161,9 +163,9 @@ async def test_failure_of_our_own_is_a_defect_and_ends_nothing(store: Store, mon
     assert found.reasons[0].reason == "the gateway failed: KeyError"
 
 
-async def test_verdicts_wait_while_the_ledger_cannot_be_written(store: Store) -> None:
+async def test_verdicts_wait_while_the_ledger_cannot_be_written(store: Database) -> None:
     """They are written when it can be."""
-    ledgers: list[Store | None] = [store]
+    ledgers: list[Database | None] = [store]
     rehearsals = Rehearsals(lambda: ledgers[-1], Clock())
     offer = offering(rehearsals)
     await store.close()
@@ -179,7 +181,7 @@ async def test_verdicts_wait_while_the_ledger_cannot_be_written(store: Store) ->
     await running
 
 
-async def test_no_sender_can_fill_the_ledger_with_reasons(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_sender_can_fill_the_ledger_with_reasons(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many in an hour they are counted as one."""
     monkeypatch.setattr("gateway.rehearsal.tally._MOST_KINDS", 3)
     rehearsals = Rehearsals(lambda: store, Clock())
@@ -191,7 +193,7 @@ async def test_no_sender_can_fill_the_ledger_with_reasons(store: Store, monkeypa
     assert {one.reason: one.messages for one in found.reasons}[OTHER] == 3
 
 
-async def test_nothing_is_taken_once_it_stops(store: Store) -> None:
+async def test_nothing_is_taken_once_it_stops(store: Database) -> None:
     """What comes then is skipped."""
     rehearsals = Rehearsals(lambda: store, Clock())
     offer = offering(rehearsals)

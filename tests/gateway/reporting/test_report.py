@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.config.load import load_text
-from gateway.ledger.decisions import LastSeen
-from gateway.ledger.verdicts import Summary
+from gateway.ledger.decision_log import LastSeen
+from gateway.ledger.rehearsals import Summary
 from gateway.reporting.report import UNREAD, Row, Standing, holding_back, rows
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)

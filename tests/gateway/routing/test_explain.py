@@ -6,7 +6,7 @@ from datetime import datetime
 
 from gateway.config.model import Config
 from gateway.config.routes import Route
-from gateway.ledger.rules import place
+from gateway.ledger.overrides import place
 from gateway.model import JOURNALING, Envelope, Information
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.table import RouteTable

@@ -11,7 +11,7 @@ from gateway.auth.people.api_tokens import TokenRequest
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan, Freeze
 from gateway.cutovers.schedule import moment
-from gateway.ledger import cutover_store
+from gateway.ledger import cutovers
 from gateway.model import Mode
 from tests.gateway.control.shelf import error
 
@@ -49,7 +49,7 @@ async def test_submitting_twice_is_submitting_once(world: World, nora: Browser) 
 async def test_a_plan_of_the_file_is_submitted_by_its_name(world: World, nora: Browser) -> None:
     """Its maker is who submits it."""
     plan = (await submit(nora)).json
-    routes = cutover_store.routes("from-file", [cutover_store.Change(municipality="nordfjell", mode=Mode.NEW)])
+    routes = cutovers.routes("from-file", [cutovers.Change(municipality="nordfjell", mode=Mode.NEW)])
     written = CutoverPlan("from-file", moment(AT), routes, None, None, 1, Place("routes.yaml", 1, 1))
     world.configure(cutovers={"from-file": written})
     page = await ask(nora, "POST", ROOT, {"from_file": "from-file"})

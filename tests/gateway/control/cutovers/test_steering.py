@@ -9,7 +9,7 @@ import pytest
 from gateway.cutovers.record import Event
 from gateway.cutovers.schedule import GRACE
 from gateway.cutovers.states import State
-from gateway.ledger import cutover_store, rules
+from gateway.ledger import cutovers, overrides
 from gateway.routing.layers import NOTHING_ABOVE
 from tests.gateway.control.shelf import error
 
@@ -96,8 +96,8 @@ async def test_a_person_rolls_it_back_also_when_it_is_finished(
     assert (page.status, page.json["state"]) == (200, "rolled_back")
     assert page.json["report"]["reason"] == WHY["reason"]
     assert page.json["report"]["send_back"][0].startswith("vkp-gateway rollback list --municipality nordfjell")
-    assert await world.shelf.ledger.store.read(cutover_store.executed) == []
-    assert await world.shelf.ledger.store.read(rules.layers_version) == 3
+    assert await world.shelf.ledger.store.read(cutovers.executed) == []
+    assert await world.shelf.ledger.store.read(overrides.layers_version) == 3
     assert (await ask(olga, "POST", f"{ONE}/rollback", WHY)).json == page.json
     assert error(await ask(nora, "PUT", ONE, PLAN, If_Match=page.headers["ETag"]))[0] == 409
     assert (await world.shelf.audited())[-1].reason == WHY["reason"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from joserfc.jwk import ECKey
 
     from gateway.delivery.returning import Returning
-    from gateway.ledger.returnable import Selection
+    from gateway.ledger.returns import Selection
     from tests.gateway.conftest import Logged
     from tests.gateway.return_scene import Scene
 

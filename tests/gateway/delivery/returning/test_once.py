@@ -9,10 +9,9 @@ import pytest
 
 from gateway.delivery.return_jobs import Job, Outcome, Pace, cells_of, may_be_sent_alone
 from gateway.delivery.returning import Returning
-from gateway.ledger.returnable import UNCLEAR_AT_VKP, Selection
-from gateway.ledger.returns import Returns
-from gateway.ledger.states import State
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.records import MessageState
+from gateway.ledger.returns import UNCLEAR_AT_VKP, Returns, Selection
 from gateway.upstreams.vkp import Fate, Sent
 from service_stubs.behaviour import Behaviour
 from tests.gateway.return_scene import HAVNES_ALL, NOW, STILL_NEW
@@ -72,7 +71,7 @@ async def test_what_was_cut_is_unclear_at_the_next_start(scene: Scene) -> None:
     assert await scene.states(reference) == ["returning"]
     await scene.returning("node-1").recover()
     item = await scene.item(reference)
-    assert (item.state, item.reason) == (State.QUARANTINED, UNCLEAR_AT_VKP)
+    assert (item.state, item.reason) == (MessageState.QUARANTINED, UNCLEAR_AT_VKP)
 
 
 async def test_a_defect_while_sending_is_unclear(scene: Scene) -> None:
@@ -142,7 +141,7 @@ async def test_what_vkp_refuses_a_person_stays_read(scene: Scene) -> None:
     scene.vkp.behave(Behaviour(status=400))
     done = await scene.returning().send_one(await scene.item(reference))
     item = await scene.item(reference)
-    assert (done.outcome, item.state, item.reason) == (Outcome.REFUSED, State.READ, "VKP refused it (400, 3)")
+    assert (done.outcome, item.state, item.reason) == (Outcome.REFUSED, MessageState.READ, "VKP refused it (400, 3)")
 
 
 async def test_a_person_sends_what_is_in_quarantine(scene: Scene) -> None:
@@ -244,5 +243,5 @@ async def test_vkp_gets_each_once_wherever_the_process_ends(
     item = await scene.item(reference)
     if point in ("after taking", "after sending"):
         # Whatever VKP said has not been heard.
-        assert (item.state, item.reason) == (State.QUARANTINED, UNCLEAR_AT_VKP)
+        assert (item.state, item.reason) == (MessageState.QUARANTINED, UNCLEAR_AT_VKP)
         assert len(sent) == (point == "after sending")

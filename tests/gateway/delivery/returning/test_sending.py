@@ -10,8 +10,8 @@ import pytest
 
 from gateway.delivery.return_jobs import Busy, Done, Job, Outcome, Progress, may_be_sent_alone
 from gateway.delivery.returning import NO_CLIENT, NO_SERVICE, Returning
-from gateway.ledger.returnable import UNCLEAR_AT_VKP, Selection, Standing
-from gateway.ledger.states import State
+from gateway.ledger.records import MessageState
+from gateway.ledger.returns import UNCLEAR_AT_VKP, ReturnStatus, Selection
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import HAVNES, message, stu3_message
 from tests.gateway.return_scene import FIELDS, HAVNES_ALL, NOW, STILL_NEW
@@ -33,7 +33,7 @@ async def test_unread_goes_back_as_its_sender_sent_it(scene: Scene) -> None:
     assert {(name.decode(), value.decode()) for name, value in FIELDS} <= set(map(tuple, got.headers))
     assert "eyJsenders" not in str(got.headers)
     item = await scene.item(reference)
-    assert (item.state, item.is_kept) == (State.RETURNED, False)
+    assert (item.state, item.is_kept) == (MessageState.RETURNED, False)
 
 
 async def test_an_stu3_message_goes_back_too(scene: Scene) -> None:
@@ -105,7 +105,7 @@ async def test_what_was_read_is_never_sent_in_bulk(scene: Scene) -> None:
     assert job.counts == {Outcome.READ: 1}
     assert await scene.states(known, news) == ["read", "read"]
     assert not scene.vkp.received
-    assert [item.standing for item in await scene.returns.items(HAVNES_ALL, 9)] == [Standing.POSSIBLE_DUPLICATE] * 2
+    assert [item.standing for item in await scene.returns.items(HAVNES_ALL, 9)] == [ReturnStatus.POSSIBLE_DUPLICATE] * 2
 
 
 async def test_what_is_in_the_record_is_left_alone(scene: Scene) -> None:
@@ -191,7 +191,7 @@ async def test_a_refused_event_stays_with_jft(scene: Scene) -> None:
     job = await send_back(scene)
     assert job.counts == {Outcome.REFUSED: 1, Outcome.RETURNED: 1}
     item = await scene.item(first)
-    assert (item.state, item.reason) == (State.DELIVERED, "VKP refused it (400, 3)")
+    assert (item.state, item.reason) == (MessageState.DELIVERED, "VKP refused it (400, 3)")
     assert await scene.states(second) == ["returned"]
 
 
@@ -201,7 +201,7 @@ async def test_a_refused_promise_is_a_persons_to_decide(scene: Scene) -> None:
     scene.vkp.behave(Behaviour(status=400))
     await send_back(scene)
     item = await scene.item(reference)
-    assert (item.state, item.reason) == (State.QUARANTINED, "VKP refused it (400, 3)")
+    assert (item.state, item.reason) == (MessageState.QUARANTINED, "VKP refused it (400, 3)")
 
 
 @pytest.mark.parametrize("state", ["delivered", "held"])
@@ -222,7 +222,7 @@ async def test_unclear_is_set_aside_and_never_sent_again(scene: Scene) -> None:
     scene.vkp.behave(Behaviour(status="202-then-drop"))
     assert (await send_back(scene)).counts == {Outcome.UNCLEAR: 1}
     item = await scene.item(reference)
-    assert (item.state, item.reason) == (State.QUARANTINED, UNCLEAR_AT_VKP)
+    assert (item.state, item.reason) == (MessageState.QUARANTINED, UNCLEAR_AT_VKP)
     assert not (await send_back(scene)).counts
     assert may_be_sent_alone(item) == "VKP may have it already"
     assert len(scene.vkp.received) == 1

@@ -22,7 +22,7 @@ class PayloadUnreadable(Exception):  # noqa: N818 - the condition, told to the o
     """A sealed payload cannot be opened: another key, another row, or it was changed; the text holds nothing of it."""
 
 
-class Vault:
+class PayloadCipher:
     """Seals with the current key, and opens what any of its keys sealed (AES-256-GCM, NIST SP 800-38D).
 
     A key is good for 2**32 payloads, since each has a random nonce of 96 bits.
@@ -54,7 +54,7 @@ class Vault:
             raise PayloadUnreadable("changed since it was sealed, or sealed about something else") from None
 
 
-class Lookup:
+class LookupHasher:
     """Makes the hashes by which something is found again that may not be readable in the ledger (HMAC-SHA256)."""
 
     def __init__(self, key: bytes) -> None:

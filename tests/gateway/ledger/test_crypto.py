@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.ledger.vault import Lookup, PayloadUnreadable, Vault
+from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 
 OLD, NEW = b"o" * 32, b"n" * 32
-VAULT = Vault({"old": OLD, "new": NEW}, "new")
+VAULT = PayloadCipher({"old": OLD, "new": NEW}, "new")
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 """With halves of surrogate pairs, which JSON may have."""
 
@@ -73,16 +73,16 @@ def test_a_payload_that_was_cut_does_not_open(plain: bytes, missing: int) -> Non
 
 def test_a_rotated_key_still_opens_what_it_sealed() -> None:
     """And no longer seals."""
-    before = Vault({"old": OLD}, "old").seal(b"content", "message 1")
+    before = PayloadCipher({"old": OLD}, "old").seal(b"content", "message 1")
     assert VAULT.open(before, "message 1") == b"content"
     with pytest.raises(PayloadUnreadable, match=r"not in keys\.payload"):
-        Vault({"old": OLD}, "old").open(VAULT.seal(b"content", "message 1"), "message 1")
+        PayloadCipher({"old": OLD}, "old").open(VAULT.seal(b"content", "message 1"), "message 1")
 
 
 def test_two_keys_of_one_id_are_not_the_same() -> None:
     """An id only says which key to try."""
     with pytest.raises(PayloadUnreadable):
-        Vault({"new": OLD}, "new").open(VAULT.seal(b"content", ""), "")
+        PayloadCipher({"new": OLD}, "new").open(VAULT.seal(b"content", ""), "")
 
 
 def test_the_same_payload_is_never_sealed_alike() -> None:
@@ -112,7 +112,7 @@ def test_another_format_is_told() -> None:
 @example(["\ud800\udc00"], ["\U00010000"])
 def test_only_the_same_parts_have_the_same_hash(one: list[str], other: list[str]) -> None:
     """Parts never run together."""
-    lookup = Lookup(OLD)
+    lookup = LookupHasher(OLD)
     assert (lookup.hash(*one) == lookup.hash(*other)) is (one == other)
     assert re.fullmatch("[0-9a-f]{32}", lookup.hash(*one))
 
@@ -120,5 +120,5 @@ def test_only_the_same_parts_have_the_same_hash(one: list[str], other: list[str]
 def test_hashes_are_those_of_the_key() -> None:
     """HMAC-SHA256 over each part behind its length in eight bytes; stored hashes must be found by every later version."""
     parts = (7).to_bytes(8, "big") + b"patient" + (2).to_bytes(8, "big") + "ø".encode()
-    assert Lookup(OLD).hash("patient", "ø") == hmac.digest(OLD, parts, hashlib.sha256).hex()[:32]
-    assert Lookup(OLD).hash("patient", "ø") != Lookup(NEW).hash("patient", "ø")
+    assert LookupHasher(OLD).hash("patient", "ø") == hmac.digest(OLD, parts, hashlib.sha256).hex()[:32]
+    assert LookupHasher(OLD).hash("patient", "ø") != LookupHasher(NEW).hash("patient", "ø")

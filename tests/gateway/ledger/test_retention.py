@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from gateway.ledger.entries import Known, Taken
-from gateway.ledger.schema import AUDIT, MESSAGE
-from gateway.ledger.states import State
-from gateway.ledger.upkeep import Count, Purged, Times, counts, last_run, purge, ran
+from gateway.ledger.records import Known, MessageState, Taken
+from gateway.ledger.retention import Count, Purged, RetentionTimes, counts, last_run, purge, ran
+from gateway.ledger.tables import AUDIT, MESSAGE
 from tests.gateway.ledger.conftest import NOW, arrive, brought_to, history, payload, put, row, taken, waiting
 
 if TYPE_CHECKING:
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
 
 NEVER = 0.0
-FOLLOWED = {State.DELIVERED, State.READ}
+FOLLOWED = {MessageState.DELIVERED, MessageState.READ}
 """What stays until it is acknowledged, or overdue and told."""
-UNFINISHED = {State.HELD, State.DELIVERING, State.QUARANTINED, State.RETURNING}
+UNFINISHED = {MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING}
 
 
-def times(**ended: float) -> Times:
+def times(**ended: float) -> RetentionTimes:
     """Return what has been kept long enough: nothing but what a test says."""
-    return Times(**{**dict.fromkeys(("payload", "receipt", "audit", "passed"), NEVER), **ended})
+    return RetentionTimes(**{**dict.fromkeys(("payload", "receipt", "audit", "passed"), NEVER), **ended})
 
 
 async def purged(ledger: Ledger, **ended: float) -> Purged:
@@ -43,7 +42,7 @@ async def purged(ledger: Ledger, **ended: float) -> Purged:
     return found
 
 
-async def in_state(ledger: Ledger, state: State, reference: str = "first", **changed: Any) -> int:
+async def in_state(ledger: Ledger, state: MessageState, reference: str = "first", **changed: Any) -> int:
     """Have a message with a payload in any state; its id."""
     message = await taken(ledger, reference, received_at=NOW - 10, **changed)
     await put(ledger, message, state=state.value, due=NOW - 5)
@@ -62,10 +61,10 @@ async def test_counts_say_what_waits_for_something_and_since_when(ledger: Ledger
     await waiting(ledger, "2", received_at=NOW - 4)
     await waiting(ledger, "3", municipality="vikan")
     await taken(ledger, "4")
-    await brought_to(ledger, State.QUARANTINED, "5")
-    for state in (State.DELIVERED, State.READ, State.ACKNOWLEDGED, State.REFUSED):
+    await brought_to(ledger, MessageState.QUARANTINED, "5")
+    for state in (MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED, MessageState.REFUSED):
         await brought_to(ledger, state, state.value)
-    assert await ledger.overdue(await brought_to(ledger, State.DELIVERED, "6", received_at=NOW - 9), "not read")
+    assert await ledger.overdue(await brought_to(ledger, MessageState.DELIVERED, "6", received_at=NOW - 9), "not read")
     assert sorted(await ledger.store.read(counts), key=lambda count: (count.municipality, count.state)) == [
         Count("havnes", "delivering", 1, NOW),
         Count("havnes", "held", 2, NOW - 4),
@@ -77,19 +76,19 @@ async def test_counts_say_what_waits_for_something_and_since_when(ledger: Ledger
 
 async def test_payload_is_forgotten_unless_somebody_waits_for_it(ledger: Ledger) -> None:
     """Once its time has ended, and not before; that there was a message stays."""
-    messages = {state: await in_state(ledger, state, state.value) for state in State}
+    messages = {state: await in_state(ledger, state, state.value) for state in MessageState}
     assert await purged(ledger, payload=NOW - 10) == Purged(0, 0, (), ())
     await purged(ledger, payload=NOW - 9)
     kept = {state for state, message in messages.items() if (await row(ledger, message)).payload is not None}
     assert kept == UNFINISHED
-    assert await left(ledger) == len(State)
+    assert await left(ledger) == len(MessageState)
 
 
 async def test_receipt_is_deleted_unless_somebody_waits_for_it(ledger: Ledger) -> None:
     """However old a message is that is not done."""
-    messages = {state: await in_state(ledger, state, state.value) for state in State}
+    messages = {state: await in_state(ledger, state, state.value) for state in MessageState}
     assert (await purged(ledger, receipt=NOW - 10)).rows == 0
-    assert (await purged(ledger, receipt=NOW)).rows == len(set(State) - UNFINISHED - FOLLOWED)
+    assert (await purged(ledger, receipt=NOW)).rows == len(set(MessageState) - UNFINISHED - FOLLOWED)
     for state in UNFINISHED:
         assert (await row(ledger, messages[state])).payload == payload(state.value)
     assert await left(ledger) == len(UNFINISHED | FOLLOWED)
@@ -100,10 +99,10 @@ async def test_what_is_in_quarantine_too_long_is_discarded_and_told(ledger: Ledg
     first = await taken(ledger, "first", received_at=NOW - 1000, identity="identity", copy="copy")
     assert await ledger.quarantined(first, "unclear")
     assert (await purged(ledger, payload=NOW)).discarded == ()
-    assert (await row(ledger, first)).state == State.QUARANTINED
+    assert (await row(ledger, first)).state == MessageState.QUARANTINED
     assert (await purged(ledger, payload=NOW + 1)).discarded == (("first", "havnes"),)
     written = await row(ledger, first)
-    assert (written.state, written.reason, written.payload) == (State.DISCARDED, "retention ended", None)
+    assert (written.state, written.reason, written.payload) == (MessageState.DISCARDED, "retention ended", None)
     assert (await history(ledger, first))[-1] == ("node-a", "discarded", "retention ended")
     assert isinstance(await arrive(ledger, "second", identity="identity", copy="copy"), Known)
 
@@ -115,7 +114,7 @@ async def test_what_is_held_too_long_is_set_aside_and_told(ledger: Ledger) -> No
     assert await purged(ledger, payload=NOW - 9) == Purged(0, 0, (), (("first", "havnes"),))
     written = await row(ledger, first)
     assert (written.state, written.reason, written.payload) == (
-        State.QUARANTINED,
+        MessageState.QUARANTINED,
         "held too long",
         payload("first"),
     )
@@ -134,8 +133,8 @@ async def test_what_is_being_sent_is_never_cleared_away(ledger: Ledger) -> None:
 
 async def test_what_vkp_had_is_kept_only_while_a_copy_is_known(ledger: Ledger) -> None:
     """It is there for nothing else."""
-    await in_state(ledger, State.PASSED)
-    await in_state(ledger, State.DELIVERED, "second")
+    await in_state(ledger, MessageState.PASSED)
+    await in_state(ledger, MessageState.DELIVERED, "second")
     assert (await purged(ledger, passed=NOW - 10)).rows == 0
     assert (await purged(ledger, passed=NOW)).rows == 1
     assert await left(ledger) == 1
@@ -143,7 +142,7 @@ async def test_what_vkp_had_is_kept_only_while_a_copy_is_known(ledger: Ledger) -
 
 async def test_copy_of_what_was_deleted_is_new(ledger: Ledger) -> None:
     """Its window, which is never longer than receipts are kept, has ended."""
-    await in_state(ledger, State.ACKNOWLEDGED, identity="identity", copy="copy")
+    await in_state(ledger, MessageState.ACKNOWLEDGED, identity="identity", copy="copy")
     await purged(ledger, receipt=NOW)
     assert isinstance(await arrive(ledger, "second", identity="identity", copy="copy"), Taken)
 
@@ -162,11 +161,11 @@ async def test_audit_is_kept_for_its_own_time(ledger: Ledger) -> None:
 
 async def test_everything_is_cleared_away_however_much_it_is(ledger: Ledger) -> None:
     """In several transactions, so that no message waits long."""
-    first = await in_state(ledger, State.REFUSED)
+    first = await in_state(ledger, MessageState.REFUSED)
     values = (await row(ledger, first))._asdict()
     del values["id"]
     rows = [{**values, "reference": f"copy-{number}"} for number in range(1100)]
-    held = [{**values, "reference": f"held-{number}", "state": State.HELD.value} for number in range(600)]
+    held = [{**values, "reference": f"held-{number}", "state": MessageState.HELD.value} for number in range(600)]
     await ledger.store.write(lambda connection: connection.execute(insert(MESSAGE), rows + held).rowcount)
     told = await purged(ledger, payload=NOW, receipt=NOW)
     assert (told.payloads, told.rows, len(told.set_aside)) == (1101, 1101, 600)
@@ -185,8 +184,8 @@ async def test_last_run_of_each_job_is_known(ledger: Ledger, other: Ledger) -> N
 
 async def test_event_that_nobody_acknowledged_is_given_up_and_told(ledger: Ledger) -> None:
     """With its receipt goes the last that is known of it, so somebody hears of it; one that is not overdue yet stays."""
-    first = await in_state(ledger, State.DELIVERED, "first")
-    await in_state(ledger, State.DELIVERED, "second")
+    first = await in_state(ledger, MessageState.DELIVERED, "first")
+    await in_state(ledger, MessageState.DELIVERED, "second")
     assert await ledger.overdue(first, "not read")
     found = await purged(ledger, receipt=NOW)
     assert [reference for reference, _ in found.given_up] == ["first"]
@@ -194,7 +193,7 @@ async def test_event_that_nobody_acknowledged_is_given_up_and_told(ledger: Ledge
 
 
 @pytest.mark.parametrize("state", sorted(FOLLOWED))
-async def test_event_that_nobody_followed_any_more_is_given_up_and_told(ledger: Ledger, state: State) -> None:
+async def test_event_that_nobody_followed_any_more_is_given_up_and_told(ledger: Ledger, state: MessageState) -> None:
     """Without a service nothing becomes overdue; what is known of its patient is kept no longer for that."""
     first = await in_state(ledger, state, "first")
     await put(ledger, first, overdue_at=NOW - 1)

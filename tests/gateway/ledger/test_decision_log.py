@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from gateway.ledger import decisions
-from gateway.ledger.decisions import (
+from gateway.ledger import decision_log
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.decision_log import (
     DecisionLog,
     LastSeen,
     PastDecision,
@@ -19,7 +20,6 @@ from gateway.ledger.decisions import (
     purge,
     write,
 )
-from gateway.ledger.store import LedgerUnavailable
 from gateway.model import Account, Envelope, Information, Mode
 from gateway.observability import telemetry
 from tests.gateway.ledger.conftest import NOW
@@ -27,7 +27,7 @@ from tests.gateway.ledger.conftest import NOW
 if TYPE_CHECKING:
     import pytest
 
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
     from tests.gateway.ledger.conftest import Clock
 
 
@@ -43,12 +43,12 @@ def row(reference: str = "one", at: float = NOW, **changed: Any) -> PastDecision
     return structs.replace(decision_of(account(reference), at), **changed)
 
 
-async def everything(store: Store, since: float = 0.0, until: float | None = None) -> list[PastDecision]:
+async def everything(store: Database, since: float = 0.0, until: float | None = None) -> list[PastDecision]:
     """Return the log."""
     return await store.read(lambda each: list(past(each, since, until)))
 
 
-async def test_row_comes_back_as_it_was_written(store: Store) -> None:
+async def test_row_comes_back_as_it_was_written(store: Database) -> None:
     """In plain words, also on a database that knows enumerations."""
     await store.write(lambda each: write(each, [row()]))
     found = await store.read(lambda each: by_reference(each, "one"))
@@ -70,7 +70,7 @@ async def test_row_comes_back_as_it_was_written(store: Store) -> None:
     assert await store.read(lambda each: by_reference(each, "two")) is None
 
 
-async def test_past_is_read_in_order_and_within_its_times(store: Store) -> None:
+async def test_past_is_read_in_order_and_within_its_times(store: Database) -> None:
     """From a moment until before another, however many there are."""
     rows = [row(str(number), NOW + number) for number in range(1200)]
     await store.write(lambda each: write(each, rows[::-1]))
@@ -78,7 +78,7 @@ async def test_past_is_read_in_order_and_within_its_times(store: Store) -> None:
     assert await everything(store, NOW + 10, NOW + 12) == rows[10:12]
 
 
-async def test_last_seen_counts_by_cell_and_mode(store: Store) -> None:
+async def test_last_seen_counts_by_cell_and_mode(store: Database) -> None:
     """A message whose information is not known is of a cell of its own."""
     rows = [row("a"), row("b", NOW + 5), row("c", information=None), row("d", NOW - 9)]
     await store.write(lambda each: write(each, rows))
@@ -87,16 +87,16 @@ async def test_last_seen_counts_by_cell_and_mode(store: Store) -> None:
     assert set(found) == {LastSeen(*cell, "notat", "new", 2, NOW + 5), LastSeen(*cell, None, "new", 1, NOW)}
 
 
-async def test_purge_deletes_what_is_older_a_part_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_purge_deletes_what_is_older_a_part_at_a_time(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until nothing is."""
-    monkeypatch.setattr(decisions, "_PURGED_AT_ONCE", 2)
+    monkeypatch.setattr(decision_log, "_PURGED_AT_ONCE", 2)
     await store.write(lambda each: write(each, [row(str(number), NOW + number) for number in range(5)]))
     numbers = [await store.write(lambda each: purge(each, NOW + 3)) for _ in range(3)]
     assert numbers == [2, 1, 0]
     assert [one.reference for one in await everything(store)] == ["3", "4"]
 
 
-async def test_log_is_complete_when_it_stops(store: Store, clock: Clock) -> None:
+async def test_log_is_complete_when_it_stops(store: Database, clock: Clock) -> None:
     """With more rows than one write takes; what no surface recognised is not in it."""
     kept = DecisionLog(lambda: store, clock)
     running = asyncio.get_running_loop().create_task(kept.run())
@@ -109,19 +109,19 @@ async def test_log_is_complete_when_it_stops(store: Store, clock: Clock) -> None
 
 
 async def test_full_batch_is_written_without_waiting(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time of the next write is not waited for."""
-    monkeypatch.setattr(decisions, "_EVERY", 3600.0)
+    monkeypatch.setattr(decision_log, "_EVERY", 3600.0)
     written = asyncio.Event()
-    real = decisions.write
+    real = decision_log.write
 
     def told(connection: Any, rows: Any) -> None:
         real(connection, rows)
         loop.call_soon_threadsafe(written.set)
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(decisions, "write", told)
+    monkeypatch.setattr(decision_log, "write", told)
     kept = DecisionLog(lambda: store, clock)
     running = loop.create_task(kept.run())
     for number in range(500):
@@ -134,7 +134,7 @@ async def test_full_batch_is_written_without_waiting(
 class Failing:
     """A ledger that cannot be written until it is told otherwise."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self.store = store
         self.fails = True
         self.tries = 0
@@ -148,10 +148,10 @@ class Failing:
 
 
 async def test_rows_wait_while_the_ledger_cannot_be_written(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Up to a bound; what comes then is counted as missing, and no message fails."""
-    monkeypatch.setattr(decisions, "_MOST", 3)
+    monkeypatch.setattr(decision_log, "_MOST", 3)
     failing, before = Failing(store), telemetry.DECISIONS_DROPPED._value.get()
     kept = DecisionLog(lambda: failing, clock)  # type: ignore[arg-type, return-value] # as much of a store as is asked
     for number in range(5):
@@ -164,7 +164,7 @@ async def test_rows_wait_while_the_ledger_cannot_be_written(
     assert [one.reference for one in await everything(store)] == ["0", "1", "2"]
 
 
-async def test_what_is_left_at_the_end_is_counted(store: Store, clock: Clock) -> None:
+async def test_what_is_left_at_the_end_is_counted(store: Database, clock: Clock) -> None:
     """When the ledger stays away."""
     failing, before = Failing(store), telemetry.DECISIONS_DROPPED._value.get()
     kept = DecisionLog(lambda: failing, clock)  # type: ignore[arg-type, return-value] # as much of a store as is asked

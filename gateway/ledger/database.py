@@ -67,7 +67,7 @@ class LedgerUnusable(Exception):  # noqa: N818 - the condition, told to the oper
     """The ledger cannot be opened: wrong address, another process's, or of a later version."""
 
 
-class Store:
+class Database:
     """An open database. Work is given as functions that take a connection; they may be run again, so they change nothing else."""
 
     def __init__(self, engine: Engine, lock: int | None) -> None:
@@ -217,7 +217,7 @@ def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
     return LedgerUnavailable(str(name), is_away=isinstance(error, OperationalError | OutOfConnections))
 
 
-def open_store(url: str, folder: Path, *, patience: float = 30.0) -> Store:
+def open_store(url: str, folder: Path, *, patience: float = 30.0) -> Database:
     """Open the ledger at `url`, bring its tables up to date, and return it; raises `LedgerUnusable`.
 
     A path of `sqlite:///` is relative to `folder`. `patience` is how many seconds another process may still have it: one
@@ -233,7 +233,7 @@ def open_store(url: str, folder: Path, *, patience: float = 30.0) -> Store:
         else:
             engine = _postgresql(url)
         migrate(engine)
-        return Store(engine, lock)
+        return Database(engine, lock)
     except (SQLAlchemyError, OSError, CommandError, ImportError, LedgerUnusable) as error:
         if engine is not None:
             engine.dispose()

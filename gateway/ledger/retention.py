@@ -19,15 +19,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.ledger.schema import AUDIT, MESSAGE, RUN
-from gateway.ledger.states import FOLLOWED, State
-from gateway.ledger.store import Store
+from gateway.ledger.database import Database
+from gateway.ledger.records import FOLLOWED, MessageState
+from gateway.ledger.tables import AUDIT, MESSAGE, RUN
 
 M = MESSAGE.c
 PURGE = "purge"
 _AT_ONCE = 500
 """Rows in one transaction, so that no message waits long for the purger."""
-_UNFINISHED = [state.value for state in (State.HELD, State.DELIVERING, State.QUARANTINED, State.RETURNING)]
+_UNFINISHED = [
+    state.value
+    for state in (MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class RetentionTimes:
     """What came before these times, in seconds since the epoch, has been kept long enough."""
 
     payload: float
@@ -86,10 +89,10 @@ def _rows(*conditions: object) -> Select[tuple[int]]:
 _BEFORE: BindParameter[float] = bindparam("before", type_=Double)
 _ended = (
     (M.received_at < _BEFORE) & M.payload.is_not(None) & M.state.not_in(_UNFINISHED),
-    (M.state == State.QUARANTINED.value) & (M.due < _BEFORE),
-    (M.state == State.HELD.value) & (M.received_at < _BEFORE),
-    (M.received_at < _BEFORE) & M.state.not_in([*_UNFINISHED, State.DELIVERED.value, State.READ.value]),
-    (M.received_at < _BEFORE) & (M.state == State.PASSED.value),
+    (M.state == MessageState.QUARANTINED.value) & (M.due < _BEFORE),
+    (M.state == MessageState.HELD.value) & (M.received_at < _BEFORE),
+    (M.received_at < _BEFORE) & M.state.not_in([*_UNFINISHED, MessageState.DELIVERED.value, MessageState.READ.value]),
+    (M.received_at < _BEFORE) & (M.state == MessageState.PASSED.value),
 )
 # Its time ended and nobody asked: it was followed no more, as where there is no service any more.
 _NEVER_FOLLOWED = M.state.in_([state.value for state in FOLLOWED]) & (M.overdue_at < _BEFORE)
@@ -98,13 +101,13 @@ _FORGET_PAYLOADS = update(MESSAGE).where(M.id.in_(_rows(_ended[0]).scalar_subque
 _DISCARD = (
     update(MESSAGE)
     .where(M.id.in_(_rows(_ended[1]).scalar_subquery()))
-    .values(state=State.DISCARDED.value, reason="retention ended", payload=None, history=_NOTED)
+    .values(state=MessageState.DISCARDED.value, reason="retention ended", payload=None, history=_NOTED)
     .returning(M.reference, M.municipality)
 )
 _SET_ASIDE = (
     update(MESSAGE)
     .where(M.id.in_(_rows(_ended[2]).scalar_subquery()))
-    .values(state=State.QUARANTINED.value, reason="held too long", due=bindparam("now"), history=_NOTED)
+    .values(state=MessageState.QUARANTINED.value, reason="held too long", due=bindparam("now"), history=_NOTED)
     .returning(M.reference, M.municipality)
 )
 _GIVE_UP = (
@@ -138,10 +141,10 @@ class Purged:
 
 
 async def purge(
-    store: Store,
-    times: Times,
+    store: Database,
+    times: RetentionTimes,
     now: float,
-    line: Callable[[State, str], str],
+    line: Callable[[MessageState, str], str],
     tell: Callable[[str, str, str], None],
 ) -> Purged:
     """Clear away what has been kept long enough; `line` makes a line of a history.
@@ -171,9 +174,11 @@ async def purge(
 
     payloads = await all_of(_FORGET_PAYLOADS, times.payload)
     aside = {"before": times.payload, "now": now}
-    discarded = await told("retention.discarded", _DISCARD, **aside, line=line(State.DISCARDED, "retention ended"))
+    discarded = await told(
+        "retention.discarded", _DISCARD, **aside, line=line(MessageState.DISCARDED, "retention ended")
+    )
     set_aside = await told(
-        "retention.held_too_long", _SET_ASIDE, **aside, line=line(State.QUARANTINED, "held too long")
+        "retention.held_too_long", _SET_ASIDE, **aside, line=line(MessageState.QUARANTINED, "held too long")
     )
     given_up = await told("retention.never_acknowledged", _GIVE_UP, before=times.receipt)
     rows = await all_of(_DELETE, times.receipt) + await all_of(_DELETE_PASSED, times.passed)
@@ -181,7 +186,7 @@ async def purge(
     return Purged(payloads, rows, discarded, set_aside, given_up)
 
 
-async def ran(store: Store, job: str, at: float, node: str, outcome: str) -> None:
+async def ran(store: Database, job: str, at: float, node: str, outcome: str) -> None:
     """Write down that a regular job ended well."""
     insert = postgresql.insert if store.engine.dialect.name == "postgresql" else sqlite.insert
     values = {"at": at, "node": node, "outcome": outcome}
@@ -189,7 +194,7 @@ async def ran(store: Store, job: str, at: float, node: str, outcome: str) -> Non
     await store.write(lambda connection: connection.execute(statement).rowcount)
 
 
-async def last_run(store: Store, job: str) -> float | None:
+async def last_run(store: Database, job: str) -> float | None:
     """Return when a regular job last ended well."""
     statement = select(RUN.c.at).where(RUN.c.job == job)
     return await store.read(lambda connection: connection.execute(statement).scalar_one_or_none())

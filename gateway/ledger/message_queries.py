@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, false, select
 
-from gateway.ledger.schema import MESSAGE, RUN
-from gateway.ledger.states import State
+from gateway.ledger.records import MessageState
+from gateway.ledger.tables import MESSAGE, RUN
 
 M = MESSAGE.c
 POSSIBLE_DUPLICATE, IDENTIFIER_REUSED = "possible-duplicate", "identifier-reused"
@@ -62,7 +62,7 @@ class Filter(Struct, frozen=True):
     within: Collection[str] | None
     """The municipalities that whoever asks may see; None is all."""
     municipality: str | None = None
-    state: State | None = None
+    state: MessageState | None = None
     sender: str | None = None
     information: str | None = None
     patient: str | None = None

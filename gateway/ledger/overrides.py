@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.config.places import Place
 from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
 from gateway.ledger import audit
-from gateway.ledger.plan_schema import RULE, VERSION
+from gateway.ledger.tables import RULE, VERSION
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer, Layers, Rule
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger import queries, upkeep
-from gateway.ledger.queries import Filter, Step
-from gateway.ledger.states import State
+from gateway.ledger import message_queries, retention
+from gateway.ledger.message_queries import Filter, Step
+from gateway.ledger.records import MessageState
 from tests.gateway.ledger.conftest import NOW, brought_to, put, taken, waiting
 
 if TYPE_CHECKING:
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
 
 PATIENT = "hash-of-a-patient"
 STAMP = "2026-05-28T20:26:40.000+00:00"
@@ -24,7 +24,7 @@ STAMP = "2026-05-28T20:26:40.000+00:00"
 async def references(ledger: Ledger, most: int = 50, before: int | None = None, **wanted: Any) -> list[str]:
     """Return what a filter finds."""
     narrowed = Filter(**{"within": None, **wanted})
-    found = await ledger.store.read(lambda each: queries.messages(each, narrowed, most, before))
+    found = await ledger.store.read(lambda each: message_queries.messages(each, narrowed, most, before))
     return [one.reference for one in found]
 
 
@@ -33,9 +33,13 @@ async def fill(ledger: Ledger) -> dict[str, int]:
     return {
         "held": await waiting(ledger, "held", municipality="havnes", sender="a"),
         "delivering": await taken(ledger, "delivering", municipality="sorvik", information="notat"),
-        "delivered": await brought_to(ledger, State.DELIVERED, "delivered", patient=PATIENT, received_at=NOW + 10),
-        "refused": await brought_to(ledger, State.REFUSED, "refused", municipality="sorvik", received_at=NOW + 20),
-        "quarantined": await brought_to(ledger, State.QUARANTINED, "quarantined", patient=PATIENT),
+        "delivered": await brought_to(
+            ledger, MessageState.DELIVERED, "delivered", patient=PATIENT, received_at=NOW + 10
+        ),
+        "refused": await brought_to(
+            ledger, MessageState.REFUSED, "refused", municipality="sorvik", received_at=NOW + 20
+        ),
+        "quarantined": await brought_to(ledger, MessageState.QUARANTINED, "quarantined", patient=PATIENT),
     }
 
 
@@ -47,7 +51,7 @@ async def fill(ledger: Ledger) -> dict[str, int]:
         ({"within": set()}, []),
         ({"within": {"sorvik"}, "municipality": "havnes"}, []),
         ({"municipality": "havnes"}, ["quarantined", "delivered", "held"]),
-        ({"state": State.QUARANTINED}, ["quarantined"]),
+        ({"state": MessageState.QUARANTINED}, ["quarantined"]),
         ({"sender": "a"}, ["held"]),
         ({"information": "notat"}, ["delivering"]),
         ({"patient": PATIENT}, ["quarantined", "delivered"]),
@@ -85,7 +89,7 @@ async def test_nothing_of_what_a_message_says_is_shown(ledger: Ledger) -> None:
     """Neither its payload nor a hash, though it is told whether there is a payload."""
     hidden = {"patient": "hash-1", "identity": "hash-2", "copy": "hash-3"}
     await taken(ledger, "one", **hidden)
-    found = await ledger.store.read(lambda each: queries.message(each, "one", None))
+    found = await ledger.store.read(lambda each: message_queries.message(each, "one", None))
     assert found is not None
     shown = msgspec.json.encode(found).decode()
     assert found[0].has_payload
@@ -96,15 +100,15 @@ async def test_message_of_another_municipality_is_not_there(ledger: Ledger) -> N
     """As if there were none."""
     await taken(ledger, "one", municipality="sorvik")
     for within, is_there in ((None, True), ({"sorvik"}, True), ({"havnes"}, False), (set[str](), False)):
-        found = await ledger.store.read(lambda each, places=within: queries.message(each, "one", places))
+        found = await ledger.store.read(lambda each, places=within: message_queries.message(each, "one", places))
         assert (found is not None) is is_there
-    assert await ledger.store.read(lambda each: queries.message(each, "two", None)) is None
+    assert await ledger.store.read(lambda each: message_queries.message(each, "two", None)) is None
 
 
 async def test_history_tells_every_step(ledger: Ledger) -> None:
     """When, where, what and why."""
-    await brought_to(ledger, State.READ, "one")
-    found = await ledger.store.read(lambda each: queries.message(each, "one", None))
+    await brought_to(ledger, MessageState.READ, "one")
+    found = await ledger.store.read(lambda each: message_queries.message(each, "one", None))
     assert found is not None
     assert [(one.state, one.reason) for one in found[1]] == [
         ("received", None), ("delivering", None), ("delivered", None), ("read", None)
@@ -115,7 +119,7 @@ async def test_history_tells_every_step(ledger: Ledger) -> None:
 def test_reason_of_several_lines_stays_one() -> None:
     """A line that is none of ours belongs to the one before."""
     history = f"{STAMP} n held first\nsecond third fourth\n{STAMP} n delivering \n"
-    assert queries.steps(history) == (
+    assert message_queries.steps(history) == (
         Step(STAMP, "n", "held", "first second third fourth"),
         Step(STAMP, "n", "delivering", None),
     )
@@ -124,11 +128,11 @@ def test_reason_of_several_lines_stays_one() -> None:
 @given(st.text())
 def test_no_history_fails(text: str) -> None:
     """Whatever is written there."""
-    assert all(step.at for step in queries.steps(text))
+    assert all(step.at for step in message_queries.steps(text))
 
 
 async def test_last_run_of_a_job(ledger: Ledger) -> None:
     """None until it has ended well once."""
-    assert await ledger.store.read(lambda each: queries.last_run(each, upkeep.PURGE)) is None
-    await upkeep.ran(ledger.store, upkeep.PURGE, NOW, "node-a", "done")
-    assert await ledger.store.read(lambda each: queries.last_run(each, upkeep.PURGE)) == NOW
+    assert await ledger.store.read(lambda each: message_queries.last_run(each, retention.PURGE)) is None
+    await retention.ran(ledger.store, retention.PURGE, NOW, "node-a", "done")
+    assert await ledger.store.read(lambda each: message_queries.last_run(each, retention.PURGE)) == NOW

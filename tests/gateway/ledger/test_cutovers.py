@@ -10,16 +10,16 @@ from msgspec import structs
 from sqlalchemy import insert
 
 from gateway.config.routes import OnOutage
-from gateway.ledger import cutover_store as store
-from gateway.ledger.plan_schema import DECISION
-from gateway.ledger.states import State
+from gateway.ledger import cutovers as store
+from gateway.ledger.records import MessageState
+from gateway.ledger.tables import DECISION
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer
 from tests.gateway.ledger.conftest import NOW, brought_to
 
 if TYPE_CHECKING:
-    from gateway.ledger.ledger import Ledger
-    from gateway.ledger.store import Store
+    from gateway.ledger.database import Database
+    from gateway.ledger.messages import Ledger
 
 CHANGE = store.Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW, on_outage=OnOutage.HOLD)
 
@@ -37,7 +37,7 @@ def row(name: str, state: str = "approved", **changed: Any) -> store.Row:
     return store.Row(**{"name": name, "plan": plan, "hash": "h", "state": state, **values, **changed})
 
 
-async def put(database: Store, *rows: store.Row) -> None:
+async def put(database: Database, *rows: store.Row) -> None:
     """Write cutovers."""
     assert all(await database.write(lambda each: [store.insert(each, one) for one in rows]))
 
@@ -164,11 +164,11 @@ async def test_senders_are_seen_once_for_each_cell(ledger: Ledger) -> None:
 
 async def test_messages_are_counted_by_cell(ledger: Ledger) -> None:
     """What is under way from before, what was set aside since, what is overdue."""
-    await brought_to(ledger, State.DELIVERING, "one")
-    await brought_to(ledger, State.DELIVERING, "later", received_at=NOW + 1)
-    await brought_to(ledger, State.QUARANTINED, "two")
-    await brought_to(ledger, State.QUARANTINED, "earlier", received_at=NOW - 1)
-    assert await ledger.overdue(await brought_to(ledger, State.DELIVERED, "three"), "not read")
+    await brought_to(ledger, MessageState.DELIVERING, "one")
+    await brought_to(ledger, MessageState.DELIVERING, "later", received_at=NOW + 1)
+    await brought_to(ledger, MessageState.QUARANTINED, "two")
+    await brought_to(ledger, MessageState.QUARANTINED, "earlier", received_at=NOW - 1)
+    assert await ledger.overdue(await brought_to(ledger, MessageState.DELIVERED, "three"), "not read")
     cell = store.Cell("havnes", "vendor", "system", "varsel", 1)
     assert await ledger.store.read(lambda each: store.delivering(each, NOW + 1)) == [cell]
     assert await ledger.store.read(lambda each: store.quarantined(each, NOW)) == [cell]

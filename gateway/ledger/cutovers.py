@@ -11,10 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.config.places import Place
 from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
-from gateway.ledger.plan_schema import CUTOVER, DECISION
-from gateway.ledger.rules import place
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.states import State
+from gateway.ledger.overrides import place
+from gateway.ledger.records import MessageState
+from gateway.ledger.tables import CUTOVER, DECISION, MESSAGE
 from gateway.model import MEMBERS, Group, Information, Mode
 from gateway.routing.layers import Layer, Rule
 
@@ -220,12 +219,12 @@ def seen(connection: Connection, since: float) -> list[Seen]:
 
 def delivering(connection: Connection, before: float) -> list[Cell]:
     """Return what came before then and is being delivered still."""
-    return _cells(connection, M.state == State.DELIVERING.value, M.received_at < before)
+    return _cells(connection, M.state == MessageState.DELIVERING.value, M.received_at < before)
 
 
 def quarantined(connection: Connection, since: float) -> list[Cell]:
     """Return what came since then and was set aside for a person."""
-    return _cells(connection, M.state == State.QUARANTINED.value, M.received_at >= since)
+    return _cells(connection, M.state == MessageState.QUARANTINED.value, M.received_at >= since)
 
 
 def overdue(connection: Connection) -> list[Cell]:

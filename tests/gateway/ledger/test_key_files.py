@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.model import KeyFiles
-from gateway.ledger import keys
-from gateway.ledger.keys import (
+from gateway.ledger import key_files
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.key_files import (
     Key,
     KeyMissing,
     KeysUnusable,
@@ -28,7 +29,6 @@ from gateway.ledger.keys import (
     read_single,
     rotate,
 )
-from gateway.ledger.vault import PayloadUnreadable
 
 FILES = KeyFiles()
 NOW = 1_800_000_000
@@ -94,7 +94,7 @@ def test_a_key_that_somebody_makes_meanwhile_is_kept(tmp_path: Path, monkeypatch
         if not (tmp_path / "key").exists():
             write(tmp_path / "key", "theirs")
 
-    monkeypatch.setattr(keys.os, "fsync", made_meanwhile)
+    monkeypatch.setattr(key_files.os, "fsync", made_meanwhile)
     assert not make("lookup", "key", tmp_path, NOW)
     assert (tmp_path / "key").read_text() == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
@@ -174,7 +174,7 @@ def test_a_variable_that_is_not_set_or_no_key_is_told_by_its_name(monkeypatch: p
         {**SOUND, "id": "æ"},
         {**SOUND, "id": "x" * 65},
         {"current": "one", "keys": [SOUND]},
-        json.dumps(SOUND) + " " * keys._LARGEST,
+        json.dumps(SOUND) + " " * key_files._LARGEST,
     ],
     ids=lambda content: str(content)[:40],
 )
@@ -220,7 +220,7 @@ def test_reading_a_key_never_raises_anything_else(content: bytes) -> None:
     """Whatever the file holds."""
     for wanted in (Key, PayloadKeys):
         with pytest.raises(KeysUnusable):
-            keys._decoded("key", content, wanted)
+            key_files._decoded("key", content, wanted)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -266,8 +266,8 @@ def test_a_rotation_that_fails_leaves_the_old_keys(folder: Path, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keys.os, failing, full)
-    monkeypatch.setattr(keys.os, "geteuid", lambda: -1)
+    monkeypatch.setattr(key_files.os, failing, full)
+    monkeypatch.setattr(key_files.os, "geteuid", lambda: -1)
     with pytest.raises(KeysUnusable, match=f"{FILES.payload}: No space left on device"):
         rotate(FILES.payload, folder, NOW)
     assert (folder / FILES.payload).read_bytes() == before

@@ -13,10 +13,10 @@ from msgspec import structs
 from sqlalchemy import text
 
 from gateway.config.routes import AnswerWhen, OnOutage, Route, Unclear
-from gateway.ledger import audit, rules
+from gateway.ledger import audit, overrides
 from gateway.ledger.audit import Note
-from gateway.ledger.rules import Changed, Known, Listing, Refused, SetRule, Stale
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.overrides import Changed, Known, Listing, Refused, SetRule, Stale
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.layers import Layer
 from tests.gateway.ledger.conftest import NOW
@@ -24,7 +24,7 @@ from tests.gateway.ledger.conftest import NOW
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
 
 VARSEL, NOTAT = Information.VARSEL, Information.NOTAT
 LATER = NOW + 3600
@@ -45,7 +45,7 @@ def override(
     """Make a rule that closes cells."""
     until = more.pop("until", LATER)
     values: dict[str, Any] = {"mode": Mode.CLOSED, "text": "Nei.", "losses": (), "grouped": frozenset(), **more}
-    place = rules.place(layer, name.partition("/")[0])
+    place = overrides.place(layer, name.partition("/")[0])
     information = frozenset(types) or None
     route = Route(municipality, None, None, information, place=place, **values)
     return SetRule(name, layer, route, "because", "T-1", "olga (s)", NOW, until)
@@ -53,17 +53,17 @@ def override(
 
 async def put(ledger: Ledger, *wanted: SetRule, key: str | None = None, at: float = NOW) -> Any:
     """Set rules under one name."""
-    return await ledger.store.write(lambda each: rules.put(each, wanted, note(at=at), key))
+    return await ledger.store.write(lambda each: overrides.put(each, wanted, note(at=at), key))
 
 
 async def current(ledger: Ledger, at: float = NOW) -> list[SetRule]:
     """Return what holds."""
-    return await ledger.store.read(lambda each: rules.current(each, at))
+    return await ledger.store.read(lambda each: overrides.current(each, at))
 
 
 async def version(ledger: Ledger) -> int:
     """Return what other nodes look at."""
-    return await ledger.store.read(rules.layers_version)
+    return await ledger.store.read(overrides.layers_version)
 
 
 async def entries(ledger: Ledger) -> list[Note]:
@@ -106,9 +106,9 @@ def test_row_means_the_rule(types: frozenset[Information], share: float, mode: M
 
     class Row:
         def _asdict(self) -> dict[str, Any]:
-            return rules._values(wanted)
+            return overrides._values(wanted)
 
-    assert rules._rule(Row()) == wanted
+    assert overrides._rule(Row()) == wanted
 
 
 async def test_every_change_grows_the_version(ledger: Ledger) -> None:
@@ -118,9 +118,9 @@ async def test_every_change_grows_the_version(ledger: Ledger) -> None:
     await put(ledger, first)
     assert await version(ledger) == 1
     changed = Changed(first.route, "other", "T-2", LATER + 1)
-    await ledger.store.write(lambda each: rules.change(each, first, changed, {1}, note()))
+    await ledger.store.write(lambda each: overrides.change(each, first, changed, {1}, note()))
     assert await version(ledger) == 2
-    await ledger.store.write(lambda each: rules.end(each, Layer.OVERRIDE, "o-1", {2}, note()))
+    await ledger.store.write(lambda each: overrides.end(each, Layer.OVERRIDE, "o-1", {2}, note()))
     assert await version(ledger) == 3
     assert await current(ledger) == []
 
@@ -131,7 +131,7 @@ async def test_rule_ends_by_itself(ledger: Ledger) -> None:
     assert await current(ledger, LATER - 0.001)
     assert await current(ledger, LATER) == []
     listing = Listing(Layer.OVERRIDE, None, None, 9)
-    (found,) = await ledger.store.read(lambda each: rules.listed(each, listing))
+    (found,) = await ledger.store.read(lambda each: overrides.listed(each, listing))
     assert not found.holds(LATER)
 
 
@@ -140,11 +140,11 @@ async def test_change_of_an_older_version_is_refused(ledger: Ledger) -> None:
     first = override()
     await put(ledger, first)
     changed = Changed(first.route, "other", "T-2", LATER)
-    done = await ledger.store.write(lambda each: rules.change(each, first, changed, {1}, note()))
+    done = await ledger.store.write(lambda each: overrides.change(each, first, changed, {1}, note()))
     assert (done.version, done.reason) == (2, "other")
-    again = await ledger.store.write(lambda each: rules.change(each, first, changed, {1}, note()))
+    again = await ledger.store.write(lambda each: overrides.change(each, first, changed, {1}, note()))
     assert again == Stale(2)
-    assert await ledger.store.write(lambda each: rules.end(each, Layer.OVERRIDE, "o-1", {1}, note())) == Stale(2)
+    assert await ledger.store.write(lambda each: overrides.end(each, Layer.OVERRIDE, "o-1", {1}, note())) == Stale(2)
     assert len(await entries(ledger)) == 2
 
 
@@ -155,7 +155,7 @@ async def test_one_of_two_changes_at_once_is_made(ledger: Ledger, other: Ledger)
     changes = [Changed(first.route, f"by {number}", "T", LATER) for number in range(4)]
     found = await asyncio.gather(
         *(
-            node.store.write(lambda each, to=to: rules.change(each, first, to, {1}, note()))
+            node.store.write(lambda each, to=to: overrides.change(each, first, to, {1}, note()))
             for node, to in zip((ledger, other, ledger, other), changes, strict=True)
         )
     )
@@ -193,7 +193,7 @@ async def test_only_what_is_as_specific_is_refused(ledger: Ledger, wanted: SetRu
 async def test_ended_rule_is_in_nobodys_way(ledger: Ledger) -> None:
     """Neither one that was ended nor one that came to its end."""
     await put(ledger, override("o-1"))
-    await ledger.store.write(lambda each: rules.end(each, Layer.OVERRIDE, "o-1", None, note()))
+    await ledger.store.write(lambda each: overrides.end(each, Layer.OVERRIDE, "o-1", None, note()))
     assert await put(ledger, override("o-2")) is None
     assert await put(ledger, override("o-3", until=LATER + 9), at=LATER) is None
 
@@ -204,7 +204,7 @@ async def test_change_into_another_rules_cells_is_refused(ledger: Ledger) -> Non
     await put(ledger, first)
     await put(ledger, second)
     into = Changed(first.route, "because", "T", LATER)
-    assert isinstance(await ledger.store.write(lambda each: rules.change(each, second, into, {1}, note())), Refused)
+    assert isinstance(await ledger.store.write(lambda each: overrides.change(each, second, into, {1}, note())), Refused)
     assert {one.id: one.version for one in await current(ledger)} == {"o-1": 1, "o-2": 1}
 
 
@@ -214,19 +214,24 @@ async def test_ended_rule_is_not_changed(ledger: Ledger) -> None:
     await put(ledger, first)
     changed = Changed(first.route, "other", "T", LATER + 9)
     late = note(at=LATER)
-    assert isinstance(await ledger.store.write(lambda each: rules.change(each, first, changed, {1}, late)), Refused)
-    assert isinstance(await ledger.store.write(lambda each: rules.end(each, Layer.OVERRIDE, "o-1", {1}, late)), Refused)
+    assert isinstance(await ledger.store.write(lambda each: overrides.change(each, first, changed, {1}, late)), Refused)
+    assert isinstance(
+        await ledger.store.write(lambda each: overrides.end(each, Layer.OVERRIDE, "o-1", {1}, late)), Refused
+    )
 
 
 async def test_parts_of_a_panic_end_together(ledger: Ledger) -> None:
     """They have one name, and another panic whose name begins alike stays."""
-    parts = [override(rules.part("p-1", 1), None, layer=Layer.PANIC), override("p-1/2", "havnes", layer=Layer.PANIC)]
+    parts = [
+        override(overrides.part("p-1", 1), None, layer=Layer.PANIC),
+        override("p-1/2", "havnes", layer=Layer.PANIC),
+    ]
     await put(ledger, *parts)
     await put(ledger, override("p-12/1", "sorvik", layer=Layer.PANIC))
-    found = await ledger.store.read(lambda each: rules.named(each, Layer.PANIC, "p-1"))
+    found = await ledger.store.read(lambda each: overrides.named(each, Layer.PANIC, "p-1"))
     assert [one.id for one in found] == ["p-1/1", "p-1/2"]
     assert {one.over_routes().id for one in found} == {"p-1"}
-    ended = await ledger.store.write(lambda each: rules.end(each, Layer.PANIC, "p-1", None, note("panic.off")))
+    ended = await ledger.store.write(lambda each: overrides.end(each, Layer.PANIC, "p-1", None, note("panic.off")))
     assert len(ended) == 2
     assert [one.id for one in await current(ledger)] == ["p-12/1"]
     assert len(await entries(ledger)) == 3
@@ -246,8 +251,8 @@ async def test_audit_has_before_and_after(ledger: Ledger) -> None:
     first = override()
     await put(ledger, first)
     to = structs.replace(Changed(first.route, "other", "T-2", LATER + 1))
-    await ledger.store.write(lambda each: rules.change(each, first, to, {1}, note("change")))
-    await ledger.store.write(lambda each: rules.end(each, Layer.OVERRIDE, "o-1", {2}, note("end")))
+    await ledger.store.write(lambda each: overrides.change(each, first, to, {1}, note("change")))
+    await ledger.store.write(lambda each: overrides.end(each, Layer.OVERRIDE, "o-1", {2}, note("end")))
     found = [(one.action, msgspec.json.decode(one.detail or "")) for one in await entries(ledger)]
     versions = [
         (what, [each["version"] for each in d["before"]], [each["version"] for each in d["after"]]) for what, d in found
@@ -266,9 +271,9 @@ async def test_change_whose_audit_cannot_be_written_is_not_made(ledger: Ledger, 
     await ledger.store.write(lambda each: each.execute(text("ALTER TABLE audit RENAME TO elsewhere")).rowcount)
     changed = Changed(first.route, "other", "T", LATER)
     works: dict[str, Callable[..., Any]] = {
-        "put": lambda each: rules.put(each, [override("o-2", "sorvik")], note()),
-        "change": lambda each: rules.change(each, first, changed, {1}, note()),
-        "end": lambda each: rules.end(each, Layer.OVERRIDE, "o-1", {1}, note()),
+        "put": lambda each: overrides.put(each, [override("o-2", "sorvik")], note()),
+        "change": lambda each: overrides.change(each, first, changed, {1}, note()),
+        "end": lambda each: overrides.end(each, Layer.OVERRIDE, "o-1", {1}, note()),
     }
     with pytest.raises(LedgerUnavailable):
         await ledger.store.write(works[action])
@@ -284,7 +289,7 @@ async def test_list_is_narrowed(ledger: Ledger) -> None:
 
     async def names(within: set[str] | None, at: float | None = NOW, most: int = 9, skipped: int = 0) -> list[str]:
         listing = Listing(Layer.OVERRIDE, within, at, most, skipped)
-        return [one.id for one in await ledger.store.read(lambda each: rules.listed(each, listing))]
+        return [one.id for one in await ledger.store.read(lambda each: overrides.listed(each, listing))]
 
     assert await names(None) == ["o-2", "o-1", "o-0"]
     assert await names({"havnes"}) == ["o-2", "o-0"]

@@ -12,18 +12,18 @@ from sqlalchemy import update
 
 from gateway.canary import share_of
 from gateway.cutovers.record import to_row
-from gateway.ledger import audit, canary_mark, cutover_store
-from gateway.ledger.cutover_store import Change
-from gateway.ledger.keys import KeysUnusable
-from gateway.ledger.plan_schema import CUTOVER
-from gateway.ledger.store import LedgerUnusable
+from gateway.ledger import audit, canary_key, cutovers
+from gateway.ledger.cutovers import Change
+from gateway.ledger.database import LedgerUnusable
+from gateway.ledger.key_files import KeysUnusable
+from gateway.ledger.tables import CUTOVER
 from gateway.model import Mode
 from tests.gateway.cutovers.scene import plan_of, submitted
 from tests.gateway.ledger.conftest import NOW
-from tests.gateway.ledger.test_rules import LATER, note, override, put, version
+from tests.gateway.ledger.test_overrides import LATER, note, override, put, version
 
 if TYPE_CHECKING:
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
 
 ONE, TWO = b"1" * 32, b"2" * 32
 CANARY: dict[str, Any] = {"mode": Mode.CANARY, "text": None, "share": 0.5}
@@ -31,17 +31,17 @@ CANARY: dict[str, Any] = {"mode": Mode.CANARY, "text": None, "share": 0.5}
 
 async def accept(ledger: Ledger, key: bytes, at: float = NOW) -> list[str]:
     """Take another key."""
-    return await ledger.store.write(lambda each: canary_mark.accept(each, key, note("keys.accept-canary", at)))
+    return await ledger.store.write(lambda each: canary_key.accept(each, key, note("keys.accept-canary", at)))
 
 
 async def agree(ledger: Ledger, key: bytes | None, before: bytes | None = None) -> None:
     """Begin, or go on, with a key."""
-    await canary_mark.agree(ledger, key, before, NOW)
+    await canary_key.agree(ledger, key, before, NOW)
 
 
 async def test_the_first_node_says_which_key_it_is(ledger: Ledger, other: Ledger) -> None:
     """Others with the same agree, as often as they ask; one with another is refused, with who has the right one and what to do."""
-    assert await ledger.store.read(canary_mark.known) is None
+    assert await ledger.store.read(canary_key.known) is None
     for node in (ledger, other, ledger):
         await agree(node, ONE)
     with pytest.raises(KeysUnusable) as raised:
@@ -50,8 +50,8 @@ async def test_the_first_node_says_which_key_it_is(ledger: Ledger, other: Ledger
     assert f"first on node {ledger.node}: patients would change sides" in text
     assert "since 2026-05-28" in text
     assert "vkp-gateway keys accept-canary" in text
-    assert canary_mark.fingerprint(ONE) not in text
-    assert await ledger.store.read(canary_mark.known) == canary_mark.fingerprint(ONE)
+    assert canary_key.fingerprint(ONE) not in text
+    assert await ledger.store.read(canary_key.known) == canary_key.fingerprint(ONE)
 
 
 async def test_a_reload_is_compared_as_a_start_is(ledger: Ledger) -> None:
@@ -103,7 +103,7 @@ async def test_no_other_key_is_accepted_while_a_canary_runs(ledger: Ledger) -> N
     await put(ledger, override("o-2", "sorvik"))
     cutover = to_row(submitted(plan_of(set=(Change(municipality="havnes", mode=Mode.CANARY, share=0.5),))))
     switched = structs.replace(cutover, state="watching", switched_at=NOW)
-    await ledger.store.write(lambda each: cutover_store.insert(each, switched))
+    await ledger.store.write(lambda each: cutovers.insert(each, switched))
     assert await accept(ledger, TWO) == ["override o-1", "cutover nordfjell-1"]
     with pytest.raises(KeysUnusable):
         await agree(ledger, TWO)
@@ -118,9 +118,9 @@ async def test_no_other_key_is_accepted_while_a_canary_runs(ledger: Ledger) -> N
 @given(key=st.binary(min_size=32, max_size=32), number=st.from_regex(r"[0-9]{11}", fullmatch=True))
 def test_the_fingerprint_says_nothing_of_a_share(key: bytes, number: str) -> None:
     """It is the same for the same key alone, is no part of the key, and is nobody's place in a canary."""
-    found = canary_mark.fingerprint(key)
-    assert found == canary_mark.fingerprint(bytes(key))
-    assert found != canary_mark.fingerprint(key[:-1] + bytes([key[-1] ^ 1]))
+    found = canary_key.fingerprint(key)
+    assert found == canary_key.fingerprint(bytes(key))
+    assert found != canary_key.fingerprint(key[:-1] + bytes([key[-1] ^ 1]))
     assert len(found) == 32
     assert key.hex()[:32] != found
     assert (int(found[:16], 16) >> 11) / (1 << 53) != share_of(key, number)

@@ -8,12 +8,12 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger import audit
-from gateway.ledger.cutover_store import executed
-from gateway.ledger.keys import KeysUnusable
-from gateway.ledger.ledger import Ledger
-from gateway.ledger.rules import bump, current
-from gateway.ledger.schema import RUN
-from gateway.ledger.store import LedgerUnavailable, LedgerUnusable
+from gateway.ledger.cutovers import executed
+from gateway.ledger.database import LedgerUnavailable, LedgerUnusable
+from gateway.ledger.key_files import KeysUnusable
+from gateway.ledger.messages import Ledger
+from gateway.ledger.overrides import bump, current
+from gateway.ledger.tables import RUN
 from gateway.model import Mode
 
 _LABEL = b"vkp-gateway canary key fingerprint\x00"

@@ -7,8 +7,8 @@ import structlog
 from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, func, insert, select
 
-from gateway.ledger.plan_schema import DECISION
-from gateway.ledger.store import LedgerUnavailable, Store
+from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.tables import DECISION
 from gateway.model import UNRECOGNISED, Account
 from gateway.observability.telemetry import DECISIONS_DROPPED
 from gateway.tasks import Periodic
@@ -122,7 +122,7 @@ def decision_of(account: Account, at: float) -> PastDecision:
 class DecisionLog:
     """Gathers decisions and writes them beside the messages' ways; `store` returns None as long as there is no ledger."""
 
-    def __init__(self, store: Callable[[], Store | None], clock: Callable[[], float]) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._rows: list[PastDecision] = []

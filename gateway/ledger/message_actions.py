@@ -7,18 +7,18 @@ from sqlalchemy import Connection, Update, bindparam, func, or_, select, update
 from sqlalchemy.types import Text
 
 from gateway.ledger import audit
-from gateway.ledger.queries import reachable
-from gateway.ledger.schema import MESSAGE
-from gateway.ledger.states import State
+from gateway.ledger.message_queries import reachable
+from gateway.ledger.records import MessageState
+from gateway.ledger.tables import MESSAGE
 
 M = MESSAGE.c
 Reach = Collection[str] | None
 """The municipalities that an action may touch; None is all."""
 
-WAITING = (State.HELD, State.DELIVERING, State.QUARANTINED, State.RETURNING)
+WAITING = (MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING)
 """Something or somebody still needs the payload of these."""
 _NOTED = M.history.concat(bindparam("line", type_=Text))
-_QUARANTINED = M.state == State.QUARANTINED.value
+_QUARANTINED = M.state == MessageState.QUARANTINED.value
 
 
 class Done(Struct, frozen=True):
@@ -26,7 +26,7 @@ class Done(Struct, frozen=True):
 
     reference: str
     municipality: str
-    state: State
+    state: MessageState
 
 
 class NotDone(Struct, frozen=True):
@@ -47,7 +47,7 @@ class Left(Struct, frozen=True):
 
     reference: str
     municipality: str
-    state: State
+    state: MessageState
 
 
 class Forgotten(Struct, frozen=True):
@@ -69,7 +69,7 @@ def release(
         update(MESSAGE)
         .where(_QUARANTINED, M.payload.is_not(None), M.event_id.is_(None))
         .values(
-            state=State.HELD.value,
+            state=MessageState.HELD.value,
             reason=None,
             due=note.at,
             attempts=0,
@@ -80,7 +80,7 @@ def release(
             history=_NOTED,
         )
     )
-    return _change(connection, changed, State.HELD, reference, within, note, line)
+    return _change(connection, changed, MessageState.HELD, reference, within, note, line)
 
 
 def discard(
@@ -90,9 +90,11 @@ def discard(
     changed = (
         update(MESSAGE)
         .where(_QUARANTINED)
-        .values(state=State.DISCARDED.value, reason="discarded by a person", due=None, payload=None, history=_NOTED)
+        .values(
+            state=MessageState.DISCARDED.value, reason="discarded by a person", due=None, payload=None, history=_NOTED
+        )
     )
-    return _change(connection, changed, State.DISCARDED, reference, within, note, line)
+    return _change(connection, changed, MessageState.DISCARDED, reference, within, note, line)
 
 
 def payload(connection: Connection, reference: str, within: Reach, note: audit.Note) -> Found | NotDone | None:
@@ -123,14 +125,20 @@ def forget(connection: Connection, patient: str, within: Reach, note: audit.Note
     )
     number = len(connection.execute(changed, {"line": line}).all())
     rows = connection.execute(select(M.reference, M.municipality, M.state).where(*whose).order_by(M.id))
-    left = tuple(Left(row.reference, row.municipality, State(row.state)) for row in rows)
+    left = tuple(Left(row.reference, row.municipality, MessageState(row.state)) for row in rows)
     told = f"{number} forgotten, {len(left)} left"
     audit.write(connection, structs.replace(note, detail=told))
     return Forgotten(number, left)
 
 
 def _change(  # noqa: PLR0913, PLR0917 - what an action is
-    connection: Connection, changed: Update, into: State, reference: str, within: Reach, note: audit.Note, line: str
+    connection: Connection,
+    changed: Update,
+    into: MessageState,
+    reference: str,
+    within: Reach,
+    note: audit.Note,
+    line: str,
 ) -> Done | NotDone | None:
     ours = changed.where(M.reference == reference, *reachable(within)).returning(M.municipality)
     row = connection.execute(ours, {"line": line}).one_or_none()
@@ -145,7 +153,7 @@ def _why_not(connection: Connection, reference: str, within: Reach) -> NotDone |
     row = connection.execute(wanted.where(M.reference == reference, *reachable(within))).one_or_none()
     if row is None:
         return None
-    if row.state != State.QUARANTINED.value:
+    if row.state != MessageState.QUARANTINED.value:
         return NotDone(f"the message is {row.state}, not quarantined")
     if row.event_id is not None:
         return NotDone(f"the service has it already, as event {row.event_id}")

@@ -17,8 +17,8 @@ import pytest
 import structlog
 from sqlalchemy import Connection, Engine, event, func, insert, select, text
 
-from gateway.ledger.schema import RUN
-from gateway.ledger.store import LedgerUnavailable, Store, open_store
+from gateway.ledger.database import Database, LedgerUnavailable, open_store
+from gateway.ledger.tables import RUN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -45,7 +45,7 @@ def noted(connection: Connection) -> set[str]:
 
 
 @contextmanager
-def busy(store: Store) -> Iterator[None]:
+def busy(store: Database) -> Iterator[None]:
     """Keep the writer busy, so that work waits."""
     begun, gate = threading.Event(), threading.Event()
 
@@ -76,14 +76,14 @@ def each_transaction(engine: Engine, statement: str) -> Iterator[None]:
 
 
 @pytest.fixture
-async def sqlite_store(tmp_path: Path) -> AsyncIterator[Store]:
+async def sqlite_store(tmp_path: Path) -> AsyncIterator[Database]:
     """Open a ledger in a file."""
     opened = await asyncio.to_thread(open_store, "sqlite:///ledger.db", tmp_path, patience=0.0)
     yield opened
     await opened.close()
 
 
-async def test_work_that_waits_together_is_one_transaction(store: Store) -> None:
+async def test_work_that_waits_together_is_one_transaction(store: Database) -> None:
     """Hundreds of writes take as many transactions as there are batches, and each has its own result."""
     commits: list[Connection] = []
     event.listen(store.engine, "commit", commits.append)
@@ -95,7 +95,7 @@ async def test_work_that_waits_together_is_one_transaction(store: Store) -> None
     assert len(await store.read(noted)) == 500
 
 
-async def test_result_is_there_only_when_another_connection_sees_the_work(store: Store) -> None:
+async def test_result_is_there_only_when_another_connection_sees_the_work(store: Database) -> None:
     """At the moment when a result is told, what it is of is committed."""
     seen: list[set[str]] = []
 
@@ -113,7 +113,7 @@ async def test_result_is_there_only_when_another_connection_sees_the_work(store:
     assert seen == [{"a", "b"}, {"a", "b"}]
 
 
-async def test_nothing_is_told_and_nothing_stays_when_the_disk_refuses_the_commit(sqlite_store: Store) -> None:
+async def test_nothing_is_told_and_nothing_stays_when_the_disk_refuses_the_commit(sqlite_store: Database) -> None:
     """SQLite writes at the commit: when that fails every piece fails, and when there is room again it goes on."""
     store = sqlite_store
     await store.write(partial(note, job="before"))
@@ -144,7 +144,7 @@ async def test_nothing_is_told_and_nothing_stays_when_the_server_refuses_the_com
     await store.close()
 
 
-async def test_piece_of_work_that_fails_fails_alone(store: Store) -> None:
+async def test_piece_of_work_that_fails_fails_alone(store: Database) -> None:
     """What waits in the same transaction is done, and of the failed ones nothing stays."""
 
     def defect(connection: Connection) -> None:
@@ -165,7 +165,7 @@ async def test_piece_of_work_that_fails_fails_alone(store: Store) -> None:
     assert await store.read(noted) == {"a", "b", "c"}
 
 
-async def test_cancelled_work_that_waits_is_not_done(store: Store) -> None:
+async def test_cancelled_work_that_waits_is_not_done(store: Database) -> None:
     """Whoever gave up finds nothing written, and the others of its transaction are."""
     with busy(store):
         with pytest.raises(TimeoutError):
@@ -176,7 +176,7 @@ async def test_cancelled_work_that_waits_is_not_done(store: Store) -> None:
     assert await store.read(noted) == {"other"}
 
 
-async def test_work_under_way_cannot_be_cancelled(store: Store) -> None:
+async def test_work_under_way_cannot_be_cancelled(store: Database) -> None:
     """Nobody is told that it was not done when it was."""
     begun, gate = threading.Event(), threading.Event()
 
@@ -192,7 +192,7 @@ async def test_work_under_way_cannot_be_cancelled(store: Store) -> None:
     assert await asyncio.wrap_future(future) == "done"
 
 
-async def test_ledger_that_may_only_be_read_is_unavailable_and_comes_back(store: Store) -> None:
+async def test_ledger_that_may_only_be_read_is_unavailable_and_comes_back(store: Database) -> None:
     """Writing fails, reading goes on, and afterwards nobody has to do anything."""
     await store.write(partial(note, job="before"))
     read_only = "PRAGMA query_only = ON" if store.is_sqlite else "SET TRANSACTION READ ONLY"
@@ -206,7 +206,7 @@ async def test_ledger_that_may_only_be_read_is_unavailable_and_comes_back(store:
     assert await store.read(noted) == {"before", "after"}
 
 
-async def test_full_disk_is_unavailable_and_the_ledger_comes_back(sqlite_store: Store) -> None:
+async def test_full_disk_is_unavailable_and_the_ledger_comes_back(sqlite_store: Database) -> None:
     """Writing fails while there is no room, of what failed nothing is there, and afterwards it goes on."""
     store = sqlite_store
     large = partial(note, outcome="x" * 1_000_000)
@@ -242,7 +242,7 @@ async def test_lost_connections_are_opened_anew(postgres: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("way", ["write", "read"])
-async def test_failure_never_tells_values(store: Store, way: str) -> None:
+async def test_failure_never_tells_values(store: Database, way: str) -> None:
     """Neither an exception, nor its traceback, nor the log has what a statement was about."""
 
     def twice(connection: Connection) -> None:
@@ -277,7 +277,7 @@ async def test_closed_ledger_is_unavailable(ledger_url: str, tmp_path: Path) -> 
         await store.write(partial(note, job="late"))
 
 
-async def test_file_is_durable_and_for_its_owner_alone(sqlite_store: Store, tmp_path: Path) -> None:
+async def test_file_is_durable_and_for_its_owner_alone(sqlite_store: Database, tmp_path: Path) -> None:
     """SQLite writes ahead and waits for the disk at every commit, and nobody else may read what it writes."""
     pragmas = ("journal_mode", "synchronous")
 

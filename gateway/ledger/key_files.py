@@ -16,7 +16,7 @@ import msgspec
 
 from gateway.config.model import KeyFiles
 from gateway.files import written_beside
-from gateway.ledger.vault import KEY_BYTES, Lookup, Vault
+from gateway.ledger.crypto import KEY_BYTES, LookupHasher, PayloadCipher
 
 PAYLOAD = "payload"
 """The only key of `KeyFiles` that is ever rotated: with another lookup key what was hashed could not be found any more,
@@ -70,8 +70,8 @@ _Content = TypeVar("_Content", Key, PayloadKeys)
 class Keys:
     """The keys, ready for use."""
 
-    vault: Vault
-    lookup: Lookup
+    vault: PayloadCipher
+    lookup: LookupHasher
     canary: bytes | None = field(default=None, repr=False)
     """What the share of a canary is counted with; None where no canary can run."""
 
@@ -81,8 +81,8 @@ def load_keys(files: KeyFiles, folder: Path) -> Keys:
     payload = read_payload(files.payload, folder)
     lookup = read_single(files.lookup, folder)
     canary = read_single(files.canary, folder)
-    vault = Vault({key.id: key.secret for key in payload.keys}, payload.current)
-    return Keys(vault, Lookup(lookup.secret), canary.secret)
+    vault = PayloadCipher({key.id: key.secret for key in payload.keys}, payload.current)
+    return Keys(vault, LookupHasher(lookup.secret), canary.secret)
 
 
 def load_keys_if_any(files: KeyFiles, folder: Path) -> Keys | None:

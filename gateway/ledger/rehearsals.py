@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.ledger.plan_schema import VERDICT
+from gateway.ledger.tables import VERDICT
 
 _HOUR = 3600
 _MOST_REASONS = 10
@@ -16,7 +16,7 @@ _V = VERDICT.c
 _Cell = tuple[str, str, str, str]
 
 
-class Verdict(StrEnum):
+class RehearsalVerdict(StrEnum):
     """What the new side would have made of a message."""
 
     CLEAN = "clean"
@@ -69,12 +69,12 @@ class Summary(Struct, frozen=True):
     @property
     def rehearsed(self) -> int:
         """How many messages have shown something: neither skipped nor refused by VKP."""
-        return self.passed + self.counts.get(Verdict.REFUSED, 0) + self.counts.get(Verdict.DEFECT, 0)
+        return self.passed + self.counts.get(RehearsalVerdict.REFUSED, 0) + self.counts.get(RehearsalVerdict.DEFECT, 0)
 
     @property
     def passed(self) -> int:
         """How many the new side would have taken."""
-        return self.counts.get(Verdict.CLEAN, 0) + self.counts.get(Verdict.REPAIRED, 0)
+        return self.counts.get(RehearsalVerdict.CLEAN, 0) + self.counts.get(RehearsalVerdict.REPAIRED, 0)
 
     @property
     def clean_share(self) -> float | None:

@@ -8,10 +8,21 @@ from msgspec import structs
 from sqlalchemy import Connection, Update
 
 from gateway.ledger import statements as sql
-from gateway.ledger.entries import Arrival, Due, Known, Look, Recovered, Taken, Waiting
-from gateway.ledger.histories import TOLD_TRIES, shortened
-from gateway.ledger.states import MOST_ATTEMPTS, RECEIVED, State
-from gateway.ledger.store import Store
+from gateway.ledger.database import Database
+from gateway.ledger.records import (
+    MOST_ATTEMPTS,
+    RECEIVED,
+    TOLD_TRIES,
+    Arrival,
+    Due,
+    Known,
+    Look,
+    MessageState,
+    Recovered,
+    Taken,
+    Waiting,
+    shortened,
+)
 from gateway.model import Account
 
 LEASE = 30.0
@@ -21,7 +32,7 @@ LEASE = 30.0
 class Ledger:
     """One node's view of the ledger; raises `LedgerUnavailable` from every method while it cannot be read or written."""
 
-    def __init__(self, store: Store, node: str, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Database, node: str, clock: Callable[[], float]) -> None:
         self.store = store
         self.node = node
         self._clock = clock
@@ -39,8 +50,8 @@ class Ledger:
         now, why = self._clock(), "the service is away" if wait else "others about the patient come first"
         received = self.line(arrival.received_at, RECEIVED)
         lines = {
-            "lines": received + self.line(now, State.DELIVERING),
-            "held_lines": received + self.line(now, State.HELD, why),
+            "lines": received + self.line(now, MessageState.DELIVERING),
+            "held_lines": received + self.line(now, MessageState.HELD, why),
         }
         ours = {"wait": wait, "node": self.node, "until": until + LEASE, "payload": seal(arrival.reference)}
         values = {**structs.asdict(arrival), **lines, **ours}
@@ -53,14 +64,14 @@ class Ledger:
             "is_promised": arrival.promised,
             "resend": arrival.resend_unclear,
             "within": arrival.acknowledge_within,
-            "line": self.line(now, State.DELIVERING, "repeated by its sender"),
-            "held_line": self.line(now, State.HELD, "repeated by its sender"),
+            "line": self.line(now, MessageState.DELIVERING, "repeated by its sender"),
+            "held_line": self.line(now, MessageState.HELD, "repeated by its sender"),
         }
 
         def work(connection: Connection) -> Taken | Waiting | Known:
             for _ in range(2):
                 if (row := connection.execute(self._arrive, values).one_or_none()) is not None:
-                    if row.state == State.HELD.value:
+                    if row.state == MessageState.HELD.value:
                         return Waiting(row.id, arrival.reference, row.identifier_reused)
                     return Taken(row.id, arrival.reference, identifier_reused=row.identifier_reused)
                 known = self._known(connection, arrival)
@@ -81,13 +92,13 @@ class Ledger:
         self, connection: Connection, again: dict[str, Any], seal: Callable[[str], bytes], known: Known
     ) -> Taken | Waiting | None:
         """Take up what was refused before, or given up by a process that is gone; None for what is done or under way."""
-        if known.state not in (State.REFUSED, State.DELIVERING):
+        if known.state not in (MessageState.REFUSED, MessageState.DELIVERING):
             return None
         values = {**again, "message": known.id, "sealed": seal(known.reference)}
         row = connection.execute(sql.TAKE_AGAIN, values).one_or_none()
         if row is None:
             return None
-        if row.state == State.HELD.value:
+        if row.state == MessageState.HELD.value:
             return Waiting(row.id, row.reference, row.identifier_reused)
         return Taken(row.id, row.reference, row.possible_duplicate, row.identifier_reused)
 
@@ -103,7 +114,7 @@ class Ledger:
             "identity": identity,
             "copy": copy,
             "status": status,
-            "line": self.line(now, State.PASSED, str(status)),
+            "line": self.line(now, MessageState.PASSED, str(status)),
         }
         await self.store.write(lambda connection: connection.execute(self._note, values).rowcount)
 
@@ -128,14 +139,14 @@ class Ledger:
     async def delivered(self, message: int, event_id: str, kind: str, *, next_look: float) -> bool:
         """Write down that the service has accepted a message; `next_look` is when to ask what became of it."""
         values: dict[str, Any] = {"event": event_id, "kind": kind, "now": self._clock(), "next_look": next_look}
-        return await self._change(sql.DELIVERED, message, State.DELIVERED, **values)
+        return await self._change(sql.DELIVERED, message, MessageState.DELIVERED, **values)
 
     async def held(
         self, message: int, reason: str, *, next_try: float, counted: bool = False, unclear: bool = False
     ) -> bool:
         """Put back a message that was not delivered; `counted` if that was because of the message itself, or is unclear."""
         also: dict[str, Any] = {"node": self.node, "next_try": next_try, "counted": int(counted), "unclear": unclear}
-        values = self._changed(message, State.HELD, reason, also)
+        values = self._changed(message, MessageState.HELD, reason, also)
 
         def work(connection: Connection) -> bool:
             row = connection.execute(sql.HELD_AGAIN, values).one_or_none()
@@ -148,17 +159,17 @@ class Ledger:
 
     async def refused(self, message: int, reason: str) -> bool:
         """Write down that a message's sender is told that it was not done; what it held is forgotten."""
-        return await self._change(sql.REFUSED, message, State.REFUSED, reason, node=self.node)
+        return await self._change(sql.REFUSED, message, MessageState.REFUSED, reason, node=self.node)
 
     async def quarantined(self, message: int, reason: str, *, unclear: bool = False) -> bool:
         """Set a promised message aside, for a person to decide; `unclear` marks one that the service may have all the same."""
         values: dict[str, Any] = {"node": self.node, "now": self._clock(), "unclear": unclear}
-        return await self._change(sql.QUARANTINED, message, State.QUARANTINED, reason, **values)
+        return await self._change(sql.QUARANTINED, message, MessageState.QUARANTINED, reason, **values)
 
     async def claim(self, most: int, *, until: float) -> list[Due]:
         """Take held messages whose time and turn has come; they are ours until `until`."""
         now = self._clock()
-        line = self.line(now, State.DELIVERING)
+        line = self.line(now, MessageState.DELIVERING)
         values = {"now": now, "most": most, "node": self.node, "until": until + LEASE, "line": line}
 
         def work(connection: Connection) -> list[Due]:
@@ -199,11 +210,11 @@ class Ledger:
 
     async def read(self, message: int, *, next_look: float) -> bool:
         """Write down that somebody has fetched an event."""
-        return await self._change(sql.READ, message, State.READ, next_look=next_look)
+        return await self._change(sql.READ, message, MessageState.READ, next_look=next_look)
 
     async def acknowledged(self, message: int) -> bool:
         """Write down that an event is in the record; what it held is forgotten."""
-        return await self._change(sql.ACKNOWLEDGED, message, State.ACKNOWLEDGED)
+        return await self._change(sql.ACKNOWLEDGED, message, MessageState.ACKNOWLEDGED)
 
     async def look_again(self, message: int, *, next_look: float, asked: bool = True) -> None:
         """Say when to ask for an event's state again, and whether it was asked now."""
@@ -215,12 +226,14 @@ class Ledger:
         values = {"message": message, "line": self.line(self._clock(), "overdue", reason)}
         return await self.store.write(lambda connection: connection.execute(sql.OVERDUE, values).rowcount == 1)
 
-    async def _change(self, statement: Update, message: int, state: State, reason: str = "", **values: Any) -> bool:
+    async def _change(
+        self, statement: Update, message: int, state: MessageState, reason: str = "", **values: Any
+    ) -> bool:
         """Change a message's state; False when it was in none of those that the new one may follow."""
         everything = self._changed(message, state, reason, values)
         return await self.store.write(lambda connection: connection.execute(statement, everything).rowcount == 1)
 
-    def _changed(self, message: int, state: State, reason: str, also: dict[str, Any]) -> dict[str, Any]:
+    def _changed(self, message: int, state: MessageState, reason: str, also: dict[str, Any]) -> dict[str, Any]:
         line = self.line(self._clock(), state, reason)
         return {"message": message, "because": reason or None, "line": line, **also}
 
@@ -231,14 +244,14 @@ class Ledger:
 
 
 def _known(row: Any) -> Known:
-    return Known(row.id, row.reference, row.received_at, State(row.state), row.told, row.event_id)
+    return Known(row.id, row.reference, row.received_at, MessageState(row.state), row.told, row.event_id)
 
 
 def _look(row: Any) -> Look:
-    return Look(**{**row._asdict(), "state": State(row.state)})
+    return Look(**{**row._asdict(), "state": MessageState(row.state)})
 
 
-def _after_loss(row: Any) -> State:
+def _after_loss(row: Any) -> MessageState:
     if not row.promised:
-        return State.REFUSED
-    return State.HELD if row.resend_unclear and row.attempts + 1 < MOST_ATTEMPTS else State.QUARANTINED
+        return MessageState.REFUSED
+    return MessageState.HELD if row.resend_unclear and row.attempts + 1 < MOST_ATTEMPTS else MessageState.QUARANTINED

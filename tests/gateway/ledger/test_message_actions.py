@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from gateway.ledger import actions, audit
-from gateway.ledger.actions import Done, Found, Left, NotDone
+from gateway.ledger import audit, message_actions
 from gateway.ledger.audit import Note
-from gateway.ledger.states import State
-from gateway.ledger.store import LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.message_actions import Done, Found, Left, NotDone
+from gateway.ledger.records import MessageState
 from tests.gateway.ledger.conftest import NOW, UNTIL, arrive, brought_to, history, put, row, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.ledger.ledger import Ledger
+    from gateway.ledger.messages import Ledger
     from tests.gateway.ledger.conftest import Clock
 
 NOTE = Note(NOW, "node-a", "olga (s)", "act", "one", "because")
-OTHERS = [state for state in State if state is not State.QUARANTINED]
-CHANGES = [actions.release, actions.discard]
+OTHERS = [state for state in MessageState if state is not MessageState.QUARANTINED]
+CHANGES = [message_actions.release, message_actions.discard]
 
 
 async def do(ledger: Ledger, change: Callable[..., Any], reference: str = "one", within: Any = None) -> Any:
@@ -45,7 +45,7 @@ async def test_released_message_is_held_and_due(ledger: Ledger, clock: Clock) ->
     clock.now += 1
     await ledger.claim(9, until=UNTIL)
     await ledger.quarantined(message, "failed 12 times")
-    assert await do(ledger, actions.release) == Done("one", "havnes", State.HELD)
+    assert await do(ledger, message_actions.release) == Done("one", "havnes", MessageState.HELD)
     written = await row(ledger, message)
     assert (written.state, written.due, written.attempts, written.reason) == ("held", NOW, 0, None)
     assert (written.possible_duplicate, written.payload) == (False, b"sealed one")
@@ -56,23 +56,23 @@ async def test_released_message_is_held_and_due(ledger: Ledger, clock: Clock) ->
 
 async def test_unclear_message_is_marked_when_it_is_released(ledger: Ledger) -> None:
     """Nobody knows whether it is there already."""
-    message = await brought_to(ledger, State.QUARANTINED, "one")
-    await do(ledger, actions.release)
+    message = await brought_to(ledger, MessageState.QUARANTINED, "one")
+    await do(ledger, message_actions.release)
     assert (await row(ledger, message)).possible_duplicate
 
 
 async def test_mark_of_an_earlier_time_stays(ledger: Ledger) -> None:
     """A message that was unclear before, and is in quarantine for another reason now."""
-    message = await brought_to(ledger, State.QUARANTINED, "one")
+    message = await brought_to(ledger, MessageState.QUARANTINED, "one")
     await put(ledger, message, possible_duplicate=True, reason="held too long")
-    await do(ledger, actions.release)
+    await do(ledger, message_actions.release)
     assert (await row(ledger, message)).possible_duplicate
 
 
 async def test_discarded_message_is_forgotten(ledger: Ledger) -> None:
     """Its payload is gone; that there was one stays known."""
-    message = await brought_to(ledger, State.QUARANTINED, "one", copy="copy")
-    assert await do(ledger, actions.discard) == Done("one", "havnes", State.DISCARDED)
+    message = await brought_to(ledger, MessageState.QUARANTINED, "one", copy="copy")
+    assert await do(ledger, message_actions.discard) == Done("one", "havnes", MessageState.DISCARDED)
     written = await row(ledger, message)
     assert (written.state, written.payload, written.due, written.copy) == ("discarded", None, None, "copy")
     assert await audited(ledger) == 1
@@ -81,7 +81,7 @@ async def test_discarded_message_is_forgotten(ledger: Ledger) -> None:
 @pytest.mark.parametrize("change", CHANGES)
 async def test_second_call_changes_nothing(ledger: Ledger, change: Callable[..., Any]) -> None:
     """It is told why, and writes no entry."""
-    message = await brought_to(ledger, State.QUARANTINED, "one")
+    message = await brought_to(ledger, MessageState.QUARANTINED, "one")
     await do(ledger, change)
     before = await row(ledger, message)
     for again in CHANGES:
@@ -93,9 +93,11 @@ async def test_second_call_changes_nothing(ledger: Ledger, change: Callable[...,
 
 @pytest.mark.parametrize("state", OTHERS)
 @pytest.mark.parametrize("change", CHANGES)
-async def test_only_quarantine_is_decided_about(ledger: Ledger, change: Callable[..., Any], state: State) -> None:
+async def test_only_quarantine_is_decided_about(
+    ledger: Ledger, change: Callable[..., Any], state: MessageState
+) -> None:
     """In every other state a message goes its own way."""
-    message = await brought_to(ledger, State.QUARANTINED, "one")
+    message = await brought_to(ledger, MessageState.QUARANTINED, "one")
     await put(ledger, message, state=state.value)
     before = await row(ledger, message)
     assert isinstance(await do(ledger, change), NotDone)
@@ -106,7 +108,7 @@ async def test_only_quarantine_is_decided_about(ledger: Ledger, change: Callable
 @pytest.mark.parametrize("change", CHANGES)
 async def test_message_of_another_municipality_is_not_there(ledger: Ledger, change: Callable[..., Any]) -> None:
     """Neither for a change nor for what is said of it."""
-    message = await brought_to(ledger, State.QUARANTINED, "one", municipality="sorvik")
+    message = await brought_to(ledger, MessageState.QUARANTINED, "one", municipality="sorvik")
     assert await do(ledger, change, within={"havnes"}) is None
     assert await do(ledger, change, within=set()) is None
     assert await do(ledger, change, reference="two") is None
@@ -117,20 +119,20 @@ async def test_message_of_another_municipality_is_not_there(ledger: Ledger, chan
 
 async def test_message_without_payload_is_not_released(ledger: Ledger) -> None:
     """There is nothing to deliver."""
-    await put(ledger, await brought_to(ledger, State.QUARANTINED, "one"), payload=None)
-    assert await do(ledger, actions.release) == NotDone("nothing is kept of the message any more")
+    await put(ledger, await brought_to(ledger, MessageState.QUARANTINED, "one"), payload=None)
+    assert await do(ledger, message_actions.release) == NotDone("nothing is kept of the message any more")
 
 
 async def test_message_that_the_service_has_is_not_released(ledger: Ledger) -> None:
     """It came into quarantine on its way back to VKP; delivered again it would be there twice."""
-    await put(ledger, await brought_to(ledger, State.DELIVERED, "one"), state="quarantined")
-    assert await do(ledger, actions.release) == NotDone("the service has it already, as event event-one")
-    assert isinstance(await do(ledger, actions.discard), Done)
+    await put(ledger, await brought_to(ledger, MessageState.DELIVERED, "one"), state="quarantined")
+    assert await do(ledger, message_actions.release) == NotDone("the service has it already, as event event-one")
+    assert isinstance(await do(ledger, message_actions.discard), Done)
 
 
 async def test_one_of_two_at_once_is_done(ledger: Ledger, other: Ledger) -> None:
     """On two nodes, at the same time."""
-    await brought_to(ledger, State.QUARANTINED, "one")
+    await brought_to(ledger, MessageState.QUARANTINED, "one")
     found = await asyncio.gather(*(do(node, change) for node in (ledger, other) for change in CHANGES))
     assert sorted(isinstance(one, Done) for one in found) == [False, False, False, True]
     assert await audited(ledger) == 1
@@ -139,14 +141,14 @@ async def test_one_of_two_at_once_is_done(ledger: Ledger, other: Ledger) -> None
 
 async def test_payload_is_given_with_an_entry(ledger: Ledger) -> None:
     """Who saw it is written down before anything is returned."""
-    await brought_to(ledger, State.QUARANTINED, "one")
-    found = await ledger.store.write(lambda each: actions.payload(each, "one", None, NOTE))
+    await brought_to(ledger, MessageState.QUARANTINED, "one")
+    found = await ledger.store.write(lambda each: message_actions.payload(each, "one", None, NOTE))
     assert found == Found("one", b"sealed one")
     assert await audited(ledger) == 1
-    assert await ledger.store.write(lambda each: actions.payload(each, "one", {"sorvik"}, NOTE)) is None
-    assert await ledger.store.write(lambda each: actions.payload(each, "two", None, NOTE)) is None
-    await do(ledger, actions.discard)
-    empty = await ledger.store.write(lambda each: actions.payload(each, "one", None, NOTE))
+    assert await ledger.store.write(lambda each: message_actions.payload(each, "one", {"sorvik"}, NOTE)) is None
+    assert await ledger.store.write(lambda each: message_actions.payload(each, "two", None, NOTE)) is None
+    await do(ledger, message_actions.discard)
+    empty = await ledger.store.write(lambda each: message_actions.payload(each, "one", None, NOTE))
     assert empty == NotDone("nothing is kept of the message any more")
     assert await audited(ledger) == 2
 
@@ -154,19 +156,22 @@ async def test_payload_is_given_with_an_entry(ledger: Ledger) -> None:
 async def test_patient_is_forgotten(ledger: Ledger) -> None:
     """Where nothing waits for the message: payload and hash go, and by its copy it is still known."""
     mine = {"patient": "mine", "municipality": "havnes"}
-    done = await brought_to(ledger, State.DELIVERED, "delivered", copy="copy", **mine)
-    refused = await brought_to(ledger, State.REFUSED, "refused", **mine)
+    done = await brought_to(ledger, MessageState.DELIVERED, "delivered", copy="copy", **mine)
+    refused = await brought_to(ledger, MessageState.REFUSED, "refused", **mine)
     kept = [
-        await brought_to(ledger, State.QUARANTINED, "quarantined", **mine),
-        await brought_to(ledger, State.HELD, "held", **mine),
-        await brought_to(ledger, State.DELIVERED, "theirs", patient="theirs"),
-        await brought_to(ledger, State.DELIVERED, "elsewhere", patient="mine", municipality="sorvik"),
+        await brought_to(ledger, MessageState.QUARANTINED, "quarantined", **mine),
+        await brought_to(ledger, MessageState.HELD, "held", **mine),
+        await brought_to(ledger, MessageState.DELIVERED, "theirs", patient="theirs"),
+        await brought_to(ledger, MessageState.DELIVERED, "elsewhere", patient="mine", municipality="sorvik"),
     ]
     before = [await row(ledger, each) for each in kept]
     line = ledger.line(NOW, "forgotten", "by a person")
-    found = await ledger.store.write(lambda each: actions.forget(each, "mine", {"havnes"}, NOTE, line))
+    found = await ledger.store.write(lambda each: message_actions.forget(each, "mine", {"havnes"}, NOTE, line))
     assert found.messages == 2
-    assert found.left == (Left("quarantined", "havnes", State.QUARANTINED), Left("held", "havnes", State.HELD))
+    assert found.left == (
+        Left("quarantined", "havnes", MessageState.QUARANTINED),
+        Left("held", "havnes", MessageState.HELD),
+    )
     for message in (done, refused):
         written = await row(ledger, message)
         assert (written.payload, written.patient) == (None, None)
@@ -181,16 +186,16 @@ async def test_patient_is_forgotten(ledger: Ledger) -> None:
 @pytest.mark.parametrize("action", ["release", "discard", "payload", "forget"])
 async def test_action_whose_audit_cannot_be_written_does_not_happen(ledger: Ledger, action: str) -> None:
     """The change and its entry are one transaction, on either database."""
-    message = await brought_to(ledger, State.QUARANTINED, "one", patient="mine")
-    gone = await brought_to(ledger, State.DELIVERED, "two", patient="mine")
+    message = await brought_to(ledger, MessageState.QUARANTINED, "one", patient="mine")
+    gone = await brought_to(ledger, MessageState.DELIVERED, "two", patient="mine")
     before = [await row(ledger, each) for each in (message, gone)]
     await ledger.store.write(lambda each: each.execute(text("ALTER TABLE audit RENAME TO elsewhere")).rowcount)
     line = ledger.line(NOW, "changed")
     works: dict[str, Callable[..., Any]] = {
-        "release": lambda each: actions.release(each, "one", None, NOTE, line),
-        "discard": lambda each: actions.discard(each, "one", None, NOTE, line),
-        "payload": lambda each: actions.payload(each, "one", None, NOTE),
-        "forget": lambda each: actions.forget(each, "mine", None, NOTE, line),
+        "release": lambda each: message_actions.release(each, "one", None, NOTE, line),
+        "discard": lambda each: message_actions.discard(each, "one", None, NOTE, line),
+        "payload": lambda each: message_actions.payload(each, "one", None, NOTE),
+        "forget": lambda each: message_actions.forget(each, "mine", None, NOTE, line),
     }
     with pytest.raises(LedgerUnavailable):
         await ledger.store.write(works[action])
