@@ -19,7 +19,7 @@ from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead
 from gateway.observability.telemetry import BOUND_AS_BEARER
 from gateway.routing.table import RouteTable
-from gateway.surfaces.surface import Operation
+from gateway.surfaces.base import Operation
 
 _RETRY_AFTER = 30
 """Seconds to wait while HelseID is away."""

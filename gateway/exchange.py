@@ -19,9 +19,9 @@ from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Re
 from gateway.passed import Passed, Rehearse
 from gateway.routing.table import Decision, RouteTable
 from gateway.shortcut import Shortcut
+from gateway.surfaces.base import AnswerContext, Content, Operation
+from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import FALLBACK
-from gateway.surfaces.surface import Asked, Content, Operation
-from gateway.surfaces.target import path_of
 from gateway.translating import allowed_numbers, settings
 from gateway.way import NOTHING_KNOWN, References, Way, account_of, finishes_alone, is_canary
 from translators.contract import Translation
@@ -256,7 +256,7 @@ class Exchange:
     def refused(self, head: RequestHead, failure: Failure, correlation_id: str) -> Reply:
         """Return how the failure of a request is told to its sender, though nothing but its head was looked at."""
         surface, recognised = asked_for(head, path_of(head.target))
-        asked = Asked(correlation_id, self._now(), head, recognised)
+        asked = AnswerContext(correlation_id, self._now(), head, recognised)
         return surface.refused(asked, failure, self._config.wordings[failure.fault])
 
     def malformed(self, status: int, text: str) -> tuple[Reply, Account]:
@@ -271,18 +271,20 @@ class Exchange:
         account = structs.replace(
             account_of(reference, NOTHING_KNOWN, None, Fault.BAD_REQUEST.value, None), diagnostics=text
         )
-        return FALLBACK.refused(Asked(reference, self._now()), Failure(Fault.BAD_REQUEST, text), wording), account
+        return FALLBACK.refused(
+            AnswerContext(reference, self._now()), Failure(Fault.BAD_REQUEST, text), wording
+        ), account
 
     def _failed(self, way: Way, failure: Failure) -> Handled:
         account = way.account(failure.fault.value, upstream=way.upstream, diagnostics=failure.diagnostics)
         surface = way.identified.surface if way.identified else FALLBACK
         return Handled(surface.refused(self._asked(way), failure, self._config.wordings[failure.fault]), account)
 
-    def _asked(self, way: Way, receipt: Receipt | None = None) -> Asked:
+    def _asked(self, way: Way, receipt: Receipt | None = None) -> AnswerContext:
         """Return what an answer needs to know; every copy of a message is answered as the first was."""
         recognised = way.identified.recognised if way.identified else None
         reference, now = (receipt.reference, receipt.at) if receipt else (way.correlation_id, self._now())
-        return Asked(reference, now, way.head, recognised, way.content)
+        return AnswerContext(reference, now, way.head, recognised, way.content)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -10,9 +10,9 @@ from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, RequestHead
 from gateway.routing.table import RouteTable
+from gateway.surfaces.base import Content, Operation, Recognised, Surface
+from gateway.surfaces.paths import Path, is_origin_form, path_of
 from gateway.surfaces.registry import FALLBACK, surface_at
-from gateway.surfaces.surface import Content, Operation, Recognised, Surface
-from gateway.surfaces.target import Path, is_origin_form, path_of
 from translators.contract import Refused
 from translators.information import information_of
 

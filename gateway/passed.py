@@ -11,7 +11,7 @@ from gateway.delivery.orders import business_of
 from gateway.identification import Identification, Identified
 from gateway.model import Account, Afterwards, Group, Mode
 from gateway.routing.table import Decision, RouteTable
-from gateway.surfaces.surface import Surface
+from gateway.surfaces.base import Surface
 from gateway.upstreams.caller import Answer
 from gateway.upstreams.vkp import Fate, judged
 

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from gateway.identification import Identified
 from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
 from gateway.routing.table import Decision
-from gateway.surfaces.surface import Content
+from gateway.surfaces.base import Content
 from translators.contract import Translation
 
 NOTHING_KNOWN = Envelope(UNRECOGNISED, None, None, None, None, None)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.surfaces import stu3_wire
+from gateway.surfaces.vkp_stu3 import message
 from translators.contract import Refused, Tree
 
 
@@ -18,7 +18,7 @@ class Answer:
 def read_answer(body: bytes) -> Answer:
     """Read an answer in JSON or XML as a vendor's developer would; both codes are None in what has none."""
     try:
-        tree, _ = stu3_wire.decode(body)
+        tree, _ = message.decode(body)
     except Refused:
         return Answer()
     codes, responses = [], []

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.demo.scenarios import Flaw, Scenario
 from gateway.model import Information
-from gateway.surfaces import vkp_stu3
+from gateway.surfaces.vkp_stu3 import surface
 
 _RECEIVER, _SENDER = b"85441", b"135240"
 """The HER-ids of receiver and sender as the files have them."""
@@ -86,7 +86,7 @@ def _sent(
         file=f"stu3/{file}.{form}",
         flaw=Flaw.CATEGORY if file == "category-missing" else Flaw.NONE,
         prefix="/epj/stu3",
-        surface=vkp_stu3.NAME,
+        surface=surface.NAME,
         answered=file != _ALONE,
         is_test=file == "test",
         instead=((_RECEIVER, her_id.encode()), (_SENDER, sender.encode())),

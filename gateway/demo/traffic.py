@@ -17,7 +17,7 @@ from gateway.demo.scenarios import Expected, Flaw, Scenario, expected
 from gateway.demo.stage import Stage
 from gateway.demo.stu3_scenarios import her_id_of
 from gateway.model import Envelope
-from gateway.surfaces import vkp_stu3
+from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -1,8 +1,9 @@
 """Every surface that the gateway has."""
 
-from gateway.surfaces import vkp_r4, vkp_stu3
-from gateway.surfaces.surface import Surface
-from gateway.surfaces.target import Path
+from gateway.surfaces import vkp_r4
+from gateway.surfaces.base import Surface
+from gateway.surfaces.paths import Path
+from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 
 SURFACES: tuple[Surface, ...] = (vkp_r4, vkp_stu3)
 FALLBACK: Surface = vkp_r4

@@ -6,9 +6,9 @@ from gateway.auth.helseid.claims import VKP_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
 from gateway.model import Group, Information, Reply, RequestHead
-from gateway.surfaces import outcome
-from gateway.surfaces.surface import Asked, Form, Operation, Recognised
-from gateway.surfaces.target import Path
+from gateway.surfaces import operation_outcome
+from gateway.surfaces.base import AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.paths import Path
 from translators.contract import Reason, Refused, Repair, Tree
 from translators.fhir.json_codec import decode, encode
 
@@ -68,12 +68,12 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> Non
     """Check nothing: an R4 message has no address of its own."""
 
 
-def accepted(asked: Asked, *, is_test: bool) -> Reply:
+def accepted(asked: AnswerContext, *, is_test: bool) -> Reply:
     """Answer with an informational OperationOutcome."""
-    return Reply(200, (_CONTENT_TYPE,), encode(outcome.done(asked.reference, is_test=is_test)))
+    return Reply(200, (_CONTENT_TYPE,), encode(operation_outcome.done(asked.reference, is_test=is_test)))
 
 
-def refused(asked: Asked, failure: Failure, wording: Wording) -> Reply:
+def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     """Answer with an OperationOutcome."""
-    body = encode(outcome.refusal(failure, wording, asked.reference))
-    return Reply(wording.status, (_CONTENT_TYPE, *outcome.extra_headers(failure)), body)
+    body = encode(operation_outcome.refusal(failure, wording, asked.reference))
+    return Reply(wording.status, (_CONTENT_TYPE, *operation_outcome.extra_headers(failure)), body)

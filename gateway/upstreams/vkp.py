@@ -11,8 +11,9 @@ from gateway.auth.helseid.access_tokens import TokenSource
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config import upstreams
 from gateway.model import Headers
-from gateway.surfaces import stu3_wire, vkp_stu3
-from gateway.surfaces.stu3_header import header_of, text_of
+from gateway.surfaces.vkp_stu3 import message
+from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
+from gateway.surfaces.vkp_stu3.message import header_of, text_of
 from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Refused, Tree
 
@@ -132,7 +133,7 @@ def _of_message(answer: Answer) -> Sent:
 
 def _tree(body: bytes) -> Tree:
     try:
-        return stu3_wire.decode(body)[0]
+        return message.decode(body)[0]
     except Refused:
         return None
 

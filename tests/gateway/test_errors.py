@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.errors import CODES, WORDINGS, Failure, Fault, fault_of
+from gateway.surfaces.base import AnswerContext, Surface
 from gateway.surfaces.registry import SURFACES
-from gateway.surfaces.surface import Asked, Surface
 from translators.contract import Reason
 from translators.fhir.json_codec import decode
 
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 3, 8, 0, tzinfo=UTC)
 def test_every_fault_can_be_told(fault: Fault, surface: Surface) -> None:
     """Status, code, text and diagnostics are there, and a temporary fault is 3.1, by which senders know it."""
     wording = WORDINGS[fault]
-    reply = surface.refused(Asked("ref-1", NOW), Failure(fault, "Why", retry_after=7), wording)
+    reply = surface.refused(AnswerContext("ref-1", NOW), Failure(fault, "Why", retry_after=7), wording)
     assert reply.status == wording.status >= 400
     outcome = decode(reply.body)
     assert isinstance(outcome, dict)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.surfaces import stu3_wire
+from gateway.surfaces.vkp_stu3 import message as stu3_wire
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import HAVNES, OUTCOME_CODES, ROUTES, accepted_count, another, message, stu3_message
 

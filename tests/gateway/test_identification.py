@@ -14,7 +14,7 @@ from gateway.config.load import load_text
 from gateway.errors import Failure
 from gateway.identification import Identification
 from gateway.model import Information, RequestHead
-from gateway.surfaces.target import is_origin_form
+from gateway.surfaces.paths import is_origin_form
 from tests.gateway.conftest import message, stu3_message
 
 FILE = """\

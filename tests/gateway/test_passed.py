@@ -9,7 +9,8 @@ import pytest
 
 from gateway.model import Account, Envelope
 from gateway.passed import _done
-from gateway.surfaces import vkp_r4, vkp_stu3
+from gateway.surfaces import vkp_r4
+from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 
 ACCOUNT = Account("r-1", Envelope("vkp-stu3", None, None, None, None, None), None, None, None, "passed")
 

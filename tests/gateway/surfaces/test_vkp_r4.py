@@ -8,12 +8,12 @@ import pytest
 
 from gateway.model import Group, Information, RequestHead
 from gateway.surfaces import vkp_r4
-from gateway.surfaces.target import path_of
+from gateway.surfaces.paths import path_of
 from translators.contract import Refused
 from translators.fhir.json_codec import encode
 
 if TYPE_CHECKING:
-    from gateway.surfaces.surface import Operation, Recognised
+    from gateway.surfaces.base import Operation, Recognised
 
 ORGNR = "312229544"
 JOURNALING = ["bundle", "composition", "medicationdispense", "encounter", "communication"]

@@ -12,9 +12,10 @@ from gateway.config.model import Epj, Municipality, Sender
 from gateway.config.places import Place
 from gateway.errors import WORDINGS, Failure, Fault
 from gateway.model import Group, Reply, RequestHead
-from gateway.surfaces import stu3_wire, vkp_stu3
-from gateway.surfaces.surface import Asked, Content, Form, Operation, Recognised
-from gateway.surfaces.target import path_of
+from gateway.surfaces.base import AnswerContext, Content, Form, Operation, Recognised
+from gateway.surfaces.paths import path_of
+from gateway.surfaces.vkp_stu3 import message as stu3_wire
+from gateway.surfaces.vkp_stu3 import surface
 from tests.gateway.conftest import OUTCOME_CODES, stu3_message
 from translators.contract import Refused, Tree
 
@@ -37,7 +38,7 @@ FORMS = ["xml", "json"]
 
 def recognise(target: str, method: str = "POST") -> Recognised | None:
     """Ask whether a request is one of this surface."""
-    return vkp_stu3.recognise(RequestHead(method, target, ()), path_of(target))
+    return surface.recognise(RequestHead(method, target, ()), path_of(target))
 
 
 def operation(resource: str = "bundle") -> Operation:
@@ -113,18 +114,18 @@ def test_other_methods_are_not_known(method: str) -> None:
 )
 def test_form_is_told_by_the_first_byte(body: bytes, form: Form | None) -> None:
     """Content-Type is never asked: senders write anything there."""
-    assert vkp_stu3.form_of(body) is form
+    assert surface.form_of(body) is form
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_messages_and_encounters_are_read(form: str) -> None:
     """Each at its own address; without an address both."""
     message, encounter = stu3_message(f"dispensed.{form}"), stu3_message(f"digital-encounter.{form}")
-    assert vkp_stu3.read(message, operation()) == vkp_stu3.read(message, None)
-    assert vkp_stu3.read(encounter, operation("encounter")) == vkp_stu3.read(encounter, None)
+    assert surface.read(message, operation()) == surface.read(message, None)
+    assert surface.read(encounter, operation("encounter")) == surface.read(encounter, None)
     for body, resource in ((message, "encounter"), (encounter, "bundle")):
         with pytest.raises(Refused):
-            vkp_stu3.read(body, operation(resource))
+            surface.read(body, operation(resource))
 
 
 DISPENSED = stu3_message("dispensed.json")
@@ -147,15 +148,15 @@ DISPENSED = stu3_message("dispensed.json")
 def test_what_is_no_message_is_refused_with_its_path(body: bytes, path: str) -> None:
     """A message is a Bundle of that type whose first resource is its header."""
     with pytest.raises(Refused) as refused:
-        vkp_stu3.read(body, operation())
+        surface.read(body, operation())
     assert refused.value.path == path
 
 
 def test_leniency_of_vkp_reaches_the_header() -> None:
     """An object where an array belongs and blanks around codes are no reason to refuse, before they are repaired."""
     body = b'{"resourceType":"Bundle","type":" message ","entry":{"resource":{"resourceType":"MessageHeader"}}}'
-    tree, _ = vkp_stu3.read(body, operation())
-    vkp_stu3.check_parties(tree, HAVNES, DIGNIO)
+    tree, _ = surface.read(body, operation())
+    surface.check_parties(tree, HAVNES, DIGNIO)
 
 
 # Addresses.
@@ -164,13 +165,13 @@ def test_leniency_of_vkp_reaches_the_header() -> None:
 def addressed(receiver: bytes = b"85441", sender: bytes = b"135240") -> Tree:
     """Read a message with these parties."""
     body = DISPENSED.replace(b'"85441"', b'"%b"' % receiver).replace(b'"135240"', b'"%b"' % sender)
-    return vkp_stu3.read(body, operation())[0]
+    return surface.read(body, operation())[0]
 
 
 @pytest.mark.parametrize(("receiver", "sender"), [(b"85441", b"135240"), (b" 85442 ", b"135240"), (b"", b"")])
 def test_message_to_the_path_and_from_the_token_is_fine(receiver: bytes, sender: bytes) -> None:
     """Any HER-id of the municipality, blanks around it, and a party that is not named."""
-    vkp_stu3.check_parties(addressed(receiver, sender), HAVNES, DIGNIO)
+    surface.check_parties(addressed(receiver, sender), HAVNES, DIGNIO)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_message_to_the_path_and_from_the_token_is_fine(receiver: bytes, sender:
 def test_message_to_or_from_another_is_refused(receiver: bytes, sender: bytes, role: str) -> None:
     """The element is named, and neither number."""
     with pytest.raises(Failure) as failed:
-        vkp_stu3.check_parties(addressed(receiver, sender), HAVNES, DIGNIO)
+        surface.check_parties(addressed(receiver, sender), HAVNES, DIGNIO)
     assert failed.value.fault is Fault.ADDRESS
     assert role in failed.value.diagnostics
     assert "95938" not in failed.value.diagnostics
@@ -192,24 +193,24 @@ def test_second_receiver_is_looked_at_too() -> None:
     header = tree["entry"][0]["resource"]
     header["receiver"] = [header["receiver"], {"identifier": [{"value": "95938"}]}]
     with pytest.raises(Failure):
-        vkp_stu3.check_parties(tree, HAVNES, DIGNIO)
+        surface.check_parties(tree, HAVNES, DIGNIO)
 
 
 def test_encounter_has_no_address() -> None:
     """It is sent without a message around it."""
-    vkp_stu3.check_parties(vkp_stu3.read(stu3_message("digital-encounter.json"), None)[0], HAVNES, DIGNIO)
+    surface.check_parties(surface.read(stu3_message("digital-encounter.json"), None)[0], HAVNES, DIGNIO)
 
 
 # Answers.
 
 
-def asked(file: str | None, *headers: tuple[bytes, bytes]) -> Asked:
+def asked(file: str | None, *headers: tuple[bytes, bytes]) -> AnswerContext:
     """Make the question that a file's message is, or one whose body was not read."""
     body = stu3_message(file) if file else b""
     resource = "encounter" if file and file.startswith("digital") else "bundle"
-    content = Content(vkp_stu3.read(body, None)[0], stu3_wire.form_of(body)) if file else None
+    content = Content(surface.read(body, None)[0], stu3_wire.form_of(body)) if file else None
     recognised = recognise(f"/epj/stu3/85441/{resource}")
-    return Asked("ref-1", NOW, RequestHead("POST", "/epj/stu3/85441/bundle", headers), recognised, content)
+    return AnswerContext("ref-1", NOW, RequestHead("POST", "/epj/stu3/85441/bundle", headers), recognised, content)
 
 
 def told(reply: Reply, form: str) -> Any:
@@ -237,7 +238,7 @@ def issue_of(outcome: Any, wording_code: str) -> None:
 def test_message_is_answered_by_a_message(form: str) -> None:
     """Sender and receiver change places, the event stays, and the header says which message is answered."""
     question = asked(f"dispensed.{form}")
-    answer = told(vkp_stu3.accepted(question, is_test=False), form)
+    answer = told(surface.accepted(question, is_test=False), form)
     assert (answer["resourceType"], answer["type"], bool(answer["id"])) == ("Bundle", "message", True)
     (entry,) = answer["entry"]
     header, original = entry["resource"], question.content.tree["entry"][0]["resource"]  # type: ignore[union-attr,call-overload,index]
@@ -258,8 +259,8 @@ def test_answer_to_the_same_message_again_is_the_same(form: str) -> None:
     def answers(reference: str) -> list[Reply]:
         question = replace(asked(f"test.{form}"), reference=reference)
         failure = Failure(Fault.UNAVAILABLE, "Why")
-        done = [vkp_stu3.accepted(question, is_test=is_test) for is_test in (True, False)]
-        return [*done, vkp_stu3.refused(question, failure, WORDINGS[Fault.UNAVAILABLE])]
+        done = [surface.accepted(question, is_test=is_test) for is_test in (True, False)]
+        return [*done, surface.refused(question, failure, WORDINGS[Fault.UNAVAILABLE])]
 
     def ids(reply: Reply) -> set[str]:
         answer = told(reply, form)
@@ -278,7 +279,7 @@ def test_answer_to_the_same_message_again_is_the_same(form: str) -> None:
 def test_every_fault_of_a_message_can_be_read(fault: Fault, form: str) -> None:
     """The outcome is an entry that the response points to; what may go away is no fatal error."""
     wording = WORDINGS[fault]
-    reply = vkp_stu3.refused(asked(f"travel.{form}"), Failure(fault, "Why", retry_after=7), wording)
+    reply = surface.refused(asked(f"travel.{form}"), Failure(fault, "Why", retry_after=7), wording)
     header, outcome = (entry["resource"] for entry in told(reply, form)["entry"])
     assert reply.status == wording.status
     assert (b"Retry-After", b"7") in reply.headers
@@ -291,7 +292,7 @@ def test_every_fault_of_a_message_can_be_read(fault: Fault, form: str) -> None:
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value)
 def test_every_fault_of_an_encounter_can_be_read(fault: Fault, form: str) -> None:
     """An Encounter is no message, and is answered by an OperationOutcome alone."""
-    reply = vkp_stu3.refused(asked(f"digital-encounter.{form}"), Failure(fault, "Why"), WORDINGS[fault])
+    reply = surface.refused(asked(f"digital-encounter.{form}"), Failure(fault, "Why"), WORDINGS[fault])
     issue_of(told(reply, form), WORDINGS[fault].code)
 
 
@@ -299,7 +300,7 @@ def test_every_fault_of_an_encounter_can_be_read(fault: Fault, form: str) -> Non
 def test_unread_request_is_answered_as_content_type_suggests(value: bytes | None, form: str) -> None:
     """Nothing of the body was seen, so nothing better is known."""
     headers = ((b"content-type", value),) if value else ()
-    reply = vkp_stu3.refused(asked(None, *headers), Failure(Fault.TOKEN, "Why"), WORDINGS[Fault.TOKEN])
+    reply = surface.refused(asked(None, *headers), Failure(Fault.TOKEN, "Why"), WORDINGS[Fault.TOKEN])
     assert (b"WWW-Authenticate", b'Bearer error="invalid_token"') in reply.headers
     issue_of(told(reply, form), "1.5")
 
@@ -307,8 +308,8 @@ def test_unread_request_is_answered_as_content_type_suggests(value: bytes | None
 @pytest.mark.parametrize("form", FORMS)
 def test_unreadable_request_is_answered_in_its_own_form(form: str) -> None:
     """Its first byte was seen."""
-    question = Asked("ref-1", NOW, None, None, Content(form=Form(form)))
-    reply = vkp_stu3.refused(question, Failure(Fault.MALFORMED, "Why"), WORDINGS[Fault.MALFORMED])
+    question = AnswerContext("ref-1", NOW, None, None, Content(form=Form(form)))
+    reply = surface.refused(question, Failure(Fault.MALFORMED, "Why"), WORDINGS[Fault.MALFORMED])
     issue_of(told(reply, form), "2.4")
 
 
@@ -316,7 +317,7 @@ def test_unreadable_request_is_answered_in_its_own_form(form: str) -> None:
 @pytest.mark.parametrize("file", ["test", "digital-encounter"])
 def test_test_message_is_told_to_be_one(file: str, form: str) -> None:
     """The response is ok, and a person reads that nothing was journaled."""
-    answer = told(vkp_stu3.accepted(asked(f"{file}.{form}"), is_test=True), form)
+    answer = told(surface.accepted(asked(f"{file}.{form}"), is_test=True), form)
     outcome = answer
     if file == "test":
         header, outcome = (entry["resource"] for entry in answer["entry"])
@@ -338,9 +339,9 @@ def test_test_message_is_told_to_be_one(file: str, form: str) -> None:
 )
 def test_message_that_no_message_can_answer(old: bytes, new: bytes) -> None:
     """Without what an answer must name, the outcome stands alone; without an id, the address in the Bundle serves."""
-    tree, _ = vkp_stu3.read(DISPENSED.replace(old, new), operation())
-    question = Asked("ref-1", NOW, None, recognise("/epj/stu3/85441/bundle"), Content(tree, Form.JSON))
-    answer = told(vkp_stu3.refused(question, Failure(Fault.LOSS, "Why"), WORDINGS[Fault.LOSS]), "json")
+    tree, _ = surface.read(DISPENSED.replace(old, new), operation())
+    question = AnswerContext("ref-1", NOW, None, recognise("/epj/stu3/85441/bundle"), Content(tree, Form.JSON))
+    answer = told(surface.refused(question, Failure(Fault.LOSS, "Why"), WORDINGS[Fault.LOSS]), "json")
     if old == b'"id": "':
         assert answer["entry"][0]["resource"]["response"]["identifier"]
     else:
@@ -350,9 +351,9 @@ def test_message_that_no_message_can_answer(old: bytes, new: bytes) -> None:
 def test_message_without_parties_is_answered_from_the_path() -> None:
     """Whoever was called answers."""
     body = DISPENSED.replace(b'"receiver": {', b'"no": {').replace(b'"sender": {', b'"nobody": {')
-    tree, _ = vkp_stu3.read(body, operation())
-    question = Asked("ref-1", NOW, None, recognise("/epj/stu3/85441/bundle"), Content(tree, Form.JSON))
-    header = told(vkp_stu3.accepted(question, is_test=False), "json")["entry"][0]["resource"]
+    tree, _ = surface.read(body, operation())
+    question = AnswerContext("ref-1", NOW, None, recognise("/epj/stu3/85441/bundle"), Content(tree, Form.JSON))
+    header = told(surface.accepted(question, is_test=False), "json")["entry"][0]["resource"]
     assert header["sender"]["identifier"] == {"system": "urn:oid:2.16.578.1.12.4.1.2", "value": "85441"}
     assert "receiver" not in header
 
@@ -360,6 +361,6 @@ def test_message_without_parties_is_answered_from_the_path() -> None:
 def test_text_that_xml_cannot_hold_is_left_out() -> None:
     """A route's own text may have been written with escapes."""
     failure = Failure(Fault.CLOSED, "Why", text="Stengt\x00 til mandag\ud800")
-    reply = vkp_stu3.refused(asked("dispensed.xml"), failure, WORDINGS[Fault.CLOSED])
+    reply = surface.refused(asked("dispensed.xml"), failure, WORDINGS[Fault.CLOSED])
     outcome = told(reply, "xml")["entry"][1]["resource"]
     assert outcome["issue"][0]["details"]["text"] == "Stengt til mandag"

@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
 from gateway.model import Group, Information, Reply, RequestHead
-from gateway.surfaces.target import Path
+from gateway.surfaces.paths import Path
 from translators.contract import Repair, Tree
 
 
@@ -67,7 +67,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnswerContext:
     """What an answer may need to know of its request."""
 
     reference: str
@@ -107,10 +107,10 @@ class Surface(Protocol):
         """Raise `Failure` for a message whose own address is another than the request's."""
         ...
 
-    def accepted(self, asked: Asked, *, is_test: bool) -> Reply:
+    def accepted(self, asked: AnswerContext, *, is_test: bool) -> Reply:
         """Answer a journaling that was accepted, or a test message that was acknowledged and delivered nowhere."""
         ...
 
-    def refused(self, asked: Asked, failure: Failure, wording: Wording) -> Reply:
+    def refused(self, asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
         """Answer a request that was not done."""
         ...

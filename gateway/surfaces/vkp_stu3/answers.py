@@ -3,9 +3,9 @@
 from uuid import UUID, uuid5
 
 from gateway.model import Headers, Reply
-from gateway.surfaces import stu3_wire
-from gateway.surfaces.stu3_header import header_of, message_id, parties, reference, texts
-from gateway.surfaces.surface import Asked, Form
+from gateway.surfaces.base import AnswerContext, Form
+from gateway.surfaces.vkp_stu3 import message as stu3_wire
+from gateway.surfaces.vkp_stu3.message import header_of, message_id, parties, reference, texts
 from translators.contract import Tree
 
 HER_IDS = "urn:oid:2.16.578.1.12.4.1.2"
@@ -20,7 +20,7 @@ _CONTENT_TYPES = {
 }
 
 
-def message(asked: Asked, code: str, outcome: dict[str, Tree] | None) -> dict[str, Tree] | None:
+def message(asked: AnswerContext, code: str, outcome: dict[str, Tree] | None) -> dict[str, Tree] | None:
     """Make the message that answers a message, with `outcome` as its details.
 
     None where no message was read, or one without the id and the event that an answer must name. The same reference and time
@@ -45,17 +45,17 @@ def message(asked: Asked, code: str, outcome: dict[str, Tree] | None) -> dict[st
     }
 
 
-def reply(asked: Asked, status: int, tree: dict[str, Tree], headers: Headers = ()) -> Reply:
+def reply(asked: AnswerContext, status: int, tree: dict[str, Tree], headers: Headers = ()) -> Reply:
     """Write an answer in the form of the request."""
     form = _form(asked)
     return Reply(status, ((b"Content-Type", _CONTENT_TYPES[form]), *headers), stu3_wire.encode(tree, form))
 
 
-def _id(asked: Asked, code: str, part: str) -> str:
+def _id(asked: AnswerContext, code: str, part: str) -> str:
     return str(uuid5(_NAMESPACE, f"{asked.reference} {code} {part}"))
 
 
-def _header(asked: Asked, header: dict[str, Tree], event: Tree, response: Tree) -> dict[str, Tree]:
+def _header(asked: AnswerContext, header: dict[str, Tree], event: Tree, response: Tree) -> dict[str, Tree]:
     """Make the header of an answer: sender and receiver change places, and the path's HER-id is who answers."""
     her_id = (asked.recognised.her_id if asked.recognised else None) or ""
     addressed = reference(header, "receiver")
@@ -79,7 +79,7 @@ def _entry(identifier: str, resource: dict[str, Tree]) -> Tree:
     return {"fullUrl": _URN + identifier, "resource": {"resourceType": kind, "id": identifier, **resource}}
 
 
-def _form(asked: Asked) -> Form:
+def _form(asked: AnswerContext) -> Form:
     """Return the form of the body, or before a byte of it was seen, the one that Content-Type makes likely."""
     if asked.content is not None and asked.content.form is not None:
         return asked.content.form

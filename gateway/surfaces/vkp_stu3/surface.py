@@ -6,10 +6,11 @@ from gateway.auth.helseid.claims import HER_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
 from gateway.model import Group, Reply, RequestHead
-from gateway.surfaces import outcome, stu3_answers, stu3_wire
-from gateway.surfaces.stu3_header import check_message, header_of, parties
-from gateway.surfaces.surface import Asked, Form, Operation, Recognised
-from gateway.surfaces.target import Path
+from gateway.surfaces import operation_outcome
+from gateway.surfaces.base import AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.paths import Path
+from gateway.surfaces.vkp_stu3 import answers, message
+from gateway.surfaces.vkp_stu3.message import check_message, header_of, parties
 from translators.contract import Reason, Refused, Repair, Tree
 from translators.stu3.message import WITHOUT_MESSAGE
 
@@ -38,12 +39,12 @@ def recognise(head: RequestHead, path: Path) -> Recognised | None:
 
 def form_of(body: bytes) -> Form | None:
     """Return XML for what begins as XML does."""
-    return stu3_wire.form_of(body)
+    return message.form_of(body)
 
 
 def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, ...]]:
     """Return a journaling's body as a tree; raises `Refused` unless it is a message, or an Encounter, as the path says."""
-    tree, repairs = stu3_wire.decode(body)
+    tree, repairs = message.decode(body)
     kinds = _KINDS if operation is None else (operation.kind,)
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
     if not isinstance(tree, dict) or kind not in kinds:
@@ -67,16 +68,16 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> Non
             raise Failure(Fault.ADDRESS, f"{where}: another HER-id than {named_by} names")
 
 
-def accepted(asked: Asked, *, is_test: bool) -> Reply:
+def accepted(asked: AnswerContext, *, is_test: bool) -> Reply:
     """Answer a message with a message, an Encounter with an informational OperationOutcome."""
-    told = outcome.done(asked.reference, is_test=is_test)
-    answer = stu3_answers.message(asked, "ok", told if is_test else None)
-    return stu3_answers.reply(asked, 200, answer or told)
+    told = operation_outcome.done(asked.reference, is_test=is_test)
+    answer = answers.message(asked, "ok", told if is_test else None)
+    return answers.reply(asked, 200, answer or told)
 
 
-def refused(asked: Asked, failure: Failure, wording: Wording) -> Reply:
+def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     """Answer a message that was read with a message, everything else with an OperationOutcome."""
-    told = outcome.refusal(failure, wording, asked.reference)
+    told = operation_outcome.refusal(failure, wording, asked.reference)
     code = "transient-error" if failure.fault.is_temporary else "fatal-error"
-    answer = stu3_answers.message(asked, code, told)
-    return stu3_answers.reply(asked, wording.status, answer or told, outcome.extra_headers(failure))
+    answer = answers.message(asked, code, told)
+    return answers.reply(asked, wording.status, answer or told, operation_outcome.extra_headers(failure))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.surfaces import target as targets
-from gateway.surfaces.target import is_origin_form, path_of
+from gateway.surfaces import paths as targets
+from gateway.surfaces.paths import is_origin_form, path_of
 
 ANY_TARGET = st.one_of(
     st.text(max_size=60),

@@ -1,0 +1,1 @@
+"""VKP's STU3 interface: messages in XML and JSON."""
