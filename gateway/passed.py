@@ -12,7 +12,7 @@ from gateway.identification import Identification, Identified
 from gateway.model import Account, Afterwards, Group, Mode
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Surface
-from gateway.upstreams.caller import Answer
+from gateway.upstreams.http_client import Answer
 from gateway.upstreams.vkp import Fate, judged
 
 _NOT_ACCEPTED = 400

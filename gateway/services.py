@@ -16,8 +16,8 @@ from gateway.config.model import Config
 from gateway.config.upstreams import HelseId, JftUpstream, VkpUpstream
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.routing.table import RouteTable
-from gateway.upstreams.breaker import CircuitBreaker
-from gateway.upstreams.caller import Caller
+from gateway.upstreams.circuit_breaker import CircuitBreaker
+from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
 

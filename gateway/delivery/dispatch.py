@@ -20,7 +20,7 @@ from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import MOST_ATTEMPTS, Due
 from gateway.observability.telemetry import DELIVERIES
-from gateway.upstreams.backoff import pause
+from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import JftClient, NotDelivered
 from translators.contract import Call
 

@@ -22,7 +22,7 @@ from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Known, MessageState, Taken, Waiting
 from gateway.model import Account
-from gateway.upstreams.backoff import pause
+from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 
 log = structlog.get_logger()

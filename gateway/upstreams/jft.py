@@ -11,15 +11,15 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.errors import Fault
-from gateway.upstreams.breaker import Attempt, CircuitBreaker
-from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
+from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
+from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.upstreams.jft_answers import (
     STATUS_PATH,
     EventStatus,
     NotDelivered,
     StatusUnknown,
+    SubmissionVerdict,
     Submitted,
-    Verdict,
     event_status,
     submitted,
     unavailable,
@@ -69,7 +69,7 @@ class JftClient:
         scope = self._upstream.write_scope
         token = await self._token(orgnr, scope, subject)
         if (left := until - now()) <= 0:
-            raise unavailable("HelseID's token came too late", Verdict.NOTHING)
+            raise unavailable("HelseID's token came too late", SubmissionVerdict.NOTHING)
         attempt = self.breaker.may(now())
         if attempt is None:
             self._refuse(now())
@@ -111,11 +111,11 @@ class JftClient:
         try:
             return await self._tokens.token(orgnr, scope, subject)
         except HelseIdUnavailable as error:
-            raise unavailable(f"no token from HelseID: {error}", Verdict.NOTHING) from None
+            raise unavailable(f"no token from HelseID: {error}", SubmissionVerdict.NOTHING) from None
 
     def _refuse(self, now: float) -> NoReturn:
         seconds = max(1, math.ceil(self.breaker.wait(now)))
-        raise unavailable("JFT has failed and is left alone for a while", Verdict.NOTHING, seconds)
+        raise unavailable("JFT has failed and is left alone for a while", SubmissionVerdict.NOTHING, seconds)
 
     def _succeeded(self, attempt: Attempt) -> None:
         was_closed = self.breaker.is_closed
@@ -126,12 +126,14 @@ class JftClient:
     def _learn(self, attempt: Attempt, failure: NotDelivered, now: float) -> None:
         """Tell the breaker what a failure says of JFT, and the failure what the breaker says of the message."""
         at_hand = not attempt.is_probe and self.breaker.is_current(attempt)
-        failure.blames_message = failure.verdict is Verdict.WELL or (failure.verdict is Verdict.FAILS and at_hand)
+        failure.blames_message = failure.verdict is SubmissionVerdict.WELL or (
+            failure.verdict is SubmissionVerdict.FAILS and at_hand
+        )
         was_closed = self.breaker.is_closed
         match failure.verdict:
-            case Verdict.WELL:
+            case SubmissionVerdict.WELL:
                 self._succeeded(attempt)
-            case Verdict.FAILS | Verdict.AWAY:
+            case SubmissionVerdict.FAILS | SubmissionVerdict.AWAY:
                 self.breaker.failed(attempt, now)
                 self.breaker.hold_off(now, failure.hold_off)
         if was_closed and not self.breaker.is_closed:
@@ -154,7 +156,7 @@ class _Host:
         answer = await self._send(call, token, timeout)
         if answer.status == 401 and answer.value(b"dpop-nonce") is not None:
             if (left := until - now()) <= 0:
-                raise unavailable("JFT asked for a nonce too late", Verdict.NOTHING)
+                raise unavailable("JFT asked for a nonce too late", SubmissionVerdict.NOTHING)
             answer = await self._send(call, token, left)
         return answer
 
@@ -169,8 +171,10 @@ class _Host:
             answer = await self._caller.call(call.method, call.path, headers, call.body, timeout)
         except Unreachable as error:
             # Nothing was sent, so nothing can have been accepted.
-            raise unavailable(f"JFT cannot be reached: {error}", Verdict.AWAY) from None
+            raise unavailable(f"JFT cannot be reached: {error}", SubmissionVerdict.AWAY) from None
         except NoAnswer as error:
-            raise NotDelivered(Fault.NO_ANSWER, f"no usable answer from JFT: {error}", Verdict.FAILS) from None
+            raise NotDelivered(
+                Fault.NO_ANSWER, f"no usable answer from JFT: {error}", SubmissionVerdict.FAILS
+            ) from None
         self._nonce = answer.value(b"dpop-nonce") or self._nonce
         return answer

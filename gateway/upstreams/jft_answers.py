@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from gateway.errors import Failure, Fault
-from gateway.upstreams.caller import Answer
+from gateway.upstreams.http_client import Answer
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class StatusUnknown(Exception):  # noqa: N818 - the condition
         """Whether JFT knows no such event of the municipality (404)."""
 
 
-class Verdict(Enum):
+class SubmissionVerdict(Enum):
     """What a failure says of the service."""
 
     WELL = auto()
@@ -64,7 +64,9 @@ class Verdict(Enum):
 class NotDelivered(Failure):
     """JFT did not accept a call, or did not say that it did."""
 
-    def __init__(self, fault: Fault, diagnostics: str, verdict: Verdict, retry_after: int | None = None) -> None:
+    def __init__(
+        self, fault: Fault, diagnostics: str, verdict: SubmissionVerdict, retry_after: int | None = None
+    ) -> None:
         super().__init__(fault, diagnostics, retry_after=retry_after)
         self.verdict = verdict
         self.hold_off = 0
@@ -95,29 +97,35 @@ def submitted(answer: Answer) -> Submitted:
         event = STATUS_PATH.search(answer.value(b"location") or "")
         if event is None:
             text = "JFT answered 202 without the address of the event's status"
-            raise NotDelivered(Fault.NO_ANSWER, text, Verdict.FAILS)
+            raise NotDelivered(Fault.NO_ANSWER, text, SubmissionVerdict.FAILS)
         return Submitted(event.group(2), event.group(1))
     if status == 413:
-        raise NotDelivered(Fault.REFUSED_BY_SERVICE, "JFT refused the message as too large (413)", Verdict.WELL)
+        raise NotDelivered(
+            Fault.REFUSED_BY_SERVICE, "JFT refused the message as too large (413)", SubmissionVerdict.WELL
+        )
     if status == 400:
-        raise NotDelivered(Fault.REFUSED_BY_SERVICE, "JFT refused the message as invalid FHIR R4 (400)", Verdict.WELL)
+        raise NotDelivered(
+            Fault.REFUSED_BY_SERVICE, "JFT refused the message as invalid FHIR R4 (400)", SubmissionVerdict.WELL
+        )
     if status in (401, 403):
         log.error("jft.refuses_our_token", status=status)
         # Perhaps the token of one municipality only: no reason to leave JFT alone.
-        raise unavailable(f"JFT does not accept the gateway's token ({status})", Verdict.NOTHING)
+        raise unavailable(f"JFT does not accept the gateway's token ({status})", SubmissionVerdict.NOTHING)
     if status == 504:
         # Something before JFT waited for it in vain: JFT may have the event.
-        raise NotDelivered(Fault.NO_ANSWER, "JFT answered 504", Verdict.FAILS)
+        raise NotDelivered(Fault.NO_ANSWER, "JFT answered 504", SubmissionVerdict.FAILS)
     if status == 429 or 500 <= status <= 599:
         seconds = _seconds(answer.value(b"retry-after"))
-        failure = unavailable(f"JFT answered {status}", Verdict.FAILS, _RETRY_AFTER if seconds is None else seconds)
+        failure = unavailable(
+            f"JFT answered {status}", SubmissionVerdict.FAILS, _RETRY_AFTER if seconds is None else seconds
+        )
         failure.hold_off = seconds or 0 if status in (429, 503) else 0
         raise failure
     log.error("jft.undocumented_answer", status=status)
-    raise NotDelivered(Fault.NO_ANSWER, f"JFT answered {status}, which it does not document", Verdict.FAILS)
+    raise NotDelivered(Fault.NO_ANSWER, f"JFT answered {status}, which it does not document", SubmissionVerdict.FAILS)
 
 
-def unavailable(diagnostics: str, verdict: Verdict, retry_after: int = _RETRY_AFTER) -> NotDelivered:
+def unavailable(diagnostics: str, verdict: SubmissionVerdict, retry_after: int = _RETRY_AFTER) -> NotDelivered:
     """Make the failure of a call that was certainly not accepted."""
     return NotDelivered(Fault.UNAVAILABLE, diagnostics, verdict, retry_after)
 

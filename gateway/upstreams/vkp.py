@@ -14,7 +14,7 @@ from gateway.model import Headers
 from gateway.surfaces.vkp_stu3 import message
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 from gateway.surfaces.vkp_stu3.message import header_of, text_of
-from gateway.upstreams.caller import Answer, Caller, NoAnswer, Unreachable
+from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Refused, Tree
 
 log = structlog.get_logger()

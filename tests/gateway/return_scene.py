@@ -25,7 +25,7 @@ from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Taken, Waiting
 from gateway.ledger.returns import ReturnItem, Returns, Selection
 from gateway.model import RequestHead
-from gateway.upstreams.caller import Caller
+from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
 from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM

@@ -27,7 +27,7 @@ from tests.gateway.delivery.conftest import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.upstreams.breaker import CircuitBreaker
+    from gateway.upstreams.circuit_breaker import CircuitBreaker
     from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream

@@ -15,7 +15,7 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config.places import Place
 from gateway.config.upstreams import Breaker, JftUpstream, ServiceStatus
-from gateway.upstreams.caller import Caller
+from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 from service_stubs.helseid import HelseIdStub
 from service_stubs.jft import JftStub

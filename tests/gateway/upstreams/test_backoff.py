@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstreams.backoff import pause
+from gateway.upstreams.circuit_breaker import pause
 
 CHANCES = st.floats(0, 1, exclude_max=True)
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config.upstreams import Breaker
 from gateway.errors import Fault
-from gateway.upstreams.breaker import CircuitBreaker
+from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.jft import JftClient, Submitted
 from service_stubs.behaviour import Behaviour
 from tests.ports import free_ports

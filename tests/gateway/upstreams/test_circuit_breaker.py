@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from gateway.config.upstreams import Breaker
-from gateway.upstreams.breaker import Attempt, CircuitBreaker
+from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
 
 SETTINGS = Breaker(failures=3, pause=5.0, longest=12.0)
 
