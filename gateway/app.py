@@ -16,8 +16,6 @@ from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.control.status import Reload
-from gateway.delivery.delivery import Delivery
-from gateway.delivery.opening import keys_of, opened
 from gateway.in_force import InForce
 from gateway.ledger import canary_key
 from gateway.ledger.database import Database, LedgerUnusable
@@ -25,6 +23,7 @@ from gateway.ledger.decision_log import DecisionLog
 from gateway.ledger.key_files import Keys, KeysUnusable
 from gateway.model import Account
 from gateway.observability import telemetry
+from gateway.outbox.outbox import Outbox, keys_of, open_ledger
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, ReloadingContext
 from gateway.rehearsal.rehearsals import Rehearsals
@@ -52,7 +51,7 @@ class Gateway:
         self._rehearsals = Rehearsals(self._ledger_store, time.time)
         self._decisions = DecisionLog(self._ledger_store, time.time)
         self._working: list[asyncio.Task[None]] = []
-        self._delivery: Delivery | None = None
+        self._delivery: Outbox | None = None
         self._store = ""
         """The URL of the ledger that is open."""
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login)
@@ -151,7 +150,7 @@ class Gateway:
         config, of_file = self._first
         table = self._in_force.table
         if (keys := self._keys(config)) is not None:
-            self._delivery = Delivery(await opened(config, self._folder), time.time)
+            self._delivery = Outbox(await open_ledger(config, self._folder), time.time)
             self._store = config.store
             await canary_key.agree(self._delivery.ledger, keys.canary, None, time.time())
         self._running = wiring.wired(config, table, keys, self._delivery, None)
@@ -245,7 +244,7 @@ class Gateway:
                 time.time(),
             )
         elif keys is not None:
-            delivery = Delivery(await opened(config, self._folder, patience=0), time.time)
+            delivery = Outbox(await open_ledger(config, self._folder, patience=0), time.time)
             try:
                 await canary_key.agree(delivery.ledger, keys.canary, None, time.time())
                 await self._in_force.begin(delivery.ledger)

@@ -14,9 +14,6 @@ from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.control.status import Reload
-from gateway.delivery.delivery import node_name
-from gateway.delivery.opening import keys_of, opened
-from gateway.delivery.returning import Returning, ReturnMeans
 from gateway.in_force import InForce
 from gateway.last_good import Stamp, remember, stamp
 from gateway.ledger import canary_key
@@ -24,6 +21,8 @@ from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.key_files import Keys, KeysUnusable
 from gateway.ledger.messages import Ledger
 from gateway.model import Mode
+from gateway.outbox.outbox import keys_of, node_name, open_ledger
+from gateway.outbox.returns import ReturnContext, Returner
 from gateway.proxy.tls import Certificates, CertificatesUnusable
 from gateway.routing.table import RouteTable
 from gateway.services import Services
@@ -82,7 +81,7 @@ class Beside:
         self._ledger: Ledger | None = None
         self._store = ""
         """The URL of the ledger that is open."""
-        self._returning: Returning | None = None
+        self._returning: Returner | None = None
         self._now: Prepared | None = None
         self._file: Stamp | None = None
         """Of the configuration, when it was read last."""
@@ -201,7 +200,7 @@ class Beside:
             log.warning("reload.not_remembered")
 
     async def _open(self, config: Config, keys: Keys, patience: float) -> None:
-        ledger = Ledger(await opened(config, self._folder, patience=patience), node_name(), self._clock)
+        ledger = Ledger(await open_ledger(config, self._folder, patience=patience), node_name(), self._clock)
         try:
             await canary_key.agree(ledger, keys.canary, None, self._clock())
             await self._in_force.begin(ledger)
@@ -209,18 +208,18 @@ class Beside:
             await ledger.store.close()
             raise
         self._ledger, self._store = ledger, config.store
-        self._returning = Returning(ledger, self._returned, self._clock)
+        self._returning = Returner(ledger, self._returned, self._clock)
 
     def _current(self) -> Prepared:
         if self._now is None:
             raise RuntimeError("work before there is a configuration")
         return self._now
 
-    def _returned(self) -> ReturnMeans | None:
+    def _returned(self) -> ReturnContext | None:
         now = self._current()
         if now.keys is None or now.service is None:
             return None
-        return ReturnMeans(now.config, self._in_force.table, now.keys, now.service, now.vkp)
+        return ReturnContext(now.config, self._in_force.table, now.keys, now.service, now.vkp)
 
 
 def _canary(keys: Keys | None) -> bytes | None:

@@ -11,11 +11,11 @@ from msgspec import structs
 from gateway.admission import Admission, Admitted
 from gateway.canary import Canary
 from gateway.config.model import Config, Municipality, Sender
-from gateway.delivery.journaling import Journaling
-from gateway.delivery.orders import Business, Order, Receipt, business_of
 from gateway.errors import WORDINGS, Failure, Fault, fault_of
 from gateway.identification import Identification, Identified, asked_for
 from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
+from gateway.outbox.order import Business, Order, Receipt, business_of
+from gateway.outbox.submit import Submitter
 from gateway.passed import Passed, Rehearse
 from gateway.routing.table import Decision, RouteTable
 from gateway.shortcut import Shortcut
@@ -42,7 +42,7 @@ class Exchange:
         config: Config,
         table: RouteTable,
         admission: Admission,
-        journaling: Journaling | None,
+        journaling: Submitter | None,
         clock: Callable[[], float],
         *,
         canary_key: bytes | None = None,

@@ -6,10 +6,10 @@ from functools import partial
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.delivery.journaling import Journaling
-from gateway.delivery.orders import business_of
 from gateway.identification import Identification, Identified
 from gateway.model import Account, Afterwards, Group, Mode
+from gateway.outbox.order import business_of
+from gateway.outbox.submit import Submitter
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Surface
 from gateway.upstreams.http_client import Answer
@@ -30,7 +30,7 @@ class Passed:
         config: Config,
         table: RouteTable,
         identification: Identification,
-        journaling: Journaling | None,
+        journaling: Submitter | None,
         rehearse: Rehearse | None,
     ) -> None:
         self._limit = config.limits.body
@@ -56,7 +56,7 @@ class Passed:
     def _is_noted(self, identified: Identified) -> bool:
         return identified.envelope.sender is not None and self._table.is_moving(identified.envelope.municipality)
 
-    def _note(self, journaling: Journaling, identified: Identified, account: Account, status: int, body: bytes) -> None:
+    def _note(self, journaling: Submitter, identified: Identified, account: Account, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
             return
         content = identified.content or self._identification.content(body, identified)

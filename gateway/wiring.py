@@ -9,10 +9,10 @@ from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.config.model import Config
 from gateway.config.routes import announced
 from gateway.config.upstreams import VkpUpstream
-from gateway.delivery.delivery import Delivery, Means
 from gateway.exchange import Exchange
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
+from gateway.outbox.outbox import DeliveryContext, Outbox
 from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.pool import Pool
@@ -32,7 +32,7 @@ class Running:
     lane: Lane
     certificates: Certificates
     keys: Keys | None
-    means: Means | None
+    means: DeliveryContext | None
     """What journalings are delivered with; None where nothing is."""
 
 
@@ -51,14 +51,14 @@ class Wiring:
         self.services = Services(folder, clock)
 
     def wired(
-        self, config: Config, table: RouteTable, keys: Keys | None, delivery: Delivery | None, before: Running | None
+        self, config: Config, table: RouteTable, keys: Keys | None, delivery: Outbox | None, before: Running | None
     ) -> Running:
         """Return everything that a configuration and its routes make; raises `KeyUnusable` or `CertificatesUnusable`."""
         self.services.check(config, table)
         certificates = Certificates(config, self._folder, before.certificates if before else None)
         return self._with(config, table, keys, delivery, certificates, before)
 
-    def relaid(self, table: RouteTable, delivery: Delivery | None, before: Running) -> Running:
+    def relaid(self, table: RouteTable, delivery: Outbox | None, before: Running) -> Running:
         """Return what another table makes under the same configuration, of what is there: nothing is read for it."""
         return self._with(before.config, table, before.keys, delivery, before.certificates, before)
 
@@ -67,7 +67,7 @@ class Wiring:
         config: Config,
         table: RouteTable,
         keys: Keys | None,
-        delivery: Delivery | None,
+        delivery: Outbox | None,
         certificates: Certificates,
         before: Running | None,
     ) -> Running:
@@ -95,7 +95,9 @@ class Wiring:
         room = ConnectionLimits(config.limits.connections, config.limits.connections_per_address)
         return Running(config, exchange, Lane(ways, exchange.malformed, room), certificates, keys, means)
 
-    def _means(self, config: Config, table: RouteTable, keys: Keys | None, certificates: Certificates) -> Means | None:
+    def _means(
+        self, config: Config, table: RouteTable, keys: Keys | None, certificates: Certificates
+    ) -> DeliveryContext | None:
         """Return what journalings are delivered with; a client whose key is no good is told of in any case."""
         if table.jft_upstream is None:
             return None
@@ -103,7 +105,7 @@ class Wiring:
         if keys is None:
             return None
         vkp = self.services.vkp(config, table.vkp_upstream, certificates) if table.vkp_upstream else None
-        return Means(config, keys, jft, table.jft_upstream.follow, table, vkp)
+        return DeliveryContext(config, keys, jft, table.jft_upstream.follow, table, vkp)
 
 
 def drain(before: Running | None, kept: dict[str, UpstreamTarget]) -> None:

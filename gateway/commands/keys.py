@@ -9,12 +9,12 @@ import click
 
 from gateway.commands.output import config_option, json_option, print_json, usable
 from gateway.config.model import Config
-from gateway.delivery.delivery import node_name
 from gateway.ledger import canary_key
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable, LedgerUnusable, open_store
 from gateway.ledger.key_files import PAYLOAD, KeysUnusable, check, is_from_environment, make, read_single, rotate
 from gateway.model import Mode
+from gateway.outbox.outbox import node_name
 
 _NEVER_ROTATED = (
     "lookup and canary are never rotated: what was hashed could not be found any more, "

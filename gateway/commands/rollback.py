@@ -9,9 +9,9 @@ from gateway.commands.admin_client import AdminClient, admin_options, plain, seg
 from gateway.commands.output import print_json
 from gateway.control.rollback import CONFIRMATION
 from gateway.control.rollback_documents import csv_of
-from gateway.delivery.return_jobs import FASTEST, RATE, SLOWEST, Progress
 from gateway.ledger.returns import ReturnStatus
 from gateway.model import JOURNALING
+from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Progress
 
 Document = dict[str, Any]
 _ROOT = "/api/v1/rollback"

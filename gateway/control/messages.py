@@ -12,11 +12,11 @@ from gateway.auth.people.rbac import Action
 from gateway.control.asked import Search, Wanted, cursor_after, number_of, reason_of, row_of
 from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
-from gateway.delivery.kept import Kept, opened
 from gateway.ledger import audit, message_actions, message_queries, retention
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.message_actions import Done, NotDone
 from gateway.ledger.records import MessageState
+from gateway.outbox.order import StoredMessage, opened
 from gateway.times import when, when_any
 
 log = structlog.get_logger()
@@ -182,7 +182,7 @@ def _described(message: message_queries.Shown) -> dict[str, Any]:
     }
 
 
-def _payload_document(reference: str, kept: Kept) -> dict[str, Any]:
+def _payload_document(reference: str, kept: StoredMessage) -> dict[str, Any]:
     call = kept.call
     return {
         "reference": reference,

@@ -15,12 +15,12 @@ from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.once import Once
 from gateway.control.refusals import Code, Refusal
 from gateway.control.rollback_documents import csv_of, item_document, job_document, selection_document
-from gateway.delivery.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, Outcome, may_be_sent_alone
-from gateway.delivery.returning import Returning
 from gateway.ledger import audit
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.returns import ReturnItem, Returns, ReturnStatus, Selection
 from gateway.model import JOURNALING
+from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, ReturnOutcome, may_be_sent_alone
+from gateway.outbox.returns import Returner
 
 log = structlog.get_logger()
 
@@ -79,9 +79,9 @@ class Rollback:
 
     def __init__(self, desk: LedgerDesk) -> None:
         self._desk = desk
-        self._sender: Returning | None = None
+        self._sender: Returner | None = None
 
-    def use(self, returning: Returning | None) -> None:
+    def use(self, returning: Returner | None) -> None:
         """Take what sends, if anything does; whoever made it stops it."""
         self._sender = returning
 
@@ -167,7 +167,7 @@ class Rollback:
         except LedgerUnavailable as error:
             raise Refusal(Code.LEDGER, str(error)) from None
         document = {"reference": done.reference, "outcome": done.outcome.value, "reason": done.reason}
-        if done.outcome is not Outcome.RETURNED:
+        if done.outcome is not ReturnOutcome.RETURNED:
             raise Refusal(Code.CONFLICT, f"{done.outcome.value}: {done.reason}")
         return web.json_response(document)
 
@@ -216,7 +216,7 @@ class Rollback:
         return Returns(self._desk.ledger, self._desk.now)
 
     @property
-    def _sending(self) -> Returning:
+    def _sending(self) -> Returner:
         if self._sender is None:
             raise Refusal(Code.CONFLICT, NOT_HERE)
         return self._sender

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.csv_text import table_of
-from gateway.delivery.return_jobs import Job, Outcome, may_be_sent_alone
 from gateway.ledger.returns import ReturnItem, Selection
+from gateway.outbox.return_jobs import Job, ReturnOutcome, may_be_sent_alone
 from gateway.times import when
 
 Document = dict[str, Any]
@@ -63,9 +63,9 @@ def job_document(job: Job) -> Document:
         "why": job.why or None,
         "began": when(job.began),
         "ended": None if job.ended is None else when(job.ended),
-        "counts": {outcome.value: job.counts[outcome] for outcome in Outcome},
+        "counts": {outcome.value: job.counts[outcome] for outcome in ReturnOutcome},
         "not_returned": told,
-        "not_returned_truncated": sum(job.counts.values()) - job.counts[Outcome.RETURNED] > len(told),
+        "not_returned_truncated": sum(job.counts.values()) - job.counts[ReturnOutcome.RETURNED] > len(told),
     }
 
 

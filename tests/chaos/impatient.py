@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.cli import main
-from gateway.delivery import dispatch, upkeep
 from gateway.ledger import messages
+from gateway.outbox import dispatcher, maintenance
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,6 +22,6 @@ def shorten(module: ModuleType, name: str, seconds: float) -> None:
 
 
 shorten(messages, "LEASE", 4.0)
-shorten(dispatch, "_TIMEOUT", 5.0)
-shorten(upkeep, "_RECOVER", 1.0)
+shorten(dispatcher, "_TIMEOUT", 5.0)
+shorten(maintenance, "_RECOVER", 1.0)
 main(prog_name="python -m gateway")

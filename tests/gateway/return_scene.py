@@ -16,8 +16,6 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config import places, upstreams
 from gateway.config.load import load
-from gateway.delivery.kept import sealed
-from gateway.delivery.returning import Returning, ReturnMeans
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.database import open_store
 from gateway.ledger.key_files import Keys
@@ -25,6 +23,8 @@ from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Taken, Waiting
 from gateway.ledger.returns import ReturnItem, Returns, Selection
 from gateway.model import RequestHead
+from gateway.outbox.order import sealed
+from gateway.outbox.returns import ReturnContext, Returner
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
@@ -141,7 +141,7 @@ class Scene:
     clock: Clock = field(default_factory=Clock)
     routes: str = LEGACY
     numbers: Any = field(default_factory=lambda: itertools.count(1))
-    started: list[Returning] = field(default_factory=list)
+    started: list[Returner] = field(default_factory=list)
     events: dict[str, str] = field(default_factory=dict)
     """JFT's ids by reference."""
 
@@ -149,7 +149,7 @@ class Scene:
         self.ledger = Ledger(self.store, "node-0", self.clock)
         self.returns = Returns(self.ledger, self.clock)
 
-    def means(self) -> ReturnMeans:
+    def means(self) -> ReturnContext:
         """Return what the running configuration returns with."""
         urls = {"vkp": self.vkp.url, "write": self.jft.write_url, "read": self.jft.read_url}
         text = _FILE.format(issuer=self.helseid.issuer, client_id=CLIENT_ID, routes=self.routes, **urls)
@@ -157,11 +157,11 @@ class Scene:
         loaded = load(str(self.folder / "routes.yaml"))
         assert loaded.config is not None, [str(problem) for problem in loaded.problems]
         assert loaded.table is not None
-        return ReturnMeans(loaded.config, loaded.table, self.keys, self.jft_client, self.vkp_client)
+        return ReturnContext(loaded.config, loaded.table, self.keys, self.jft_client, self.vkp_client)
 
-    def returning(self, node: str = "node-0") -> Returning:
+    def returning(self, node: str = "node-0") -> Returner:
         """Make what a process returns with."""
-        made = Returning(Ledger(self.store, node, self.clock), self.means, self.clock)
+        made = Returner(Ledger(self.store, node, self.clock), self.means, self.clock)
         self.started.append(made)
         return made
 

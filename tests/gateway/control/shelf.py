@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from gateway.delivery.kept import sealed
 from gateway.ledger import audit
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.key_files import Keys
@@ -16,6 +15,7 @@ from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Taken
 from gateway.ledger.tables import MESSAGE
 from gateway.model import RequestHead
+from gateway.outbox.order import sealed
 from translators.contract import Call
 
 if TYPE_CHECKING:

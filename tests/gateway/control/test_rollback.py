@@ -14,8 +14,8 @@ from sqlalchemy import select
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.control.rollback import CONFIRMATION, NOT_HERE
 from gateway.control.rollback_documents import COLUMNS
-from gateway.delivery.returning import NO_CLIENT
 from gateway.ledger.tables import AUDIT
+from gateway.outbox.returns import NO_CLIENT
 from service_stubs.behaviour import Behaviour
 from tests.gateway.control.shelf import error
 from tests.gateway.return_scene import NOW, STILL_NEW, return_scene

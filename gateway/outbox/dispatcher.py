@@ -1,0 +1,190 @@
+"""Delivers what is held: each municipality's patients in order, with pauses that grow, and never for ever."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from gateway.auth.helseid.access_tokens import Subject
+from gateway.config.model import Config
+from gateway.errors import Fault
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import MOST_ATTEMPTS, Due
+from gateway.observability.telemetry import DELIVERIES
+from gateway.outbox.backlog import UNCLEAR_REASON, set_aside
+from gateway.outbox.order import opened
+from gateway.outbox.recorder import Recorder
+from gateway.upstreams.circuit_breaker import pause
+from gateway.upstreams.jft import JftClient, NotDelivered
+from translators.contract import Call
+
+log = structlog.get_logger()
+
+_TICK = 1.0
+"""Seconds between looks at what is due, when nothing says that there is news: another node may have held it."""
+_AT_A_TIME = 32
+_TIMEOUT = 30.0
+"""Seconds that one delivery may take."""
+LONGEST_PAUSE, LONGEST_OUTAGE_PAUSE = 600.0, 60.0
+"""Seconds between two tries at most, where the message may be why it failed, and where it is not."""
+NO_SUBJECT = Subject("", b"", 0.0)
+"""A held message is never sent with a token that was exchanged for its sender's: `check` refuses such a route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What dispatching works with under one configuration."""
+
+    config: Config
+    keys: Keys
+    service: JftClient
+    first_look: float
+
+
+class Dispatcher:
+    """Claims held messages and delivers them."""
+
+    def __init__(
+        self, ledger: Ledger, recorder: Recorder, current: Callable[[], Dispatched | None], clock: Callable[[], float]
+    ) -> None:
+        self._ledger = ledger
+        self._recorder = recorder
+        self._current = current
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Say that something may be due."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Dispatch until cancelled; what is under way then goes on, see `finish`."""
+        while True:
+            try:
+                claimed = await self.dispatch()
+            except LedgerUnavailable:
+                claimed = 0
+            except Exception:
+                log.exception("dispatch.defect")
+                claimed = 0
+            if not claimed:
+                await self._rest()
+
+    async def finish(self, within: float) -> None:
+        """Let what is under way end, for so many seconds; what does not is unclear at the next start."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=within)
+        for task in list(self._under_way):
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def dispatch(self) -> int:
+        """Begin to deliver what is due and may be sent; return how many messages that were."""
+        self._news.clear()  # whatever comes of it: news that stays would never let the loop rest
+        current = self._current()
+        if current is None:
+            return 0
+        breaker = current.service.breaker
+        if breaker.is_open(asyncio.get_running_loop().time()):
+            return 0
+        # One is enough to ask whether the service is back.
+        room = (_AT_A_TIME if breaker.is_closed else 1) - len(self._under_way)
+        if room <= 0:
+            return 0
+        # By both clocks before claiming: nothing is sent once another node may take it, however long the claim took.
+        until = asyncio.get_running_loop().time() + _TIMEOUT
+        claiming = asyncio.ensure_future(self._ledger.claim(room, until=self._clock() + _TIMEOUT))  # noqa: TID251 - kept, and awaited in any case
+        try:
+            due = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # What was claimed is ours, whoever stops us; `finish` waits for it.
+            await asyncio.wait([claiming])
+            if not claiming.cancelled() and claiming.exception() is None:
+                self._begin(claiming.result(), current, until)
+            raise
+        self._begin(due, current, until)
+        return len(due)
+
+    def _begin(self, due: list[Due], current: Dispatched, until: float) -> None:
+        for each in due:
+            task = asyncio.get_running_loop().create_task(self._deliver(each, current, until))
+            self._under_way.add(task)
+            task.add_done_callback(self._done)
+
+    async def _rest(self) -> None:
+        """Wait for news, or for the next look."""
+        try:
+            async with asyncio.timeout(_TICK):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        else:
+            current = self._current()
+            wait = current.service.breaker.wait(asyncio.get_running_loop().time()) if current else _TICK
+            if wait or len(self._under_way) >= _AT_A_TIME:
+                self._news.clear()
+                await asyncio.sleep(min(wait, _TICK))
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        self._news.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("dispatch.defect", exc_info=task.exception())
+
+    async def _deliver(self, due: Due, current: Dispatched, until: float) -> None:
+        municipality = current.config.municipalities.get(due.municipality)
+        if municipality is None:
+            await self._quarantine(due, "the municipality is not configured any more")
+            return
+        try:
+            call = opened(current.keys.vault, due.reference, due.payload).as_call()
+        except PayloadUnreadable as unreadable:
+            await self._quarantine(due, f"its payload cannot be read: {unreadable}")
+            return
+        if call is None:
+            await self._quarantine(due, "nothing says how it is delivered")
+            return
+        await self._send(due, call, municipality.orgnr, current, until)
+
+    async def _send(self, due: Due, call: Call, orgnr: str, current: Dispatched, until: float) -> None:
+        remaining = until - asyncio.get_running_loop().time()
+        try:
+            submitted = await current.service.submit(call, orgnr, NO_SUBJECT, remaining)
+        except NotDelivered as failure:
+            DELIVERIES.labels(failure.fault.value).inc()
+            await self._recorder.brought_to_end(self._not_delivered(due, failure))
+            return
+        DELIVERIES.labels("accepted").inc()
+        written = self._recorder.delivered(due.id, due.reference, submitted, current.first_look)
+        await self._recorder.brought_to_end(written)
+        log.info("delivery.accepted", reference=due.reference, event_id=submitted.event_id)
+
+    async def _not_delivered(self, due: Due, failure: NotDelivered) -> None:
+        # An attempt that is unclear counts whatever else is wrong: perhaps each of them has delivered the message.
+        is_unclear = failure.fault is Fault.NO_ANSWER
+        counts = failure.blames_message or is_unclear
+        reason, attempts = failure.diagnostics, due.attempts + counts
+        if is_unclear and not due.resend_unclear:
+            await self._quarantine(due, UNCLEAR_REASON)
+        elif failure.fault is Fault.REFUSED_BY_SERVICE:
+            await self._quarantine(due, reason)
+        elif attempts >= MOST_ATTEMPTS:
+            await self._quarantine(due, f"failed {attempts} times, at last: {reason}", unclear=is_unclear)
+        else:
+            longest = LONGEST_PAUSE if failure.blames_message else LONGEST_OUTAGE_PAUSE
+            own = pause(due.tries + 1, random.random(), longest=longest)  # noqa: S311 - no secret
+            next_try = self._clock() + max(own, float(failure.hold_off))
+            held = partial(self._ledger.held, due.id, reason, next_try=next_try, counted=counts)
+            await self._recorder.surely(due.reference, partial(held, unclear=is_unclear))
+
+    async def _quarantine(self, due: Due, reason: str, *, unclear: bool = False) -> None:
+        set_aside(due.reference, due.municipality, reason)
+        quarantined = partial(self._ledger.quarantined, due.id, reason, unclear=unclear)
+        await self._recorder.surely(due.reference, quarantined)

@@ -1,0 +1,140 @@
+"""The regular work on the ledger: what was with processes that are gone, counts, and what is kept no longer."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+import structlog
+
+from gateway.config.model import Config
+from gateway.ledger import decision_log, rehearsals, retention
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import PENDING, MessageState
+from gateway.observability.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
+from gateway.outbox.backlog import UNCLEAR_REASON, Backlog, set_aside
+from gateway.outbox.recorder import Recorder
+
+log = structlog.get_logger()
+
+_COUNT, _RECOVER, _PURGE = 1.0, 10.0, 3600.0
+"""Seconds between two of each."""
+_AGAIN = 60.0
+"""Seconds until a purge that failed is tried again."""
+
+
+class Maintenance:
+    """Does the regular work of one node; that several nodes do it at once harms nothing."""
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        ledger: Ledger,
+        recorder: Recorder,
+        backlog: Backlog,
+        current: Callable[[], Config],
+        *,
+        is_served: Callable[[], bool],
+        clock: Callable[[], float],
+        wake: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._recorder = recorder
+        self._backlog = backlog
+        self._current = current
+        self._is_served = is_served
+        self._clock = clock
+        self._wake = wake
+        self._shown: set[tuple[str, str]] = set()
+        self._told_left: int | None = None
+        """How much was held when it was last told that nothing delivers it; None while something does."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(_COUNT, _COUNT, self.count))
+            group.create_task(self._every(_RECOVER, _RECOVER, self.recover))
+            group.create_task(self._every(_PURGE, _AGAIN, self.purge))
+
+    async def _every(
+        self, seconds: float, after_failure: float, work: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
+        while True:
+            pause = seconds
+            try:
+                # To its end, also when we stop: whatever it has set aside is told.
+                await self._recorder.brought_to_end(work())
+            except LedgerUnavailable:
+                pause = after_failure
+            except Exception:
+                log.exception("upkeep.defect")
+                pause = after_failure
+            await asyncio.sleep(pause)
+
+    async def count(self) -> None:
+        """Count what waits, for the metrics and for the bound of what is held."""
+        found = await self._ledger.store.read(retention.counts)
+        self._backlog.counted({each.municipality: each.messages for each in found if each.state == MessageState.HELD})
+        now, oldest = self._clock(), dict.fromkeys((*MessageState, "overdue"), 0.0)
+        shown = set()
+        for each in found:
+            LEDGER_MESSAGES.labels(each.municipality, each.state).set(each.messages)
+            shown.add((each.municipality, each.state))
+            oldest[each.state] = max(oldest[each.state], now - each.oldest)
+        for gone in self._shown - shown:
+            LEDGER_MESSAGES.labels(*gone).set(0)
+        self._shown |= shown
+        for state in (MessageState.HELD, MessageState.QUARANTINED, "overdue"):
+            LEDGER_OLDEST.labels(state).set(oldest[state])
+        await self._tell_left(sum(each.messages for each in found if each.state in PENDING))
+
+    async def _tell_left(self, held: int) -> None:
+        """Tell of what is left in the ledger while nothing delivers or follows it: at first, and when more is held."""
+        if self._is_served():
+            self._told_left = None
+            return
+        if self._told_left is not None and held <= self._told_left:
+            return
+        followed = await self._ledger.store.read(retention.followed)
+        if held or followed:
+            log.error("delivery.without_service", held=held, followed=followed)
+        self._told_left = held
+
+    async def recover(self) -> None:
+        """Take up what was with processes that are gone."""
+        if self._recorder.is_busy:
+            return  # what is known, and not written yet, must not be taken for unclear
+        for each in await self._ledger.recover(alone=self._ledger.store.is_sqlite):
+            if each.state is MessageState.QUARANTINED:
+                set_aside(each.reference, each.municipality, UNCLEAR_REASON)
+            else:
+                log.warning(
+                    "delivery.unclear",
+                    reference=each.reference,
+                    municipality=each.municipality,
+                    state=each.state.value,
+                )
+        self._wake()
+
+    async def purge(self) -> None:
+        """Clear away what has been kept long enough, and write down that it was done."""
+        now, config = self._clock(), self._current()
+        keep = config.retention
+        times = retention.RetentionTimes(
+            now - keep.payload, now - keep.receipt, now - keep.audit, now - config.limits.duplicate_window
+        )
+        line = self._ledger.line
+        purged = await retention.purge(self._ledger.store, times, now, lambda state, why: line(now, state, why), _tell)
+        store, before = self._ledger.store, now - keep.decision
+        while await store.write(lambda connection: decision_log.purge(connection, before)):
+            pass
+        await store.write(lambda connection: rehearsals.purge(connection, before))
+        outcome = f"{purged.payloads} payloads, {purged.rows} rows"
+        await retention.ran(self._ledger.store, retention.PURGE, now, self._ledger.node, outcome)
+        LEDGER_RUNS.labels(retention.PURGE).set(now)
+        log.info("retention.purged", payloads=purged.payloads, rows=purged.rows)
+
+
+def _tell(event: str, reference: str, municipality: str) -> None:
+    """Tell of what a person must hear of."""
+    if event == "retention.held_too_long":
+        QUARANTINED.labels(municipality).inc()
+    log.error(event, reference=reference, municipality=municipality)

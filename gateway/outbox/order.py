@@ -1,0 +1,140 @@
+"""What delivering a journaling needs to know, and what its sender is told."""
+
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from gateway.auth.helseid.access_tokens import Subject
+from gateway.config.model import Municipality
+from gateway.config.routes import Route
+from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
+from gateway.model import Envelope, RequestHead
+from translators.contract import Call, Refused, Tree
+from translators.identity import business_id, content_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Business:
+    """What a sender means by the same message: its own id for it, and a digest of what it says."""
+
+    id: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A translated journaling, to be delivered."""
+
+    reference: str
+    received: datetime
+    envelope: Envelope
+    municipality: Municipality
+    route: Route
+    call: Call
+    patient: str | None = field(repr=False)
+    """The national number."""
+    business: Business | None = field(repr=False)
+    """None when the message has no id: then it is never known again."""
+    head: RequestHead = field(repr=False)
+    body: bytes = field(repr=False)
+    subject: Subject = field(repr=False)
+    """The sender's token, for the length of its request."""
+
+
+def business_of(tree: Tree) -> Business | None:
+    """Return what a message is known again by; None when its sender gave it no id, or it cannot be read so far."""
+    try:
+        name = business_id(tree)
+        return None if name is None else Business(name, content_digest(tree))
+    except Refused:
+        return None
+
+
+def known_by(lookup: LookupHasher, sender: str, municipality: str, business: Business) -> tuple[str, str]:
+    """Return the keyed hashes of what a message calls itself, and of that with its content."""
+    named = (sender, municipality, business.id)
+    return lookup.hash("identity", *named), lookup.hash("copy", *named, business.digest.hex())
+
+
+class DeliveryOutcome(StrEnum):
+    """What became of a message that its sender is told was a success; also its name in logs and metrics."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"
+    DUPLICATE = "duplicate"
+    JOURNALED = "journaled"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a sender is told, alike for every copy of a message."""
+
+    reference: str
+    """The first copy's."""
+    at: datetime
+    """When that came."""
+    outcome: DeliveryOutcome
+    event_id: str | None = None
+    marks: tuple[str, ...] = ()
+    """`possible-duplicate`, `identifier-reused`."""
+
+
+_LEVEL = 1
+"""The quickest: what is written with each commit is a quarter of what it would be."""
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of what is kept, unpacked."""
+_FIELDS = (b"content-type", b"servicecodes")
+"""The fields of a request that say something of the message; a sender's token is never kept."""
+
+
+class StoredCall(msgspec.Struct, frozen=True, array_like=True):
+    """One call to a service."""
+
+    service: str
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class StoredMessage(msgspec.Struct, frozen=True, array_like=True):
+    """A message as it came, and the call that delivers it."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    call: StoredCall | None
+    """None where the message is never held."""
+
+    def as_call(self) -> Call | None:
+        """Return the call as the clients of services take it."""
+        call = self.call
+        return None if call is None else Call(call.service, call.method, call.path, call.headers, call.body)
+
+
+_DECODER = msgspec.msgpack.Decoder(StoredMessage)
+
+
+def sealed(vault: PayloadCipher, reference: str, head: RequestHead, body: bytes, call: Call | None) -> bytes:
+    """Return what is kept of a message, for the row with this reference alone."""
+    headers = tuple((name, value) for name, value in head.headers if name.lower() in _FIELDS)
+    target = head.target.encode("utf-8", "surrogateescape").decode("latin-1")
+    kept_call = None if call is None else StoredCall(call.service, call.method, call.path, call.headers, call.body)
+    kept = msgspec.msgpack.encode(StoredMessage(head.method, target, headers, body, kept_call))
+    return vault.seal(zlib.compress(kept, _LEVEL), reference)
+
+
+def opened(vault: PayloadCipher, reference: str, payload: bytes | None) -> StoredMessage:
+    """Return what was kept; raises `PayloadUnreadable`."""
+    if payload is None:
+        raise PayloadUnreadable("nothing is kept of the message any more")
+    try:
+        whole = zlib.decompressobj()
+        kept = whole.decompress(vault.open(payload, reference), _LARGEST)
+        return _DECODER.decode(kept)
+    except (msgspec.DecodeError, zlib.error):
+        raise PayloadUnreadable("not what this version keeps") from None

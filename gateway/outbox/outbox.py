@@ -1,0 +1,163 @@
+"""The delivering part of a node, from start to stop: it outlives the configurations that it works under."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gateway.config.model import Config
+from gateway.config.upstreams import Follow
+from gateway.ledger.database import Database, open_store
+from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
+from gateway.ledger.messages import Ledger
+from gateway.model import JOURNALING, Mode
+from gateway.outbox.backlog import Backlog
+from gateway.outbox.dispatcher import Dispatched, Dispatcher
+from gateway.outbox.maintenance import Maintenance
+from gateway.outbox.recorder import Recorder
+from gateway.outbox.returns import ReturnContext, Returner
+from gateway.outbox.submit import Submitter
+from gateway.outbox.tracker import Followed, Tracker
+from gateway.routing.table import RouteTable
+from gateway.upstreams.jft import JftClient
+from gateway.upstreams.vkp import VkpClient
+
+log = structlog.get_logger()
+
+_FINISH = 10.0
+"""Seconds that deliveries under way have when the gateway stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """What one configuration delivers with."""
+
+    config: Config
+    keys: Keys
+    service: JftClient
+    follow: Follow
+    table: RouteTable
+    vkp: VkpClient | None
+    """Our own client of VKP, where there is one."""
+
+
+def node_name() -> str:
+    """Return a name that no other process has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+class Outbox:
+    """Holds, delivers, follows and clears away on one ledger."""
+
+    def __init__(self, store: Database, clock: Callable[[], float]) -> None:
+        self.ledger = Ledger(store, node_name(), clock)
+        self._clock = clock
+        self._config: Config | None = None
+        self._means: DeliveryContext | None = None
+        self._backlog = Backlog()
+        self._recorder = Recorder(self.ledger, clock)
+        self._dispatch = Dispatcher(self.ledger, self._recorder, self._dispatched, clock)
+        self._following = Tracker(self.ledger, self._followed, clock)
+        self._upkeep = Maintenance(
+            *(self.ledger, self._recorder, self._backlog, self._configured),
+            is_served=lambda: self._means is not None,
+            clock=clock,
+            wake=self._dispatch.wake,
+        )
+        self.returning = Returner(self.ledger, self._returned, clock)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def use(self, config: Config, means: DeliveryContext | None) -> None:
+        """Begin to work, or go on with another configuration; without means nothing is delivered, and the rest is still done."""
+        self._config, self._means = config, means
+        if not self._tasks:
+            loop = asyncio.get_running_loop()
+            works = (self._upkeep.run(), self._dispatch.run(), self._following.run(), self.returning.run())
+            self._tasks = [loop.create_task(work) for work in works]
+            for task in self._tasks:
+                task.add_done_callback(_watched)
+
+    def journaling(self, means: DeliveryContext) -> Submitter:
+        """Return what takes orders under a configuration."""
+        return Submitter(
+            self.ledger,
+            self._recorder,
+            self._following,
+            means.keys,
+            means.service,
+            means.config.limits,
+            self._backlog,
+            means.follow.first,
+            self._clock,
+            self._dispatch.wake,
+        )
+
+    async def finish(self) -> None:
+        """Begin nothing more, and finish what is under way, within a limit; what is held stays held."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(self._dispatch.finish(_FINISH), self.returning.stop(_FINISH))
+
+    async def close(self) -> None:
+        """Close the ledger, when no request needs it any more."""
+        await self._recorder.stop()
+        await self.ledger.store.close()
+
+    def _configured(self) -> Config:
+        if self._config is None:
+            raise RuntimeError("work before there is a configuration")
+        return self._config
+
+    def _dispatched(self) -> Dispatched | None:
+        if (means := self._means) is None:
+            return None
+        return Dispatched(means.config, means.keys, means.service, means.follow.first)
+
+    def _returned(self) -> ReturnContext | None:
+        if (means := self._means) is None:
+            return None
+        return ReturnContext(means.config, means.table, means.keys, means.service, means.vkp)
+
+    def _followed(self) -> Followed | None:
+        if (means := self._means) is None:
+            return None
+        return Followed(means.config, means.service, means.follow)
+
+
+def _watched(task: "asyncio.Task[None]") -> None:
+    """Tell of work that has ended by itself: nothing would be delivered, or cleared away, and nobody would know."""
+    if not task.cancelled():
+        log.critical("delivery.ended", exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def needs_ledger(config: Config) -> bool:
+    """Tell whether any journaling may be answered by an information service."""
+    return any(
+        route.mode in (Mode.NEW, Mode.CANARY) and (route.information is None or route.information & JOURNALING)
+        for route in config.routes
+    )
+
+
+def keys_of(config: Config, folder: Path) -> Keys | None:
+    """Return the keys of the ledger; None where it is not needed and not one of them is there; raises `KeysUnusable`.
+
+    Where there are keys there may be messages that were held before everything went back to VKP. Where nodes share a database,
+    a node without keys would follow no panic.
+    """
+    keys = load_keys_if_any(config.keys, folder)
+    if keys is None and (needs_ledger(config) or not config.store.startswith("sqlite:")):
+        return load_keys(config.keys, folder)
+    return keys
+
+
+async def open_ledger(config: Config, folder: Path, *, patience: float = 30.0) -> Database:
+    """Open the ledger, waiting so many seconds for another process to leave it; raises `LedgerUnusable`."""
+    return await asyncio.to_thread(open_store, config.store, folder, patience=patience)

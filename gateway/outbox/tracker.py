@@ -1,0 +1,146 @@
+"""Follows delivered events to the record: asks JFT how far each has come, and tells of those that nobody acknowledged."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from msgspec import structs
+
+from gateway.config.model import Config
+from gateway.config.upstreams import Follow
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
+from gateway.ledger.records import Look, MessageState
+from gateway.limits import TokenBuckets
+from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
+from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
+
+log = structlog.get_logger()
+
+_TICK = 1.0
+_MOST = 32
+"""Looks at a time."""
+_TIMEOUT = 15.0
+_LEASE = 60.0
+"""Seconds until another node may look at what this one has taken."""
+_FIRST_OF_WAITING, _LONGEST_OF_WAITING = 0.5, 4.0
+"""Seconds between looks while a sender waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What following works with under one configuration."""
+
+    config: Config
+    service: JftClient
+    follow: Follow
+
+
+def interval(looks: int, follow: Follow) -> float:
+    """Return seconds from one look to the next: doubled each time."""
+    return float(min(follow.first * 2 ** min(looks, 32), follow.longest))
+
+
+def next_look(look: Look, follow: Follow, now: float) -> float:
+    """Return when to look again: never later than when the event becomes overdue."""
+    regular = now + interval(look.looks, follow)
+    return min(regular, look.overdue_at) if now < look.overdue_at else regular
+
+
+class Tracker:
+    """Looks at what is due, within one budget for each municipality."""
+
+    def __init__(self, ledger: Ledger, current: Callable[[], Followed | None], clock: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._current = current
+        self._clock = clock
+        self._budgets = TokenBuckets()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                looked = await self.look()
+            except LedgerUnavailable:
+                looked = 0
+            except Exception:
+                log.exception("following.defect")
+                looked = 0
+            if looked < _MOST:
+                await asyncio.sleep(_TICK)
+
+    async def look(self) -> int:
+        """Look at events whose time has come; return how many there were."""
+        followed, now = self._current(), self._clock()
+        if followed is None:
+            return 0
+        without = [name for name in followed.config.municipalities if self._wait(name, followed, now, count=False)]
+        looks = await self._ledger.to_look_at(_MOST, until=now + _LEASE, without=without)
+        await asyncio.gather(*(self._look(look, followed) for look in looks))
+        return len(looks)
+
+    async def until_acknowledged(self, message: int, event: Submitted, municipality: str, until: float) -> bool:
+        """Ask again and again until an event was acknowledged, or until a time of the event loop; return whether it was."""
+        followed, loop, pause = self._current(), asyncio.get_running_loop(), _FIRST_OF_WAITING
+        while followed is not None and loop.time() + pause < until:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_OF_WAITING)
+            if self._wait(municipality, followed, self._clock()):
+                continue
+            status = await self._asked(event, municipality, followed)
+            if status is not None and status.acknowledged is not None:
+                await self._ledger.acknowledged(message)
+                return True
+        return False
+
+    async def _look(self, look: Look, followed: Followed) -> None:
+        now = self._clock()
+        if wait := self._wait(look.municipality, followed, now):
+            await self._ledger.look_again(look.id, next_look=now + wait, asked=False)
+            return
+        event = Submitted(look.event_id, look.event_kind)
+        status = await self._asked(event, look.municipality, followed)
+        again = next_look(structs.replace(look, looks=look.looks + 1), followed.follow, now)
+        if status is not None and status.acknowledged is not None:
+            await self._ledger.acknowledged(look.id)
+        elif status is not None and status.read is not None and look.state is MessageState.DELIVERED:
+            await self._ledger.read(look.id, next_look=again)
+        else:
+            await self._ledger.look_again(look.id, next_look=again)
+        if now >= look.overdue_at and not look.overdue and (status is None or status.acknowledged is None):
+            await self._tell_overdue(look, status)
+
+    async def _tell_overdue(self, look: Look, status: EventStatus | None) -> None:
+        reason = "its state cannot be asked" if status is None else "read" if status.read else "not read"
+        if await self._ledger.overdue(look.id, reason):
+            OVERDUE_EVENTS.labels(look.municipality).inc()
+            log.error(
+                "event.overdue",
+                reference=look.reference,
+                municipality=look.municipality,
+                event_id=look.event_id,
+                reason=reason,
+            )
+
+    async def _asked(self, event: Submitted, municipality: str, followed: Followed) -> EventStatus | None:
+        """Return how far an event has come; None when that cannot be learned now."""
+        known = followed.config.municipalities.get(municipality)
+        if known is None:
+            log.warning("following.unknown", municipality=municipality, reason="not configured any more")
+            return None
+        try:
+            status = await followed.service.status(event, known.orgnr, _TIMEOUT)
+        except StatusUnknown as unknown:
+            LOOKS.labels("unknown").inc()
+            log.warning("following.unknown", municipality=municipality, event_id=event.event_id, reason=unknown.reason)
+            return None
+        LOOKS.labels("acknowledged" if status.acknowledged else "read" if status.read else "registered").inc()
+        return status
+
+    def _wait(self, municipality: str, followed: Followed, now: float, *, count: bool = True) -> float:
+        """Return 0 when a municipality's budget has room for a look, which is counted, else seconds until it has."""
+        budget = followed.follow.budget
+        return (
+            self._budgets.wait(municipality, budget, now) if count else self._budgets.short(municipality, budget, now)
+        )

@@ -1,0 +1,201 @@
+"""A stop: what is in flight is finished or is unclear, what is held stays held, and nothing promised is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.observability.telemetry import UNCLEAR
+from service_stubs.behaviour import Behaviour
+from tests.gateway.commands.test_serve import served
+from tests.gateway.conftest import NORDFJELL
+from tests.gateway.outbox.conftest import (
+    HOLD,
+    alarm,
+    assert_success,
+    counted,
+    delivery_of,
+    jft_of,
+    routes,
+    rows,
+    until,
+    until_states,
+    visit,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.gateway.auth.helseid.conftest import Clock
+    from tests.gateway.conftest import World
+
+REFUSE = "on_outage: refuse"
+RESEND = f"{HOLD}, unclear: resend"
+
+
+def begun(work: Any) -> asyncio.Task[Any]:
+    """Begin something."""
+    return asyncio.get_running_loop().create_task(work)
+
+
+async def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    """Stop a gateway while JFT has a message and does not answer, and have no patience."""
+    monkeypatch.setattr("gateway.proxy.server._GRACE", 0.05)
+    monkeypatch.setattr("gateway.outbox.recorder._LAST", 0.3)
+    jft = jft_of(world)
+    jft.open.clear()
+    sending = begun(world.post("bundle", body))
+    await until(lambda: jft.asked == 1)
+    await world.stop()
+    with pytest.raises(AssertionError, match="without an answer"):
+        await sending
+    jft.open.set()
+
+
+@pytest.mark.parametrize("policies", [REFUSE, HOLD])
+async def test_message_in_flight_is_finished(begin: Callable[..., Awaitable[World]], policies: str) -> None:
+    """JFT is slow: its sender gets the answer, the ledger the delivery, and only then the gateway ends."""
+    world = await begin(policies)
+    jft = jft_of(world)
+    jft.open.clear()
+    sending = begun(world.post("bundle", alarm()))
+    await until(lambda: jft.asked == 1)
+    stopping = begun(world.stop())
+    await until(lambda: world.gateway._front.stopping)
+    jft.open.set()
+    assert_success(await sending)
+    await stopping
+    await world.serve()
+    (row,) = await rows(world)
+    assert (row.state, row.event_id) == ("delivered", world.delivered[0].id)
+
+
+async def test_message_in_flight_is_held_when_jft_fails_meanwhile(
+    begin: Callable[..., Awaitable[World]], clock: Clock
+) -> None:
+    """Its sender is told of success, and the next process delivers it."""
+    world = await begin()
+    jft = jft_of(world)
+    jft.open.clear()
+    jft.behave(Behaviour(status=500))
+    sending = begun(world.post("bundle", alarm()))
+    await until(lambda: jft.asked == 1)
+    stopping = begun(world.stop())
+    await until(lambda: world.gateway._front.stopping)
+    jft.open.set()
+    assert_success(await sending)
+    await stopping
+    clock.now += 2
+    await world.serve()
+    await until_states(world, "delivered")
+
+
+async def test_delivery_of_a_held_message_is_finished(begin: Callable[..., Awaitable[World]], clock: Clock) -> None:
+    """What a worker is sending ends before the ledger is closed; nothing new is begun."""
+    world = await begin()
+    await world.jft.stop()
+    assert_success(await world.post("bundle", alarm(0)), await world.post("bundle", alarm(1)))
+    await world.jft.start()
+    jft = jft_of(world)
+    jft.open.clear()
+    clock.now += 2
+    await until(lambda: jft.asked == 1)
+    delivery = delivery_of(world)
+    stopping = begun(world.stop())
+    await until(delivery._tasks[1].done)
+    assert len(delivery._dispatch._under_way) == 1
+    jft.open.set()
+    await stopping
+    assert jft.asked == 1
+    await world.serve()
+    await until_states(world, "delivered", "delivered")
+    assert jft.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("policies", "state", "possible_duplicate"),
+    [(REFUSE, "refused", False), (HOLD, "quarantined", False), (RESEND, "delivered", True)],
+)
+async def test_message_that_was_cut_off_is_unclear_at_the_next_start(
+    begin: Callable[..., Awaitable[World]],
+    monkeypatch: pytest.MonkeyPatch,
+    policies: str,
+    state: str,
+    *,
+    possible_duplicate: bool,
+) -> None:
+    """Its sender heard nothing, and JFT may have it: it is treated as what was never answered."""
+    world = await begin(policies)
+    unclear = counted(UNCLEAR, municipality="havnes")
+    await cut_off(world, monkeypatch, alarm())
+    await world.serve()
+    (row,) = await until_states(world, state)
+    assert row.possible_duplicate is possible_duplicate
+    assert [one["reference"] for one in world.logged.named("delivery.unclear")] == [row.reference]
+    assert counted(UNCLEAR, municipality="havnes") == unclear + (policies == HOLD)
+
+
+async def test_repeat_of_what_was_cut_off_is_delivered_and_marked(
+    begin: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing was promised the sender repeats it; it may stand in the record twice, and the log says so."""
+    world = await begin(REFUSE)
+    body = alarm()
+    await cut_off(world, monkeypatch, body)
+    await world.serve()
+    await until_states(world, "refused")
+    assert_success(await world.post("bundle", body))
+    assert world.named_messages("accepted")[0]["marks"] == ("possible-duplicate",)
+
+
+async def test_later_messages_of_a_patient_go_on_after_one_was_cut_off(
+    begin: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """What waits for a person holds up nobody."""
+    world = await begin()
+    await cut_off(world, monkeypatch, alarm(0))
+    await world.serve()
+    await until_states(world, "quarantined")
+    assert_success(await world.post("bundle", alarm(1)), await world.post("bundle", visit()))
+    clock.now += 2
+    await until_states(world, "quarantined", "delivered", "delivered")
+
+
+async def test_process_finishes_what_is_in_flight_and_ends(start: Callable[..., Awaitable[World]]) -> None:
+    """SIGTERM with a slow JFT: the sender is answered, exit 0, and the file says that it is delivered."""
+    world = await start(serve=False, routes=routes(HOLD))
+    world.jft.behave(Behaviour(delay=0.5))
+    async with served(world) as gateway:
+        sending = begun(world.post("bundle", alarm()))
+        await until(lambda: len(world.jft.events._events) == 1)
+        gateway.process.terminate()
+        await gateway.until("gateway.stopping")
+        assert_success(await sending)
+        assert await asyncio.wait_for(gateway.process.wait(), 20) == 0
+    database = sqlite3.connect(world.folder / "var" / "gateway.db")
+    assert database.execute("SELECT state FROM message").fetchall() == [("delivered",)]
+    database.close()
+
+
+async def test_note_of_what_vkp_took_is_written_before_the_end(
+    begin: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop right after VKP's answer costs nothing: after the change of side the copy is still known."""
+    world = await begin()
+    writing, finish = threading.Event(), delivery_of(world).finish
+
+    async def written_a_little_later() -> None:
+        asyncio.get_running_loop().call_later(0.05, writing.set)
+        await finish()
+
+    monkeypatch.setattr(delivery_of(world), "finish", written_a_little_later)
+    busy = delivery_of(world).ledger.store.submit(lambda _: writing.wait(10))
+    assert (await world.post(f"/epj/r4/{NORDFJELL}/bundle", alarm())).status == 200
+    await world.stop()
+    assert busy.result()
+    await world.serve()
+    assert [row.state for row in await rows(world)] == ["passed"]
