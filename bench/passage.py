@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from gateway.admission import Admission
 from gateway.auth.helseid.claims import credentials, read_unverified
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.load import load_text
-from gateway.exchange import Exchange
 from gateway.limits import TokenBuckets
 from gateway.model import Handled, RequestHead
 from gateway.observability import telemetry
+from gateway.pipeline.authorize import Authorizer
+from gateway.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -45,10 +45,10 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
     issuer = Issuer(claims["iss"], cast("ClientSession", None), time.time)
     verifier = TokenVerifier(issuer, claims["aud"], time.time)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
-    admission = Admission(
+    admission = Authorizer(
         loaded.config, loaded.table, verifier, DpopVerifier(time.time), TokenBuckets(), time.monotonic
     )
-    exchange = Exchange(loaded.config, loaded.table, admission, None, time.time)
+    exchange = Pipeline(loaded.config, loaded.table, admission, None, time.time)
     telemetry.configure(io.StringIO())
     head = RequestHead("POST", "/epj/r4/312229544/bundle", ((b"Host", b"vkp"), (b"Authorization", authorization)))
 

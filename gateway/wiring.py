@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gateway.admission import Admission
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.config.model import Config
 from gateway.config.routes import announced
 from gateway.config.upstreams import VkpUpstream
-from gateway.exchange import Exchange
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
 from gateway.outbox.outbox import DeliveryContext, Outbox
+from gateway.pipeline.authorize import Authorizer
+from gateway.pipeline.pipeline import Pipeline
 from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.pool import Pool
@@ -28,7 +28,7 @@ class Running:
     """Everything that one configuration made; a message keeps the one that it started with."""
 
     config: Config
-    exchange: Exchange
+    exchange: Pipeline
     lane: Lane
     certificates: Certificates
     keys: Keys | None
@@ -72,9 +72,9 @@ class Wiring:
         before: Running | None,
     ) -> Running:
         verifier = self.services.verifier(config.helseid)
-        admission = Admission(config, table, verifier, self._proofs, self._rates, self._monotonic)
+        admission = Authorizer(config, table, verifier, self._proofs, self._rates, self._monotonic)
         means = self._means(config, table, keys if delivery is not None else None, certificates)
-        exchange = Exchange(
+        exchange = Pipeline(
             *(config, table, admission),
             delivery.journaling(means) if delivery is not None and means is not None else None,
             self._clock,

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from msgspec import structs
 
-from gateway.canary import Canary, share_of
 from gateway.commands import run_time
 from gateway.commands.admin_client import AdminClient, Document, admin_client, plain, segment, where_options
 from gateway.commands.messages import print_message
@@ -19,14 +18,15 @@ from gateway.commands.run_time import Change, RunTime, Unreadable, changes
 from gateway.config.model import Config, Municipality
 from gateway.cutovers.schedule import shown
 from gateway.errors import Failure
-from gateway.identification import Identification
 from gateway.ledger import canary_key
 from gateway.ledger.key_files import KeysUnusable, read_single
 from gateway.model import Envelope, Information, Mode
+from gateway.pipeline.canary import Canary, share_of
+from gateway.pipeline.context import is_canary
+from gateway.pipeline.identify import Identifier
+from gateway.pipeline.translate import allowed_numbers
 from gateway.routing.explain import Explanation
 from gateway.routing.table import Decision, RouteTable
-from gateway.translating import allowed_numbers
-from gateway.way import is_canary
 from translators.national_number import kind_of
 
 
@@ -185,7 +185,7 @@ def _envelope(
 
 def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
     head, body = read_request(request)
-    identification = Identification(table, config.limits.body)
+    identification = Identifier(table, config.limits.body)
     try:
         identified = asyncio.run(identification.identify(head, body))
     except Failure as failure:

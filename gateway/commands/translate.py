@@ -11,9 +11,9 @@ from gateway.commands.output import config_option, json_option, print_json, usab
 from gateway.config.model import Config
 from gateway.errors import fault_of
 from gateway.model import Envelope, Information
+from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import RouteTable
 from gateway.surfaces.registry import SURFACES
-from gateway.translating import allowed_numbers, settings
 from translators.contract import Refused, Settings, Translation, Tree
 from translators.information import information_of
 from translators.translate import READERS, WRITERS

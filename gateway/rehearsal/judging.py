@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from gateway.config.routes import Route
 from gateway.errors import Failure, Fault, fault_of
-from gateway.identification import Identification, Identified
 from gateway.ledger.rehearsals import RehearsalVerdict
-from gateway.translating import Claimed
+from gateway.pipeline.identify import Identified, Identifier
+from gateway.pipeline.translate import ClaimedSettings
 from translators.contract import Refused, Translation
 from translators.fhir.conform import conform
 from translators.fhir.json_codec import decode
@@ -28,7 +28,7 @@ _COUNT = re.compile(r"\b\d+\b")
 class Rehearsal(Struct, frozen=True):
     """One message that is to be rehearsed; it is forgotten as soon as it was."""
 
-    claimed: Claimed
+    claimed: ClaimedSettings
     identified: Identified
     route: Route | None
     received: datetime
@@ -47,7 +47,7 @@ class Judged(Struct, frozen=True):
 
 def judge(rehearsal: Rehearsal) -> Judged:
     """Return what mode `new` would have made of a message; never raises for what the message holds."""
-    content = Identification.content(rehearsal.body, rehearsal.identified)
+    content = Identifier.content(rehearsal.body, rehearsal.identified)
     if content.failure is not None:
         return Judged(RehearsalVerdict.SKIPPED, "unreadable", "")
     information = information_of(content.tree) or ""

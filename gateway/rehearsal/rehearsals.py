@@ -12,14 +12,14 @@ import structlog
 
 from gateway.config.model import Config
 from gateway.config.routes import Route
-from gateway.identification import Identified
 from gateway.ledger.database import Database
 from gateway.ledger.rehearsals import RehearsalVerdict
-from gateway.passed import Rehearse
+from gateway.pipeline.after_pass import Rehearse
+from gateway.pipeline.identify import Identified
+from gateway.pipeline.translate import ClaimedSettings
 from gateway.rehearsal.judging import Judged, Rehearsal, judge
 from gateway.rehearsal.tally import Tally
 from gateway.routing.table import Decision
-from gateway.translating import Claimed
 
 log = structlog.get_logger()
 
@@ -49,9 +49,11 @@ class Rehearsals:
 
     def offering(self, config: Config) -> Rehearse:
         """Return what takes the messages of a configuration."""
-        return partial(self.offer, Claimed(config))
+        return partial(self.offer, ClaimedSettings(config))
 
-    def offer(self, claimed: Claimed, identified: Identified, decision: Decision, status: int, body: bytes) -> None:
+    def offer(
+        self, claimed: ClaimedSettings, identified: Identified, decision: Decision, status: int, body: bytes
+    ) -> None:
         """Take a message that VKP has answered with this status; returns at once, and never raises."""
         envelope = identified.envelope
         if decision.route is not None and not self._is_sampled(decision.route):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.exchange import Exchange
+from gateway.pipeline.pipeline import Pipeline
 from tests.gateway.conftest import message
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def test_a_request_that_cannot_be_answered_ends_its_connection(
     async def broken_later(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(Exchange, where, broken if where == "begin" else broken_later)
+    monkeypatch.setattr(Pipeline, where, broken if where == "begin" else broken_later)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     writer.write(world.request("/epj/r4/315058384/composition", message("note")))
     try:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from gateway.config.load import load_text
-from gateway.identification import Identification, Identified
 from gateway.model import RequestHead
+from gateway.pipeline.identify import Identified, Identifier
 from tests.gateway.commands.conftest import HEAD
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Whole:
 
 def identified(config: Config, table: RouteTable, target: str, body: bytes, sender: str | None = SENDER) -> Identified:
     """Return what a request is, its body read."""
-    identification = Identification(table, 1_000_000)
+    identification = Identifier(table, 1_000_000)
     found = asyncio.run(identification.identify(head(target, sender), Whole(body)))
     content = found.content or identification.content(body, found)
     named = found.envelope.municipality

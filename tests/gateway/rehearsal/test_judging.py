@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.ledger.rehearsals import RehearsalVerdict
+from gateway.pipeline.translate import ClaimedSettings
 from gateway.rehearsal.judging import LONGEST_REASON, Judged, Rehearsal, defect_of, general, judge
-from gateway.translating import Claimed
 from tests.gateway.conftest import message, stu3_message
 from tests.gateway.rehearsal.scene import (
     LOCAL_SYSTEM,
@@ -41,7 +41,7 @@ def judged(
         config = with_local_number(config, "4711", PATIENT)
     found = identified(config, table, target, body, sender)
     route = table.decide(found.envelope, NOW).route
-    return judge(Rehearsal(Claimed(config), structs.replace(found, content=None), route, NOW, body))
+    return judge(Rehearsal(ClaimedSettings(config), structs.replace(found, content=None), route, NOW, body))
 
 
 @pytest.mark.parametrize(

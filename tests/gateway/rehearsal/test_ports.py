@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import app, wiring
-from gateway.exchange import Exchange
 from gateway.ledger.database import open_store
 from gateway.ledger.decision_log import DecisionLog, past
 from gateway.ledger.rehearsals import summary
+from gateway.pipeline.pipeline import Pipeline
 from gateway.rehearsal.rehearsals import Rehearsals
 from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.conftest import NORDFJELL, World, message
@@ -48,8 +48,8 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
         record(account, status, seconds)
         decisions.record(account)
 
-    def exchange(*given: Any, **named: Any) -> Exchange:
-        return Exchange(*given, **{**named, "rehearse": rehearsals.offering(given[0])})
+    def exchange(*given: Any, **named: Any) -> Pipeline:
+        return Pipeline(*given, **{**named, "rehearse": rehearsals.offering(given[0])})
 
     monkeypatch.setattr(wiring, "Exchange", exchange)
     monkeypatch.setattr(app.telemetry, "record", recorded)

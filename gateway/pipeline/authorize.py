@@ -32,7 +32,7 @@ _ASKS = ("Bearer", f"DPoP {_ALGORITHMS}")
 _ERRORS = {Fault.TOKEN: "invalid_token", Fault.SCOPE: "insufficient_scope"}
 
 
-class Admitted(Struct, frozen=True):
+class Authorized(Struct, frozen=True):
     """A sender whose token gives access, and until when."""
 
     sender: Sender
@@ -48,7 +48,7 @@ class Admitted(Struct, frozen=True):
         return Subject(self.presented.token, self.presented.digest, self.until)
 
 
-class Admission:
+class Authorizer:
     """The access register of one configuration, with the verifier of tokens."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what each check needs
@@ -70,7 +70,7 @@ class Admission:
 
     async def admit(
         self, head: RequestHead, presented: Credentials | None, operation: Operation, municipality: Municipality | None
-    ) -> Admitted:
+    ) -> Authorized:
         """Return the sender of a request that may go on; raises `Failure` for every other."""
         presented = _usable(presented)
         try:
@@ -96,7 +96,7 @@ class Admission:
 
     def admitted_at_once(
         self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
-    ) -> Admitted | None:
+    ) -> Authorized | None:
         """Return who sends a request, if its token was verified before and gives access; None for every other.
 
         The sender's rate is not counted: see `has_room`. A request with a DPoP proof is never admitted so: a proof is for
@@ -112,7 +112,7 @@ class Admission:
         except Failure:
             return None
 
-    def has_room(self, admitted: Admitted) -> bool:
+    def has_room(self, admitted: Authorized) -> bool:
         """Count a request of a sender that was admitted before; False when its rate is used up."""
         rate = admitted.sender.rate or self._config.limits.rate_per_sender
         if self._rates.wait(admitted.sender.key, rate, self._clock()):
@@ -137,7 +137,7 @@ class Admission:
 
     def _checked(
         self, presented: Credentials, claims: Claims, operation: Operation, municipality: Municipality | None
-    ) -> Admitted:
+    ) -> Authorized:
         bound_as_bearer = "cnf" in claims and presented.scheme == "bearer"
         if bound_as_bearer and not self._config.helseid.accept_bearer_with_cnf:
             raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
@@ -145,7 +145,7 @@ class Admission:
             raise Failure(Fault.TOKEN, "The access token was not issued to a client that used private_key_jwt")
         self._check_scope(claims, operation)
         sender = self._check_access(claims, operation.sender_claim, municipality)
-        return Admitted(sender, claims["exp"], bound_as_bearer, presented)
+        return Authorized(sender, claims["exp"], bound_as_bearer, presented)
 
     async def _verified(self, presented: Credentials) -> Claims:
         try:

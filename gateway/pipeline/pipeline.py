@@ -8,22 +8,29 @@ from datetime import UTC, datetime
 import structlog
 from msgspec import structs
 
-from gateway.admission import Admission, Admitted
-from gateway.canary import Canary
 from gateway.config.model import Config, Municipality, Sender
 from gateway.errors import WORDINGS, Failure, Fault, fault_of
-from gateway.identification import Identification, Identified, asked_for
 from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
 from gateway.outbox.order import Business, Order, Receipt, business_of
 from gateway.outbox.submit import Submitter
-from gateway.passed import Passed, Rehearse
+from gateway.pipeline.after_pass import AfterPass, Rehearse
+from gateway.pipeline.authorize import Authorized, Authorizer
+from gateway.pipeline.canary import Canary
+from gateway.pipeline.context import (
+    NOTHING_KNOWN,
+    CorrelationIds,
+    RequestContext,
+    account_of,
+    finishes_alone,
+    is_canary,
+)
+from gateway.pipeline.fast_path import FastPath
+from gateway.pipeline.identify import Identified, Identifier, asked_for
+from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import Decision, RouteTable
-from gateway.shortcut import Shortcut
 from gateway.surfaces.base import AnswerContext, Content, Operation
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import FALLBACK
-from gateway.translating import allowed_numbers, settings
-from gateway.way import NOTHING_KNOWN, References, Way, account_of, finishes_alone, is_canary
 from translators.contract import Translation
 from translators.jft import SERVICE as JFT
 from translators.translate import translate
@@ -34,14 +41,14 @@ _TO_ANSWER = 0.5
 """Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
 
 
-class Exchange:
+class Pipeline:
     """Takes the messages of one configuration along their way; a reload makes a new exchange."""
 
     def __init__(  # noqa: PLR0913 - what a message may need on its way
         self,
         config: Config,
         table: RouteTable,
-        admission: Admission,
+        admission: Authorizer,
         journaling: Submitter | None,
         clock: Callable[[], float],
         *,
@@ -51,13 +58,13 @@ class Exchange:
         """Without `canary_key` a canary takes nothing over; `rehearse` gets what VKP has answered in mode `rehearse`."""
         self._config = config
         self._table = table
-        self._identification = Identification(table, config.limits.body)
+        self._identification = Identifier(table, config.limits.body)
         self._admission = admission
         self._journaling = journaling
         self._clock = clock
-        self._references = References()
-        self._passed = Passed(config, table, self._identification, journaling, rehearse)
-        self._shortcut = Shortcut(config, table, self._identification, admission, self._references, self._passed, clock)
+        self._references = CorrelationIds()
+        self._passed = AfterPass(config, table, self._identification, journaling, rehearse)
+        self._shortcut = FastPath(config, table, self._identification, admission, self._references, self._passed, clock)
         self.at_once = self._shortcut.at_once
         self._allowed_numbers = allowed_numbers(config)
         self._canary = Canary(config, canary_key)
@@ -86,7 +93,7 @@ class Exchange:
         `identified` is what is known of it already.
         """
         limit = self._config.limits.request_timeout
-        way = Way(self._references.next(), head, body, asyncio.get_running_loop().time() + limit)
+        way = RequestContext(self._references.next(), head, body, asyncio.get_running_loop().time() + limit)
         try:
             async with asyncio.timeout(limit):
                 identified = identified or await self._identification.identify(head, body)
@@ -119,7 +126,7 @@ class Exchange:
         placed = self._canary.placed(identified)
         return placed, self._table.decide(placed.envelope, now)
 
-    async def _follow(self, way: Way, identified: Identified) -> Handled:
+    async def _follow(self, way: RequestContext, identified: Identified) -> Handled:
         """Do what the decision says."""
         operation, decision = identified.operation, way.decision
         if operation is None or decision is None or decision.route is None:
@@ -135,7 +142,12 @@ class Exchange:
             return await self._follow_here(way, identified, operation, admitted, decision)
 
     async def _follow_here(
-        self, way: Way, identified: Identified, operation: Operation, admitted: Admitted, decision: Decision
+        self,
+        way: RequestContext,
+        identified: Identified,
+        operation: Operation,
+        admitted: Authorized,
+        decision: Decision,
     ) -> Handled:
         """Do what the decision says about a message that VKP does not answer."""
         sender = admitted.sender
@@ -150,7 +162,7 @@ class Exchange:
         content = content or await self._read(way, identified, sender)
         return await self._journal(way, identified, admitted, content)
 
-    async def _read(self, way: Way, identified: Identified, sender: Sender) -> Content:
+    async def _read(self, way: RequestContext, identified: Identified, sender: Sender) -> Content:
         """Return the content of a journaling; raises `Failure` when it cannot be read or is addressed to another."""
         if way.content is None:
             way.content = await self._identification.read(way.body, identified)
@@ -161,7 +173,7 @@ class Exchange:
             identified.surface.check_parties(content.tree, municipality, sender)
         return content
 
-    def _unrecognised(self, way: Way, identified: Identified) -> Handled:
+    def _unrecognised(self, way: RequestContext, identified: Identified) -> Handled:
         """Pass what no surface knows, unless it names a municipality that VKP no longer answers for."""
         decision = way.decision
         if identified.municipality is not None and decision is not None and decision.route is not None:
@@ -171,12 +183,12 @@ class Exchange:
                 raise Failure(Fault.NOT_SUPPORTED, "No information service answers at this address yet")
         return self._pass_unrecognised(way)
 
-    def _pass_unrecognised(self, way: Way) -> Handled:
+    def _pass_unrecognised(self, way: RequestContext) -> Handled:
         if not self._config.unrecognised_passes:
             raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
         return self._pass(way)
 
-    def _pass(self, way: Way) -> Handled:
+    def _pass(self, way: RequestContext) -> Handled:
         vkp = self._table.vkp_upstream
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
@@ -187,7 +199,9 @@ class Exchange:
         answer = Pass(vkp.name, finishes_alone(way.head, identified), afterwards)
         return Handled(answer, account)
 
-    async def _journal(self, way: Way, identified: Identified, admitted: Admitted, content: Content) -> Handled:
+    async def _journal(
+        self, way: RequestContext, identified: Identified, admitted: Authorized, content: Content
+    ) -> Handled:
         """Translate a journaling, deliver it, and answer only then."""
         municipality, jft, surface = identified.municipality, self._table.jft_upstream, identified.surface
         if self._journaling is None or jft is None or municipality is None:
@@ -207,8 +221,8 @@ class Exchange:
 
     def _order(
         self,
-        way: Way,
-        admitted: Admitted,
+        way: RequestContext,
+        admitted: Authorized,
         municipality: Municipality,
         translation: Translation,
         business: Business | None,
@@ -234,13 +248,13 @@ class Exchange:
             subject=admitted.subject,
         )
 
-    def _accepted(self, way: Way, upstream: str, receipt: Receipt) -> Account:
+    def _accepted(self, way: RequestContext, upstream: str, receipt: Receipt) -> Account:
         first = receipt.reference if receipt.reference != way.correlation_id else None
         account = way.account(receipt.outcome, upstream=upstream)
         return structs.replace(account, event_id=receipt.event_id, first=first, marks=receipt.marks)
 
     def _translated(
-        self, way: Way, identified: Identified, content: Content, municipality: Municipality, sender: Sender
+        self, way: RequestContext, identified: Identified, content: Content, municipality: Municipality, sender: Sender
     ) -> Translation:
         route = way.decision.route if way.decision else None
         wanted = settings(
@@ -275,12 +289,12 @@ class Exchange:
             AnswerContext(reference, self._now()), Failure(Fault.BAD_REQUEST, text), wording
         ), account
 
-    def _failed(self, way: Way, failure: Failure) -> Handled:
+    def _failed(self, way: RequestContext, failure: Failure) -> Handled:
         account = way.account(failure.fault.value, upstream=way.upstream, diagnostics=failure.diagnostics)
         surface = way.identified.surface if way.identified else FALLBACK
         return Handled(surface.refused(self._asked(way), failure, self._config.wordings[failure.fault]), account)
 
-    def _asked(self, way: Way, receipt: Receipt | None = None) -> AnswerContext:
+    def _asked(self, way: RequestContext, receipt: Receipt | None = None) -> AnswerContext:
         """Return what an answer needs to know; every copy of a message is answered as the first was."""
         recognised = way.identified.recognised if way.identified else None
         reference, now = (receipt.reference, receipt.at) if receipt else (way.correlation_id, self._now())

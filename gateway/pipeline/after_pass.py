@@ -6,10 +6,10 @@ from functools import partial
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.identification import Identification, Identified
 from gateway.model import Account, Afterwards, Group, Mode
 from gateway.outbox.order import business_of
 from gateway.outbox.submit import Submitter
+from gateway.pipeline.identify import Identified, Identifier
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Surface
 from gateway.upstreams.http_client import Answer
@@ -22,14 +22,14 @@ Rehearse = Callable[[Identified, Decision, int, bytes], None]
 at once and never raises."""
 
 
-class Passed:
+class AfterPass:
     """Notes journalings that VKP took, only by their keyed hashes and its status, and hands on what is to be rehearsed."""
 
     def __init__(
         self,
         config: Config,
         table: RouteTable,
-        identification: Identification,
+        identification: Identifier,
         journaling: Submitter | None,
         rehearse: Rehearse | None,
     ) -> None:

@@ -6,8 +6,8 @@ import hmac
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.identification import Identified
-from gateway.translating import Claimed
+from gateway.pipeline.identify import Identified
+from gateway.pipeline.translate import ClaimedSettings
 from translators.translate import patient
 
 _PURPOSE = b"vkp-gateway canary share\x00"
@@ -29,7 +29,7 @@ class Canary:
     """Places the messages of one configuration; without a key it places none, and so a canary takes nothing over."""
 
     def __init__(self, config: Config, key: bytes | None) -> None:
-        self._claimed = Claimed(config)
+        self._claimed = ClaimedSettings(config)
         self._key = key
 
     def placed(self, identified: Identified) -> Identified:

@@ -45,7 +45,7 @@ class Identified(Struct, frozen=True):
         return self.operation is not None or any(self.path.is_below(prefix) for prefix in unrecognised_paths)
 
 
-class Identification:
+class Identifier:
     """Makes the envelope of each request with the names of one configuration."""
 
     def __init__(self, table: RouteTable, body_limit: int) -> None:

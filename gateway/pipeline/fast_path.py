@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from gateway.admission import Admission, Admitted
 from gateway.config.model import Config
 from gateway.errors import Failure
-from gateway.identification import Identification, Identified
 from gateway.model import PASSING, Envelope, Handled, Pass, RequestHead
-from gateway.passed import Passed
+from gateway.pipeline.after_pass import AfterPass
+from gateway.pipeline.authorize import Authorized, Authorizer
+from gateway.pipeline.context import CorrelationIds, account_of, finishes_alone
+from gateway.pipeline.identify import Identified, Identifier
 from gateway.routing.table import Decision, RouteTable
-from gateway.way import References, account_of, finishes_alone
 
 _REMEMBERED = 1.0
 """Seconds that a decision is good for requests that are alike."""
@@ -28,23 +28,23 @@ class _Passes(Struct, frozen=True):
     answer: Pass | None = None
     envelope: Envelope | None = None
     decision: Decision | None = None
-    admitted: Admitted | None = None
+    admitted: Authorized | None = None
     """The sender, where the token is verified in mode `legacy` too."""
     identified: Identified | None = None
     """What the head tells, where the body decides the rest."""
 
 
-class Shortcut:
+class FastPath:
     """Knows for a moment which requests pass as they are."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what an exchange has
         self,
         config: Config,
         table: RouteTable,
-        identification: Identification,
-        admission: Admission,
-        references: References,
-        passed: Passed,
+        identification: Identifier,
+        admission: Authorizer,
+        references: CorrelationIds,
+        passed: AfterPass,
         clock: Callable[[], float],
     ) -> None:
         self._config = config

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.commands.request_file import WholeBody
 from gateway.config.load import load_text
 from gateway.errors import Failure
-from gateway.identification import Identification
 from gateway.model import Information, RequestHead
+from gateway.pipeline.identify import Identifier
 from gateway.surfaces.paths import is_origin_form
 from tests.gateway.conftest import message, stu3_message
 
@@ -51,16 +51,16 @@ TARGETS = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def identification() -> Identification:
+def identification() -> Identifier:
     """Make one with routes that differ by what a message is about."""
     loaded = load_text(FILE, "routes.yaml")
     assert loaded.table is not None, loaded.problems
-    return Identification(loaded.table, 100_000)
+    return Identifier(loaded.table, 100_000)
 
 
 @given(st.sampled_from(["POST", "GET", ""]), TARGETS, HEADERS)
 def test_any_head_is_something(
-    identification: Identification, method: str, target: str, headers: list[tuple[bytes, bytes]]
+    identification: Identifier, method: str, target: str, headers: list[tuple[bytes, bytes]]
 ) -> None:
     """It is recognised, unrecognised, or refused for its target."""
     try:
@@ -73,7 +73,7 @@ def test_any_head_is_something(
 
 @pytest.mark.parametrize("target", ["/epj/r4/312229544/bundle", "/epj/stu3/102287/bundle"])
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda data: b"<" + data)))
-async def test_any_body_is_content_or_a_reason(identification: Identification, target: str, body: bytes) -> None:
+async def test_any_body_is_content_or_a_reason(identification: Identifier, target: str, body: bytes) -> None:
     """Bytes of any kind are read or refused, and only then have no information type."""
     head = RequestHead("POST", target, ())
     identified = await identification.identify(head, WholeBody(body))
@@ -93,7 +93,7 @@ async def test_any_body_is_content_or_a_reason(identification: Identification, t
     ],
 )
 async def test_message_says_what_it_is_about(
-    identification: Identification, resource: str, name: str, information: Information
+    identification: Identifier, resource: str, name: str, information: Information
 ) -> None:
     """Where routes differ by it, the body tells."""
     head = RequestHead("POST", f"/epj/r4/312229544/{resource}", ())
@@ -115,7 +115,7 @@ async def test_message_says_what_it_is_about(
     ],
 )
 async def test_stu3_message_says_what_it_is_about(
-    identification: Identification, resource: str, name: str, information: Information, *, form: str
+    identification: Identifier, resource: str, name: str, information: Information, *, form: str
 ) -> None:
     """In XML as in JSON, of the municipality whose HER-id the path has."""
     head = RequestHead("POST", f"/epj/stu3/102287/{resource}", ())
@@ -145,7 +145,7 @@ def claiming(vkp_id: str | None, her_id: str | None) -> bytes:
     ],
 )
 def test_sender_is_who_the_claim_of_the_surface_names(
-    identification: Identification, target: str, vkp_id: str | None, her_id: str | None, sender: str | None
+    identification: Identifier, target: str, vkp_id: str | None, her_id: str | None, sender: str | None
 ) -> None:
     """R4 goes by the vkp-id and STU3 by the HER-id; the other one only finds a route, it gives no access."""
     head = RequestHead("POST", target, ((b"Authorization", claiming(vkp_id, her_id)),))

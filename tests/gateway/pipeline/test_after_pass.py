@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.model import Account, Envelope
-from gateway.passed import _done
+from gateway.pipeline.after_pass import _done
 from gateway.surfaces import vkp_r4
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 

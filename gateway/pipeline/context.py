@@ -5,8 +5,8 @@ import secrets
 
 from msgspec import Struct, structs
 
-from gateway.identification import Identified
 from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
+from gateway.pipeline.identify import Identified
 from gateway.routing.table import Decision
 from gateway.surfaces.base import Content
 from translators.contract import Translation
@@ -15,7 +15,7 @@ NOTHING_KNOWN = Envelope(UNRECOGNISED, None, None, None, None, None)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Way(Struct):
+class RequestContext(Struct):
     """A request and what is known of it so far; filled in on its way."""
 
     correlation_id: str
@@ -40,7 +40,7 @@ class Way(Struct):
         return structs.replace(account, diagnostics=diagnostics, repairs=repairs, losses=len(translation.losses))
 
 
-class References:
+class CorrelationIds:
     """Makes the ids by which a sender's developer and an operator speak of the same message."""
 
     def __init__(self) -> None:

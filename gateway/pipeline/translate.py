@@ -5,8 +5,8 @@ from datetime import datetime
 from gateway.config.model import Config, Municipality, Sender
 from gateway.config.places import Environment
 from gateway.config.routes import Route
-from gateway.identification import Identified
 from gateway.model import Envelope
+from gateway.pipeline.identify import Identified
 from translators.contract import Settings
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
 
@@ -40,7 +40,7 @@ def settings(  # noqa: PLR0913 - what is known of a message
     )
 
 
-class Claimed:
+class ClaimedSettings:
     """The settings of one configuration for messages whose sender is only what the token claims."""
 
     def __init__(self, config: Config) -> None:

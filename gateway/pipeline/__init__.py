@@ -1,0 +1,1 @@
+"""One message's way: identify, decide, authorize, then a lane."""
