@@ -21,12 +21,12 @@ from gateway.ledger import canary_key
 from gateway.ledger.database import Database, LedgerUnusable
 from gateway.ledger.decision_log import DecisionLog
 from gateway.ledger.key_files import Keys, KeysUnusable
+from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
 from gateway.observability import telemetry
 from gateway.outbox.outbox import Outbox, keys_of, open_ledger
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, ReloadingContext
-from gateway.rehearsal.rehearsals import Rehearsals
 from gateway.routing.table import RouteTable
 from gateway.wiring import Running, Wiring, drain
 from translators.translate import prepare

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from gateway.config.model import Config
-from gateway.cutovers.runner import Runner
 from gateway.layering.generations import Generations
 from gateway.layering.layering import Layering
 from gateway.ledger.messages import Ledger
+from gateway.migration.scheduler import Scheduler
 from gateway.model import Envelope
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
@@ -80,7 +80,7 @@ class InForce:
 
     def steer(self, ledger: Ledger, current: Callable[[], Config]) -> None:
         """Let the cutovers of a ledger happen at their times."""
-        runner = Runner(ledger, current, self._clock, self._look)
+        runner = Scheduler(ledger, current, self._clock, self._look)
         self._cutovers = asyncio.get_running_loop().create_task(runner.run())
 
     async def stop(self) -> None:

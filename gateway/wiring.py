@@ -10,6 +10,7 @@ from gateway.config.routes import announced
 from gateway.config.upstreams import VkpUpstream
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
+from gateway.migration.rehearsal import Rehearsals
 from gateway.outbox.outbox import DeliveryContext, Outbox
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.pipeline import Pipeline
@@ -18,7 +19,6 @@ from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.pool import Pool
 from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
-from gateway.rehearsal.rehearsals import Rehearsals
 from gateway.routing.table import RouteTable
 from gateway.services import Services
 

@@ -6,7 +6,7 @@ import click
 
 from gateway.commands.admin_client import AdminClient, admin_options, plain, segment
 from gateway.commands.output import print_json
-from gateway.cutovers.states import State
+from gateway.migration.cutover import CutoverState
 
 Document = dict[str, Any]
 _ROOT = "/api/v1/cutovers"
@@ -21,7 +21,7 @@ def cutover() -> None:
 
 
 @cutover.command("list")
-@click.option("--state", type=click.Choice([each.value for each in State]))
+@click.option("--state", type=click.Choice([each.value for each in CutoverState]))
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
 @click.option("--cursor", metavar="C", help="As the list before gave it.")
 @admin_options

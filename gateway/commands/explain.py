@@ -16,10 +16,10 @@ from gateway.commands.output import config_option, json_option, print_json, usab
 from gateway.commands.request_file import read_request
 from gateway.commands.run_time import Change, RunTime, Unreadable, changes
 from gateway.config.model import Config, Municipality
-from gateway.cutovers.schedule import shown
 from gateway.errors import Failure
 from gateway.ledger import canary_key
 from gateway.ledger.key_files import KeysUnusable, read_single
+from gateway.migration.schedule import shown
 from gateway.model import Envelope, Information, Mode
 from gateway.pipeline.canary import Canary, share_of
 from gateway.pipeline.context import is_canary

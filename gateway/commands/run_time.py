@@ -11,17 +11,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.config.model import Config
 from gateway.config.routes import Route
-from gateway.cutovers.cells import Cells
-from gateway.cutovers.record import Record, of_row
-from gateway.cutovers.schedule import GRACE, moment
-from gateway.cutovers.states import State
 from gateway.ledger import canary_key, cutovers, overrides
+from gateway.migration.cells import Cells
+from gateway.migration.cutover import Cutover, CutoverState, of_row
+from gateway.migration.schedule import GRACE, moment
 from gateway.model import Envelope
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers, Rule
 from gateway.routing.table import Decision, RouteTable
 
 T = TypeVar("T")
-_WAITING = (State.SUBMITTED, State.APPROVED, State.DRAINING)
+_WAITING = (CutoverState.SUBMITTED, CutoverState.APPROVED, CutoverState.DRAINING)
 _MOST = 1_000_000
 
 
@@ -91,7 +90,7 @@ def changes(table: RouteTable, known: RunTime, envelope: Envelope, at: datetime)
         above = (*one.rules, *before)
         if routes.route(envelope.municipality, envelope.vendor, envelope.system, envelope.information) is not None:
             found.append(Change(one, table.with_layers(Layers(above)).decide(envelope, at)))
-        if one.state in (State.APPROVED, State.DRAINING):
+        if one.state in (CutoverState.APPROVED, CutoverState.DRAINING):
             before = above
     return found
 
@@ -140,7 +139,7 @@ def _executed(connection: Connection, at: datetime, now: datetime) -> list[Rule]
     if at >= now:
         return cutovers.executed(connection)
     wanted = at.timestamp()
-    rows = cutovers.listed(connection, _MOST, states=[*cutovers.EXECUTED, State.ROLLED_BACK])
+    rows = cutovers.listed(connection, _MOST, states=[*cutovers.EXECUTED, CutoverState.ROLLED_BACK])
     held = [
         (row.switched_at, row)
         for row in rows
@@ -150,12 +149,12 @@ def _executed(connection: Connection, at: datetime, now: datetime) -> list[Rule]
     return [_rule(row.name, route) for _, row in held for route in cutovers.routes_of(row.name, row.plan)]
 
 
-def _may_switch(record: Record, now: datetime) -> bool:
+def _may_switch(record: Cutover, now: datetime) -> bool:
     """Tell whether it has not missed its time."""
-    return record.state is State.DRAINING or record.at + GRACE >= now.timestamp()
+    return record.state is CutoverState.DRAINING or record.at + GRACE >= now.timestamp()
 
 
-def _planned(record: Record) -> Planned:
+def _planned(record: Cutover) -> Planned:
     set_ = tuple(_rule(record.name, route) for route in record.plan.routes)
     return Planned(record.name, moment(record.at), record.state.value, record.lacking, set_)
 

@@ -8,8 +8,7 @@ import click
 
 from gateway.commands.output import json_option, print_json
 from gateway.config.load import load_text
-from gateway.simulation.country import invented
-from gateway.simulation.play import GATE, Day, Outcome, Play
+from gateway.migration.simulation import GATE, Day, Play, SimulationOutcome, invented
 
 _STEP = 30
 """Days between two lines."""
@@ -38,7 +37,7 @@ def simulate(municipalities: int, days: int, seed: int, begins: datetime, *, as_
         raise click.exceptions.Exit(1)
 
 
-def _document(outcome: Outcome) -> dict[str, Any]:
+def _document(outcome: SimulationOutcome) -> dict[str, Any]:
     return {
         "days": [{**asdict(day), "date": _shown(day.date)} for day in outcome.days],
         "switched": outcome.switched,
@@ -54,7 +53,7 @@ def _shown(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: SimulationOutcome) -> None:
     click.echo("date         with VKP  rehearsing   moved  messages to VKP  messages to JFT  peak/s")
     for index, day in enumerate(outcome.days):
         if index % _STEP == 0 or index == len(outcome.days) - 1:

@@ -3,7 +3,7 @@
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.control.refusals import Code, Refusal
-from gateway.layering.naming import etag, versions_of
+from gateway.migration.override_rules import etag, versions_of
 
 LOST_RACE = "somebody else has changed it meanwhile"
 

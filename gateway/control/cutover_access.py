@@ -6,9 +6,8 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.control.ledger_desk import reach
 from gateway.control.refusals import Code, Refusal
-from gateway.cutovers.cells import Cells
-from gateway.cutovers.record import Record
-from gateway.cutovers.states import CANCELLABLE, STARTABLE, State
+from gateway.migration.cells import Cells
+from gateway.migration.cutover import CANCELLABLE, STARTABLE, Cutover, CutoverState
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +53,19 @@ def check_everywhere(who: Principal, cells: Cells, action: Action) -> None:
         raise Refusal(Code.FORBIDDEN, f"{action} in every municipality that it names")
 
 
-def has_written(by: By, record: Record) -> bool:
+def has_written(by: By, record: Cutover) -> bool:
     """Tell whether somebody submitted the plan, or changed it."""
     return bool(record.writers & set(by.known))
 
 
-def has_approved(by: By, record: Record) -> bool:
+def has_approved(by: By, record: Cutover) -> bool:
     """Tell whether somebody has approved the plan that is there."""
     return any(set(one.known) & set(by.known) for one in record.approvals)
 
 
-def offers(by: By, record: Record) -> Offers:
+def offers(by: By, record: Cutover) -> Offers:
     """Return what a page offers somebody; what is asked for is checked again."""
-    approves = record.state is State.SUBMITTED and may_everywhere(by.person, record.cells, Action.APPROVE)
+    approves = record.state is CutoverState.SUBMITTED and may_everywhere(by.person, record.cells, Action.APPROVE)
     is_own, steers = has_written(by, record), may_steer(by.person, record.cells)
     return Offers(
         approve=approves and not is_own and not has_approved(by, record),

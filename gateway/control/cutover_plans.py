@@ -6,10 +6,17 @@ import msgspec
 
 from gateway.config.model import Config
 from gateway.control.refusals import Code, Refusal
-from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked, Wanted, of_file, of_wanted
-from gateway.cutovers.schedule import TimeRefused
-from gateway.cutovers.sound import faults
 from gateway.ledger import cutovers as store
+from gateway.migration.cutover_plan import (
+    CutoverRequest,
+    GateRequest,
+    Plan,
+    RollBackRequest,
+    faults,
+    of_file,
+    of_wanted,
+)
+from gateway.migration.schedule import TimeRefused
 
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
@@ -21,8 +28,8 @@ class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     name: _Word | None = None
     at: _Word | None = None
     set: tuple[store.Change, ...] | None = None
-    gate: GateAsked | None = None
-    roll_back_when: RollBackAsked | None = None
+    gate: GateRequest | None = None
+    roll_back_when: RollBackRequest | None = None
     approvals: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
@@ -51,5 +58,5 @@ def _of_file(wanted: Submitted, config: Config) -> Plan:
 def _of_body(wanted: Submitted) -> Plan:
     if wanted.name is None or wanted.at is None or wanted.set is None:
         raise Refusal(Code.BAD_REQUEST, "expected: name, at and set; or from_file")
-    fields = {name: getattr(wanted, name) for name in Wanted.__struct_fields__}
-    return of_wanted(Wanted(**fields))
+    fields = {name: getattr(wanted, name) for name in CutoverRequest.__struct_fields__}
+    return of_wanted(CutoverRequest(**fields))

@@ -17,32 +17,42 @@ from gateway.control.cutover_access import By, check_everywhere, has_approved, h
 from gateway.control.cutover_plans import Submitted, planned
 from gateway.control.ledger_desk import LedgerDesk, actor
 from gateway.control.refusals import Code, Refusal
-from gateway.cutovers import book
-from gateway.cutovers.cells import Cells
-from gateway.cutovers.gathering import gathered, obstacles, outcomes_since
-from gateway.cutovers.plan import Plan, encoded, hash_of, of_file
-from gateway.cutovers.preflight import Facts, Finding, findings, jft_of
-from gateway.cutovers.record import (
+from gateway.layering.layering import layers_of
+from gateway.ledger import cutovers as store
+from gateway.migration import cutover_repository
+from gateway.migration.cells import Cells
+from gateway.migration.cutover import (
     APPROVAL,
+    CANCELLABLE,
+    CHANGEABLE,
     CHANGED,
+    STARTABLE,
     SUBMITTED,
     Approval,
-    Event,
-    Record,
-    Report,
+    Cutover,
+    CutoverEvent,
+    CutoverReport,
+    CutoverState,
     approved,
     begun,
     of_row,
     replanned,
 )
-from gateway.cutovers.runner import rolled_back, tell
-from gateway.cutovers.schedule import why_not
-from gateway.cutovers.sound import is_name
-from gateway.cutovers.states import CANCELLABLE, CHANGEABLE, STARTABLE, State
-from gateway.cutovers.tokens import Obtain, tried
-from gateway.cutovers.watch import outcomes_of
-from gateway.layering.layering import layers_of
-from gateway.ledger import cutovers as store
+from gateway.migration.cutover_plan import Plan, encoded, hash_of, is_name, of_file
+from gateway.migration.gates import outcomes_of
+from gateway.migration.preflight import (
+    Finding,
+    Obtain,
+    PreflightFacts,
+    findings,
+    gathered,
+    jft_of,
+    obstacles,
+    outcomes_since,
+    tried,
+)
+from gateway.migration.schedule import why_not
+from gateway.migration.scheduler import rolled_back, tell
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
@@ -51,8 +61,8 @@ log = structlog.get_logger()
 
 Versions = frozenset[int] | None
 """For which versions a change is meant; None: it was not said."""
-_UNDER_WAY = (State.DRAINING, State.SWITCHED, State.WATCHING, State.FINISHED)
-_AWAITED = (State.SUBMITTED, State.APPROVED)
+_UNDER_WAY = (CutoverState.DRAINING, CutoverState.SWITCHED, CutoverState.WATCHING, CutoverState.FINISHED)
+_AWAITED = (CutoverState.SUBMITTED, CutoverState.APPROVED)
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -61,7 +71,7 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     cursor: _Word | None = None
-    state: State | None = None
+    state: CutoverState | None = None
 
 
 class Cutovers:
@@ -77,7 +87,7 @@ class Cutovers:
         """Take what lies over the routes, and what fetches tokens, where this process knows them."""
         self._layers, self._token = layers, token
 
-    async def listed(self, who: Principal, wanted: Listing) -> tuple[list[Record], str | None]:
+    async def listed(self, who: Principal, wanted: Listing) -> tuple[list[Cutover], str | None]:
         """Return a part of the cutovers that someone may see, and where the next part begins."""
         states = () if wanted.state is None else (wanted.state.value,)
         rows = await self._desk.read(lambda each: store.listed(each, wanted.limit + 1, wanted.cursor or "", states))
@@ -91,9 +101,9 @@ class Cutovers:
         known = await self._desk.read(lambda each: {one.name for one in written if store.one(each, one.name)})
         return [one for one in written if one.name not in known and may_see(who, Cells(one.routes))]
 
-    async def shown(self, who: Principal, name: str) -> Record:
+    async def shown(self, who: Principal, name: str) -> Cutover:
         """Return a cutover, for someone who may see it."""
-        record = await self._desk.read(lambda each: book.one(each, name)) if is_name(name) else None
+        record = await self._desk.read(lambda each: cutover_repository.one(each, name)) if is_name(name) else None
         if record is None or not may_see(who, record.cells):
             raise Refusal(Code.NOT_FOUND, "no such cutover where you may see it")
         return record
@@ -107,7 +117,7 @@ class Cutovers:
             return RouteTable(config, self._compiled[1], self._layers())
         return RouteTable(config, self._compiled[1], await self._desk.read(lambda each: layers_of(each, now)))
 
-    async def submit(self, by: By, wanted: Submitted) -> tuple[Record, bool]:
+    async def submit(self, by: By, wanted: Submitted) -> tuple[Cutover, bool]:
         """Take a plan; return its cutover, and whether that is new."""
         plan = planned(wanted, self._desk.config)
         check_everywhere(by.person, Cells(plan.routes), Action.PLAN)
@@ -115,8 +125,12 @@ class Cutovers:
         record = begun(plan, self._event(by, SUBMITTED, plan_hash=hash_of(encoded(plan))))
         note = self._desk.note(by.person, "cutover.submit", plan.name)
 
-        def work(connection: Connection) -> Record | None:
-            return None if book.add(connection, record, note) else book.one(connection, plan.name)
+        def work(connection: Connection) -> Cutover | None:
+            return (
+                None
+                if cutover_repository.add(connection, record, note)
+                else cutover_repository.one(connection, plan.name)
+            )
 
         known = await self._desk.write(work)
         if known is None:
@@ -126,7 +140,7 @@ class Cutovers:
             raise Refusal(Code.CONFLICT, f"there is a cutover of that name, which is {known.state}; change it with PUT")
         return known, False
 
-    async def change(self, by: By, name: str, wanted: Submitted, versions: Versions) -> Record:
+    async def change(self, by: By, name: str, wanted: Submitted, versions: Versions) -> Cutover:
         """Put another plan in the place of the one that is there; it has no approvals."""
         plan, before = planned(wanted, self._desk.config), await self.shown(by.person, name)
         if plan.name != before.name:
@@ -142,15 +156,17 @@ class Cutovers:
         event = self._event(by, CHANGED, plan_hash=hash_of(encoded(plan)))
         return await self._put(by, before, replanned(before, plan, event), "cutover.change")
 
-    async def preflight(self, who: Principal, name: str, patience: float | None = None) -> tuple[Record, list[Finding]]:
+    async def preflight(
+        self, who: Principal, name: str, patience: float | None = None
+    ) -> tuple[Cutover, list[Finding]]:
         """Look at everything that must hold, and change nothing; `patience` is seconds for all tokens together."""
         record, config, now = await self.shown(who, name), self._desk.config, self._desk.now()
         found = await self._desk.read(lambda each: gathered(each, record, now))
         layers = None if self._layers is None else self._layers()
         tokens = await self._tokens(record, config, patience)
-        return record, findings(Facts(record, config, now, found, layers, tokens))
+        return record, findings(PreflightFacts(record, config, now, found, layers, tokens))
 
-    async def approve(self, by: By, name: str, plan_hash: str) -> Record:
+    async def approve(self, by: By, name: str, plan_hash: str) -> Cutover:
         """Give one person's word for exactly the plan with this hash."""
         record = await self.shown(by.person, name)
         check_everywhere(by.person, record.cells, Action.APPROVE)
@@ -160,13 +176,13 @@ class Cutovers:
             raise Refusal(Code.CONFLICT, "whoever wrote a plan does not approve it")
         if has_approved(by, record):
             return record
-        if record.state is not State.SUBMITTED:
+        if record.state is not CutoverState.SUBMITTED:
             raise Refusal(Code.CONFLICT, f"the cutover is {record.state}")
         event = self._event(by, APPROVAL, plan_hash=record.hash)
         after = approved(record, Approval(event.at, actor(by.person), by.known, record.hash), event)
         return await self._put(by, record, after, "cutover.approve")
 
-    async def start(self, by: By, name: str, because: str, versions: Versions = None) -> Record:
+    async def start(self, by: By, name: str, because: str, versions: Versions = None) -> Cutover:
         """Have it applied now, if everything holds that must."""
         reason, record = reason_of(because), await self._steered(by, name, versions)
         if record.state in _UNDER_WAY:
@@ -176,36 +192,36 @@ class Cutovers:
         config, now = self._desk.config, self._desk.now()
         if why := await self._desk.read(lambda each: obstacles(each, record, config, now)):
             raise Refusal(Code.CONFLICT, "; ".join(why))
-        event = self._event(by, State.DRAINING.value, reason)
-        return await self._put(by, record, record.moved(State.DRAINING, event), "cutover.start", reason)
+        event = self._event(by, CutoverState.DRAINING.value, reason)
+        return await self._put(by, record, record.moved(CutoverState.DRAINING, event), "cutover.start", reason)
 
-    async def cancel(self, by: By, name: str, because: str, versions: Versions = None) -> Record:
+    async def cancel(self, by: By, name: str, because: str, versions: Versions = None) -> Cutover:
         """Call it off."""
         reason, record = reason_of(because), await self._steered(by, name, versions)
-        if record.state is State.CANCELLED:
+        if record.state is CutoverState.CANCELLED:
             return record
         if record.state not in CANCELLABLE:
             raise Refusal(Code.CONFLICT, f"the cutover is {record.state}")
-        event = self._event(by, State.CANCELLED.value, reason)
-        after = record.moved(State.CANCELLED, event, ended_at=event.at)
+        event = self._event(by, CutoverState.CANCELLED.value, reason)
+        after = record.moved(CutoverState.CANCELLED, event, ended_at=event.at)
         return await self._put(by, record, after, "cutover.cancel", reason)
 
-    async def roll_back(self, by: By, name: str, because: str, versions: Versions = None) -> Record:
+    async def roll_back(self, by: By, name: str, because: str, versions: Versions = None) -> Cutover:
         """Take its routes away again."""
         reason, record = reason_of(because), await self._steered(by, name, versions)
-        if record.state is State.ROLLED_BACK:
+        if record.state is CutoverState.ROLLED_BACK:
             return record
         if not record.is_executed:
-            is_in_file = record.state is State.FINISHED
+            is_in_file = record.state is CutoverState.FINISHED
             why = "routes.yaml says the same now: change it there" if is_in_file else f"the cutover is {record.state}"
             raise Refusal(Code.CONFLICT, why)
         counted, quarantined = await self._desk.read(lambda each: outcomes_since(each, record))
         outcomes = outcomes_of(counted, quarantined)
-        report = Report(outcomes.fine, outcomes.failed, {**counted, "quarantined": quarantined})
-        after = rolled_back(record, self._event(by, State.ROLLED_BACK.value, reason), self._desk.config, report)
+        report = CutoverReport(outcomes.fine, outcomes.failed, {**counted, "quarantined": quarantined})
+        after = rolled_back(record, self._event(by, CutoverState.ROLLED_BACK.value, reason), self._desk.config, report)
         return await self._put(by, record, after, "cutover.rollback", reason)
 
-    async def _steered(self, by: By, name: str, versions: Versions) -> Record:
+    async def _steered(self, by: By, name: str, versions: Versions) -> Cutover:
         """Return a cutover, for someone who plans or operates wherever it changes something."""
         record = await self.shown(by.person, name)
         if not may_steer(by.person, record.cells):
@@ -213,7 +229,7 @@ class Cutovers:
         check_version(versions, record.version)
         return record
 
-    async def _tokens(self, record: Record, config: Config, patience: float | None) -> dict[str, str | None] | None:
+    async def _tokens(self, record: Cutover, config: Config, patience: float | None) -> dict[str, str | None] | None:
         jft = jft_of(config)
         if self._token is None or jft is None:
             return None
@@ -227,18 +243,18 @@ class Cutovers:
         if why := why_not(plan.at, self._desk.now(), self._desk.config.freezes):
             raise Refusal(Code.CONFLICT, "; ".join(why))
 
-    async def _put(self, by: By, before: Record, after: Record, action: str, reason: str | None = None) -> Record:
+    async def _put(self, by: By, before: Cutover, after: Cutover, action: str, reason: str | None = None) -> Cutover:
         note = self._desk.note(by.person, action, before.name, reason)
-        written = await self._desk.write(lambda connection: book.put(connection, before, after, note))
+        written = await self._desk.write(lambda connection: cutover_repository.put(connection, before, after, note))
         if written is None:
             raise Refusal(Code.CHANGED_MEANWHILE, LOST_RACE)
         _tell(action, before.name, by)
         tell(before, written)
         return written
 
-    def _event(self, by: By, what: str, reason: str | None = None, plan_hash: str | None = None) -> Event:
+    def _event(self, by: By, what: str, reason: str | None = None, plan_hash: str | None = None) -> CutoverEvent:
         node = self._desk.ledger.node
-        return Event(self._desk.now(), node, what, actor(by.person), reason, by.known, plan_hash)
+        return CutoverEvent(self._desk.now(), node, what, actor(by.person), reason, by.known, plan_hash)
 
 
 def _tell(action: str, name: str, by: By) -> None:

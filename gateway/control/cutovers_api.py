@@ -14,8 +14,8 @@ from gateway.control.cutover_plans import Submitted
 from gateway.control.cutovers import Cutovers, Listing
 from gateway.control.endpoints import Endpoint, Needs, person, visitor
 from gateway.cutovers import documents
-from gateway.cutovers.record import Record
-from gateway.layering.naming import etag
+from gateway.migration.cutover import Cutover
+from gateway.migration.override_rules import etag
 
 _ROOT = "/api/v1/cutovers"
 _ONE = f"{_ROOT}/{{name}}"
@@ -98,7 +98,7 @@ class _Handlers:
         return _answer(await self._cutovers.roll_back(by(request), name_of(request), because, versions))
 
 
-def _answer(record: Record, status: int = 200) -> web.Response:
+def _answer(record: Cutover, status: int = 200) -> web.Response:
     headers = {"ETag": etag(record.version)} | ({"Location": f"{_ROOT}/{record.name}"} if status == 201 else {})
     document: dict[str, Any] = documents.whole(record)
     return web.json_response(document, status=status, headers=headers)

@@ -15,8 +15,8 @@ from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, Reach, reach
 from gateway.control.refusals import Code, Refusal
 from gateway.layering.layering import layers_of
-from gateway.layering.showing import shown
 from gateway.ledger import decision_log
+from gateway.migration.override_rules import shown
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
 from gateway.times import when
 

@@ -27,10 +27,10 @@ from gateway.control.set_rules import (
     text_of,
     told,
 )
-from gateway.layering import wanted
-from gateway.layering.showing import shown
 from gateway.ledger import overrides
 from gateway.ledger.overrides import Listing, SetRule
+from gateway.migration import override_rules
+from gateway.migration.override_rules import shown
 from gateway.observability.telemetry import mask
 from gateway.routing.layers import Layer
 
@@ -137,8 +137,10 @@ class Overrides:
         given = {name: value for name, value in msgspec.structs.asdict(asked).items() if name not in _BESIDE}
         given |= {"municipality": municipality, "text": text_of("text", asked.text)}
         end = asked.until.timestamp()
-        problems = wanted.problems_of(wanted.Wanted(given, end), self._desk.config, self._desk.now())
-        route, _ = wanted.route_of(given, self._desk.config)
+        problems = override_rules.problems_of(
+            override_rules.OverrideRequest(given, end), self._desk.config, self._desk.now()
+        )
+        route, _ = override_rules.route_of(given, self._desk.config)
         if problems or route is None:
             # What is wrong is told in words of the file, which may repeat what was written.
             said = without_numbers(mask(None, "", {"told": "; ".join(problems)})["told"])

@@ -11,7 +11,7 @@ from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.overrides import Override, Overrides
 from gateway.control.panics import Panic, Panics
 from gateway.control.set_rules import Listed
-from gateway.layering.naming import etag
+from gateway.migration.override_rules import etag
 
 _ROOT = "/api/v1"
 

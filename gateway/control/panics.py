@@ -26,11 +26,11 @@ from gateway.control.set_rules import (
     text_of,
     told,
 )
-from gateway.layering import panic
-from gateway.layering.showing import shown
-from gateway.layering.switches import last_switch
 from gateway.ledger import overrides
 from gateway.ledger.overrides import Listing, SetRule
+from gateway.migration import panics
+from gateway.migration.override_rules import shown
+from gateway.migration.panics import last_switch
 from gateway.model import Information
 from gateway.routing.layers import Layer
 from gateway.times import when_any
@@ -79,16 +79,16 @@ class Panics:
 
     async def set(self, who: Principal, asked: Panic, key: str | None = None) -> tuple[dict[str, Any], bool]:
         """Turn everything of a scope back; return the panic with its rollback, and whether it is new, as for overrides."""
-        scope = panic.Scope(short_name(self._desk, asked.municipality), asked.vendor, asked.information)
+        scope = panics.Scope(short_name(self._desk, asked.municipality), asked.vendor, asked.information)
         check_reach(who, scope.municipality)
-        if problems := panic.problems_of(scope, self._desk.config):
+        if problems := panics.problems_of(scope, self._desk.config):
             raise Refusal(Code.BAD_REQUEST, "; ".join(problems))
-        reason, text = reason_of(asked.reason), text_of("text", asked.text) or panic.CLOSED_TEXT
+        reason, text = reason_of(asked.reason), text_of("text", asked.text) or panics.CLOSED_TEXT
         name = new_name("p", who, key, asked)
         note = self._desk.note(who, "panic.on", name.name, reason)
         set_ = [
             SetRule(overrides.part(name.name, number), Layer.PANIC, route, reason, None, note.actor, note.at, None)
-            for number, route in enumerate(panic.routes_of(scope, self._desk.config, name.name, text), 1)
+            for number, route in enumerate(panics.panic_routes(scope, self._desk.config, name.name, text), 1)
         ]
         known = await put(self._desk, set_, note, name)
         return {**self.document(known or set_), "rollback": await self._rollbacks(scope)}, not known
@@ -102,26 +102,26 @@ class Panics:
 
     async def rollbacks(self, who: Principal, together: Sequence[SetRule]) -> list[dict[str, Any]]:
         """Offer to send back what the new service has of a panic's cells, in the municipalities where someone operates."""
-        return await self._rollbacks(panic.scope_of(_first(together).route), reach(who, Action.OPERATE))
+        return await self._rollbacks(panics.scope_of(_first(together).route), reach(who, Action.OPERATE))
 
     def document(self, together: Sequence[SetRule]) -> dict[str, Any]:
         """Return a panic as it is shown, by all its rules."""
         first = _first(together)
-        scope = msgspec.to_builtins(panic.scope_of(first.route))
+        scope = msgspec.to_builtins(panics.scope_of(first.route))
         holds = first.holds(self._desk.now())
         shown_rules = [shown(one.route) for one in sorted(together, key=lambda one: one.id)]
         return {"id": first.name, "holds": holds, **scope, **told(first), "rules": shown_rules}
 
-    async def _rollbacks(self, scope: panic.Scope, within: frozenset[str] | None = None) -> list[dict[str, Any]]:
+    async def _rollbacks(self, scope: panics.Scope, within: frozenset[str] | None = None) -> list[dict[str, Any]]:
         """Offer to send back what the new service has, for each municipality that may have sent something."""
-        reached = panic.municipalities_of(scope, self._desk.config)
+        reached = panics.municipalities_of(scope, self._desk.config)
         names = [name for name in reached if within is None or name in within]
 
         def work(connection: Connection) -> list[float | None]:
             return [last_switch(connection, name, scope.vendor, scope.information) for name in names]
 
         moments = await self._desk.read(work)
-        return [panic.rollback_of(scope, name, when_any(moment)) for name, moment in zip(names, moments, strict=True)]
+        return [panics.rollback_of(scope, name, when_any(moment)) for name, moment in zip(names, moments, strict=True)]
 
 
 def _first(together: Sequence[SetRule]) -> SetRule:

@@ -17,7 +17,7 @@ from gateway.control.refusals import Code, Refusal
 from gateway.csv_text import table_of
 from gateway.ledger.decision_log import last_seen
 from gateway.ledger.rehearsals import summary
-from gateway.reporting.report import Row, holding_back, rows
+from gateway.migration.report import Row, holding_back, rows
 from gateway.routing.table import RouteTable
 from gateway.times import when
 

@@ -12,9 +12,9 @@ from gateway.control.asked import Page, cursor_after, reason_of
 from gateway.control.conditions import Unmet
 from gateway.control.ledger_desk import LedgerDesk, actor
 from gateway.control.refusals import Code, Refusal
-from gateway.layering.naming import Name, name_of
 from gateway.ledger import audit, overrides
 from gateway.ledger.overrides import Known, SetRule, Stale
+from gateway.migration.override_rules import Name, name_of
 from gateway.times import when_any
 
 log = structlog.get_logger()

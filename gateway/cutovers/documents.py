@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 
-from gateway.cutovers.preflight import Finding
-from gateway.cutovers.record import Event, Record
-from gateway.cutovers.schedule import shown
+from gateway.migration.cutover import Cutover, CutoverEvent
+from gateway.migration.preflight import Finding
+from gateway.migration.schedule import shown
 from gateway.times import when_any
 
 
-def brief(record: Record) -> dict[str, Any]:
+def brief(record: Cutover) -> dict[str, Any]:
     """Return a cutover as a list has it."""
     return {
         "name": record.name,
@@ -29,14 +29,14 @@ def brief(record: Record) -> dict[str, Any]:
     }
 
 
-def whole(record: Record) -> dict[str, Any]:
+def whole(record: Cutover) -> dict[str, Any]:
     """Return a cutover with its plan, what came of it, and its history."""
     report = None if record.report is None else msgspec.to_builtins(record.report)
     plan = msgspec.to_builtins(record.plan)
     return {**brief(record), "plan": plan, "report": report, "history": [_event(one) for one in record.history]}
 
 
-def looked_at(record: Record, findings: list[Finding]) -> dict[str, Any]:
+def looked_at(record: Cutover, findings: list[Finding]) -> dict[str, Any]:
     """Return what a preflight found."""
     return {
         "name": record.name,
@@ -46,6 +46,6 @@ def looked_at(record: Record, findings: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: CutoverEvent) -> dict[str, Any]:
     told = {"at": when_any(event.at), "node": event.node, "what": event.what, "by": event.by, "reason": event.reason}
     return {**told, "hash": event.hash}

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from gateway.control.cutover_plans import Submitted
 from gateway.control.refusals import Code, Refusal
-from gateway.cutovers.cells import GOES_NEW
-from gateway.cutovers.plan import GateAsked, RollBackAsked
 from gateway.ledger.cutovers import Change
+from gateway.migration.cells import GOES_NEW
+from gateway.migration.cutover_plan import GateRequest, RollBackRequest
 from gateway.model import Information, Mode
 
 Form = Mapping[str, Sequence[str]]
@@ -62,22 +62,22 @@ def _change(form: Form) -> Change:
     )
 
 
-def _gate(form: Form) -> GateAsked | None:
+def _gate(form: Form) -> GateRequest | None:
     messages, clean, days = _whole(form, "gate_messages"), _part(form, "gate_clean"), _whole(form, "gate_days")
     if messages is None and clean is None and days is None:
         return None
     if messages is None or clean is None or days is None:
         raise Refusal(Code.BAD_REQUEST, "gate: all of its numbers, or none")
-    return GateAsked(rehearsed_at_least=messages, clean_at_least=clean, within=days * _DAY)
+    return GateRequest(rehearsed_at_least=messages, clean_at_least=clean, within=days * _DAY)
 
 
-def _watch(form: Form) -> RollBackAsked | None:
+def _watch(form: Form) -> RollBackRequest | None:
     failed, of, minutes = _part(form, "back_failed"), _whole(form, "back_messages"), _whole(form, "back_minutes")
     if failed is None and of is None and minutes is None:
         return None
     if failed is None or of is None or minutes is None:
         raise Refusal(Code.BAD_REQUEST, "roll_back_when: all of its numbers, or none")
-    return RollBackAsked(failed_at_least=failed, of_at_least=of, within=minutes * _MINUTE)
+    return RollBackRequest(failed_at_least=failed, of_at_least=of, within=minutes * _MINUTE)
 
 
 def _whole(form: Form, name: str) -> int | None:

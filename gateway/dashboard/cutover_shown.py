@@ -10,15 +10,14 @@ from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.control.cutover_access import Offers
 from gateway.cutovers import documents
-from gateway.cutovers.plan import GateAsked, Plan, RollBackAsked
-from gateway.cutovers.record import Record
-from gateway.cutovers.schedule import moment, shown
-from gateway.cutovers.states import State
-from gateway.layering import showing
+from gateway.migration import override_rules
+from gateway.migration.cutover import Cutover, CutoverState
+from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest
+from gateway.migration.schedule import moment, shown
 from gateway.model import Envelope, Information
 from gateway.routing.table import RouteTable
 
-WAITS = (State.SUBMITTED, State.APPROVED)
+WAITS = (CutoverState.SUBMITTED, CutoverState.APPROVED)
 """States in which it is waited for a time."""
 _SELECTORS = ("municipality", "vendor", "system", "information", "mode")
 _PARTS, _SECONDS = ("share", "sample"), ("acknowledge_within",)
@@ -60,13 +59,13 @@ def percent(part: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def listed(record: Record, now: float) -> dict[str, Any]:
+def listed(record: Cutover, now: float) -> dict[str, Any]:
     """Return a cutover as the list has it."""
     left = span((record.at - now) // 60 * 60) if record.state in WAITS else None
     return {**documents.brief(record), "needed": record.plan.approvals, "given": _given(record), "left": left}
 
 
-def told(record: Record, offers: Offers, now: float) -> dict[str, Any]:
+def told(record: Cutover, offers: Offers, now: float) -> dict[str, Any]:
     """Return a cutover as its own page has it, beside what its changes do."""
     plan = record.plan
     return {
@@ -90,11 +89,11 @@ def changes(plan: Plan, table: RouteTable, config: Config, now: float) -> list[d
     return [{**_change(route), "now": _now(route, table, _pairs(route, config), at)} for route in plan.routes]
 
 
-def _given(record: Record) -> int:
+def _given(record: Cutover) -> int:
     return sum(one.hash == record.hash for one in record.approvals)
 
 
-def _gate(gate: GateAsked | None) -> dict[str, Any] | None:
+def _gate(gate: GateRequest | None) -> dict[str, Any] | None:
     if gate is None:
         return None
     return {
@@ -104,14 +103,14 @@ def _gate(gate: GateAsked | None) -> dict[str, Any] | None:
     }
 
 
-def _watch(rule: RollBackAsked | None) -> dict[str, Any] | None:
+def _watch(rule: RollBackRequest | None) -> dict[str, Any] | None:
     if rule is None:
         return None
     return {"failed": percent(rule.failed_at_least), "messages": rule.of_at_least, "within": span(rule.within)}
 
 
 def _change(route: Route) -> dict[str, Any]:
-    found = showing.shown(route)
+    found = override_rules.shown(route)
     rules = {name: _value(name, value) for name, value in found.items() if name not in _SELECTORS and value is not None}
     return {**{name: found[name] for name in _SELECTORS}, "rules": rules}
 

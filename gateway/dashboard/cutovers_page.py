@@ -15,26 +15,25 @@ from gateway.control.cutovers_api import by, name_of
 from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.control.refusals import Code, Refusal
-from gateway.cutovers.cells import Cells
-from gateway.cutovers.record import Record
-from gateway.cutovers.schedule import shown
-from gateway.cutovers.sound import POSSIBLE, is_name
-from gateway.cutovers.states import CHANGEABLE, State
 from gateway.dashboard.cutover_form import submitted_of, text_of
 from gateway.dashboard.cutover_shown import changes, listed, told
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page
+from gateway.migration.cells import Cells
+from gateway.migration.cutover import CHANGEABLE, Cutover, CutoverState
+from gateway.migration.cutover_plan import POSSIBLE, is_name
+from gateway.migration.schedule import shown
 from gateway.model import JOURNALING, RETRIEVAL, Information
 
 if TYPE_CHECKING:
-    from gateway.cutovers.preflight import Finding
+    from gateway.migration.preflight import Finding
 
 _MOST = 50
 _PATIENCE = 10.0
 """Seconds that the tokens of a preflight may keep a page waiting."""
-_AHEAD = CHANGEABLE - {State.CANCELLED}
+_AHEAD = CHANGEABLE - {CutoverState.CANCELLED}
 """States of which a preflight says something."""
-_Steer = Callable[[By, str, str, Versions], Awaitable[Record]]
+_Steer = Callable[[By, str, str, Versions], Awaitable[Cutover]]
 
 
 def endpoints(cutovers: Cutovers, desk: LedgerDesk) -> list[Endpoint]:
@@ -67,7 +66,7 @@ class _Pages:
             cutovers=[listed(one, now) for one in records],
             more=more,
             state=wanted.state or "",
-            states=[each.value for each in State],
+            states=[each.value for each in CutoverState],
             waiting=await self._waiting(who),
             may_plan=may(who.grants, Action.PLAN, Where.SOMEWHERE),
             choices=self._choices(who),
@@ -147,10 +146,10 @@ def _seen(text: str) -> Versions:
 def _listing(request: web.Request) -> Listing:
     """Return which part of the list is asked for; raises `Refusal`."""
     cursor, state = request.query.get("cursor", ""), request.query.get("state", "")
-    if (cursor and not is_name(cursor)) or state not in ("", *State):
+    if (cursor and not is_name(cursor)) or state not in ("", *CutoverState):
         raise Refusal(Code.BAD_REQUEST, "cursor, state")
-    return Listing(_MOST, cursor or None, State(state) if state else None)
+    return Listing(_MOST, cursor or None, CutoverState(state) if state else None)
 
 
-def _to(record: Record) -> web.Response:
+def _to(record: Cutover) -> web.Response:
     return web.Response(status=303, headers={"Location": f"/cutovers/{record.name}"})

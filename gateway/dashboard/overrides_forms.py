@@ -13,8 +13,8 @@ from gateway.control.conditions import Unmet
 from gateway.control.overrides import Override
 from gateway.control.panics import Panic
 from gateway.control.refusals import Code, Refusal
-from gateway.cutovers.schedule import OSLO, TimeRefused, instant_of
 from gateway.dashboard.texts_overrides import EN, NB
+from gateway.migration.schedule import OSLO, TimeRefused, instant_of
 
 Form = Mapping[str, list[str]]
 """The values of a form by their names."""

@@ -13,12 +13,12 @@ from gateway.control.ledger_desk import LedgerDesk
 from gateway.control.overrides import Overrides
 from gateway.control.panics import Panics
 from gateway.control.set_rules import Listed, may_operate, may_view
-from gateway.cutovers.schedule import OSLO
 from gateway.dashboard.overrides_forms import empty, filled, one, override_of, panic_of, version_of
 from gateway.dashboard.pages import texts_of_form
 from gateway.dashboard.rendering import page
-from gateway.layering.showing import shown
 from gateway.ledger import cutovers
+from gateway.migration.override_rules import shown
+from gateway.migration.schedule import OSLO
 from gateway.model import MEMBERS, Information, Mode
 
 _MOST = 200

@@ -10,9 +10,9 @@ from gateway.control.endpoints import Endpoint, Needs, person
 from gateway.control.ledger_desk import LedgerDesk, reach
 from gateway.control.rehearsals import Asked, Rehearsals
 from gateway.control.report import Report
-from gateway.cutovers.schedule import OSLO, moment
 from gateway.dashboard.rendering import page
-from gateway.reporting.report import Row, holding_back
+from gateway.migration.report import Row, holding_back
+from gateway.migration.schedule import OSLO, moment
 
 _AT_ONCE = 100
 """Cells of one page, and rehearsals; the API has all of them."""

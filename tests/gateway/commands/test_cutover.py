@@ -14,8 +14,8 @@ from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli import main
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan, RollBackWhen
-from gateway.cutovers.schedule import moment
 from gateway.ledger.cutovers import Change, routes
+from gateway.migration.schedule import moment
 from gateway.model import Mode
 from tests.gateway.control.conftest import open_office, shelf
 from tests.gateway.control.cutovers.conftest import AT, World, approve, arne, office, world

@@ -13,15 +13,14 @@ from click.testing import CliRunner
 from sqlalchemy import update
 
 from gateway.cli import main
-from gateway.cutovers.record import Event, to_row
-from gateway.cutovers.states import State
 from gateway.ledger import canary_key, cutovers, overrides
 from gateway.ledger.database import open_store
 from gateway.ledger.tables import CUTOVER, RULE
+from gateway.migration.cutover import CutoverEvent, CutoverState, to_row
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer
-from tests.gateway.cutovers.scene import plan_of, submitted, with_approval
 from tests.gateway.ledger.test_overrides import note, override
+from tests.gateway.migration.cutovers.scene import plan_of, submitted, with_approval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from click.testing import Result
     from sqlalchemy import Connection
 
-    from gateway.cutovers.record import Record
     from gateway.ledger.overrides import SetRule
+    from gateway.migration.cutover import Cutover
 
     Run = Callable[..., Result]
     Fill = Callable[..., None]
@@ -82,7 +81,7 @@ def put(*wanted: SetRule) -> Callable[[Connection], object]:
     return lambda connection: [overrides.put(connection, [one], note()) for one in wanted]
 
 
-def add(record: Record, **changed: Any) -> Callable[[Connection], object]:
+def add(record: Cutover, **changed: Any) -> Callable[[Connection], object]:
     """Return what writes a cutover down."""
 
     def work(connection: Connection) -> None:
@@ -187,12 +186,14 @@ def test_planned_cutovers_come_one_after_the_other(
     ]
 
 
-@pytest.mark.parametrize("state", [State.MISSED, State.CANCELLED, State.REFUSED, State.APPROVED])
+@pytest.mark.parametrize(
+    "state", [CutoverState.MISSED, CutoverState.CANCELLED, CutoverState.REFUSED, CutoverState.APPROVED]
+)
 def test_a_cutover_that_will_not_switch_is_not_told(
-    state: State, explained: Callable[..., dict[str, Any]], fill: Fill, now: float
+    state: CutoverState, explained: Callable[..., dict[str, Any]], fill: Fill, now: float
 ) -> None:
     """What was called off, refused or missed; an approved one too, when its time is long past."""
-    at = now - HOUR if state is State.APPROVED else now + HOUR
+    at = now - HOUR if state is CutoverState.APPROVED else now + HOUR
     fill(add(with_approval(submitted(plan(at))), state=state.value))
     assert explained(at=now + 2 * HOUR)["planned"] == []
 
@@ -213,9 +214,9 @@ def test_a_cutover_that_only_the_file_has_is_told_as_not_submitted(
     assert (planned["cutover"], planned["state"]) == ("nordfjell-1", "submitted")
 
 
-def _switched(record: Record, at: float) -> Record:
-    for state in (State.DRAINING, State.SWITCHED):
-        record = record.moved(state, Event(at, "node-a", state.value), switched_at=at)
+def _switched(record: Cutover, at: float) -> Cutover:
+    for state in (CutoverState.DRAINING, CutoverState.SWITCHED):
+        record = record.moved(state, CutoverEvent(at, "node-a", state.value), switched_at=at)
     return record
 
 
@@ -238,7 +239,7 @@ def test_a_time_that_is_past_is_by_what_held_then(
         connection.execute(update(RULE).values(made_at=now - 3 * HOUR, ended_at=now - 2 * HOUR))
         add(
             _switched(with_approval(submitted(plan(now - 5 * HOUR))), now - 5 * HOUR),
-            state=State.ROLLED_BACK.value,
+            state=CutoverState.ROLLED_BACK.value,
             ended_at=now - HOUR,
         )(connection)
 

@@ -13,7 +13,7 @@ from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
 from gateway.routing.table import RouteTable
 from service_stubs.logins import TestPerson
 from tests.gateway.control.shelf import at
-from tests.gateway.cutovers.scene import config_of
+from tests.gateway.migration.cutovers.scene import config_of
 from tests.gateway.office import ARNE, NORA, NOW, PERSONS
 
 if TYPE_CHECKING:

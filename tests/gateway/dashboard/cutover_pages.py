@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan
-from gateway.cutovers.schedule import moment
 from gateway.ledger.cutovers import Change, routes
+from gateway.migration.schedule import moment
 from gateway.model import Mode
 from tests.gateway.control.cutovers.conftest import AT, World
-from tests.gateway.cutovers.scene import config_of
+from tests.gateway.migration.cutovers.scene import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.auth.people.api_tokens import TokenRequest
-from gateway.cutovers import preflight
-from gateway.cutovers.record import APPROVAL, CHANGED, RETIRED
-from gateway.cutovers.states import State
 from gateway.dashboard.texts import TEXTS
+from gateway.migration import preflight
+from gateway.migration.cutover import APPROVAL, CHANGED, RETIRED, CutoverState
 from gateway.routing.layers import NOTHING_ABOVE
 from tests.gateway.control.cutovers.conftest import (
     AT,
@@ -213,7 +212,7 @@ async def test_start_says_what_stands_in_its_way(world: World, nora: Browser, ar
     await approve(arne, plan["hash"])
     page = await click(nora, f"{PAGE}/start", version="2", reason="Nå")
     assert (page.status, "its gate: nothing was rehearsed" in page.text) == (409, True)
-    assert (await world.site.get()).state is State.APPROVED
+    assert (await world.site.get()).state is CutoverState.APPROVED
 
 
 @pytest.mark.parametrize("action", ["start", "cancel", "rollback"])
@@ -243,7 +242,10 @@ async def test_it_is_cancelled_by_a_button(world: World, nora: Browser) -> None:
     await submit(nora)
     page = await click(nora, f"{PAGE}/cancel", version=hidden(await nora.get(PAGE), "version"), reason="Utsatt")
     assert page.location == PAGE
-    assert ((await world.site.get()).state, "<td>Utsatt</td>" in (await nora.get(PAGE)).text) == (State.CANCELLED, True)
+    assert ((await world.site.get()).state, "<td>Utsatt</td>" in (await nora.get(PAGE)).text) == (
+        CutoverState.CANCELLED,
+        True,
+    )
 
 
 async def test_what_people_wrote_is_shown_as_text(world: World, nora: Browser) -> None:
@@ -277,5 +279,7 @@ def test_every_state_event_and_check_has_a_text() -> None:
     """A page never shows a word of the code instead."""
     checks = set(re.findall(r'Finding\(\s*"(\w+)"', inspect.getsource(preflight)))
     assert len(checks) == 11
-    wanted = {f"cut-{one}" for one in (*State, CHANGED, APPROVAL, RETIRED)} | {f"cut-check-{one}" for one in checks}
+    wanted = {f"cut-{one}" for one in (*CutoverState, CHANGED, APPROVAL, RETIRED)} | {
+        f"cut-check-{one}" for one in checks
+    }
     assert wanted == {name for name in TEXTS["nb"] if name.startswith("cut-")}

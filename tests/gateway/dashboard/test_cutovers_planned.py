@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan
-from gateway.cutovers.plan import of_file
 from gateway.dashboard.cutover_form import submitted_of
 from gateway.dashboard.cutover_shown import Now, changes, percent, span
 from gateway.ledger.cutovers import Change
+from gateway.migration.cutover_plan import of_file
 from gateway.model import Information, Mode
 from gateway.routing.table import RouteTable
 from tests.gateway.control.cutovers.conftest import ROOT, World, office, world
 from tests.gateway.control.shelf import PATIENT
-from tests.gateway.cutovers.scene import config_of, plan_of
 from tests.gateway.dashboard.cutover_pages import with_vendors
+from tests.gateway.migration.cutovers.scene import config_of, plan_of
 from tests.gateway.office import NOW
 
 if TYPE_CHECKING:

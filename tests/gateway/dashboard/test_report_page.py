@@ -8,10 +8,10 @@ import pytest
 
 from gateway.dashboard.texts import TEXTS
 from gateway.ledger import rehearsals
-from gateway.reporting.report import Standing
+from gateway.migration.report import CellStatus
 from gateway.routing.table import RouteTable
 from tests.gateway.control.cutovers.conftest import MONA, World, office, world
-from tests.gateway.cutovers.scene import config_of
+from tests.gateway.migration.cutovers.scene import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,4 +129,4 @@ async def test_it_is_linked_for_everyone_and_says_when_there_is_nothing(office: 
 
 def test_every_standing_has_a_text() -> None:
     """As a cell may stand."""
-    assert {name for name in TEXTS["nb"] if name.startswith("rep-")} == {f"rep-{one.value}" for one in Standing}
+    assert {name for name in TEXTS["nb"] if name.startswith("rep-")} == {f"rep-{one.value}" for one in CellStatus}

@@ -10,19 +10,19 @@ import pytest
 from msgspec import structs
 from sqlalchemy import text, update
 
-from gateway.cutovers.record import to_row
-from gateway.layering import panic
 from gateway.layering.layering import LAYERS_VERSION, UNREADABLE
 from gateway.ledger import cutovers, overrides
 from gateway.ledger.cutovers import Row
 from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.tables import CUTOVER
+from gateway.migration import panics
+from gateway.migration.cutover import to_row
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.table import RouteTable
-from tests.gateway.cutovers.scene import plan_of, submitted
 from tests.gateway.ledger.conftest import NOW
 from tests.gateway.ledger.test_overrides import LATER, note, override, put
+from tests.gateway.migration.cutovers.scene import plan_of, submitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.ledger.messages import Ledger
     from tests.gateway.conftest import Logged
-    from tests.gateway.layering.conftest import Node
     from tests.gateway.ledger.conftest import Clock
+    from tests.gateway.migration.overrides.conftest import Node
 
     NodeOn = Callable[[Database], Node]
 
@@ -77,7 +77,7 @@ async def test_message_is_decided_by_what_another_node_set(
     found = table.with_layers(node.applied[-1]).decide(envelope, now)
     assert (found.mode, found.layer, found.rule) == (Mode.CLOSED, Layer.OVERRIDE, "o-1")
     assert str(found.route and found.route.place) == "override o-1"
-    routes = panic.routes_of(panic.Scope(municipality="nordfjell"), config, "p-1", "Stengt.")
+    routes = panics.panic_routes(panics.Scope(municipality="nordfjell"), config, "p-1", "Stengt.")
     await put(ledger, structs.replace(override("p-1/1", layer=Layer.PANIC, until=None), route=routes[0]))
     await node.has("o-1", "p-1")
     found = table.with_layers(node.applied[-1]).decide(envelope, now)

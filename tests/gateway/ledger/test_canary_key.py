@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from msgspec import structs
 from sqlalchemy import update
 
-from gateway.cutovers.record import to_row
 from gateway.ledger import audit, canary_key, cutovers
 from gateway.ledger.cutovers import Change
 from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.key_files import KeysUnusable
 from gateway.ledger.tables import CUTOVER
+from gateway.migration.cutover import to_row
 from gateway.model import Mode
 from gateway.pipeline.canary import share_of
-from tests.gateway.cutovers.scene import plan_of, submitted
 from tests.gateway.ledger.conftest import NOW
 from tests.gateway.ledger.test_overrides import LATER, note, override, put, version
+from tests.gateway.migration.cutovers.scene import plan_of, submitted
 
 if TYPE_CHECKING:
     from gateway.ledger.messages import Ledger

@@ -16,7 +16,7 @@ from gateway.ledger.key_files import load_keys, make_missing, read_single
 from gateway.pipeline.canary import Canary, share_of
 from gateway.pipeline.pipeline import Pipeline
 from tests.gateway.conftest import HAVNES, NORDFJELL, message, stu3_message
-from tests.gateway.rehearsal.scene import (
+from tests.gateway.migration.rehearsal.scene import (
     CANARY,
     LOCAL_SYSTEM,
     NORDFJELL_R4,

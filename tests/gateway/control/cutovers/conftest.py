@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.cutovers.runner import Runner
+from gateway.migration.scheduler import Scheduler
 from service_stubs.logins import TestPerson
-from tests.gateway.cutovers.scene import Site
+from tests.gateway.migration.cutovers.scene import Site
 from tests.gateway.office import ARNE, NOW, PERSONS, PSEUDONYM
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class World:
 
     async def look(self) -> None:
         """Let a node do what is to be done."""
-        await Runner(self.shelf.ledger, lambda: self.site.config, self.office.clock).look()
+        await Scheduler(self.shelf.ledger, lambda: self.site.config, self.office.clock).look()
 
     async def actions(self) -> list[str]:
         """Return what the audit has."""

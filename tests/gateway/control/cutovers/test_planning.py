@@ -10,8 +10,8 @@ import pytest
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan, Freeze
-from gateway.cutovers.schedule import moment
 from gateway.ledger import cutovers
+from gateway.migration.schedule import moment
 from gateway.model import Mode
 from tests.gateway.control.shelf import error
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.cutovers.record import Event
-from gateway.cutovers.schedule import GRACE
-from gateway.cutovers.states import State
 from gateway.ledger import cutovers, overrides
+from gateway.migration.cutover import CutoverEvent, CutoverState
+from gateway.migration.schedule import GRACE
 from gateway.routing.layers import NOTHING_ABOVE
 from tests.gateway.control.shelf import error
 
@@ -110,8 +109,8 @@ async def test_what_the_file_says_is_changed_in_the_file(world: World, nora: Bro
     world.office.clock.now = AT
     await world.look()
     record = await world.site.get()
-    retired = record.noted(Event(AT, "node", "retired"), ended_at=AT)
-    assert record.state is State.FINISHED
+    retired = record.noted(CutoverEvent(AT, "node", "retired"), ended_at=AT)
+    assert record.state is CutoverState.FINISHED
     assert await world.site.put(record, retired) is not None
     assert "change it there" in error(await ask(nora, "POST", f"{ONE}/rollback", WHY))[2]
 

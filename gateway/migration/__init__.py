@@ -1,0 +1,1 @@
+"""The planner's logic without HTTP: overrides, panics, cutovers, rehearsal, report, simulation."""

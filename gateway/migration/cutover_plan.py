@@ -1,0 +1,252 @@
+"""A cutover's plan: one way to write it, and the hash that approvals are bound to; pure."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+
+from gateway.config.model import Config
+from gateway.config.places import Environment
+from gateway.config.routes import AnswerWhen, CutoverPlan, Gate, OnOutage, RollBackWhen, Route, Unclear
+from gateway.config.upstreams import Grant, JftUpstream
+from gateway.ledger import cutovers
+from gateway.ledger.cutovers import Change
+from gateway.migration.cells import GOES_NEW
+from gateway.migration.schedule import instant_of
+from gateway.model import Mode
+from gateway.routing.index import Buckets
+from translators.fhir.elements import r4
+
+
+class GateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What rehearsals must have shown; seconds, and a share from 0 to 1."""
+
+    rehearsed_at_least: int
+    clean_at_least: float
+    within: float
+
+
+class RollBackRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When it rolls itself back; seconds, and a share from 0 to 1."""
+
+    failed_at_least: float
+    of_at_least: int
+    within: float
+
+
+class CutoverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A plan as the API takes it."""
+
+    name: str
+    at: str
+    """With an offset, or a wall time of Europe/Oslo without."""
+    set: tuple[Change, ...]
+    gate: GateRequest | None = None
+    roll_back_when: RollBackRequest | None = None
+    approvals: int = 1
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What is to be changed, when, and under which conditions. Every part of it is in its hash."""
+
+    name: str
+    at: datetime
+    """In UTC."""
+    set: tuple[Change, ...]
+    gate: GateRequest | None
+    roll_back_when: RollBackRequest | None
+    approvals: int
+    """People other than those who wrote it."""
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The routes that it sets."""
+        return cutovers.routes(self.name, self.set)
+
+    @property
+    def gate_rule(self) -> Gate | None:
+        """The gate, as the file has it."""
+        return None if self.gate is None else Gate(**msgspec.structs.asdict(self.gate))
+
+    @property
+    def watch_rule(self) -> RollBackWhen | None:
+        """When it rolls itself back, as the file has it."""
+        return None if self.roll_back_when is None else RollBackWhen(**msgspec.structs.asdict(self.roll_back_when))
+
+
+def of_file(plan: CutoverPlan) -> Plan:
+    """Return a plan that is written in routes.yaml; where it stands there is no part of it."""
+    gate, watch = plan.gate, plan.roll_back_when
+    return Plan(
+        name=plan.name,
+        at=plan.at.astimezone(UTC),
+        set=tuple(Change.of(route) for route in plan.routes),
+        gate=None
+        if gate is None
+        else GateRequest(**{name: getattr(gate, name) for name in GateRequest.__struct_fields__}),
+        roll_back_when=None
+        if watch is None
+        else RollBackRequest(**{name: getattr(watch, name) for name in RollBackRequest.__struct_fields__}),
+        approvals=plan.approvals,
+    )
+
+
+def of_wanted(wanted: CutoverRequest) -> Plan:
+    """Return a plan that the API was given; raises `TimeRefused`, and `ValueError` for a type that nobody knows."""
+    return Plan(
+        name=wanted.name,
+        at=instant_of(wanted.at),
+        set=tuple(Change.of(route) for route in cutovers.routes(wanted.name, wanted.set)),
+        gate=wanted.gate,
+        roll_back_when=wanted.roll_back_when,
+        approvals=wanted.approvals,
+    )
+
+
+def encoded(plan: Plan) -> str:
+    """Write a plan in the one way: names sorted, every default said."""
+    return msgspec.json.encode(plan, order="sorted").decode()
+
+
+def decoded(text: str) -> Plan:
+    """Read a plan that `encoded` has written."""
+    return msgspec.json.decode(text, type=Plan)
+
+
+def hash_of(text: str) -> str:
+    """Return the SHA-256 of a plan as it is written, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+POSSIBLE = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
+"""Modes that a cutover may set."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PATH = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,200}")
+_NUMBER = re.compile(r"(?<!\d)\d{6}[ -]?\d{5}(?!\d)")
+_MOST = 100
+"""Changes, and people who approve."""
+_LONGEST_TEXT = 500
+_LONGEST = 90 * 86_400.0
+"""Seconds that are looked back over, or watched."""
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a cutover may be called so."""
+    return _NAME.fullmatch(text) is not None and _NUMBER.search(text) is None
+
+
+def faults(plan: Plan, config: Config) -> list[str]:
+    """Return everything that is wrong with a plan."""
+    if not is_name(plan.name):
+        return ["name: letters, digits, dots, hyphens and underscores, at most 64, and no national identity number"]
+    if not 0 < len(plan.set) <= _MOST:
+        return [f"set: 1 to {_MOST} changes"]
+    found = [
+        f"set[{number}]: {fault}" for number, route in enumerate(plan.routes) for fault in _of_route(route, config)
+    ]
+    conflicts = Buckets(plan.routes).conflicts
+    found += [
+        f"set: two changes are equally specific on one cell ({one.information or 'any type'})" for one in conflicts
+    ]
+    found += [*_of_gate(plan.gate), *_of_watch(plan.roll_back_when)]
+    if not 0 <= plan.approvals <= _MOST:
+        found.append(f"approvals: 0 to {_MOST}")
+    if config.environment is Environment.PRODUCTION and any(route.mode in GOES_NEW for route in plan.routes):
+        found += [f"{name}: required in environment production" for name in _left_out(plan)]
+    return found
+
+
+def _left_out(plan: Plan) -> Iterator[str]:
+    if plan.gate is None:
+        yield "gate"
+    if plan.roll_back_when is None:
+        yield "roll_back_when"
+    if plan.approvals < 1:
+        yield "approvals"
+
+
+def _of_route(route: Route, config: Config) -> Iterator[str]:
+    yield from _names(route, config)
+    if route.mode not in POSSIBLE:
+        yield f"mode {route.mode} is not possible in a cutover"
+    if (route.mode is Mode.CLOSED) != (route.text is not None):
+        yield "text belongs to mode closed, which needs it"
+    if route.text is not None and not _is_text(route.text):
+        yield f"text: 1 to {_LONGEST_TEXT} characters on one line, without national identity numbers"
+    if any(not _PATH.fullmatch(path) or path.partition(".")[0] not in r4().resources for path in route.losses):
+        yield "losses: each begins with a resource of FHIR R4"
+    yield from _shares(route, config)
+    yield from _policies(route, config)
+
+
+def _names(route: Route, config: Config) -> Iterator[str]:
+    if route.municipality not in config.municipalities:
+        yield "municipality: one of routes.yaml is required"
+    vendor = config.vendors.get(route.vendor) if route.vendor is not None else None
+    if route.vendor is not None and vendor is None:
+        yield "vendor is not one of routes.yaml"
+    if route.system is not None and (vendor is None or route.system not in vendor.systems):
+        yield "system is not one of its vendor in routes.yaml"
+    if route.information is not None and not route.information:
+        yield "information names nothing; leave it out to mean every type"
+
+
+def _shares(route: Route, config: Config) -> Iterator[str]:
+    is_canary = route.mode is Mode.CANARY
+    if is_canary != (route.share is not None):
+        yield "share belongs to mode canary, which needs it"
+    if route.share is not None and not 0 < route.share <= 1:
+        yield "share: more than 0, at most 1"
+    listed = {*route.always, *route.never}
+    if listed and not is_canary:
+        yield "always and never belong to mode canary"
+    if listed - {sender.key for sender in config.senders}:
+        yield "always and never name senders of routes.yaml"
+    if set(route.always) & set(route.never):
+        yield "a sender is in always and in never"
+    if not 0 < route.sample <= 1:
+        yield "sample: more than 0, at most 1"
+    if route.sample != 1 and route.mode is not Mode.REHEARSE:
+        yield "sample belongs to mode rehearse"
+
+
+def _policies(route: Route, config: Config) -> Iterator[str]:
+    if not 0 < route.acknowledge_within <= _LONGEST:
+        yield "acknowledge_within: seconds, at most 90 days"
+    holds = route.on_outage is OnOutage.HOLD
+    if holds and route.answer is AnswerWhen.JOURNALED:
+        yield "answer journaled is not possible with on_outage hold"
+    if route.unclear is Unclear.RESEND and not holds:
+        yield "unclear resend needs on_outage hold"
+    upstreams = config.upstreams.values()
+    if holds and any(isinstance(one, JftUpstream) and one.grant is Grant.TOKEN_EXCHANGE for one in upstreams):
+        yield "on_outage hold is not possible with grant token_exchange"
+
+
+def _of_gate(gate: GateRequest | None) -> Iterator[str]:
+    if gate is None:
+        return
+    if gate.rehearsed_at_least < 1:
+        yield "gate.rehearsed_at_least: at least 1, since no data is never a pass"
+    if not 0 <= gate.clean_at_least <= 1:
+        yield "gate.clean_at_least: from 0 to 1"
+    if not 0 < gate.within <= _LONGEST:
+        yield "gate.within: seconds, at most 90 days"
+
+
+def _of_watch(watch: RollBackRequest | None) -> Iterator[str]:
+    if watch is None:
+        return
+    if not 0 < watch.failed_at_least <= 1:
+        yield "roll_back_when.failed_at_least: more than 0, at most 1"
+    if watch.of_at_least < 1:
+        yield "roll_back_when.of_at_least: at least 1"
+    if not 0 < watch.within <= _LONGEST:
+        yield "roll_back_when.within: seconds, at most 90 days"
+
+
+def _is_text(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and _NUMBER.search(text) is None

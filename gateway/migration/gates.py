@@ -1,0 +1,127 @@
+"""Whether a cutover that has switched goes on, is done, or rolls itself back; pure, and latched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from gateway.config.routes import Gate, RollBackWhen
+from gateway.errors import Fault
+
+FAILED = frozenset(
+    {
+        # The service, or the way to it.
+        *(Fault.UNAVAILABLE.value, Fault.NO_ANSWER.value, Fault.NOT_SUPPORTED.value),
+        # The message: rehearsals promised that such do not come, and VKP would have taken it.
+        *(Fault.REFUSED_BY_SERVICE.value, Fault.LOSS.value, Fault.MALFORMED.value, Fault.PATIENT.value),
+        *("unclear", "quarantined"),
+    }
+)
+"""Outcomes of messages that failed because they went new."""
+FINE = frozenset({"accepted", "held", "duplicate", "passed"})
+"""Outcomes of those that went well. What is in neither says nothing of the switch: a token, too many, an access register."""
+
+
+class GateDecision(Enum):
+    """What becomes of a cutover that has switched."""
+
+    GO_ON = "go-on"
+    ROLL_BACK = "roll-back"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of the messages that a cutover decided since it switched."""
+
+    fine: int
+    failed: int
+
+    @property
+    def messages(self) -> int:
+        """Those that say something of the switch."""
+        return self.fine + self.failed
+
+
+def outcomes_of(counted: Mapping[str, int], quarantined: int) -> Outcomes:
+    """Count outcomes; a message that was held, and set aside for a person later, failed after all."""
+    fine = sum(number for outcome, number in counted.items() if outcome in FINE)
+    failed = sum(number for outcome, number in counted.items() if outcome in FAILED)
+    return Outcomes(max(0, fine - quarantined), failed + quarantined)
+
+
+def judge_outcomes(
+    rule: RollBackWhen | None,
+    outcomes: Outcomes,
+    switched_at: float,
+    now: float,
+    before: GateDecision = GateDecision.GO_ON,
+) -> GateDecision:
+    """Say what becomes of it; `before` is what was said last, and what once said roll back says so for ever."""
+    if before is not GateDecision.GO_ON:
+        return before
+    if rule is None:
+        return GateDecision.DONE
+    if (
+        outcomes.failed
+        and outcomes.messages >= rule.of_at_least
+        and _failed_share(rule) * outcomes.messages <= outcomes.failed
+    ):
+        return GateDecision.ROLL_BACK
+    return GateDecision.DONE if now - switched_at >= rule.within else GateDecision.GO_ON
+
+
+def _failed_share(rule: RollBackWhen) -> Decimal:
+    # In decimals: 0.07 * 100 is more than 7 in binary ones.
+    return Decimal(repr(rule.failed_at_least))
+
+
+@dataclass(frozen=True, slots=True)
+class GateNumbers:
+    """What rehearsals of a cutover's cells have shown."""
+
+    rehearsed: int
+    """Messages."""
+    clean: int
+    """Those that would have been delivered, repaired ones among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What a gate says, in words for people."""
+
+    ok: bool
+    text: str
+
+
+def judge_gate(gate: Gate | None, numbers: GateNumbers) -> Passing:
+    """Hold the numbers against a gate."""
+    if gate is None:
+        return Passing(True, "the plan asks for no rehearsals")
+    days = f"in the last {_span(gate.within)}"
+    if numbers.rehearsed <= 0:
+        return Passing(False, f"nothing was rehearsed {days}; {gate.rehearsed_at_least} are asked for")
+    told = f"{numbers.rehearsed} rehearsed {days}, {numbers.clean} of them clean ({_percent(numbers)})"
+    reasons = []
+    if numbers.rehearsed < gate.rehearsed_at_least:
+        reasons.append(f"{gate.rehearsed_at_least} are asked for")
+    # In decimals: 0.07 * 100 is more than 7 in binary ones.
+    if numbers.clean < Decimal(repr(gate.clean_at_least)) * numbers.rehearsed:
+        reasons.append(f"{_share(gate.clean_at_least)} clean are asked for")
+    return Passing(not reasons, "; ".join([told, *reasons]))
+
+
+def _percent(numbers: GateNumbers) -> str:
+    # Rounded down: 99.96 % must not look like all of them.
+    return f"{numbers.clean * 10_000 // numbers.rehearsed / 100:g} %"
+
+
+def _share(part: float) -> str:
+    return f"{Decimal(repr(part)) * 100:f}".rstrip("0").rstrip(".") + " %"
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} seconds"

@@ -1,0 +1,297 @@
+"""What is known of a plan's cells, gathered from the ledger: how rehearsals went, who sends, what is overdue."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.config.model import Config, Municipality
+from gateway.config.places import Environment
+from gateway.config.upstreams import Grant, JftUpstream, ServiceStatus
+from gateway.ledger import cutovers as store
+from gateway.ledger.cutovers import Cell, Seen
+from gateway.ledger.rehearsals import Summary, summary
+from gateway.migration.cells import GOES_NEW, Cells, overlap, stricter
+from gateway.migration.cutover import Cutover, CutoverState
+from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file
+from gateway.migration.gates import GateNumbers, Passing, judge_gate
+from gateway.migration.schedule import Timing, frozen_by, moment, shown, timing
+from gateway.model import RETRIEVAL, Mode
+from gateway.routing.layers import Layers, Rule
+
+SEEN_WITHIN = 30 * 86_400.0
+"""Seconds for which senders are looked back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the ledger knows of a plan's cells."""
+
+    numbers: GateNumbers
+    unrehearsed: tuple[str, ...]
+    """Types that the plan names and nothing was rehearsed of."""
+    seen: tuple[Seen, ...]
+    overdue: tuple[Cell, ...]
+    executed: tuple[Rule, ...]
+    """What other cutovers have set."""
+
+
+def gathered(connection: Connection, record: Cutover, now: float) -> Gathered:
+    """Look at what the ledger knows of a plan's cells."""
+    cells, rehearsals = record.cells, _rehearsal_numbers(connection, record, now)
+    named = {each.value for route in cells.routes for each in route.information or ()}
+    return Gathered(
+        _numbers(rehearsals),
+        tuple(sorted(named - {one.information for one in rehearsals if one.rehearsed})),
+        tuple(one for one in store.seen(connection, now - SEEN_WITHIN) if cells.may_be(one)),
+        tuple(cells.of(store.overdue(connection))),
+        tuple(rule for rule in store.executed(connection) if rule.id != record.name),
+    )
+
+
+def gate_says(connection: Connection, record: Cutover, now: float) -> Passing:
+    """Hold a plan's rehearsals against its gate."""
+    return judge_gate(record.plan.gate_rule, _numbers(_rehearsal_numbers(connection, record, now)))
+
+
+def obstacles(connection: Connection, record: Cutover, config: Config, now: float) -> list[str]:
+    """Say why a cutover cannot be applied now."""
+    found = [f"approvals missing: {record.lacking}"] if record.lacking else []
+    found += [*faults(record.plan, config), *stricter(config, record.cells)]
+    freeze = frozen_by(moment(now), config.freezes)
+    gate = gate_says(connection, record, now)
+    return [*found, *([freeze] if freeze else []), *([] if gate.ok else [f"its gate: {gate.text}"])]
+
+
+def still_delivering(connection: Connection, record: Cutover) -> int:
+    """Return how many messages of its cells were under way before it drained, and are still."""
+    found = record.cells.of(store.delivering(connection, record.since(CutoverState.DRAINING)))
+    return sum(one.messages for one in found)
+
+
+def outcomes_since(connection: Connection, record: Cutover) -> tuple[dict[str, int], int]:
+    """Return what became of its messages since it switched, and how many were set aside for a person."""
+    since = record.switched_at or 0.0
+    quarantined = record.cells.of(store.quarantined(connection, since))
+    return store.outcomes(connection, record.name, since), sum(one.messages for one in quarantined)
+
+
+def _rehearsal_numbers(connection: Connection, record: Cutover, now: float) -> list[Summary]:
+    gate, cells = record.plan.gate, record.cells
+    since = now - (gate.within if gate else SEEN_WITHIN)
+    return [one for place in cells.places for one in cells.of(summary(connection, municipality=place, since=since))]
+
+
+def _numbers(rehearsals: list[Summary]) -> GateNumbers:
+    return GateNumbers(sum(one.rehearsed for one in rehearsals), sum(one.passed for one in rehearsals))
+
+
+_DAYS = int(SEEN_WITHIN / 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    check: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightFacts:
+    """What a preflight needs to know."""
+
+    record: Cutover
+    config: Config
+    now: float
+    """Seconds since the epoch."""
+    ledger: Gathered
+    layers: Layers | None
+    """What lies over the routes now; None where this process does not know."""
+    tokens: Mapping[str, str | None] | None
+    """What was wrong with the token of each municipality, None for nothing; None where this process cannot get any."""
+
+    @property
+    def cells(self) -> Cells:
+        """What the plan touches."""
+        return self.record.cells
+
+    @property
+    def going_new(self) -> list[Municipality]:
+        """Where messages go to an information service."""
+        return self.cells.going_new(self.config)
+
+    @property
+    def jft(self) -> JftUpstream | None:
+        """The journaling service."""
+        return jft_of(self.config)
+
+
+def jft_of(config: Config) -> JftUpstream | None:
+    """Return the journaling service of a configuration."""
+    return next((one for one in config.upstreams.values() if isinstance(one, JftUpstream)), None)
+
+
+def findings(facts: PreflightFacts) -> list[Finding]:
+    """Look at everything; a cutover is ready when all of it is ok."""
+    return [
+        *_plan(facts),
+        *_epj(facts),
+        *_service(facts),
+        *_tokens(facts),
+        _rehearsals(facts),
+        *(Finding("losses", False, text) for text in stricter(facts.config, facts.cells)),
+        *_senders(facts),
+        _acknowledgements(facts),
+        _time(facts),
+        *_rules(facts),
+        _approvals(facts),
+    ]
+
+
+def _plan(facts: PreflightFacts) -> Iterator[Finding]:
+    wrong = faults(facts.record.plan, facts.config)
+    yield Finding("plan", not wrong, "; ".join(wrong) or "everything that the plan names is in routes.yaml")
+    written = facts.config.cutovers.get(facts.record.name)
+    if written is not None:
+        is_same = hash_of(encoded(of_file(written))) == facts.record.hash
+        text = "is the one in routes.yaml" if is_same else "routes.yaml has another plan of this name"
+        yield Finding("plan", is_same, f"the plan {text}" if is_same else text)
+
+
+def _epj(facts: PreflightFacts) -> Iterator[Finding]:
+    for one in facts.going_new:
+        reads = "jft" in one.epj.reads
+        yield Finding("epj", reads, f"{one.key}: {one.epj.system} {'reads' if reads else 'does not read'} jft")
+    beside = {route.municipality for route in facts.cells.routes if route.mode not in (Mode.NEW, Mode.CLOSED)}
+    for one in facts.cells.municipalities(facts.config):
+        if one.epj.new_generation and (None in beside or one.key in beside):
+            yield Finding(
+                "epj", False, f"{one.key}: VKP does not reach {one.epj.system}, only new and closed are possible"
+            )
+
+
+def _service(facts: PreflightFacts) -> Iterator[Finding]:
+    new = [route for route in facts.cells.routes if route.mode in GOES_NEW]
+    if not new:
+        yield Finding("service", True, "nothing of it goes to an information service")
+        return
+    if any(route.information is None or route.information & RETRIEVAL for route in new):
+        yield Finding(
+            "service", False, "retrieval from information services is not supported yet; name journaling types"
+        )
+    jft, environment = facts.jft, facts.config.environment
+    if jft is None:
+        yield Finding("service", False, "routes.yaml has no upstream of kind jft")
+        return
+    enough = (
+        jft.status is ServiceStatus.PRODUCTION
+        if environment is Environment.PRODUCTION
+        else jft.status is not ServiceStatus.PROTOTYPE
+    )
+    yield Finding(
+        "service", enough, f"{jft.name} has status {jft.status}{'' if enough else f', too little for {environment}'}"
+    )
+
+
+def _tokens(facts: PreflightFacts) -> Iterator[Finding]:
+    jft, municipalities = facts.jft, facts.going_new
+    if jft is None or not municipalities:
+        return
+    if jft.grant is Grant.TOKEN_EXCHANGE:
+        yield Finding("token", True, "each sender's token is exchanged when it sends: that cannot be tried before")
+        return
+    for one in municipalities:
+        wrong = "this process gets no tokens" if facts.tokens is None else facts.tokens.get(one.key, "it was not tried")
+        yield Finding(
+            "token", wrong is None, f"{one.key}: {'a token can be had' if wrong is None else f'no token: {wrong}'}"
+        )
+
+
+def _rehearsals(facts: PreflightFacts) -> Finding:
+    passing = judge_gate(facts.record.plan.gate_rule, facts.ledger.numbers)
+    lacking = f"; none of {', '.join(facts.ledger.unrehearsed)}" if facts.ledger.unrehearsed else ""
+    return Finding("rehearsals", passing.ok, passing.text + (lacking if facts.record.plan.gate else ""))
+
+
+def _senders(facts: PreflightFacts) -> Iterator[Finding]:
+    known = {sender.key for sender in facts.config.senders}
+    seen = {one.sender for one in facts.ledger.seen}
+    named = sorted(sender for sender in seen if sender is not None and sender in known)
+    told = f"registered senders seen in the last {_DAYS} days: {', '.join(named)}" if named else ""
+    yield Finding(
+        "senders", bool(named), told or f"no registered sender has sent anything of it in the last {_DAYS} days"
+    )
+    strange = sorted(sender or "one that names nobody in routes.yaml" for sender in seen - set(named))
+    if strange:
+        yield Finding("senders", False, f"not registered, and refused from then on: {', '.join(strange)}")
+
+
+def _acknowledgements(facts: PreflightFacts) -> Finding:
+    number = sum(one.messages for one in facts.ledger.overdue)
+    text = (
+        f"{number} events of these cells were not acknowledged in time" if number else "no acknowledgement is overdue"
+    )
+    return Finding("acknowledgements", not number, text)
+
+
+def _time(facts: PreflightFacts) -> Finding:
+    at = facts.record.plan.at
+    if freeze := frozen_by(at, facts.config.freezes):
+        return Finding("time", False, freeze)
+    if facts.record.state is CutoverState.MISSED or timing(facts.record.at, facts.now) is Timing.PAST:
+        return Finding("time", False, f"{shown(at)} is past; start it, or give it another time")
+    return Finding("time", True, f"it switches at {shown(at)}")
+
+
+def _rules(facts: PreflightFacts) -> Iterator[Finding]:
+    if facts.layers is None:
+        yield Finding("rules", False, "what people have set over the routes is not known to this process")
+        return
+    at = facts.record.at
+    above = [rule for rule in facts.layers.rules if rule.layer.value in ("panic", "override") and rule.holds(at)]
+    found = [rule for rule in (*above, *facts.ledger.executed) if _touches(facts, rule)]
+    for name in dict.fromkeys((rule.layer.value, rule.id) for rule in found):
+        yield Finding("rules", False, f"{name[0]} {name[1]} decides some of these cells then")
+    if not found:
+        yield Finding("rules", True, "no panic, override or other cutover is on these cells then")
+
+
+def _touches(facts: PreflightFacts, rule: Rule) -> bool:
+    return any(overlap(rule.route, route) for route in facts.cells.routes)
+
+
+def _approvals(facts: PreflightFacts) -> Finding:
+    record = facts.record
+    text = f"{len(record.approvals)} of {record.plan.approvals}"
+    return Finding("approvals", not record.lacking, text if not record.lacking else f"{text}; {record.lacking} missing")
+
+
+Obtain = Callable[[str, str], Awaitable[object]]
+"""Fetches a token for an orgnr and a scope, as `TokenSource.token` does; raises `HelseIdUnavailable`."""
+_WITHIN = 10.0
+"""Seconds for one token."""
+_AT_A_TIME = 8
+
+
+async def tried(obtain: Obtain, jft: JftUpstream, municipalities: Iterable[Municipality]) -> dict[str, str | None]:
+    """Return what was wrong with the tokens of each municipality; None where nothing was."""
+    turn = asyncio.Semaphore(_AT_A_TIME)
+    scopes = dict.fromkeys((jft.write_scope, jft.read_scope))
+
+    async def one(municipality: Municipality) -> str | None:
+        try:
+            async with turn, asyncio.timeout(_WITHIN):
+                for scope in scopes:
+                    await obtain(municipality.orgnr, scope)
+        except HelseIdUnavailable as error:
+            return str(error) or "HelseID gives none"
+        except TimeoutError:
+            return "HelseID does not answer in time"
+        return None
+
+    known = list(municipalities)
+    return dict(zip((each.key for each in known), await asyncio.gather(*map(one, known)), strict=True))

@@ -1,0 +1,176 @@
+"""The rehearsals of one process: a bounded queue that is worked off beside the messages' ways, and never holds one up."""
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+from msgspec import structs
+
+from gateway.config.model import Config
+from gateway.config.routes import Route
+from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of
+from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, judge
+from gateway.model import Envelope
+from gateway.observability.telemetry import REHEARSED
+from gateway.pipeline.after_pass import Rehearse
+from gateway.pipeline.identify import Identified
+from gateway.pipeline.translate import ClaimedSettings
+from gateway.routing.table import Decision
+from gateway.tasks import Periodic
+
+log = structlog.get_logger()
+
+_MOST, _MOST_BYTES = 500, 8_000_000
+"""Messages that wait, and the bytes of their bodies; what comes then is skipped, and counted."""
+_LARGE = 100_000
+"""Bytes of a body that is worked off in a thread, so that others need not wait for it."""
+_LAST = 2.0
+"""Seconds that what waits has when the gateway stops."""
+_MOST_ROUTES = 4_096
+"""Routes that are sampled; those of files that are gone are among them."""
+
+
+class Rehearsals:
+    """Made once for a process; each configuration gets an `offering` of its own."""
+
+    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._tally = Tally(store, clock)
+        self._waiting: deque[Rehearsal] = deque()
+        self._bytes = 0
+        self._come = asyncio.Event()
+        self._done = asyncio.Event()
+        self._done.set()
+        self._stopping = False
+        self._seen: dict[str, int] = {}
+
+    def offering(self, config: Config) -> Rehearse:
+        """Return what takes the messages of a configuration."""
+        return partial(self.offer, ClaimedSettings(config))
+
+    def offer(
+        self, claimed: ClaimedSettings, identified: Identified, decision: Decision, status: int, body: bytes
+    ) -> None:
+        """Take a message that VKP has answered with this status; returns at once, and never raises."""
+        envelope = identified.envelope
+        if decision.route is not None and not self._is_sampled(decision.route):
+            return
+        if not 200 <= status < 300:
+            self._tally.count(envelope, envelope.information or "", RehearsalVerdict.NOT_ACCEPTED)
+        elif self._stopping or len(self._waiting) >= _MOST or self._bytes + len(body) > _MOST_BYTES:
+            self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "too many at once")
+        else:
+            received = datetime.fromtimestamp(self._clock(), UTC)
+            self._waiting.append(Rehearsal(claimed, identified, decision.route, received, body))
+            self._bytes += len(body)
+            self._done.clear()
+            self._come.set()
+
+    async def run(self) -> None:
+        """Rehearse what was taken, one message at a time, until `stop`."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tally.run())
+            while not self._stopping or self._waiting:
+                await self._come.wait()
+                while self._waiting:
+                    await self._rehearse(self._waiting.popleft())
+                    # Whatever has come for senders meanwhile goes first.
+                    await asyncio.sleep(0)
+                self._done.set()
+                if not self._stopping:
+                    self._come.clear()
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what waits within a limit, and write the verdicts; `run` ends by itself."""
+        self._stopping = True
+        self._come.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST):
+                await self._done.wait()
+        while self._waiting:
+            envelope = self._waiting.popleft().identified.envelope
+            self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "the gateway stopped")
+        await self._tally.stop()
+
+    async def _rehearse(self, rehearsal: Rehearsal) -> None:
+        size, envelope = len(rehearsal.body), rehearsal.identified.envelope
+        try:
+            found = await asyncio.to_thread(judge, rehearsal) if size > _LARGE else judge(rehearsal)
+        except Exception as error:
+            log.exception("rehearsal.defect")
+            found = JudgedMessage(
+                RehearsalVerdict.DEFECT, f"the gateway failed: {type(error).__name__}", envelope.information or ""
+            )
+        finally:
+            self._bytes -= size
+        self._tally.count(envelope, found.information, found.verdict, found.reason)
+
+    def _is_sampled(self, route: Route) -> bool:
+        """Tell whether a route's next message is one of its sample; by counting, so that a small sample is not left to chance."""
+        place = str(route.place)
+        if place not in self._seen and len(self._seen) >= _MOST_ROUTES:
+            self._seen.clear()
+        number = self._seen.get(place, 0)
+        self._seen[place] = number + 1
+        return math.ceil((number + 1) * route.sample) > math.ceil(number * route.sample)
+
+
+_EVERY = 3.0
+"""Seconds between two writes."""
+_MOST_KINDS = 2_000
+"""Different rows of one hour; with more, further reasons are counted as one, so that no sender can fill the ledger."""
+OTHER = "other reasons"
+
+
+class Tally:
+    """Counts for one process; `store` returns None as long as there is no ledger, and then only the metric counts."""
+
+    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._counts: Counter[Counted] = Counter()
+        self._hour = 0
+        self._kinds: set[Counted] = set()
+        self._regularly = Periodic(self._flush, _EVERY)
+
+    def count(self, envelope: Envelope, information: str, verdict: RehearsalVerdict, reason: str = "") -> None:
+        """Count one message."""
+        municipality, vendor = envelope.municipality or "", envelope.vendor or ""
+        REHEARSED.labels(municipality, vendor, information, verdict.value).inc()
+        hour = hour_of(self._clock())
+        counted = Counted(hour, municipality, vendor, envelope.system or "", information, verdict.value, reason)
+        self._counts[self._bounded(counted)] += 1
+
+    async def run(self) -> None:
+        """Write what gathers, until `stop`."""
+        await self._regularly.run()
+
+    async def stop(self) -> None:
+        """Write what is left; `run` ends by itself."""
+        await self._regularly.stop()
+        if self._counts:
+            log.error("rehearsals.dropped", messages=self._counts.total())
+
+    def _bounded(self, counted: Counted) -> Counted:
+        if counted.hour != self._hour:
+            self._hour, self._kinds = counted.hour, set()
+        if counted not in self._kinds:
+            if len(self._kinds) >= _MOST_KINDS and counted.reason:
+                return Counted(*(*structs.astuple(counted)[:-1], OTHER))
+            self._kinds.add(counted)
+        return counted
+
+    async def _flush(self) -> None:
+        counts, self._counts = self._counts, Counter()
+        if not counts or (store := self._store()) is None:
+            return
+        try:
+            await store.write(partial(add, counts=counts))
+        except LedgerUnavailable:
+            self._counts.update(counts)

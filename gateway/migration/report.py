@@ -1,0 +1,145 @@
+"""The state of a migration: each cell's mode, what its rehearsals showed, when it was seen last; pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.config.model import Config, Sender
+from gateway.ledger.decision_log import LastSeen
+from gateway.ledger.rehearsals import Summary
+from gateway.model import JOURNALING, Envelope, Information, Mode
+from gateway.routing.table import RouteTable
+
+UNREAD = "-"
+"""In place of a type: messages whose bodies were not read, because it did not matter."""
+_ENOUGH = 0.995
+"""The share of clean messages from which a cell counts as rehearsed clean."""
+_FEWEST = 20
+"""Rehearsed messages without which that says nothing."""
+
+
+class CellStatus(StrEnum):
+    """How far a cell has come."""
+
+    LEGACY = "legacy"
+    REHEARSING = "rehearsing"
+    REHEARSED = "rehearsed clean"
+    CANARY = "canary"
+    MOVED = "moved"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell."""
+
+    municipality: str
+    epj: str
+    vendor: str
+    system: str
+    information: str
+    mode: str
+    standing: CellStatus
+    rehearsed: int
+    clean_share: float | None
+    messages: int
+    """Seen within the time that is looked back over."""
+    last_seen: float | None
+    """Seconds since the epoch."""
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether VKP is still needed for it: messages come, and go there."""
+        return self.messages > 0 and self.standing not in (CellStatus.MOVED, CellStatus.CLOSED)
+
+
+def rows(
+    config: Config, table: RouteTable, seen: Iterable[LastSeen], rehearsals: Iterable[Summary], now: datetime
+) -> list[Row]:
+    """Return every cell that a registered sender may use, and what was seen beside them; in the order of the file."""
+    came: dict[tuple[str | None, ...], tuple[int, float]] = {}
+    for one in seen:
+        cell = (one.municipality, one.vendor, one.system, one.information)
+        messages, last = came.get(cell, (0, 0.0))
+        came[cell] = (messages + one.messages, max(last, one.last))
+    shown = {(one.municipality, one.vendor, one.system, one.information): one for one in rehearsals}
+    found: list[Row] = []
+    for municipality, vendor, system in _places(config):
+        for information in (*(each for each in Information if each in JOURNALING), None):
+            cell = (municipality, vendor, system, information.value if information else None)
+            if information is None and cell not in came:
+                continue
+            found.append(_row(config, table, cell, came.get(cell, (0, None)), shown.get(_named(cell)), now))
+    return found
+
+
+def holding_back(found: Iterable[Row]) -> dict[str, Counter[str]]:
+    """Return who still needs VKP: messages seen, by vendor, record system and municipality."""
+    by = {name: Counter[str]() for name in ("vendor", "epj", "municipality")}
+    for row in found:
+        if row.holds_back:
+            for name, counter in by.items():
+                counter[getattr(row, name)] += row.messages
+    return by
+
+
+def _places(config: Config) -> Iterator[tuple[str, str, str]]:
+    """Return municipality, vendor and system of every registered sender, each once."""
+    known: dict[tuple[str, str, str], None] = {}
+    for name in config.municipalities:
+        for sender in config.senders:
+            if _serves(sender, name):
+                known[name, sender.vendor, sender.system] = None
+    return iter(known)
+
+
+def _serves(sender: Sender, municipality: str) -> bool:
+    return sender.municipalities is None or municipality in sender.municipalities
+
+
+def _named(cell: tuple[str, str, str, str | None]) -> tuple[str, str, str, str]:
+    return (*cell[:3], cell[3] or "")
+
+
+def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
+    config: Config,
+    table: RouteTable,
+    cell: tuple[str, str, str, str | None],
+    came: tuple[int, float | None],
+    rehearsal: Summary | None,
+    now: datetime,
+) -> Row:
+    municipality, vendor, system, information = cell
+    kind = Information(information) if information else None
+    decided = table.decide(Envelope("any", municipality, None, vendor, system, kind), now)
+    mode = decided.route.mode if decided.route else None
+    rehearsed, share = (rehearsal.rehearsed, rehearsal.clean_share) if rehearsal else (0, None)
+    return Row(
+        municipality=municipality,
+        epj=config.municipalities[municipality].epj.system,
+        vendor=vendor,
+        system=system,
+        information=information or UNREAD,
+        mode=mode.value if mode else "",
+        standing=_standing(mode, rehearsed, share),
+        rehearsed=rehearsed,
+        clean_share=share,
+        messages=came[0],
+        last_seen=came[1],
+    )
+
+
+def _standing(mode: Mode | None, rehearsed: int, share: float | None) -> CellStatus:
+    match mode:
+        case Mode.NEW:
+            return CellStatus.MOVED
+        case Mode.CANARY:
+            return CellStatus.CANARY
+        case Mode.CLOSED:
+            return CellStatus.CLOSED
+        case Mode.REHEARSE:
+            is_clean = rehearsed >= _FEWEST and share is not None and share >= _ENOUGH
+            return CellStatus.REHEARSED if is_clean else CellStatus.REHEARSING
+    return CellStatus.LEGACY

@@ -1,1 +1,0 @@
-"""What the new side would have made of messages that VKP answers."""

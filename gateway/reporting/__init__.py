@@ -1,1 +1,0 @@
-"""How far the migration has come, cell by cell."""

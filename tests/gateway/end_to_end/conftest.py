@@ -1,0 +1,75 @@
+"""A municipality that is rehearsed, with people at a real admin port; all under one clock that tests move."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from gateway.admin_port import AdminPort
+from legacy_stubs.access import VKP_ID_CLAIM
+from service_stubs.clients import Client
+from service_stubs.helseid import HelseIdStub
+from tests.gateway.end_to_end.scene import (
+    PEOPLE_CLIENT,
+    PEOPLE_SCOPES,
+    VKP_CLIENT,
+    VKP_SCOPES,
+    Migration,
+    everywhere,
+    routes,
+    top,
+)
+from tests.gateway.office import Clock, Office
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from joserfc.jwk import ECKey
+
+    from tests.gateway.conftest import World
+
+_LOOKS = (
+    *("cutovers.runner._LOOK", "layering.layering._LOOK", "rehearsal.tally._EVERY", "ledger.decisions._EVERY"),
+    *("delivery.following._TICK", "delivery.recorder._AGAIN"),
+)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Make the one clock of the gateway, its admin port and HelseID; what looks now and then looks often."""
+    clock = Clock()
+    for name in _LOOKS:
+        monkeypatch.setattr(f"gateway.{name}", 0.02)
+    monkeypatch.setattr("gateway.app.time", SimpleNamespace(time=clock, monotonic=clock))
+    monkeypatch.setattr("gateway.app.AdminPort", partial(AdminPort, clock=clock))
+    monkeypatch.setattr("tests.gateway.conftest.HelseIdStub", partial(HelseIdStub, clock=clock))
+    return clock
+
+
+@pytest.fixture
+async def migration(
+    clock: Clock, start: Callable[..., Awaitable[World]], client_key: ECKey
+) -> AsyncIterator[Migration]:
+    """Start a gateway that rehearses Nordfjell and has a client of its own at VKP."""
+    client = f', client: {{client_id: {VKP_CLIENT}, key_file: key.json, scope: "{" ".join(VKP_SCOPES)}"}}'
+    world = await start(serve=False, routes=routes(), everywhere=everywhere(), vkp_host=client)
+    world.write(top=top(world.admin_port))
+    world.jft.clock = world.vkp.clock = clock
+    url, jwks = f"http://127.0.0.1:{world.admin_port}", {"keys": [client_key.as_dict(private=False)]}
+    back = [f"{url}/login/callback"]
+    people = Client(PEOPLE_CLIENT, "People", PEOPLE_SCOPES, jwks, tenancy="single", redirect_uris=back)
+    world.helseid.register(people)
+    world.helseid.register(Client(VKP_CLIENT, "At VKP", VKP_SCOPES, jwks, claims={VKP_ID_CLAIM: "Gateway"}))
+    await world.serve()
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        admin = world.gateway._admin
+        office = Office(world.folder, world.helseid, admin, clock, world.logged, http, url, {"url": url})
+        office.config = world.gateway._configured
+        try:
+            yield Migration(world, office)
+        finally:
+            await world.stop()

@@ -1,0 +1,263 @@
+"""What a preflight finds, and in which words; ready is when all of it is ok."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.config.places import Place
+from gateway.config.routes import CutoverPlan, Freeze
+from gateway.config.upstreams import Grant, JftUpstream
+from gateway.ledger.cutovers import Cell, Change, Seen, routes
+from gateway.migration.cells import Cells, overlap
+from gateway.migration.gates import GateNumbers
+from gateway.migration.preflight import Finding, Gathered, PreflightFacts, findings, gathered, tried
+from gateway.migration.schedule import moment
+from gateway.model import Mode
+from gateway.routing.layers import Layer, Layers, Rule
+from tests.gateway.ledger.conftest import NOW, taken
+from tests.gateway.migration.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.config.model import Config
+    from gateway.ledger.messages import Ledger
+    from tests.gateway.migration.cutovers.scene import Site
+
+DIGNIO = Seen("nordfjell", "dignio", "prevent", "notat", "Dignio_Nordfjell")
+LEDGER = Gathered(GateNumbers(200, 200), (), (DIGNIO,), (), ())
+
+
+def facts_of(config: Config, **changed: Any) -> PreflightFacts:
+    """Return the facts of a cutover that is ready, with what a test says of them."""
+    values: dict[str, Any] = {
+        "record": with_approval(submitted()),
+        "config": config,
+        "now": NOW,
+        "ledger": LEDGER,
+        "layers": Layers(),
+        "tokens": {"nordfjell": None},
+        **changed,
+    }
+    return PreflightFacts(**values)
+
+
+def noes(facts: PreflightFacts) -> list[tuple[str, str]]:
+    """Return what is not ok."""
+    return [(one.check, one.text) for one in findings(facts) if not one.ok]
+
+
+def plan_to(**change: Any) -> Any:
+    """Return an approved cutover with one change."""
+    return with_approval(submitted(plan_of(set=(Change(**{**SELECTOR, "mode": Mode.NEW, **change}),))))
+
+
+def override(mode: Mode = Mode.LEGACY, until: float | None = None, **selector: Any) -> Rule:
+    """Return an override."""
+    (route,) = routes("x", (Change(mode=mode, **selector),))
+    return Rule(Layer.OVERRIDE, "override-1", route, until)
+
+
+def test_a_cutover_that_is_ready_has_nothing_against_it(config: Config) -> None:
+    """Every check says so in words."""
+    found = findings(facts_of(config))
+    assert all(one.ok for one in found)
+    assert Finding("epj", True, "nordfjell: Gerica reads jft") in found
+    assert Finding("service", True, "jft has status test") in found
+    assert Finding("token", True, "nordfjell: a token can be had") in found
+    assert Finding("senders", True, "registered senders seen in the last 30 days: Dignio_Nordfjell") in found
+    assert Finding("time", True, "it switches at 2026-05-28 23:26:40 Europe/Oslo (UTC+02:00)") in found
+    assert Finding("approvals", True, "1 of 1") in found
+
+
+def test_a_record_system_that_reads_nothing_is_told(config: Config) -> None:
+    """What is journaled would never reach the record."""
+    facts = facts_of(config, record=plan_to(municipality="sorvik"), tokens={"sorvik": None})
+    assert noes(facts) == [("epj", "sorvik: CosDoc does not read jft")]
+
+
+def test_vkp_does_not_reach_the_new_generation(config: Config) -> None:
+    """A way back to VKP is none there."""
+    facts = facts_of(config, record=plan_to(municipality="havnes", mode=Mode.LEGACY))
+    assert ("epj", "havnes: VKP does not reach Helseplattformen, only new and closed are possible") in noes(facts)
+
+
+def test_the_service_must_be_far_enough(tmp_path: Path) -> None:
+    """And there at all; prototype is never enough."""
+    prototype = config_of(tmp_path, status="prototype")
+    assert noes(facts_of(prototype)) == [("service", "jft has status prototype, too little for test")]
+    none = replace(prototype, upstreams={})
+    assert noes(facts_of(none)) == [("service", "routes.yaml has no upstream of kind jft")]
+
+
+def test_retrieval_is_not_supported_yet(config: Config) -> None:
+    """Also where a plan names no type at all."""
+    assert "name journaling types" in noes(facts_of(config, record=plan_to(information=None)))[0][1]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [
+        ({"nordfjell": "HelseID does not answer in time"}, "nordfjell: no token: HelseID does not answer in time"),
+        (None, "nordfjell: no token: this process gets no tokens"),
+        ({}, "nordfjell: no token: it was not tried"),
+    ],
+)
+def test_a_token_that_cannot_be_had_is_told(config: Config, tokens: Any, told: str) -> None:
+    """With the reason; what was not tried is not ok."""
+    assert noes(facts_of(config, tokens=tokens)) == [("token", told)]
+
+
+def test_exchanged_tokens_cannot_be_tried(config: Config) -> None:
+    """They are got with the sender's."""
+    jft = next(each for each in config.upstreams.values() if isinstance(each, JftUpstream))
+    exchanging = replace(config, upstreams={"jft": replace(jft, grant=Grant.TOKEN_EXCHANGE)})
+    assert noes(facts_of(exchanging, tokens=None)) == []
+
+
+def test_no_rehearsals_are_no_pass(config: Config) -> None:
+    """And the types that nothing was rehearsed of are named."""
+    lacking = replace(LEDGER, numbers=GateNumbers(0, 0), unrehearsed=("notat", "tilsyn"))
+    ((check, text),) = noes(facts_of(config, ledger=lacking))
+    assert (check, text) == (
+        "rehearsals",
+        "nothing was rehearsed in the last 7 days; 200 are asked for; none of notat, tilsyn",
+    )
+
+
+@pytest.mark.parametrize("strange", [None, "Removed_Nordfjell"])
+def test_senders_that_are_not_registered_are_told(config: Config, strange: str | None) -> None:
+    """They would be refused from then on."""
+    unknown = Seen("nordfjell", None, None, None, strange)
+    found = noes(facts_of(config, ledger=replace(LEDGER, seen=(DIGNIO, unknown))))
+    assert [check for check, _ in found] == ["senders"]
+    assert "refused from then on" in found[0][1]
+
+
+def test_nobody_seen_is_not_ready(config: Config) -> None:
+    """Nothing is known of what it would mean."""
+    assert [check for check, _ in noes(facts_of(config, ledger=replace(LEDGER, seen=())))] == ["senders"]
+
+
+def test_overdue_acknowledgements_are_told(config: Config) -> None:
+    """Somebody waits for them already."""
+    late = replace(LEDGER, overdue=(Cell("nordfjell", "dignio", "prevent", "notat", 3),))
+    assert noes(facts_of(config, ledger=late)) == [
+        ("acknowledgements", "3 events of these cells were not acknowledged in time")
+    ]
+
+
+def test_a_freeze_or_a_time_that_is_past_is_told(config: Config) -> None:
+    """Whichever it is."""
+    freeze = Freeze(moment(AT), moment(AT + 1), "Valg", Place("routes.yaml", 1, 1))
+    assert "Valg" in noes(facts_of(replace(config, freezes=(freeze,))))[0][1]
+    assert "is past" in noes(facts_of(config, now=AT + 601))[0][1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "conflicts"),
+    [
+        (override(**SELECTOR), True),
+        (override(vendor="dignio"), True),
+        (override(until=AT + 1), True),
+        (override(until=AT), False),
+        (override(municipality="sorvik"), False),
+        (override(information=("varsel",)), False),
+    ],
+)
+def test_what_people_set_over_its_cells_is_told(config: Config, rule: Rule, conflicts: bool) -> None:
+    """Unless it has ended by then."""
+    found = noes(facts_of(config, layers=Layers([rule])))
+    assert found == ([("rules", "override override-1 decides some of these cells then")] if conflicts else [])
+
+
+def test_another_cutover_on_its_cells_is_told(config: Config) -> None:
+    """And what lies over the routes must be known to say so."""
+    rule = replace(override(**SELECTOR), layer=Layer.CUTOVER, id="nordfjell-0")
+    found = noes(facts_of(config, ledger=replace(LEDGER, executed=(rule,))))
+    assert found == [("rules", "cutover nordfjell-0 decides some of these cells then")]
+    assert [check for check, _ in noes(facts_of(config, layers=None))] == ["rules"]
+
+
+def test_missing_approvals_are_told(config: Config) -> None:
+    """How many."""
+    assert noes(facts_of(config, record=submitted())) == [("approvals", "0 of 1; 1 missing")]
+
+
+def test_a_file_that_was_changed_since_is_told(config: Config) -> None:
+    """Which of the two plans is meant is for people to say."""
+    plan = plan_of()
+    written = CutoverPlan(plan.name, plan.at, plan.routes, plan.gate_rule, plan.watch_rule, 1, Place("f", 1, 1))
+    assert noes(facts_of(replace(config, cutovers={plan.name: written}))) == []
+    other = replace(config, cutovers={plan.name: replace(written, approvals=2)})
+    assert noes(facts_of(other)) == [("plan", "routes.yaml has another plan of this name")]
+
+
+def test_what_is_not_in_the_configuration_any_more_is_told(config: Config) -> None:
+    """A reload may have taken a vendor away."""
+    assert noes(facts_of(config, record=plan_to(vendor="gone")))[0] == (
+        "plan",
+        "set[0]: vendor is not one of routes.yaml",
+    )
+
+
+async def test_the_ledger_is_asked_about_these_cells_alone(site: Site, ledger: Ledger) -> None:
+    """Rehearsals, senders and overdue events; a message that was not read may be of any type."""
+    record = submitted()
+    await site.rehearsed(10, 2)
+    await site.rehearsed(10, information="varsel")
+    await site.decided("passed", mode="legacy", rule=None, layer="routes", information=None)
+    await site.decided("passed", mode="legacy", rule=None, layer="routes", information="varsel", sender="Another")
+    await site.decided("passed", mode="legacy", rule=None, layer="routes", municipality="sorvik", sender="Another")
+    await site.decided("passed", mode="legacy", rule=None, layer="routes", at=NOW - 31 * 86_400, sender="Another")
+    for reference, information in (("one", "notat"), ("two", "varsel")):
+        message = await taken(ledger, reference, municipality="nordfjell", information=information)
+        assert await ledger.delivered(message, f"event-{reference}", "Communication", next_look=NOW)
+        assert await ledger.overdue(message, "not read")
+    found = await site.store.read(lambda each: gathered(each, record, NOW))
+    assert found.numbers == GateNumbers(12, 10)
+    assert found.unrehearsed == ("tilsyn",)
+    assert [(one.sender, one.information) for one in found.seen] == [("Dignio_Nordfjell", None)]
+    assert sum(one.messages for one in found.overdue) == 1
+
+
+async def test_tokens_are_tried_for_every_municipality(config: Config) -> None:
+    """One that HelseID refuses takes nothing from the others."""
+    asked: list[tuple[str, str]] = []
+
+    async def obtain(orgnr: str, scope: str) -> str:
+        asked.append((orgnr, scope))
+        await asyncio.sleep(0)
+        if orgnr == "313231593":
+            raise HelseIdUnavailable("invalid_client")
+        return "token"
+
+    jft = next(each for each in config.upstreams.values() if isinstance(each, JftUpstream))
+    found = await tried(obtain, jft, config.municipalities.values())
+    assert found == {"nordfjell": None, "sorvik": "invalid_client", "havnes": None}
+    assert {orgnr for orgnr, _ in asked} == {"312229544", "313231593", "315058384"}
+
+
+def test_routes_overlap_where_a_message_may_be_of_both() -> None:
+    """What one does not name it means all of."""
+    (one,) = routes("x", (Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW),))
+    for change, expected in (
+        (Change(mode=Mode.NEW), True),
+        (Change(vendor="dignio", information=("journaling",), mode=Mode.NEW), True),
+        (Change(municipality="sorvik", mode=Mode.NEW), False),
+        (Change(information=("varsel",), mode=Mode.NEW), False),
+    ):
+        (other,) = routes("x", (change,))
+        assert overlap(one, other) is overlap(other, one) is expected
+
+
+def test_a_plan_is_for_the_municipalities_that_it_names() -> None:
+    """Whoever acts on it must be allowed to in all of them."""
+    changes = (Change(municipality="sorvik", mode=Mode.NEW), Change(municipality="nordfjell", mode=Mode.NEW))
+    assert Cells(routes("x", changes)).places == ("nordfjell", "sorvik")
+    assert Cells(routes("x", (*changes, Change(mode=Mode.NEW)))).places == (None,)

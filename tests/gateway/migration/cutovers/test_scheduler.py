@@ -1,0 +1,351 @@
+"""A cutover from its approval to its end, on both databases, under a clock that stands still."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.config.places import Place
+from gateway.config.routes import Freeze
+from gateway.ledger import cutovers, overrides
+from gateway.ledger.cutovers import Change
+from gateway.migration.cutover import CutoverEvent, CutoverState, replanned
+from gateway.migration.cutover_plan import RollBackRequest
+from gateway.migration.schedule import GRACE, moment
+from gateway.migration.scheduler import DRAIN, SETTLED
+from gateway.model import Mode
+from tests.gateway.ledger.conftest import taken
+from tests.gateway.migration.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.ledger.messages import Ledger
+    from tests.gateway.conftest import Logged
+    from tests.gateway.migration.cutovers.scene import Site
+
+_SAME = "  - {municipality: nordfjell, information: [notat, tilsyn], mode: new}\n"
+CELL = {"municipality": "nordfjell", "vendor": "dignio", "system": "prevent", "information": "notat"}
+
+
+async def layers(site: Site) -> tuple[int, list[str]]:
+    """Return the version of what lies over the routes, and the cutovers that do."""
+    version = await site.store.read(overrides.layers_version)
+    return version, [rule.id for rule in await site.store.read(cutovers.executed)]
+
+
+async def to_its_time(site: Site) -> None:
+    """Add an approved cutover whose gate says yes, and let its time come."""
+    await site.rehearsed(200)
+    await site.add(with_approval(submitted()))
+    site.clock.now = AT
+
+
+async def switched(site: Site) -> None:
+    """Let it switch."""
+    await to_its_time(site)
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.WATCHING
+
+
+async def test_nothing_happens_before_its_time(site: Site) -> None:
+    """A second before, it waits."""
+    await to_its_time(site)
+    site.clock.now = AT - 1
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.APPROVED
+    assert await layers(site) == (1, [])
+
+
+async def test_at_its_time_it_switches_and_is_watched(site: Site) -> None:
+    """Its routes lie over those of the file, and other nodes see that something changed; each step is in its history."""
+    await switched(site)
+    record = await site.get()
+    assert [event.what for event in record.history][2:] == ["approved", "draining", "switched", "watching"]
+    assert record.switched_at == AT
+    assert await layers(site) == (2, ["nordfjell-1"])
+    assert [note.action for note in await site.audited()][1:] == [
+        "cutover.draining",
+        "cutover.switched",
+        "cutover.watching",
+    ]
+
+
+async def test_it_is_finished_when_it_was_watched_long_enough(site: Site) -> None:
+    """And its routes stay."""
+    await switched(site)
+    await site.decided("accepted", 100)
+    site.clock.now = AT + 899
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.WATCHING
+    site.clock.now = AT + 900
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.FINISHED
+    assert record.report is not None
+    assert (record.report.fine, record.report.failed) == (100, 0)
+    assert (await layers(site))[1] == ["nordfjell-1"]
+
+
+async def test_without_a_rule_of_its_own_it_is_finished_at_once(site: Site) -> None:
+    """Only a person rolls it back."""
+    await site.rehearsed(200)
+    await site.add(with_approval(submitted(plan_of(roll_back_when=None))))
+    site.clock.now = AT
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.FINISHED
+
+
+async def test_it_rolls_itself_back_and_gives_notice(site: Site, logged: Logged) -> None:
+    """Its routes are gone at once for every node; the report names what can be sent back."""
+    await switched(site)
+    await site.decided("accepted", 19)
+    await site.decided("unavailable")
+    site.clock.now = AT + 60
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.ROLLED_BACK
+    assert await layers(site) == (3, [])
+    assert record.report is not None
+    assert record.report.reason == "1 of 20 messages failed"
+    types = "--information notat --information tilsyn"
+    assert record.report.send_back == [
+        f"vkp-gateway rollback list --municipality nordfjell {types} --since 2026-05-28T21:26:40+00:00"
+    ]
+    (notice,) = logged.named("cutover.rolled_back")
+    assert (notice["cutover"], notice["failed"], notice["by"]) == ("nordfjell-1", 1, None)
+    assert '"level": "error"' in next(line for line in logged.stream.getvalue().splitlines() if "rolled_back" in line)
+
+
+async def test_what_rolled_back_never_switches_again(site: Site) -> None:
+    """However well everything goes afterwards."""
+    await switched(site)
+    await site.decided("no-answer", 20)
+    await site.runner().look()
+    await site.decided("accepted", 10_000)
+    for later in (1, 100, 1000, 1e6):
+        site.clock.now = AT + later
+        await site.runner().look()
+        assert (await site.get()).state is CutoverState.ROLLED_BACK
+    assert (await layers(site))[1] == []
+
+
+async def test_only_what_the_new_side_answered_counts(site: Site) -> None:
+    """Not what VKP answered of a canary's other share, not what another rule decided, not what came before."""
+    await switched(site)
+    await site.decided("unavailable", 50, mode="legacy")
+    await site.decided("unavailable", 50, rule="another")
+    await site.decided("unavailable", 50, at=AT - 1)
+    await site.decided("token", 50)
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.WATCHING
+
+
+async def test_what_was_set_aside_counts_as_failed(site: Site, ledger: Ledger) -> None:
+    """A promised message that came into quarantine after the switch."""
+    await switched(site)
+    message = await taken(ledger, "one", **CELL, received_at=AT)
+    assert await ledger.quarantined(message, "unclear")
+    await site.decided("held", 20)
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.ROLLED_BACK
+    assert record.report is not None
+    assert (record.report.fine, record.report.failed) == (19, 1)
+
+
+@pytest.mark.parametrize(("clean", "refused"), [(0, 0), (199, 0), (198, 2)])
+async def test_its_gate_is_checked_again_at_its_time(site: Site, clean: int, refused: int) -> None:
+    """Without data, with too little, with too much that was not clean it does not switch."""
+    await site.rehearsed(clean, refused)
+    await site.add(with_approval(submitted()))
+    site.clock.now = AT
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.REFUSED
+    assert "its gate:" in (record.history[-1].reason or "")
+    assert await layers(site) == (2, [])
+
+
+async def test_rehearsals_of_other_cells_and_of_long_ago_say_nothing(site: Site) -> None:
+    """Only those on its cells, within the time that the gate names."""
+    await site.rehearsed(500, information="varsel")
+    await site.rehearsed(500, hours_ago=24 * 8)
+    await site.add(with_approval(submitted()))
+    site.clock.now = AT
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.REFUSED
+
+
+async def test_a_freeze_that_came_later_refuses_it(site: Site) -> None:
+    """A reload may have brought one after it was approved."""
+    await to_its_time(site)
+    freeze = Freeze(moment(AT - 10), moment(AT + 10), "Valg", Place("routes.yaml", 1, 1))
+    site.reload(replace(site.config, freezes=(freeze,)))
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.REFUSED
+    assert "Valg" in (record.history[-1].reason or "")
+
+
+async def test_a_gateway_that_was_down_at_its_time_reports_it(site: Site, logged: Logged) -> None:
+    """It is never applied late by itself."""
+    await to_its_time(site)
+    site.clock.now = AT + GRACE + 1
+    for _ in range(3):
+        await site.runner().look()
+    record = await site.get()
+    assert (record.state, record.history[-1].reason) == (CutoverState.MISSED, "no gateway was there at its time")
+    assert len(logged.named("cutover.missed")) == 1
+    assert await layers(site) == (1, [])
+
+
+async def test_a_short_absence_is_no_miss(site: Site) -> None:
+    """A restart over its time still applies it."""
+    await to_its_time(site)
+    site.clock.now = AT + GRACE
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.WATCHING
+
+
+async def test_what_nobody_approved_in_time_is_missed(site: Site) -> None:
+    """And says how many approvals were missing."""
+    await site.rehearsed(200)
+    await site.add(submitted())
+    site.clock.now = AT
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.SUBMITTED
+    site.clock.now = AT + GRACE + 1
+    await site.runner().look()
+    assert (await site.get()).history[-1].reason == "approvals missing at its time: 1"
+
+
+async def test_a_missed_one_may_be_started_by_a_person(site: Site) -> None:
+    """Then it switches now."""
+    await to_its_time(site)
+    site.clock.now = AT + 86_400
+    await site.runner().look()
+    missed = await site.get()
+    begun = missed.moved(CutoverState.DRAINING, CutoverEvent(site.clock.now, "node-a", "draining", "kari", "now"))
+    assert await site.put(missed, begun) is not None
+    await site.runner().look()
+    assert (await site.get()).switched_at == AT + 86_400
+
+
+async def test_what_is_under_way_is_let_finish(site: Site, ledger: Ledger) -> None:
+    """It switches when nothing of its cells from before is being delivered; other cells, and later messages, do not count."""
+    message = await taken(ledger, "before", **CELL, received_at=AT - 5)
+    await taken(ledger, "elsewhere", **{**CELL, "municipality": "sorvik"}, received_at=AT - 5)
+    await taken(ledger, "after", **CELL, received_at=AT + 1)
+    await to_its_time(site)
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.DRAINING
+    assert await ledger.delivered(message, "event", "Communication", next_look=AT)
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.WATCHING
+
+
+async def test_draining_ends_after_a_while(site: Site, ledger: Ledger) -> None:
+    """What is still under way ends as it began; the history says that there was something."""
+    await taken(ledger, "before", **CELL, received_at=AT - 5)
+    await to_its_time(site)
+    await site.runner().look()
+    site.clock.now = AT + DRAIN
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.WATCHING
+    assert record.history[-2].reason == "still under way from before: 1"
+
+
+async def test_one_node_at_a_time_looks_after_a_cutover(site: Site, ledger: Ledger) -> None:
+    """Another takes it up when the first says nothing more; SQLite has no other."""
+    await taken(ledger, "before", **CELL, received_at=AT - 5)
+    await to_its_time(site)
+    await site.runner("node-a").look()
+    site.clock.now = AT + DRAIN
+    before = await site.raw()
+    await site.store.write(
+        lambda each: cutovers.claim(each, before.name, cutovers.Lease("node-a", AT, AT + 90, alone=False))
+    )
+    await site.runner("node-b").look()
+    assert ((await site.get()).state is CutoverState.DRAINING) is not site.store.is_sqlite
+    site.clock.now = AT + 91
+    await site.runner("node-b").look()
+    record = await site.get()
+    assert (record.state, record.owner) == (CutoverState.WATCHING, "node-b")
+
+
+async def test_a_change_of_plan_in_the_last_moment_wins(site: Site) -> None:
+    """What a person wrote meanwhile is not overwritten: the step is not taken."""
+    await to_its_time(site)
+    runner, seen = site.runner(), await site.get()
+    changed = replanned(seen, plan_of(approvals=2), CutoverEvent(AT, "node-a", "changed", "kari"))
+    assert await site.put(seen, changed) is not None
+    assert await runner._begin(seen) is None
+    assert (await site.get()).state is CutoverState.SUBMITTED
+    assert await layers(site) == (2, [])
+
+
+async def test_its_routes_stay_until_the_file_says_the_same(site: Site, tmp_path: Path) -> None:
+    """For a while, since other nodes may read the file later; then they are taken away, and nothing changes its way."""
+    await switched(site)
+    site.clock.now = AT + 900
+    runner = site.runner()
+    await runner.look()
+    site.reload(config_of(tmp_path, more=_SAME))
+    await runner.look()
+    site.clock.now += SETTLED - 1
+    await runner.look()
+    assert (await layers(site))[1] == ["nordfjell-1"]
+    site.clock.now += 1
+    await runner.look()
+    record = await site.get()
+    assert (record.state, record.ended_at, record.is_executed) == (CutoverState.FINISHED, site.clock.now, False)
+    assert await layers(site) == (3, [])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "  - {municipality: nordfjell, information: [notat], mode: new}\n",
+        "  - {municipality: nordfjell, information: [notat, tilsyn], mode: new, on_outage: hold}\n",
+        f'{_SAME}  - {{municipality: nordfjell, vendor: dignio, mode: closed, text: "Nei."}}\n',
+    ],
+)
+async def test_a_file_that_says_something_else_changes_nothing(site: Site, tmp_path: Path, more: str) -> None:
+    """Part of the cells, another policy, or a more specific route: the cutover goes on deciding."""
+    await switched(site)
+    site.clock.now = AT + 900
+    site.reload(config_of(tmp_path, more=more))
+    runner = site.runner()
+    for _ in range(2):
+        await runner.look()
+        site.clock.now += SETTLED
+    assert (await layers(site))[1] == ["nordfjell-1"]
+
+
+async def test_of_two_on_the_same_cells_the_last_one_wins(site: Site) -> None:
+    """And the first again, when the last is rolled back."""
+    await switched(site)
+    change = Change(**SELECTOR, mode=Mode.CLOSED, text="Nei.")
+    await site.add(with_approval(submitted(plan_of(name="a-later", set=(change,), gate=None))))
+    site.clock.now = AT + 5
+    await site.runner().look()
+    assert (await layers(site))[1] == ["a-later", "nordfjell-1"]
+
+
+async def test_one_that_is_broken_does_not_keep_others_from_being_rolled_back(site: Site, logged: Logged) -> None:
+    """It is told, and the rest goes on."""
+    await switched(site)
+    earlier = plan_of(
+        name="broken", at=moment(AT - 1), roll_back_when=RollBackRequest(failed_at_least=0.5, of_at_least=1, within=1)
+    )
+    await site.add(submitted(earlier))
+    forged = cutovers.CUTOVER.update().where(cutovers.C.name == "broken").values(history="no JSON")
+    await site.store.write(lambda each: each.execute(forged).rowcount)
+    await site.decided("no-answer", 20)
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.ROLLED_BACK
+    assert len(logged.named("cutover.defect")) == 1
