@@ -8,12 +8,12 @@ from pathlib import Path
 
 import structlog
 
-from gateway.admin_port import AdminPort
+from gateway.admin.server import AdminPort
+from gateway.admin.status import Reload
 from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.control.status import Reload
 from gateway.in_force import InForce
 from gateway.last_good import Stamp, remember, stamp
 from gateway.ledger import canary_key

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from gateway.admin_port import AdminPort
+from gateway.admin.server import AdminPort
 from gateway.beside import Beside
 from gateway.config.model import Config
 from gateway.routing.table import RouteTable

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
+from gateway.admin.csv import table_of
+from gateway.admin.report import COLUMNS
 from gateway.commands.admin_client import AdminClient, admin_options, plain
 from gateway.commands.output import print_json
-from gateway.control.report import COLUMNS
-from gateway.csv_text import table_of
 
 _AT_ONCE = 2000
 """Cells; the gateway makes the whole report for each part of it."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from gateway.admin.rollback import CONFIRMATION
+from gateway.admin.rollback_documents import csv_of
 from gateway.commands.admin_client import AdminClient, admin_options, plain, segment
 from gateway.commands.output import print_json
-from gateway.control.rollback import CONFIRMATION
-from gateway.control.rollback_documents import csv_of
 from gateway.ledger.returns import ReturnStatus
 from gateway.model import JOURNALING
 from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Progress

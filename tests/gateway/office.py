@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.admin_port import AdminPort
+from gateway.admin.server import AdminPort
 from gateway.config.load import load
 from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub

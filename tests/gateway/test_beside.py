@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway import beside
-from gateway.admin_port import AdminPort
+from gateway.admin.server import AdminPort
 from gateway.beside import Beside
 from gateway.config.load import load
 from gateway.config.model import KeyFiles, Role

@@ -17,8 +17,8 @@ from gateway.config.routes import CutoverPlan, RollBackWhen
 from gateway.ledger.cutovers import Change, routes
 from gateway.migration.schedule import moment
 from gateway.model import Mode
-from tests.gateway.control.conftest import open_office, shelf
-from tests.gateway.control.cutovers.conftest import AT, World, approve, arne, office, world
+from tests.gateway.admin.conftest import open_office, shelf
+from tests.gateway.admin.cutovers.conftest import AT, World, approve, arne, office, world
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,13 +12,13 @@ from sqlalchemy import text
 
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli import main
-from tests.gateway.control.conftest import office, olga, open_office, shelf
-from tests.gateway.control.shelf import OTHER_PATIENT, PATIENT, holds_nothing
+from tests.gateway.admin.conftest import office, olga, open_office, shelf
+from tests.gateway.admin.shelf import OTHER_PATIENT, PATIENT, holds_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.control.shelf import Shelf
+    from tests.gateway.admin.shelf import Shelf
     from tests.gateway.office import Office
 
     Ask = Callable[..., Awaitable[Result]]

@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from tests.gateway.admin.conftest import office, olga, open_office, shelf
+from tests.gateway.admin.shelf import at
 from tests.gateway.commands.test_messages import token
-from tests.gateway.control.conftest import office, olga, open_office, shelf
-from tests.gateway.control.shelf import at
 from tests.gateway.office import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.control.shelf import Shelf
+    from tests.gateway.admin.shelf import Shelf
     from tests.gateway.office import Office
 
     Ask = Callable[..., Awaitable[Result]]

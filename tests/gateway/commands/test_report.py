@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.admin.report import COLUMNS
 from gateway.cli import main
-from gateway.control.report import COLUMNS
+from tests.gateway.admin.api_scene import EVERYBODY, Scene, scene_of
+from tests.gateway.admin.conftest import open_office, shelf
 from tests.gateway.commands.test_messages import token
-from tests.gateway.control.api_scene import EVERYBODY, Scene, scene_of
-from tests.gateway.control.conftest import open_office, shelf
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.control.shelf import Shelf
+    from tests.gateway.admin.shelf import Shelf
     from tests.gateway.office import Office
 
     Ask = Callable[..., Awaitable[Result]]

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli import main
 from gateway.outbox.returns import NO_CLIENT
-from tests.gateway.control.conftest import office, olga, open_office
-from tests.gateway.control.test_rollback import ended, scene
+from tests.gateway.admin.conftest import office, olga, open_office
+from tests.gateway.admin.test_rollback import ended, scene
 from tests.gateway.return_scene import HAVNES_ALL, NOW
 
 if TYPE_CHECKING:

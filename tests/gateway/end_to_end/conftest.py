@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from gateway.admin_port import AdminPort
+from gateway.admin.server import AdminPort
 from legacy_stubs.access import VKP_ID_CLAIM
 from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub

@@ -1,0 +1,1 @@
+"""The admin port: access, endpoints and documents, one module per subject."""

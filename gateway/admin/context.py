@@ -1,0 +1,103 @@
+"""The ledger as the admin port knows it, once there is one: read and changed for people, each change with who and why."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway.admin.problems import Code, Problem
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import MAY, Action
+from gateway.config.model import Config
+from gateway.ledger.audit import Note
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+
+log = structlog.get_logger()
+T = TypeVar("T")
+Reach = frozenset[str] | None
+"""Short names of municipalities; None is all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    ledger: Ledger
+    keys: Keys
+    config: Config
+
+
+class LedgerContext:
+    """Where endpoints get the ledger; each raises `Problem` while there is none."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._open: _Open | None = None
+
+    def use(self, ledger: Ledger, keys: Keys, config: Config) -> None:
+        """Take a ledger, or go on with another configuration; whoever opened it closes it."""
+        self._open = _Open(ledger, keys, config)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a ledger."""
+        return self._open is not None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger; raises `Problem`."""
+        return self._now().ledger
+
+    @property
+    def keys(self) -> Keys:
+        """Its keys; raises `Problem`."""
+        return self._now().keys
+
+    @property
+    def config(self) -> Config:
+        """The configuration that runs; raises `Problem`."""
+        return self._now().config
+
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self._clock()
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Do `work`, which changes nothing; raises `Problem`."""
+        try:
+            return await self.ledger.store.read(work)
+        except LedgerUnavailable as error:
+            raise Problem(Code.LEDGER, str(error)) from None
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` and return its result when it is durable; raises `Problem`, and then nothing was changed."""
+        try:
+            return await self.ledger.store.write(work)
+        except LedgerUnavailable as error:
+            raise Problem(Code.LEDGER, str(error)) from None
+
+    def note(
+        self, who: Principal, action: str, target: str, reason: str | None = None, detail: str | None = None
+    ) -> Note:
+        """Return what the audit is told of an action that begins now; raises `Problem`."""
+        return Note(self.now(), self.ledger.node, actor(who), action, target, reason, detail)
+
+    def _now(self) -> _Open:
+        if self._open is None:
+            raise Problem(Code.NO_LEDGER)
+        return self._open
+
+
+def actor(who: Principal) -> str:
+    """Return what the audit calls someone: entries of `people.persons` or a token's id, and the subject; never a name."""
+    return f"{', '.join(who.known_as)} ({who.subject})"
+
+
+def reach(who: Principal, action: Action) -> Reach:
+    """Return the municipalities where someone may do this."""
+    fitting = [grant.municipalities for grant in who.grants if action in MAY[grant.role]]
+    if None in fitting:
+        return None
+    return frozenset().union(*(places for places in fitting if places is not None))

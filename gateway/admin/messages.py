@@ -1,0 +1,305 @@
+"""What people may see of messages in the ledger and do to them, as the API and the pages both do it."""
+
+import base64
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from sqlalchemy import Connection
+
+from gateway.admin.audit import Audits
+from gateway.admin.context import LedgerContext, Reach, reach
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.idempotency import IdempotencyStore
+from gateway.admin.params import (
+    Forget,
+    ListQuery,
+    Page,
+    ReasonBody,
+    Search,
+    cursor_after,
+    number_of,
+    of_body,
+    of_query,
+    reason_of,
+    reference_of,
+    row_of,
+)
+from gateway.admin.problems import Code, Problem
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where
+from gateway.ledger import audit, message_actions, message_queries, retention
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.message_actions import Done, NotDone
+from gateway.ledger.records import MessageState
+from gateway.outbox.order import StoredMessage, opened
+from gateway.times import when, when_any
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+_CURSOR = "message:"
+_Change = Callable[[Connection, str, Reach, audit.Note, str], Done | NotDone | None]
+_BY_A_PERSON = "by a person"
+_AS_THEY_ARE = (
+    *("surface", "municipality", "sender", "vendor", "system", "information", "state", "reason", "promised"),
+    *("attempts", "upstream", "event_id", "overdue", "status", "has_payload"),
+)
+
+
+class Messages:
+    """Each method raises `Problem`; what is shown or done is narrowed to the municipalities of the person's grants."""
+
+    def __init__(self, desk: LedgerContext) -> None:
+        self._desk = desk
+
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self._desk.now()
+
+    async def listed(self, who: Principal, wanted: ListQuery, action: Action = Action.VIEW) -> dict[str, Any]:
+        """Return messages where someone may do this, the newest first."""
+        narrowed, before = self._filter(wanted, reach(who, action)), row_of(_CURSOR, wanted.cursor)
+        found = await self._desk.read(lambda each: message_queries.messages(each, narrowed, wanted.limit + 1, before))
+        return _page(found, wanted.limit)
+
+    async def found(self, who: Principal, wanted: Search) -> dict[str, Any]:
+        """Return messages of one patient; that somebody searched is written down, and not for whom."""
+        patient = self._hash_of(wanted.patient)
+        narrowed = self._filter(wanted, reach(who, Action.OPERATE), patient)
+        note, before = self._desk.note(who, "message.search", "a patient"), row_of(_CURSOR, wanted.cursor)
+
+        def work(connection: Connection) -> list[message_queries.Shown]:
+            audit.write(connection, note)
+            return message_queries.messages(connection, narrowed, wanted.limit + 1, before)
+
+        found = await self._desk.write(work)
+        _tell(note)
+        return _page(found, wanted.limit)
+
+    async def shown(self, who: Principal, reference: str) -> dict[str, Any]:
+        """Return one message with its history."""
+        within = reach(who, Action.VIEW)
+        found = await self._desk.read(lambda each: message_queries.message(each, reference, within))
+        if found is None:
+            raise Problem(Code.NOT_FOUND)
+        message, steps = found
+        history = [{"at": one.at, "node": one.node, "state": one.state, "reason": one.reason} for one in steps]
+        return {**_described(message), "history": history}
+
+    async def payload(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
+        """Return what a sender sent, and what is sent for it, once it is written down who saw it."""
+        within, vault = reach(who, Action.OPERATE), self._desk.keys.vault
+        note = self._desk.note(who, "message.payload", reference, reason_of(reason))
+        found = _done(await self._desk.write(lambda each: message_actions.payload(each, reference, within, note)))
+        _tell(note)
+        try:
+            return _payload_document(reference, opened(vault, reference, found.payload))
+        except PayloadUnreadable as unreadable:
+            raise Problem(Code.CONFLICT, f"the payload cannot be read: {unreadable}") from None
+
+    async def release(self, who: Principal, reference: str, reason: str, action: str) -> dict[str, Any]:
+        """Have a quarantined message delivered after all; `action` is what the audit calls it."""
+        note = self._desk.note(who, action, reference, reason_of(reason))
+        return await self._change(who, note, message_actions.release, MessageState.HELD, f"released {_BY_A_PERSON}")
+
+    async def discard(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
+        """Give a quarantined message up for good."""
+        note = self._desk.note(who, "quarantine.discard", reference, reason_of(reason))
+        return await self._change(who, note, message_actions.discard, MessageState.DISCARDED, _BY_A_PERSON)
+
+    async def forget(self, who: Principal, patient: str, reason: str) -> dict[str, Any]:
+        """Forget a patient's messages that nothing waits for."""
+        hashed, within = self._hash_of(patient), reach(who, Action.OPERATE)
+        note = self._desk.note(who, "patient.forget", "a patient", reason_of(reason))
+        line = self._desk.ledger.line(note.at, "forgotten", _BY_A_PERSON)
+        done = await self._desk.write(lambda each: message_actions.forget(each, hashed, within, note, line))
+        _tell(note)
+        left = [
+            {"reference": one.reference, "municipality": one.municipality, "state": one.state.value}
+            for one in done.left
+        ]
+        return {"forgotten": done.messages, "left": left}
+
+    async def overview(self, who: Principal, action: Action = Action.VIEW) -> dict[str, Any]:
+        """Return how many messages wait for something, and when what is old was last cleared away."""
+        ledger, within = self._desk.ledger, reach(who, action)
+        counts = await self._desk.read(retention.counts)
+        purged = await self._desk.read(lambda each: message_queries.last_run(each, retention.PURGE))
+        shown = [
+            {
+                "municipality": one.municipality,
+                "state": one.state,
+                "messages": one.messages,
+                "oldest": when(one.oldest),
+            }
+            for one in sorted(counts, key=lambda one: (one.municipality, one.state))
+            if within is None or one.municipality in within
+        ]
+        return {"node": ledger.node, "counts": shown, "last_purge": None if purged is None else when(purged)}
+
+    async def _change(
+        self, who: Principal, note: audit.Note, change: _Change, into: MessageState, why: str
+    ) -> dict[str, Any]:
+        within, line = reach(who, Action.OPERATE), self._desk.ledger.line(note.at, into, why)
+        done = _done(await self._desk.write(lambda each: change(each, note.target, within, note, line)))
+        _tell(note)
+        return {"reference": done.reference, "municipality": done.municipality, "state": done.state.value}
+
+    def _filter(self, wanted: ListQuery, within: Reach, patient: str | None = None) -> message_queries.Filter:
+        return message_queries.Filter(
+            within=within,
+            municipality=self._short_name(wanted.municipality),
+            state=wanted.state,
+            sender=wanted.sender,
+            information=wanted.information,
+            patient=patient,
+            overdue=wanted.overdue,
+            mark=wanted.mark,
+            since=wanted.since.timestamp() if wanted.since else None,
+            until=wanted.until.timestamp() if wanted.until else None,
+        )
+
+    def _short_name(self, named: str | None) -> str | None:
+        known = self._desk.config.municipalities.values()
+        return next((one.key for one in known if one.orgnr == named), named)
+
+    def _hash_of(self, patient: str) -> str:
+        return self._desk.keys.lookup.hash("patient", number_of(patient))
+
+
+def _done(found: T | NotDone | None) -> T:
+    """Return what was done; raises `Problem` where nothing was."""
+    if found is None:
+        raise Problem(Code.NOT_FOUND, "no such message where you operate")
+    if isinstance(found, NotDone):
+        raise Problem(Code.CONFLICT, found.reason)
+    return found
+
+
+def _tell(note: audit.Note) -> None:
+    """Log what the audit has been told, without the reason: a person wrote that."""
+    log.info("people.action", action=note.action, target=note.target, by=note.actor)
+
+
+def _page(found: list[message_queries.Shown], limit: int) -> dict[str, Any]:
+    more = cursor_after(_CURSOR, found[limit - 1].id) if len(found) > limit else None
+    return {"messages": [_described(one) for one in found[:limit]], "next": more}
+
+
+def _described(message: message_queries.Shown) -> dict[str, Any]:
+    """Return what may be shown of a message."""
+    return {
+        "reference": message.reference,
+        "received_at": when(message.received_at),
+        **{name: getattr(message, name) for name in _AS_THEY_ARE},
+        **{name: when_any(getattr(message, name)) for name in ("due", "delivered_at", "overdue_at")},
+        "marks": message.marks,
+    }
+
+
+def _payload_document(reference: str, kept: StoredMessage) -> dict[str, Any]:
+    call = kept.call
+    return {
+        "reference": reference,
+        "request": {
+            "method": kept.method,
+            "target": kept.target,
+            "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in kept.headers],
+            "body": _body(kept.body),
+        },
+        "call": None
+        if call is None
+        else {
+            "service": call.service,
+            "method": call.method,
+            "path": call.path,
+            "headers": [list(each) for each in call.headers],
+            "body": _body(call.body),
+        },
+    }
+
+
+def _body(content: bytes) -> dict[str, str]:
+    """Return bytes as text where they are UTF-8, else in base64."""
+    try:
+        return {"text": content.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode()}
+
+
+RESEND, RELEASE = "message.resend", "quarantine.release"
+"""One action under two words; the audit keeps the one that was used."""
+_ROOT = "/api/v1"
+
+
+def endpoints(messages: Messages, audits: Audits) -> list[Endpoint]:
+    """Return the endpoints for programs."""
+    view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
+    handlers, once = _Handlers(messages, audits), IdempotencyStore(messages.now)
+    everything = Needs.role(Action.VIEW, Where.EVERYWHERE)
+    return [
+        Endpoint("GET", f"{_ROOT}/ledger", handlers.overview, view),
+        Endpoint("GET", f"{_ROOT}/messages", handlers.listed, view),
+        Endpoint("POST", f"{_ROOT}/messages/search", handlers.search, operate),
+        Endpoint("GET", f"{_ROOT}/messages/{{reference}}", handlers.shown, view),
+        Endpoint(
+            "POST",
+            f"{_ROOT}/messages/{{reference}}/payload",
+            handlers.payload,
+            Needs.role(Action.OPERATE, person=True),
+        ),
+        Endpoint("POST", f"{_ROOT}/messages/{{reference}}/resend", once.of(handlers.resend), operate),
+        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/release", once.of(handlers.release), operate),
+        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/discard", once.of(handlers.discard), operate),
+        Endpoint("POST", f"{_ROOT}/forget", handlers.forget, operate),
+        Endpoint("GET", f"{_ROOT}/audit", handlers.audit, everything),
+        Endpoint("GET", f"{_ROOT}/audit/verify", handlers.verify, everything),
+    ]
+
+
+class _Handlers:
+    def __init__(self, messages: Messages, audits: Audits) -> None:
+        self._messages = messages
+        self._audits = audits
+
+    async def overview(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._messages.overview(person(request)))
+
+    async def listed(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._messages.listed(person(request), of_query(request, ListQuery)))
+
+    async def search(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._messages.found(person(request), await of_body(request, Search)))
+
+    async def shown(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._messages.shown(person(request), reference_of(request)))
+
+    async def payload(self, request: web.Request) -> web.Response:
+        reason = (await of_body(request, ReasonBody)).reason
+        return web.json_response(await self._messages.payload(person(request), reference_of(request), reason))
+
+    async def resend(self, request: web.Request) -> web.Response:
+        return await self._released(request, RESEND)
+
+    async def release(self, request: web.Request) -> web.Response:
+        return await self._released(request, RELEASE)
+
+    async def discard(self, request: web.Request) -> web.Response:
+        reason = (await of_body(request, ReasonBody)).reason
+        return web.json_response(await self._messages.discard(person(request), reference_of(request), reason))
+
+    async def forget(self, request: web.Request) -> web.Response:
+        wanted = await of_body(request, Forget)
+        return web.json_response(await self._messages.forget(person(request), wanted.patient, wanted.reason))
+
+    async def audit(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._audits.listed(of_query(request, Page)))
+
+    async def verify(self, _request: web.Request) -> web.Response:
+        return web.json_response(await self._audits.verified())
+
+    async def _released(self, request: web.Request, action: str) -> web.Response:
+        reason = (await of_body(request, ReasonBody)).reason
+        return web.json_response(await self._messages.release(person(request), reference_of(request), reason, action))

@@ -1,0 +1,158 @@
+"""The pages for what people set over the routes: what holds, and forms to set, change and end it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.admin.context import LedgerContext
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.overrides import Overrides
+from gateway.admin.pages.overrides_view import empty, filled, one, override_of, panic_of, version_of
+from gateway.admin.pages.overview import texts_of_form
+from gateway.admin.pages.render import page
+from gateway.admin.panics import Panics
+from gateway.admin.set_rules import Listed, may_operate, may_view
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
+from gateway.ledger import cutovers
+from gateway.migration.override_rules import shown
+from gateway.migration.schedule import OSLO
+from gateway.model import MEMBERS, Information, Mode
+
+_MOST = 200
+_MOST_ENDED = 20
+_LIST = "/overrides"
+_MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
+"""Those that an override may set."""
+_TIMES = ("made_at", "until", "ended_at")
+
+
+def endpoints(desk: LedgerContext, overrides: Overrides, panics: Panics) -> list[Endpoint]:
+    """Return the endpoints for people."""
+    pages = _Pages(desk, overrides, panics)
+    view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE, person=True)
+    return [
+        Endpoint("GET", _LIST, pages.listed, view),
+        Endpoint("POST", _LIST, pages.set, operate),
+        Endpoint("GET", f"{_LIST}/{{id}}", pages.shown, view),
+        Endpoint("POST", f"{_LIST}/{{id}}/change", pages.change, operate),
+        Endpoint("POST", f"{_LIST}/{{id}}/end", pages.end, operate),
+        Endpoint("POST", "/panics", pages.panic, operate),
+        Endpoint("GET", "/panics/{id}", pages.shown_panic, view),
+        Endpoint("POST", "/panics/{id}/end", pages.end_panic, operate),
+    ]
+
+
+class _Pages:
+    def __init__(self, desk: LedgerContext, overrides: Overrides, panics: Panics) -> None:
+        self._desk = desk
+        self._overrides = overrides
+        self._panics = panics
+
+    async def listed(self, request: web.Request) -> web.Response:
+        who, holding = person(request), Listed(limit=_MOST)
+        panics = await self._panics.listed(who, holding)
+        overrides = await self._overrides.listed(who, holding)
+        return page(
+            request,
+            "overrides.html",
+            panics=_in_oslo(panics["panics"]),
+            overrides=_in_oslo(overrides["overrides"]),
+            there_are_more=bool(panics["next"] or overrides["next"]),
+            cutovers=await self._cutovers(who),
+            ended=await self._ended(who),
+            values=empty(),
+            **self._choices(who),
+        )
+
+    async def shown(self, request: web.Request) -> web.Response:
+        who = person(request)
+        document = self._overrides.document(await self._overrides.one(who, request.match_info["id"], Action.VIEW))
+        (told,) = _in_oslo([document])
+        may = document["holds"] and may_operate(who, document["municipality"])
+        return page(
+            request, "overrides_one.html", one=told, values=filled(document), may_change=may, **self._choices(who)
+        )
+
+    async def set(self, request: web.Request) -> web.Response:
+        await self._overrides.set(person(request), override_of(await texts_of_form(request)))
+        return _to(_LIST)
+
+    async def change(self, request: web.Request) -> web.Response:
+        who, form = person(request), await texts_of_form(request)
+        before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
+        versions = version_of(form)
+        await self._overrides.change(who, before, override_of(form), versions)
+        return _to(_LIST)
+
+    async def end(self, request: web.Request) -> web.Response:
+        who, form = person(request), await texts_of_form(request)
+        before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
+        await self._overrides.end(who, before, one(form, "reason"), version_of(form))
+        return _to(_LIST)
+
+    async def panic(self, request: web.Request) -> web.Response:
+        document, _ = await self._panics.set(person(request), panic_of(await texts_of_form(request)))
+        return _to(f"/panics/{document['id']}")
+
+    async def shown_panic(self, request: web.Request) -> web.Response:
+        who = person(request)
+        together = await self._panics.one(who, request.match_info["id"], Action.VIEW)
+        (told,) = _in_oslo([self._panics.document(together)])
+        told["rules"] = [rule for rule in told["rules"] if may_view(who, rule["municipality"])]
+        return page(
+            request,
+            "overrides_panic.html",
+            one=told,
+            rollback=await self._panics.rollbacks(who, together),
+            may_end=told["holds"] and may_operate(who, told["municipality"]),
+        )
+
+    async def end_panic(self, request: web.Request) -> web.Response:
+        who, form = person(request), await texts_of_form(request)
+        before = await self._panics.one(who, request.match_info["id"], Action.OPERATE)
+        await self._panics.end(who, before, one(form, "reason"))
+        return _to(_LIST)
+
+    async def _cutovers(self, who: Principal) -> list[dict[str, Any]]:
+        """Return the routes of executed cutovers that still lie over those of the file."""
+        found = await self._desk.read(cutovers.executed)
+        return [{"id": rule.id, **shown(rule.route)} for rule in found if may_view(who, rule.route.municipality)]
+
+    async def _ended(self, who: Principal) -> list[dict[str, Any]]:
+        """Return what has ended of the newest panics and overrides, the last first."""
+        all_of_them = Listed(limit=_MOST, ended=True)
+        panics = (await self._panics.listed(who, all_of_them))["panics"]
+        overrides = (await self._overrides.listed(who, all_of_them))["overrides"]
+        both = [
+            *({**each, "is_panic": True, "mode": None, "system": None} for each in panics),
+            *({**each, "is_panic": False} for each in overrides),
+        ]
+        ended = [{**each, "ended_at": each["ended_at"] or each["until"]} for each in both if not each["holds"]]
+        return _in_oslo(sorted(ended, key=lambda each: each["ended_at"], reverse=True)[:_MOST_ENDED])
+
+    def _choices(self, who: Principal) -> dict[str, Any]:
+        """Return what the forms offer; nothing more is looked up than what someone may set."""
+        config = self._desk.config
+        return {
+            "municipalities": [each for each in config.municipalities.values() if may_operate(who, each.key)],
+            "everywhere": may_operate(who, None),
+            "vendors": list(config.vendors.values()),
+            "types": [*(group.value for group in MEMBERS), *(each.value for each in Information)],
+            "modes": [mode.value for mode in _MODES],
+        }
+
+
+def _in_oslo(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is told with its times as clocks in Norway show them, and the offset, so that each means one instant."""
+    return [{**each, **{name: _oslo(each[name]) for name in _TIMES}} for each in documents]
+
+
+def _oslo(moment: str | None) -> str | None:
+    return None if moment is None else datetime.fromisoformat(moment).astimezone(OSLO).isoformat(" ", "minutes")
+
+
+def _to(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path})

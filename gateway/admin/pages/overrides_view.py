@@ -1,0 +1,135 @@
+"""What the forms for overrides and panics bring, read as the API would have it; what is refused is never repeated."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.admin.overrides import OverrideBody
+from gateway.admin.pages.texts_overrides import EN, NB
+from gateway.admin.panics import PanicBody
+from gateway.admin.problems import Code, PreconditionFailed, Problem
+from gateway.config.routes import DAY
+from gateway.migration.schedule import OSLO, TimeRefused, instant_of
+
+Form = Mapping[str, list[str]]
+"""The values of a form by their names."""
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+WORDS = frozenset({NB["over_panic_word"], EN["over_panic_word"]})
+"""What somebody writes who means to turn a panic on."""
+SCOPES = ("municipality", "vendor", "information")
+"""By what everything goes back; a form has one of these and its name, with a colon between."""
+_EVERYWHERE = "*"
+"""Chosen as a municipality: an override of all of them must be meant."""
+_WORDS = ("vendor", "system", "answer", "on_outage", "unclear", "acknowledge_within")
+_LISTS = ("always", "never", "losses")
+_PARTS = ("share", "sample")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:[.,][0-9]{1,6})?) ?%?")
+_PLACE = re.compile(r"`\$\.(\w+)")
+
+
+def override_of(form: Form) -> OverrideBody:
+    """Return what a form sets; raises `Problem`."""
+    given: dict[str, Any] = {name: one(form, name) for name in ("mode", "reason", "ticket")}
+    given |= {name: one(form, name) or None for name in (*_WORDS, "text")}
+    given |= {name: [line for each in form.get(name, []) for line in _lines(each)] or None for name in _LISTS}
+    given |= {name: _part(name, one(form, name)) for name in _PARTS}
+    given |= {"information": form.get("information") or None, "until": _until(form)}
+    place = one(form, "municipality")
+    given["municipality"] = None if place == _EVERYWHERE else place
+    return _checked(given, OverrideBody)
+
+
+def panic_of(form: Form) -> PanicBody:
+    """Return what a form turns back, once its maker has confirmed that; raises `Problem`."""
+    if one(form, "confirm").upper() not in WORDS:
+        raise Problem(Code.BAD_REQUEST, f"confirm: one of {', '.join(sorted(WORDS))} turns it on")
+    kind, _, name = one(form, "scope").partition(":")
+    if kind not in SCOPES:
+        raise Problem(Code.BAD_REQUEST, f"scope: one of {', '.join(SCOPES)}")
+    return _checked({kind: name, "reason": one(form, "reason"), "text": one(form, "text") or None}, PanicBody)
+
+
+def version_of(form: Form) -> frozenset[int]:
+    """Return which version of a rule the form was made for; raises `PreconditionFailed` where it does not say."""
+    shown = one(form, "version")
+    if not shown:
+        raise PreconditionFailed
+    return frozenset({int(shown)}) if re.fullmatch("[0-9]{1,9}", shown) else frozenset()
+
+
+def one(form: Form, name: str) -> str:
+    """Return one value, without blanks around it."""
+    return form.get(name, [""])[0].strip()
+
+
+def filled(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a form that would set an override as it is."""
+    values: dict[str, Any] = {name: document.get(name) or "" for name in (*_WORDS, "text", "mode", "reason", "ticket")}
+    values |= {name: "\n".join(document.get(name, ())) for name in _LISTS}
+    values |= {name: _number(document.get(name), 100) for name in _PARTS}
+    seconds = document.get("acknowledge_within")
+    values["acknowledge_within"] = "" if seconds in (None, DAY) else f"{_number(seconds)}s"
+    values["municipality"] = document.get("municipality") or _EVERYWHERE
+    values["information"] = document.get("information") or []
+    values["until"], values["until_was"] = wall_of(document["until"]), document["until"]
+    return values
+
+
+def empty() -> dict[str, Any]:
+    """Return the values of a form that sets nothing yet."""
+    names = ("municipality", *_WORDS, *_LISTS, *_PARTS, "text", "mode", "reason", "ticket", "until", "until_was")
+    return {**dict.fromkeys(names, ""), "information": []}
+
+
+def wall_of(moment: str) -> str:
+    """Return a time in RFC 3339 as clocks in Norway show it, as forms have it."""
+    wall = datetime.fromisoformat(moment).astimezone(OSLO).replace(tzinfo=None)
+    return wall.isoformat(timespec="seconds" if wall.second else "minutes")
+
+
+def _until(form: Form) -> datetime:
+    """Return the end; one that was left as it was shown is the instant that it was, also where its clock time comes twice."""
+    given, was = one(form, "until"), one(form, "until_was")
+    try:
+        if was and wall_of(was) == given:
+            return instant_of(was)
+        return instant_of(given)
+    except TimeRefused as refused:
+        raise Problem(Code.BAD_REQUEST, f"until: {refused}") from None
+    except (ValueError, OverflowError):
+        raise Problem(Code.BAD_REQUEST, "until: not as expected") from None
+
+
+def _part(name: str, text: str) -> float | None:
+    """Return a number of percent as a part of 1; None where nothing is written. Raises `Problem`."""
+    if not text:
+        return None
+    percent = _PERCENT.fullmatch(text)
+    if percent is None:
+        raise Problem(Code.BAD_REQUEST, f"{name}: expected a number of percent")
+    return float(Decimal(percent[1].replace(",", ".")) / 100)
+
+
+def _number(number: float | None, times: int = 1) -> str:
+    return "" if number is None else f"{number * times:.6f}".rstrip("0").rstrip(".")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _checked(given: Mapping[str, Any], wanted: type[Struct]) -> Struct:
+    words = [word for value in given.values() for word in (value if isinstance(value, list) else [value])]
+    if any(isinstance(word, str) and not word.isprintable() for word in words):
+        raise Problem(Code.BAD_REQUEST, "a value has characters that cannot be printed")
+    try:
+        return msgspec.convert({name: value for name, value in given.items() if value is not None}, wanted)
+    except msgspec.ValidationError as error:
+        # Its own words may repeat what was written, which may be a patient's number.
+        place = _PLACE.search(str(error))
+        raise Problem(Code.BAD_REQUEST, f"{place[1] if place else 'the form'}: not as expected") from None

@@ -1,0 +1,68 @@
+"""The page for how far the migration has come: each cell, who still needs VKP, and what rehearsals have shown."""
+
+from typing import Any
+
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.admin.context import LedgerContext, reach
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.pages.render import page
+from gateway.admin.report import Rehearsals, RehearsalsQuery, Report
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
+from gateway.migration.report import Row, holding_back
+from gateway.migration.schedule import OSLO, moment
+
+_AT_ONCE = 100
+"""Cells of one page, and rehearsals; the API has all of them."""
+
+
+def endpoints(report: Report, rehearsals: Rehearsals, desk: LedgerContext) -> list[Endpoint]:
+    """Return the endpoints for people."""
+
+    async def shown(request: web.Request) -> web.Response:
+        who, named, number = person(request), request.query.get("municipality", ""), _number(request)
+        cells = [row for row in await report.rows(who) if named in ("", row.municipality)]
+        first = (number - 1) * _AT_ONCE
+        tried = await rehearsals.listed(who, RehearsalsQuery(limit=_AT_ONCE, municipality=named or None))
+        return page(
+            request,
+            "report.html",
+            cells=[_cell(row) for row in cells[first : first + _AT_ONCE]],
+            total=len(cells),
+            first=first,
+            number=number,
+            more=len(cells) > first + _AT_ONCE,
+            back={name: counter.most_common(_AT_ONCE) for name, counter in holding_back(cells).items()},
+            rehearsals=[_rehearsal(one) for one in tried["rehearsals"]],
+            more_rehearsals=tried["next"] is not None,
+            named=named,
+            places=_places(who, desk),
+        )
+
+    return [Endpoint("GET", "/report", shown, Needs.role(Action.VIEW, person=True))]
+
+
+def _number(request: web.Request) -> int:
+    """Return which part of the cells is asked for, from 1."""
+    text = request.query.get("page", "")
+    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 6 else 1
+
+
+def _places(who: Principal, desk: LedgerContext) -> list[str]:
+    within = reach(who, Action.VIEW)
+    return [key for key in desk.config.municipalities if within is None or key in within]
+
+
+def _cell(row: Row) -> dict[str, Any]:
+    last = None if row.last_seen is None else moment(row.last_seen).astimezone(OSLO).strftime("%Y-%m-%d %H:%M")
+    return {"row": row, "clean": _hundredths(row.clean_share, row.rehearsed), "last": last}
+
+
+def _rehearsal(one: dict[str, Any]) -> dict[str, Any]:
+    return {**one, "clean": _hundredths(one["clean_share"], one["rehearsed"])}
+
+
+def _hundredths(share: float | None, of: int) -> str | None:
+    """Return the part that was clean, rounded down: 99.996 % must not look like all of them."""
+    return None if share is None or not of else f"{round(share * of) * 10_000 // of / 100:g}"

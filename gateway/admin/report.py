@@ -1,0 +1,152 @@
+"""The state of the migration, for people and programs: JSON and CSV."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from sqlalchemy import Connection
+
+from gateway.admin.context import LedgerContext, reach
+from gateway.admin.csv import table_of
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.params import Page, of_query, part_of
+from gateway.admin.problems import Code, Problem
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
+from gateway.ledger import rehearsals
+from gateway.ledger.decision_log import last_seen
+from gateway.ledger.rehearsals import summary
+from gateway.migration.report import Row, holding_back, rows
+from gateway.model import Information
+from gateway.routing.table import RouteTable
+from gateway.times import when
+
+_MONTH = 30 * 86_400.0
+_CURSOR = "cell:"
+_AT_ONCE = 2000
+"""Cells of one answer; each takes the whole report to make, so there are more of them than of other lists."""
+COLUMNS = (
+    *("municipality", "epj", "vendor", "system", "information", "mode", "standing"),
+    *("rehearsed", "clean_share", "messages", "last_seen", "holds_back"),
+)
+
+
+class ReportQuery(Page, frozen=True, forbid_unknown_fields=True):
+    """In which form the report is wanted, and which part of it; a table is always whole."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=_AT_ONCE)] = 500
+    format: Literal["json", "csv"] = "json"
+
+
+class Report:
+    """The endpoint of the report; `use` tells it which routes are in force."""
+
+    def __init__(self, desk: LedgerContext) -> None:
+        self._desk = desk
+        self._table: Callable[[], RouteTable | None] = lambda: None
+
+    def use(self, table: Callable[[], RouteTable | None]) -> None:
+        """Take what returns the routes in force."""
+        self._table = table
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        return [Endpoint("GET", "/api/v1/report", self._report, Needs.role(Action.VIEW))]
+
+    async def _report(self, request: web.Request) -> web.Response:
+        asked = of_query(request, ReportQuery)
+        found = await self.rows(person(request))
+        if asked.format == "csv":
+            headers = {"Content-Disposition": 'attachment; filename="migration.csv"'}
+            text = table_of(COLUMNS, (_document(row) for row in found))
+            return web.Response(text=text, content_type="text/csv", charset="utf-8", headers=headers)
+        back = {name: dict(counter.most_common()) for name, counter in holding_back(found).items()}
+        part, more = part_of(found, asked, _CURSOR)
+        return web.json_response({"cells": [_document(row) for row in part], "holding_back": back, "next": more})
+
+    async def rows(self, who: Principal) -> list[Row]:
+        """Return every cell that someone may see; raises `Problem`."""
+        table, places = self._table(), reach(who, Action.VIEW)
+        if table is None:
+            raise Problem(Code.NO_LEDGER)
+        config, now = self._desk.config, self._desk.now()
+
+        def work(connection: Connection) -> list[Row]:
+            # All of it beside the messages: a large file has tens of thousands of cells.
+            seen, rehearsals = last_seen(connection, now - _MONTH), summary(connection, since=now - _MONTH)
+            return rows(config, table, seen, rehearsals, datetime.fromtimestamp(now, UTC))
+
+        return [row for row in await self._desk.read(work) if places is None or row.municipality in places]
+
+
+def _document(row: Row) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in COLUMNS}
+    return {**values, "standing": row.standing.value, "last_seen": when(row.last_seen) if row.last_seen else None}
+
+
+_DEFAULT = 7 * 86_400.0
+"""Seconds that are looked back over where nothing else is asked for."""
+_HOUR = 3600
+_REHEARSALS_CURSOR = "rehearsal:"
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class RehearsalsQuery(Page, frozen=True, forbid_unknown_fields=True):
+    """Which cells, and since when."""
+
+    municipality: _Word | None = None
+    """Short name or orgnr."""
+    vendor: _Word | None = None
+    system: _Word | None = None
+    information: Information | None = None
+    since: _Moment | None = None
+
+
+class Rehearsals:
+    """The endpoint for what rehearsals have shown, narrowed to the municipalities of the person's grants."""
+
+    def __init__(self, desk: LedgerContext) -> None:
+        self._desk = desk
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        return [Endpoint("GET", "/api/v1/rehearsals", self._list, Needs.role(Action.VIEW))]
+
+    async def listed(self, who: Principal, asked: RehearsalsQuery) -> dict[str, Any]:
+        """Return what the rehearsals of cells that someone may see have shown; raises `Refusal`."""
+        within, known = reach(who, Action.VIEW), self._desk.config.municipalities.values()
+        named = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)
+        since = self._desk.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
+
+        def work(connection: Connection) -> list[rehearsals.Summary]:
+            return rehearsals.summary(
+                connection,
+                municipality=named,
+                vendor=asked.vendor,
+                system=asked.system,
+                information=asked.information,
+                since=since,
+            )
+
+        found = [one for one in await self._desk.read(work) if within is None or one.municipality in within]
+        part, more = part_of(found, asked, _REHEARSALS_CURSOR)
+        return {"since": when(since), "rehearsals": [_rehearsals_document(one) for one in part], "next": more}
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response(await self.listed(person(request), of_query(request, RehearsalsQuery)))
+
+
+def _rehearsals_document(one: rehearsals.Summary) -> dict[str, Any]:
+    """Return what a cell's rehearsals have shown; names that are not known are null."""
+    names = {name: getattr(one, name) or None for name in ("municipality", "vendor", "system", "information")}
+    return {
+        **names,
+        "rehearsed": one.rehearsed,
+        "clean_share": one.clean_share,
+        "counts": dict(one.counts),
+        "reasons": msgspec.to_builtins(one.reasons),
+        "last": when(one.last_hour * _HOUR),
+    }

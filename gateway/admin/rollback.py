@@ -1,0 +1,238 @@
+"""Going back to VKP, for people: what the new side got since a time, and sending back what nobody has read."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+import structlog
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.admin.context import LedgerContext
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.idempotency import IdempotencyStore
+from gateway.admin.params import cursor_after, is_number_in, of_body, reason_of, row_of
+from gateway.admin.problems import Code, Problem
+from gateway.admin.rollback_documents import csv_of, item_document, job_document, selection_document
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, may
+from gateway.ledger import audit
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.returns import ReturnItem, Returns, ReturnStatus, Selection
+from gateway.model import JOURNALING
+from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, ReturnOutcome, may_be_sent_alone
+from gateway.outbox.returns import Returner
+
+log = structlog.get_logger()
+
+CONFIRMATION = "epj-stopped-reading-jft"
+"""What a person confirms: the record system reads nothing from JFT any more, so that nothing comes into the record twice."""
+NOT_HERE = "this process sends nothing: what the new side got can be listed and exported"
+_BUSY = "messages of the municipality are being sent back already"
+_ROOT = "/api/v1/rollback"
+_CURSOR = "return:"
+_AT_ONCE = 500
+_MOST_EXPORTED = 100_000
+_NARROWER = "ask for a vendor or a type alone, or for the list, which comes in parts"
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Types = Annotated[list[str], msgspec.Meta(max_length=len(JOURNALING))]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of which messages is spoken."""
+
+    municipality: _Word
+    """Short name or orgnr."""
+    since: _Moment
+    vendor: _Word | None = None
+    system: _Word | None = None
+    information: _Types = []
+
+
+class Listed(Selected, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Likewise, and which part of the list."""
+
+    group: ReturnStatus | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=_AT_ONCE)] = 100
+    cursor: _Word | None = None
+
+
+class Sending(Selected, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be sent back, why, and what the person who says so has seen to."""
+
+    confirm: Literal["epj-stopped-reading-jft"]
+    reason: str
+    rate: Annotated[float, msgspec.Meta(ge=SLOWEST, le=FASTEST)] = RATE
+    """Messages in a second."""
+
+
+class SendingOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Likewise, of one message."""
+
+    reference: _Word
+    confirm: Literal["epj-stopped-reading-jft"]
+    reason: str
+
+
+class Rollback:
+    """The endpoints for going back; `use` gives them what sends, where this process sends."""
+
+    def __init__(self, desk: LedgerContext) -> None:
+        self._desk = desk
+        self._sender: Returner | None = None
+
+    def use(self, returning: Returner | None) -> None:
+        """Take what sends, if anything does; whoever made it stops it."""
+        self._sender = returning
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs; whoever made an API token answers for what is confirmed with it."""
+        view, operate, once = Needs.role(Action.VIEW), Needs.role(Action.OPERATE), IdempotencyStore(self._desk.now)
+        return [
+            Endpoint("POST", f"{_ROOT}/list", self._list, view),
+            Endpoint("POST", f"{_ROOT}/export", self._export, view),
+            Endpoint("POST", f"{_ROOT}/send", once.of(self._send), operate),
+            Endpoint("POST", f"{_ROOT}/send-one", once.of(self._send_one), operate),
+            Endpoint("GET", f"{_ROOT}/jobs/{{id}}", self._job, view),
+            Endpoint("POST", f"{_ROOT}/jobs/{{id}}/stop", self._stop, operate),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        wanted = await of_body(request, Listed)
+        selection = self._selection(person(request), Action.VIEW, wanted)
+        after = row_of(_CURSOR, wanted.cursor) or 0
+        groups = () if wanted.group is None else (wanted.group,)
+        try:
+            counts = await self._returns.counts(selection)
+            items = await self._returns.items(selection, wanted.limit + 1, after=after, standings=groups)
+        except LedgerUnavailable as error:
+            raise Problem(Code.LEDGER, str(error)) from None
+        obstacles = self._obstacles(selection)
+        more = cursor_after(_CURSOR, items[wanted.limit - 1].id) if len(items) > wanted.limit else None
+        document = {
+            "selection": selection_document(selection),
+            "sending": {"possible": not obstacles, "obstacles": obstacles, "confirm": CONFIRMATION},
+            "groups": {one.standing.value: {"messages": one.messages, "sendable": one.sendable} for one in counts},
+            "items": [item_document(item) for item in items[: wanted.limit]],
+            "next": more,
+        }
+        return web.json_response(document)
+
+    async def _export(self, request: web.Request) -> web.Response:
+        selection = self._selection(person(request), Action.VIEW, await of_body(request, Selected))
+        # As text at once: rows as they are would take ten times as much memory.
+        parts, count, after = [csv_of(())], 0, 0
+        try:
+            while items := await self._returns.items(selection, _AT_ONCE, after=after):
+                parts.append(csv_of([item_document(item) for item in items], heading=False))
+                count, after = count + len(items), items[-1].id
+                if count > _MOST_EXPORTED:
+                    raise Problem(Code.CONFLICT, f"more than {_MOST_EXPORTED} messages: {_NARROWER}")
+        except LedgerUnavailable as error:
+            raise Problem(Code.LEDGER, str(error)) from None
+        headers = {"Content-Disposition": 'attachment; filename="rollback.csv"'}
+        return web.Response(text="".join(parts), content_type="text/csv", charset="utf-8", headers=headers)
+
+    async def _send(self, request: web.Request) -> web.Response:
+        wanted, who = await of_body(request, Sending), person(request)
+        selection, reason = self._selection(who, Action.OPERATE, wanted), reason_of(wanted.reason)
+        if obstacles := self._obstacles(selection):
+            raise Problem(Code.CONFLICT, "; ".join(obstacles))
+        if self._sending.is_busy(selection.municipality):
+            raise Problem(Code.CONFLICT, _BUSY)
+        detail = msgspec.json.encode({**selection_document(selection), "rate": wanted.rate, "confirm": wanted.confirm})
+        await self._note(who, "rollback.send", selection.municipality, reason, detail.decode())
+        try:
+            job = self._sending.begin(selection, wanted.rate)
+        except Busy:
+            raise Problem(Code.CONFLICT, _BUSY) from None
+        location = f"{_ROOT}/jobs/{job.id}"
+        return web.json_response(job_document(job), status=202, headers={"Location": location})
+
+    async def _send_one(self, request: web.Request) -> web.Response:
+        wanted, who = await of_body(request, SendingOne), person(request)
+        reason, item = reason_of(wanted.reason), await self._one(wanted.reference)
+        if item is None or not may(who.grants, Action.OPERATE, item.municipality):
+            raise Problem(Code.NOT_FOUND, "no such message where you operate")
+        obstacles = self._obstacles(_only(item))
+        if why := may_be_sent_alone(item):
+            obstacles.append(why)
+        if obstacles:
+            raise Problem(Code.CONFLICT, "; ".join(obstacles))
+        await self._note(
+            who, "rollback.send-one", item.reference, reason, f"was {item.state}, confirm {wanted.confirm}"
+        )
+        try:
+            done = await self._sending.send_one(item)
+        except LedgerUnavailable as error:
+            raise Problem(Code.LEDGER, str(error)) from None
+        document = {"reference": done.reference, "outcome": done.outcome.value, "reason": done.reason}
+        if done.outcome is not ReturnOutcome.RETURNED:
+            raise Problem(Code.CONFLICT, f"{done.outcome.value}: {done.reason}")
+        return web.json_response(document)
+
+    async def _job(self, request: web.Request) -> web.Response:
+        return web.json_response(job_document(self._known_job(request, Action.VIEW)))
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        job, who = self._known_job(request, Action.OPERATE), person(request)
+        # Stopping does no harm, and must not wait for a ledger that cannot be written.
+        job.stopping.set()
+        await self._note(who, "rollback.stop", job.selection.municipality, None, job.id)
+        return web.json_response(job_document(job), status=202)
+
+    def _known_job(self, request: web.Request, action: Action) -> Job:
+        job = self._sending.job(request.match_info["id"])
+        if job is None or not may(person(request).grants, action, job.selection.municipality):
+            raise Problem(Code.NOT_FOUND, "no such job of this process; what is left can be asked for again")
+        return job
+
+    def _selection(self, who: Principal, action: Action, wanted: Selected) -> Selection:
+        """Return what is spoken of; raises `Problem` where someone may not do this."""
+        known = self._desk.config.municipalities.values()
+        named = wanted.municipality
+        found = next((one.key for one in known if named in (one.key, one.orgnr)), None)
+        if found is None or not may(who.grants, action, found):
+            raise Problem(Code.FORBIDDEN, f"{action} there")
+        for name in ("vendor", "system"):
+            if is_number_in(getattr(wanted, name) or ""):
+                raise Problem(Code.BAD_REQUEST, f"{name}: without national identity numbers")
+        if strange := set(wanted.information) - {each.value for each in JOURNALING}:
+            raise Problem(Code.BAD_REQUEST, f"information: {len(strange)} of them is no journaling type")
+        return Selection(found, wanted.since.timestamp(), wanted.vendor, wanted.system, frozenset(wanted.information))
+
+    def _obstacles(self, selection: Selection) -> list[str]:
+        """Return why nothing of a selection can be sent now."""
+        if self._sender is None:
+            return [NOT_HERE]
+        why, cells = self._sender.obstacle(), self._sender.still_new(selection)
+        new = (
+            f"{len(cells)} cells still have mode new, first: {cells[0]}: roll the routes back first" if cells else None
+        )
+        return [each for each in (why, new) if each is not None]
+
+    @property
+    def _returns(self) -> Returns:
+        return Returns(self._desk.ledger, self._desk.now)
+
+    @property
+    def _sending(self) -> Returner:
+        if self._sender is None:
+            raise Problem(Code.CONFLICT, NOT_HERE)
+        return self._sender
+
+    async def _one(self, reference: str) -> ReturnItem | None:
+        try:
+            return await self._returns.one(reference)
+        except LedgerUnavailable as error:
+            raise Problem(Code.LEDGER, str(error)) from None
+
+    async def _note(self, who: Principal, action: str, target: str, reason: str | None, detail: str) -> None:
+        note = self._desk.note(who, action, target, reason, detail)
+        await self._desk.write(lambda connection: audit.write(connection, note))
+        log.info("people.action", action=note.action, target=note.target, by=note.actor)
+
+
+def _only(item: ReturnItem) -> Selection:
+    types = frozenset() if item.information is None else frozenset({item.information})
+    return Selection(item.municipality, item.received_at, item.vendor, item.system, types)

@@ -1,0 +1,167 @@
+"""Which way messages go and went: every route with what lies over it, and the decision about one message."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.admin.context import LedgerContext, Reach, actor, reach
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.params import Page, ReasonBody, of_body, of_query, part_of, reason_of, reference_of, without_numbers
+from gateway.admin.problems import Code, Problem
+from gateway.admin.status import Reload
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where
+from gateway.config.model import Config
+from gateway.config.routes import Route
+from gateway.layering.layering import layers_of
+from gateway.ledger import audit, decision_log
+from gateway.migration.override_rules import shown
+from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
+from gateway.times import when
+
+_ROOT = "/api/v1"
+_CURSOR = "route:"
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Narrowed(Page, frozen=True, forbid_unknown_fields=True):
+    """Of which municipality routes are shown, and which part of them."""
+
+    municipality: _Word | None = None
+    """Short name or orgnr."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    generation: int
+    layers: Layers
+
+
+class Decisions:
+    """The endpoints for routes and decisions, narrowed to the municipalities of the person's grants."""
+
+    def __init__(self, desk: LedgerContext) -> None:
+        self._desk = desk
+        self._config: Config | None = None
+        self._in_force: _InForce | None = None
+
+    def use(self, config: Config) -> None:
+        """Go on with a configuration."""
+        self._config = config
+
+    def taken(self, generation: int, layers: Layers) -> None:
+        """Say which table this process routes by; one that routes nothing says nothing, and shows what the ledger has."""
+        self._in_force = _InForce(generation, layers)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        view = Needs.role(Action.VIEW)
+        return [
+            Endpoint("GET", f"{_ROOT}/routes", self._routes, view),
+            Endpoint("GET", f"{_ROOT}/decisions/{{reference}}", self._decision, view),
+        ]
+
+    async def _routes(self, request: web.Request) -> web.Response:
+        config = self._config
+        if config is None:
+            raise Problem(Code.FAILED)
+        asked, within = of_query(request, Narrowed), reach(person(request), Action.VIEW)
+        named = next((one.key for one in config.municipalities.values() if one.orgnr == asked.municipality), None)
+        shows = _shows(within, named or asked.municipality)
+        layers = await self._layers()
+        now = self._desk.now()
+        above = (rule for layer in ABOVE for rule in layers.of(layer) if rule.holds(now))
+        found = [*(_rule(rule) for rule in above if shows(rule.route)), *_of_file(config, shows)]
+        part, more = part_of(found, asked, _CURSOR)
+        document = {
+            "generation": self._in_force.generation if self._in_force else None,
+            "file": config.file,
+            "version": config.version,
+            "layers_version": layers.version,
+            "routes": part,
+            "next": more,
+        }
+        return web.json_response(document)
+
+    async def _decision(self, request: web.Request) -> web.Response:
+        reference, within = reference_of(request), reach(person(request), Action.VIEW)
+        found = await self._desk.read(lambda each: decision_log.by_reference(each, reference))
+        if found is None or not (within is None or found.municipality in within):
+            raise Problem(Code.NOT_FOUND)
+        return web.json_response({**msgspec.to_builtins(found), "at": when(found.at)})
+
+    async def _layers(self) -> Layers:
+        """Return what lies over the routes: as this process has it, or else as the ledger does."""
+        if self._in_force is not None:
+            return self._in_force.layers
+        if not self._desk.is_there:
+            return NOTHING_ABOVE
+        now = self._desk.now()
+        return await self._desk.read(lambda each: layers_of(each, now))
+
+
+def _shows(within: Reach, municipality: str | None) -> Callable[[Route], bool]:
+    """Return what tells whether a route may be shown: it is of one of these municipalities, or names none."""
+
+    def tell(route: Route) -> bool:
+        named = route.municipality
+        return named is None or ((within is None or named in within) and municipality in (None, named))
+
+    return tell
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    until = None if rule.until is None else when(rule.until)
+    return {
+        "layer": rule.layer.value,
+        "id": rule.id,
+        "place": str(rule.route.place),
+        **shown(rule.route),
+        "until": until,
+    }
+
+
+def _of_file(config: Config, shows: Callable[[Route], bool]) -> Iterator[dict[str, Any]]:
+    for route in filter(shows, config.routes):
+        yield {"layer": Layer.ROUTES.value, "id": None, "place": str(route.place), **shown(route), "until": None}
+
+
+log = structlog.get_logger()
+
+
+class Reloads:
+    """The endpoint; `use` gives it what reads the file again."""
+
+    def __init__(self, desk: LedgerContext) -> None:
+        self._desk = desk
+        self._reload: Callable[[], Awaitable[Reload]] | None = None
+
+    def use(self, reload: Callable[[], Awaitable[Reload]]) -> None:
+        """Take what reloads the process that this port is of, and all its workers."""
+        self._reload = reload
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoint for programs; a file is of all municipalities, and so is who may have it read."""
+        return [Endpoint("POST", "/api/v1/reload", self._post, Needs.role(Action.OPERATE, Where.EVERYWHERE))]
+
+    async def _post(self, request: web.Request) -> web.Response:
+        reason, who = reason_of((await of_body(request, ReasonBody)).reason), person(request)
+        if self._reload is None:
+            raise Problem(Code.FAILED)
+        await self._note(who, reason)
+        done = await self._reload()
+        problems = [without_numbers(problem) for problem in done.problems]
+        if not done.taken:
+            raise Problem(Code.CONFLICT, "; ".join(problems))
+        return web.json_response({"at": when(done.at), "generation": done.generation, "warnings": problems})
+
+    async def _note(self, who: Principal, reason: str) -> None:
+        """Tell the audit, where there is one: what is only logged otherwise is not lost for want of a ledger."""
+        if self._desk.is_there:
+            note = self._desk.note(who, "routes.reload", "routes.yaml", reason)
+            await self._desk.write(lambda connection: audit.write(connection, note))
+        log.info("people.action", action="routes.reload", target="routes.yaml", by=actor(who))

@@ -1,0 +1,104 @@
+"""What overrides and panics have in common: who reaches a rule, what is told of it, and how it is set in the ledger."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from gateway.admin.context import LedgerContext, actor
+from gateway.admin.params import Page, cursor_after, reason_of
+from gateway.admin.problems import Code, PreconditionFailed, Problem
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Where, may
+from gateway.ledger import audit, overrides
+from gateway.ledger.overrides import Known, SetRule, Stale
+from gateway.migration.override_rules import Name, name_of
+from gateway.times import when_any
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Listed(Page, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list, and whether of what has ended too."""
+
+    ended: bool = False
+
+
+def only_holding(desk: LedgerContext, asked: Listed) -> float | None:
+    """Return the moment at which what is listed must hold; None where all is wanted."""
+    return None if asked.ended else desk.now()
+
+
+def part_of(name: str, documents: list[dict[str, Any]], asked: Listed, skipped: int, kind: str) -> dict[str, Any]:
+    """Return one part of a list, of which one more was looked for than is wanted, and the cursor of the next."""
+    more = cursor_after(kind, skipped + asked.limit) if len(documents) > asked.limit else None
+    return {name: documents[: asked.limit], "next": more}
+
+
+def told(rule: SetRule) -> dict[str, Any]:
+    """Return what is told of a rule beside its route and its name."""
+    moments = {name: when_any(getattr(rule, name)) for name in ("made_at", "until", "ended_at")}
+    said = {name: getattr(rule, name) for name in ("reason", "made_by", "ended_by", "ended_why", "version")}
+    return {**said, **moments}
+
+
+def new_name(kind: str, who: Principal, key: str | None, asked: msgspec.Struct) -> Name:
+    """Return what a new rule is called; `key` is what the same request is known by again."""
+    return name_of(kind, actor(who), key, msgspec.json.encode(asked))
+
+
+async def put(desk: LedgerContext, set_: Sequence[SetRule], note: audit.Note, name: Name) -> tuple[SetRule, ...]:
+    """Set rules; return what is there already where it was asked for before. Raises `Problem`."""
+    found = await desk.write(lambda each: overrides.put(each, set_, note, name.key))
+    if isinstance(found, Known):
+        return found.rules
+    done(found)
+    tell(note)
+    return ()
+
+
+def done(found: T | overrides.Refused | Stale) -> T:
+    """Return what was done; raises `Problem` where nothing was."""
+    if isinstance(found, Stale):
+        raise PreconditionFailed(found.version)
+    if isinstance(found, overrides.Refused):
+        raise Problem(Code.CONFLICT, found.reason)
+    return found
+
+
+def tell(note: audit.Note) -> None:
+    """Log what the audit has been told, without the reason: a person wrote that."""
+    log.info("people.action", action=note.action, target=note.target, by=note.actor)
+
+
+def short_name(desk: LedgerContext, named: str | None) -> str | None:
+    """Return a municipality's short name where it is named by its orgnr."""
+    known = desk.config.municipalities.values()
+    return next((one.key for one in known if one.orgnr == named), named)
+
+
+def text_of(name: str, text: str | None) -> str | None:
+    """Return a text as it is kept and shown; raises `Problem`, which calls it by `name`."""
+    try:
+        return None if text is None else reason_of(text)
+    except Problem as refusal:
+        raise Problem(refusal.code, refusal.detail.replace("reason", name, 1)) from None
+
+
+def may_operate(who: Principal, municipality: str | None) -> bool:
+    """Tell whether someone may set, change and end what names this municipality; None is what concerns all."""
+    return may(who.grants, Action.OPERATE, municipality or Where.EVERYWHERE)
+
+
+def may_view(who: Principal, municipality: str | None) -> bool:
+    """Tell whether someone may see what names this municipality; what names none concerns, and is shown to, everybody."""
+    return may(who.grants, Action.VIEW, municipality or Where.SOMEWHERE)
+
+
+def check_reach(who: Principal, municipality: str | None) -> None:
+    """Raise `Problem` where someone may not set what names this municipality."""
+    if not may_operate(who, municipality):
+        where = "there" if municipality else "in all municipalities"
+        raise Problem(Code.FORBIDDEN, f"{Action.OPERATE} {where}")

@@ -1,1 +1,0 @@
-"""The admin port: health and metrics, and pages and an API for people once they can log in."""

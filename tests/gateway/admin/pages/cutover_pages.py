@@ -1,0 +1,47 @@
+"""What tests of the pages for cutovers do with them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gateway.config.places import Place
+from gateway.config.routes import CutoverPlan
+from gateway.ledger.cutovers import Change, routes
+from gateway.migration.schedule import moment
+from gateway.model import Mode
+from tests.gateway.admin.cutovers.conftest import AT, World
+from tests.gateway.migration.cutovers.scene import config_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.gateway.office import Browser, Page
+
+PAGE = "/cutovers/nordfjell-1"
+
+
+async def click(browser: Browser, path: str, **fields: str) -> Page:
+    """Send a form of a page."""
+    return await browser.post(path, csrf=await browser.csrf(), **fields)
+
+
+def hidden(page: Page, name: str) -> str:
+    """Return what a form on a page brings along."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+def in_file(world: World, *names: str) -> None:
+    """Have plans in routes.yaml."""
+    changed = routes("from-file", [Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW)])
+    place = Place("routes.yaml", 1, 1)
+    world.configure(cutovers={one: CutoverPlan(one, moment(AT), changed, None, None, 1, place) for one in names})
+
+
+def with_vendors(world: World, folder: Path) -> None:
+    """Go on with a file that has vendors, senders and rehearsals."""
+    file = config_of(folder, more="  - {municipality: nordfjell, information: [notat], mode: rehearse}\n")
+    names = ("upstreams", "municipalities", "vendors", "senders", "routes")
+    world.configure(**{name: getattr(file, name) for name in names})

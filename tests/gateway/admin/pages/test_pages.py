@@ -1,0 +1,117 @@
+"""What people read: who they are, what runs, in Norwegian and English."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.admin.pages import texts_cutovers
+from gateway.admin.pages.texts import TEXTS, language
+from gateway.admin.problems import Code
+from gateway.config.model import Role
+from tests.gateway.office import NORA
+
+if TYPE_CHECKING:
+    from tests.gateway.office import Browser, Office
+
+
+def test_both_languages_say_the_same_things() -> None:
+    """No text is missing in one of them, and none is the same in both but names."""
+    norwegian, english = TEXTS["nb"], TEXTS["en"]
+    assert norwegian.keys() == english.keys()
+    assert all(text.strip() for text in (*norwegian.values(), *english.values()))
+    assert set(Code) <= norwegian.keys()
+    assert {f"role-{role}" for role in Role} <= norwegian.keys()
+    assert [key for key in norwegian if norwegian[key] == english[key]] == ["status"]
+
+
+def test_every_text_of_a_template_is_there() -> None:
+    """A page never fails for a text that nobody wrote, and none is written for nobody."""
+    folder = resources.files("gateway.admin.pages").joinpath("templates")
+    used = {name for page in folder.iterdir() for name in re.findall(r"\bt\.(\w+)", page.read_text(encoding="utf-8"))}
+    other = {"valid", "expired", "revoked", *Code, *(f"role-{role}" for role in Role)}
+    other |= {name for name in texts_cutovers.NB if "-" in name}
+    assert used | other == TEXTS["nb"].keys()
+
+
+@pytest.mark.parametrize(
+    ("asked", "remembered", "accepted", "chosen"),
+    [
+        ("", "", "", "nb"),
+        ("", "", "en-GB,en;q=0.9", "en"),
+        ("", "", "nn-NO,en;q=0.5", "nb"),
+        ("", "", "de,en;q=0.5", "en"),
+        ("", "", "de", "nb"),
+        ("", "en", "nb", "en"),
+        ("nb", "en", "en", "nb"),
+        ("xx", "yy", "en", "en"),
+    ],
+)
+def test_language_of_a_page(asked: str, remembered: str, accepted: str, chosen: str) -> None:
+    """The one asked for, then the one remembered, then the browser's, then Norwegian."""
+    assert language(asked, remembered, accepted) == chosen
+
+
+async def test_language_that_was_chosen_stays(olga: Browser) -> None:
+    """A link changes it for this browser."""
+    assert "Logg ut" in (await olga.get("/")).text
+    page = await olga.get("/?lang=en")
+    assert "Log out" in page.text
+    assert '<html lang="en">' in page.text
+    assert "Log out" in (await olga.get("/")).text
+
+
+async def test_page_tells_what_runs(office: Office, olga: Browser) -> None:
+    """File, version, environment, and what became of the last reload."""
+    page = await olga.get("/")
+    assert office.config.version
+    for shown in (office.config.version, office.config.file, "2026-05-28T20:26:40Z", "ingen siden oppstart"):
+        assert shown in page.text
+    office.port.board.refused(["routes.yaml:3:4: <odd>"])
+    page = await olga.get("/")
+    assert "avvist" in page.text
+    assert "routes.yaml:3:4: &lt;odd&gt;" in page.text
+    assert (await olga.get("/api/status")).json == {
+        "file": office.config.file,
+        "version": office.config.version,
+        "environment": "test",
+        "since": "2026-05-28T20:26:40Z",
+        "reload": {"at": "2026-05-28T20:26:40Z", "taken": False, "problems": ["routes.yaml:3:4: <odd>"]},
+    }
+    before = office.config.version
+    office.clock.now += 60
+    office.reload(environment="production")
+    status = (await olga.get("/api/status")).json
+    assert status["version"] != before
+    assert status["environment"] == "production"
+    assert status["reload"]["taken"]
+
+
+async def test_problems_are_for_those_who_may_see_everything(office: Office) -> None:
+    """A problem may name another municipality."""
+    office.port.board.refused(["sorvik is odd"])
+    nora = office.browser()
+    await nora.log_in(NORA)
+    assert (await nora.get("/api/status")).json["reload"]["problems"] == []
+    assert "sorvik is odd" not in (await nora.get("/")).text
+
+
+async def test_refusal_is_a_page_for_people_and_json_for_programs(office: Office, olga: Browser) -> None:
+    """Each in its own form."""
+    page = await olga.get("/no/such/page")
+    assert (page.status, page.headers["Content-Type"]) == (404, "application/problem+json")
+    callback = await office.browser().get("/login/callback?state=x")
+    assert callback.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "Innloggingen ble ikke godtatt" in callback.text
+    assert (await olga.get("/api/nothing")).json["code"] == "not-found"
+
+
+async def test_callback_repeats_nothing_of_its_address(office: Office) -> None:
+    """What somebody wrote into a link is not shown, not even escaped."""
+    page = await office.browser().get("/login/callback?state=x&error=evil&error_description=%3Cscript%3Ecall+us")
+    assert page.status == 403
+    assert "call us" not in page.text
+    assert "evil" not in page.text

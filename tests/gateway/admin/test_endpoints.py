@@ -1,0 +1,252 @@
+"""Every endpoint says who may use it, and is refused to everyone else."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web  # noqa: TID251 - a handler of the admin port
+from prometheus_client import CollectorRegistry
+
+from gateway.admin.endpoints import Access
+from gateway.admin.server import AdminPort
+from gateway.auth.people.rbac import MAY, Action, Where
+from tests.gateway.office import ARNE, NORA, OLGA, VERA, Browser
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from service_stubs.logins import TestPerson
+    from tests.gateway.office import Office
+
+DECLARED = {
+    ("GET", "/livez"): (Access.STREET, None, False),
+    ("GET", "/metrics"): (Access.STREET_ON_LOOPBACK, Action.VIEW, False),
+    ("GET", "/login"): (Access.PORCH, None, False),
+    ("GET", "/login/start"): (Access.PORCH, None, False),
+    ("GET", "/login/callback"): (Access.PORCH, None, False),
+    ("POST", "/dev-login"): (Access.PORCH, None, False),
+    ("GET", "/static/style.css"): (Access.PORCH, None, False),
+    ("POST", "/logout"): (Access.INSIDE, Action.VIEW, True),
+    ("GET", "/"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/tokens"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/tokens"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/tokens/{id}/revoke"): (Access.INSIDE, Action.OPERATE, True),
+    ("GET", "/api/me"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/status"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/tokens"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/api/tokens"): (Access.INSIDE, Action.OPERATE, True),
+    ("DELETE", "/api/tokens/{id}"): (Access.INSIDE, Action.OPERATE, True),
+    ("GET", "/messages"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/quarantine/{reference}/release"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/quarantine/{reference}/discard"): (Access.INSIDE, Action.OPERATE, True),
+    ("GET", "/cutovers"): (Access.INSIDE, Action.VIEW, True),
+    ("POST", "/cutovers"): (Access.INSIDE, Action.PLAN, True),
+    ("GET", "/cutovers/{name}"): (Access.INSIDE, Action.VIEW, True),
+    ("POST", "/cutovers/{name}/approve"): (Access.INSIDE, Action.APPROVE, True),
+    ("POST", "/cutovers/{name}/start"): (Access.INSIDE, Action.VIEW, True),
+    ("POST", "/cutovers/{name}/cancel"): (Access.INSIDE, Action.VIEW, True),
+    ("POST", "/cutovers/{name}/rollback"): (Access.INSIDE, Action.VIEW, True),
+    ("GET", "/report"): (Access.INSIDE, Action.VIEW, True),
+    ("GET", "/overrides"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/overrides"): (Access.INSIDE, Action.OPERATE, True),
+    ("GET", "/overrides/{id}"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/overrides/{id}/change"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/overrides/{id}/end"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/panics"): (Access.INSIDE, Action.OPERATE, True),
+    ("GET", "/panics/{id}"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/panics/{id}/end"): (Access.INSIDE, Action.OPERATE, True),
+    ("GET", "/api/v1/ledger"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/messages"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/messages/search"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/messages/{reference}"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/messages/{reference}/payload"): (Access.INSIDE, Action.OPERATE, True),
+    ("POST", "/api/v1/messages/{reference}/resend"): (Access.INSIDE, Action.OPERATE, False),
+    ("POST", "/api/v1/quarantine/{reference}/release"): (Access.INSIDE, Action.OPERATE, False),
+    ("POST", "/api/v1/quarantine/{reference}/discard"): (Access.INSIDE, Action.OPERATE, False),
+    ("POST", "/api/v1/forget"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/audit"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/audit/verify"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/reload"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/report"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/cutovers"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/cutovers/{name}"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers"): (Access.INSIDE, Action.PLAN, False),
+    ("PUT", "/api/v1/cutovers/{name}"): (Access.INSIDE, Action.PLAN, False),
+    ("POST", "/api/v1/cutovers/{name}/preflight"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/start"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/cancel"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/rollback"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/cutovers/{name}/approve"): (Access.INSIDE, Action.APPROVE, True),
+    ("POST", "/api/v1/rollback/list"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/rollback/export"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/rollback/send"): (Access.INSIDE, Action.OPERATE, False),
+    ("POST", "/api/v1/rollback/send-one"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/rollback/jobs/{id}"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/rollback/jobs/{id}/stop"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/overrides"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/overrides"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/overrides/{id}"): (Access.INSIDE, Action.VIEW, False),
+    ("PUT", "/api/v1/overrides/{id}"): (Access.INSIDE, Action.OPERATE, False),
+    ("DELETE", "/api/v1/overrides/{id}"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/panics"): (Access.INSIDE, Action.VIEW, False),
+    ("POST", "/api/v1/panics"): (Access.INSIDE, Action.OPERATE, False),
+    ("DELETE", "/api/v1/panics/{id}"): (Access.INSIDE, Action.OPERATE, False),
+    ("GET", "/api/v1/routes"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/decisions/{reference}"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/rehearsals"): (Access.INSIDE, Action.VIEW, False),
+    ("GET", "/api/v1/openapi.json"): (Access.INSIDE, Action.VIEW, False),
+}
+EVERYWHERE = {
+    *(("GET", "/metrics"), ("GET", "/api/v1/audit"), ("GET", "/api/v1/audit/verify")),
+    ("POST", "/api/v1/reload"),
+}
+"""For those whose role holds for all municipalities."""
+INSIDE = sorted(key for key, (door, _, _) in DECLARED.items() if door is Access.INSIDE)
+PEOPLE = {"viewer": VERA, "operator": OLGA, "approver": ARNE, "planner": NORA}
+ROLES = {"viewer": {"viewer"}, "operator": {"operator", "viewer"}, "approver": {"approver"}, "planner": {"planner", "operator"}}  # fmt: skip
+
+
+def filled(path: str) -> str:
+    """Return a path with something in its places."""
+    return re.sub(r"\{[a-z]+\}", "x", path)
+
+
+def test_every_route_is_declared() -> None:
+    """What the router knows is what is written above, word for word."""
+    port = AdminPort(CollectorRegistry())
+    routed = {(route.method, route.resource.canonical) for route in port.app.router.routes() if route.resource}
+    assert routed == DECLARED.keys()
+    for each in port.endpoints:
+        door, action, person = DECLARED[each.method, each.path]
+        assert each.needs.door is door
+        assert action is None or each.needs.action is action
+        assert each.needs.person is person
+        assert (each.needs.where is Where.EVERYWHERE) is ((each.method, each.path) in EVERYWHERE)
+
+
+@pytest.mark.parametrize(("method", "path"), INSIDE)
+async def test_stranger_is_refused(office: Office, method: str, path: str) -> None:
+    """Without a login there is nothing to see, and nothing to change."""
+    page = await office.browser().ask(method, filled(path))
+    if path.startswith("/api/"):
+        assert (page.status, page.json["code"]) == (401, "not-logged-in")
+        assert page.headers["WWW-Authenticate"] == "Bearer"
+    elif method == "GET":
+        assert (page.status, page.location) == (303, "/login")
+    else:
+        assert page.status == 401
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+async def test_roles_by_endpoints(office: Office, role: str) -> None:
+    """Each role gets exactly what its actions open; what is opened answers with something else than 403."""
+    browser = office.browser()
+    await browser.log_in(PEOPLE[role])
+    actions = {action for one, allowed in MAY.items() if one.value in ROLES[role] for action in allowed}
+    csrf = {"X-CSRF-Token": await browser.csrf()}
+    for method, path in INSIDE:
+        if path == "/logout":
+            continue
+        page = await browser.ask(method, filled(path), headers=csrf)
+        reaches = role != "planner" or (method, path) not in EVERYWHERE
+        assert (page.status != 403) is (DECLARED[method, path][1] in actions and reaches), (method, path)
+
+
+async def test_endpoint_that_nobody_declared_is_refused(office: Office, olga: Browser) -> None:
+    """A route that was put past the list answers nobody."""
+
+    async def forgotten(_request: web.Request) -> web.Response:
+        return web.Response(text="secret")
+
+    port = AdminPort(CollectorRegistry(), clock=office.clock)
+    port.app.router.add_get("/forgotten", forgotten)
+    await port.start(office.write(port="0"))
+    try:
+        number = port._runner.addresses[0][1]
+        page = await olga.get(f"http://127.0.0.1:{number}/forgotten")
+    finally:
+        await port.stop()
+    assert page.status == 404
+    assert "secret" not in page.text
+
+
+async def test_failure_says_nothing_of_its_cause(
+    office: Office, olga: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect is answered with 500, by type in the log, and by nothing to whoever asked."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("13116900216 Olga")
+
+    monkeypatch.setattr(office.port.desk, "person_of", fail)
+    page = await olga.get("/api/me")
+    assert (page.status, page.json["code"], page.json["detail"]) == (500, "failed", "")
+    assert len(office.logged.named("admin.failed")) == 1
+    shown = office.logged.stream.getvalue()
+    assert '"exception": "ValueError"' in shown
+    assert "13116900216" not in shown
+    assert "Olga" not in shown
+    assert (await olga.get("/")).status == 500
+
+
+async def test_every_answer_has_the_headers_of_safety(office: Office, olga: Browser) -> None:
+    """Also refusals, redirects, and pages without a login."""
+    stranger = office.browser()
+    for page in (
+        await olga.get("/"),
+        await olga.get("/tokens"),
+        await olga.get("/api/me"),
+        await olga.get("/nothing"),
+        await olga.ask("PUT", "/"),
+        await stranger.get("/"),
+        await stranger.get("/login"),
+        await stranger.get("/login/start"),
+        await stranger.get("/login/callback"),
+        await stranger.get("/static/style.css"),
+        await stranger.get("/livez"),
+    ):
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+        assert page.headers["Cache-Control"] == "no-store"
+        assert page.headers["X-Frame-Options"] == "DENY"
+        assert page.headers["Referrer-Policy"] == "same-origin"
+        assert "aiohttp" not in page.headers["Server"]
+        assert "style=" not in page.text
+        assert "<script" not in page.text
+        assert "<style" not in page.text
+
+
+async def test_metrics_are_open_to_this_machine_alone(open_office: Callable[..., Awaitable[Office]]) -> None:
+    """Under the public name, behind a terminator, they need a role."""
+    office = await open_office(url="https://admin.example")
+    browser = office.browser()
+    assert (await browser.get("/metrics")).status == 200
+    browser.host = "admin.example"
+    assert (await browser.get("/metrics")).status == 401
+    await browser.log_in(OLGA)
+    assert (await browser.get("/metrics")).status == 200
+    nora = Browser(office, host="admin.example")
+    await nora.log_in(NORA)
+    assert (await nora.get("/metrics")).status == 403
+    assert (await browser.get("/livez")).status == 200
+
+
+@pytest.mark.parametrize("person", [VERA, NORA])
+async def test_large_and_strange_bodies_are_refused(office: Office, person: TestPerson) -> None:
+    """Nothing above 64 KiB is read, and nothing but the form or JSON that an endpoint is for."""
+    browser = office.browser()
+    await browser.log_in(person)
+    csrf = {"X-CSRF-Token": await browser.csrf()}
+    large = await browser.ask("POST", "/logout", data={"csrf": "x" * 70_000})
+    assert large.status in (400, 403)
+    if person is NORA:
+        for kind, body in (("text/plain", b"{}"), ("application/json", b"{"), ("application/json", b"[" * 5000)):
+            answer = await browser.ask("POST", "/api/tokens", data=body, headers={**csrf, "Content-Type": kind})
+            assert (answer.status, answer.json["code"]) == (400, "bad-request")
+        multipart = await browser.ask("POST", "/tokens", data=b"", headers={**csrf, "Content-Type": "multipart/form-data; boundary=x"})  # fmt: skip
+        assert multipart.status == 400

@@ -1,0 +1,190 @@
+"""Panics at the admin port, and the routes, decisions and rehearsals that it shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from gateway.layering.layering import layers_of
+from gateway.ledger import decision_log, rehearsals
+from gateway.ledger.decision_log import PastDecision
+from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
+from gateway.routing.layers import Layers
+from tests.gateway.admin.shelf import at, post, shelf_of
+from tests.gateway.office import NOW, OLGA
+
+if TYPE_CHECKING:
+    from gateway.ledger.database import Database
+    from tests.gateway.admin.shelf import Shelf
+    from tests.gateway.office import Browser, Office
+
+from tests.gateway.admin.overriding import PANICS, URL, WANTED, made, send
+
+
+async def test_panic_turns_a_municipality_back(olga: Browser, nora: Browser, shelf: Shelf) -> None:
+    """At once, until it is ended; its answer says how to roll back what the new side has."""
+    page = await post(nora, PANICS, {"municipality": "nordfjell", "reason": "Alt feiler"})
+    assert page.status == 201
+    found = page.json
+    assert (found["holds"], found["municipality"], found["vendor"], found["until"]) == (True, "nordfjell", None, None)
+    assert [(rule["municipality"], rule["mode"]) for rule in found["rules"]] == [("nordfjell", "legacy")]
+    command = "vkp-gateway rollback list --municipality nordfjell --since T"
+    selection = {"municipality": "nordfjell", "vendor": None, "information": None, "since": None}
+    assert found["rollback"] == [{"selection": selection, "command": command}]
+    (listed,) = (await olga.get(PANICS)).json["panics"]
+    assert listed == {name: value for name, value in found.items() if name != "rollback"}
+    ended = await send(nora, "DELETE", f"{PANICS}/{found['id']}", {"reason": "Rettet"})
+    assert (ended.status, ended.json["holds"]) == (200, False)
+    assert (await olga.get(PANICS)).json["panics"] == []
+    assert len((await olga.get(f"{PANICS}?ended=true")).json["panics"]) == 1
+    assert (await send(nora, "DELETE", f"{PANICS}/{found['id']}", {"reason": "Igjen"})).status == 409
+    assert [note.action for note in await shelf.audited()] == ["panic.on", "panic.off"]
+
+
+async def test_panic_offers_to_roll_back_since_the_last_switch(olga: Browser, shelf: Shelf) -> None:
+    """As far as the ledger knows."""
+    found = await made(olga, until=at(NOW + 60))
+    change = text("UPDATE rule SET mode = 'new' WHERE id = :id").bindparams(id=found["id"])
+    await shelf.ledger.store.write(lambda each: each.execute(change).rowcount)
+    page = await post(olga, PANICS, {"municipality": "nordfjell", "reason": "Alt feiler"})
+    (offer,) = page.json["rollback"]
+    assert offer["selection"]["since"] == "2026-05-28T20:26:40Z"
+    assert offer["command"].endswith("--municipality nordfjell --since 2026-05-28T20:26:40Z")
+
+
+async def test_panic_everywhere_is_for_who_operates_everywhere(olga: Browser, nora: Browser, shelf: Shelf) -> None:
+    """By vendor or information type; everybody sees it."""
+    del shelf
+    wanted = {"information": "varsel", "reason": "Alt feiler"}
+    assert (await post(nora, PANICS, wanted)).status == 403
+    assert (await post(nora, PANICS, {"municipality": "sorvik", "reason": "x"})).status == 403
+    found = (await post(olga, PANICS, wanted)).json
+    assert [one["id"] for one in (await nora.get(PANICS)).json["panics"]] == [found["id"]]
+    assert (await send(nora, "DELETE", f"{PANICS}/{found['id']}", {"reason": "x"})).status == 404
+    assert (await send(olga, "DELETE", f"{PANICS}/p-none", {"reason": "x"})).status == 404
+
+
+async def test_panic_that_holds_is_not_set_twice(olga: Browser, shelf: Shelf) -> None:
+    """With the same key it is told; without it is refused; nonsense is refused too."""
+    wanted = {"municipality": "nordfjell", "reason": "Alt feiler"}
+    first = await send(olga, "POST", PANICS, wanted, Idempotency_Key="k")
+    again = await send(olga, "POST", PANICS, wanted, Idempotency_Key="k")
+    assert (first.status, again.status, again.json) == (201, 200, first.json)
+    assert (await post(olga, PANICS, wanted)).status == 409
+    assert (await post(olga, PANICS, {"reason": "x"})).status == 400
+    assert (await post(olga, PANICS, {**wanted, "vendor": "evondos"})).status == 400
+    assert (await post(olga, PANICS, {"vendor": "nobody", "reason": "x"})).status == 400
+    assert len(await shelf.audited()) == 1
+
+
+async def test_ledger_that_is_away_changes_nothing(olga: Browser, shelf: Shelf) -> None:
+    """And says so."""
+    found = await made(olga)
+    await shelf.ledger.store.write(lambda each: each.execute(text("ALTER TABLE rule RENAME TO elsewhere")).rowcount)
+    assert (await olga.get(URL)).status == 503
+    assert (await olga.get(f"{URL}/{found['id']}")).status == 503
+    assert (await post(olga, URL, {**WANTED, "information": ["notat"]})).status == 503
+    assert (await post(olga, PANICS, {"municipality": "nordfjell", "reason": "x"})).status == 503
+
+
+async def test_without_a_ledger_there_is_nothing_to_set(olga: Browser) -> None:
+    """The routes of the file are shown all the same."""
+    assert (await post(olga, URL, WANTED)).json["code"] == "no-ledger"
+    assert (await post(olga, PANICS, {"municipality": "nordfjell", "reason": "x"})).json["code"] == "no-ledger"
+    found = (await olga.get("/api/v1/routes")).json
+    assert (found["generation"], found["layers_version"]) == (None, 0)
+    assert [(one["layer"], one["mode"], one["until"]) for one in found["routes"]] == [("routes", "legacy", None)]
+
+
+async def test_routes_are_shown_with_what_lies_over_them(olga: Browser, nora: Browser, shelf: Shelf) -> None:
+    """The strongest first, with place and end; narrowed to a municipality, and to a role's."""
+    over = await made(olga)
+    panic = (await post(olga, PANICS, {"municipality": "sorvik", "reason": "x"})).json
+    found = (await olga.get("/api/v1/routes")).json
+    assert found["layers_version"] == 2
+    assert found["version"] == shelf.office.config.version
+    assert [(one["layer"], one["id"], one["mode"], one["until"]) for one in found["routes"]] == [
+        ("panic", panic["id"], "legacy", None),
+        ("override", over["id"], "closed", over["until"]),
+        ("routes", None, "legacy", None),
+    ]
+    assert found["routes"][1]["place"] == f"override {over['id']}"
+    assert found["routes"][2]["place"].startswith(found["file"])
+    for page in (await nora.get("/api/v1/routes"), await olga.get("/api/v1/routes?municipality=312229544")):
+        assert [one["layer"] for one in page.json["routes"]] == ["override", "routes"]
+    assert (await olga.get("/api/v1/routes?colour=red")).status == 400
+
+
+async def test_routes_are_those_that_the_process_routes_by(olga: Browser, office: Office, shelf: Shelf) -> None:
+    """With the number of its table, where the process routes itself."""
+    await made(olga)
+    office.port.decisions.taken(7, Layers((), 5))
+    found = (await olga.get("/api/v1/routes")).json
+    assert (found["generation"], found["layers_version"], len(found["routes"])) == (7, 5, 1)
+    layers = await shelf.ledger.store.read(lambda each: layers_of(each, NOW))
+    office.port.decisions.taken(8, layers)
+    found = (await olga.get("/api/v1/routes")).json
+    assert (found["generation"], found["layers_version"], len(found["routes"])) == (8, 1, 2)
+
+
+async def test_decision_is_shown(olga: Browser, nora: Browser, shelf: Shelf) -> None:
+    """By the message's reference, to who may view its municipality."""
+    rows = [
+        PastDecision(
+            NOW, name, "vkp-r4", municipality, "s", "v", "y", "varsel", "new", "override", "o-1", "p", "accepted"
+        )
+        for name, municipality in (("one", "nordfjell"), ("two", "sorvik"), ("three", None))
+    ]
+    await shelf.ledger.store.write(lambda each: decision_log.write(each, rows))
+    found = (await olga.get("/api/v1/decisions/one")).json
+    assert (found["mode"], found["layer"], found["rule"], found["at"]) == (
+        "new",
+        "override",
+        "o-1",
+        "2026-05-28T20:26:40Z",
+    )
+    answers = [
+        (await who.get(f"/api/v1/decisions/{name}")).status
+        for who in (olga, nora)
+        for name in ("one", "two", "three", "no")
+    ]
+    assert answers == [200, 200, 200, 404, 200, 404, 404, 404]
+
+
+async def test_rehearsals_are_shown(olga: Browser, nora: Browser, shelf: Shelf) -> None:
+    """Cell by cell, with shares and reasons, to who may view the municipality."""
+    hour = hour_of(NOW)
+    counts = {
+        Counted(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 3,
+        Counted(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.REFUSED, "loss Flag.note"): 1,
+        Counted(hour - 24 * 8, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 5,
+        Counted(hour, "sorvik", "", "", "notat", RehearsalVerdict.CLEAN, ""): 2,
+    }
+    await shelf.ledger.store.write(lambda each: rehearsals.add(each, counts))
+    (first, second) = (await olga.get("/api/v1/rehearsals")).json["rehearsals"]
+    assert (first["municipality"], first["rehearsed"], first["clean_share"]) == ("nordfjell", 4, 0.75)
+    assert first["reasons"] == [{"verdict": "refused", "reason": "loss Flag.note", "messages": 1}]
+    assert (second["municipality"], second["vendor"], second["clean_share"]) == ("sorvik", None, 1.0)
+    for who, query, number in (
+        (nora, "", 1),
+        (nora, "?municipality=sorvik", 0),
+        (olga, "?municipality=313231593", 1),
+        (olga, "?vendor=evondos&information=varsel", 1),
+        (olga, "?information=notat", 1),
+    ):
+        assert len((await who.get(f"/api/v1/rehearsals{query}")).json["rehearsals"]) == number
+    since = at(NOW - 9 * 86_400).replace("+", "%2B")
+    (longer, _) = (await olga.get(f"/api/v1/rehearsals?since={since}")).json["rehearsals"]
+    assert longer["rehearsed"] == 9
+    assert (await olga.get("/api/v1/rehearsals?information=brev")).status == 400
+
+
+async def test_another_office_sees_what_was_set(olga: Browser, shelf: Shelf, office: Office) -> None:
+    """After a restart of the admin port, on the same ledger."""
+    found = await made(olga)
+    store: Database = shelf.ledger.store
+    shelf_of(office, store, "node-b")
+    browser = office.browser()
+    await browser.log_in(OLGA)
+    assert (await browser.get(f"{URL}/{found['id']}")).json == found
