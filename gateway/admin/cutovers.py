@@ -24,7 +24,6 @@ from gateway.admin.problems import LOST_RACE, Code, Problem, check_version
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
-from gateway.layering.layering import layers_of
 from gateway.ledger import cutovers as store
 from gateway.migration import cutover_repository
 from gateway.migration.cells import Cells
@@ -63,6 +62,7 @@ from gateway.migration.scheduler import rolled_back, tell
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
+from gateway.runtime.active_routes import layers_of
 from gateway.times import when_any
 
 log = structlog.get_logger()

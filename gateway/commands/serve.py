@@ -12,20 +12,20 @@ import click
 import structlog
 import uvloop
 
-from gateway.app import Gateway
 from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import PeopleUnusable, dev_login_problem
-from gateway.beside import unshared
 from gateway.commands.output import WRONG_USE, config_option, errors, usable
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.last_good import recall
 from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.key_files import KeysUnusable
 from gateway.observability import telemetry
 from gateway.proxy.tls import CertificatesUnusable
 from gateway.routing.table import RouteTable
-from gateway.supervisor import Supervisor, WorkerFailed
+from gateway.runtime.beside import unshared
+from gateway.runtime.config_file import recall
+from gateway.runtime.node import Node
+from gateway.runtime.supervisor import Supervisor, WorkerFailed
 
 log = structlog.get_logger()
 
@@ -107,7 +107,7 @@ def _allow_many_connections() -> None:
 
 
 async def _serve(path: str, config: Config, table: RouteTable, worker_fd: int | None, dev_login: bool) -> None:
-    gateway = Gateway(path, config, table, is_worker=worker_fd is not None, dev_login=dev_login)
+    gateway = Node(path, config, table, is_worker=worker_fd is not None, dev_login=dev_login)
     await gateway.run(lambda: _say_ready(worker_fd))
 
 

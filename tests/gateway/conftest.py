@@ -17,12 +17,12 @@ import pytest
 import structlog
 from joserfc.jwk import ECKey, RSAKey
 
-from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.config.model import KeyFiles
 from gateway.demo.traffic import with_own_ids
 from gateway.ledger.key_files import make_missing
 from gateway.observability import telemetry
+from gateway.runtime.node import Node
 from legacy_stubs.vkp_r4 import LegacyVkp
 from service_stubs import signing
 from service_stubs.clients import Client
@@ -150,7 +150,7 @@ class World:
     logged: Logged
     settings: dict[str, Any]
     admin_port: int
-    gateway: Gateway = field(init=False)
+    gateway: Node = field(init=False)
     vkp_id: str = "Everywhere"
     sent: list[bytes] = field(default_factory=list)
 
@@ -164,7 +164,7 @@ class World:
         loaded = load(str(self.config))
         assert loaded.config is not None, [str(problem) for problem in loaded.problems]
         assert loaded.table is not None
-        self.gateway = Gateway(str(self.config), loaded.config, loaded.table)
+        self.gateway = Node(str(self.config), loaded.config, loaded.table)
         await self.gateway.start()
 
     async def stop(self) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from gateway.layering.layering import layers_of
 from gateway.ledger import decision_log, rehearsals
 from gateway.ledger.decision_log import PastDecision
 from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
 from gateway.routing.layers import Layers
+from gateway.runtime.active_routes import layers_of
 from tests.gateway.admin.shelf import at, post, shelf_of
 from tests.gateway.office import NOW, OLGA
 

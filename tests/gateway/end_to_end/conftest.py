@@ -44,8 +44,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for name in _LOOKS:
         monkeypatch.setattr(f"gateway.{name}", 0.02)
-    monkeypatch.setattr("gateway.app.time", SimpleNamespace(time=clock, monotonic=clock))
-    monkeypatch.setattr("gateway.app.AdminPort", partial(AdminPort, clock=clock))
+    monkeypatch.setattr("gateway.runtime.node.time", SimpleNamespace(time=clock, monotonic=clock))
+    monkeypatch.setattr("gateway.runtime.node.AdminPort", partial(AdminPort, clock=clock))
     monkeypatch.setattr("tests.gateway.conftest.HelseIdStub", partial(HelseIdStub, clock=clock))
     return clock
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 
-from gateway.app import Gateway
 from gateway.config.load import load
+from gateway.runtime.node import Node
 from tests.gateway.conftest import NORDFJELL
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def served(world: World) -> AsyncIterator[Any]:
     loaded = load(str(world.config))
     assert loaded.config is not None
     assert loaded.table is not None
-    gateway = Gateway(str(world.config), loaded.config, loaded.table)
+    gateway = Node(str(world.config), loaded.config, loaded.table)
     await gateway.start()
     try:
         yield gateway

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.app import Gateway
 from gateway.auth.helseid import access_tokens as tokens_module
 from gateway.auth.helseid.access_tokens import Subject, TokenSource
 from gateway.auth.helseid.claims import Credentials
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.load import load
+from gateway.runtime.node import Node
 from service_stubs.sender_tokens import SenderToken
 from tests.gateway.auth.helseid.device import Device
 from tests.gateway.conftest import HAVNES, VIKAN, another, message, registration
@@ -118,7 +118,7 @@ async def serve(world: World) -> None:
     loaded = load(str(world.config))
     assert loaded.config is not None, loaded.problems
     assert loaded.table is not None
-    world.gateway = Gateway(str(world.config), loaded.config, loaded.table)
+    world.gateway = Node(str(world.config), loaded.config, loaded.table)
     await world.gateway.start()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.load import load_text
-from gateway.layering.layering import Layering
+from gateway.runtime.active_routes import LayerWatcher
 from tests.gateway.commands.conftest import HEAD
 from tests.gateway.ledger.conftest import clock, ledger, ledger_url, other, store
 
@@ -32,7 +32,7 @@ class Node:
 
     applied: list[Layers] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    layering: Layering = field(init=False)
+    layering: LayerWatcher = field(init=False)
 
     def apply(self, layers: Layers) -> None:
         """Take what lies over the routes."""
@@ -59,7 +59,7 @@ async def node_on(clock: Clock) -> AsyncIterator[Callable[[Database], Node]]:
 
     def made(store: Database) -> Node:
         node = Node()
-        node.layering = Layering(store, clock, node.apply)
+        node.layering = LayerWatcher(store, clock, node.apply)
         nodes.append(node)
         return node
 

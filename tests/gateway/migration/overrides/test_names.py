@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.layering.generations import Generations
 from gateway.migration.override_rules import etag, name_of, versions_of
+from gateway.runtime.active_routes import Generations
 
 
 def test_same_key_and_content_have_the_same_name() -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import app, wiring
 from gateway.ledger.database import open_store
 from gateway.ledger.decision_log import DecisionLog, past
 from gateway.ledger.rehearsals import summary
 from gateway.migration.rehearsal import Rehearsals
 from gateway.pipeline.pipeline import Pipeline
+from gateway.runtime import build, node
 from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.conftest import NORDFJELL, World, message
 from tests.gateway.migration.rehearsal.scene import LOCAL_SYSTEM, with_subject
@@ -42,7 +42,7 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     store = await asyncio.to_thread(open_store, "sqlite:///rehearsed.db", tmp_path, patience=0.0)
     clock = Clock()
     rehearsals, decisions = Rehearsals(lambda: store, clock), DecisionLog(lambda: store, clock)
-    record, loop = app.telemetry.record, asyncio.get_running_loop()
+    record, loop = node.telemetry.record, asyncio.get_running_loop()
 
     def recorded(account: Any, status: int, seconds: float) -> None:
         record(account, status, seconds)
@@ -51,8 +51,8 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     def exchange(*given: Any, **named: Any) -> Pipeline:
         return Pipeline(*given, **{**named, "rehearse": rehearsals.offering(given[0])})
 
-    monkeypatch.setattr(wiring, "Exchange", exchange)
-    monkeypatch.setattr(app.telemetry, "record", recorded)
+    monkeypatch.setattr(build, "Exchange", exchange)
+    monkeypatch.setattr(node.telemetry, "record", recorded)
     tasks = [loop.create_task(each.run()) for each in (rehearsals, decisions)]
     worlds: list[World] = []
 

@@ -25,7 +25,7 @@ _MOST_PER_HOST = 256
 """Connections to HelseID."""
 
 
-class Services:
+class Clients:
     """Makes the clients of one process, and closes what they share; made while an event loop runs."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:

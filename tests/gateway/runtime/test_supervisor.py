@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.supervisor import Supervisor, WorkerFailed, _Worker
+from gateway.runtime.supervisor import Supervisor, WorkerFailed, _Worker
 from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
 from tests.gateway.wire import read_message
 

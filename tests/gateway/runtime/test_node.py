@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.app import Gateway
 from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.config.load import load
 from gateway.observability import telemetry
+from gateway.runtime.node import Node
 from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ async def test_start_that_fails_leaves_nothing_open(start: Callable[..., Awaitab
     loaded = load(str(world.config))
     assert loaded.config is not None
     assert loaded.table is not None
-    gateway = Gateway(str(world.config), loaded.config, loaded.table)
+    gateway = Node(str(world.config), loaded.config, loaded.table)
     with pytest.raises(KeyUnusable):
         await gateway.start()
     with pytest.raises(OSError, match="Connect call failed"):

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway import beside
 from gateway.admin.server import AdminPort
-from gateway.beside import Beside
 from gateway.config.load import load
 from gateway.config.model import KeyFiles, Role
 from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.key_files import KeyMissing, make_missing
+from gateway.runtime import beside
+from gateway.runtime.beside import Beside
 from tests.gateway.asking import ask, let_in
 from tests.gateway.conftest import NORDFJELL, ROUTES, message
-from tests.gateway.test_supervisor import LEGACY, Served, serve, write
+from tests.gateway.runtime.test_supervisor import LEGACY, Served, serve, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import structlog
 
-from gateway import last_good
 from gateway.admin.server import AdminPort
 from gateway.admin.status import Reload
 from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.in_force import InForce
 from gateway.ledger import canary_key
 from gateway.ledger.database import Database, LedgerUnusable
 from gateway.ledger.decision_log import DecisionLog
@@ -28,7 +26,9 @@ from gateway.outbox.outbox import Outbox, keys_of, open_ledger
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, ReloadingContext
 from gateway.routing.table import RouteTable
-from gateway.wiring import Running, Wiring, drain
+from gateway.runtime import config_file
+from gateway.runtime.active_routes import ActiveRoutes
+from gateway.runtime.build import Builder, RuntimeState, drain
 from translators.translate import prepare
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ _LOOK = 2.0
 """Seconds between two looks at whether files have changed."""
 
 
-class Gateway:
+class Node:
     """A gateway from `start` to `stop`; `reload` swaps the configuration whole, or not at all."""
 
     def __init__(
@@ -55,15 +55,15 @@ class Gateway:
         self._store = ""
         """The URL of the ledger that is open."""
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login)
-        self._in_force = InForce(table, self._lay, self._admin.decisions.taken, time.time)
-        self._running: Running | None = None
+        self._in_force = ActiveRoutes(table, self._lay, self._admin.decisions.taken, time.time)
+        self._running: RuntimeState | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[Reload]] = set()
         self._shown: ReloadingContext | None = None
-        self._wiring: Wiring | None = None
-        self._file: last_good.Stamp | None = None
+        self._wiring: Builder | None = None
+        self._file: config_file.Stamp | None = None
         """Of the configuration, when it was read last."""
 
     async def start(self) -> None:
@@ -120,7 +120,7 @@ class Gateway:
     async def reload(self) -> Reload:
         """Read the file again; with any error in it the running configuration stays as it is. Messages go on meanwhile."""
         async with self._reloading:
-            self._file = last_good.stamp(Path(self._path))
+            self._file = config_file.stamp(Path(self._path))
             # A file of hundreds of municipalities takes most of a second.
             loaded = await asyncio.to_thread(load, self._path)
             if loaded.config is None or loaded.table is None:
@@ -146,7 +146,7 @@ class Gateway:
             return self._admin.use(loaded.config, doors, warnings, generation)
 
     async def _begin(self) -> None:
-        wiring = self._wiring = Wiring(self._folder, self._rehearsals, time.time, time.monotonic)
+        wiring = self._wiring = Builder(self._folder, self._rehearsals, time.time, time.monotonic)
         config, of_file = self._first
         table = self._in_force.table
         if (keys := self._keys(config)) is not None:
@@ -169,7 +169,7 @@ class Gateway:
         prepare()
         self._shown = self._running.certificates.of(DATA_PORT)
         tls = self._tls if self._shown else None
-        self._file = last_good.stamp(Path(self._path))
+        self._file = config_file.stamp(Path(self._path))
         self._remember(config)
         await self._front.start(config.listen.data, reuse_port=self._is_worker, tls=tls)
         self._look()
@@ -184,7 +184,7 @@ class Gateway:
         if not task.cancelled() and task.exception() is not None:
             log.error("reload.defect", exc_info=task.exception())
 
-    def _take(self, running: Running) -> None:
+    def _take(self, running: RuntimeState) -> None:
         """Let new messages follow another configuration."""
         before = self._running.config if self._running else None
         if before and (before.listen, before.tls is None) != (running.config.listen, running.config.tls is None):
@@ -212,7 +212,7 @@ class Gateway:
 
     def _remember(self, config: Config) -> None:
         """Keep the file for a start with `--last-good`."""
-        if not self._is_worker and not last_good.remember(Path(self._path), config.version):
+        if not self._is_worker and not config_file.remember(Path(self._path), config.version):
             log.warning("reload.not_remembered")
 
     def _keep(self, problems: list[str]) -> Reload:
@@ -261,7 +261,7 @@ class Gateway:
     def _configured(self) -> Config:
         return self._running.config if self._running is not None else self._first[0]
 
-    def _deliver(self, running: Running) -> None:
+    def _deliver(self, running: RuntimeState) -> None:
         """Let what is held be delivered, and what is delivered be followed, as a configuration says."""
         if self._delivery is not None and running.keys is not None:
             self._delivery.use(running.config, running.means)
@@ -271,7 +271,7 @@ class Gateway:
             tokens = services.tokens(running.config.helseid) if running.means is not None else None
             self._admin.cutovers.use(lambda: self._in_force.layers, tokens.token if tokens else None)
 
-    def _begun(self) -> Wiring:
+    def _begun(self) -> Builder:
         if self._wiring is None:
             raise RuntimeError("a configuration before the gateway started")
         return self._wiring
@@ -287,8 +287,8 @@ class Gateway:
         self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
         if self._running is not None:
             self._running.certificates.look()
-            if not self._is_worker and last_good.stamp(Path(self._path)) != self._file:
-                self._file = last_good.stamp(Path(self._path))
+            if not self._is_worker and config_file.stamp(Path(self._path)) != self._file:
+                self._file = config_file.stamp(Path(self._path))
                 self._reload_soon()
 
 

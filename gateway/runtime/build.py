@@ -20,11 +20,11 @@ from gateway.proxy.pool import Pool
 from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.routing.table import RouteTable
-from gateway.services import Services
+from gateway.runtime.clients import Clients
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RuntimeState:
     """Everything that one configuration made; a message keeps the one that it started with."""
 
     config: Config
@@ -36,7 +36,7 @@ class Running:
     """What journalings are delivered with; None where nothing is."""
 
 
-class Wiring:
+class Builder:
     """Makes what runs; what stays the same from one configuration to the next is kept, as are proofs used and rates."""
 
     def __init__(
@@ -48,17 +48,17 @@ class Wiring:
         self._clock, self._monotonic = clock, monotonic
         self._proofs = DpopVerifier(clock)
         self._rates = TokenBuckets()
-        self.services = Services(folder, clock)
+        self.services = Clients(folder, clock)
 
     def wired(
-        self, config: Config, table: RouteTable, keys: Keys | None, delivery: Outbox | None, before: Running | None
-    ) -> Running:
+        self, config: Config, table: RouteTable, keys: Keys | None, delivery: Outbox | None, before: RuntimeState | None
+    ) -> RuntimeState:
         """Return everything that a configuration and its routes make; raises `KeyUnusable` or `CertificatesUnusable`."""
         self.services.check(config, table)
         certificates = Certificates(config, self._folder, before.certificates if before else None)
         return self._with(config, table, keys, delivery, certificates, before)
 
-    def relaid(self, table: RouteTable, delivery: Outbox | None, before: Running) -> Running:
+    def relaid(self, table: RouteTable, delivery: Outbox | None, before: RuntimeState) -> RuntimeState:
         """Return what another table makes under the same configuration, of what is there: nothing is read for it."""
         return self._with(before.config, table, before.keys, delivery, before.certificates, before)
 
@@ -69,8 +69,8 @@ class Wiring:
         keys: Keys | None,
         delivery: Outbox | None,
         certificates: Certificates,
-        before: Running | None,
-    ) -> Running:
+        before: RuntimeState | None,
+    ) -> RuntimeState:
         verifier = self.services.verifier(config.helseid)
         admission = Authorizer(config, table, verifier, self._proofs, self._rates, self._monotonic)
         means = self._means(config, table, keys if delivery is not None else None, certificates)
@@ -93,7 +93,7 @@ class Wiring:
             if isinstance(upstream, VkpUpstream)
         }
         room = ConnectionLimits(config.limits.connections, config.limits.connections_per_address)
-        return Running(config, exchange, Lane(ways, exchange.malformed, room), certificates, keys, means)
+        return RuntimeState(config, exchange, Lane(ways, exchange.malformed, room), certificates, keys, means)
 
     def _means(
         self, config: Config, table: RouteTable, keys: Keys | None, certificates: Certificates
@@ -108,7 +108,7 @@ class Wiring:
         return DeliveryContext(config, keys, jft, table.jft_upstream.follow, table, vkp)
 
 
-def drain(before: Running | None, kept: dict[str, UpstreamTarget]) -> None:
+def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:
     """Close the connections that are not used any more, each as soon as it is idle."""
     pools = {way.pool for way in kept.values()}
     for way in before.lane.ways.values() if before else ():
@@ -116,7 +116,7 @@ def drain(before: Running | None, kept: dict[str, UpstreamTarget]) -> None:
             way.pool.drain()
 
 
-def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: Running | None) -> Pool:
+def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeState | None) -> Pool:
     """Return the connections to an upstream; those stay whose upstream and certificates stay the same."""
     known = before.lane.ways.get(upstream.name) if before else None
     if known is not None and replace(known.upstream, place=upstream.place) == upstream and known.pool.tls is tls:

@@ -10,7 +10,6 @@ import pytest
 from msgspec import structs
 from sqlalchemy import text, update
 
-from gateway.layering.layering import LAYERS_VERSION, UNREADABLE
 from gateway.ledger import cutovers, overrides
 from gateway.ledger.cutovers import Row
 from gateway.ledger.database import LedgerUnusable
@@ -20,6 +19,7 @@ from gateway.migration.cutover import to_row
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.table import RouteTable
+from gateway.runtime.active_routes import LAYERS_VERSION, UNREADABLE
 from tests.gateway.ledger.conftest import NOW
 from tests.gateway.ledger.test_overrides import LATER, note, override, put
 from tests.gateway.migration.cutovers.scene import plan_of, submitted

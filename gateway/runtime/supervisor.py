@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.admin.server import AdminPort
-from gateway.beside import Beside
 from gateway.config.model import Config
 from gateway.routing.table import RouteTable
+from gateway.runtime.beside import Beside
 
 log = structlog.get_logger()
 

@@ -14,8 +14,6 @@ from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.in_force import InForce
-from gateway.last_good import Stamp, remember, stamp
 from gateway.ledger import canary_key
 from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.key_files import Keys, KeysUnusable
@@ -25,7 +23,9 @@ from gateway.outbox.outbox import keys_of, node_name, open_ledger
 from gateway.outbox.returns import ReturnContext, Returner
 from gateway.proxy.tls import Certificates, CertificatesUnusable
 from gateway.routing.table import RouteTable
-from gateway.services import Services
+from gateway.runtime.active_routes import ActiveRoutes
+from gateway.runtime.clients import Clients
+from gateway.runtime.config_file import Stamp, remember, stamp
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
 
@@ -76,8 +76,8 @@ class Beside:
         self._first = first
         self._tell_workers = tell_workers
         self._clock = clock
-        self._in_force = InForce(first[1], lambda _table: None, admin.decisions.taken, clock)
-        self._services = Services(self._folder, clock)
+        self._in_force = ActiveRoutes(first[1], lambda _table: None, admin.decisions.taken, clock)
+        self._services = Clients(self._folder, clock)
         self._ledger: Ledger | None = None
         self._store = ""
         """The URL of the ledger that is open."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway import app
+from gateway.runtime import node
 from tests.gateway.conftest import NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CLOSED = ROUTES.replace("  - {mode: legacy}\n", '  - {mode: closed, text: "Steng
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "_LOOK", 0.02)
+    monkeypatch.setattr(node, "_LOOK", 0.02)
 
 
 async def told(world: World, event: str) -> None:

@@ -1,0 +1,1 @@
+"""A gateway process: what is built from a configuration, how it starts, reloads and stops."""

@@ -1,0 +1,281 @@
+"""Keeps what lies over the routes current in one process: a panic on any node holds on every other within a second."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from prometheus_client import Gauge
+from sqlalchemy import Connection
+
+from gateway.config.model import Config
+from gateway.ledger import cutovers, overrides
+from gateway.ledger.database import Database, LedgerUnavailable, LedgerUnusable
+from gateway.ledger.messages import Ledger
+from gateway.migration.scheduler import Scheduler
+from gateway.model import Envelope
+from gateway.observability.telemetry import REGISTRY
+from gateway.routing.diff import Change, changed_cells
+from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
+from gateway.routing.table import RouteTable
+
+log = structlog.get_logger()
+
+LAYERS_VERSION = Gauge(
+    "vkp_gateway_layers_version",
+    "Which state of the rules that people set over the routes is in force.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+UNREADABLE = Gauge(
+    "vkp_gateway_layers_unreadable",
+    "1 while the rules that people set cannot be read, so that those in force stay: an alarm.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+UNAPPLIED = Gauge(
+    "vkp_gateway_layers_unapplied",
+    "1 while the rules that people set are read and cannot be applied, so that those in force stay: an alarm.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+READ_AT = Gauge(
+    "vkp_gateway_layers_read_timestamp_seconds",
+    "When it was last seen whether the rules that people set have changed: an alarm when it is a minute ago.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+
+_LOOK = 0.25
+"""Seconds between two looks at whether something was set."""
+_AGAIN = 5.0
+"""Seconds until what could not be applied is tried again."""
+
+
+def layers_of(connection: Connection, now: float) -> Layers:
+    """Return what lies over the routes by the ledger."""
+    # The version first: what is written between the two is seen at the next look.
+    version = overrides.layers_version(connection)
+    held = [one.over_routes() for one in overrides.current(connection, now)]
+    return Layers([*held, *cutovers.executed(connection)], version, cutovers.planned(connection))
+
+
+class LayerWatcher:
+    """Has `apply` called with every state of the rules, from `begin` to `stop`; what fails leaves those in force."""
+
+    def __init__(self, store: Database, clock: Callable[[], float], apply: Callable[[Layers], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._apply = apply
+        self._watching: asyncio.Task[None] | None = None
+        self._looking = asyncio.Lock()
+        self._is_readable = True
+        self.layers = NOTHING_ABOVE
+        """What is in force."""
+
+    async def begin(self) -> None:
+        """Apply what holds, and go on watching; raises `LedgerUnusable`: unread, a panic would be undone by a restart."""
+        try:
+            layers = await self._store.read(lambda each: layers_of(each, self._clock()))
+        except LedgerUnavailable as error:
+            raise LedgerUnusable(f"store: the rules over the routes cannot be read: {error}") from None
+        self._take(layers)
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Watch no longer; what is in force stays."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+
+    async def look(self) -> None:
+        """Apply what has changed or ended since the last look; of two looks at once the second waits."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
+        in_force = self.layers
+        try:
+            changed = await self._store.read(lambda each: self._changed(each, in_force.version))
+        except LedgerUnavailable as error:
+            self._tell_unreadable(error)
+            changed = None
+        else:
+            self._tell_readable()
+        ended = in_force.ends_next()
+        if changed is not None:
+            self._take(changed)
+        elif ended is not None and ended <= self._clock():
+            self._take(in_force.at(self._clock()))
+
+    def _changed(self, connection: Connection, known: int) -> Layers | None:
+        """Return what holds now, unless its version is known."""
+        return None if overrides.layers_version(connection) == known else layers_of(connection, self._clock())
+
+    def _take(self, layers: Layers) -> None:
+        UNAPPLIED.set(1)
+        self._apply(layers)
+        UNAPPLIED.set(0)
+        self.layers = layers
+        LAYERS_VERSION.set(layers.version)
+        log.info("layers.taken", version=layers.version, rules=len(layers.rules))
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause())
+            try:
+                await self.look()
+            except Exception:
+                log.exception("layers.defect")
+                await asyncio.sleep(_AGAIN)
+
+    def _pause(self) -> float:
+        ends = self.layers.ends_next()
+        return _LOOK if ends is None else min(_LOOK, max(0.0, ends - self._clock()))
+
+    def _tell_unreadable(self, error: LedgerUnavailable) -> None:
+        if self._is_readable:
+            log.error("layers.unreadable", reason=str(error))
+        self._is_readable = False
+        UNREADABLE.set(1)
+
+    def _tell_readable(self) -> None:
+        if not self._is_readable:
+            log.info("layers.readable_again")
+        self._is_readable = True
+        UNREADABLE.set(0)
+        READ_AT.set(self._clock())
+
+
+_MOST_TOLD = 20
+"""Changes that a refused reload is told of."""
+
+
+class ActiveRoutes:
+    """Knows the table that decides now; `apply` is called with each new one, and `told` with its number and its layers."""
+
+    def __init__(
+        self,
+        table: RouteTable,
+        apply: Callable[[RouteTable], None],
+        told: Callable[[int, Layers], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._apply = apply
+        self._told = told
+        self._clock = clock
+        self._generations = Generations()
+        self._of_file = table
+        self.table = table.with_layers(NOTHING_ABOVE, self._generations.next)
+        """What decides: the routes of the file with the layers over them."""
+        self._layering: LayerWatcher | None = None
+        self._cutovers: asyncio.Task[None] | None = None
+        self._looks: set[asyncio.Task[None]] = set()
+
+    @property
+    def layers(self) -> Layers:
+        """What lies over the routes of the file."""
+        return self._layering.layers if self._layering is not None else NOTHING_ABOVE
+
+    def over(self, table: RouteTable) -> RouteTable:
+        """Return another file's routes with the layers of now over them."""
+        return table.with_layers(self.layers, self._generations.next)
+
+    def take(self, of_file: RouteTable, table: RouteTable) -> int:
+        """Go on with the routes of another file, and with what was made of them and is in use already; return its number."""
+        self._of_file, self.table = of_file, table
+        return self._taken(self.layers)
+
+    def unguarded(self, running: Config, wanted: Config, of_file: RouteTable) -> list[str]:
+        """Return the changes of mode that a guarded reload may not make: nobody else has agreed to them.
+
+        Executed cutovers count as routes. What else lies above hides a change and is over one day, so it is no excuse: but an
+        override is that says exactly what the file says now.
+        """
+        if not (running.guard_reload or wanted.guard_reload):
+            return []
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        switched = Layers(self.layers.of(Layer.CUTOVER))
+        agreed = of_file.with_layers(Layers(self.layers.of(Layer.OVERRIDE)))
+        changes = changed_cells(
+            self._of_file.with_layers(switched), of_file.with_layers(switched), running, wanted, now
+        )
+        told = [
+            f"guard_reload: {change}" for change in changes if change.changes_mode and not _says(agreed, change, now)
+        ]
+        return [*told[:_MOST_TOLD], *(["guard_reload: and more"] if len(told) > _MOST_TOLD else [])]
+
+    async def begin(self, ledger: Ledger) -> None:
+        """Follow what people set in a ledger; raises `LedgerUnusable`."""
+        layering = LayerWatcher(ledger.store, self._clock, self._lay)
+        await layering.begin()
+        self._layering = layering
+
+    def steer(self, ledger: Ledger, current: Callable[[], Config]) -> None:
+        """Let the cutovers of a ledger happen at their times."""
+        runner = Scheduler(ledger, current, self._clock, self._look)
+        self._cutovers = asyncio.get_running_loop().create_task(runner.run())
+
+    async def stop(self) -> None:
+        """Follow nothing any more; what is in force stays."""
+        tasks = [*self._looks, *([self._cutovers] if self._cutovers is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._layering is not None:
+            await self._layering.stop()
+
+    def _lay(self, layers: Layers) -> None:
+        """From now on every new message follows these layers."""
+        table = self._of_file.with_layers(layers, self._generations.next)
+        self._apply(table)
+        self.table = table
+        self._taken(layers)
+
+    def _taken(self, layers: Layers) -> int:
+        generation = self._generations.taken()
+        self._told(generation, layers)
+        return generation
+
+    def _look(self) -> None:
+        """See at once what a cutover of this very process has changed."""
+        if self._layering is not None:
+            self._looks.add(look := asyncio.get_running_loop().create_task(self._layering.look()))
+            look.add_done_callback(self._looks.discard)
+
+
+def _says(agreed: RouteTable, change: Change, now: datetime) -> bool:
+    """Tell whether overrides say about every cell of a change what the file says now."""
+    cells = [
+        agreed.decide(Envelope("", change.municipality, None, change.vendor, change.system, each), now)
+        for each in change.information
+    ]
+    modes = {one.route.mode if one.route is not None and one.layer is Layer.OVERRIDE else None for one in cells}
+    return modes == {change.after.mode}
+
+
+GENERATION = Gauge(
+    "vkp_gateway_generation",
+    "How many tables of routes the process has taken since it started.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+
+
+class Generations:
+    """Numbers the tables of one process, from 1."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    @property
+    def next(self) -> int:
+        """The number that the table which is taken next will have."""
+        return self.number + 1
+
+    def taken(self) -> int:
+        """Return the number of a table that is in use from now on."""
+        self.number += 1
+        GENERATION.set(self.number)
+        return self.number
