@@ -18,7 +18,7 @@ _TEXT = "Bruker ble ringt opp og svarte at alt var i orden."
 
 def alarm_follow_up(size: int = SIZE) -> bytes:
     """Return the message as compact JSON of exactly `size` bytes; whole notes first, letters in the last one for the rest."""
-    tree = json.loads(resources.files("gateway.demo").joinpath("messages", "alarm-follow-up.json").read_bytes())
+    tree = json.loads(resources.files("gateway.cli.demo").joinpath("messages", "alarm-follow-up.json").read_bytes())
     sections = tree["entry"][0]["resource"]["section"]
     longest = len(_bytes(_note(_TEXT)))
     while size - len(_bytes(tree)) > 2 * longest:
@@ -30,7 +30,7 @@ def alarm_follow_up(size: int = SIZE) -> bytes:
 
 def failed_dispense(size: int = STU3_SIZE) -> bytes:
     """Return a message of STU3 as XML of exactly `size` bytes: letters in its note for what is missing."""
-    data = resources.files("gateway.demo").joinpath("messages", "stu3", "dispense-with-note.xml").read_bytes()
+    data = resources.files("gateway.cli.demo").joinpath("messages", "stu3", "dispense-with-note.xml").read_bytes()
     head, end, rest = data.partition(b"</div>")
     return head + b"x" * (size - len(data)) + end + rest
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.ledger import messages
 from gateway.outbox import dispatcher, maintenance
 

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.config.schema import SECTIONS, Section
 from gateway.errors import WORDINGS, Fault
 from gateway.observability import telemetry
@@ -120,7 +120,7 @@ def test_every_command_is_in_a_document(command: str) -> None:
             "jft",
             "--municipality",
             "havnes",
-            "gateway/demo/messages/quirks.json",
+            "gateway/cli/demo/messages/quirks.json",
         ],
     ],
     ids=lambda arguments: arguments[0],

@@ -17,9 +17,9 @@ import pytest
 import structlog
 from joserfc.jwk import ECKey, RSAKey
 
+from gateway.cli.demo.traffic import with_own_ids
 from gateway.config.load import load
 from gateway.config.model import KeyFiles
-from gateway.demo.traffic import with_own_ids
 from gateway.ledger.key_files import make_missing
 from gateway.observability import telemetry
 from gateway.runtime.node import Node
@@ -94,7 +94,7 @@ routes:
 
 def message(name: str) -> bytes:
     """Return the bytes of one of the demo's messages."""
-    return resources.files("gateway.demo").joinpath("messages", f"{name}.json").read_bytes()
+    return resources.files("gateway.cli.demo").joinpath("messages", f"{name}.json").read_bytes()
 
 
 def another(body: bytes) -> bytes:
@@ -104,7 +104,7 @@ def another(body: bytes) -> bytes:
 
 def stu3_message(name: str) -> bytes:
     """Return the bytes of one of the demo's STU3 messages, from HER-id 135240 to Havnes."""
-    return resources.files("gateway.demo").joinpath("messages", "stu3", name).read_bytes()
+    return resources.files("gateway.cli.demo").joinpath("messages", "stu3", name).read_bytes()
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from service_stubs.fhir_structure import structure_faults
 from tests.translators.drawing import at, check_account, check_elements, check_told, leaf_count
 from tests.translators.stu3_messages import ALONE, envelope

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.config.model import Role
 from service_stubs.logins import TestPerson
 from tests.gateway.conftest import NORDFJELL

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.config.load import load_text
 from gateway.migration.simulation import GATE, Country, Pair, Play, SimulationOutcome, invented
 

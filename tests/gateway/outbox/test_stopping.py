@@ -11,7 +11,7 @@ import pytest
 
 from gateway.observability.telemetry import UNCLEAR
 from service_stubs.behaviour import Behaviour
-from tests.gateway.commands.test_serve import served
+from tests.gateway.cli.test_serve import served
 from tests.gateway.conftest import NORDFJELL
 from tests.gateway.outbox.conftest import (
     HOLD,

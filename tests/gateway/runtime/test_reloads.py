@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.config.model import Role
 from gateway.observability import telemetry
 from tests.gateway.asking import SECRET, ask, let_in

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.load import load_text
 from gateway.runtime.active_routes import LayerWatcher
-from tests.gateway.commands.conftest import HEAD
+from tests.gateway.cli.conftest import HEAD
 from tests.gateway.ledger.conftest import clock, ledger, ledger_url, other, store
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from gateway.config.routes import OnOutage
 from gateway.config.upstreams import Grant, ServiceStatus
 from gateway.migration.override_rules import LONGEST, OverrideRequest, problems_of, route_of, shown
 from gateway.model import Group, Information, Mode
-from tests.gateway.commands.conftest import HEAD
+from tests.gateway.cli.conftest import HEAD
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:

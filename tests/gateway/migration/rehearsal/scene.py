@@ -13,7 +13,7 @@ from msgspec import structs
 from gateway.config.load import load_text
 from gateway.model import RequestHead
 from gateway.pipeline.identify import Identified, Identifier
-from tests.gateway.commands.conftest import HEAD
+from tests.gateway.cli.conftest import HEAD
 
 if TYPE_CHECKING:
     from gateway.config.model import Config

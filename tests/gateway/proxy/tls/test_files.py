@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.observability import telemetry
 from gateway.proxy.tls import CertificatesUnusable, Files, ReloadingContext, for_senders, for_upstream
 from tests.gateway.authority import Authority

@@ -1,0 +1,59 @@
+"""`vkp-gateway check`: everything that is wrong with a configuration, at once."""
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.output import config_option, json_option, print_json
+from gateway.config.load import load
+from gateway.config.model import Config
+from gateway.config.places import Problem, Severity
+from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, needed
+
+
+@click.command()
+@config_option
+@json_option
+def check(path: str, *, as_json: bool) -> None:
+    """Say everything that is wrong with a configuration; exit 1 if any of it is an error."""
+    loaded = load(path)
+    found = [*loaded.problems, *_certificates(loaded.config, Path(path).parent)]
+    wrong = [problem for problem in found if problem.severity is Severity.ERROR]
+    if as_json:
+        problems = [
+            {
+                "file": problem.place.file,
+                "line": problem.place.line,
+                "column": problem.place.column,
+                "severity": problem.severity,
+                "text": problem.text,
+            }
+            for problem in found
+        ]
+        print_json({"ok": not wrong, "problems": problems})
+    else:
+        for problem in found:
+            click.echo(str(problem))
+        click.echo(f"{path}: {len(wrong)} errors, {len(found) - len(wrong)} warnings")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+def _certificates(config: Config | None, folder: Path) -> list[Problem]:
+    """Return what is wrong with certificates: an error if they could not be used, a warning if they are not here."""
+    problems: list[Problem] = []
+    if config is None:
+        return problems
+    for what, files, make in needed(config, folder):
+        place = config.tls.place if what == DATA_PORT and config.tls else config.upstreams[what].place
+        name = what if what == DATA_PORT else f"upstream {what}"
+        missing = files.unreadable()
+        for file in missing:
+            text = f"{name}: {file} cannot be read here; serve and reload need it"
+            problems.append(Problem(place, Severity.WARNING, text))
+        if not missing:
+            try:
+                make(files.read())
+            except CertificatesUnusable as error:
+                problems.append(Problem(place, Severity.ERROR, f"{name}: its certificates cannot be used: {error}"))
+    return problems

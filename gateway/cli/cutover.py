@@ -1,0 +1,113 @@
+"""`vkp-gateway cutover`: named, scheduled changes of cells: submitted, looked at, approved, started, called off, rolled back."""
+
+from typing import Any
+
+import click
+
+from gateway.cli.admin_client import AdminClient, admin_options, plain, segment
+from gateway.cli.output import print_json
+from gateway.migration.cutover import CutoverState
+
+Document = dict[str, Any]
+_ROOT = "/api/v1/cutovers"
+_FOR_PEOPLE = "An approval is a person's: log in to the admin port and approve there; no API token ever is an approver."
+_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
+_name = click.argument("name")
+
+
+@click.group()
+def cutover() -> None:
+    """Plan a change of cells, see whether it is ready, and apply it or take it back."""
+
+
+@cutover.command("list")
+@click.option("--state", type=click.Choice([each.value for each in CutoverState]))
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option("--cursor", metavar="C", help="As the list before gave it.")
+@admin_options
+def list_cutovers(*, client: AdminClient, **filters: Any) -> None:
+    """List cutovers by their names."""
+    document = client.get(_ROOT, **filters)
+    if client.as_json:
+        print_json(document)
+        return
+    for one in document["cutovers"]:
+        click.echo(plain(f"{one['name']}  {one['state']}  {one['at_oslo']}"))
+    if document["next"]:
+        click.echo(f"more: --cursor {plain(document['next'])}")
+
+
+@cutover.command()
+@_name
+@admin_options
+def show(*, client: AdminClient, name: str) -> None:
+    """Show a cutover with its plan, its hash, and what has happened to it."""
+    _print(client, client.get(f"{_ROOT}/{segment(name)}"), is_whole=True)
+
+
+@cutover.command()
+@_name
+@admin_options
+def submit(*, client: AdminClient, name: str) -> None:
+    """Submit a plan that the gateway's routes.yaml has; whoever made the API token is its maker, and never approves it."""
+    _print(client, client.post(_ROOT, from_file=name))
+
+
+@cutover.command()
+@_name
+@admin_options
+def preflight(*, client: AdminClient, name: str) -> None:
+    """Say whether a cutover is ready, and why not; exit 1 if it is not."""
+    document = client.post(f"{_ROOT}/{segment(name)}/preflight")
+    if client.as_json:
+        print_json(document)
+    else:
+        for one in document["findings"]:
+            click.echo(plain(f"{'ok' if one['ok'] else 'no':<4}{one['check']:<18}{one['text']}"))
+        click.echo("ready" if document["ready"] else "not ready")
+    if not document["ready"]:
+        raise click.exceptions.Exit(1)
+
+
+@cutover.command()
+@_name
+@click.option("--hash", "plan_hash", required=True, metavar="H", help="Of exactly which plan, as `show` prints it.")
+@admin_options
+def approve(*, client: AdminClient, name: str, plan_hash: str) -> None:
+    """Ask for an approval. Only a person who is logged in can give it, so an API token is told so, with exit 1."""
+    try:
+        document = client.post(f"{_ROOT}/{segment(name)}/approve", hash=plan_hash)
+    except click.exceptions.Exit:
+        click.echo(_FOR_PEOPLE, err=True)
+        raise
+    _print(client, document)
+
+
+def _steering(action: str, told: str) -> click.Command:
+    """Return a command that asks for one action with a reason."""
+
+    def asked(*, client: AdminClient, name: str, reason: str) -> None:
+        _print(client, client.post(f"{_ROOT}/{segment(name)}/{action}", reason=reason))
+
+    return click.command(action, help=told)(_name(_reason(admin_options(asked))))
+
+
+cutover.add_command(_steering("start", "Apply an approved or a missed cutover now, if its gate still says yes."))
+cutover.add_command(_steering("cancel", "Call off a cutover that has not switched."))
+cutover.add_command(_steering("rollback", "Take a cutover back: its cells go where they went before."))
+
+
+def _print(client: AdminClient, document: Document, *, is_whole: bool = False) -> None:
+    if client.as_json:
+        print_json(document)
+        return
+    approvals = f"{len(document['approvals'])}, {document['approvals_missing']} missing"
+    told = {name: document[name] for name in ("name", "state", "hash")}
+    told |= {"at": document["at_oslo"], "approvals": approvals}
+    for name, value in told.items():
+        click.echo(f"{name:<10}{plain(value)}")
+    for command in (document["report"] or {}).get("send_back", ()):
+        click.echo(f"next      {plain(command)}")
+    for step in document["history"] if is_whole else ():
+        words = (step["at"], step["node"], step["what"], step["by"], step["reason"])
+        click.echo(plain("  " + " ".join(word for word in words if word)))

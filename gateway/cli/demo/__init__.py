@@ -1,0 +1,1 @@
+"""A gateway between doubles, with realistic legacy traffic."""

@@ -1,0 +1,100 @@
+"""`vkp-gateway demo`: realistic legacy traffic through a gateway, with doubles of everything around it."""
+
+import asyncio
+import signal
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from gateway.cli.demo.scenarios import r4_scenarios
+from gateway.cli.demo.stage import Stage, StageFailed, stage, with_free_ports
+from gateway.cli.demo.stu3_scenarios import stu3_scenarios
+from gateway.cli.demo.traffic import TrafficOutcome, send_all
+from gateway.cli.output import config_option, json_option, print_json
+
+
+@click.command()
+@click.option(
+    "--once",
+    is_flag=True,
+    help="End after the traffic, on free ports of its own; exit 0 if all went as the routes say.",
+)
+@config_option
+@json_option
+def demo(path: str, *, once: bool, as_json: bool) -> None:
+    """Start doubles of HelseID, VKP and JFT and a gateway on loopback, and send legacy traffic of every kind."""
+    if not Path(path).exists():
+        raise click.ClickException(f"{path} is not here: run it where routes.yaml is, or use --config")
+    try:
+        if once:
+            with tempfile.TemporaryDirectory() as folder:
+                all_well = asyncio.run(_play(with_free_ports(Path(path), Path(folder)), as_json=as_json, stay=False))
+        else:
+            all_well = asyncio.run(_play(Path(path), as_json=as_json, stay=True))
+    except (StageFailed, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    if not all_well:
+        raise click.exceptions.Exit(1)
+
+
+async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with stage(path) as running:
+        outcomes = []
+        async for outcome in send_all(running, [*r4_scenarios(), *stu3_scenarios()]):
+            outcomes.append(outcome)
+            if not as_json:
+                click.echo(_line(outcome))
+            if stopping.is_set():
+                return False
+        all_well = all(outcome.as_expected for outcome in outcomes)
+        if as_json:
+            print_json({"messages": [asdict(outcome) for outcome in outcomes], "ok": all_well})
+        else:
+            click.echo(_summary(outcomes))
+        if stay:
+            if not as_json:
+                click.echo(_invitation(running, path))
+            await stopping.wait()
+    return all_well
+
+
+def _line(outcome: TrafficOutcome) -> str:
+    way = f"{outcome.mode} -> {outcome.upstream}" if outcome.upstream else str(outcome.mode)
+    result = " ".join(filter(None, (str(outcome.status), outcome.code, outcome.response)))
+    verdict = "as the routes say" if outcome.as_expected else f"NOT as the routes say: {outcome.note}"
+    return (
+        f"{outcome.surface:<8}  {outcome.municipality:<9}  {outcome.information:<12}  {way:<13}  {result:<19}  "
+        f"{verdict}  ({outcome.name}, {outcome.sender})"
+    )
+
+
+def _summary(outcomes: list[TrafficOutcome]) -> str:
+    well = sum(outcome.as_expected for outcome in outcomes)
+    to_vkp = sum(outcome.mode == "legacy" for outcome in outcomes)
+    to_jft = sum(outcome.receiver == "jft" for outcome in outcomes)
+    return f"\n{well} of {len(outcomes)} as the routes say: {to_vkp} went to VKP, {to_jft} became events in JFT."
+
+
+def _invitation(running: Stage, path: Path) -> str:
+    sender = next((one for one in running.config.senders if one.vkp_id and one.municipalities), None)
+    municipality = next(iter(sorted(sender.municipalities or ()))) if sender else ""
+    orgnr = running.config.municipalities[municipality].orgnr if municipality else "ORGNR"
+    wanted = f'{{"vkp_id": "{sender.vkp_id if sender else "VKP_ID"}"}}'
+    processes = ", ".join(f"{name} {pid}" for name, pid in running.pids.items())
+    return f"""
+The gateway stays up at {running.gateway_url}. Its pages: http://{running.config.listen.admin} (log in with any role),
+its metrics at http://{running.config.listen.admin}/metrics.
+Send a message of your own (a token from the double of HelseID first):
+
+  TOKEN=$(curl -s {running.helseid_url}/stub/token -d '{wanted}' | sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')
+  curl -i {running.gateway_url}/epj/r4/{orgnr}/composition -H "Authorization: Bearer $TOKEN" \\
+    --data-binary @gateway/cli/demo/messages/note.json
+
+What arrived, bodies in base64: {running.vkp_url}/stub/received and {running.jft_url}/stub/received.
+Edit {path} and reload it with: kill -HUP {running.pids["gateway"]}
+Processes: {processes}. Their output is in {path.parent / "var"}. Ctrl-C ends everything."""

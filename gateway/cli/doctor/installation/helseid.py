@@ -1,0 +1,125 @@
+"""HelseID: its documents, its clock, and whether it gives the tokens that messages will need."""
+
+import asyncio
+import time
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from gateway.auth.helseid.access_tokens import TokenEndpoint
+from gateway.auth.helseid.client_assertion import ClientIdentity
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
+from gateway.auth.helseid.jws import Key
+from gateway.cli.doctor.installation.findings import Finding, fine, odd, wrong
+from gateway.config.model import Config, Municipality
+from gateway.config.upstreams import Grant, JftUpstream
+from gateway.model import Mode
+
+UNSURE, TOO_FAR = 2.0, 5.0
+"""Seconds that the clocks may differ before somebody should look, and before HelseID refuses what we sign."""
+_NO_KEY = "doctor"
+"""An id that no key has: all that matters is that keys are there."""
+_AT_ONCE = 4
+"""Tokens that are asked for at a time."""
+_TIMEOUT = aiohttp.ClientTimeout(total=8)
+_NETWORK = "look at the network and its proxies, and at helseid.issuer"
+
+
+async def check_documents(config: Config, session: aiohttp.ClientSession) -> list[Finding]:
+    """Fetch what HelseID publishes, as the gateway will."""
+    issuer = Issuer(config.helseid.issuer, session, time.time)
+    try:
+        await issuer.discovery()
+    except HelseIdUnavailable as error:
+        return [wrong("HelseID discovery", f"{config.helseid.issuer}: {error}", _NETWORK)]
+    found = [fine("HelseID discovery", f"{config.helseid.issuer} names itself and addresses of its own")]
+    found.append(await _keys(issuer))
+    found.append(await _clock(config.helseid.issuer, session))
+    return found
+
+
+async def _keys(issuer: Issuer) -> Finding:
+    name = "HelseID keys"
+    try:
+        await issuer.key(_NO_KEY)
+    except HelseIdUnavailable:
+        advice = "no sender can be let in: look at the network, and at what HelseID publishes as jwks_uri"
+        return wrong(name, "none that signs can be fetched", advice)
+    return fine(name, "senders' tokens can be checked")
+
+
+async def _clock(issuer: str, session: aiohttp.ClientSession) -> Finding:
+    name = "clock"
+    url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    before = time.time()
+    try:
+        async with session.head(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
+            said = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
+        return odd(name, "HelseID's answer has no Date to compare with", "look at the clock yourself: timedatectl")
+    return clock(difference(before, time.time(), said))
+
+
+def difference(before: float, after: float, said: float) -> float:
+    """Return by how many seconds our clock is certainly ahead of one that said `said`, whole seconds, in between."""
+    if before > said + 1:
+        return before - (said + 1)
+    return min(0.0, after - said)
+
+
+def clock(ahead: float) -> Finding:
+    """Judge how far our clock is from HelseID's."""
+    name = "clock"
+    shown = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} HelseID's"
+    advice = "let the machine keep time (chrony, systemd-timesyncd): what we sign is good for seconds"
+    if abs(ahead) > TOO_FAR:
+        return wrong(name, shown, advice)
+    if abs(ahead) > UNSURE:
+        return odd(name, shown, advice)
+    return fine(name, f"within {UNSURE:.0f} s of HelseID's")
+
+
+async def check_tokens(
+    config: Config, upstream: JftUpstream, key: Key, session: aiohttp.ClientSession
+) -> list[Finding]:
+    """Ask for the token of every municipality whose messages the service may get."""
+    if upstream.grant is Grant.TOKEN_EXCHANGE:
+        return [fine("tokens", "not tried: they are got in exchange for senders' own")]
+    helseid = config.helseid
+    issuer = Issuer(helseid.issuer, session, time.time)
+    identity = ClientIdentity(helseid.client_id, lambda: key, helseid.multi_tenant, helseid.assertion_field)
+    endpoint = TokenEndpoint(issuer, identity, DpopProver(time.time), session, time.time)
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(municipality: Municipality) -> Finding:
+        async with places:
+            refused = None
+            try:
+                await endpoint.ask(municipality.orgnr, upstream.write_scope)
+            except HelseIdUnavailable as error:
+                refused = str(error)
+            return token(municipality.key, upstream.write_scope, refused, in_use=_in_use(config, municipality))
+
+    wanted = [each for each in config.municipalities.values() if "jft" in each.epj.reads]
+    return await asyncio.gather(*map(ask, wanted))
+
+
+def token(municipality: str, scope: str, refused: str | None, *, in_use: bool) -> Finding:
+    """Judge a token request; where no route needs the token yet, a refusal is for later."""
+    name = f"token for {municipality}"
+    if refused is None:
+        return fine(name, f"HelseID gives {scope}")
+    advice = _ADVICE.get(refused, "look at helseid.client_id and key_file, and at the client in HelseID's self-service")
+    return (wrong if in_use else odd)(name, f"{scope}: {refused}", advice)
+
+
+_ADVICE = {
+    "the scope was rejected for this municipality": "the municipality must accept the service's terms of use",
+    "token refused: invalid_client": "the key or client id is not the one that HelseID has: look at its self-service",
+    "token refused: invalid_scope": "ask in HelseID's self-service for the scope, or correct upstreams.*.scopes",
+}
+
+
+def _in_use(config: Config, municipality: Municipality) -> bool:
+    return any(each.mode is Mode.NEW and each.municipality in (None, municipality.key) for each in config.routes)

@@ -1,0 +1,320 @@
+"""`vkp-gateway explain`: which route decides for an imagined message, and why no other does."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from msgspec import structs
+
+from gateway.cli import explain_sources
+from gateway.cli.admin_client import AdminClient, Document, admin_client, plain, segment, where_options
+from gateway.cli.explain_sources import Change, RunTime, Unreadable, changes, read_request
+from gateway.cli.messages import print_message
+from gateway.cli.output import config_option, find_municipality, find_sender, json_option, print_json, usable
+from gateway.config.model import Config, Municipality
+from gateway.errors import Failure
+from gateway.ledger import canary_key
+from gateway.ledger.key_files import KeysUnusable, read_single
+from gateway.migration.schedule import shown
+from gateway.model import Envelope, Information, Mode
+from gateway.pipeline.canary import Canary, share_of
+from gateway.pipeline.context import is_canary
+from gateway.pipeline.identify import Identifier
+from gateway.pipeline.translate import allowed_numbers
+from gateway.routing.explain import Explanation
+from gateway.routing.table import Decision, RouteTable
+from translators.national_number import kind_of
+
+
+def _dash_only(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse a number given as an argument, where a list of processes shows it, and do not repeat it."""
+    if value not in (None, "-"):
+        raise click.BadParameter("only -: the number comes on standard input")
+    return value
+
+
+_TYPES = ", ".join(Information)
+
+
+@click.command()
+@click.option("--municipality", metavar="O", help="An orgnr or short name.")
+@click.option("--sender", metavar="S", help="A vkp-id or HER-id.")
+@click.option(
+    "--information", metavar="I", type=click.Choice([str(each) for each in Information]), help=f"One of {_TYPES}."
+)
+@click.option("--patient", metavar="-", callback=_dash_only, help="Read the patient's number from standard input.")
+@click.option(
+    "--at",
+    metavar="T",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]),
+    help="When, as 2026-12-01T08:00+01:00; now if left out.",
+)
+@click.option(
+    "--request",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with a whole HTTP request, in place of the three above.",
+)
+@click.option("--message", metavar="ID", help="A message by its reference, as a running gateway's ledger has it.")
+@where_options
+@config_option
+@json_option
+def explain(  # noqa: PLR0913 - the options of the command
+    *,
+    municipality: str | None,
+    sender: str | None,
+    information: str | None,
+    patient: str | None,
+    at: datetime | None,
+    request: Path | None,
+    message: str | None,
+    admin: str | None,
+    token_file: str | None,
+    path: str,
+    as_json: bool,
+) -> None:
+    """Say which route decides for a message, with every route that was considered."""
+    if message is not None:
+        if any(given is not None for given in (municipality, sender, information, patient, at, request)):
+            raise click.UsageError("--message goes with nothing but --admin, --token-file and --json")
+        client = admin_client(admin, token_file, as_json=as_json)
+        _explain_message(_Finder(client.url, client.token, client.as_json), message)
+        return
+    if (request is None) == (municipality is None and sender is None and information is None):
+        raise click.UsageError("give either --request, or --municipality, --sender and --information")
+    config, of_file = usable(path)
+    now = datetime.now(UTC)  # noqa: TID251 - the command's own clock
+    when = at or now
+    known, notes = _known(config, Path(path).parent, when, now)
+    table = of_file.with_layers(known.layers)
+    key = _canary_key(config, Path(path).parent)
+    if request is not None:
+        envelope = _envelope_of_request(config, table, request, key)
+    else:
+        envelope = _envelope(config, table, municipality, sender, information)
+    patient_notes: list[str] = []
+    if patient is not None:
+        envelope, patient_notes = _with_patient(config, envelope, key)
+    decision, explanation = table.decide(envelope, when), table.explain(envelope, when)
+    planned = changes(of_file, known, envelope, when)
+    notes += [*_notes(config, table, envelope, decision), *patient_notes]
+    notes += [*_canary_notes(decision, envelope, key, known), *map(_planned_note, planned)]
+    if as_json:
+        _print_json(envelope, decision, explanation, planned, notes)
+    else:
+        _print(envelope, decision, explanation, notes)
+
+
+def _known(config: Config, folder: Path, when: datetime, now: datetime) -> tuple[RunTime, list[str]]:
+    """Return what people have set and planned, and what is to be said of how it is known."""
+    notes = []
+    if when < now:
+        notes.append(
+            "that time is past: this is by the file as it is now, and by what is known now of overrides then; "
+            "explain --message has what decided about a message"
+        )
+    try:
+        return explain_sources.run_time(config, folder, when, now), notes
+    except Unreadable as error:
+        told = f"the ledger cannot be read here ({error}): what people have set or planned at run time is not looked at"
+        return RunTime(), [*notes, told]
+
+
+class _NotThere(Exception):  # noqa: N818 - the condition
+    """The gateway has nothing under this name."""
+
+
+class _Finder(AdminClient):
+    """Asks for what need not be there."""
+
+    def find(self, path: str) -> Document | None:
+        """Return the answer to a GET; None where there is nothing."""
+        try:
+            return self.get(path)
+        except _NotThere:
+            return None
+
+    def _refuse(self, status: int, document: Document) -> None:
+        if status == 404:
+            raise _NotThere
+        super()._refuse(status, document)
+
+
+def _explain_message(client: _Finder, reference: str) -> None:
+    """Say what the ledger knows of a message, and what decided its way."""
+    decision = client.find(f"/api/v1/decisions/{segment(reference)}")
+    message = client.find(f"/api/v1/messages/{segment(reference)}")
+    if message is None and decision is None:
+        raise click.ClickException("not-found: neither the ledger nor the decision log has a message of this reference")
+    notes = []
+    if decision is None:
+        notes.append(f"the route that decided is in the log event message with correlation_id {reference}")
+    elif decision.get("information") is None:
+        notes.append("what the message was about did not matter for its way, and was not read")
+    if client.as_json:
+        print_json({**(message or {}), "decision": decision, "notes": notes})
+        return
+    if message is not None:
+        print_message(message)
+    if decision is not None:
+        click.echo("decided by")
+        for name, value in decision.items():
+            if value not in (None, [], False):
+                click.echo(plain(f"  {name.replace('_', ' '):<14}{value}"))
+    for note in notes:
+        click.echo(plain(f"note: {note}"))
+
+
+def _envelope(
+    config: Config, table: RouteTable, orgnr_or_name: str | None, sender_id: str | None, information: str | None
+) -> Envelope:
+    municipality, sender = find_municipality(config, orgnr_or_name), find_sender(table, sender_id)
+    return Envelope(
+        surface="any",
+        municipality=municipality.key if municipality else None,
+        sender=sender.key if sender else None,
+        vendor=sender.vendor if sender else None,
+        system=sender.system if sender else None,
+        information=Information(information) if information else None,
+    )
+
+
+def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
+    head, body = read_request(request)
+    identification = Identifier(table, config.limits.body)
+    try:
+        identified = asyncio.run(identification.identify(head, body))
+    except Failure as failure:
+        raise click.ClickException(f"no route decides, the gateway refuses this: {failure.diagnostics}") from None
+    if not identified.is_served(config.unrecognised_paths):
+        raise click.ClickException(
+            "no route decides, the gateway refuses this: nothing is served at this address (404)"
+        )
+    if identified.operation is not None and identified.envelope.information is None and identified.content is None:
+        content = asyncio.run(identification.read(body, identified))
+        return identification.with_information(identified.envelope, content)
+    return Canary(config, key).placed(identified).envelope
+
+
+def _notes(config: Config, table: RouteTable, envelope: Envelope, decision: Decision) -> list[str]:
+    """Return what else decides about the message, beside its route."""
+    municipality: Municipality | None = config.municipalities.get(envelope.municipality or "")
+    notes = []
+    if municipality is None:
+        notes.append("the municipality is not in the file: VKP decides where it answers, otherwise 403 with code 1.4")
+    sender = find_sender(table, envelope.sender)
+    if sender is None:
+        notes.append("the sender is not in the file: VKP decides where it answers, otherwise 403 with code 1.4")
+    elif municipality and sender.municipalities is not None and municipality.key not in sender.municipalities:
+        notes.append("the sender is not registered for this municipality: outside mode legacy 403 with code 1.4")
+    if decision.mode is Mode.NEW and decision.upstream is None and envelope.information is not None:
+        notes.append("retrieval from the information services is not supported yet: 400 with code 3")
+    if decision.mode is None:
+        notes.append("no route covers the message; `unrecognised` decides")
+    return notes
+
+
+def _with_patient(config: Config, envelope: Envelope, key: bytes | None) -> tuple[Envelope, list[str]]:
+    """Return the envelope of a message about the patient that standard input names, and what is to be said of the number."""
+    number = sys.stdin.readline().strip()
+    kind = kind_of(number)
+    if kind is None:
+        return envelope, ["the patient's number is not valid: outside mode legacy 400 with code 2.1"]
+    if kind not in allowed_numbers(config):
+        text = f"the patient's number is of the series {kind}, not allowed here: outside mode legacy 400 with code 2.1"
+        return envelope, [text]
+    if key is not None:
+        envelope = structs.replace(envelope, share=share_of(key, number))
+    return envelope, [f"the patient's number is of the series {kind}; only a canary depends on the patient"]
+
+
+def _canary_key(config: Config, folder: Path) -> bytes | None:
+    """Return what shares are counted with; None where it is not here, or not for whoever asks."""
+    try:
+        return read_single(config.keys.canary, folder).secret
+    except KeysUnusable:
+        return None
+
+
+def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, known: RunTime) -> list[str]:
+    route = decision.route
+    if not is_canary(decision) or route is None:
+        return []
+    if envelope.sender in route.never:
+        return ["a canary decides, and takes nothing over of this sender"]
+    share = 1.0 if envelope.sender in route.always else route.share or 0.0
+    told = f"a canary decides: it takes over {share:.4g} of the patients"
+    if key is not None and known.canary not in (None, canary_key.fingerprint(key)):
+        return [f"{told}; the canary key here is not the one that this ledger's shares are dealt with"]
+    if envelope.share is not None:
+        return [told]
+    why = "no usable number is known" if key is not None else "the canary key cannot be read here"
+    return [f"{told}; {why}, so where the patient stands is not known"]
+
+
+def _planned_note(change: Change) -> str:
+    """Say what a planned cutover would make of the message's way."""
+    cutover, decision = change.cutover, change.decision
+    lacking = f", {cutover.lacking} approvals missing" if cutover.lacking else ""
+    mode = "canary" if is_canary(decision) else decision.mode or "no route"
+    by = f"{decision.layer} {decision.rule}" if decision.rule is not None else "a route of the file"
+    return (
+        f"cutover {cutover.name} is to switch this cell at {shown(cutover.at)} ({cutover.state}{lacking}): "
+        f"{mode} would decide then, by {by}"
+    )
+
+
+def _print(envelope: Envelope, decision: Decision, explanation: Explanation, notes: list[str]) -> None:
+    click.echo(f"municipality  {envelope.municipality or 'not known'}")
+    click.echo(f"sender        {envelope.sender or 'not known'}")
+    click.echo(f"information   {envelope.information or 'not known'}")
+    click.echo(
+        f"decision      {decision.mode or 'none'}" + (f", answered by {decision.upstream}" if decision.upstream else "")
+    )
+    named = f" {decision.rule}" if decision.rule is not None else ""
+    click.echo(f"decided by    {decision.layer if decision.route else 'nothing'}{named}")
+    for considered in explanation.considered:
+        click.echo(f"  {'->' if considered.chosen else '  '} {considered.route.place} {considered.reason}")
+    for note in notes:
+        click.echo(f"note: {note}")
+
+
+def _print_json(
+    envelope: Envelope, decision: Decision, explanation: Explanation, planned: list[Change], notes: list[str]
+) -> None:
+    print_json(
+        {
+            "municipality": envelope.municipality,
+            "sender": envelope.sender,
+            "information": envelope.information,
+            "mode": decision.mode,
+            "canary": is_canary(decision),
+            "layer": decision.layer if decision.route else None,
+            "rule": decision.rule,
+            "upstream": decision.upstream,
+            "route": str(decision.route.place) if decision.route else None,
+            "considered": [
+                {"route": str(one.route.place), "chosen": one.chosen, "reason": one.reason}
+                for one in explanation.considered
+            ],
+            "planned": [_planned(change) for change in planned],
+            "notes": notes,
+        }
+    )
+
+
+def _planned(change: Change) -> dict[str, object]:
+    cutover, decision = change.cutover, change.decision
+    return {
+        "cutover": cutover.name,
+        "at": cutover.at.isoformat(),
+        "state": cutover.state,
+        "approvals_missing": cutover.lacking,
+        "mode": decision.mode,
+        "canary": is_canary(decision),
+        "layer": decision.layer if decision.route else None,
+        "rule": decision.rule,
+        "upstream": decision.upstream,
+    }

@@ -1,0 +1,165 @@
+"""`vkp-gateway messages`, `resend`, `quarantine`, `forget`: what a running gateway has in its ledger, and what a person decides."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from gateway.cli.admin_client import AdminClient, admin_options, number_from_stdin, plain, segment
+from gateway.cli.output import print_json
+from gateway.ledger.message_queries import IDENTIFIER_REUSED, POSSIBLE_DUPLICATE
+from gateway.ledger.records import MessageState
+from gateway.model import Information
+
+Document = dict[str, Any]
+_ROOT = "/api/v1"
+_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
+_moment = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
+_FILTERS = (
+    click.option("--municipality", metavar="O", help="An orgnr or short name."),
+    click.option("--state", type=click.Choice([each.value for each in MessageState])),
+    click.option("--sender", metavar="S", help="A vkp-id or HER-id."),
+    click.option("--information", type=click.Choice([each.value for each in Information])),
+    click.option("--overdue", is_flag=True, help="Delivered, and not acknowledged in time."),
+    click.option("--mark", type=click.Choice([POSSIBLE_DUPLICATE, IDENTIFIER_REUSED])),
+    click.option("--since", type=_moment, metavar="T", help="Received then or later, as 2026-12-01T08:00+01:00."),
+    click.option("--until", type=_moment, metavar="T", help="Received before."),
+    click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True),
+    click.option("--cursor", metavar="C", help="As the list before gave it."),
+)
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def messages() -> None:
+    """Look at messages in the ledger of a running gateway; what they say is never shown."""
+
+
+@messages.command("list")
+@_filters
+@admin_options
+def list_messages(*, client: AdminClient, **filters: Any) -> None:
+    """List messages, the newest first."""
+    _print_list(client, client.get(f"{_ROOT}/messages", **_given(filters)))
+
+
+@messages.command()
+@_filters
+@admin_options
+def search(*, client: AdminClient, **filters: Any) -> None:
+    """List one patient's messages; the number comes on standard input."""
+    given = {**_given(filters), "overdue": filters["overdue"]}
+    _print_list(client, client.post(f"{_ROOT}/messages/search", patient=number_from_stdin(), **given))
+
+
+@messages.command()
+@click.argument("reference")
+@admin_options
+def show(*, client: AdminClient, reference: str) -> None:
+    """Show where a message is and how it came there."""
+    document = client.get(f"{_ROOT}/messages/{segment(reference)}")
+    if client.as_json:
+        print_json(document)
+    else:
+        print_message(document)
+
+
+@click.command()
+@click.argument("reference")
+@_reason
+@admin_options
+def resend(*, client: AdminClient, reference: str, reason: str) -> None:
+    """Have a quarantined message delivered after all."""
+    _print_change(client, client.post(f"{_ROOT}/messages/{segment(reference)}/resend", reason=reason))
+
+
+@click.group()
+def quarantine() -> None:
+    """Decide about messages whose senders were told of success and that could not be delivered."""
+
+
+@quarantine.command("list")
+@click.option("--municipality", metavar="O", help="An orgnr or short name.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option("--cursor", metavar="C", help="As the list before gave it.")
+@admin_options
+def list_quarantine(*, client: AdminClient, **filters: Any) -> None:
+    """List what is in quarantine, the newest first."""
+    _print_list(client, client.get(f"{_ROOT}/messages", state=MessageState.QUARANTINED.value, **filters))
+
+
+@quarantine.command()
+@click.argument("reference")
+@_reason
+@admin_options
+def release(*, client: AdminClient, reference: str, reason: str) -> None:
+    """Have a message delivered after all; where it was unclear whether it arrived, it may come twice."""
+    _print_change(client, client.post(f"{_ROOT}/quarantine/{segment(reference)}/release", reason=reason))
+
+
+@quarantine.command()
+@click.argument("reference")
+@_reason
+@admin_options
+def discard(*, client: AdminClient, reference: str, reason: str) -> None:
+    """Give a message up for good; its content is forgotten."""
+    _print_change(client, client.post(f"{_ROOT}/quarantine/{segment(reference)}/discard", reason=reason))
+
+
+@click.command()
+@_reason
+@admin_options
+def forget(*, client: AdminClient, reason: str) -> None:
+    """Forget a patient's messages that nothing waits for; the number comes on standard input. Exit 1 if some are left."""
+    document = client.post(f"{_ROOT}/forget", patient=number_from_stdin(), reason=reason)
+    if client.as_json:
+        print_json(document)
+    else:
+        click.echo(f"forgotten  {document['forgotten']}")
+        for one in document["left"]:
+            click.echo(f"left       {plain(one['reference'])}  {plain(one['municipality'])}  {plain(one['state'])}")
+    if document["left"]:
+        raise click.exceptions.Exit(1)
+
+
+def print_message(document: Document) -> None:
+    """Print what the ledger knows of a message."""
+    for name, value in document.items():
+        if name != "history" and value not in (None, [], False):
+            shown = ", ".join(value) if isinstance(value, list) else "yes" if value is True else value
+            click.echo(f"{name.replace('_', ' '):<14}{plain(shown)}")
+    for step in document["history"]:
+        click.echo(plain(f"  {step['at']} {step['node']} {step['state']} {step['reason'] or ''}".rstrip()))
+
+
+def _given(filters: dict[str, Any]) -> dict[str, Any]:
+    """Return options as the API has them."""
+    found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()}
+    found["overdue"] = "true" if found["overdue"] else None
+    return found
+
+
+def _print_list(client: AdminClient, document: Document) -> None:
+    if client.as_json:
+        print_json(document)
+        return
+    for one in document["messages"]:
+        what = " ".join(filter(None, (one["state"], "overdue" if one["overdue"] else "", *one["marks"])))
+        told = f": {one['reason']}" if one["reason"] else ""
+        parts = (one["received_at"], one["reference"], one["municipality"], one["sender"], one["information"] or "-")
+        click.echo(plain("  ".join((*map(str, parts), what + told))))
+    if document["next"]:
+        click.echo(f"more: --cursor {plain(document['next'])}")
+
+
+def _print_change(client: AdminClient, document: Document) -> None:
+    if client.as_json:
+        print_json(document)
+    else:
+        click.echo(plain(f"{document['reference']}  {document['state']}"))

@@ -1,0 +1,221 @@
+"""`vkp-gateway override` and `panic`: what people set over the routes of a running gateway."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from gateway.cli.admin_client import AdminClient, admin_options, plain, segment
+from gateway.cli.inspect import cells_of, rest_of
+from gateway.cli.output import print_json
+from gateway.config.routes import AnswerWhen, OnOutage, Unclear
+from gateway.model import Group, Information, Mode
+
+Document = dict[str, Any]
+_ROOT = "/api/v1"
+_MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
+_moment = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
+_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
+_limit = click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+_cursor = click.option("--cursor", metavar="C", help="As the list before gave it.")
+_ended = click.option("--ended", is_flag=True, help="Also what has ended.")
+_CELLS = (
+    click.option("--municipality", metavar="O", help="An orgnr or short name."),
+    click.option("--vendor", metavar="V", help="A vendor's short name."),
+    click.option("--system", metavar="V", help="A system's short name; needs --vendor."),
+    click.option(
+        "--information",
+        multiple=True,
+        type=click.Choice([*(each.value for each in Group), *(each.value for each in Information)]),
+        help="Types or groups, several times if need be; every type if left out.",
+    ),
+)
+_POLICIES = (
+    click.option("--text", metavar="TEXT", help="What senders are told; mode closed needs it."),
+    click.option("--share", metavar="P", help="The part of the patients that a canary takes over, as 25%."),
+    click.option("--always", multiple=True, metavar="S", help="A sender whose patients a canary takes over all."),
+    click.option("--never", multiple=True, metavar="S", help="A sender of whom a canary takes nothing over."),
+    click.option("--sample", metavar="P", help="The part of the messages that a rehearsal looks at, as 10%."),
+    click.option("--loss", "losses", multiple=True, metavar="PATH", help="A path whose loss is tolerated."),
+    click.option("--answer", type=click.Choice([each.value for each in AnswerWhen])),
+    click.option("--on-outage", type=click.Choice([each.value for each in OnOutage])),
+    click.option("--unclear", type=click.Choice([each.value for each in Unclear])),
+    click.option("--acknowledge-within", metavar="D", help="As 24h."),
+)
+_KEPT = (
+    *("municipality", "vendor", "system", "information", "mode", "text", "share", "always", "never", "sample"),
+    *("losses", "answer", "on_outage", "unclear", "acknowledge_within", "ticket", "until"),
+)
+"""What a changed override keeps where nothing else is said."""
+_OF_MODE = frozenset(_KEPT) - {"municipality", "vendor", "system", "information", "mode", "ticket", "until"}
+
+
+def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group()
+def override() -> None:
+    """Set the mode of cells for a while, over the routes of the file; visible to everybody, and with an end."""
+
+
+@override.command("list")
+@_ended
+@_limit
+@_cursor
+@admin_options
+def list_overrides(*, client: AdminClient, ended: bool, limit: int, cursor: str | None) -> None:
+    """List overrides, the newest first."""
+    query = {"ended": "true" if ended else None, "limit": limit, "cursor": cursor}
+    _print_list(client, client.get(f"{_ROOT}/overrides", **query), "overrides", _print_override)
+
+
+@override.command("set")
+@_with(_CELLS)
+@click.option("--mode", required=True, type=click.Choice([each.value for each in _MODES]))
+@_with(_POLICIES)
+@click.option("--until", required=True, type=_moment, metavar="T", help="At most 90 days, as 2026-12-01T08:00+01:00.")
+@click.option("--ticket", required=True, metavar="ID", help="Where it is being worked on.")
+@_reason
+@admin_options
+def set_override(*, client: AdminClient, **asked: Any) -> None:
+    """Set an override."""
+    _print_one(client, client.post(f"{_ROOT}/overrides", **_given(asked)))
+
+
+@override.command()
+@click.argument("identifier", metavar="ID")
+@_with(_CELLS)
+@click.option("--mode", type=click.Choice([each.value for each in _MODES]))
+@_with(_POLICIES)
+@click.option("--until", type=_moment, metavar="T")
+@click.option("--ticket", metavar="ID")
+@_reason
+@click.option(
+    "--version", type=int, metavar="N", help="What you have seen; the change is refused if it is another now."
+)
+@admin_options
+def change(*, client: AdminClient, identifier: str, version: int | None, **asked: Any) -> None:
+    """Change an override; what is not said stays as it is."""
+    path = f"{_ROOT}/overrides/{segment(identifier)}"
+    before, given = client.get(path), _given(asked)
+    kept = {name: before[name] for name in _KEPT if before.get(name) is not None}
+    if given.get("mode", before["mode"]) != before["mode"]:
+        kept = {name: value for name, value in kept.items() if name not in _OF_MODE}
+    seen = before["version"] if version is None else version
+    _print_one(client, client.ask("PUT", path, {**kept, **given}, **_match(seen)))
+
+
+@override.command("end")
+@click.argument("identifier", metavar="ID")
+@_reason
+@click.option("--version", type=int, metavar="N", help="What you have seen; nothing is ended if it is another now.")
+@admin_options
+def end_override(*, client: AdminClient, identifier: str, reason: str, version: int | None) -> None:
+    """End an override before its time."""
+    path = f"{_ROOT}/overrides/{segment(identifier)}"
+    seen = client.get(path)["version"] if version is None else version
+    _print_one(client, client.ask("DELETE", path, {"reason": reason}, **_match(seen)))
+
+
+@click.group()
+def panic() -> None:
+    """Send everything of one municipality, vendor or information type back to VKP, at once."""
+
+
+@panic.command()
+@click.option("--municipality", metavar="O", help="An orgnr or short name.")
+@click.option("--vendor", metavar="V", help="A vendor's short name, in all municipalities.")
+@click.option("--information", type=click.Choice([each.value for each in Information]), help="In all municipalities.")
+@click.option("--text", metavar="TEXT", help="What senders are told where VKP cannot answer.")
+@_reason
+@admin_options
+def on(*, client: AdminClient, **asked: Any) -> None:
+    """Go back now; say then how what the new side has is rolled back."""
+    document = client.post(f"{_ROOT}/panics", **asked)
+    if client.as_json:
+        print_json(document)
+        return
+    _print_panic(document)
+    for one in document["rollback"]:
+        click.echo(plain(f"what the new side has: {one['command']}"))
+
+
+@panic.command()
+@click.argument("identifier", metavar="ID")
+@_reason
+@admin_options
+def off(*, client: AdminClient, identifier: str, reason: str) -> None:
+    """Let what lies below decide again."""
+    document = client.ask("DELETE", f"{_ROOT}/panics/{segment(identifier)}", {"reason": reason})
+    if client.as_json:
+        print_json(document)
+    else:
+        _print_panic(document)
+
+
+@panic.command("list")
+@_ended
+@_limit
+@_cursor
+@admin_options
+def list_panics(*, client: AdminClient, ended: bool, limit: int, cursor: str | None) -> None:
+    """List panics, the newest first."""
+    query = {"ended": "true" if ended else None, "limit": limit, "cursor": cursor}
+    _print_list(client, client.get(f"{_ROOT}/panics", **query), "panics", _print_panic)
+
+
+def _match(version: int) -> dict[str, str]:
+    """Return the field that says which version a change is meant for."""
+    return {"If_Match": f'"{version}"'}
+
+
+def _given(asked: Document) -> Document:
+    """Return options as the API has them, without those that were not given."""
+    found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asked.items()}
+    lists = {name: list(value) for name, value in found.items() if isinstance(value, tuple)}
+    return {name: value for name, value in {**found, **lists}.items() if value not in (None, [])}
+
+
+def _print_list(client: AdminClient, document: Document, name: str, show: Callable[[Document], None]) -> None:
+    if client.as_json:
+        print_json(document)
+        return
+    for one in document[name]:
+        show(one)
+    if document["next"]:
+        click.echo(f"more: --cursor {plain(document['next'])}")
+
+
+def _print_one(client: AdminClient, document: Document) -> None:
+    if client.as_json:
+        print_json(document)
+    else:
+        _print_override(document)
+
+
+def _print_override(one: Document) -> None:
+    parts = (one["id"], f"version {one['version']}", one["mode"], cells_of(one), rest_of(one), _standing(one))
+    click.echo(plain("  ".join(filter(None, (*parts, one["ticket"], f"{one['made_by']}: {one['reason']}")))))
+
+
+def _print_panic(one: Document) -> None:
+    what = one["municipality"] or one["vendor"] or one["information"]
+    closed = [rule["municipality"] for rule in one["rules"] if rule["mode"] == Mode.CLOSED.value]
+    told = f"closed in {', '.join(closed)}" if closed else ""
+    parts = (one["id"], what, told, _standing(one), f"{one['made_by']}: {one['reason']}")
+    click.echo(plain("  ".join(filter(None, parts))))
+
+
+def _standing(one: Document) -> str:
+    if one["ended_at"]:
+        return f"ended {one['ended_at']}"
+    if not one["until"]:
+        return "until it is ended"
+    return f"until {one['until']}" if one["holds"] else f"ended {one['until']}"

@@ -1,0 +1,123 @@
+"""`vkp-gateway translate`: what one message becomes, without any network."""
+
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+import click
+import msgspec
+
+from gateway.cli.output import config_option, find_municipality, find_sender, json_option, print_json, usable
+from gateway.config.model import Config
+from gateway.errors import fault_of
+from gateway.model import Envelope, Information
+from gateway.pipeline.translate import allowed_numbers, settings
+from gateway.routing.table import RouteTable
+from gateway.surfaces.registry import SURFACES
+from translators.contract import Refused, Settings, Translation, Tree
+from translators.information import information_of
+from translators.translate import READERS, WRITERS
+from translators.translate import translate as translate_tree
+
+_SURFACES = {surface.NAME: surface for surface in SURFACES}
+
+
+@click.command()
+@click.option(
+    "--surface", required=True, type=click.Choice(sorted(READERS)), help="The interface the message was sent to."
+)
+@click.option("--to", "service", required=True, type=click.Choice(sorted(WRITERS)), help="The information service.")
+@click.option("--municipality", metavar="O", help="An orgnr or short name; its route says which losses are tolerated.")
+@click.option("--sender", metavar="S", help="A vkp-id or HER-id; its system's name goes along.")
+@config_option
+@json_option
+@click.argument("message", type=click.File("rb"), metavar="FILE|-")
+def translate(  # noqa: PLR0913 - the options of the command
+    *,
+    surface: str,
+    service: str,
+    municipality: str | None,
+    sender: str | None,
+    path: str,
+    as_json: bool,
+    message: BinaryIO,
+) -> None:
+    """Translate one message: print the calls, repairs and losses; exit 1 if it is refused."""
+    config, table = usable(path)
+    try:
+        tree, repairs = _SURFACES[surface].read(message.read(), None)
+        wanted = _settings(config, table, tree, municipality, sender)
+        translation = translate_tree(tree, surface, service, wanted, repairs)
+    except Refused as refusal:
+        translation = Translation(refusal=refusal)
+    if as_json:
+        print_json(_document(surface, translation, config))
+    else:
+        _print(translation, config)
+    if translation.refusal is not None:
+        raise click.exceptions.Exit(1)
+
+
+def _settings(
+    config: Config, table: RouteTable, tree: Tree, orgnr_or_name: str | None, sender_id: str | None
+) -> Settings:
+    municipality = find_municipality(config, orgnr_or_name)
+    sender = find_sender(table, sender_id)
+    information = information_of(tree)
+    envelope = Envelope(
+        surface="",
+        municipality=municipality.key if municipality else None,
+        sender=sender.key if sender else None,
+        vendor=sender.vendor if sender else None,
+        system=sender.system if sender else None,
+        information=Information(information) if information else None,
+    )
+    route = table.decide(envelope, datetime.now(UTC)).route if municipality else None  # noqa: TID251 - the command's own clock
+    return settings(config, allowed_numbers(config), municipality=municipality, sender=sender, route=route)
+
+
+def _document(surface: str, translation: Translation, config: Config) -> dict[str, object]:
+    refusal = translation.refusal
+    return {
+        "surface": surface,
+        "information": translation.information,
+        "calls": [
+            {
+                "service": call.service,
+                "method": call.method,
+                "path": call.path,
+                "headers": dict(call.headers),
+                "body": msgspec.Raw(call.body),
+            }
+            for call in translation.calls
+        ],
+        "repairs": [{"path": repair.path, "rule": repair.rule} for repair in translation.repairs],
+        "losses": [{"path": loss.path, "reason": loss.reason} for loss in translation.losses],
+        "coverage": translation.coverage,
+        "refusal": None
+        if refusal is None
+        else {"code": config.wordings[fault_of(refusal.reason)].code, "text": refusal.text, "path": refusal.path},
+        "derived": [{"path": derived.path, "rule": derived.rule} for derived in translation.derived],
+        "test": translation.is_test,
+    }
+
+
+def _print(translation: Translation, config: Config) -> None:
+    click.echo(f"information  {translation.information or 'not known'}")
+    for call in translation.calls:
+        click.echo(f"call         {call.service} {call.method} {call.path}, {len(call.body)} bytes")
+    for repair in translation.repairs:
+        click.echo(f"repair       {repair.path}: {repair.rule}")
+    for loss in translation.losses:
+        click.echo(f"loss         {loss.path}: {loss.reason}; a route tolerates it as {loss.element}")
+    for derived in translation.derived:
+        click.echo(f"derived      {derived.path}: {derived.rule}")
+    coverage = translation.coverage
+    click.echo(
+        f"coverage     {coverage.leaves} leaves: {coverage.carried} carried, {coverage.repaired} repaired, "
+        f"{coverage.lost} lost; {coverage.derived} derived"
+    )
+    if translation.is_test and translation.refusal is None:
+        click.echo("test         the message only tests the way: it is acknowledged and delivered nowhere")
+    if translation.refusal is not None:
+        code = config.wordings[fault_of(translation.refusal.reason)].code
+        click.echo(f"refused      {code}: {translation.refusal}")

@@ -1,1 +1,0 @@
-"""A whole rehearsal stage on loopback: doubles of the outside, the gateway, and legacy traffic of every kind."""

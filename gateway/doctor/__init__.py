@@ -1,1 +1,0 @@
-"""Self-tests that an operator or CI runs against a gateway process of their own making."""

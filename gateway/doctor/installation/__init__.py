@@ -1,1 +1,0 @@
-"""What this installation needs from its machine, its files, HelseID and its upstreams."""
