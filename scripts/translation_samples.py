@@ -113,6 +113,8 @@ def code_of(value: Tree) -> str:
     """Write the first coding of a concept, with the name that its code system gives it."""
     concept = fields_of(first_of(value))
     coding = fields_of(first_of(concept.get("coding", concept)))
+    if "code" not in coding:
+        return f"the display *{coding['display']}*, without a code"
     system, code = str(coding["system"]), str(coding["code"])
     return f"{short_name(system)} {named(system, code)}"
 

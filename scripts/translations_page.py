@@ -73,7 +73,7 @@ def _table(*heads: str, rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _outcome(result: Translation) -> tuple[str, str]:
-    if result.is_test:
+    if result.undelivered:
         return "nothing: acknowledged, delivered nowhere", ""
     if result.refusal:
         return f"refused: {result.refusal.text.replace(CODES, '')}", ""
@@ -105,6 +105,9 @@ def _stu3_kinds() -> Iterator[tuple[str, ...]]:
         "CameraObservation: Observation": stu3_message("CameraObservation", some_observation()),
         "CameraObservation: Encounter": stu3_message("CameraObservation", some_encounter()),
         "PatientComposition": stu3_message("PatientComposition", some_note()),
+        "PatientComposition of an event that is not to be journaled (class 2)": stu3_message(
+            "PatientComposition", some_note(**{"class": some_concept("vkp-composition-class-v06", "2")})
+        ),
         "Encounter without a message": some_encounter(),
         "Encounter without a message, by a sensor's event": sensor,
     }
@@ -155,7 +158,7 @@ def _dispense_rows(system: str) -> Iterator[tuple[str, ...]]:
 
 
 def _dispensed(result: Translation) -> str:
-    if result.is_test or result.refusal:
+    if result.undelivered or result.refusal:
         return _outcome(result)[0]
     issues = found_in(result, "DetectedIssue")
     if issues:
@@ -207,19 +210,27 @@ def _composition_codes() -> str:
 def _note_rows(system: str, name: str, fields: Callable[[Resource], Resource], *path: str) -> Iterator[tuple[str, ...]]:
     for code in _codes(CODES + system):
         result = sent(stu3_message("PatientComposition", some_note(**fields(some_concept(system, code)))), "vkp-stu3")
-        written = code_of(at_path(found_in(result, "Composition")[0], *path))
-        stands = written.startswith(short_name(CODES + system))
-        yield (
-            f"`{name}`",
-            named(CODES + system, code),
-            "stands as it is: no code of today says it" if stands else written,
-        )
+        yield f"`{name}`", named(CODES + system, code), _noted(result, CODES + system, path)
+
+
+def _noted(result: Translation, system: str, path: tuple[str, ...]) -> str:
+    """Say what a code of a note became: at its place, and as an event of the note."""
+    if result.undelivered or result.refusal:
+        return _outcome(result)[0]
+    note = found_in(result, "Composition")[0]
+    written = code_of(at_path(note, *path))
+    stands = written.startswith(short_name(system))
+    event = (
+        f", and event.code {code_of(at_path(note, 'event', 'code'))}" if "event" in note and "event" not in path else ""
+    )
+    return ("stands as it is: no code of today says it" if stands else written) + event
 
 
 def _severities() -> str:
     rows = []
-    systems = [("vkp-emergency-level-v06", "vkp-emergency-level-v05"), ("vkp-triage-v05",) * 2]
-    for system, listed in [*systems, ("vkp-severity-level-v090",) * 2]:
+    own = ("vkp-severity-level-v06", "vkp-triage-v05", "vkp-triage-v06", "vkp-severity-level-v090")
+    systems = [("vkp-emergency-level-v06", "vkp-emergency-level-v05"), *((name, name) for name in own)]
+    for system, listed in systems:
         for code in _codes(CODES + listed):
             extension: Tree = {"url": f"{PROFILES}vkp-severity", "valueCodeableConcept": some_concept(system, code)}
             result = sent(stu3_message("LocationMeasurement", some_flag(extension=[extension])), "vkp-stu3")
@@ -260,16 +271,16 @@ def _today(url: str, code: str, history: tuple[tuple[str, str], ...]) -> str:
     name = url.removeprefix(f"{CODES}vkp-").removesuffix("-v090")
     message, kind, path = {
         "alert-code": ({**some_flag(), "code": concept}, "DetectedIssue", ("code",)),
+        "flag-code": ({**some_flag(), "code": concept}, "DetectedIssue", ("code",)),
         "medicationdispense-events": (some_dispense(url, code), "MedicationDispense", ("category",)),
         "composition-section": (some_note(section=[{"code": concept}]), "Composition", ("section", "code")),
-        "composition-category": (some_note(category=[concept]), "Composition", ("category",)),
         "composition-class": (some_note(category=[concept]), "Composition", ("category",)),
         "encounter-reason": (some_encounter(reasonCode=[concept]), "Encounter", ("reasonCode",)),
         "encounter-type": (some_encounter(type=[concept]), "Encounter", ("type",)),
         "severity-level": (some_flag(extension=[{"url": "x", "valueCodeableConcept": concept}]), "", ("",)),
     }[name]
     result = sent(message, "vkp-r4", history)
-    if result.is_test or result.refusal:
+    if result.undelivered or result.refusal:
         return _outcome(result)[0]
     if not kind:
         (issue,) = found_in(result, "DetectedIssue")
@@ -278,7 +289,16 @@ def _today(url: str, code: str, history: tuple[tuple[str, str], ...]) -> str:
     issues = found_in(result, "DetectedIssue")
     if issues and kind != "DetectedIssue":
         return f"DetectedIssue.code {code_of(issues[0]['code'])}"
-    written = code_of(at_path(found_in(result, kind)[0], *path))
+    resource = found_in(result, kind)[0]
+    written = code_of(at_path(resource, *path))
+    if kind == "Encounter" and path == ("type",):
+        added = {
+            "reasonCode": at_path(resource, "reasonCode"),
+            "participant.type": at_path(resource, "participant", "type"),
+        }
+        written = next((f"Encounter.{name} {code_of(value)}" for name, value in added.items() if value), written)
+    if kind == "Composition" and "event" in resource:
+        written += f", and event.code {code_of(at_path(resource, 'event', 'code'))}"
     return "stands" if written == f"{short_name(url)} {named(url, code)}" else written
 
 

@@ -2,86 +2,137 @@
 
 from collections.abc import Iterator
 
-from translators.contract import Reason, Refused, RenumberedText, Settings, Tree
+from translators.contract import Reason, Refused, RenumberedText, RepairedText, Settings, Tree
 from translators.source import Cursor
-from translators.terminology import SHORT_NAMES, Renumbered, history_names, renumbered, standing
+from translators.terminology import (
+    RENUMBERED,
+    SHORT_NAMES,
+    Doubt,
+    Renumbered,
+    is_of_superseded_table,
+    may_mean_otherwise,
+    read_code,
+    standing,
+)
 
 CODE_SYSTEMS = "http://ehelse.no/fhir/CodeSystem/"
 
-
-_SHORT = {url: name for name, url in SHORT_NAMES.items()}
+UNKNOWN_PASSED = "unknown-code-passed"
+_AS_TEXT = "superseded-code-as-text"
+_ASK = "the sender's code_history must say which it uses"
+_TEXTS = {
+    Doubt.UNKNOWN: "no code of {}",
+    Doubt.DISPLAY: f"a code of {{}} with the display that an old table had for it: {_ASK}",
+    Doubt.TABLES: f"a code of {{}} that meant different things in its old tables: {_ASK}",
+}
 
 
 class SenderCodes:
-    """The superseded codes of one message: renumbered in their place, or remembered where that is not enough."""
+    """The codes of one message: brought to today's in their place, or remembered where that is not enough."""
 
     def __init__(self, settings: Settings) -> None:
         self._history = settings.code_history
+        self._passes_unknown = settings.unknown_codes == "pass"
         self.standing = standing(settings.code_history)
-        self.are_others = False
-        self._proved: set[str] = set()
+        self.others: set[str] = set()
+        """The code systems of which a code is something of another kind today."""
+        self._proved: dict[str, set[str]] = {}
+        self._told = {SHORT_NAMES[name] for name, _ in settings.code_history if name in SHORT_NAMES}
 
-    def today(self, system: str, code: str) -> str | None:
-        """Return today's code for one of the same code system, or None when it stands; see `Codes`."""
-        found = self.superseded(system, code)
-        if found is None:
-            return None
-        self._proved.add(system)
-        if found.becomes == "nothing" and (system, code) not in standing(()):
-            return None  # it says nothing else today
+    def bring_up(self, at: Cursor, coding: dict[str, Tree]) -> None:
+        """Write today's code into a coding; see `Codes`."""
+        system, code, display = coding.get("system"), coding.get("code"), coding.get("display")
+        if not isinstance(system, str) or not isinstance(code, str) or not system.startswith(CODE_SYSTEMS):
+            return
+        place = at.at("code") or at
+        found = read_code(system, code, self._history, display if isinstance(display, str) else None)
+        if isinstance(found, Doubt):
+            self._doubt(found, system, place)
+        elif found is not None:
+            if system not in self._told and is_of_superseded_table(system, code):
+                self._proved.setdefault(system, set()).add(code)
+            self._renumber(found, at, place, coding)
+
+    def _doubt(self, doubt: Doubt, system: str, place: Cursor) -> None:
+        if doubt is Doubt.UNKNOWN and self._passes_unknown:
+            place.repair(UNKNOWN_PASSED)
+            return
+        told = " by the sender's code_history" if system in self._told else ""
+        raise Refused(
+            Reason.FORMAT, _TEXTS[doubt].format(system) + (told if doubt is Doubt.UNKNOWN else ""), place.path
+        )
+
+    def _renumber(self, found: Renumbered, at: Cursor, place: Cursor, coding: dict[str, Tree]) -> None:
         if found.becomes == "nothing":
-            raise Refused(Reason.FORMAT, f"a code of {system} that today's table has nothing for", "Coding.code")
-        if found.becomes == "code":
-            return found.code if found.system == system else None
-        self.are_others = True
-        return None
+            _as_text(found, at, place, coding)
+        elif found.system is not None and found.system == coding["system"]:
+            coding["code"] = RenumberedText(str(place.replaced(found.code, RENUMBERED)))
+        else:
+            self.others.add(str(coding["system"]))
 
-    def check_tables(self, tree: Tree) -> None:
+    def check_tables(self, tree: dict[str, Tree]) -> None:
         """Raise `Refused` where one code shows that a sender uses an old table, and another means something else by it.
 
         A sender whose `code_history` names the table is never in doubt.
         """
-        if not self._proved:
-            return
-        told = {SHORT_NAMES[name] for name, _ in self._history if name in SHORT_NAMES}
-        for system in self._proved & set(SHORT_NAMES.values()) - told:
-            tables = history_names().get(_SHORT[system], frozenset())
-            doubtful = {code for code in _codes_of(tree, system) if self._is_doubtful(system, code, tables)}
-            if doubtful:
-                text = f"codes of {system} by an old table and by today's: the sender's code_history must say which it uses"
-                raise Refused(Reason.FORMAT, text, "Coding.code")
+        for system, proof in self._proved.items():
+            for path, code in _codes_of(tree, system, str(tree["resourceType"])):
+                if may_mean_otherwise(system, code, frozenset(proof)):
+                    raise Refused(Reason.FORMAT, f"codes of {system} by an old table and by today's: {_ASK}", path)
 
-    def _is_doubtful(self, system: str, code: str, tables: frozenset[str]) -> bool:
-        short = _SHORT[system]
-        return (system, code) in standing(()) and any(
-            renumbered(system, code, ((short, table),)) is not None for table in tables
-        )
-
-    def superseded(self, system: str, code: str) -> Renumbered | None:
-        """Return what a code is today, or None when it stands."""
-        return renumbered(system, code, self._history) if system.startswith(CODE_SYSTEMS) else None
-
-    def alert_of(self, concept: Cursor, system: str) -> Renumbered | None:
-        """Return what a concept of this code system is today where that is something of another kind.
+    def other(self, concept: Cursor, *systems: str) -> Renumbered | None:
+        """Return what a concept of these code systems is today where that is something of another kind.
 
         A concept that has a code of today beside the superseded one was brought up before.
         """
-        codes = [
-            one.text("code")
+        found = [
+            self.reading(one)
             for one in concept.each("coding")
-            if one.text("system") == system and not one.holds("code", RenumberedText)
+            if one.text("system") in systems and one.text("code") and not one.holds("code", RenumberedText)
         ]
-        found = [self.superseded(system, code) for code in codes if code is not None]
-        others = [one for one in found if one is not None and one.becomes in ("alert", "test")]
-        return others[0] if others and None not in found else None
+        if not found or (first := found[0]) is None or None in found:
+            return None
+        told = any(one.text("system") == first.system for one in concept.each("coding"))
+        return None if told and first.system not in systems else first
+
+    def refuse_ambiguous(self, concept: Cursor, system: str) -> None:
+        """Raise `Refused` for a code of a deleted code system whose tables disagree, where nothing but the last day chooses one."""
+        for one in concept.each("coding"):
+            code = one.text("code") or ""
+            if (
+                system in self._told
+                or one.text("system") != system
+                or not may_mean_otherwise(system, code, frozenset())
+            ):
+                continue
+            raise Refused(Reason.FORMAT, _TEXTS[Doubt.TABLES].format(system), f"{one.path}.code")
+
+    def reading(self, coding: Cursor) -> Renumbered | None:
+        """Return what a coding is today, or None when it stands."""
+        system, code = coding.text("system") or "", coding.text("code") or ""
+        found = read_code(system, code, self._history) if system.startswith(CODE_SYSTEMS) else None
+        return found if isinstance(found, Renumbered) else None
 
 
-def _codes_of(tree: Tree, system: str) -> Iterator[str]:
-    """Go through the codes of a system that stand in a tree as their sender wrote them."""
+def _as_text(found: Renumbered, at: Cursor, place: Cursor, coding: dict[str, Tree]) -> None:
+    """Write what a code says as its display alone: under its URL a reader would take it for another, or find none."""
+    system = at.at("system")
+    if system is not None:
+        system.repair(_AS_TEXT)
+    place.repair(_AS_TEXT)
+    del coding["system"], coding["code"]
+    coding.setdefault("display", RepairedText(found.meaning))
+
+
+def _codes_of(tree: Tree, system: str, path: str) -> Iterator[tuple[str, str]]:
+    """Go through the codes of a system that stand in a tree as their sender wrote them, each with its place."""
     if isinstance(tree, dict):
         code = tree.get("code")
         if tree.get("system") == system and isinstance(code, str) and not isinstance(code, RenumberedText):
-            yield code
-    below = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
-    for item in below:
-        yield from _codes_of(item, system)
+            yield f"{path}.code", code
+        for name, value in tree.items():
+            if isinstance(value, (dict, list)):
+                yield from _codes_of(value, system, f"{path}.{name}")
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            yield from _codes_of(item, system, f"{path}[{index}]")

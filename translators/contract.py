@@ -61,6 +61,11 @@ Tree: TypeAlias = "Scalar | Made | list[Tree] | dict[str, Tree]"
 InformationName: TypeAlias = Literal["medisinering", "varsel", "tilsyn", "notat", "maledata", "skjemabesvarelse"]
 
 
+Undelivered: TypeAlias = Literal["test", "not-to-be-journaled"]
+"""Why a message is acknowledged and delivered nowhere: it only tests the way, or says itself that its event is not to be
+journaled."""
+
+
 class Reason(StrEnum):
     """Why a message is refused; the gateway gives each its VKP code."""
 
@@ -133,8 +138,8 @@ class Message:
     losses: tuple[Loss, ...]
     coverage: Coverage
     derived: tuple[Derived, ...] = ()
-    is_test: bool = False
-    """Whether it only tests the way, as STU3's dispense code 0 does: acknowledged, and delivered nowhere."""
+    undelivered: Undelivered | None = None
+    """Why it is acknowledged and delivered nowhere; None for every other message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,11 @@ class Settings:
     received: str | None = None
     """When the gateway got the message (FHIR instant), for a document about what does not say when it happened."""
     code_history: tuple[tuple[str, str], ...] = ()
-    """Which superseded table the sender uses, by code system: `("alert", "until-2022-01-14")`."""
+    """Which table the sender uses, by code system: `("alert", "until-2022-01-14")`."""
+    unknown_codes: Literal["refuse", "pass"] = "refuse"
+    """What becomes of a code that is in no table of its code system; one that passes is listed as a repair."""
+    not_to_be_journaled: Literal["acknowledge", "refuse"] = "acknowledge"
+    """What becomes of a note whose class says that its event is not to be journaled."""
     local_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """National identity numbers by the record system's own identifier system and number."""
 
@@ -175,8 +184,13 @@ class Translation:
     losses: tuple[Loss, ...] = ()
     derived: tuple[Derived, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
-    is_test: bool = False
-    """Whether the message is to be acknowledged and delivered nowhere; it has no calls then."""
+    undelivered: Undelivered | None = None
+    """Why the message is to be acknowledged and delivered nowhere; it has no calls then."""
     refusal: Refused | None = None
     patient: str | None = field(default=None, repr=False)
     """The national number of the patient it is about, of a message that has calls; never shown."""
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the message only tests the way."""
+        return self.undelivered == "test"

@@ -5,11 +5,10 @@ from html import escape
 
 from translators.contract import InformationName, Reason, Refused, Tree
 from translators.made import made, plain
-from translators.terminology import ALERT, DISPENSE, SECTION, code_system
+from translators.terminology import ALERT, CATEGORY, DISPENSE, SECTION, code_system
 
 LOINC = "http://loinc.org"
 EPISODE_NOTE: dict[str, Tree] = {"system": LOINC, "code": "34133-9", "display": "Summarization of episode note"}
-CATEGORY = "http://ehelse.no/fhir/CodeSystem/vkp-composition-category-v090"
 PROFILE = "http://ehelse.no/fhir/StructureDefinition/vkp-Composition-v090"
 _TITLE = "Journalnotat for respons på hendelse"
 _UNNAMED = "Avsendersystemet"

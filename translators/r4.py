@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from translators.bindings import has_code
 from translators.codes import SenderCodes
-from translators.contract import Message, Reason, Refused, Settings, Tree
+from translators.contract import Message, Reason, Refused, Settings, Tree, Undelivered
 from translators.document import Entry, lone_entry, new_url, seed_of, wrapped
 from translators.fhir.conform import conform
 from translators.fhir.elements import r4
@@ -11,9 +12,10 @@ from translators.fhir.plan import within_r4
 from translators.information import information_of
 from translators.made import made, settled
 from translators.source import Cursor, Source
-from translators.stu3 import encounter, flag, medication_dispense
+from translators.stu3 import composition, encounter, flag, medication_dispense
 from translators.stu3.parts import Part, carried
-from translators.terminology import DISPENSE, REASON
+from translators.terminology import DISPENSE
+from translators.undelivered import is_not_to_be_journaled
 
 
 def read(tree: Tree, settings: Settings) -> Message:
@@ -26,8 +28,9 @@ def read(tree: Tree, settings: Settings) -> Message:
     repaired = conform(source.root, within_r4(), codes)
     codes.check_tables(repaired)
     losses, coverage = source.finish("not an element of FHIR R4 here")
-    message = Message(repaired, information_of(repaired), tuple(source.repairs), losses, coverage)
-    return _brought_up(message, codes, settings) if codes.are_others or _is_older(repaired) else message
+    information = information_of(repaired, settings.code_history)
+    message = Message(repaired, information, tuple(source.repairs), losses, coverage)
+    return _brought_up(message, codes, settings) if codes.others or _is_older(repaired) else message
 
 
 def _resources(tree: dict[str, Tree]) -> list[dict[str, Tree]]:
@@ -39,9 +42,9 @@ def _resources(tree: dict[str, Tree]) -> list[dict[str, Tree]]:
 
 
 def _is_older(tree: dict[str, Tree]) -> bool:
-    """Whether a message has resources that VKP R4 no longer has, or participants that FHIR R4 has not."""
+    """Whether a message has what VKP R4 no longer has, what FHIR R4 has not, or a dispense that is not plainly one."""
     resources = _resources(tree)
-    if any(resource["resourceType"] == "Flag" for resource in resources):
+    if any(_is_other(resource) for resource in resources):
         return True
     encounters = [resource for resource in resources if resource["resourceType"] == "Encounter"]
     if not encounters:
@@ -56,6 +59,22 @@ def _is_older(tree: dict[str, Tree]) -> bool:
     )
 
 
+def _is_other(resource: dict[str, Tree]) -> bool:
+    """Whether a resource is of another type today, or has to be looked at more closely."""
+    match resource["resourceType"]:
+        case "Flag":
+            return True
+        case "MedicationDispense":
+            is_done = resource.get("status") == "completed" and "performer" in resource
+            return not (is_done and has_code(resource.get("category"), DISPENSE))
+        case "Composition":
+            at = Source(resource, "Composition").root
+            codings = [one for concept in at.each("category") for one in concept.each("coding")]
+            return any((one.text("system") or "").startswith(composition.CLASSES) for one in codings)
+        case _:
+            return False
+
+
 def _devices(root: Cursor) -> frozenset[str]:
     """Return the links of the message's devices."""
     found = (
@@ -68,8 +87,9 @@ def _brought_up(message: Message, codes: SenderCodes, settings: Settings) -> Mes
     """Return the message with today's resources in the place of what older profiles had."""
     kind = str(message.tree["resourceType"])
     source = Source(message.tree, kind, by_parts=True)
-    if _is_test(source.root, codes):
-        return replace(message, is_test=True)
+    undelivered = _undelivered(source.root, codes, settings)
+    if undelivered is not None:
+        return replace(message, undelivered=undelivered)
     newer = _Newer(source.root, codes, settings)
     tree = newer.bundle() if kind == "Bundle" else newer.lone()
     losses, coverage = source.finish_after(message.coverage, "VKP R4 has no place for it")
@@ -84,14 +104,21 @@ def _brought_up(message: Message, codes: SenderCodes, settings: Settings) -> Mes
     )
 
 
-def _is_test(root: Cursor, codes: SenderCodes) -> bool:
-    resources = [entry.at("resource") for entry in root.each("entry")] or [root]
-    categories = [at.at("category") for at in resources if at and at.text("resourceType") == "MedicationDispense"]
-    found = [codes.alert_of(category, DISPENSE) for category in categories if category is not None]
-    tests = [one is not None and one.becomes == "test" for one in found]
-    if any(tests) and not (all(tests) and len(tests) == len(resources)):
+def _undelivered(root: Cursor, codes: SenderCodes, settings: Settings) -> Undelivered | None:
+    found = [entry.at("resource") for entry in root.each("entry")] or [root]
+    resources = [at for at in found if at is not None]
+    events = [
+        medication_dispense.newer_event_of(at, codes)
+        for at in resources
+        if at.text("resourceType") == "MedicationDispense"
+    ]
+    tests = [event.kind == "test" for event in events]
+    if any(tests) and not (all(tests) and len(tests) == len(found)):
         raise Refused(Reason.FORMAT, "a test and something else in one message", f"{root.path}.entry")
-    return any(tests)
+    if any(tests):
+        return "test"
+    is_other = is_not_to_be_journaled(resources, lambda at: composition.not_journaled(at, codes), settings)
+    return "not-to-be-journaled" if is_other else None
 
 
 class _Newer:
@@ -134,19 +161,28 @@ class _Newer:
         return {**self._root.rest_of_fields("entry"), "entry": entries}
 
     def _resource(self, part: Part) -> list[Entry]:
-        if part.kind == "Flag":
-            return flag.renewed(part, None)
-        if part.kind == "Encounter":
-            return encounter.newer(part, self._devices, self._alert_of_reason)
-        category = part.at.at("category") if part.kind == "MedicationDispense" else None
-        found = self._codes.alert_of(category, DISPENSE) if category is not None else None
-        if found is not None and found.becomes == "alert":
-            return medication_dispense.alert(part, found.code or "", superseded=DISPENSE)
-        return [Entry(part.link, part.url, carried(part.at))]
+        match part.kind:
+            case "Flag":
+                return flag.renewed(part, self._codes)
+            case "Encounter":
+                return encounter.newer(part, self._devices, self._codes)
+            case "Composition":
+                return [composition.newer(part, self._codes)]
+            case "MedicationDispense":
+                return self._dispense(part)
+        result = carried(part.at)
+        if part.kind == "DetectedIssue" and (code := part.at.at("code")) is not None:
+            result["code"] = flag.concept_of(code, self._codes)
+        return [Entry(part.link, part.url, result)]
 
-    def _alert_of_reason(self, reason: Cursor) -> str | None:
-        found = self._codes.alert_of(reason, REASON)
-        return found.code if found is not None else None
+    def _dispense(self, part: Part) -> list[Entry]:
+        event = medication_dispense.newer_event_of(part.at, self._codes)
+        if event.kind == "alert":
+            return medication_dispense.alert(part, event.code or "", superseded=DISPENSE)
+        if event.code is not None:
+            return medication_dispense.renewed(part, event)
+        medication_dispense.refuse_unsuccessful(part.at)
+        return [Entry(part.link, part.url, carried(part.at))]
 
 
 def _link(at: Cursor, seed: str, index: int) -> str:

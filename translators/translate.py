@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from translators import jft, r4
+from translators import bindings, jft, r4
 from translators.contract import Call, Loss, Message, Reason, Refused, Repair, Settings, Translation, Tree
 from translators.fhir.elements import r4 as r4_elements
 from translators.fhir.elements import stu3 as stu3_elements
@@ -41,13 +41,13 @@ def translate(
     except Refused as refusal:
         return Translation(repairs=wire_repairs, refusal=refusal)
     message = replace(message, repairs=wire_repairs + message.repairs)
-    if message.is_test:
+    if message.undelivered is not None:
         return _translation(message)
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
         message = resolved(message, settings.local_numbers)
         number = check_patient(message.tree, settings.allowed_numbers)
-        message = WRITERS[service].addressed(message, settings)
+        message = bindings.checked(WRITERS[service].addressed(message, settings), settings)
         return replace(_translation(message), calls=WRITERS[service].calls(message, settings), patient=number)
     except Refused as refusal:
         return replace(_translation(message), refusal=refusal)
@@ -56,11 +56,11 @@ def translate(
 def patient(tree: Tree, surface: str, settings: Settings) -> str | None:
     """Return the national number of the patient that a message is about, the record system's own numbers resolved.
 
-    None where no usable number names one and the same patient, and for a test message.
+    None where no usable number names one and the same patient, and for a message that is delivered nowhere.
     """
     try:
         message = READERS[surface](tree, settings)
-        if message.is_test:
+        if message.undelivered is not None:
             return None
         return check_patient(resolved(message, settings.local_numbers).tree, settings.allowed_numbers)
     except Refused:
@@ -83,7 +83,7 @@ def _translation(message: Message) -> Translation:
         losses=message.losses,
         derived=message.derived,
         coverage=message.coverage,
-        is_test=message.is_test,
+        undelivered=message.undelivered,
     )
 
 

@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOT_RULES = {
-    *("alert-of-reason", "category-of-class", "dispense-event", "event-of", "mode-of-class", "section-of"),  # maps
+    *("alert-of-reason", "category-of-class", "dispense-event", "event-of", "event-of-section"),  # maps
+    *("mode-of-class", "section-of"),
+    *("not-journaled", "not-to-be-journaled"),  # what a code becomes, and why a message is delivered nowhere
     *("plus-40", "plus-65", "plus-80"),  # series of national numbers
     *("entered-in-error", "user-friendly-name"),  # codes of FHIR
     *("nhn-source-system", "us-ascii", "utf-8"),

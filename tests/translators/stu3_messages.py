@@ -188,7 +188,7 @@ def _dispense(draw: Draw) -> dict[str, Tree]:
     return fields | _some(
         draw,
         {
-            "status": draw(st.sampled_from(["completed", "stopped", "entered-in-error"])),
+            "status": draw(st.sampled_from([*["completed"] * 4, "stopped", "entered-in-error"])),
             "medicationCodeableConcept": {"text": "Ukjent medisin"},
             "whenHandedOver": TIME,
             "dosageInstruction": draw(st.sampled_from([[{"text": "to tabletter"}], [{"text": "a"}, {"text": "b"}]])),
@@ -242,7 +242,9 @@ def _encounter(draw: Draw) -> dict[str, Tree]:
         draw(st.sampled_from(devices)),
         _extension("http://record.example/own", valueString="eget"),
     ]
-    reasons = [_concept(draw, "encounter-reason", st.sampled_from(["1", "4", "23", "24"])) for _ in range(draw(FEW))]
+    reasons = [
+        _concept(draw, "encounter-reason", st.sampled_from([*("1", "4", "23") * 3, "24"])) for _ in range(draw(FEW))
+    ]
     history: list[Tree] = [{"class": mode(), "period": {"start": TIME}} for _ in range(draw(FEW))]
     found: dict[str, Tree] = {
         "class": mode(),
@@ -256,6 +258,8 @@ def _encounter(draw: Draw) -> dict[str, Tree]:
 
 def _composition(draw: Draw) -> dict[str, Tree]:
     codes = st.sampled_from([*map(str, range(10)), "x"])
+    classes = st.sampled_from([*"01345678" * 2, "2", "9", "x"])
+    events = st.sampled_from([*"01345" * 3, "2", "x"])
     text: Tree = {"status": "additional", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Notat &amp; mer</div>'}
 
     def section(deeper: bool) -> Tree:
@@ -266,9 +270,9 @@ def _composition(draw: Draw) -> dict[str, Tree]:
     return _some(
         draw,
         {
-            "class": _concept(draw, "composition-class", codes),
+            "class": _concept(draw, "composition-class", classes),
             "type": {"coding": [draw(st.sampled_from(kinds))]},
-            "event": [{"code": [_concept(draw, "composition-event", codes)], "period": {"start": TIME}}],
+            "event": [{"code": [_concept(draw, "composition-event", events)], "period": {"start": TIME}}],
             "section": [section(deeper=True) for _ in range(draw(FEW) or 1)],
             "date": TIME,
         },

@@ -1,5 +1,6 @@
 """What holds for every message: trees are drawn from the element tables, as they should be and as senders get them wrong."""
 
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -18,12 +19,13 @@ from tests.translators.drawing import (
     places,
     worsen,
 )
+from translators.bindings import has_code
 from translators.contract import Coverage, Settings, Translation, Tree
 from translators.fhir.elements import ANY_RESOURCE, r4
 from translators.fhir.json_codec import decode, encode
 from translators.information import information_of
 from translators.national_number import TEST_KINDS
-from translators.terminology import ALERT, DISPENSE, REASON, SECTION
+from translators.terminology import ALERT, CATEGORY, CLASS, DISPENSE, EVENT, FLAG, MODE, REASON, SECTION, TYPE
 from translators.translate import translate
 
 TABLE = r4()
@@ -45,10 +47,25 @@ SUPERSEDED = st.sampled_from(
         ("MedicationDispense", "category", DISPENSE, "0"),
         ("Encounter", "reasonCode", REASON, "7"),
         ("DetectedIssue", "code", ALERT, "1.24"),
-        ("Composition", "category", SECTION, "3"),
+        ("DetectedIssue", "code", FLAG, "1.1"),
+        ("Composition", "category", CLASS, "0"),
+        ("Composition", "category", CLASS, "2"),
         ("Composition", "category", SECTION, "7"),
+        ("Encounter", "type", TYPE, "3"),
     ]
 )
+
+
+def _concept(system: str, code: str) -> Tree:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+ALERT_CODES = ("1", "1.5", "3", "5.2.1", "5.2.2", "5.3.1", "5.3.2")
+BOUND: dict[str, dict[str, Tree]] = {
+    "Composition": {"category": _concept(CATEGORY, "1"), "event.code": _concept(EVENT, "3")},
+    "Encounter": {"participant.type": _concept(MODE, "2"), "reasonCode": _concept(REASON, "2")},
+    "MedicationDispense": {"category": _concept(DISPENSE, "1")},
+}
 DEVICE = "urn:uuid:0b5b2a0e-7d34-4c0e-9d2a-3c1b9f1d5c11"
 
 
@@ -60,11 +77,45 @@ def _message(*resources: Tree) -> dict[str, Tree]:
 def valid_messages(draw: Draw) -> dict[str, Tree]:
     """Draw a Bundle about one patient whose every value is what FHIR R4 and VKP's profiles of today allow."""
     known: Tree = {"resourceType": "DetectedIssue", "patient": SUBJECT}
-    coding: Tree = {"system": draw(SYSTEMS), "code": draw(CODES)}
-    coded: Tree = {"resourceType": draw(CODED_KINDS), "code": {"coding": [coding]}}
+    coding: dict[str, Tree] = {"system": draw(SYSTEMS), "code": draw(CODES)}
+    coded: dict[str, Tree] = {"resourceType": draw(CODED_KINDS), "code": {"coding": [coding]}}
     given = RIGHT.primitive(draw, TABLE.types["HumanName"]["given"], "given")
     named: Tree = {"resourceType": "Practitioner", "name": [given]}
-    return _message(known, coded, named, *_drawn(draw, RIGHT))
+    message = _message(known, coded, named, *_drawn(draw, RIGHT))
+    _set_codes(message)
+    return message
+
+
+def _set_codes(tree: Tree) -> None:
+    """Give a drawn tree the codes that the profiles require, and no code that is in no table."""
+    if isinstance(tree, list):
+        for item in tree:
+            _set_codes(item)
+    if not isinstance(tree, dict):
+        return
+    for value in tree.values():
+        _set_codes(value)
+    if tree.get("system") == ALERT and "code" in tree and tree["code"] not in ALERT_CODES:
+        tree["code"] = "4.1"
+    kind = str(tree.get("resourceType"))
+    if kind == "DetectedIssue" and "code" in tree and not has_code(tree["code"], ALERT):
+        tree["code"] = _concept(ALERT, "4.1")
+    if kind == "MedicationDispense":
+        tree |= {"status": "completed", "category": {}, "performer": [{"actor": {"display": "x"}}]}
+    for path, concept in BOUND.get(kind, {}).items():
+        _put_concept(tree, path.split("."), concept)
+
+
+def _put_concept(holder: dict[str, Tree], path: list[str], concept: Tree) -> None:
+    name, *below = path
+    value = holder.get(name)
+    items = value if isinstance(value, list) else [value]
+    if name in holder and not below:
+        found = deepcopy(concept)
+        holder[name] = [found] if isinstance(value, list) else found
+    for item in items:
+        if below and isinstance(item, dict):
+            _put_concept(item, below, concept)
 
 
 def _drawn(draw: Draw, how: Drawing) -> list[Tree]:
@@ -78,9 +129,12 @@ def older_messages(draw: Draw) -> dict[str, Tree]:
     kind, name, system, code = draw(SUPERSEDED)
     concept: Tree = {"coding": [{"system": system, "code": code}]}
     repeats = TABLE.types[kind][name].repeats
-    coded = OLDER.object(draw, kind, 2) | {name: [concept] if repeats else concept}
+    coded = OLDER.object(draw, kind, 2)
+    _set_codes(coded)
+    coded |= {name: [concept] if repeats else concept}
     individual: dict[str, Tree] = {"reference": DEVICE, **draw(st.sampled_from([{}, {"type": "Device"}]))}
     encounter = {**OLDER.object(draw, "Encounter", 2), "participant": [{"individual": individual}]}
+    _set_codes(encounter)
     chosen = [one for one in (flag, coded, encounter) if draw(st.booleans())]
     message = _message({"resourceType": "Flag", "subject": SUBJECT}, *chosen, *_drawn(draw, OLDER))
     device: Tree = {"fullUrl": DEVICE, "resource": {"resourceType": "Device"}}
@@ -133,7 +187,7 @@ def test_every_leaf_of_any_message_is_accounted_for(message: Tree) -> None:
     """Refused with a reason, or carried + repaired + lost are all leaves, and the rest of the call is listed as derived."""
     result = _translate(message)
     check_account(message, result)
-    assert bool(result.calls) == (result.refusal is None and not result.is_test)
+    assert bool(result.calls) == (result.refusal is None and result.undelivered is None)
     if result.refusal:
         assert result.refusal.text
 

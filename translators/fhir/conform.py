@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from translators.contract import Number, Reason, Refused, RenumberedText, RepairedNumber, RepairedText, Tree
+from translators.contract import Number, Reason, Refused, RepairedNumber, RepairedText, Tree
 from translators.fhir.corrections import corrected
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
@@ -41,8 +41,11 @@ class Codes(Protocol):
         """Code systems and codes that are known to stand."""
         ...
 
-    def today(self, system: str, code: str) -> str | None:
-        """Return today's code for a code of a system, or None where it stands."""
+    def bring_up(self, at: Cursor, coding: dict[str, Tree]) -> None:
+        """Write today's code into a coding, whose place in the source is `at`.
+
+        Raises `Refused` where the code has no one meaning.
+        """
         ...
 
 
@@ -106,18 +109,13 @@ class _Conformer:
                 _align(at, fields, step, kept if step.target is None else result)
             self._keep(at, kept, kind.partition(">")[0], result)
         if kind == "Coding":
-            self._renumber(at, result)
+            self._bring_up(at, result)
         return result or self._emptied(at)
 
-    def _renumber(self, at: Cursor, coding: dict[str, Tree]) -> None:
+    def _bring_up(self, at: Cursor, coding: dict[str, Tree]) -> None:
         """Write today's code where the sender's says it by a superseded table."""
-        system, code = coding.get("system"), coding.get("code")
-        if self._codes is None or (system, code) in self._codes.standing:
-            return
-        if isinstance(system, str) and isinstance(code, str) and (today := self._codes.today(system, code)) is not None:
-            place = at.at("code")
-            if place is not None:
-                coding["code"] = RenumberedText(str(place.replaced(today, "superseded-code-renumbered")))
+        if self._codes is not None and (coding.get("system"), coding.get("code")) not in self._codes.standing:
+            self._codes.bring_up(at, coding)
 
     def _keep(self, at: Cursor, kept: dict[str, Tree], owner: str, result: dict[str, Tree]) -> None:
         """Write what R4 has no place for into extensions, and say so of every element."""

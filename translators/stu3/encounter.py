@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from translators.codes import CODE_SYSTEMS
+from translators.codes import CODE_SYSTEMS, SenderCodes
 from translators.contract import Reason, Refused, Tree
 from translators.document import ANNOTATIONS, Entry, new_entry
 from translators.made import made
@@ -20,9 +20,8 @@ from translators.stu3.parts import (
     says_only,
     with_coding,
 )
-from translators.terminology import ALERT, REASON, alert_of_reason, mode_of_class
+from translators.terminology import ALERT, MODE, REASON, TYPE, alert_of_reason, mode_of_class
 
-MODE = f"{CODE_SYSTEMS}vkp-encounter-mode-v090"
 _VIRTUAL: dict[str, Tree] = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
     "code": "VR",
@@ -59,26 +58,67 @@ def renewed(part: Part) -> list[Entry]:
     return [Entry(part.link, part.url, result), *_issues(part, result, alerts), *devices]
 
 
-def newer(part: Part, devices: frozenset[str], alert_of: AlertOf) -> list[Entry]:
+def newer(part: Part, devices: frozenset[str], codes: SenderCodes) -> list[Entry]:
     """Return an Encounter of R4 without what older profiles, or FHIR R4 itself, do not have.
 
     `devices` are the links of the message's devices: R4 lets no Device take part, so its reference goes into the extension
-    that VKP published for it. `alert_of` knows the superseded reasons of the sender.
+    that VKP published for it. `codes` knows the superseded reasons and types of the sender.
     """
     at = part.at
     _refuse_too_many(at)
     result: dict[str, Tree] = {}
-    alerts = _read_reasons(at, result, alert_of, superseded=REASON)
-    participants = [_without_device(one, devices) for one in at.each("participant")]
+    alerts = _read_reasons(at, result, lambda reason: _superseded_alert(reason, codes), superseded=REASON)
+    participants = [_with_mode(one, _without_device(one, devices), codes) for one in at.each("participant")]
+    participants += _read_types(at, result, codes)
     if participants:
         result["participant"] = participants
     result = carried(at) | result
     return [Entry(part.link, part.url, result), *_issues(part, result, alerts)]
 
 
+def _superseded_alert(reason: Cursor, codes: SenderCodes) -> str | None:
+    found = codes.other(reason, REASON)
+    return found.code if found is not None else None
+
+
+def _with_mode(at: Cursor, participant: Tree, codes: SenderCodes) -> Tree:
+    """Return a participant with the mode of today before the one that its type was, as vkp-encounter-type-v090 had it."""
+    found = [codes.other(one, TYPE) for one in at.each("type")]
+    if not isinstance(participant, dict) or not any(one is not None and one.system == MODE for one in found):
+        return participant
+    types: list[Tree] = []
+    for one, today in zip(at.each("type"), found, strict=True):
+        is_mode = today is not None and today.system == MODE and today.code is not None
+        types.append(with_coding(one, coding(MODE, today.code), _MODE_RULE) if is_mode else one.carry())  # type: ignore[union-attr, arg-type] # is_mode says so
+    return {**participant, "type": types}
+
+
+def _read_types(at: Cursor, result: dict[str, Tree], codes: SenderCodes) -> list[Tree]:
+    """Return the participants that types are, and write the reason that one is, where the Encounter has none of its own.
+
+    vkp-encounter-type-v090 said first whether the supervision was planned, and then for two weeks how it was done. Only of a
+    participant's type the last table is what VKP's profile names.
+    """
+    for one in at.each("type"):
+        codes.refuse_ambiguous(one, TYPE)
+    today = [found for one in at.each("type") if (found := codes.other(one, TYPE)) is not None and found.code]
+    reasons = dict.fromkeys(found.code for found in today if found.system == REASON)
+    if reasons and "reasonCode" not in result:
+        result["reasonCode"] = made([{"coding": [coding(REASON, code or "")]} for code in reasons], "type-is-a-reason")
+    said = {
+        one.text("code")
+        for participant in at.each("participant")
+        for kind in participant.each("type")
+        for one in kind.each("coding")
+        if one.text("system") in (MODE, TYPE)
+    }
+    modes = dict.fromkeys(found.code for found in today if found.system == MODE and found.code not in said)
+    return [made({"type": [{"coding": [coding(MODE, code or "")]}]}, _MODE_RULE) for code in modes]
+
+
 def _refuse_too_many(at: Cursor) -> None:
     """Raise `Refused` where what is made of each of these, and of each with each, would grow out of bounds."""
-    for name in ("reasonCode", "extension", "classHistory"):
+    for name in ("reasonCode", "type", "extension", "classHistory"):
         if len(at.each(name)) > _MOST:
             raise Refused(Reason.FORMAT, f"more than {_MOST} of one element", f"{at.path}.{name}")
 

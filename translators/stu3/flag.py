@@ -1,12 +1,12 @@
 """Flag v05, v06 and v090 to DetectedIssue: VKP took the profile of Flag away when alerts became DetectedIssues."""
 
-from translators.codes import CODE_SYSTEMS
+from translators.codes import CODE_SYSTEMS, SenderCodes
 from translators.contract import Tree
 from translators.document import Entry
 from translators.made import made
 from translators.source import Cursor
 from translators.stu3.parts import PROFILES, Part, begun, coding, leftovers, says_only, taken, with_coding
-from translators.terminology import ALERT, knows_severity, severity_of
+from translators.terminology import ALERT, FLAG, knows_severity, severity_of
 
 _RULE = "flag-is-an-alert"
 _HIGHEST_FIRST = ("high", "moderate", "low")
@@ -17,7 +17,7 @@ _TIME = f"{PROFILES}vkp-timestamp-v05"
 _RENAMED = {f"{PROFILES}vkp-displayURL-v05".lower(): f"{PROFILES}vkp-displayURL-v090"}
 
 
-def renewed(part: Part, alert: str | None) -> list[Entry]:
+def renewed(part: Part, codes: SenderCodes, alert: str | None = None) -> list[Entry]:
     """Return the flag as v090 has it; `alert` is the code of what its message is about, used where it has none itself."""
     at = part.at
     issue = begun(at, "DetectedIssue", _RULE)
@@ -25,8 +25,7 @@ def renewed(part: Part, alert: str | None) -> list[Entry]:
     issue["status"] = _status(at.at("status"))
     code = at.at("code")
     if code is not None:
-        has_alert = any(one.text("system") == ALERT for one in code.each("coding"))
-        issue["code"] = code.carry() if has_alert or alert is None else _with_alert(code, alert)
+        issue["code"] = concept_of(code, codes, alert)
     elif alert is not None:
         issue["code"] = {"coding": [made(coding(ALERT, alert), "alert-of-the-message")]}
     patient = at.take("subject")
@@ -41,8 +40,14 @@ def renewed(part: Part, alert: str | None) -> list[Entry]:
     return [Entry(part.link, part.url, issue)]
 
 
-def _with_alert(code: Cursor, alert: str) -> Tree:
-    return with_coding(code, coding(ALERT, alert), "alert-of-the-message")
+def concept_of(code: Cursor, codes: SenderCodes, alert: str | None = None) -> Tree:
+    """Return what an alert is: by its own alert code, by its code of vkp-flag-code-v090, or else by `alert`."""
+    if any(one.text("system") == ALERT for one in code.each("coding")):
+        return code.carry()
+    own = codes.other(code, FLAG)
+    if own is not None and own.code is not None:
+        return with_coding(code, coding(ALERT, own.code), "alert-of-flag-code")
+    return with_coding(code, coding(ALERT, alert), "alert-of-the-message") if alert is not None else code.carry()
 
 
 def _status(at: Cursor | None) -> Tree:

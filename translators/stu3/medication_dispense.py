@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from translators.bindings import has_code
+from translators.codes import SenderCodes
 from translators.contract import Reason, Refused, Tree
 from translators.document import Entry, new_entry
 from translators.made import made
@@ -27,11 +29,8 @@ _NATIONAL = "urn:oid:2.16.578.1.12.4.1"
 
 def event_of(at: Cursor) -> Event:
     """Return what happened; raises `Refused` where a dispense of STU3 lacks what its profile demands."""
-    category = at.at("category")
-    if category is None:
-        raise Refused(Reason.FORMAT, "category is missing, which says what happened", f"{at.path}.category")
-    if at.at("performer") is None:
-        raise Refused(Reason.FORMAT, "performer is missing, which says by which device", f"{at.path}.performer")
+    category = _category_of(at)
+    _refuse_without_performer(at)
     code = code_of(category, NAME)
     event = dispense_event(code) if code is not None else None
     if event is None:
@@ -39,10 +38,56 @@ def event_of(at: Cursor) -> Event:
     return event
 
 
+def _category_of(at: Cursor) -> Cursor:
+    category = at.at("category")
+    if category is None:
+        raise Refused(Reason.FORMAT, "category is missing, which says what happened", f"{at.path}.category")
+    return category
+
+
+def _refuse_without_performer(at: Cursor) -> None:
+    if at.at("performer") is None:
+        raise Refused(Reason.FORMAT, "performer is missing, which says by which device", f"{at.path}.performer")
+
+
+def refuse_unsuccessful(at: Cursor) -> None:
+    """Raise `Refused` for a dispense that nobody performed or completed: JFT takes the successful ones alone.
+
+    Source: NHN's JFT WriteAPI page, and the profile vkp-MedicationDispense-v090.
+    """
+    _refuse_without_performer(at)
+    if at.text("status") != "completed":
+        text = "a dispense that is not completed, and whose code says no other thing that happened"
+        raise Refused(Reason.FORMAT, text, f"{at.path}.status")
+
+
+def newer_event_of(at: Cursor, codes: SenderCodes) -> Event:
+    """Return what happened, by a category of R4: a code of today's table or of an older one, or the code of an alert.
+
+    Raises `Refused` where it says nothing of that.
+    """
+    category = _category_of(at)
+    found = codes.other(category, DISPENSE)
+    if found is not None and found.becomes == "alert":
+        return Event("alert", found.code)
+    if found is not None:
+        return Event("test", None)
+    if has_code(category.value, DISPENSE):
+        return Event("dispense", None)
+    of_stu3 = code_of(category, NAME) if any(one.text("system") for one in category.each("coding")) else None
+    if of_stu3 is not None and (event := dispense_event(of_stu3)) is not None:
+        return event
+    alerts = [one.text("code") or "" for one in category.each("coding") if one.text("system") == ALERT]
+    if alerts and has_code(category.value, ALERT):
+        return Event("alert", alerts[0])
+    raise Refused(Reason.FORMAT, f"no known code of {NAME}", f"{category.path}.coding")
+
+
 def renewed(part: Part, event: Event) -> list[Entry]:
     """Return the dispense as v090 has it, with the entries that are made for it."""
     if event.kind == "dispense":
         refuse_not_done(part.at)
+        refuse_unsuccessful(part.at)
         return [Entry(part.link, part.url, _dispense(part.at, event.code or ""))]
     return alert(part, event.code or "")
 
@@ -58,7 +103,11 @@ def alert(part: Part, code: str, superseded: str | None = None) -> list[Entry]:
     issue["status"] = _status(at.at("status"))
     category = at.at("category")
     if category is not None:
-        issue["code"] = with_coding(category, coding(ALERT, code), "alert-of-dispense-event", superseded)
+        today = coding(ALERT, code)
+        says_so = superseded is not None and has_code(category.value, ALERT)
+        issue["code"] = (
+            category.carry() if says_so else with_coding(category, today, "alert-of-dispense-event", superseded)
+        )
     patient = at.take("subject")
     if patient is not None:
         issue["patient"] = patient

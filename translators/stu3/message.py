@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from translators.codes import SenderCodes
-from translators.contract import InformationName, Message, Reason, Refused, Settings, Tree
+from translators.contract import InformationName, Message, Reason, Refused, Settings, Tree, Undelivered
 from translators.document import UUID_SYSTEM, Entry, in_order, lone_entry, new_url, note_entry, seed_of, wrapped
 from translators.fhir.conform import conform
 from translators.fhir.cross_version import RULE as KEPT
@@ -20,6 +20,8 @@ from translators.source import Cursor, Source
 from translators.stu3 import composition as note
 from translators.stu3 import encounter, flag, medication_dispense
 from translators.stu3.parts import Part, carried, refuse_not_done, taken
+from translators.terminology import FLAG
+from translators.undelivered import is_not_to_be_journaled
 
 _ALERTS = {"MedicationDispense": "1", "LocationMeasurement": "2", "CameraObservation": "4"}
 """What a flag is about when it does not say: alert codes by the event of its message."""
@@ -37,7 +39,7 @@ _USED_OF_SOURCE = ("id", "name", "software", "version", "endpoint")
 @dataclass(frozen=True, slots=True)
 class _Rebuilt:
     tree: dict[str, Tree]
-    is_test: bool = False
+    undelivered: Undelivered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,15 @@ def read(tree: Tree, settings: Settings) -> Message:
     codes = SenderCodes(settings)
     converted = conform(source.root, from_stu3(), codes)
     codes.check_tables(converted)
-    if codes.are_others:
+    if others := sorted(codes.others - {FLAG}):
         raise Refused(
-            Reason.FORMAT, "a superseded code of R4 that is an alert today, in a message of STU3", "Coding.code"
+            Reason.FORMAT, f"a superseded code of {others[0]}, which is one of R4, in a message of STU3", kind
         )
     losses, before = source.finish("not an element of FHIR STU3 here")
-    information = information_of(converted)
+    information = information_of(converted, settings.code_history)
     second = Source(converted, kind, by_parts=True)
-    rebuilt = _message(second.root, settings) if kind == "Bundle" else _alone(second.root, settings)
+    rebuild = _message if kind == "Bundle" else _alone
+    rebuilt = rebuild(second.root, codes, settings)
     more, coverage = second.finish_after(before, "VKP R4 has no place for it")
     has_made = any(repair.rule == KEPT for repair in source.repairs)
     derived, leaves = settled(rebuilt.tree, frozenset() if has_made else second.whole)
@@ -86,11 +89,11 @@ def read(tree: Tree, settings: Settings) -> Message:
         losses=(*losses, *more),
         coverage=replace(coverage, derived=leaves),
         derived=derived,
-        is_test=rebuilt.is_test,
+        undelivered=rebuilt.undelivered,
     )
 
 
-def _message(root: Cursor, settings: Settings) -> _Rebuilt:
+def _message(root: Cursor, codes: SenderCodes, settings: Settings) -> _Rebuilt:
     header = _header(root)
     if len(root.each("entry")) > _MOST_ENTRIES:
         raise Refused(Reason.FORMAT, f"more than {_MOST_ENTRIES} entries in one message", f"{root.path}.entry")
@@ -101,11 +104,17 @@ def _message(root: Cursor, settings: Settings) -> _Rebuilt:
         if not all(tests) or len(tests) < len(parts):
             raise Refused(Reason.FORMAT, "a test and something else in one message", f"{root.path}.entry")
         root.carry()
-        return _Rebuilt({"resourceType": "Bundle"}, is_test=True)
+        return _Rebuilt({"resourceType": "Bundle"}, "test")
+    if is_not_to_be_journaled([part.at for part in parts], note.not_journaled, settings):
+        root.carry()
+        return _Rebuilt({"resourceType": "Bundle"}, "not-to-be-journaled")
     entries: list[Entry] = []
     for part in parts:
         event = events.get(id(part))
-        entries += medication_dispense.renewed(part, event) if event is not None else _renewed(part, header.event)
+        if event is not None:
+            entries += medication_dispense.renewed(part, event)
+        else:
+            entries += _renewed(part, codes, header.event)
     if not entries:
         raise Refused(Reason.FORMAT, "the message has nothing but its header", f"{root.path}.entry")
     if len(entries) == 1 and entries[0].kind in _ALONE:
@@ -138,10 +147,10 @@ def _part(entry: Cursor, seed: str, index: int) -> Part:
     return Part(at, link, made(link, "full-url-of-the-id"))
 
 
-def _renewed(part: Part, event: str) -> list[Entry]:
+def _renewed(part: Part, codes: SenderCodes, event: str) -> list[Entry]:
     match part.kind:
         case "Flag":
-            return flag.renewed(part, _ALERTS.get(event))
+            return flag.renewed(part, codes, _ALERTS.get(event))
         case "Encounter":
             return encounter.renewed(part)
         case "Composition":
@@ -213,7 +222,7 @@ def _link_location(entries: list[Entry]) -> None:
             alert["evidence"] = made([{"detail": detail}], rule)
 
 
-def _alone(root: Cursor, settings: Settings) -> _Rebuilt:
+def _alone(root: Cursor, codes: SenderCodes, settings: Settings) -> _Rebuilt:
     """Return a resource that was sent without a message around it: as it is, or as a document where JFT needs one."""
     whole = root.value if isinstance(root.value, dict) else {}
     seed = seed_of(whole)
@@ -223,10 +232,13 @@ def _alone(root: Cursor, settings: Settings) -> _Rebuilt:
         event = medication_dispense.event_of(root)
         if event.kind == "test":
             root.carry()
-            return _Rebuilt({"resourceType": "MedicationDispense"}, is_test=True)
+            return _Rebuilt({"resourceType": "MedicationDispense"}, "test")
         entries = medication_dispense.renewed(part, event)
+    elif is_not_to_be_journaled([root], note.not_journaled, settings):
+        root.carry()
+        return _Rebuilt({"resourceType": part.kind}, "not-to-be-journaled")
     else:
-        entries = _renewed(part, "")
+        entries = _renewed(part, codes, "")
     is_whole = len(entries) == 1 and entries[0].kind in _ALONE
     return _Rebuilt(entries[0].resource if is_whole else wrapped(entries, seed, settings))
 

@@ -1,6 +1,7 @@
 """The code systems of VKP as they are published today, each with the tables that its URL named before.
 
-Source: the code systems of github.com/HL7Norway/Velferdsteknologi; every data file names its commit.
+Source: the code systems of github.com/HL7Norway/Velferdsteknologi. `tables/` has every version of them and is made from the
+history of that repository (scripts/code_tables.py); `code_systems/` has the definitions, and what each superseded code is today.
 """
 
 import json
@@ -11,16 +12,26 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-Becomes: TypeAlias = Literal["code", "alert", "test", "nothing"]
-"""What a superseded code is today: a code of the same element; an alert, which is a DetectedIssue of its own; a message that
-only tests the way; or nothing that any table of today says."""
+Becomes: TypeAlias = Literal["code", "alert", "event", "test", "not-journaled", "nothing"]
+"""What a superseded code is today: a code for the same element; an alert, which is a DetectedIssue of its own; an event of the
+note that its section stands in; a message that only tests the way; an event that is not to be journaled; or nothing that any
+table of today says."""
 
 _PREFIX = "http://ehelse.no/fhir/CodeSystem/vkp-"
 ALERT = f"{_PREFIX}alert-code-v090"
+CATEGORY = f"{_PREFIX}composition-category-v090"
+CLASS = f"{_PREFIX}composition-class-v090"
 DISPENSE = f"{_PREFIX}medicationdispense-events-v090"
-SECTION = f"{_PREFIX}composition-section-v090"
+EVENT = f"{_PREFIX}composition-event-v090"
+FLAG = f"{_PREFIX}flag-code-v090"
+MODE = f"{_PREFIX}encounter-mode-v090"
 REASON = f"{_PREFIX}encounter-reason-v090"
+SECTION = f"{_PREFIX}composition-section-v090"
 SEVERITY = f"{_PREFIX}severity-level-v090"
+TYPE = f"{_PREFIX}encounter-type-v090"
+
+_OTHER_ELEMENTS: Mapping[str, Becomes] = MappingProxyType({ALERT: "alert", EVENT: "event"})
+"""What a code becomes when the system that has it today is of another element than its own system was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +45,11 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class FormerConcept:
-    """One code of a superseded table, with what it is today; `system` and `code` are None when it is no code."""
+    """One code of a superseded table, with what it is today; `system` and `today` are None when it is no code."""
 
     code: str
     meaning: str
+    """Its display when the table ended."""
     becomes: Becomes
     system: str | None
     today: str | None
@@ -45,15 +57,15 @@ class FormerConcept:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """A table that the URL named before; codes that are not in it had today's meaning or none."""
+    """A table that the URL named before; a code that is not in it had no meaning then."""
 
     name: str
-    since: str | None
+    since: str
     until: str
-    """The day, or the month where no more is known."""
     note: str
     concepts: tuple[FormerConcept, ...]
-    """Empty where the content of the table is not known."""
+    displays: Mapping[str, frozenset[str]] = field(repr=False, hash=False)
+    """Every display that a code had while the table stood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,9 @@ class CodeSystem:
     note: str
     concepts: tuple[Concept, ...]
     earlier: tuple[Superseded, ...]
-    """Oldest first."""
+    """Oldest first. Of a deleted code system the last one is the table that it ended with."""
+    displays: Mapping[str, frozenset[str]] = field(repr=False, hash=False)
+    """Every display that a code had since it means what it means today."""
     _by_code: Mapping[str, Concept] = field(repr=False, compare=False)
 
     def concept(self, code: str) -> Concept | None:
@@ -84,7 +98,9 @@ class CodeSystem:
 @cache
 def code_systems() -> tuple[CodeSystem, ...]:
     """Return every code system of VKP R4 and STU3, read from the package's own data files, by URL."""
-    return tuple(sorted(map(_code_system, documents("code_systems")), key=lambda system: system.url))
+    published = {row["url"]: {table["commit"]: table for table in row["tables"]} for row in documents("tables")}
+    systems = (_code_system(row, published[row["url"]]) for row in documents("code_systems"))
+    return tuple(sorted(systems, key=lambda system: system.url))
 
 
 def code_system(url: str) -> CodeSystem | None:
@@ -104,8 +120,10 @@ def _by_url() -> Mapping[str, CodeSystem]:
     return MappingProxyType({url: system for system in code_systems() for url in (system.url, *system.also)})
 
 
-def _code_system(row: dict[str, Any]) -> CodeSystem:
+def _code_system(row: dict[str, Any], published: dict[str, dict[str, Any]]) -> CodeSystem:
     concepts = tuple(Concept(**concept) for concept in row["concepts"])
+    superseded = {commit for table in row["earlier"] for commit in table["tables"]}
+    current = [table for commit, table in published.items() if commit not in superseded]
     return CodeSystem(
         url=row["url"],
         also=tuple(row["also"]),
@@ -116,22 +134,34 @@ def _code_system(row: dict[str, Any]) -> CodeSystem:
         until=row["until"],
         note=row["note"],
         concepts=concepts,
-        earlier=tuple(_superseded(table, row["url"]) for table in row["earlier"]),
+        earlier=tuple(_superseded(table, row["url"], published) for table in row["earlier"]),
+        displays=_displays(current),
         _by_code=MappingProxyType({concept.code: concept for concept in concepts}),
     )
 
 
-def _superseded(row: dict[str, Any], url: str) -> Superseded:
-    concepts = tuple(_former(concept, url) for concept in row["concepts"])
-    return Superseded(row["name"], row["from"], row["until"], row["note"], concepts)
+def _superseded(row: dict[str, Any], url: str, published: dict[str, dict[str, Any]]) -> Superseded:
+    tables = [published[commit] for commit in row["tables"]]
+    meanings = {code: display for table in tables for code, display in table["concepts"].items()}
+    concepts = tuple(_former(code, meanings[code], row["today"], url) for code in meanings)
+    return Superseded(row["name"], tables[0]["from"], tables[-1]["until"], row["note"], concepts, _displays(tables))
 
 
-def _former(row: dict[str, Any], url: str) -> FormerConcept:
-    today = row["today"]
+def _displays(tables: list[dict[str, Any]]) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for table in tables:
+        for code, display in table["concepts"].items():
+            found.setdefault(code, set()).add(display)
+    return MappingProxyType({code: frozenset(displays) for code, displays in found.items()})
+
+
+def _former(code: str, meaning: str, changes: dict[str, Any], url: str) -> FormerConcept:
+    """Return what a code is today; one that `changes` does not name means what it meant."""
+    today = changes.get(code, {"code": code})
     if today is None:
-        return FormerConcept(row["code"], row["meaning"], "nothing", None, None)
+        return FormerConcept(code, meaning, "nothing", None, None)
     if "code" not in today:
-        return FormerConcept(row["code"], row["meaning"], today["becomes"], None, None)
+        return FormerConcept(code, meaning, today["becomes"], None, None)
     system = today.get("system", url)
-    becomes: Becomes = "alert" if system == ALERT != url else "code"
-    return FormerConcept(row["code"], row["meaning"], becomes, system, today["code"])
+    becomes = "code" if url in (system, FLAG) else _OTHER_ELEMENTS.get(system, "code")
+    return FormerConcept(code, meaning, becomes, system, today["code"])

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from translators.terminology.code_system import documents
 
-EventKind: TypeAlias = Literal["dispense", "alert", "test"]
+EventKind: TypeAlias = Literal["dispense", "alert", "test", "not-journaled"]
 Severity: TypeAlias = Literal["high", "moderate", "low"]
 """The codes of DetectedIssue.severity (FHIR R4, detectedissue-severity)."""
 
@@ -25,7 +25,7 @@ class Row:
     code: str
     to: str | None
     kind: EventKind | None = None
-    """What a dispense event is today; None in every other map."""
+    """What a dispense event is today, and of a class that its event is not to be journaled; None in every other map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class CodeMap:
 class Event:
     """What a dispense event is in R4: a code of dispensing, a code of an alert, or a message that only tests the way."""
 
-    kind: EventKind
+    kind: Literal["dispense", "alert", "test"]
     code: str | None
     """None for a test alone."""
 
@@ -72,8 +72,13 @@ def mode_of_class(code: str) -> str | None:
 
 
 def category_of_class(code: str) -> str | None:
-    """Return the code of vkp-composition-category-v090 for one of vkp-composition-class; None if unknown."""
+    """Return the code of vkp-composition-category-v090 for one of vkp-composition-class; None if it is none, or unknown."""
     return _rows("category-of-class").get(code)
+
+
+def is_not_journaled(code: str) -> bool:
+    """Tell whether a code of vkp-composition-class says that its event is not to be journaled."""
+    return code in _not_journaled()
 
 
 def section_of(code: str) -> str | None:
@@ -82,6 +87,11 @@ def section_of(code: str) -> str | None:
     None if unknown, and for a signature (7) or other operators (8), which `knows_section` tells apart.
     """
     return _rows("section-of").get(code)
+
+
+def event_of_section(code: str) -> str | None:
+    """Return the code of vkp-composition-event-v090 that a code of vkp-composition-section-v06 became; None for the others."""
+    return _rows("event-of-section").get(code)
 
 
 def knows_section(code: str) -> bool:
@@ -117,7 +127,13 @@ def _rows(name: str) -> Mapping[str, str | None]:
 @cache
 def _events() -> Mapping[str, Event]:
     rows = next(code_map.rows for code_map in code_maps() if code_map.name == "dispense-event")
-    return MappingProxyType({row.code: Event(row.kind, row.to) for row in rows if row.kind})
+    return MappingProxyType({row.code: Event(cast("Any", row.kind), row.to) for row in rows})
+
+
+@cache
+def _not_journaled() -> frozenset[str]:
+    rows = next(code_map.rows for code_map in code_maps() if code_map.name == "category-of-class")
+    return frozenset(row.code for row in rows if row.kind == "not-journaled")
 
 
 @cache

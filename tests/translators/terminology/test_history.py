@@ -1,6 +1,5 @@
 """Superseded codes: by the table that a sender uses, or by the tables that know what today's does not."""
 
-import re
 from dataclasses import FrozenInstanceError
 from types import MappingProxyType
 
@@ -8,204 +7,280 @@ import pytest
 
 from translators.terminology import (
     ALERT,
+    CATEGORY,
+    CLASS,
     DISPENSE,
+    EVENT,
+    FLAG,
+    MODE,
     REASON,
-    RENUMBERED,
     SECTION,
     SEVERITY,
     SHORT_NAMES,
+    TYPE,
+    Doubt,
     Renumbered,
     code_system,
     code_systems,
     history_names,
-    renumbered,
+    is_of_superseded_table,
+    may_mean_otherwise,
+    read_code,
+    standing,
 )
 
 PREFIX = "http://ehelse.no/fhir/CodeSystem/vkp-"
-CATEGORY, MODE = f"{PREFIX}composition-category-v090", f"{PREFIX}encounter-mode-v090"
-TABLE_NAME = re.compile(r"until-20\d\d-\d\d(-\d\d)?(-[a-z]+)?")
 
+FIRST_ALERTS = (("alert", "until-2021-11-17"),)
 ALERTS = (("alert", "until-2022-01-14"),)
+ALERTS_OF_2022 = (("alert", "until-2022-08-25"),)
 DISPENSES = (("dispense", "until-2021-11-02"),)
 FIRST_SECTIONS = (("section", "until-2021-11-16"),)
 SECOND_SECTIONS = (("section", "until-2022-01-05"),)
 REASONS = (("reason", "until-2021-12-13"),)
 
+MEDICINE = {
+    "1.4": "1.5", "1.5": "1.7", "1.6": "1.13", "1.7": "1.2", "1.8": "1.14", "1.9": "1.19", "1.10": "1.20", "1.11": "1.21",
+    "1.12": "1.22", "1.13": "1.9", "1.14": "1.8", "1.15": "1.11", "1.16": "1.6", "1.17": "1.18", "1.21": "1.16",
+    "1.22": "1.15", "1.23": "1.4", "1.24": "1.10", "1.25": "1.12", "1.26": "1.23", "1.27": "1.17",
+}  # fmt: skip
+"""By the numbers of STU3 below 1, what each is today."""
+HOME = {
+    "0": "5.1",
+    "1": "5.2",
+    "1.1": "5.2.1",
+    "1.2": "5.2.2",
+    "1.3": "5.2.3",
+    "2": "5.3",
+    "2.1": "5.3.1",
+    "2.2": "5.3.2",
+}
+"""The first numbers of digital home follow-up, and the alerts they are."""
 
-def code(system: str, value: str, table: str) -> Renumbered:
-    """Say that a code stays a code."""
-    return Renumbered("code", system, value, RENUMBERED, table)
 
-
-def alert(value: str, table: str) -> Renumbered:
-    """Say that a code is an alert today."""
-    return Renumbered("alert", ALERT, value, RENUMBERED, table)
-
-
-def nothing(table: str) -> Renumbered:
-    """Say that nothing says the code today."""
-    return Renumbered("nothing", None, None, RENUMBERED, table)
+def today(url: str, code: str, history: tuple[tuple[str, str], ...] = ()) -> tuple[str, str | None, str | None]:
+    """Return what a superseded code becomes, of which code system, and which code."""
+    found = read_code(url, code, history)
+    assert isinstance(found, Renumbered), (url, code, found)
+    return found.becomes, found.system, found.code
 
 
 def test_every_code_of_today_stands():
-    """Whatever it meant before, a sender without a history means it as today."""
+    """Whatever it meant before, a sender without a history and without old displays means it as today."""
     for system in code_systems():
         if system.until is None:
-            assert [c.code for c in system.concepts if renumbered(system.url, c.code)] == []
+            assert [c.code for c in system.concepts if read_code(system.url, c.code)] == []
+            shown = {c.code: system.displays.get(c.code, frozenset({c.display})) for c in system.concepts}
+            assert [(c, d) for c, found in shown.items() for d in found if read_code(system.url, c, (), d)] == []
 
 
 def test_every_superseded_code_is_one_of_today_or_none():
     """What a table translates into exists, in a code system that was not deleted."""
     for system in code_systems():
         for table in system.earlier:
-            assert len({former.code for former in table.concepts}) == len(table.concepts)
             for former in table.concepts:
-                assert former.meaning
-                assert (former.system is None) == (former.today is None) == (former.becomes in ("nothing", "test"))
+                assert (former.system is None) == (former.today is None)
+                assert (former.today is None) == (former.becomes in ("nothing", "test", "not-journaled"))
                 if former.system and former.today:
                     target = code_system(former.system)
                     assert target is not None
                     assert target.until is None
                     assert target.concept(former.today) is not None, (table.name, former)
-                    assert (former.becomes == "alert") == (target.url == ALERT != system.url)
 
 
-def test_history_names():
-    """The tables that a configuration may name; one whose content is not known can translate nothing."""
-    assert history_names() == {
-        "alert": {"until-2022-01-14"},
-        "dispense": {"until-2021-11-02"},
-        "section": {"until-2021-11-16", "until-2022-01-05"},
-        "reason": {"until-2021-12-13"},
-        "severity": {"until-2021-09-letters", "until-2021-09-digits", "until-2021-09-colours"},
-    }
-    assert history_names().keys() == SHORT_NAMES.keys()
-    assert all(code_system(url) for url in SHORT_NAMES.values())
+@pytest.mark.parametrize("history", [ALERTS, ALERTS_OF_2022])
+def test_alerts_by_the_numbers_of_stu3(history: tuple[tuple[str, str], ...]):
+    """They stood twice: until 2022-01-14, and for three months of 2022."""
+    assert {old: today(ALERT, old, history)[2] for old in MEDICINE} == MEDICINE
+    assert all(read_code(ALERT, same, history) is None for same in ("1", "1.3", "2", "3", "4", "5.2.1", "6"))
 
 
-def test_tables_are_well_formed():
-    """A name tells when the table ended; tables come oldest first, each name once, and each says what is not known."""
-    for system in code_systems():
-        tables = system.earlier
-        assert len({table.name for table in tables}) == len(tables)
-        assert [table.until for table in tables] == sorted(table.until for table in tables)
-        for table in tables:
-            assert TABLE_NAME.fullmatch(table.name)
-            assert table.name.startswith(f"until-{table.until}")
-            assert table.since is None or table.since < table.until
-            assert table.note
-            assert table.concepts or "not known" in table.note
+def test_alerts_of_the_first_table():
+    """Home follow-up at the top, and the dispenser under 3."""
+    assert {old: today(ALERT, old, FIRST_ALERTS)[2] for old in HOME} == HOME
+    assert today(ALERT, "3", FIRST_ALERTS) == ("code", ALERT, "1")
+    assert today(ALERT, "3.3", FIRST_ALERTS) == ("code", ALERT, "1.3")
+    below = {old.replace("1.", "3.", 1): new for old, new in MEDICINE.items()}
+    assert {old: today(ALERT, old, FIRST_ALERTS)[2] for old in below} == below
+    assert read_code(ALERT, "4.23", FIRST_ALERTS) is None
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("code", "history"),
     [
-        ("1.4", "1.5"), ("1.5", "1.7"), ("1.6", "1.13"), ("1.7", "1.2"), ("1.8", "1.14"), ("1.9", "1.19"), ("1.10", "1.20"),
-        ("1.11", "1.21"), ("1.12", "1.22"), ("1.13", "1.9"), ("1.14", "1.8"), ("1.15", "1.11"), ("1.16", "1.6"),
-        ("1.17", "1.18"), ("1.21", "1.16"), ("1.22", "1.15"), ("1.23", "1.4"), ("1.24", "1.10"), ("1.25", "1.12"),
-        ("1.26", "1.23"), ("1.27", "1.17"), ("7.2", "4.24"),
+        *((code, ALERTS) for code in ("1.1", "1.2", "1.18", "1.19", "1.20", "1.28", "4.25", "x")),
+        *((code, ALERTS_OF_2022) for code in ("1.1", "4.1", "7.1", "7.2")),
+        *((code, FIRST_ALERTS) for code in ("5.1", "7.1", "4.24", "3.18")),
+        *((code, ()) for code in ("1.28", "8", "", " 1.1")),
     ],
-)  # fmt: skip
-def test_alerts_by_the_history(old: str, new: str):
-    """STU3 numbering below 1, and epilepsy where it stood."""
-    assert renumbered(ALERT, old, ALERTS) == code(ALERT, new, "until-2022-01-14")
-
-
-@pytest.mark.parametrize("same", ["1", "1.1", "1.2", "1.3", "2", "4.1", "5.2.1", "7.1", "1.28", "x"])
-def test_alerts_that_the_history_leaves(same: str):
-    """What meant the same then, and what the table does not know."""
-    assert renumbered(ALERT, same, ALERTS) is None
-
-
-@pytest.mark.parametrize("gap", ["1.18", "1.19", "1.20"])
-def test_alerts_that_the_history_does_not_tell(gap: str):
-    """Not known for that table; today's meaning, such as an empty battery, is surely not meant."""
-    assert renumbered(ALERT, gap, ALERTS) == nothing("until-2022-01-14")
+)
+def test_an_alert_of_no_table_of_its_time_is_unknown(code: str, history: tuple[tuple[str, str], ...]):
+    """Whatever it means in a table of another time."""
+    assert read_code(ALERT, code, history) is Doubt.UNKNOWN
 
 
 def test_alerts_without_a_history():
-    """Only what today's table does not know is read by an earlier one."""
-    assert renumbered(ALERT, "1.23") is None
-    assert renumbered(ALERT, "1.24") == code(ALERT, "1.10", "until-2022-01-14")
-    assert renumbered(ALERT, "1.27") == code(ALERT, "1.17", "until-2022-01-14")
-    assert renumbered(ALERT, "7.2") == code(ALERT, "4.24", "until-2022-01-14")
-    assert renumbered(ALERT, "1.28") is None
+    """Only what today's table does not know is read by the earlier ones, which agree."""
+    assert read_code(ALERT, "1.23") is None
+    found = [today(ALERT, code) for code in ("1.24", "1.27", "7.2", "0", "2.1", "3.4")]
+    assert found == [("code", ALERT, code) for code in ("1.10", "1.17", "4.24", "5.1", "5.3.1", "1.5")]
+
+
+def test_flag_codes():
+    """The table that stood four years decides where nobody says; the first one said other things by the same numbers."""
+    found = {code: today(FLAG, code) for code in HOME}
+    assert found == {code: ("code", ALERT, alert) for code, alert in HOME.items()}
+    assert [today(FLAG, code)[2] for code in ("4", "4.1", "4.23")] == ["4", "4.1", "4.23"]
+    first = (("flag", "until-2021-09-02"),)
+    assert [today(FLAG, str(n), first)[2] for n in range(1, 7)] == ["5.2.1", "5.3.2", "5.2.2", "5.3.1", "5.2.3", None]
+    assert today(FLAG, "3") == ("code", ALERT, "5.2.2")
+    assert read_code(FLAG, "4.24") is Doubt.UNKNOWN
 
 
 def test_dispenses():
     """A failure became an alert, and a test stays a test."""
-    table = "until-2021-11-02"
-    assert renumbered(DISPENSE, "1", DISPENSES) is None
-    assert renumbered(DISPENSE, "2", DISPENSES) == alert("1.1", table)
-    assert renumbered(DISPENSE, "3", DISPENSES) == alert("1.3", table)
-    assert renumbered(DISPENSE, "18", DISPENSES) == code(DISPENSE, "1.2", table)
-    assert renumbered(DISPENSE, "0", DISPENSES) == Renumbered("test", None, None, RENUMBERED, table)
-    assert renumbered(DISPENSE, "1.1", DISPENSES) is None
-    assert [renumbered(DISPENSE, same) for same in ("1", "2", "3", "1.3", "28")] == [None] * 5
-    assert renumbered(DISPENSE, "4") == alert("1.5", table)
-    assert renumbered(DISPENSE, "20") == code(DISPENSE, "2", table)
+    assert read_code(DISPENSE, "1", DISPENSES) is None
+    assert today(DISPENSE, "2", DISPENSES) == ("alert", ALERT, "1.1")
+    assert today(DISPENSE, "3", DISPENSES) == ("alert", ALERT, "1.3")
+    assert today(DISPENSE, "18", DISPENSES) == ("code", DISPENSE, "1.2")
+    assert today(DISPENSE, "0", DISPENSES) == today(DISPENSE, "0") == ("test", None, None)
+    assert today(DISPENSE, "0", (("dispense", "until-2021-11-11"),)) == ("test", None, None)
+    assert read_code(DISPENSE, "3", (("dispense", "until-2021-11-11"),)) is Doubt.UNKNOWN
+    assert [read_code(DISPENSE, same) for same in ("1", "2", "3", "1.3")] == [None] * 4
+    assert today(DISPENSE, "4") == ("alert", ALERT, "1.5")
+    assert today(DISPENSE, "20") == ("code", DISPENSE, "2")
 
 
 def test_sections():
-    """Code 2 changed its meaning twice."""
-    assert renumbered(SECTION, "2", FIRST_SECTIONS) == code(SECTION, "1.2", "until-2021-11-16")
-    assert renumbered(SECTION, "2", SECOND_SECTIONS) == code(SECTION, "1.1", "until-2022-01-05")
-    assert renumbered(SECTION, "2") is None
-    assert renumbered(SECTION, "1", SECOND_SECTIONS) is None
-    assert renumbered(SECTION, "1", FIRST_SECTIONS) == code(SECTION, "1.2", "until-2021-11-16")
-    assert renumbered(SECTION, "7", FIRST_SECTIONS) == nothing("until-2021-11-16")
-    assert renumbered(SECTION, "9") == code(SECTION, "1", "until-2021-11-16")
+    """Code 2 changed its meaning twice, and five sections became events."""
+    events = {"2": "6", "3": "7", "5": "8", "6": "9", "8": "10"}
+    assert {code: today(SECTION, code, FIRST_SECTIONS) for code in events} == {
+        code: ("event", EVENT, event) for code, event in events.items()
+    }
+    assert today(SECTION, "2", SECOND_SECTIONS) == ("code", SECTION, "1.1")
+    assert today(SECTION, "1.1", SECOND_SECTIONS) == ("code", SECTION, "1")
+    assert [read_code(SECTION, code) for code in ("1", "1.1", "2")] == [None] * 3
+    assert today(SECTION, "1", FIRST_SECTIONS) == ("code", SECTION, "1.2")
+    assert today(SECTION, "7", FIRST_SECTIONS) == ("nothing", None, None)
+    assert today(SECTION, "9") == ("code", SECTION, "1")
 
 
-def test_reasons():
-    """A sensor event became an alert."""
-    assert renumbered(REASON, "1", REASONS) == alert("4.1", "until-2021-12-13")
-    assert renumbered(REASON, "1") is None
-    assert renumbered(REASON, "23") == alert("4.23", "until-2021-12-13")
-    assert renumbered(REASON, "24") is None
+def test_reasons_severities_classes_and_types():
+    """Each by its tables; of a deleted code system the last one decides where nobody says."""
+    assert [today(REASON, str(n), REASONS)[2] for n in range(1, 24)] == [f"4.{n}" for n in range(1, 24)]
+    assert read_code(REASON, "1") is None
+    digits = (("severity", "until-2021-06-03"),)
+    assert [today(SEVERITY, code, digits)[2] for code in "123"] == ["10", "20", "30"]
+    assert read_code(SEVERITY, "30", (("severity", "until-2021-09-02"),)) is None
+    assert read_code(SEVERITY, "40", (("severity", "until-2021-09-02"),)) is Doubt.UNKNOWN
+    assert read_code(SEVERITY, "A") is Doubt.UNKNOWN
+    assert today(CLASS, "2") == ("code", CATEGORY, "2")
+    assert today(CLASS, "2", (("class", "until-2021-09-10"),)) == ("not-journaled", None, None)
+    assert today(CLASS, "4") == ("code", CATEGORY, "1")
+    assert today(TYPE, "1") == ("code", MODE, "1")
+    assert today(TYPE, "1", (("type", "until-2022-03-23"),)) == ("code", REASON, "1")
+    assert today(TYPE, "1", (("type", "until-2021-11-17"),)) == ("nothing", None, None)
+    assert read_code(TYPE, "5") is Doubt.UNKNOWN
+    assert read_code(CATEGORY, "0") is Doubt.UNKNOWN
 
 
-def test_severities():
-    """Letters and digits can be told from the numbers of today, the colours were the same numbers."""
-    assert renumbered(SEVERITY, "A") == code(SEVERITY, "30", "until-2021-09-letters")
-    assert renumbered(SEVERITY, "1") == code(SEVERITY, "10", "until-2021-09-digits")
-    assert renumbered(SEVERITY, "30", (("severity", "until-2021-09-colours"),)) is None
-    assert renumbered(SEVERITY, "A", (("severity", "until-2021-09-digits"),)) is None
+@pytest.mark.parametrize(
+    ("url", "code", "display"),
+    [
+        (DISPENSE, "2", "medisin_ikke_utlevert"),
+        (DISPENSE, "2", " Medisin  ikke utlevert"),
+        (DISPENSE, "3", "medisin_mangler_bekreftelse"),
+        (ALERT, "1", "Handling utført"),
+        (ALERT, "1.17", "Batteri tomt"),
+        (ALERT, "2", "Inaktiv pasient"),
+        (ALERT, "3", "Medisindispenserhendelse"),
+        (REASON, "2", "forlatt_sengen"),
+        (SECTION, "1.1", "oppsummerende notat"),
+        (SECTION, "2", "tiltaksbeskrivelse"),
+        (FLAG, "1", "Måledata rapportert"),
+        (TYPE, "2", "hendelsesbasert tilsyn"),
+        (CLASS, "2", "ikke_respons"),
+    ],
+)
+def test_a_display_of_an_old_table_makes_a_code_doubtful(url: str, code: str, display: str):
+    """Unless the sender's history says which table it is of."""
+    assert read_code(url, code, (), display) is Doubt.DISPLAY
+    short = next(name for name, system in SHORT_NAMES.items() if system == url)
+    for table in history_names()[short]:
+        assert read_code(url, code, ((short, table),), display) is not Doubt.DISPLAY
 
 
-def test_deleted_code_systems():
-    """Their codes go on in others; where tables disagree, the latest decides."""
-    assert renumbered(f"{PREFIX}composition-class-v090", "4") == code(CATEGORY, "1", "until-2021-09")
-    assert renumbered(f"{PREFIX}encounter-type-v090", "1") == code(MODE, "1", "until-2022-04-06")
-    assert renumbered(f"{PREFIX}encounter-type-v090", "5") is None
+@pytest.mark.parametrize(
+    ("url", "code", "display"),
+    [
+        (ALERT, "1", "Medisindispenserhendelse"),
+        (ALERT, "4.1", "fall"),
+        (ALERT, "4.25", "Kamera"),
+        (ALERT, "1.17", "Batteri lavt"),
+        (ALERT, "1.17", "Batteriet er snart tomt"),
+        (DISPENSE, "2", "Medisin utlevert reise"),
+        (SEVERITY, "20", "Gul"),
+    ],
+)
+def test_any_other_display_is_no_matter(url: str, code: str, display: str):
+    """One of today's, one of a table that meant the same by the code, or one that VKP never published."""
+    assert read_code(url, code, (), display) is None
+
+
+def test_codes_that_prove_a_table_put_others_in_doubt():
+    """Those alone that meant something else in a table that has what was seen."""
+    assert is_of_superseded_table(DISPENSE, "12")
+    assert not is_of_superseded_table(DISPENSE, "2")
+    assert not is_of_superseded_table("http://loinc.org", "12")
+    assert may_mean_otherwise(DISPENSE, "2", frozenset({"12"}))
+    assert not may_mean_otherwise(DISPENSE, "1", frozenset({"12"}))
+    assert may_mean_otherwise(DISPENSE, "2", frozenset({"0"}))
+    assert not may_mean_otherwise(DISPENSE, "1", frozenset({"0"}))
+    assert may_mean_otherwise(ALERT, "1.4", frozenset({"1.27"}))
+    assert not may_mean_otherwise(ALERT, "2", frozenset({"1.27"}))
+    assert may_mean_otherwise(ALERT, "2", frozenset({"3.4"}))
+    assert not may_mean_otherwise(ALERT, "1.27", frozenset({"1.27"}))
+
+
+def test_what_stands_whatever_its_display():
+    """A look at this set must never let a doubtful code pass."""
+    for history in ((), ALERTS, DISPENSES, (("alert", "today"),)):
+        for url, code in standing(history):
+            system = code_system(url)
+            assert system is not None
+            shown = {display for table in system.earlier for display in table.displays.get(code, ())}
+            assert {read_code(url, code, history, display) for display in (None, *shown)} == {None}
+    assert (ALERT, "4.1") in standing(())
+    assert (ALERT, "1.4") not in standing(())
+    assert (ALERT, "1.4") in standing((("alert", "today"),))
 
 
 def test_a_history_is_of_its_code_system_alone():
     """And is read as pairs or as a mapping."""
-    assert renumbered(DISPENSE, "2", ALERTS) is None
-    assert renumbered(DISPENSE, "4", ALERTS) == alert("1.5", "until-2021-11-02")
+    assert read_code(DISPENSE, "2", ALERTS) is None
     both = (*ALERTS, *DISPENSES)
-    assert renumbered(DISPENSE, "2", both) == renumbered(DISPENSE, "2", dict(both)) == alert("1.1", "until-2021-11-02")
-    assert renumbered(CATEGORY, "1", both) is None
+    assert read_code(DISPENSE, "2", both) == read_code(DISPENSE, "2", dict(both))
+    assert today(DISPENSE, "2", both) == ("alert", ALERT, "1.1")
 
 
-@pytest.mark.parametrize("table", ["until-2021-11-17", "until-1999-01-01", ""])
-def test_an_unknown_table_is_an_error(table: str):
-    """The configuration was to refuse it; to pass over it would journal what the sender did not say."""
+@pytest.mark.parametrize("table", ["until-2021-11-26", "until-1999-01-01", ""])
+def test_a_table_that_is_not_there_is_no_history(table: str):
+    """The configuration names those of `history_names` alone."""
+    assert table not in history_names()["alert"]
     with pytest.raises(KeyError):
-        renumbered(ALERT, "1.4", {"alert": table})
+        read_code(ALERT, "1.4", {"alert": table})
 
 
 @pytest.mark.parametrize("url", ["", "http://loinc.org", f"{PREFIX}medicationdispense-events-v06", ALERT + "/"])
 def test_other_code_systems_stand(url: str):
     """STU3's codes are mapped, not renumbered."""
-    assert renumbered(url, "4") is renumbered(url, "4", ALERTS) is None
+    assert read_code(url, "4") is read_code(url, "4", ALERTS) is None
 
 
 def test_nothing_can_be_changed():
     """What is handed out is shared by all messages."""
-    found = renumbered(ALERT, "1.24")
-    assert found is not None
+    found = read_code(ALERT, "1.24")
+    assert isinstance(found, Renumbered)
     with pytest.raises(FrozenInstanceError):
         found.code = "1"  # type: ignore[misc]
     assert isinstance(history_names(), MappingProxyType)

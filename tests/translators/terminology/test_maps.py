@@ -15,6 +15,8 @@ from translators.terminology import (
     code_system,
     dispense_event,
     event_of,
+    event_of_section,
+    is_not_journaled,
     knows_section,
     knows_severity,
     mode_of_class,
@@ -105,16 +107,19 @@ def test_alerts_of_reasons():
 
 
 def test_modes_categories_and_events():
-    """Modes and composition events kept their codes; every class is of trygghet og mestring."""
+    """Modes and composition events kept their codes; every class but one is of trygghet og mestring."""
     assert [mode_of_class(str(n)) for n in range(6)] == ["0", "1", "2", "3", "4", None]
-    assert [category_of_class(str(n)) for n in range(10)] == ["1"] * 9 + [None]
+    assert [category_of_class(str(n)) for n in range(10)] == ["1", "1", None, *["1"] * 6, None]
+    assert [n for n in range(10) if is_not_journaled(str(n))] == [2]
     assert [event_of(str(n)) for n in range(7)] == ["0", "1", None, "3", "4", "5", None]
 
 
 def test_sections():
-    """Signature and other operators are known, and no sections today."""
+    """Signature and other operators are known, and no sections today; five became events in one commit."""
     sections = [section_of(str(n)) for n in range(11)]
     assert sections == [None, "1.2", "1.2", "1.1", "1.1", "1.1", "1.1", None, None, "1", None]
+    events = {n: event_of_section(str(n)) for n in range(11) if event_of_section(str(n))}
+    assert events == {2: "6", 3: "7", 5: "8", 6: "9", 8: "10"}
     assert [n for n in range(11) if knows_section(str(n))] == list(range(1, 10))
 
 
@@ -122,6 +127,11 @@ def test_sections():
     ("url", "severities"),
     [
         (EMERGENCY, {"A": "high", "H": "moderate", "V": "low", "IR": None, "U": None}),
+        (f"{PREFIX}severity-level-v06", {"A": "high", "H": "moderate", "V": "low", "IR": None, "U": None}),
+        (
+            f"{PREFIX}triage-v06",
+            {"R": "high", "O": "high", "Y": "moderate", "G": "low", "B": "low", "BL": None, "NR": None},
+        ),
         (f"{PREFIX}emergency-level-v06", {"A": "high", "U": None}),
         (TRIAGE, {"R": "high", "O": "high", "Y": "moderate", "G": "low", "B": "low", "BL": None, "NR": None}),
         (f"{PREFIX}triage-v090", {"R": "high", "NR": None}),
