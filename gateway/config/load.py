@@ -69,6 +69,7 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
     read_settings.version(reader, root)
     environment = read_settings.environment(reader, root)
     passes = read_settings.unrecognised_passes(reader, root)
+    unjournaled = read_settings.not_to_be_journaled(reader, root)
     settings = read_settings.settings(reader, root)
     draft = _draft(reader, root, environment, passes)
     persons = people(reader, root, settings.listen if settings else None, draft.municipalities.names)
@@ -108,6 +109,7 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         cutovers={one.name: one.plan for one in draft.plans.cutovers if one.plan is not None},
         guard_reload=draft.plans.guard_reload,
         sunset=draft.plans.sunset,
+        not_to_be_journaled=unjournaled,
         version=version,
     )
     return Loaded(config, RouteTable(config, buckets), problems)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from gateway.config.places import Address, Environment, Place, Rate
 from gateway.config.routes import DAY, CutoverPlan, Freeze, Route, Sunset
@@ -148,6 +149,8 @@ class Municipality:
     place: Place
     local_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False, hash=False)
     """National identity numbers by the record system's own identifier system and number; never shown."""
+    unknown_codes_pass: bool = False
+    """Whether codes that no table has go on with a mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ class Sender:
     rate: Rate | None
     place: Place
     code_history: tuple[tuple[str, str], ...] = ()
-    """Which superseded table the sender's codes are of, by code system."""
+    """Which table the sender's codes are of, by code system."""
 
     @property
     def key(self) -> str:
@@ -219,5 +222,7 @@ class Config:
     guard_reload: bool = False
     """Whether a reload may change no cell's mode but by an approved cutover or an override."""
     sunset: Sunset | None = None
+    not_to_be_journaled: Literal["acknowledge", "refuse"] = "acknowledge"
+    """What becomes of a message whose class says that its event is not to be journaled."""
     version: str = ""
     """What tells one content of the file from another."""

@@ -102,9 +102,11 @@ def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uni
             her_ids.append(her_id)
     epj = fields.get("epj", partial(_epj, reader))
     numbers = fields.get("patient_ids", partial(local_numbers, reader)) or {}
+    unknown = fields.get("unknown_codes", lambda at: reader.choice(at, "value of unknown_codes", ("refuse", "pass")))
     if epj is None:
         return None
-    return Municipality(name, full or "", orgnr or "", tuple(her_ids), epj, reader.place(key), numbers)
+    place, passes = reader.place(key), unknown == "pass"
+    return Municipality(name, full or "", orgnr or "", tuple(her_ids), epj, place, numbers, unknown_codes_pass=passes)
 
 
 def _epj(reader: Reader, node: Node) -> Epj | None:

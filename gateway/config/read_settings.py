@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 from yaml import MappingNode, Node
 
@@ -55,6 +56,13 @@ def unrecognised_passes(reader: Reader, root: Fields) -> bool | None:
     """Read whether a request that no surface knows goes to VKP."""
     word = root.get("unrecognised", lambda node: reader.choice(node, "value of unrecognised", ("legacy", "refuse")))
     return None if word is None else word == "legacy"
+
+
+def not_to_be_journaled(reader: Reader, root: Fields) -> Literal["acknowledge", "refuse"]:
+    """Read what becomes of a message whose class says that its event is not to be journaled."""
+    options = ("acknowledge", "refuse")
+    word = root.get("not_to_be_journaled", lambda at: reader.choice(at, "value of not_to_be_journaled", options))
+    return "refuse" if word == "refuse" else "acknowledge"
 
 
 def settings(reader: Reader, root: Fields) -> Settings | None:

@@ -55,6 +55,11 @@ ROOT = section(
     Key("retention", "how long the ledger keeps what", "{}"),
     Key("limits", "bounds; outside mode legacy, where VKP's own hold", "{}"),
     Key("unrecognised", "a request no surface knows: legacy (to kind vkp unchanged) or refuse", "legacy"),
+    Key(
+        "not_to_be_journaled",
+        "a message whose class says that its event is not to be journaled: acknowledge (and deliver nowhere) or refuse",
+        "acknowledge",
+    ),
     Key("unrecognised_paths", "only what lies below these is ever passed on unrecognised", "[/epj/, /ws/]"),
     Key(
         "guard_reload",
@@ -240,6 +245,12 @@ MUNICIPALITY = section(
     must("orgnr", "nine digits, the main entity; R4 callers have it in the URL"),
     Key("her_ids", "STU3 callers have one in the URL and in MessageHeader.receiver", "[]"),
     must("epj", "its record system"),
+    Key(
+        "unknown_codes",
+        "a code that is in no table of its code system, or not of the one that VKP's profile requires: refuse, or pass with a "
+        "mark; what a dispense is must be known in any case",
+        "refuse",
+    ),
     Key("patient_ids", "by identifier system of the record system: where its patients' national numbers are", "{}"),
     later=("services_from", "partner_profile"),
 )
@@ -279,7 +290,7 @@ SENDER = section(
     Key("municipalities", "all: every one; environment test only"),
     Key("service_codes", "those it may name in ServiceCodes, outside mode legacy; none: not checked", "[]"),
     Key("rate", "in place of limits.rate_per_sender"),
-    Key("code_history", "by code system, the superseded table that its codes are of: {alert: until-2022-01-14}", "{}"),
+    Key("code_history", "by code system, the table that its codes are of: {alert: until-2022-01-14}, or today", "{}"),
     later=("signature",),
 )
 

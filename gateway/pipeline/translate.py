@@ -37,6 +37,8 @@ def settings(  # noqa: PLR0913 - what is known of a message
         code_history=sender.code_history if sender else (),
         received=received.isoformat(timespec="milliseconds") if received else None,
         local_numbers=municipality.local_numbers if municipality else {},
+        unknown_codes="pass" if municipality is not None and municipality.unknown_codes_pass else "refuse",
+        not_to_be_journaled=config.not_to_be_journaled,
     )
 
 

@@ -25,6 +25,8 @@ from gateway.config.upstreams import (
     VkpUpstream,
 )
 from gateway.model import JOURNALING, Information, Mode
+from gateway.translating import settings
+from translators.national_number import TEST_KINDS
 
 CASES = Path(__file__).parent / "cases"
 
@@ -236,6 +238,22 @@ def test_municipalities_vendors_and_senders_are_read() -> None:
     assert first.place == Place("routes.yaml", 24, 13)
     assert second.service_codes == ("RT", "TA")
     assert second.key == "Sky_Nordfjell"
+
+
+def test_what_becomes_of_unknown_codes_and_of_events_that_are_not_to_be_journaled_reaches_the_translators() -> None:
+    """The one by municipality, the other for all; codes are refused and events acknowledged where the file does not say."""
+    found = {}
+    for case in ("sound-whole", "unknown-codes-and-not-to-be-journaled"):
+        config = _config(case)
+        for municipality in config.municipalities.values():
+            wanted = settings(config, TEST_KINDS, municipality=municipality, sender=None, route=None)
+            found[case, municipality.key] = (wanted.unknown_codes, wanted.not_to_be_journaled)
+    assert found == {
+        ("sound-whole", "nordfjell"): ("refuse", "acknowledge"),
+        ("sound-whole", "havnes"): ("refuse", "acknowledge"),
+        ("unknown-codes-and-not-to-be-journaled", "nordfjell"): ("pass", "refuse"),
+        ("unknown-codes-and-not-to-be-journaled", "havnes"): ("refuse", "refuse"),
+    }
 
 
 def test_a_sender_for_all_municipalities_names_none() -> None:
