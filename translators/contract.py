@@ -189,8 +189,3 @@ class Translation:
     refusal: Refused | None = None
     patient: str | None = field(default=None, repr=False)
     """The national number of the patient it is about, of a message that has calls; never shown."""
-
-    @property
-    def is_test(self) -> bool:
-        """Whether the message only tests the way."""
-        return self.undelivered == "test"

@@ -194,7 +194,7 @@ def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: 
         )
     if identified.operation is not None and identified.envelope.information is None and identified.content is None:
         content = asyncio.run(identification.read(body, identified))
-        return identification.with_information(identified.envelope, content)
+        return identification.with_information(identified.envelope, content, identified.code_history)
     return Canary(config, key).placed(identified).envelope
 
 

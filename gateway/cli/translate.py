@@ -62,7 +62,7 @@ def _settings(
 ) -> Settings:
     municipality = find_municipality(config, orgnr_or_name)
     sender = find_sender(table, sender_id)
-    information = information_of(tree)
+    information = information_of(tree, sender.code_history if sender else ())
     envelope = Envelope(
         surface="",
         municipality=municipality.key if municipality else None,
@@ -97,7 +97,7 @@ def _document(surface: str, translation: Translation, config: Config) -> dict[st
         if refusal is None
         else {"code": config.wordings[fault_of(refusal.reason)].code, "text": refusal.text, "path": refusal.path},
         "derived": [{"path": derived.path, "rule": derived.rule} for derived in translation.derived],
-        "test": translation.is_test,
+        "undelivered": translation.undelivered,
     }
 
 
@@ -116,8 +116,8 @@ def _print(translation: Translation, config: Config) -> None:
         f"coverage     {coverage.leaves} leaves: {coverage.carried} carried, {coverage.repaired} repaired, "
         f"{coverage.lost} lost; {coverage.derived} derived"
     )
-    if translation.is_test and translation.refusal is None:
-        click.echo("test         the message only tests the way: it is acknowledged and delivered nowhere")
+    if translation.undelivered is not None and translation.refusal is None:
+        click.echo(f"undelivered  {translation.undelivered}: the message is acknowledged and delivered nowhere")
     if translation.refusal is not None:
         code = config.wordings[fault_of(translation.refusal.reason)].code
         click.echo(f"refused      {code}: {translation.refusal}")

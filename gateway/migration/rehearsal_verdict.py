@@ -50,7 +50,7 @@ def judge(rehearsal: Rehearsal) -> JudgedMessage:
     content = Identifier.content(rehearsal.body, rehearsal.identified)
     if content.failure is not None:
         return JudgedMessage(RehearsalVerdict.SKIPPED, "unreadable", "")
-    information = information_of(content.tree) or ""
+    information = information_of(content.tree, rehearsal.identified.code_history) or ""
     try:
         _check_access(rehearsal)
         sender, municipality = (
@@ -92,8 +92,8 @@ def _verdict(translation: Translation) -> tuple[RehearsalVerdict, str]:
     refusal = translation.refusal
     if refusal is not None:
         return RehearsalVerdict.REFUSED, told(fault_of(refusal.reason), str(refusal))
-    if translation.is_test:
-        return RehearsalVerdict.SKIPPED, "a test message"
+    if translation.undelivered is not None:
+        return RehearsalVerdict.SKIPPED, translation.undelivered
     if len(translation.calls) != 1:
         return RehearsalVerdict.REFUSED, told(
             Fault.NOT_SUPPORTED, "The message cannot be sent to an information service yet"

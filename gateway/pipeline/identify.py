@@ -34,6 +34,8 @@ class Identified(Struct, frozen=True):
     """Whether the routes that remain differ by what the body says."""
     content: Content | None = None
     """None while the body was not read."""
+    code_history: tuple[tuple[str, str], ...] = ()
+    """By code system, the table that the sender's codes are of."""
 
     @property
     def operation(self) -> Operation | None:
@@ -65,7 +67,7 @@ class Identifier:
         return self._with_content(identified, _content(data, identified)) if data is not None else None
 
     def _with_content(self, identified: Identified, content: Content) -> Identified:
-        envelope = self.with_information(identified.envelope, content)
+        envelope = self.with_information(identified.envelope, content, identified.code_history)
         return structs.replace(identified, envelope=envelope, content=content)
 
     def recognise(self, head: RequestHead) -> Identified:
@@ -84,7 +86,17 @@ class Identifier:
         sender = self._claimed_sender(presented, operation)
         envelope = _envelope(surface.NAME, municipality, sender, operation.information)
         depends = operation.group is Group.JOURNALING and self._depends_on_content(envelope)
-        return Identified(envelope, path, surface, recognised, municipality, presented, depends_on_content=depends)
+        history = sender.code_history if sender is not None else ()
+        return Identified(
+            envelope,
+            path,
+            surface,
+            recognised,
+            municipality,
+            presented,
+            depends_on_content=depends,
+            code_history=history,
+        )
 
     async def read(self, body: Body, identified: Identified) -> Content:
         """Read a journaling's body; what cannot be read has no information type, and says why."""
@@ -98,9 +110,11 @@ class Identifier:
         """Return the content of a journaling's whole body."""
         return _content(data, identified)
 
-    def with_information(self, envelope: Envelope, content: Content) -> Envelope:
-        """Return the envelope with what the content is about."""
-        name = information_of(content.tree) if content.failure is None else None
+    def with_information(
+        self, envelope: Envelope, content: Content, code_history: tuple[tuple[str, str], ...] = ()
+    ) -> Envelope:
+        """Return the envelope with what the content is about, by the tables that the sender's codes are of."""
+        name = information_of(content.tree, code_history) if content.failure is None else None
         return structs.replace(envelope, information=Information(name) if name else None)
 
     def _depends_on_content(self, envelope: Envelope) -> bool:

@@ -206,18 +206,17 @@ class Pipeline:
         municipality, jft, surface = identified.municipality, self._table.jft_upstream, identified.surface
         if self._journaling is None or jft is None or municipality is None:
             raise Failure(Fault.UNAVAILABLE, "No information service is configured for journaling")
-        way.envelope = self._identification.with_information(way.envelope, content)
+        way.envelope = self._identification.with_information(way.envelope, content, admitted.sender.code_history)
         business = business_of(content.tree)
         translation = self._translated(way, identified, content, municipality, admitted.sender)
         way.translation = translation
-        if translation.refusal is None and translation.is_test:
-            return Handled(surface.accepted(self._asked(way), is_test=True), way.account("test"))
+        if translation.refusal is None and translation.undelivered is not None:
+            answer = surface.accepted(self._asked(way), undelivered=translation.undelivered)
+            return Handled(answer, way.account(translation.undelivered))
         way.upstream = jft.name
         order = self._order(way, admitted, municipality, translation, business)
         receipt = await self._journaling.deliver(order, way.deadline - _TO_ANSWER)
-        return Handled(
-            surface.accepted(self._asked(way, receipt), is_test=False), self._accepted(way, jft.name, receipt)
-        )
+        return Handled(surface.accepted(self._asked(way, receipt)), self._accepted(way, jft.name, receipt))
 
     def _order(
         self,

@@ -9,7 +9,7 @@ from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
 from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces.paths import Path
-from translators.contract import Repair, Tree
+from translators.contract import Repair, Tree, Undelivered
 
 
 class Form(StrEnum):
@@ -107,8 +107,8 @@ class Surface(Protocol):
         """Raise `Failure` for a message whose own address is another than the request's."""
         ...
 
-    def accepted(self, asked: AnswerContext, *, is_test: bool) -> Reply:
-        """Answer a journaling that was accepted, or a test message that was acknowledged and delivered nowhere."""
+    def accepted(self, asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:
+        """Answer a journaling that was accepted, or was acknowledged and delivered nowhere for the reason that `undelivered` names."""
         ...
 
     def refused(self, asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:

@@ -2,20 +2,32 @@
 
 from gateway.errors import CODES, Failure, Fault, Wording
 from gateway.model import Headers
-from translators.contract import Tree
+from translators.contract import Tree, Undelivered
 
 OUTCOME_CODES = "http://ehelse.no/fhir/CodeSystem/vkp-operation-outcome-v090"
 _CHALLENGES = {
     Fault.TOKEN: ('Bearer error="invalid_token"',),
     Fault.SCOPE: ('Bearer error="insufficient_scope"',),
 }
-_TEST_TEXT = "Testmeldingen er mottatt. Den er ikke journalført og ikke sendt videre"
+_DELIVERED = ("Meldingen er mottatt", "Accepted for journaling")
+_UNDELIVERED: dict[Undelivered, tuple[str, str]] = {
+    "test": (
+        "Testmeldingen er mottatt. Den er ikke journalført og ikke sendt videre",
+        "Test message acknowledged, delivered nowhere",
+    ),
+    "not-to-be-journaled": (
+        "Meldingen er mottatt. Den skal ikke journalføres og er ikke sendt videre",
+        "Acknowledged and delivered nowhere: its class says that it is not to be journaled",
+    ),
+}
 
 
-def done(reference: str, *, is_test: bool) -> dict[str, Tree]:
-    """Make the outcome of a success; any 2xx means success to a sender, and the body is for people."""
-    text = _TEST_TEXT if is_test else "Meldingen er mottatt"
-    what = "Test message acknowledged, delivered nowhere" if is_test else "Accepted for journaling"
+def done(reference: str, undelivered: Undelivered | None) -> dict[str, Tree]:
+    """Make the outcome of a success; any 2xx means success to a sender, and the body is for people.
+
+    `undelivered` says why a message is acknowledged and delivered nowhere.
+    """
+    text, what = _UNDELIVERED[undelivered] if undelivered is not None else _DELIVERED
     issue: Tree = {
         "severity": "information",
         "code": "informational",

@@ -9,7 +9,7 @@ from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces import operation_outcome
 from gateway.surfaces.base import AnswerContext, Form, Operation, Recognised
 from gateway.surfaces.paths import Path
-from translators.contract import Reason, Refused, Repair, Tree
+from translators.contract import Reason, Refused, Repair, Tree, Undelivered
 from translators.fhir.json_codec import decode, encode
 
 NAME = "vkp-r4"
@@ -68,9 +68,9 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> Non
     """Check nothing: an R4 message has no address of its own."""
 
 
-def accepted(asked: AnswerContext, *, is_test: bool) -> Reply:
+def accepted(asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:
     """Answer with an informational OperationOutcome."""
-    return Reply(200, (_CONTENT_TYPE,), encode(operation_outcome.done(asked.reference, is_test=is_test)))
+    return Reply(200, (_CONTENT_TYPE,), encode(operation_outcome.done(asked.reference, undelivered)))
 
 
 def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:

@@ -11,7 +11,7 @@ from gateway.surfaces.base import AnswerContext, Form, Operation, Recognised
 from gateway.surfaces.paths import Path
 from gateway.surfaces.vkp_stu3 import answers, message
 from gateway.surfaces.vkp_stu3.message import check_message, header_of, parties
-from translators.contract import Reason, Refused, Repair, Tree
+from translators.contract import Reason, Refused, Repair, Tree, Undelivered
 from translators.stu3.message import WITHOUT_MESSAGE
 
 NAME = "vkp-stu3"
@@ -68,10 +68,10 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> Non
             raise Failure(Fault.ADDRESS, f"{where}: another HER-id than {named_by} names")
 
 
-def accepted(asked: AnswerContext, *, is_test: bool) -> Reply:
+def accepted(asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:
     """Answer a message with a message, an Encounter with an informational OperationOutcome."""
-    told = operation_outcome.done(asked.reference, is_test=is_test)
-    answer = answers.message(asked, "ok", told if is_test else None)
+    told = operation_outcome.done(asked.reference, undelivered)
+    answer = answers.message(asked, "ok", told if undelivered is not None else None)
     return answers.reply(asked, 200, answer or told)
 
 

@@ -25,7 +25,7 @@ from gateway.config.upstreams import (
     VkpUpstream,
 )
 from gateway.model import JOURNALING, Information, Mode
-from gateway.translating import settings
+from gateway.pipeline.translate import settings
 from translators.national_number import TEST_KINDS
 
 CASES = Path(__file__).parent / "cases"

@@ -180,6 +180,22 @@ async def test_test_message_is_delivered_nowhere(world: World, form: str) -> Non
     assert [one["outcome"] for one in world.logged.named("message")] == ["test"]
 
 
+async def test_note_that_is_not_to_be_journaled_is_acknowledged_and_delivered_nowhere(world: World) -> None:
+    """Its sender is told so in words, and it is counted under its own name."""
+    tree = json.loads(body_of("patient-composition.json"))
+    note = next(each["resource"] for each in tree["entry"] if each["resource"]["resourceType"] == "Composition")
+    system = "http://ehelse.no/fhir/CodeSystem/vkp-composition-class-v06"
+    note["class"] = {"coding": [{"system": system, "code": "2", "display": "ikke_respons"}]}
+    answer = await post(world, json.dumps(tree).encode())
+    outcome, header = read(answer, "json")
+    assert header is not None
+    assert (answer.status, header["response"]["code"]) == (200, "ok")
+    assert "skal ikke journalføres" in outcome["issue"][0]["details"]["text"]
+    assert not world.jft.received
+    assert not world.vkp.received
+    assert [one["outcome"] for one in world.logged.named("message")] == ["not-to-be-journaled"]
+
+
 @pytest.mark.parametrize("value", ["application/json", "text/plain", "nonsense"])
 async def test_content_type_does_not_matter(world: World, value: str) -> None:
     """XML is XML, whatever the field says."""

@@ -238,7 +238,7 @@ def issue_of(outcome: Any, wording_code: str) -> None:
 def test_message_is_answered_by_a_message(form: str) -> None:
     """Sender and receiver change places, the event stays, and the header says which message is answered."""
     question = asked(f"dispensed.{form}")
-    answer = told(surface.accepted(question, is_test=False), form)
+    answer = told(surface.accepted(question), form)
     assert (answer["resourceType"], answer["type"], bool(answer["id"])) == ("Bundle", "message", True)
     (entry,) = answer["entry"]
     header, original = entry["resource"], question.content.tree["entry"][0]["resource"]  # type: ignore[union-attr,call-overload,index]
@@ -259,7 +259,7 @@ def test_answer_to_the_same_message_again_is_the_same(form: str) -> None:
     def answers(reference: str) -> list[Reply]:
         question = replace(asked(f"test.{form}"), reference=reference)
         failure = Failure(Fault.UNAVAILABLE, "Why")
-        done = [surface.accepted(question, is_test=is_test) for is_test in (True, False)]
+        done = [surface.accepted(question, undelivered=why) for why in ("test", None)]
         return [*done, surface.refused(question, failure, WORDINGS[Fault.UNAVAILABLE])]
 
     def ids(reply: Reply) -> set[str]:
@@ -317,7 +317,7 @@ def test_unreadable_request_is_answered_in_its_own_form(form: str) -> None:
 @pytest.mark.parametrize("file", ["test", "digital-encounter"])
 def test_test_message_is_told_to_be_one(file: str, form: str) -> None:
     """The response is ok, and a person reads that nothing was journaled."""
-    answer = told(surface.accepted(asked(f"{file}.{form}"), is_test=True), form)
+    answer = told(surface.accepted(asked(f"{file}.{form}"), undelivered="test"), form)
     outcome = answer
     if file == "test":
         header, outcome = (entry["resource"] for entry in answer["entry"])
@@ -353,7 +353,7 @@ def test_message_without_parties_is_answered_from_the_path() -> None:
     body = DISPENSED.replace(b'"receiver": {', b'"no": {').replace(b'"sender": {', b'"nobody": {')
     tree, _ = surface.read(body, operation())
     question = AnswerContext("ref-1", NOW, None, recognise("/epj/stu3/85441/bundle"), Content(tree, Form.JSON))
-    header = told(surface.accepted(question, is_test=False), "json")["entry"][0]["resource"]
+    header = told(surface.accepted(question), "json")["entry"][0]["resource"]
     assert header["sender"]["identifier"] == {"system": "urn:oid:2.16.578.1.12.4.1.2", "value": "85441"}
     assert "receiver" not in header
 
