@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.chaos.messages import HOLDS, PASSES, REFUSES, messages
 from tests.chaos.scene import SENDERS, scene
 from tests.chaos.senders import Line, attempt, request
@@ -11,6 +13,8 @@ from tests.chaos.verdict import judge
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 
 async def test_full_disk_promises_nothing_and_heals_without_a_restart(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.chaos import trouble
 from tests.chaos.messages import HOLDS, REFUSES, Message, messages
 from tests.chaos.scene import SENDERS, Scene, scene
@@ -20,6 +22,8 @@ from tests.chaos.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 MESSAGES = int(os.environ.get("CHAOS_MESSAGES", "500"))
 KILLS = int(os.environ.get("CHAOS_KILLS", "4"))

@@ -26,6 +26,8 @@ from tests.ports import free_ports
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
 
+pytestmark = pytest.mark.slow
+
 BUSY = int(os.environ.get("LOAD_BUSY", "200"))
 SLOW = 50
 _SPARE = 2 * BUSY + 4 * SLOW + 200

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.gateway.admin.shelf import Shelf
     from tests.gateway.office import Office
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = [PATIENT, OTHER_PATIENT, f"{PATIENT[:6]} {PATIENT[6:]}"]
 DIGITS = "@digits@"
 """Stands in a body for an integer of more digits than Python reads."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tests.gateway.admin.shelf import Shelf
     from tests.gateway.office import Office
 
+pytestmark = pytest.mark.slow
+
 HASH = "@hash@"
 """Stands for the hash of the plan that a path names."""
 MEANT: dict[str, list[Any]] = {

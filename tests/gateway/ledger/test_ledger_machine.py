@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.ledger.messages import Ledger
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 30.0
 RETENTION = 400.0
 """Seconds for which payloads are kept."""

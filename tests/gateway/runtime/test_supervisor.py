@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
 
+pytestmark = pytest.mark.slow
+
 PATH = f"/epj/r4/{NORDFJELL}/composition"
 LEGACY = "  - {mode: legacy}\n"
 PATIENCE = 30.0

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.gateway.conftest import World
 from tests.gateway.proxy.tls_senders import BUNDLE, NAME, connection, post, shown_by
 
+pytestmark = pytest.mark.slow
+
 LEGACY = """\
 version: 1
 environment: test
