@@ -1,20 +1,25 @@
 # Every target does its own set-up: Python 3.11 or newer and make are all that a machine needs.
 PYTHON ?= python3
 VENV := .venv
-READY := $(VENV)/.ready
 BIN := $(VENV)/bin
+PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: demo test check chaos bench lock clean
+.PHONY: demo test test-slow check chaos bench lock clean run-environment dev-environment
 
-demo: $(READY)
-	$(BIN)/vkp-gateway demo
+# make demo ARGS=--once ends after the traffic.
+demo: run-environment
+	$(BIN)/vkp-gateway demo $(ARGS)
 
 # Both processes must collect the same tests in the same order, so they share a seed of hashes; each run has another.
-test: $(READY)
+test: dev-environment
 	$(BIN)/vkp-gateway doctor --transparency
-	PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
+	$(PYTEST) -m "not slow"
 
-check: $(READY)
+# Random requests, machines of states, killed processes, load: what `make test` leaves out.
+test-slow: dev-environment
+	$(PYTEST) -m slow
+
+check: dev-environment
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -22,23 +27,23 @@ check: $(READY)
 	$(BIN)/vkp-gateway check
 
 # The test of killed gateways in full, with what became of its messages; another CHAOS_SEED draws other moments.
-chaos: $(READY)
+chaos: dev-environment
 	CHAOS_MESSAGES=5000 CHAOS_KILLS=20 $(BIN)/pytest -s tests/chaos
 
-bench: $(READY)
-	$(BIN)/python -m bench
+bench: dev-environment
+	$(BIN)/python -m bench $(ARGS)
 
-$(READY): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+run-environment dev-environment: %-environment:
+	@command -v $(PYTHON) >/dev/null || { echo "set-up: there is no $(PYTHON): install Python 3.11 or newer," \
+	  "or name it with make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) scripts/setup.py $* $(VENV)
 
-# Resolves the newest versions that pyproject.toml allows; needs uv.
+# Resolves the newest versions that pyproject.toml allows; needs uv, as nothing else does.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
-	  --no-header --no-annotate pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+	  --all-extras pyproject.toml --output-file locks/dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+	  --constraints locks/dev.lock --extra demo --extra postgres --extra build pyproject.toml --output-file locks/run.lock
 
 clean:
 	rm -rf $(VENV) var

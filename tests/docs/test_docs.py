@@ -67,12 +67,21 @@ def test_every_dependency_is_justified() -> None:
         assert name == "vkp-gateway" or name in page
 
 
-def test_the_lock_file_names_no_index_and_hashes_everything() -> None:
-    """It works with whatever index a machine is set up for, and with nothing that was exchanged there."""
-    lock = _read("requirements.lock")
-    assert "://" not in lock
-    assert "index" not in lock.lower().replace("--hash", "")
-    assert lock.count("==") <= lock.count("--hash=sha256:")
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_every_make_target_in_a_document_exists(path: Path) -> None:
+    """A command that is copied from a page is one of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", _read("Makefile"), re.MULTILINE))
+    used = re.findall(
+        r"(?:^|`)make (?:[A-Z]+=\S+ )?([a-z-]+)(?=[ `\n])", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert set(used) <= targets
+
+
+def test_every_lock_in_a_document_exists_and_each_is_described() -> None:
+    """Whoever installs by a page finds the file that it names."""
+    everything = "".join(path.read_text(encoding="utf-8") for path in DOCS if path.name != "CHANGELOG.md")
+    named = set(re.findall(r"[\w/.-]+\.lock\b", everything))
+    assert named == {f"locks/{path.name}" for path in ROOT.glob("locks/*.lock")}
 
 
 def _commands_in(page: str) -> list[list[str]]:

@@ -116,7 +116,7 @@ def libraries(required: list[str], installed: dict[str, str]) -> Finding:
         elif _numbers(have) < _numbers(least):
             bad.append(f"{package} {have} is older than {least}")
     if bad:
-        return wrong(name, ", ".join(bad), "install what requirements.lock names")
+        return wrong(name, ", ".join(bad), "install what locks/run.lock names")
     shown = ", ".join(f"{each} {installed[each]}" for each in _SHOWN if each in installed)
     return fine(name, f"Python {platform.python_version()}, {ssl.OPENSSL_VERSION}, {shown}")
 

@@ -1,0 +1,364 @@
+"""Set-up of the checkout: exactly the lock, whatever lies there from before, and one line that says what to do.
+
+The projects here are small ones with wheels of their own in a folder, so nothing is fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "setup.py"
+PROJECT = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+BACKEND = """\
+import zipfile
+from pathlib import Path
+
+def build_editable(folder, settings=None, metadata=None):
+    name = "checkout-1-py3-none-any.whl"
+    with zipfile.ZipFile(Path(folder) / name, "w") as wheel:
+        wheel.writestr("checkout.pth", str(Path.cwd()))
+        wheel.writestr("checkout-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: checkout\\nVersion: 1\\nRequires-Dist: alpha\\n")
+        wheel.writestr("checkout-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("checkout-1.dist-info/RECORD", "checkout.pth,,\\n")
+    return name
+"""
+OLDER = """\
+import runpy, sys
+sys.version_info = (3, 10, 13, "final", 0)
+runpy.run_path({script!r}, run_name="__main__")
+"""
+WITHOUT = """\
+import importlib.util, runpy, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name == "ensurepip" else find(name)
+sys.argv = [{script!r}, "run"]
+runpy.run_path({script!r}, run_name="__main__")
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout with a small lock, of the package alpha, and a big one, with beta too."""
+
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / ".venv"
+
+    @property
+    def stamp(self) -> Path:
+        return self.folder / ".ready"
+
+    def set_up(self, purpose: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the script of this checkout."""
+        return run(sys.executable, str(self.root / "scripts" / "setup.py"), purpose, wheels=self.root, **environment)
+
+    def does(self, purpose: str) -> bool:
+        """Set up, and say whether anything had to be done."""
+        done = self.set_up(purpose)
+        assert done.returncode == 0, done.stderr
+        return bool(done.stderr)
+
+    def installed(self) -> set[str]:
+        """Return the names of what is installed beside pip."""
+        program = "from importlib.metadata import distributions as d; print(*{each.name for each in d()})"
+        done = run(str(self.folder / "bin" / "python"), "-c", program, wheels=self.root)
+        return set(done.stdout.split()) - {"pip", "setuptools"}
+
+    def lock(self, purpose: str, *packages: str) -> None:
+        """Write a lock of packages, each a name and a version, with their wheels."""
+        lines = [f"{package} \\\n    --hash=sha256:{wheel(self.root, *package.split('=='))}\n" for package in packages]
+        (self.root / "locks" / f"{purpose}.lock").write_text("".join(lines), encoding="utf-8")
+
+
+def run(*command: str, wheels: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with wheels from a folder alone."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "SETUP_"))}
+    own = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0"}
+    everything = {**kept, **own, **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=everything, timeout=300, check=False)
+
+
+def wheel(folder: Path, name: str, version: str) -> str:
+    """Write a wheel of a module, the same every time; return its hash."""
+    told = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": "",
+        f"{told}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{told}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        record = ""
+        for inside, text in files.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+            record += f"{inside},sha256={digest},{len(text)}\n"
+            archive.writestr(zipfile.ZipInfo(inside), text)
+        archive.writestr(zipfile.ZipInfo(f"{told}/RECORD"), f"{record}{told}/RECORD,,\n")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Make a checkout that nobody has set up."""
+    root = tmp_path / "checkout"
+    for folder in ("scripts", "locks"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(SCRIPT, root / "scripts")
+    (root / "pyproject.toml").write_text(PROJECT + '[project]\nname = "checkout"\nversion = "1"\n', encoding="utf-8")
+    (root / "backend.py").write_text(BACKEND, encoding="utf-8")
+    made = Project(root)
+    made.lock("run", "alpha==1")
+    made.lock("dev", "alpha==1", "beta==1")
+    return made
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line that was said; fails unless the command failed without a traceback."""
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("set-up: setting up")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_older_python_reads_the_script_and_says_what_is_needed(tmp_path: Path) -> None:
+    """Its first word is what to do, and no traceback."""
+    ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 7))
+    said = one_line(run(sys.executable, "-c", OLDER.format(script=str(SCRIPT)), wheels=tmp_path))
+    assert said.startswith("set-up: Python 3.11 or newer is needed")
+    assert "make PYTHON=" in said
+
+
+def test_python_that_cannot_make_environments_says_what_to_install(project: Project) -> None:
+    """As Debian's without python3-venv."""
+    script = str(project.root / "scripts" / "setup.py")
+    said = one_line(run(sys.executable, "-c", WITHOUT.format(script=script), wheels=project.root))
+    assert "no ensurepip" in said
+    assert "apt install python3" in said
+
+
+def test_missing_python_is_one_line_of_the_makefile() -> None:
+    """Make's own line says only that a command is missing."""
+    command = ("make", "--no-print-directory", "-C", str(ROOT), "PYTHON=no-such-python", "run-environment")
+    done = run(*command, wheels=ROOT)
+    assert done.returncode != 0
+    assert done.stderr.startswith("set-up: there is no no-such-python: install Python 3.11 or newer")
+
+
+@dataclass
+class Recorded:
+    """The script in this process, making and installing nothing but a note of what it would."""
+
+    script: ModuleType
+    folder: Path
+    done: list[str] = field(default_factory=list)
+    fails: bool = False
+
+    def make(self, folder: Path) -> None:
+        """Make the folder as it would be, with nothing in it."""
+        self.done.append("make")
+        (folder / "bin").mkdir(parents=True, exist_ok=True)
+        (folder / "bin" / "python").touch()
+
+    def run(self, command: str, *arguments: str) -> None:
+        """Note one run of pip, with the names that it installs."""
+        if self.fails:
+            raise self.script.SetupError("no more")
+        parts = [Path(word).read_text(encoding="utf-8") for word in arguments if word.endswith(".txt")]
+        names = sorted(line.split("==")[0] for part in parts for line in part.splitlines() if "==" in line)
+        if command == "install":
+            self.done.append(" ".join(names) or "checkout")
+
+    def does(self, purpose: str) -> list[str]:
+        """Set up, and return what had to be done."""
+        self.done.clear()
+        self.script.main([purpose])
+        return list(self.done)
+
+
+@pytest.fixture
+def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Load the script of a checkout."""
+    monkeypatch.delenv("SETUP_PIP", raising=False)
+    spec = importlib.util.spec_from_file_location("setup_script", project.root / "scripts" / "setup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    made = Recorded(script, project.folder)
+    monkeypatch.setattr(script, "_make", made.make)
+    monkeypatch.setattr(script._Pip, "run", lambda _pip, *arguments: made.run(*arguments))
+    return made
+
+
+def test_finished_environment_is_left_alone_and_the_big_one_serves_both(recorded: Recorded) -> None:
+    """From the small lock to the big one only what is missing is installed."""
+    assert recorded.does("run") == ["make", "alpha", "checkout"]
+    assert recorded.does("run") == []
+    assert recorded.does("dev") == ["beta", "checkout"]
+    assert recorded.does("dev") == []
+    assert recorded.does("run") == []
+
+
+def test_environment_of_other_locks_is_made_anew(project: Project, recorded: Recorded) -> None:
+    """What is no longer in the lock does not stay installed."""
+    recorded.does("dev")
+    project.lock("run", "gamma==1")
+    assert recorded.does("run") == ["make", "gamma", "checkout"]
+
+
+def test_environment_of_an_older_project_file_is_brought_up_to_date(project: Project, recorded: Recorded) -> None:
+    """Its dependencies are those of the lock, so only the checkout is installed again; the big one stays big."""
+    recorded.does("dev")
+    (project.root / "pyproject.toml").write_text("", encoding="utf-8")
+    assert recorded.does("run") == ["checkout"]
+    assert recorded.does("dev") == []
+
+
+@pytest.mark.parametrize("left", ["", "[]", "{}", '{"purpose": "dev"}', "\xff"])
+def test_environment_without_a_stamp_that_fits_is_made_anew(project: Project, recorded: Recorded, left: str) -> None:
+    """As earlier versions left it, and what somebody made by hand."""
+    recorded.does("run")
+    project.stamp.write_text(left, encoding="latin-1")
+    assert recorded.does("run") == ["make", "alpha", "checkout"]
+
+
+def test_environment_without_its_python_is_made_anew(project: Project, recorded: Recorded) -> None:
+    """As when the Python that it was made with has been removed."""
+    recorded.does("run")
+    (project.folder / "bin" / "python").unlink()
+    assert recorded.does("run")[0] == "make"
+
+
+def test_environment_of_another_python_is_made_anew(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever names another Python gets that one."""
+    recorded.does("dev")
+    monkeypatch.setattr("platform.python_version", lambda: "3.14.9")
+    assert recorded.does("run") == ["make", "alpha", "checkout"]
+
+
+def test_environment_of_a_checkout_that_was_moved_is_made_anew(
+    project: Project, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its programs name the folder where they were installed."""
+    recorded.does("dev")
+    monkeypatch.setattr(recorded.script, "ROOT", project.root.rename(project.root.with_name("elsewhere")))
+    assert recorded.does("run") == ["make", "alpha", "checkout"]
+
+
+def test_the_oldest_pip_is_taken_where_it_is_asked_for(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment of any other pip does not do then; otherwise any pip does."""
+    recorded.does("run")
+    monkeypatch.setenv("SETUP_PIP", "locks/run.lock")
+    assert recorded.does("run")[0] == "make"
+    assert recorded.does("dev") == ["beta", "checkout"]
+    monkeypatch.delenv("SETUP_PIP")
+    assert recorded.does("dev") == []
+
+
+def test_interrupted_way_to_the_big_lock_begins_anew(recorded: Recorded) -> None:
+    """The small environment that was finished before is no longer taken for one."""
+    recorded.does("run")
+    recorded.fails = True
+    with pytest.raises(SystemExit, match="no more"):
+        recorded.does("dev")
+    recorded.fails = False
+    assert recorded.does("run") == ["make", "alpha", "checkout"]
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (
+            "Retrying: NewConnectionError: Connection refused\nERROR: No matching distribution found for x==1",
+            "mend the network",
+        ),
+        ("ERROR: No matching distribution found for x==1", "no wheel of x==1 for Python"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "an index that you trust"),
+        ("ERROR: [Errno 28] No space left on device", "make room"),
+        ("something\nERROR: anything else\n\n", "pip download failed: ERROR: anything else"),
+        ("", "pip download failed"),
+    ],
+)
+def test_failure_of_pip_is_told_in_one_line(recorded: Recorded, said: str, advice: str) -> None:
+    """What pip says takes many lines, and seldom says what to do."""
+    reason = recorded.script._reason("download", said)
+    assert advice in reason
+    assert "\n" not in reason
+
+
+@pytest.mark.slow
+def test_from_the_small_lock_to_the_big_one_and_back(project: Project) -> None:
+    """The big environment serves both, and what is finished is left alone."""
+    assert project.does("run")
+    assert project.installed() == {"alpha", "checkout"}
+    assert not project.does("run")
+    assert project.does("dev")
+    assert project.installed() == {"alpha", "beta", "checkout"}
+    assert not project.does("run")
+    assert not project.does("dev")
+
+
+@pytest.mark.slow
+def test_set_up_that_failed_says_what_to_do_and_begins_anew(project: Project) -> None:
+    """Once the network is there, it is as if nothing had been."""
+    unreachable = {
+        "PIP_NO_INDEX": "0",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "1",
+    }
+    assert "mend the network" in one_line(project.set_up("run", **unreachable))
+    assert not project.stamp.exists()
+    (project.folder / "left").touch()
+    assert project.does("run")
+    assert project.installed() == {"alpha", "checkout"}
+    assert not (project.folder / "left").exists()
+
+
+@pytest.mark.slow
+def test_file_that_is_not_the_locks_is_refused(project: Project) -> None:
+    """Nothing that was exchanged at an index is installed."""
+    with zipfile.ZipFile(project.root / "alpha-1-py3-none-any.whl", "a") as archive:
+        archive.writestr("alpha_too.py", "")
+    assert "not the one of the lock" in one_line(project.set_up("run"))
+
+
+@pytest.mark.slow
+def test_settings_of_whoever_calls_lead_nothing_elsewhere(project: Project, tmp_path: Path) -> None:
+    """Nor does a PYTHONPATH bring something that the lock does not name."""
+    (tmp_path / "pip.py").write_text("raise SystemExit('the wrong pip')", encoding="utf-8")
+    settings = {"PIP_TARGET": str(tmp_path), "PIP_USER": "1", "PIP_NO_BINARY": ":all:", "PYTHONPATH": str(tmp_path)}
+    done = project.set_up("run", **settings)
+    assert done.returncode == 0, done.stderr
+    assert project.installed() == {"alpha", "checkout"}
+
+
+@pytest.mark.slow
+def test_package_that_lacks_what_it_needs_is_found(project: Project) -> None:
+    """A lock that is not complete fails at once, not when the missing module is imported."""
+    project.lock("run", "gamma==1")
+    assert "pip check failed" in one_line(project.set_up("run"))
