@@ -136,6 +136,8 @@ def _hash(*paths: Path) -> str:
 def _alone() -> "Iterator[None]":
     """Wait while another set-up of this checkout is at work."""
     checkout = os.open(ROOT, os.O_RDONLY)
+    # Its pip has it too, so that one that outlives a killed set-up is waited for.
+    os.set_inheritable(checkout, True)
     try:
         fcntl.flock(checkout, fcntl.LOCK_EX)
         yield
@@ -235,7 +237,13 @@ def _reason(command: str, said: str) -> str:
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     return subprocess.run(  # noqa: S603 - this Python and its pip
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        check=False,
+        close_fds=False,
     )
 
 
