@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,16 +61,21 @@ def declared(extras: Iterable[str]) -> list[Requirement]:
     return [each for each in map(Requirement, texts) if each.name != "vkp-gateway"]
 
 
+@cache
+def told_by(package: str) -> tuple[Requirement, ...]:
+    """Read everything that a package names, whatever it is for."""
+    try:
+        return tuple(map(Requirement, metadata.requires(package) or ()))
+    except metadata.PackageNotFoundError:
+        return ()
+
+
 def asked_by(requirement: Requirement, values: dict[str, str]) -> list[Requirement]:
     """Return what an installed package asks for; nothing for one that is for other systems and so not installed."""
-    try:
-        texts = metadata.requires(requirement.name) or ()
-    except metadata.PackageNotFoundError:
-        return []
     extras = ["", *requirement.extras]
     return [
         each
-        for each in map(Requirement, texts)
+        for each in told_by(requirement.name)
         if each.marker is None or any(each.marker.evaluate({**values, "extra": extra}) for extra in extras)
     ]
 
