@@ -19,14 +19,14 @@ class Audits:
         self._desk = desk
 
     async def listed(self, wanted: Page) -> dict[str, Any]:
-        """Return entries, the newest first; raises `Refusal`."""
+        """Return entries, the newest first; raises `Problem`."""
         before = row_of(_CURSOR, wanted.cursor)
         found = await self._desk.read(lambda each: audit.entries(each, wanted.limit + 1, before))
         more = cursor_after(_CURSOR, found[wanted.limit - 1].id) if len(found) > wanted.limit else None
         return {"entries": [_described(one) for one in found[: wanted.limit]], "next": more}
 
     async def verified(self) -> dict[str, Any]:
-        """Say whether the chain is whole, and what its newest entry is; raises `Refusal`."""
+        """Say whether the chain is whole, and what its newest entry is; raises `Problem`."""
 
         def work(connection: Connection) -> tuple[tuple[int, str] | None, int | None]:
             return audit.head(connection), audit.verify(connection)

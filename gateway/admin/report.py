@@ -116,7 +116,7 @@ class Rehearsals:
         return [Endpoint("GET", "/api/v1/rehearsals", self._list, Needs.role(Action.VIEW))]
 
     async def listed(self, who: Principal, asked: RehearsalsQuery) -> dict[str, Any]:
-        """Return what the rehearsals of cells that someone may see have shown; raises `Refusal`."""
+        """Return what the rehearsals of cells that someone may see have shown; raises `Problem`."""
         within, known = reach(who, Action.VIEW), self._desk.config.municipalities.values()
         named = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)
         since = self._desk.now() - _DEFAULT if asked.since is None else asked.since.timestamp()

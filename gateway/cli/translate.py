@@ -97,6 +97,7 @@ def _document(surface: str, translation: Translation, config: Config) -> dict[st
         if refusal is None
         else {"code": config.wordings[fault_of(refusal.reason)].code, "text": refusal.text, "path": refusal.path},
         "derived": [{"path": derived.path, "rule": derived.rule} for derived in translation.derived],
+        "test": translation.undelivered == "test",
         "undelivered": translation.undelivered,
     }
 

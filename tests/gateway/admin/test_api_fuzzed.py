@@ -71,10 +71,10 @@ GATE = {"rehearsed_at_least": 1, "clean_at_least": 0.5, "within": 3600}
 RULE = {"failed_at_least": 0.5, "of_at_least": 20, "within": 900}
 BODIES: dict[str, dict[str, Any]] = {
     "Approving": {"hash": "x"},
-    "Because": {"reason": REASON},
+    "ReasonBody": {"reason": REASON},
     "Forget": {"patient": PATIENT, "reason": REASON},
     "Listed": {**SELECTED, "limit": 2, "cursor": "cmV0dXJuOjE", "group": "unread"},
-    "Override": {
+    "OverrideBody": {
         **CHANGE,
         "reason": REASON,
         "ticket": "INC-7",
@@ -82,13 +82,13 @@ BODIES: dict[str, dict[str, Any]] = {
         "losses": ["a"],
         "sample": "1",
     },
-    "Panic": {"municipality": "nordfjell", "reason": REASON, "text": "x"},
+    "PanicBody": {"municipality": "nordfjell", "reason": REASON, "text": "x"},
     "Search": {"patient": PATIENT, "state": "held", "sender": "x", "limit": 2, "since": at(NOW)},
     "Selected": SELECTED,
     "Sending": {**SELECTED, **SURE, "rate": 1},
     "SendingOne": {"reference": "d", **SURE},
     "Submitted": {"name": "x", "at": at(NOW + 900), "set": [CHANGE], "gate": GATE, "roll_back_when": RULE},
-    "Wanted": {"name": "n", "roles": ["viewer"], "days": 3, "municipalities": ["nordfjell"]},
+    "TokenRequest": {"name": "n", "roles": ["viewer"], "days": 3, "municipalities": ["nordfjell"]},
 }
 """By the type that a body is read into; each of its members is spoilt in turn."""
 OPERATIONS = {
@@ -125,7 +125,7 @@ async def sent(scene: Scene, request: Request) -> tuple[int, str, str]:
 def right(told: Any) -> dict[str, Any]:
     """Return the body of an operation; of one that takes none, something all the same."""
     schema = told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    return BODIES[schema.get("$ref", "/Because").rpartition("/")[2]]
+    return BODIES[schema.get("$ref", "/ReasonBody").rpartition("/")[2]]
 
 
 def encoded(value: Any) -> bytes:

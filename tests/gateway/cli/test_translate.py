@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ALWAYS = ("--surface", "vkp-r4", "--to", "jft")
 STU3 = ("--surface", "vkp-stu3", "--to", "jft")
-KEYS = ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal", "derived", "test"]
+KEYS = ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal", "derived", "test", "undelivered"]
 
 
 def translated(run: Callable[..., Result], body: bytes, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def routes(part: str, *more: str) -> str:
 @pytest.fixture
 def with_key(start: Start, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Start gateways whose exchanges have a known canary key."""
-    monkeypatch.setattr(build, "Exchange", lambda *given, **named: Pipeline(*given, **{**named, "canary_key": KEY}))
+    monkeypatch.setattr(build, "Pipeline", lambda *given, **named: Pipeline(*given, **{**named, "canary_key": KEY}))
     return start
 
 
@@ -192,7 +192,7 @@ async def test_lists_of_senders_decide_before_the_share(with_key: Start) -> None
 
 async def test_without_a_key_nothing_is_taken_over(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither fails."""
-    monkeypatch.setattr(build, "Exchange", lambda *given, **named: Pipeline(*given, **{**named, "canary_key": None}))
+    monkeypatch.setattr(build, "Pipeline", lambda *given, **named: Pipeline(*given, **{**named, "canary_key": None}))
     world = await start(routes=routes("100%"))
     assert (await world.post(f"/epj/r4/{NORDFJELL}/composition", note(PATIENT))).status == 200
     assert (len(world.delivered), len(world.vkp.received)) == (0, 1)

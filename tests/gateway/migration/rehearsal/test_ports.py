@@ -51,7 +51,7 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     def exchange(*given: Any, **named: Any) -> Pipeline:
         return Pipeline(*given, **{**named, "rehearse": rehearsals.offering(given[0])})
 
-    monkeypatch.setattr(build, "Exchange", exchange)
+    monkeypatch.setattr(build, "Pipeline", exchange)
     monkeypatch.setattr(node.telemetry, "record", recorded)
     tasks = [loop.create_task(each.run()) for each in (rehearsals, decisions)]
     worlds: list[World] = []
