@@ -118,10 +118,13 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What became of the leaves of the source; `leaves` is the sum of carried, repaired and lost."""
+    """What became of the leaves of the source; `leaves` is the sum of carried, used, repaired and lost."""
 
     leaves: int = 0
     carried: int = 0
+    """Leaves that are written into what is sent."""
+    used: int = 0
+    """Leaves that addressing needed and that are not sent on; see `Message.addressing`."""
     derived: int = 0
     """Leaves of the result that the source does not have."""
     repaired: int = 0
@@ -138,6 +141,8 @@ class Message:
     losses: tuple[Loss, ...]
     coverage: Coverage
     derived: tuple[Derived, ...] = ()
+    addressing: tuple[str, ...] = ()
+    """The places that were used for addressing and are not sent on, each with all that is below it."""
     undelivered: Undelivered | None = None
     """Why it is acknowledged and delivered nowhere; None for every other message."""
 
@@ -183,6 +188,8 @@ class Translation:
     repairs: tuple[Repair, ...] = ()
     losses: tuple[Loss, ...] = ()
     derived: tuple[Derived, ...] = ()
+    addressing: tuple[str, ...] = ()
+    """See `Message.addressing`."""
     coverage: Coverage = field(default_factory=Coverage)
     undelivered: Undelivered | None = None
     """Why the message is to be acknowledged and delivered nowhere; it has no calls then."""

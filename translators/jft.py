@@ -9,6 +9,8 @@ from translators.made import settled
 
 SERVICE = "jft"
 _TAKEN = frozenset({"Bundle", "Composition", "MedicationDispense"})
+_WRAPPED_AT = "Bundle.entry[1].resource"
+"""Where a document that is made has the resource that it is made for."""
 _WRAPPED = frozenset({"Encounter", "Communication", "DetectedIssue"})
 
 
@@ -24,9 +26,10 @@ def addressed(message: Message, settings: Settings) -> Message:
         raise Refused(Reason.UNSUPPORTED, "JFT takes Bundle, Composition and MedicationDispense", kind)
     seed = seed_of(message.tree)
     tree = wrapped([lone_entry(message.tree, seed)], seed, settings)
-    derived, leaves = settled(tree)
-    coverage = replace(message.coverage, derived=message.coverage.derived + leaves)
-    return replace(message, tree=tree, derived=(*message.derived, *derived), coverage=coverage)
+    found = settled(tree)
+    coverage = replace(message.coverage, derived=message.coverage.derived + found.leaves)
+    moved = [replace(one, path=f"{_WRAPPED_AT}{one.path.removeprefix(kind)}") for one in message.derived]
+    return replace(message, tree=tree, derived=(*moved, *found.derived), coverage=coverage)
 
 
 def calls(message: Message, settings: Settings) -> tuple[Call, ...]:

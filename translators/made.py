@@ -1,6 +1,8 @@
 """Elements that we made: they stand in the tree with their rule until the message is whole, and are listed then."""
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from translators.contract import Derived, Made, Tree
 
@@ -23,30 +25,60 @@ def written(tree: Tree) -> Tree:
     return [written(item) for item in value] if isinstance(value, list) else value
 
 
-def settled(resource: dict[str, Tree], but: AbstractSet[int] = frozenset()) -> tuple[tuple[Derived, ...], int]:
-    """Put the values of what we made in its place; return what that was, and how many leaves it has.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a resource was found to hold when it became whole."""
+
+    derived: tuple[Derived, ...]
+    leaves: int
+    """Of what was derived."""
+    written: list[int]
+    """The identities of all other values, but for those below a value that was known to hold nothing we made."""
+
+
+def settled(resource: dict[str, Tree], but: AbstractSet[int] = frozenset()) -> Settled:
+    """Put the values of what we made in its place, and return what the resource holds.
 
     `but` are the identities of objects and arrays that are known to hold nothing we made.
     """
     found: list[Derived] = []
-    leaves = _settle(resource, [str(plain(resource["resourceType"]))], found, but)
-    return tuple(found), leaves
+    written: list[int] = []
+    leaves = _settle(resource, [str(plain(resource["resourceType"]))], found, written, but)
+    return Settled(tuple(found), leaves, written)
 
 
-def _settle(holder: dict[str, Tree] | list[Tree], trail: list[str], found: list[Derived], but: AbstractSet[int]) -> int:
+def _settle(
+    holder: dict[str, Tree] | list[Tree],
+    trail: list[str | int],
+    found: list[Derived],
+    written: list[int],
+    but: AbstractSet[int],
+) -> int:
     leaves = 0
-    items = holder.items() if isinstance(holder, dict) else enumerate(holder)
+    if isinstance(holder, dict):
+        written.extend(map(id, holder.values()))
+        items: Iterable[tuple[str | int, Tree]] = holder.items()
+    else:
+        written.extend(map(id, holder))
+        items = enumerate(holder)
     for key, value in items:
-        if isinstance(value, Made):
-            step = f".{key}" if isinstance(key, str) else f"[{key}]"
-            found.append(Derived("".join([*trail, step]), value.rule))
+        kind = value.__class__
+        if kind is str:
+            continue
+        if isinstance(value, (dict, list)):
+            if id(value) not in but:
+                trail.append(key)
+                leaves += _settle(value, trail, found, written, but)
+                trail.pop()
+        elif isinstance(value, Made):
+            found.append(Derived(_spelled([*trail, key]), value.rule))
             holder[key] = value.value  # type: ignore[index] # a name of an object, or an index of an array
             leaves += _leaves(value.value)
-        elif isinstance(value, (dict, list)) and id(value) not in but:
-            trail.append(f".{key}" if isinstance(key, str) else f"[{key}]")
-            leaves += _settle(value, trail, found, but)
-            trail.pop()
     return leaves
+
+
+def _spelled(trail: list[str | int]) -> str:
+    return str(trail[0]) + "".join([f".{step}" if isinstance(step, str) else f"[{step}]" for step in trail[1:]])
 
 
 def _leaves(value: Tree) -> int:

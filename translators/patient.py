@@ -1,10 +1,11 @@
 """Which elements identify the patient, and whether the numbers there may be used."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from translators.contract import Message, Reason, Refused, Repair, RepairedNumber, RepairedText, Tree
+from translators.contract import Reason, Refused, Repair, RepairedText, Tree
 from translators.national_number import Kind, kind_of
+from translators.source import leaves_as_they_came
 
 BIRTH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.1"
 D_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.2"
@@ -30,28 +31,24 @@ class PatientIdentifier:
         return self.system in NATIONAL_SYSTEMS
 
 
-def resolved(message: Message, local_numbers: Mapping[tuple[str, str], str]) -> Message:
-    """Return the message with the record system's own patient numbers replaced by the national ones of this table.
+def resolve(tree: dict[str, Tree], local_numbers: Mapping[tuple[str, str], str]) -> tuple[tuple[Repair, ...], int]:
+    """Replace the record system's own patient numbers by the national ones of this table, in the place of the tree.
 
-    Wherever such a number stands it means the same person. The tree is changed in its place.
+    Wherever such a number stands it means the same person. Returns the repairs, and how many leaves they are that no other
+    repair had made.
     """
-    if not local_numbers:
-        return message
     repairs: list[Repair] = []
     newly = 0
-    for path, identifier in list(_identifiers_below(message.tree, str(message.tree.get("resourceType")))):
+    places = list(_identifiers_below(tree, str(tree.get("resourceType")))) if local_numbers else []
+    for path, identifier in places:
         key = (str(identifier.get("system", "")), str(identifier.get("value", "")))
         number = local_numbers.get(key)
         if number is not None:
             replaced = [name for name in _OF_THE_NUMBER if name in identifier]
-            newly += sum(_unrepaired_leaves(identifier.pop(name)) for name in replaced)
+            newly += sum(leaves_as_they_came(identifier.pop(name)) for name in replaced)
             identifier |= {"system": RepairedText(system_of(number)), "value": RepairedText(number)}
-            repairs.append(Repair(f"{path}.value", "patient-number-resolved"))
-    if not repairs:
-        return message
-    counted = message.coverage
-    coverage = replace(counted, carried=counted.carried - newly, repaired=counted.repaired + newly)
-    return replace(message, repairs=(*message.repairs, *repairs), coverage=coverage)
+            repairs += [Repair(f"{path}.{name}", "patient-number-resolved") for name in replaced]
+    return tuple(repairs), newly
 
 
 def _identifiers_below(tree: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
@@ -63,13 +60,6 @@ def _identifiers_below(tree: Tree, path: str) -> Iterator[tuple[str, dict[str, T
     elif isinstance(tree, list):
         for index, below in enumerate(tree):
             yield from _identifiers_below(below, f"{path}[{index}]")
-
-
-def _unrepaired_leaves(value: Tree) -> int:
-    below = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    if below:
-        return sum(map(_unrepaired_leaves, below))
-    return 0 if isinstance(value, (RepairedText, RepairedNumber)) else 1
 
 
 def system_of(number: str) -> str:

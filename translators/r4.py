@@ -11,6 +11,7 @@ from translators.fhir.elements import r4
 from translators.fhir.plan import within_r4
 from translators.information import information_of
 from translators.made import made, settled
+from translators.patient import resolve
 from translators.source import Cursor, Source
 from translators.stu3 import composition, encounter, flag, medication_dispense
 from translators.stu3.parts import Part, carried
@@ -28,8 +29,11 @@ def read(tree: Tree, settings: Settings) -> Message:
     repaired = conform(source.root, within_r4(), codes)
     codes.check_tables(repaired)
     losses, coverage = source.finish("not an element of FHIR R4 here")
+    numbers, newly = resolve(repaired, settings.local_numbers)
+    if newly:
+        coverage = replace(coverage, carried=coverage.carried - newly, repaired=coverage.repaired + newly)
     information = information_of(repaired, settings.code_history)
-    message = Message(repaired, information, tuple(source.repairs), losses, coverage)
+    message = Message(repaired, information, (*source.repairs, *numbers), losses, coverage)
     return _brought_up(message, codes, settings) if codes.others or _is_older(repaired) else message
 
 
@@ -89,18 +93,19 @@ def _brought_up(message: Message, codes: SenderCodes, settings: Settings) -> Mes
     source = Source(message.tree, kind, by_parts=True)
     undelivered = _undelivered(source.root, codes, settings)
     if undelivered is not None:
-        return replace(message, undelivered=undelivered)
+        used = replace(message.coverage, carried=0, used=message.coverage.carried)
+        return replace(message, coverage=used, addressing=(source.root.path,), undelivered=undelivered)
     newer = _Newer(source.root, codes, settings)
     tree = newer.bundle() if kind == "Bundle" else newer.lone()
-    losses, coverage = source.finish_after(message.coverage, "VKP R4 has no place for it")
-    derived, leaves = settled(tree)
+    found = settled(tree, source.whole)
+    losses, coverage = source.finish_after(message.coverage, found, "VKP R4 has no place for it")
     return replace(
         message,
         tree=tree,
         repairs=(*message.repairs, *source.repairs),
         losses=(*message.losses, *losses),
-        coverage=replace(coverage, derived=leaves),
-        derived=derived,
+        coverage=coverage,
+        derived=found.derived,
     )
 
 

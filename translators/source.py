@@ -1,9 +1,13 @@
 """The reading cursor: a translator reads its source only through it, so what was never read is what would be lost."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from itertools import islice
 
 from translators.contract import Coverage, Loss, Made, Reason, Refused, Repair, RepairedNumber, RepairedText, Tree
+from translators.made import Settled
 
 MAX_LEVELS = 256
 """How deep an unread place may lie, and `MAX_FINDINGS` how many repairs, or losses, one message may need.
@@ -24,9 +28,12 @@ _REPAIRED_BEFORE = (RepairedText, RepairedNumber)
 class Source:
     """One message, and which of its leaves have been read.
 
-    A leaf is a scalar, or an object or array with nothing in it. Each is read once: carried as it is, or repaired; a whole
-    subtree may be carried at once. No object or array of the tree may stand in two places of it; one that was decoded never
-    does.
+    A leaf is a scalar, or an object or array with nothing in it. Each is read once: carried as it is, repaired, or used for
+    addressing; a whole subtree may be carried or used at once. No object or array of the tree may stand in two places of it;
+    one that was decoded never does.
+
+    A source that is read by parts hands out values for somebody else to write, and holds them to it: `finish_after` counts as
+    carried only what was found in the result.
     """
 
     def __init__(self, tree: Tree, name: str, *, by_parts: bool = False) -> None:
@@ -34,32 +41,46 @@ class Source:
         self._name = name
         self.touched: set[int] | None = set() if by_parts else None
         """The objects and arrays of which something was read; kept only where `rest` is asked for."""
-        self.whole: set[int] = set()
-        """The objects and arrays that were carried with all that is below them."""
+        self.given: dict[Key, Tree] = {}
+        """What was handed out to be written, with all that is below it."""
+        self.addressing: list[str] = []
+        """The places that were used for addressing, with all that is below them."""
         self.repairs: list[Repair] = []
         self.carried: set[Key] = set()
+        """The places that were read, to be written or for addressing."""
         self.repaired: set[Key] = set()
         self.repaired_here = 0
+        self._used = 0
+
+    @property
+    def whole(self) -> AbstractSet[int]:
+        """The identities of what was handed out to be written with all that is below it."""
+        return frozenset(map(id, self.given.values()))
 
     @property
     def root(self) -> "Cursor":
         """The place of the whole message; made anew, since a source that kept it would be garbage that only the collector finds."""
         return Cursor(self, None, self._name, None, self._tree)
 
-    def repair(self, cursor: "Cursor", rule: str) -> None:
-        """Record a named correction at this place; a leaf counts as repaired and no longer as carried."""
+    def repair(self, cursor: "Cursor", rule: str, *, stays: bool) -> None:
+        """Record a named correction at this place; a leaf counts as repaired and no longer as carried.
+
+        `stays` says that the place is written as it came, if elsewhere.
+        """
         if len(self.repairs) == MAX_FINDINGS:
             raise Refused(Reason.FORMAT, f"more than {MAX_FINDINGS} corrections would be needed", self.root.path)
         self.repairs.append(Repair(cursor.path, rule))
-        if cursor.is_leaf:
+        if cursor.is_leaf and not stays:
             self.carried.discard(cursor.key)
+            self.given.pop(cursor.key, None)
             if cursor.key not in self.repaired and not isinstance(cursor.value, _REPAIRED_BEFORE):
                 self.repaired_here += 1
             self.repaired.add(cursor.key)
 
     def is_read(self, cursor: "Cursor") -> bool:
         """Whether this place itself was carried or repaired."""
-        return cursor.key in self.carried or cursor.key in self.repaired
+        key = cursor.key
+        return key in self.carried or key in self.repaired
 
     def finish(self, reason: str) -> tuple[tuple[Loss, ...], Coverage]:
         """Return what nobody read, as losses with this reason, and the count of what became of every leaf.
@@ -75,17 +96,64 @@ class Source:
             leaves=leaves, carried=len(self.carried), repaired=len(self.repaired), lost=leaves - read
         )
 
-    def finish_after(self, before: Coverage, reason: str) -> tuple[tuple[Loss, ...], Coverage]:
-        """Return what a second reading left unread, and the count of both.
+    def use(self, place: Key, value: Tree, path: str) -> None:
+        """Read a place for addressing: it is told by its path, and is not to be written."""
+        if place in self.carried and place not in self.given:
+            return
+        self.carried.add(place)
+        self.given.pop(place, None)
+        self.addressing.append(path)
+        self._used += 1 if value.__class__ is str else leaves_as_they_came(value)
 
-        The tree of this source is what the first reading made; `before` is what that counted.
+    def finish_after(self, before: Coverage, result: Settled, reason: str) -> tuple[tuple[Loss, ...], Coverage]:
+        """Return what a second reading left unread or unwritten, and the count of both.
+
+        The tree of this source is what the first reading made; `before` is what that counted, and `result` what was made of
+        this one. Raises `Refused` as `finish` does.
         """
-        left = [at for at in self._unread() if not isinstance(at.value, Made)]
+        self._take_back(Counter(result.written))
+        unread = self._unread() if self._has_unread() else iter(())
+        left = [at for at in islice(unread, MAX_FINDINGS + 1) if not isinstance(at.value, Made)]
+        if len(left) > MAX_FINDINGS:
+            raise Refused(Reason.LOSS, f"more than {MAX_FINDINGS} elements would be lost", self.root.path)
         lost = before.lost + len(left)
         repaired = before.repaired + self.repaired_here
         repaired -= sum(1 for at in left if isinstance(at.value, _REPAIRED_BEFORE))
-        coverage = Coverage(leaves=before.leaves, carried=before.leaves - repaired - lost, repaired=repaired, lost=lost)
+        carried = before.leaves - repaired - lost - self._used
+        coverage = Coverage(before.leaves, carried, self._used, result.leaves, repaired, lost)
         return tuple(_loss(at, reason) for at in left), coverage
+
+    def _take_back(self, written: Counter[int]) -> None:
+        """Make what was handed out and not written unread again.
+
+        Of equal scalars that are one and the same object, as "1" and `true` are, those that were handed out last are taken
+        to be the missing ones. An array whose items were written one by one was written.
+        """
+        pending = list(self.given.items())
+        for place, value in pending:
+            if written[id(value)]:
+                written[id(value)] -= 1
+                continue
+            self.carried.discard(place)
+            below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+            for name, item in below:
+                self.carried.add((id(value), name))
+                pending.append(((id(value), name), item))
+
+    def _has_unread(self) -> bool:
+        """Tell in the short way whether there is any, as there seldom is."""
+        carried, repaired = self.carried, self.repaired
+        pending = [self._tree] if self.root.key not in carried else []
+        while pending:
+            holder = pending.pop()
+            place = id(holder)
+            for name, value in holder.items() if isinstance(holder, dict) else enumerate(holder):  # type: ignore[arg-type] # or a list
+                if (place, name) not in carried and (place, name) not in repaired:
+                    if value and (value.__class__ is dict or value.__class__ is list):
+                        pending.append(value)
+                    elif value.__class__ is not Made:
+                        return True
+        return False
 
     def _unread(self) -> Iterator["Cursor"]:
         read = self.carried | self.repaired
@@ -115,7 +183,8 @@ class Cursor:
     @property
     def key(self) -> Key:
         """What tells this place from every other of the same source."""
-        return (id(self.parent.value) if self.parent else 0, self.name if self.index is None else self.index)
+        parent, index = self.parent, self.index
+        return (id(parent.value) if parent is not None else 0, self.name if index is None else index)
 
     @property
     def is_leaf(self) -> bool:
@@ -175,7 +244,8 @@ class Cursor:
     def carry(self) -> Tree:
         """Read this place with all that is below it, to be written unchanged."""
         self._source.carried.add(self.key)
-        self._source.whole.add(id(self.value))
+        if self._source.touched is not None:
+            self._source.given[self.key] = self.value
         self._touch(self.parent)
         return self.value
 
@@ -217,15 +287,30 @@ class Cursor:
         if not isinstance(value, dict) or name not in value:
             return None
         self._source.carried.add((id(value), name))
-        self._source.whole.add(id(value[name]))
+        self._source.given[id(value), name] = value[name]
         self._touch(self)
         return value[name]
 
+    def use(self, *names: str) -> None:
+        """Read these fields, where they are, for addressing: with all that is below them, and not to be written."""
+        value = self.value
+        found = [name for name in names if name in value] if isinstance(value, dict) else []
+        if isinstance(value, dict) and found:
+            path, source, place = self.path, self._source, id(value)
+            for name in found:
+                source.use((place, name), value[name], f"{path}.{name}")
+            self._touch(self)
+
+    def use_whole(self) -> None:
+        """Read this place for addressing, with all that is below it."""
+        self._source.use(self.key, self.value, self.path)
+        self._touch(self.parent)
+
     def rest(self) -> Tree:
         """Read what is not read yet of this place and return that alone; None where nothing is left."""
-        if self._source.is_read(self):
+        value, source, key = self.value, self._source, self.key
+        if key in source.carried or key in source.repaired:
             return None
-        value, source = self.value, self._source
         if id(value) not in (source.touched or ()):
             return self.carry()
         if isinstance(value, list):
@@ -246,7 +331,7 @@ class Cursor:
                     fields[name] = rest
             else:
                 source.carried.add(place)
-                source.whole.add(id(field))
+                source.given[place] = field
                 fields[name] = field
         self._touch(self)
         return fields
@@ -261,9 +346,9 @@ class Cursor:
         """Return the place of one field of an object."""
         return Cursor(self._source, self, name, None, value)
 
-    def repair(self, rule: str) -> None:
-        """Record a named correction here."""
-        self._source.repair(self, rule)
+    def repair(self, rule: str, *, stays: bool = False) -> None:
+        """Record a named correction here; see `Source.repair`."""
+        self._source.repair(self, rule, stays=stays)
         self._touch(self.parent)
 
     def replaced(self, value: Tree, rule: str) -> Tree:
@@ -278,6 +363,14 @@ def _loss(at: Cursor, reason: str) -> Loss:
 
 def _printable(name: str, pattern: re.Pattern[str] = _ELEMENT_NAME) -> str:
     return name if pattern.fullmatch(name) else "(name withheld)"
+
+
+def leaves_as_they_came(tree: Tree) -> int:
+    """Count the leaves of a tree that no repair has made, nor we."""
+    if isinstance(tree, (dict, list)) and tree:
+        below = tree.values() if isinstance(tree, dict) else tree
+        return sum([1 if one.__class__ is str else leaves_as_they_came(one) for one in below])
+    return 0 if isinstance(tree, (*_REPAIRED_BEFORE, Made)) else 1
 
 
 def _count_leaves(tree: Tree) -> int:

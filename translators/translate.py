@@ -9,7 +9,7 @@ from translators.fhir.elements import r4 as r4_elements
 from translators.fhir.elements import stu3 as stu3_elements
 from translators.fhir.plan import from_stu3, within_r4
 from translators.fhir.xml_shapes import kinds
-from translators.patient import check_patient, resolved
+from translators.patient import check_patient
 from translators.stu3 import message as stu3
 from translators.terminology import standing
 
@@ -40,17 +40,17 @@ def translate(
         message = READERS[surface](tree, settings)
     except Refused as refusal:
         return Translation(repairs=wire_repairs, refusal=refusal)
-    message = replace(message, repairs=wire_repairs + message.repairs)
+    if wire_repairs:
+        message = replace(message, repairs=wire_repairs + message.repairs)
     if message.undelivered is not None:
         return _translation(message)
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
-        message = resolved(message, settings.local_numbers)
         number = check_patient(message.tree, settings.allowed_numbers)
         message = bindings.checked(WRITERS[service].addressed(message, settings), settings)
-        return replace(_translation(message), calls=WRITERS[service].calls(message, settings), patient=number)
+        return _translation(message, calls=WRITERS[service].calls(message, settings), patient=number)
     except Refused as refusal:
-        return replace(_translation(message), refusal=refusal)
+        return _translation(message, refusal=refusal)
 
 
 def patient(tree: Tree, surface: str, settings: Settings) -> str | None:
@@ -62,7 +62,7 @@ def patient(tree: Tree, surface: str, settings: Settings) -> str | None:
         message = READERS[surface](tree, settings)
         if message.undelivered is not None:
             return None
-        return check_patient(resolved(message, settings.local_numbers).tree, settings.allowed_numbers)
+        return check_patient(message.tree, settings.allowed_numbers)
     except Refused:
         return None
 
@@ -76,14 +76,20 @@ def prepare() -> None:
     standing(())
 
 
-def _translation(message: Message) -> Translation:
+def _translation(
+    message: Message, calls: tuple[Call, ...] = (), refusal: Refused | None = None, patient: str | None = None
+) -> Translation:
     return Translation(
         information=message.information,
         repairs=message.repairs,
         losses=message.losses,
         derived=message.derived,
+        addressing=message.addressing,
         coverage=message.coverage,
         undelivered=message.undelivered,
+        calls=calls,
+        refusal=refusal,
+        patient=patient,
     )
 
 

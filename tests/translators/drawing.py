@@ -192,22 +192,23 @@ def bodies(result: Translation) -> list[Tree]:
     return [decode(call.body) for call in result.calls]
 
 
-def check_account(tree: Tree, result: Translation, used: int = 0) -> None:
-    """Check the sums; `used` are the leaves of the envelope, which do not go further.
+def check_account(tree: Tree, result: Translation) -> None:
+    """Check the sums, and that as many leaves are written as are carried and repaired.
 
-    Where an item of two aligned lists is lost, null is written in its place.
+    Where an item of two aligned lists is lost, null is written in its place; a repaired leaf need not be written.
     """
     coverage = result.coverage
     assert coverage.leaves in (0, leaf_count(tree))
-    assert coverage.leaves == coverage.carried + coverage.repaired + coverage.lost
-    assert min(coverage.carried, coverage.repaired, coverage.lost, coverage.derived) >= 0
+    assert coverage.leaves == coverage.carried + coverage.used + coverage.repaired + coverage.lost
+    assert min(coverage.carried, coverage.used, coverage.repaired, coverage.lost, coverage.derived) >= 0
     assert coverage.lost == len(result.losses)
     assert coverage.repaired == 0 or result.repairs
+    assert coverage.used == 0 or result.addressing
     for body in bodies(result):
         assert coverage.derived == derived_leaves(result.derived, body)
         written = leaf_count(body) - coverage.derived
         fillers = min(coverage.lost, _null_count(body))
-        assert coverage.carried - used <= written <= coverage.carried + coverage.repaired + fillers
+        assert coverage.carried <= written <= coverage.carried + coverage.repaired + fillers
 
 
 def _null_count(tree: Tree) -> int:
@@ -217,7 +218,7 @@ def _null_count(tree: Tree) -> int:
 
 def check_told(result: Translation) -> None:
     """Check that no national number is in what is logged and answered of a message."""
-    told = [one.path for one in (*result.repairs, *result.derived)]
+    told = [*result.addressing, *(one.path for one in (*result.repairs, *result.derived))]
     told += [f"{loss.path} {loss.element}" for loss in result.losses]
     if result.refusal:
         told += [str(result.refusal), result.refusal.text, str(result.refusal.path)]

@@ -90,7 +90,8 @@ class Case:
         return self.header.get(name, "").split()
 
 
-def _case(text: str) -> Case:
+def case_of(text: str) -> Case:
+    """Take the text of a file apart."""
     first, call, findings = text.split(LINE)
     begin = re.search(r"^[{\[<]", first, re.MULTILINE)
     assert begin, "no message"
@@ -148,11 +149,11 @@ def _rewrite(path: Path, message: Tree, result: Translation) -> None:
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_a_message_becomes_exactly_this_call_with_these_findings(path: Path) -> None:
     """The call's every value, each repair, loss and derived element are what a person has read and agreed to."""
-    case = _case(path.read_text(encoding="utf-8"))
+    case = case_of(path.read_text(encoding="utf-8"))
     message, result = case.translated()
     if os.environ.get("REWRITE_CASES"):
         _rewrite(path, message, result)
-        case = _case(path.read_text(encoding="utf-8"))
+        case = case_of(path.read_text(encoding="utf-8"))
     assert str(information_of(message, case.settings.code_history)).lower() == case.header["information"]
     assert _findings_of(result) == case.findings
     head, _, body = case.call.partition("\n{")
@@ -164,7 +165,7 @@ def test_a_message_becomes_exactly_this_call_with_these_findings(path: Path) -> 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_the_type_that_chooses_the_route_is_the_type_that_is_told(path: Path) -> None:
     """Neither repairs nor another release move a message to another information type than the one it was routed by."""
-    case = _case(path.read_text(encoding="utf-8"))
+    case = case_of(path.read_text(encoding="utf-8"))
     message, result = case.translated()
     if result.calls or result.undelivered:
         assert result.information == information_of(message, case.settings.code_history)
@@ -177,7 +178,7 @@ def test_what_is_sent_is_of_the_type_that_chose_the_route(path: Path) -> None:
     A supervision that a sensor was the reason of stays one, with an alert of its own beside it; a message without any type
     gets a note, as every document has one.
     """
-    case = _case(path.read_text(encoding="utf-8"))
+    case = case_of(path.read_text(encoding="utf-8"))
     message, result = case.translated()
     if result.calls:
         rules = {made.rule for made in result.derived}
@@ -188,10 +189,10 @@ def test_what_is_sent_is_of_the_type_that_chose_the_route(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_every_leaf_is_carried_repaired_or_lost_and_all_that_was_made_is_told(path: Path) -> None:
+def test_every_leaf_is_carried_used_repaired_or_lost_and_all_that_was_made_is_told(path: Path) -> None:
     """The counts of a message add up, and nothing stands in the call that neither the source nor a rule says."""
-    _, result = _case(path.read_text(encoding="utf-8")).translated()
+    _, result = case_of(path.read_text(encoding="utf-8")).translated()
     counted = result.coverage
-    assert counted.leaves == counted.carried + counted.repaired + counted.lost
+    assert counted.leaves == counted.carried + counted.used + counted.repaired + counted.lost
     assert counted.lost == len(result.losses)
     assert bool(counted.derived) == bool(result.derived)

@@ -1,11 +1,13 @@
 """What holds for every message: trees are drawn from the element tables, as they should be and as senders get them wrong."""
 
+from collections import Counter
 from copy import deepcopy
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.translators.accounting import missing
 from tests.translators.drawing import (
     SUBJECT,
     SYSTEMS,
@@ -190,6 +192,15 @@ def test_every_leaf_of_any_message_is_accounted_for(message: Tree) -> None:
     assert bool(result.calls) == (result.refusal is None and result.undelivered is None)
     if result.refusal:
         assert result.refusal.text
+
+
+@often
+@given(lenient_messages())
+def test_every_value_of_any_message_is_sent_or_told_of(message: Tree) -> None:
+    """In the call, or at a place that repairs and losses name: what is carried by the count alone is found."""
+    result = _translate(message)
+    if result.calls:
+        assert missing(message, "vkp-r4", result) == Counter()
 
 
 @often

@@ -12,7 +12,7 @@ from translators.contract import Number, Reason, Refused, RepairedNumber, Repair
 from translators.fhir.corrections import corrected
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
-from translators.fhir.plan import Plan, Step
+from translators.fhir.plan import TAKEN_APART, Plan, Step
 from translators.source import Cursor, Key
 
 MAX_DEPTH = 64
@@ -107,7 +107,7 @@ class _Conformer:
         if siblings or kept:
             for step in siblings:
                 _align(at, fields, step, kept if step.target is None else result)
-            self._keep(at, kept, kind.partition(">")[0], result)
+            self._keep(at, kept, kind, result)
         if kind == "Coding":
             self._bring_up(at, result)
         return result or self._emptied(at)
@@ -117,16 +117,29 @@ class _Conformer:
         if self._codes is not None and (coding.get("system"), coding.get("code")) not in self._codes.standing:
             self._codes.bring_up(at, coding)
 
-    def _keep(self, at: Cursor, kept: dict[str, Tree], owner: str, result: dict[str, Tree]) -> None:
+    def _keep(self, at: Cursor, kept: dict[str, Tree], kind: str, result: dict[str, Tree]) -> None:
         """Write what R4 has no place for into extensions, and say so of every element."""
         if not kept:
             return
         for name in kept:
             place = at.at(name)
             if place is not None:
-                place.repair("kept-in-extension")
+                place.repair("kept-in-extension", stays=True)
+                self._drop_fillers(place, self._types[kind][name])
         own = result.get("extension", [])
-        result["extension"] = [*(own if isinstance(own, list) else []), *extensions(kept, owner, self._plan.release)]
+        more = extensions(kept, kind.partition(">")[0], self._plan.release)
+        result["extension"] = [*(own if isinstance(own, list) else []), *more]
+
+    def _drop_fillers(self, at: Cursor, step: Step) -> None:
+        """Drop the nulls of aligned lists: every item of a list gets an extension of its own, value and sibling together."""
+        is_taken_apart = step.type.endswith(TAKEN_APART)
+        for item in at.children() if isinstance(at.value, list) else [at]:
+            if item.value is None and item.key in self._carried:
+                item.repair("null-dropped")
+            elif is_taken_apart and isinstance(item.value, dict):
+                for below in item.children():
+                    if below.name in self._types[step.type]:
+                        self._drop_fillers(below, self._types[step.type][below.name])
 
     def _element(self, at: Cursor, step: Step, owner: str, depth: int) -> _Result:
         if isinstance(at.value, dict) and step.is_object and not step.repeats:

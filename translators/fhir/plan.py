@@ -44,6 +44,10 @@ _MOVED_INTO = {
 _NOT_CONVERTED = frozenset({"MessageHeader"})
 
 
+TAKEN_APART = ">Extension"
+"""Ends the key of a backbone type whose elements go into an extension each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What becomes of one element."""
@@ -177,7 +181,7 @@ class _Planner:
         """Make the steps of a type inside an extension; a backbone type keeps its names there. Return their key."""
         if "." not in kind:
             return self._row(kind, kind)
-        key = f"{kind}>Extension"
+        key = f"{kind}{TAKEN_APART}"
         if key not in self._types:
             steps = self._types[key] = {}
             for name, element in self._source.types[kind].items():

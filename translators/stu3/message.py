@@ -9,16 +9,16 @@ from translators.contract import InformationName, Message, Reason, Refused, Sett
 from translators.document import UUID_SYSTEM, Entry, in_order, lone_entry, new_url, note_entry, seed_of, wrapped
 from translators.fhir.conform import conform
 from translators.fhir.cross_version import RULE as KEPT
-from translators.fhir.cross_version import extensions
-from translators.fhir.elements import stu3
 from translators.fhir.json_codec import encode
 from translators.fhir.plan import from_stu3
 from translators.information import information_of
 from translators.made import made, plain, settled, written
-from translators.note import subject_of, time_of
+from translators.note import subject_of
+from translators.patient import resolve
 from translators.source import Cursor, Source
 from translators.stu3 import composition as note
 from translators.stu3 import encounter, flag, medication_dispense
+from translators.stu3.envelope import opened, taken_off
 from translators.stu3.parts import Part, carried, refuse_not_done, taken
 from translators.terminology import FLAG
 from translators.undelivered import is_not_to_be_journaled
@@ -31,9 +31,6 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _MOST_ENTRIES = 200
 """Far more than any published message; what is made refers to its entries, and must not grow out of bounds."""
 _ALONE = frozenset({"MedicationDispense", "Composition"})
-_USED = ("resourceType", "id", "meta", "language", "event", "receiver", "sender", "focus")
-"""What addressing, answering and the links of a message use of its header."""
-_USED_OF_SOURCE = ("id", "name", "software", "version", "endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +50,6 @@ class _Header:
     event: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a MessageHeader says beside addressing."""
-
-    extensions: list[Tree]
-    contained: list[Tree]
-
-
 def read(tree: Tree, settings: Settings) -> Message:
     """Return a journaling of STU3 in the inner language; raises `Refused` where it has no single right reading."""
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
@@ -75,20 +64,26 @@ def read(tree: Tree, settings: Settings) -> Message:
             Reason.FORMAT, f"a superseded code of {others[0]}, which is one of R4, in a message of STU3", kind
         )
     losses, before = source.finish("not an element of FHIR STU3 here")
+    numbers, newly = resolve(converted, settings.local_numbers)
+    if newly:
+        before = replace(before, carried=before.carried - newly, repaired=before.repaired + newly)
     information = information_of(converted, settings.code_history)
     second = Source(converted, kind, by_parts=True)
     rebuild = _message if kind == "Bundle" else _alone
     rebuilt = rebuild(second.root, codes, settings)
-    more, coverage = second.finish_after(before, "VKP R4 has no place for it")
     has_made = any(repair.rule == KEPT for repair in source.repairs)
-    derived, leaves = settled(rebuilt.tree, frozenset() if has_made else second.whole)
+    found = settled(rebuilt.tree, frozenset() if has_made else second.whole)
+    more, coverage = second.finish_after(before, found, "VKP R4 has no place for it")
+    if rebuilt.undelivered is not None:
+        coverage = replace(before, carried=0, used=before.carried)
     return Message(
         tree=rebuilt.tree,
         information=information,
-        repairs=(*source.repairs, *second.repairs),
+        repairs=(*source.repairs, *numbers, *second.repairs),
         losses=(*losses, *more),
-        coverage=replace(coverage, derived=leaves),
-        derived=derived,
+        coverage=coverage,
+        derived=found.derived,
+        addressing=tuple(second.addressing),
         undelivered=rebuilt.undelivered,
     )
 
@@ -103,10 +98,10 @@ def _message(root: Cursor, codes: SenderCodes, settings: Settings) -> _Rebuilt:
     if any(tests):
         if not all(tests) or len(tests) < len(parts):
             raise Refused(Reason.FORMAT, "a test and something else in one message", f"{root.path}.entry")
-        root.carry()
+        root.use_whole()
         return _Rebuilt({"resourceType": "Bundle"}, "test")
     if is_not_to_be_journaled([part.at for part in parts], note.not_journaled, settings):
-        root.carry()
+        root.use_whole()
         return _Rebuilt({"resourceType": "Bundle"}, "not-to-be-journaled")
     entries: list[Entry] = []
     for part in parts:
@@ -165,25 +160,19 @@ def _renewed(part: Part, codes: SenderCodes, event: str) -> list[Entry]:
 def _lone(header: _Header, entry: Entry) -> dict[str, Tree]:
     """Return the only resource of a message; its envelope has done its work."""
     resource = entry.resource
-    kept = _use(header)
-    timestamp = taken(header.at, "timestamp")
-    taken(header.bundle, "resourceType", "type", "id", "meta", "language")
-    if entry.kind == "Composition" and not resource.keys() & {"date", "_date"}:
+    is_undated = entry.kind == "Composition" and not resource.keys() & {"date", "_date"}
+    if is_undated:
         # In v090 the date of a note is when its system saved or sent it.
-        resource = resource | {name.replace("timestamp", "date"): value for name, value in timestamp.items()}
-    elif timestamp and not _has_time(resource):
-        kept = replace(kept, extensions=[*kept.extensions, *extensions(timestamp, "MessageHeader", stu3())])
-    return _extended(resource, kept)
-
-
-def _has_time(resource: dict[str, Tree]) -> bool:
-    return time_of([resource]) is not None
+        time = taken(header.at, "timestamp")
+        resource = resource | {name.replace("timestamp", "date"): value for name, value in time.items()}
+    envelope = taken_off(header.bundle, header.at, keeps_time=not is_undated)
+    return envelope.labelled(envelope.around(resource))
 
 
 def _document(header: _Header, entries: list[Entry], settings: Settings) -> dict[str, Tree]:
     """Return the document of several resources: the note first, made where the message has none."""
     root = header.bundle
-    kept = _use(header)
+    envelope = opened(header.at)
     own = taken(header.at, "timestamp")
     timestamp = own.get("timestamp")
     own_note = first = next((entry for entry in entries if entry.kind == "Composition"), None)
@@ -205,9 +194,9 @@ def _document(header: _Header, entries: list[Entry], settings: Settings) -> dict
     result["identifier"] = made({"system": UUID_SYSTEM, "value": _urn(header)}, "identifier-of-the-message")
     result["type"] = kind.replaced("document", "message-becomes-document") if kind is not None else None
     result |= {**own, "timestamp": time}
-    ordered = [Entry(first.link, first.url, _extended(first.resource, kept)), *others]
+    ordered = [replace(first, resource=envelope.around(first.resource)), *others]
     result["entry"] = [{"fullUrl": entry.url, "resource": entry.resource} for entry in ordered]
-    return result
+    return envelope.labelled(result)
 
 
 def _link_location(entries: list[Entry]) -> None:
@@ -231,52 +220,16 @@ def _alone(root: Cursor, codes: SenderCodes, settings: Settings) -> _Rebuilt:
     if part.kind == "MedicationDispense":
         event = medication_dispense.event_of(root)
         if event.kind == "test":
-            root.carry()
+            root.use_whole()
             return _Rebuilt({"resourceType": "MedicationDispense"}, "test")
         entries = medication_dispense.renewed(part, event)
     elif is_not_to_be_journaled([root], note.not_journaled, settings):
-        root.carry()
+        root.use_whole()
         return _Rebuilt({"resourceType": part.kind}, "not-to-be-journaled")
     else:
         entries = _renewed(part, codes, "")
     is_whole = len(entries) == 1 and entries[0].kind in _ALONE
     return _Rebuilt(entries[0].resource if is_whole else wrapped(entries, seed, settings))
-
-
-def _use(header: _Header) -> _Kept:
-    """Read the header for addressing, answering and links; return what else it says, for the resource that stays.
-
-    Its narrative can stand in no other resource.
-    """
-    at = header.at
-    for name in _USED:
-        taken(at, name)
-    source = at.at("source")
-    if source is not None:
-        taken(source, *_USED_OF_SOURCE)
-    entry = at.parent
-    if entry is not None:
-        entry.take("fullUrl")
-    contained, own = at.take("contained"), at.take("extension")
-    kept: dict[str, Tree] = {}
-    for below in at.children():
-        if below.name in ("timestamp", "_timestamp", "text", "implicitRules", "_implicitRules"):
-            continue
-        rest = below.rest()
-        if rest is not None:
-            kept[below.name] = rest
-            below.repair(KEPT)
-    return _Kept([*_list(own), *extensions(kept, "MessageHeader", stu3())], _list(contained))
-
-
-def _extended(resource: dict[str, Tree], kept: _Kept) -> dict[str, Tree]:
-    """Return the resource with what is kept of the header after its own."""
-    found = {"contained": kept.contained, "extension": kept.extensions}
-    return {**resource, **{name: [*_list(resource.get(name)), *more] for name, more in found.items() if more}}
-
-
-def _list(value: Tree) -> list[Tree]:
-    return value if isinstance(value, list) else []
 
 
 def _urn(header: _Header) -> str:

@@ -71,7 +71,7 @@ def leftovers(at: Cursor, kind: str) -> list[Tree]:
         rest = _unmodified(below)
         if rest is not None:
             kept[below.name] = rest
-            below.repair(KEPT)
+            below.repair(KEPT, stays=True)
     return extensions(kept, kind, r4())
 
 

@@ -1,0 +1,125 @@
+"""No value of a message goes unseen: each is found in a call, or at a place that the account names."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.translators.accounting import missing, told, values
+from tests.translators.drawing import check_account
+from tests.translators.test_cases import CASES, Case, case_of
+from translators.contract import Number, Translation, Tree
+from translators.fhir.elements import r4
+from translators.translate import translate
+
+MARK = "mark-of-the-test"
+EXTENSION: dict[str, Tree] = {"url": f"http://mark.example/{MARK}", "valueString": "extension-of-the-test"}
+_MOST = 0.9
+"""At least this part of the mutants is sent, so that there is something to look for."""
+TOLERATED = (*sorted(r4().resources), "(name withheld)")
+"""Every loss, so that a message with one is sent all the same, and the rest of it can be looked for."""
+
+
+def _read(path: Path) -> Case:
+    return case_of(path.read_text(encoding="utf-8"))
+
+
+def _translated(case: Case, tree: Tree) -> Translation:
+    return translate(tree, case.surface, "jft", replace(case.settings, tolerated_losses=TOLERATED))
+
+
+SENT = [path for path in CASES if _translated(_read(path), _read(path).read()[0]).calls]
+
+
+@pytest.mark.parametrize("path", SENT, ids=lambda path: path.stem)
+def test_every_value_of_a_message_is_sent_or_told_of(path: Path) -> None:
+    """As often as the message has it, in the calls, or at the places that repairs, losses and addressing name."""
+    case = _read(path)
+    tree, _ = case.read()
+    result = _translated(case, deepcopy(tree))
+    check_account(tree, result)
+    assert missing(tree, case.surface, result) == Counter()
+
+
+@pytest.mark.parametrize("path", [path for path in CASES if _read(path).message[0] == "<"], ids=lambda path: path.stem)
+def test_every_attribute_and_text_of_xml_is_in_the_tree_or_told_of(path: Path) -> None:
+    """Read by another parser; hints for a schema are left out by name."""
+    case = _read(path)
+    root = ET.fromstring(case.message)  # noqa: S314 - a file of ours
+    tree, repairs = case.read()
+    in_tree = " ".join(values(tree))
+    attributes = [value for element in root.iter() for name, value in element.items() if "XMLSchema" not in name]
+    hints = [name for element in root.iter() for name in element.keys() if "XMLSchema" in name]  # noqa: SIM118 - not a dict
+    assert [value for value in attributes if value and value not in in_tree.replace("&amp;", "&")] == []
+    assert len(hints) == len(repairs)
+
+
+# Mutations: each place of each case says one thing more, which has to be found again.
+
+
+def _objects(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for below in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _objects(below)
+
+
+def _extended(tree: Any) -> Iterator[Callable[[], None]]:
+    for one in _objects(tree):
+        own = one.get("extension", [])
+        if isinstance(own, list):
+            yield lambda one=one, own=own: one.update(extension=[*own, deepcopy(EXTENSION)])
+
+
+def _named(tree: Any) -> Iterator[Callable[[], None]]:
+    for one in _objects(tree):
+        if "id" not in one:
+            yield lambda one=one: one.update(id=MARK)
+
+
+def _primitives_extended(tree: Any) -> Iterator[Callable[[], None]]:
+    for one in _objects(tree):
+        for name, value in one.items():
+            items = value if isinstance(value, list) else [value]
+            is_primitive = any(isinstance(item, (str, bool, Number)) for item in items)
+            if is_primitive and not name.startswith("_") and f"_{name}" not in one and name != "resourceType":
+                more: Any = {"id": MARK, "extension": [deepcopy(EXTENSION)]}
+                sibling = [*[None] * (len(items) - 1), more] if isinstance(value, list) else more
+                yield lambda one=one, name=name, sibling=sibling: one.update({f"_{name}": sibling})
+
+
+MUTATIONS = {"extension": _extended, "id": _named, "extension-of-a-primitive": _primitives_extended}
+
+
+def _mutated(tree: Tree, how: str) -> Iterator[Tree]:
+    """Go through a message with one thing more at each of its places."""
+    count = sum(1 for _ in MUTATIONS[how](tree))
+    for index in range(count):
+        mutant = deepcopy(tree)
+        next(change for place, change in enumerate(MUTATIONS[how](mutant)) if place == index)()
+        yield mutant
+
+
+@pytest.mark.parametrize("how", MUTATIONS)
+@pytest.mark.parametrize("path", SENT, ids=lambda path: path.stem)
+def test_whatever_a_place_says_more_is_found_again(path: Path, how: str) -> None:
+    """Sent, or told of as a loss or a repair; an extension is never used up by addressing."""
+    case = _read(path)
+    tree, _ = case.read()
+    sent = mutants = 0
+    for mutant in _mutated(tree, how):
+        mutants += 1
+        result = _translated(case, deepcopy(mutant))
+        if result.calls:
+            sent += 1
+            assert missing(mutant, case.surface, result) == Counter()
+            used = told(mutant, case.surface, Translation(addressing=result.addressing))
+            assert EXTENSION["valueString"] not in used or how == "id"
+        else:
+            assert result.refusal
+    assert sent >= _MOST * mutants
