@@ -196,3 +196,5 @@ class Translation:
     refusal: Refused | None = None
     patient: str | None = field(default=None, repr=False)
     """The national number of the patient it is about, of a message that has calls; never shown."""
+    other_numbers: tuple[str, ...] = field(default=(), repr=False)
+    """The same patient's other national numbers."""

@@ -11,6 +11,7 @@ BIRTH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.1"
 D_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.2"
 FH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.3"
 NATIONAL_SYSTEMS = frozenset({BIRTH_NUMBER, D_NUMBER, FH_NUMBER})
+_BEST_FIRST = (BIRTH_NUMBER, D_NUMBER, FH_NUMBER)
 _OF_THE_NUMBER = ("system", "_system", "value", "_value", "type", "period", "assigner", "use")
 """What an identifier says of its number, and no longer holds of another."""
 _HOLDS_OTHERS = frozenset({"Bundle", "Parameters"})
@@ -69,15 +70,15 @@ def system_of(number: str) -> str:
     return D_NUMBER if number[0] in "4567" else BIRTH_NUMBER
 
 
-def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> str:
+def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[str, ...]:
     """Raise `Refused` unless national numbers, right and of an allowed kind, name one and the same patient everywhere.
 
-    Returns the first of the patient's numbers. Authors and performers are people too, but not the patient; their
-    identifiers are left alone.
+    Returns the patient's numbers in an order of their own, not the message's: a fødselsnummer before a D-number, which it
+    replaces one day, before a felles hjelpenummer, each by its digits. So the first is the same in whatever order a message
+    has them. Authors and performers are people too, but not the patient; their identifiers are left alone.
     """
     persons: list[set[str]] = []
     paths: list[str] = []
-    first: str | None = None
     for named in _named(resource):
         numbers = [identifier for identifier in named.identifiers if identifier.is_national]
         for identifier in numbers:
@@ -85,15 +86,18 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> str:
         if numbers:
             persons.append({identifier.value for identifier in numbers})
             paths.append(numbers[0].path)
-            first = first or numbers[0].value
         elif not named.is_elsewhere:
             raise _unnamed(named.identifiers, named.path)
-    if first is None:
+    if not persons:
         raise _unnamed([], None)
     other = _another(persons)
     if other is not None:
         raise Refused(Reason.PATIENT, "another patient than the message names elsewhere", paths[other])
-    return first
+    return tuple(sorted(persons[0].union(*persons), key=_standing))
+
+
+def _standing(number: str) -> tuple[int, str]:
+    return _BEST_FIRST.index(system_of(number)), number
 
 
 def _check_number(identifier: PatientIdentifier, allowed: frozenset[str]) -> None:
@@ -112,12 +116,17 @@ def _unnamed(identifiers: list[PatientIdentifier], path: str | None) -> Refused:
 
 def _another(persons: list[set[str]]) -> int | None:
     """Return which is another person than the first; one Patient may have several numbers, and so join two others."""
-    known = set(persons[0])
-    left = list(range(1, len(persons)))
-    while joined := [index for index in left if persons[index] & known]:
-        known.update(*(persons[index] for index in joined))
-        left = [index for index in left if index not in joined]
-    return left[0] if left else None
+    named: dict[str, list[int]] = {}
+    for index, numbers in enumerate(persons):
+        for number in numbers:
+            named.setdefault(number, []).append(index)
+    joined, pending = {0}, [0]
+    while pending:
+        for number in persons[pending.pop()]:
+            others = [index for index in named.pop(number, ()) if index not in joined]
+            joined.update(others)
+            pending += others
+    return next((index for index in range(len(persons)) if index not in joined), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +142,10 @@ class _Named:
 def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
     kind = str(resource.get("resourceType"))
     if kind != "Bundle":
-        yield from _of_resource(resource, kind, frozenset())
+        yield from _of_resource(resource, kind, ())
         return
     entries = [entry for entry in _list(resource.get("entry")) if isinstance(entry, dict)]
-    links = frozenset(str(entry["fullUrl"]) for entry in entries if "fullUrl" in entry)
+    links = (frozenset(str(entry["fullUrl"]) for entry in entries if "fullUrl" in entry),)
     for index, entry in enumerate(_list(resource.get("entry"))):
         inner = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(inner, dict):
@@ -146,18 +155,19 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
             yield from _of_resource(inner, path, links)
 
 
-def _of_resource(resource: dict[str, Tree], path: str, links: frozenset[str]) -> Iterator[_Named]:
+def _of_resource(resource: dict[str, Tree], path: str, links: tuple[frozenset[str], ...]) -> Iterator[_Named]:
+    """Go through the places of one resource; `links` are those of the resources around it, one set for each level."""
     contained: list[dict[str, Tree]] = []
     if "contained" in resource:
         contained = [inner for inner in _list(resource["contained"]) if isinstance(inner, dict)]
-        links |= {f"#{inner.get('id')}" for inner in contained}
+        links = (*links, frozenset(f"#{inner.get('id')}" for inner in contained))
     if resource.get("resourceType") == "Patient":
         yield _Named(path, list(_identifiers(resource.get("identifier"), f"{path}.identifier")), is_elsewhere=True)
     for name in _PATIENT_ELEMENTS:
         for reference in _list(resource[name]) if name in resource else ():
             if isinstance(reference, dict):
                 identifiers = list(_identifiers(reference.get("identifier"), f"{path}.{name}.identifier"))
-                is_elsewhere = not identifiers and reference.get("reference") in links
+                is_elsewhere = not identifiers and any(reference.get("reference") in level for level in links)
                 yield _Named(f"{path}.{name}", identifiers, is_elsewhere)
     for index, inner in enumerate(contained):
         yield from _of_resource(inner, f"{path}.contained[{index}]", links)

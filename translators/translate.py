@@ -46,9 +46,9 @@ def translate(
         return _translation(message)
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
-        number = check_patient(message.tree, settings.allowed_numbers)
+        numbers = check_patient(message.tree, settings.allowed_numbers)
         message = bindings.checked(WRITERS[service].addressed(message, settings), settings)
-        return _translation(message, calls=WRITERS[service].calls(message, settings), patient=number)
+        return _translation(message, calls=WRITERS[service].calls(message, settings), numbers=numbers)
     except Refused as refusal:
         return _translation(message, refusal=refusal)
 
@@ -62,7 +62,7 @@ def patient(tree: Tree, surface: str, settings: Settings) -> str | None:
         message = READERS[surface](tree, settings)
         if message.undelivered is not None:
             return None
-        return check_patient(message.tree, settings.allowed_numbers)
+        return check_patient(message.tree, settings.allowed_numbers)[0]
     except Refused:
         return None
 
@@ -77,7 +77,7 @@ def prepare() -> None:
 
 
 def _translation(
-    message: Message, calls: tuple[Call, ...] = (), refusal: Refused | None = None, patient: str | None = None
+    message: Message, calls: tuple[Call, ...] = (), refusal: Refused | None = None, numbers: tuple[str, ...] = ()
 ) -> Translation:
     return Translation(
         information=message.information,
@@ -89,7 +89,8 @@ def _translation(
         undelivered=message.undelivered,
         calls=calls,
         refusal=refusal,
-        patient=patient,
+        patient=numbers[0] if numbers else None,
+        other_numbers=numbers[1:],
     )
 
 

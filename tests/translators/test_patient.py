@@ -1,5 +1,7 @@
 """Which elements identify the patient, and that nobody else's number is looked at or told."""
 
+from itertools import permutations
+
 import pytest
 
 from translators.contract import Reason, Refused, Tree
@@ -140,8 +142,17 @@ def test_numbers_of_two_people_are_refused_and_two_of_one_are_not() -> None:
         "resourceType": "Patient",
         "identifier": [{"system": FNR, "value": RIGHT}, {"system": FNR, "value": "31714510110"}],
     }
-    assert check_patient(_bundle(one, other, both), TEST_KINDS) == RIGHT
-    assert check_patient(_bundle(other, both, one), TEST_KINDS) == "31714510110"
+    for resources in permutations([one, other, both]):
+        assert check_patient(_bundle(*resources), TEST_KINDS) == (RIGHT, "31714510110")
+
+
+@pytest.mark.parametrize("order", list(permutations(["81234510053", "52834010054", RIGHT])))
+def test_numbers_of_one_patient_stand_in_an_order_of_their_own(order: tuple[str, ...]) -> None:
+    """The fødselsnummer first, then the D-number, then the felles hjelpenummer, however the message has them."""
+    identifiers: list[Tree] = [{"system": FNR, "value": number} for number in order]
+    patient: dict[str, Tree] = {"resourceType": "Patient", "identifier": identifiers}
+    allowed = TEST_KINDS | PRODUCTION_KINDS
+    assert check_patient(patient, allowed) == (RIGHT, "52834010054", "81234510053")
 
 
 @pytest.mark.parametrize("kind", ["Bundle", "Parameters"])

@@ -161,7 +161,9 @@ class _Reader:
         assert isinstance(values, list)  # noqa: S101 - made so above
         values.append(value)
         if sibling is not None or step.sibling in fields:
-            siblings = fields.setdefault(step.sibling, [None] * (len(values) - 1))
+            if step.sibling not in fields:
+                fields[step.sibling] = [None] * (len(values) - 1)
+            siblings = fields[step.sibling]
             assert isinstance(siblings, list)  # noqa: S101 - made so above
             siblings.append(sibling)
 
