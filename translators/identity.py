@@ -4,6 +4,7 @@ Both look at the tree as a surface read it, before anything is repaired, so shap
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -17,8 +18,26 @@ _NEVER_THE_BUSINESS = frozenset(
     {_HEADER, "Patient", "Device", "Organization", "Practitioner", "PractitionerRole", "Location"}
 )
 """Who and what takes part: such an identifier stands in message after message."""
-_TIMES = ("timestamp", "_timestamp")
-_TIMES_OF_META = ("lastUpdated", "_lastUpdated")
+_ENVELOPE = frozenset({"Bundle", _HEADER})
+_RENEWED = frozenset({"id", "timestamp"})
+"""What the envelope is given anew by the software of many senders, whenever it is sent."""
+_RENEWED_OF_META = frozenset({"versionId", "lastUpdated"})
+_WHEN: dict[str, tuple[str, ...]] = {
+    "Communication": ("sent", "received"),
+    "Composition": ("date",),
+    "DetectedIssue": ("identifiedDateTime", "identifiedPeriod", "date"),
+    "Encounter": ("period",),
+    "Flag": ("period",),
+    "MedicationAdministration": ("effectiveDateTime", "effectivePeriod"),
+    "MedicationDispense": ("whenHandedOver",),
+    "Observation": ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "issued"),
+    "QuestionnaireResponse": ("authored",),
+}
+"""Which elements of what is journaled say when it happened, in either release; no other time tells one event from the next."""
+_TIMESTAMP = "http://ehelse.no/fhir/StructureDefinition/vkp-timestamp-v05"
+_TO_THE_MINUTE = re.compile(r"[0-9]T[0-9]{2}:[0-9]{2}")
+_REFERS = b'"reference":"'
+_REFERENCE = re.compile(rb'"reference":"((?:[^"\\]|\\.)*)"')
 
 
 def business_id(tree: Tree) -> str | None:
@@ -39,45 +58,94 @@ def business_id(tree: Tree) -> str | None:
 
 
 def content_digest(tree: Tree) -> bytes:
-    """Return the SHA-256 of what a message says, whatever the order of its members.
+    """Return the SHA-256 of what a message says, whatever the order of its members and of what its envelope is made anew.
 
-    Left out are the times at which Bundle and MessageHeader were made, which a sender may renew when it sends again. Raises
-    `Refused` for a tree that is nested too deep to be written.
+    Left out are the ids of Bundle and MessageHeader, the URLs of entries, with what refers to them counted by the entry's place,
+    and the versions of resources; where a resource says when it happened, also the times at which the envelope and the stored
+    resources were made. Where none does, the envelope's time tells two messages apart, and where it has none either, its ids do.
+    docs/ledger.md has the table. Raises `Refused` for a tree that is nested too deep to be written.
     """
     try:
-        return hashlib.sha256(_ENCODER.encode(_each(tree, _timeless))).digest()
+        return hashlib.sha256(_content(tree)).digest()
     except RecursionError:
         raise Refused(Reason.FORMAT, "nested too deep") from None
 
 
-def _timeless(resource: dict[str, Tree]) -> Tree:
+def _content(tree: Tree) -> bytes:
+    if not isinstance(tree, dict):
+        return _ENCODER.encode([tree, None])
+    resources = list(_resources(tree)) if _kind(tree) == "Bundle" else []
+    headers = [resource for resource in resources if _kind(resource) == _HEADER]
+    is_dated = any(map(_says_when, resources or [tree]))
+    envelopes = [*headers, tree] if resources or _kind(tree) in _ENVELOPE else []
+    written = _ENCODER.encode([_lasting(tree), None if is_dated else _told_apart(envelopes, [*resources, tree])])
+    links = _links(tree) if resources and _REFERS in written else {}
+    return _REFERENCE.sub(lambda found: _by_place(found, links), written) if links else written
+
+
+def _told_apart(envelopes: list[dict[str, Tree]], resources: list[dict[str, Tree]]) -> Tree:
+    """Return what tells a message from others that say the same, where no resource says when it happened."""
+    times: list[Tree] = [envelope["timestamp"] for envelope in envelopes if envelope.get("timestamp") is not None]
+    if times:
+        return times[0]
+    stored: list[Tree] = [
+        meta["lastUpdated"] for one in resources for meta in _objects(one.get("meta")) if "lastUpdated" in meta
+    ]
+    return stored or [envelope["id"] for envelope in envelopes if "id" in envelope]
+
+
+def _says_when(resource: dict[str, Tree]) -> bool:
+    """Tell whether a resource says when it happened, to the minute at least: a date alone is that of others too."""
+    for name in _WHEN.get(_kind(resource), ()):
+        found = resource.get(name)
+        times = [found, *(period.get(end) for period in _objects(found) for end in ("start", "end"))]
+        if any(_TO_THE_MINUTE.search(_text(time)) for time in times):
+            return True
+    times = [one.get("valueDateTime") for one in _objects(resource.get("extension")) if one.get("url") == _TIMESTAMP]
+    return any(_TO_THE_MINUTE.search(_text(time)) for time in times)
+
+
+def _lasting(resource: dict[str, Tree]) -> Tree:
+    """Return a copy of a resource without what is made anew when it is sent again."""
     kind = _kind(resource)
-    if kind == _HEADER:
-        return _without_times(resource)
-    if kind != "Bundle":
-        return resource
-    bare = _without_times(resource)
-    return {**bare, "entry": _each(bare["entry"], _timeless_entry)} if "entry" in bare else bare
-
-
-def _timeless_entry(entry: dict[str, Tree]) -> Tree:
-    return {**entry, "resource": _each(entry["resource"], _timeless)} if "resource" in entry else entry
-
-
-def _without_times(resource: dict[str, Tree]) -> dict[str, Tree]:
-    """Return a copy without its times; a `meta` that says nothing else is not there either."""
-    bare = {name: value for name, value in resource.items() if name not in _TIMES}
+    left_out = _RENEWED if kind in _ENVELOPE else ()
+    bare = {name: value for name, value in resource.items() if name not in left_out}
     if "meta" in bare:
-        meta = _each(bare["meta"], _without_times_of_meta)
+        meta = _each(bare["meta"], _lasting_meta)
         if meta or not resource["meta"]:
             bare["meta"] = meta
         else:
             del bare["meta"]
+    if kind == _HEADER and "focus" in bare:
+        bare["focus"] = _each(bare["focus"], _unlinked)
+    if kind == "Bundle" and "entry" in bare:
+        bare["entry"] = _each(bare["entry"], _lasting_entry)
     return bare
 
 
-def _without_times_of_meta(meta: dict[str, Tree]) -> Tree:
-    return {name: value for name, value in meta.items() if name not in _TIMES_OF_META}
+def _lasting_entry(entry: dict[str, Tree]) -> Tree:
+    bare = {name: value for name, value in entry.items() if name != "fullUrl"}
+    return {**bare, "resource": _each(bare["resource"], _lasting)} if "resource" in bare else bare
+
+
+def _lasting_meta(meta: dict[str, Tree]) -> Tree:
+    return {name: value for name, value in meta.items() if name not in _RENEWED_OF_META}
+
+
+def _unlinked(focus: dict[str, Tree]) -> Tree:
+    return {name: value for name, value in focus.items() if name != "reference"}
+
+
+def _links(bundle: dict[str, Tree]) -> dict[bytes, int]:
+    """Return the places of entries by their URLs, as these are written between quotes."""
+    urls = [_text(entry.get("fullUrl")) for entry in _objects(bundle.get("entry"))]
+    return {msgspec.json.encode(url)[1:-1]: place for place, url in reversed(list(enumerate(urls))) if url}
+
+
+def _by_place(found: re.Match[bytes], links: dict[bytes, int]) -> bytes:
+    place = links.get(found[1].strip())
+    is_within_a_name = found.string[found.start() - 1 : found.start()] == b"\\"
+    return found[0] if place is None or is_within_a_name else b'"reference":%d' % place
 
 
 def _each(value: Tree, change: Callable[[dict[str, Tree]], Tree]) -> Tree:
@@ -117,6 +185,8 @@ def _kind(resource: dict[str, Tree]) -> str:
 
 def _text(value: Tree) -> str:
     """Return a value as the text that repairs make of it; "" for what is no text."""
+    if value.__class__ is str:
+        return value.strip()
     one = value[0] if isinstance(value, list) and len(value) == 1 else value
     if isinstance(one, Number):
         return one.text

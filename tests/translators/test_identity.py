@@ -1,5 +1,6 @@
 """Which messages are the same: the business id that a sender gave, and the digest of what the message says."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.translators.drawing import PATIENT, places
+from tests.translators.drawing import PATIENT, places, strings
 from tests.translators.stu3_messages import ANY, TABLE, header_of, lenient, messages
 from translators.contract import Number, Reason, Refused, Tree
 from translators.fhir import json_codec, xml_codec
@@ -17,6 +18,7 @@ from translators.identity import business_id, content_digest
 OWN: Tree = {"system": "http://vendor.example/no", "value": "A-1"}
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 OTHER_TIME = "2019-01-01T00:00:00Z"
+TIMESTAMP = "http://ehelse.no/fhir/StructureDefinition/vkp-timestamp-v05"
 STU3 = Path(__file__).parents[2] / "gateway" / "cli" / "demo" / "messages" / "stu3"
 FEWER = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 SCALARS: st.SearchStrategy[Tree] = st.one_of(
@@ -163,12 +165,79 @@ def test_the_order_of_a_list_matters() -> None:
     )
 
 
+DATED = _one("Flag", period={"start": "2026-05-04T08:00:00Z"})
+"""A resource that says when it happened, so that no time of the envelope tells messages apart."""
+
+
+def _entries(tree: dict[str, Tree]) -> list[Any]:
+    entries = tree["entry"]
+    assert isinstance(entries, list)
+    return entries
+
+
+def _stored(tree: dict[str, Tree]) -> list[dict[str, Tree]]:
+    return [tree, *(entry["resource"] for entry in _entries(tree))]
+
+
+def _renew(tree: dict[str, Tree], data: st.DataObject) -> None:
+    """Give a message anew what the software of a sender makes whenever it sends."""
+    urls = {
+        entry["fullUrl"]: f"urn:uuid:new-{place}" for place, entry in enumerate(_entries(tree)) if "fullUrl" in entry
+    }
+    if data.draw(st.booleans()):
+        for entry in _entries(tree):
+            entry.update({"fullUrl": urls[entry["fullUrl"]]} if "fullUrl" in entry else {})
+        for container, key in places(tree):
+            if key == "reference" and container[key] in urls:
+                container[key] = urls[container[key]]
+    for owner in (tree, header_of(tree)):
+        _renew_one(owner, ("id", "timestamp"), data)
+    for resource in _stored(tree):
+        if isinstance(meta := resource.setdefault("meta", {}), dict):
+            _renew_one(meta, ("versionId", "lastUpdated"), data)
+        if not resource["meta"]:
+            del resource["meta"]
+
+
+def _renew_one(owner: dict[str, Tree], names: tuple[str, ...], data: st.DataObject) -> None:
+    for name in names:
+        match data.draw(st.sampled_from(["kept", "other", "gone"])):
+            case "other":
+                owner[name] = OTHER_TIME
+            case "gone":
+                owner.pop(name, None)
+
+
 @FEWER
 @given(messages(ANY), st.data())
-def test_any_changed_leaf_matters(tree: dict[str, Tree], data: st.DataObject) -> None:
-    """But for the times of Bundle and header, nothing may change without a new digest."""
-    container, key = data.draw(st.sampled_from([place for place in places(tree) if not _is_inner(*place)]))
-    assume(key not in ("timestamp", "_timestamp", "lastUpdated", "_lastUpdated"))
+def test_what_an_envelope_is_given_anew_never_matters(tree: dict[str, Tree], data: st.DataObject) -> None:
+    """Ids of Bundle and header, URLs of entries with what refers to them, versions, and times where a resource has its own."""
+    _entries(tree).append({"fullUrl": "urn:uuid:dated", "resource": deepcopy(DATED)})
+    _entries(tree).append({"resource": _one("Flag", subject={"reference": "urn:uuid:dated"})})
+    assume(all(resource.get("meta", True) for resource in _stored(tree)))
+    before = content_digest(tree)
+    _renew(tree, data)
+    assert content_digest(tree) == before
+
+
+@FEWER
+@given(messages(ANY), st.booleans(), st.data())
+def test_anything_else_that_is_changed_matters(tree: dict[str, Tree], dated: bool, data: st.DataObject) -> None:
+    """Of every leaf of a message, whether or not a resource says when it happened."""
+    if dated:
+        _entries(tree).append({"resource": deepcopy(DATED)})
+    else:
+        assume("timestamp" in header_of(tree))
+        assume(not any(re.search(r"T\d\d:\d\d", text) for entry in _entries(tree)[1:] for text in strings(entry)))
+    renewed = {id(tree): ("id", "timestamp"), id(header_of(tree)): ("id",)}
+    renewed |= {id(entry): ("fullUrl",) for entry in _entries(tree)}
+    renewed |= {id(one.get("meta")): ("versionId", "lastUpdated") for one in _stored(tree)}
+    if dated:
+        renewed[id(header_of(tree))] = ("id", "timestamp")
+    focus = header_of(tree).get("focus")
+    renewed |= {id(one): ("reference",) for one in focus} if isinstance(focus, list) else {}
+    left = [(one, key) for one, key in places(tree) if not _is_inner(one, key) and key not in renewed.get(id(one), ())]
+    container, key = data.draw(st.sampled_from(left))
     before = content_digest(tree)
     container[key] = [container[key], "added"] if data.draw(st.booleans()) else "changed"
     assert content_digest(tree) != before
@@ -178,41 +247,78 @@ def _is_inner(container: Any, key: Any) -> bool:
     return bool(container[key]) and isinstance(container[key], (dict, list))
 
 
-@FEWER
-@given(messages(ANY), st.data())
-def test_times_of_bundle_and_header_alone_never_matter(tree: dict[str, Tree], data: st.DataObject) -> None:
-    """A sender that sends again may write them anew, or leave them out."""
-    before = content_digest(tree)
-    for owner in (tree, header_of(tree)):
-        for name in ("timestamp", "_timestamp"):
-            _retime(owner, name, data)
-        meta = owner.get("meta")
-        if isinstance(meta, dict) and len(meta) > data.draw(st.integers(0, 1)):
-            for name in ("lastUpdated", "_lastUpdated"):
-                _retime(meta, name, data)
-        elif meta is None:
-            owner["meta"] = {"lastUpdated": OTHER_TIME}
-    assert content_digest(tree) == before
+DISPENSE = _one("MedicationDispense", category={"coding": [{"code": "1"}]})
 
 
-def _retime(owner: dict[str, Tree], name: str, data: st.DataObject) -> None:
-    match data.draw(st.sampled_from(["kept", "other", "gone"])):
-        case "other":
-            owner[name] = {"id": "t"} if name[0] == "_" else OTHER_TIME
-        case "gone" if len(owner) > 1:
-            owner.pop(name, None)
+def _sent(resource: Tree, time: Tree, name: str = "timestamp") -> dict[str, Tree]:
+    return _bundle(_one("MessageHeader", id="h", **{name: time}), resource)
+
+
+@pytest.mark.parametrize(
+    ("fields", "matters"),
+    [
+        ({}, True),
+        ({"whenPrepared": "2026-05-03T12:00:00Z"}, True),
+        ({"whenHandedOver": "2026-05-04"}, True),
+        ({"whenHandedOver": "2026-05-04T08:00Z"}, False),
+        ({"whenHandedOver": ["2026-05-04T08:00:00.936+02:00"]}, False),
+    ],
+)
+def test_the_time_of_a_header_matters_where_no_resource_says_when_it_happened(
+    fields: dict[str, Tree], matters: bool
+) -> None:
+    """Two dispensings may be told apart by nothing else; a sender that sends one again makes the header's time anew."""
+    one, other = (_sent({**DISPENSE, **fields}, time) for time in ("2026-05-04T08:00:46Z", "2026-05-04T20:00:12Z"))
+    assert (content_digest(one) != content_digest(other)) is matters
+
+
+@pytest.mark.parametrize("fields", [{"url": "x"}, {"url": TIMESTAMP}, {"valueDateTime": "2026-05-04T08:00Z"}])
+def test_an_extension_says_when_it_happened_only_as_vkp_has_it(fields: dict[str, Tree]) -> None:
+    """By its URL, and with a time."""
+    flag = _one("Flag", extension=[fields])
+    assert content_digest(_sent(flag, "2026")) != content_digest(_sent(flag, "2027"))
+    whole = _one("Flag", extension=[{"url": TIMESTAMP, "valueDateTime": "2026-05-04T08:00Z"}])
+    assert content_digest(_sent(whole, "2026")) == content_digest(_sent(whole, "2027"))
+
+
+def test_where_nothing_says_when_the_next_best_tells_messages_apart() -> None:
+    """The header's time, else the Bundle's, else when it was stored, else the ids of header and Bundle."""
+    for name, owner in (("timestamp", "header"), ("timestamp", "bundle"), ("lastUpdated", "meta"), ("id", "header")):
+        messages_told_apart = []
+        for value in ("a", "b"):
+            own: dict[str, Tree] = {name: value} if owner == "header" else {}
+            bundle: dict[str, Tree] = {name: value} if owner == "bundle" else {}
+            meta: dict[str, Tree] = {"meta": {name: value}} if owner == "meta" else {}
+            messages_told_apart.append(_bundle(_one("MessageHeader", **own), {**DISPENSE, **meta}, **bundle))
+        one, other = messages_told_apart
+        assert content_digest(one) != content_digest(other), (name, owner)
+
+
+def test_a_reference_to_an_entry_counts_by_the_entry() -> None:
+    """A new URL is the same entry; another entry is another one."""
+
+    def message(first: str, second: str, subject: str) -> dict[str, Tree]:
+        flag = _one("Flag", subject={"reference": subject}, period=DATED["period"])
+        entries: list[Tree] = [{"fullUrl": url, "resource": _one("Device")} for url in (first, second)]
+        return {"resourceType": "Bundle", "entry": [*entries, {"resource": flag}]}
+
+    assert content_digest(message("a", "b", "a")) == content_digest(message("x", "y", "x"))
+    assert content_digest(message("a", "b", "a")) == content_digest(message('"', "\\", '"'))
+    assert content_digest(message("a", "b", "a")) != content_digest(message("a", "b", "b"))
+    assert content_digest(message("a", "b", "a")) != content_digest(message("x", "b", "a"))
 
 
 @pytest.mark.parametrize("wrap", [lambda one: one, lambda one: [one]], ids=["object", "list"])
-def test_times_never_matter_in_shapes_that_vkp_lets_pass(wrap: Any) -> None:
+def test_what_is_made_anew_never_matters_in_shapes_that_vkp_lets_pass(wrap: Any) -> None:
     """An object for an array, and an array for an object."""
 
-    def message(time: str) -> Tree:
-        header = _one("MessageHeader", timestamp=time, meta=wrap({"lastUpdated": time, "profile": ["p"]}))
-        return _one("Bundle", timestamp=time, entry=wrap({"resource": wrap(header)}))
+    def message(new: str) -> Tree:
+        meta = {"lastUpdated": new, "versionId": new, "profile": ["p"]}
+        header = _one("MessageHeader", id=new, timestamp=new, meta=wrap(meta), focus=wrap({"reference": new}))
+        entries: list[Tree] = [{"fullUrl": new, "resource": wrap(one)} for one in (header, DATED)]
+        return _one("Bundle", id=new, timestamp=new, entry=entries)
 
     assert content_digest(message("a")) == content_digest(message("b"))
-    assert content_digest(_one("MessageHeader", timestamp="a")) == content_digest(_one("MessageHeader"))
 
 
 @pytest.mark.parametrize("name", ["timestamp", "date", "_timestamp"])
@@ -221,8 +327,6 @@ def test_times_of_what_happened_matter(name: str) -> None:
     assert content_digest(_bundle(_one("Composition", **{name: "a"}))) != content_digest(
         _bundle(_one("Composition", **{name: "b"}))
     )
-    own = [_bundle(_one("Composition", meta={"lastUpdated": time})) for time in ("a", "b")]
-    assert content_digest(own[0]) != content_digest(own[1])
 
 
 @pytest.mark.parametrize("name", sorted(one.stem for one in STU3.iterdir() if one.suffix == ".xml"))
