@@ -118,13 +118,13 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What became of the leaves of the source; `leaves` is the sum of carried, used, repaired and lost."""
+    """What became of the leaves of the source; `leaves` is the sum of carried, repaired and lost."""
 
     leaves: int = 0
     carried: int = 0
-    """Leaves that are written into what is sent."""
+    """Leaves that are written into what is sent, or that `Message.addressing` names as used."""
     used: int = 0
-    """Leaves that addressing needed and that are not sent on; see `Message.addressing`."""
+    """Those of them that are used and not sent on."""
     derived: int = 0
     """Leaves of the result that the source does not have."""
     repaired: int = 0

@@ -93,7 +93,7 @@ def _brought_up(message: Message, codes: SenderCodes, settings: Settings) -> Mes
     source = Source(message.tree, kind, by_parts=True)
     undelivered = _undelivered(source.root, codes, settings)
     if undelivered is not None:
-        used = replace(message.coverage, carried=0, used=message.coverage.carried)
+        used = replace(message.coverage, used=message.coverage.carried)
         return replace(message, coverage=used, addressing=(source.root.path,), undelivered=undelivered)
     newer = _Newer(source.root, codes, settings)
     tree = newer.bundle() if kind == "Bundle" else newer.lone()

@@ -119,7 +119,7 @@ class Source:
         lost = before.lost + len(left)
         repaired = before.repaired + self.repaired_here
         repaired -= sum(1 for at in left if isinstance(at.value, _REPAIRED_BEFORE))
-        carried = before.leaves - repaired - lost - self._used
+        carried = before.leaves - repaired - lost
         coverage = Coverage(before.leaves, carried, self._used, result.leaves, repaired, lost)
         return tuple(_loss(at, reason) for at in left), coverage
 

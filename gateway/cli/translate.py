@@ -18,6 +18,7 @@ from translators.information import information_of
 from translators.translate import READERS, WRITERS
 from translators.translate import translate as translate_tree
 
+_COUNTED = ("leaves", "carried", "derived", "repaired", "lost")
 _SURFACES = {surface.NAME: surface for surface in SURFACES}
 
 
@@ -92,13 +93,14 @@ def _document(surface: str, translation: Translation, config: Config) -> dict[st
         ],
         "repairs": [{"path": repair.path, "rule": repair.rule} for repair in translation.repairs],
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in translation.losses],
-        "coverage": translation.coverage,
+        "coverage": {name: getattr(translation.coverage, name) for name in _COUNTED},
         "refusal": None
         if refusal is None
         else {"code": config.wordings[fault_of(refusal.reason)].code, "text": refusal.text, "path": refusal.path},
         "derived": [{"path": derived.path, "rule": derived.rule} for derived in translation.derived],
         "test": translation.undelivered == "test",
         "undelivered": translation.undelivered,
+        "addressing": translation.addressing,
     }
 
 
@@ -110,12 +112,14 @@ def _print(translation: Translation, config: Config) -> None:
         click.echo(f"repair       {repair.path}: {repair.rule}")
     for loss in translation.losses:
         click.echo(f"loss         {loss.path}: {loss.reason}; a route tolerates it as {loss.element}")
+    for path in translation.addressing:
+        click.echo(f"used         {path}: addressing needs it, and it is not sent on")
     for derived in translation.derived:
         click.echo(f"derived      {derived.path}: {derived.rule}")
     coverage = translation.coverage
     click.echo(
-        f"coverage     {coverage.leaves} leaves: {coverage.carried} carried, {coverage.repaired} repaired, "
-        f"{coverage.lost} lost; {coverage.derived} derived"
+        f"coverage     {coverage.leaves} leaves: {coverage.carried} carried ({coverage.used} of them used), "
+        f"{coverage.repaired} repaired, {coverage.lost} lost; {coverage.derived} derived"
     )
     if translation.undelivered is not None and translation.refusal is None:
         click.echo(f"undelivered  {translation.undelivered}: the message is acknowledged and delivered nowhere")

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 
 from msgspec import Struct, structs
-from sqlalchemy import Connection, Update, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, delete, func, or_, select, update
 from sqlalchemy.types import Text
 
 from gateway.ledger import audit
-from gateway.ledger.message_queries import reachable
+from gateway.ledger.message_queries import is_about, reachable
 from gateway.ledger.records import MessageState
-from gateway.ledger.tables import MESSAGE
+from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER
 
 M = MESSAGE.c
 Reach = Collection[str] | None
@@ -18,6 +18,8 @@ Reach = Collection[str] | None
 WAITING = (MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING)
 """Something or somebody still needs the payload of these."""
 _NOTED = M.history.concat(bindparam("line", type_=Text))
+_AT_ONCE = 500
+"""How many ids one statement names."""
 _QUARANTINED = M.state == MessageState.QUARANTINED.value
 
 
@@ -113,9 +115,9 @@ def payload(connection: Connection, reference: str, within: Reach, note: audit.N
 def forget(connection: Connection, patient: str, within: Reach, note: audit.Note, line: str) -> Forgotten:
     """Forget the payloads of a patient's messages, and that they are the patient's; what is waited for is left as it is.
 
-    `patient` is the keyed hash of the number. By what a message calls itself it is still known, so a copy is not delivered.
+    `patient` is the keyed hash of any of the patient's numbers. By what a message calls itself it is still known, so a copy is not delivered.
     """
-    whose = (M.patient == patient, *reachable(within))
+    whose = (is_about(patient), *reachable(within))
     waiting = [state.value for state in WAITING]
     changed = (
         update(MESSAGE)
@@ -123,12 +125,15 @@ def forget(connection: Connection, patient: str, within: Reach, note: audit.Note
         .values(payload=None, patient=None, history=_NOTED)
         .returning(M.id)
     )
-    number = len(connection.execute(changed, {"line": line}).all())
+    forgotten = [row.id for row in connection.execute(changed, {"line": line})]
+    for first in range(0, len(forgotten), _AT_ONCE):
+        some = forgotten[first : first + _AT_ONCE]
+        connection.execute(delete(PATIENT_NUMBER).where(PATIENT_NUMBER.c.message.in_(some)))
     rows = connection.execute(select(M.reference, M.municipality, M.state).where(*whose).order_by(M.id))
     left = tuple(Left(row.reference, row.municipality, MessageState(row.state)) for row in rows)
-    told = f"{number} forgotten, {len(left)} left"
+    told = f"{len(forgotten)} forgotten, {len(left)} left"
     audit.write(connection, structs.replace(note, detail=told))
-    return Forgotten(number, left)
+    return Forgotten(len(forgotten), left)
 
 
 def _change(  # noqa: PLR0913, PLR0917 - what an action is

@@ -5,10 +5,10 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, false, select
+from sqlalchemy import ColumnElement, Connection, false, or_, select
 
 from gateway.ledger.records import MessageState
-from gateway.ledger.tables import MESSAGE, RUN
+from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
 
 M = MESSAGE.c
 POSSIBLE_DUPLICATE, IDENTIFIER_REUSED = "possible-duplicate", "identifier-reused"
@@ -89,6 +89,12 @@ def reachable(within: Collection[str] | None) -> list[ColumnElement[bool]]:
     return [] if within is None else [M.municipality.in_(list(within))]
 
 
+def is_about(patient: str) -> ColumnElement[bool]:
+    """Return the condition that a message is about the patient who has this number, by its keyed hash, perhaps beside others."""
+    also = select(PATIENT_NUMBER.c.message).where(PATIENT_NUMBER.c.patient == patient)
+    return or_(M.patient == patient, M.id.in_(also))
+
+
 def messages(connection: Connection, wanted: Filter, most: int, before: int | None = None) -> list[Shown]:
     """Return the newest messages first, or those before an id."""
     statement = select(*_SHOWN).where(*_conditions(wanted)).order_by(M.id.desc()).limit(most)
@@ -124,10 +130,12 @@ def steps(history: str) -> tuple[Step, ...]:
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    named = ("municipality", "state", "sender", "information", "patient")
+    named = ("municipality", "state", "sender", "information")
     given = {name: getattr(wanted, name) for name in named}
     conditions = [M[name] == str(value) for name, value in given.items() if value is not None]
     conditions += reachable(wanted.within)
+    if wanted.patient is not None:
+        conditions.append(is_about(wanted.patient))
     if wanted.overdue:
         conditions.append(M.overdue)
     if wanted.mark is not None:

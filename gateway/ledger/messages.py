@@ -1,11 +1,11 @@
 """What the gateway promises and does, written down before it happens; every change is one durable transaction."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import structs
-from sqlalchemy import Connection, Update
+from sqlalchemy import Connection, Update, insert
 
 from gateway.ledger import statements as sql
 from gateway.ledger.database import Database
@@ -23,6 +23,7 @@ from gateway.ledger.records import (
     Waiting,
     shortened,
 )
+from gateway.ledger.tables import PATIENT_NUMBER
 from gateway.model import Account
 
 LEASE = 30.0
@@ -39,13 +40,21 @@ class Ledger:
         self._arrive = sql.arrive(store.engine.dialect.name)
         self._note = sql.note_passed(store.engine.dialect.name)
 
-    async def arrive(
-        self, arrival: Arrival, seal: Callable[[str], bytes], *, until: float, window: float, wait: bool = False
+    async def arrive(  # noqa: PLR0913 - what there is to write down
+        self,
+        arrival: Arrival,
+        seal: Callable[[str], bytes],
+        *,
+        until: float,
+        window: float,
+        wait: bool = False,
+        other_numbers: Sequence[str] = (),
     ) -> Taken | Waiting | Known:
         """Write down a message before anything is sent, or say that it is there already.
 
         `seal` returns its payload for the reference that it is kept under. Until `until` it is ours to deliver if it is taken.
         A copy that is older than `window` seconds is no copy any more. With `wait` a promised message is held at once.
+        `other_numbers` are keyed hashes of the patient's other numbers, by which the message is found too.
         """
         now, why = self._clock(), "the service is away" if wait else "others about the patient come first"
         received = self.line(arrival.received_at, RECEIVED)
@@ -71,6 +80,9 @@ class Ledger:
         def work(connection: Connection) -> Taken | Waiting | Known:
             for _ in range(2):
                 if (row := connection.execute(self._arrive, values).one_or_none()) is not None:
+                    if other_numbers:
+                        rows = [{"message": row.id, "patient": number} for number in other_numbers]
+                        connection.execute(insert(PATIENT_NUMBER), rows)
                     if row.state == MessageState.HELD.value:
                         return Waiting(row.id, arrival.reference, row.identifier_reused)
                     return Taken(row.id, arrival.reference, identifier_reused=row.identifier_reused)

@@ -103,11 +103,11 @@ class Arrival(Struct, frozen=True):
     information: str | None
     upstream: str
     patient: str | None
-    """Keyed hash of the patient's national number."""
+    """Keyed hash of the patient's national number; of several, of the one that stands first in an order of their own."""
     identity: str | None
     """Keyed hash of sender, municipality and business id; None when the message has none: it is never known again then."""
     copy: str | None
-    """Keyed hash of these and the content."""
+    """Keyed hash of sender, municipality and content."""
     promised: bool
     """Whether its sender is told of success though it cannot be delivered now."""
     resend_unclear: bool

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Update,
     bindparam,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -21,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.database import Database
 from gateway.ledger.records import FOLLOWED, MessageState
-from gateway.ledger.tables import AUDIT, MESSAGE, RUN
+from gateway.ledger.tables import AUDIT, MESSAGE, PATIENT_NUMBER, RUN
 
 M = MESSAGE.c
 PURGE = "purge"
@@ -117,6 +118,7 @@ _GIVE_UP = (
 )
 _DELETE = delete(MESSAGE).where(M.id.in_(_rows(_ended[3]).scalar_subquery()))
 _DELETE_PASSED = delete(MESSAGE).where(M.id.in_(_rows(_ended[4]).scalar_subquery()))
+_DELETE_NUMBERS = delete(PATIENT_NUMBER).where(~exists().where(M.id == PATIENT_NUMBER.c.message))
 _FIRST_KEPT = select(func.min(AUDIT.c.id)).where(AUDIT.c.at >= _BEFORE).scalar_subquery()
 # By the chain's own order: a hole in it would look like tampering.
 _DELETE_AUDIT = delete(AUDIT).where(
@@ -182,6 +184,8 @@ async def purge(
     )
     given_up = await told("retention.never_acknowledged", _GIVE_UP, before=times.receipt)
     rows = await all_of(_DELETE, times.receipt) + await all_of(_DELETE_PASSED, times.passed)
+    if rows or given_up:
+        await store.write(lambda connection: connection.execute(_DELETE_NUMBERS).rowcount)
     await all_of(_DELETE_AUDIT, times.audit)
     return Purged(payloads, rows, discarded, set_aside, given_up)
 

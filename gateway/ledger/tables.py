@@ -69,6 +69,15 @@ MESSAGE = Table(
     sqlite_autoincrement=True,
 )
 
+PATIENT_NUMBER = Table(
+    "patient_number",
+    METADATA,
+    Column("message", _Number, primary_key=True, autoincrement=False),
+    Column("patient", Text, primary_key=True),
+    Index("patient_number_patient", "patient"),
+)
+"""Keyed hashes of the numbers that the patient of a message has beside the one by which messages are put in order."""
+
 AUDIT = Table(
     "audit",
     METADATA,

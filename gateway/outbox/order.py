@@ -36,6 +36,8 @@ class Order:
     call: Call
     patient: str | None = field(repr=False)
     """The national number."""
+    other_numbers: tuple[str, ...] = field(repr=False)
+    """The same patient's other national numbers."""
     business: Business | None = field(repr=False)
     """None when the message has no id: then it is never known again."""
     head: RequestHead = field(repr=False)
@@ -54,9 +56,9 @@ def business_of(tree: Tree) -> Business | None:
 
 
 def known_by(lookup: LookupHasher, sender: str, municipality: str, business: Business) -> tuple[str, str]:
-    """Return the keyed hashes of what a message calls itself, and of that with its content."""
-    named = (sender, municipality, business.id)
-    return lookup.hash("identity", *named), lookup.hash("copy", *named, business.digest.hex())
+    """Return the keyed hashes of what a message calls itself, and of what it says."""
+    told_by = (sender, municipality)
+    return lookup.hash("identity", *told_by, business.id), lookup.hash("copy", *told_by, business.digest.hex())
 
 
 class DeliveryOutcome(StrEnum):

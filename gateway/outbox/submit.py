@@ -108,6 +108,7 @@ class Submitter:
             until=self._clock() + (until - loop_now),
             window=self._limits.duplicate_window,
             wait=self._service.breaker.is_open(loop_now),
+            other_numbers=[self._keys.lookup.hash("patient", number) for number in order.other_numbers],
         )
 
     def _arrival(self, order: Order) -> Arrival:

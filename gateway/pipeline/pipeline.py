@@ -241,6 +241,7 @@ class Pipeline:
             route=route,
             call=translation.calls[0],
             patient=translation.patient,
+            other_numbers=translation.other_numbers,
             business=business,
             head=way.head,
             body=body or b"",

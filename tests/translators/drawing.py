@@ -199,16 +199,17 @@ def check_account(tree: Tree, result: Translation) -> None:
     """
     coverage = result.coverage
     assert coverage.leaves in (0, leaf_count(tree))
-    assert coverage.leaves == coverage.carried + coverage.used + coverage.repaired + coverage.lost
-    assert min(coverage.carried, coverage.used, coverage.repaired, coverage.lost, coverage.derived) >= 0
+    assert coverage.leaves == coverage.carried + coverage.repaired + coverage.lost
+    assert min(coverage.carried - coverage.used, coverage.used, coverage.repaired, coverage.lost, coverage.derived) >= 0
     assert coverage.lost == len(result.losses)
     assert coverage.repaired == 0 or result.repairs
-    assert coverage.used == 0 or result.addressing
+    assert bool(coverage.used) == bool(result.addressing)
     for body in bodies(result):
         assert coverage.derived == derived_leaves(result.derived, body)
         written = leaf_count(body) - coverage.derived
         fillers = min(coverage.lost, _null_count(body))
-        assert coverage.carried <= written <= coverage.carried + coverage.repaired + fillers
+        sent = coverage.carried - coverage.used
+        assert sent <= written <= sent + coverage.repaired + fillers
 
 
 def _null_count(tree: Tree) -> int:

@@ -75,7 +75,7 @@ def read(tree: Tree, settings: Settings) -> Message:
     found = settled(rebuilt.tree, frozenset() if has_made else second.whole)
     more, coverage = second.finish_after(before, found, "VKP R4 has no place for it")
     if rebuilt.undelivered is not None:
-        coverage = replace(before, carried=0, used=before.carried)
+        coverage = replace(before, used=before.carried)
     return Message(
         tree=rebuilt.tree,
         information=information,

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 ALWAYS = ("--surface", "vkp-r4", "--to", "jft")
 STU3 = ("--surface", "vkp-stu3", "--to", "jft")
-KEYS = ["surface", "information", "calls", "repairs", "losses", "coverage", "refusal", "derived", "test", "undelivered"]
+KEYS = [
+    *("surface", "information", "calls", "repairs", "losses", "coverage", "refusal", "derived", "test", "undelivered"),
+    "addressing",
+]
 
 
 def translated(run: Callable[..., Result], body: bytes, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -44,6 +47,15 @@ def test_json_has_exactly_its_form(run: Callable[..., Result]) -> None:
     coverage = document["coverage"]
     assert set(coverage) == {"leaves", "carried", "derived", "repaired", "lost"}
     assert coverage["leaves"] == coverage["carried"] + coverage["repaired"] + coverage["lost"]
+
+
+def test_what_addressing_uses_is_named(run: Callable[..., Result]) -> None:
+    """Each place by its path, beside the counts; in the text by line."""
+    body = stu3_message("dispensed.xml")
+    document = json.loads(run("translate", *STU3, "--json", "-", stdin=body).stdout)
+    assert "Bundle.entry[0].resource.event" in document["addressing"]
+    assert "Bundle.entry[1].fullUrl" in document["addressing"]
+    assert "used         Bundle.entry[0].resource.event: " in run("translate", *STU3, "-", stdin=body).output
 
 
 def test_numbers_keep_their_digits(run: Callable[..., Result]) -> None:

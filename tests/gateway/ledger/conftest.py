@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from gateway.ledger.database import Database, open_store
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, MessageState, Taken, Waiting
-from gateway.ledger.tables import MESSAGE
+from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -117,10 +117,23 @@ def payload(reference: str) -> bytes:
 
 
 async def arrive(
-    ledger: Ledger, reference: str, *, wait: bool = False, until: float = UNTIL, **changed: Any
+    ledger: Ledger,
+    reference: str,
+    *,
+    wait: bool = False,
+    until: float = UNTIL,
+    others: tuple[str, ...] = (),
+    **changed: Any,
 ) -> Taken | Waiting | Known:
-    """Have a message arrive."""
-    return await ledger.arrive(arrival(reference, **changed), payload, until=until, window=WINDOW, wait=wait)
+    """Have a message arrive; `others` are its patient's other numbers."""
+    message = arrival(reference, **changed)
+    return await ledger.arrive(message, payload, until=until, window=WINDOW, wait=wait, other_numbers=others)
+
+
+async def kept_numbers(ledger: Ledger) -> list[str]:
+    """Return the other numbers that are kept."""
+    wanted = select(PATIENT_NUMBER.c.patient).order_by(PATIENT_NUMBER.c.patient)
+    return await ledger.store.read(lambda each: list(each.execute(wanted).scalars()))
 
 
 async def taken(ledger: Ledger, reference: str, **changed: Any) -> int:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from gateway.ledger import audit, message_actions
+from gateway.ledger import audit, message_actions, message_queries
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.message_actions import Done, Found, Left, NotDone
-from gateway.ledger.records import MessageState
-from tests.gateway.ledger.conftest import NOW, UNTIL, arrive, brought_to, history, put, row, waiting
+from gateway.ledger.message_queries import Filter
+from gateway.ledger.records import MessageState, Waiting
+from tests.gateway.ledger.conftest import NOW, UNTIL, arrive, brought_to, history, kept_numbers, put, row, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +182,28 @@ async def test_patient_is_forgotten(ledger: Ledger) -> None:
     assert known.reference == "delivered"
     (entry,) = await ledger.store.read(lambda each: audit.entries(each, 9))
     assert entry.note.detail == "2 forgotten, 2 left"
+
+
+@pytest.mark.parametrize("number", ["national", "d-number", "third"])
+async def test_patient_of_several_numbers_is_found_and_forgotten_by_each(ledger: Ledger, number: str) -> None:
+    """What names another patient by one number stays, and so does who waits."""
+    both = {"patient": "national", "others": ("d-number", "third")}
+    done = await brought_to(ledger, MessageState.DELIVERED, "delivered", **both)
+    await brought_to(ledger, MessageState.HELD, "held", **both)
+    await brought_to(ledger, MessageState.DELIVERED, "theirs", patient="theirs", others=("of-theirs",))
+    found = await ledger.store.read(lambda each: message_queries.messages(each, Filter(None, patient=number), 9))
+    assert [one.reference for one in found] == ["held", "delivered"]
+    line = ledger.line(NOW, "forgotten", "by a person")
+    forgotten = await ledger.store.write(lambda each: message_actions.forget(each, number, None, NOTE, line))
+    assert (forgotten.messages, [one.reference for one in forgotten.left]) == (1, ["held"])
+    assert (await row(ledger, done)).patient is None
+    assert await kept_numbers(ledger) == ["d-number", "of-theirs", "third"]
+
+
+async def test_later_messages_of_a_patient_of_two_numbers_wait_for_the_first(ledger: Ledger) -> None:
+    """By the number that stands first in an order of their own."""
+    await waiting(ledger, "one", patient="national", others=("d-number",))
+    assert isinstance(await arrive(ledger, "two", patient="national", others=("d-number",)), Waiting)
 
 
 @pytest.mark.parametrize("action", ["release", "discard", "payload", "forget"])

@@ -10,7 +10,18 @@ from sqlalchemy import func, insert, select
 from gateway.ledger.records import Known, MessageState, Taken
 from gateway.ledger.retention import Count, Purged, RetentionTimes, counts, last_run, purge, ran
 from gateway.ledger.tables import AUDIT, MESSAGE
-from tests.gateway.ledger.conftest import NOW, arrive, brought_to, history, payload, put, row, taken, waiting
+from tests.gateway.ledger.conftest import (
+    NOW,
+    arrive,
+    brought_to,
+    history,
+    kept_numbers,
+    payload,
+    put,
+    row,
+    taken,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from gateway.ledger.messages import Ledger
@@ -92,6 +103,16 @@ async def test_receipt_is_deleted_unless_somebody_waits_for_it(ledger: Ledger) -
     for state in UNFINISHED:
         assert (await row(ledger, messages[state])).payload == payload(state.value)
     assert await left(ledger) == len(UNFINISHED | FOLLOWED)
+
+
+async def test_other_numbers_of_a_patient_are_deleted_with_the_receipt(ledger: Ledger) -> None:
+    """And not before, nor those of a message that is kept."""
+    await in_state(ledger, MessageState.ACKNOWLEDGED, "done", others=("of-the-done",))
+    await in_state(ledger, MessageState.HELD, "held", others=("of-the-held",))
+    await purged(ledger, receipt=NOW - 10)
+    assert await kept_numbers(ledger) == ["of-the-done", "of-the-held"]
+    await purged(ledger, receipt=NOW)
+    assert await kept_numbers(ledger) == ["of-the-held"]
 
 
 async def test_what_is_in_quarantine_too_long_is_discarded_and_told(ledger: Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,17 @@ def test_patient_stands_at_the_same_place_in_every_form() -> None:
     }
     assert len(stands) == 1
     assert share(f"{NORDFJELL_R4}/composition", message("note")) not in stands
+
+
+@pytest.mark.parametrize("numbers", [(PATIENT, OTHER), (OTHER, PATIENT)])
+def test_patient_of_two_numbers_stands_at_one_place_whatever_their_order(numbers: tuple[str, str]) -> None:
+    """Wherever a message has them."""
+    subjects = [{"identifier": {"system": NATIONAL, "value": number}} for number in numbers]
+    patient = {"resourceType": "Patient", "identifier": [subject["identifier"] for subject in subjects]}
+    observations = [{"resourceType": "Observation", "subject": subject} for subject in subjects]
+    entries = [{"resource": resource} for resource in (*observations, patient)]
+    body = json.dumps({"resourceType": "Bundle", "type": "document", "entry": entries}).encode()
+    assert share(f"{NORDFJELL_R4}/bundle", body) == share_of(KEY, min(numbers))
 
 
 def test_local_number_stands_where_its_national_one_does() -> None:

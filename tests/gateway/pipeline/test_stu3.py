@@ -82,6 +82,39 @@ def assert_refused(  # noqa: PLR0917 - read as a table: status, code, form, resp
 # Mode legacy: VKP answers, whatever it is.
 
 
+RENEWED = (b"c0fd6d96-d260-51da-a372-3f44a62ad7c6", b"def8d92b-c6c6-5d2f-bbc3-4122a538842d")
+"""The ids of Bundle and header in the demo's dispense; the header's stands in its URL too."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_message_with_a_new_envelope_is_a_copy(start: Callable[..., Awaitable[World]], form: str) -> None:
+    """The software of a sender makes ids and the header's time anew when it sends again; one is delivered."""
+    world = await start()
+    body = again = body_of(f"dispensed.{form}")
+    for place, known in enumerate(RENEWED):
+        again = again.replace(known, b"11111111-1111-4111-8111-11111111111%d" % place)
+    again = again.replace(b"2026-11-03T08:01:10+01:00", b"2026-11-03T09:30:00+01:00")
+    again = again.replace(
+        b"urn:uuid:69ce1531-0020-5204-9da5-7f91076a6638", b"urn:uuid:22222222-2222-4222-8222-222222222222"
+    )
+    answers = [await post(world, each) for each in (body, again)]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert len(world.delivered) == 1
+    assert [one["outcome"] for one in world.logged.named("message")] == ["accepted", "duplicate"]
+
+
+async def test_two_dispensings_that_only_the_time_of_the_header_tells_apart_are_two(
+    start: Callable[..., Awaitable[World]],
+) -> None:
+    """The second must not hear a success of the first."""
+    world = await start()
+    body = body_of("dispensed.json").replace(b"2026-11-03T08:00:21+01:00", b"2026-11-03")
+    later = body.replace(b"2026-11-03T08:01:10+01:00", b"2026-11-03T20:01:10+01:00")
+    for each in (body, later):
+        assert (await post(world, each)).status == 200
+    assert len(world.delivered) == 2
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("resource", ["bundle", "$process-message"])
 async def test_legacy_message_reaches_vkp_as_sent(world: World, form: str, resource: str) -> None:
