@@ -127,7 +127,8 @@ class Source:
         """Make what was handed out and not written unread again.
 
         Of equal scalars that are one and the same object, as "1" and `true` are, those that were handed out last are taken
-        to be the missing ones. An array whose items were written one by one was written.
+        to be the missing ones. What was written piece by piece, as an array whose items were put into another, was written;
+        a piece that was handed out by itself as well is looked for once.
         """
         pending = list(self.given.items())
         for place, value in pending:
@@ -137,8 +138,9 @@ class Source:
             self.carried.discard(place)
             below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
             for name, item in below:
-                self.carried.add((id(value), name))
-                pending.append(((id(value), name), item))
+                if (id(value), name) not in self.given:
+                    self.carried.add((id(value), name))
+                    pending.append(((id(value), name), item))
 
     def _has_unread(self) -> bool:
         """Tell in the short way whether there is any, as there seldom is."""

@@ -43,7 +43,7 @@ def renewed(part: Part) -> Entry:
         result["event"] = events
     if sections:
         result["section"] = sections
-    return Entry(part.link, part.url, result | carried(at))
+    return Entry(part.link, part.url, result | carried(at, but=result))
 
 
 def newer(part: Part, codes: SenderCodes) -> Entry:
@@ -116,7 +116,7 @@ def _type(at: Cursor) -> Tree:
         if one.text("code") == EPISODE_NOTE["code"]:
             return at.carry()
     own = [_with_system(one) for one in at.each("coding")]
-    return {"coding": [made(dict(EPISODE_NOTE), "type-of-every-note"), *own], **carried(at)}
+    return {"coding": [made(dict(EPISODE_NOTE), "type-of-every-note"), *own], **carried(at, but=("coding",))}
 
 
 def _with_system(at: Cursor) -> Tree:
@@ -127,7 +127,7 @@ def _with_system(at: Cursor) -> Tree:
 
 def _event(at: Cursor) -> Tree:
     codes = [_recoded(one, "vkp-composition-event", event_of, EVENT) for one in at.each("code")]
-    return {**({"code": codes} if codes else {}), **carried(at)}
+    return {**({"code": codes} if codes else {}), **carried(at, but=("code",))}
 
 
 def _section(at: Cursor, coded: Callable[[Cursor], Tree]) -> Tree:
@@ -138,7 +138,7 @@ def _section(at: Cursor, coded: Callable[[Cursor], Tree]) -> Tree:
     inner: list[Tree] = [_section(one, coded) for one in at.each("section")]
     if inner:
         result["section"] = inner
-    return result | carried(at)
+    return result | carried(at, but=result)
 
 
 def _stu3_section(code: Cursor) -> Tree:

@@ -54,7 +54,7 @@ def renewed(part: Part) -> list[Entry]:
     participants = [*(people if isinstance(people, list) else []), *modes]
     if participants:
         result["participant"] = participants
-    result |= carried(at)
+    result |= carried(at, but=result)
     return [Entry(part.link, part.url, result), *_issues(part, result, alerts), *devices]
 
 
@@ -178,7 +178,7 @@ def _participant(at: Cursor, devices: list[Entry]) -> Tree:
         participant["extension"] = made(_references(devices), _DEVICE_RULE)
     participant["type"] = [{"coding": [made(mode, _MODE_RULE), own]}]
     if at.name == "classHistory":
-        participant |= carried(at)
+        participant |= carried(at, but=participant)
     return participant
 
 

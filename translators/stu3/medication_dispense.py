@@ -143,7 +143,7 @@ def _dispense(at: Cursor, code: str) -> dict[str, Tree]:
     category = at.at("category")
     if category is not None:
         result["category"] = with_coding(category, coding(DISPENSE, code), "dispense-event-renumbered")
-    return result | carried(at)
+    return result | carried(at, but=result)
 
 
 def _status(at: Cursor | None) -> Tree:
@@ -171,7 +171,7 @@ def _author(at: Cursor, link: str) -> tuple[Tree, list[Entry]]:
     rule = "performer-is-a-device"
     made_device = device(actor.take("identifier"), actor.take("display"), rule)
     entry = new_entry(link, "device", made_device, rule)
-    return {"reference": made(entry.link, rule), **carried(actor)}, [entry]
+    return {"reference": made(entry.link, rule), **carried(actor, but=("reference",))}, [entry]
 
 
 def _medication(at: Cursor) -> Tree:

@@ -1,7 +1,7 @@
 """What the kinds of resources share: a resource on its way from older profiles to v090, and how its pieces are written."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from translators.codes import CODE_SYSTEMS
@@ -51,9 +51,9 @@ def begun(at: Cursor, kind: str, rule: str) -> dict[str, Tree]:
     return result | taken(at, "implicitRules", "language", "text", "contained", "modifierExtension")
 
 
-def carried(at: Cursor) -> dict[str, Tree]:
+def carried(at: Cursor, but: Iterable[str] = ()) -> dict[str, Tree]:
     """Carry every field that is not read yet."""
-    return at.rest_of_fields()
+    return at.rest_of_fields(*but)
 
 
 def says_only(at: Cursor, *names: str) -> bool:
@@ -108,10 +108,11 @@ def with_coding(concept: Cursor, first: dict[str, Tree], rule: str, superseded: 
     for one in concept.each("coding"):
         if superseded is not None and one.text("system") == superseded:
             for below in one.children():
-                below.repair(RENUMBERED)
+                if below.is_leaf:
+                    below.repair(RENUMBERED)
         else:
             own.append(one.carry())
-    return {"coding": [made(first, rule), *own], **carried(concept)}
+    return {"coding": [made(first, rule), *own], **carried(concept, but=("coding",))}
 
 
 def recoded(
@@ -164,4 +165,4 @@ def _meta(at: Cursor | None, profile: str) -> dict[str, Tree]:
                 profiles.append(profile)
     if profile not in profiles:
         profiles.append(made(profile, "profile-of-v090"))
-    return {"profile": profiles, **carried(at)}
+    return {"profile": profiles, **carried(at, but=("profile",))}
