@@ -42,12 +42,11 @@ class Envelope:
 
 def opened(header: Cursor) -> Envelope:
     """Read the header of a message that becomes a document; its timestamp is left to be read."""
-    meta = header.at("meta")
-    labels = _labels([meta])
+    labels = _labels(header.at("meta"))
     _use_plain(header, *_USED_OF_HEADER)
-    for place, names in ((meta, _USED_OF_META), (header.at("source"), _USED_OF_SOURCE)):
-        if place is not None:
-            _use_plain(place, *names)
+    source = header.at("source")
+    if source is not None:
+        _use_plain(source, *_USED_OF_SOURCE)
     if header.parent is not None:
         header.parent.use("fullUrl")
     contained, own = header.take("contained"), header.take("extension")
@@ -59,11 +58,8 @@ def taken_off(bundle: Cursor, header: Cursor, *, keeps_time: bool) -> Envelope:
 
     `keeps_time` says that the time of the header goes into an extension, as the resource has no place for it.
     """
-    meta = bundle.at("meta")
-    of_bundle = _labels([meta])
+    of_bundle = _labels(bundle.at("meta"))
     _use_plain(bundle, *_USED_OF_BUNDLE)
-    if meta is not None:
-        _use_plain(meta, *_USED_OF_META)
     for entry in bundle.each("entry"):
         entry.use("fullUrl")
     found = opened(header)
@@ -76,8 +72,13 @@ def taken_off(bundle: Cursor, header: Cursor, *, keeps_time: bool) -> Envelope:
     return Envelope(kept, found.contained, labels)
 
 
-def _labels(places: list[Cursor | None]) -> dict[str, list[Tree]]:
-    return {name: [one for place in places if place for one in _items(place.take(name))] for name in _LABELS}
+def _labels(meta: Cursor | None) -> dict[str, list[Tree]]:
+    """Read what an envelope's `meta` says, and return what of it goes further."""
+    if meta is None:
+        return {}
+    labels = {name: _items(meta.take(name)) for name in _LABELS}
+    _use_plain(meta, *_USED_OF_META)
+    return labels
 
 
 def _use_plain(at: Cursor, *names: str) -> None:
@@ -96,8 +97,9 @@ def _use_plain(at: Cursor, *names: str) -> None:
 def _is_extended(value: Tree) -> bool:
     if isinstance(value, dict) and "extension" in value:
         return True
-    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(_is_extended(one) for one in below if isinstance(one, (dict, list)))
+    if not isinstance(value, (dict, list)):
+        return False
+    return any(map(_is_extended, value.values() if isinstance(value, dict) else value))
 
 
 def _kept(at: Cursor, kind: str, *but: str) -> list[Tree]:
