@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from translators.contract import Derived, Number, Translation, Tree
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, Release
 from translators.fhir.json_codec import decode
+from translators.fhir.plan import from_stu3, within_r4
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 ValueOf = Callable[[Draw, Element, str], Tree]
@@ -82,7 +83,10 @@ class Drawing:
             if self.strict and stem in chosen:
                 continue
             chosen.add(stem)
-            if name in needed and element.primitive:
+            codes = self.codes(kind, name)
+            if codes:
+                fields[name] = draw(st.sampled_from(codes))
+            elif name in needed and element.primitive:
                 fields[name] = self.value(draw, element, name)
             elif element.primitive:
                 fields |= self.primitive(draw, element, name)
@@ -93,6 +97,12 @@ class Drawing:
             else:
                 fields[name] = self.object(draw, element.type, depth + 1)
         return fields
+
+    def codes(self, kind: str, name: str) -> list[str]:
+        """Return the codes of a modifier that R4 has a meaning for; none where any text is one."""
+        plan = within_r4() if self.table.name == "R4" else from_stu3()
+        step = plan.types.get(kind, {}).get(name)
+        return sorted((step.codes or frozenset()) | step.renamed.keys()) if step is not None else []
 
     def primitive(self, draw: Draw, element: Element, name: str) -> dict[str, Tree]:
         """Draw a primitive, its sibling, or both; in aligned lists null fills the place of the one that is missing."""

@@ -12,7 +12,11 @@ from translators.contract import Number, Reason, Refused, RepairedNumber, Repair
 from translators.fhir.corrections import corrected
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
+from translators.fhir.faults import Faults
 from translators.fhir.plan import TAKEN_APART, Plan, Step
+from translators.fhir.rewrites import NoPlaceError
+from translators.fhir.rules import ENTERED_IN_ERROR
+from translators.fhir.stu3_to_r4 import CODE_OF_R4, TYPE_OF_R4, Conversion
 from translators.source import Cursor, Key
 
 MAX_DEPTH = 64
@@ -53,9 +57,12 @@ def conform(root: Cursor, plan: Plan, codes: Codes | None = None) -> dict[str, T
     """Return the resource at `root` as R4 allows it, by the plan for the release that it is written in.
 
     Raises `Refused` where the structure leaves no single right reading: two values for an element that has one, a text where
-    an object belongs, a resource of no known type, or more than `MAX_DEPTH` levels.
+    an object belongs, a resource of no known type, or more than `MAX_DEPTH` levels. With all their paths at once it names values
+    that are not of their element's type, modifiers that R4 cannot say, and what was entered in error.
     """
-    tree = _Conformer(plan, codes, root.carried_keys).resource(root, depth=0)
+    conformer = _Conformer(plan, codes, root.carried_keys)
+    tree = conformer.resource(root, depth=0)
+    conformer.faults.refuse()
     if not isinstance(tree, dict):
         raise Refused(Reason.FORMAT, "nothing is left of the resource", root.path)
     return tree
@@ -67,6 +74,8 @@ class _Conformer:
         self._plan = plan
         self._types = plan.types
         self._codes = codes
+        self._rewrites = plan.rewrites
+        self.faults = Faults()
 
     def resource(self, at: Cursor, depth: int) -> _Result:
         if not isinstance(at.value, dict):
@@ -92,18 +101,23 @@ class _Conformer:
                 _drop_nothing(at, name, raw)
                 continue
             is_right = isinstance(raw, str) and raw and raw.strip() == raw
-            if is_right and step.is_plain and (name != "system" or not _is_corrected(kind, raw)):
+            if is_right and step.is_plain and (not step.is_checked or _stands(step, kind, raw)):
                 # The short way for most of a message: a text that stands as it is, whatever its type.
                 carried.add((place, name))
                 result[step.target] = [raw] if step.wraps else raw  # type: ignore[index] # what is plain has a target
                 continue
             value = self._element(at.field(name, raw), step, kind, depth)
+            if step.is_modifier or step.renamed:
+                value = self._ruled(at.field(name, raw), step, value)
             if step.is_copied and value is not NOTHING:
                 result[name] = value  # type: ignore[assignment] # what is left of two types
             else:
-                _put(value, step, result, kept)
+                self._put(at, value, step, result, kept)
             if step.type == ELEMENT and step.repeats:
                 siblings.append(step)
+        rewrite = self._rewrites.get(kind)
+        if rewrite is not None and not rewrite[0].isdisjoint(fields):
+            self._rewrite(at, kind, kept, result)
         if siblings or kept:
             for step in siblings:
                 _align(at, fields, step, kept if step.target is None else result)
@@ -117,18 +131,32 @@ class _Conformer:
         if self._codes is not None and (coding.get("system"), coding.get("code")) not in self._codes.standing:
             self._codes.bring_up(at, coding)
 
+    def _rewrite(self, at: Cursor, kind: str, kept: dict[str, Tree], result: dict[str, Tree]) -> None:
+        elements, rewrite = self._rewrites[kind]
+        try:
+            rewrite(at, kept, result)
+        except NoPlaceError:
+            for name in elements & at.value.keys() if isinstance(at.value, dict) else ():
+                self.faults.no_place(at.at(name) or at)
+                kept.pop(name, None)
+
     def _keep(self, at: Cursor, kept: dict[str, Tree], kind: str, result: dict[str, Tree]) -> None:
         """Write what R4 has no place for into extensions, and say so of every element."""
-        if not kept:
-            return
-        for name in kept:
+        steps = self._types[kind]
+        for name in list(kept):
             place = at.at(name)
-            if place is not None:
+            if place is None:
+                continue
+            if steps[name].is_modifier:
+                self.faults.no_place(place)
+                del kept[name]
+            else:
                 place.repair("kept-in-extension", stays=True)
-                self._drop_fillers(place, self._types[kind][name])
-        own = result.get("extension", [])
-        more = extensions(kept, kind.partition(">")[0], self._plan.release)
-        result["extension"] = [*(own if isinstance(own, list) else []), *more]
+                self._drop_fillers(place, steps[name])
+        if kept:
+            own = result.get("extension", [])
+            added = extensions(kept, kind.partition(">")[0], self._plan.release)
+            result["extension"] = [*(own if isinstance(own, list) else []), *added]
 
     def _drop_fillers(self, at: Cursor, step: Step) -> None:
         """Drop the nulls of aligned lists: every item of a list gets an extension of its own, value and sibling together."""
@@ -140,6 +168,43 @@ class _Conformer:
                 for below in item.children():
                     if below.name in self._types[step.type]:
                         self._drop_fillers(below, self._types[step.type][below.name])
+
+    def _put(self, at: Cursor, value: _Result, step: Step, result: dict[str, Tree], kept: dict[str, Tree]) -> None:
+        """Write a value where R4 has it, and as R4 writes it."""
+        if isinstance(value, _Nothing):
+            return
+        if step.target is None:
+            kept[step.name] = value
+            return
+        if step.conversion is not None:
+            converted = _converted(value, step.conversion)
+            if converted is None:
+                kept[step.name] = value
+                return
+            (at.at(step.name) or at).repair(TYPE_OF_R4, stays=True)
+            value = converted
+        _write(at, value, step, result)
+
+    def _ruled(self, at: Cursor, step: Step, value: _Result) -> _Result:
+        """Return what R4 calls a code, or note why it has none; look for what was entered in error."""
+        if isinstance(value, dict):
+            codings = value.get("coding")
+            for one in codings if isinstance(codings, list) else ():
+                if isinstance(one, dict) and one.get("code") == ENTERED_IN_ERROR:
+                    self.faults.entered_in_error(at)
+        if step.codes is None or not isinstance(value, str):
+            return value
+        if value == ENTERED_IN_ERROR:
+            self.faults.entered_in_error(at)
+        elif value in step.renamed:
+            place = at.children()[0] if isinstance(at.value, list) else at
+            place.repair(CODE_OF_R4)
+            return RepairedText(step.renamed[value])
+        elif value not in step.codes_of_source:
+            self.faults.unknown_code(at, self._plan.release.name)
+        elif value not in step.codes:
+            self.faults.no_place(at)
+        return value
 
     def _element(self, at: Cursor, step: Step, owner: str, depth: int) -> _Result:
         if isinstance(at.value, dict) and step.is_object and not step.repeats:
@@ -204,11 +269,15 @@ class _Conformer:
         if isinstance(value, str):
             return self._text(at, value, kind, owner)
         if isinstance(value, Number):
-            if kind not in NUMERIC and kind != "boolean":
+            if kind == "boolean":
+                self.faults.wrong_type(at, "true or false")
+            elif kind not in NUMERIC:
                 at.repair("number-written-as-text")
                 return RepairedText(value.text)
             return at.carry()
         if isinstance(value, bool):
+            if kind != "boolean":
+                self.faults.wrong_type(at, f"a {kind}")
             return at.carry()
         raise Refused(Reason.FORMAT, f"a {kind} is one value, not an object or array", at.path)
 
@@ -217,10 +286,16 @@ class _Conformer:
         if not trimmed:
             at.repair("empty-string-dropped")
             return NOTHING
-        if kind in NUMERIC and _NUMBER.fullmatch(trimmed):
+        if kind in NUMERIC:
+            if not _NUMBER.fullmatch(trimmed):
+                self.faults.wrong_type(at, "a number")
+                return at.carry()
             at.repair("text-written-as-number")
             return RepairedNumber(trimmed)
-        if kind == "boolean" and trimmed in ("true", "false"):
+        if kind == "boolean":
+            if trimmed not in ("true", "false"):
+                self.faults.wrong_type(at, "true or false")
+                return at.carry()
             at.repair("text-written-as-boolean")
             return trimmed == "true"
         keeps_blanks = kind in _KEEPS_BLANKS and at.name != "id" and (owner, at.name) not in _MATCHED
@@ -246,27 +321,32 @@ def _drop_nothing(at: Cursor, name: str, raw: Tree) -> None:
         at.field(name, raw).repair("null-dropped" if raw is None else "empty-string-dropped")
 
 
-def _is_corrected(owner: str, system: Tree) -> bool:
-    return isinstance(system, str) and corrected(owner, "system", system) is not None
+def _stands(step: Step, owner: str, text: str) -> bool:
+    """Whether a code, or a system, is one that R4 has too."""
+    return text in step.codes if step.codes is not None else corrected(owner, step.name, text) is None
 
 
-def _put(value: _Result, step: Step, result: dict[str, Tree], kept: dict[str, Tree]) -> None:
-    """Write a value where R4 has it."""
-    if isinstance(value, _Nothing):
-        return
-    if step.target is None:
-        kept[step.name] = value
-        return
+def _converted(value: Tree, conversion: Conversion) -> Tree:
+    """Return a value, or every item of a list, in the type of R4; None where one of them says more than that can hold."""
+    if not isinstance(value, list):
+        return conversion(value)
+    items = [conversion(one) for one in value]
+    return None if None in items else items
+
+
+def _write(at: Cursor, value: Tree, step: Step, result: dict[str, Tree]) -> None:
+    """Write a value under its name in R4."""
     if step.wraps:
         value = [value]
     elif step.unwraps and isinstance(value, list):
         value = value[0]
-    if step.into is None:
-        result[step.target] = value
-        return
-    held = result.setdefault(step.into, [{}])
-    if isinstance(held, list) and isinstance(held[0], dict):
-        held[0][step.target] = value
+    target = step.target or step.name
+    if step.into is not None:
+        held = result.setdefault(step.into, [{}])
+        result = held[0] if isinstance(held, list) and isinstance(held[0], dict) else result
+    if target in result:
+        raise Refused(Reason.FORMAT, f"another value beside it for R4's {target}", f"{at.path}.{step.name}")
+    result[target] = value
 
 
 def _align(at: Cursor, fields: dict[str, Tree], step: Step, result: dict[str, Tree]) -> None:

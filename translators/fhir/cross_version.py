@@ -24,10 +24,6 @@ def extensions(kept: Mapping[str, Tree], owner: str, release: Release) -> list[T
 def _of_fields(fields: Mapping[str, Tree], owner: str, release: Release, stem: str) -> Iterator[Tree]:
     row = release.types[owner]
     for name in dict.fromkeys(name.removeprefix("_") for name in fields):
-        if name == "modifierExtension":
-            # Of no type that an extension's value may have; inside one they stand as they are.
-            yield {"url": Made(stem + name, RULE), "extension": fields[name]}
-            continue
         values, siblings = _items(fields.get(name)), _items(fields.get(f"_{name}"))
         for index in range(max(len(values), len(siblings))):
             value = values[index] if index < len(values) else None

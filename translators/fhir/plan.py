@@ -1,45 +1,20 @@
-"""What becomes of each element on the way from one FHIR release to R4: copied, renamed, or kept in an extension.
+"""What becomes of each element on the way from one FHIR release to R4: copied, renamed, rewritten, or kept in an extension.
 
-Most of the two releases is alike; only the differences are written down here (HL7's R3-to-R4 maps and the resources' change
-lists in FHIR R4, hl7.org/fhir/R4/diff.html). What R4 has no place for goes into HL7's cross-version extension, one for every
-element of every release (FHIR R4, versions.html#extensions), so that it is neither lost nor given a meaning it does not have.
+Most of the two releases is alike; the differences stand in a table (`stu3_to_r4`). What R4 has no place for goes into HL7's
+cross-version extension, one for every element of every release (FHIR R4, versions.html#extensions), so that it is neither lost
+nor given a meaning it does not have. A modifier never does: it changes what stands beside it, and an extension may be ignored.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 
+from translators.fhir import rules
 from translators.fhir.elements import ANY_RESOURCE, NUMERIC, Element, Release, r4, stu3
+from translators.fhir.rewrites import REWRITES, Rewrite
+from translators.fhir.rules import ENTERED_IN_ERROR, INHERITED, Rules
+from translators.fhir.stu3_to_r4 import Conversion, Renaming, conversion, renaming
 
-# STU3 name -> R4 name, where only the name differs or a single value became a list.
-_RENAMED = {
-    "Binary": {"content": "data"},
-    "Communication": {"context": "encounter", "notDoneReason": "statusReason", "topic": "about"},
-    "Composition": {"class": "category"},
-    "DetectedIssue": {"category": "code", "date": "identifiedDateTime"},
-    "Device": {"model": "modelNumber", "udi": "udiCarrier"},
-    "Encounter": {"reason": "reasonCode"},
-    "Encounter.diagnosis": {"role": "use"},
-    "MedicationDispense": {
-        "notDoneReasonCodeableConcept": "statusReasonCodeableConcept",
-        "notDoneReasonReference": "statusReasonReference",
-    },
-    "Observation": {"context": "encounter"},
-    "QuestionnaireResponse": {"context": "encounter", "parent": "partOf"},
-    "Signature": {
-        "blob": "data",
-        "contentType": "sigFormat",
-        "onBehalfOfReference": "onBehalfOf",
-        "whoReference": "who",
-    },
-}
-# STU3 name -> the repeating R4 element that holds it, and its name there; all of one row share one item.
-_MOVED_INTO = {
-    "Device": {"version": ("version", "value")},
-    "Dosage": {
-        name: ("doseAndRate", name) for name in ("doseQuantity", "doseRange", "rateQuantity", "rateRange", "rateRatio")
-    },
-    "Observation": {"comment": ("note", "text")},
-}
 # Read by their STU3 names: they are no part of the result, and what is left of them is kept in extensions.
 _NOT_CONVERTED = frozenset({"MessageHeader"})
 
@@ -68,15 +43,28 @@ class Step:
     """Whether R4 has one value where the source has a list."""
     into: str | None
     """The repeating element of R4 that holds it."""
+    conversion: Conversion | None = None
+    """How its value is written as the type that R4 has."""
+    is_modifier: bool = False
+    """Whether it changes the meaning of what stands beside it."""
+    codes: frozenset[str] | None = None
+    """The codes that R4 has too; None where any text is one."""
+    codes_of_source: frozenset[str] = frozenset()
+    """All that the source's release has."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Codes that R4 calls otherwise."""
+    is_checked: bool = field(init=False)
+    """Whether a text is looked at before it is copied."""
     is_object: bool = field(init=False)
     """Whether a value is an object of the type, and no resource that names its type itself."""
     is_copied: bool = field(init=False)
     """Whether it stands in R4 as it does in the source."""
 
     def __post_init__(self) -> None:
-        is_copied = self.target == self.name and not (self.wraps or self.unwraps or self.into)
+        is_copied = self.target == self.name and not (self.wraps or self.unwraps or self.into or self.conversion)
         object.__setattr__(self, "is_copied", is_copied)
         object.__setattr__(self, "is_object", not self.primitive and self.type != ANY_RESOURCE)
+        object.__setattr__(self, "is_checked", self.name == "system" or self.codes is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +75,29 @@ class Plan:
     types: dict[str, dict[str, Step]]
     resources: frozenset[str]
     """The resource types that R4 has too."""
+    rewrites: Mapping[str, tuple[frozenset[str], Rewrite]]
+    """What R4 says in another way altogether, by type and the elements that call for it."""
 
 
 @cache
 def within_r4() -> Plan:
     """Return the plan that leaves every element where it is."""
-    return _Planner(r4(), r4()).plan()
+    return _Planner(r4(), rules.r4(), None).plan()
 
 
 @cache
 def from_stu3() -> Plan:
     """Return the plan from STU3 (3.0.2) to R4 (4.0.1)."""
-    return _Planner(stu3(), r4()).plan()
+    return _Planner(stu3(), rules.stu3(), renaming()).plan()
 
 
 class _Planner:
-    def __init__(self, source: Release, target: Release) -> None:
+    def __init__(self, source: Release, rules_of_source: Rules, renaming: Renaming | None) -> None:
         self._source = source
-        self._target = target
+        self._target = target = r4()
+        self._rules = rules_of_source
+        self._renaming = renaming or Renaming({}, {}, {})
+        self._is_r4 = renaming is None
         self._types: dict[str, dict[str, Step]] = {}
         self._values = frozenset(name for name in target.types["Extension"] if name.startswith("value"))
 
@@ -113,7 +106,7 @@ class _Planner:
             if "." not in name and name in self._target.types:
                 self._row(name, name)
         both = self._source.resources & self._target.resources
-        return Plan(self._source, self._types, both)
+        return Plan(self._source, self._types, both, {} if self._is_r4 else REWRITES)
 
     def _row(self, kind: str, becomes: str) -> str:
         """Make the steps of a type that becomes another; return their key."""
@@ -128,29 +121,28 @@ class _Planner:
 
     def _step(self, kind: str, name: str, element: Element, becomes: str) -> Step | None:
         bare = name.removeprefix("_")
+        if kind.partition(".")[0] in _NOT_CONVERTED and not self._is_r4:
+            # Its modifierExtension cannot stand in an extension.
+            return None if bare == "modifierExtension" else self._copied(name, element, element, name, None)
         into, renamed = self._moved(kind, bare)
-        is_kept = self._source is not self._target and kind.partition(".")[0] in _NOT_CONVERTED
-        if is_kept and bare == "modifierExtension":
-            # It cannot stand in an extension.
-            return None
-        if kind in _NOT_CONVERTED:
-            return self._copied(name, element, element, name, None)
         owner = self._target.types[becomes]
         if into is not None:
             owner = self._target.types[owner[into].type]
         target = renamed if name == bare else f"_{renamed}"
         found = owner.get(target)
         if found is not None and self._fits(element, found):
-            return self._copied(name, element, found, target, into)
+            return self._ruled(kind, self._copied(name, element, found, target, into), f"{becomes}.{renamed}")
+        if found is not None and name == bare and into is None:
+            converted = conversion(element.type, found.type, self._renaming.systems.get(f"{kind}.{name}"))
+            if converted is not None:
+                return self._ruled(kind, self._converted(name, element, found, converted, target), f"{becomes}.{target}")
         if "extension" not in self._target.types[becomes]:
             return None
-        return self._kept(name, element, self._source.types[kind][bare])
+        return self._kept(kind, name, element)
 
     def _moved(self, kind: str, name: str) -> tuple[str | None, str]:
-        if self._source.name == self._target.name:
-            return None, name
-        into, moved = _MOVED_INTO.get(kind, {}).get(name, (None, None))
-        return into, moved or _RENAMED.get(kind, {}).get(name, name)
+        into, _, target = self._renaming.elements.get(kind, {}).get(name, name).rpartition(".")
+        return into or None, target
 
     def _fits(self, element: Element, found: Element) -> bool:
         """Whether a value of the source's element can stand in R4's."""
@@ -170,28 +162,51 @@ class _Planner:
         is_plain = element.is_text and found.is_text and into is None
         return Step(name, kind, element.repeats, element.primitive, is_plain, target, wraps, unwraps, into)
 
-    def _kept(self, name: str, element: Element, value: Element) -> Step | None:
+    def _converted(self, name: str, element: Element, found: Element, converted: Conversion, target: str) -> Step:
+        kind = element.type if element.primitive else self._kept_row(element.type)
+        wraps, unwraps = found.repeats and not element.repeats, element.repeats and not found.repeats
+        return Step(name, kind, element.repeats, element.primitive, False, target, wraps, unwraps, None, converted)
+
+    def _kept(self, owner: str, name: str, element: Element) -> Step | None:
         """Plan an extension, or nothing where R4 has no type that could stand in one."""
+        value = self._source.types[owner][name.removeprefix("_")]
         if "." not in value.type and value_name(value.type) not in self._values:
             return None
         kind = element.type if element.primitive else self._kept_row(element.type)
-        return Step(name, kind, element.repeats, element.primitive, False, None, False, False, None)
+        step = Step(name, kind, element.repeats, element.primitive, False, None, False, False, None)
+        return self._ruled(owner, step)
+
+    def _ruled(self, owner: str, step: Step, becomes: str | None = None) -> Step:
+        """Return the step with what HL7's definitions say of modifiers and codes; `becomes` is its path in R4."""
+        bare = step.name.removeprefix("_")
+        path = f"{owner}.{bare}"
+        of_source = self._rules.codes.get(path, frozenset())
+        is_modifier = path in self._rules.modifiers or bare in INHERITED or ENTERED_IN_ERROR in of_source
+        if bare != step.name or not step.primitive:
+            return replace(step, is_modifier=is_modifier)
+        renamed = self._renaming.codes.get(path, {})
+        if not of_source or not (is_modifier or renamed):
+            return replace(step, is_modifier=is_modifier)
+        codes = (of_source & rules.r4().codes.get(becomes or path, of_source)) - renamed.keys() - {ENTERED_IN_ERROR}
+        return replace(step, is_modifier=is_modifier, codes=codes, codes_of_source=of_source, renamed=renamed)
 
     def _kept_row(self, kind: str) -> str:
-        """Make the steps of a type inside an extension; a backbone type keeps its names there. Return their key."""
+        """Make the steps of a type inside an extension; a backbone type keeps its names there. Return their key.
+
+        A modifierExtension can stand in none.
+        """
         if "." not in kind:
             return self._row(kind, kind)
         key = f"{kind}{TAKEN_APART}"
         if key not in self._types:
             steps = self._types[key] = {}
             for name, element in self._source.types[kind].items():
-                value = self._source.types[kind][name.removeprefix("_")]
-                if name in ("id", "extension") or self._kept(name, element, value) is not None:
+                if name in ("id", "extension") or (name != "modifierExtension" and self._kept(kind, name, element)):
                     inner = element.type if element.primitive else self._kept_row(element.type)
-                    is_plain = element.is_text
-                    steps[name] = Step(
-                        name, inner, element.repeats, element.primitive, is_plain, name, False, False, None
+                    step = Step(
+                        name, inner, element.repeats, element.primitive, element.is_text, name, False, False, None
                     )
+                    steps[name] = self._ruled(kind, step)
         return key
 
 

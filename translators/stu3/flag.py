@@ -1,7 +1,7 @@
 """Flag v05, v06 and v090 to DetectedIssue: VKP took the profile of Flag away when alerts became DetectedIssues."""
 
 from translators.codes import CODE_SYSTEMS, SenderCodes
-from translators.contract import Tree
+from translators.contract import Reason, Refused, Tree
 from translators.document import Entry
 from translators.made import made
 from translators.source import Cursor
@@ -22,7 +22,7 @@ def renewed(part: Part, codes: SenderCodes, alert: str | None = None) -> list[En
     at = part.at
     issue = begun(at, "DetectedIssue", _RULE)
     issue |= taken(at, "identifier")
-    issue["status"] = _status(at.at("status"))
+    issue["status"] = _status(at)
     code = at.at("code")
     if code is not None:
         issue["code"] = concept_of(code, codes, alert)
@@ -50,13 +50,21 @@ def concept_of(code: Cursor, codes: SenderCodes, alert: str | None = None) -> Tr
     return with_coding(code, coding(ALERT, alert), "alert-of-the-message") if alert is not None else code.carry()
 
 
-def _status(at: Cursor | None) -> Tree:
-    """Say that the alert is final; that a flag is no longer active is left to be kept in an extension."""
-    if at is not None and at.value == "active":
-        return at.replaced("final", "active-flag-is-final")
-    if at is not None and at.value == "entered-in-error":
-        return at.carry()
-    return made("final", _RULE)
+def _status(at: Cursor) -> Tree:
+    """Return the status of the alert, which is final; that a flag is no longer active is said by the end of its period.
+
+    Raises `Refused` where nothing of the alert would say so.
+    """
+    place, period = at.at("status"), at.at("period")
+    if at.has("_status"):
+        raise Refused(Reason.FORMAT, "an extension of a status, which an alert has no place for", f"{at.path}._status")
+    if place is None:
+        return made("final", _RULE)
+    if place.value == "active":
+        return place.replaced("final", "active-flag-is-final")
+    if place.value == "inactive" and period is not None and period.has("end"):
+        return place.replaced("final", "inactive-flag-has-ended")
+    raise Refused(Reason.FORMAT, "a flag that is no longer active, and does not say since when", place.path)
 
 
 def _time(period: Cursor | None) -> dict[str, Tree]:

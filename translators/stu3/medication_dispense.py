@@ -6,7 +6,7 @@ from translators.bindings import has_code
 from translators.codes import SenderCodes
 from translators.contract import Reason, Refused, Tree
 from translators.document import Entry, new_entry
-from translators.made import made
+from translators.made import made, plain
 from translators.source import Cursor
 from translators.stu3.parts import (
     Part,
@@ -15,7 +15,6 @@ from translators.stu3.parts import (
     code_of,
     coding,
     leftovers,
-    refuse_not_done,
     taken,
     with_coding,
 )
@@ -23,6 +22,8 @@ from translators.terminology import ALERT, DISPENSE, Event, dispense_event
 
 NAME = "vkp-medicationdispense-events"
 _FAILURE = "dispense-failure-is-an-alert"
+_OVER = frozenset({"cancelled", "declined", "stopped"})
+_STILL_TO_COME = frozenset({"in-progress", "on-hold", "preparation"})
 _NATIONAL = "urn:oid:2.16.578.1.12.4.1"
 """Where the systems of national numbers for persons, professionals and organisations begin; devices have others."""
 
@@ -86,7 +87,7 @@ def newer_event_of(at: Cursor, codes: SenderCodes) -> Event:
 def renewed(part: Part, event: Event) -> list[Entry]:
     """Return the dispense as v090 has it, with the entries that are made for it."""
     if event.kind == "dispense":
-        refuse_not_done(part.at)
+        _refuse_not_done(part.at)
         refuse_unsuccessful(part.at)
         return [Entry(part.link, part.url, _dispense(part.at, event.code or ""))]
     return alert(part, event.code or "")
@@ -100,7 +101,7 @@ def alert(part: Part, code: str, superseded: str | None = None) -> list[Entry]:
     at = part.at
     issue = begun(at, "DetectedIssue", _FAILURE)
     issue |= taken(at, "identifier")
-    issue["status"] = _status(at.at("status"))
+    issue["status"] = _status(at)
     category = at.at("category")
     if category is not None:
         today = coding(ALERT, code)
@@ -146,13 +147,33 @@ def _dispense(at: Cursor, code: str) -> dict[str, Tree]:
     return result | carried(at, but=result)
 
 
-def _status(at: Cursor | None) -> Tree:
-    """Say that the alert is final; what else the sender said of the dispense is left to be kept in an extension."""
-    if at is not None and at.value == "completed":
-        return at.replaced("final", "completed-dispense-is-final")
-    if at is not None and at.value == "entered-in-error":
-        return at.carry()
-    return made("final", _FAILURE)
+def _refuse_not_done(at: Cursor) -> None:
+    """Raise `Refused` where the event says that medicine was dispensed, and `notDone` that it was not.
+
+    Of the releases only R4 has the status `declined`: it stands for STU3's `notDone`.
+    """
+    status = at.at("status")
+    if status is not None and plain(status.value) == "declined":
+        raise Refused(Reason.FORMAT, "notDone says that it did not happen", f"{at.path}.notDone")
+
+
+def _status(at: Cursor) -> Tree:
+    """Return the status of the alert: final, or preliminary where the dispense was still to come when it was sent.
+
+    That nothing was dispensed is what the alert says itself. Raises `Refused` for a status that leaves open what happened.
+    """
+    place = at.at("status")
+    if at.has("_status"):
+        raise Refused(Reason.FORMAT, "an extension of a status, which an alert has no place for", f"{at.path}._status")
+    if place is None:
+        return made("final", _FAILURE)
+    if place.value == "completed":
+        return place.replaced("final", "completed-dispense-is-final")
+    if plain(place.value) in _OVER:
+        return place.replaced("final", _FAILURE)
+    if place.value in _STILL_TO_COME:
+        return place.replaced("preliminary", _FAILURE)
+    raise Refused(Reason.FORMAT, "a dispense that failed, of a status that an alert cannot say", place.path)
 
 
 def _handed_over(at: Cursor) -> Iterable[tuple[str, Tree]]:

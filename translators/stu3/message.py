@@ -11,6 +11,7 @@ from translators.fhir.conform import conform
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.json_codec import encode
 from translators.fhir.plan import from_stu3
+from translators.fhir.rewrites import MAKES
 from translators.information import information_of
 from translators.made import made, plain, settled, written
 from translators.note import subject_of
@@ -19,7 +20,7 @@ from translators.source import Cursor, Source
 from translators.stu3 import composition as note
 from translators.stu3 import encounter, flag, medication_dispense
 from translators.stu3.envelope import opened, taken_off
-from translators.stu3.parts import Part, carried, refuse_not_done, taken
+from translators.stu3.parts import Part, carried, taken
 from translators.terminology import FLAG
 from translators.undelivered import is_not_to_be_journaled
 
@@ -71,7 +72,7 @@ def read(tree: Tree, settings: Settings) -> Message:
     second = Source(converted, kind, by_parts=True)
     rebuild = _message if kind == "Bundle" else _alone
     rebuilt = rebuild(second.root, codes, settings)
-    has_made = any(repair.rule == KEPT for repair in source.repairs)
+    has_made = any(repair.rule == KEPT or repair.rule in MAKES for repair in source.repairs)
     found = settled(rebuilt.tree, frozenset() if has_made else second.whole)
     more, coverage = second.finish_after(before, found, "VKP R4 has no place for it")
     if rebuilt.undelivered is not None:
@@ -153,7 +154,6 @@ def _renewed(part: Part, codes: SenderCodes, event: str) -> list[Entry]:
         case "MessageHeader" | "Bundle" | "Parameters":
             raise Refused(Reason.FORMAT, f"a {part.kind} is no part of a message", part.at.path)
         case _:
-            refuse_not_done(part.at)
             return [Entry(part.link, part.url, carried(part.at))]
 
 

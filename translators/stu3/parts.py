@@ -9,7 +9,7 @@ from translators.contract import Reason, Refused, Tree
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import r4
-from translators.made import made, plain
+from translators.made import made
 from translators.source import Cursor
 from translators.terminology import RENUMBERED, code_system
 
@@ -81,14 +81,6 @@ def _unmodified(at: Cursor) -> Tree:
     if at.is_read or all(one.at("modifierExtension") is None for one in items):
         return at.rest()
     return [rest for one in items if one.at("modifierExtension") is None and (rest := one.rest()) is not None] or None
-
-
-def refuse_not_done(at: Cursor) -> None:
-    """Raise `Refused` for what STU3 says did not happen (`notDone`, a modifier): an extension would leave it as if it had."""
-    for extension in at.each("extension"):
-        value = extension.value if isinstance(extension.value, dict) else {}
-        if str(plain(value.get("url"))).endswith(".notDone") and value.get("valueBoolean") is True:
-            raise Refused(Reason.FORMAT, "notDone says that it did not happen", f"{at.path}.notDone")
 
 
 def coding(system: str, code: str) -> dict[str, Tree]:

@@ -1,0 +1,46 @@
+"""What makes a message unreadable without making the rest of it so: collected, so that a sender hears of all of it at once."""
+
+from translators.contract import Reason, Refused
+from translators.source import Cursor
+
+_MOST = 20
+"""Paths that one refusal names."""
+
+
+class Faults:
+    """The faults of one message, in the order they were met."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, str]] = []
+        self._errors: list[str] = []
+
+    def wrong_type(self, at: Cursor, expected: str) -> None:
+        """Note a value that is not of its element's type."""
+        self._add(at, f"{expected} is expected")
+
+    def unknown_code(self, at: Cursor, release: str) -> None:
+        """Note a code that the element does not have."""
+        self._add(at, f"not one of the codes that FHIR {release} has here")
+
+    def no_place(self, at: Cursor) -> None:
+        """Note a modifier that R4 cannot say: without it, what stands beside it would mean something else."""
+        self._add(at, "it changes the meaning of the rest, and FHIR R4 has nothing that says the same")
+
+    def entered_in_error(self, at: Cursor) -> None:
+        """Note something that its sender takes back."""
+        self._errors.append(at.path)
+
+    def _add(self, at: Cursor, text: str) -> None:
+        if len(self._found) < _MOST:
+            self._found.append((at.path, text))
+
+    def refuse(self) -> None:
+        """Raise `Refused` if there is any fault."""
+        if self._errors:
+            text = "something entered in error, which is not sent on: a person has to correct the record"
+            raise Refused(Reason.UNSUPPORTED, text, self._errors[0])
+        if self._found:
+            (path, text), *more = self._found
+            if more:
+                text = "; ".join(f"{path}: {text}" for path, text in self._found)
+            raise Refused(Reason.FORMAT, text, path)

@@ -1,0 +1,87 @@
+"""What R4 made of STU3's elements: other names, other codes, and values of another type. The table is stu3_to_r4.json."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TypeAlias
+
+from translators.contract import Made, Number, Tree
+
+TYPE_OF_R4 = "type-of-r4"
+"""The repair of a value that stands in R4 as another type; what R4 asks for beside it is derived by the same rule."""
+CODE_OF_R4 = "code-of-r4"
+"""The repair of a code that R4 calls otherwise."""
+
+Conversion: TypeAlias = Callable[[Tree], Tree]
+"""Writes a value as R4's type; None where that type cannot say all of it."""
+
+_PEOPLE = ("agent", "actor", "ref", "pReference")
+"""Under which the reference stands in a backbone of STU3 that R4 has a reference for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Renaming:
+    """The table: what differs between the releases, by type and element of STU3."""
+
+    elements: Mapping[str, Mapping[str, str]]
+    """The name in R4; `doseAndRate.rateRatio` stands in the first item of a repeating element."""
+    codes: Mapping[str, Mapping[str, str]]
+    systems: Mapping[str, str]
+    """The code system of a code that R4 writes as a CodeableConcept, or the other way round."""
+
+
+@cache
+def renaming() -> Renaming:
+    """Return the table from the package's own data file."""
+    table = json.loads(resources.files("translators.fhir").joinpath("stu3_to_r4.json").read_text(encoding="utf-8"))
+    return Renaming(table["elements"], table["codes"], table["systems"])
+
+
+def conversion(source: str, target: str, system: str | None) -> Conversion | None:
+    """Return how a value of one type is written as another; None where it never is."""
+    if source == "code" and target == "CodeableConcept" and system is not None:
+        return lambda value: _concept(value, system)
+    if source == "CodeableConcept" and target == "code" and system is not None:
+        return lambda value: _only_code(value, system)
+    if "." in source and target == "Reference":
+        return _referred
+    return _CONVERSIONS.get((source, target))
+
+
+def _concept(code: Tree, system: str) -> Tree:
+    return {"coding": [{"system": Made(system, TYPE_OF_R4), "code": code}]}
+
+
+def _only_code(concept: Tree, system: str) -> Tree:
+    codings = concept.get("coding") if isinstance(concept, dict) and concept.keys() == {"coding"} else None
+    only = codings[0] if isinstance(codings, list) and len(codings) == 1 else None
+    if not isinstance(only, dict) or not only.keys() <= {"system", "code"} or only.get("system", system) != system:
+        return None
+    return only.get("code")
+
+
+def _link(reference: Tree) -> Tree:
+    is_link = isinstance(reference, dict) and reference.keys() == {"reference"}
+    return reference["reference"] if isinstance(reference, dict) and is_link else None
+
+
+def _referred(backbone: Tree) -> Tree:
+    """Take the reference out of a backbone that says nothing else."""
+    if not isinstance(backbone, dict) or len(backbone) != 1:
+        return None
+    ((name, value),) = backbone.items()
+    return value if name in _PEOPLE else {"identifier": value} if name == "identifier" else None
+
+
+_CONVERSIONS: dict[tuple[str, str], Conversion] = {
+    ("Coding", "CodeableConcept"): lambda value: {"coding": [value]},
+    ("string", "CodeableConcept"): lambda value: {"text": value},
+    ("Reference", "canonical"): _link,
+    ("Reference", "uri"): _link,
+    ("uri", "Reference"): lambda value: {"reference": value},
+    ("Identifier", "Reference"): lambda value: {"identifier": value},
+    ("decimal", "Quantity"): lambda value: {"value": value} if isinstance(value, Number) else None,
+    ("id", "Identifier"): lambda value: {"value": value},
+}
