@@ -11,6 +11,8 @@ from operator import mul
 _WEIGHTS_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)
 _WEIGHTS_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
 _REMAINDERS_1 = (0, 1, 2, 3)
+_LEAP_DAY = 29
+_DAYS = (31, _LEAP_DAY, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Kind(StrEnum):
@@ -41,13 +43,15 @@ def kind_of(number: str) -> Kind | None:
         return None
     if number[0] in "89":
         return Kind.FH
-    return _kind_by_date(int(number[0:2]), int(number[2:4]))
+    return _kind_by_date(int(number[0:2]), int(number[2:4]), int(number[4:6]))
 
 
-def _kind_by_date(day: int, month: int) -> Kind | None:
-    if not 1 <= (day - 40 if day > 40 else day) <= 31:
-        return None
+def _kind_by_date(day: int, month: int, year: int) -> Kind | None:
+    """Return the series of a date; a year of two digits may be a leap year in one century or another where four divides it."""
+    born = day - 40 if day > 40 else day
     for kind, added in ((Kind.ORDINARY, 0), (Kind.PLUS_40, 40), (Kind.PLUS_65, 65), (Kind.PLUS_80, 80)):
         if 1 <= month - added <= 12:
-            return kind
+            longest = _DAYS[month - added - 1]
+            last = longest - 1 if longest == _LEAP_DAY and year % 4 else longest
+            return kind if 1 <= born <= last else None
     return None

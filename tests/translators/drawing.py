@@ -245,7 +245,7 @@ def check_elements(release: Release, tree: Tree, kind: str = ANY_RESOURCE) -> No
         element = release.types[kind][name]
         assert isinstance(value, list) == element.repeats, (kind, name)
         items = value if isinstance(value, list) else [value]
-        assert [item for item in items if item is not None], (kind, name)
+        assert f"_{name}" in tree or [item for item in items if item is not None], (kind, name)
         if not element.primitive:
             for item in items:
                 if item is not None or element.type != ELEMENT:

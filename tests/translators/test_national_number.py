@@ -66,6 +66,23 @@ def test_a_day_of_no_calendar_is_refused(day: int) -> None:
     assert {kind_of(number) for number in numbers if number} == {None}
 
 
+@pytest.mark.parametrize(("date", "is_right"), [("280283", True), ("290283", False), ("290284", True), ("290200", True)])
+@pytest.mark.parametrize("added", [0, 40, 65, 80])
+@pytest.mark.parametrize("of_d_number", [0, 40])
+def test_a_day_is_one_of_its_month(date: str, added: int, of_d_number: int, is_right: bool) -> None:
+    """29 February only where four divides the year, in every series and for D-numbers too."""
+    day, month, year = int(date[:2]) + of_d_number, int(date[2:4]) + added, date[4:]
+    numbers = [_complete(f"{day:02}{month:02}{year}{one:03}") for one in range(100, 120)]
+    assert {kind_of(number) is not None for number in numbers if number} == {is_right}
+
+
+@pytest.mark.parametrize("date", ["3002", "3102", "3104", "3106", "3109", "3111", "7002", "3042", "3067", "3082"])
+def test_a_day_that_its_month_does_not_have_is_refused(date: str) -> None:
+    """30 February is no date of birth, whatever the check digits."""
+    numbers = [_complete(f"{date}{year:02}{one:03}") for year in (0, 84) for one in range(100, 120)]
+    assert {kind_of(number) for number in numbers if number} == {None}
+
+
 @pytest.mark.parametrize("first", "89")
 def test_an_fh_number_has_no_date(first: str) -> None:
     """After the first digit 8 or 9 nothing but the check digits counts."""
@@ -122,11 +139,12 @@ def test_one_wrong_digit_is_never_right(number: str, place: int, step: int) -> N
 def test_what_stdnum_takes_we_take(day: int, month: int, year: int, individual: int, is_d_number: bool) -> None:
     """Every ordinary and D-number that python-stdnum finds valid is of the ordinary kind here.
 
-    Not the other way round: stdnum also asks whether the date is a day of the calendar, in the past and of a century that the
-    individual digits allow, and it does not know the remainders of 2032. We check form, and leave existence to the register.
+    Not the other way round: stdnum also asks whether the date is in the past and of a century that the individual digits
+    allow, and it does not know the remainders of 2032. We check form, and leave existence to the register.
     """
     number = _complete(f"{day + 40 * is_d_number:02}{month:02}{year:02}{individual:03}")
-    assume(number is not None)
+    longest = [31, 28 if year % 4 else 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
+    assume(number is not None and day <= longest)
     assert number is not None
     if fodselsnummer.is_valid(number):
         assert kind_of(number) is Kind.ORDINARY

@@ -350,7 +350,7 @@ def _write(at: Cursor, value: Tree, step: Step, result: dict[str, Tree]) -> None
 
 
 def _align(at: Cursor, fields: dict[str, Tree], step: Step, result: dict[str, Tree]) -> None:
-    """Drop the places where neither a repeating primitive nor its `_name` has anything left, and a list of nulls alone.
+    """Drop the places where neither a repeating primitive nor its `_name` has anything left, and a `_name` of nulls alone.
 
     null fills a place of the one that only the other has; where both have nothing, strict readers refuse it.
     """
@@ -365,7 +365,7 @@ def _align(at: Cursor, fields: dict[str, Tree], step: Step, result: dict[str, Tr
     ]
     for name, half in halves.items():
         left = [half[place] for place in kept if place < len(half)]
-        is_empty = all(value is None for value in left)
+        is_empty = all(value is None for value in left) and (not left or name.startswith("_"))
         if is_empty:
             del result[name]
         else:

@@ -19,6 +19,8 @@ _ATTRIBUTES = (
     b' id="',
     b' xmlns="http://hl7.org/fhir"',
     b' xmlns="http://www.w3.org/1999/xhtml"',
+    b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
+    b' xsi:schemaLocation="',
 )
 _DECLARATION = re.compile(rb"""<\?xml version=["']1\.[0-9]["'](?: encoding=["'][A-Za-z0-9._-]{1,40}["'])? ?\?>""")
 _REFERENCES = (b"&amp;", b"&lt;", b"&gt;", b"&quot;", b"&apos;", b"&#")

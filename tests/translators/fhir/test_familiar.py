@@ -40,10 +40,19 @@ def test_what_senders_write_is_familiar(path: Path) -> None:
     assert Names().are_familiar(path.read_bytes())
 
 
+def test_a_hint_for_a_schema_is_familiar() -> None:
+    """Most published messages have one on their root."""
+    hint = b' xsi:schemaLocation="http://hl7.org/fhir ../../fhir-all-xsd/fhir-single.xsd"'
+    instance = b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+    assert Names().are_familiar(b'<Bundle xmlns="http://hl7.org/fhir"' + instance + hint + b"/>")
+
+
 @pytest.mark.parametrize(
     "text",
     [
         b'<a b="1"/>',
+        b'<a xmlns:xsi="urn:other"/>',
+        b'<a xsi:other="1"/>',
         b"<a value='1'/>",
         b'<a xmlns="urn:other"/>',
         b'<a xmlns:f="http://hl7.org/fhir"/>',
