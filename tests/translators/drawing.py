@@ -17,7 +17,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 ValueOf = Callable[[Draw, Element, str], Tree]
 
 PATIENT = "12834010060"
-PERSON = "31714510382"
+PERSON = "30714510343"
 SUBJECT: Tree = {"identifier": {"system": "urn:oid:2.16.578.1.12.4.1.4.1", "value": PATIENT}}
 ELEVEN_DIGITS = re.compile(r"[0-9]{11}")
 

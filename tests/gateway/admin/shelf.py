@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.gateway.office import Browser, Office, Page
 
 PATIENT = "12834010060"
-OTHER_PATIENT = "31714510382"
+OTHER_PATIENT = "30714510343"
 SECRET = "what the message says"
 BODY = f'{{"text": "{SECRET}"}}'.encode()
 CALL = Call("jft", "POST", "/Communication", (("Content-Type", "application/fhir+json"),), b"\xff\x00" + BODY)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SECRET = (
     b"12834010060",
-    b"31714510382",
+    b"30714510343",
     b"01813210084",
     b"Tuva",
     b"Testfjell",

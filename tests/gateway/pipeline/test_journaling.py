@@ -61,13 +61,13 @@ async def test_every_kind_that_jft_takes_is_delivered(world: World, path: str, n
 
 async def test_numbers_of_other_people_pass(world: World) -> None:
     """Only elements that identify the patient are checked: an author's number is not the patient's."""
-    body = message("note").replace(b"31714510110", b"31714510111")
+    body = message("note").replace(b"30714510106", b"30714510107")
     assert (await world.post("composition", body)).status == 200
 
 
 COMMUNICATION = (
     b'{"resourceType":"Communication","status":"completed","subject":{"identifier":'
-    b'{"system":"urn:oid:2.16.578.1.12.4.1.4.1","value":"31714510382"}}}'
+    b'{"system":"urn:oid:2.16.578.1.12.4.1.4.1","value":"30714510343"}}}'
 )
 
 

@@ -34,10 +34,10 @@ def test_hints_without_end_are_refused() -> None:
             "Patient.contained[0]: a second resource in the place of one at line 2",
         ),
         (
-            patient("<Navn31714510382/>\n<Navn31714510382>x</Navn31714510382>"),
+            patient("<Navn30714510343/>\n<Navn30714510343>x</Navn30714510343>"),
             "Patient.(name withheld)[1]: text where FHIR has none at line 2",
         ),
-        (f"<x31714510382 {NAMESPACE}>x</x31714510382>".encode(), "(name withheld): text where FHIR has none at line 1"),
+        (f"<x30714510343 {NAMESPACE}>x</x30714510343>".encode(), "(name withheld): text where FHIR has none at line 1"),
         (patient("<a>" * 130 + "</a>" * 130), f"Patient{'.a' * 128}: nested too deep at line 1"),
     ],
 )

@@ -17,7 +17,7 @@ from translators.fhir.xml_codec import decode, encode
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 XHTML = "http://www.w3.org/1999/xhtml"
-PERSON = "31714510382"
+PERSON = "30714510343"
 RELEASES = [stu3(), r4()]
 EVERY_RESOURCE = [(release, kind) for release in RELEASES for kind in sorted(release.resources)]
 ATTRIBUTES = {"Extension": {"id", "url"}}

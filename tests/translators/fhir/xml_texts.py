@@ -11,7 +11,7 @@ from translators.fhir.xml_codec import decode
 NAMESPACE = 'xmlns="http://hl7.org/fhir"'
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 XHTML = 'xmlns="http://www.w3.org/1999/xhtml"'
-SECRET = "Kari-31714510382"
+SECRET = "Kari-30714510343"
 
 
 def patient(inside: str, attributes: str = "") -> bytes:
@@ -34,7 +34,7 @@ def refusal(data: bytes) -> Refused:
     assert caught.value.reason is Reason.FORMAT
     assert caught.value.__cause__ is None
     assert "Kari" not in str(caught.value)
-    assert "31714510382" not in str(caught.value)
+    assert "30714510343" not in str(caught.value)
     return caught.value
 
 
