@@ -8,6 +8,7 @@ from translators.contract import Call, Loss, Message, Reason, Refused, Repair, S
 from translators.fhir.elements import r4 as r4_elements
 from translators.fhir.elements import stu3 as stu3_elements
 from translators.fhir.plan import from_stu3, within_r4
+from translators.fhir.rules import is_modifier
 from translators.fhir.xml_shapes import kinds
 from translators.patient import check_patient
 from translators.stu3 import message as stu3
@@ -95,7 +96,8 @@ def _translation(
 
 
 def _refuse_losses(losses: tuple[Loss, ...], tolerated: tuple[str, ...]) -> None:
-    untolerated = [loss for loss in losses if not _is_tolerated(loss, tolerated)]
+    """Raise `Refused` for a loss that the route does not tolerate, and for a modifier, which none can."""
+    untolerated = [loss for loss in losses if is_modifier(loss.element) or not _is_tolerated(loss, tolerated)]
     if untolerated:
         paths = ", ".join(loss.path for loss in untolerated[:20])
         more = f" and {len(untolerated) - 20} more" if len(untolerated) > 20 else ""
