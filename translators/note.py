@@ -5,6 +5,7 @@ from html import escape
 
 from translators.contract import InformationName, Reason, Refused, Tree
 from translators.made import made, plain
+from translators.note_status import status_lines
 from translators.terminology import ALERT, CATEGORY, DISPENSE, SECTION, code_system
 
 LOINC = "http://loinc.org"
@@ -39,15 +40,12 @@ def composition(
     """Return the Composition of a document that has none, all of it derived from the resources (link and resource each).
 
     `author` is the sender's system by name, for where nobody else is known. Raises `Refused` when nothing says who the
-    patient is, or when it happened.
+    patient is, or when it happened, and for what `status_lines` has no words for.
     """
     every = [resource for _, resource in resources]
     category = "2" if information in _HOME_MEASURED else "1"
     subject = subject_of(every) or _patient(resources)
-    withdrawn = next((one for one in every if plain(one.get("status")) == "entered-in-error"), None)
-    if withdrawn is not None:
-        text = "something entered in error, about which we make no note: a person has to write one"
-        raise Refused(Reason.UNSUPPORTED, text, f"{plain(withdrawn['resourceType'])}.status")
+    statuses = status_lines(every)
     if subject is None:
         raise Refused(Reason.PATIENT, "nothing says who the patient is")
     if (when := date if date is not None else time_of(every)) is None:
@@ -58,7 +56,9 @@ def composition(
         **_narrative(_summary(every), "generated"),
         "entry": [{"reference": link} for link, _ in resources],
     }
-    sections: list[Tree] = [*map(_section, said), summary]
+    # The status comes first: what people wrote may read as if it had happened.
+    status: Tree = {"title": "Status", "code": _concept(SECTION, "2"), **_narrative(statuses, "generated")}
+    sections: list[Tree] = [*([status] if statuses else []), *map(_section, said), summary]
     fields: dict[str, Tree] = {
         "resourceType": "Composition",
         "meta": {"profile": [PROFILE]},

@@ -6,7 +6,8 @@ from typing import TypeAlias
 from translators.codes import CODE_SYSTEMS, SenderCodes
 from translators.contract import Reason, Refused, Tree
 from translators.document import ANNOTATIONS, Entry, new_entry
-from translators.made import made
+from translators.fhir.rules import INHERITED
+from translators.made import made, plain
 from translators.note import subject_of
 from translators.source import Cursor
 from translators.stu3.medication_dispense import device
@@ -33,6 +34,7 @@ _DEVICE_REFERENCE = f"{PROFILES}vkp-deviceReference-v090"
 _MODE_RULE = "mode-is-a-participant"
 _DEVICE_RULE = "encounter-device-is-a-device"
 _MOST = 100
+_NOT_TAKEN_PLACE = frozenset({"cancelled", "planned", "unknown"})
 _ALERT_RULE = "sensor-event-is-an-alert"
 
 AlertOf: TypeAlias = Callable[[Cursor], str | None]
@@ -256,6 +258,14 @@ def _read_reasons(at: Cursor, result: dict[str, Tree], alert_of: AlertOf, supers
 
 
 def _issues(part: Part, encounter: dict[str, Tree], alerts: list[str]) -> list[Entry]:
+    """Return the alerts of an encounter; raises `Refused` where it may not have taken place, and so nothing was detected."""
+    if alerts and plain(encounter.get("status")) in _NOT_TAKEN_PLACE:
+        text = "a sensor's event, of a supervision that did not take place: a person has to say what happened"
+        raise Refused(Reason.UNSUPPORTED, text, f"{part.at.path}.status")
+    modified = INHERITED & encounter.keys()
+    if alerts and modified:
+        text = "it may change what the rest means, so that no alert can be made of it"
+        raise Refused(Reason.UNSUPPORTED, text, f"{part.at.path}.{min(modified)}")
     return [_issue(part, encounter, code, index) for index, code in enumerate(alerts)]
 
 
@@ -263,7 +273,7 @@ def _issue(part: Part, encounter: dict[str, Tree], code: str, index: int) -> Ent
     issue: dict[str, Tree] = {
         "resourceType": "DetectedIssue",
         "meta": {"profile": [f"{PROFILES}vkp-DetectedIssue-v090"]},
-        "status": "entered-in-error" if encounter.get("status") == "entered-in-error" else "final",
+        "status": "final",
         "code": {"coding": [coding(ALERT, code)]},
         "implicated": [{"reference": part.link}],
     }

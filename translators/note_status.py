@@ -1,0 +1,131 @@
+"""What a made note says of the status of its resources, so that it never reads as if something happened which did not."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from translators.contract import Reason, Refused, Tree
+from translators.fhir import rules
+from translators.fhir.rules import INHERITED
+from translators.made import plain
+
+_ANY = "*"
+"""In the table: whatever the value is."""
+_LABELS = ("code", "category", "type", "vaccineCode", "medicationCodeableConcept")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Words:
+    types: Mapping[str, str]
+    statuses: Mapping[str, Mapping[str, str]]
+    modifiers: Mapping[str, frozenset[str]]
+    """The modifiers of each type of resource, by their paths below it."""
+
+
+@cache
+def _words() -> _Words:
+    table = json.loads(resources.files("translators").joinpath("note_statuses.json").read_text(encoding="utf-8"))
+    modifiers: dict[str, set[str]] = {}
+    for path in rules.r4().modifiers:
+        kind, _, below = path.partition(".")
+        modifiers.setdefault(kind, set()).add(below)
+    return _Words(table["types"], table["statuses"], {kind: frozenset(found) for kind, found in modifiers.items()})
+
+
+def status_lines(found: list[dict[str, Tree]]) -> list[str]:
+    """Return a line (nb) for every resource, and what it contains, whose status a reader of the note has to know.
+
+    Raises `Refused` for a modifier that the table has no words for, and for rules or extensions that modify the resource.
+    """
+    lines: list[str] = []
+    for resource in found:
+        kind = str(plain(resource["resourceType"]))
+        _refuse_modified(resource, kind)
+        lines += _of_resource(resource, kind, kind)
+        contained = plain(resource.get("contained"))
+        for index, inner in enumerate(contained if isinstance(contained, list) else ()):
+            if isinstance(inner, dict):
+                lines += _of_resource(inner, str(inner.get("resourceType")), f"{kind}.contained[{index}]")
+    return list(dict.fromkeys(lines))
+
+
+def _of_resource(resource: dict[str, Tree], kind: str, path: str) -> Iterator[str]:
+    words = _words()
+    said: list[str] = []
+    for below in sorted(words.modifiers.get(kind, ())):
+        for value, where in _values(resource, below.split("."), path):
+            said.append(_said(words.statuses.get(f"{kind}.{below}", {}), value, where))
+    told = ", ".join(one for one in said if one)
+    if told:
+        label = next((text for name in _LABELS if (text := _label(resource.get(name))) is not None), None)
+        yield f"{words.types[kind]}{f' ({label})' if label else ''}: {told}"
+
+
+def _values(tree: Tree, steps: list[str], path: str) -> Iterator[tuple[Tree, str]]:
+    """Go through what stands at a path below a resource, with where it stands."""
+    name, *more = steps
+    for one in _each(tree):
+        if not isinstance(one, dict):
+            continue
+        value, where = plain(one.get(name)), f"{path}.{name}"
+        if value is None and f"_{name}" in one and not more:
+            yield None, where
+        elif value is not None and more:
+            yield from _values(value, more, where)
+        elif value is not None:
+            yield from ((item, where) for item in _each(value))
+
+
+def _said(words: Mapping[str, str], value: Tree, path: str) -> str:
+    codes = [code for code in _codes(value) if code in words or _ANY in words]
+    if not codes:
+        text = "it changes the meaning of the rest, and a note of ours has no words for it: a person has to write one"
+        raise Refused(Reason.UNSUPPORTED, text, path)
+    return ", ".join(dict.fromkeys(words.get(code, words.get(_ANY, "")) for code in codes))
+
+
+def _codes(value: Tree) -> Iterator[str]:
+    if isinstance(value, bool):
+        yield "true" if value else "false"
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for coding in _each(value.get("coding")):
+            code = plain(coding.get("code")) if isinstance(coding, dict) else None
+            if isinstance(code, str):
+                yield code
+        if isinstance(kind := value.get("type"), str):
+            yield kind
+
+
+def _refuse_modified(tree: Tree, path: str) -> None:
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if name.removeprefix("_") in INHERITED:
+                text = "it may change what the rest means, so that no note can be made of it"
+                raise Refused(Reason.UNSUPPORTED, text, f"{path}.{name}")
+            if isinstance(value, (dict, list)):
+                _refuse_modified(value, f"{path}.{name}")
+    elif isinstance(tree, list):
+        for item in tree:
+            if isinstance(item, (dict, list)):
+                _refuse_modified(item, path)
+
+
+def _label(concept: Tree) -> str | None:
+    """Return what a concept is called: its text, or what its first coding shows."""
+    for one in _each(plain(concept)):
+        if isinstance(one, dict):
+            codings = [plain(coding) for coding in _each(plain(one.get("coding")))]
+            shown = [plain(coding.get("display")) for coding in codings if isinstance(coding, dict)]
+            for text in (plain(one.get("text")), *shown):
+                if isinstance(text, str):
+                    return text
+    return None
+
+
+def _each(value: Tree) -> list[Tree]:
+    found = plain(value)
+    return found if isinstance(found, list) else [found]
