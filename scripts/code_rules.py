@@ -74,7 +74,7 @@ class Definitions:
 def main() -> None:
     """Read the jar in the first argument, write the table to the second."""
     jar, target = Path(sys.argv[1]), Path(sys.argv[2])
-    found = _definitions(jar)
+    found = definitions(jar)
     modifiers, bindings, sets = _rules(found)
     source = f"FHIR {found.release} of HL7 (CC0), by ca.uhn.hapi.fhir:{jar.stem}"
     rows = [
@@ -92,7 +92,7 @@ def _table(rows: dict[str, object]) -> str:
     return f"{{\n{lines}}}"
 
 
-def _definitions(jar: Path) -> Definitions:
+def definitions(jar: Path) -> Definitions:
     """Read what is needed, element by element: the files are large."""
     found = Definitions("")
     with zipfile.ZipFile(jar) as archive:

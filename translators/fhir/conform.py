@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from translators.contract import Number, Reason, Refused, RepairedNumber, RepairedText, Tree
-from translators.fhir.corrections import corrected
+from translators.fhir.corrections import PARTLY_RENEWED, corrected
 from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
 from translators.fhir.faults import Faults
@@ -128,7 +128,12 @@ class _Conformer:
 
     def _bring_up(self, at: Cursor, coding: dict[str, Tree]) -> None:
         """Write today's code where the sender's says it by a superseded table."""
-        if self._codes is not None and (coding.get("system"), coding.get("code")) not in self._codes.standing:
+        system, code = coding.get("system"), coding.get("code")
+        renewed = PARTLY_RENEWED.get(system) if isinstance(system, str) else None
+        if renewed is not None and isinstance(code, str) and code not in renewed[1]:
+            coding["system"] = RepairedText(renewed[0])
+            (at.at("system") or at).repair("code-system-url-corrected")
+        elif self._codes is not None and (system, code) not in self._codes.standing:
             self._codes.bring_up(at, coding)
 
     def _rewrite(self, at: Cursor, kind: str, kept: dict[str, Tree], result: dict[str, Tree]) -> None:
