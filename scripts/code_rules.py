@@ -40,7 +40,7 @@ class Definitions:
 
     def codes(self, url: str) -> frozenset[str]:
         """Return the codes of a ValueSet; raises `NotListedError` where they cannot be known."""
-        value_set = self.value_sets.get(url.split("|")[0])
+        value_set = self.value_sets.get(url.split("|", maxsplit=1)[0])
         compose = value_set.find(f"{FHIR}compose") if value_set is not None else None
         if compose is None:
             raise NotListedError(url)
@@ -110,7 +110,9 @@ def definitions(jar: Path) -> Definitions:
 
 def _is_base_type(structure: etree._Element) -> bool:
     kind, derivation = _value(structure, "kind"), _value(structure, "derivation")
-    return kind in ("complex-type", "resource") and derivation != "constraint" and structure.find(f"{FHIR}url") is not None
+    return (
+        kind in ("complex-type", "resource") and derivation != "constraint" and structure.find(f"{FHIR}url") is not None
+    )
 
 
 def _rules(found: Definitions) -> tuple[dict[str, object], dict[str, object], dict[str, frozenset[str]]]:
@@ -156,9 +158,7 @@ def _required(element: etree._Element) -> str | None:
 
 def _is_abstract(concept: etree._Element) -> bool:
     properties = concept.findall(f"{FHIR}property")
-    return any(
-        _value(one, "code") == "notSelectable" and _value(one, "valueBoolean") == "true" for one in properties
-    )
+    return any(_value(one, "code") == "notSelectable" and _value(one, "valueBoolean") == "true" for one in properties)
 
 
 def _value(element: etree._Element, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Makes translators/fhir/code_system_urls.json: the URLs in R4 of HL7's own code systems, by those they had in STU3.
+r"""Makes translators/fhir/code_system_urls.json: the URLs in R4 of HL7's own code systems, by those they had in STU3.
 
     python scripts/code_system_urls.py hapi-fhir-validation-resources-dstu3-8.8.0.jar \\
         hapi-fhir-validation-resources-r4-8.8.0.jar translators/fhir/code_system_urls.json
@@ -25,7 +25,9 @@ def main() -> None:
     rows = ",\n".join(f"{json.dumps(old)}: {json.dumps(new)}" for old, new in found.items())
     lacks = ",\n".join(f"{json.dumps(old)}: {json.dumps(codes)}" for old, codes in lacking.items() if codes)
     source = "CodeSystem.url of FHIR 3.0.2 and 4.0.1, HL7 (CC0)"
-    target.write_text(f'{{"source": {json.dumps(source)},\n"systems": {{\n{rows}\n}},\n"lacks": {{\n{lacks}\n}}}}\n', encoding="utf-8")
+    target.write_text(
+        f'{{"source": {json.dumps(source)},\n"systems": {{\n{rows}\n}},\n"lacks": {{\n{lacks}\n}}}}\n', encoding="utf-8"
+    )
     print(f"{len(found)} code systems -> {target}")
 
 

@@ -29,6 +29,7 @@ from translation_samples import (
 )
 
 from translators.contract import Translation, Tree
+from translators.fhir.elements import r4
 from translators.fhir.plan import Plan, Step, from_stu3
 from translators.terminology import SHORT_NAMES, CodeSystem, Superseded, code_systems
 
@@ -36,7 +37,11 @@ PAGE = Path(__file__).parents[1] / "docs" / "translations.md"
 HEADING = "## What STU3 messages become\n"
 PROFILES = "http://ehelse.no/fhir/StructureDefinition/"
 KINDS = ("MedicationDispense", "Dosage", "Flag", "Encounter", "Composition", "Observation", "Device", "Location")
-MORE_KINDS = ("Patient", "Communication", "DetectedIssue", "QuestionnaireResponse", "Annotation", "Attachment")
+MORE_KINDS = (
+    *("Patient", "Communication", "DetectedIssue", "QuestionnaireResponse", "Annotation", "Attachment", "Money"),
+    *("MedicationAdministration", "MedicationStatement", "MedicationRequest", "Condition", "AllergyIntolerance"),
+    *("Procedure", "Immunization", "CarePlan", "Goal", "DocumentReference", "DiagnosticReport"),
+)
 
 
 def main() -> None:
@@ -308,6 +313,23 @@ def _elements() -> str:
     return _table("STU3", "R4", rows=rows)
 
 
+REWRITTEN = {
+    "Communication.notDone": "`status` `not-done` where true; left out where false",
+    "Immunization.explanation": "`reasonCode`, and one `reasonNotGiven` as `statusReason`",
+    "Immunization.notGiven": "`status` `not-done` where true; left out where false",
+    "Money.code": "`Money.currency`",
+    "Money.comparator": "refused",
+    "Money.system": "left out where it is ISO 4217, which `currency` means",
+    "Money.unit": "left out where it is the code again",
+    "MedicationAdministration.notGiven": "`status` `not-done` where true; left out where false",
+    "MedicationDispense.notDone": "`status` `declined` where true, which only an alert may have; left out where false",
+    "MedicationStatement.taken": "`status` `not-taken` or `unknown`; left out where the status says `y` or `na`",
+    "Observation.related": "`hasMember` and `derivedFrom`; any other relation in an extension",
+    "Procedure.notDone": "`status` `not-done` where true; left out where false",
+}
+"""What the plan leaves to a function of its own (`translators/fhir/rewrites.py`)."""
+
+
 def _changed(plan: Plan, kind: str) -> Iterator[tuple[str, ...]]:
     for key, steps in plan.types.items():
         owner, _, becomes = key.partition(">")
@@ -319,14 +341,20 @@ def _changed(plan: Plan, kind: str) -> Iterator[tuple[str, ...]]:
 
 
 def _becomes(owner: str, becomes: str, step: Step) -> str | None:
+    if f"{owner}.{step.name}" in REWRITTEN:
+        return REWRITTEN[f"{owner}.{step.name}"]
     if step.target is None:
-        return f"extension `extension-{owner}.{step.name}`"
+        return "refused" if step.is_modifier else f"extension `extension-{owner}.{step.name}`"
     place = f"{becomes}.{step.into}[0].{step.target}" if step.into else f"{becomes}.{step.target}"
+    how = "".join(f", `{old}` as `{new}`" for old, new in sorted(step.renamed.items()))
+    if step.conversion is not None:
+        kind = r4().types[becomes][step.target].type
+        how += f", as {'an' if kind[0] in 'AEI' else 'a'} {kind}"
     if step.wraps:
-        return f"`{place}`, a list of one"
+        how += ", a list of one"
     if step.unwraps:
-        return f"`{place}`, one value: more are refused"
-    return f"`{place}`" if step.into or step.target != step.name else None
+        how += ", one value: more are refused"
+    return f"`{place}`{how}" if how or step.into or step.target != step.name else None
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from html import escape
 
 from translators.contract import InformationName, Reason, Refused, Tree
 from translators.made import made, plain
-from translators.note_status import status_lines
+from translators.note_status import statuses
 from translators.terminology import ALERT, CATEGORY, DISPENSE, SECTION, code_system
 
 LOINC = "http://loinc.org"
@@ -40,12 +40,14 @@ def composition(
     """Return the Composition of a document that has none, all of it derived from the resources (link and resource each).
 
     `author` is the sender's system by name, for where nobody else is known. Raises `Refused` when nothing says who the
-    patient is, or when it happened, and for what `status_lines` has no words for.
+    patient is, or when it happened, and for what `statuses` has no words for.
     """
     every = [resource for _, resource in resources]
     category = "2" if information in _HOME_MEASURED else "1"
     subject = subject_of(every) or _patient(resources)
-    statuses = status_lines(every)
+    lines = _summary(every)
+    told = [statuses(one, line) for one, line in zip(every, lines, strict=True)]
+    says = [line for one in told for line in (one.own, *one.contained) if line is not None]
     if subject is None:
         raise Refused(Reason.PATIENT, "nothing says who the patient is")
     if (when := date if date is not None else time_of(every)) is None:
@@ -53,12 +55,12 @@ def composition(
     summary: dict[str, Tree] = {
         "title": "Hendelse",
         "code": _concept(SECTION, "2"),
-        **_narrative(_summary(every), "generated"),
+        **_narrative([line for line, one in zip(lines, told, strict=True) if line and one.own is None], "generated"),
         "entry": [{"reference": link} for link, _ in resources],
     }
     # The status comes first: what people wrote may read as if it had happened.
-    status: Tree = {"title": "Status", "code": _concept(SECTION, "2"), **_narrative(statuses, "generated")}
-    sections: list[Tree] = [*([status] if statuses else []), *map(_section, said), summary]
+    status: Tree = {"title": "Status", "code": _concept(SECTION, "2"), **_narrative(says, "generated")}
+    sections: list[Tree] = [*([status] if says else []), *map(_section, said), summary]
     fields: dict[str, Tree] = {
         "resourceType": "Composition",
         "meta": {"profile": [PROFILE]},
@@ -156,7 +158,7 @@ def _narrative(lines: list[str], status: str) -> dict[str, Tree]:
 
 
 def _summary(resources: list[dict[str, Tree]]) -> list[str]:
-    """Say in words what alerts and dispenses are, for a record that shows the note alone."""
+    """Say in words what each alert and dispense is, for a record that shows the note alone; nothing of other resources."""
     lines: list[str] = []
     for resource in resources:
         match plain(resource["resourceType"]):
@@ -167,7 +169,7 @@ def _summary(resources: list[dict[str, Tree]]) -> list[str]:
             case _:
                 said = []
         lines.append(": ".join(dict.fromkeys(one for one in said if isinstance(one, str))))
-    return [line for line in lines if line]
+    return lines
 
 
 def _text(resource: dict[str, Tree], name: str) -> Tree:

@@ -34,33 +34,41 @@ def _words() -> _Words:
     return _Words(table["types"], table["statuses"], {kind: frozenset(found) for kind, found in modifiers.items()})
 
 
-def status_lines(found: list[dict[str, Tree]]) -> list[str]:
-    """Return a line (nb) for every resource, and what it contains, whose status a reader of the note has to know.
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """What a note says (nb) of the status of a resource, and of what it contains."""
+
+    own: str | None
+    contained: tuple[str, ...]
+
+
+def statuses(resource: dict[str, Tree], label: str | None) -> Statuses:
+    """Return what a reader of a note about this resource has to know of its status; `label` is what the note calls it.
 
     Raises `Refused` for a modifier that the table has no words for, and for rules or extensions that modify the resource.
     """
-    lines: list[str] = []
-    for resource in found:
-        kind = str(plain(resource["resourceType"]))
-        _refuse_modified(resource, kind)
-        lines += _of_resource(resource, kind, kind)
-        contained = plain(resource.get("contained"))
-        for index, inner in enumerate(contained if isinstance(contained, list) else ()):
-            if isinstance(inner, dict):
-                lines += _of_resource(inner, str(inner.get("resourceType")), f"{kind}.contained[{index}]")
-    return list(dict.fromkeys(lines))
+    kind = str(plain(resource["resourceType"]))
+    _refuse_modified(resource, kind)
+    own = _of_resource(resource, kind, kind, label)
+    contained: list[str] = []
+    for index, inner in enumerate(_each(resource.get("contained"))):
+        if isinstance(inner, dict):
+            line = _of_resource(inner, str(inner.get("resourceType")), f"{kind}.contained[{index}]", None)
+            contained += [line] if line is not None else []
+    return Statuses(own, tuple(contained))
 
 
-def _of_resource(resource: dict[str, Tree], kind: str, path: str) -> Iterator[str]:
+def _of_resource(resource: dict[str, Tree], kind: str, path: str, label: str | None) -> str | None:
     words = _words()
     said: list[str] = []
     for below in sorted(words.modifiers.get(kind, ())):
         for value, where in _values(resource, below.split("."), path):
             said.append(_said(words.statuses.get(f"{kind}.{below}", {}), value, where))
     told = ", ".join(one for one in said if one)
-    if told:
-        label = next((text for name in _LABELS if (text := _label(resource.get(name))) is not None), None)
-        yield f"{words.types[kind]}{f' ({label})' if label else ''}: {told}"
+    if not told:
+        return None
+    label = label or next((text for name in _LABELS if (text := _label(resource.get(name))) is not None), None)
+    return f"{words.types[kind]}{f' ({label})' if label else ''}: {told}"
 
 
 def _values(tree: Tree, steps: list[str], path: str) -> Iterator[tuple[Tree, str]]:

@@ -66,7 +66,9 @@ def test_a_day_of_no_calendar_is_refused(day: int) -> None:
     assert {kind_of(number) for number in numbers if number} == {None}
 
 
-@pytest.mark.parametrize(("date", "is_right"), [("280283", True), ("290283", False), ("290284", True), ("290200", True)])
+@pytest.mark.parametrize(
+    ("date", "is_right"), [("280283", True), ("290283", False), ("290284", True), ("290200", True)]
+)
 @pytest.mark.parametrize("added", [0, 40, 65, 80])
 @pytest.mark.parametrize("of_d_number", [0, 40])
 def test_a_day_is_one_of_its_month(date: str, added: int, of_d_number: int, is_right: bool) -> None:

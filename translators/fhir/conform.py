@@ -115,12 +115,16 @@ class _Conformer:
                 self._put(at, value, step, result, kept)
             if step.type == ELEMENT and step.repeats:
                 siblings.append(step)
-        rewrite = self._rewrites.get(kind)
-        if rewrite is not None and not rewrite[0].isdisjoint(fields):
-            self._rewrite(at, kind, kept, result)
-        if siblings or kept:
+        if siblings:
             for step in siblings:
                 _align(at, fields, step, kept if step.target is None else result)
+        return self._finished(at, kind, kept, result)
+
+    def _finished(self, at: Cursor, kind: str, kept: dict[str, Tree], result: dict[str, Tree]) -> _Result:
+        """Return an object with what only all of its elements together tell."""
+        if kind in self._rewrites:
+            self._rewrite(at, kind, kept, result)
+        if kept:
             self._keep(at, kept, kind, result)
         if kind == "Coding":
             self._bring_up(at, result)
@@ -138,10 +142,12 @@ class _Conformer:
 
     def _rewrite(self, at: Cursor, kind: str, kept: dict[str, Tree], result: dict[str, Tree]) -> None:
         elements, rewrite = self._rewrites[kind]
+        if not at.value or not isinstance(at.value, dict) or elements.isdisjoint(at.value):
+            return
         try:
             rewrite(at, kept, result)
         except NoPlaceError:
-            for name in elements & at.value.keys() if isinstance(at.value, dict) else ():
+            for name in elements & at.value.keys():
                 self.faults.no_place(at.at(name) or at)
                 kept.pop(name, None)
 
@@ -182,13 +188,23 @@ class _Conformer:
             kept[step.name] = value
             return
         if step.conversion is not None:
-            converted = _converted(value, step.conversion)
+            converted = self._converted(value, step.conversion)
             if converted is None:
                 kept[step.name] = value
                 return
             (at.at(step.name) or at).repair(TYPE_OF_R4, stays=True)
             value = converted
         _write(at, value, step, result)
+
+    def _converted(self, value: Tree, conversion: Conversion) -> Tree:
+        """Return a value, or each of a list, in R4's type; None where one of them says more than that can hold."""
+        if not isinstance(value, list):
+            return conversion(value, self._extensions)
+        items = [conversion(one, self._extensions) for one in value]
+        return None if None in items else items
+
+    def _extensions(self, fields: dict[str, Tree], kind: str) -> list[Tree]:
+        return extensions(fields, kind, self._plan.release)
 
     def _ruled(self, at: Cursor, step: Step, value: _Result) -> _Result:
         """Return what R4 calls a code, or note why it has none; look for what was entered in error."""
@@ -326,17 +342,11 @@ def _drop_nothing(at: Cursor, name: str, raw: Tree) -> None:
         at.field(name, raw).repair("null-dropped" if raw is None else "empty-string-dropped")
 
 
-def _stands(step: Step, owner: str, text: str) -> bool:
+def _stands(step: Step, owner: str, text: Tree) -> bool:
     """Whether a code, or a system, is one that R4 has too."""
-    return text in step.codes if step.codes is not None else corrected(owner, step.name, text) is None
-
-
-def _converted(value: Tree, conversion: Conversion) -> Tree:
-    """Return a value, or every item of a list, in the type of R4; None where one of them says more than that can hold."""
-    if not isinstance(value, list):
-        return conversion(value)
-    items = [conversion(one) for one in value]
-    return None if None in items else items
+    if step.codes is not None:
+        return text in step.codes
+    return isinstance(text, str) and corrected(owner, step.name, text) is None
 
 
 def _write(at: Cursor, value: Tree, step: Step, result: dict[str, Tree]) -> None:

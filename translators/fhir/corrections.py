@@ -25,7 +25,9 @@ _IDENTIFIER_SYSTEMS = {
 
 
 def _renewed() -> tuple[dict[str, str], dict[str, tuple[str, frozenset[str]]]]:
-    table = json.loads(resources.files("translators.fhir").joinpath("code_system_urls.json").read_text(encoding="utf-8"))
+    table = json.loads(
+        resources.files("translators.fhir").joinpath("code_system_urls.json").read_text(encoding="utf-8")
+    )
     systems, lacks = table["systems"], {url: frozenset(codes) for url, codes in table["lacks"].items()}
     whole = {url: new for url, new in systems.items() if url not in lacks}
     return whole, {url: (systems[url], codes) for url, codes in lacks.items()}

@@ -31,8 +31,9 @@ class Faults:
         self._errors.append(at.path)
 
     def _add(self, at: Cursor, text: str) -> None:
-        if len(self._found) < _MOST:
-            self._found.append((at.path, text))
+        path = at.path
+        if len(self._found) < _MOST and path not in dict(self._found):
+            self._found.append((path, text))
 
     def refuse(self) -> None:
         """Raise `Refused` if there is any fault."""

@@ -135,7 +135,9 @@ class _Planner:
         if found is not None and name == bare and into is None:
             converted = conversion(element.type, found.type, self._renaming.systems.get(f"{kind}.{name}"))
             if converted is not None:
-                return self._ruled(kind, self._converted(name, element, found, converted, target), f"{becomes}.{target}")
+                return self._ruled(
+                    kind, self._converted(name, element, found, converted, target), f"{becomes}.{target}"
+                )
         if "extension" not in self._target.types[becomes]:
             return None
         return self._kept(kind, name, element)

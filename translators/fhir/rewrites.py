@@ -77,7 +77,7 @@ def _negated(element: str, status: str | None) -> _Stated:
     return _Stated(element, {"true": status} if status else {}, {"false": None})
 
 
-def _goal(at: Cursor, kept: Fields, result: Fields) -> None:
+def _goal(at: Cursor, _: Fields, result: Fields) -> None:
     """Say in `achievementStatus` what STU3 had among the statuses."""
     said = at.text("status")
     status = said.strip() if said is not None else ""
@@ -158,7 +158,7 @@ def _enable_when(at: Cursor, kept: Fields, result: Fields) -> None:
         result["operator"] = Made("=", TYPE_OF_R4)
 
 
-def _item(at: Cursor, kept: Fields, result: Fields) -> None:
+def _item(at: Cursor, _: Fields, result: Fields) -> None:
     """Say that any of several conditions is enough, which STU3 meant."""
     conditions = result.get("enableWhen")
     if isinstance(conditions, list) and len(conditions) > 1:

@@ -14,7 +14,9 @@ TYPE_OF_R4 = "type-of-r4"
 CODE_OF_R4 = "code-of-r4"
 """The repair of a code that R4 calls otherwise."""
 
-Conversion: TypeAlias = Callable[[Tree], Tree]
+Keep: TypeAlias = Callable[[dict[str, Tree], str], list[Tree]]
+"""Writes elements of a type of STU3 as extensions."""
+Conversion: TypeAlias = Callable[[Tree, Keep], Tree]
 """Writes a value as R4's type; None where that type cannot say all of it."""
 
 _PEOPLE = ("agent", "actor", "ref", "pReference")
@@ -42,11 +44,11 @@ def renaming() -> Renaming:
 def conversion(source: str, target: str, system: str | None) -> Conversion | None:
     """Return how a value of one type is written as another; None where it never is."""
     if source == "code" and target == "CodeableConcept" and system is not None:
-        return lambda value: _concept(value, system)
+        return lambda value, _: _concept(value, system)
     if source == "CodeableConcept" and target == "code" and system is not None:
-        return lambda value: _only_code(value, system)
+        return lambda value, _: _only_code(value, system)
     if "." in source and target == "Reference":
-        return _referred
+        return lambda value, keep: _referred(value, source, keep)
     return _CONVERSIONS.get((source, target))
 
 
@@ -62,26 +64,37 @@ def _only_code(concept: Tree, system: str) -> Tree:
     return only.get("code")
 
 
-def _link(reference: Tree) -> Tree:
+def _link(reference: Tree, _: Keep) -> Tree:
     is_link = isinstance(reference, dict) and reference.keys() == {"reference"}
     return reference["reference"] if isinstance(reference, dict) and is_link else None
 
 
-def _referred(backbone: Tree) -> Tree:
-    """Take the reference out of a backbone that says nothing else."""
-    if not isinstance(backbone, dict) or len(backbone) != 1:
+def _referred(backbone: Tree, kind: str, keep: Keep) -> Tree:
+    """Take the reference out of a backbone; what that says beside it goes into the reference's extensions."""
+    if not isinstance(backbone, dict) or "id" in backbone:
         return None
-    ((name, value),) = backbone.items()
-    return value if name in _PEOPLE else {"identifier": value} if name == "identifier" else None
+    others = dict(backbone)
+    name = next((name for name in _PEOPLE if name in others), None)
+    found = others.pop(name) if name is not None else {}
+    reference = dict(found) if isinstance(found, dict) else {}
+    if "identifier" in others and "identifier" not in reference:
+        reference["identifier"] = others.pop("identifier")
+    own = [*_list(reference.pop("extension", None)), *_list(others.pop("extension", None))]
+    more = [*own, *(keep(others, kind) if others else [])]
+    return {**reference, **({"extension": more} if more else {})} or None
+
+
+def _list(value: Tree) -> list[Tree]:
+    return value if isinstance(value, list) else []
 
 
 _CONVERSIONS: dict[tuple[str, str], Conversion] = {
-    ("Coding", "CodeableConcept"): lambda value: {"coding": [value]},
-    ("string", "CodeableConcept"): lambda value: {"text": value},
+    ("Coding", "CodeableConcept"): lambda value, _: {"coding": [value]},
+    ("string", "CodeableConcept"): lambda value, _: {"text": value},
     ("Reference", "canonical"): _link,
     ("Reference", "uri"): _link,
-    ("uri", "Reference"): lambda value: {"reference": value},
-    ("Identifier", "Reference"): lambda value: {"identifier": value},
-    ("decimal", "Quantity"): lambda value: {"value": value} if isinstance(value, Number) else None,
-    ("id", "Identifier"): lambda value: {"value": value},
+    ("uri", "Reference"): lambda value, _: {"reference": value},
+    ("Identifier", "Reference"): lambda value, _: {"identifier": value},
+    ("decimal", "Quantity"): lambda value, _: {"value": value} if isinstance(value, Number) else None,
+    ("id", "Identifier"): lambda value, _: {"value": value},
 }
