@@ -35,8 +35,8 @@ class PatientIdentifier:
 def resolve(tree: dict[str, Tree], local_numbers: Mapping[tuple[str, str], str]) -> tuple[tuple[Repair, ...], int]:
     """Replace the record system's own patient numbers by the national ones of this table, in the place of the tree.
 
-    Wherever such a number stands it means the same person. Returns the repairs, and how many leaves they are that no other
-    repair had made.
+    Wherever such a number stands it means the same person, but for one that is no longer in use: it may be another's by now.
+    Returns the repairs, and how many leaves they are that no other repair had made.
     """
     repairs: list[Repair] = []
     newly = 0
@@ -44,7 +44,7 @@ def resolve(tree: dict[str, Tree], local_numbers: Mapping[tuple[str, str], str])
     for path, identifier in places:
         key = (str(identifier.get("system", "")), str(identifier.get("value", "")))
         number = local_numbers.get(key)
-        if number is not None:
+        if number is not None and identifier.get("use") != "old":
             replaced = [name for name in _OF_THE_NUMBER if name in identifier]
             newly += sum(leaves_as_they_came(identifier.pop(name)) for name in replaced)
             identifier |= {"system": RepairedText(system_of(number)), "value": RepairedText(number)}

@@ -85,7 +85,17 @@ class _Conformer:
             raise Refused(Reason.FORMAT, f"resourceType is not a resource of FHIR {self._plan.release.name}", at.path)
         if kind not in self._plan.resources:
             raise Refused(Reason.FORMAT, f"FHIR R4 has no {kind}", at.path)
-        return self._object(at, at.value, kind, depth)
+        becomes = self._plan.retyped.get(kind)
+        return self._object(at, at.value, kind, depth) if becomes is None else self._retyped(at, becomes, depth)
+
+    def _retyped(self, at: Cursor, becomes: str, depth: int) -> _Result:
+        """Return a resource whose type R4 calls otherwise."""
+        fields = at.value if isinstance(at.value, dict) else {}
+        result = self._object(at, fields, f"{fields['resourceType']}>{becomes}", depth)
+        if isinstance(result, dict):
+            result["resourceType"] = RepairedText(becomes)
+            (at.at("resourceType") or at).repair(TYPE_OF_R4)
+        return result
 
     def _object(self, at: Cursor, fields: dict[str, Tree], kind: str, depth: int) -> _Result:
         if depth > MAX_DEPTH:

@@ -74,7 +74,9 @@ class Plan:
     release: Release
     types: dict[str, dict[str, Step]]
     resources: frozenset[str]
-    """The resource types that R4 has too."""
+    """The resource types that R4 has too, or calls otherwise."""
+    retyped: Mapping[str, str]
+    """What R4 calls those."""
     rewrites: Mapping[str, tuple[frozenset[str], Rewrite]]
     """What R4 says in another way altogether, by type and the elements that call for it."""
 
@@ -96,7 +98,7 @@ class _Planner:
         self._source = source
         self._target = target = r4()
         self._rules = rules_of_source
-        self._renaming = renaming or Renaming({}, {}, {})
+        self._renaming = renaming or Renaming({}, {}, {}, {})
         self._is_r4 = renaming is None
         self._types: dict[str, dict[str, Step]] = {}
         self._values = frozenset(name for name in target.types["Extension"] if name.startswith("value"))
@@ -105,8 +107,10 @@ class _Planner:
         for name in self._source.types:
             if "." not in name and name in self._target.types:
                 self._row(name, name)
-        both = self._source.resources & self._target.resources
-        return Plan(self._source, self._types, both, {} if self._is_r4 else REWRITES)
+        for name, becomes in self._renaming.types.items():
+            self._row(name, becomes)
+        known = self._source.resources & self._target.resources | self._renaming.types.keys()
+        return Plan(self._source, self._types, known, self._renaming.types, {} if self._is_r4 else REWRITES)
 
     def _row(self, kind: str, becomes: str) -> str:
         """Make the steps of a type that becomes another; return their key."""

@@ -27,6 +27,8 @@ _PEOPLE = ("agent", "actor", "ref", "pReference")
 class Renaming:
     """The table: what differs between the releases, by type and element of STU3."""
 
+    types: Mapping[str, str]
+    """The resource types that R4 calls otherwise."""
     elements: Mapping[str, Mapping[str, str]]
     """The name in R4; `doseAndRate.rateRatio` stands in the first item of a repeating element."""
     codes: Mapping[str, Mapping[str, str]]
@@ -38,7 +40,7 @@ class Renaming:
 def renaming() -> Renaming:
     """Return the table from the package's own data file."""
     table = json.loads(resources.files("translators.fhir").joinpath("stu3_to_r4.json").read_text(encoding="utf-8"))
-    return Renaming(table["elements"], table["codes"], table["systems"])
+    return Renaming(table["types"], table["elements"], table["codes"], table["systems"])
 
 
 def conversion(source: str, target: str, system: str | None) -> Conversion | None:
