@@ -14,6 +14,7 @@ from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
 from translators.fhir.faults import Faults
 from translators.fhir.plan import TAKEN_APART, Plan, Step
+from translators.fhir.r4_fields import align, extend_code, say_type, write
 from translators.fhir.rewrites import NoPlaceError
 from translators.fhir.rules import ENTERED_IN_ERROR
 from translators.fhir.stu3_to_r4 import CODE_OF_R4, TYPE_OF_R4, Conversion
@@ -127,7 +128,7 @@ class _Conformer:
                 siblings.append(step)
         if siblings:
             for step in siblings:
-                _align(at, fields, step, kept if step.target is None else result)
+                align(at, fields, step, kept if step.target is None else result)
         return self._finished(at, kind, kept, result)
 
     def _finished(self, at: Cursor, kind: str, kept: dict[str, Tree], result: dict[str, Tree]) -> _Result:
@@ -166,7 +167,7 @@ class _Conformer:
         steps = self._types[kind]
         for name in list(kept):
             place = at.at(name)
-            if place is None:
+            if place is None or (name[0] == "_" and extend_code(name, steps.get(name[1:]), kept, result)):
                 continue
             if steps[name].is_modifier:
                 self.faults.no_place(place)
@@ -202,9 +203,9 @@ class _Conformer:
             if converted is None:
                 kept[step.name] = value
                 return
-            (at.at(step.name) or at).repair(TYPE_OF_R4, stays=True)
+            say_type(at.at(step.name) or at, converted)
             value = converted
-        _write(at, value, step, result)
+        write(at, value, step, result)
 
     def _converted(self, value: Tree, conversion: Conversion) -> Tree:
         """Return a value, or each of a list, in R4's type; None where one of them says more than that can hold."""
@@ -357,45 +358,3 @@ def _stands(step: Step, owner: str, text: Tree) -> bool:
     if step.codes is not None:
         return text in step.codes
     return isinstance(text, str) and corrected(owner, step.name, text) is None
-
-
-def _write(at: Cursor, value: Tree, step: Step, result: dict[str, Tree]) -> None:
-    """Write a value under its name in R4."""
-    if step.wraps:
-        value = [value]
-    elif step.unwraps and isinstance(value, list):
-        value = value[0]
-    target = step.target or step.name
-    if step.into is not None:
-        held = result.setdefault(step.into, [{}])
-        result = held[0] if isinstance(held, list) and isinstance(held[0], dict) else result
-    if target in result:
-        raise Refused(Reason.FORMAT, f"another value beside it for R4's {target}", f"{at.path}.{step.name}")
-    result[target] = value
-
-
-def _align(at: Cursor, fields: dict[str, Tree], step: Step, result: dict[str, Tree]) -> None:
-    """Drop the places where neither a repeating primitive nor its `_name` has anything left, and a `_name` of nulls alone.
-
-    null fills a place of the one that only the other has; where both have nothing, strict readers refuse it.
-    """
-    written = step.target or step.name
-    names = {written.removeprefix("_"): step.name.removeprefix("_"), written: step.name}
-    halves = {name: found for name in names if isinstance(found := result.get(name), list)}
-    longest = max(map(len, halves.values()), default=0)
-    kept = [
-        place
-        for place in range(longest)
-        if any(half[place : place + 1] not in ([], [None]) for half in halves.values())
-    ]
-    for name, half in halves.items():
-        left = [half[place] for place in kept if place < len(half)]
-        is_empty = all(value is None for value in left) and (not left or name.startswith("_"))
-        if is_empty:
-            del result[name]
-        else:
-            result[name] = left
-        source, places = fields[names[name]], set(kept)
-        for item in at.field(names[name], source).children() if isinstance(source, list) else ():
-            if item.value is None and (is_empty or item.index not in places):
-                item.repair("null-dropped")

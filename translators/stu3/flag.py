@@ -23,6 +23,7 @@ def renewed(part: Part, codes: SenderCodes, alert: str | None = None) -> list[En
     issue = begun(at, "DetectedIssue", _RULE)
     issue |= taken(at, "identifier")
     issue["status"] = _status(at)
+    issue |= taken(at, "_status")
     code = at.at("code")
     if code is not None:
         issue["code"] = concept_of(code, codes, alert)
@@ -56,8 +57,8 @@ def _status(at: Cursor) -> Tree:
     Raises `Refused` where nothing of the alert would say so.
     """
     place, period = at.at("status"), at.at("period")
-    if at.has("_status"):
-        raise Refused(Reason.FORMAT, "an extension of a status, which an alert has no place for", f"{at.path}._status")
+    if place is None and at.has("_status"):
+        raise Refused(Reason.FORMAT, "an extension says why there is no status", f"{at.path}._status")
     if place is None:
         return made("final", _RULE)
     if place.value == "active":

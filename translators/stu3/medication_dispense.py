@@ -102,6 +102,7 @@ def alert(part: Part, code: str, superseded: str | None = None) -> list[Entry]:
     issue = begun(at, "DetectedIssue", _FAILURE)
     issue |= taken(at, "identifier")
     issue["status"] = _status(at)
+    issue |= taken(at, "_status")
     category = at.at("category")
     if category is not None:
         today = coding(ALERT, code)
@@ -163,8 +164,8 @@ def _status(at: Cursor) -> Tree:
     That nothing was dispensed is what the alert says itself. Raises `Refused` for a status that leaves open what happened.
     """
     place = at.at("status")
-    if at.has("_status"):
-        raise Refused(Reason.FORMAT, "an extension of a status, which an alert has no place for", f"{at.path}._status")
+    if place is None and at.has("_status"):
+        raise Refused(Reason.FORMAT, "an extension says why there is no status", f"{at.path}._status")
     if place is None:
         return made("final", _FAILURE)
     if place.value == "completed":
