@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from gateway.model import Envelope
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ALARM_ID = re.compile(rb'(GlobalAlarmId", *"value": *")([0-9A-F]{16,32})')
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,9 @@ class _Crew:
 
 
 def with_own_ids(body: bytes) -> bytes:
-    """Return a message with new UUIDs, each put in everywhere that the old one stands."""
+    """Return a message of its own: with new UUIDs, each put in everywhere that the old one stands, and another alarm id."""
     new: dict[bytes, bytes] = {}
+    body = _ALARM_ID.sub(lambda found: found[1] + secrets.token_hex(16)[: len(found[2])].upper().encode(), body)
     return _UUID.sub(lambda found: new.setdefault(found[0], str(uuid4()).encode()), body)
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from tests.gateway.conftest import World
 
 _LOOKS = (
-    *("cutovers.runner._LOOK", "layering.layering._LOOK", "rehearsal.tally._EVERY", "ledger.decisions._EVERY"),
-    *("delivery.following._TICK", "delivery.recorder._AGAIN"),
+    *("migration.scheduler._LOOK", "runtime.active_routes._LOOK", "migration.rehearsal._EVERY"),
+    *("ledger.decision_log._EVERY", "outbox.tracker._TICK", "outbox.recorder._AGAIN"),
 )
 
 
