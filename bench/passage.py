@@ -15,6 +15,7 @@ from gateway.model import Handled, RequestHead
 from gateway.observability import telemetry
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.pipeline import Pipeline
+from gateway.routing.table import ActiveTable
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -45,17 +46,17 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
     issuer = Issuer(claims["iss"], cast("ClientSession", None), time.time)
     verifier = TokenVerifier(issuer, claims["aud"], time.time)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
-    admission = Authorizer(
+    authorizer = Authorizer(
         loaded.config, loaded.table, verifier, DpopVerifier(time.time), TokenBuckets(), time.monotonic
     )
-    exchange = Pipeline(loaded.config, loaded.table, admission, None, time.time)
+    pipeline = Pipeline(loaded.config, ActiveTable(loaded.table), authorizer, None, time.time)
     telemetry.configure(io.StringIO())
     head = RequestHead("POST", "/epj/r4/312229544/bundle", ((b"Host", b"vkp"), (b"Authorization", authorization)))
 
     def handled() -> Handled:
-        found = exchange.at_once(head)
-        if found is None:
-            raise ValueError("the request does not pass at once")
+        found = pipeline.begin(head)
+        if not isinstance(found, Handled):
+            raise TypeError("the request does not pass at once")
         return found
 
     account = handled().account

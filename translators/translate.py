@@ -37,10 +37,23 @@ def translate(
 
     `wire_repairs` are the corrections that decoding the message needed.
     """
+    return deliverable(read(tree, surface, settings), service, settings, wire_repairs)
+
+
+def read(tree: Tree, surface: str, settings: Settings) -> Message | Refused:
+    """Return a message in the inner language, or why it cannot be read."""
     try:
-        message = READERS[surface](tree, settings)
+        return READERS[surface](tree, settings)
     except Refused as refusal:
-        return Translation(repairs=wire_repairs, refusal=refusal)
+        return refusal
+
+
+def deliverable(
+    message: Message | Refused, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()
+) -> Translation:
+    """Turn what `read` returned with these settings into calls to a service; never raises for what the message holds."""
+    if isinstance(message, Refused):
+        return Translation(repairs=wire_repairs, refusal=message)
     if wire_repairs:
         message = replace(message, repairs=wire_repairs + message.repairs)
     if message.undelivered is not None:
@@ -54,15 +67,14 @@ def translate(
         return _translation(message, refusal=refusal)
 
 
-def patient(tree: Tree, surface: str, settings: Settings) -> str | None:
+def patient(message: Message | Refused, settings: Settings) -> str | None:
     """Return the national number of the patient that a message is about, the record system's own numbers resolved.
 
     None where no usable number names one and the same patient, and for a message that is delivered nowhere.
     """
+    if isinstance(message, Refused) or message.undelivered is not None:
+        return None
     try:
-        message = READERS[surface](tree, settings)
-        if message.undelivered is not None:
-            return None
         return check_patient(message.tree, settings.allowed_numbers)[0]
     except Refused:
         return None

@@ -25,6 +25,7 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
 from gateway.ledger import cutovers as store
+from gateway.ledger.layers import layers_of
 from gateway.migration import cutover_repository
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import (
@@ -62,7 +63,6 @@ from gateway.migration.scheduler import rolled_back, tell
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
-from gateway.runtime.active_routes import layers_of
 from gateway.times import when_any
 
 log = structlog.get_logger()

@@ -18,9 +18,9 @@ from gateway.auth.people.rbac import Action, Where
 from gateway.config.model import Config
 from gateway.config.routes import Route
 from gateway.ledger import audit, decision_log
+from gateway.ledger.layers import layers_of
 from gateway.migration.override_rules import shown
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
-from gateway.runtime.active_routes import layers_of
 from gateway.times import when
 
 _ROOT = "/api/v1"

@@ -1,5 +1,6 @@
 """The admin port: every endpoint it has, behind one guard."""
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -94,14 +95,20 @@ class AdminPort:
         """Return what a configuration lets in, without letting it in yet; raises `PeopleUnusable`."""
         return self.desk.prepare(config, Path(config.file).parent)
 
-    async def start(self, config: Config) -> int:
-        """Listen as `config` says; return the port, which the system chose when it was 0; raises `PeopleUnusable`."""
+    async def start(self, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
+        """Listen as `config` says, or on sockets that listen already; return the port, which the system chose when it was 0.
+
+        Raises `PeopleUnusable`, or `OSError` where the address is taken.
+        """
         self.desk.use(self.prepare(config))
         self.board.started(config)
         self.decisions.use(config)
         address: Address = config.listen.admin
         await self._runner.setup()
-        await web.TCPSite(self._runner, address.host, address.port).start()
+        for each in sockets:
+            await web.SockSite(self._runner, each).start()
+        if not sockets:
+            await web.TCPSite(self._runner, address.host, address.port).start()
         return int(self._runner.addresses[0][1])
 
     def use(

@@ -183,9 +183,9 @@ def _envelope(
 
 def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
     head, body = read_request(request)
-    identification = Identifier(table, config.limits.body)
+    identification = Identifier(config.limits.body)
     try:
-        identified = asyncio.run(identification.identify(head, body))
+        identified = asyncio.run(identification.identify(head, body, table))
     except Failure as failure:
         raise click.ClickException(f"no route decides, the gateway refuses this: {failure.diagnostics}") from None
     if not identified.is_served(config.unrecognised_paths):

@@ -74,7 +74,9 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
     draft = _draft(reader, root, environment, passes)
     persons = people(reader, root, settings.listen if settings else None, draft.municipalities.names)
     buckets = Buckets(one.route for one in draft.routes.parsed)
-    found = sorted([*reader.problems, *rules.check(draft, buckets)], key=lambda one: (one.place, one.text))
+    shared = rules.check_shared(settings.listen, settings.store, draft) if settings is not None else []
+    every = [*reader.problems, *rules.check(draft, buckets), *shared]
+    found = sorted(every, key=lambda one: (one.place, one.text))
     problems = tuple(found)
     if (
         environment is None

@@ -84,6 +84,8 @@ class Listen:
 
     data: Address
     admin: Address
+    reuse_port: bool = False
+    """Whether other processes may listen on `data` too; the system spreads connections over them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,13 +93,14 @@ def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:
         return None
     data = fields.get("data", partial(values.address, reader))
     admin = fields.get("admin", partial(values.address, reader))
-    if data is None or admin is None:
+    reuse_port = fields.get("reuse_port", reader.boolean)
+    if data is None or admin is None or reuse_port is None:
         return None
     if not has_people and not values.is_loopback(admin.host):
         reader.error(fields.value("admin"), f"listen.admin {admin} is not loopback; that needs people:")
     if data == admin and data.port:
         reader.error(fields.value("admin"), f"listen.admin is the same address as listen.data, {data}")
-    return Listen(data, admin)
+    return Listen(data, admin, reuse_port)
 
 
 def _tls(reader: Reader, node: Node) -> DataTls | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from gateway.config import cell_rules
 from gateway.config.cell_rules import Facts
+from gateway.config.model import Listen
 from gateway.config.places import Environment, Place, Problem, Severity
 from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
 from gateway.config.read_parties import Municipalities, Vendors
@@ -12,7 +13,7 @@ from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
 from gateway.config.routes import Route
 from gateway.config.upstreams import Grant, JftUpstream
-from gateway.model import Information
+from gateway.model import Information, Mode
 from gateway.routing.index import Buckets, Conflict, winner
 
 
@@ -51,6 +52,15 @@ def check(draft: Draft, buckets: Buckets) -> list[Problem]:
         found += (_equally_specific(conflict) for conflict in own.conflicts)
         found += check_cutovers(facts, cutover, own, buckets, draft.routes)
     return found
+
+
+def check_shared(listen: Listen, store: str, draft: Draft) -> list[Problem]:
+    """Report what several processes cannot do without a ledger that they share: anything that VKP does not answer."""
+    if not listen.reuse_port or not store.startswith("sqlite:"):
+        return []
+    moved = (one.route for one in draft.every_route if one.route.mode is not Mode.LEGACY)
+    text = "mode {} with listen.reuse_port needs a postgresql store: several processes cannot share a SQLite file"
+    return [Problem(route.place, Severity.ERROR, text.format(route.mode)) for route in moved]
 
 
 def _facts(draft: Draft) -> cell_rules.Facts:

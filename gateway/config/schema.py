@@ -84,6 +84,7 @@ LISTEN = section(
     "listen",
     Key("data", "HOST:PORT of the legacy interface", "127.0.0.1:8080"),
     Key("admin", "HOST:PORT of the admin interface; anything but loopback needs people", "127.0.0.1:8081"),
+    Key("reuse_port", "whether several processes share the data port; they need a postgresql store", "false"),
 )
 
 LIMITS = section(
@@ -96,7 +97,7 @@ LIMITS = section(
         "requests of one sender under way at a time; more are refused, outside mode legacy",
         "64",
     ),
-    Key("connections", "connections of senders at a time, in each worker; more are closed at once", "20000"),
+    Key("connections", "connections of senders at a time, in each process; more are closed at once", "20000"),
     Key("connections_per_address", "from one address, IPv6: one /64; with tls 1000, without it no bound of its own"),
     Key("backlog", "messages of one municipality that may be held at a time", "10000"),
     Key("duplicate_window", "how long a message is known again; at most retention.receipt", "14d"),

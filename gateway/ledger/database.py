@@ -1,11 +1,9 @@
 """The database of the ledger: one writer that commits what waits together, and readers beside it."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,6 +21,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as OutOfConnections
+
+from gateway.ledger.file_lock import FileLock, LockTaken
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class LedgerUnusable(Exception):  # noqa: N818 - the condition, told to the oper
 class Database:
     """An open database. Work is given as functions that take a connection; they may be run again, so they change nothing else."""
 
-    def __init__(self, engine: Engine, lock: int | None) -> None:
+    def __init__(self, engine: Engine, lock: FileLock | None) -> None:
         self.engine = engine
         self._lock = lock
         self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
@@ -118,7 +118,7 @@ class Database:
         self.engine.dispose()
         lock, self._lock = self._lock, None
         if lock is not None:
-            os.close(lock)
+            lock.release()
 
     def _write(self) -> None:
         """Run on the writer's thread: take what waits, do it in one transaction, and say what came of it."""
@@ -217,48 +217,39 @@ def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
     return LedgerUnavailable(str(name), is_away=isinstance(error, OperationalError | OutOfConnections))
 
 
-def open_store(url: str, folder: Path, *, patience: float = 30.0) -> Database:
+def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock | None = None) -> Database:
     """Open the ledger at `url`, bring its tables up to date, and return it; raises `LedgerUnusable`.
 
     A path of `sqlite:///` is relative to `folder`. `patience` is how many seconds another process may still have it: one
-    that is about to end.
+    that is about to end. `lock` is this process's own on the file, where it has one already: its owner releases it.
     """
-    lock, engine = None, None
+    engine = owned = None
     try:
-        if url.startswith("sqlite:"):
-            path = (folder / url.removeprefix("sqlite:///")).absolute()
+        if (path := file_of(url, folder)) is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _only_one(path, patience)
+            lock = lock or (owned := FileLock(path))
+            lock.take(patience)
             engine = _sqlite(path)
         else:
             engine = _postgresql(url)
         migrate(engine)
-        return Database(engine, lock)
-    except (SQLAlchemyError, OSError, CommandError, ImportError, LedgerUnusable) as error:
+        return Database(engine, owned)
+    except (SQLAlchemyError, OSError, CommandError, ImportError, LedgerUnusable, LockTaken) as error:
         if engine is not None:
             engine.dispose()
-        if lock is not None:
-            os.close(lock)
+        if owned is not None:
+            owned.release()
         if isinstance(error, LedgerUnusable):
             raise
+        if isinstance(error, LockTaken):
+            raise LedgerUnusable(f"store: {error}") from None
         reason = _unavailable(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
         raise LedgerUnusable(f"store: cannot be opened: {reason}") from None
 
 
-def _only_one(path: Path, patience: float) -> int:
-    """Take the file's lock, which a second process would not get; raises `LedgerUnusable`."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    until = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() >= until:
-                os.close(descriptor)
-                raise LedgerUnusable(f"store: another process uses {path.name}") from None
-            time.sleep(0.05)
-        else:
-            return descriptor
+def file_of(url: str, folder: Path) -> Path | None:
+    """Return the file of a SQLite ledger; None for PostgreSQL."""
+    return (folder / url.removeprefix("sqlite:///")).absolute() if url.startswith("sqlite:") else None
 
 
 def _sqlite(path: Path) -> Engine:

@@ -54,7 +54,6 @@ CERTIFICATES_UNUSABLE = Gauge(
     "1 while changed certificate files cannot be used, so that the ones before serve on.",
     ["of"],
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 DELIVERIES = Counter(
     "vkp_gateway_held_deliveries",
@@ -88,21 +87,18 @@ LEDGER_MESSAGES = Gauge(
     "Messages that are held, being delivered, or in quarantine, and delivered ones that are overdue.",
     ["municipality", "state"],
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 LEDGER_OLDEST = Gauge(
     "vkp_gateway_ledger_oldest_seconds",
     "How long the oldest such message has been there.",
     ["state"],
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 LEDGER_RUNS = Gauge(
     "vkp_gateway_ledger_run_timestamp_seconds",
     "When each regular job on the ledger last ended well.",
     ["job"],
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 REHEARSED = Counter(
     "vkp_gateway_rehearsed",

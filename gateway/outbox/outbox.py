@@ -13,7 +13,7 @@ import structlog
 
 from gateway.config.model import Config
 from gateway.config.upstreams import Follow
-from gateway.ledger.database import Database, open_store
+from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
 from gateway.ledger.messages import Ledger
 from gateway.model import JOURNALING, Mode
@@ -24,7 +24,7 @@ from gateway.outbox.recorder import Recorder
 from gateway.outbox.returns import ReturnContext, Returner
 from gateway.outbox.submit import Submitter
 from gateway.outbox.tracker import Followed, Tracker
-from gateway.routing.table import RouteTable
+from gateway.routing.table import ActiveTable
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
 
@@ -42,7 +42,7 @@ class DeliveryContext:
     keys: Keys
     service: JftClient
     follow: Follow
-    table: RouteTable
+    routes: ActiveTable
     vkp: VkpClient | None
     """Our own client of VKP, where there is one."""
 
@@ -123,7 +123,7 @@ class Outbox:
     def _returned(self) -> ReturnContext | None:
         if (means := self._means) is None:
             return None
-        return ReturnContext(means.config, means.table, means.keys, means.service, means.vkp)
+        return ReturnContext(means.config, means.routes.table, means.keys, means.service, means.vkp)
 
     def _followed(self) -> Followed | None:
         if (means := self._means) is None:
@@ -156,8 +156,3 @@ def keys_of(config: Config, folder: Path) -> Keys | None:
     if keys is None and (needs_ledger(config) or not config.store.startswith("sqlite:")):
         return load_keys(config.keys, folder)
     return keys
-
-
-async def open_ledger(config: Config, folder: Path, *, patience: float = 30.0) -> Database:
-    """Open the ledger, waiting so many seconds for another process to leave it; raises `LedgerUnusable`."""
-    return await asyncio.to_thread(open_store, config.store, folder, patience=patience)

@@ -28,33 +28,28 @@ class AfterPass:
     def __init__(
         self,
         config: Config,
-        table: RouteTable,
         identification: Identifier,
         journaling: Submitter | None,
         rehearse: Rehearse | None,
     ) -> None:
         self._limit = config.limits.body
-        self._table = table
         self._identification = identification
         self._journaling = journaling
         self._rehearse = rehearse
 
-    def afterwards(self, identified: Identified, decision: Decision | None) -> Afterwards | None:
+    def afterwards(self, table: RouteTable, identified: Identified, decision: Decision | None) -> Afterwards | None:
         """Return what is done after a request has passed; None where nothing is."""
         operation = identified.operation
         if operation is None or operation.group is not Group.JOURNALING:
             return None
         note = rehearse = None
-        if self._journaling is not None and self._is_noted(identified):
+        if self._journaling is not None and _is_noted(table, identified):
             note = partial(self._note, self._journaling, identified)
         if self._rehearse is not None and decision is not None and decision.mode is Mode.REHEARSE:
-            rehearse = partial(self._rehearse, structs.replace(identified, content=None), decision)
+            rehearse = partial(self._rehearse, structs.replace(identified, content=None, read=None), decision)
         if note is None and rehearse is None:
             return None
         return Afterwards(self._limit, partial(_done, note, rehearse, identified.surface))
-
-    def _is_noted(self, identified: Identified) -> bool:
-        return identified.envelope.sender is not None and self._table.is_moving(identified.envelope.municipality)
 
     def _note(self, journaling: Submitter, identified: Identified, account: Account, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
@@ -63,6 +58,10 @@ class AfterPass:
         business = business_of(content.tree) if content.failure is None else None
         if business is not None:
             journaling.note_passed(account, business, status)
+
+
+def _is_noted(table: RouteTable, identified: Identified) -> bool:
+    return identified.envelope.sender is not None and table.is_moving(identified.envelope.municipality)
 
 
 def _done(  # noqa: PLR0913, PLR0917 - what is known in the end

@@ -2,13 +2,15 @@
 
 import hashlib
 import hmac
+from datetime import datetime
 
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.pipeline.identify import Identified
+from gateway.config.routes import Route
+from gateway.pipeline.identify import Identified, ReadMessage
 from gateway.pipeline.translate import ClaimedSettings
-from translators.translate import patient
+from translators.translate import patient, read
 
 _PURPOSE = b"vkp-gateway canary share\x00"
 """In front of what is hashed, so that the same key for another purpose would make other hashes."""
@@ -32,12 +34,20 @@ class Canary:
         self._claimed = ClaimedSettings(config)
         self._key = key
 
-    def placed(self, identified: Identified) -> Identified:
-        """Return a message with where its patient stands; as it is where no usable number names one."""
+    def placed(
+        self, identified: Identified, route: Route | None = None, received: datetime | None = None
+    ) -> Identified:
+        """Return a message with where its patient stands; as it is where no usable number names one.
+
+        It is read into the inner language for it, with the settings of its route, and need not be read again.
+        """
         content = identified.content
         if self._key is None or content is None or content.failure is not None or identified.envelope.share is not None:
             return identified
-        number = patient(content.tree, identified.surface.NAME, self._claimed.settings(identified, None))
+        settings = self._claimed.settings(identified, route, received)
+        message = read(content.tree, identified.surface.NAME, settings)
+        identified = structs.replace(identified, read=ReadMessage(message, settings))
+        number = patient(message, settings)
         if number is None:
             return identified
         envelope = structs.replace(identified.envelope, share=share_of(self._key, number))

@@ -2,12 +2,14 @@
 
 import itertools
 import secrets
+from datetime import datetime
 
 from msgspec import Struct, structs
 
+from gateway.config.routes import Route
 from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
 from gateway.pipeline.identify import Identified
-from gateway.routing.table import Decision
+from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
 from translators.contract import Translation
 
@@ -23,6 +25,9 @@ class RequestContext(Struct):
     body: Body
     deadline: float
     """In the event loop's time."""
+    table: RouteTable
+    """The one that decides about the request from its beginning to its end."""
+    received: datetime
     envelope: Envelope = NOTHING_KNOWN
     identified: Identified | None = None
     decision: Decision | None = None
@@ -31,6 +36,15 @@ class RequestContext(Struct):
     translation: Translation | None = None
     upstream: str | None = None
     """The information service that is called."""
+
+    @property
+    def route(self) -> Route | None:
+        """The one that decided; None where none did, or nothing is decided yet."""
+        return self.decision.route if self.decision is not None else None
+
+    def know(self, identified: Identified) -> None:
+        """Take what is known of the request by now."""
+        self.identified, self.envelope, self.content = identified, identified.envelope, identified.content
 
     def account(self, outcome: str, *, upstream: str | None = None, diagnostics: str | None = None) -> Account:
         """Return the account of a message whose way ends here."""

@@ -13,10 +13,17 @@ from gateway.routing.table import RouteTable
 from gateway.surfaces.base import Content, Operation, Recognised, Surface
 from gateway.surfaces.paths import Path, is_origin_form, path_of
 from gateway.surfaces.registry import FALLBACK, surface_at
-from translators.contract import Refused
+from translators.contract import Message, Refused, Settings
 from translators.information import information_of
 
 _NUMBER = re.compile("[0-9]+", re.ASCII)
+
+
+class ReadMessage(Struct, frozen=True):
+    """A message that was read into the inner language, or why it could not be, and the settings that it was read with."""
+
+    message: Message | Refused
+    settings: Settings
 
 
 class Identified(Struct, frozen=True):
@@ -34,6 +41,8 @@ class Identified(Struct, frozen=True):
     """Whether the routes that remain differ by what the body says."""
     content: Content | None = None
     """None while the body was not read."""
+    read: ReadMessage | None = None
+    """The message in the inner language, where a canary had to know its patient."""
     code_history: tuple[tuple[str, str], ...] = ()
     """By code system, the table that the sender's codes are of."""
 
@@ -50,27 +59,22 @@ class Identified(Struct, frozen=True):
 class Identifier:
     """Makes the envelope of each request with the names of one configuration."""
 
-    def __init__(self, table: RouteTable, body_limit: int) -> None:
-        self._table = table
+    def __init__(self, body_limit: int) -> None:
         self._body_limit = body_limit
 
-    async def identify(self, head: RequestHead, body: Body) -> Identified:
+    async def identify(self, head: RequestHead, body: Body, table: RouteTable) -> Identified:
         """Return what a request is; raises `Failure` for a target that could name a server."""
-        identified = self.recognise(head)
+        identified = self.recognise(head, table)
         if not identified.depends_on_content:
             return identified
-        return self._with_content(identified, await self.read(body, identified))
+        return self.with_content(identified, await self.read(body, identified))
 
-    def identify_whole(self, identified: Identified, body: Body) -> Identified | None:
-        """Add what the body tells to what the head did; None unless the body is here and within the limit."""
-        data = body.whole(self._body_limit)
-        return self._with_content(identified, _content(data, identified)) if data is not None else None
-
-    def _with_content(self, identified: Identified, content: Content) -> Identified:
+    def with_content(self, identified: Identified, content: Content) -> Identified:
+        """Add what the body tells to what the head did."""
         envelope = self.with_information(identified.envelope, content, identified.code_history)
         return structs.replace(identified, envelope=envelope, content=content)
 
-    def recognise(self, head: RequestHead) -> Identified:
+    def recognise(self, head: RequestHead, table: RouteTable) -> Identified:
         """Return what the head alone tells; raises `Failure` for a target that could name a server."""
         if not is_origin_form(head.target):
             raise Failure(Fault.BAD_TARGET, "The request target must be a path")
@@ -78,14 +82,14 @@ class Identifier:
         presented = credentials(head.authorization)
         surface, recognised = asked_for(head, path)
         if recognised is None:
-            municipality, sender = self._named_municipality(path), self._claimed_sender(presented, None)
+            municipality, sender = _named_municipality(table, path), _claimed_sender(table, presented, None)
             envelope = _envelope(UNRECOGNISED, municipality, sender, None)
             return Identified(envelope, path, surface, None, municipality, presented)
         operation = recognised.operation
-        municipality = self._addressed_municipality(recognised)
-        sender = self._claimed_sender(presented, operation)
+        municipality = _addressed_municipality(table, recognised)
+        sender = _claimed_sender(table, presented, operation)
         envelope = _envelope(surface.NAME, municipality, sender, operation.information)
-        depends = operation.group is Group.JOURNALING and self._depends_on_content(envelope)
+        depends = operation.group is Group.JOURNALING and _depends_on_content(table, envelope)
         history = sender.code_history if sender is not None else ()
         return Identified(
             envelope,
@@ -105,6 +109,11 @@ class Identifier:
             return Content(failure=Failure(Fault.TOO_LARGE, f"The body is larger than {self._body_limit} bytes"))
         return _content(data, identified)
 
+    def content_of(self, body: Body, identified: Identified) -> Content | None:
+        """Return the content of a journaling; None unless its body is here and within the limit."""
+        data = body.whole(self._body_limit)
+        return _content(data, identified) if data is not None else None
+
     @staticmethod
     def content(data: bytes, identified: Identified) -> Content:
         """Return the content of a journaling's whole body."""
@@ -117,29 +126,33 @@ class Identifier:
         name = information_of(content.tree, code_history) if content.failure is None else None
         return structs.replace(envelope, information=Information(name) if name else None)
 
-    def _depends_on_content(self, envelope: Envelope) -> bool:
-        return self._table.differs(envelope.municipality, envelope.vendor, envelope.system, Group.JOURNALING)
 
-    def _claimed_sender(self, presented: Credentials | None, operation: Operation | None) -> Sender | None:
-        """Find the sender by the claim that names it here, or by the other one where that is missing."""
-        claimed = claimed_ids(presented)
-        prefers_her_id = operation is not None and operation.sender_claim == HER_ID
-        if claimed.her_id is not None and (prefers_her_id or claimed.vkp_id is None):
-            return self._table.sender_by_her_id(claimed.her_id)
-        return self._table.sender_by_vkp_id(claimed.vkp_id) if claimed.vkp_id is not None else None
+def _depends_on_content(table: RouteTable, envelope: Envelope) -> bool:
+    return table.differs(envelope.municipality, envelope.vendor, envelope.system, Group.JOURNALING)
 
-    def _addressed_municipality(self, recognised: Recognised) -> Municipality | None:
-        if recognised.her_id is not None:
-            return self._table.municipality_by_her_id(recognised.her_id)
-        return self._table.municipality_by_orgnr(recognised.orgnr) if recognised.orgnr is not None else None
 
-    def _named_municipality(self, path: Path) -> Municipality | None:
-        found = (
-            self._table.municipality_by_orgnr(number) or self._table.municipality_by_her_id(number)
-            for part in path.segments
-            for number in _numbers_of(part)
-        )
-        return next((municipality for municipality in found if municipality), None)
+def _claimed_sender(table: RouteTable, presented: Credentials | None, operation: Operation | None) -> Sender | None:
+    """Find the sender by the claim that names it here, or by the other one where that is missing."""
+    claimed = claimed_ids(presented)
+    prefers_her_id = operation is not None and operation.sender_claim == HER_ID
+    if claimed.her_id is not None and (prefers_her_id or claimed.vkp_id is None):
+        return table.sender_by_her_id(claimed.her_id)
+    return table.sender_by_vkp_id(claimed.vkp_id) if claimed.vkp_id is not None else None
+
+
+def _addressed_municipality(table: RouteTable, recognised: Recognised) -> Municipality | None:
+    if recognised.her_id is not None:
+        return table.municipality_by_her_id(recognised.her_id)
+    return table.municipality_by_orgnr(recognised.orgnr) if recognised.orgnr is not None else None
+
+
+def _named_municipality(table: RouteTable, path: Path) -> Municipality | None:
+    found = (
+        table.municipality_by_orgnr(number) or table.municipality_by_her_id(number)
+        for part in path.segments
+        for number in _numbers_of(part)
+    )
+    return next((municipality for municipality in found if municipality), None)
 
 
 def _numbers_of(segment: str) -> list[str]:

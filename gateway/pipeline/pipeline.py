@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from msgspec import structs
@@ -22,18 +23,17 @@ from gateway.pipeline.context import (
     RequestContext,
     account_of,
     finishes_alone,
-    is_canary,
 )
-from gateway.pipeline.fast_path import FastPath
+from gateway.pipeline.decide import Decider, FastPath, RequestDecision
 from gateway.pipeline.identify import Identified, Identifier, asked_for
 from gateway.pipeline.translate import allowed_numbers, settings
-from gateway.routing.table import Decision, RouteTable
+from gateway.routing.table import ActiveTable
 from gateway.surfaces.base import AnswerContext, Content, Operation
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import FALLBACK
 from translators.contract import Translation
 from translators.jft import SERVICE as JFT
-from translators.translate import translate
+from translators.translate import deliverable, translate
 
 log = structlog.get_logger()
 
@@ -41,15 +41,19 @@ _TO_ANSWER = 0.5
 """Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
 
 
+Continuation = Callable[[Body], Handled | Awaitable[Handled]]
+"""Takes the body of a request that has begun, and returns the answer, or what will be it."""
+
+
 class Pipeline:
-    """Takes the messages of one configuration along their way; a reload makes a new exchange."""
+    """Takes the messages of one configuration along their way; a reload makes another pipeline."""
 
     def __init__(  # noqa: PLR0913 - what a message may need on its way
         self,
         config: Config,
-        table: RouteTable,
-        admission: Authorizer,
-        journaling: Submitter | None,
+        routes: ActiveTable,
+        authorizer: Authorizer,
+        submitter: Submitter | None,
         clock: Callable[[], float],
         *,
         canary_key: bytes | None = None,
@@ -57,213 +61,233 @@ class Pipeline:
     ) -> None:
         """Without `canary_key` a canary takes nothing over; `rehearse` gets what VKP has answered in mode `rehearse`."""
         self._config = config
-        self._table = table
-        self._identification = Identifier(table, config.limits.body)
-        self._admission = admission
-        self._journaling = journaling
+        self._routes = routes
+        self._identifier = Identifier(config.limits.body)
+        self._authorizer = authorizer
+        self._submitter = submitter
         self._clock = clock
         self._references = CorrelationIds()
-        self._passed = AfterPass(config, table, self._identification, journaling, rehearse)
-        self._shortcut = FastPath(config, table, self._identification, admission, self._references, self._passed, clock)
-        self.at_once = self._shortcut.at_once
+        self._after_pass = AfterPass(config, self._identifier, submitter, rehearse)
+        self._decider = Decider(config, self._identifier, authorizer, self._after_pass, Canary(config, canary_key))
+        self._fast_path = FastPath(self._decider.by_head, clock)
         self._allowed_numbers = allowed_numbers(config)
-        self._canary = Canary(config, canary_key)
 
-    def begin(self, head: RequestHead, body: Body) -> Handled | Awaitable[Handled]:
-        """Return the answer to a request that needs no waiting, its body being here; else what `handle` will return."""
+    def begin(self, head: RequestHead) -> Handled | Continuation:
+        """Return the answer to a request that needs neither its body nor any waiting; else what answers it, given its body."""
+        table = self._routes.table
         try:
-            known = self._shortcut.identified(head)
-            identified = self._identification.identify_whole(known, body) if known is not None else None
-            if identified is None:
-                return self.handle(head, body)
-            identified, decision = self._decide(identified)
-            vkp = self._table.vkp_upstream
+            found = self._fast_path.decided(head, table)
+            if (answer := found.answer) is not None and self._is_within_rate(found):
+                return Handled(answer, self._passed(found, answer))
         except Exception:
             log.exception("exchange.defect")
-            return self.handle(head, body)
-        if decision.mode not in PASSING or vkp is None or self._config.verify_in_legacy:
-            return self.handle(head, body, identified)
-        account = account_of(self._references.next(), identified.envelope, decision, "passed", vkp.name)
-        answer = Pass(vkp.name, finishes_alone(head, identified), self._passed.afterwards(identified, decision))
-        return Handled(answer, account)
+            found = RequestDecision(table)
+        return partial(self._go_on, head, found)
 
-    async def handle(self, head: RequestHead, body: Body, identified: Identified | None = None) -> Handled:
-        """Return the answer to a request; never raises for anything that a sender or an upstream does.
+    def _go_on(self, head: RequestHead, found: RequestDecision, body: Body) -> Handled | Awaitable[Handled]:
+        """Answer a request whose body is here if VKP does; else return what `handle` will."""
+        try:
+            identified = found.identified
+            if identified is not None and found.decision is None:
+                content = self._identifier.content_of(body, identified)
+                if content is not None:
+                    found = self._decider.by_content(found, identified, content, self._now())
+                    if (answer := found.answer) is not None:
+                        return Handled(answer, self._passed(found, answer))
+        except Exception:
+            log.exception("exchange.defect")
+        return self.handle(head, body, found)
 
-        `identified` is what is known of it already.
-        """
+    def _is_within_rate(self, found: RequestDecision) -> bool:
+        return found.authorized is None or self._authorizer.has_room(found.authorized)
+
+    def _passed(self, found: RequestDecision, answer: Pass) -> Account:
+        envelope = found.identified.envelope if found.identified is not None else NOTHING_KNOWN
+        return account_of(self._references.next(), envelope, found.decision, "passed", answer.upstream)
+
+    async def handle(self, head: RequestHead, body: Body, found: RequestDecision) -> Handled:
+        """Return the answer to a request; never raises for anything that a sender or an upstream does."""
         limit = self._config.limits.request_timeout
-        way = RequestContext(self._references.next(), head, body, asyncio.get_running_loop().time() + limit)
+        until = asyncio.get_running_loop().time() + limit
+        context = RequestContext(self._references.next(), head, body, until, found.table, self._now())
         try:
             async with asyncio.timeout(limit):
-                identified = identified or await self._identification.identify(head, body)
-                way.identified, way.envelope, way.content = identified, identified.envelope, identified.content
-                identified, way.decision = self._decided(identified)
-                way.identified, way.envelope = identified, identified.envelope
-                return await self._follow(way, identified)
+                return await self._follow(context, await self._decide(context, found))
         except Failure as failure:
-            return self._failed(way, failure)
+            return self._failed(context, failure)
         except SenderLeft:
-            return self._failed(way, Failure(Fault.SENDER_LEFT, "The sender left before its request was complete"))
+            return self._failed(context, Failure(Fault.SENDER_LEFT, "The sender left before its request was complete"))
         except TimeoutError:
-            return self._failed(way, Failure(Fault.NO_ANSWER, "The request took longer than the gateway's limit"))
+            return self._failed(context, Failure(Fault.NO_ANSWER, "The request took longer than the gateway's limit"))
         except Exception:
-            log.exception("exchange.defect", correlation_id=way.correlation_id)
-            return self._failed(way, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
+            log.exception("exchange.defect", correlation_id=context.correlation_id)
+            return self._failed(context, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
 
-    def _decided(self, identified: Identified) -> tuple[Identified, Decision]:
-        """Return the decision for a request; raises `Failure` where nothing is served, whatever the routes say."""
+    async def _decide(self, context: RequestContext, found: RequestDecision) -> Identified:
+        """Complete what is known of a request, the decision too; raises `Failure` where nothing is served, whatever the routes say."""
+        if found.identified is None and found.failure is None:
+            found = self._decider.by_head(context.head, context.table, self._clock())
+        if found.identified is None:
+            raise found.failure or RuntimeError("a request that is neither identified nor refused")
+        context.know(found.identified)
+        if found.decision is None:
+            content = await self._identifier.read(context.body, found.identified)
+            found = self._decider.by_content(found, found.identified, content, context.received)
+        if (identified := found.identified) is None:
+            raise RuntimeError("a request that was decided and is not identified")
+        context.know(identified)
         if not identified.is_served(self._config.unrecognised_paths):
             raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
-        return self._decide(identified)
+        context.decision = found.decision
+        return identified
 
-    def _decide(self, identified: Identified) -> tuple[Identified, Decision]:
-        """Return the decision; of a canary once it is known where the patient stands."""
-        now = self._now()
-        decision = self._table.decide(identified.envelope, now)
-        if not is_canary(decision):
-            return identified, decision
-        placed = self._canary.placed(identified)
-        return placed, self._table.decide(placed.envelope, now)
-
-    async def _follow(self, way: RequestContext, identified: Identified) -> Handled:
+    async def _follow(self, context: RequestContext, identified: Identified) -> Handled:
         """Do what the decision says."""
-        operation, decision = identified.operation, way.decision
+        operation, decision = identified.operation, context.decision
         if operation is None or decision is None or decision.route is None:
             if self._config.verify_in_legacy:
-                await self._admission.check_token(way.head, identified.presented)
-            return self._unrecognised(way, identified) if operation is None else self._pass_unrecognised(way)
+                await self._authorizer.check_token(context.head, identified.presented)
+            return self._unrecognised(context, identified) if operation is None else self._pass_unrecognised(context)
         if decision.mode in PASSING and not self._config.verify_in_legacy:
-            return self._pass(way)
-        admitted = await self._admission.admit(way.head, identified.presented, operation, identified.municipality)
+            return self._pass(context)
+        admitted = await self._authorizer.admit(context.head, identified.presented, operation, identified.municipality)
         if decision.mode in PASSING:
-            return self._pass(way)
-        with self._admission.under_way(admitted.sender):
-            return await self._follow_here(way, identified, operation, admitted, decision)
+            return self._pass(context)
+        with self._authorizer.under_way(admitted.sender):
+            return await self._follow_here(context, identified, operation, admitted, decision.mode)
 
     async def _follow_here(
         self,
-        way: RequestContext,
+        context: RequestContext,
         identified: Identified,
         operation: Operation,
         admitted: Authorized,
-        decision: Decision,
+        mode: Mode | None,
     ) -> Handled:
         """Do what the decision says about a message that VKP does not answer."""
         sender = admitted.sender
-        self._admission.check_need(way.head, operation, sender)
+        self._authorizer.check_need(context.head, operation, sender)
         content = None
-        if identified.surface.ANSWERS_MESSAGES or way.content is not None:
-            content = await self._read(way, identified, sender)
-        if decision.mode is Mode.CLOSED:
-            raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text if decision.route else None)
+        if identified.surface.ANSWERS_MESSAGES or context.content is not None:
+            content = await self._read(context, identified, sender)
+        if mode is Mode.CLOSED:
+            raise Failure(Fault.CLOSED, "The route is closed", text=context.route.text if context.route else None)
         if operation.group is Group.RETRIEVAL:
             raise Failure(Fault.NOT_SUPPORTED, "Retrieval from the information services is not supported yet")
-        content = content or await self._read(way, identified, sender)
-        return await self._journal(way, identified, admitted, content)
+        content = content or await self._read(context, identified, sender)
+        return await self._journal(context, identified, admitted, content)
 
-    async def _read(self, way: RequestContext, identified: Identified, sender: Sender) -> Content:
+    async def _read(self, context: RequestContext, identified: Identified, sender: Sender) -> Content:
         """Return the content of a journaling; raises `Failure` when it cannot be read or is addressed to another."""
-        if way.content is None:
-            way.content = await self._identification.read(way.body, identified)
-        content, municipality = way.content, identified.municipality
+        if context.content is None:
+            context.content = await self._identifier.read(context.body, identified)
+        content, municipality = context.content, identified.municipality
         if content.failure is not None:
             raise content.failure
         if municipality is not None:
             identified.surface.check_parties(content.tree, municipality, sender)
         return content
 
-    def _unrecognised(self, way: RequestContext, identified: Identified) -> Handled:
+    def _unrecognised(self, context: RequestContext, identified: Identified) -> Handled:
         """Pass what no surface knows, unless it names a municipality that VKP no longer answers for."""
-        decision = way.decision
+        decision = context.decision
         if identified.municipality is not None and decision is not None and decision.route is not None:
             if decision.mode is Mode.CLOSED:
                 raise Failure(Fault.CLOSED, "The route is closed", text=decision.route.text)
             if decision.mode not in PASSING:
                 raise Failure(Fault.NOT_SUPPORTED, "No information service answers at this address yet")
-        return self._pass_unrecognised(way)
+        return self._pass_unrecognised(context)
 
-    def _pass_unrecognised(self, way: RequestContext) -> Handled:
+    def _pass_unrecognised(self, context: RequestContext) -> Handled:
         if not self._config.unrecognised_passes:
             raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
-        return self._pass(way)
+        return self._pass(context)
 
-    def _pass(self, way: RequestContext) -> Handled:
-        vkp = self._table.vkp_upstream
+    def _pass(self, context: RequestContext) -> Handled:
+        vkp = context.table.vkp_upstream
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
-        identified, account = way.identified, way.account("passed", upstream=vkp.name)
+        identified, account = context.identified, context.account("passed", upstream=vkp.name)
         if identified is None:
             return Handled(Pass(vkp.name), account)
-        afterwards = self._passed.afterwards(identified, way.decision)
-        answer = Pass(vkp.name, finishes_alone(way.head, identified), afterwards)
+        afterwards = self._after_pass.afterwards(context.table, identified, context.decision)
+        answer = Pass(vkp.name, finishes_alone(context.head, identified), afterwards)
         return Handled(answer, account)
 
     async def _journal(
-        self, way: RequestContext, identified: Identified, admitted: Authorized, content: Content
+        self, context: RequestContext, identified: Identified, admitted: Authorized, content: Content
     ) -> Handled:
         """Translate a journaling, deliver it, and answer only then."""
-        municipality, jft, surface = identified.municipality, self._table.jft_upstream, identified.surface
-        if self._journaling is None or jft is None or municipality is None:
+        municipality, jft, surface = identified.municipality, context.table.jft_upstream, identified.surface
+        if self._submitter is None or jft is None or municipality is None:
             raise Failure(Fault.UNAVAILABLE, "No information service is configured for journaling")
-        way.envelope = self._identification.with_information(way.envelope, content, admitted.sender.code_history)
+        if identified.content is None or identified.envelope.sender != admitted.sender.key:
+            history = admitted.sender.code_history
+            context.envelope = self._identifier.with_information(context.envelope, content, history)
         business = business_of(content.tree)
-        translation = self._translated(way, identified, content, municipality, admitted.sender)
-        way.translation = translation
+        translation = self._translated(context, identified, content, municipality, admitted.sender)
+        context.translation = translation
         if translation.refusal is None and translation.undelivered is not None:
-            answer = surface.accepted(self._asked(way), undelivered=translation.undelivered)
-            return Handled(answer, way.account(translation.undelivered))
-        way.upstream = jft.name
-        order = self._order(way, admitted, municipality, translation, business)
-        receipt = await self._journaling.deliver(order, way.deadline - _TO_ANSWER)
-        return Handled(surface.accepted(self._asked(way, receipt)), self._accepted(way, jft.name, receipt))
+            answer = surface.accepted(self._asked(context), undelivered=translation.undelivered)
+            return Handled(answer, context.account(translation.undelivered))
+        context.upstream = jft.name
+        order = self._order(context, admitted, municipality, translation, business)
+        receipt = await self._submitter.deliver(order, context.deadline - _TO_ANSWER)
+        return Handled(surface.accepted(self._asked(context, receipt)), self._accepted(context, jft.name, receipt))
 
     def _order(
         self,
-        way: RequestContext,
+        context: RequestContext,
         admitted: Authorized,
         municipality: Municipality,
         translation: Translation,
         business: Business | None,
     ) -> Order:
         """Return what is to be delivered; raises `Failure` for what cannot be."""
-        route, body = way.decision.route if way.decision else None, way.body.whole(self._config.limits.body)
+        route, body = context.route, context.body.whole(self._config.limits.body)
         if translation.refusal is not None:
             raise Failure(fault_of(translation.refusal.reason), str(translation.refusal))
         if len(translation.calls) != 1 or route is None:
             raise Failure(Fault.NOT_SUPPORTED, "The message cannot be sent to an information service yet")
         return Order(
-            reference=way.correlation_id,
-            received=self._now(),
+            reference=context.correlation_id,
+            received=context.received,
             # The sender is who was admitted, whatever other claims its token has.
-            envelope=structs.replace(way.envelope, sender=admitted.sender.key),
+            envelope=structs.replace(context.envelope, sender=admitted.sender.key),
             municipality=municipality,
             route=route,
             call=translation.calls[0],
             patient=translation.patient,
             other_numbers=translation.other_numbers,
             business=business,
-            head=way.head,
+            head=context.head,
             body=body or b"",
             subject=admitted.subject,
         )
 
-    def _accepted(self, way: RequestContext, upstream: str, receipt: Receipt) -> Account:
-        first = receipt.reference if receipt.reference != way.correlation_id else None
-        account = way.account(receipt.outcome, upstream=upstream)
+    def _accepted(self, context: RequestContext, upstream: str, receipt: Receipt) -> Account:
+        first = receipt.reference if receipt.reference != context.correlation_id else None
+        account = context.account(receipt.outcome, upstream=upstream)
         return structs.replace(account, event_id=receipt.event_id, first=first, marks=receipt.marks)
 
     def _translated(
-        self, way: RequestContext, identified: Identified, content: Content, municipality: Municipality, sender: Sender
+        self,
+        context: RequestContext,
+        identified: Identified,
+        content: Content,
+        municipality: Municipality,
+        sender: Sender,
     ) -> Translation:
-        route = way.decision.route if way.decision else None
+        read = identified.read
+        if read is not None and identified.envelope.sender == sender.key:
+            return deliverable(read.message, JFT, read.settings, content.repairs)
         wanted = settings(
             self._config,
             self._allowed_numbers,
             municipality=municipality,
             sender=sender,
-            route=route,
-            received=self._now(),
+            route=context.route,
+            received=context.received,
         )
         return translate(content.tree, identified.surface.NAME, JFT, wanted, content.repairs)
 
@@ -289,16 +313,16 @@ class Pipeline:
             AnswerContext(reference, self._now()), Failure(Fault.BAD_REQUEST, text), wording
         ), account
 
-    def _failed(self, way: RequestContext, failure: Failure) -> Handled:
-        account = way.account(failure.fault.value, upstream=way.upstream, diagnostics=failure.diagnostics)
-        surface = way.identified.surface if way.identified else FALLBACK
-        return Handled(surface.refused(self._asked(way), failure, self._config.wordings[failure.fault]), account)
+    def _failed(self, context: RequestContext, failure: Failure) -> Handled:
+        account = context.account(failure.fault.value, upstream=context.upstream, diagnostics=failure.diagnostics)
+        surface = context.identified.surface if context.identified else FALLBACK
+        return Handled(surface.refused(self._asked(context), failure, self._config.wordings[failure.fault]), account)
 
-    def _asked(self, way: RequestContext, receipt: Receipt | None = None) -> AnswerContext:
+    def _asked(self, context: RequestContext, receipt: Receipt | None = None) -> AnswerContext:
         """Return what an answer needs to know; every copy of a message is answered as the first was."""
-        recognised = way.identified.recognised if way.identified else None
-        reference, now = (receipt.reference, receipt.at) if receipt else (way.correlation_id, self._now())
-        return AnswerContext(reference, now, way.head, recognised, way.content)
+        recognised = context.identified.recognised if context.identified else None
+        reference, now = (receipt.reference, receipt.at) if receipt else (context.correlation_id, self._now())
+        return AnswerContext(reference, now, context.head, recognised, context.content)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -1,13 +1,10 @@
 """One request from a sender, whose body may still be arriving, and who takes it."""
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gateway.model import Headers, RequestHead, SenderLeft
 from gateway.proxy.headers import CONTINUE, Framing
-
-if TYPE_CHECKING:
-    from gateway.proxy.downstream import DownstreamConnection
 
 _PIECE = 1024
 """Bytes below which waiting pieces of a body are joined: of tiny chunks, the pieces would weigh more than the body."""
@@ -32,11 +29,65 @@ class BodySink(Protocol):
         """Send what was gathered: everything that had arrived was given."""
 
 
+class Downstream(Protocol):
+    """The connection that a request came on, for whoever answers the request."""
+
+    @property
+    def peer(self) -> str:
+        """The sender's address."""
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the sender came over TLS."""
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the sender does not take what it is sent."""
+
+    @property
+    def owes_body(self) -> bool:
+        """Whether it is the sender that the rest of a body is waited for."""
+
+    def awaits(self, incoming: "DownstreamRequest") -> bool:
+        """Whether the answer to this request is the next to be sent."""
+
+    def answer_head(
+        self,
+        incoming: "DownstreamRequest",
+        status: int,
+        reason: bytes,
+        fields: list[tuple[bytes, bytes]],
+        framing: Framing,
+    ) -> bytes:
+        """Return the head of the answer, with how the connection goes on."""
+
+    def answer_piece(self, data: bytes) -> bytes:
+        """Return a piece of the answer's body as it goes on this connection."""
+
+    def answer_end(self, trailers: Headers) -> bytes:
+        """Return what ends the answer's body on this connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the sender; nothing once it has gone."""
+
+    def finish(self, incoming: "DownstreamRequest") -> None:
+        """Go on to the next request after an answer, or close."""
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on reading, as whoever takes the body keeps up."""
+
+    def regulate(self) -> None:
+        """Read no further than what can be taken."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+
 class DownstreamRequest:
     """One request, whose body may still be arriving."""
 
     def __init__(
-        self, sender: "DownstreamConnection", head: RequestHead, version: str, framing: Framing, *, keep_alive: bool
+        self, sender: Downstream, head: RequestHead, version: str, framing: Framing, *, keep_alive: bool
     ) -> None:
         self.sender = sender
         self.head = head

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Protocol
@@ -18,7 +19,7 @@ from gateway.proxy.forwarder import Forwarder, UpstreamTarget
 from gateway.proxy.headers import Framing, reason_of
 from gateway.proxy.request_parser import BadRequest
 from gateway.proxy.tls import ReloadingContext
-from gateway.proxy.tls_listener import TlsListener
+from gateway.proxy.tls_listener import TlsListener, bound
 
 log = structlog.get_logger()
 
@@ -31,14 +32,15 @@ _SWEEP = 0.25
 """Seconds between two looks at whether anything takes too long."""
 
 
+Continuation = Callable[[Body], Handled | Awaitable[Handled]]
+"""Returns the answer, or what will be it; called when what came along with the head has been read."""
+
+
 class Serving(Protocol):
     """What decides about requests; a reload puts another in its place."""
 
-    def at_once(self, head: RequestHead) -> Handled | None:
-        """Return the answer if it takes neither the body nor any waiting."""
-
-    def begin(self, head: RequestHead, body: Body) -> Handled | Awaitable[Handled]:
-        """Return the answer, or what will be it; called when what came along with the head has been read."""
+    def begin(self, head: RequestHead) -> Handled | Continuation:
+        """Return the answer if it takes neither the body nor any waiting; else what answers when the body is at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Server:
         self._current = current
         self._record = record
         self._loop = asyncio.get_running_loop()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._encrypted: TlsListener | None = None
         self._guests = ConnectionCounter()
         self._senders: set[DownstreamConnection] = set()
@@ -71,28 +73,34 @@ class Server:
         self.stopping = False
 
     async def start(
-        self, address: Address, *, reuse_port: bool = False, tls: Callable[[], ReloadingContext] | None = None
+        self,
+        address: Address,
+        *,
+        reuse_port: bool = False,
+        tls: Callable[[], ReloadingContext] | None = None,
+        sockets: Sequence[socket.socket] = (),
     ) -> int:
-        """Listen on `address`, with `tls` over TLS; return the port, which the system chose when it was 0."""
+        """Listen on `address`, with `tls` over TLS; return the port, which the system chose when it was 0.
+
+        `sockets` listen already and are used instead: who opened them keeps them open, and with them the connections that
+        nobody has accepted yet. With `reuse_port` other processes may listen on the same address.
+        """
+        listening = list(sockets) or bound(address, _BACKLOG, reuse_port=reuse_port)
         if tls is not None:
             self._encrypted = TlsListener(self, tls)
-            self._sweep()
-            return self._encrypted.start(address, backlog=_BACKLOG, reuse_port=reuse_port)
-        self._server = await self._loop.create_server(
-            self.sender,
-            address.host,
-            address.port,
-            backlog=_BACKLOG,
-            reuse_port=reuse_port or None,
-        )
+            self._encrypted.start(listening)
+        else:
+            self._servers = [
+                await self._loop.create_server(self.sender, sock=one, backlog=_BACKLOG) for one in listening
+            ]
         self._sweep()
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(listening[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening, let requests in flight finish, and cut what is not done in time."""
         self.stopping = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         if self._encrypted is not None:
             self._encrypted.close()
         for sender in list(self._senders):
@@ -140,17 +148,19 @@ class Server:
         """Answer a request: at once if that can be, else in a task of its own."""
         serving, lane = self._current()
         try:
-            handled = serving.at_once(incoming.head)
+            begun = serving.begin(incoming.head)
         except Exception:
+            # A sender must never wait for nothing.
             log.exception("front.defect")
-            handled = None
-        if handled is None:
-            self._loop.call_soon(self._begin, incoming, serving, lane)
-        elif isinstance(handled.answer, Pass):
-            self._pass_on(incoming, lane, handled.answer, handled.account)
+            incoming.sender.abort()
+            return
+        if not isinstance(begun, Handled):
+            self._loop.call_soon(self._go_on, incoming, begun, lane)
+        elif isinstance(begun.answer, Pass):
+            self._pass_on(incoming, lane, begun.answer, begun.account)
         else:
             # Not before the bytes that came along have been read: a request that is complete keeps its connection.
-            self._loop.call_soon(self._reply, incoming, handled.answer, handled.account)
+            self._loop.call_soon(self._reply, incoming, begun.answer, begun.account)
 
     def refusal(self, error: BadRequest) -> Reply:
         """Account for bytes that are no request, and say how their sender is told."""
@@ -159,9 +169,9 @@ class Server:
         self._record(account, reply.status, 0.0)
         return reply
 
-    def _begin(self, incoming: DownstreamRequest, serving: Serving, lane: Lane) -> None:
+    def _go_on(self, incoming: DownstreamRequest, begun: Continuation, lane: Lane) -> None:
         try:
-            handled = serving.begin(incoming.head, incoming)
+            handled = begun(incoming)
             if isinstance(handled, Handled):
                 self._done_with(incoming, lane, handled)
             else:

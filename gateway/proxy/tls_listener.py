@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -50,25 +50,11 @@ class TlsListener:
         self._sockets: list[socket.socket] = []
         self._handshakes: dict[asyncio.Task[None], None] = {}
 
-    def start(self, address: Address, *, backlog: int, reuse_port: bool) -> int:
-        """Listen; return the port, which the system chose when it was 0."""
-        port = address.port
-        for family, _, _, _, found in socket.getaddrinfo(
-            address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            listening = socket.socket(family, socket.SOCK_STREAM)
-            self._sockets.append(listening)
-            listening.setblocking(False)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if reuse_port:
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.bind((found[0], port, *found[2:]))
-            listening.listen(backlog)
-            port = port or listening.getsockname()[1]
+    def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on sockets that listen."""
+        self._sockets = list(sockets)
+        for listening in sockets:
             self._take(listening)
-        return port
 
     def close(self) -> None:
         """Stop listening, and end handshakes that are not done."""
@@ -131,3 +117,28 @@ class TlsListener:
             HANDSHAKES_FAILED.inc()
             self._host.leave(origin)
             connection.close()
+
+
+def bound(address: Address, backlog: int, *, reuse_port: bool) -> list[socket.socket]:
+    """Return sockets that listen on an address; where its port is 0 the system chooses one. Raises `OSError`."""
+    port, sockets = address.port, list[socket.socket]()
+    try:
+        for family, _, _, _, found in socket.getaddrinfo(
+            address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(listening)
+            listening.setblocking(False)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind((found[0], port, *found[2:]))
+            listening.listen(backlog)
+            port = port or listening.getsockname()[1]
+    except OSError:
+        for listening in sockets:
+            listening.close()
+        raise
+    return sockets

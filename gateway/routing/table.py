@@ -72,6 +72,12 @@ class RouteTable:
             return Decision(None, None, None, information, generation=self.generation)
         return self._by(route, envelope, Layer.ROUTES, None)
 
+    def placed(self, decision: Decision, envelope: Envelope) -> Decision:
+        """Return a canary's decision once it is known where the patient stands; every other decision as it is."""
+        if decision.route is None or decision.route.mode is not Mode.CANARY:
+            return decision
+        return self._by(decision.route, envelope, decision.layer, decision.rule)
+
     def _by(self, route: Route, envelope: Envelope, layer: Layer, name: str | None) -> Decision:
         mode, information = _side(route, envelope), envelope.information
         return Decision(mode, self._upstream(mode, information), route, information, layer, name, self.generation)
@@ -140,6 +146,19 @@ class RouteTable:
         if len(self._remaining) < MOST_REMEMBERED:
             self._remaining[key] = found
         return found
+
+
+class ActiveTable:
+    """Holds the table that decides now for one configuration; each message reads it once, when it begins.
+
+    A change of layers puts another table in its place and touches nothing else. A reload makes another holder, so that a
+    message never meets the table of a configuration that it did not begin with.
+    """
+
+    __slots__ = ("table",)
+
+    def __init__(self, table: RouteTable) -> None:
+        self.table = table
 
 
 def _side(route: Route, envelope: Envelope) -> Mode:

@@ -9,15 +9,16 @@ from prometheus_client import Gauge
 from sqlalchemy import Connection
 
 from gateway.config.model import Config
-from gateway.ledger import cutovers, overrides
+from gateway.ledger import overrides
 from gateway.ledger.database import Database, LedgerUnavailable, LedgerUnusable
+from gateway.ledger.layers import layers_of
 from gateway.ledger.messages import Ledger
 from gateway.migration.scheduler import Scheduler
 from gateway.model import Envelope
 from gateway.observability.telemetry import REGISTRY
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
-from gateway.routing.table import RouteTable
+from gateway.routing.table import ActiveTable, RouteTable
 
 log = structlog.get_logger()
 
@@ -25,25 +26,21 @@ LAYERS_VERSION = Gauge(
     "vkp_gateway_layers_version",
     "Which state of the rules that people set over the routes is in force.",
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 UNREADABLE = Gauge(
     "vkp_gateway_layers_unreadable",
     "1 while the rules that people set cannot be read, so that those in force stay: an alarm.",
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 UNAPPLIED = Gauge(
     "vkp_gateway_layers_unapplied",
     "1 while the rules that people set are read and cannot be applied, so that those in force stay: an alarm.",
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 READ_AT = Gauge(
     "vkp_gateway_layers_read_timestamp_seconds",
     "When it was last seen whether the rules that people set have changed: an alarm when it is a minute ago.",
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 
 _LOOK = 0.25
@@ -52,16 +49,16 @@ _AGAIN = 5.0
 """Seconds until what could not be applied is tried again."""
 
 
-def layers_of(connection: Connection, now: float) -> Layers:
-    """Return what lies over the routes by the ledger."""
-    # The version first: what is written between the two is seen at the next look.
-    version = overrides.layers_version(connection)
-    held = [one.over_routes() for one in overrides.current(connection, now)]
-    return Layers([*held, *cutovers.executed(connection)], version, cutovers.planned(connection))
+async def read_layers(store: Database, now: float) -> Layers:
+    """Return what lies over the routes; raises `LedgerUnusable`: unread, a panic would be undone by a restart."""
+    try:
+        return await store.read(lambda each: layers_of(each, now))
+    except LedgerUnavailable as error:
+        raise LedgerUnusable(f"store: the rules over the routes cannot be read: {error}") from None
 
 
 class LayerWatcher:
-    """Has `apply` called with every state of the rules, from `begin` to `stop`; what fails leaves those in force."""
+    """Has `apply` called with every other state of the rules, from `begin` to `stop`; what fails leaves those in force."""
 
     def __init__(self, store: Database, clock: Callable[[], float], apply: Callable[[Layers], None]) -> None:
         self._store = store
@@ -73,13 +70,9 @@ class LayerWatcher:
         self.layers = NOTHING_ABOVE
         """What is in force."""
 
-    async def begin(self) -> None:
-        """Apply what holds, and go on watching; raises `LedgerUnusable`: unread, a panic would be undone by a restart."""
-        try:
-            layers = await self._store.read(lambda each: layers_of(each, self._clock()))
-        except LedgerUnavailable as error:
-            raise LedgerUnusable(f"store: the rules over the routes cannot be read: {error}") from None
-        self._take(layers)
+    def begin(self, layers: Layers) -> None:
+        """Go on from what `read_layers` returned and is in force already: from now on every change is applied."""
+        self._tell_taken(layers)
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def stop(self) -> None:
@@ -117,6 +110,9 @@ class LayerWatcher:
         UNAPPLIED.set(1)
         self._apply(layers)
         UNAPPLIED.set(0)
+        self._tell_taken(layers)
+
+    def _tell_taken(self, layers: Layers) -> None:
         self.layers = layers
         LAYERS_VERSION.set(layers.version)
         log.info("layers.taken", version=layers.version, rules=len(layers.rules))
@@ -153,39 +149,41 @@ _MOST_TOLD = 20
 
 
 class ActiveRoutes:
-    """Knows the table that decides now; `apply` is called with each new one, and `told` with its number and its layers."""
+    """Which table decides now: the routes of the file that was taken last, under what people set at run time.
 
-    def __init__(
-        self,
-        table: RouteTable,
-        apply: Callable[[RouteTable], None],
-        told: Callable[[int, Layers], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._apply = apply
+    A change of layers puts another table into `active` and makes nothing else anew; `told` is called with the number of each
+    table that is taken, and with its layers.
+    """
+
+    def __init__(self, of_file: RouteTable, told: Callable[[int, Layers], None], clock: Callable[[], float]) -> None:
         self._told = told
         self._clock = clock
         self._generations = Generations()
-        self._of_file = table
-        self.table = table.with_layers(NOTHING_ABOVE, self._generations.next)
-        """What decides: the routes of the file with the layers over them."""
-        self._layering: LayerWatcher | None = None
-        self._cutovers: asyncio.Task[None] | None = None
+        self._of_file = of_file
+        self.active = ActiveTable(of_file)
+        """What the messages of the running configuration read."""
+        self._watcher: LayerWatcher | None = None
+        self._scheduler: asyncio.Task[None] | None = None
         self._looks: set[asyncio.Task[None]] = set()
+
+    @property
+    def table(self) -> RouteTable:
+        """What decides now."""
+        return self.active.table
 
     @property
     def layers(self) -> Layers:
         """What lies over the routes of the file."""
-        return self._layering.layers if self._layering is not None else NOTHING_ABOVE
+        return self._watcher.layers if self._watcher is not None else NOTHING_ABOVE
 
-    def over(self, table: RouteTable) -> RouteTable:
-        """Return another file's routes with the layers of now over them."""
-        return table.with_layers(self.layers, self._generations.next)
+    def over(self, of_file: RouteTable, layers: Layers) -> ActiveTable:
+        """Return another file's routes under these layers, to be taken next."""
+        return ActiveTable(of_file.with_layers(layers, self._generations.next))
 
-    def take(self, of_file: RouteTable, table: RouteTable) -> int:
-        """Go on with the routes of another file, and with what was made of them and is in use already; return its number."""
-        self._of_file, self.table = of_file, table
-        return self._taken(self.layers)
+    def take(self, of_file: RouteTable, active: ActiveTable) -> int:
+        """Go on with the routes of another file, and with what `over` made of them; return its number."""
+        self._of_file, self.active = of_file, active
+        return self._taken(active.table.layers)
 
     def unguarded(self, running: Config, wanted: Config, of_file: RouteTable) -> list[str]:
         """Return the changes of mode that a guarded reload may not make: nobody else has agreed to them.
@@ -206,31 +204,25 @@ class ActiveRoutes:
         ]
         return [*told[:_MOST_TOLD], *(["guard_reload: and more"] if len(told) > _MOST_TOLD else [])]
 
-    async def begin(self, ledger: Ledger) -> None:
-        """Follow what people set in a ledger; raises `LedgerUnusable`."""
-        layering = LayerWatcher(ledger.store, self._clock, self._lay)
-        await layering.begin()
-        self._layering = layering
-
-    def steer(self, ledger: Ledger, current: Callable[[], Config]) -> None:
-        """Let the cutovers of a ledger happen at their times."""
-        runner = Scheduler(ledger, current, self._clock, self._look)
-        self._cutovers = asyncio.get_running_loop().create_task(runner.run())
+    def follow(self, ledger: Ledger, layers: Layers, current: Callable[[], Config]) -> None:
+        """Follow what people set in a ledger, from layers that are in force, and let its cutovers happen at their times."""
+        self._watcher = LayerWatcher(ledger.store, self._clock, self._apply)
+        self._watcher.begin(layers)
+        scheduler = Scheduler(ledger, current, self._clock, self._look)
+        self._scheduler = asyncio.get_running_loop().create_task(scheduler.run())
 
     async def stop(self) -> None:
         """Follow nothing any more; what is in force stays."""
-        tasks = [*self._looks, *([self._cutovers] if self._cutovers is not None else [])]
+        tasks = [*self._looks, *([self._scheduler] if self._scheduler is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._layering is not None:
-            await self._layering.stop()
+        if self._watcher is not None:
+            await self._watcher.stop()
 
-    def _lay(self, layers: Layers) -> None:
+    def _apply(self, layers: Layers) -> None:
         """From now on every new message follows these layers."""
-        table = self._of_file.with_layers(layers, self._generations.next)
-        self._apply(table)
-        self.table = table
+        self.active.table = self._of_file.with_layers(layers, self._generations.next)
         self._taken(layers)
 
     def _taken(self, layers: Layers) -> int:
@@ -240,8 +232,8 @@ class ActiveRoutes:
 
     def _look(self) -> None:
         """See at once what a cutover of this very process has changed."""
-        if self._layering is not None:
-            self._looks.add(look := asyncio.get_running_loop().create_task(self._layering.look()))
+        if self._watcher is not None:
+            self._looks.add(look := asyncio.get_running_loop().create_task(self._watcher.look()))
             look.add_done_callback(self._looks.discard)
 
 
@@ -259,7 +251,6 @@ GENERATION = Gauge(
     "vkp_gateway_generation",
     "How many tables of routes the process has taken since it started.",
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
 )
 
 

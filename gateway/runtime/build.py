@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
+from gateway.auth.people.authenticator import AuthConfig
 from gateway.config.model import Config
 from gateway.config.routes import announced
 from gateway.config.upstreams import VkpUpstream
@@ -19,8 +20,21 @@ from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.pool import Pool
 from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
-from gateway.routing.table import RouteTable
-from gateway.runtime.clients import Clients
+from gateway.routing.table import ActiveTable, RouteTable
+from gateway.runtime.clients import Clients, ConfiguredClients
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a configuration brings along, before anything of it is used: whatever can refuse it has not."""
+
+    config: Config
+    of_file: RouteTable
+    """The routes of the file."""
+    keys: Keys | None
+    auth: AuthConfig | None
+    certificates: Certificates
+    clients: ConfiguredClients
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +42,13 @@ class RuntimeState:
     """Everything that one configuration made; a message keeps the one that it started with."""
 
     config: Config
-    exchange: Pipeline
+    pipeline: Pipeline
     lane: Lane
     certificates: Certificates
     keys: Keys | None
-    means: DeliveryContext | None
+    delivery: DeliveryContext | None
     """What journalings are delivered with; None where nothing is."""
+    clients: ConfiguredClients
 
 
 class Builder:
@@ -48,64 +63,51 @@ class Builder:
         self._clock, self._monotonic = clock, monotonic
         self._proofs = DpopVerifier(clock)
         self._rates = TokenBuckets()
-        self.services = Clients(folder, clock)
+        self.clients = Clients(folder, clock)
 
-    def wired(
-        self, config: Config, table: RouteTable, keys: Keys | None, delivery: Outbox | None, before: RuntimeState | None
-    ) -> RuntimeState:
-        """Return everything that a configuration and its routes make; raises `KeyUnusable` or `CertificatesUnusable`."""
-        self.services.check(config, table)
-        certificates = Certificates(config, self._folder, before.certificates if before else None)
-        return self._with(config, table, keys, delivery, certificates, before)
-
-    def relaid(self, table: RouteTable, delivery: Outbox | None, before: RuntimeState) -> RuntimeState:
-        """Return what another table makes under the same configuration, of what is there: nothing is read for it."""
-        return self._with(before.config, table, before.keys, delivery, before.certificates, before)
-
-    def _with(  # noqa: PLR0913, PLR0917 - what everything is made of
+    def prepare(
         self,
         config: Config,
-        table: RouteTable,
+        of_file: RouteTable,
         keys: Keys | None,
-        delivery: Outbox | None,
-        certificates: Certificates,
+        auth: AuthConfig | None,
         before: RuntimeState | None,
+    ) -> Prepared:
+        """Read what a configuration names, and touch nothing that is in use; raises `KeyUnusable` or `CertificatesUnusable`."""
+        certificates = Certificates(config, self._folder, before.certificates if before else None)
+        clients = self.clients.prepare(config, of_file, certificates)
+        return Prepared(config, of_file, keys, auth, certificates, clients)
+
+    def build(
+        self, prepared: Prepared, routes: ActiveTable, outbox: Outbox | None, before: RuntimeState | None
     ) -> RuntimeState:
-        verifier = self.services.verifier(config.helseid)
-        admission = Authorizer(config, table, verifier, self._proofs, self._rates, self._monotonic)
-        means = self._means(config, table, keys if delivery is not None else None, certificates)
-        exchange = Pipeline(
-            *(config, table, admission),
-            delivery.journaling(means) if delivery is not None and means is not None else None,
+        """Return everything that a prepared configuration makes; nothing of it can refuse."""
+        config, keys, clients = prepared.config, prepared.keys, prepared.clients
+        delivery = _delivery(prepared, routes) if outbox is not None else None
+        pipeline = Pipeline(
+            config,
+            routes,
+            Authorizer(config, prepared.of_file, clients.verifier, self._proofs, self._rates, self._monotonic),
+            outbox.journaling(delivery) if outbox is not None and delivery is not None else None,
             self._clock,
             canary_key=keys.canary if keys else None,
             rehearse=self._rehearsals.offering(config),
         )
+        certificates = prepared.certificates
         ways = {
             name: UpstreamTarget(
                 upstream,
                 _pool(upstream, certificates.of(name), before),
                 config.limits.request_timeout,
-                exchange.refused,
+                pipeline.refused,
                 announced(config.sunset),
             )
             for name, upstream in config.upstreams.items()
             if isinstance(upstream, VkpUpstream)
         }
         room = ConnectionLimits(config.limits.connections, config.limits.connections_per_address)
-        return RuntimeState(config, exchange, Lane(ways, exchange.malformed, room), certificates, keys, means)
-
-    def _means(
-        self, config: Config, table: RouteTable, keys: Keys | None, certificates: Certificates
-    ) -> DeliveryContext | None:
-        """Return what journalings are delivered with; a client whose key is no good is told of in any case."""
-        if table.jft_upstream is None:
-            return None
-        jft = self.services.jft(config, table.jft_upstream, certificates)
-        if keys is None:
-            return None
-        vkp = self.services.vkp(config, table.vkp_upstream, certificates) if table.vkp_upstream else None
-        return DeliveryContext(config, keys, jft, table.jft_upstream.follow, table, vkp)
+        lane = Lane(ways, pipeline.malformed, room)
+        return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients)
 
 
 def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:
@@ -114,6 +116,14 @@ def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:
     for way in before.lane.ways.values() if before else ():
         if way.pool not in pools:
             way.pool.drain()
+
+
+def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None:
+    """Return what journalings are delivered with; None without an information service, or keys for the ledger."""
+    service, clients, keys = prepared.of_file.jft_upstream, prepared.clients, prepared.keys
+    if service is None or clients.jft is None or keys is None:
+        return None
+    return DeliveryContext(prepared.config, keys, clients.jft, service.follow, routes, clients.vkp)
 
 
 def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeState | None) -> Pool:

@@ -1,10 +1,10 @@
-"""The only place that wires: from a checked configuration to a running gateway, and from a changed one to the next."""
+"""One process of the gateway: how it starts, reloads and stops. The only place that wires."""
 
 import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -15,59 +15,72 @@ from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.ledger import canary_key
+from gateway.config.places import Address
+from gateway.config.values import is_loopback
 from gateway.ledger.database import Database, LedgerUnusable
 from gateway.ledger.decision_log import DecisionLog
-from gateway.ledger.key_files import Keys, KeysUnusable
+from gateway.ledger.key_files import KeysUnusable
 from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
 from gateway.observability import telemetry
-from gateway.outbox.outbox import Outbox, keys_of, open_ledger
+from gateway.outbox.outbox import keys_of
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, ReloadingContext
 from gateway.routing.table import RouteTable
 from gateway.runtime import config_file
 from gateway.runtime.active_routes import ActiveRoutes
-from gateway.runtime.build import Builder, RuntimeState, drain
+from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
+from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
+from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, SocketsUnusable, address_of
 from translators.translate import prepare
 
 log = structlog.get_logger()
 
+UNUSABLE = (KeyUnusable, KeysUnusable, LedgerUnusable, CertificatesUnusable, PeopleUnusable, SocketsUnusable)
+"""Why a configuration without an error cannot be used here and now."""
 _LOOK = 2.0
 """Seconds between two looks at whether files have changed."""
+_PATIENCE = 30.0
+"""Seconds that a start waits for another process to leave the ledger."""
 
 
 class Node:
-    """A gateway from `start` to `stop`; `reload` swaps the configuration whole, or not at all."""
+    """A gateway from `start` to `stop`; `reload` swaps the configuration whole, or changes nothing."""
 
-    def __init__(
-        self, path: str, config: Config, table: RouteTable, *, is_worker: bool = False, dev_login: bool = False
+    def __init__(  # noqa: PLR0913 - how it was started
+        self,
+        path: str,
+        config: Config,
+        table: RouteTable,
+        *,
+        dev_login: bool = False,
+        sockets: InheritedSockets = NO_SOCKETS,
+        admin_port: int | None = None,
     ) -> None:
-        self._path = path
-        self._folder = Path(path).parent
-        self._is_worker = is_worker
-        self._first = (config, table)
-        self._front = Server(self._current, self._record)
-        self._rehearsals = Rehearsals(self._ledger_store, time.time)
-        self._decisions = DecisionLog(self._ledger_store, time.time)
+        """`sockets` are used in place of the addresses in `listen`, `admin_port` in place of the port of `listen.admin`."""
+        self._path = Path(path)
+        self._sockets = sockets
+        self._admin_port = admin_port
+        self._first = (self._here(config), table)
+        self._server = Server(self._current, self._record)
+        self._ledger = ProcessLedger(self._path.parent, time.time)
+        self._rehearsals = Rehearsals(self._database, time.time)
+        self._decisions = DecisionLog(self._database, time.time)
         self._working: list[asyncio.Task[None]] = []
-        self._delivery: Outbox | None = None
-        self._store = ""
-        """The URL of the ledger that is open."""
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login)
-        self._in_force = ActiveRoutes(table, self._lay, self._admin.decisions.taken, time.time)
+        self._routes = ActiveRoutes(table, self._admin.decisions.taken, time.time)
         self._running: RuntimeState | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._is_stopping = False
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[Reload]] = set()
         self._shown: ReloadingContext | None = None
-        self._wiring: Builder | None = None
+        self._builder: Builder | None = None
         self._file: config_file.Stamp | None = None
         """Of the configuration, when it was read last."""
 
     async def start(self) -> None:
-        """Listen on both ports; raises `KeyUnusable`, `KeysUnusable`, `LedgerUnusable`, `PeopleUnusable` or `OSError` when that cannot be."""
+        """Listen on both ports; raises one of `UNUSABLE`, or `OSError`, when that cannot be."""
         # A signal to reload that comes meanwhile waits.
         async with self._reloading:
             try:
@@ -77,7 +90,7 @@ class Node:
                 raise
         _calm_collector()
         listen = self._configured().listen
-        log.info("gateway.started", data=str(listen.data), admin=str(listen.admin), routes=self._path)
+        log.info("gateway.started", data=str(listen.data), admin=str(listen.admin), routes=str(self._path))
 
     async def stop(self) -> None:
         """Stop listening, finish what is in flight, close connections."""
@@ -87,30 +100,26 @@ class Node:
         for task in self._reloads:
             task.cancel()
         await asyncio.gather(*self._reloads, return_exceptions=True)
-        if self._delivery is None:
-            await self._front.stop()
-        else:
-            await asyncio.gather(self._front.stop(), self._delivery.finish())
+        outbox = self._ledger.outbox
+        await asyncio.gather(self._server.stop(), *([outbox.finish()] if outbox is not None else []))
         await asyncio.gather(self._rehearsals.stop(), self._decisions.stop())
         await asyncio.gather(*self._working)
         await self._admin.stop()
-        await self._in_force.stop()
-        if self._delivery is not None:
-            await self._delivery.close()
+        await self._routes.stop()
+        await self._ledger.close()
         drain(self._running, {})
-        if self._wiring is not None:
-            await self._wiring.services.close()
+        if self._builder is not None:
+            await self._builder.clients.close()
         telemetry.flush()
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until SIGTERM or SIGINT, having called `ready`; SIGHUP reloads."""
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         await self.start()
-        ready()
         try:
             await stopping.wait()
         finally:
@@ -118,61 +127,122 @@ class Node:
             await self.stop()
 
     async def reload(self) -> Reload:
-        """Read the file again; with any error in it the running configuration stays as it is. Messages go on meanwhile."""
+        """Read the file again; whatever refuses it, what runs stays exactly as it is. Messages go on meanwhile.
+
+        Everything that can refuse is tried before anything that is in use is touched; the ledger last, since it alone would
+        have to be closed again.
+        """
         async with self._reloading:
-            self._file = config_file.stamp(Path(self._path))
+            self._file = config_file.stamp(self._path)
             # A file of hundreds of municipalities takes most of a second.
-            loaded = await asyncio.to_thread(load, self._path)
+            loaded = await asyncio.to_thread(load, str(self._path))
+            problems = [str(problem) for problem in loaded.problems]
             if loaded.config is None or loaded.table is None:
-                return self._keep([str(problem) for problem in loaded.problems])
+                return self._refuse(problems)
+            config = self._here(loaded.config)
+            if unguarded := self._routes.unguarded(self._configured(), config, loaded.table):
+                return self._refuse(unguarded)
             try:
-                # Before anything is opened for it.
-                if unguarded := self._in_force.unguarded(self._configured(), loaded.config, loaded.table):
-                    return self._keep(unguarded)
-                keys = self._keys(loaded.config)
-                if not self._is_stopping:
-                    await self._open_ledger(loaded.config, keys)
-                if self._is_stopping:
-                    return self._keep(["the gateway is stopping"])
-                table = self._in_force.over(loaded.table)
-                running = self._begun().wired(loaded.config, table, keys, self._delivery, self._running)
-                doors = None if self._is_worker else self._admin.prepare(loaded.config)
-            except (KeyUnusable, KeysUnusable, LedgerUnusable, CertificatesUnusable, PeopleUnusable, OSError) as error:
-                return self._keep([str(error)])
-            self._take(running)
-            generation = self._in_force.take(loaded.table, table)
-            warnings = [str(problem) for problem in loaded.problems]
-            log.info("reload.taken", generation=generation, warnings=warnings)
-            return self._admin.use(loaded.config, doors, warnings, generation)
+                prepared = self._prepare(config, loaded.table)
+                ledger = await self._prepare_ledger(prepared, patience=0)
+            except (*UNUSABLE, OSError) as error:
+                return self._refuse([str(error)])
+            if self._is_stopping:
+                await self._ledger.abandon(ledger)
+                return self._refuse(["the gateway is stopping"])
+            generation = self._use(prepared, ledger)
+            telemetry.RELOADS.labels("taken").inc()
+            log.info("reload.taken", generation=generation, warnings=problems)
+            return self._admin.use(config, prepared.auth, problems, generation)
 
     async def _begin(self) -> None:
-        wiring = self._wiring = Builder(self._folder, self._rehearsals, time.time, time.monotonic)
+        self._builder = Builder(self._path.parent, self._rehearsals, time.time, time.monotonic)
         config, of_file = self._first
-        table = self._in_force.table
-        if (keys := self._keys(config)) is not None:
-            self._delivery = Outbox(await open_ledger(config, self._folder), time.time)
-            self._store = config.store
-            await canary_key.agree(self._delivery.ledger, keys.canary, None, time.time())
-        self._running = wiring.wired(config, table, keys, self._delivery, None)
-        self._deliver(self._running)
-        if self._delivery is not None:
-            await self._in_force.begin(self._delivery.ledger)
-            self._in_force.steer(self._delivery.ledger, self._configured)
-        else:
-            self._in_force.take(of_file, table)
-        self._admin.report.use(lambda: self._in_force.table)
+        prepared = self._prepare(config, of_file)
+        self._use(prepared, await self._prepare_ledger(prepared, _PATIENCE))
+        self._admin.report.use(lambda: self._routes.table)
         self._admin.reloads.use(self.reload)
         loop = asyncio.get_running_loop()
         self._working = [loop.create_task(each.run()) for each in (self._rehearsals, self._decisions)]
-        if not self._is_worker:
-            await self._admin.start(config)
+        await self._admin.start(config, self._sockets.admin)
         prepare()
-        self._shown = self._running.certificates.of(DATA_PORT)
-        tls = self._tls if self._shown else None
-        self._file = config_file.stamp(Path(self._path))
-        self._remember(config)
-        await self._front.start(config.listen.data, reuse_port=self._is_worker, tls=tls)
+        self._file = config_file.stamp(self._path)
+        await self._server.start(
+            config.listen.data,
+            reuse_port=config.listen.reuse_port,
+            tls=self._tls if self._shown else None,
+            sockets=self._sockets.data,
+        )
         self._look()
+
+    def _prepare(self, config: Config, of_file: RouteTable) -> Prepared:
+        """Return what a configuration makes, its ledger apart; nothing of it is in use yet. Raises one of `UNUSABLE`."""
+        self._check_admin(config)
+        keys = keys_of(config, self._path.parent)
+        return self._built_by().prepare(config, of_file, keys, self._admin.prepare(config), self._running)
+
+    def _check_admin(self, config: Config) -> None:
+        """Hold an admin port that was handed over to what `check` demands of the one in the file."""
+        admin, people = config.listen.admin, config.people
+        if (
+            self._sockets.admin
+            and not is_loopback(admin.host)
+            and (people is None or not people.url.startswith("https:"))
+        ):
+            raise SocketsUnusable(f"the admin port at {admin} is not loopback; that needs people: with an https url")
+
+    async def _prepare_ledger(self, prepared: Prepared, patience: float) -> PreparedLedger:
+        before = self._running.keys if self._running is not None else None
+        return await self._ledger.prepare(prepared.config, prepared.keys, before, patience)
+
+    def _use(self, prepared: Prepared, ledger: PreparedLedger) -> int:
+        """Let new messages follow another configuration; return the number of its table. Nothing here refuses, or waits."""
+        before, builder = self._running, self._built_by()
+        is_first = self._ledger.outbox is None and ledger.outbox is not None
+        layers = ledger.layers if is_first else self._routes.layers
+        active = self._routes.over(prepared.of_file, layers)
+        running = builder.build(prepared, active, ledger.outbox or self._ledger.outbox, before)
+        if before is not None and _listens_elsewhere(before.config, running.config):
+            log.warning("reload.listen_needs_restart")
+        self._ledger.use(ledger)
+        self._running = running
+        generation = self._routes.take(prepared.of_file, active)
+        self._shown = running.certificates.of(DATA_PORT) or self._shown
+        drain(before, running.lane.ways)
+        builder.clients.use(prepared.clients)
+        self._use_ledger(running)
+        if is_first and self._ledger.outbox is not None:
+            self._routes.follow(self._ledger.outbox.ledger, layers, self._configured)
+        if not config_file.remember(self._path, running.config.version):
+            log.warning("reload.not_remembered")
+        return generation
+
+    def _use_ledger(self, running: RuntimeState) -> None:
+        """Let what is held be delivered, and what is delivered be followed, as a configuration says."""
+        outbox = self._ledger.outbox
+        if outbox is None or running.keys is None:
+            return
+        outbox.use(running.config, running.delivery)
+        self._admin.ledger.use(outbox.ledger, running.keys, running.config)
+        self._admin.rollback.use(outbox.returning)
+        tokens = running.clients.tokens if running.delivery is not None else None
+        self._admin.cutovers.use(lambda: self._routes.layers, tokens.token if tokens is not None else None)
+
+    def _refuse(self, problems: list[str]) -> Reload:
+        telemetry.RELOADS.labels("refused").inc()
+        log.error("reload.refused", problems=problems)
+        return self._admin.board.refused(problems)
+
+    def _here(self, config: Config) -> Config:
+        """Return a configuration with the addresses that this very process has."""
+        data, admin = config.listen.data, config.listen.admin
+        if self._sockets.data:
+            data = address_of(self._sockets.data[0])
+        if self._sockets.admin:
+            admin = address_of(self._sockets.admin[0])
+        elif self._admin_port is not None:
+            admin = Address(admin.host, self._admin_port)
+        return replace(config, listen=replace(config.listen, data=data, admin=admin))
 
     def _reload_soon(self) -> None:
         """Reload as soon as that can be."""
@@ -184,97 +254,27 @@ class Node:
         if not task.cancelled() and task.exception() is not None:
             log.error("reload.defect", exc_info=task.exception())
 
-    def _take(self, running: RuntimeState) -> None:
-        """Let new messages follow another configuration."""
-        before = self._running.config if self._running else None
-        if before and (before.listen, before.tls is None) != (running.config.listen, running.config.tls is None):
-            log.warning("reload.listen_needs_restart")
-        self._shown = running.certificates.of(DATA_PORT) or self._shown
-        drain(self._running, running.lane.ways)
-        self._running = running
-        self._deliver(running)
-        telemetry.RELOADS.labels("taken").inc()
-        self._remember(running.config)
-
-    def _lay(self, table: RouteTable) -> None:
-        """Let new messages follow another table under the same configuration."""
-        if (before := self._running) is not None:
-            self._running = self._begun().relaid(table, self._delivery, before)
-            self._deliver(self._running)
-
-    def _ledger_store(self) -> Database | None:
-        return self._delivery.ledger.store if self._delivery is not None else None
+    def _database(self) -> Database | None:
+        outbox = self._ledger.outbox
+        return outbox.ledger.store if outbox is not None else None
 
     def _record(self, account: Account, status: int, seconds: float) -> None:
         """Log, count and note the way of a message."""
         telemetry.record(account, status, seconds)
         self._decisions.record(account)
 
-    def _remember(self, config: Config) -> None:
-        """Keep the file for a start with `--last-good`."""
-        if not self._is_worker and not config_file.remember(Path(self._path), config.version):
-            log.warning("reload.not_remembered")
-
-    def _keep(self, problems: list[str]) -> Reload:
-        telemetry.RELOADS.labels("refused").inc()
-        log.error("reload.refused", problems=problems)
-        return self._admin.board.refused(problems)
-
     def _current(self) -> tuple[Serving, Lane]:
         if self._running is None:
             raise RuntimeError("a request before the gateway started")
-        return self._running.exchange, self._running.lane
-
-    def _is_one_of_several(self, config: Config) -> bool:
-        """Tell whether other processes would need the same SQLite file: then nothing is answered by a service here."""
-        return self._is_worker and config.store.startswith("sqlite:")
-
-    async def _open_ledger(self, config: Config, keys: Keys | None) -> None:
-        """Open the ledger where it has not been needed so far; raises `LedgerUnusable`, also for another one than is open.
-
-        Raises `KeysUnusable` where patients would change sides by other keys.
-        """
-        if self._delivery is not None:
-            if config.store != self._store:
-                raise LedgerUnusable("store: another one needs a restart")
-            await canary_key.agree(
-                self._delivery.ledger,
-                _canary(keys),
-                _canary(self._running.keys if self._running else None),
-                time.time(),
-            )
-        elif keys is not None:
-            delivery = Outbox(await open_ledger(config, self._folder, patience=0), time.time)
-            try:
-                await canary_key.agree(delivery.ledger, keys.canary, None, time.time())
-                await self._in_force.begin(delivery.ledger)
-            except BaseException:
-                await delivery.close()
-                raise
-            self._delivery, self._store = delivery, config.store
-            self._in_force.steer(delivery.ledger, self._configured)
-
-    def _keys(self, config: Config) -> Keys | None:
-        """Return the keys of the ledger, if this process is to have one; raises `KeysUnusable`."""
-        return None if self._is_one_of_several(config) else keys_of(config, self._folder)
+        return self._running.pipeline, self._running.lane
 
     def _configured(self) -> Config:
         return self._running.config if self._running is not None else self._first[0]
 
-    def _deliver(self, running: RuntimeState) -> None:
-        """Let what is held be delivered, and what is delivered be followed, as a configuration says."""
-        if self._delivery is not None and running.keys is not None:
-            self._delivery.use(running.config, running.means)
-            self._admin.ledger.use(self._delivery.ledger, running.keys, running.config)
-            self._admin.rollback.use(self._delivery.returning)
-            services = self._begun().services
-            tokens = services.tokens(running.config.helseid) if running.means is not None else None
-            self._admin.cutovers.use(lambda: self._in_force.layers, tokens.token if tokens else None)
-
-    def _begun(self) -> Builder:
-        if self._wiring is None:
+    def _built_by(self) -> Builder:
+        if self._builder is None:
             raise RuntimeError("a configuration before the gateway started")
-        return self._wiring
+        return self._builder
 
     def _tls(self) -> ReloadingContext:
         """Return what the data port shows now."""
@@ -287,13 +287,13 @@ class Node:
         self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
         if self._running is not None:
             self._running.certificates.look()
-            if not self._is_worker and config_file.stamp(Path(self._path)) != self._file:
-                self._file = config_file.stamp(Path(self._path))
+            if config_file.stamp(self._path) != self._file:
+                self._file = config_file.stamp(self._path)
                 self._reload_soon()
 
 
-def _canary(keys: Keys | None) -> bytes | None:
-    return keys.canary if keys is not None else None
+def _listens_elsewhere(before: Config, after: Config) -> bool:
+    return (before.listen, before.tls is None) != (after.listen, after.tls is None)
 
 
 def _calm_collector() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from gateway.runtime.active_routes import layers_of
+from gateway.ledger.layers import layers_of
 from tests.gateway.admin.shelf import PATIENT, at, error, post
 from tests.gateway.office import NOW
 

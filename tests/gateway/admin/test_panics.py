@@ -8,9 +8,9 @@ from sqlalchemy import text
 
 from gateway.ledger import decision_log, rehearsals
 from gateway.ledger.decision_log import PastDecision
+from gateway.ledger.layers import layers_of
 from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
 from gateway.routing.layers import Layers
-from gateway.runtime.active_routes import layers_of
 from tests.gateway.admin.shelf import at, post, shelf_of
 from tests.gateway.office import NOW, OLGA
 

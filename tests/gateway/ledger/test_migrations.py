@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -110,7 +111,8 @@ async def test_second_process_on_the_same_file_is_refused(tmp_path: Path) -> Non
     command = (sys.executable, "-c", _OPENER, url, str(tmp_path))
     store = await asyncio.to_thread(open_store, url, tmp_path, patience=0.0)
     refused = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-    assert (refused.returncode, refused.stderr.strip()) == (1, "store: another process uses ledger.db")
+    told = f"store: another process uses ledger.db: process {os.getpid()} since 20"
+    assert (refused.returncode, refused.stderr[: len(told)]) == (1, told)
     await store.close()
     opened = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert (opened.returncode, opened.stderr) == (0, "")

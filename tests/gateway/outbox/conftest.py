@@ -115,8 +115,8 @@ async def restart(world: World) -> None:
 
 def delivery_of(world: World) -> Outbox:
     """Return the delivering part of a world's gateway."""
-    assert world.gateway._delivery is not None
-    return world.gateway._delivery
+    assert world.gateway._ledger.outbox is not None
+    return world.gateway._ledger.outbox
 
 
 def means_of(world: World) -> DeliveryContext:

@@ -49,7 +49,7 @@ async def in_flight(world: World, body: bytes) -> asyncio.Task[Any]:
 
 async def waits(world: World, copy: asyncio.Task[Any]) -> None:
     """Wait until a copy has been looked up, and see that it is not answered."""
-    await until(lambda: len(world.gateway._front._tasks) >= 2)
+    await until(lambda: len(world.gateway._server._tasks) >= 2)
     for _ in range(3):
         await rows(world)
     assert not copy.done()

@@ -75,7 +75,7 @@ async def test_copy_at_another_node_waits_while_the_first_is_in_flight(beside: t
     first = asyncio.get_running_loop().create_task(one.post("bundle", body))
     await until(lambda: jft.asked == 1)
     copy = asyncio.get_running_loop().create_task(other.post("bundle", body))
-    await until(lambda: bool(other.gateway._front._tasks))
+    await until(lambda: bool(other.gateway._server._tasks))
     for _ in range(3):
         await rows(other)
     assert not copy.done()

@@ -110,7 +110,7 @@ async def test_failures_of_an_outage_never_lead_to_quarantine(
     assert (row.state, row.attempts) == ("held", 0)
     await world.jft.start()
     clock.now += 700
-    world.gateway._running.means.service._write._caller._pool._down_until = 0.0  # type: ignore[union-attr] # it runs
+    world.gateway._running.delivery.service._write._caller._pool._down_until = 0.0  # type: ignore[union-attr] # it runs
     await until_states(world, "delivered")
 
 

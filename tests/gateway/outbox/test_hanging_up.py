@@ -47,7 +47,7 @@ async def leave(world: World, body: bytes, way: str, begun: Callable[[], bool]) 
     writer.close()
     await writer.wait_closed()
     if way == "is given up":
-        handling = list(world.gateway._front._tasks)
+        handling = list(world.gateway._server._tasks)
         for task in handling:
             task.cancel()
         await asyncio.gather(*handling, return_exceptions=True)

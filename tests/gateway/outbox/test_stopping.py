@@ -65,7 +65,7 @@ async def test_message_in_flight_is_finished(begin: Callable[..., Awaitable[Worl
     sending = begun(world.post("bundle", alarm()))
     await until(lambda: jft.asked == 1)
     stopping = begun(world.stop())
-    await until(lambda: world.gateway._front.stopping)
+    await until(lambda: world.gateway._server.stopping)
     jft.open.set()
     assert_success(await sending)
     await stopping
@@ -85,7 +85,7 @@ async def test_message_in_flight_is_held_when_jft_fails_meanwhile(
     sending = begun(world.post("bundle", alarm()))
     await until(lambda: jft.asked == 1)
     stopping = begun(world.stop())
-    await until(lambda: world.gateway._front.stopping)
+    await until(lambda: world.gateway._server.stopping)
     jft.open.set()
     assert_success(await sending)
     await stopping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,9 @@ from gateway.model import Information, RequestHead
 from gateway.pipeline.identify import Identifier
 from gateway.surfaces.paths import is_origin_form
 from tests.gateway.conftest import message, stu3_message
+
+if TYPE_CHECKING:
+    from gateway.routing.table import RouteTable
 
 FILE = """\
 version: 1
@@ -50,21 +54,22 @@ TARGETS = st.one_of(
 )
 
 
+IDENTIFIER = Identifier(100_000)
+
+
 @pytest.fixture(scope="module")
-def identification() -> Identifier:
-    """Make one with routes that differ by what a message is about."""
+def table() -> RouteTable:
+    """Compile routes that differ by what a message is about."""
     loaded = load_text(FILE, "routes.yaml")
     assert loaded.table is not None, loaded.problems
-    return Identifier(loaded.table, 100_000)
+    return loaded.table
 
 
 @given(st.sampled_from(["POST", "GET", ""]), TARGETS, HEADERS)
-def test_any_head_is_something(
-    identification: Identifier, method: str, target: str, headers: list[tuple[bytes, bytes]]
-) -> None:
+def test_any_head_is_something(table: RouteTable, method: str, target: str, headers: list[tuple[bytes, bytes]]) -> None:
     """It is recognised, unrecognised, or refused for its target."""
     try:
-        identified = identification.recognise(RequestHead(method, target, tuple(headers)))
+        identified = IDENTIFIER.recognise(RequestHead(method, target, tuple(headers)), table)
     except Failure:
         assert not is_origin_form(target)
     else:
@@ -73,10 +78,10 @@ def test_any_head_is_something(
 
 @pytest.mark.parametrize("target", ["/epj/r4/312229544/bundle", "/epj/stu3/102287/bundle"])
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda data: b"<" + data)))
-async def test_any_body_is_content_or_a_reason(identification: Identifier, target: str, body: bytes) -> None:
+async def test_any_body_is_content_or_a_reason(table: RouteTable, target: str, body: bytes) -> None:
     """Bytes of any kind are read or refused, and only then have no information type."""
     head = RequestHead("POST", target, ())
-    identified = await identification.identify(head, WholeBody(body))
+    identified = await IDENTIFIER.identify(head, WholeBody(body), table)
     assert identified.content is not None
     assert identified.content.failure is not None or identified.content.tree is not None
 
@@ -93,11 +98,11 @@ async def test_any_body_is_content_or_a_reason(identification: Identifier, targe
     ],
 )
 async def test_message_says_what_it_is_about(
-    identification: Identifier, resource: str, name: str, information: Information
+    table: RouteTable, resource: str, name: str, information: Information
 ) -> None:
     """Where routes differ by it, the body tells."""
     head = RequestHead("POST", f"/epj/r4/312229544/{resource}", ())
-    identified = await identification.identify(head, WholeBody(message(name)))
+    identified = await IDENTIFIER.identify(head, WholeBody(message(name)), table)
     assert identified.envelope.information is information
 
 
@@ -115,11 +120,11 @@ async def test_message_says_what_it_is_about(
     ],
 )
 async def test_stu3_message_says_what_it_is_about(
-    identification: Identifier, resource: str, name: str, information: Information, *, form: str
+    table: RouteTable, resource: str, name: str, information: Information, *, form: str
 ) -> None:
     """In XML as in JSON, of the municipality whose HER-id the path has."""
     head = RequestHead("POST", f"/epj/stu3/102287/{resource}", ())
-    identified = await identification.identify(head, WholeBody(stu3_message(f"{name}.{form}")))
+    identified = await IDENTIFIER.identify(head, WholeBody(stu3_message(f"{name}.{form}")), table)
     envelope = identified.envelope
     assert (envelope.surface, envelope.municipality) == ("vkp-stu3", "nordfjell")
     assert envelope.information is information
@@ -145,8 +150,8 @@ def claiming(vkp_id: str | None, her_id: str | None) -> bytes:
     ],
 )
 def test_sender_is_who_the_claim_of_the_surface_names(
-    identification: Identifier, target: str, vkp_id: str | None, her_id: str | None, sender: str | None
+    table: RouteTable, target: str, vkp_id: str | None, her_id: str | None, sender: str | None
 ) -> None:
     """R4 goes by the vkp-id and STU3 by the HER-id; the other one only finds a route, it gives no access."""
     head = RequestHead("POST", target, ((b"Authorization", claiming(vkp_id, her_id)),))
-    assert identification.recognise(head).envelope.sender == sender
+    assert IDENTIFIER.recognise(head, table).envelope.sender == sender

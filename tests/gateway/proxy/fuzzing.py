@@ -213,15 +213,11 @@ class Stage(Pool):
         lane = Lane({"vkp": way}, _malformed)
         self.front = Server(lambda: (self, lane), self._record)
 
-    def at_once(self, head: RequestHead) -> Handled:
+    def begin(self, head: RequestHead) -> Handled:
         """Pass on, whatever it is."""
         envelope = Envelope("vkp-r4", None, None, None, None, None)
         account = Account("r", envelope, Mode.LEGACY, "vkp", None, "passed")
         return Handled(Pass("vkp", finishes_alone=head.method == "POST"), account)
-
-    def begin(self, head: RequestHead, body: object) -> Handled:  # noqa: ARG002 - the seam's signature
-        """Pass on, whatever it is."""
-        return self.at_once(head)
 
     def take(self, name: str | None) -> UpstreamConnection:
         """Give an idle connection, or a new one at once."""

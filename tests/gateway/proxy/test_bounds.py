@@ -78,7 +78,7 @@ async def test_connections_beyond_the_bound_are_closed(
         assert answer.status == 200
     for _, writer, _ in kept:
         writer.close()
-    await until(lambda: not world.gateway._front._senders)
+    await until(lambda: not world.gateway._server._senders)
     assert (await world.post(BUNDLE, b"{}")).status == 200
 
 
@@ -232,16 +232,15 @@ async def test_a_sender_has_so_many_messages_under_way_at_a_time(start: Callable
     world = await start(rate="1000/s, concurrent_per_sender: 2")
     world.jft.behave(Behaviour(delay=1.0, times=2))
     sending = [asyncio.get_running_loop().create_task(world.post(NOTE, message("note"))) for _ in range(2)]
-    wiring = world.gateway._wiring
-    assert wiring is not None
-    await until(lambda: wiring._rates._under_way["Everywhere"] == 2)
+    builder = world.gateway._built_by()
+    await until(lambda: builder._rates._under_way["Everywhere"] == 2)
     refused = await world.post(NOTE, message("note"))
     assert (refused.status, refused.code, refused.values("Retry-After")) == (429, "3.1", ["1"])
     other = await world.post(NOTE, message("note"), token=world.token(vkp_id="Dignio_Havnes"))
     assert other.status == 200
     assert [(await each).status for each in sending] == [200, 200]
     assert (await world.post(NOTE, message("note"))).status == 200
-    assert wiring._rates._under_way["Everywhere"] == 0
+    assert builder._rates._under_way["Everywhere"] == 0
 
 
 @pytest.mark.parametrize("verify", ["", "admit: {legacy: verify}"])
@@ -316,4 +315,4 @@ async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
     assert served > 2
     assert ended.exception() is not None or not ended.result().startswith(b"HTTP/1.1 2")
     writer.close()
-    await until(lambda: not world.gateway._front._senders)
+    await until(lambda: not world.gateway._server._senders)

@@ -43,7 +43,7 @@ def chunked(world: World, target: str) -> bytes:
 async def connected(world: World) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Any]:
     """Connect; return the gateway's end as well."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    senders = world.gateway._front._senders
+    senders = world.gateway._server._senders
     await until(lambda: bool(senders))
     return reader, writer, next(iter(senders))
 
@@ -88,7 +88,7 @@ async def test_body_that_breaks_while_it_is_read_is_answered_once(world: World) 
     writer.write(b"ZZ\r\n")
     assert (await reader.read()).count(b"HTTP/1.1 400 ") == 1
     writer.close()
-    await until(lambda: not world.gateway._front._tasks)
+    await until(lambda: not world.gateway._server._tasks)
     assert not world.logged.named("front.defect")
 
 
@@ -153,7 +153,7 @@ async def test_stop_lets_a_slow_reader_have_its_answer(world: World, raw_upstrea
         end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     writer.write(kept_alive(world, BUNDLE, b"{}"))
     await until(lambda: bool(sender.transport.get_write_buffer_size()) and sender.is_idle)
-    stopping = asyncio.get_running_loop().create_task(world.gateway._front.stop())
+    stopping = asyncio.get_running_loop().create_task(world.gateway._server.stop())
     await asyncio.sleep(0.1)
     writer.transport.resume_reading()
     answer = await world.read_answer(reader)
@@ -215,7 +215,7 @@ async def test_journaling_is_finished_when_its_sender_stops_reading_and_leaves(
     writer.write(kept_alive(world, BUNDLE, b"{}"))
     await until(lambda: sender.is_blocked)
     reset(writer)
-    await until(lambda: not world.gateway._front._passages)
+    await until(lambda: not world.gateway._server._passages)
     assert [one["outcome"] for one in world.logged.named("message")] == ["passed"]
 
 
@@ -229,18 +229,15 @@ async def test_whole_message_is_finished_without_its_sender(
     writer.write(kept_alive(world, target, b"<x/>"))
     await arrived.wait()
     reset(writer)
-    await until(lambda: sender not in world.gateway._front._senders)
+    await until(lambda: sender not in world.gateway._server._senders)
     released.set()
-    await until(lambda: not world.gateway._front._passages)
+    await until(lambda: not world.gateway._server._passages)
     assert [one["outcome"] for one in world.logged.named("message")] == ["passed"]
 
 
 async def test_sender_that_left_is_noticed_when_its_body_is_read_later(world: World) -> None:
     """While HelseID's keys are awaited nobody reads the body: its end is no less the end."""
-    assert world.gateway._wiring is not None
-    services, keys = world.gateway._wiring.services, asyncio.Event()
-    assert services._trusted is not None
-    verifier = services._trusted[2]
+    ((_, verifier),), keys = world.gateway._built_by().clients._used.trust.all, asyncio.Event()
     check = verifier._check
 
     async def slow(presented: Any) -> Any:
@@ -252,9 +249,9 @@ async def test_sender_that_left_is_noticed_when_its_body_is_read_later(world: Wo
     writer.write(kept_alive(world, f"/epj/r4/{VIKAN}/bundle", b"{}").replace(b"Length: 2", b"Length: 3"))
     await until(lambda: bool(sender._queue))
     reset(writer)
-    await until(lambda: sender not in world.gateway._front._senders)
+    await until(lambda: sender not in world.gateway._server._senders)
     keys.set()
-    await until(lambda: not world.gateway._front._tasks)
+    await until(lambda: not world.gateway._server._tasks)
     assert [one["outcome"] for one in world.logged.named("message")] == ["sender-left"]
 
 
@@ -272,7 +269,7 @@ async def test_old_request_without_host_gets_the_one_that_the_upstream_names(
 
 async def test_failure_in_one_look_does_not_end_all_deadlines(world: World) -> None:
     """Times are looked at again, whatever went wrong the last time."""
-    front = world.gateway._front
+    front = world.gateway._server
     looked: list[float] = []
 
     class Defect:

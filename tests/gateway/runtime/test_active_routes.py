@@ -51,7 +51,7 @@ async def test_two_nodes_see_what_either_sets(ledger: Ledger, other: Ledger, nod
     """And that it was ended."""
     one, two = node_on(ledger.store), node_on(other.store)
     for node in (one, two):
-        await node.layering.begin()
+        await node.begin()
         assert node.names == []
     await put(ledger, override("o-1"))
     await put(other, override("p-1/1", "sorvik", layer=Layer.PANIC, until=None))
@@ -69,7 +69,7 @@ async def test_message_is_decided_by_what_another_node_set(
 ) -> None:
     """With its layer, its name and its place; a panic is stronger than an override."""
     node = node_on(other.store)
-    await node.layering.begin()
+    await node.begin()
     await put(ledger, override("o-1", "nordfjell", Information.VARSEL))
     await node.has("o-1")
     envelope = Envelope("vkp-r4", "nordfjell", None, "evondos", "e300", Information.VARSEL)
@@ -89,7 +89,7 @@ async def test_rule_that_ends_leaves_the_layers(ledger: Ledger, node_on: NodeOn,
     node = node_on(ledger.store)
     await put(ledger, override("o-1"))
     await put(ledger, override("o-2", "sorvik", until=LATER + 9))
-    await node.layering.begin()
+    await node.begin()
     assert node.names == ["o-1", "o-2"]
     clock.now = LATER
     await node.has("o-2")
@@ -103,7 +103,7 @@ async def test_restart_begins_with_what_holds(ledger: Ledger, node_on: NodeOn, c
     await put(ledger, override("p-1/1", "sorvik", layer=Layer.PANIC, until=None))
     clock.now = LATER
     node = node_on(ledger.store)
-    await node.layering.begin()
+    await node.begin()
     assert node.names == ["p-1"]
     assert len(node.applied) == 1
 
@@ -113,7 +113,7 @@ async def test_without_the_ledger_nothing_begins(ledger: Ledger, node_on: NodeOn
     await alter(ledger.store, "rule", "elsewhere")
     node = node_on(ledger.store)
     with pytest.raises(LedgerUnusable, match="the rules over the routes cannot be read"):
-        await node.layering.begin()
+        await node.begin()
     assert node.applied == []
 
 
@@ -121,7 +121,7 @@ async def test_outage_of_the_ledger_leaves_what_is_in_force(ledger: Ledger, node
     """It is told once, and what was set meanwhile holds afterwards."""
     node = node_on(ledger.store)
     await put(ledger, override("o-1"))
-    await node.layering.begin()
+    await node.begin()
     await alter(ledger.store, "version", "elsewhere")
     for _ in range(3):
         await node.layering.look()
@@ -139,7 +139,7 @@ async def test_rule_ends_also_during_an_outage(ledger: Ledger, node_on: NodeOn, 
     """Its end is known already."""
     node = node_on(ledger.store)
     await put(ledger, override("o-1"))
-    await node.layering.begin()
+    await node.begin()
     await alter(ledger.store, "version", "elsewhere")
     clock.now = LATER
     await node.has()
@@ -149,7 +149,7 @@ async def test_nothing_is_applied_without_a_change(ledger: Ledger, node_on: Node
     """A table is made for a change alone."""
     node = node_on(ledger.store)
     await put(ledger, override("o-1"))
-    await node.layering.begin()
+    await node.begin()
     for _ in range(3):
         await node.layering.look()
     assert len(node.applied) == 1
@@ -158,7 +158,7 @@ async def test_nothing_is_applied_without_a_change(ledger: Ledger, node_on: Node
 async def test_what_cannot_be_applied_is_not_in_force(ledger: Ledger, node_on: NodeOn) -> None:
     """The next look tries it again."""
     node = node_on(ledger.store)
-    await node.layering.begin()
+    await node.begin()
     await node.layering.stop()
     apply = node.layering._apply
 
@@ -190,7 +190,7 @@ async def test_executed_cutover_lies_over_the_routes(ledger: Ledger, node_on: No
     )
     await ledger.store.write(lambda each: (cutovers.insert(each, row), overrides.bump(each)))
     node = node_on(ledger.store)
-    await node.layering.begin()
+    await node.begin()
     assert [(rule.layer, rule.id) for rule in node.applied[-1].rules] == [(Layer.CUTOVER, "nordfjell-1")]
 
 
@@ -199,7 +199,7 @@ async def test_plan_of_a_later_version_keeps_nothing_else_away(ledger: Ledger, n
     row = structs.replace(to_row(submitted()), plan='{"set": [{"mode": "new", "of_later_version": 1}]}')
     await ledger.store.write(lambda each: cutovers.insert(each, row))
     node = node_on(ledger.store)
-    await node.layering.begin()
+    await node.begin()
     assert (node.applied[-1].rules, node.applied[-1].planned) == ((), ())
 
 
@@ -209,7 +209,7 @@ async def test_municipality_of_a_planned_cutover_is_moving(ledger: Ledger, node_
     row = to_row(submitted(plan_of(name="vikan-1", set=(moves,))))
     await ledger.store.write(lambda each: cutovers.insert(each, row))
     node = node_on(ledger.store)
-    await node.layering.begin()
+    await node.begin()
     closed = replace(config, routes=tuple(one for one in config.routes if one.mode is not Mode.NEW))
     table = RouteTable.compile(closed)
     assert not table.is_moving("vikan")

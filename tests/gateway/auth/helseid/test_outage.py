@@ -36,12 +36,11 @@ async def frozen(start: Callable[..., Awaitable[World]], monkeypatch: pytest.Mon
 
 async def fetched(world: World) -> None:
     """Wait for what is fetched beside messages."""
-    assert world.gateway._wiring is not None
-    services = world.gateway._wiring.services
-    assert services._trusted is not None
-    for _, own in services._own_tokens.values():
+    parts = world.gateway._built_by().clients._used
+    for own in parts.tokens.all:
         await asyncio.gather(*own._fetching.values(), return_exceptions=True)
-    renewal = services._trusted[1]._renewal
+    ((issuer, _),) = parts.trust.all
+    renewal = issuer._renewal
     if renewal is not None:
         await renewal
 

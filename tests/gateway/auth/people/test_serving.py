@@ -1,4 +1,4 @@
-"""`serve` as a process, with people at its admin port: alone, with several workers, and where it must not start."""
+"""`serve` as a process, with people at its admin port, and where it must not start."""
 
 from __future__ import annotations
 
@@ -100,17 +100,13 @@ async def log_in(session: aiohttp.ClientSession, address: str) -> int:
         return page.status
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-async def test_person_logs_in_at_a_process(
-    start: Callable[..., Awaitable[World]], client_key: ECKey, workers: str
-) -> None:
-    """With several workers the supervisor has the admin port, and so the sessions; a reload takes effect there too."""
+async def test_person_logs_in_at_a_process(start: Callable[..., Awaitable[World]], client_key: ECKey) -> None:
+    """And a reload takes effect for whoever is logged in."""
     world = await start(serve=False)
     write(world)
     registered(world, client_key)
     jar = aiohttp.CookieJar(unsafe=True)
-    ready = "supervisor.started" if workers == "2" else "gateway.started"
-    async with served(world, "--workers", workers, ready=ready) as gateway, aiohttp.ClientSession(cookie_jar=jar) as session:  # fmt: skip
+    async with served(world) as gateway, aiohttp.ClientSession(cookie_jar=jar) as session:
         assert await log_in(session, gateway.address) == 200
         for _ in range(4):
             async with session.get(f"{gateway.address}/api/tokens") as answer:
@@ -160,9 +156,7 @@ async def test_development_login_of_a_process(start: Callable[..., Awaitable[Wor
     ("changes", "options", "code", "reason"),
     [
         ({"environment": "production", "everywhere": "{vkp_id: A, municipality: havnes}"}, ["--dev-login"], 2, "--dev-login needs environment test"),
-        ({"environment": "production", "everywhere": "{vkp_id: A, municipality: havnes}"}, ["--dev-login", "--workers", "2"], 2, "--dev-login needs environment test"),
         ({"key": "gone.json"}, [], 1, "people.helseid.key_file: gone.json: No such file or directory"),
-        ({"key": "gone.json"}, ["--workers", "2"], 1, "people.helseid.key_file: gone.json: No such file or directory"),
     ],
 )  # fmt: skip
 async def test_process_that_does_not_start(

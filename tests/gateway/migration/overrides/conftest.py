@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.load import load_text
-from gateway.runtime.active_routes import LayerWatcher
+from gateway.runtime.active_routes import LayerWatcher, read_layers
 from tests.gateway.cli.conftest import HEAD
 from tests.gateway.ledger.conftest import clock, ledger, ledger_url, other, store
 
@@ -38,6 +38,12 @@ class Node:
         """Take what lies over the routes."""
         self.applied.append(layers)
         self.changed.set()
+
+    async def begin(self) -> None:
+        """Begin with what holds, and follow it."""
+        layers = await read_layers(self.layering._store, self.layering._clock())
+        self.apply(layers)
+        self.layering.begin(layers)
 
     @property
     def names(self) -> list[str]:

@@ -76,8 +76,8 @@ class Whole:
 
 def identified(config: Config, table: RouteTable, target: str, body: bytes, sender: str | None = SENDER) -> Identified:
     """Return what a request is, its body read."""
-    identification = Identifier(table, 1_000_000)
-    found = asyncio.run(identification.identify(head(target, sender), Whole(body)))
+    identification = Identifier(1_000_000)
+    found = asyncio.run(identification.identify(head(target, sender), Whole(body), table))
     content = found.content or identification.content(body, found)
     named = found.envelope.municipality
     return structs.replace(found, content=content, municipality=config.municipalities[named] if named else None)

@@ -64,23 +64,22 @@ async def process(world: World, text: str, *more: str) -> AsyncIterator[tuple[An
         assert await asyncio.wait_for(running.wait(), 20) == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_processes_serve_tls_and_take_new_files(
-    start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream, workers: int
+async def test_process_serves_tls_and_takes_new_files(
+    start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream
 ) -> None:
-    """With uvloop, as `serve` runs, in one process and in several; SIGHUP takes the files at once."""
+    """With uvloop, as `serve` runs; SIGHUP takes the files at once."""
     world = await start(serve=False, vkp=raw_upstream)
     text = LEGACY.format(data=world.data_port, admin=world.admin_port, vkp=raw_upstream.url)
     trusting = authority.trusting()
-    async with process(world, text, "--workers", str(workers)) as (running, logged):
-        await logged("gateway.started" if workers == 1 else "supervisor.started", 1)
+    async with process(world, text) as (running, logged):
+        await logged("gateway.started", 1)
         for _ in range(4):
             assert (await post(world, trusting)).status == 200
         async with connection(world, trusting) as (_, writer):
             before = shown_by(writer)
         authority.issue("server", NAME, life=dt.timedelta(days=2))
         running.send_signal(signal.SIGHUP)
-        await logged("reload.taken", workers)
+        await logged("reload.taken", 1)
         for _ in range(4):
             async with connection(world, trusting) as (_, writer):
                 assert shown_by(writer) != before

@@ -55,7 +55,7 @@ async def test_plain_http_is_not_answered(world: World) -> None:
     writer.write(world.request(BUNDLE))
     assert not (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP")
     writer.close()
-    await until(lambda: world.gateway._front._guests._count == 0)
+    await until(lambda: world.gateway._server._guests._count == 0)
 
 
 def test_versions_before_1_2_and_renegotiation_are_off(authority: Authority, tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ async def test_a_handshake_that_stalls_is_ended(
     """Whoever connects and says nothing is gone after a while."""
     monkeypatch.setattr(tls_listener, "HANDSHAKE", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    await until(lambda: world.gateway._front._guests._count == 1)
+    await until(lambda: world.gateway._server._guests._count == 1)
     assert await asyncio.wait_for(reader.read(), 10) == b""
     writer.close()
-    await until(lambda: world.gateway._front._guests._count == 0)
+    await until(lambda: world.gateway._server._guests._count == 0)
     assert (await post(world, authority.trusting())).status == 200
 
 
@@ -103,11 +103,11 @@ async def test_the_oldest_handshake_makes_room(
     """Whoever only begins handshakes keeps nobody out."""
     monkeypatch.setattr(tls_listener, "MOST_HANDSHAKES", 3)
     idle = [await asyncio.open_connection("127.0.0.1", world.data_port) for _ in range(10)]
-    await until(lambda: world.gateway._front._guests._count == 3)
+    await until(lambda: world.gateway._server._guests._count == 3)
     assert (await post(world, authority.trusting())).status == 200
     for _, writer in idle:
         writer.close()
-    await until(lambda: world.gateway._front._guests._count == 0)
+    await until(lambda: world.gateway._server._guests._count == 0)
 
 
 async def test_certificates_come_from_the_environment_too(

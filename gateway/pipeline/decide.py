@@ -1,0 +1,135 @@
+"""What becomes of a request: decided once, by its head where that is enough, else when its body has been read."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from msgspec import Struct, structs
+
+from gateway.config.model import Config
+from gateway.errors import Failure
+from gateway.model import PASSING, Pass, RequestHead
+from gateway.pipeline.after_pass import AfterPass
+from gateway.pipeline.authorize import Authorized, Authorizer
+from gateway.pipeline.canary import Canary
+from gateway.pipeline.context import finishes_alone, is_canary
+from gateway.pipeline.identify import Identified, Identifier
+from gateway.routing.table import Decision, RouteTable
+from gateway.surfaces.base import Content
+
+_REMEMBERED = 1.0
+"""Seconds that a decision is good for requests that are alike."""
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 2048, 4096
+"""How many decisions, and for how many bytes of target and token each: together they are a few megabytes."""
+
+
+class RequestDecision(Struct, frozen=True):
+    """A request as far as it is known, and the decision as soon as that is made."""
+
+    table: RouteTable
+    """The one that decides about the request, whatever is put in its place meanwhile."""
+    until: float = 0.0
+    """How long it is good for requests that are alike, in seconds since the epoch."""
+    identified: Identified | None = None
+    """None where nothing is known yet, or the target is refused."""
+    decision: Decision | None = None
+    """None while the body is needed for it."""
+    answer: Pass | None = None
+    """Where the request passes, whatever its body is."""
+    authorized: Authorized | None = None
+    """The sender, where the token is verified in mode `legacy` too."""
+    failure: Failure | None = None
+    """Why the target is refused."""
+
+
+class Decider:
+    """Decides about the requests of one configuration, each by the table that it is given."""
+
+    def __init__(
+        self, config: Config, identifier: Identifier, authorizer: Authorizer, after_pass: AfterPass, canary: Canary
+    ) -> None:
+        self._verifies_in_legacy = config.verify_in_legacy
+        self._identifier = identifier
+        self._authorizer = authorizer
+        self._after_pass = after_pass
+        self._canary = canary
+
+    def by_head(self, head: RequestHead, table: RouteTable, now: float) -> RequestDecision:
+        """Decide about a request by its head, unless that takes the body; say where it passes whatever the body is."""
+        try:
+            identified = self._identifier.recognise(head, table)
+        except Failure as failure:
+            return RequestDecision(table, failure=failure)
+        until = now + _REMEMBERED
+        if identified.depends_on_content:
+            return RequestDecision(table, until, identified)
+        decision = table.decide(identified.envelope, datetime.fromtimestamp(now, UTC))
+        found = RequestDecision(table, until, identified, decision)
+        operation, vkp = identified.operation, table.vkp_upstream
+        if operation is None or vkp is None or decision.mode not in PASSING:
+            return found
+        answer = Pass(
+            vkp.name, finishes_alone(head, identified), self._after_pass.afterwards(table, identified, decision)
+        )
+        if not self._verifies_in_legacy:
+            return structs.replace(found, answer=answer)
+        authorized = self._authorizer.admitted_at_once(identified.presented, operation, identified.municipality)
+        if authorized is None:
+            return structs.replace(found, until=now)
+        return structs.replace(found, until=min(until, authorized.until), answer=answer, authorized=authorized)
+
+    def by_content(
+        self, found: RequestDecision, identified: Identified, content: Content, now: datetime
+    ) -> RequestDecision:
+        """Decide about a request whose body had to be read for it; of a canary once it is known where the patient stands."""
+        table = found.table
+        identified = self._identifier.with_content(identified, content)
+        decision = table.decide(identified.envelope, now)
+        if is_canary(decision):
+            identified = self._canary.placed(identified, decision.route, now)
+            decision = table.placed(decision, identified.envelope)
+        found = structs.replace(found, identified=identified, decision=decision)
+        vkp = table.vkp_upstream
+        if vkp is None or decision.mode not in PASSING or self._verifies_in_legacy:
+            return found
+        # Only a journaling is decided by its content.
+        answer = Pass(
+            vkp.name, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision)
+        )
+        return structs.replace(found, answer=answer)
+
+
+Decide = Callable[[RequestHead, RouteTable, float], RequestDecision]
+"""Takes a head, the table that decides and the time, and says what the head alone tells."""
+
+
+class FastPath:
+    """A memo before the normal path, since senders repeat themselves.
+
+    It remembers for a moment what `decide` has said, and forgets everything as soon as another table decides.
+    """
+
+    def __init__(self, decide: Decide, clock: Callable[[], float]) -> None:
+        self._decide = decide
+        self._clock = clock
+        self._table: RouteTable | None = None
+        self._known: dict[tuple[str, str, bytes | None], RequestDecision] = {}
+
+    def decided(self, head: RequestHead, table: RouteTable) -> RequestDecision:
+        """Return what the head of a request tells: as for the last one of the same method, target and token, or anew."""
+        if table is not self._table:
+            self._known.clear()
+            self._table = table
+        key = (head.method, head.target, head.authorization)
+        now = self._clock()
+        found = self._known.get(key)
+        if found is None or now >= found.until:
+            found = self._decide(head, table, now)
+            if found.until > now:
+                self._remember(key, found)
+        return found
+
+    def _remember(self, key: tuple[str, str, bytes | None], found: RequestDecision) -> None:
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        if len(key[1]) + len(key[2] or b"") <= _LONGEST_REMEMBERED:
+            self._known[key] = found
