@@ -56,7 +56,9 @@ class DownstreamConnection(asyncio.Protocol):
         self._begun: DownstreamRequest | None = None
         self._reading_paused = False
         self._loop = asyncio.get_running_loop()
-        self._times = Deadlines(self._loop.time())
+        self._opened_at = self._loop.time()
+        self._is_new = True
+        self._times = Deadlines(self._opened_at)
         self.transport: asyncio.Transport | None = None
 
     # From asyncio.
@@ -121,6 +123,7 @@ class DownstreamConnection(asyncio.Protocol):
         """Put a request in the queue; the first is served at once."""
         if len(self._queue) > _MOST_AHEAD:
             raise BadRequest(503, "too many requests were sent ahead")
+        self._is_new = False
         incoming = DownstreamRequest(self, head, version, framing, keep_alive=keep_alive)
         self._arriving = incoming
         self._queue.append(incoming)
@@ -261,6 +264,11 @@ class DownstreamConnection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether nothing is asked and nothing is being answered."""
         return not self._queue and not self._parser.in_head
+
+    @property
+    def first_awaited_since(self) -> float | None:
+        """When it was opened, in the event loop's seconds; None as soon as its first request has begun."""
+        return self._opened_at if self._is_new else None
 
     @property
     def is_blocked(self) -> bool:

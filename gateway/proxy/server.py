@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ Recorder = Callable[[Account, int, float], None]
 _BACKLOG = 1024
 _GRACE = 10.0
 """Seconds that requests in flight get to finish when the gateway stops."""
+_FIRST_REQUEST = 1.0
+"""Seconds that a connection which was just opened gets to send its request when the gateway stops."""
 _SWEEP = 0.25
 """Seconds between two looks at whether anything takes too long."""
 
@@ -103,19 +106,25 @@ class Server:
             server.close()
         if self._encrypted is not None:
             self._encrypted.close()
-        for sender in list(self._senders):
-            if sender.is_idle:
-                sender.close()
+        self._close_idle(self._loop.time() - _FIRST_REQUEST)
+        last = self._loop.call_later(_FIRST_REQUEST, self._close_idle, math.inf)
         self._quiet = self._loop.create_future()
         self._notice_quiet()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._quiet, _GRACE)
+        last.cancel()
         for sender in list(self._senders):
             sender.abort()
         for task in self._tasks:
             task.cancel()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    def _close_idle(self, opened_before: float) -> None:
+        """Close connections on which nothing is asked, but leave those that may just be sending their first request."""
+        for sender in list(self._senders):
+            if sender.is_idle and (sender.first_awaited_since or 0.0) < opened_before:
+                sender.close()
 
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""

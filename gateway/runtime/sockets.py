@@ -67,6 +67,7 @@ def _listening(descriptor: int) -> socket.socket:
         or found.type is not socket.SOCK_STREAM
         or found.family not in (socket.AF_INET, socket.AF_INET6)
     ):
+        found.close()
         raise SocketsUnusable(f"descriptor {descriptor} is no listening TCP socket")
     found.setblocking(False)
     return found

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gateway.ledger.messages import Ledger
     from tests.gateway.conftest import Logged
     from tests.gateway.ledger.conftest import Clock
-    from tests.gateway.migration.overrides.conftest import Node
+    from tests.gateway.runtime.conftest import Node
 
     NodeOn = Callable[[Database], Node]
 
