@@ -1,1 +1,9 @@
-"""One message's way: identify, decide, authorize, then a lane."""
+"""One message's way: identify, decide, authorize, then a lane.
+
+`pipeline.py` reads from top to bottom as a message goes. Others use:
+
+- `pipeline.Pipeline`, `authorize.Authorizer`: what serves by one configuration;
+- `identify.Identifier`, `identify.Identified`: what a request is;
+- `translate.settings`, `translate.ClaimedSettings`: what the configuration says about translating a message;
+- `canary.Canary`, `after_pass.Rehearse`: where a patient stands, and what is told of messages that VKP has answered.
+"""
