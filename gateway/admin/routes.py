@@ -141,7 +141,7 @@ class Reloads:
         self._reload: Callable[[], Awaitable[Reload]] | None = None
 
     def use(self, reload: Callable[[], Awaitable[Reload]]) -> None:
-        """Take what reloads the process that this port is of, and all its workers."""
+        """Take what reloads the process that this port is of."""
         self._reload = reload
 
     def endpoints(self) -> list[Endpoint]:

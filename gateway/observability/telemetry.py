@@ -137,7 +137,7 @@ def configure(stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # A line in one write, so that those of several workers do not mix.
+        # A line in one write, so that those of several processes on one stream do not mix.
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unbreakable(stream))),
     )
 

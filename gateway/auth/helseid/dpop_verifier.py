@@ -47,7 +47,7 @@ class _Used(Struct, frozen=True):
 class DpopVerifier:
     """Checks proofs, and remembers for as long as they are good which were used.
 
-    The memory is this process's own: a proof can be used once with each worker.
+    The memory is this process's own: a proof can be used once with each process.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -118,7 +118,7 @@ async def test_without_a_client_it_lists_and_exports_and_says_so(scene: Scene, o
 
 
 async def test_a_process_that_sends_nothing_says_so(scene: Scene, office: Office, olga: Browser) -> None:
-    """Beside workers the admin port has a ledger, and nothing that sends."""
+    """An admin port may have a ledger, and nothing that sends."""
     await scene.delivered()
     office.port.rollback._sender = None
     assert (await post(olga, "/list", **HAVNES)).json["sending"]["obstacles"] == [NOT_HERE]

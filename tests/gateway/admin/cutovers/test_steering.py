@@ -34,7 +34,7 @@ async def test_a_preflight_says_what_is_missing(world: World, nora: Browser, ver
 
 
 async def test_a_process_without_tokens_and_layers_says_so(world: World, nora: Browser) -> None:
-    """Beside workers the admin port knows the ledger alone."""
+    """A process that routes nothing knows the ledger alone."""
     await submit(nora)
     found = (await ask(nora, "POST", f"{ONE}/preflight")).json["findings"]
     assert "not known to this process" in next(one["text"] for one in found if one["check"] == "rules")
