@@ -31,15 +31,19 @@ def main() -> None:
     target = Path(sys.argv[1])
     primitives: set[str] = set()
     types: dict[str, Row] = {}
+    choices: dict[str, dict[str, list[str]]] = {}
     for model in _types():
-        _add(types, primitives, model)
+        _add(types, choices, primitives, model)
     named = {kind.removesuffix("*") for row in types.values() for kind in row.values()}
     if unknown := named - primitives - set(types):
         raise SystemExit(f"not in the table, though elements name them: {sorted(unknown)}")
-    rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(elements)}" for name, elements in sorted(types.items()))
-    head = f'{{"release": "3.0.2",\n"primitives": {json.dumps(sorted(primitives))},\n"types": {{\n'
-    target.write_text(head + rows + "\n}}\n", encoding="utf-8")
+    head = f'{{"release": "3.0.2",\n"primitives": {json.dumps(sorted(primitives))},\n"choices": {{\n'
+    target.write_text(f'{head}{_lines(choices)}}},\n"types": {{\n{_lines(types)}\n}}}}\n', encoding="utf-8")
     print(f"{len(types)} types, {len(primitives)} primitives -> {target}")
+
+
+def _lines(rows: dict[str, Any]) -> str:
+    return ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in sorted(rows.items()))
 
 
 def _types() -> list[Model]:
@@ -53,7 +57,7 @@ def _types() -> list[Model]:
     return [model for model in found if model.__name__ not in NOT_TYPES]
 
 
-def _add(types: dict[str, Row], primitives: set[str], root: Model) -> None:
+def _add(types: dict[str, Row], choices: dict[str, dict[str, list[str]]], primitives: set[str], root: Model) -> None:
     """Put a type, and the backbone types inside it, into the table.
 
     A backbone's model is named after its path. A path that leads to a model of another name is a content reference, as
@@ -65,6 +69,8 @@ def _add(types: dict[str, Row], primitives: set[str], root: Model) -> None:
     while pending:
         model = pending.popleft()
         row = rows[paths[model.__name__]] = {}
+        if chosen := _choices(model):
+            choices[paths[model.__name__]] = chosen
         for name, annotation in _fields(model):
             kind, repeats = _kind(annotation)
             row[name] = (kind, repeats)
@@ -91,6 +97,16 @@ def _fields(model: Model) -> list[tuple[str, Any]]:
     if sorted(order) != sorted(fields):
         raise SystemExit(f"{model.__name__}: {sorted(set(order) ^ set(fields))} are in one list of the model only")
     return [(name, fields[name]) for name in order]
+
+
+def _choices(model: Model) -> dict[str, list[str]]:
+    """Return the elements that are one choice, as `value[x]`: in JSON each of its types has a name of its own."""
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(model.elements_sequence()):
+        field = next(field for field in model.model_fields.values() if field.alias == name)
+        if isinstance(field.json_schema_extra, dict) and (stem := field.json_schema_extra.get("one_of_many")):
+            found.setdefault(f"{stem}[x]", []).append(name)
+    return found
 
 
 def _kind(annotation: Any) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from translators.contract import Settings, Translation, Tree
 from translators.fhir.json_codec import decode
 from translators.national_number import TEST_KINDS
 from translators.terminology import code_system
-from translators.translate import translate
+from translators.translate import express
 
 CODES = "http://ehelse.no/fhir/CodeSystem/"
 LOINC = "http://loinc.org"
@@ -80,7 +80,7 @@ def some_document(*resources: Resource) -> Resource:
 
 def sent(message: Resource, surface: str, history: tuple[tuple[str, str], ...] = ()) -> Translation:
     """Return what a message becomes on its way to JFT."""
-    return translate(message, surface, "jft", Settings(TEST_KINDS, code_history=history))
+    return express(message, surface, "jft", Settings(TEST_KINDS, code_history=history))
 
 
 def resources_of(result: Translation) -> list[Resource]:

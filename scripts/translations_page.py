@@ -29,7 +29,8 @@ from translation_samples import (
 )
 
 from translators.contract import Translation, Tree
-from translators.fhir.elements import r4
+from translators.fhir.cross_version import url_of
+from translators.fhir.elements import r4, stu3
 from translators.fhir.plan import Plan, Step, from_stu3
 from translators.terminology import SHORT_NAMES, CodeSystem, Superseded, code_systems
 
@@ -344,7 +345,8 @@ def _becomes(owner: str, becomes: str, step: Step) -> str | None:
     if f"{owner}.{step.name}" in REWRITTEN:
         return REWRITTEN[f"{owner}.{step.name}"]
     if step.target is None:
-        return "refused" if step.is_modifier else f"extension `extension-{owner}.{step.name}`"
+        url = url_of(owner, step.name, stu3()).rpartition("/")[2]
+        return "refused" if step.is_modifier else f"extension `{url}`"
     place = f"{becomes}.{step.into}[0].{step.target}" if step.into else f"{becomes}.{step.target}"
     how = "".join(f", `{old}` as `{new}`" for old, new in sorted(step.renamed.items()))
     if step.conversion is not None:

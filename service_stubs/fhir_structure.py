@@ -1,27 +1,72 @@
-"""An independent check of FHIR R4 structure by the models of fhir.resources, imported only when it is first needed."""
+"""An independent check of FHIR R4: the models of fhir.resources, imported only when first needed, and what those let pass."""
 
 import datetime as dt
 import decimal
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain, islice
 from typing import Any
 
+from service_stubs.fhir_bundles import bundle_faults
+from service_stubs.fhir_rules import code_fault, invariant_faults, resource_faults
+from service_stubs.fhir_values import decoded_size, is_absolute, narrative_fault, text_fault
 from service_stubs.problems import Fault
 
 _MAX_FAULTS = 50
 
 
 def structure_faults(resource: dict[str, Any]) -> list[Fault]:
-    """Find unknown elements, wrong cardinality, missing elements, wrong types and codes outside closed lists."""
+    """Find what HL7's validator calls an error on base R4: structure, forms of values, codes, narratives, invariants."""
+    model, faults = _read(resource)
+    if model is None:
+        return faults
+    resource_type = str(resource["resourceType"])
+    found = _faults_beyond_model(model, resource, _Place(resource_type, resource, resource, resource_type))
+    return list(islice(chain(found, bundle_faults(resource) if resource_type == "Bundle" else ()), _MAX_FAULTS))
+
+
+def model_faults(resource: dict[str, Any]) -> list[Fault]:
+    """Find unknown elements, wrong cardinality, missing elements and wrong types: what the models of fhir.resources refuse."""
+    return _read(resource)[1]
+
+
+def _read(resource: dict[str, Any]) -> tuple[Any, list[Fault]]:
+    """Return a resource as its model, or None and why there is none."""
     resource_type = str(resource.get("resourceType"))
     try:
-        model = _model_class(resource_type).model_validate(resource)
+        return _model_class(resource_type).model_validate(resource), []
     except LookupError:
-        return [Fault("resourceType", "not a resource of FHIR R4")]
+        return None, [Fault("resourceType", "not a resource of FHIR R4")]
     except ValueError as error:
-        return [_fault(resource_type, details) for details in _errors(error)][:_MAX_FAULTS]
-    return list(_faults_beyond_model(model, resource, resource_type))[:_MAX_FAULTS]
+        return None, [_fault(resource_type, details) for details in _errors(error)][:_MAX_FAULTS]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the check is: the path, the resource around it, the one around that, and the element by its owner's type."""
+
+    path: str
+    resource: dict[str, Any]
+    root: dict[str, Any]
+    element: str
+    in_extension: bool = False
+
+    def at(self, path: str, owner: str, name: str) -> "_Place":
+        """Return the place of an element below."""
+        stem = next((stem for stem in _CHOICES if name.startswith(stem) and name != stem), name)
+        in_extension = owner == "Extension"
+        return replace(self, path=path, element=f"{owner}.{stem}", in_extension=in_extension)
+
+    def within(self, resource: dict[str, Any]) -> "_Place":
+        """Return the place of a resource below: a contained one keeps the root, one of an entry is a root itself."""
+        root = self.root if self.element.endswith(".contained") else resource
+        return replace(self, resource=resource, root=root)
+
+
+_CHOICES = ("probability",)
+"""Choices that an invariant is about as a whole."""
 
 
 def _model_class(resource_type: str) -> Any:
@@ -40,38 +85,65 @@ def _fault(resource_type: str, details: dict[str, Any]) -> Fault:
     return Fault(f"{resource_type}{steps}", str(details["msg"]))
 
 
-def _faults_beyond_model(model: Any, tree: dict[str, Any], path: str) -> Iterator[Fault]:
-    """Find what the models let pass: numbers and booleans as text, times as numbers, unknown codes, bare narrative."""
-    for field in type(model).model_fields.items():
-        name = field[1].alias or field[0]
+def _faults_beyond_model(model: Any, tree: dict[str, Any], place: _Place) -> Iterator[Fault]:
+    """Find what the models let pass."""
+    owner = type(model).__name__
+    if "resourceType" in tree:
+        place = place.within(tree)
+        yield from (Fault(place.path, text) for text in resource_faults(owner, tree, place.root))
+    for key in (owner, place.element) if place.element != owner else (owner,):
+        yield from (Fault(place.path, text) for text in invariant_faults(key, tree, place.resource, place.root))
+    yield from (Fault(place.path, text) for text in _object_faults(owner, tree, place))
+    for own, field in type(model).model_fields.items():
+        name = field.alias or own
         if name not in tree:
             continue
-        value, child = tree[name], getattr(model, field[0])
+        value, child = tree[name], getattr(model, own)
         for index, item in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            item_path = f"{path}.{name}" if index is None else f"{path}.{name}[{index}]"
-            if isinstance(item, dict):
-                yield from _faults_beyond_model(child if index is None else child[index], item, item_path)
-            elif message := _primitive_fault(field[1], name, item):
-                yield Fault(item_path, message)
+            below = f"{place.path}.{name}" if index is None else f"{place.path}.{name}[{index}]"
+            if text := code_fault(owner, name, item):
+                yield Fault(below, text)
+            if isinstance(item, dict) and not name.startswith("_"):
+                inner = child if index is None else child[index]
+                yield from _faults_beyond_model(inner, item, place.at(below, owner, name))
+            elif not isinstance(item, dict) and (message := _primitive_fault(field, name, item)):
+                yield Fault(below, message)
+
+
+def _object_faults(owner: str, tree: dict[str, Any], place: _Place) -> Iterator[str]:
+    """Find what no invariant says: URLs without a scheme, and what must be a URI by its system."""
+    url, system = tree.get("url"), tree.get("system")
+    if owner == "Extension" and not place.in_extension and not is_absolute(str(url)):
+        yield "the url of an extension must be absolute"
+    if owner in ("Coding", "Identifier") and isinstance(system, str) and not is_absolute(system):
+        yield "the system must be absolute"
+    if owner == "Identifier" and system == "urn:ietf:rfc:3986" and not is_absolute(str(tree.get("value", "urn:x"))):
+        yield "the value must be a URI, as the system says"
+    if owner == "Attachment" and "data" in tree and "size" in tree and tree["size"] != decoded_size(tree["data"]):
+        yield "the size is not that of the data"
+    if len(tree) == 1 and "id" in tree:
+        yield "an element that says nothing (ele-1)"
 
 
 def _primitive_fault(field: Any, name: str, value: Any) -> str | None:
-    codes = _codes(field)
-    if codes and value not in codes:
-        return "not a code of its value set"
-    if name == "div" and not str(value).startswith("<div"):
-        return "not an XHTML div"
+    if value is None:
+        return None
+    if name == "div":
+        return narrative_fault(str(value))
     json_types = _json_types(field.annotation)
     if json_types and (type(value) not in json_types):
         return f"must be a JSON {' or '.join(kind.__name__ for kind in json_types)}"
-    return None
+    return text_fault(_fhir_type(field.annotation), value) if isinstance(value, str) else None
 
 
-def _codes(field: Any) -> frozenset[str]:
-    """Return the closed list of a required binding; the models mark an abridged list by a plus sign."""
-    extra = field.json_schema_extra or {}
-    codes = frozenset(extra.get("enum_values", ())) if isinstance(extra, dict) else frozenset()
-    return frozenset() if "+" in codes else codes
+@cache
+def _fhir_type(annotation: Any) -> str:
+    """Tell the FHIR type of a primitive by the mark that the models put on it."""
+    while typing.get_origin(annotation) is not None:
+        if typing.get_origin(annotation) is typing.Annotated:
+            return type(annotation.__metadata__[-1]).__name__
+        annotation = next(kind for kind in typing.get_args(annotation) if kind is not type(None))
+    return ""
 
 
 def _json_types(annotation: Any) -> tuple[type, ...]:

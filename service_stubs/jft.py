@@ -16,7 +16,7 @@ from service_stubs.jft_events import Event, EventStore, StatusField
 from service_stubs.jft_messages import Environment
 from service_stubs.jft_operations import MAX_BODY, Api, Checks, Incoming, Rules, find_operation
 from service_stubs.listening import Listener, running
-from service_stubs.problems import Fault, Problem, ProblemError
+from service_stubs.problems import Fault, Problem, ProblemError, operation_outcome
 from service_stubs.proofs import Call
 from service_stubs.recording import Recorder
 
@@ -192,7 +192,7 @@ class JftStub:
             )
         except ProblemError as error:
             outcome.errors = error.problem.errors or [Fault("", error.problem.detail)]
-            return _refusal(error.problem)
+            return _refused_message(error.problem) if api == "write" else _refusal(error.problem)
         except AccessError as error:
             outcome.errors = [Fault("", f"{error.error}: {error.description}")]
             return _no_access(error)
@@ -229,6 +229,13 @@ async def _body_within_limit(request: web.Request) -> bytes | None:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         return None
+
+
+def _refused_message(problem: Problem) -> web.Response:
+    if problem.status != 400 or not problem.errors:
+        return _refusal(problem)
+    body = msgspec.json.encode(operation_outcome(problem))
+    return web.Response(status=400, body=body, content_type="application/fhir+json", charset="utf-8")
 
 
 def _refusal(problem: Problem) -> web.Response:

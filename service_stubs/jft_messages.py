@@ -60,7 +60,7 @@ def _nodes(resource: dict[str, Any], resource_type: str) -> Iterator[_Node]:
         node = stack.pop()
         yield node
         if isinstance(node.value, dict):
-            children = [_Node(f"{node.path}.{name}", name, child) for name, child in node.value.items()]
+            children = [_Node(f"{node.path}.{name}", name, _without_fillers(node.value, name)) for name in node.value]
         elif isinstance(node.value, list):
             children = [_Node(f"{node.path}[{index}]", node.name, child) for index, child in enumerate(node.value)]
         else:
@@ -68,8 +68,16 @@ def _nodes(resource: dict[str, Any], resource_type: str) -> Iterator[_Node]:
         stack.extend(reversed(children))
 
 
+def _without_fillers(owner: dict[str, Any], name: str) -> Any:
+    """Return an element without the nulls that fill the places of what its sibling says (FHIR R4, json.html#primitive)."""
+    value, other = owner[name], owner.get(name[1:] if name.startswith("_") else f"_{name}")
+    if not isinstance(value, list) or not isinstance(other, list):
+        return value
+    return [item for at, item in enumerate(value) if item is not None or other[at : at + 1] in ([], [None])]
+
+
 def _empty_faults(node: _Node) -> Sequence[Fault]:
-    """Find what FHIR's JSON representation forbids; null beside an extension it would allow, this stub does not."""
+    """Find what FHIR's JSON representation forbids."""
     if node.value is None:
         return [Fault(node.path, "null is not allowed")]
     if (isinstance(node.value, str) and not node.value.strip()) or node.value in ([], {}):

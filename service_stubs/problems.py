@@ -1,8 +1,9 @@
-"""Refusals of the JFT stub as problem details (RFC 9457), free of patient numbers."""
+"""Refusals of the JFT stub as problem details (RFC 9457), or an OperationOutcome of what is wrong with a message."""
 
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 
@@ -38,6 +39,20 @@ class ProblemError(Exception):
             detail=_masked(detail),
             errors=[Fault(_masked(fault.path), _masked(fault.message)) for fault in faults],
         )
+
+
+def operation_outcome(problem: Problem) -> dict[str, Any]:
+    """Return what is wrong with a message as FHIR has it; the form of JFT's own answer is not documented."""
+    issues = [
+        {
+            "severity": "error",
+            "code": "invalid",
+            "diagnostics": fault.message,
+            **({"expression": [fault.path]} if fault.path else {}),
+        }
+        for fault in problem.errors
+    ]
+    return {"resourceType": "OperationOutcome", "issue": issues}
 
 
 def _masked(text: str) -> str:

@@ -70,6 +70,10 @@ class SenderCodes:
         else:
             self.others.add(str(coding["system"]))
 
+    def stands(self, system: str, code: Tree) -> bool:
+        """Whether a code is known to be one of today, or of a code system that is not VKP's."""
+        return (system, code) in self.standing or not system.startswith(CODE_SYSTEMS)
+
     def check_tables(self, tree: dict[str, Tree]) -> None:
         """Raise `Refused` where one code shows that a sender uses an old table, and another means something else by it.
 

@@ -4,19 +4,20 @@ import uuid
 from dataclasses import dataclass
 from hashlib import sha256
 
-from translators.contract import InformationName, Settings, Tree
+from translators.contract import InformationName, Reason, Refused, Settings, Tree
+from translators.fhir.corrections import NAMESPACE, URIS, uuid_urn
 from translators.fhir.json_codec import encode
+from translators.fhir.primitives import is_instant
 from translators.information import information_of
 from translators.made import made, plain, written
 from translators.note import Said, composition, time_of
 
-UUID_SYSTEM = "urn:ietf:rfc:3986"
+UUID_SYSTEM = URIS
 ANNOTATIONS = tuple(
     f"http://ehelse.no/fhir/StructureDefinition/vkp-annotation-{version}" for version in ("v06", "v090")
 )
 """The extension of an Encounter that holds a note or a signature."""
 
-_NAMESPACE = uuid.UUID("b5a0c1f2-57c1-5d0e-9f6e-4a2d8f6b7c31")
 _ORDER = ("DetectedIssue", "Encounter", "MedicationDispense", "Device")
 _RULE = "document-of-a-lone-resource"
 
@@ -38,7 +39,7 @@ class Entry:
 
 def new_url(seed: str, role: str) -> str:
     """Return a URL for a resource that we make: the same message always gives the same."""
-    return f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'{seed}|{role}')}"
+    return f"urn:uuid:{uuid.uuid5(NAMESPACE, f'{seed}|{role}')}"
 
 
 def new_entry(seed: str, role: str, resource: dict[str, Tree], rule: str) -> Entry:
@@ -50,7 +51,7 @@ def new_entry(seed: str, role: str, resource: dict[str, Tree], rule: str) -> Ent
 def lone_entry(resource: dict[str, Tree], seed: str) -> Entry:
     """Return an entry for a resource that came without a Bundle."""
     own = plain(resource.get("id"))
-    url = f"urn:uuid:{own}" if isinstance(own, str) else new_url(seed, "resource")
+    url = uuid_urn(own) if isinstance(own, str) else new_url(seed, "resource")
     return Entry(url, made(url, _RULE), resource)
 
 
@@ -80,17 +81,29 @@ def note_entry(
 def wrapped(entries: list[Entry], seed: str, settings: Settings) -> dict[str, Tree]:
     """Return the document for resources that came without a Bundle; all but the resources is derived."""
     resources = [entry.resource for entry in entries]
-    time = time_of(resources) or settings.received
-    ordered = [note_entry(entries, seed, time, settings), *in_order(entries)]
+    ordered = [note_entry(entries, seed, None, settings), *in_order(entries)]
     identifier = _identifier(resources[0])
-    own: Tree = {name: plain(value) for name, value in identifier.items()} if identifier is not None else None
+    is_whole = identifier is not None and plain(identifier.get("system")) is not None
+    own: Tree = {name: plain(value) for name, value in identifier.items()} if identifier and is_whole else None
     return {
         "resourceType": made("Bundle", _RULE),
         "identifier": made(own or {"system": UUID_SYSTEM, "value": new_url(seed, "document")}, _RULE),
         "type": made("document", _RULE),
-        "timestamp": made(time, _RULE),
+        "timestamp": made(instant(time_of(resources), settings), _RULE),
         "entry": [{"fullUrl": one.url, "resource": one.resource} for one in ordered],
     }
+
+
+def instant(time: Tree, settings: Settings) -> Tree:
+    """Return a time that is an instant, which a Bundle needs: the one that is said, else when the gateway got the message.
+
+    Raises `Refused` where neither says a time of day.
+    """
+    if isinstance(time, str) and is_instant(time):
+        return time
+    if settings.received is None:
+        raise Refused(Reason.FORMAT, "nothing says at what time of day it happened")
+    return settings.received
 
 
 def in_order(entries: list[Entry]) -> list[Entry]:

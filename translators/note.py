@@ -1,5 +1,6 @@
 """The Composition of a document that has none: derived from the resources, with a text for people."""
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -16,6 +17,7 @@ _UNNAMED = "Avsendersystemet"
 _RULE = "composition-of-a-document"
 _HOME_MEASURED = frozenset({"maledata", "skjemabesvarelse"})
 _PATIENT = ("subject", "patient")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _TIMES = ("whenHandedOver", "identifiedDateTime", "effectiveDateTime", "sent", "received", "authored", "date")
 
 
@@ -153,7 +155,7 @@ def _section(said: Said) -> Tree:
 def _narrative(lines: list[str], status: str) -> dict[str, Tree]:
     if not lines:
         return {}
-    paragraphs = "".join(f"<p>{escape(line, quote=False)}</p>" for line in lines)
+    paragraphs = "".join(f"<p>{_LINE_END.sub('<br/>', escape(line, quote=False))}</p>" for line in lines)
     return {"text": {"status": status, "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'}}
 
 

@@ -1,18 +1,22 @@
 """VKP R4 as senders write it: repaired to what FHIR R4 allows, brought to today's codes and profiles, nothing lost unseen."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 from translators.bindings import has_code
 from translators.codes import SenderCodes
-from translators.contract import Message, Reason, Refused, Settings, Tree, Undelivered
+from translators.contract import Coverage, Message, Reason, Refused, Settings, Tree, Undelivered
 from translators.document import Entry, lone_entry, new_url, seed_of, wrapped
 from translators.fhir.conform import conform
+from translators.fhir.corrections import uuid_urn
 from translators.fhir.elements import r4
 from translators.fhir.plan import within_r4
+from translators.fhir.quick_check import is_right
 from translators.information import information_of
+from translators.links import relinked
 from translators.made import made, settled
 from translators.patient import resolve
-from translators.source import Cursor, Source
+from translators.source import Cursor, Source, count_leaves
 from translators.stu3 import composition, encounter, flag, medication_dispense
 from translators.stu3.parts import Part, carried
 from translators.terminology import DISPENSE
@@ -24,8 +28,12 @@ def read(tree: Tree, settings: Settings) -> Message:
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
     if not isinstance(kind, str):
         raise Refused(Reason.FORMAT, "a FHIR resource with resourceType is expected")
-    source = Source(tree, kind if kind in r4().resources else "Resource")
     codes = SenderCodes(settings)
+    if isinstance(tree, dict) and not settings.local_numbers and is_right(tree, codes.stands) and not _is_older(tree):
+        leaves = count_leaves(tree)
+        information = information_of(tree, settings.code_history)
+        return Message(tree, information, (), (), Coverage(leaves=leaves, carried=leaves))
+    source = Source(tree, kind if kind in r4().resources else "Resource")
     repaired = conform(source.root, within_r4(), codes)
     codes.check_tables(repaired)
     losses, coverage = source.finish("not an element of FHIR R4 here")
@@ -90,6 +98,9 @@ def _devices(root: Cursor) -> frozenset[str]:
 def _brought_up(message: Message, codes: SenderCodes, settings: Settings) -> Message:
     """Return the message with today's resources in the place of what older profiles had."""
     kind = str(message.tree["resourceType"])
+    links, count = relinked(message.tree, _becoming(message.tree, codes)) if kind == "Bundle" else ((), 0)
+    counted = message.coverage
+    counted = replace(counted, carried=counted.carried - count, repaired=counted.repaired + count)
     source = Source(message.tree, kind, by_parts=True)
     undelivered = _undelivered(source.root, codes, settings)
     if undelivered is not None:
@@ -98,15 +109,30 @@ def _brought_up(message: Message, codes: SenderCodes, settings: Settings) -> Mes
     newer = _Newer(source.root, codes, settings)
     tree = newer.bundle() if kind == "Bundle" else newer.lone()
     found = settled(tree, source.whole)
-    losses, coverage = source.finish_after(message.coverage, found, "VKP R4 has no place for it")
+    losses, coverage = source.finish_after(counted, found, "VKP R4 has no place for it")
     return replace(
         message,
         tree=tree,
-        repairs=(*message.repairs, *source.repairs),
+        repairs=(*message.repairs, *links, *source.repairs),
         losses=(*message.losses, *losses),
         coverage=coverage,
         derived=found.derived,
     )
+
+
+def _becoming(bundle: dict[str, Tree], codes: SenderCodes) -> dict[int, str]:
+    """Return which entries become resources of another type."""
+    held = [entry.at("resource") for entry in Source(bundle, "Bundle").root.each("entry")]
+    return {index: "DetectedIssue" for index, at in enumerate(held) if at is not None and _becomes_alert(at, codes)}
+
+
+def _becomes_alert(at: Cursor, codes: SenderCodes) -> bool:
+    if at.text("resourceType") != "MedicationDispense":
+        return at.text("resourceType") == "Flag"
+    # What says nothing of the kind is refused where the message is made anew.
+    with suppress(Refused):
+        return medication_dispense.newer_event_of(at, codes).kind == "alert"
+    return False
 
 
 def _undelivered(root: Cursor, codes: SenderCodes, settings: Settings) -> Undelivered | None:
@@ -193,4 +219,4 @@ class _Newer:
 def _link(at: Cursor, seed: str, index: int) -> str:
     """Return the URL of an entry that has none, for what is made of it to refer to."""
     own = at.text("id")
-    return f"urn:uuid:{own}" if own is not None else new_url(seed, f"entry {index}")
+    return uuid_urn(own) if own is not None else new_url(seed, f"entry {index}")

@@ -88,7 +88,7 @@ class Source:
         Raises `Refused` when the losses are too many, or too deep, to be listed.
         """
         read = len(self.carried) + len(self.repaired)
-        leaves = _count_leaves(self.root.value)
+        leaves = count_leaves(self.root.value)
         if leaves - read > MAX_FINDINGS:
             raise Refused(Reason.LOSS, f"more than {MAX_FINDINGS} elements would be lost", self.root.path)
         losses = tuple(_loss(at, reason) for at in self._unread()) if leaves > read else ()
@@ -363,6 +363,16 @@ def _loss(at: Cursor, reason: str) -> Loss:
     return Loss(at.path, at.element, reason)
 
 
+def printable_name(name: str) -> str:
+    """Return an element's name for a path, or that it is withheld: one that is none may be anything, also of a person."""
+    return _printable(name)
+
+
+def printable_type(name: str) -> str:
+    """Return a type's name for a path likewise."""
+    return _printable(name, _TYPE_NAME)
+
+
 def _printable(name: str, pattern: re.Pattern[str] = _ELEMENT_NAME) -> str:
     return name if pattern.fullmatch(name) else "(name withheld)"
 
@@ -375,17 +385,15 @@ def leaves_as_they_came(tree: Tree) -> int:
     return 0 if isinstance(tree, (*_REPAIRED_BEFORE, Made)) else 1
 
 
-def _count_leaves(tree: Tree) -> int:
+def count_leaves(tree: Tree) -> int:
+    """Count the leaves of a tree."""
     leaves = 0
     pending = [tree]
-    while pending:
-        value = pending.pop()
-        below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        if not below:
+    for value in pending:  # grows while it is gone through
+        if value.__class__ is dict and value:
+            pending += value.values()
+        elif value.__class__ is list and value:
+            pending += value
+        else:
             leaves += 1
-        for item in below:
-            if item.__class__ is dict or item.__class__ is list:
-                pending.append(item)
-            else:
-                leaves += 1
     return leaves

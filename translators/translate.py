@@ -1,16 +1,22 @@
 """One journaling message from a surface's tree to the calls of a service, or the reason why not."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from translators import bindings, jft, r4
+from translators.completed import completed, joined
 from translators.contract import Call, Loss, Message, Reason, Refused, Repair, Settings, Translation, Tree
 from translators.fhir.elements import r4 as r4_elements
 from translators.fhir.elements import stu3 as stu3_elements
 from translators.fhir.plan import from_stu3, within_r4
+from translators.fhir.quick_check import is_right
 from translators.fhir.rules import is_modifier
+from translators.fhir.structure import MOST, Checked, Fault, character_faults, check, spelled
+from translators.fhir.structure_plan import rows
 from translators.fhir.xml_shapes import kinds
 from translators.patient import check_patient
+from translators.placed import placed, source_of
 from translators.stu3 import message as stu3
 from translators.terminology import standing
 
@@ -30,14 +36,20 @@ WRITERS: dict[str, Writer] = {jft.SERVICE: Writer(jft.addressed, jft.calls)}
 """How VKP R4 becomes calls to each service."""
 
 
+_ESCAPE = re.compile(rb"\\[ubf]")
+_LAST_PLANE = b"\xef"
+"""What JSON has in a text for the characters that FHIR does not allow, and for few others."""
+
+
 def translate(
     tree: Tree, surface: str, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()
 ) -> Translation:
     """Translate a message; never raises for what the message holds: `refusal` says what was wrong.
 
-    `wire_repairs` are the corrections that decoding the message needed.
+    `wire_repairs` are the corrections that decoding the message needed. What has calls is valid FHIR R4: a message that would
+    become anything else is refused, with every fault by its place in the message.
     """
-    return deliverable(read(tree, surface, settings), service, settings, wire_repairs)
+    return deliverable(read(tree, surface, settings), tree, surface, service, settings, wire_repairs)
 
 
 def read(tree: Tree, surface: str, settings: Settings) -> Message | Refused:
@@ -48,23 +60,69 @@ def read(tree: Tree, surface: str, settings: Settings) -> Message | Refused:
         return refusal
 
 
-def deliverable(
-    message: Message | Refused, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()
+def deliverable(  # noqa: PLR0913, PLR0917 - what a message was, and what it is to become
+    message: Message | Refused,
+    tree: Tree,
+    surface: str,
+    service: str,
+    settings: Settings,
+    wire_repairs: tuple[Repair, ...] = (),
 ) -> Translation:
-    """Turn what `read` returned with these settings into calls to a service; never raises for what the message holds."""
+    """Turn what `read` returned for a tree with these settings into calls to a service, as `translate` does."""
+    result, sent, faults = _expressed(message, tree, service, settings, wire_repairs)
+    if not faults:
+        return result
+    # Once more, with every value knowing its place: only a refusal pays for that.
+    origin = placed(tree)
+    _, traced, _ = _expressed(read(origin, surface, settings), origin, service, settings, wire_repairs)
+    return replace(result, calls=(), patient=None, refusal=_invalid(faults, sent, traced))
+
+
+def express(
+    tree: Tree, surface: str, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()
+) -> Translation:
+    """Translate a message as `translate` does, whether its values are what FHIR R4 allows or not: nothing to be sent."""
+    return _expressed(read(tree, surface, settings), tree, service, settings, wire_repairs)[0]
+
+
+def _expressed(
+    message: Message | Refused, tree: Tree, service: str, settings: Settings, wire_repairs: tuple[Repair, ...]
+) -> tuple[Translation, dict[str, Tree], list[Fault]]:
+    """Return a translation, the tree of its calls, and what is wrong with that."""
     if isinstance(message, Refused):
-        return Translation(repairs=wire_repairs, refusal=message)
+        return Translation(repairs=wire_repairs, refusal=message), {}, []
     if wire_repairs:
         message = replace(message, repairs=wire_repairs + message.repairs)
     if message.undelivered is not None:
-        return _translation(message)
+        return _translation(message), {}, []
     try:
         _refuse_losses(message.losses, settings.tolerated_losses)
+        message = completed(message, settings)
         numbers = check_patient(message.tree, settings.allowed_numbers)
-        message = bindings.checked(WRITERS[service].addressed(message, settings), settings)
-        return _translation(message, calls=WRITERS[service].calls(message, settings), numbers=numbers)
+        message = WRITERS[service].addressed(message, settings)
+        # A message that needed nothing is the sender's own tree, and was checked when it was read.
+        needs_check = message.tree is not tree and not is_right(message.tree)
+        faults, unreached = check(message.tree) if needs_check else Checked([], [])
+        message = joined(message, unreached) if unreached and not faults else message
+        # What is refused for its faults is not held to VKP's own tables besides.
+        message = bindings.checked(message, settings) if not faults else message
+        calls = WRITERS[service].calls(message, settings)
+        faults = [*_character_faults(message.tree, calls), *faults][:MOST]
+        return _translation(message, calls=calls, numbers=numbers), message.tree, faults
     except Refused as refusal:
-        return _translation(message, refusal=refusal)
+        return _translation(message, refusal=refusal), {}, []
+
+
+def _character_faults(sent: dict[str, Tree], calls: tuple[Call, ...]) -> list[Fault]:
+    may_be = any(_ESCAPE.search(call.body) or _LAST_PLANE in call.body for call in calls)
+    return character_faults(sent) if may_be else []
+
+
+def _invalid(faults: list[Fault], sent: dict[str, Tree], traced: dict[str, Tree]) -> Refused:
+    """Return the refusal, with every place as the sender knows it; of what was made, where it was to stand."""
+    places = [source_of(traced, fault.path) or spelled(sent, fault.path) for fault in faults]
+    told = "; ".join(dict.fromkeys(f"{place}: {fault.text}" for place, fault in zip(places, faults, strict=True)))
+    return Refused(Reason.FORMAT, f"not valid FHIR R4: {told}", places[0])
 
 
 def patient(message: Message | Refused, settings: Settings) -> str | None:
@@ -87,6 +145,7 @@ def prepare() -> None:
     for release in (r4_elements(), stu3_elements()):
         kinds(release)
     standing(())
+    rows()
 
 
 def _translation(

@@ -72,8 +72,10 @@ def _settings(
         system=sender.system if sender else None,
         information=Information(information) if information else None,
     )
-    route = table.decide(envelope, datetime.now(UTC)).route if municipality else None  # noqa: TID251 - the command's own clock
-    return settings(config, allowed_numbers(config), municipality=municipality, sender=sender, route=route)
+    now = datetime.now(UTC)  # noqa: TID251 - the command's own clock
+    route = table.decide(envelope, now).route if municipality else None
+    allowed = allowed_numbers(config)
+    return settings(config, allowed, municipality=municipality, sender=sender, route=route, received=now)
 
 
 def _document(surface: str, translation: Translation, config: Config) -> dict[str, object]:

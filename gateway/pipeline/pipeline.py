@@ -280,7 +280,8 @@ class Pipeline:
     ) -> Translation:
         read = identified.read
         if read is not None and identified.envelope.sender == sender.key:
-            return deliverable(read.message, JFT, read.settings, content.repairs)
+            surface = identified.surface.NAME
+            return deliverable(read.message, content.tree, surface, JFT, read.settings, content.repairs)
         wanted = settings(
             self._config,
             self._allowed_numbers,

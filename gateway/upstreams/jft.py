@@ -77,7 +77,7 @@ class JftClient:
             answer = await self._write.ask(call, token, left)
             if answer.status == 401:
                 self._tokens.forget(orgnr, scope, token, subject)
-            event = submitted(answer)
+            event = submitted(answer, call.body)
         except NotDelivered as failure:
             self._learn(attempt, failure, now())
             raise

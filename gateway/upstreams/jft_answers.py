@@ -10,6 +10,7 @@ import structlog
 
 from gateway.errors import Failure, Fault
 from gateway.upstreams.http_client import Answer
+from gateway.upstreams.jft_refusal import refusal_reasons
 
 log = structlog.get_logger()
 
@@ -90,8 +91,11 @@ class _Status(msgspec.Struct):
 _STATUS = msgspec.json.Decoder(_Status)
 
 
-def submitted(answer: Answer) -> Submitted:
-    """Return what was accepted; anything but a documented success is a failure, never a false success."""
+def submitted(answer: Answer, sent: bytes = b"") -> Submitted:
+    """Return what was accepted; anything but a documented success is a failure, never a false success.
+
+    `sent` is the body of the call: what JFT says of it is told without what it says itself.
+    """
     status = answer.status
     if status == 202:
         event = STATUS_PATH.search(answer.value(b"location") or "")
@@ -104,9 +108,9 @@ def submitted(answer: Answer) -> Submitted:
             Fault.REFUSED_BY_SERVICE, "JFT refused the message as too large (413)", SubmissionVerdict.WELL
         )
     if status == 400:
-        raise NotDelivered(
-            Fault.REFUSED_BY_SERVICE, "JFT refused the message as invalid FHIR R4 (400)", SubmissionVerdict.WELL
-        )
+        reasons = refusal_reasons(answer.body, sent)
+        text = "JFT refused the message as invalid FHIR R4 (400)" + (f": {reasons}" if reasons else "")
+        raise NotDelivered(Fault.REFUSED_BY_SERVICE, text, SubmissionVerdict.WELL)
     if status in (401, 403):
         log.error("jft.refuses_our_token", status=status)
         # Perhaps the token of one municipality only: no reason to leave JFT alone.

@@ -18,6 +18,7 @@ NOT_RULES = {
     *("entered-in-error", "in-progress", "not-done", "not-taken", "on-hold", "user-friendly-name"),  # codes of FHIR
     *("ahead-of-target", "behind-target", "on-target", "derived-from", "has-member"),
     *("nhn-source-system", "us-ascii", "utf-8"),
+    *("batch-response", "transaction-response"),  # types of a Bundle
 }
 """Texts of the translators that are written as a rule's name is."""
 
@@ -48,7 +49,13 @@ def _whole_texts(node: ast.AST) -> Iterator[str]:
 def _rules_of_the_code() -> set[str]:
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "translators").rglob("*.py")]
     named = {text for tree in trees for text in _whole_texts(tree) if re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", text)}
-    return {text for text in named if not text.startswith("vkp-")} - NOT_RULES
+    return {text for text in named if not text.startswith("vkp-")} - NOT_RULES - _invariants()
+
+
+def _invariants() -> set[str]:
+    """Return the keys of FHIR's invariants, and the codes that they name."""
+    files = [ROOT / "translators" / "fhir" / f"{name}.py" for name in ("invariants", "bundle")]
+    return {text for path in files for text in _whole_texts(ast.parse(path.read_text(encoding="utf-8")))}
 
 
 def _rules_of_the_page() -> list[str]:

@@ -79,8 +79,45 @@ def test_unknown_resource_types_are_refused(document: dict[str, Any]) -> None:
     assert paths(document) == ["resourceType"]
 
 
-def test_abridged_lists_of_codes_are_not_judged() -> None:
-    """The models mark incomplete lists; only complete ones can refuse."""
+def test_codes_are_judged_by_hl7s_own_lists() -> None:
+    """Also where the models have a part of a list only."""
     issue = {"resourceType": "DetectedIssue", "status": "cancelled", "severity": "high"}
     assert paths(issue) == []
     assert paths({**issue, "severity": "severe"}) == ["DetectedIssue.severity"]
+    assert paths({**issue, "status": "done"}) == ["DetectedIssue.status"]
+    assert paths({"resourceType": "Condition", "subject": {"display": "x"}, "clinicalStatus": {"coding": [{"system": "a:b", "code": "x"}]}}) == ["Condition.clinicalStatus"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"meta": {"lastUpdated": "2026-11-03"}}, "Composition.meta.lastUpdated"),
+        ({"identifier": {"system": "relative", "value": "x"}}, "Composition.identifier"),
+        ({"identifier": {"system": "urn:ietf:rfc:3986", "value": "4711"}}, "Composition.identifier"),
+        ({"extension": [{"url": "relative", "valueCode": "x"}]}, "Composition.extension[0]"),
+        ({"extension": [{"url": "a:b"}]}, "Composition.extension[0]"),
+        ({"section": [{"title": "x"}]}, "Composition.section[0]"),
+        ({"contained": [{"resourceType": "Device", "id": "d"}]}, "Composition"),
+        ({"text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><x/></div>'}}, "Composition.text.div"),
+        ({"title": "x\u0001"}, "Composition.title"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_the_models_let_pass_is_found(composition: dict[str, Any], changes: dict[str, Any], path: str) -> None:
+    """What HL7's validator calls an error on base R4."""
+    assert path in paths({**composition, **changes})
+
+
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        ({"resource": {"resourceType": "Device", "id": "1"}}, "Bundle.entry[1].fullUrl"),
+        ({"fullUrl": "https://a.example/Device/2", "resource": {"resourceType": "Device", "id": "1"}}, "Bundle.entry[1].fullUrl"),
+        ({"fullUrl": "urn:uuid:0b5b2a0e-7d34-4c0e-9d2a-3c1b9f1d5c99", "resource": {"resourceType": "Device", "id": "1"}}, "Bundle.entry[1]"),
+    ],
+    ids=["without a URL", "with the URL of another", "that nothing refers to"],
+)  # fmt: skip
+def test_a_document_hangs_together(document: dict[str, Any], entry: dict[str, Any], path: str) -> None:
+    """By URLs and references in either direction."""
+    document["entry"].insert(1, entry)
+    assert path in paths(document)

@@ -59,10 +59,10 @@ async def test_refused_messages_are_remembered_with_the_reasons(
 ) -> None:
     """A test can tell what was wrong without reading the answer."""
     del composition["subject"]
-    status, problem, _ = await sender.call("POST", f"{jft.write_url}/v1/Composition", token, json=composition)
+    status, outcome, _ = await sender.call("POST", f"{jft.write_url}/v1/Composition", token, json=composition)
     (record,) = jft.received
-    assert (status, problem["status"], problem["title"]) == (400, 400, "Bad Request")
-    assert problem["errors"][0]["message"] == record.errors[0].message
+    assert (status, outcome["resourceType"]) == (400, "OperationOutcome")
+    assert outcome["issue"][0]["diagnostics"] == record.errors[0].message
     assert "national number" in record.errors[0].message
     async with sender.session.delete(f"{jft.write_url}/stub/received") as response:
         assert response.status == 204
@@ -206,7 +206,7 @@ async def test_strict_checks_judge_the_fhir_structure(
             status, problem, _ = await sender.call("POST", url, token, json=wrong)
             assert status == expected
             if status == 400:
-                assert problem["errors"][0]["path"] == "Bundle.entry[0].resource.invented"
+                assert problem["issue"][0]["expression"] == ["Bundle.entry[0].resource.invented"]
 
 
 async def test_public_address_counts_where_it_is_given(

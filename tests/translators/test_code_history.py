@@ -25,7 +25,7 @@ from translators.terminology import (
     code_system,
     history_names,
 )
-from translators.translate import translate
+from translators.translate import express
 
 SUBJECT: Tree = {"identifier": {"system": "urn:oid:2.16.578.1.12.4.1.4.1", "value": "12834010060"}}
 TIME = "2026-05-04T08:00:00+02:00"
@@ -73,7 +73,7 @@ def _message(url: str, code: str) -> dict[str, Tree]:
 
 def _translated(short: str, table: str, code: str) -> tuple[Tree, Translation]:
     message = _message(SHORT_NAMES[short], code)
-    return message, translate(message, "vkp-r4", "jft", Settings(TEST_KINDS, code_history=((short, table),)))
+    return message, express(message, "vkp-r4", "jft", Settings(TEST_KINDS, code_history=((short, table),)))
 
 
 def _codes(tree: Tree, system: str) -> list[str]:

@@ -28,7 +28,7 @@ from translators.fhir.json_codec import decode, encode
 from translators.information import information_of
 from translators.national_number import TEST_KINDS
 from translators.terminology import ALERT, CATEGORY, CLASS, DISPENSE, EVENT, FLAG, MODE, REASON, SECTION, TYPE
-from translators.translate import translate
+from translators.translate import express
 
 TABLE = r4()
 KINDS = (
@@ -165,7 +165,7 @@ def lenient_messages(draw: Draw) -> Tree:
 
 
 def _translate(tree: Tree, how: Settings = TOLERANT) -> Translation:
-    return translate(tree, "vkp-r4", "jft", how)
+    return express(tree, "vkp-r4", "jft", how)
 
 
 often = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

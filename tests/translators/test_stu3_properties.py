@@ -11,7 +11,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service_stubs.fhir_structure import structure_faults
+from service_stubs.fhir_structure import model_faults
 from service_stubs.problems import Fault
 from tests.translators.accounting import missing
 from tests.translators.drawing import (
@@ -45,7 +45,7 @@ from translators.fhir.plan import from_stu3
 from translators.made import settled
 from translators.national_number import TEST_KINDS
 from translators.source import Source
-from translators.translate import translate
+from translators.translate import express
 
 R4 = r4()
 SHARED = sorted(TABLE.resources & R4.resources)
@@ -58,7 +58,7 @@ RIGHT_MESSAGES = st.one_of(messages(), messages(), lone_resources())
 
 
 def _translate(tree: Tree, how: Settings = TOLERANT) -> Translation:
-    return translate(tree, "vkp-stu3", "jft", how)
+    return express(tree, "vkp-stu3", "jft", how)
 
 
 def _avoidable(result: Translation) -> list[str]:
@@ -123,7 +123,7 @@ def test_what_is_written_is_r4_and_needs_no_more_repair(tree: Tree) -> None:
     """Every key is an element of R4, and the call's body, sent as VKP R4, becomes the same body."""
     for body in bodies(_translate(tree)):
         check_elements(R4, body)
-        again = translate(body, "vkp-r4", "jft", STRICT)
+        again = express(body, "vkp-r4", "jft", STRICT)
         assert again.refusal is None
         assert (again.repairs, again.losses) == ((), ())
         assert bodies(again) == [body]
@@ -181,7 +181,7 @@ def test_a_right_resource_of_stu3_is_a_right_resource_of_r4(kind: str, data: st.
     with suppress(Refused):
         converted = conform(Source(tree, kind).root, from_stu3())
         settled(converted)
-        faults = structure_faults(json.loads(encode(converted)))
+        faults = model_faults(json.loads(encode(converted)))
         assert [fault for fault in faults if _is_ours(fault, converted)] == []
 
 
@@ -268,8 +268,5 @@ def test_what_a_header_says_beside_addressing_goes_along() -> None:
     assert at(body, ".entry[0].resource.contained") == [person]
     assert at(body, ".entry[0].resource.extension") == [
         own,
-        {
-            "url": "http://hl7.org/fhir/3.0/StructureDefinition/extension-MessageHeader.author",
-            "valueReference": {"reference": "#p"},
-        },
+        {"url": "urn:vkp-gateway:element:3.0:MessageHeader.author", "valueReference": {"reference": "#p"}},
     ]

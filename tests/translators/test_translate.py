@@ -9,21 +9,39 @@ from translators.contract import Call, Coverage, Reason, Settings, Translation, 
 from translators.fhir.json_codec import decode
 from translators.national_number import TEST_KINDS
 from translators.source import MAX_FINDINGS
-from translators.translate import translate
+from translators.translate import express, translate
 
+NEEDED: dict[str, dict[str, Tree]] = {
+    "Encounter": {
+        "status": "finished",
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "VR"},
+    },
+    "Communication": {"status": "completed"},
+    "DetectedIssue": {"status": "final"},
+}
+"""What a resource must have."""
 SUBJECT: Tree = {"identifier": {"system": "urn:oid:2.16.578.1.12.4.1.4.1", "value": "12834010060"}}
 
 
 def _flag(**fields: Tree) -> dict[str, Tree]:
-    return {"resourceType": "Flag", "status": "active", "subject": SUBJECT, **fields}
+    return {"resourceType": "Flag", "status": "active", "code": {"text": "Fall"}, "subject": SUBJECT, **fields}
 
 
 def _bundle(**fields: Tree) -> Tree:
-    return {"resourceType": "Bundle", "entry": [{"resource": _flag(**fields)}]}
+    request: Tree = {"method": "POST", "url": "Flag"}
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"resource": _flag(**fields), "request": request}],
+    }
 
 
 def _translate(tree: Tree, *tolerated: str, source: str | None = None, received: str | None = None) -> Translation:
     return translate(tree, "vkp-r4", "jft", Settings(TEST_KINDS, tolerated, source, received))
+
+
+def _express(tree: Tree) -> Translation:
+    return express(tree, "vkp-r4", "jft", Settings(TEST_KINDS))
 
 
 def test_a_call_goes_below_the_address_of_the_service_with_the_headers_it_needs() -> None:
@@ -40,7 +58,8 @@ def test_a_call_goes_below_the_address_of_the_service_with_the_headers_it_needs(
 def test_a_resource_that_jft_does_not_take_alone_goes_as_a_document_around_it(kind: str) -> None:
     """The resource itself is carried as it came; everything around it is listed as derived."""
     who = "patient" if kind == "DetectedIssue" else "subject"
-    lone: dict[str, Tree] = {"resourceType": kind, "id": "a1", who: SUBJECT}
+    own = "7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0001"
+    lone: dict[str, Tree] = {"resourceType": kind, "id": own, who: SUBJECT, **NEEDED[kind]}
     result = _translate(lone, received="2026-05-04T08:36:37.167Z")
     assert (result.refusal, result.repairs, result.losses) == (None, (), ())
     (call,) = result.calls
@@ -49,7 +68,7 @@ def test_a_resource_that_jft_does_not_take_alone_goes_as_a_document_around_it(ki
     assert [at(document, f".{name}") for name in ("type", "timestamp")] == ["document", "2026-05-04T08:36:37.167Z"]
     assert at(document, ".entry[0].resource.resourceType") == "Composition"
     assert at(document, ".entry[0].resource.subject") == SUBJECT
-    assert at(document, ".entry[1]") == {"fullUrl": "urn:uuid:a1", "resource": lone}
+    assert at(document, ".entry[1]") == {"fullUrl": f"urn:uuid:{own}", "resource": lone}
     leaves = leaf_count(lone)
     derived = leaf_count(document) - leaves
     assert result.coverage == Coverage(leaves=leaves, carried=leaves, derived=derived)
@@ -84,14 +103,15 @@ def test_what_is_made_of_an_entry_without_a_url_refers_to_a_new_one() -> None:
     system = "http://ehelse.no/fhir/CodeSystem/vkp-encounter-reason-v090"
     encounter: Tree = {
         "resourceType": "Encounter",
+        **NEEDED["Encounter"],
         "subject": SUBJECT,
         "reasonCode": [{"coding": [{"system": system, "code": "7"}]}],
     }
-    result = _translate({"resourceType": "Bundle", "entry": [{"resource": encounter}]})
+    result = _express({"resourceType": "Bundle", "entry": [{"resource": encounter}]})
     document = decode(result.calls[0].body)
     assert at(document, ".entry[1].resource.resourceType") == "DetectedIssue"
     assert at(document, ".entry[1].resource.implicated[0].reference") == at(document, ".entry[0].fullUrl")
-    assert _translate(document).calls == result.calls
+    assert _express(document).calls == result.calls
 
 
 def test_a_refusal_still_tells_what_was_found_before_it() -> None:
@@ -115,7 +135,7 @@ def test_a_refusal_tells_what_was_made_of_an_older_resource_too() -> None:
         ("Bundle.entry[0].resource.status", "active-flag-is-final"),
     ]
     assert [loss.path for loss in result.losses] == ["Bundle.entry[0].resource.urgency"]
-    assert result.coverage == Coverage(leaves=7, carried=3, derived=1, repaired=3, lost=1)
+    assert result.coverage == Coverage(leaves=10, carried=6, derived=1, repaired=3, lost=1)
 
 
 @pytest.mark.parametrize("tolerated", ["Flag.position", "Flag.position.lat"])

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from translators.contract import Number, Reason, Refused, RepairedNumber, RepairedText, Tree
-from translators.fhir.corrections import PARTLY_RENEWED, corrected
+from translators.fhir.corrections import PARTLY_RENEWED, URIS, as_uri, corrected
 from translators.fhir.cross_version import extensions
-from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC
+from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, r4
 from translators.fhir.faults import Faults
 from translators.fhir.plan import TAKEN_APART, Plan, Step
 from translators.fhir.r4_fields import align, extend_code, say_type, write
 from translators.fhir.rewrites import NoPlaceError
 from translators.fhir.rules import ENTERED_IN_ERROR
+from translators.fhir.structure import spelled, structure_faults
 from translators.fhir.stu3_to_r4 import CODE_OF_R4, TYPE_OF_R4, Conversion
 from translators.source import Cursor, Key
 
@@ -63,6 +64,8 @@ def conform(root: Cursor, plan: Plan, codes: Codes | None = None) -> dict[str, T
     """
     conformer = _Conformer(plan, codes, root.carried_keys)
     tree = conformer.resource(root, depth=0)
+    if conformer.faults.are_there and plan.release is r4() and isinstance(tree, dict):
+        conformer.faults.add_others((spelled(tree, fault.path), fault.text) for fault in structure_faults(tree))
     conformer.faults.refuse()
     if not isinstance(tree, dict):
         raise Refused(Reason.FORMAT, "nothing is left of the resource", root.path)
@@ -76,18 +79,24 @@ class _Conformer:
         self._types = plan.types
         self._codes = codes
         self._rewrites = plan.rewrites
+        self._choices = plan.choices
         self.faults = Faults()
 
     def resource(self, at: Cursor, depth: int) -> _Result:
+        kind = at.value.get("resourceType") if isinstance(at.value, dict) else None
         if not isinstance(at.value, dict):
-            raise Refused(Reason.FORMAT, "a resource is expected here", at.path)
-        kind = at.value.get("resourceType")
-        if not isinstance(kind, str) or kind not in self._plan.release.resources:
-            raise Refused(Reason.FORMAT, f"resourceType is not a resource of FHIR {self._plan.release.name}", at.path)
-        if kind not in self._plan.resources:
-            raise Refused(Reason.FORMAT, f"FHIR R4 has no {kind}", at.path)
+            self.faults.note(at, "a resource is expected here")
+        elif not isinstance(kind, str) or kind not in self._plan.release.resources:
+            self.faults.note(at, f"resourceType is not a resource of FHIR {self._plan.release.name}")
+        elif kind not in self._plan.resources:
+            self.faults.note(at, f"FHIR R4 has no {kind}")
+        else:
+            return self._resource(at, at.value, kind, depth)
+        return NOTHING
+
+    def _resource(self, at: Cursor, fields: dict[str, Tree], kind: str, depth: int) -> _Result:
         becomes = self._plan.retyped.get(kind)
-        return self._object(at, at.value, kind, depth) if becomes is None else self._retyped(at, becomes, depth)
+        return self._object(at, fields, kind, depth) if becomes is None else self._retyped(at, becomes, depth)
 
     def _retyped(self, at: Cursor, becomes: str, depth: int) -> _Result:
         """Return a resource whose type R4 calls otherwise."""
@@ -139,7 +148,19 @@ class _Conformer:
             self._keep(at, kept, kind, result)
         if kind == "Coding":
             self._bring_up(at, result)
+        elif kind == "Identifier" and result.get("system") == URIS:
+            _complete_uri(at, result)
+        if kind in self._choices:
+            self._note_second_choices(at, kind)
         return result or self._emptied(at)
+
+    def _note_second_choices(self, at: Cursor, kind: str) -> None:
+        """Note every second value of one choice, none of which may be picked."""
+        fields = at.value if isinstance(at.value, dict) else {}
+        for names in self._choices[kind]:
+            found = [name for name in fields if name in names and fields[name] not in (None, "")]
+            for name in found[1:]:
+                self.faults.note(at.field(name, fields[name]), f"a second value beside {found[0]}, where there is one")
 
     def _bring_up(self, at: Cursor, coding: dict[str, Tree]) -> None:
         """Write today's code where the sender's says it by a superseded table."""
@@ -256,7 +277,8 @@ class _Conformer:
             return NOTHING
         if not step.repeats:
             if len(items) > 1:
-                raise Refused(Reason.FORMAT, f"{len(items)} values for an element that has one", at.path)
+                self.faults.note(at, f"{len(items)} values for an element that has one")
+                return NOTHING
             at.repair("array-unwrapped")
             return self._single(items[0], step, owner, depth)
         is_aligned = step.type == ELEMENT or (step.primitive and _has_sibling(at))
@@ -271,7 +293,8 @@ class _Conformer:
             elif is_aligned:
                 kept.append(None)
         if step.unwraps and len(kept) > 1:
-            raise Refused(Reason.FORMAT, f"{len(kept)} values for an element that has one in FHIR R4", at.path)
+            self.faults.note(at, f"{len(kept)} values for an element that has one in FHIR R4")
+            return NOTHING
         return kept or NOTHING
 
     def _single(self, at: Cursor, step: Step, owner: str, depth: int) -> _Result:
@@ -288,7 +311,8 @@ class _Conformer:
         if isinstance(value, str) and not value.strip():
             at.repair("empty-string-dropped")
             return NOTHING
-        raise Refused(Reason.FORMAT, f"{step.type.partition('>')[0]} is an object", at.path)
+        self.faults.note(at, f"{step.type.partition('>')[0]} is an object")
+        return NOTHING
 
     def _emptied(self, at: Cursor) -> _Result:
         """Drop an object of which nothing is left; what it held was reported leaf by leaf."""
@@ -311,7 +335,8 @@ class _Conformer:
             if kind != "boolean":
                 self.faults.wrong_type(at, f"a {kind}")
             return at.carry()
-        raise Refused(Reason.FORMAT, f"a {kind} is one value, not an object or array", at.path)
+        self.faults.note(at, f"a {kind} is one value, not an object or array")
+        return NOTHING
 
     def _text(self, at: Cursor, value: str, kind: str, owner: str) -> _Result:
         trimmed = value.strip()
@@ -341,6 +366,13 @@ class _Conformer:
         if result != value:
             return RepairedText(result)
         return at.carry()
+
+
+def _complete_uri(at: Cursor, identifier: dict[str, Tree]) -> None:
+    """Write a bare UUID as the URI that the identifier's system says that it is."""
+    value, place = identifier.get("value"), at.at("value")
+    if isinstance(value, str) and place is not None and (urn := as_uri(value)) is not None:
+        identifier["value"] = RepairedText(str(place.replaced(urn, "uuid-made-valid")))
 
 
 def _has_sibling(at: Cursor) -> bool:

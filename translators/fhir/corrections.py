@@ -2,9 +2,24 @@
 
 import json
 import re
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Final, TypeAlias
+
+from translators.contract import Tree
+from translators.fhir.rules import ENTERED_IN_ERROR
+
+Fields: TypeAlias = dict[str, Tree]
+Standing: TypeAlias = Callable[[str, Tree], bool]
+"""Whether a code of a code system is one of today."""
+
+URIS = "urn:ietf:rfc:3986"
+"""The identifier system of what is a URI itself."""
+UUID = "urn:uuid:"
+NAMESPACE: Final = uuid.UUID("b5a0c1f2-57c1-5d0e-9f6e-4a2d8f6b7c31")
+"""Of the UUIDs that we make."""
 
 _EHELSE_VALUE_SET = "http://ehelse.no/fhir/ValueSet/vkp-"
 _EHELSE_CODE_SYSTEM = "http://ehelse.no/fhir/CodeSystem/vkp-"
@@ -22,6 +37,11 @@ _IDENTIFIER_SYSTEMS = {
     "http://ehelse.no/fhir/identifiertypes/FNR": "urn:oid:2.16.578.1.12.4.1.4.1",
     "http://ehelse.no/fhir/identifiertypes/HERID": "urn:oid:2.16.578.1.12.4.1.2",
 }
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
+_UUID_URN = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+CORRECTED: Final = frozenset({"system", "fullUrl", "reference"})
+"""The names of the elements for which `corrected` knows a correction."""
+_LINKS = frozenset({("Bundle.entry", "fullUrl"), ("Reference", "reference")})
 
 
 def _renewed() -> tuple[dict[str, str], dict[str, tuple[str, frozenset[str]]]]:
@@ -49,7 +69,8 @@ class Correction:
 def corrected(owner: str, name: str, value: str) -> Correction | None:
     """Return the correction for the element `name` of the type `owner`, or None when the value stands."""
     if name != "system":
-        return None
+        is_wrong = (owner, name) in _LINKS and value.startswith(UUID) and not _UUID_URN.fullmatch(value)
+        return Correction(uuid_urn(value.removeprefix(UUID)), "uuid-made-valid") if is_wrong else None
     if owner in ("Coding", "Quantity"):
         right = _CODE_SYSTEMS.get(value)
         if right is None and value.startswith(_EHELSE_VALUE_SET):
@@ -61,3 +82,58 @@ def corrected(owner: str, name: str, value: str) -> Correction | None:
     if owner == "Identifier" and value in _IDENTIFIER_SYSTEMS:
         return Correction(_IDENTIFIER_SYSTEMS[value], "identifier-system-corrected")
     return None
+
+
+def uuid_urn(text: str) -> str:
+    """Return the URN for what a sender takes for a UUID: in small letters (RFC 4122), or that of a UUID made from the text.
+
+    The same text always gives the same, so that what refers to it still does.
+    """
+    return UUID + (text.lower() if _UUID.fullmatch(text) else str(uuid.uuid5(NAMESPACE, text)))
+
+
+def as_uri(value: str) -> str | None:
+    """Return the URN for an identifier's value that is a UUID without `urn:uuid:`, or has it in great letters; else None."""
+    bare = value[len(UUID) :] if value[: len(UUID)].lower() == UUID else value
+    urn = UUID + bare.lower()
+    return urn if _UUID.fullmatch(bare) and urn != value else None
+
+
+def _coding_stands(coding: Fields, is_of_today: Standing) -> bool:
+    system = coding.get("system")
+    if not isinstance(system, str):
+        # A code without a system may be given one.
+        return "code" not in coding
+    # A code of today has the URL of today.
+    code = coding.get("code")
+    is_renewed = system in PARTLY_RENEWED or corrected("Coding", "system", system) is not None
+    return code != ENTERED_IN_ERROR and is_of_today(system, code) and not is_renewed
+
+
+def _quantity_stands(quantity: Fields, _: Standing) -> bool:
+    system = quantity.get("system")
+    return not isinstance(system, str) or corrected("Quantity", "system", system) is None
+
+
+def _identifier_stands(identifier: Fields, _: Standing) -> bool:
+    system, value = identifier.get("system"), identifier.get("value")
+    if not isinstance(value, str):
+        return system not in _IDENTIFIER_SYSTEMS
+    is_uri = system != URIS or as_uri(value) is None
+    return is_uri and value.strip() == value and system not in _IDENTIFIER_SYSTEMS
+
+
+def _reference_stands(reference: Fields, _: Standing) -> bool:
+    link = reference.get("reference")
+    if not isinstance(link, str):
+        return True
+    return _UUID_URN.fullmatch(link) is not None if link.startswith(UUID) else link.strip() == link
+
+
+STANDS: Final[Mapping[str, Callable[[Fields, Standing], bool]]] = {
+    "Coding": _coding_stands,
+    "Identifier": _identifier_stands,
+    "Quantity": _quantity_stands,
+    "Reference": _reference_stands,
+}
+"""By type: whether an object whose values are right ones is one of which `conform` would correct nothing."""

@@ -33,6 +33,13 @@ class Release:
     """"STU3" or "R4"."""
     types: dict[str, dict[str, Element]]
     resources: frozenset[str]
+    choices: dict[str, dict[str, frozenset[str]]]
+    """Of each type the choices, as `value[x]`, with the elements of which at most one may be there."""
+
+    def without_type(self, owner: str, name: str) -> str:
+        """Return the name of an element, of a choice without its type: `medication` for `medicationReference`."""
+        found = (choice for choice, names in self.choices.get(owner, {}).items() if name in names)
+        return next(found, name).removesuffix("[x]")
 
 
 @cache
@@ -57,7 +64,10 @@ def _read(release: str, file: str) -> Release:
         head = {"resourceType": "code"} if name in resource_names else {}
         types[name] = {field: _element(kind, primitives) for field, kind in (head | row).items()}
         types[name] |= {f"_{field}": _sibling(types[name][field]) for field in row if types[name][field].primitive}
-    return Release(release, types, resource_names)
+    choices = {
+        name: {choice: frozenset(fields) for choice, fields in row.items()} for name, row in table["choices"].items()
+    }
+    return Release(release, types, resource_names, choices)
 
 
 def _element(kind: str, primitives: frozenset[str]) -> Element:

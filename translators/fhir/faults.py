@@ -1,5 +1,7 @@
 """What makes a message unreadable without making the rest of it so: collected, so that a sender hears of all of it at once."""
 
+from collections.abc import Iterable
+
 from translators.contract import Reason, Refused
 from translators.source import Cursor
 
@@ -13,6 +15,21 @@ class Faults:
     def __init__(self) -> None:
         self._found: list[tuple[str, str]] = []
         self._errors: list[str] = []
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there is any."""
+        return bool(self._found or self._errors)
+
+    def note(self, at: Cursor, text: str) -> None:
+        """Note something that has no single right reading."""
+        self._add(at, text)
+
+    def add_others(self, faults: Iterable[tuple[str, str]]) -> None:
+        """Add what was found in another way, each with its path; not what lies in places that are known to be wrong."""
+        known = tuple(path for path, _ in self._found)
+        others = [(path, text) for path, text in faults if not path.startswith(known)]
+        self._found = [*self._found, *others][:_MOST]
 
     def wrong_type(self, at: Cursor, expected: str) -> None:
         """Note a value that is not of its element's type."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from translators.fhir import rules
+from translators.fhir.corrections import CORRECTED
 from translators.fhir.elements import ANY_RESOURCE, NUMERIC, Element, Release, r4, stu3
 from translators.fhir.rewrites import REWRITES, Rewrite
 from translators.fhir.rules import ENTERED_IN_ERROR, INHERITED, Rules
@@ -64,7 +65,7 @@ class Step:
         is_copied = self.target == self.name and not (self.wraps or self.unwraps or self.into or self.conversion)
         object.__setattr__(self, "is_copied", is_copied)
         object.__setattr__(self, "is_object", not self.primitive and self.type != ANY_RESOURCE)
-        object.__setattr__(self, "is_checked", self.name == "system" or self.codes is not None)
+        object.__setattr__(self, "is_checked", self.name in CORRECTED or self.codes is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Plan:
     """What R4 calls those."""
     rewrites: Mapping[str, tuple[frozenset[str], Rewrite]]
     """What R4 says in another way altogether, by type and the elements that call for it."""
+    choices: Mapping[str, tuple[frozenset[str], ...]]
+    """Elements of which at most one may be there, by the key of the steps; of R4 the check of what is sent knows them."""
 
 
 @cache
@@ -110,7 +113,13 @@ class _Planner:
         for name, becomes in self._renaming.types.items():
             self._row(name, becomes)
         known = self._source.resources & self._target.resources | self._renaming.types.keys()
-        return Plan(self._source, self._types, known, self._renaming.types, {} if self._is_r4 else REWRITES)
+        rewrites = {} if self._is_r4 else REWRITES
+        return Plan(self._source, self._types, known, self._renaming.types, rewrites, self._choices())
+
+    def _choices(self) -> dict[str, tuple[frozenset[str], ...]]:
+        kinds = {key: key.partition(">")[0] for key in self._types} if not self._is_r4 else {}
+        choices = self._source.choices
+        return {key: tuple(choices[kind].values()) for key, kind in kinds.items() if kind in choices}
 
     def _row(self, kind: str, becomes: str) -> str:
         """Make the steps of a type that becomes another; return their key."""

@@ -45,15 +45,16 @@ def renewed(part: Part) -> list[Entry]:
     """Return the encounter as v090 has it, with the alert of its sensor and its devices."""
     at = part.at
     _refuse_too_many(at)
-    result = begun(at, "Encounter", "encounter")
+    mode = _mode_of_all(at)
+    is_typed = mode is not None or all(one.has("type") for one in at.each("participant"))
+    result = begun(at, "Encounter", "encounter", claims_profile=is_typed)
     extensions, devices = _extensions(at, part.link)
     if extensions:
         result["extension"] = extensions
     modes = _modes(at, devices)
     result["class"] = _class(at)
     alerts = _read_reasons(at, result, _alert_of)
-    people = at.take("participant")
-    participants = [*(people if isinstance(people, list) else []), *modes]
+    participants = [*(_person(one, mode) for one in at.each("participant")), *modes]
     if participants:
         result["participant"] = participants
     result |= carried(at, but=result)
@@ -170,6 +171,19 @@ def _modes(at: Cursor, devices: list[Entry]) -> list[Tree]:
     for below in fields:
         below.repair("mode-said-in-class-history")
     return participants
+
+
+def _mode_of_all(at: Cursor) -> str | None:
+    """Return the one mode that the encounter had, in which everybody took part; None where it had several, or none."""
+    modes = {_mode(one) for one in (at, *at.each("classHistory"))} - {None}
+    return modes.pop() if len(modes) == 1 else None
+
+
+def _person(at: Cursor, mode: str | None) -> Tree:
+    """Return who took part, with the type that v090 demands: the mode of the encounter."""
+    if at.has("type") or mode is None:
+        return at.carry()
+    return {"type": made([{"coding": [coding(MODE, mode)]}], _MODE_RULE), **carried(at)}
 
 
 def _participant(at: Cursor, devices: list[Entry]) -> Tree:

@@ -1,18 +1,31 @@
 """A message Bundle of STU3, or an Encounter alone, to what VKP R4 has for it: a document, or one resource."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from translators.codes import SenderCodes
 from translators.contract import InformationName, Message, Reason, Refused, Settings, Tree, Undelivered
-from translators.document import UUID_SYSTEM, Entry, in_order, lone_entry, new_url, note_entry, seed_of, wrapped
+from translators.document import (
+    UUID_SYSTEM,
+    Entry,
+    in_order,
+    instant,
+    lone_entry,
+    new_url,
+    note_entry,
+    seed_of,
+    wrapped,
+)
 from translators.fhir.conform import conform
+from translators.fhir.corrections import uuid_urn
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.json_codec import encode
 from translators.fhir.plan import from_stu3
 from translators.fhir.rewrites import MAKES
 from translators.information import information_of
+from translators.links import relinked
 from translators.made import made, plain, settled, written
 from translators.note import subject_of
 from translators.patient import resolve
@@ -69,6 +82,8 @@ def read(tree: Tree, settings: Settings) -> Message:
     if newly:
         before = replace(before, carried=before.carried - newly, repaired=before.repaired + newly)
     information = information_of(converted, settings.code_history)
+    links, count = relinked(converted, _becoming(converted)) if kind == "Bundle" else ((), 0)
+    before = replace(before, carried=before.carried - count, repaired=before.repaired + count)
     second = Source(converted, kind, by_parts=True)
     rebuild = _message if kind == "Bundle" else _alone
     rebuilt = rebuild(second.root, codes, settings)
@@ -80,13 +95,28 @@ def read(tree: Tree, settings: Settings) -> Message:
     return Message(
         tree=rebuilt.tree,
         information=information,
-        repairs=(*source.repairs, *numbers, *second.repairs),
+        repairs=(*source.repairs, *numbers, *links, *second.repairs),
         losses=(*losses, *more),
         coverage=coverage,
         derived=found.derived,
         addressing=tuple(second.addressing),
         undelivered=rebuilt.undelivered,
     )
+
+
+def _becoming(bundle: dict[str, Tree]) -> dict[int, str]:
+    """Return which entries become resources of another type."""
+    held = [entry.at("resource") for entry in Source(bundle, "Bundle").root.each("entry")]
+    return {index: "DetectedIssue" for index, at in enumerate(held) if at is not None and _becomes_alert(at)}
+
+
+def _becomes_alert(at: Cursor) -> bool:
+    if at.text("resourceType") != "MedicationDispense":
+        return at.text("resourceType") == "Flag"
+    # What says nothing of the kind is refused where the message is made anew.
+    with suppress(Refused):
+        return medication_dispense.event_of(at).kind not in ("dispense", "test")
+    return False
 
 
 def _message(root: Cursor, codes: SenderCodes, settings: Settings) -> _Rebuilt:
@@ -139,7 +169,7 @@ def _part(entry: Cursor, seed: str, index: int) -> Part:
     if link is not None:
         return Part(at, link, entry.take("fullUrl"))
     own = at.text("id")
-    link = f"urn:uuid:{own}" if own is not None else new_url(seed, f"entry {index}")
+    link = uuid_urn(own) if own is not None else new_url(seed, f"entry {index}")
     return Part(at, link, made(link, "full-url-of-the-id"))
 
 
@@ -182,6 +212,9 @@ def _document(header: _Header, entries: list[Entry], settings: Settings) -> dict
         first = note_entry(entries, header.id, timestamp, settings, about)
     elif "subject" not in first.resource and (subject := subject_of([entry.resource for entry in entries])) is not None:
         first = replace(first, resource={**first.resource, "subject": made(subject, "subject-of-the-message")})
+    if own_note is not None and timestamp is not None and not first.resource.keys() & {"date", "_date"}:
+        # In v090 the date of a note is when its system saved or sent it.
+        first = replace(first, resource={**first.resource, "date": made(timestamp, "time-of-the-message")})
     others = in_order([entry for entry in entries if entry is not own_note])
     if header.event == "LocationMeasurement":
         _link_location(others)
@@ -236,13 +269,10 @@ def _urn(header: _Header) -> str:
     """Return the message's identifier: its header's id where that tells it from every other, else one of all it says."""
     own = header.at.text("id") or header.bundle.text("id") or ""
     if _UUID.fullmatch(own):
-        return f"urn:uuid:{own}"
+        return uuid_urn(own)
     whole = header.bundle.value if isinstance(header.bundle.value, dict) else {}
     return new_url(f"{own}|{sha256(encode(written(whole))).hexdigest()}", "message")
 
 
 def _date(note: Entry, settings: Settings) -> Tree:
-    when = plain(note.resource.get("date")) or settings.received
-    if when is None:
-        raise Refused(Reason.FORMAT, "the message does not say when it was sent", "MessageHeader.timestamp")
-    return when
+    return instant(plain(note.resource.get("date")), settings)

@@ -40,14 +40,19 @@ def taken(at: Cursor, *names: str) -> dict[str, Tree]:
     return {name: at.take(name) for name in both}
 
 
-def begun(at: Cursor, kind: str, rule: str) -> dict[str, Tree]:
-    """Begin a resource of the profile vkp-<kind>-v090 with what every resource has; `rule` names a change of its type."""
+def begun(at: Cursor, kind: str, rule: str, *, claims_profile: bool = True) -> dict[str, Tree]:
+    """Begin a resource of the profile vkp-<kind>-v090 with what every resource has; `rule` names a change of its type.
+
+    `claims_profile` says whether the resource will be what that profile demands.
+    """
     place = at.at("resourceType")
     result: dict[str, Tree] = {}
     if place is not None:
         result["resourceType"] = place.carry() if place.value == kind else place.replaced(kind, rule)
     result |= taken(at, "id")
-    result["meta"] = _meta(at.at("meta"), f"{PROFILES}vkp-{kind}-v090")
+    meta = _meta(at.at("meta"), f"{PROFILES}vkp-{kind}-v090" if claims_profile else None)
+    if meta:
+        result["meta"] = meta
     return result | taken(at, "implicitRules", "language", "text", "contained", "modifierExtension")
 
 
@@ -142,19 +147,19 @@ def _is_of(system: str | None, name: str) -> bool:
     return system is not None and system.startswith(f"{CODE_SYSTEMS}{name}-v") and not system.endswith("-v090")
 
 
-def _meta(at: Cursor | None, profile: str) -> dict[str, Tree]:
-    """Carry `meta`, with VKP's own profiles replaced by the one of v090."""
+def _meta(at: Cursor | None, profile: str | None) -> dict[str, Tree]:
+    """Carry `meta`, with VKP's own profiles replaced by the one of v090, or left out where the resource is not of it."""
     if at is None:
-        return {"profile": [made(profile, "profile-of-v090")]}
+        return {"profile": [made(profile, "profile-of-v090")]} if profile is not None else {}
     profiles: list[Tree] = []
     for one in at.each("profile"):
         is_of_vkp = isinstance(one.value, str) and _VKP_PROFILE.fullmatch(one.value)
         if not is_of_vkp or one.value == profile:
             profiles.append(one.carry())
         else:
-            one.repair("profile-of-v090")
-            if profile not in profiles:
+            one.repair("profile-of-v090" if profile is not None else "profile-not-claimed")
+            if profile is not None and profile not in profiles:
                 profiles.append(profile)
-    if profile not in profiles:
+    if profile is not None and profile not in profiles:
         profiles.append(made(profile, "profile-of-v090"))
-    return {"profile": profiles, **carried(at, but=("profile",))}
+    return {**({"profile": profiles} if profiles else {}), **carried(at, but=("profile",))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -80,6 +81,17 @@ def test_untolerated_loss_is_a_refusal_and_a_tolerated_one_is_not() -> None:
     assert judged(f"{NORDFJELL_R4}/composition", body).reason == "loss: would be lost: Composition.unheard"
     tolerant = REHEARSE.replace("mode: rehearse", "mode: rehearse, losses: [Composition.unheard]")
     assert judged(f"{NORDFJELL_R4}/composition", body, routes=tolerant).verdict is RehearsalVerdict.CLEAN
+
+
+def test_what_would_be_no_valid_r4_is_refused_with_all_its_faults() -> None:
+    """A rehearsal says clean only of what would be accepted."""
+    body = message("note").replace(b'"status"', b'"language": " ", "status"', 1)
+    spoilt = json.dumps(json.loads(body) | {"date": "03.11.2026 08:00", "status": "done"}).encode()
+    found = judged(f"{NORDFJELL_R4}/composition", spoilt)
+    assert found.verdict is RehearsalVerdict.REFUSED
+    assert found.reason.startswith("malformed: not valid FHIR R")
+    assert "Composition.status: not a code of composition-status" in found.reason
+    assert "Composition.date: not a dateTime" in found.reason
 
 
 def test_local_number_is_resolved_as_in_mode_new() -> None:

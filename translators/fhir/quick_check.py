@@ -1,0 +1,247 @@
+"""Whether a resource is what FHIR R4 allows, told as fast as it can be: most messages are right, and need no more.
+
+It asks the same as `structure`, which says of the others what is wrong and where; a test holds the two together. Every type
+has a function of its own, put together once from the plans.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final, TypeAlias
+
+from translators.contract import Number, Tree
+from translators.fhir.bundle import bundle_faults, links_of, unreached
+from translators.fhir.corrections import Fields, Standing
+from translators.fhir.elements import r4
+from translators.fhir.invariants import objects
+from translators.fhir.narrative import narrative_fault
+from translators.fhir.rules import ENTERED_IN_ERROR
+from translators.fhir.structure_plan import DEEPEST, Row, Step, rows
+
+Right: TypeAlias = Callable[[Fields, "_Context", int], bool]
+Other: TypeAlias = Callable[[Tree, Fields, "_Context", int], bool]
+
+_OBJECT: Final = 0
+_OBJECTS: Final = 1
+_OTHER: Final = 2
+
+
+class _Type:
+    """A type whose function may not be there yet: types hold each other."""
+
+    __slots__ = ("right",)
+    right: Right
+
+
+class _Context:
+    """What is known of the message around an object."""
+
+    __slots__ = ("entry", "is_of_today", "kinds", "references")
+
+    def __init__(self, root: Fields, is_of_today: Standing | None) -> None:
+        self.kinds = links_of(root)
+        self.references: list[tuple[int, str]] = []
+        self.entry = -1
+        self.is_of_today = is_of_today
+
+
+def is_right(resource: Fields, is_of_today: Standing | None = None) -> bool:
+    """Whether nothing is wrong with a resource.
+
+    With `is_of_today`, whether nothing of it has to be corrected either, no code of an older table among it. What has
+    contained resources is not judged here: False.
+    """
+    context = _Context(resource, is_of_today)
+    if not _resource(resource, context, 0):
+        return False
+    if resource.get("resourceType") != "Bundle":
+        return True
+    if next(bundle_faults(resource), None) is not None:
+        return False
+    is_document = resource.get("type") == "document"
+    count = len(list(objects(resource.get("entry"))))
+    return not (is_document and unreached(count, context.kinds, context.references))
+
+
+def _resource(value: Tree, context: _Context, depth: int) -> bool:
+    kind = value.get("resourceType") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(kind, str) or kind not in r4().resources:
+        return False
+    return _types()[kind].right(value, context, depth)
+
+
+@cache
+def _types() -> dict[str, _Type]:
+    types = {key: _Type() for key in rows()}
+    for key, row in rows().items():
+        types[key].right = _function(row, types)
+    return types
+
+
+def _function(row: Row, types: dict[str, _Type]) -> Right:  # noqa: C901 - what most of a check's time goes into, in one piece
+    """Return the function of a type."""
+    texts: dict[str, Callable[[str], object]] = {}
+    others: dict[str, tuple[int, _Type, Other]] = {}
+    for name, step in row.steps.items():
+        if step.codes is not None and step.is_text:
+            # What was entered in error is looked at more closely.
+            texts[name] = (step.codes - {ENTERED_IN_ERROR}).__contains__
+        elif step.is_text:
+            texts[name] = step.right or bool
+        elif step.form == "xhtml":
+            texts[name] = _is_narrative
+        others[name] = _other(step, types)
+    simple, invariants, stands = row.simple, tuple(one.holds for one in row.invariants), row.stands
+    last = _last(row)
+
+    def right(value: Fields, context: _Context, depth: int) -> bool:  # noqa: C901, PLR0912 - likewise
+        if depth >= DEEPEST:
+            return False
+        for name, item in value.items():
+            if item.__class__ is str:
+                matcher = texts.get(name)
+                if matcher is None or not matcher(item):
+                    return False
+                continue
+            other = others.get(name)
+            if other is None:
+                return False
+            form, kind, test = other
+            if form == _OBJECT:
+                if item.__class__ is not dict or not kind.right(item, context, depth + 1):
+                    return False
+            elif form == _OBJECTS:
+                if item.__class__ is not list or not item:
+                    return False
+                inner = kind.right
+                for one in item:
+                    if one.__class__ is not dict or not inner(one, context, depth + 1):
+                        return False
+            elif not test(item, value, context, depth + 1):
+                return False
+        if len(value) < 2 and (not value or "id" in value):
+            return row.is_element and bool(value)
+        if simple and not simple <= value.keys():
+            return False
+        for holds in invariants:
+            if not holds(value):
+                return False
+        if stands is not None and (is_of_today := context.is_of_today) is not None and not stands(value, is_of_today):
+            return False
+        return last is None or last(value, context)
+
+    return right
+
+
+_NO_TYPE: Final = _Type()
+
+
+def _no_test(_item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bool:
+    return False
+
+
+def _other(step: Step, types: dict[str, _Type]) -> tuple[int, _Type, Other]:
+    """Return how to judge a value that is no plain text."""
+    if step.is_simple and not step.is_sibling and step.row is not None:
+        return (_OBJECTS if step.repeats else _OBJECT), types[step.row_key], _no_test
+    if step.name == "contained":
+        return _OTHER, _NO_TYPE, _no_test
+    one = _one(step, types)
+    if step.is_sibling:
+        return _OTHER, _NO_TYPE, _sibling(step, types)
+    if not step.repeats:
+        return _OTHER, _NO_TYPE, one
+
+    def each(item: Tree, owner: Fields, context: _Context, depth: int) -> bool:
+        if not isinstance(item, list) or not item or f"_{step.name}" in owner:
+            return False
+        return all(one(value, owner, context, depth) for value in item)
+
+    return _OTHER, _NO_TYPE, each
+
+
+def _sibling(step: Step, types: dict[str, _Type]) -> Other:
+    """Return how to judge the `_name` of a primitive that is no list; lists are left to `structure`."""
+    name, element = step.name[1:], types[step.row_key]
+
+    def test(item: Tree, owner: Fields, context: _Context, depth: int) -> bool:
+        if not isinstance(item, dict) or not (name in owner or "extension" in item):
+            return False
+        return element.right(item, context, depth)
+
+    return test
+
+
+def _one(step: Step, types: dict[str, _Type]) -> Other:
+    form, matcher = step.form, step.right
+    if form == "object":
+        return _checked_object(step, types)
+    if form == "resource":
+        return lambda item, _owner, context, depth: _entry(item, context, depth)
+    if form == "number":
+        return lambda item, _o, _c, _d: isinstance(item, Number) and (matcher is None or bool(matcher(item.text)))
+    if form == "boolean":
+        return lambda item, _o, _c, _d: isinstance(item, bool)
+    if form == "xhtml":
+        return lambda item, _o, _c, _d: isinstance(item, str) and _is_narrative(item)
+    return lambda item, _o, _c, _d: isinstance(item, str) and bool(item) and (matcher is None or bool(matcher(item)))
+
+
+def _is_narrative(text: str) -> bool:
+    return narrative_fault(text) is None
+
+
+def _entry(item: Tree, context: _Context, depth: int) -> bool:
+    if depth == 2:
+        context.entry += 1
+    return _resource(item, context, depth)
+
+
+def _checked_object(step: Step, types: dict[str, _Type]) -> Other:
+    """Return how to judge an object of whose place more is asked: its codes, or what it refers to."""
+    kind, concepts, targets = types[step.row_key], step.concepts, step.targets
+
+    def test(item: Tree, _owner: Fields, context: _Context, depth: int) -> bool:
+        if not isinstance(item, dict) or not kind.right(item, context, depth):
+            return False
+        if concepts is not None and not step.has_concept(item):
+            return False
+        reference = item.get("reference") if targets is not None else None
+        found = context.kinds.kinds.get(reference) if isinstance(reference, str) else None
+        return found is None or targets is None or found in targets
+
+    return test
+
+
+def _last(row: Row) -> Callable[[Fields, _Context], bool] | None:
+    """Return what else is asked of an object as a whole; None where nothing is."""
+    if row.is_reference:
+        return _is_reference
+    if row.is_extension:
+        return _is_extension
+    return _chooses(row) if row.choices else None
+
+
+def _is_reference(value: Fields, context: _Context) -> bool:
+    reference = value.get("reference")
+    if not isinstance(reference, str):
+        return True
+    context.references.append((context.entry, reference))
+    return reference[:1] != "#"
+
+
+def _is_extension(value: Fields, _: _Context) -> bool:
+    """Whether there is one thing beside the URL: a value or extensions."""
+    return len(value) == 2 + ("id" in value) and "_url" not in value
+
+
+def _chooses(row: Row) -> Callable[[Fields, _Context], bool]:
+    choices = [(fields | {f"_{field}" for field in fields}, name in row.mandatory) for name, fields in row.choices]
+
+    def chooses(value: Fields, _: _Context) -> bool:
+        for fields, is_mandatory in choices:
+            found = len(fields.intersection(value))
+            if found > 1 or (is_mandatory and not found):
+                return False
+        return True
+
+    return chooses

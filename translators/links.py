@@ -1,0 +1,73 @@
+"""The URLs of resources that became another type: they end with what they now hold, and what refers to them follows."""
+
+from collections.abc import Mapping
+
+from translators.contract import Repair, RepairedText, Tree
+from translators.fhir.bundle import RESTFUL
+
+RULE = "link-of-the-new-type"
+
+
+def relinked(bundle: dict[str, Tree], becomes: Mapping[int, str]) -> tuple[tuple[Repair, ...], int]:
+    """Put the new types into the URLs of a message's entries, and into the references to them.
+
+    `becomes` has the new resource types by the index of the entry. Returns the repairs, and how many of the values were as
+    the sender wrote them. The tree is changed in its place.
+    """
+    entries = bundle.get("entry")
+    renamed: dict[str, str] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        if index not in becomes or not isinstance(entry, dict):
+            continue
+        held = entry.get("resource")
+        kind, own = (held.get("resourceType"), held.get("id")) if isinstance(held, dict) else (None, None)
+        url = entry.get("fullUrl")
+        found = RESTFUL.fullmatch(url) if isinstance(url, str) else None
+        if isinstance(url, str) and found is not None and found[1] == kind:
+            renamed[url] = f"{url[: found.start(1)]}{becomes[index]}{url[found.end(1) :]}"
+            renamed[f"{kind}/{found[2]}"] = f"{becomes[index]}/{found[2]}"
+        elif isinstance(own, str):
+            renamed[f"{kind}/{own}"] = f"{becomes[index]}/{own}"
+    if not renamed or not _has_any(bundle, renamed):
+        return (), 0
+    walk = _Walk(renamed)
+    walk.through(bundle, str(bundle["resourceType"]))
+    return tuple(walk.repairs), walk.count
+
+
+def _has_any(tree: Tree, links: Mapping[str, str]) -> bool:
+    """Whether one of these links stands in a tree at all; in most messages none does."""
+    pending = [tree]
+    for value in pending:  # grows while it is gone through
+        if value.__class__ is dict:
+            for name, item in value.items():
+                if item.__class__ is dict or item.__class__ is list:
+                    pending.append(item)
+                elif (name == "reference" or name == "fullUrl") and item in links:  # noqa: PLR1714 - faster than a set here
+                    return True
+        elif value.__class__ is list:
+            pending += value
+    return False
+
+
+class _Walk:
+    def __init__(self, renamed: dict[str, str]) -> None:
+        self._renamed = renamed
+        self.repairs: list[Repair] = []
+        self.count = 0
+
+    def through(self, tree: Tree, path: str) -> None:
+        """Rename every link in a tree."""
+        if isinstance(tree, list):
+            for index, item in enumerate(tree):
+                self.through(item, f"{path}[{index}]")
+        if not isinstance(tree, dict):
+            return
+        for name, value in tree.items():
+            new = self._renamed.get(value) if name in ("reference", "fullUrl") and isinstance(value, str) else None
+            if new is None:
+                self.through(value, f"{path}.{name}")
+                continue
+            tree[name] = RepairedText(new)
+            self.repairs.append(Repair(f"{path}.{name}", RULE))
+            self.count += not isinstance(value, RepairedText)

@@ -1,0 +1,101 @@
+"""Where a value of what is to be sent came from: a copy of the message whose every text and number knows its own place.
+
+Only a message with a fault is read a second time by it, so that the fault is told by the place that its sender knows.
+"""
+
+from translators.contract import Number, Tree
+from translators.fhir.structure import steps_spelled
+from translators.source import printable_name, printable_type
+
+_DEEPEST = 300
+
+
+class PlacedText(str):
+    """A text of the message, and its path there."""
+
+    __slots__ = ("path",)
+    path: str
+
+
+class PlacedNumber(Number):
+    """A number of the message, and its path there."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, text: str, path: str) -> None:
+        super().__init__(text)
+        self.path = path
+
+
+def placed(tree: Tree) -> Tree:
+    """Return a copy of a message whose texts and numbers know where they stand."""
+    kind = tree.get("resourceType") if isinstance(tree, dict) else None
+    return _placed(tree, printable_type(kind if isinstance(kind, str) else "Resource"), 0)
+
+
+def _placed(tree: Tree, path: str, depth: int) -> Tree:
+    if isinstance(tree, str):
+        text = PlacedText(tree)
+        text.path = path
+        return text
+    if isinstance(tree, Number):
+        return PlacedNumber(tree.text, path)
+    if depth == _DEEPEST:
+        return tree
+    if isinstance(tree, dict):
+        return {name: _placed(value, f"{path}.{printable_name(name)}", depth + 1) for name, value in tree.items()}
+    if isinstance(tree, list):
+        return [_placed(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(tree)]
+    return tree
+
+
+def source_of(tree: Tree, path: tuple[str | int, ...]) -> str | None:
+    """Return the place in the message of what stands at a path of the result; None where all of it was made.
+
+    What is missing has its place in the object that lacks it.
+    """
+    nodes = [tree]
+    for step in path:
+        below = _below(nodes[-1], step)
+        if below is None:
+            break
+        nodes.append(below)
+    rest = [*path[len(nodes) - 1 :]]
+    while nodes:
+        origin = _origin(nodes.pop(), 0)
+        if origin is not None:
+            return origin + steps_spelled(rest)
+        if nodes:
+            rest.insert(0, path[len(nodes) - 1])
+    return None
+
+
+def _below(node: Tree, step: str | int) -> Tree:
+    if isinstance(node, dict) and isinstance(step, str):
+        return node.get(step)
+    if isinstance(node, list) and isinstance(step, int) and step < len(node):
+        return node[step]
+    return None
+
+
+def _origin(node: Tree, depth: int) -> str | None:
+    """Return where a value came from: as it says itself, or as the first of what it holds does."""
+    if isinstance(node, (PlacedText, PlacedNumber)):
+        return node.path
+    if depth == _DEEPEST:
+        return None
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for step, item in items:
+        found = _origin(item, depth + 1)
+        if found is not None:
+            return _above(found, step)
+    return None
+
+
+def _above(path: str, step: str | int) -> str:
+    """Return the path of what holds this; an item of an array need not have had one around it in the message."""
+    if isinstance(step, int):
+        return path.rpartition("[")[0] if path.endswith("]") else path
+    return (
+        path.removesuffix("]").rpartition("[")[0].rpartition(".")[0] if path.endswith("]") else path.rpartition(".")[0]
+    )
