@@ -1,112 +1,15 @@
-"""Certificates from files: what encrypts the data port and connections to upstreams, and follows its files as they change."""
+"""Certificates in use: they follow their files as these change."""
 
-import hashlib
-import os
-import re
 import ssl
-import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from gateway.config.model import Config
-from gateway.config.upstreams import Upstream, VkpUpstream
 from gateway.observability.telemetry import CERTIFICATES_UNUSABLE
+from gateway.proxy.certificate_files import CertificatesUnusable, ContextSource, Files, Make, needed
 
 log = structlog.get_logger()
-
-_FROM_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_MOST_BYTES = 4 * 1024 * 1024
-"""Of a file; the authorities of a whole system are a quarter of it."""
-
-
-class CertificatesUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """Files of certificates cannot be read, or not be used; the text holds nothing of a key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where a certificate, its key and the authorities to trust are: paths, or `${NAME}` of the environment."""
-
-    folder: Path
-    cert: str | None = None
-    key: str | None = None
-    authorities: str | None = None
-
-    def read(self) -> "ContextSource":
-        """Return what the files hold now; raises `CertificatesUnusable`."""
-        return ContextSource(self._read(self.cert), self._read(self.key), self._read(self.authorities))
-
-    def unreadable(self) -> list[str]:
-        """Return those that are not here, or that this user may not read."""
-        return [each for each in (self.authorities, self.cert, self.key) if each and not self._is_readable(each)]
-
-    def stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
-        """Return what tells cheaply that a file may have changed."""
-        return tuple(_stamp(self.folder / each) for each in (self.cert, self.key, self.authorities) if each)
-
-    def _is_readable(self, named: str) -> bool:
-        if variable := _FROM_ENVIRONMENT.fullmatch(named):
-            return variable[1] in os.environ
-        return os.access(self.folder / named, os.R_OK)
-
-    def _read(self, named: str | None) -> bytes | None:
-        if named is None:
-            return None
-        try:
-            if variable := _FROM_ENVIRONMENT.fullmatch(named):
-                return os.environ[variable[1]].encode()
-            with (self.folder / named).open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-        except KeyError:
-            raise CertificatesUnusable(f"the environment variable in {named} is not set") from None
-        except OSError as error:
-            raise CertificatesUnusable(f"{named}: {error.strerror}") from None
-        if len(data) > _MOST_BYTES:
-            raise CertificatesUnusable(f"{named} is too large")
-        return data
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ContextSource:
-    """The bytes of a certificate with its chain, of its key, and of authorities."""
-
-    cert: bytes | None
-    key: bytes | None
-    authorities: bytes | None
-
-    @property
-    def digest(self) -> bytes:
-        """What tells two of them apart without keeping a key."""
-        parts = (self.cert, self.key, self.authorities)
-        return hashlib.sha256(b"".join(hashlib.sha256(part or b"").digest() for part in parts)).digest()
-
-
-Make = Callable[[ContextSource], ssl.SSLContext]
-
-
-def for_senders(material: ContextSource) -> ssl.SSLContext:
-    """Return how the data port is encrypted; raises `CertificatesUnusable`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A sender that renegotiates has the gateway do the costly part again and again.
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols(["http/1.1"])
-    _load(context, material)
-    if material.authorities is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def for_upstream(material: ContextSource) -> ssl.SSLContext:
-    """Return how connections to an upstream are encrypted and checked; raises `CertificatesUnusable`."""
-    context = ssl.create_default_context() if material.authorities is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, material)
-    return context
 
 
 class ReloadingContext:
@@ -168,52 +71,6 @@ class ReloadingContext:
         self._bad = digest
 
 
-def _load(context: ssl.SSLContext, material: ContextSource) -> None:
-    try:
-        if material.authorities is not None:
-            context.load_verify_locations(cadata=material.authorities.decode("ascii", "replace"))
-        if material.cert is not None and material.key is not None:
-            with ExitStack() as stack:
-                paths = [_as_file(stack, data) for data in (material.cert, material.key)]
-                context.load_cert_chain(paths[0], paths[1], password=_no_password)
-    except ssl.SSLError as error:
-        raise CertificatesUnusable(_told(error)) from None
-    except (OSError, ValueError) as error:
-        raise CertificatesUnusable(str(error)) from None
-
-
-def _as_file(stack: ExitStack, data: bytes) -> str:
-    """Return a path of what is in memory: OpenSSL reads files only, and these may change between two reads."""
-    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    file.write(data)
-    file.flush()
-    file.seek(0)
-    return f"/dev/fd/{file.fileno()}"
-
-
-def _no_password() -> str:
-    raise ValueError("the private key is protected by a password, which nobody could give")
-
-
-def _told(error: ssl.SSLError) -> str:
-    reason = error.reason or ""
-    if reason == "KEY_VALUES_MISMATCH":
-        return "the private key does not belong to the certificate"
-    return reason.lower().replace("_", " ") or "they are not certificates and keys in PEM"
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-DATA_PORT = "listen.data"
-"""What certificates are for that are not an upstream's."""
-
-
 class Certificates:
     """The certificates in use; those whose files are the same in name and content are taken over from `before`."""
 
@@ -231,24 +88,6 @@ class Certificates:
             kept.look()
 
 
-def needed(config: Config, folder: Path) -> list[tuple[str, Files, Make]]:
-    """Return what every certificate is for, where it is, and what is made of it."""
-    found: list[tuple[str, Files, Make]] = []
-    if (tls := config.tls) is not None:
-        found.append((DATA_PORT, Files(folder, tls.cert_file, tls.key_file, tls.client_ca_file), for_senders))
-    over_tls = (each for each in config.upstreams.values() if _url(each).startswith("https:"))
-    return [*found, *((each.name, files_of(each, folder), for_upstream) for each in over_tls)]
-
-
-def files_of(upstream: Upstream, folder: Path) -> Files:
-    """Return where the certificates for an upstream are."""
-    return Files(folder, upstream.tls.cert_file, upstream.tls.key_file, upstream.tls.ca_file)
-
-
 def _kept(what: str, files: Files, make: Make, before: Certificates | None) -> ReloadingContext:
     known = before._kept.get(what) if before else None  # noqa: SLF001 - its own kind
     return known if known is not None and known.is_current(files) else ReloadingContext(what, files, make)
-
-
-def _url(upstream: Upstream) -> str:
-    return upstream.url if isinstance(upstream, VkpUpstream) else upstream.write_url

@@ -24,8 +24,9 @@ from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
 from gateway.observability import telemetry
 from gateway.outbox.outbox import keys_of
+from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable
 from gateway.proxy.server import Lane, Server, Serving
-from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, ReloadingContext
+from gateway.proxy.tls import ReloadingContext
 from gateway.routing.table import RouteTable
 from gateway.runtime import config_file
 from gateway.runtime.active_routes import ActiveRoutes

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from gateway.cli.main import main
 from gateway.observability import telemetry
-from gateway.proxy.tls import CertificatesUnusable, Files, ReloadingContext, for_senders, for_upstream
+from gateway.proxy.certificate_files import CertificatesUnusable, Files, for_senders, for_upstream
+from gateway.proxy.tls import ReloadingContext
 from tests.gateway.authority import Authority
 from tests.gateway.proxy.test_upstream_tls import TlsUpstream
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.proxy import tls_listener
-from gateway.proxy.tls import Files, for_senders
+from gateway.proxy.certificate_files import Files, for_senders
 from tests.gateway.authority import Authority
 from tests.gateway.conftest import HAVNES, message
 from tests.gateway.proxy.test_upstream_tls import TlsUpstream
