@@ -11,22 +11,34 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-import aiohttp
 import click
 import msgspec
 
-from gateway.cli.output import WRONG_USE, json_option, print_json
+from gateway.cli.options import ADMIN, TOKEN_FILE, WRONG_USE, json_option, where_options
+from gateway.cli.output import plain, print_json, print_lines
 from gateway.config.values import is_loopback
 
 F = TypeVar("F", bound=Callable[..., Any])
 Document = dict[str, Any]
 
-_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
 _ACCEPTED = "application/json, application/problem+json"
-_LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer."""
 _LARGEST_TOKEN = 1024
-ADMIN, TOKEN_FILE = "VKP_GATEWAY_ADMIN", "VKP_GATEWAY_TOKEN_FILE"
+_ADVICE = {
+    "bad-request": "correct that and try again",
+    "changed-meanwhile": "look at it as it is now, and repeat the command if you still want it",
+    "conflict": "look at it as it is now",
+    "failed": "the gateway's log says why, in admin.failed",
+    "forbidden": "the roles of this token do not allow it",
+    "ledger-unavailable": "try again when the gateway's database answers",
+    "no-ledger": "this gateway has no ledger",
+    "not-found": "this gateway has nothing of that name, or this token may not see it",
+    "not-stored": "nothing was changed; try again when the gateway's database answers",
+    "people-only": "log in to the admin port and do it there",
+    "token-refused": "this gateway does not know the token, or its time has ended: have an operator make another",
+    "too-many": "wait a minute and try again",
+    "unknown-host": "give --admin the name that the gateway is reached by",
+}
+"""What to do about a refusal, by its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,52 +81,42 @@ class AdminClient:
         body: Document | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> Document:
+        # Help and wrong use need no HTTP client, which takes long to import.
+        from gateway.cli.admin_http import Unreachable, request  # noqa: PLC0415 - said above
+
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": _ACCEPTED, **(fields or {})}
         try:
-            status, content = asyncio.run(self._answer(method, path, query, body, fields or {}))
-        except TimeoutError:
-            raise click.ClickException(f"{self.url} does not answer in time") from None
-        except aiohttp.ClientError as error:
-            raise click.ClickException(f"{self.url} cannot be asked: {_told(error)}") from None
+            status, content = asyncio.run(request(method, f"{self.url}{path}", headers, query, body))
+        except Unreachable as error:
+            raise click.ClickException(
+                f"{self.url} cannot be asked: {error}; look whether a gateway runs there, and at --admin."
+            ) from None
         try:
             document = msgspec.json.decode(content) if content else {}
         except (msgspec.DecodeError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            raise click.ClickException(f"{self.url} answers with {status}, and not as a gateway's admin port does")
+            raise click.ClickException(
+                f"{self.url} answers with {status}, and not as a gateway's admin port does; look at --admin."
+            )
         if not 200 <= status < 300:
             self._refuse(status, document)
         return document
 
-    async def _answer(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Document | None,
-        fields: Mapping[str, str],
-    ) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": _ACCEPTED, **fields}
-        async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.request(
-                method, f"{self.url}{path}", params=query, json=body, headers=headers, allow_redirects=False
-            ) as answer,
-        ):
-            content = bytearray()
-            async for chunk in answer.content.iter_any():
-                content += chunk
-                if len(content) > _LARGEST:
-                    raise aiohttp.ClientPayloadError("its answer is too large")
-            return answer.status, bytes(content)
-
     def _refuse(self, status: int, document: Document) -> None:
         """End the command: exit 2 where what was asked was wrong, else 1."""
-        code, detail = document.get("code"), document.get("detail")
         if self.as_json:
             print_json(document)
-        told = f"{code or status}: {detail}" if detail else str(code or status)
-        click.echo(f"Error: {plain(told)}", err=True)
+        click.echo(f"Error: {_refusal(status, document)}", err=True)
         raise click.exceptions.Exit(WRONG_USE if status in (400, 405, 421) else 1)
+
+
+def _refusal(status: int, document: Document) -> str:
+    code, detail = document.get("code"), document.get("detail")
+    if not code:
+        return f"the answer is {status}, and no word of why; look whether --admin is the address of a gateway."
+    told = "; ".join(filter(None, (str(detail or "").rstrip("."), _ADVICE.get(str(code), ""))))
+    return plain(f"{code}: {told or f'the answer is {status}'}.")
 
 
 def admin_options(command: F) -> F:
@@ -127,22 +129,23 @@ def admin_options(command: F) -> F:
     return json_option(where_options(asked))  # type: ignore[return-value] # click makes a command of it
 
 
-def where_options(command: F) -> F:
-    """Add `--admin` and `--token-file`."""
-    token = click.option(
-        "--token-file", envvar=TOKEN_FILE, metavar="FILE", help=f"A file with an API token. [env: {TOKEN_FILE}]"
-    )
-    admin = click.option(
-        "--admin", envvar=ADMIN, metavar="URL", help=f"The admin port of a running gateway. [env: {ADMIN}]"
-    )
-    return admin(token(command))
-
-
 def admin_client(admin: str | None, token_file: str | None, *, as_json: bool) -> AdminClient:
     """Return a client for these options; raises `click.UsageError`."""
     if not admin or not token_file:
-        raise click.UsageError(f"give --admin URL and --token-file FILE, or {ADMIN} and {TOKEN_FILE}")
+        raise click.UsageError(
+            f"This asks a running gateway: give --admin URL and --token-file FILE, or set {ADMIN} and {TOKEN_FILE}."
+        )
     return AdminClient(_url(admin), _token(token_file), as_json)
+
+
+def print_list(client: AdminClient, document: Document, name: str, line: Callable[[Document], str], none: str) -> None:
+    """Print one part of a list, which is called `name`, and how to go on; `none` is said where it is empty."""
+    if client.as_json:
+        print_json(document)
+        return
+    print_lines(document[name], line, none)
+    if document["next"]:
+        click.echo(f"more: --cursor {plain(document['next'])}")
 
 
 def segment(text: str) -> str:
@@ -150,16 +153,11 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def plain(text: object) -> str:
-    """Return a text of somebody else's for a terminal, without what would steer it."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(text))
-
-
 def number_from_stdin() -> str:
     """Return the patient's number that standard input has; it is never an argument, which a list of processes shows."""
     number = sys.stdin.readline(64).strip()
     if not number:
-        raise click.UsageError("the patient's number comes on standard input")
+        raise click.UsageError("The patient's number comes on standard input, as in: vkp-gateway COMMAND < FILE.")
     return number
 
 
@@ -170,9 +168,9 @@ def _url(given: str) -> str:
     except ValueError:
         host, parts = None, urlsplit("")
     if not host or parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
-        raise click.UsageError("--admin: expected https://host or https://host:port")
+        raise click.UsageError("--admin is not an address: give https://HOST or https://HOST:PORT, and nothing more.")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise click.UsageError("--admin: http is for this machine alone; elsewhere it is https")
+        raise click.UsageError("--admin must be https, since the token goes there; http is for this machine alone.")
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -183,19 +181,10 @@ def _token(name: str) -> str:
             mode, content = os.fstat(file.fileno()).st_mode, file.read(_LARGEST_TOKEN + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise click.UsageError(f"--token-file: {reason}") from None
+        raise click.UsageError(f"--token-file cannot be read ({reason}): give the file that has the token.") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise click.UsageError("--token-file: others may read or change it; chmod 600")
+        raise click.UsageError("--token-file may be read or changed by others: make it yours alone with chmod 600.")
     token = content.strip()
     if not 0 < len(token) <= _LARGEST_TOKEN or not all(0x21 <= byte <= 0x7E for byte in token):
-        raise click.UsageError("--token-file: it does not hold one token")
+        raise click.UsageError("--token-file does not hold one token: put the token there, and nothing more.")
     return token.decode("ascii")
-
-
-def _told(error: aiohttp.ClientError) -> str:
-    """Say what is wrong with a connection."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return "its certificate is not trusted"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "no connection"
-    return plain(error) or type(error).__name__

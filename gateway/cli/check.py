@@ -4,18 +4,25 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.output import config_option, json_option, print_json
+from gateway.cli.configuration import one_path
+from gateway.cli.options import either_config_option, json_option
+from gateway.cli.output import counted, print_json
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.config.places import Problem, Severity
-from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, needed
+from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable, needed
 
 
 @click.command()
-@config_option
+@click.argument("file", required=False)
+@either_config_option
 @json_option
-def check(path: str, *, as_json: bool) -> None:
-    """Say everything that is wrong with a configuration; exit 1 if any of it is an error."""
+def check(file: str | None, config: str | None, *, as_json: bool) -> None:
+    """Say everything that is wrong with a configuration; exit 1 if any of it is an error.
+
+    FILE is ./routes.yaml if left out.
+    """
+    path = one_path(file, config)
     loaded = load(path)
     found = [*loaded.problems, *_certificates(loaded.config, Path(path).parent)]
     wrong = [problem for problem in found if problem.severity is Severity.ERROR]
@@ -34,7 +41,7 @@ def check(path: str, *, as_json: bool) -> None:
     else:
         for problem in found:
             click.echo(str(problem))
-        click.echo(f"{path}: {len(wrong)} errors, {len(found) - len(wrong)} warnings")
+        click.echo(f"{path}: {counted(len(wrong), 'error')}, {counted(len(found) - len(wrong), 'warning')}")
     if wrong:
         raise click.exceptions.Exit(1)
 

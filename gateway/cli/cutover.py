@@ -4,14 +4,13 @@ from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, admin_options, plain, segment
-from gateway.cli.output import print_json
+from gateway.cli.admin_client import AdminClient, Document, admin_options, print_list, segment
+from gateway.cli.options import cursor_option, limit_option, reason_option
+from gateway.cli.output import plain, print_json
 from gateway.migration.cutover import CutoverState
 
-Document = dict[str, Any]
 _ROOT = "/api/v1/cutovers"
 _FOR_PEOPLE = "An approval is a person's: log in to the admin port and approve there; no API token ever is an approver."
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
 _name = click.argument("name")
 
 
@@ -22,19 +21,15 @@ def cutover() -> None:
 
 @cutover.command("list")
 @click.option("--state", type=click.Choice([each.value for each in CutoverState]))
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
-@click.option("--cursor", metavar="C", help="As the list before gave it.")
+@limit_option()
+@cursor_option
 @admin_options
 def list_cutovers(*, client: AdminClient, **filters: Any) -> None:
     """List cutovers by their names."""
-    document = client.get(_ROOT, **filters)
-    if client.as_json:
-        print_json(document)
-        return
-    for one in document["cutovers"]:
-        click.echo(plain(f"{one['name']}  {one['state']}  {one['at_oslo']}"))
-    if document["next"]:
-        click.echo(f"more: --cursor {plain(document['next'])}")
+    none = "There is no cutover; vkp-gateway cutover submit NAME submits one that routes.yaml plans."
+    if filters["state"] is not None:
+        none = f"No cutover is {filters['state']}."
+    print_list(client, client.get(_ROOT, **filters), "cutovers", _line, none)
 
 
 @cutover.command()
@@ -89,12 +84,16 @@ def _steering(action: str, told: str) -> click.Command:
     def asked(*, client: AdminClient, name: str, reason: str) -> None:
         _print(client, client.post(f"{_ROOT}/{segment(name)}/{action}", reason=reason))
 
-    return click.command(action, help=told)(_name(_reason(admin_options(asked))))
+    return click.command(action, help=told)(_name(reason_option(admin_options(asked))))
 
 
 cutover.add_command(_steering("start", "Apply an approved or a missed cutover now, if its gate still says yes."))
 cutover.add_command(_steering("cancel", "Call off a cutover that has not switched."))
 cutover.add_command(_steering("rollback", "Take a cutover back: its cells go where they went before."))
+
+
+def _line(one: Document) -> str:
+    return f"{one['name']}  {one['state']}  {one['at_oslo']}"
 
 
 def _print(client: AdminClient, document: Document, *, is_whole: bool = False) -> None:

@@ -1,37 +1,36 @@
 """`vkp-gateway explain`: which route decides for an imagined message, and why no other does."""
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import structs
 
-from gateway.cli import explain_sources
-from gateway.cli.admin_client import AdminClient, Document, admin_client, plain, segment, where_options
-from gateway.cli.explain_sources import Change, RunTime, Unreadable, changes, read_request
-from gateway.cli.messages import print_message
-from gateway.cli.output import config_option, find_municipality, find_sender, json_option, print_json, usable
+from gateway.cli.configuration import find_municipality, find_sender, sqlite_file, usable
+from gateway.cli.options import TIME, config_option, json_option, where_options
+from gateway.cli.output import print_json
 from gateway.config.model import Config, Municipality
-from gateway.errors import Failure
-from gateway.ledger import canary_key
 from gateway.ledger.key_files import KeysUnusable, read_single
 from gateway.migration.schedule import shown
 from gateway.model import Envelope, Information, Mode
-from gateway.pipeline.canary import Canary, share_of
+from gateway.pipeline.canary import share_of
 from gateway.pipeline.context import is_canary
-from gateway.pipeline.identify import Identifier
 from gateway.pipeline.translate import allowed_numbers
 from gateway.routing.explain import Explanation
 from gateway.routing.table import Decision, RouteTable
 from translators.national_number import kind_of
 
+if TYPE_CHECKING:
+    # Imported where they are needed: the ledger's libraries take longer to begin than all the rest.
+    from gateway.cli.explain_run_time import Change, RunTime
+
 
 def _dash_only(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Refuse a number given as an argument, where a list of processes shows it, and do not repeat it."""
     if value not in (None, "-"):
-        raise click.BadParameter("only -: the number comes on standard input")
+        raise click.BadParameter("give --patient -, and the number on standard input.")
     return value
 
 
@@ -48,7 +47,7 @@ _TYPES = ", ".join(Information)
 @click.option(
     "--at",
     metavar="T",
-    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]),
+    type=TIME,
     help="When, as 2026-12-01T08:00+01:00; now if left out.",
 )
 @click.option(
@@ -76,19 +75,21 @@ def explain(  # noqa: PLR0913 - the options of the command
     as_json: bool,
 ) -> None:
     """Say which route decides for a message, with every route that was considered."""
+    asked = (municipality, sender, information, patient, at, request)
     if message is not None:
-        if any(given is not None for given in (municipality, sender, information, patient, at, request)):
-            raise click.UsageError("--message goes with nothing but --admin, --token-file and --json")
-        client = admin_client(admin, token_file, as_json=as_json)
-        _explain_message(_Finder(client.url, client.token, client.as_json), message)
+        if any(given is not None for given in asked):
+            raise click.UsageError("--message goes with nothing but --admin, --token-file and --json.")
+        _explain_message(message, admin, token_file, as_json=as_json)
         return
     if (request is None) == (municipality is None and sender is None and information is None):
-        raise click.UsageError("give either --request, or --municipality, --sender and --information")
+        raise click.UsageError(
+            "Give --request FILE, or at least one of --municipality, --sender and --information, or --message ID."
+        )
     config, of_file = usable(path)
     now = datetime.now(UTC)  # noqa: TID251 - the command's own clock
     when = at or now
     known, notes = _known(config, Path(path).parent, when, now)
-    table = of_file.with_layers(known.layers)
+    table = of_file if known is None else of_file.with_layers(known.layers)
     key = _canary_key(config, Path(path).parent)
     if request is not None:
         envelope = _envelope_of_request(config, table, request, key)
@@ -98,7 +99,7 @@ def explain(  # noqa: PLR0913 - the options of the command
     if patient is not None:
         envelope, patient_notes = _with_patient(config, envelope, key)
     decision, explanation = table.decide(envelope, when), table.explain(envelope, when)
-    planned = changes(of_file, known, envelope, when)
+    planned = [] if known is None else known.changes(of_file, envelope, when)
     notes += [*_notes(config, table, envelope, decision), *patient_notes]
     notes += [*_canary_notes(decision, envelope, key, known), *map(_planned_note, planned)]
     if as_json:
@@ -107,64 +108,38 @@ def explain(  # noqa: PLR0913 - the options of the command
         _print(envelope, decision, explanation, notes)
 
 
-def _known(config: Config, folder: Path, when: datetime, now: datetime) -> tuple[RunTime, list[str]]:
-    """Return what people have set and planned, and what is to be said of how it is known."""
+def _explain_message(reference: str, admin: str | None, token_file: str | None, *, as_json: bool) -> None:
+    from gateway.cli.admin_client import admin_client  # noqa: PLC0415 - for this way of asking alone
+    from gateway.cli.explain_message import explain_message  # noqa: PLC0415 - likewise
+
+    explain_message(admin_client(admin, token_file, as_json=as_json), reference)
+
+
+def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
+    from gateway.cli.explain_request import envelope_of_request  # noqa: PLC0415 - for this way of asking alone
+
+    return envelope_of_request(config, table, request, key)
+
+
+def _known(config: Config, folder: Path, when: datetime, now: datetime) -> "tuple[RunTime | None, list[str]]":
+    """Return what people have set and planned, None where that is nothing, and what is to be said of how it is known."""
     notes = []
     if when < now:
         notes.append(
             "that time is past: this is by the file as it is now, and by what is known now of overrides then; "
             "explain --message has what decided about a message"
         )
+    file = sqlite_file(config.store, folder)
+    if file is not None and not file.exists() and not config.cutovers:
+        return None, notes
+    from gateway.cli.explain_run_time import run_time  # noqa: PLC0415 - seldom needed, and slow to begin
+    from gateway.cli.ledger_reader import Unreadable  # noqa: PLC0415 - likewise
+
     try:
-        return explain_sources.run_time(config, folder, when, now), notes
+        return run_time(config, folder, when, now), notes
     except Unreadable as error:
         told = f"the ledger cannot be read here ({error}): what people have set or planned at run time is not looked at"
-        return RunTime(), [*notes, told]
-
-
-class _NotThere(Exception):  # noqa: N818 - the condition
-    """The gateway has nothing under this name."""
-
-
-class _Finder(AdminClient):
-    """Asks for what need not be there."""
-
-    def find(self, path: str) -> Document | None:
-        """Return the answer to a GET; None where there is nothing."""
-        try:
-            return self.get(path)
-        except _NotThere:
-            return None
-
-    def _refuse(self, status: int, document: Document) -> None:
-        if status == 404:
-            raise _NotThere
-        super()._refuse(status, document)
-
-
-def _explain_message(client: _Finder, reference: str) -> None:
-    """Say what the ledger knows of a message, and what decided its way."""
-    decision = client.find(f"/api/v1/decisions/{segment(reference)}")
-    message = client.find(f"/api/v1/messages/{segment(reference)}")
-    if message is None and decision is None:
-        raise click.ClickException("not-found: neither the ledger nor the decision log has a message of this reference")
-    notes = []
-    if decision is None:
-        notes.append(f"the route that decided is in the log event message with correlation_id {reference}")
-    elif decision.get("information") is None:
-        notes.append("what the message was about did not matter for its way, and was not read")
-    if client.as_json:
-        print_json({**(message or {}), "decision": decision, "notes": notes})
-        return
-    if message is not None:
-        print_message(message)
-    if decision is not None:
-        click.echo("decided by")
-        for name, value in decision.items():
-            if value not in (None, [], False):
-                click.echo(plain(f"  {name.replace('_', ' '):<14}{value}"))
-    for note in notes:
-        click.echo(plain(f"note: {note}"))
+        return None, [*notes, told]
 
 
 def _envelope(
@@ -179,23 +154,6 @@ def _envelope(
         system=sender.system if sender else None,
         information=Information(information) if information else None,
     )
-
-
-def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
-    head, body = read_request(request)
-    identification = Identifier(config.limits.body)
-    try:
-        identified = asyncio.run(identification.identify(head, body, table))
-    except Failure as failure:
-        raise click.ClickException(f"no route decides, the gateway refuses this: {failure.diagnostics}") from None
-    if not identified.is_served(config.unrecognised_paths):
-        raise click.ClickException(
-            "no route decides, the gateway refuses this: nothing is served at this address (404)"
-        )
-    if identified.operation is not None and identified.envelope.information is None and identified.content is None:
-        content = asyncio.run(identification.read(body, identified))
-        return identification.with_information(identified.envelope, content, identified.code_history)
-    return Canary(config, key).placed(identified).envelope
 
 
 def _notes(config: Config, table: RouteTable, envelope: Envelope, decision: Decision) -> list[str]:
@@ -238,7 +196,7 @@ def _canary_key(config: Config, folder: Path) -> bytes | None:
         return None
 
 
-def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, known: RunTime) -> list[str]:
+def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, known: "RunTime | None") -> list[str]:
     route = decision.route
     if not is_canary(decision) or route is None:
         return []
@@ -246,7 +204,7 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
         return ["a canary decides, and takes nothing over of this sender"]
     share = 1.0 if envelope.sender in route.always else route.share or 0.0
     told = f"a canary decides: it takes over {share:.4g} of the patients"
-    if key is not None and known.canary not in (None, canary_key.fingerprint(key)):
+    if key is not None and known is not None and known.has_other_key(key):
         return [f"{told}; the canary key here is not the one that this ledger's shares are dealt with"]
     if envelope.share is not None:
         return [told]
@@ -254,7 +212,7 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
     return [f"{told}; {why}, so where the patient stands is not known"]
 
 
-def _planned_note(change: Change) -> str:
+def _planned_note(change: "Change") -> str:
     """Say what a planned cutover would make of the message's way."""
     cutover, decision = change.cutover, change.decision
     lacking = f", {cutover.lacking} approvals missing" if cutover.lacking else ""
@@ -282,7 +240,7 @@ def _print(envelope: Envelope, decision: Decision, explanation: Explanation, not
 
 
 def _print_json(
-    envelope: Envelope, decision: Decision, explanation: Explanation, planned: list[Change], notes: list[str]
+    envelope: Envelope, decision: Decision, explanation: Explanation, planned: "list[Change]", notes: list[str]
 ) -> None:
     print_json(
         {
@@ -305,7 +263,7 @@ def _print_json(
     )
 
 
-def _planned(change: Change) -> dict[str, object]:
+def _planned(change: "Change") -> dict[str, object]:
     cutover, decision = change.cutover, change.decision
     return {
         "cutover": cutover.name,

@@ -1,15 +1,20 @@
-"""`vkp-gateway audit`: who did what to messages, and whether that record is whole."""
+"""`vkp-gateway audit`, `routes` and `report`: what a running gateway has done, does, and has still to move."""
 
 from typing import Any
 
 import click
 
-from gateway.admin.csv import table_of
-from gateway.admin.report import COLUMNS
-from gateway.cli.admin_client import AdminClient, admin_options, plain
-from gateway.cli.output import print_json
+from gateway.cli.admin_client import AdminClient, admin_options, print_list
+from gateway.cli.options import cursor_option, limit_option
+from gateway.cli.output import counted, plain, print_json, print_lines
 
 _ROOT = "/api/v1/audit"
+_ROUTES_AT_ONCE = 200
+_CELLS_AT_ONCE = 2000
+"""Cells; the gateway makes the whole report for each part of it."""
+_POLICIES = frozenset(
+    {"losses", "answer", "on_outage", "unclear", "acknowledge_within", "share", "always", "never", "sample"}
+)
 
 
 @click.group()
@@ -18,19 +23,12 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
-@click.option("--cursor", metavar="C", help="As the list before gave it.")
+@limit_option()
+@cursor_option
 @admin_options
 def list_entries(*, client: AdminClient, limit: int, cursor: str | None) -> None:
     """List entries, the newest first."""
-    document = client.get(_ROOT, limit=limit, cursor=cursor)
-    if client.as_json:
-        print_json(document)
-        return
-    for one in document["entries"]:
-        click.echo(plain(_line(one)))
-    if document["next"]:
-        click.echo(f"more: --cursor {plain(document['next'])}")
+    print_list(client, client.get(_ROOT, limit=limit, cursor=cursor), "entries", _line, "The audit has no entries.")
 
 
 @audit.command()
@@ -42,9 +40,11 @@ def verify(*, client: AdminClient) -> None:
         print_json(document)
     elif document["ok"]:
         newest = document["newest"]
-        click.echo(plain(f"whole, up to entry {newest['id']}, {newest['hash']}") if newest else "no entries")
+        whole = f"The audit is whole, up to entry {newest['id']}, {newest['hash']}" if newest else ""
+        click.echo(plain(whole) or "The audit has no entries.")
     else:
-        click.echo(plain(f"broken at entry {document['broken_at']}"))
+        broken = f"The audit is broken at entry {document['broken_at']}: it was changed, put in or removed."
+        click.echo(plain(broken))
     if not document["ok"]:
         raise click.exceptions.Exit(1)
 
@@ -55,15 +55,12 @@ def _line(entry: dict[str, Any]) -> str:
     return "  ".join(map(str, parts)).rstrip()
 
 
-_AT_ONCE = 200
-
-
 @click.command()
 @click.option("--municipality", metavar="O", help="An orgnr or short name: what names another is left out.")
 @admin_options
 def routes(*, client: AdminClient, municipality: str | None) -> None:
     """List the routes that are in force, and what was set over them."""
-    document = client.whole("/api/v1/routes", "routes", municipality=municipality, limit=_AT_ONCE)
+    document = client.whole("/api/v1/routes", "routes", municipality=municipality, limit=_ROUTES_AT_ONCE)
     if client.as_json:
         print_json(document)
         return
@@ -72,9 +69,12 @@ def routes(*, client: AdminClient, municipality: str | None) -> None:
         f"generation {generation}, file {document['file']} {document['version']}, layers {document['layers_version']}"
     )
     click.echo(plain(head.replace("  ", " ")))
-    for one in document["routes"]:
-        until = f"until {one['until']}" if one["until"] else ""
-        click.echo(plain("  ".join(filter(None, (one["place"], one["mode"], cells_of(one), rest_of(one), until)))))
+    print_lines(document["routes"], _route_line, "No route is in force here.")
+
+
+def _route_line(one: dict[str, Any]) -> str:
+    until = f"until {one['until']}" if one["until"] else ""
+    return "  ".join(filter(None, (one["place"], one["mode"], cells_of(one), rest_of(one), until)))
 
 
 def cells_of(route: dict[str, Any]) -> str:
@@ -89,14 +89,6 @@ def rest_of(route: dict[str, Any]) -> str:
     return " ".join(f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in said.items())
 
 
-_POLICIES = frozenset(
-    {"losses", "answer", "on_outage", "unclear", "acknowledge_within", "share", "always", "never", "sample"}
-)
-
-_CELLS_AT_ONCE = 2000
-"""Cells; the gateway makes the whole report for each part of it."""
-
-
 @click.command()
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table for a spreadsheet.")
 @click.option("--holding-back", is_flag=True, help="Only cells that still need VKP.")
@@ -108,19 +100,27 @@ def report(*, client: AdminClient, as_csv: bool, holding_back: bool) -> None:
     if client.as_json:
         print_json({**document, "cells": cells})
     elif as_csv:
+        # The table is made as the gateway makes it, which takes its libraries.
+        from gateway.admin.csv import table_of  # noqa: PLC0415 - said above
+        from gateway.admin.report import COLUMNS  # noqa: PLC0415 - said above
+
         click.echo(table_of(COLUMNS, cells), nl=False)
     else:
-        _print(cells, document["holding_back"])
+        none = "There is no cell that this token may see."
+        if document["cells"]:
+            none = "No cell still needs VKP, by what this gateway has seen of it."
+        print_lines(cells, _cell_line, none)
+        _print_holding_back(document["holding_back"])
 
 
-def _print(cells: list[dict[str, Any]], back: dict[str, dict[str, int]]) -> None:
-    for cell in cells:
-        share = (
-            "" if cell["clean_share"] is None else f"  rehearsed {cell['rehearsed']}, {cell['clean_share']:.1%} clean"
-        )
-        seen = f"  {cell['messages']} messages, last {cell['last_seen']}" if cell["last_seen"] else "  not seen"
-        names = "  ".join(plain(str(cell[name])) for name in ("municipality", "vendor", "system", "information"))
-        click.echo(f"{names}  {cell['standing']}{share}{seen}")
-    for name, counted in back.items():
-        told = ", ".join(f"{plain(who)} {number}" for who, number in counted.items()) or "nobody"
+def _cell_line(cell: dict[str, Any]) -> str:
+    share = "" if cell["clean_share"] is None else f"  rehearsed {cell['rehearsed']}, {cell['clean_share']:.1%} clean"
+    seen = f"  {counted(cell['messages'], 'message')}, last {cell['last_seen']}" if cell["last_seen"] else "  not seen"
+    names = "  ".join(str(cell[name]) for name in ("municipality", "vendor", "system", "information"))
+    return f"{names}  {cell['standing']}{share}{seen}"
+
+
+def _print_holding_back(back: dict[str, dict[str, int]]) -> None:
+    for name, numbers in back.items():
+        told = ", ".join(f"{plain(who)} {number}" for who, number in numbers.items()) or "nobody"
         click.echo(f"still needs VKP, by {name}: {told}")

@@ -1,20 +1,16 @@
 """`vkp-gateway keys`: the gateway's own keys are made, and the one that seals payloads is rotated; none is ever printed."""
 
-import asyncio
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
-from gateway.cli.output import config_option, json_option, print_json, usable
-from gateway.config.model import Config
-from gateway.ledger import canary_key
-from gateway.ledger.audit import Note
-from gateway.ledger.database import LedgerUnavailable, LedgerUnusable, open_store
-from gateway.ledger.key_files import PAYLOAD, KeysUnusable, check, is_from_environment, make, read_single, rotate
-from gateway.model import Mode
-from gateway.outbox.outbox import node_name
+from gateway.cli.configuration import usable
+from gateway.cli.options import config_option, json_option, reason_option
+from gateway.cli.output import counted, print_json
+from gateway.config.model import KeyFiles
+from gateway.ledger.key_files import PAYLOAD, KeysUnusable, check, is_from_environment, make, rotate
 
 _NEVER_ROTATED = (
     "lookup and canary are never rotated: what was hashed could not be found any more, "
@@ -24,13 +20,13 @@ _THEN = "reload every gateway that has this file, or restart it: until then it s
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """What `init` did about a key."""
+class KeyMade:
+    """What was done about a key."""
 
     kind: str
     source: str
     state: str
-    """made, there, environment or unusable."""
+    """made, exists, environment or unusable."""
     text: str
 
 
@@ -45,7 +41,7 @@ def keys() -> None:
 def init(path: str, *, as_json: bool) -> None:
     """Make each key file that is missing and overwrite none; exit 1 if one cannot be made, or is there and no good."""
     config, folder = usable(path)[0], Path(path).parent
-    found = [_init(kind, source, folder) for kind, source in asdict(config.keys).items()]
+    found = make_missing(config.keys, folder)
     good = all(one.state != "unusable" for one in found)
     if as_json:
         shown = [{"key": one.kind, "file": one.source, "state": one.state, "text": one.text} for one in found]
@@ -64,7 +60,7 @@ def rotate_payload(path: str, *, as_json: bool) -> None:
     """Add a new payload key and make it current; older ones still open what they sealed; exit 1 if it cannot be."""
     source = usable(path)[0].keys.payload
     if is_from_environment(source):
-        raise click.ClickException(f"keys.payload is {source}: it is rotated where that variable is set")
+        raise click.ClickException(f"keys.payload is {source}: it is rotated where that variable is set.")
     try:
         made = rotate(source, Path(path).parent, int(time.time()))
     except KeysUnusable as error:
@@ -73,13 +69,15 @@ def rotate_payload(path: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"ok": True, "key": PAYLOAD, "file": source, "current": made.current, "older": older})
         return
-    click.echo(f"payload  {source}: key {made.current} seals from now on, {len(older)} older still open")
+    click.echo(
+        f"payload  {source}: key {made.current} seals from now on, {counted(len(older), 'older key')} left to open what is sealed already"
+    )
     click.echo(_THEN)
     click.echo(_NEVER_ROTATED)
 
 
 @keys.command("accept-canary")
-@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
+@reason_option
 @config_option
 @json_option
 def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
@@ -87,41 +85,27 @@ def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
 
     For SQLite stop the gateway first. Afterwards reload or restart every node, each with this key.
     """
-    config, folder = usable(path)[0], Path(path).parent
-    try:
-        key = read_single(config.keys.canary, folder).secret
-        running = asyncio.run(_accept(config, folder, key, reason))
-    except (KeysUnusable, LedgerUnusable) as error:
-        raise click.ClickException(str(error)) from None
-    except LedgerUnavailable as error:
-        raise click.ClickException(f"store: cannot be written: {error}") from None
-    if running:
-        raise click.ClickException(f"a canary runs, and its patients would change sides: {', '.join(running)}")
-    mark = canary_key.fingerprint(key)
+    # The other commands on keys need no ledger, and its libraries take longer to begin than all the rest.
+    from gateway.cli.accepted_canary import accept  # noqa: PLC0415 - said above
+
+    config = usable(path)[0]
+    mark = accept(config, Path(path).parent, reason)
     if as_json:
         print_json({"ok": True, "key": "canary", "fingerprint": mark})
         return
     click.echo(f"canary   {config.keys.canary}: shares are dealt with this key, fingerprint {mark}")
 
 
-async def _accept(config: Config, folder: Path, key: bytes, reason: str) -> list[str]:
-    """Return the canaries that run by the file or by the ledger; none when the key is accepted."""
-    if in_file := [str(route.place) for route in config.routes if route.mode is Mode.CANARY]:
-        return in_file
-    store = await asyncio.to_thread(open_store, config.store, folder, patience=0)
-    try:
-        node = node_name()
-        note = Note(time.time(), node, f"command ({node})", "keys.accept-canary", "canary", reason)
-        return await store.write(lambda connection: canary_key.accept(connection, key, note))
-    finally:
-        await store.close()
+def make_missing(files: KeyFiles, folder: Path) -> list[KeyMade]:
+    """Make each key whose file is missing; what is there is left as it is, whether it can be used or not."""
+    return [_init(kind, source, folder) for kind, source in asdict(files).items()]
 
 
-def _init(kind: str, source: str, folder: Path) -> _Looked:
+def _init(kind: str, source: str, folder: Path) -> KeyMade:
     if is_from_environment(source):
-        return _Looked(kind, source, "environment", f"{source}, not made here")
+        return KeyMade(kind, source, "environment", f"{source}, not made here")
     try:
-        state = "made" if make(kind, source, folder, int(time.time())) else "there"
-        return _Looked(kind, source, state, f"{source}, {check(kind, source, folder)}")
+        state = "made" if make(kind, source, folder, int(time.time())) else "exists"
+        return KeyMade(kind, source, state, f"{source}, {check(kind, source, folder)}")
     except KeysUnusable as error:
-        return _Looked(kind, source, "unusable", str(error))
+        return KeyMade(kind, source, "unusable", str(error))

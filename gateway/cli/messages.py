@@ -1,39 +1,30 @@
 """`vkp-gateway messages`, `resend`, `quarantine`, `forget`: what a running gateway has in its ledger, and what a person decides."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, admin_options, number_from_stdin, plain, segment
-from gateway.cli.output import print_json
+from gateway.cli.admin_client import AdminClient, Document, admin_options, number_from_stdin, print_list, segment
+from gateway.cli.options import TIME, cursor_option, limit_option, municipality_option, reason_option, with_options
+from gateway.cli.output import plain, print_json
 from gateway.ledger.message_queries import IDENTIFIER_REUSED, POSSIBLE_DUPLICATE
 from gateway.ledger.records import MessageState
 from gateway.model import Information
 
-Document = dict[str, Any]
 _ROOT = "/api/v1"
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
-_moment = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
-_FILTERS = (
-    click.option("--municipality", metavar="O", help="An orgnr or short name."),
+_filters = with_options(
+    municipality_option,
     click.option("--state", type=click.Choice([each.value for each in MessageState])),
     click.option("--sender", metavar="S", help="A vkp-id or HER-id."),
     click.option("--information", type=click.Choice([each.value for each in Information])),
     click.option("--overdue", is_flag=True, help="Delivered, and not acknowledged in time."),
     click.option("--mark", type=click.Choice([POSSIBLE_DUPLICATE, IDENTIFIER_REUSED])),
-    click.option("--since", type=_moment, metavar="T", help="Received then or later, as 2026-12-01T08:00+01:00."),
-    click.option("--until", type=_moment, metavar="T", help="Received before."),
-    click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True),
-    click.option("--cursor", metavar="C", help="As the list before gave it."),
+    click.option("--since", type=TIME, metavar="T", help="Received then or later, as 2026-12-01T08:00+01:00."),
+    click.option("--until", type=TIME, metavar="T", help="Received before."),
+    limit_option(),
+    cursor_option,
 )
-
-
-def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_FILTERS):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -46,7 +37,8 @@ def messages() -> None:
 @admin_options
 def list_messages(*, client: AdminClient, **filters: Any) -> None:
     """List messages, the newest first."""
-    _print_list(client, client.get(f"{_ROOT}/messages", **_given(filters)))
+    document = client.get(f"{_ROOT}/messages", **_given(filters))
+    print_list(client, document, "messages", _line, "No message matches.")
 
 
 @messages.command()
@@ -55,7 +47,8 @@ def list_messages(*, client: AdminClient, **filters: Any) -> None:
 def search(*, client: AdminClient, **filters: Any) -> None:
     """List one patient's messages; the number comes on standard input."""
     given = {**_given(filters), "overdue": filters["overdue"]}
-    _print_list(client, client.post(f"{_ROOT}/messages/search", patient=number_from_stdin(), **given))
+    document = client.post(f"{_ROOT}/messages/search", patient=number_from_stdin(), **given)
+    print_list(client, document, "messages", _line, "No message of this patient matches.")
 
 
 @messages.command()
@@ -72,7 +65,7 @@ def show(*, client: AdminClient, reference: str) -> None:
 
 @click.command()
 @click.argument("reference")
-@_reason
+@reason_option
 @admin_options
 def resend(*, client: AdminClient, reference: str, reason: str) -> None:
     """Have a quarantined message delivered after all."""
@@ -85,18 +78,19 @@ def quarantine() -> None:
 
 
 @quarantine.command("list")
-@click.option("--municipality", metavar="O", help="An orgnr or short name.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
-@click.option("--cursor", metavar="C", help="As the list before gave it.")
+@municipality_option
+@limit_option()
+@cursor_option
 @admin_options
 def list_quarantine(*, client: AdminClient, **filters: Any) -> None:
     """List what is in quarantine, the newest first."""
-    _print_list(client, client.get(f"{_ROOT}/messages", state=MessageState.QUARANTINED.value, **filters))
+    document = client.get(f"{_ROOT}/messages", state=MessageState.QUARANTINED.value, **filters)
+    print_list(client, document, "messages", _line, "No message is in quarantine.")
 
 
 @quarantine.command()
 @click.argument("reference")
-@_reason
+@reason_option
 @admin_options
 def release(*, client: AdminClient, reference: str, reason: str) -> None:
     """Have a message delivered after all; where it was unclear whether it arrived, it may come twice."""
@@ -105,7 +99,7 @@ def release(*, client: AdminClient, reference: str, reason: str) -> None:
 
 @quarantine.command()
 @click.argument("reference")
-@_reason
+@reason_option
 @admin_options
 def discard(*, client: AdminClient, reference: str, reason: str) -> None:
     """Give a message up for good; its content is forgotten."""
@@ -113,7 +107,7 @@ def discard(*, client: AdminClient, reference: str, reason: str) -> None:
 
 
 @click.command()
-@_reason
+@reason_option
 @admin_options
 def forget(*, client: AdminClient, reason: str) -> None:
     """Forget a patient's messages that nothing waits for; the number comes on standard input. Exit 1 if some are left."""
@@ -145,17 +139,11 @@ def _given(filters: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _print_list(client: AdminClient, document: Document) -> None:
-    if client.as_json:
-        print_json(document)
-        return
-    for one in document["messages"]:
-        what = " ".join(filter(None, (one["state"], "overdue" if one["overdue"] else "", *one["marks"])))
-        told = f": {one['reason']}" if one["reason"] else ""
-        parts = (one["received_at"], one["reference"], one["municipality"], one["sender"], one["information"] or "-")
-        click.echo(plain("  ".join((*map(str, parts), what + told))))
-    if document["next"]:
-        click.echo(f"more: --cursor {plain(document['next'])}")
+def _line(one: Document) -> str:
+    what = " ".join(filter(None, (one["state"], "overdue" if one["overdue"] else "", *one["marks"])))
+    told = f": {one['reason']}" if one["reason"] else ""
+    parts = (one["received_at"], one["reference"], one["municipality"], one["sender"], one["information"] or "-")
+    return "  ".join((*map(str, parts), what + told))
 
 
 def _print_change(client: AdminClient, document: Document) -> None:

@@ -1,27 +1,22 @@
 """`vkp-gateway override` and `panic`: what people set over the routes of a running gateway."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, admin_options, plain, segment
+from gateway.cli.admin_client import AdminClient, Document, admin_options, print_list, segment
 from gateway.cli.inspect import cells_of, rest_of
-from gateway.cli.output import print_json
+from gateway.cli.options import TIME, cursor_option, limit_option, municipality_option, reason_option, with_options
+from gateway.cli.output import plain, print_json
 from gateway.config.routes import AnswerWhen, OnOutage, Unclear
 from gateway.model import Group, Information, Mode
 
-Document = dict[str, Any]
 _ROOT = "/api/v1"
 _MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
-_moment = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
-_limit = click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
-_cursor = click.option("--cursor", metavar="C", help="As the list before gave it.")
 _ended = click.option("--ended", is_flag=True, help="Also what has ended.")
-_CELLS = (
-    click.option("--municipality", metavar="O", help="An orgnr or short name."),
+_cells = with_options(
+    municipality_option,
     click.option("--vendor", metavar="V", help="A vendor's short name."),
     click.option("--system", metavar="V", help="A system's short name; needs --vendor."),
     click.option(
@@ -31,7 +26,7 @@ _CELLS = (
         help="Types or groups, several times if need be; every type if left out.",
     ),
 )
-_POLICIES = (
+_policies = with_options(
     click.option("--text", metavar="TEXT", help="What senders are told; mode closed needs it."),
     click.option("--share", metavar="P", help="The part of the patients that a canary takes over, as 25%."),
     click.option("--always", multiple=True, metavar="S", help="A sender whose patients a canary takes over all."),
@@ -51,15 +46,6 @@ _KEPT = (
 _OF_MODE = frozenset(_KEPT) - {"municipality", "vendor", "system", "information", "mode", "ticket", "until"}
 
 
-def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
 @click.group()
 def override() -> None:
     """Set the mode of cells for a while, over the routes of the file; visible to everybody, and with an end."""
@@ -67,22 +53,23 @@ def override() -> None:
 
 @override.command("list")
 @_ended
-@_limit
-@_cursor
+@limit_option()
+@cursor_option
 @admin_options
 def list_overrides(*, client: AdminClient, ended: bool, limit: int, cursor: str | None) -> None:
     """List overrides, the newest first."""
     query = {"ended": "true" if ended else None, "limit": limit, "cursor": cursor}
-    _print_list(client, client.get(f"{_ROOT}/overrides", **query), "overrides", _print_override)
+    none = "No override has been set." if ended else "No override is in force; --ended also lists what has ended."
+    print_list(client, client.get(f"{_ROOT}/overrides", **query), "overrides", _override_line, none)
 
 
 @override.command("set")
-@_with(_CELLS)
+@_cells
 @click.option("--mode", required=True, type=click.Choice([each.value for each in _MODES]))
-@_with(_POLICIES)
-@click.option("--until", required=True, type=_moment, metavar="T", help="At most 90 days, as 2026-12-01T08:00+01:00.")
+@_policies
+@click.option("--until", required=True, type=TIME, metavar="T", help="At most 90 days, as 2026-12-01T08:00+01:00.")
 @click.option("--ticket", required=True, metavar="ID", help="Where it is being worked on.")
-@_reason
+@reason_option
 @admin_options
 def set_override(*, client: AdminClient, **asked: Any) -> None:
     """Set an override."""
@@ -91,12 +78,12 @@ def set_override(*, client: AdminClient, **asked: Any) -> None:
 
 @override.command()
 @click.argument("identifier", metavar="ID")
-@_with(_CELLS)
+@_cells
 @click.option("--mode", type=click.Choice([each.value for each in _MODES]))
-@_with(_POLICIES)
-@click.option("--until", type=_moment, metavar="T")
+@_policies
+@click.option("--until", type=TIME, metavar="T")
 @click.option("--ticket", metavar="ID")
-@_reason
+@reason_option
 @click.option(
     "--version", type=int, metavar="N", help="What you have seen; the change is refused if it is another now."
 )
@@ -114,7 +101,7 @@ def change(*, client: AdminClient, identifier: str, version: int | None, **asked
 
 @override.command("end")
 @click.argument("identifier", metavar="ID")
-@_reason
+@reason_option
 @click.option("--version", type=int, metavar="N", help="What you have seen; nothing is ended if it is another now.")
 @admin_options
 def end_override(*, client: AdminClient, identifier: str, reason: str, version: int | None) -> None:
@@ -130,11 +117,11 @@ def panic() -> None:
 
 
 @panic.command()
-@click.option("--municipality", metavar="O", help="An orgnr or short name.")
+@municipality_option
 @click.option("--vendor", metavar="V", help="A vendor's short name, in all municipalities.")
 @click.option("--information", type=click.Choice([each.value for each in Information]), help="In all municipalities.")
 @click.option("--text", metavar="TEXT", help="What senders are told where VKP cannot answer.")
-@_reason
+@reason_option
 @admin_options
 def on(*, client: AdminClient, **asked: Any) -> None:
     """Go back now; say then how what the new side has is rolled back."""
@@ -142,14 +129,14 @@ def on(*, client: AdminClient, **asked: Any) -> None:
     if client.as_json:
         print_json(document)
         return
-    _print_panic(document)
+    click.echo(plain(_panic_line(document)))
     for one in document["rollback"]:
         click.echo(plain(f"what the new side has: {one['command']}"))
 
 
 @panic.command()
 @click.argument("identifier", metavar="ID")
-@_reason
+@reason_option
 @admin_options
 def off(*, client: AdminClient, identifier: str, reason: str) -> None:
     """Let what lies below decide again."""
@@ -157,18 +144,19 @@ def off(*, client: AdminClient, identifier: str, reason: str) -> None:
     if client.as_json:
         print_json(document)
     else:
-        _print_panic(document)
+        click.echo(plain(_panic_line(document)))
 
 
 @panic.command("list")
 @_ended
-@_limit
-@_cursor
+@limit_option()
+@cursor_option
 @admin_options
 def list_panics(*, client: AdminClient, ended: bool, limit: int, cursor: str | None) -> None:
     """List panics, the newest first."""
     query = {"ended": "true" if ended else None, "limit": limit, "cursor": cursor}
-    _print_list(client, client.get(f"{_ROOT}/panics", **query), "panics", _print_panic)
+    none = "No panic has been set." if ended else "No panic is in force; --ended also lists what has ended."
+    print_list(client, client.get(f"{_ROOT}/panics", **query), "panics", _panic_line, none)
 
 
 def _match(version: int) -> dict[str, str]:
@@ -183,37 +171,27 @@ def _given(asked: Document) -> Document:
     return {name: value for name, value in {**found, **lists}.items() if value not in (None, [])}
 
 
-def _print_list(client: AdminClient, document: Document, name: str, show: Callable[[Document], None]) -> None:
-    if client.as_json:
-        print_json(document)
-        return
-    for one in document[name]:
-        show(one)
-    if document["next"]:
-        click.echo(f"more: --cursor {plain(document['next'])}")
-
-
 def _print_one(client: AdminClient, document: Document) -> None:
     if client.as_json:
         print_json(document)
     else:
-        _print_override(document)
+        click.echo(plain(_override_line(document)))
 
 
-def _print_override(one: Document) -> None:
-    parts = (one["id"], f"version {one['version']}", one["mode"], cells_of(one), rest_of(one), _standing(one))
-    click.echo(plain("  ".join(filter(None, (*parts, one["ticket"], f"{one['made_by']}: {one['reason']}")))))
+def _override_line(one: Document) -> str:
+    parts = (one["id"], f"version {one['version']}", one["mode"], cells_of(one), rest_of(one), _status(one))
+    return "  ".join(filter(None, (*parts, one["ticket"], f"{one['made_by']}: {one['reason']}")))
 
 
-def _print_panic(one: Document) -> None:
+def _panic_line(one: Document) -> str:
     what = one["municipality"] or one["vendor"] or one["information"]
     closed = [rule["municipality"] for rule in one["rules"] if rule["mode"] == Mode.CLOSED.value]
     told = f"closed in {', '.join(closed)}" if closed else ""
-    parts = (one["id"], what, told, _standing(one), f"{one['made_by']}: {one['reason']}")
-    click.echo(plain("  ".join(filter(None, parts))))
+    parts = (one["id"], what, told, _status(one), f"{one['made_by']}: {one['reason']}")
+    return "  ".join(filter(None, parts))
 
 
-def _standing(one: Document) -> str:
+def _status(one: Document) -> str:
     if one["ended_at"]:
         return f"ended {one['ended_at']}"
     if not one["until"]:

@@ -1,22 +1,19 @@
 """`vkp-gateway plan`: what another configuration would change, for cells and for last week's messages."""
 
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.cli.admin_client import plain
-from gateway.cli.output import WRONG_USE, json_option, print_json, usable
+from gateway.cli.configuration import one_path, sqlite_file, usable
+from gateway.cli.options import WRONG_USE, either_config_option, json_option
+from gateway.cli.output import counted, plain, print_json
 from gateway.config.values import seconds
-from gateway.ledger.decision_log import PastDecision
-from gateway.ledger.decision_log import past as past_decisions
 from gateway.model import Mode
 from gateway.routing.diff import CellState, Change, changed_cells
-from gateway.routing.replay import Moved, Replay, replayed
+from gateway.routing.replay import Moved, Replay
+from gateway.routing.table import RouteTable
 
 
 class _Unreadable(click.ClickException):
@@ -29,13 +26,13 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
     if value is None:
         return None
     if (read := seconds(value)) is None:
-        raise click.BadParameter("a duration such as 7d (units ms, s, m, h, d, y)")
+        raise click.BadParameter("give a duration such as 7d (units ms, s, m, h, d, y).")
     return read
 
 
 @click.command()
-@click.argument("old")
-@click.argument("new")
+@click.argument("files", nargs=-1, metavar="[OLD] NEW")
+@either_config_option
 @click.option(
     "--past",
     metavar="TIME",
@@ -43,16 +40,22 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
     help="Replay the decisions of this time, as 7d, from the ledger that NEW names.",
 )
 @json_option
-def plan(old: str, new: str, *, past: float | None, as_json: bool) -> None:
-    """Say which cells change mode from the configuration OLD to NEW; exit 1 if any does, 0 if none, 2 if that cannot be told."""
+def plan(files: tuple[str, ...], config: str | None, *, past: float | None, as_json: bool) -> None:
+    """Say which cells change mode from the configuration OLD to NEW; exit 1 if any does, 0 if none, 2 if that cannot be told.
+
+    OLD may be given with --config too, and is ./routes.yaml if left out.
+    """
+    if not 1 <= len(files) <= 2:
+        raise click.UsageError("Give NEW, the configuration to compare with, or OLD and NEW.")
+    *before_new, new = files
+    old = one_path(before_new[0] if before_new else None, config, "OLD")
     config_old, before = usable(old)
     config_new, after = usable(new)
     now = datetime.now(UTC)  # noqa: TID251 - the command's own clock
     changes = changed_cells(before, after, config_old, config_new, now)
     replay = None
     if past is not None:
-        since = time.time() - past
-        replay = _with_log(config_new.store, Path(new).parent, since, lambda found: replayed(found, after, before))
+        replay = _replayed(config_new.store, Path(new).parent, time.time() - past, (before, after), as_json=as_json)
     if as_json:
         print_json({"changes": [_change(one) for one in changes], "past": _replay(replay) if replay else None})
     else:
@@ -61,29 +64,24 @@ def plan(old: str, new: str, *, past: float | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _with_log(store: str, folder: Path, since: float, use: Callable[[Iterator[PastDecision]], Replay]) -> Replay:
-    """Read the decision log of a ledger, which may be a running gateway's, and change nothing."""
+def _replayed(
+    store: str, folder: Path, since: float, tables: tuple[RouteTable, RouteTable], *, as_json: bool
+) -> Replay:
+    """Replay the decision log of a ledger, which may be a running gateway's, and change nothing."""
+    # Without --past no ledger is read, and its libraries take longer to begin than all the rest.
+    from gateway.cli.ledger_reader import NoLedger, Unreadable, read  # noqa: PLC0415 - said above
+    from gateway.cli.replayed_log import replayed_log  # noqa: PLC0415 - said above
+
     try:
-        engine = _read_only(store, folder)
-        try:
-            with engine.connect() as connection:
-                return use(past_decisions(connection, since))
-        finally:
-            engine.dispose()
-    except (SQLAlchemyError, ImportError) as error:
-        # Not the error's own text: it has the statement and its values.
-        raise _Unreadable(f"the decision log of {_shown(store)} cannot be read: {type(error).__name__}") from None
-
-
-def _read_only(store: str, folder: Path) -> Engine:
-    if store.startswith("sqlite:///"):
-        path = (folder / store.removeprefix("sqlite:///")).absolute()
-        if not path.is_file():
-            raise _Unreadable(f"there is no ledger at {path}")
-        return create_engine(f"sqlite:///file:{path.as_posix()}?mode=ro&uri=true", hide_parameters=True)
-    url = store.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = create_engine(url, connect_args={"connect_timeout": 5}, hide_parameters=True)
-    return engine.execution_options(postgresql_readonly=True)
+        return read(store, folder, lambda connection: replayed_log(connection, since, tables, as_json=as_json))
+    except NoLedger:
+        raise _Unreadable(
+            f"There is no ledger at {sqlite_file(store, folder)}; run this where the gateway's ledger is, or without --past."
+        ) from None
+    except Unreadable as error:
+        raise _Unreadable(
+            f"The decision log of {_shown(store)} cannot be read: {error}; look at store, and whether this user may read it."
+        ) from None
 
 
 def _shown(store: str) -> str:
@@ -124,7 +122,7 @@ def _replay(replay: Replay) -> dict[str, object]:
 
 def _print(changes: tuple[Change, ...], replay: Replay | None) -> None:
     if not changes:
-        click.echo("no cell changes")
+        click.echo("No cell changes.")
     for change in changes:
         click.echo(plain(change))
         click.echo(plain(f"    {change.before.route or 'no route'} -> {change.after.route or 'no route'}"))
@@ -133,13 +131,17 @@ def _print(changes: tuple[Change, ...], replay: Replay | None) -> None:
 
 
 def _print_replay(replay: Replay) -> None:
-    click.echo(f"{replay.another_way} of {replay.messages} recorded messages would have gone another way")
+    if not replay.messages:
+        click.echo("No message was recorded in that time.")
+        return
+    click.echo(f"{replay.another_way} of {counted(replay.messages, 'recorded message')} would have gone another way")
     for one in replay.moved:
         click.echo(plain(f"    {_moved(one)}"))
     if any(one.after is Mode.CANARY for one in replay.moved):
-        click.echo("-> canary: up to so many; it depends on the patients, whom the log does not know")
+        click.echo("-> canary: at most so many; it depends on the patients, whom the log does not know")
     if replay.type_unknown:
-        click.echo(f"of {replay.type_unknown} others it depends on their type, which was not read then")
+        others = counted(replay.type_unknown, "other message")
+        click.echo(f"for {others} it depends on the type, which was not read then")
 
 
 def _moved(one: Moved) -> str:

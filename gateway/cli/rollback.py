@@ -1,22 +1,25 @@
 """`vkp-gateway rollback`: what the new side got since a time is listed, exported, and sent back to VKP."""
 
-from collections.abc import Callable, Iterator
+import time
 from typing import Any
 
 import click
 
 from gateway.admin.rollback import CONFIRMATION
 from gateway.admin.rollback_documents import csv_of
-from gateway.cli.admin_client import AdminClient, admin_options, plain, segment
-from gateway.cli.output import print_json
+from gateway.cli.admin_client import AdminClient, Document, admin_options, segment
+from gateway.cli.options import TIME, cursor_option, limit_option, reason_option, with_options
+from gateway.cli.output import plain, print_json, print_lines
+from gateway.cli.progress import progress
 from gateway.ledger.returns import ReturnStatus
 from gateway.model import JOURNALING
 from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Progress
 
-Document = dict[str, Any]
 _ROOT = "/api/v1/rollback"
 _MOST = 500
-_SELECTION = (
+_EVERY = 1.0
+"""Seconds between two questions how far a job is."""
+_selected = with_options(
     click.option("--municipality", required=True, metavar="O", help="An orgnr or short name."),
     click.option("--vendor", metavar="V", help="A vendor's short name."),
     click.option("--system", metavar="V", help="A system's short name."),
@@ -29,24 +32,18 @@ _SELECTION = (
     click.option(
         "--since",
         required=True,
-        type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]),
+        type=TIME,
         metavar="T",
         help="Received then or later, as 2026-12-01T08:00+01:00.",
     ),
 )
-_reason = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
 _confirm = click.option(
     "--confirm-epj-stopped-reading",
     "confirmed",
     is_flag=True,
     help="The record system reads nothing from JFT any more: you have seen to it.",
 )
-
-
-def _selected(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_SELECTION):
-        command = option(command)
-    return command
+_wait = click.option("--wait", is_flag=True, help="Wait for the end of the job, and say how it ended.")
 
 
 @click.group()
@@ -57,8 +54,8 @@ def rollback() -> None:
 @rollback.command("list")
 @_selected
 @click.option("--group", type=click.Choice([each.value for each in ReturnStatus]), help="Name those of one group only.")
-@click.option("--limit", type=click.IntRange(1, _MOST), default=100, show_default=True)
-@click.option("--cursor", metavar="C", help="As the list before gave it.")
+@limit_option(100, _MOST)
+@cursor_option
 @admin_options
 def list_messages(*, client: AdminClient, group: str | None, limit: int, cursor: str | None, **selection: Any) -> None:
     """List what the new side got, and say whether it can be sent back now."""
@@ -76,7 +73,9 @@ def list_messages(*, client: AdminClient, group: str | None, limit: int, cursor:
 @admin_options
 def export(*, client: AdminClient, output: Any, **selection: Any) -> None:
     """Write all of it as a table, or as JSON with --json."""
-    items = list(_all(client, _given(selection)))
+    items = _all(client, _given(selection))
+    if not items and not client.as_json:
+        click.echo("The new side got nothing of this since then: the table has its heading alone.", err=True)
     if client.as_json:
         print_json({"items": items})
     else:
@@ -88,22 +87,29 @@ def export(*, client: AdminClient, output: Any, **selection: Any) -> None:
 @click.option(
     "--rate", type=click.FloatRange(SLOWEST, FASTEST), default=RATE, show_default=True, help="Messages in a second."
 )
-@_reason
+@reason_option
 @_confirm
+@_wait
 @admin_options
-def send(*, client: AdminClient, rate: float, reason: str, confirmed: bool, **selection: Any) -> None:
+def send(*, client: AdminClient, rate: float, reason: str, confirmed: bool, wait: bool, **selection: Any) -> None:
     """Begin to send back what nobody has read; whoever made the API token answers for what it confirms."""
     _check(confirmed)
-    document = client.post(f"{_ROOT}/send", **_given(selection), confirm=CONFIRMATION, reason=reason, rate=rate)
-    if client.as_json:
+    wanted = _given(selection)
+    sendable = _sendable(client, wanted) if wait else 0
+    document = client.post(f"{_ROOT}/send", **wanted, confirm=CONFIRMATION, reason=reason, rate=rate)
+    if not client.as_json:
+        click.echo(f"job  {plain(document['id'])}")
+    if wait:
+        _end(client, _waited_for(client, document["id"], sendable))
+    elif client.as_json:
         print_json(document)
     else:
-        click.echo(f"job  {plain(document['id'])}")
+        click.echo("The gateway is sending; vkp-gateway rollback status JOB says how far it is.", err=True)
 
 
 @rollback.command("send-one")
 @click.argument("reference")
-@_reason
+@reason_option
 @_confirm
 @admin_options
 def send_one(*, client: AdminClient, reference: str, reason: str, confirmed: bool) -> None:
@@ -118,16 +124,14 @@ def send_one(*, client: AdminClient, reference: str, reason: str, confirmed: boo
 
 @rollback.command()
 @click.argument("job")
+@_wait
 @admin_options
-def status(*, client: AdminClient, job: str) -> None:
+def status(*, client: AdminClient, job: str, wait: bool) -> None:
     """Say how far a job is; exit 1 if it gave up."""
     document = client.get(f"{_ROOT}/jobs/{segment(job)}")
-    if client.as_json:
-        print_json(document)
-    else:
-        _print_job(document)
-    if document["progress"] == Progress.GAVE_UP.value:
-        raise click.exceptions.Exit(1)
+    if wait and document["progress"] == Progress.RUNNING.value:
+        document = _waited_for(client, job, _sendable(client, document["selection"]) + _done(document))
+    _end(client, document)
 
 
 @rollback.command()
@@ -139,13 +143,14 @@ def stop(*, client: AdminClient, job: str) -> None:
     if client.as_json:
         print_json(document)
     else:
-        click.echo("stopping")
+        click.echo("The job stops after the message that it is at.")
 
 
 def _check(confirmed: bool) -> None:
     if not confirmed:
         raise click.UsageError(
-            "give --confirm-epj-stopped-reading when the record system reads nothing from JFT any more"
+            "Give --confirm-epj-stopped-reading when you have seen to it that the record system reads nothing from JFT "
+            "any more: what it reads there and gets from VKP too is in the record twice."
         )
 
 
@@ -154,13 +159,51 @@ def _given(selection: Document) -> Document:
     return {**selection, "since": selection["since"].isoformat(), "information": list(selection["information"])}
 
 
-def _all(client: AdminClient, selection: Document) -> Iterator[Document]:
-    cursor: str | None = None
-    while True:
-        document = client.post(f"{_ROOT}/list", **selection, limit=_MOST, cursor=cursor)
-        yield from document["items"]
-        if (cursor := document["next"]) is None:
-            return
+def _all(client: AdminClient, selection: Document) -> list[Document]:
+    """Return every message of a selection, with the progress of reading them."""
+    document = client.post(f"{_ROOT}/list", **selection, limit=_MOST)
+    items = list(document["items"])
+    total = sum(group["messages"] for group in document["groups"].values())
+    with progress("Messages", total, as_json=client.as_json) as more:
+        more(len(items))
+        while document["next"] is not None:
+            document = client.post(f"{_ROOT}/list", **selection, limit=_MOST, cursor=document["next"])
+            items += document["items"]
+            more(len(document["items"]))
+    return items
+
+
+def _sendable(client: AdminClient, selection: Document) -> int:
+    """Return how many messages of a selection would be sent back now."""
+    groups = client.post(f"{_ROOT}/list", **selection, limit=1)["groups"]
+    return sum(group["sendable"] for group in groups.values())
+
+
+def _waited_for(client: AdminClient, job: str, messages: int) -> Document:
+    """Return a job that has ended, with the progress of its `messages`."""
+    done = 0
+    with progress("Messages", messages, as_json=client.as_json) as more:
+        while True:
+            document = client.get(f"{_ROOT}/jobs/{segment(job)}")
+            more(_done(document) - done)
+            done = _done(document)
+            if document["progress"] != Progress.RUNNING.value:
+                return document
+            time.sleep(_EVERY)
+
+
+def _done(document: Document) -> int:
+    return sum(document["counts"].values())
+
+
+def _end(client: AdminClient, document: Document) -> None:
+    """Print a job; exit 1 if it gave up."""
+    if client.as_json:
+        print_json(document)
+    else:
+        _print_job(document)
+    if document["progress"] == Progress.GAVE_UP.value:
+        raise click.exceptions.Exit(1)
 
 
 def _print_list(document: Document) -> None:
@@ -169,12 +212,15 @@ def _print_list(document: Document) -> None:
         click.echo(f"{plain(name):<20}{group['messages']}{sendable}")
     for obstacle in document["sending"]["obstacles"]:
         click.echo(f"cannot be sent: {plain(obstacle)}")
-    for one in document["items"]:
-        what = " ".join((one["group"], *one["marks"])) + (f": {one['reason']}" if one["reason"] else "")
-        parts = (one["received_at"], one["reference"], one["sender"], one["information"] or "-", what)
-        click.echo(plain("  ".join(map(str, parts))))
+    print_lines(document["items"], _line, "The new side got nothing of this since then.")
     if document["next"]:
         click.echo(f"more: --cursor {plain(document['next'])}")
+
+
+def _line(one: Document) -> str:
+    what = " ".join((one["group"], *one["marks"])) + (f": {one['reason']}" if one["reason"] else "")
+    parts = (one["received_at"], one["reference"], one["sender"], one["information"] or "-", what)
+    return "  ".join(map(str, parts))
 
 
 def _print_job(document: Document) -> None:

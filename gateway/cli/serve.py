@@ -11,8 +11,8 @@ import uvloop
 
 from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import dev_login_problem
-from gateway.cli.admin_client import AdminClient, admin_options, plain
-from gateway.cli.output import WRONG_USE, config_option, errors, print_json, usable
+from gateway.cli.configuration import errors, usable
+from gateway.cli.options import WRONG_USE, config_option
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.ledger.key_files import KeysUnusable
@@ -86,17 +86,3 @@ def _allow_many_connections() -> None:
     if soft < hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@click.command()
-@click.option("--reason", required=True, help="Why, for the audit.")
-@admin_options
-def reload(*, client: AdminClient, reason: str) -> None:
-    """Have routes.yaml read again; exit 1 where it is refused, with every error, and the running one stays."""
-    document = client.post("/api/v1/reload", reason=reason)
-    if client.as_json:
-        print_json(document)
-        return
-    for warning in document["warnings"]:
-        click.echo(plain(warning), err=True)
-    click.echo(f"taken: table {document['generation']}")

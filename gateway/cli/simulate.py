@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-from gateway.cli.output import json_option, print_json
+from gateway.cli.options import json_option
+from gateway.cli.output import counted, print_json
+from gateway.cli.progress import progress
 from gateway.config.load import load_text
 from gateway.migration.simulation import GATE, Day, Play, SimulationOutcome, invented
 
@@ -15,8 +17,10 @@ _STEP = 30
 
 
 @click.command()
-@click.option("--municipalities", type=click.IntRange(1, 1000), default=357, show_default=True)
-@click.option("--days", type=click.IntRange(1, 3650), default=540, show_default=True)
+@click.option(
+    "--municipalities", type=click.IntRange(1, 1000), default=357, show_default=True, help="How many the country has."
+)
+@click.option("--days", type=click.IntRange(1, 3650), default=540, show_default=True, help="How long it is played.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same country.")
 @click.option(
     "--begins", type=click.DateTime(["%Y-%m-%d"]), default="2026-12-01", show_default=True, help="The first day."
@@ -28,7 +32,8 @@ def simulate(municipalities: int, days: int, seed: int, begins: datetime, *, as_
     loaded = load_text(country.text, "the invented country")
     if loaded.table is None:
         raise click.ClickException("\n".join(map(str, loaded.problems)))
-    outcome = Play(country, loaded.table, seed).run(days)
+    with progress("Days", days, as_json=as_json) as more:
+        outcome = Play(country, loaded.table, seed).run(days, lambda: more(1))
     if as_json:
         print_json(_document(outcome))
     else:
@@ -58,12 +63,13 @@ def _print(outcome: SimulationOutcome) -> None:
     for index, day in enumerate(outcome.days):
         if index % _STEP == 0 or index == len(outcome.days) - 1:
             click.echo(_line(day))
-    click.echo(f"\n{outcome.switched} cutovers switched, {outcome.rolled_back} of them rolled back")
-    click.echo(f"{outcome.blocked.total()} were blocked by their gate: {_counted(outcome.blocked)}")
+    switched, blocked = counted(outcome.switched, "cutover"), counted(outcome.blocked.total(), "cutover")
+    click.echo(f"\n{switched} switched, {outcome.rolled_back} of them rolled back")
+    click.echo(f"{blocked} blocked by a gate: {_most_of(outcome.blocked)}")
     if outcome.closes is not None:
         click.echo(f"VKP could close on {outcome.closes}")
     else:
-        click.echo(f"VKP cannot close in this time; still held back: {_counted(outcome.holds_back)}")
+        click.echo(f"VKP cannot close in this time; still held back: {_most_of(outcome.holds_back)}")
 
 
 def _line(day: Day) -> str:
@@ -73,5 +79,5 @@ def _line(day: Day) -> str:
     )
 
 
-def _counted(counter: Any) -> str:
+def _most_of(counter: Any) -> str:
     return ", ".join(f"{reason} {number}" for reason, number in counter.most_common(8)) or "none"

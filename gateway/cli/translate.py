@@ -6,7 +6,9 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from gateway.cli.output import config_option, find_municipality, find_sender, json_option, print_json, usable
+from gateway.cli.configuration import find_municipality, find_sender, usable
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import counted, print_json
 from gateway.config.model import Config
 from gateway.errors import fault_of
 from gateway.model import Envelope, Information
@@ -109,7 +111,7 @@ def _document(surface: str, translation: Translation, config: Config) -> dict[st
 def _print(translation: Translation, config: Config) -> None:
     click.echo(f"information  {translation.information or 'not known'}")
     for call in translation.calls:
-        click.echo(f"call         {call.service} {call.method} {call.path}, {len(call.body)} bytes")
+        click.echo(f"call         {call.service} {call.method} {call.path}, {counted(len(call.body), 'byte')}")
     for repair in translation.repairs:
         click.echo(f"repair       {repair.path}: {repair.rule}")
     for loss in translation.losses:
@@ -120,7 +122,7 @@ def _print(translation: Translation, config: Config) -> None:
         click.echo(f"derived      {derived.path}: {derived.rule}")
     coverage = translation.coverage
     click.echo(
-        f"coverage     {coverage.leaves} leaves: {coverage.carried} carried ({coverage.used} of them used), "
+        f"coverage     {counted(coverage.leaves, 'leaf', 'leaves')}: {coverage.carried} carried ({coverage.used} of them used), "
         f"{coverage.repaired} repaired, {coverage.lost} lost; {coverage.derived} derived"
     )
     if translation.undelivered is not None and translation.refusal is None:

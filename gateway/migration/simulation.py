@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -186,8 +187,8 @@ class Play:
         self._went: dict[tuple[str, str], dict[str, Mode | None]] = {}
         self.outcome = SimulationOutcome()
 
-    def run(self, days: int) -> SimulationOutcome:
-        """Play so many days."""
+    def run(self, days: int, after_each: Callable[[], None] = lambda: None) -> SimulationOutcome:
+        """Play so many days; `after_each` is called when one is over."""
         self._decide(self._states, 0)
         for day in range(days):
             changed = [state for state in self._states if self._lives(state, day)]
@@ -195,6 +196,7 @@ class Play:
                 self._table = self._table.with_layers(Layers(map(_rule, self._states_above())))
                 self._decide(changed, day)
             self._tell(day)
+            after_each()
         left = (state for state in self._states if state.mode is not Mode.NEW)
         self.outcome.holds_back = Counter(state.pair.vendor for state in left)
         return self.outcome

@@ -12,7 +12,8 @@ from gateway.cli.demo.scenarios import r4_scenarios
 from gateway.cli.demo.stage import Stage, StageFailed, stage, with_free_ports
 from gateway.cli.demo.stu3_scenarios import stu3_scenarios
 from gateway.cli.demo.traffic import TrafficOutcome, send_all
-from gateway.cli.output import config_option, json_option, print_json
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import counted, print_json
 
 
 @click.command()
@@ -26,7 +27,9 @@ from gateway.cli.output import config_option, json_option, print_json
 def demo(path: str, *, once: bool, as_json: bool) -> None:
     """Start doubles of HelseID, VKP and JFT and a gateway on loopback, and send legacy traffic of every kind."""
     if not Path(path).exists():
-        raise click.ClickException(f"{path} is not here: run it where routes.yaml is, or use --config")
+        raise click.ClickException(
+            f"{path} is not here; run this where routes.yaml is, or name the file with --config."
+        )
     try:
         if once:
             with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +80,8 @@ def _summary(outcomes: list[TrafficOutcome]) -> str:
     well = sum(outcome.as_expected for outcome in outcomes)
     to_vkp = sum(outcome.mode == "legacy" for outcome in outcomes)
     to_jft = sum(outcome.receiver == "jft" for outcome in outcomes)
-    return f"\n{well} of {len(outcomes)} as the routes say: {to_vkp} went to VKP, {to_jft} became events in JFT."
+    events = "became an event" if to_jft == 1 else "became events"
+    return f"\n{well} of {counted(len(outcomes), 'message')} as the routes say: {to_vkp} went to VKP, {to_jft} {events} in JFT."
 
 
 def _invitation(running: Stage, path: Path) -> str:

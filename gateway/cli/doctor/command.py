@@ -10,7 +10,8 @@ from gateway.cli.doctor.installation import run as installation
 from gateway.cli.doctor.installation.findings import report
 from gateway.cli.doctor.run import run
 from gateway.cli.doctor.stage import StageFailed, gateway_stage
-from gateway.cli.output import config_option, json_option, print_json
+from gateway.cli.options import config_option, json_option
+from gateway.cli.output import counted, print_json
 
 
 @click.command()
@@ -27,7 +28,7 @@ def doctor(path: str, *, transparency: bool, only: str, as_json: bool) -> None:
     if transparency:
         _transparency(only, as_json=as_json)
     elif only:
-        raise click.UsageError("--only goes with --transparency")
+        raise click.UsageError("--only goes with --transparency; without it every check is done.")
     else:
         report(installation.run(path), as_json=as_json)
 
@@ -35,7 +36,7 @@ def doctor(path: str, *, transparency: bool, only: str, as_json: bool) -> None:
 def _transparency(only: str, *, as_json: bool) -> None:
     checks = [check for group in GROUPS for check in group.checks if only.lower() in _label(check)]
     if not checks:
-        raise click.UsageError(f'no check has "{only}" in its group or name')
+        raise click.UsageError(f'No check has "{only}" in its group or name; doctor --transparency lists them all.')
     started = time.monotonic()
     try:
         results = run(checks, gateway_stage)
@@ -46,7 +47,7 @@ def _transparency(only: str, *, as_json: bool) -> None:
         print_json(_document(results, seconds))
     else:
         click.echo(table(results))
-        click.echo(f"\n{_passed(results)} of {len(results)} checks passed in {seconds:.1f} s")
+        click.echo(f"\n{_passed(results)} of {counted(len(results), 'check')} passed in {seconds:.1f} s")
     if _passed(results) < len(results):
         raise click.exceptions.Exit(1)
 

@@ -60,7 +60,7 @@ def test_init_overwrites_nothing(routes_file: Path) -> None:
     before = (routes_file.parent / "var" / "payload.keys").read_bytes()
     again = keys(routes_file, "init", "--json")
     assert again.exit_code == 0
-    assert states(again) == {"payload": "there", "lookup": "there", "canary": "made"}
+    assert states(again) == {"payload": "exists", "lookup": "exists", "canary": "made"}
     assert (routes_file.parent / "var" / "payload.keys").read_bytes() == before
 
 
@@ -95,7 +95,7 @@ def test_a_key_that_is_there_and_no_good_is_told(routes_file: Path, content: str
     result = keys(routes_file, "init", "--json")
     assert result.exit_code == 1
     assert not json.loads(result.output)["ok"]
-    assert states(result) == {"payload": "there", "lookup": "unusable", "canary": "there"}
+    assert states(result) == {"payload": "exists", "lookup": "unusable", "canary": "exists"}
     assert path.read_bytes() == before
 
 
@@ -119,7 +119,7 @@ def test_rotate_makes_another_key_current(routes_file: Path) -> None:
     second = read_payload("var/payload.keys", routes_file.parent)
     assert second.current not in {key.id for key in first.keys}
     assert second.keys[:-1] == first.keys
-    assert f"key {second.current} seals from now on, 1 older still open" in result.output
+    assert f"key {second.current} seals from now on, 1 older key left to open what is sealed already" in result.output
     assert "could not be found any more, and a canary would get another share" in result.output
     assert others == [(var / name).read_bytes() for name in ("lookup.key", "canary.key")]
     as_json = json.loads(keys(routes_file, "rotate", "--json").output)

@@ -53,7 +53,7 @@ def _fill(folder: Path, rows: Iterable[PastDecision]) -> None:
 def test_the_same_configuration_changes_nothing(plan: Callable[..., Result]) -> None:
     """Exit 0, whatever else is written differently."""
     result = plan("  - {mode: legacy}\n", "\n  - {mode: legacy, losses: []}\n")
-    assert (result.exit_code, result.output) == (0, "no cell changes\n")
+    assert (result.exit_code, result.output) == (0, "No cell changes.\n")
 
 
 def test_what_changes_is_told_with_both_routes(plan: Callable[..., Result], tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_what_the_log_cannot_tell_is_said(plan: Callable[..., Result], tmp_path:
     _fill(tmp_path, [_seen(60), _seen(60, None, "legacy")])
     lines = plan(MOVES, MOVES.replace("mode: new", "mode: canary, share: 25%"), "--past", "1h").output.splitlines()
     assert lines[-2:] == [
-        "-> canary: up to so many; it depends on the patients, whom the log does not know",
-        "of 1 others it depends on their type, which was not read then",
+        "-> canary: at most so many; it depends on the patients, whom the log does not know",
+        "for 1 other message it depends on the type, which was not read then",
     ]
 
 
@@ -114,14 +114,14 @@ def test_the_ledger_is_only_read(plan: Callable[..., Result], tmp_path: Path) ->
     """Where there is none, none is made; trouble is exit 2, so that it is no answer."""
     missing = plan(MOVES, "\n", "--past", "7d")
     assert missing.exit_code == 2
-    assert "there is no ledger" in missing.output
+    assert "There is no ledger" in missing.output
     assert not (tmp_path / "var").exists()
     _fill(tmp_path, [_seen(60)])
     before = (tmp_path / "var" / "gateway.db").read_bytes()
     assert plan(MOVES, "\n", "--past", "7d").exit_code == 1
     assert (tmp_path / "var" / "gateway.db").read_bytes() == before
     (tmp_path / "var" / "gateway.db").write_bytes(b"no database at all, but something else entirely" * 99)
-    assert "cannot be read: DatabaseError" in plan(MOVES, "\n", "--past", "7d").output
+    assert "cannot be read: DatabaseError;" in plan(MOVES, "\n", "--past", "7d").output
 
 
 def test_wrong_use_is_told(plan: Callable[..., Result], tmp_path: Path) -> None:
@@ -138,6 +138,6 @@ def test_a_ledger_that_is_in_use_is_read(plan: Callable[..., Result], tmp_path: 
     store = open_store("sqlite:///var/gateway.db", tmp_path)
     try:
         store.submit(lambda connection: write(connection, [_seen(60)])).result()
-        assert "1 of 1 recorded" in plan(MOVES, "\n", "--past", "7d").output
+        assert "1 of 1 recorded message would" in plan(MOVES, "\n", "--past", "7d").output
     finally:
         asyncio.run(store.close())

@@ -43,8 +43,8 @@ async def scene(office: Office, shelf: Shelf, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 async def ask(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Run a command as a viewer, with few things in each answer."""
-    monkeypatch.setattr("gateway.cli.inspect._AT_ONCE", 4)
-    monkeypatch.setattr("gateway.cli.inspect._AT_ONCE", 1)
+    monkeypatch.setattr("gateway.cli.inspect._ROUTES_AT_ONCE", 1)
+    monkeypatch.setattr("gateway.cli.inspect._CELLS_AT_ONCE", 4)
     monkeypatch.setenv("VKP_GATEWAY_ADMIN", scene.office.address)
     monkeypatch.setenv("VKP_GATEWAY_TOKEN_FILE", await token(scene.office, "viewer"))
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.explain_sources import read_request
+from gateway.cli.explain_request import read_request
 
 if TYPE_CHECKING:
     from pathlib import Path

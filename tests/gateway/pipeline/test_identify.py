@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.explain_sources import WholeBody
+from gateway.cli.explain_request import WholeBody
 from gateway.config.load import load_text
 from gateway.errors import Failure
 from gateway.model import Information, RequestHead

@@ -11,11 +11,12 @@ from joserfc.jwk import ECKey, RSAKey
 from gateway.auth.helseid import client_assertion
 from gateway.auth.helseid.client_assertion import KeyUnusable, algorithm
 from gateway.auth.helseid.jws import Key
-from gateway.cli.doctor.installation.findings import Finding, fine, odd, wrong
+from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
+from gateway.cli.output import counted
 from gateway.config.model import Config
 from gateway.ledger.key_files import KeyMissing, KeysUnusable, check
 from gateway.model import Mode
-from gateway.proxy.tls import DATA_PORT, CertificatesUnusable, Files, Make, needed
+from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable, Files, Make, needed
 
 DAY = 86_400
 SOON = 30
@@ -29,7 +30,7 @@ def permissions(name: str, file: str, mode: int) -> Finding | None:
     if mode & stat.S_IRWXO:
         return wrong(name, f"{file} is open to every user of this machine ({mode & 0o777:o})", f"chmod 600 {file}")
     if mode & stat.S_IWGRP:
-        return odd(name, f"{file} can be written by its group ({mode & 0o777:o})", f"chmod 640 {file}, or 600")
+        return warning(name, f"{file} can be written by its group ({mode & 0o777:o})", f"chmod 640 {file}, or 600")
     return None
 
 
@@ -46,9 +47,9 @@ def signing_key(key: Key) -> Finding:
     shown = f"kid {key.kid or '(none)'}, {algorithm(key)}"
     if not key.kid:
         advice = "take the key with its kid from HelseID's self-service: without one HelseID may not find it"
-        return odd(name, shown, advice)
+        return warning(name, shown, advice)
     if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_RSA:
-        return odd(name, f"{shown}, RSA of {key.raw_value.key_size} bits", "make a key of 4096 bits, or an EC key")
+        return warning(name, f"{shown}, RSA of {key.raw_value.key_size} bits", "make a key of 4096 bits, or an EC key")
     if isinstance(key, ECKey) and key.curve_name not in ("P-256", "P-384", "P-521"):
         return wrong(name, f"{shown}, curve {key.curve_name}", "make a key that HelseID accepts: RSA or a NIST curve")
     return fine(name, shown)
@@ -117,9 +118,9 @@ def lasting(name: str, names: str, begins: float, ends: float, now: float) -> Fi
         return wrong(name, f"{names}; not valid yet", "look at the clock, or wait until it is valid")
     if now >= ends:
         return wrong(name, f"{names}; it has expired", "renew it; a running gateway takes the new files by itself")
-    shown = f"{names or 'no names'}; {days} days left"
+    shown = f"{names or 'no names'}; {counted(days, 'day')} left"
     if days < SOON:
-        return odd(name, shown, "renew it soon; a running gateway takes the new files by itself")
+        return warning(name, shown, "renew it soon; a running gateway takes the new files by itself")
     return fine(name, shown)
 
 

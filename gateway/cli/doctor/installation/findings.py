@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import click
 
-from gateway.cli.output import print_json
+from gateway.cli.output import counted, print_json
 
 
 class FindingState(StrEnum):
@@ -33,8 +33,8 @@ def fine(name: str, text: str) -> Finding:
     return Finding(name, FindingState.OK, text)
 
 
-def odd(name: str, text: str, advice: str) -> Finding:
-    """Return what somebody should look at, and what works all the same."""
+def warning(name: str, text: str, advice: str) -> Finding:
+    """Return what works, and should be looked at all the same."""
     return Finding(name, FindingState.WARNING, text, advice)
 
 
@@ -43,7 +43,7 @@ def wrong(name: str, text: str, advice: str) -> Finding:
     return Finding(name, FindingState.FAILED, text, advice)
 
 
-_SHOWN = {FindingState.OK: "ok", FindingState.WARNING: "look", FindingState.FAILED: "FAILED"}
+_SHOWN = {FindingState.OK: "ok", FindingState.WARNING: "warning", FindingState.FAILED: "FAILED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def report(parts: list[Part], *, as_json: bool) -> None:
         print_json(document(parts))
     else:
         click.echo(table(parts))
-        click.echo(f"\n{len(found) - failed - warned} ok, {warned} to look at, {failed} failed")
+        click.echo(f"\n{len(found) - failed - warned} ok, {counted(warned, 'warning')}, {failed} failed")
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -75,9 +75,9 @@ def table(parts: list[Part]) -> str:
     for part in parts:
         lines += ["", part.name] if lines else [part.name]
         for each in part.findings:
-            lines.append(f"  {each.name:<{width}}{_SHOWN[each.state]:<8}{each.text}")
+            lines.append(f"  {each.name:<{width}}{_SHOWN[each.state]:<9}{each.text}")
             if each.advice:
-                lines.append(f"  {'':<{width}}{'':<8}do: {each.advice}")
+                lines.append(f"  {'':<{width}}{'':<9}do: {each.advice}")
     return "\n".join(lines)
 
 

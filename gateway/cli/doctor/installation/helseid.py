@@ -11,7 +11,7 @@ from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
 from gateway.auth.helseid.jws import Key
-from gateway.cli.doctor.installation.findings import Finding, fine, odd, wrong
+from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.model import Mode
@@ -57,7 +57,7 @@ async def _clock(issuer: str, session: aiohttp.ClientSession) -> Finding:
         async with session.head(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
             said = parsedate_to_datetime(answer.headers["Date"]).timestamp()
     except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
-        return odd(name, "HelseID's answer has no Date to compare with", "look at the clock yourself: timedatectl")
+        return warning(name, "HelseID's answer has no Date to compare with", "look at the clock yourself: timedatectl")
     return clock(difference(before, time.time(), said))
 
 
@@ -76,7 +76,7 @@ def clock(ahead: float) -> Finding:
     if abs(ahead) > TOO_FAR:
         return wrong(name, shown, advice)
     if abs(ahead) > UNSURE:
-        return odd(name, shown, advice)
+        return warning(name, shown, advice)
     return fine(name, f"within {UNSURE:.0f} s of HelseID's")
 
 
@@ -111,7 +111,7 @@ def token(municipality: str, scope: str, refused: str | None, *, in_use: bool) -
     if refused is None:
         return fine(name, f"HelseID gives {scope}")
     advice = _ADVICE.get(refused, "look at helseid.client_id and key_file, and at the client in HelseID's self-service")
-    return (wrong if in_use else odd)(name, f"{scope}: {refused}", advice)
+    return (wrong if in_use else warning)(name, f"{scope}: {refused}", advice)
 
 
 _ADVICE = {

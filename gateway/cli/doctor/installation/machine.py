@@ -12,7 +12,7 @@ from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
-from gateway.cli.doctor.installation.findings import Finding, fine, odd, wrong
+from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.config.model import Config
 from gateway.config.places import Address
 from gateway.config.upstreams import VkpUpstream
@@ -32,7 +32,9 @@ def descriptors(config: Config, hard: int) -> Finding:
     if hard >= needed:
         return fine(name, f"{hard} allowed, {needed} needed at most")
     advice = f"raise the limit (systemd: LimitNOFILE={needed}), or lower limits.connections"
-    return odd(name, f"{hard} allowed, {needed} needed when all the connections that the limits allow are open", advice)
+    return warning(
+        name, f"{hard} allowed, {needed} needed when all the connections that the limits allow are open", advice
+    )
 
 
 def check_descriptors(config: Config) -> Finding:
@@ -101,7 +103,7 @@ def check_zones() -> Finding:
     try:
         zoneinfo.ZoneInfo(_ZONE)
     except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError):
-        return odd(name, f"{_ZONE} is not known", "install the system's time zone data (tzdata)")
+        return warning(name, f"{_ZONE} is not known", "install the system's time zone data (tzdata)")
     return fine(name, f"{_ZONE} is known")
 
 

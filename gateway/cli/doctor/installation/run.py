@@ -12,8 +12,7 @@ import structlog
 from gateway.auth.helseid import client_assertion
 from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.cli.doctor.installation import files, helseid, machine, servers
-from gateway.cli.doctor.installation import files as own_keys
-from gateway.cli.doctor.installation.findings import Finding, Part, fine, odd, wrong
+from gateway.cli.doctor.installation.findings import Finding, Part, fine, warning, wrong
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config
 from gateway.config.places import Severity
@@ -42,7 +41,7 @@ def configuration(path: str, loaded: Loaded) -> list[Finding]:
     """Judge what loading said."""
     found = []
     for problem in loaded.problems:
-        judged = wrong if problem.severity is Severity.ERROR else odd
+        judged = wrong if problem.severity is Severity.ERROR else warning
         found.append(judged("routes.yaml", str(problem), "correct it: vkp-gateway check says everything at once"))
     return found or [fine("routes.yaml", f"{path} has no errors")]
 
@@ -60,7 +59,7 @@ async def _waiting(config: Config, folder: Path, local: list[Finding], *, second
     ports, documents, tokens, *reached = results
     keys = [
         *files.check_signing_key(config, folder, is_needed=jft is not None),
-        *own_keys.check_own_keys(config, folder),
+        *files.check_own_keys(config, folder),
     ]
     return [
         Part("machine", (*local, *ports)),

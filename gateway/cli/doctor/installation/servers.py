@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.cli.doctor.installation.files import lasting
-from gateway.cli.doctor.installation.findings import Finding, FindingState, fine, odd, wrong
+from gateway.cli.doctor.installation.findings import Finding, FindingState, fine, warning, wrong
 from gateway.config.model import Config
 from gateway.config.upstreams import JftUpstream, Upstream, VkpUpstream
-from gateway.proxy.tls import CertificatesUnusable, files_of, for_upstream
+from gateway.proxy.certificate_files import CertificatesUnusable, files_of, for_upstream
 
 _SECONDS = 5.0
 """For each step."""
@@ -90,7 +90,7 @@ def unverified(server: Server, why: str) -> Finding:
     text = f"{server.host} is not trusted as {server.asked_for}: {why}"
     if server.is_certain:
         return wrong(server.name, text, "look at its url, sni and tls.ca_file; until then nothing is sent there")
-    return odd(
+    return warning(
         server.name, text, "set public_url, or sni: senders' own name is what its certificate is checked against"
     )
 
@@ -101,7 +101,7 @@ def _presented(server: Server, writer: asyncio.StreamWriter) -> Finding:
     found = lasting(server.name, f"{server.asked_for} is trusted", begins, ends, time.time())
     if found.state is FindingState.OK:
         return found
-    return odd(server.name, found.text, "tell who runs it: their certificate ends soon")
+    return warning(server.name, found.text, "tell who runs it: their certificate ends soon")
 
 
 async def _speaks(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[Finding]:
@@ -117,7 +117,7 @@ async def _speaks(server: Server, reader: asyncio.StreamReader, writer: asyncio.
     text = "it gives no HTTP answer; " + (
         "a client certificate may be missing" if server.tls else "is it another server?"
     )
-    return [odd(f"{server.name}, HTTP", text, "look at its url, and at tls.cert_file if it asks for certificates")]
+    return [warning(f"{server.name}, HTTP", text, "look at its url, and at tls.cert_file if it asks for certificates")]
 
 
 def _told(error: OSError | TimeoutError) -> str:

@@ -1,0 +1,76 @@
+"""A whole HTTP request from a file, for `explain --request`, and what the gateway reads out of it."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from gateway.config.model import Config
+from gateway.errors import Failure
+from gateway.model import Envelope, RequestHead
+from gateway.pipeline.canary import Canary
+from gateway.pipeline.identify import Identifier
+from gateway.routing.table import RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class WholeBody:
+    """A body that has already arrived."""
+
+    data: bytes
+
+    def whole(self, limit: int) -> bytes | None:
+        """Return the body, or None when it is larger than `limit` bytes."""
+        return self.data if len(self.data) <= limit else None
+
+    async def read(self, limit: int) -> bytes | None:
+        """Return the body, or None when it is larger than `limit` bytes."""
+        return self.whole(limit)
+
+
+def envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
+    """Return what routing needs to know of a request in a file; `key` is the canary key, if it is here.
+
+    Raises `click.ClickException` for a request that the gateway refuses before any route is asked.
+    """
+    head, body = read_request(request)
+    identification = Identifier(config.limits.body)
+    try:
+        identified = asyncio.run(identification.identify(head, body, table))
+    except Failure as failure:
+        raise click.ClickException(
+            f"no route decides, since the gateway refuses the request: {failure.diagnostics}"
+        ) from None
+    if not identified.is_served(config.unrecognised_paths):
+        raise click.ClickException(
+            "no route decides, since the gateway serves nothing at this address: it answers 404; look at its path."
+        )
+    if identified.operation is not None and identified.envelope.information is None and identified.content is None:
+        content = asyncio.run(identification.read(body, identified))
+        return identification.with_information(identified.envelope, content, identified.code_history)
+    return Canary(config, key).placed(identified).envelope
+
+
+def read_request(path: Path) -> tuple[RequestHead, WholeBody]:
+    """Return the request that a file holds; raises `click.BadParameter` when its head cannot be read.
+
+    Lines may end with LF, as an editor leaves them; the gateway's own port is stricter.
+    """
+    data = path.read_bytes()
+    end = min((at, length) for at, length in ((_find(data, b"\r\n\r\n"), 4), (_find(data, b"\n\n"), 2)))
+    head, body = data[: end[0]], data[sum(end) :]
+    first, *lines = head.decode("latin-1").splitlines() or [""]
+    parts = first.split(" ")
+    if len(parts) != 3 or not parts[2].startswith("HTTP/"):
+        raise click.BadParameter("its first line must be METHOD TARGET HTTP/1.1.", param_hint="--request")
+    fields = [line.partition(":") for line in lines]
+    if any(not colon for _, colon, _ in fields):
+        raise click.BadParameter("a line of its head has no colon; a field is NAME: VALUE.", param_hint="--request")
+    headers = tuple((name.encode("latin-1"), value.strip().encode("latin-1")) for name, _, value in fields)
+    return RequestHead(parts[0], parts[1], headers), WholeBody(body)
+
+
+def _find(data: bytes, separator: bytes) -> int:
+    at = data.find(separator)
+    return at if at >= 0 else len(data)

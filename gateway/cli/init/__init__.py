@@ -1,0 +1,1 @@
+"""The first files of an installation of one's own."""

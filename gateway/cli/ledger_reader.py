@@ -1,0 +1,44 @@
+"""A ledger as a command beside the gateway reads it: it may be a running gateway's, and is never changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.cli.configuration import sqlite_file
+
+T = TypeVar("T")
+
+
+class NoLedger(Exception):  # noqa: N818 - the condition
+    """There is no ledger yet, so nobody has set anything."""
+
+
+class Unreadable(Exception):  # noqa: N818 - the condition, told without the address's password
+    """The ledger cannot be read."""
+
+
+def read(store: str, folder: Path, work: Callable[[Connection], T]) -> T:
+    """Do `work` on a ledger, which may be a running gateway's, and change nothing; raises `NoLedger` or `Unreadable`."""
+    try:
+        engine = _read_only(store, folder)
+        try:
+            with engine.connect() as connection:
+                return work(connection)
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        # Not the error's own text: it has the statement and its values.
+        raise Unreadable(type(error).__name__) from None
+
+
+def _read_only(store: str, folder: Path) -> Engine:
+    if (path := sqlite_file(store, folder)) is not None:
+        if not path.is_file():
+            raise NoLedger
+        return create_engine(f"sqlite:///file:{path.as_posix()}?mode=ro&uri=true", hide_parameters=True)
+    url = store.replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = create_engine(url, connect_args={"connect_timeout": 5}, hide_parameters=True)
+    return engine.execution_options(postgresql_readonly=True)
