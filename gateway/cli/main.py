@@ -18,31 +18,46 @@ class Entry(NamedTuple):
     """Below `gateway.cli`."""
     attribute: str
     help: str
+    """The beginning of the command's own help."""
 
 
 COMMANDS = {
     "audit": Entry("inspect", "audit", "Look at the audit of a running gateway."),
     "check": Entry("check", "check", "Say everything that is wrong with a configuration."),
-    "cutover": Entry("cutover", "cutover", "Plan a change of cells, apply it, or take it back."),
-    "demo": Entry("demo.command", "demo", "Play legacy traffic through a gateway, with doubles around it."),
-    "doctor": Entry("doctor.command", "doctor", "Test this installation, and say what to do about it."),
+    "cutover": Entry(
+        "cutover", "cutover", "Plan a change of cells, see whether it is ready, and apply it or take it back."
+    ),
+    "demo": Entry(
+        "demo.command",
+        "demo",
+        "Start doubles of HelseID, VKP and JFT and a gateway on loopback, and send legacy traffic.",
+    ),
+    "doctor": Entry(
+        "doctor.command", "doctor", "Test this installation, and say what to do about each thing that is wrong."
+    ),
     "explain": Entry("explain", "explain", "Say which route decides for a message."),
     "forget": Entry("messages", "forget", "Forget a patient's messages that nothing waits for."),
-    "init": Entry("init.command", "init", "Write the files of a first installation of one's own."),
+    "init": Entry("init.command", "init", "Write a small routes.yaml, the gateway's keys and a systemd unit."),
     "keys": Entry("keys", "keys", "Make or rotate the gateway's own keys."),
     "messages": Entry("messages", "messages", "Look at messages in the ledger of a running gateway."),
     "override": Entry("overrides", "override", "Set the mode of cells for a while, over the routes of the file."),
-    "panic": Entry("overrides", "panic", "Send everything of one party or type back to VKP, at once."),
-    "plan": Entry("plan", "plan", "Say which cells another configuration would change."),
-    "quarantine": Entry("messages", "quarantine", "Decide about messages that could not be delivered."),
-    "reload": Entry("reload", "reload", "Have a running gateway read routes.yaml again."),
-    "report": Entry("inspect", "report", "Say how far each municipality, vendor and type has moved."),
+    "panic": Entry(
+        "overrides", "panic", "Send everything of one municipality, vendor or information type back to VKP, at once."
+    ),
+    "plan": Entry("plan", "plan", "Say which cells change mode from the configuration OLD to NEW."),
+    "quarantine": Entry(
+        "messages",
+        "quarantine",
+        "Decide about messages whose senders were told of success and that could not be delivered.",
+    ),
+    "reload": Entry("reload", "reload", "Have routes.yaml read again."),
+    "report": Entry("inspect", "report", "Say of each municipality, vendor and type how far it is."),
     "resend": Entry("messages", "resend", "Have a quarantined message delivered after all."),
     "rollback": Entry("rollback", "rollback", "Go back to VKP with nothing lost."),
     "routes": Entry("inspect", "routes", "List the routes that are in force."),
-    "serve": Entry("serve", "serve", "Run the gateway."),
-    "simulate": Entry("simulate", "simulate", "Play the migration of an invented country."),
-    "translate": Entry("translate", "translate", "Translate one message, without any network."),
+    "serve": Entry("serve", "serve", "Serve until SIGTERM."),
+    "simulate": Entry("simulate", "simulate", "Play a migration of an invented country."),
+    "translate": Entry("translate", "translate", "Translate one message."),
 }
 
 

@@ -25,7 +25,7 @@ from gateway.cli.output import counted, print_json
 @config_option
 @json_option
 def demo(path: str, *, once: bool, as_json: bool) -> None:
-    """Start doubles of HelseID, VKP and JFT and a gateway on loopback, and send legacy traffic of every kind."""
+    """Start doubles of HelseID, VKP and JFT and a gateway on loopback, and send legacy traffic; Ctrl-C ends them."""
     if not Path(path).exists():
         raise click.ClickException(
             f"{path} is not here; run this where routes.yaml is, or name the file with --config."

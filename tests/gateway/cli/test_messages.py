@@ -94,7 +94,8 @@ async def test_message_is_shown_with_its_history(ask: Ask, shelf: Shelf) -> None
     assert "  2026-05-28T20:26:40.000+00:00 node-a quarantined unclear" in result.stdout
     assert (await document(ask, "messages", "show", "one"))["state"] == "quarantined"
     missing = await ask("messages", "show", "../none?x")
-    assert (missing.exit_code, missing.stderr) == (1, "Error: not-found\n")
+    wanted = "Error: not-found: this gateway has nothing of that name, or this token may not see it.\n"
+    assert (missing.exit_code, missing.stderr) == (1, wanted)
 
 
 async def test_explain_tells_what_the_ledger_knows(ask: Ask, shelf: Shelf) -> None:
@@ -141,7 +142,8 @@ async def test_quarantined_message_is_decided_about(
     assert (result.exit_code, result.stdout) == (0, f"one  {state}\n")
     assert (await shelf.row("one")).state == state
     result = await ask(*command, "one", *WHY)
-    assert (result.exit_code, result.stderr) == (1, f"Error: conflict: the message is {state}, not quarantined\n")
+    wanted = f"Error: conflict: the message is {state}, not quarantined; look at it as it is now.\n"
+    assert (result.exit_code, result.stderr) == (1, wanted)
     result = await ask(*command, "one", *WHY, "--json")
     assert (result.exit_code, json.loads(result.stdout)["code"]) == (1, "conflict")
     assert [(note.action, note.reason) for note in await shelf.audited()] == [(action, WHY[1])]
@@ -170,12 +172,13 @@ async def test_reason_with_a_number_is_wrong_use(ask: Ask, shelf: Shelf) -> None
     """It is not repeated either."""
     await shelf.quarantined("one")
     result = await ask("resend", "one", "--reason", f"om {PATIENT}")
-    assert (result.exit_code, result.stderr) == (2, "Error: bad-request: reason: without national identity numbers\n")
+    wanted = "Error: bad-request: reason: without national identity numbers; correct that and try again.\n"
+    assert (result.exit_code, result.stderr) == (2, wanted)
 
 
 async def test_audit_is_listed_and_verified(ask: Ask, shelf: Shelf) -> None:
     """Exit 1 when the chain is broken."""
-    assert (await ask("audit", "verify")).stdout == "no entries\n"
+    assert (await ask("audit", "verify")).stdout == "The audit has no entries.\n"
     for reference in ("one", "two"):
         await shelf.quarantined(reference)
         await ask("quarantine", "discard", reference, *WHY)
@@ -185,12 +188,15 @@ async def test_audit_is_listed_and_verified(ask: Ask, shelf: Shelf) -> None:
     assert line.endswith("quarantine.discard  two  Ringt avsender")
     rest = await document(ask, "audit", "list", "--cursor", more.removeprefix("more: --cursor "))
     assert [one["target"] for one in rest["entries"]] == ["one"]
-    assert (await ask("audit", "verify")).stdout.startswith("whole, up to entry 2, ")
+    assert (await ask("audit", "verify")).stdout.startswith("The audit is whole, up to entry 2, ")
     await shelf.ledger.store.write(
         lambda each: each.execute(text("UPDATE audit SET actor = 'x' WHERE id = 1")).rowcount
     )
     broken = await ask("audit", "verify")
-    assert (broken.exit_code, broken.stdout) == (1, "broken at entry 1\n")
+    assert (broken.exit_code, broken.stdout) == (
+        1,
+        "The audit is broken at entry 1: it was changed, put in or removed.\n",
+    )
     broken = await ask("audit", "verify", "--json")
     assert (broken.exit_code, json.loads(broken.stdout)["broken_at"]) == (1, 1)
 
@@ -200,12 +206,14 @@ async def test_refused_token_says_so(ask: Ask, shelf: Shelf, office: Office) -> 
     await shelf.quarantined("one")
     viewer = await token(office, "viewer")
     result = await ask("resend", "one", *WHY, "--token-file", viewer)
-    assert (result.exit_code, result.stderr) == (1, "Error: forbidden: operate somewhere\n")
+    wanted = "Error: forbidden: operate somewhere; the roles of this token do not allow it.\n"
+    assert (result.exit_code, result.stderr) == (1, wanted)
     strange = office.folder / "strange"
     strange.write_text("vkpgw_strange")
     strange.chmod(0o600)
     result = await ask("messages", "list", "--token-file", str(strange))
-    assert (result.exit_code, result.stderr) == (1, "Error: token-refused\n")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: token-refused: this gateway does not know the token, ")
 
 
 async def test_what_others_wrote_does_not_steer_the_terminal(ask: Ask, shelf: Shelf) -> None:

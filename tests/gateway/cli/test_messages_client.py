@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web  # noqa: TID251 - a server that is no gateway
 from click.testing import CliRunner, Result
 
-from gateway.cli import admin_client
+from gateway.cli import admin_http
 from gateway.cli.main import main
 from tests.gateway.authority import Authority
 from tests.ports import free_ports
@@ -147,15 +147,17 @@ async def test_refusal_becomes_an_exit_code(strange: Strange, token: Path, statu
     """2 where what was asked was wrong, 1 where the answer is no; also without the words of a gateway."""
     strange.answer = lambda _request: web.json_response({"error": "x"}, status=status)
     result = await ask(strange.url, token)
-    assert (result.exit_code, result.stderr) == (code, f"Error: {status}\n")
+    assert result.exit_code == code
+    assert result.stderr.startswith(f"Error: the answer is {status}, and no word of why; ")
 
 
 async def test_answer_without_end_is_cut(strange: Strange, token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not read to its end."""
-    monkeypatch.setattr(admin_client, "_LARGEST", 1000)
+    monkeypatch.setattr(admin_http, "_LARGEST", 1000)
     strange.answer = lambda _request: web.Response(body=b" " * 2000)
     result = await ask(strange.url, token)
-    assert (result.exit_code, result.stderr) == (1, f"Error: {strange.url} cannot be asked: its answer is too large\n")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {strange.url} cannot be asked: its answer is too large; ")
 
 
 async def test_nobody_there_is_told(token: Path) -> None:
@@ -169,7 +171,7 @@ async def test_nobody_there_is_told(token: Path) -> None:
 
 async def test_answer_that_does_not_come_is_told(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while, in one line."""
-    monkeypatch.setattr(admin_client, "_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
+    monkeypatch.setattr(admin_http, "_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = await ask(f"http://127.0.0.1:{silent.getsockname()[1]}", token)
     assert result.exit_code == 1

@@ -68,7 +68,7 @@ async def test_override_is_set_listed_changed_and_ended(ask: Ask) -> None:
     assert (await ask("override", "list")).stdout == ""
     assert (await ask("override", "list", "--ended")).stdout == ended.stdout
     again = await ask("override", "end", name, "--reason", "Igjen")
-    assert (again.exit_code, again.stderr) == (1, "Error: conflict: it has ended already\n")
+    assert (again.exit_code, again.stderr) == (1, "Error: conflict: it has ended already; look at it as it is now.\n")
 
 
 async def test_change_of_mode_leaves_behind_what_belongs_to_the_old_one(ask: Ask) -> None:
@@ -86,7 +86,10 @@ async def test_change_of_what_somebody_else_changed_is_refused(ask: Ask) -> None
         late = await ask("override", *command, "--reason", "x", "--version", "1")
         assert (late.exit_code, late.stderr) == (
             1,
-            "Error: changed-meanwhile: somebody else has changed it meanwhile: it is version 2 now\n",
+            (
+                "Error: changed-meanwhile: somebody else has changed it meanwhile: it is version 2 now; "
+                "look at it as it is now, and repeat the command if you still want it.\n"
+            ),
         )
     assert (await document(ask, "override", "list"))["overrides"][0]["text"] == "To."
 

@@ -130,7 +130,30 @@ def test_wrong_use_is_told(plan: Callable[..., Result], tmp_path: Path) -> None:
     assert broken.exit_code == 2
     assert "new.yaml" in broken.output
     assert plan("version: 1", "version: 1", "--past", "soon").exit_code == 2
-    assert CliRunner().invoke(main, ["plan", str(tmp_path / "new.yaml")]).exit_code == 2
+    one = str(tmp_path / "routes.yaml")
+    for files in ([], [one, one, one], [one, one, "--config", one]):
+        assert CliRunner().invoke(main, ["plan", *files]).exit_code == 2
+
+
+def test_the_configuration_before_is_an_argument_or_an_option_or_here(
+    plan: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All three say the same, as with `check`."""
+    monkeypatch.chdir(tmp_path)
+    found = plan(MOVES, "\n")
+    assert found.exit_code == 1
+    for files in (["routes.yaml", "new.yaml"], ["new.yaml", "--config", "routes.yaml"], ["new.yaml"]):
+        result = CliRunner().invoke(main, ["plan", *files])
+        assert (result.exit_code, result.output.replace(f"{tmp_path}/", "")) == (
+            1,
+            found.output.replace(f"{tmp_path}/", ""),
+        )
+
+
+def test_no_progress_is_shown_where_nobody_watches(plan: Callable[..., Result], tmp_path: Path) -> None:
+    """Standard error is no terminal here, so it has nothing."""
+    _fill(tmp_path, [_seen(60)])
+    assert plan(MOVES, "\n", "--past", "7d").stderr == ""
 
 
 def test_a_ledger_that_is_in_use_is_read(plan: Callable[..., Result], tmp_path: Path) -> None:

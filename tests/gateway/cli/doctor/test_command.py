@@ -21,7 +21,7 @@ def test_a_check_that_passes_with_a_gateway_process_is_exit_0() -> None:
     result = CliRunner().invoke(main, ONE)
     assert result.exit_code == 0, result.output
     assert "  letter case of the path stays  ok" in result.output
-    assert "1 of 1 checks passed" in result.output
+    assert "1 of 1 check passed" in result.output
 
 
 def test_a_check_that_needs_an_unreachable_upstream_finds_none() -> None:
@@ -38,7 +38,7 @@ def test_a_difference_is_exit_1_and_shown(monkeypatch: pytest.MonkeyPatch) -> No
     assert result.exit_code == 1
     assert "  letter case of the path stays  FAILED\n" in result.output
     assert "saw b'get /epj/check-000/mixedcase" in result.output
-    assert "0 of 1 checks passed" in result.output
+    assert "0 of 1 check passed" in result.output
 
 
 def test_the_json_has_every_check(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def test_the_table_says_what_to_do() -> None:
         Part("two", (Finding("second", FAILED, "is not", "mend it"),)),
     ]
     assert table(parts) == (
-        "one\n  first   ok      is well\n\ntwo\n  second  FAILED  is not\n                  do: mend it"
+        "one\n  first   ok       is well\n\ntwo\n  second  FAILED   is not\n                   do: mend it"
     )
 
 
