@@ -212,7 +212,9 @@ def _print_list(document: Document) -> None:
         click.echo(f"{plain(name):<20}{group['messages']}{sendable}")
     for obstacle in document["sending"]["obstacles"]:
         click.echo(f"cannot be sent: {plain(obstacle)}")
-    print_lines(document["items"], _line, "The new side got nothing of this since then.")
+    is_any = any(group["messages"] for group in document["groups"].values())
+    none = "No message is left in this part of the list." if is_any else "The new side got nothing of this since then."
+    print_lines(document["items"], _line, none)
     if document["next"]:
         click.echo(f"more: --cursor {plain(document['next'])}")
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli.main import main
 from gateway.outbox.returns import NO_CLIENT
+from service_stubs.behaviour import Behaviour
 from tests.gateway.admin.conftest import office, olga, open_office
 from tests.gateway.admin.test_rollback import ended, scene
 from tests.gateway.return_scene import HAVNES_ALL, NOW
@@ -41,6 +42,7 @@ async def ask(office: Office, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> 
     path = office.folder / "token"
     path.write_text(secret + "\n")
     path.chmod(0o600)
+    monkeypatch.setattr("gateway.cli.rollback._EVERY", 0.01)
     monkeypatch.setenv("VKP_GATEWAY_ADMIN", office.address)
     monkeypatch.setenv("VKP_GATEWAY_TOKEN_FILE", str(path))
 
@@ -106,6 +108,39 @@ async def test_send_begins_and_says_where_to_look(ask: Ask, scene: Scene) -> Non
     await ended(scene)
     assert await scene.states(reference) == ["returned"]
     assert len(scene.vkp.received) == 1
+
+
+async def test_send_may_wait_for_the_end(ask: Ask, scene: Scene) -> None:
+    """It says then what became of each; the job, as JSON, is the one that has ended. Nobody watches, so no progress is shown."""
+    await scene.delivered()
+    read = await scene.delivered()
+    scene.read(read)
+    result = await ask("send", *HAVNES, *SURE, "--wait")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert [line[0] for line in lines] == ["job", "done", "returned", "read-meanwhile", read]
+    again = json.loads((await ask("status", lines[0][1], "--wait", "--json")).stdout)
+    assert (again["id"], again["progress"]) == (lines[0][1], "done")
+
+
+async def test_what_gives_up_while_it_is_waited_for_is_exit_1(ask: Ask, scene: Scene) -> None:
+    """With why."""
+    for _ in range(5):
+        await scene.delivered()
+    scene.vkp.behave(Behaviour(status=503, times=-1))
+    result = await ask("send", *HAVNES, *SURE, "--wait", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["progress"]) == (1, "gave-up")
+
+
+async def test_what_was_never_sent_is_said_in_a_sentence(ask: Ask, scene: Scene) -> None:
+    """Of nothing at all, and of one group; a program that reads lines gets none."""
+    nothing = await ask("list", *HAVNES)
+    assert nothing.stderr == "The new side got nothing of this since then.\n"
+    assert "nothing of this since then" in (await ask("export", *HAVNES)).stderr
+    await scene.delivered()
+    other = await ask("list", *HAVNES, "--group", "returned")
+    assert other.stderr == "No message is left in this part of the list.\n"
+    assert other.stdout.startswith("unread ")
 
 
 async def test_status_says_how_far_a_job_is(ask: Ask, scene: Scene) -> None:
