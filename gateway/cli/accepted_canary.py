@@ -26,9 +26,13 @@ def accept(config: Config, folder: Path, reason: str) -> str:
     except (KeysUnusable, LedgerUnusable) as error:
         raise click.ClickException(str(error)) from None
     except LedgerUnavailable as error:
-        raise click.ClickException(f"store: cannot be written: {error}") from None
+        raise click.ClickException(
+            f"store: the ledger cannot be written ({error}); stop a gateway that has it open, or correct store."
+        ) from None
     if running:
-        raise click.ClickException(f"a canary runs, and its patients would change sides: {', '.join(running)}")
+        raise click.ClickException(
+            f"a canary runs, and its patients would change sides: end {', '.join(running)} first."
+        )
     return canary_key.fingerprint(key)
 
 

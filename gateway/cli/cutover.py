@@ -66,7 +66,7 @@ def preflight(*, client: AdminClient, name: str) -> None:
 
 @cutover.command()
 @_name
-@click.option("--hash", "plan_hash", required=True, metavar="H", help="Of exactly which plan, as `show` prints it.")
+@click.option("--hash", "plan_hash", required=True, metavar="HASH", help="Of exactly which plan, as `show` prints it.")
 @admin_options
 def approve(*, client: AdminClient, name: str, plan_hash: str) -> None:
     """Ask for an approval. Only a person who is logged in can give it, so an API token is told so, with exit 1."""

@@ -38,15 +38,15 @@ _TYPES = ", ".join(Information)
 
 
 @click.command()
-@click.option("--municipality", metavar="O", help="An orgnr or short name.")
-@click.option("--sender", metavar="S", help="A vkp-id or HER-id.")
+@click.option("--municipality", metavar="NAME|ORGNR", help="An orgnr or short name.")
+@click.option("--sender", metavar="ID", help="A vkp-id or HER-id.")
 @click.option(
-    "--information", metavar="I", type=click.Choice([str(each) for each in Information]), help=f"One of {_TYPES}."
+    "--information", metavar="TYPE", type=click.Choice([str(each) for each in Information]), help=f"One of {_TYPES}."
 )
 @click.option("--patient", metavar="-", callback=_dash_only, help="Read the patient's number from standard input.")
 @click.option(
     "--at",
-    metavar="T",
+    metavar="TIME",
     type=TIME,
     help="When, as 2026-12-01T08:00+01:00; now if left out.",
 )

@@ -56,7 +56,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.option("--municipality", metavar="O", help="An orgnr or short name: what names another is left out.")
+@click.option("--municipality", metavar="NAME|ORGNR", help="An orgnr or short name: what names another is left out.")
 @admin_options
 def routes(*, client: AdminClient, municipality: str | None) -> None:
     """List the routes that are in force, and what was set over them."""

@@ -64,7 +64,7 @@ def rotate_payload(path: str, *, as_json: bool) -> None:
     try:
         made = rotate(source, Path(path).parent, int(time.time()))
     except KeysUnusable as error:
-        raise click.ClickException(f"keys.payload: {error}") from None
+        raise click.ClickException(f"keys.payload: {error}.") from None
     older = [key.id for key in made.keys if key.id != made.current]
     if as_json:
         print_json({"ok": True, "key": PAYLOAD, "file": source, "current": made.current, "older": older})

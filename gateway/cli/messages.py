@@ -16,12 +16,12 @@ _ROOT = "/api/v1"
 _filters = with_options(
     municipality_option,
     click.option("--state", type=click.Choice([each.value for each in MessageState])),
-    click.option("--sender", metavar="S", help="A vkp-id or HER-id."),
+    click.option("--sender", metavar="ID", help="A vkp-id or HER-id."),
     click.option("--information", type=click.Choice([each.value for each in Information])),
     click.option("--overdue", is_flag=True, help="Delivered, and not acknowledged in time."),
     click.option("--mark", type=click.Choice([POSSIBLE_DUPLICATE, IDENTIFIER_REUSED])),
-    click.option("--since", type=TIME, metavar="T", help="Received then or later, as 2026-12-01T08:00+01:00."),
-    click.option("--until", type=TIME, metavar="T", help="Received before."),
+    click.option("--since", type=TIME, metavar="TIME", help="Received then or later, as 2026-12-01T08:00+01:00."),
+    click.option("--until", type=TIME, metavar="TIME", help="Received before."),
     limit_option(),
     cursor_option,
 )

@@ -12,11 +12,25 @@ DEFAULT_CONFIG = "routes.yaml"
 WRONG_USE = 2
 """The exit code of what was asked wrongly; 1 is an answer."""
 
-TIME = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
-"""A time with its offset, as 2026-12-01T08:00+01:00."""
-municipality_option = click.option("--municipality", metavar="O", help="An orgnr or short name.")
+
+class _Time(click.DateTime):
+    """A time with its offset from UTC."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the time; a refusal shows one, where click would show the forms of `strptime`."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail("give a time with its offset, as 2026-12-01T08:00+01:00.", param, ctx)
+
+
+TIME = _Time()
+municipality_option = click.option("--municipality", metavar="NAME|ORGNR", help="An orgnr or short name.")
 reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit.")
-cursor_option = click.option("--cursor", metavar="C", help="Go on from here, as the list before said.")
+cursor_option = click.option("--cursor", metavar="CURSOR", help="Go on from here, as the list before said.")
 
 
 def limit_option(default: int = 50, most: int = 200) -> Callable[[F], F]:

@@ -17,8 +17,8 @@ _MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
 _ended = click.option("--ended", is_flag=True, help="Also what has ended.")
 _cells = with_options(
     municipality_option,
-    click.option("--vendor", metavar="V", help="A vendor's short name."),
-    click.option("--system", metavar="V", help="A system's short name; needs --vendor."),
+    click.option("--vendor", metavar="NAME", help="A vendor's short name."),
+    click.option("--system", metavar="NAME", help="A system's short name; needs --vendor."),
     click.option(
         "--information",
         multiple=True,
@@ -28,15 +28,15 @@ _cells = with_options(
 )
 _policies = with_options(
     click.option("--text", metavar="TEXT", help="What senders are told; mode closed needs it."),
-    click.option("--share", metavar="P", help="The part of the patients that a canary takes over, as 25%."),
-    click.option("--always", multiple=True, metavar="S", help="A sender whose patients a canary takes over all."),
-    click.option("--never", multiple=True, metavar="S", help="A sender of whom a canary takes nothing over."),
-    click.option("--sample", metavar="P", help="The part of the messages that a rehearsal looks at, as 10%."),
+    click.option("--share", metavar="PERCENT", help="The part of the patients that a canary takes over, as 25%."),
+    click.option("--always", multiple=True, metavar="ID", help="A sender whose patients a canary takes over all."),
+    click.option("--never", multiple=True, metavar="ID", help="A sender of whom a canary takes nothing over."),
+    click.option("--sample", metavar="PERCENT", help="The part of the messages that a rehearsal looks at, as 10%."),
     click.option("--loss", "losses", multiple=True, metavar="PATH", help="A path whose loss is tolerated."),
     click.option("--answer", type=click.Choice([each.value for each in AnswerWhen])),
     click.option("--on-outage", type=click.Choice([each.value for each in OnOutage])),
     click.option("--unclear", type=click.Choice([each.value for each in Unclear])),
-    click.option("--acknowledge-within", metavar="D", help="As 24h."),
+    click.option("--acknowledge-within", metavar="DURATION", help="As 24h."),
 )
 _KEPT = (
     *("municipality", "vendor", "system", "information", "mode", "text", "share", "always", "never", "sample"),
@@ -67,7 +67,7 @@ def list_overrides(*, client: AdminClient, ended: bool, limit: int, cursor: str 
 @_cells
 @click.option("--mode", required=True, type=click.Choice([each.value for each in _MODES]))
 @_policies
-@click.option("--until", required=True, type=TIME, metavar="T", help="At most 90 days, as 2026-12-01T08:00+01:00.")
+@click.option("--until", required=True, type=TIME, metavar="TIME", help="At most 90 days, as 2026-12-01T08:00+01:00.")
 @click.option("--ticket", required=True, metavar="ID", help="Where it is being worked on.")
 @reason_option
 @admin_options
@@ -81,11 +81,11 @@ def set_override(*, client: AdminClient, **asked: Any) -> None:
 @_cells
 @click.option("--mode", type=click.Choice([each.value for each in _MODES]))
 @_policies
-@click.option("--until", type=TIME, metavar="T")
-@click.option("--ticket", metavar="ID")
+@click.option("--until", type=TIME, metavar="TIME", help="At most 90 days from now.")
+@click.option("--ticket", metavar="ID", help="Where it is being worked on.")
 @reason_option
 @click.option(
-    "--version", type=int, metavar="N", help="What you have seen; the change is refused if it is another now."
+    "--version", type=int, metavar="NUMBER", help="What you have seen; the change is refused if it is another now."
 )
 @admin_options
 def change(*, client: AdminClient, identifier: str, version: int | None, **asked: Any) -> None:
@@ -102,7 +102,9 @@ def change(*, client: AdminClient, identifier: str, version: int | None, **asked
 @override.command("end")
 @click.argument("identifier", metavar="ID")
 @reason_option
-@click.option("--version", type=int, metavar="N", help="What you have seen; nothing is ended if it is another now.")
+@click.option(
+    "--version", type=int, metavar="NUMBER", help="What you have seen; nothing is ended if it is another now."
+)
 @admin_options
 def end_override(*, client: AdminClient, identifier: str, reason: str, version: int | None) -> None:
     """End an override before its time."""
@@ -118,7 +120,7 @@ def panic() -> None:
 
 @panic.command()
 @municipality_option
-@click.option("--vendor", metavar="V", help="A vendor's short name, in all municipalities.")
+@click.option("--vendor", metavar="NAME", help="A vendor's short name, in all municipalities.")
 @click.option("--information", type=click.Choice([each.value for each in Information]), help="In all municipalities.")
 @click.option("--text", metavar="TEXT", help="What senders are told where VKP cannot answer.")
 @reason_option

@@ -35,7 +35,7 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str | No
 @either_config_option
 @click.option(
     "--past",
-    metavar="TIME",
+    metavar="DURATION",
     callback=_duration,
     help="Replay the decisions of this time, as 7d, from the ledger that NEW names.",
 )

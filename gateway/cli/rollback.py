@@ -20,9 +20,9 @@ _MOST = 500
 _EVERY = 1.0
 """Seconds between two questions how far a job is."""
 _selected = with_options(
-    click.option("--municipality", required=True, metavar="O", help="An orgnr or short name."),
-    click.option("--vendor", metavar="V", help="A vendor's short name."),
-    click.option("--system", metavar="V", help="A system's short name."),
+    click.option("--municipality", required=True, metavar="NAME|ORGNR", help="An orgnr or short name."),
+    click.option("--vendor", metavar="NAME", help="A vendor's short name."),
+    click.option("--system", metavar="NAME", help="A system's short name."),
     click.option(
         "--information",
         multiple=True,
@@ -33,7 +33,7 @@ _selected = with_options(
         "--since",
         required=True,
         type=TIME,
-        metavar="T",
+        metavar="TIME",
         help="Received then or later, as 2026-12-01T08:00+01:00.",
     ),
 )

@@ -29,8 +29,10 @@ _SURFACES = {surface.NAME: surface for surface in SURFACES}
     "--surface", required=True, type=click.Choice(sorted(READERS)), help="The interface the message was sent to."
 )
 @click.option("--to", "service", required=True, type=click.Choice(sorted(WRITERS)), help="The information service.")
-@click.option("--municipality", metavar="O", help="An orgnr or short name; its route says which losses are tolerated.")
-@click.option("--sender", metavar="S", help="A vkp-id or HER-id; its system's name goes along.")
+@click.option(
+    "--municipality", metavar="NAME|ORGNR", help="An orgnr or short name; its route says which losses are tolerated."
+)
+@click.option("--sender", metavar="ID", help="A vkp-id or HER-id; its system's name goes along.")
 @config_option
 @json_option
 @click.argument("message", type=click.File("rb"), metavar="FILE|-")
