@@ -1,12 +1,10 @@
 """`vkp-gateway explain`: which route decides for an imagined message, and why no other does."""
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from msgspec import structs
 
 from gateway.cli.configuration import find_municipality, find_sender, sqlite_file, usable
 from gateway.cli.options import TIME, config_option, json_option, where_options
@@ -15,12 +13,8 @@ from gateway.config.model import Config, Municipality
 from gateway.ledger.key_files import KeysUnusable, read_single
 from gateway.migration.schedule import shown
 from gateway.model import Envelope, Information, Mode
-from gateway.pipeline.canary import share_of
-from gateway.pipeline.context import is_canary
-from gateway.pipeline.translate import allowed_numbers
 from gateway.routing.explain import Explanation
 from gateway.routing.table import Decision, RouteTable
-from translators.national_number import kind_of
 
 if TYPE_CHECKING:
     # Imported where they are needed: the ledger's libraries take longer to begin than all the rest.
@@ -121,6 +115,12 @@ def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: 
     return envelope_of_request(config, table, request, key)
 
 
+def _with_patient(config: Config, envelope: Envelope, key: bytes | None) -> tuple[Envelope, list[str]]:
+    from gateway.cli.explain_request import with_patient  # noqa: PLC0415 - for this way of asking alone
+
+    return with_patient(config, envelope, key)
+
+
 def _known(config: Config, folder: Path, when: datetime, now: datetime) -> "tuple[RunTime | None, list[str]]":
     """Return what people have set and planned, None where that is nothing, and what is to be said of how it is known."""
     notes = []
@@ -174,20 +174,6 @@ def _notes(config: Config, table: RouteTable, envelope: Envelope, decision: Deci
     return notes
 
 
-def _with_patient(config: Config, envelope: Envelope, key: bytes | None) -> tuple[Envelope, list[str]]:
-    """Return the envelope of a message about the patient that standard input names, and what is to be said of the number."""
-    number = sys.stdin.readline().strip()
-    kind = kind_of(number)
-    if kind is None:
-        return envelope, ["the patient's number is not valid: outside mode legacy 400 with code 2.1"]
-    if kind not in allowed_numbers(config):
-        text = f"the patient's number is of the series {kind}, not allowed here: outside mode legacy 400 with code 2.1"
-        return envelope, [text]
-    if key is not None:
-        envelope = structs.replace(envelope, share=share_of(key, number))
-    return envelope, [f"the patient's number is of the series {kind}; only a canary depends on the patient"]
-
-
 def _canary_key(config: Config, folder: Path) -> bytes | None:
     """Return what shares are counted with; None where it is not here, or not for whoever asks."""
     try:
@@ -198,7 +184,7 @@ def _canary_key(config: Config, folder: Path) -> bytes | None:
 
 def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, known: "RunTime | None") -> list[str]:
     route = decision.route
-    if not is_canary(decision) or route is None:
+    if not _is_canary(decision) or route is None:
         return []
     if envelope.sender in route.never:
         return ["a canary decides, and takes nothing over of this sender"]
@@ -212,11 +198,16 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
     return [f"{told}; {why}, so where the patient stands is not known"]
 
 
+def _is_canary(decision: Decision) -> bool:
+    """Tell whether a canary decides; what tells the pipeline so takes all that reads messages."""
+    return decision.route is not None and decision.route.mode is Mode.CANARY
+
+
 def _planned_note(change: "Change") -> str:
     """Say what a planned cutover would make of the message's way."""
     cutover, decision = change.cutover, change.decision
     lacking = f", {cutover.lacking} approvals missing" if cutover.lacking else ""
-    mode = "canary" if is_canary(decision) else decision.mode or "no route"
+    mode = "canary" if _is_canary(decision) else decision.mode or "no route"
     by = f"{decision.layer} {decision.rule}" if decision.rule is not None else "a route of the file"
     return (
         f"cutover {cutover.name} is to switch this cell at {shown(cutover.at)} ({cutover.state}{lacking}): "
@@ -248,7 +239,7 @@ def _print_json(
             "sender": envelope.sender,
             "information": envelope.information,
             "mode": decision.mode,
-            "canary": is_canary(decision),
+            "canary": _is_canary(decision),
             "layer": decision.layer if decision.route else None,
             "rule": decision.rule,
             "upstream": decision.upstream,
@@ -271,7 +262,7 @@ def _planned(change: "Change") -> dict[str, object]:
         "state": cutover.state,
         "approvals_missing": cutover.lacking,
         "mode": decision.mode,
-        "canary": is_canary(decision),
+        "canary": _is_canary(decision),
         "layer": decision.layer if decision.route else None,
         "rule": decision.rule,
         "upstream": decision.upstream,

@@ -1,17 +1,21 @@
-"""A whole HTTP request from a file, for `explain --request`, and what the gateway reads out of it."""
+"""What `explain` knows of a whole HTTP request, or of a patient's number. It is apart, since it takes what reads messages."""
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from msgspec import structs
 
 from gateway.config.model import Config
 from gateway.errors import Failure
 from gateway.model import Envelope, RequestHead
-from gateway.pipeline.canary import Canary
+from gateway.pipeline.canary import Canary, share_of
 from gateway.pipeline.identify import Identifier
+from gateway.pipeline.translate import allowed_numbers
 from gateway.routing.table import RouteTable
+from translators.national_number import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,20 @@ def envelope_of_request(config: Config, table: RouteTable, request: Path, key: b
         content = asyncio.run(identification.read(body, identified))
         return identification.with_information(identified.envelope, content, identified.code_history)
     return Canary(config, key).placed(identified).envelope
+
+
+def with_patient(config: Config, envelope: Envelope, key: bytes | None) -> tuple[Envelope, list[str]]:
+    """Return the envelope of a message about the patient that standard input names, and what is to be said of the number."""
+    number = sys.stdin.readline().strip()
+    kind = kind_of(number)
+    if kind is None:
+        return envelope, ["the patient's number is not valid: outside mode legacy 400 with code 2.1"]
+    if kind not in allowed_numbers(config):
+        text = f"the patient's number is of the series {kind}, not allowed here: outside mode legacy 400 with code 2.1"
+        return envelope, [text]
+    if key is not None:
+        envelope = structs.replace(envelope, share=share_of(key, number))
+    return envelope, [f"the patient's number is of the series {kind}; only a canary depends on the patient"]
 
 
 def read_request(path: Path) -> tuple[RequestHead, WholeBody]:
