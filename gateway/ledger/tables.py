@@ -181,3 +181,16 @@ VERSION = Table(
     Column("number", Integer, nullable=False),
 )
 """What grows with every change that other nodes must see; they look at it several times a second."""
+
+IDEMPOTENCY = Table(
+    "idempotency",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("is_begun", Boolean, nullable=False),
+    Column("answer", LargeBinary),
+    Index("idempotency_at", "at"),
+)
+"""Requests with an Idempotency-Key: keyed hashes, and sealed answers."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 import structlog
 
 from gateway.config.model import Config
-from gateway.ledger import decision_log, rehearsals, retention
+from gateway.ledger import decision_log, idempotency, rehearsals, retention
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import PENDING, MessageState
@@ -127,6 +127,7 @@ class Maintenance:
         while await store.write(lambda connection: decision_log.purge(connection, before)):
             pass
         await store.write(lambda connection: rehearsals.purge(connection, before))
+        await store.write(lambda connection: idempotency.purge(connection, now - idempotency.KEPT))
         outcome = f"{purged.payloads} payloads, {purged.rows} rows"
         await retention.ran(self._ledger.store, retention.PURGE, now, self._ledger.node, outcome)
         LEDGER_RUNS.labels(retention.PURGE).set(now)
