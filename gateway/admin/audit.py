@@ -2,38 +2,56 @@
 
 from typing import Any
 
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext
-from gateway.admin.params import Page, cursor_after, row_of
+from gateway.admin.endpoints import Endpoint, Needs
+from gateway.admin.params import Page, cursor_after, of_query, row_of
+from gateway.auth.people.rbac import Action, Where
 from gateway.ledger import audit
 from gateway.times import when
 
 _CURSOR = "audit:"
 
 
-class Audits:
+class Audit:
     """For those who may view all municipalities: an entry may be of any."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
 
-    async def listed(self, wanted: Page) -> dict[str, Any]:
-        """Return entries, the newest first; raises `Problem`."""
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        everything = Needs.role(Action.VIEW, Where.EVERYWHERE)
+        return [
+            Endpoint(
+                *("GET", "/api/v1/audit", self._list, everything),
+                summary="Who did what, when and why, the newest first",
+                answer="entries next",
+                query=Page,
+            ),
+            Endpoint(
+                *("GET", "/api/v1/audit/verify", self._verify, everything),
+                summary="Whether the chain of the audit is whole",
+                answer="ok broken_at newest",
+            ),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        wanted = of_query(request, Page)
         before = row_of(_CURSOR, wanted.cursor)
-        found = await self._desk.read(lambda each: audit.entries(each, wanted.limit + 1, before))
+        found = await self._context.read(lambda each: audit.entries(each, wanted.limit + 1, before))
         more = cursor_after(_CURSOR, found[wanted.limit - 1].id) if len(found) > wanted.limit else None
-        return {"entries": [_described(one) for one in found[: wanted.limit]], "next": more}
+        return web.json_response({"entries": [_described(one) for one in found[: wanted.limit]], "next": more})
 
-    async def verified(self) -> dict[str, Any]:
-        """Say whether the chain is whole, and what its newest entry is; raises `Problem`."""
-
+    async def _verify(self, _request: web.Request) -> web.Response:
         def work(connection: Connection) -> tuple[tuple[int, str] | None, int | None]:
             return audit.head(connection), audit.verify(connection)
 
-        newest, broken = await self._desk.read(work)
-        told = None if newest is None else {"id": newest[0], "hash": newest[1]}
-        return {"ok": broken is None, "broken_at": broken, "newest": told}
+        newest, broken = await self._context.read(work)
+        head = None if newest is None else {"id": newest[0], "hash": newest[1]}
+        return web.json_response({"ok": broken is None, "broken_at": broken, "newest": head})
 
 
 def _described(entry: audit.Entry) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The ledger as the admin port knows it, once there is one: read and changed for people, each change with who and why."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from gateway.auth.people.rbac import MAY, Action
 from gateway.config.model import Config
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.idempotency import Claim, mark_begun
 from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 
@@ -20,6 +22,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 Reach = frozenset[str] | None
 """Short names of municipalities; None is all."""
+CLAIM: ContextVar[Claim | None] = ContextVar("claim", default=None)
+"""Of the request that is being done, where it has an Idempotency-Key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,21 @@ class LedgerContext:
             raise Problem(Code.LEDGER, str(error)) from None
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` and return its result when it is durable; raises `Problem`, and then nothing was changed."""
+        """Do `work` and return its result when it is durable; raises `Problem`, and then nothing was changed.
+
+        The claim of the request is marked in the same transaction, so that nobody does the same twice.
+        """
+        own = CLAIM.get()
+
+        def marked(connection: Connection) -> T:
+            if own is not None and not mark_begun(connection, own):
+                raise Problem(Code.CONFLICT, "Idempotency-Key: another request with it has gone on with this")
+            return work(connection)
+
+        return await self.write_unmarked(marked)
+
+    async def write_unmarked(self, work: Callable[[Connection], T]) -> T:
+        """Likewise, without a mark: it is not the work of a request."""
         try:
             return await self.ledger.store.write(work)
         except LedgerUnavailable as error:

@@ -1,6 +1,7 @@
 """Tables as CSV (RFC 4180) for spreadsheets, which take a cell that begins as a formula for one.
 
-Names in a table are of routes.yaml and of senders, so somebody else may have chosen them.
+Names in a table are of routes.yaml and of senders, so somebody else may have chosen them. A module of its own, since commands
+write the same tables and know nothing of the admin port.
 """
 
 import csv

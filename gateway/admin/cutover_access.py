@@ -1,16 +1,18 @@
-"""Who may see, plan, approve and steer which cutover; pure."""
+"""Who may see, plan, approve and steer which cutover, and which plan somebody means."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import reach
+from gateway.admin.endpoints import person, visitor
 from gateway.admin.problems import Code, Problem
-from gateway.auth.people.principal import Principal
+from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.config.model import Config
-from gateway.ledger import cutovers as store
+from gateway.ledger import cutovers
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import CANCELLABLE, STARTABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import (
@@ -32,6 +34,13 @@ class By:
     person: Principal
     known: tuple[str, ...]
     """By what the same person is known again; whoever made an API token is who uses it."""
+
+    @classmethod
+    def of(cls, request: web.Request) -> "By":
+        """Return who sent a request."""
+        who = person(request)
+        token = visitor(request).doors.tokens.get(who.known_as[0]) if who.via is LoginMethod.API_TOKEN else None
+        return cls(who, (who.subject, *who.known_as, *(token.made_by if token else ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,7 @@ class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     from_file: _Word | None = None
     name: _Word | None = None
     at: _Word | None = None
-    set: tuple[store.Change, ...] | None = None
+    set: tuple[cutovers.Change, ...] | None = None
     gate: GateRequest | None = None
     roll_back_when: RollBackRequest | None = None
     approvals: Annotated[int, msgspec.Meta(ge=1)] = 1

@@ -1,7 +1,7 @@
 """Cutovers as the API and the pages both handle them: submitted, looked at, approved by other people, started, called off, rolled back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -24,7 +24,7 @@ from gateway.admin.problems import LOST_RACE, Code, Problem, check_version
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
-from gateway.ledger import cutovers as store
+from gateway.ledger import cutovers
 from gateway.ledger.layers import layers_of
 from gateway.migration import cutover_repository
 from gateway.migration.cells import Cells
@@ -69,6 +69,8 @@ log = structlog.get_logger()
 
 Versions = frozenset[int] | None
 """For which versions a change is meant; None: it was not said."""
+Step = Callable[[By, str, str, Versions], Awaitable[Cutover]]
+"""Takes a cutover one step: for somebody, by its name, with a reason, if it still is one of these versions."""
 _UNDER_WAY = (CutoverState.DRAINING, CutoverState.SWITCHED, CutoverState.WATCHING, CutoverState.FINISHED)
 _AWAITED = (CutoverState.SUBMITTED, CutoverState.APPROVED)
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -85,8 +87,8 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Cutovers:
     """Each method raises `Problem`; `use` gives it what a preflight asks beside the ledger."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
         self._layers: Callable[[], Layers] | None = None
         self._token: Obtain | None = None
         self._compiled: tuple[Config, Buckets] | None = None
@@ -98,40 +100,42 @@ class Cutovers:
     async def listed(self, who: Principal, wanted: Listing) -> tuple[list[Cutover], str | None]:
         """Return a part of the cutovers that someone may see, and where the next part begins."""
         states = () if wanted.state is None else (wanted.state.value,)
-        rows = await self._desk.read(lambda each: store.listed(each, wanted.limit + 1, wanted.cursor or "", states))
+        rows = await self._context.read(
+            lambda each: cutovers.listed(each, wanted.limit + 1, wanted.cursor or "", states)
+        )
         records = [of_row(row) for row in rows[: wanted.limit]]
         more = records[-1].name if len(rows) > wanted.limit else None
         return [one for one in records if may_see(who, one.cells)], more
 
     async def waiting(self, who: Principal) -> list[Plan]:
         """Return the plans of routes.yaml that someone may see and nobody has submitted."""
-        written = [of_file(one) for one in self._desk.config.cutovers.values()]
-        known = await self._desk.read(lambda each: {one.name for one in written if store.one(each, one.name)})
+        written = [of_file(one) for one in self._context.config.cutovers.values()]
+        known = await self._context.read(lambda each: {one.name for one in written if cutovers.one(each, one.name)})
         return [one for one in written if one.name not in known and may_see(who, Cells(one.routes))]
 
     async def shown(self, who: Principal, name: str) -> Cutover:
         """Return a cutover, for someone who may see it."""
-        record = await self._desk.read(lambda each: cutover_repository.one(each, name)) if is_name(name) else None
+        record = await self._context.read(lambda each: cutover_repository.one(each, name)) if is_name(name) else None
         if record is None or not may_see(who, record.cells):
             raise Problem(Code.NOT_FOUND, "no such cutover where you may see it")
         return record
 
     async def in_force(self) -> RouteTable:
         """Return which routes decide now, with what lies over them."""
-        config, now = self._desk.config, self._desk.now()
+        config, now = self._context.config, self._context.now()
         if self._compiled is None or self._compiled[0] is not config:
             self._compiled = (config, await asyncio.to_thread(Buckets, config.routes))
         if self._layers is not None:
             return RouteTable(config, self._compiled[1], self._layers())
-        return RouteTable(config, self._compiled[1], await self._desk.read(lambda each: layers_of(each, now)))
+        return RouteTable(config, self._compiled[1], await self._context.read(lambda each: layers_of(each, now)))
 
     async def submit(self, by: By, wanted: Submitted) -> tuple[Cutover, bool]:
         """Take a plan; return its cutover, and whether that is new."""
-        plan = planned(wanted, self._desk.config)
+        plan = planned(wanted, self._context.config)
         check_everywhere(by.person, Cells(plan.routes), Action.PLAN)
         self._check_time(plan)
         record = begun(plan, self._event(by, SUBMITTED, plan_hash=hash_of(encoded(plan))))
-        note = self._desk.note(by.person, "cutover.submit", plan.name)
+        note = self._context.note(by.person, "cutover.submit", plan.name)
 
         def work(connection: Connection) -> Cutover | None:
             return (
@@ -140,7 +144,7 @@ class Cutovers:
                 else cutover_repository.one(connection, plan.name)
             )
 
-        known = await self._desk.write(work)
+        known = await self._context.write(work)
         if known is None:
             _tell("cutover.submit", plan.name, by)
             return record, True
@@ -150,7 +154,7 @@ class Cutovers:
 
     async def change(self, by: By, name: str, wanted: Submitted, versions: Versions) -> Cutover:
         """Put another plan in the place of the one that is there; it has no approvals."""
-        plan, before = planned(wanted, self._desk.config), await self.shown(by.person, name)
+        plan, before = planned(wanted, self._context.config), await self.shown(by.person, name)
         if plan.name != before.name:
             raise Problem(Code.BAD_REQUEST, "name: another than that of the cutover")
         for each in (before.plan, plan):
@@ -168,8 +172,8 @@ class Cutovers:
         self, who: Principal, name: str, patience: float | None = None
     ) -> tuple[Cutover, list[Finding]]:
         """Look at everything that must hold, and change nothing; `patience` is seconds for all tokens together."""
-        record, config, now = await self.shown(who, name), self._desk.config, self._desk.now()
-        found = await self._desk.read(lambda each: gathered(each, record, now))
+        record, config, now = await self.shown(who, name), self._context.config, self._context.now()
+        found = await self._context.read(lambda each: gathered(each, record, now))
         layers = None if self._layers is None else self._layers()
         tokens = await self._tokens(record, config, patience)
         return record, findings(PreflightFacts(record, config, now, found, layers, tokens))
@@ -197,8 +201,8 @@ class Cutovers:
             return record
         if record.state not in STARTABLE:
             raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
-        config, now = self._desk.config, self._desk.now()
-        if why := await self._desk.read(lambda each: obstacles(each, record, config, now)):
+        config, now = self._context.config, self._context.now()
+        if why := await self._context.read(lambda each: obstacles(each, record, config, now)):
             raise Problem(Code.CONFLICT, "; ".join(why))
         event = self._event(by, CutoverState.DRAINING.value, reason)
         return await self._put(by, record, record.moved(CutoverState.DRAINING, event), "cutover.start", reason)
@@ -223,10 +227,12 @@ class Cutovers:
             is_in_file = record.state is CutoverState.FINISHED
             why = "routes.yaml says the same now: change it there" if is_in_file else f"the cutover is {record.state}"
             raise Problem(Code.CONFLICT, why)
-        counted, quarantined = await self._desk.read(lambda each: outcomes_since(each, record))
+        counted, quarantined = await self._context.read(lambda each: outcomes_since(each, record))
         outcomes = outcomes_of(counted, quarantined)
         report = CutoverReport(outcomes.fine, outcomes.failed, {**counted, "quarantined": quarantined})
-        after = rolled_back(record, self._event(by, CutoverState.ROLLED_BACK.value, reason), self._desk.config, report)
+        after = rolled_back(
+            record, self._event(by, CutoverState.ROLLED_BACK.value, reason), self._context.config, report
+        )
         return await self._put(by, record, after, "cutover.rollback", reason)
 
     async def _steered(self, by: By, name: str, versions: Versions) -> Cutover:
@@ -248,12 +254,12 @@ class Cutovers:
             return {}
 
     def _check_time(self, plan: Plan) -> None:
-        if why := why_not(plan.at, self._desk.now(), self._desk.config.freezes):
+        if why := why_not(plan.at, self._context.now(), self._context.config.freezes):
             raise Problem(Code.CONFLICT, "; ".join(why))
 
     async def _put(self, by: By, before: Cutover, after: Cutover, action: str, reason: str | None = None) -> Cutover:
-        note = self._desk.note(by.person, action, before.name, reason)
-        written = await self._desk.write(lambda connection: cutover_repository.put(connection, before, after, note))
+        note = self._context.note(by.person, action, before.name, reason)
+        written = await self._context.write(lambda connection: cutover_repository.put(connection, before, after, note))
         if written is None:
             raise Problem(Code.CHANGED_MEANWHILE, LOST_RACE)
         _tell(action, before.name, by)
@@ -261,8 +267,8 @@ class Cutovers:
         return written
 
     def _event(self, by: By, what: str, reason: str | None = None, plan_hash: str | None = None) -> CutoverEvent:
-        node = self._desk.ledger.node
-        return CutoverEvent(self._desk.now(), node, what, actor(by.person), reason, by.known, plan_hash)
+        node = self._context.ledger.node
+        return CutoverEvent(self._context.now(), node, what, actor(by.person), reason, by.known, plan_hash)
 
 
 def _tell(action: str, name: str, by: By) -> None:
@@ -292,10 +298,15 @@ def whole(record: Cutover) -> dict[str, Any]:
     """Return a cutover with its plan, what came of it, and its history."""
     report = None if record.report is None else msgspec.to_builtins(record.report)
     plan = msgspec.to_builtins(record.plan)
-    return {**brief(record), "plan": plan, "report": report, "history": [_event(one) for one in record.history]}
+    return {
+        **brief(record),
+        "plan": plan,
+        "report": report,
+        "history": [_event_document(one) for one in record.history],
+    }
 
 
-def looked_at(record: Cutover, findings: list[Finding]) -> dict[str, Any]:
+def preflight_document(record: Cutover, findings: list[Finding]) -> dict[str, Any]:
     """Return what a preflight found."""
     return {
         "name": record.name,
@@ -305,6 +316,6 @@ def looked_at(record: Cutover, findings: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _event(event: CutoverEvent) -> dict[str, Any]:
-    told = {"at": when_any(event.at), "node": event.node, "what": event.what, "by": event.by, "reason": event.reason}
-    return {**told, "hash": event.hash}
+def _event_document(event: CutoverEvent) -> dict[str, Any]:
+    names = ("node", "what", "by", "reason", "hash")
+    return {"at": when_any(event.at), **{name: getattr(event, name) for name in names}}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.endpoints import VISITOR, Access, Endpoint, Handler, Visitor
+from gateway.admin.endpoints import ENDPOINT, VISITOR, Access, Endpoint, Handler, Visitor
 from gateway.admin.problems import Code, Problem, as_problem, of_http
 from gateway.auth.people.authenticator import AuthConfig, Authenticator, Origins
 from gateway.auth.people.principal import LoginMethod
@@ -37,9 +37,9 @@ class Guard:
     """A middleware for the endpoints that it knows."""
 
     def __init__(
-        self, desk: Authenticator, endpoints: Mapping[tuple[str, str], Endpoint], failed: Throttle, page: Page
+        self, authenticator: Authenticator, endpoints: Mapping[tuple[str, str], Endpoint], failed: Throttle, page: Page
     ) -> None:
-        self._desk = desk
+        self._authenticator = authenticator
         self._endpoints = endpoints
         self._failed_tokens = failed
         self._page = page
@@ -70,18 +70,18 @@ class Guard:
         return None if resource is None else self._endpoints.get((request.method, resource.canonical))
 
     async def _admitted(self, request: web.Request, endpoint: Endpoint | None, handler: Handler) -> web.StreamResponse:
-        doors = self._desk.doors
+        doors = self._authenticator.doors
         if endpoint is None:
             error = request.match_info.http_exception
             raise error if error is not None else Problem(Code.NOT_FOUND)
-        needs = endpoint.needs
-        if needs.door is Access.STREET or (needs.door is Access.STREET_ON_LOOPBACK and _is_local(request, doors)):
+        request[ENDPOINT], needs = endpoint, endpoint.needs
+        if needs.access is Access.PUBLIC or (needs.access is Access.PUBLIC_ON_LOOPBACK and _is_local(request, doors)):
             return await handler(request)
         if doors is None:
             raise Problem(Code.NOT_FOUND)
         request[VISITOR] = visitor = self._visitor(request, doors)
         await self._check_meant(request, visitor)
-        if needs.door is not Access.PORCH:
+        if needs.access is not Access.LOGIN:
             self._check_allowed(request, endpoint, visitor)
         return await handler(request)
 
@@ -95,13 +95,13 @@ class Guard:
             # Then cookies count for nothing, so no page can ride on them.
             scheme, _, token = given[0].partition(" ")
             good = len(given) == 1 and scheme.lower() == "bearer"
-            person = self._desk.program(doors, token.strip()) if good else None
+            person = self._authenticator.program(doors, token.strip()) if good else None
             return Visitor(doors, origin, person, token_refused=person is None)
         cookie = read(request, SESSION, origin)
-        session = self._desk.session(doors, cookie) if cookie else None
+        session = self._authenticator.session(doors, cookie) if cookie else None
         if session is None:
             return Visitor(doors, origin)
-        return Visitor(doors, origin, self._desk.person_of(doors, session.login), session, cookie)
+        return Visitor(doors, origin, self._authenticator.person_of(doors, session.login), session, cookie)
 
     def _check_allowed(self, request: web.Request, endpoint: Endpoint, visitor: Visitor) -> None:
         person, needs = visitor.person, endpoint.needs
@@ -130,11 +130,11 @@ class Guard:
             raise Problem(Code.CSRF, "token")
 
     def _refused(self, request: web.Request, endpoint: Endpoint | None, refusal: Problem) -> web.StreamResponse:
-        doors = self._desk.doors
+        doors = self._authenticator.doors
         is_api = request.path.startswith("/api/") if endpoint is None else endpoint.is_api
         if refusal.code is Code.CSRF:
             log.warning("people.change.refused", lacks=refusal.detail, path=endpoint_path(request))
-        if is_api or doors is None or endpoint is None or endpoint.needs.door is Access.STREET_ON_LOOPBACK:
+        if is_api or doors is None or endpoint is None or endpoint.needs.access is Access.PUBLIC_ON_LOOPBACK:
             return as_problem(refusal)
         if refusal.code is Code.NOT_LOGGED_IN and request.method in _SAFE_METHODS:
             return web.Response(status=303, headers={"Location": "/login"})

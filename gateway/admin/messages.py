@@ -8,14 +8,11 @@ import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.audit import Audits
 from gateway.admin.context import LedgerContext, Reach, reach
-from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.idempotency import IdempotencyStore
+from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Handler, Needs, Once, person
 from gateway.admin.params import (
     Forget,
     ListQuery,
-    Page,
     ReasonBody,
     Search,
     cursor_after,
@@ -28,7 +25,7 @@ from gateway.admin.params import (
 )
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
-from gateway.auth.people.rbac import Action, Where
+from gateway.auth.people.rbac import Action
 from gateway.ledger import audit, message_actions, message_queries, retention
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.message_actions import Done, NotDone
@@ -51,37 +48,35 @@ _AS_THEY_ARE = (
 class Messages:
     """Each method raises `Problem`; what is shown or done is narrowed to the municipalities of the person's grants."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
-
-    def now(self) -> float:
-        """Return the time, in seconds since the epoch."""
-        return self._desk.now()
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
 
     async def listed(self, who: Principal, wanted: ListQuery, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return messages where someone may do this, the newest first."""
         narrowed, before = self._filter(wanted, reach(who, action)), row_of(_CURSOR, wanted.cursor)
-        found = await self._desk.read(lambda each: message_queries.messages(each, narrowed, wanted.limit + 1, before))
+        found = await self._context.read(
+            lambda each: message_queries.messages(each, narrowed, wanted.limit + 1, before)
+        )
         return _page(found, wanted.limit)
 
     async def found(self, who: Principal, wanted: Search) -> dict[str, Any]:
         """Return messages of one patient; that somebody searched is written down, and not for whom."""
         patient = self._hash_of(wanted.patient)
         narrowed = self._filter(wanted, reach(who, Action.OPERATE), patient)
-        note, before = self._desk.note(who, "message.search", "a patient"), row_of(_CURSOR, wanted.cursor)
+        note, before = self._context.note(who, "message.search", "a patient"), row_of(_CURSOR, wanted.cursor)
 
         def work(connection: Connection) -> list[message_queries.Shown]:
             audit.write(connection, note)
             return message_queries.messages(connection, narrowed, wanted.limit + 1, before)
 
-        found = await self._desk.write(work)
+        found = await self._context.write(work)
         _tell(note)
         return _page(found, wanted.limit)
 
     async def shown(self, who: Principal, reference: str) -> dict[str, Any]:
         """Return one message with its history."""
         within = reach(who, Action.VIEW)
-        found = await self._desk.read(lambda each: message_queries.message(each, reference, within))
+        found = await self._context.read(lambda each: message_queries.message(each, reference, within))
         if found is None:
             raise Problem(Code.NOT_FOUND)
         message, steps = found
@@ -90,9 +85,9 @@ class Messages:
 
     async def payload(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
         """Return what a sender sent, and what is sent for it, once it is written down who saw it."""
-        within, vault = reach(who, Action.OPERATE), self._desk.keys.vault
-        note = self._desk.note(who, "message.payload", reference, reason_of(reason))
-        found = _done(await self._desk.write(lambda each: message_actions.payload(each, reference, within, note)))
+        within, vault = reach(who, Action.OPERATE), self._context.keys.vault
+        note = self._context.note(who, "message.payload", reference, reason_of(reason))
+        found = _done(await self._context.write(lambda each: message_actions.payload(each, reference, within, note)))
         _tell(note)
         try:
             return _payload_document(reference, opened(vault, reference, found.payload))
@@ -101,20 +96,20 @@ class Messages:
 
     async def release(self, who: Principal, reference: str, reason: str, action: str) -> dict[str, Any]:
         """Have a quarantined message delivered after all; `action` is what the audit calls it."""
-        note = self._desk.note(who, action, reference, reason_of(reason))
+        note = self._context.note(who, action, reference, reason_of(reason))
         return await self._change(who, note, message_actions.release, MessageState.HELD, f"released {_BY_A_PERSON}")
 
     async def discard(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
         """Give a quarantined message up for good."""
-        note = self._desk.note(who, "quarantine.discard", reference, reason_of(reason))
+        note = self._context.note(who, "quarantine.discard", reference, reason_of(reason))
         return await self._change(who, note, message_actions.discard, MessageState.DISCARDED, _BY_A_PERSON)
 
     async def forget(self, who: Principal, patient: str, reason: str) -> dict[str, Any]:
         """Forget a patient's messages that nothing waits for."""
         hashed, within = self._hash_of(patient), reach(who, Action.OPERATE)
-        note = self._desk.note(who, "patient.forget", "a patient", reason_of(reason))
-        line = self._desk.ledger.line(note.at, "forgotten", _BY_A_PERSON)
-        done = await self._desk.write(lambda each: message_actions.forget(each, hashed, within, note, line))
+        note = self._context.note(who, "patient.forget", "a patient", reason_of(reason))
+        line = self._context.ledger.line(note.at, "forgotten", _BY_A_PERSON)
+        done = await self._context.write(lambda each: message_actions.forget(each, hashed, within, note, line))
         _tell(note)
         left = [
             {"reference": one.reference, "municipality": one.municipality, "state": one.state.value}
@@ -124,9 +119,9 @@ class Messages:
 
     async def overview(self, who: Principal, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return how many messages wait for something, and when what is old was last cleared away."""
-        ledger, within = self._desk.ledger, reach(who, action)
-        counts = await self._desk.read(retention.counts)
-        purged = await self._desk.read(lambda each: message_queries.last_run(each, retention.PURGE))
+        ledger, within = self._context.ledger, reach(who, action)
+        counts = await self._context.read(retention.counts)
+        purged = await self._context.read(lambda each: message_queries.last_run(each, retention.PURGE))
         shown = [
             {
                 "municipality": one.municipality,
@@ -142,8 +137,8 @@ class Messages:
     async def _change(
         self, who: Principal, note: audit.Note, change: _Change, into: MessageState, why: str
     ) -> dict[str, Any]:
-        within, line = reach(who, Action.OPERATE), self._desk.ledger.line(note.at, into, why)
-        done = _done(await self._desk.write(lambda each: change(each, note.target, within, note, line)))
+        within, line = reach(who, Action.OPERATE), self._context.ledger.line(note.at, into, why)
+        done = _done(await self._context.write(lambda each: change(each, note.target, within, note, line)))
         _tell(note)
         return {"reference": done.reference, "municipality": done.municipality, "state": done.state.value}
 
@@ -162,11 +157,11 @@ class Messages:
         )
 
     def _short_name(self, named: str | None) -> str | None:
-        known = self._desk.config.municipalities.values()
+        known = self._context.config.municipalities.values()
         return next((one.key for one in known if one.orgnr == named), named)
 
     def _hash_of(self, patient: str) -> str:
-        return self._desk.keys.lookup.hash("patient", number_of(patient))
+        return self._context.keys.lookup.hash("patient", number_of(patient))
 
 
 def _done(found: T | NotDone | None) -> T:
@@ -234,72 +229,99 @@ RESEND, RELEASE = "message.resend", "quarantine.release"
 _ROOT = "/api/v1"
 
 
-def endpoints(messages: Messages, audits: Audits) -> list[Endpoint]:
-    """Return the endpoints for programs."""
-    view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
-    handlers, once = _Handlers(messages, audits), IdempotencyStore(messages.now)
-    everything = Needs.role(Action.VIEW, Where.EVERYWHERE)
-    return [
-        Endpoint("GET", f"{_ROOT}/ledger", handlers.overview, view),
-        Endpoint("GET", f"{_ROOT}/messages", handlers.listed, view),
-        Endpoint("POST", f"{_ROOT}/messages/search", handlers.search, operate),
-        Endpoint("GET", f"{_ROOT}/messages/{{reference}}", handlers.shown, view),
-        Endpoint(
-            "POST",
-            f"{_ROOT}/messages/{{reference}}/payload",
-            handlers.payload,
-            Needs.role(Action.OPERATE, person=True),
-        ),
-        Endpoint("POST", f"{_ROOT}/messages/{{reference}}/resend", once.of(handlers.resend), operate),
-        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/release", once.of(handlers.release), operate),
-        Endpoint("POST", f"{_ROOT}/quarantine/{{reference}}/discard", once.of(handlers.discard), operate),
-        Endpoint("POST", f"{_ROOT}/forget", handlers.forget, operate),
-        Endpoint("GET", f"{_ROOT}/audit", handlers.audit, everything),
-        Endpoint("GET", f"{_ROOT}/audit/verify", handlers.verify, everything),
-    ]
+class MessagesApi:
+    """Messages, for programs."""
 
-
-class _Handlers:
-    def __init__(self, messages: Messages, audits: Audits) -> None:
+    def __init__(self, messages: Messages) -> None:
         self._messages = messages
-        self._audits = audits
 
-    async def overview(self, request: web.Request) -> web.Response:
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
+        return [
+            Endpoint(
+                *("GET", f"{_ROOT}/ledger", self._overview, view),
+                summary="How many messages wait, by municipality and state",
+                answer="node counts last_purge",
+            ),
+            Endpoint(
+                *("GET", f"{_ROOT}/messages", self._list, view),
+                summary="Messages, the newest first",
+                answer="messages next",
+                query=ListQuery,
+            ),
+            Endpoint(
+                *("POST", f"{_ROOT}/messages/search", self._search, operate),
+                summary="Messages of one patient",
+                answer="messages next",
+                body=Search,
+            ),
+            Endpoint(
+                *("GET", f"{_ROOT}/messages/{{reference}}", self._show, view),
+                summary="One message with its history",
+                answer="reference state history",
+            ),
+            Endpoint(
+                *("POST", f"{_ROOT}/messages/{{reference}}/payload", self._payload),
+                Needs.role(Action.OPERATE, person=True),
+                summary="What the sender sent, and what is sent for it",
+                answer="reference request call",
+                body=ReasonBody,
+                also=(409, UNAVAILABLE),
+            ),
+            _decision("messages/{reference}/resend", self._resend, "Deliver a quarantined message after all"),
+            _decision("quarantine/{reference}/release", self._release, "Likewise"),
+            _decision("quarantine/{reference}/discard", self._discard, "Give a quarantined message up for good"),
+            Endpoint(
+                *("POST", f"{_ROOT}/forget", self._forget, operate),
+                summary="Forget a patient's messages that nothing waits for",
+                answer="forgotten left",
+                body=Forget,
+            ),
+        ]
+
+    async def _overview(self, request: web.Request) -> web.Response:
         return web.json_response(await self._messages.overview(person(request)))
 
-    async def listed(self, request: web.Request) -> web.Response:
+    async def _list(self, request: web.Request) -> web.Response:
         return web.json_response(await self._messages.listed(person(request), of_query(request, ListQuery)))
 
-    async def search(self, request: web.Request) -> web.Response:
+    async def _search(self, request: web.Request) -> web.Response:
         return web.json_response(await self._messages.found(person(request), await of_body(request, Search)))
 
-    async def shown(self, request: web.Request) -> web.Response:
+    async def _show(self, request: web.Request) -> web.Response:
         return web.json_response(await self._messages.shown(person(request), reference_of(request)))
 
-    async def payload(self, request: web.Request) -> web.Response:
+    async def _payload(self, request: web.Request) -> web.Response:
         reason = (await of_body(request, ReasonBody)).reason
         return web.json_response(await self._messages.payload(person(request), reference_of(request), reason))
 
-    async def resend(self, request: web.Request) -> web.Response:
-        return await self._released(request, RESEND)
+    async def _resend(self, request: web.Request) -> web.Response:
+        return await self._deliver(request, RESEND)
 
-    async def release(self, request: web.Request) -> web.Response:
-        return await self._released(request, RELEASE)
+    async def _release(self, request: web.Request) -> web.Response:
+        return await self._deliver(request, RELEASE)
 
-    async def discard(self, request: web.Request) -> web.Response:
+    async def _deliver(self, request: web.Request, action: str) -> web.Response:
+        reason = (await of_body(request, ReasonBody)).reason
+        return web.json_response(await self._messages.release(person(request), reference_of(request), reason, action))
+
+    async def _discard(self, request: web.Request) -> web.Response:
         reason = (await of_body(request, ReasonBody)).reason
         return web.json_response(await self._messages.discard(person(request), reference_of(request), reason))
 
-    async def forget(self, request: web.Request) -> web.Response:
+    async def _forget(self, request: web.Request) -> web.Response:
         wanted = await of_body(request, Forget)
         return web.json_response(await self._messages.forget(person(request), wanted.patient, wanted.reason))
 
-    async def audit(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._audits.listed(of_query(request, Page)))
 
-    async def verify(self, _request: web.Request) -> web.Response:
-        return web.json_response(await self._audits.verified())
-
-    async def _released(self, request: web.Request, action: str) -> web.Response:
-        reason = (await of_body(request, ReasonBody)).reason
-        return web.json_response(await self._messages.release(person(request), reference_of(request), reason, action))
+def _decision(path: str, handler: Handler, summary: str) -> Endpoint:
+    """Return the endpoint for what an operator decides about a message in quarantine."""
+    return Endpoint(
+        *("POST", f"{_ROOT}/{path}", handler, Needs.role(Action.OPERATE)),
+        summary=summary,
+        answer="reference municipality state",
+        body=ReasonBody,
+        also=(409, UNAVAILABLE),
+        once=Once.LEDGER,
+    )

@@ -1,19 +1,20 @@
-"""The admin API described for programs (OpenAPI 3.1): made of the table of operations, and of their types."""
+"""The admin API described for programs (OpenAPI 3.1): made of its endpoints, and of the types that they read."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin import guard, params
-from gateway.admin.endpoints import Endpoint, Needs
+from gateway.admin.endpoints import Endpoint, Needs, Once
 from gateway.admin.guard import CSRF_HEADER
-from gateway.admin.operations import OPERATIONS, PATH, V1, Operation
 from gateway.admin.problems import PROBLEM_TYPE, STATUS, Code
 from gateway.auth.people.rbac import MAY, TOKEN_ROLES, Action
 
+PATH = "/api/v1/openapi.json"
 _PROBLEM = "Problem"
 _TITLES = {
     200: "Done, or as it is",
@@ -44,12 +45,12 @@ _FIELDS = {
 }
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """Return the description of these operations."""
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return the description of those endpoints that are for programs."""
     paths: dict[str, dict[str, Any]] = {}
-    for each in operations:
+    for each in (one for one in endpoints if one.is_api):
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
-    bodies = dict.fromkeys(each.body for each in operations if each.body is not None)
+    bodies = dict.fromkeys(each.body for each in endpoints if each.body is not None)
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     return {
         "openapi": "3.1.0",
@@ -67,25 +68,42 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def endpoints() -> list[Endpoint]:
-    """Return the endpoint that tells the description."""
+class Description:
+    """The endpoint of the description; `all_of_them` returns every endpoint that there is, this one too."""
 
-    async def described(request: web.Request) -> web.Response:
-        known = {each.value for each in request.if_none_match or ()}
-        headers = {"ETag": f'"{_TAG}"'}
-        if known & {_TAG, "*"}:
+    def __init__(self, all_of_them: Callable[[], Sequence[Endpoint]]) -> None:
+        self._all = all_of_them
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        return [
+            Endpoint(
+                *("GET", PATH, self._described, Needs.role(Action.VIEW)),
+                summary="This description",
+                answer="openapi paths",
+                reads=("If-None-Match",),
+                also=(304,),
+            )
+        ]
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        return msgspec.json.encode(document(self._all()))
+
+    async def _described(self, request: web.Request) -> web.Response:
+        tag = hashlib.sha256(self._encoded).hexdigest()[:16]
+        headers = {"ETag": f'"{tag}"'}
+        if {each.value for each in request.if_none_match or ()} & {tag, "*"}:
             return web.Response(status=304, headers=headers)
-        return web.Response(body=_ENCODED, content_type="application/json", headers=headers)
-
-    return [Endpoint("GET", PATH, described, Needs.role(Action.VIEW))]
+        return web.Response(body=self._encoded, content_type="application/json", headers=headers)
 
 
-def _operation(each: Operation) -> dict[str, Any]:
+def _operation(each: Endpoint) -> dict[str, Any]:
     places = {"somewhere": "wherever you have the role", "everywhere": "the role must be for all municipalities"}
     found: dict[str, Any] = {
         "operationId": _name(each),
         "summary": each.summary,
-        "tags": [each.path.removeprefix(V1).removeprefix("/api").split("/")[1]],
+        "tags": [each.path.removeprefix("/api/v1").removeprefix("/api").split("/")[1]],
         "description": f"Needs the action *{each.needs.action}*; {places[each.needs.where.value]}.",
         "security": _security(each),
         "parameters": [*_in_path(each.path), *_in_query(each.query), *_in_head(each)],
@@ -102,12 +120,12 @@ def _operation(each: Operation) -> dict[str, Any]:
     return found
 
 
-def _name(each: Operation) -> str:
+def _name(each: Endpoint) -> str:
     words = (word.strip("{}").replace("-", "_").removesuffix(".json") for word in each.path.split("/")[2:])
     return "_".join((each.method.lower(), *words))
 
 
-def _security(each: Operation) -> list[dict[str, list[str]]]:
+def _security(each: Endpoint) -> list[dict[str, list[str]]]:
     """Return how someone may say who they are; each entry is one way, and has all that it takes."""
     session: dict[str, list[str]] = {"session": []} if each.method == "GET" else {"session": [], "csrf": []}
     by_token = not each.needs.person and any(each.needs.action in MAY[role] for role in TOKEN_ROLES)
@@ -136,8 +154,8 @@ def _in_query(struct: type[msgspec.Struct] | None) -> Iterable[dict[str, Any]]:
         yield {"name": name, "in": "query", "required": required, "schema": shape}
 
 
-def _in_head(each: Operation) -> Iterable[dict[str, Any]]:
-    for name in each.fields:
+def _in_head(each: Endpoint) -> Iterable[dict[str, Any]]:
+    for name in (*each.reads, *(("Idempotency-Key",) if each.once is not Once.NO else ())):
         required = name == "If-Match" and each.method != "POST"
         yield {
             "name": name,
@@ -148,7 +166,7 @@ def _in_head(each: Operation) -> Iterable[dict[str, Any]]:
         }
 
 
-def _response(each: Operation, status: int) -> dict[str, Any]:
+def _response(each: Endpoint, status: int) -> dict[str, Any]:
     if status >= 400:
         return {"$ref": f"#/components/responses/{status}"}
     told: dict[str, Any] = {"description": _TITLES[status]}
@@ -157,10 +175,10 @@ def _response(each: Operation, status: int) -> dict[str, Any]:
     return told if status in (204, 304) else {**told, "content": _content(each)}
 
 
-def _answered_fields(each: Operation, status: int) -> dict[str, Any]:
+def _answered_fields(each: Endpoint, status: int) -> dict[str, Any]:
     # Where a thing is, is told once: when it is made or begun.
-    names = {name for name in each.heads if name != "Location" or status == each.status}
-    if {"If-Match", "If-None-Match"} & set(each.fields):
+    names = {name for name in each.gives if name != "Location" or status == each.status}
+    if {"If-Match", "If-None-Match"} & set(each.reads):
         names.add("ETag")
     told = {"required": True, "schema": {"type": "string"}}
     return {name: {"description": _ANSWERED[name], **told} for name in sorted(names)}
@@ -173,10 +191,11 @@ def _refusals() -> dict[str, Any]:
     }
 
 
-def _content(each: Operation) -> dict[str, Any]:
+def _content(each: Endpoint) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if each.answer:
-        shape = {"type": "object", "required": list(each.answer), "properties": {name: {} for name in each.answer}}
+        names = each.answer.split()
+        shape = {"type": "object", "required": names, "properties": {name: {} for name in names}}
         content["application/json"] = {"schema": shape}
     if each.csv:
         content["text/csv"] = {"schema": {"type": "string"}}
@@ -203,8 +222,3 @@ def _schemes() -> dict[str, Any]:
         "session": {"type": "apiKey", "in": "cookie", "name": guard.SESSION, "description": cookie},
         "csrf": {"type": "apiKey", "in": "header", "name": CSRF_HEADER, "description": csrf},
     }
-
-
-DOCUMENT = document(OPERATIONS)
-_ENCODED = msgspec.json.encode(DOCUMENT)
-_TAG = hashlib.sha256(_ENCODED).hexdigest()[:16]

@@ -9,20 +9,20 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import LedgerContext, reach
-from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.panics import PanicBody, Panics
-from gateway.admin.params import ReasonBody, idempotency_key, of_body, of_query, reason_of, row_of, without_numbers
+from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
+from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of, without_numbers
 from gateway.admin.problems import Code, Problem, asked_versions
-from gateway.admin.set_rules import (
+from gateway.admin.rule_service import (
+    REASONED,
     Listed,
     check_reach,
     done,
     may_operate,
     may_view,
-    new_name,
     only_holding,
     part_of,
     put,
+    reason_to_end,
     short_name,
     tell,
     text_of,
@@ -76,74 +76,74 @@ _BESIDE = frozenset({"reason", "ticket", "until", "text"})
 class Overrides:
     """Each method raises `Problem`; what is shown or done is narrowed to the municipalities of the person's grants."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
 
     async def listed(self, who: Principal, asked: Listed) -> dict[str, Any]:
         """Return overrides, the newest first."""
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
-        listing = Listing(Layer.OVERRIDE, within, only_holding(self._desk, asked), asked.limit + 1, skipped)
-        found = await self._desk.read(lambda each: overrides.listed(each, listing))
+        listing = Listing(Layer.OVERRIDE, within, only_holding(self._context, asked), asked.limit + 1, skipped)
+        found = await self._context.read(lambda each: overrides.listed(each, listing))
         return part_of("overrides", [self.document(one) for one in found], asked, skipped, _CURSOR)
 
     async def one(self, who: Principal, name: str, action: Action) -> SetRule:
         """Return an override, ended or not, where someone may do this."""
-        found = await self._desk.read(lambda each: overrides.named(each, Layer.OVERRIDE, name))
+        found = await self._context.read(lambda each: overrides.named(each, Layer.OVERRIDE, name))
         reaches = may_view if action is Action.VIEW else may_operate
         if not found or not reaches(who, found[0].route.municipality):
             raise Problem(Code.NOT_FOUND)
         return found[0]
 
-    async def set(self, who: Principal, asked: OverrideBody, key: str | None = None) -> tuple[dict[str, Any], bool]:
-        """Set an override; return it, and whether it is new: the same again with the same `key` is done once."""
-        accepted, name = self._accepted(who, asked), new_name("o", who, key, asked)
-        note = self._desk.note(who, "override.set", name.name, accepted.reason)
+    async def set(self, who: Principal, asked: OverrideBody) -> dict[str, Any]:
+        """Set an override and return it."""
+        accepted, name = self._accepted(who, asked), override_rules.new_name("o")
+        note = self._context.note(who, "override.set", name, accepted.reason)
         rule = SetRule(
-            id=name.name,
+            id=name,
             layer=Layer.OVERRIDE,
             made_by=note.actor,
             made_at=note.at,
-            **msgspec.structs.asdict(_placed(accepted, name.name)),
+            **msgspec.structs.asdict(_placed(accepted, name)),
         )
-        known = await put(self._desk, [rule], note, name)
-        return self.document(known[0] if known else rule), not known
+        await put(self._context, [rule], note)
+        return self.document(rule)
 
     async def change(
         self, who: Principal, before: SetRule, asked: OverrideBody, versions: Collection[int]
     ) -> dict[str, Any]:
         """Make an override another, the whole of it, if it still is one of the versions that someone has seen."""
         changed = _placed(self._accepted(who, asked), before.id)
-        note = self._desk.note(who, "override.change", before.id, changed.reason)
-        after = done(await self._desk.write(lambda each: overrides.change(each, before, changed, versions, note)))
+        note = self._context.note(who, "override.change", before.id, changed.reason)
+        after = done(await self._context.write(lambda each: overrides.change(each, before, changed, versions, note)))
         tell(note)
         return self.document(after)
 
     async def end(self, who: Principal, before: SetRule, reason: str, versions: Collection[int]) -> dict[str, Any]:
         """End an override before its time, if it still is one of the versions that someone has seen."""
-        note = self._desk.note(who, "override.end", before.id, reason_of(reason))
+        note = self._context.note(who, "override.end", before.id, reason_of(reason))
         ended = done(
-            await self._desk.write(lambda each: overrides.end(each, Layer.OVERRIDE, before.id, versions, note))
+            await self._context.write(lambda each: overrides.end(each, Layer.OVERRIDE, before.id, versions, note))
         )
         tell(note)
         return self.document(ended[0])
 
     def document(self, rule: SetRule) -> dict[str, Any]:
         """Return an override as it is shown; what it sets can be asked for again."""
-        holds = rule.holds(self._desk.now())
+        holds = rule.holds(self._context.now())
         return {"id": rule.id, "holds": holds, **shown(rule.route), "ticket": rule.ticket, **told(rule)}
 
     def _accepted(self, who: Principal, asked: OverrideBody) -> overrides.Changed:
         """Return what is to be set; raises `Problem`."""
-        municipality = short_name(self._desk, asked.municipality)
+        municipality = short_name(self._context, asked.municipality)
         check_reach(who, municipality)
         reason, ticket = reason_of(asked.reason), text_of("ticket", asked.ticket)
         given = {name: value for name, value in msgspec.structs.asdict(asked).items() if name not in _BESIDE}
         given |= {"municipality": municipality, "text": text_of("text", asked.text)}
         end = asked.until.timestamp()
         problems = override_rules.problems_of(
-            override_rules.OverrideRequest(given, end), self._desk.config, self._desk.now()
+            override_rules.OverrideRequest(given, end), self._context.config, self._context.now()
         )
-        route, _ = override_rules.route_of(given, self._desk.config)
+        route, _ = override_rules.route_of(given, self._context.config)
         if problems or route is None:
             # What is wrong is told in words of the file, which may repeat what was written.
             said = without_numbers(mask(None, "", {"told": "; ".join(problems)})["told"])
@@ -156,75 +156,82 @@ def _placed(changed: overrides.Changed, name: str) -> overrides.Changed:
     return msgspec.structs.replace(changed, route=route)
 
 
-_ROOT = "/api/v1"
+_ROOT = "/api/v1/overrides"
+_ONE = f"{_ROOT}/{{id}}"
+_NAMES = "id holds mode reason ticket until made_by made_at version ended_at ended_by ended_why"
+_CONDITION = ("If-Match",)
+_CHANGE = (409, 412, 428, UNAVAILABLE)
 
 
-def endpoints(overrides: Overrides, panics: Panics) -> list[Endpoint]:
-    """Return the endpoints for programs."""
-    view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
-    handlers = _Handlers(overrides, panics)
-    return [
-        Endpoint("GET", f"{_ROOT}/overrides", handlers.listed, view),
-        Endpoint("POST", f"{_ROOT}/overrides", handlers.set, operate),
-        Endpoint("GET", f"{_ROOT}/overrides/{{id}}", handlers.shown, view),
-        Endpoint("PUT", f"{_ROOT}/overrides/{{id}}", handlers.change, operate),
-        Endpoint("DELETE", f"{_ROOT}/overrides/{{id}}", handlers.end, operate),
-        Endpoint("GET", f"{_ROOT}/panics", handlers.listed_panics, view),
-        Endpoint("POST", f"{_ROOT}/panics", handlers.panic, operate),
-        Endpoint("DELETE", f"{_ROOT}/panics/{{id}}", handlers.end_panic, operate),
-    ]
+class OverridesApi:
+    """Overrides, for programs."""
 
-
-class _Handlers:
-    def __init__(self, overrides: Overrides, panics: Panics) -> None:
+    def __init__(self, overrides: Overrides) -> None:
         self._overrides = overrides
-        self._panics = panics
 
-    async def listed(self, request: web.Request) -> web.Response:
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
+        return [
+            Endpoint(
+                *("GET", _ROOT, self._list, view),
+                summary="Overrides, the newest first",
+                answer="overrides next",
+                query=Listed,
+            ),
+            Endpoint(
+                *("POST", _ROOT, self._set, operate),
+                summary="Set a mode over the routes, until a time",
+                answer=_NAMES,
+                status=201,
+                body=OverrideBody,
+                gives=("ETag", "Location"),
+                once=Once.LEDGER,
+            ),
+            Endpoint(*("GET", _ONE, self._show, view), summary="One override", answer=_NAMES, gives=("ETag",)),
+            Endpoint(
+                *("PUT", _ONE, self._change, operate),
+                summary="Change an override",
+                answer=_NAMES,
+                body=OverrideBody,
+                reads=_CONDITION,
+                also=_CHANGE,
+            ),
+            Endpoint(
+                *("DELETE", _ONE, self._end, operate),
+                summary=f"End an override; {REASONED}",
+                answer=_NAMES,
+                query=ReasonBody,
+                body=ReasonBody,
+                may_lack_body=True,
+                reads=_CONDITION,
+                also=_CHANGE,
+            ),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
         return web.json_response(await self._overrides.listed(person(request), of_query(request, Listed)))
 
-    async def shown(self, request: web.Request) -> web.Response:
-        found = await self._overrides.one(person(request), request.match_info["id"], Action.VIEW)
-        return _answer(self._overrides.document(found))
+    async def _show(self, request: web.Request) -> web.Response:
+        return _answer(self._overrides.document(await self._one(request, Action.VIEW)))
 
-    async def set(self, request: web.Request) -> web.Response:
-        asked = await of_body(request, OverrideBody)
-        document, is_new = await self._overrides.set(person(request), asked, idempotency_key(request))
-        location = {"Location": f"{_ROOT}/overrides/{document['id']}"}
-        return _answer(document, 201 if is_new else 200, location)
+    async def _set(self, request: web.Request) -> web.Response:
+        document = await self._overrides.set(person(request), await of_body(request, OverrideBody))
+        return _answer(document, 201, {"Location": f"{_ROOT}/{document['id']}"})
 
-    async def change(self, request: web.Request) -> web.Response:
-        who = person(request)
-        before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
-        versions = asked_versions(request)
-        return _answer(await self._overrides.change(who, before, await of_body(request, OverrideBody), versions))
+    async def _change(self, request: web.Request) -> web.Response:
+        before, versions = await self._one(request, Action.OPERATE), asked_versions(request)
+        wanted = await of_body(request, OverrideBody)
+        return _answer(await self._overrides.change(person(request), before, wanted, versions))
 
-    async def end(self, request: web.Request) -> web.Response:
-        who = person(request)
-        before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
-        versions = asked_versions(request)
-        return _answer(await self._overrides.end(who, before, await _reason(request), versions))
+    async def _end(self, request: web.Request) -> web.Response:
+        before, versions = await self._one(request, Action.OPERATE), asked_versions(request)
+        return _answer(await self._overrides.end(person(request), before, await reason_to_end(request), versions))
 
-    async def listed_panics(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._panics.listed(person(request), of_query(request, Listed)))
-
-    async def panic(self, request: web.Request) -> web.Response:
-        asked = await of_body(request, PanicBody)
-        document, is_new = await self._panics.set(person(request), asked, idempotency_key(request))
-        return web.json_response(document, status=201 if is_new else 200)
-
-    async def end_panic(self, request: web.Request) -> web.Response:
-        who = person(request)
-        before = await self._panics.one(who, request.match_info["id"], Action.OPERATE)
-        return web.json_response(await self._panics.end(who, before, await _reason(request)))
+    async def _one(self, request: web.Request, action: Action) -> SetRule:
+        return await self._overrides.one(person(request), request.match_info["id"], action)
 
 
 def _answer(document: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     found = {"ETag": etag(document["version"]), **(headers or {})}
     return web.json_response(document, status=status, headers=found)
-
-
-async def _reason(request: web.Request) -> str:
-    """Return why something is ended: in the body, or as a parameter, since not everybody sends bodies with DELETE."""
-    asked = await of_body(request, ReasonBody) if request.can_read_body else of_query(request, ReasonBody)
-    return asked.reason

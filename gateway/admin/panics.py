@@ -4,21 +4,24 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, reach
-from gateway.admin.params import reason_of, row_of
+from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
+from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of
 from gateway.admin.problems import Code, Problem
-from gateway.admin.set_rules import (
+from gateway.admin.rule_service import (
+    REASONED,
     Listed,
     check_reach,
     done,
     may_operate,
     may_view,
-    new_name,
     only_holding,
     part_of,
     put,
+    reason_to_end,
     short_name,
     tell,
     text_of,
@@ -29,7 +32,7 @@ from gateway.auth.people.rbac import Action
 from gateway.ledger import overrides
 from gateway.ledger.overrides import Listing, SetRule
 from gateway.migration import panics
-from gateway.migration.override_rules import shown
+from gateway.migration.override_rules import new_name, shown
 from gateway.migration.panics import last_switch
 from gateway.model import Information
 from gateway.routing.layers import Layer
@@ -56,47 +59,47 @@ class PanicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Panics:
     """Each method raises `Problem`; what is shown or done is narrowed to the municipalities of the person's grants."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
 
     async def listed(self, who: Principal, asked: Listed) -> dict[str, Any]:
         """Return panics, the newest first."""
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
-        listing = Listing(Layer.PANIC, within, only_holding(self._desk, asked), _MOST_RULES)
+        listing = Listing(Layer.PANIC, within, only_holding(self._context, asked), _MOST_RULES)
         together: dict[str, list[SetRule]] = {}
-        for one in await self._desk.read(lambda each: overrides.listed(each, listing)):
+        for one in await self._context.read(lambda each: overrides.listed(each, listing)):
             together.setdefault(one.name, []).append(one)
         some = list(together.values())[skipped : skipped + asked.limit + 1]
         return part_of("panics", [self.document(each) for each in some], asked, skipped, _CURSOR)
 
     async def one(self, who: Principal, name: str, action: Action) -> list[SetRule]:
         """Return the rules of a panic, ended or not, where someone may do this."""
-        found = await self._desk.read(lambda each: overrides.named(each, Layer.PANIC, name))
+        found = await self._context.read(lambda each: overrides.named(each, Layer.PANIC, name))
         reaches = may_view if action is Action.VIEW else may_operate
         if not found or not reaches(who, found[0].route.municipality):
             raise Problem(Code.NOT_FOUND, f"no such panic where you {action}")
         return found
 
-    async def set(self, who: Principal, asked: PanicBody, key: str | None = None) -> tuple[dict[str, Any], bool]:
-        """Turn everything of a scope back; return the panic with its rollback, and whether it is new, as for overrides."""
-        scope = panics.Scope(short_name(self._desk, asked.municipality), asked.vendor, asked.information)
+    async def set(self, who: Principal, asked: PanicBody) -> dict[str, Any]:
+        """Turn everything of a scope back; return the panic with its rollback."""
+        scope = panics.Scope(short_name(self._context, asked.municipality), asked.vendor, asked.information)
         check_reach(who, scope.municipality)
-        if problems := panics.problems_of(scope, self._desk.config):
+        if problems := panics.problems_of(scope, self._context.config):
             raise Problem(Code.BAD_REQUEST, "; ".join(problems))
         reason, text = reason_of(asked.reason), text_of("text", asked.text) or panics.CLOSED_TEXT
-        name = new_name("p", who, key, asked)
-        note = self._desk.note(who, "panic.on", name.name, reason)
+        name = new_name("p")
+        note = self._context.note(who, "panic.on", name, reason)
         set_ = [
-            SetRule(overrides.part(name.name, number), Layer.PANIC, route, reason, None, note.actor, note.at, None)
-            for number, route in enumerate(panics.panic_routes(scope, self._desk.config, name.name, text), 1)
+            SetRule(overrides.part(name, number), Layer.PANIC, route, reason, None, note.actor, note.at, None)
+            for number, route in enumerate(panics.panic_routes(scope, self._context.config, name, text), 1)
         ]
-        known = await put(self._desk, set_, note, name)
-        return {**self.document(known or set_), "rollback": await self._rollbacks(scope)}, not known
+        await put(self._context, set_, note)
+        return {**self.document(set_), "rollback": await self._rollbacks(scope)}
 
     async def end(self, who: Principal, before: Sequence[SetRule], reason: str) -> dict[str, Any]:
         """End every rule of a panic."""
-        note = self._desk.note(who, "panic.off", before[0].name, reason_of(reason))
-        ended = done(await self._desk.write(lambda each: overrides.end(each, Layer.PANIC, note.target, None, note)))
+        note = self._context.note(who, "panic.off", before[0].name, reason_of(reason))
+        ended = done(await self._context.write(lambda each: overrides.end(each, Layer.PANIC, note.target, None, note)))
         tell(note)
         return self.document(ended)
 
@@ -108,22 +111,74 @@ class Panics:
         """Return a panic as it is shown, by all its rules."""
         first = _first(together)
         scope = msgspec.to_builtins(panics.scope_of(first.route))
-        holds = first.holds(self._desk.now())
+        holds = first.holds(self._context.now())
         shown_rules = [shown(one.route) for one in sorted(together, key=lambda one: one.id)]
         return {"id": first.name, "holds": holds, **scope, **told(first), "rules": shown_rules}
 
     async def _rollbacks(self, scope: panics.Scope, within: frozenset[str] | None = None) -> list[dict[str, Any]]:
         """Offer to send back what the new service has, for each municipality that may have sent something."""
-        reached = panics.municipalities_of(scope, self._desk.config)
+        reached = panics.municipalities_of(scope, self._context.config)
         names = [name for name in reached if within is None or name in within]
 
         def work(connection: Connection) -> list[float | None]:
             return [last_switch(connection, name, scope.vendor, scope.information) for name in names]
 
-        moments = await self._desk.read(work)
+        moments = await self._context.read(work)
         return [panics.rollback_of(scope, name, when_any(moment)) for name, moment in zip(names, moments, strict=True)]
 
 
 def _first(together: Sequence[SetRule]) -> SetRule:
     """Return the rule of a panic that says its whole scope: the one that names no municipality where there is one."""
     return min(together, key=lambda one: (one.route.municipality is not None, one.id))
+
+
+_ROOT = "/api/v1/panics"
+_NAMES = "id holds rules reason made_by made_at ended_at ended_by ended_why"
+
+
+class PanicsApi:
+    """Panics, for programs."""
+
+    def __init__(self, panics: Panics) -> None:
+        self._panics = panics
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
+        return [
+            Endpoint(
+                *("GET", _ROOT, self._list, view),
+                summary="Panics, the newest first",
+                answer="panics next",
+                query=Listed,
+            ),
+            Endpoint(
+                *("POST", _ROOT, self._set, operate),
+                summary="Take everything of a municipality, vendor or type back to VKP at once",
+                answer=f"{_NAMES} rollback",
+                status=201,
+                body=PanicBody,
+                once=Once.LEDGER,
+            ),
+            Endpoint(
+                *("DELETE", f"{_ROOT}/{{id}}", self._end, operate),
+                summary=f"End a panic; {REASONED}",
+                answer=_NAMES,
+                query=ReasonBody,
+                body=ReasonBody,
+                may_lack_body=True,
+                also=(409, 412, UNAVAILABLE),
+            ),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._panics.listed(person(request), of_query(request, Listed)))
+
+    async def _set(self, request: web.Request) -> web.Response:
+        document = await self._panics.set(person(request), await of_body(request, PanicBody))
+        return web.json_response(document, status=201)
+
+    async def _end(self, request: web.Request) -> web.Response:
+        who = person(request)
+        before = await self._panics.one(who, request.match_info["id"], Action.OPERATE)
+        return web.json_response(await self._panics.end(who, before, await reason_to_end(request)))

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.admin.endpoints import ENDPOINT
 from gateway.admin.problems import Code, Problem
 from gateway.ledger.records import MessageState
 from gateway.model import Information
@@ -76,7 +77,8 @@ class Forget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def of_query(request: web.Request, wanted: type[Body]) -> Body:
-    """Return the parameters of a request; raises `Problem`."""
+    """Return the parameters of a request, as its endpoint declares them; raises `Problem`."""
+    _check_declared(wanted, request[ENDPOINT].query)
     given = request.query
     if len(set(given)) != len(given):
         raise Problem(Code.BAD_REQUEST, "a parameter is given twice")
@@ -84,7 +86,8 @@ def of_query(request: web.Request, wanted: type[Body]) -> Body:
 
 
 async def of_body(request: web.Request, wanted: type[Body]) -> Body:
-    """Return the JSON body of a request; raises `Problem`."""
+    """Return the JSON body of a request, as its endpoint declares it; raises `Problem`."""
+    _check_declared(wanted, request[ENDPOINT].body)
     if request.content_type != "application/json":
         raise Problem(Code.BAD_REQUEST, "Content-Type must be application/json")
     try:
@@ -92,6 +95,11 @@ async def of_body(request: web.Request, wanted: type[Body]) -> Body:
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise Problem(Code.BAD_REQUEST, "the body is not JSON") from None
     return _checked(given, wanted, strict=True)
+
+
+def _check_declared(wanted: type[msgspec.Struct], declared: type[msgspec.Struct] | None) -> None:
+    if wanted is not declared:
+        raise TypeError(f"the endpoint reads {wanted.__name__}, and does not say so")
 
 
 def _checked(given: object, wanted: type[Body], *, strict: bool) -> Body:

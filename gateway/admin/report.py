@@ -43,8 +43,8 @@ class ReportQuery(Page, frozen=True, forbid_unknown_fields=True):
 class Report:
     """The endpoint of the report; `use` tells it which routes are in force."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
         self._table: Callable[[], RouteTable | None] = lambda: None
 
     def use(self, table: Callable[[], RouteTable | None]) -> None:
@@ -53,7 +53,15 @@ class Report:
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for programs."""
-        return [Endpoint("GET", "/api/v1/report", self._report, Needs.role(Action.VIEW))]
+        return [
+            Endpoint(
+                *("GET", "/api/v1/report", self._report, Needs.role(Action.VIEW)),
+                summary="How far each cell has migrated, and who still holds VKP back",
+                answer="cells holding_back next",
+                query=ReportQuery,
+                csv=True,
+            )
+        ]
 
     async def _report(self, request: web.Request) -> web.Response:
         asked = of_query(request, ReportQuery)
@@ -71,14 +79,14 @@ class Report:
         table, places = self._table(), reach(who, Action.VIEW)
         if table is None:
             raise Problem(Code.NO_LEDGER)
-        config, now = self._desk.config, self._desk.now()
+        config, now = self._context.config, self._context.now()
 
         def work(connection: Connection) -> list[Row]:
             # All of it beside the messages: a large file has tens of thousands of cells.
             seen, rehearsals = last_seen(connection, now - _MONTH), summary(connection, since=now - _MONTH)
             return rows(config, table, seen, rehearsals, datetime.fromtimestamp(now, UTC))
 
-        return [row for row in await self._desk.read(work) if places is None or row.municipality in places]
+        return [row for row in await self._context.read(work) if places is None or row.municipality in places]
 
 
 def _document(row: Row) -> dict[str, Any]:
@@ -108,18 +116,25 @@ class RehearsalsQuery(Page, frozen=True, forbid_unknown_fields=True):
 class Rehearsals:
     """The endpoint for what rehearsals have shown, narrowed to the municipalities of the person's grants."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for programs."""
-        return [Endpoint("GET", "/api/v1/rehearsals", self._list, Needs.role(Action.VIEW))]
+        return [
+            Endpoint(
+                *("GET", "/api/v1/rehearsals", self._list, Needs.role(Action.VIEW)),
+                summary="What rehearsals have shown, cell by cell; of seven days where nothing else is asked",
+                answer="since rehearsals next",
+                query=RehearsalsQuery,
+            )
+        ]
 
     async def listed(self, who: Principal, asked: RehearsalsQuery) -> dict[str, Any]:
         """Return what the rehearsals of cells that someone may see have shown; raises `Problem`."""
-        within, known = reach(who, Action.VIEW), self._desk.config.municipalities.values()
+        within, known = reach(who, Action.VIEW), self._context.config.municipalities.values()
         named = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)
-        since = self._desk.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
+        since = self._context.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
 
         def work(connection: Connection) -> list[rehearsals.Summary]:
             return rehearsals.summary(
@@ -131,7 +146,7 @@ class Rehearsals:
                 since=since,
             )
 
-        found = [one for one in await self._desk.read(work) if within is None or one.municipality in within]
+        found = [one for one in await self._context.read(work) if within is None or one.municipality in within]
         part, more = part_of(found, asked, _REHEARSALS_CURSOR)
         return {"since": when(since), "rehearsals": [_rehearsals_document(one) for one in part], "next": more}
 

@@ -8,10 +8,9 @@ import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import LedgerContext
-from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.idempotency import IdempotencyStore
+from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import cursor_after, is_number_in, of_body, reason_of, row_of
-from gateway.admin.problems import Code, Problem
+from gateway.admin.problems import Code, Problem, as_problem
 from gateway.admin.rollback_documents import csv_of, item_document, job_document, selection_document
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may
@@ -30,6 +29,7 @@ NOT_HERE = "this process sends nothing: what the new side got can be listed and 
 _BUSY = "messages of the municipality are being sent back already"
 _ROOT = "/api/v1/rollback"
 _CURSOR = "return:"
+_JOB = "id selection rate progress why began ended counts not_returned not_returned_truncated"
 _AT_ONCE = 500
 _MOST_EXPORTED = 100_000
 _NARROWER = "ask for a vendor or a type alone, or for the list, which comes in parts"
@@ -77,8 +77,8 @@ class SendingOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class Rollback:
     """The endpoints for going back; `use` gives them what sends, where this process sends."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
         self._sender: Returner | None = None
 
     def use(self, returning: Returner | None) -> None:
@@ -87,14 +87,50 @@ class Rollback:
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for programs; whoever made an API token answers for what is confirmed with it."""
-        view, operate, once = Needs.role(Action.VIEW), Needs.role(Action.OPERATE), IdempotencyStore(self._desk.now)
+        view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE)
         return [
-            Endpoint("POST", f"{_ROOT}/list", self._list, view),
-            Endpoint("POST", f"{_ROOT}/export", self._export, view),
-            Endpoint("POST", f"{_ROOT}/send", once.of(self._send), operate),
-            Endpoint("POST", f"{_ROOT}/send-one", once.of(self._send_one), operate),
-            Endpoint("GET", f"{_ROOT}/jobs/{{id}}", self._job, view),
-            Endpoint("POST", f"{_ROOT}/jobs/{{id}}/stop", self._stop, operate),
+            Endpoint(
+                *("POST", f"{_ROOT}/list", self._list, view),
+                summary="What the new side got since a time",
+                answer="selection sending groups items next",
+                body=Listed,
+            ),
+            Endpoint(
+                *("POST", f"{_ROOT}/export", self._export, view),
+                summary="Likewise, all of it as CSV",
+                body=Selected,
+                csv=True,
+                also=(409, UNAVAILABLE),
+            ),
+            Endpoint(
+                *("POST", f"{_ROOT}/send", self._send, operate),
+                summary="Send back to VKP what nobody has read",
+                answer=_JOB,
+                status=202,
+                body=Sending,
+                gives=("Location",),
+                once=Once.LEDGER,
+            ),
+            Endpoint(
+                *("POST", f"{_ROOT}/send-one", self._send_one, operate),
+                summary="Send one message back",
+                answer="reference outcome reason",
+                body=SendingOne,
+                once=Once.LEDGER,
+            ),
+            Endpoint(
+                *("GET", f"{_ROOT}/jobs/{{id}}", self._job, view),
+                summary="How far sending back has come",
+                answer=_JOB,
+                also=(409,),
+            ),
+            Endpoint(
+                *("POST", f"{_ROOT}/jobs/{{id}}/stop", self._stop, operate),
+                summary="Send no further messages back",
+                answer=_JOB,
+                status=202,
+                also=(409, UNAVAILABLE),
+            ),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -168,7 +204,8 @@ class Rollback:
             raise Problem(Code.LEDGER, str(error)) from None
         document = {"reference": done.reference, "outcome": done.outcome.value, "reason": done.reason}
         if done.outcome is not ReturnOutcome.RETURNED:
-            raise Problem(Code.CONFLICT, f"{done.outcome.value}: {done.reason}")
+            # Returned, not raised: VKP may have it, so the same again is told this and does nothing.
+            return as_problem(Problem(Code.CONFLICT, f"{done.outcome.value}: {done.reason}"))
         return web.json_response(document)
 
     async def _job(self, request: web.Request) -> web.Response:
@@ -189,7 +226,7 @@ class Rollback:
 
     def _selection(self, who: Principal, action: Action, wanted: Selected) -> Selection:
         """Return what is spoken of; raises `Problem` where someone may not do this."""
-        known = self._desk.config.municipalities.values()
+        known = self._context.config.municipalities.values()
         named = wanted.municipality
         found = next((one.key for one in known if named in (one.key, one.orgnr)), None)
         if found is None or not may(who.grants, action, found):
@@ -213,7 +250,7 @@ class Rollback:
 
     @property
     def _returns(self) -> Returns:
-        return Returns(self._desk.ledger, self._desk.now)
+        return Returns(self._context.ledger, self._context.now)
 
     @property
     def _sending(self) -> Returner:
@@ -228,8 +265,8 @@ class Rollback:
             raise Problem(Code.LEDGER, str(error)) from None
 
     async def _note(self, who: Principal, action: str, target: str, reason: str | None, detail: str) -> None:
-        note = self._desk.note(who, action, target, reason, detail)
-        await self._desk.write(lambda connection: audit.write(connection, note))
+        note = self._context.note(who, action, target, reason, detail)
+        await self._context.write(lambda connection: audit.write(connection, note))
         log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 

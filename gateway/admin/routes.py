@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import LedgerContext, Reach, actor, reach
-from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, person
 from gateway.admin.params import Page, ReasonBody, of_body, of_query, part_of, reason_of, reference_of, without_numbers
 from gateway.admin.problems import Code, Problem
 from gateway.admin.status import Reload
@@ -44,8 +44,8 @@ class _InForce:
 class Decisions:
     """The endpoints for routes and decisions, narrowed to the municipalities of the person's grants."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
         self._config: Config | None = None
         self._in_force: _InForce | None = None
 
@@ -61,8 +61,17 @@ class Decisions:
         """Return the endpoints for programs."""
         view = Needs.role(Action.VIEW)
         return [
-            Endpoint("GET", f"{_ROOT}/routes", self._routes, view),
-            Endpoint("GET", f"{_ROOT}/decisions/{{reference}}", self._decision, view),
+            Endpoint(
+                *("GET", f"{_ROOT}/routes", self._routes, view),
+                summary="Every route in force with what lies over it, the strongest first",
+                answer="generation file version layers_version routes next",
+                query=Narrowed,
+            ),
+            Endpoint(
+                *("GET", f"{_ROOT}/decisions/{{reference}}", self._decision, view),
+                summary="Which way one message went, and what said so",
+                answer="reference at mode",
+            ),
         ]
 
     async def _routes(self, request: web.Request) -> web.Response:
@@ -73,7 +82,7 @@ class Decisions:
         named = next((one.key for one in config.municipalities.values() if one.orgnr == asked.municipality), None)
         shows = _shows(within, named or asked.municipality)
         layers = await self._layers()
-        now = self._desk.now()
+        now = self._context.now()
         above = (rule for layer in ABOVE for rule in layers.of(layer) if rule.holds(now))
         found = [*(_rule(rule) for rule in above if shows(rule.route)), *_of_file(config, shows)]
         part, more = part_of(found, asked, _CURSOR)
@@ -89,7 +98,7 @@ class Decisions:
 
     async def _decision(self, request: web.Request) -> web.Response:
         reference, within = reference_of(request), reach(person(request), Action.VIEW)
-        found = await self._desk.read(lambda each: decision_log.by_reference(each, reference))
+        found = await self._context.read(lambda each: decision_log.by_reference(each, reference))
         if found is None or not (within is None or found.municipality in within):
             raise Problem(Code.NOT_FOUND)
         return web.json_response({**msgspec.to_builtins(found), "at": when(found.at)})
@@ -98,10 +107,10 @@ class Decisions:
         """Return what lies over the routes: as this process has it, or else as the ledger does."""
         if self._in_force is not None:
             return self._in_force.layers
-        if not self._desk.is_there:
+        if not self._context.is_there:
             return NOTHING_ABOVE
-        now = self._desk.now()
-        return await self._desk.read(lambda each: layers_of(each, now))
+        now = self._context.now()
+        return await self._context.read(lambda each: layers_of(each, now))
 
 
 def _shows(within: Reach, municipality: str | None) -> Callable[[Route], bool]:
@@ -136,8 +145,8 @@ log = structlog.get_logger()
 class Reloads:
     """The endpoint; `use` gives it what reads the file again."""
 
-    def __init__(self, desk: LedgerContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext) -> None:
+        self._context = context
         self._reload: Callable[[], Awaitable[Reload]] | None = None
 
     def use(self, reload: Callable[[], Awaitable[Reload]]) -> None:
@@ -146,7 +155,15 @@ class Reloads:
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoint for programs; a file is of all municipalities, and so is who may have it read."""
-        return [Endpoint("POST", "/api/v1/reload", self._post, Needs.role(Action.OPERATE, Where.EVERYWHERE))]
+        return [
+            Endpoint(
+                *("POST", f"{_ROOT}/reload", self._post, Needs.role(Action.OPERATE, Where.EVERYWHERE)),
+                summary="Read routes.yaml again; what it warns of",
+                answer="at generation warnings",
+                body=ReasonBody,
+                also=(409, UNAVAILABLE),
+            )
+        ]
 
     async def _post(self, request: web.Request) -> web.Response:
         reason, who = reason_of((await of_body(request, ReasonBody)).reason), person(request)
@@ -161,7 +178,7 @@ class Reloads:
 
     async def _note(self, who: Principal, reason: str) -> None:
         """Tell the audit, where there is one: what is only logged otherwise is not lost for want of a ledger."""
-        if self._desk.is_there:
-            note = self._desk.note(who, "routes.reload", "routes.yaml", reason)
-            await self._desk.write(lambda connection: audit.write(connection, note))
+        if self._context.is_there:
+            note = self._context.note(who, "routes.reload", "routes.yaml", reason)
+            await self._context.write(lambda connection: audit.write(connection, note))
         log.info("people.action", action="routes.reload", target="routes.yaml", by=actor(who))

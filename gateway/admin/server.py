@@ -9,28 +9,29 @@ from typing import TYPE_CHECKING
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from prometheus_client import CollectorRegistry
 
-from gateway.admin import cutovers_api, openapi, status
-from gateway.admin import messages as messages_api
-from gateway.admin import overrides as overrides_api
-from gateway.admin import tokens as api
-from gateway.admin.audit import Audits
+from gateway.admin.audit import Audit
 from gateway.admin.context import LedgerContext
 from gateway.admin.cutovers import Cutovers
-from gateway.admin.endpoints import Handler
+from gateway.admin.cutovers_api import CutoversApi
+from gateway.admin.endpoints import Endpoint, Handler
 from gateway.admin.guard import Guard
-from gateway.admin.messages import Messages
-from gateway.admin.overrides import Overrides
-from gateway.admin.pages import cutovers, overview, render, report
-from gateway.admin.pages import messages as messages_page
-from gateway.admin.pages import overrides as overrides_page
+from gateway.admin.idempotency import IdempotencyStore
+from gateway.admin.messages import Messages, MessagesApi
+from gateway.admin.openapi import Description
+from gateway.admin.overrides import Overrides, OverridesApi
+from gateway.admin.pages.cutovers import CutoverPages
 from gateway.admin.pages.login import LoginPages
-from gateway.admin.pages.render import refusal_page
-from gateway.admin.panics import Panics
+from gateway.admin.pages.messages import MessagePages
+from gateway.admin.pages.overrides import OverridePages
+from gateway.admin.pages.overview import OverviewPages
+from gateway.admin.pages.render import counting, refusal_page
+from gateway.admin.pages.report import ReportPages
+from gateway.admin.panics import Panics, PanicsApi
 from gateway.admin.report import Rehearsals, Report
 from gateway.admin.rollback import Rollback
 from gateway.admin.routes import Decisions, Reloads
-from gateway.admin.status import Reload, StatusBoard
-from gateway.admin.tokens import Tokens
+from gateway.admin.status import Reload, StatusApi, StatusBoard
+from gateway.admin.tokens import Tokens, TokensApi
 from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.config.model import Config
 from gateway.limits import Throttle
@@ -50,57 +51,63 @@ class AdminPort:
         self, registry: CollectorRegistry, *, dev_login: bool = False, clock: Callable[[], float] = time.time
     ) -> None:
         self.board = StatusBoard(clock)
-        self.desk = Authenticator(clock, dev_login=dev_login)
+        self.authenticator = Authenticator(clock, dev_login=dev_login)
         self.ledger = LedgerContext(clock)
         self.rollback = Rollback(self.ledger)
         self.report = Report(self.ledger)
         self.reloads = Reloads(self.ledger)
         self.cutovers = Cutovers(self.ledger)
         self.decisions = Decisions(self.ledger)
-        tokens, messages = Tokens(), Messages(self.ledger)
-        rehearsals = Rehearsals(self.ledger)
-        overrides, panics = Overrides(self.ledger), Panics(self.ledger)
-        self.endpoints = [
-            *status.endpoints(registry),
-            *LoginPages(self.desk, Throttle(_PER_MINUTE, 60, clock)).endpoints(),
-            *overview.endpoints(self.board, tokens),
-            *messages_page.endpoints(messages),
-            *cutovers.endpoints(self.cutovers, self.ledger),
-            *report.endpoints(self.report, rehearsals, self.ledger),
-            *overrides_page.endpoints(self.ledger, overrides, panics),
-            *api.endpoints(self.board, tokens),
-            *messages_api.endpoints(messages, Audits(self.ledger)),
-            *self.rollback.endpoints(),
-            *self.report.endpoints(),
-            *self.reloads.endpoints(),
-            *cutovers_api.endpoints(self.cutovers),
-            *overrides_api.endpoints(overrides, panics),
-            *self.decisions.endpoints(),
-            *rehearsals.endpoints(),
-            *openapi.endpoints(),
-        ]
+        self.endpoints = self._endpoints(registry, clock)
         known = {(each.method, each.path): each for each in self.endpoints}
-        guard = Guard(self.desk, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
+        guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
 
         @web.middleware
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await guard(request, handler)
 
-        self.app = web.Application(middlewares=[guarded, render.counting(self.ledger)], client_max_size=_LARGEST_BODY)
+        self.app = web.Application(middlewares=[guarded, counting(self.ledger)], client_max_size=_LARGEST_BODY)
+        once = IdempotencyStore(self.ledger)
         for each in self.endpoints:
-            self.app.router.add_route(each.method, each.path, each.handler)
+            self.app.router.add_route(each.method, each.path, once.of(each))
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
+
+    def _endpoints(self, registry: CollectorRegistry, clock: Callable[[], float]) -> list[Endpoint]:
+        tokens, messages, rehearsals = Tokens(), Messages(self.ledger), Rehearsals(self.ledger)
+        overrides, panics = Overrides(self.ledger), Panics(self.ledger)
+        subjects = (
+            StatusApi(self.board, registry),
+            LoginPages(self.authenticator, Throttle(_PER_MINUTE, 60, clock)),
+            OverviewPages(self.board, tokens),
+            MessagePages(messages),
+            CutoverPages(self.cutovers, self.ledger),
+            ReportPages(self.report, rehearsals, self.ledger),
+            OverridePages(self.ledger, overrides, panics),
+            TokensApi(tokens),
+            MessagesApi(messages),
+            Audit(self.ledger),
+            self.rollback,
+            self.report,
+            self.reloads,
+            CutoversApi(self.cutovers),
+            OverridesApi(overrides),
+            PanicsApi(panics),
+            self.decisions,
+            rehearsals,
+            Description(lambda: self.endpoints),
+        )
+        return [endpoint for subject in subjects for endpoint in subject.endpoints()]
 
     def prepare(self, config: Config) -> AuthConfig | None:
         """Return what a configuration lets in, without letting it in yet; raises `PeopleUnusable`."""
-        return self.desk.prepare(config, Path(config.file).parent)
+        return self.authenticator.prepare(config, Path(config.file).parent)
 
     async def start(self, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
         """Listen as `config` says, or on sockets that listen already; return the port, which the system chose when it was 0.
 
         Raises `PeopleUnusable`, or `OSError` where the address is taken.
         """
-        self.desk.use(self.prepare(config))
+        self.authenticator.use(self.prepare(config))
         self.board.started(config)
         self.decisions.use(config)
         address: Address = config.listen.admin
@@ -115,11 +122,11 @@ class AdminPort:
         self, config: Config, doors: AuthConfig | None, problems: Sequence[str], generation: int | None = None
     ) -> Reload:
         """Go on with another configuration, whose table has this number; `problems` are its warnings."""
-        self.desk.use(doors)
+        self.authenticator.use(doors)
         self.decisions.use(config)
         return self.board.taken(config, problems, generation)
 
     async def stop(self) -> None:
         """Stop listening."""
         await self._runner.cleanup()
-        await self.desk.close()
+        await self.authenticator.close()

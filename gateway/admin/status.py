@@ -1,13 +1,18 @@
-"""What the running configuration is, and what became of the last reload; for the admin port to tell."""
+"""Which configuration runs, what became of the last reload, whether the process is alive, and who asks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from gateway.admin.endpoints import Endpoint, Needs
+from gateway.admin.endpoints import Endpoint, Needs, person, visitor
+from gateway.admin.problems import Code, Problem
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, Grant, Where, may
 from gateway.config.model import Config
+from gateway.times import when
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +64,78 @@ class StatusBoard:
         return reload
 
 
-def endpoints(registry: CollectorRegistry) -> list[Endpoint]:
-    """Return what tools ask for that look after the process."""
+class StatusApi:
+    """What looks after the process asks for, and who asks."""
 
-    async def livez(_request: web.Request) -> web.Response:
+    def __init__(self, board: StatusBoard, registry: CollectorRegistry) -> None:
+        self._board = board
+        self._registry = registry
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        view = Needs.role(Action.VIEW)
+        return [
+            Endpoint("GET", "/livez", self._livez, Needs.nothing()),
+            Endpoint("GET", "/metrics", self._metrics, Needs.view_from_afar()),
+            Endpoint(
+                *("GET", "/api/me", self._me, view),
+                summary="Who asks, and what they may",
+                answer="name known_as via grants dev_login csrf",
+                also=(),
+            ),
+            Endpoint(
+                *("GET", "/api/status", self._status, view),
+                summary="The configuration that runs, and what became of the last reload",
+                answer="file version environment since reload",
+                also=(),
+            ),
+        ]
+
+    async def _livez(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def _me(self, request: web.Request) -> web.Response:
+        return web.json_response(me_document(request))
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return web.json_response(status_document(self._board, person(request)))
+
+
+def me_document(request: web.Request) -> dict[str, Any]:
+    """Say who asks; the CSRF token is there for a page's own requests, and other origins cannot read it."""
+    who, seen = person(request), visitor(request)
+    return {
+        "name": who.name,
+        "known_as": list(who.known_as),
+        "via": who.via.value,
+        "grants": grants_document(who.grants),
+        "dev_login": seen.doors.dev_login,
+        "csrf": seen.session.csrf if seen.session else None,
+    }
+
+
+def grants_document(grants: tuple[Grant, ...]) -> list[dict[str, Any]]:
+    """Return grants as JSON has them; null municipalities are all."""
     return [
-        Endpoint("GET", "/livez", livez, Needs.nothing()),
-        Endpoint("GET", "/metrics", metrics, Needs.view_from_afar()),
+        {
+            "role": grant.role.value,
+            "municipalities": None if grant.municipalities is None else sorted(grant.municipalities),
+        }
+        for grant in grants
     ]
+
+
+def status_document(board: StatusBoard, who: Principal) -> dict[str, Any]:
+    """Say what runs; problems may name any municipality, so they are for those who may view all."""
+    status = board.status
+    if status is None:
+        raise Problem(Code.FAILED)
+    document = {**asdict(status), "since": when(status.since)}
+    if status.reload is not None:
+        everything = may(who.grants, Action.VIEW, Where.EVERYWHERE)
+        problems = list(status.reload.problems) if everything else []
+        document["reload"] = {"at": when(status.reload.at), "taken": status.reload.taken, "problems": problems}
+    return document

@@ -1,19 +1,17 @@
 """Making, listing and revoking API tokens, as the API and the pages both do it."""
 
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.endpoints import Endpoint, Needs, person, visitor
+from gateway.admin.endpoints import ANSWER_AGAIN, Endpoint, Needs, Once, person, visitor
 from gateway.admin.params import Page, is_number_in, of_query, part_of
 from gateway.admin.problems import Code, Problem
-from gateway.admin.status import StatusBoard
 from gateway.auth.people.api_tokens import ApiToken, TokenRequest, TokensUnusable, grants_of, problem_of
 from gateway.auth.people.principal import LoginMethod, Principal
-from gateway.auth.people.rbac import Action, Grant, Where, covers, may
+from gateway.auth.people.rbac import Action, Where, covers, may
 from gateway.config.model import Role
 from gateway.times import when
 
@@ -84,77 +82,56 @@ def _is_theirs(who: Principal, token: ApiToken) -> bool:
     return all(may(who.grants, Action.OPERATE, Where.EVERYWHERE if place is None else place) for place in reach)
 
 
-_TOKENS = "token:"
-"""What their cursors begin with."""
+_CURSOR = "token:"
 
 
-def endpoints(board: StatusBoard, tokens: Tokens) -> list[Endpoint]:
-    """Return the endpoints for programs."""
+class TokensApi:
+    """API tokens, for programs that a person runs."""
 
-    async def me(request: web.Request) -> web.Response:
-        return web.json_response(me_document(request))
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
 
-    async def status(request: web.Request) -> web.Response:
-        return web.json_response(status_document(board, person(request)))
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for programs."""
+        operate = Needs.role(Action.OPERATE, person=True)
+        return [
+            Endpoint(
+                *("GET", "/api/tokens", self._list, operate),
+                summary="API tokens, the newest first, without what they are",
+                answer="tokens next",
+                query=Page,
+                also=(),
+            ),
+            Endpoint(
+                *("POST", "/api/tokens", self._make, operate),
+                summary="Make an API token; it is shown this once",
+                answer="id name roles municipalities made_by made_at expires_at state token",
+                status=201,
+                body=TokenRequest,
+                gives=("Location",),
+                once=Once.OUTSIDE,
+            ),
+            Endpoint(
+                *("DELETE", "/api/tokens/{id}", self._revoke, operate),
+                summary="End an API token for good",
+                status=204,
+            ),
+        ]
 
-    async def listed(request: web.Request) -> web.Response:
-        part, more = part_of(tokens.listed(request), of_query(request, Page), _TOKENS)
+    async def _list(self, request: web.Request) -> web.Response:
+        part, more = part_of(self._tokens.listed(request), of_query(request, Page), _CURSOR)
         return web.json_response({"tokens": part, "next": more})
 
-    async def make(request: web.Request) -> web.Response:
-        token, secret = await tokens.make(request, await _wanted(request))
-        headers = {"Location": f"/api/tokens/{token.id}"}
-        return web.json_response({**described(token, "valid"), "token": secret}, status=201, headers=headers)
+    async def _make(self, request: web.Request) -> web.Response:
+        token, secret = await self._tokens.make(request, await _wanted(request))
+        document, headers = described(token, "valid"), {"Location": f"/api/tokens/{token.id}"}
+        # What was lost with the first answer is lost: nobody keeps a token where it could be read again.
+        request[ANSWER_AGAIN] = web.json_response({**document, "token": None}, status=201, headers=headers)
+        return web.json_response({**document, "token": secret}, status=201, headers=headers)
 
-    async def revoke(request: web.Request) -> web.Response:
-        await tokens.revoke(request, request.match_info["id"])
+    async def _revoke(self, request: web.Request) -> web.Response:
+        await self._tokens.revoke(request, request.match_info["id"])
         return web.Response(status=204)
-
-    operate = Needs.role(Action.OPERATE, person=True)
-    return [
-        Endpoint("GET", "/api/me", me, Needs.role(Action.VIEW)),
-        Endpoint("GET", "/api/status", status, Needs.role(Action.VIEW)),
-        Endpoint("GET", "/api/tokens", listed, operate),
-        Endpoint("POST", "/api/tokens", make, operate),
-        Endpoint("DELETE", "/api/tokens/{id}", revoke, operate),
-    ]
-
-
-def me_document(request: web.Request) -> dict[str, Any]:
-    """Say who asks; the CSRF token is there for a page's own requests, and other origins cannot read it."""
-    who, seen = person(request), visitor(request)
-    return {
-        "name": who.name,
-        "known_as": list(who.known_as),
-        "via": who.via.value,
-        "grants": grants_document(who.grants),
-        "dev_login": seen.doors.dev_login,
-        "csrf": seen.session.csrf if seen.session else None,
-    }
-
-
-def grants_document(grants: tuple[Grant, ...]) -> list[dict[str, Any]]:
-    """Return grants as JSON has them; null municipalities are all."""
-    return [
-        {
-            "role": grant.role.value,
-            "municipalities": None if grant.municipalities is None else sorted(grant.municipalities),
-        }
-        for grant in grants
-    ]
-
-
-def status_document(board: StatusBoard, who: Principal) -> dict[str, Any]:
-    """Say what runs; problems may name any municipality, so they are for those who may view all."""
-    status = board.status
-    if status is None:
-        raise Problem(Code.FAILED)
-    document = {**asdict(status), "since": when(status.since)}
-    if status.reload is not None:
-        everything = may(who.grants, Action.VIEW, Where.EVERYWHERE)
-        problems = list(status.reload.problems) if everything else []
-        document["reload"] = {"at": when(status.reload.at), "taken": status.reload.taken, "problems": problems}
-    return document
 
 
 async def _wanted(request: web.Request) -> TokenRequest:

@@ -114,12 +114,6 @@ class Stale(Struct, frozen=True):
     """What it is now."""
 
 
-class Known(Struct, frozen=True):
-    """Rules that are there already: they were asked for before, in the same words."""
-
-    rules: tuple[SetRule, ...]
-
-
 def part(name: str, number: int) -> str:
     """Return the id of one of several rules under one name; numbers count from 1."""
     return f"{name}{_PART}{number}"
@@ -169,19 +163,9 @@ def listed(connection: Connection, wanted: Listing) -> list[SetRule]:
     return [_rule(row) for row in connection.execute(ordered)]
 
 
-def put(
-    connection: Connection, rules: Sequence[SetRule], note: audit.Note, key: str | None = None
-) -> Refused | Known | None:
-    """Set rules of one layer under one name; None when it is done.
-
-    `key` is what the name begins with where its maker may ask again: what was set under it before is told, or refused when
-    it was something else. Refused too where another rule of the layer is as specific on one of the cells.
-    """
-    first = rules[0]
+def put(connection: Connection, rules: Sequence[SetRule], note: audit.Note) -> Refused | None:
+    """Set rules of one layer under one name; refused where another rule of the layer is as specific on one of the cells."""
     bump(connection)
-    if key is not None and (known := _under(connection, key)):
-        same = tuple(one for one in known if one.name == first.name)
-        return Known(same) if same else Refused("the Idempotency-Key was used for something else")
     if (why := _conflict(current(connection, note.at), rules)) is not None:
         return why
     connection.execute(insert(RULE), [_values(one) for one in rules])
@@ -243,11 +227,6 @@ def _conflict(others: Iterable[SetRule], new: Sequence[SetRule]) -> Refused | No
         if new[0].name in names and (other := names - {new[0].name}):
             return Refused(f"{new[0].layer} {other.pop()} is as specific on some of the cells; change or end that one")
     return None
-
-
-def _under(connection: Connection, key: str) -> list[SetRule]:
-    wanted = select(RULE).where(R.id.startswith(key, autoescape=True)).order_by(R.id)
-    return [_rule(row) for row in connection.execute(wanted)]
 
 
 def _detail(before: Sequence[SetRule], after: Sequence[SetRule]) -> str:

@@ -1,10 +1,9 @@
 """What people may set over the routes at run time, written as a route of routes.yaml is; checked as the file is, by the same rules."""
 
-import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -111,20 +110,9 @@ def _upstreams(config: Config) -> Upstreams:
 _ETAG = re.compile(r'\s*"([0-9]{1,9})"\s*')
 
 
-class Name(NamedTuple):
-    """What a new rule is called."""
-
-    name: str
-    key: str | None
-    """What every name begins with that was made of the same Idempotency-Key; None where there was none."""
-
-
-def name_of(kind: str, actor: str, given: str | None, content: bytes) -> Name:
-    """Return a name for what someone asks for: of their Idempotency-Key and of what it is, or a random one without a key."""
-    if given is None:
-        return Name(f"{kind}-{secrets.token_hex(6)}", None)
-    key = f"{kind}-{_hash(f'{actor} {given}'.encode())}-"
-    return Name(key + _hash(content)[:6], key)
+def new_name(kind: str) -> str:
+    """Return a random name for a rule; its kind stands in front."""
+    return f"{kind}-{secrets.token_hex(6)}"
 
 
 def versions_of(if_match: str) -> frozenset[int]:
@@ -136,10 +124,6 @@ def versions_of(if_match: str) -> frozenset[int]:
 def etag(version: int) -> str:
     """Return a version as ETag and If-Match have it."""
     return f'"{version}"'
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
 
 
 _PLAIN = {

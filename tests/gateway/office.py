@@ -210,6 +210,12 @@ class Office:
         self.config = loaded.config
         return loaded.config
 
+    async def restart(self) -> None:
+        """Stop the process and start another, which remembers nothing; people must log in again."""
+        await self.port.stop()
+        self.port = AdminPort(CollectorRegistry(), clock=self.clock)
+        await self.port.start(self.config)
+
     def reload(self, **changes: str) -> None:
         """Let the admin port go on with other settings."""
         config = self.write(**changes)
@@ -256,7 +262,11 @@ async def open_office(
             port = AdminPort(CollectorRegistry(), dev_login=dev_login, clock=clock)
             office = Office(tmp_path, helseid, port, clock, logged, http, url, {**settings, "issuer": helseid.issuer})
             await port.start(office.write())
-            stack.push_async_callback(port.stop)
+
+            async def stop() -> None:
+                await office.port.stop()
+
+            stack.push_async_callback(stop)
             return office
 
         yield opened

@@ -1,14 +1,15 @@
 """Cutovers as the pages show them: what each change does to which cells as of now, and times as people read them; pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from gateway.admin import cutovers
 from gateway.admin.cutover_access import Offers, Submitted
+from gateway.admin.cutovers import brief
+from gateway.admin.pages.forms import Form, field
 from gateway.admin.problems import Code, Problem
 from gateway.config.model import Config
 from gateway.config.routes import Route
@@ -63,17 +64,17 @@ def percent(part: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def listed(record: Cutover, now: float) -> dict[str, Any]:
+def list_item(record: Cutover, now: float) -> dict[str, Any]:
     """Return a cutover as the list has it."""
     left = span((record.at - now) // 60 * 60) if record.state in WAITS else None
-    return {**cutovers.brief(record), "needed": record.plan.approvals, "given": _given(record), "left": left}
+    return {**brief(record), "needed": record.plan.approvals, "given": _given(record), "left": left}
 
 
-def told(record: Cutover, offers: Offers, now: float) -> dict[str, Any]:
+def shown_cutover(record: Cutover, offers: Offers, now: float) -> dict[str, Any]:
     """Return a cutover as its own page has it, beside what its changes do."""
     plan = record.plan
     return {
-        **listed(record, now),
+        **list_item(record, now),
         "text": record.text,
         "gate": _gate(plan.gate),
         "watch": _watch(plan.roll_back_when),
@@ -154,21 +155,15 @@ def _words(pairs: Iterable[Pair]) -> Iterable[str]:
     return ("/".join(filter(None, pair)) for pair in pairs)
 
 
-Form = Mapping[str, Sequence[str]]
 _DAY, _MINUTE = 86_400.0, 60.0
 _WHOLE = re.compile(r"[0-9]{1,6}")
 _HUNDREDTHS = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{1,4})?")
 _LONGEST = 500
 
 
-def text_of(form: Form, name: str) -> str:
-    """Return what was written into a field; empty where nothing was."""
-    return form.get(name, [""])[0].strip()
-
-
-def submitted_of(form: Form) -> Submitted:
+def submitted_plan(form: Form) -> Submitted:
     """Return the plan that a form asks for; raises `Problem`, which repeats nothing of what was written."""
-    if written := text_of(form, "from_file"):
+    if written := field(form, "from_file"):
         return Submitted(from_file=_short(written, "from_file"))
     change = _form_change(form)
     goes_new = change.mode in GOES_NEW
@@ -176,8 +171,8 @@ def submitted_of(form: Form) -> Submitted:
     if not approvals:
         raise _wrong("approvals")
     return Submitted(
-        name=_short(text_of(form, "name"), "name"),
-        at=_short(text_of(form, "at"), "at"),
+        name=_short(field(form, "name"), "name"),
+        at=_short(field(form, "at"), "at"),
         set=(change,),
         gate=_form_gate(form) if goes_new else None,
         roll_back_when=_form_watch(form) if goes_new else None,
@@ -186,9 +181,9 @@ def submitted_of(form: Form) -> Submitted:
 
 
 def _form_change(form: Form) -> Change:
-    vendor, _, system = text_of(form, "sender").partition("/")
+    vendor, _, system = field(form, "sender").partition("/")
     try:
-        mode = Mode(text_of(form, "mode"))
+        mode = Mode(field(form, "mode"))
         types = tuple(Information(each).value for each in form.get("information", []))
     except ValueError:
         raise _wrong("mode, information") from None
@@ -196,12 +191,12 @@ def _form_change(form: Form) -> Change:
         raise Problem(Code.BAD_REQUEST, "information: at least one type")
     share = _part(form, "share") if mode is Mode.CANARY else None
     return Change(
-        municipality=text_of(form, "municipality") or None,
+        municipality=field(form, "municipality") or None,
         vendor=vendor or None,
         system=system or None,
         information=types,
         mode=mode,
-        text=(text_of(form, "text") or None) if mode is Mode.CLOSED else None,
+        text=(field(form, "text") or None) if mode is Mode.CLOSED else None,
         share=share,
     )
 
@@ -225,7 +220,7 @@ def _form_watch(form: Form) -> RollBackRequest | None:
 
 
 def _whole(form: Form, name: str) -> int | None:
-    text = text_of(form, name)
+    text = field(form, name)
     if text and not _WHOLE.fullmatch(text):
         raise _wrong(name)
     return int(text) if text else None
@@ -233,7 +228,7 @@ def _whole(form: Form, name: str) -> int | None:
 
 def _part(form: Form, name: str) -> float | None:
     """Return hundredths as a part of 1, without what binary numbers add."""
-    text = text_of(form, name)
+    text = field(form, name)
     if text and not _HUNDREDTHS.fullmatch(text):
         raise _wrong(name)
     return float(f"{text.replace(',', '.')}e-2") if text else None

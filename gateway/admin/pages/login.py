@@ -7,7 +7,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin import guard
 from gateway.admin.endpoints import Endpoint, Needs, Visitor, visitor
-from gateway.admin.pages.overview import texts_of_form
+from gateway.admin.pages.forms import form_of, municipalities_of, see_other
 from gateway.admin.pages.render import page, refusal_page
 from gateway.admin.problems import Code, Problem
 from gateway.auth.helseid.issuer import HelseIdUnavailable
@@ -27,8 +27,8 @@ _PLAYED = re.compile(r"[a-z]{0,20}")
 class LoginPages:
     """Begins and ends sessions."""
 
-    def __init__(self, desk: Authenticator, begun: Throttle) -> None:
-        self._desk = desk
+    def __init__(self, authenticator: Authenticator, begun: Throttle) -> None:
+        self._authenticator = authenticator
         self._begun = begun
 
     def endpoints(self) -> list[Endpoint]:
@@ -52,17 +52,17 @@ class LoginPages:
             raise Problem(Code.NOT_FOUND)
         if seen.origin != canonical:
             # HelseID sends the browser back there, and only there would it find the cookie of this login.
-            return _redirect(f"{canonical}/login/start")
-        if self._begun.is_too_many(request.remote or "") or self._desk.pending.is_full():
+            return see_other(f"{canonical}/login/start")
+        if self._begun.is_too_many(request.remote or "") or self._authenticator.pending.is_full():
             raise Problem(Code.TOO_MANY)
         try:
-            address, browser = await self._desk.begin(login)
+            address, browser = await self._authenticator.begin(login)
         except HelseIdUnavailable as error:
             log.warning("people.login.unavailable", error=str(error))
             raise Problem(Code.HELSEID) from None
         except LoginRefused as error:
             raise _refused(error) from None
-        response = _redirect(address)
+        response = see_other(address)
         guard.give(response, guard.LOGIN, browser, seen.origin, max_age=LIFETIME)
         return response
 
@@ -72,7 +72,7 @@ class LoginPages:
             raise _refused(LoginRefused("a parameter is given twice"))
         browser = guard.read(request, guard.LOGIN, seen.origin)
         try:
-            who, login = await self._desk.finish(seen.doors, dict(request.query), browser)
+            who, login = await self._authenticator.finish(seen.doors, dict(request.query), browser)
         except LoginRefused as error:
             raise _refused(error) from None
         except HelseIdUnavailable as error:
@@ -90,8 +90,8 @@ class LoginPages:
         seen = visitor(request)
         if not seen.doors.dev_login:
             raise Problem(Code.NOT_FOUND)
-        form = await texts_of_form(request)
-        roles, places = form.get("roles", []), form.get("municipalities", [""])[0].replace(",", " ").split()
+        form = await form_of(request)
+        roles, places = form.get("roles", []), municipalities_of(form)
         played = form.get("played", [""])[0]
         if not roles or not set(roles) <= set(Role) or not seen.doors.municipalities.issuperset(places):
             raise Problem(Code.BAD_REQUEST, "roles, municipalities")
@@ -104,23 +104,19 @@ class LoginPages:
 
     async def _logout(self, request: web.Request) -> web.Response:
         seen = visitor(request)
-        self._desk.sessions.end(seen.cookie)
+        self._authenticator.sessions.end(seen.cookie)
         log.info("people.logout", known_as=seen.person.known_as if seen.person else ())
-        response = _redirect("/login")
+        response = see_other("/login")
         guard.take_back(response, guard.SESSION, seen.origin)
         return response
 
     def _let_in(self, seen: Visitor, login: Login) -> web.Response:
         """Begin a session under a new id; the one that the browser had is over."""
-        self._desk.sessions.end(seen.cookie)
-        response = _redirect("/")
-        guard.give(response, guard.SESSION, self._desk.sessions.start(login), seen.origin)
+        self._authenticator.sessions.end(seen.cookie)
+        response = see_other("/")
+        guard.give(response, guard.SESSION, self._authenticator.sessions.start(login), seen.origin)
         guard.take_back(response, guard.LOGIN, seen.origin)
         return response
-
-
-def _redirect(address: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": address})
 
 
 def _refused(error: LoginRefused) -> Problem:

@@ -9,11 +9,11 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overrides import Overrides
-from gateway.admin.pages.overrides_view import empty, filled, one, override_of, panic_of, version_of
-from gateway.admin.pages.overview import texts_of_form
+from gateway.admin.pages.forms import field, form_of, see_other, version_of
+from gateway.admin.pages.overrides_view import empty, filled, override_of, panic_of
 from gateway.admin.pages.render import page
 from gateway.admin.panics import Panics
-from gateway.admin.set_rules import Listed, may_operate, may_view
+from gateway.admin.rule_service import Listed, may_operate, may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import cutovers
@@ -29,29 +29,29 @@ _MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
 _TIMES = ("made_at", "until", "ended_at")
 
 
-def endpoints(desk: LedgerContext, overrides: Overrides, panics: Panics) -> list[Endpoint]:
-    """Return the endpoints for people."""
-    pages = _Pages(desk, overrides, panics)
-    view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE, person=True)
-    return [
-        Endpoint("GET", _LIST, pages.listed, view),
-        Endpoint("POST", _LIST, pages.set, operate),
-        Endpoint("GET", f"{_LIST}/{{id}}", pages.shown, view),
-        Endpoint("POST", f"{_LIST}/{{id}}/change", pages.change, operate),
-        Endpoint("POST", f"{_LIST}/{{id}}/end", pages.end, operate),
-        Endpoint("POST", "/panics", pages.panic, operate),
-        Endpoint("GET", "/panics/{id}", pages.shown_panic, view),
-        Endpoint("POST", "/panics/{id}/end", pages.end_panic, operate),
-    ]
+class OverridePages:
+    """The list, and a page for each override and panic."""
 
-
-class _Pages:
-    def __init__(self, desk: LedgerContext, overrides: Overrides, panics: Panics) -> None:
-        self._desk = desk
+    def __init__(self, context: LedgerContext, overrides: Overrides, panics: Panics) -> None:
+        self._context = context
         self._overrides = overrides
         self._panics = panics
 
-    async def listed(self, request: web.Request) -> web.Response:
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for people."""
+        view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE, person=True)
+        return [
+            Endpoint("GET", _LIST, self._list, view),
+            Endpoint("POST", _LIST, self._set, operate),
+            Endpoint("GET", f"{_LIST}/{{id}}", self._show, view),
+            Endpoint("POST", f"{_LIST}/{{id}}/change", self._change, operate),
+            Endpoint("POST", f"{_LIST}/{{id}}/end", self._end, operate),
+            Endpoint("POST", "/panics", self._set_panic, operate),
+            Endpoint("GET", "/panics/{id}", self._show_panic, view),
+            Endpoint("POST", "/panics/{id}/end", self._end_panic, operate),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
         who, holding = person(request), Listed(limit=_MOST)
         panics = await self._panics.listed(who, holding)
         overrides = await self._overrides.listed(who, holding)
@@ -67,7 +67,7 @@ class _Pages:
             **self._choices(who),
         )
 
-    async def shown(self, request: web.Request) -> web.Response:
+    async def _show(self, request: web.Request) -> web.Response:
         who = person(request)
         document = self._overrides.document(await self._overrides.one(who, request.match_info["id"], Action.VIEW))
         (told,) = _in_oslo([document])
@@ -76,28 +76,28 @@ class _Pages:
             request, "overrides_one.html", one=told, values=filled(document), may_change=may, **self._choices(who)
         )
 
-    async def set(self, request: web.Request) -> web.Response:
-        await self._overrides.set(person(request), override_of(await texts_of_form(request)))
-        return _to(_LIST)
+    async def _set(self, request: web.Request) -> web.Response:
+        await self._overrides.set(person(request), override_of(await form_of(request)))
+        return see_other(_LIST)
 
-    async def change(self, request: web.Request) -> web.Response:
-        who, form = person(request), await texts_of_form(request)
+    async def _change(self, request: web.Request) -> web.Response:
+        who, form = person(request), await form_of(request)
         before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
         versions = version_of(form)
         await self._overrides.change(who, before, override_of(form), versions)
-        return _to(_LIST)
+        return see_other(_LIST)
 
-    async def end(self, request: web.Request) -> web.Response:
-        who, form = person(request), await texts_of_form(request)
+    async def _end(self, request: web.Request) -> web.Response:
+        who, form = person(request), await form_of(request)
         before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
-        await self._overrides.end(who, before, one(form, "reason"), version_of(form))
-        return _to(_LIST)
+        await self._overrides.end(who, before, field(form, "reason"), version_of(form))
+        return see_other(_LIST)
 
-    async def panic(self, request: web.Request) -> web.Response:
-        document, _ = await self._panics.set(person(request), panic_of(await texts_of_form(request)))
-        return _to(f"/panics/{document['id']}")
+    async def _set_panic(self, request: web.Request) -> web.Response:
+        document = await self._panics.set(person(request), panic_of(await form_of(request)))
+        return see_other(f"/panics/{document['id']}")
 
-    async def shown_panic(self, request: web.Request) -> web.Response:
+    async def _show_panic(self, request: web.Request) -> web.Response:
         who = person(request)
         together = await self._panics.one(who, request.match_info["id"], Action.VIEW)
         (told,) = _in_oslo([self._panics.document(together)])
@@ -110,15 +110,15 @@ class _Pages:
             may_end=told["holds"] and may_operate(who, told["municipality"]),
         )
 
-    async def end_panic(self, request: web.Request) -> web.Response:
-        who, form = person(request), await texts_of_form(request)
+    async def _end_panic(self, request: web.Request) -> web.Response:
+        who, form = person(request), await form_of(request)
         before = await self._panics.one(who, request.match_info["id"], Action.OPERATE)
-        await self._panics.end(who, before, one(form, "reason"))
-        return _to(_LIST)
+        await self._panics.end(who, before, field(form, "reason"))
+        return see_other(_LIST)
 
     async def _cutovers(self, who: Principal) -> list[dict[str, Any]]:
         """Return the routes of executed cutovers that still lie over those of the file."""
-        found = await self._desk.read(cutovers.executed)
+        found = await self._context.read(cutovers.executed)
         return [{"id": rule.id, **shown(rule.route)} for rule in found if may_view(who, rule.route.municipality)]
 
     async def _ended(self, who: Principal) -> list[dict[str, Any]]:
@@ -135,7 +135,7 @@ class _Pages:
 
     def _choices(self, who: Principal) -> dict[str, Any]:
         """Return what the forms offer; nothing more is looked up than what someone may set."""
-        config = self._desk.config
+        config = self._context.config
         return {
             "municipalities": [each for each in config.municipalities.values() if may_operate(who, each.key)],
             "everywhere": may_operate(who, None),
@@ -152,7 +152,3 @@ def _in_oslo(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _oslo(moment: str | None) -> str | None:
     return None if moment is None else datetime.fromisoformat(moment).astimezone(OSLO).isoformat(" ", "minutes")
-
-
-def _to(path: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": path})

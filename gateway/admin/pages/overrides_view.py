@@ -9,17 +9,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.admin.overrides import OverrideBody
-from gateway.admin.pages.texts_overrides import EN, NB
+from gateway.admin.pages.catalogue import TEXTS
+from gateway.admin.pages.forms import Form, field
 from gateway.admin.panics import PanicBody
-from gateway.admin.problems import Code, PreconditionFailed, Problem
+from gateway.admin.problems import Code, Problem
 from gateway.config.routes import DAY
 from gateway.migration.schedule import OSLO, TimeRefused, instant_of
 
-Form = Mapping[str, list[str]]
-"""The values of a form by their names."""
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
-WORDS = frozenset({NB["over_panic_word"], EN["over_panic_word"]})
+WORDS = frozenset(texts["over_panic_word"] for texts in TEXTS.values())
 """What somebody writes who means to turn a panic on."""
 SCOPES = ("municipality", "vendor", "information")
 """By what everything goes back; a form has one of these and its name, with a colon between."""
@@ -34,37 +33,24 @@ _PLACE = re.compile(r"`\$\.(\w+)")
 
 def override_of(form: Form) -> OverrideBody:
     """Return what a form sets; raises `Problem`."""
-    given: dict[str, Any] = {name: one(form, name) for name in ("mode", "reason", "ticket")}
-    given |= {name: one(form, name) or None for name in (*_WORDS, "text")}
+    given: dict[str, Any] = {name: field(form, name) for name in ("mode", "reason", "ticket")}
+    given |= {name: field(form, name) or None for name in (*_WORDS, "text")}
     given |= {name: [line for each in form.get(name, []) for line in _lines(each)] or None for name in _LISTS}
-    given |= {name: _part(name, one(form, name)) for name in _PARTS}
-    given |= {"information": form.get("information") or None, "until": _until(form)}
-    place = one(form, "municipality")
+    given |= {name: _part(name, field(form, name)) for name in _PARTS}
+    given |= {"information": list(form.get("information", [])) or None, "until": _until(form)}
+    place = field(form, "municipality")
     given["municipality"] = None if place == _EVERYWHERE else place
     return _checked(given, OverrideBody)
 
 
 def panic_of(form: Form) -> PanicBody:
     """Return what a form turns back, once its maker has confirmed that; raises `Problem`."""
-    if one(form, "confirm").upper() not in WORDS:
+    if field(form, "confirm").upper() not in WORDS:
         raise Problem(Code.BAD_REQUEST, f"confirm: one of {', '.join(sorted(WORDS))} turns it on")
-    kind, _, name = one(form, "scope").partition(":")
+    kind, _, name = field(form, "scope").partition(":")
     if kind not in SCOPES:
         raise Problem(Code.BAD_REQUEST, f"scope: one of {', '.join(SCOPES)}")
-    return _checked({kind: name, "reason": one(form, "reason"), "text": one(form, "text") or None}, PanicBody)
-
-
-def version_of(form: Form) -> frozenset[int]:
-    """Return which version of a rule the form was made for; raises `PreconditionFailed` where it does not say."""
-    shown = one(form, "version")
-    if not shown:
-        raise PreconditionFailed
-    return frozenset({int(shown)}) if re.fullmatch("[0-9]{1,9}", shown) else frozenset()
-
-
-def one(form: Form, name: str) -> str:
-    """Return one value, without blanks around it."""
-    return form.get(name, [""])[0].strip()
+    return _checked({kind: name, "reason": field(form, "reason"), "text": field(form, "text") or None}, PanicBody)
 
 
 def filled(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +80,7 @@ def wall_of(moment: str) -> str:
 
 def _until(form: Form) -> datetime:
     """Return the end; one that was left as it was shown is the instant that it was, also where its clock time comes twice."""
-    given, was = one(form, "until"), one(form, "until_was")
+    given, was = field(form, "until"), field(form, "until_was")
     try:
         if was and wall_of(was) == given:
             return instant_of(was)

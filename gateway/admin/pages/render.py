@@ -12,12 +12,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gateway.admin import guard
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import VISITOR, Handler, Visitor
-from gateway.admin.pages.texts import TEXTS, language
+from gateway.admin.pages.catalogue import TEXTS, language
 from gateway.admin.problems import Problem
-from gateway.admin.set_rules import may_view
+from gateway.admin.rule_service import may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
-from gateway.ledger import overrides as rules
+from gateway.ledger import overrides
 from gateway.routing.layers import Layer
 
 _TEMPLATES = Environment(
@@ -105,7 +105,7 @@ async def above(desk: LedgerContext, who: Principal) -> Above:
         return Above()
     now = desk.now()
     try:
-        holding = await desk.read(lambda each: rules.current(each, now))
+        holding = await desk.read(lambda each: overrides.current(each, now))
     except Problem:
         return Above(is_unreadable=True)
     names = {(one.layer, one.name) for one in holding if may_view(who, one.route.municipality)}

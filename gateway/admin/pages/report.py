@@ -17,14 +17,23 @@ _AT_ONCE = 100
 """Cells of one page, and rehearsals; the API has all of them."""
 
 
-def endpoints(report: Report, rehearsals: Rehearsals, desk: LedgerContext) -> list[Endpoint]:
-    """Return the endpoints for people."""
+class ReportPages:
+    """The page of the report."""
 
-    async def shown(request: web.Request) -> web.Response:
+    def __init__(self, report: Report, rehearsals: Rehearsals, context: LedgerContext) -> None:
+        self._report = report
+        self._rehearsals = rehearsals
+        self._context = context
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoint for people."""
+        return [Endpoint("GET", "/report", self._show, Needs.role(Action.VIEW, person=True))]
+
+    async def _show(self, request: web.Request) -> web.Response:
         who, named, number = person(request), request.query.get("municipality", ""), _number(request)
-        cells = [row for row in await report.rows(who) if named in ("", row.municipality)]
+        cells = [row for row in await self._report.rows(who) if named in ("", row.municipality)]
         first = (number - 1) * _AT_ONCE
-        tried = await rehearsals.listed(who, RehearsalsQuery(limit=_AT_ONCE, municipality=named or None))
+        tried = await self._rehearsals.listed(who, RehearsalsQuery(limit=_AT_ONCE, municipality=named or None))
         return page(
             request,
             "report.html",
@@ -37,10 +46,8 @@ def endpoints(report: Report, rehearsals: Rehearsals, desk: LedgerContext) -> li
             rehearsals=[_rehearsal(one) for one in tried["rehearsals"]],
             more_rehearsals=tried["next"] is not None,
             named=named,
-            places=_places(who, desk),
+            places=_places(who, self._context),
         )
-
-    return [Endpoint("GET", "/report", shown, Needs.role(Action.VIEW, person=True))]
 
 
 def _number(request: web.Request) -> int:
@@ -49,9 +56,9 @@ def _number(request: web.Request) -> int:
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 6 else 1
 
 
-def _places(who: Principal, desk: LedgerContext) -> list[str]:
+def _places(who: Principal, context: LedgerContext) -> list[str]:
     within = reach(who, Action.VIEW)
-    return [key for key in desk.config.municipalities if within is None or key in within]
+    return [key for key in context.config.municipalities if within is None or key in within]
 
 
 def _cell(row: Row) -> dict[str, Any]:

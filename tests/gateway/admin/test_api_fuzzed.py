@@ -13,10 +13,12 @@ from urllib.parse import quote, urlencode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from gateway.admin.openapi import DOCUMENT
+from gateway.admin.openapi import document
 from gateway.admin.problems import PROBLEM_TYPE
+from gateway.admin.server import AdminPort
 from tests.gateway.admin.api_scene import CALLERS, EVERYBODY, Scene, scene_of
 from tests.gateway.admin.shelf import OTHER_PATIENT, PATIENT, at
 from tests.gateway.office import NOW
@@ -92,7 +94,9 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 """By the type that a body is read into; each of its members is spoilt in turn."""
 OPERATIONS = {
-    (method.upper(), path): found for path, methods in DOCUMENT["paths"].items() for method, found in methods.items()
+    (method.upper(), path): found
+    for path, methods in document(AdminPort(CollectorRegistry()).endpoints)["paths"].items()
+    for method, found in methods.items()
 }
 
 

@@ -90,7 +90,7 @@ async def test_same_key_sets_once(olga: Browser, nora: Browser, shelf: Shelf) ->
     assert (first.status, again.status) == (201, 200)
     assert (again.json, again.location, again.headers["ETag"]) == (first.json, first.location, '"1"')
     other = await send(olga, "POST", URL, {**WANTED, "information": ["notat"]}, Idempotency_Key="k-1")
-    assert error(other) == (409, "conflict", "the Idempotency-Key was used for something else")
+    assert error(other) == (409, "conflict", "Idempotency-Key: it was used for something else")
     theirs = await send(nora, "POST", URL, {**WANTED, "information": ["notat"]}, Idempotency_Key="k-1")
     assert theirs.status == 201
     assert (await send(olga, "POST", URL, WANTED, Idempotency_Key="x" * 201)).status == 400

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
+from gateway.admin.idempotency import IdempotencyStore
 from gateway.admin.rollback import CONFIRMATION, NOT_HERE
 from gateway.admin.rollback_documents import COLUMNS
 from gateway.auth.people.api_tokens import TokenRequest
+from gateway.ledger.idempotency import LEASE
 from gateway.ledger.tables import AUDIT
 from gateway.outbox.returns import NO_CLIENT
 from service_stubs.behaviour import Behaviour
 from tests.gateway.admin.shelf import error
+from tests.gateway.office import OLGA
 from tests.gateway.return_scene import NOW, STILL_NEW, return_scene
 
 if TYPE_CHECKING:
@@ -162,6 +165,57 @@ async def test_a_job_that_is_begun_again_with_its_key_is_one_job(scene: Scene, o
     assert [action for action, _, _ in await audited(scene)] == ["rollback.send"]
 
 
+async def test_a_job_is_begun_once_across_a_restart(scene: Scene, office: Office, olga: Browser) -> None:
+    """A process that did not begin it answers with it, and begins no other for what has come since."""
+    await scene.delivered()
+    first = await begin(olga, "once")
+    await ended(scene)
+    await scene.delivered()
+    again = await begin(await after_restart(scene, office), "once")
+    assert (again.status, again.location, again.json) == (202, first.location, first.json)
+    assert [action for action, _, _ in await audited(scene)] == ["rollback.send"]
+    await ended(scene)
+    assert len(scene.vkp.received) == 1
+
+
+async def test_a_job_whose_process_ended_before_its_answer_was_noted_is_not_begun_again(
+    scene: Scene, office: Office, olga: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it sent is not known, and it is said so: a person looks at what is left."""
+    await scene.delivered()
+    with monkeypatch.context() as patch:
+        patch.setattr(IdempotencyStore, "_keep", _nothing)
+        assert (await begin(olga, "once")).status == 202
+    await ended(scene)
+    await scene.delivered()
+    office.clock.now += LEASE + 1
+    again = await begin(await after_restart(scene, office), "once")
+    assert (again.status, again.json["code"]) == (409, "conflict")
+    assert "what came of it is not known" in again.json["detail"]
+    await ended(scene)
+    assert len(scene.vkp.received) == 1
+
+
+async def begin(browser: Browser, key: str) -> Page:
+    """Ask for a job with a key."""
+    fields = {"X-CSRF-Token": await browser.csrf(), "Idempotency-Key": key}
+    return await browser.ask("POST", f"{ROOT}/send", json={**HAVNES, **SURE}, headers=fields)
+
+
+async def after_restart(scene: Scene, office: Office) -> Browser:
+    """Let the operator log in at a process that has the same ledger and remembers nothing else."""
+    await office.restart()
+    office.port.ledger.use(scene.ledger, scene.keys, scene.means().config)
+    office.port.rollback.use(scene.returning("node-1"))
+    browser = office.browser()
+    await browser.log_in(OLGA)
+    return browser
+
+
+async def _nothing(*_: object) -> None:
+    pass
+
+
 async def test_sending_is_a_job_with_an_audit(scene: Scene, olga: Browser) -> None:
     """It says where it can be asked for, and what came of it."""
     first, second = await scene.delivered(), await scene.delivered()
@@ -213,9 +267,9 @@ async def test_a_second_job_is_refused(scene: Scene, olga: Browser) -> None:
 async def test_an_operators_api_token_sends_and_the_audit_says_so(scene: Scene, office: Office) -> None:
     """The command line has nothing else; the person who made the token answers for what it confirms."""
     await scene.delivered()
-    assert office.port.desk.doors is not None
+    assert office.port.authenticator.doors is not None
     wanted = TokenRequest("tool", ["operator", "viewer"], 1, None)
-    token, secret = await office.port.desk.doors.tokens.make(wanted, ("olga",), in_dev=False)
+    token, secret = await office.port.authenticator.doors.tokens.make(wanted, ("olga",), in_dev=False)
     program, headers = office.browser(), {"Authorization": f"Bearer {secret}", "Origin": None, "Sec-Fetch-Site": None}
     page = await program.ask("POST", f"{ROOT}/send", json={**HAVNES, **SURE}, headers=headers)
     assert page.status == 202

@@ -14,11 +14,13 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from gateway.admin.openapi import DOCUMENT
+from gateway.admin.openapi import document
+from gateway.admin.server import AdminPort
 from tests.gateway.admin.api_scene import CALLERS, EVERYBODY, Scene, scene_of
 from tests.gateway.admin.shelf import OTHER_PATIENT, PATIENT, at
 from tests.gateway.office import NOW
@@ -75,7 +77,7 @@ def with_meaning(document: dict[str, Any]) -> dict[str, Any]:
 CONFIG = schemathesis.Config()
 # Who asks is said by whom a request is sent for.
 CONFIG.projects.default.generation.update(with_security_parameters=False)
-SCHEMA = schemathesis.openapi.from_dict(with_meaning(DOCUMENT), config=CONFIG)
+SCHEMA = schemathesis.openapi.from_dict(with_meaning(document(AdminPort(CollectorRegistry()).endpoints)), config=CONFIG)
 OPERATIONS = [one.ok() for one in SCHEMA.get_all_operations()]
 CHECKS = [
     not_a_server_error,

@@ -16,7 +16,7 @@ from gateway.config.routes import AnswerWhen, OnOutage, Route, Unclear
 from gateway.ledger import audit, overrides
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.overrides import Changed, Known, Listing, Refused, SetRule, Stale
+from gateway.ledger.overrides import Changed, Listing, Refused, SetRule, Stale
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.layers import Layer
 from tests.gateway.ledger.conftest import NOW
@@ -51,9 +51,9 @@ def override(
     return SetRule(name, layer, route, "because", "T-1", "olga (s)", NOW, until)
 
 
-async def put(ledger: Ledger, *wanted: SetRule, key: str | None = None, at: float = NOW) -> Any:
+async def put(ledger: Ledger, *wanted: SetRule, at: float = NOW) -> Any:
     """Set rules under one name."""
-    return await ledger.store.write(lambda each: overrides.put(each, wanted, note(at=at), key))
+    return await ledger.store.write(lambda each: overrides.put(each, wanted, note(at=at)))
 
 
 async def current(ledger: Ledger, at: float = NOW) -> list[SetRule]:
@@ -235,15 +235,6 @@ async def test_parts_of_a_panic_end_together(ledger: Ledger) -> None:
     assert len(ended) == 2
     assert [one.id for one in await current(ledger)] == ["p-12/1"]
     assert len(await entries(ledger)) == 3
-
-
-async def test_what_was_asked_for_before_is_not_set_again(ledger: Ledger) -> None:
-    """The same words under one key are told what there is; others are refused."""
-    first = override("o-key-aaa")
-    assert await put(ledger, first, key="o-key-") is None
-    assert await put(ledger, first, key="o-key-") == Known((first,))
-    assert isinstance(await put(ledger, override("o-key-bbb", "sorvik"), key="o-key-"), Refused)
-    assert len(await entries(ledger)) == 1
 
 
 async def test_audit_has_before_and_after(ledger: Ledger) -> None:

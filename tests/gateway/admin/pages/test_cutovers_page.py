@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.admin.pages.texts import TEXTS
+from gateway.admin.pages.catalogue import TEXTS
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.migration import preflight
 from gateway.migration.cutover import APPROVAL, CHANGED, RETIRED, CutoverState
@@ -166,7 +166,7 @@ async def test_approving_is_not_offered_to_who_wrote_the_plan_nor_to_others(worl
 
 async def test_api_tokens_get_no_page(world: World) -> None:
     """Pages are for people; a program has the API."""
-    doors = world.office.port.desk.doors
+    doors = world.office.port.authenticator.doors
     assert doors is not None
     _, secret = await doors.tokens.make(TokenRequest("tool", ["planner"], 1, None), ("petter",), in_dev=False)
     page = await world.office.browser().get("/cutovers", headers={"Authorization": f"Bearer {secret}"})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admin.pages.cutover_view import Now, changes, percent, span, submitted_of
+from gateway.admin.pages.cutover_view import Now, changes, percent, span, submitted_plan
 from gateway.config.places import Place
 from gateway.config.routes import CutoverPlan
 from gateway.ledger.cutovers import Change
@@ -167,6 +167,6 @@ def test_hundredths_are_shown_as_they_were_written(number: int) -> None:
     """Up to four decimals, without what binary numbers add."""
     written = f"{number / 10_000:.4f}".rstrip("0").rstrip(".")
     form = {name: [value] for name, value in {**WRITTEN, "share": written}.items()} | {"information": ["notat"]}
-    share = (submitted_of(form).set or ())[0].share
+    share = (submitted_plan(form).set or ())[0].share
     assert share is not None
     assert percent(share) == written

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.admin.pages import texts_cutovers
-from gateway.admin.pages.texts import TEXTS, language
+from gateway.admin.pages import catalogue
+from gateway.admin.pages.catalogue import TEXTS, language
 from gateway.admin.problems import Code
 from gateway.config.model import Role
+from gateway.migration import preflight
+from gateway.migration.cutover import APPROVAL, CHANGED, RETIRED, CutoverState
+from gateway.migration.report import CellStatus
 from tests.gateway.office import NORA
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.gateway.office import Browser, Office
+
+CHECKS = {
+    *("plan", "epj", "service", "token", "rehearsals", "losses", "senders", "acknowledgements", "time", "rules"),
+    "approvals",
+}
 
 
 def test_both_languages_say_the_same_things() -> None:
@@ -28,13 +39,30 @@ def test_both_languages_say_the_same_things() -> None:
     assert [key for key in norwegian if norwegian[key] == english[key]] == ["status"]
 
 
-def test_every_text_of_a_template_is_there() -> None:
-    """A page never fails for a text that nobody wrote, and none is written for nobody."""
+def test_every_text_of_a_template_is_there_and_none_is_unused() -> None:
+    """Texts that a template puts together of a word and a value are there for each of its values."""
     folder = resources.files("gateway.admin.pages").joinpath("templates")
     used = {name for page in folder.iterdir() for name in re.findall(r"\bt\.(\w+)", page.read_text(encoding="utf-8"))}
-    other = {"valid", "expired", "revoked", *Code, *(f"role-{role}" for role in Role)}
-    other |= {name for name in texts_cutovers.NB if "-" in name}
-    assert used | other == TEXTS["nb"].keys()
+    used |= {"valid", "expired", "revoked", *Code, *(f"role-{role}" for role in Role)}
+    used |= {f"cut-{word}" for word in (*CutoverState, CHANGED, APPROVAL, RETIRED)}
+    used |= {f"rep-{status}" for status in CellStatus}
+    used |= {f"cut-check-{check}" for check in CHECKS}
+    for texts in TEXTS.values():
+        assert texts.keys() == used
+
+
+def test_checks_with_a_text_are_those_of_a_preflight() -> None:
+    """Read from the code that makes them: each has its name written out."""
+    assert set(re.findall(r'Finding\(\s*"(\w+)"', inspect.getsource(preflight))) == CHECKS
+
+
+def test_key_in_two_tables_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of its two texts would be shown nowhere."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "nb.toml").write_text('[a]\nx = "1"\n[b]\nx = "2"\n', encoding="utf-8")
+    monkeypatch.setattr(resources, "files", lambda _package: tmp_path)
+    with pytest.raises(ValueError, match=r"nb\.toml: \[b\] has keys of another table: x"):
+        catalogue._read("nb")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.admin.pages.texts import TEXTS
+from gateway.admin.pages.catalogue import TEXTS
 from gateway.ledger import rehearsals
 from gateway.migration.report import CellStatus
 from gateway.routing.table import RouteTable

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, actor
-from gateway.admin.params import Page, cursor_after, reason_of
+from gateway.admin.context import LedgerContext
+from gateway.admin.params import Page, ReasonBody, cursor_after, of_body, of_query, reason_of
 from gateway.admin.problems import Code, PreconditionFailed, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.ledger import audit, overrides
-from gateway.ledger.overrides import Known, SetRule, Stale
-from gateway.migration.override_rules import Name, name_of
+from gateway.ledger.overrides import SetRule, Stale
 from gateway.times import when_any
 
 log = structlog.get_logger()
 T = TypeVar("T")
+REASONED = "why in `reason`, in the body or as a parameter"
 
 
 class Listed(Page, frozen=True, forbid_unknown_fields=True):
@@ -26,9 +26,9 @@ class Listed(Page, frozen=True, forbid_unknown_fields=True):
     ended: bool = False
 
 
-def only_holding(desk: LedgerContext, asked: Listed) -> float | None:
+def only_holding(context: LedgerContext, asked: Listed) -> float | None:
     """Return the moment at which what is listed must hold; None where all is wanted."""
-    return None if asked.ended else desk.now()
+    return None if asked.ended else context.now()
 
 
 def part_of(name: str, documents: list[dict[str, Any]], asked: Listed, skipped: int, kind: str) -> dict[str, Any]:
@@ -44,19 +44,10 @@ def told(rule: SetRule) -> dict[str, Any]:
     return {**said, **moments}
 
 
-def new_name(kind: str, who: Principal, key: str | None, asked: msgspec.Struct) -> Name:
-    """Return what a new rule is called; `key` is what the same request is known by again."""
-    return name_of(kind, actor(who), key, msgspec.json.encode(asked))
-
-
-async def put(desk: LedgerContext, set_: Sequence[SetRule], note: audit.Note, name: Name) -> tuple[SetRule, ...]:
-    """Set rules; return what is there already where it was asked for before. Raises `Problem`."""
-    found = await desk.write(lambda each: overrides.put(each, set_, note, name.key))
-    if isinstance(found, Known):
-        return found.rules
-    done(found)
+async def put(context: LedgerContext, set_: Sequence[SetRule], note: audit.Note) -> None:
+    """Set rules; raises `Problem`."""
+    done(await context.write(lambda each: overrides.put(each, set_, note)))
     tell(note)
-    return ()
 
 
 def done(found: T | overrides.Refused | Stale) -> T:
@@ -73,9 +64,9 @@ def tell(note: audit.Note) -> None:
     log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
-def short_name(desk: LedgerContext, named: str | None) -> str | None:
+def short_name(context: LedgerContext, named: str | None) -> str | None:
     """Return a municipality's short name where it is named by its orgnr."""
-    known = desk.config.municipalities.values()
+    known = context.config.municipalities.values()
     return next((one.key for one in known if one.orgnr == named), named)
 
 
@@ -102,3 +93,9 @@ def check_reach(who: Principal, municipality: str | None) -> None:
     if not may_operate(who, municipality):
         where = "there" if municipality else "in all municipalities"
         raise Problem(Code.FORBIDDEN, f"{Action.OPERATE} {where}")
+
+
+async def reason_to_end(request: web.Request) -> str:
+    """Return why something is ended: in the body, or as a parameter, since not everybody sends bodies with DELETE."""
+    asked = await of_body(request, ReasonBody) if request.can_read_body else of_query(request, ReasonBody)
+    return asked.reason

@@ -1,0 +1,50 @@
+"""What every page with a form does: read its fields, know the version that it showed, and send the browser on."""
+
+from collections.abc import Mapping, Sequence
+
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.admin.problems import Code, PreconditionFailed, Problem
+
+FORM = "application/x-www-form-urlencoded"
+_LONGEST_VERSION = 9
+Form = Mapping[str, Sequence[str]]
+"""The values of a form by the names of its fields."""
+
+
+async def form_of(request: web.Request) -> Form:
+    """Return the form that a request brings; raises `Problem`."""
+    if request.content_type != FORM:
+        raise Problem(Code.BAD_REQUEST, f"Content-Type must be {FORM}")
+    found: dict[str, list[str]] = {}
+    for name, value in (await request.post()).items():
+        if isinstance(value, str):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def field(form: Form, name: str) -> str:
+    """Return what was written into a field, without blanks around it; empty where nothing was."""
+    return form.get(name, [""])[0].strip()
+
+
+def municipalities_of(form: Form) -> list[str]:
+    """Return the short names in the field for municipalities."""
+    return field(form, "municipalities").replace(",", " ").split()
+
+
+def version_of(form: Form) -> frozenset[int]:
+    """Return the version that the page showed; raises `PreconditionFailed` where the form has none.
+
+    What is no version is one that there never is, so the change is refused as made for another.
+    """
+    text = field(form, "version")
+    if not text:
+        raise PreconditionFailed
+    is_one = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_VERSION
+    return frozenset({int(text)} if is_one else ())
+
+
+def see_other(path: str) -> web.Response:
+    """Return the answer that sends a browser on (303), so that loading the page anew changes nothing."""
+    return web.Response(status=303, headers={"Location": path})
