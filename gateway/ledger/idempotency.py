@@ -51,8 +51,8 @@ def claim(
     purge(connection, now - KEPT)
     values = {"content": content, "owner": wanted.owner, "at": now, "is_begun": is_begun}
     upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(IDEMPOTENCY)
-    added = connection.execute(upsert.values(key=wanted.key, **values).on_conflict_do_nothing())
-    if added.rowcount == 1:
+    added = upsert.values(key=wanted.key, **values).on_conflict_do_nothing().returning(I.key)
+    if connection.execute(added).first() is not None:
         _bound(connection)
         return None
     over = update(IDEMPOTENCY).where(I.key == wanted.key, I.answer.is_(None), I.is_begun.is_(False), I.at < now - LEASE)
