@@ -53,11 +53,13 @@ class IdempotencyStore:
 
     def of(self, endpoint: Endpoint) -> Handler:
         """Return a handler that looks at the key first; a request without one goes straight on."""
+        if endpoint.once is Once.NO:
+            return endpoint.handler
 
         @wraps(endpoint.handler)
         async def answered(request: web.Request) -> web.StreamResponse:
             given = idempotency_key(request)
-            if given is None or endpoint.once is Once.NO:
+            if given is None:
                 return await endpoint.handler(request)
             hashed = self._context.keys.lookup.hash
             key = hashed("idempotency", actor(person(request)), request.method, request.path, given)
