@@ -190,7 +190,7 @@ async def test_command_says_what_was_taken_or_why_not(operated: World) -> None:
     asked = ["reload", "--admin", url, "--token-file", str(token), "--reason", "Ny avtale"]
     try:
         taken = await asyncio.to_thread(CliRunner().invoke, main, asked)
-        assert (taken.exit_code, taken.stdout) == (0, "taken: table 2\n")
+        assert (taken.exit_code, taken.stdout) == (0, "The configuration is in force, as generation 2.\n")
         assert "check digit" in taken.stderr
         operated.write(routes="  - {mode: legcay}\n")
         refused = await asyncio.to_thread(CliRunner().invoke, main, asked)
