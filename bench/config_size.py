@@ -16,11 +16,10 @@ from bench.report import Findings, Goal, Table
 from bench.scene import Scene
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config
-from gateway.config.places import Place
-from gateway.config.routes import Route
-from gateway.model import JOURNALING, Envelope, Information, Mode
+from gateway.model import JOURNALING, Envelope, Information, Mode, Place
 from gateway.routing.diff import changed_cells
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 from gateway.surfaces.vkp_r4 import NAME
 
@@ -137,7 +136,7 @@ def _rule(
     place = Place(f"{layer} {number}", 0, 0)
     mode = Mode.LEGACY if layer is Layer.PANIC else Mode.NEW if layer is Layer.CUTOVER else Mode.CLOSED
     route = Route(
-        municipality, vendor, None, types, frozenset(), mode, "Stengt." if mode is Mode.CLOSED else None, (), place
+        municipality, vendor, None, types, frozenset(), mode, "Stengt." if mode is Mode.CLOSED else None, place
     )
     return Rule(layer, str(number), route, _FAR if layer is Layer.OVERRIDE else None)
 

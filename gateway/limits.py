@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gateway.config.places import Rate
+from gateway.model import Rate
 
 _ROUNDING = 1e-9
 """What adding up fractions may leave out: whoever waited as long as it was told must not be told to wait again."""

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+DAY = 86_400.0
+"""Seconds."""
+
 
 def when(seconds: float) -> str:
     """Return a time as people and programs can both read it, to the second."""

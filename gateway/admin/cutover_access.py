@@ -12,7 +12,6 @@ from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.config.model import Config
-from gateway.ledger import cutovers
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import CANCELLABLE, STARTABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import (
@@ -23,8 +22,10 @@ from gateway.migration.cutover_plan import (
     faults,
     of_file,
     of_wanted,
+    resolved,
 )
 from gateway.migration.schedule import TimeRefused
+from gateway.routing.route import RouteSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     from_file: _Word | None = None
     name: _Word | None = None
     at: _Word | None = None
-    set: tuple[cutovers.Change, ...] | None = None
+    set: tuple[RouteSpec, ...] | None = None
     gate: GateRequest | None = None
     roll_back_when: RollBackRequest | None = None
     approvals: Annotated[int, msgspec.Meta(ge=1)] = 1
@@ -125,7 +126,7 @@ def planned(wanted: Submitted, config: Config) -> Plan:
         raise Problem(Code.BAD_REQUEST, "set: an information type that nobody knows") from None
     if wrong := faults(plan, config):
         raise Problem(Code.BAD_REQUEST, "; ".join(wrong))
-    return plan
+    return plan if wanted.from_file is not None else resolved(plan, config)
 
 
 def _of_file(wanted: Submitted, config: Config) -> Plan:

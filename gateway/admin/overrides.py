@@ -1,7 +1,6 @@
 """Overrides, as the API and the pages both set, change and end them: each with who and why, by who has seen what is there."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -152,7 +151,7 @@ class Overrides:
 
 
 def _placed(changed: overrides.Changed, name: str) -> overrides.Changed:
-    route = replace(changed.route, place=overrides.place(Layer.OVERRIDE, name))
+    route = msgspec.structs.replace(changed.route, place=overrides.place(Layer.OVERRIDE, name))
     return msgspec.structs.replace(changed, route=route)
 
 

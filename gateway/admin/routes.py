@@ -16,11 +16,11 @@ from gateway.admin.status import Reload
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.ledger import audit, decision_log
 from gateway.ledger.layers import layers_of
 from gateway.migration.override_rules import shown
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.times import when
 
 _ROOT = "/api/v1"

@@ -37,7 +37,7 @@ from gateway.config.model import Config
 from gateway.limits import Throttle
 
 if TYPE_CHECKING:
-    from gateway.config.places import Address
+    from gateway.config.model import Address
 
 _LARGEST_BODY = 64 * 1024
 _PER_MINUTE = 20

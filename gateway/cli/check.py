@@ -8,8 +8,7 @@ from gateway.cli.configuration import one_path
 from gateway.cli.options import either_config_option, json_option
 from gateway.cli.output import counted, print_json
 from gateway.config.load import load
-from gateway.config.model import Config
-from gateway.config.places import Problem, Severity
+from gateway.config.model import Config, Problem, Severity
 from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable, needed
 
 

@@ -8,8 +8,7 @@ import click
 from gateway.cli.options import DEFAULT_CONFIG, WRONG_USE
 from gateway.cli.output import counted
 from gateway.config.load import Loaded, load
-from gateway.config.model import Config, Municipality, Sender
-from gateway.config.places import Problem, Severity
+from gateway.config.model import Config, Municipality, Problem, Sender, Severity
 from gateway.routing.table import RouteTable
 
 

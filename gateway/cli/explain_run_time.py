@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 
 from gateway.cli.ledger_reader import NoLedger, read
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.ledger import canary_key, cutovers, overrides
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import Cutover, CutoverState, of_row
 from gateway.migration.schedule import GRACE, moment
 from gateway.model import Envelope
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 
 _WAITING = (CutoverState.SUBMITTED, CutoverState.APPROVED, CutoverState.DRAINING)

@@ -9,8 +9,8 @@ from gateway.cli.admin_client import AdminClient, Document, admin_options, print
 from gateway.cli.inspect import cells_of, rest_of
 from gateway.cli.options import TIME, cursor_option, limit_option, municipality_option, reason_option, with_options
 from gateway.cli.output import plain, print_json
-from gateway.config.routes import AnswerWhen, OnOutage, Unclear
 from gateway.model import Group, Information, Mode
+from gateway.routing.route import AnswerWhen, OnOutage, Unclear
 
 _ROOT = "/api/v1"
 _MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)

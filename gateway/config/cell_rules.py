@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.config.model import Municipality
-from gateway.config.places import Environment, Problem, Severity
+from gateway.config.model import Environment, Municipality, Problem, Severity
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.routes import Route
 from gateway.config.upstreams import JftUpstream, ServiceStatus
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.index import Buckets, Chain, winner
+from gateway.routing.route import Route
 
 Pair = tuple[str | None, str | None]
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from yaml import Node
 
 from gateway.config import read_settings, rules, schema, yaml_reader
-from gateway.config.model import Config
-from gateway.config.places import Environment, Place, Problem, Severity
+from gateway.config.model import Config, Environment, Problem, Severity
 from gateway.config.read_cutovers import plans
 from gateway.config.read_parties import Municipalities, Vendors, municipalities, vendors
 from gateway.config.read_people import people
 from gateway.config.read_routes import Routes, routes
 from gateway.config.read_upstreams import Upstreams, upstreams
 from gateway.config.yaml_reader import Fields, Reader
+from gateway.model import Place
 from gateway.routing.index import Buckets
 from gateway.routing.table import RouteTable
 

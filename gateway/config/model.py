@@ -1,14 +1,54 @@
-"""Who may use the admin port, as routes.yaml says it; one type per part of `people`."""
+"""A checked routes.yaml; one type for each of its parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from gateway.config.places import Address, Environment, Place, Rate
-from gateway.config.routes import DAY, CutoverPlan, Freeze, Route, Sunset
+from gateway.config.plans import CutoverPlan, Freeze, Sunset
 from gateway.config.upstreams import DataTls, HelseId, Upstream
 from gateway.errors import Fault, Wording
+from gateway.model import Place, Rate
+from gateway.routing.route import Route
+from gateway.times import DAY
+
+
+class Severity(StrEnum):
+    """Whether a configuration can be used in spite of a problem."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a configuration, for the person who wrote it."""
+
+    place: Place
+    severity: Severity
+    text: str
+
+    def __str__(self) -> str:
+        mark = "warning: " if self.severity is Severity.WARNING else ""
+        return f"{self.place}: {mark}{self.text}"
+
+
+class Environment(StrEnum):
+    """Which national identity numbers are allowed: synthetic ones only, or real ones only."""
+
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and port that the gateway listens on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 class Role(StrEnum):

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from yaml import Node
 
 from gateway.config import schema, values
-from gateway.config.places import Environment, Place, Problem, Severity
+from gateway.config.model import Environment, Problem, Severity
+from gateway.config.plans import CutoverPlan, Freeze, Gate, RollBackWhen, Sunset
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import Routes, routes
-from gateway.config.routes import CutoverPlan, Freeze, Gate, RollBackWhen, Sunset
 from gateway.config.yaml_reader import Fields, Reader, quoted
-from gateway.model import Mode
+from gateway.model import Mode, Place
 
 _GOES_NEW = (Mode.NEW, Mode.CANARY)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from yaml import Node
 
 from gateway.config import schema, values, yaml_reader
-from gateway.config.model import Epj, Municipality, Sender, Vendor
-from gateway.config.places import Environment
+from gateway.config.model import Environment, Epj, Municipality, Sender, Vendor
 from gateway.config.yaml_reader import Fields, Reader, quoted
 from translators.national_number import kind_of
 from translators.terminology import history_names

@@ -1,86 +1,27 @@
-"""What a route says about messages that go new: which losses it tolerates, when it answers, and what an outage means."""
+"""The routes of routes.yaml: the keys that a route may have, what reads each, and what they may not say together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from yaml import Node, SequenceNode
 
-from gateway.config import schema, values, yaml_reader
-from gateway.config.places import Place
+from gateway.config import values, yaml_reader
 from gateway.config.read_parties import Municipalities, Vendors
-from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
-from gateway.config.yaml_reader import Fields, Reader, quoted
-from gateway.model import MEMBERS, Group, Information, Mode
+from gateway.config.yaml_reader import Fields, Key, Reader, must, quoted, section
+from gateway.model import Group, Information, Mode, Place
+from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear, types_of
 from translators.fhir.elements import r4
 
 _DELIVERING = (Mode.NEW, Mode.CANARY)
-_BELONG = {
-    "losses": (*_DELIVERING, Mode.REHEARSE),
-    **dict.fromkeys(("answer", "on_outage", "unclear", "acknowledge_within"), _DELIVERING),
-    **dict.fromkeys(("share", "always", "never"), (Mode.CANARY,)),
-    "sample": (Mode.REHEARSE,),
-}
-"""The modes of which a key says something."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policies:
-    """The policies of one route; what could not be read has its default, and a problem says so."""
+class PolicyKey(Key):
+    """A key that says something of messages with some modes only; `gateway.routing.route.Policies` has a field of its name."""
 
-    losses: tuple[str, ...]
-    answer: AnswerWhen
-    on_outage: OnOutage
-    unclear: Unclear
-    acknowledge_within: float
-    hold_place: Place | None
-    """Where it says that messages are held while a service is away."""
-
-
-def refuse_strangers(reader: Reader, fields: Fields, mode: Mode) -> None:
-    """Report keys that say nothing with the route's mode."""
-    for name, modes in _BELONG.items():
-        if mode not in modes and name in fields and not yaml_reader.is_unused(fields.value(name)):
-            reader.error(fields.key(name), f'"{name}" belongs to {_named(modes)} only')
-
-
-def policies(reader: Reader, fields: Fields, mode: Mode | None) -> Policies:
-    """Read the policies of a route; None is a mode that could not be read, or is not read yet."""
-    losses = fields.get("losses", partial(_losses, reader)) or ()
-    answer = fields.get("answer", lambda node: reader.choice(node, "answer", list(AnswerWhen)))
-    on_outage = fields.get("on_outage", lambda node: reader.choice(node, "on_outage", list(OnOutage)))
-    unclear = fields.get("unclear", lambda node: reader.choice(node, "unclear", list(Unclear)))
-    within = fields.get("acknowledge_within", partial(values.duration, reader))
-    belong = mode is None or mode in _DELIVERING
-    if belong:
-        _check_together(reader, fields, answer, on_outage, unclear)
-    is_held = belong and on_outage == OnOutage.HOLD
-    return Policies(
-        losses,
-        AnswerWhen(answer or AnswerWhen.ACCEPTED),
-        OnOutage(on_outage or OnOutage.REFUSE),
-        Unclear(unclear or Unclear.QUARANTINE),
-        within or DAY,
-        reader.place(fields.value("on_outage")) if is_held else None,
-    )
-
-
-def _named(modes: tuple[Mode, ...]) -> str:
-    *others, last = modes
-    return f"modes {', '.join(others)} and {last}" if others else f"mode {last}"
-
-
-def _check_together(
-    reader: Reader, fields: Fields, answer: str | None, on_outage: str | None, unclear: str | None
-) -> None:
-    if answer == AnswerWhen.JOURNALED and on_outage == OnOutage.HOLD:
-        text = (
-            'answer "journaled" is not possible with on_outage "hold": what is held is answered before it is journaled'
-        )
-        reader.error(fields.value("answer"), text)
-    if unclear == Unclear.RESEND and on_outage == OnOutage.REFUSE:
-        text = 'unclear "resend" needs on_outage "hold": nothing is held that could be sent again, the sender repeats'
-        reader.error(fields.value("unclear"), text)
+    modes: tuple[Mode, ...] = ()
 
 
 def _losses(reader: Reader, node: Node) -> tuple[str, ...]:
@@ -89,51 +30,100 @@ def _losses(reader: Reader, node: Node) -> tuple[str, ...]:
     for item in reader.items(node):
         path = reader.text(item)
         if path is not None and (kind := path.partition(".")[0]) not in r4().resources:
-            reader.error(
-                item,
-                f"{yaml_reader.quoted(kind)} is not a resource of FHIR R4; a loss is named like DetectedIssue.note",
-            )
+            text = f"{quoted(kind)} is not a resource of FHIR R4; a loss is named like DetectedIssue.note"
+            reader.error(item, text)
         elif path is not None:
             found.append(path)
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """What a canary takes over and a rehearsal looks at; what could not be read has its default, and a problem says so."""
-
-    share: float | None
-    always: tuple[str, ...]
-    """Senders as envelopes call them."""
-    never: tuple[str, ...]
-    sample: float
+def _senders(reader: Reader, node: Node) -> tuple[str, ...]:
+    """Return what envelopes call the senders."""
+    known = reader.senders or {}
+    names = (reader.known(item, "sender", reader.senders) for item in reader.items(node))
+    return tuple(dict.fromkeys(known.get(name, name) for name in names if name is not None))
 
 
-def shares(reader: Reader, fields: Fields, mode: Mode | None, senders: Mapping[str, str] | None) -> Shares:
-    """Read the shares of a route; `senders` is what envelopes call a sender by what the file may call it."""
-    if mode is Mode.CANARY and "share" not in fields:
-        reader.error(fields.value("mode"), 'mode "canary" needs "share": the part of the patients that goes new')
-    share = fields.get("share", partial(values.percent, reader))
-    always = fields.get("always", partial(_senders, reader, senders)) or {}
-    never = fields.get("never", partial(_senders, reader, senders)) or {}
-    for key, item in never.items():
-        if key in always:
-            reader.error(item, f'{quoted(key)} stands in "always" and in "never"')
-    sample = fields.get("sample", partial(values.percent, reader))
-    return Shares(share, tuple(always), tuple(never), 1.0 if sample is None else sample)
-
-
-def _senders(reader: Reader, senders: Mapping[str, str] | None, node: Node) -> dict[str, Node]:
-    """Return what envelopes call the senders, each with where it stands."""
-    found: dict[str, Node] = {}
-    for item in reader.items(node):
-        if (name := reader.known(item, "sender", senders)) is not None:
-            found.setdefault((senders or {}).get(name, name), item)
-    return found
-
+ROUTE = section(
+    "routes.*",
+    Key("municipality", "short name; left out: every one"),
+    Key("vendor", "short name; left out: every one"),
+    Key("system", "short name; needs vendor"),
+    Key("information", "types, or the groups journaling and retrieval; left out: every type"),
+    must("mode", "legacy, rehearse, canary, new or closed"),
+    Key("text", "what a closed route tells the sender"),
+    PolicyKey(
+        "losses",
+        "paths whose loss is tolerated; only with modes new, canary and rehearse",
+        "[]",
+        _losses,
+        modes=(*_DELIVERING, Mode.REHEARSE),
+    ),
+    PolicyKey(
+        "answer",
+        "when a journaling is a success: accepted by the service, or journaled in the record; only with new and canary",
+        "accepted",
+        values.one_of("answer", AnswerWhen),
+        modes=_DELIVERING,
+    ),
+    PolicyKey(
+        "on_outage",
+        "while the service is away: refuse, or hold (success once the message is safe here); only with new and canary",
+        "refuse",
+        values.one_of("on_outage", OnOutage),
+        modes=_DELIVERING,
+    ),
+    PolicyKey(
+        "unclear",
+        "a held message that was sent and never answered: quarantine, or resend; only with new and canary",
+        "quarantine",
+        values.one_of("unclear", Unclear),
+        modes=_DELIVERING,
+    ),
+    PolicyKey(
+        "acknowledge_within",
+        "an event that is not acknowledged by then is overdue; only with new and canary",
+        "24h",
+        values.duration,
+        modes=_DELIVERING,
+    ),
+    PolicyKey(
+        "share",
+        "the part of the patients that a canary takes over, as 25%; a canary needs it",
+        read=values.percent,
+        modes=(Mode.CANARY,),
+    ),
+    PolicyKey(
+        "always",
+        "vkp-ids or HER-ids of senders whose patients a canary takes over all",
+        "[]",
+        _senders,
+        modes=(Mode.CANARY,),
+    ),
+    PolicyKey(
+        "never",
+        "vkp-ids or HER-ids of senders of whom a canary takes nothing over",
+        "[]",
+        _senders,
+        modes=(Mode.CANARY,),
+    ),
+    PolicyKey(
+        "sample",
+        "the part of the messages that a rehearsal looks at, as 10%",
+        "100%",
+        values.percent,
+        modes=(Mode.REHEARSE,),
+    ),
+    later=("share_with", "accept_differences"),
+)
+POLICY_KEYS = {key.name: key for key in ROUTE.keys.values() if isinstance(key, PolicyKey)}
+PARTS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.percent)
+"""Keys whose values are parts of a whole: as 25% in the file, and numbers from 0 to 1 elsewhere."""
+DURATIONS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.duration)
+"""Keys whose values are lengths of time: as 24h in the file, and numbers of seconds elsewhere."""
 
 LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})
-
+MODES = tuple(mode for mode in Mode if mode not in LATER_MODES)
 _NAMES = (*Information, *Group)
 
 
@@ -162,15 +152,25 @@ class Routes:
         return self.doubtful is not None and municipality not in self.doubtful
 
 
+def as_written(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a route with their values as the file has them, of parts of 1 and seconds; None is left out."""
+    found = {name: value for name, value in spec.items() if value is not None}
+    for name, unit, times in (*((name, "%", 100) for name in PARTS), *((name, "s", 1) for name in DURATIONS)):
+        if isinstance(number := found.get(name), int | float):
+            found[name] = f"{number * times:.6f}".rstrip("0").rstrip(".") + unit
+    return found
+
+
 def routes(reader: Reader, node: Node, municipalities: Municipalities, vendors: Vendors) -> Routes:
     """Read every route; the names it uses must be known."""
     if not isinstance(node, SequenceNode) and not yaml_reader.is_unused(node):
         reader.items(node)
         return Routes((), None)
+    reader.senders = vendors.sender_keys
     parsed: list[ParsedRoute] = []
     doubtful: frozenset[str] | None = frozenset()
     for item in reader.items(node):
-        fields = reader.fields(item, schema.ROUTE)
+        fields = reader.fields(item, ROUTE)
         route = _route(reader, item, fields, municipalities, vendors) if fields else None
         if route is not None:
             parsed.append(route)
@@ -200,31 +200,53 @@ def _route(
     mode = _mode(reader, fields)
     text = _text(reader, fields, mode)
     judged = None if mode in LATER_MODES else mode
-    if judged is not None:
-        refuse_strangers(reader, fields, judged)
-    found = policies(reader, fields, judged)
-    parts = shares(reader, fields, judged, vendors.sender_keys)
+    policies = {name: value for name, value in reader.values(fields, *POLICY_KEYS).items() if value is not None}
+    _check_policies(reader, fields, judged, policies)
     if not readable:
         return None
     information, grouped = named if named is not None else (None, frozenset())
-    place = reader.place(node)
-    route = Route(municipality, vendor, system, information, grouped, mode or Mode.CLOSED, text, found.losses, place)
-    sound, mode_place = judged is not None, reader.place(fields.value("mode"))
-    return ParsedRoute(_with(route, found, parts), mode_place, sound, found.hold_place)
+    selectors = (municipality, vendor, system, information, grouped)
+    route = Route(*selectors, mode or Mode.CLOSED, text, reader.place(node), **policies)
+    is_held = route.on_outage is OnOutage.HOLD and (judged is None or judged in _DELIVERING)
+    hold_place = reader.place(fields.value("on_outage")) if is_held else None
+    return ParsedRoute(route, reader.place(fields.value("mode")), judged is not None, hold_place)
 
 
-def _with(route: Route, found: Policies, parts: Shares) -> Route:
-    return replace(
-        route,
-        answer=found.answer,
-        on_outage=found.on_outage,
-        unclear=found.unclear,
-        acknowledge_within=found.acknowledge_within,
-        share=parts.share,
-        always=parts.always,
-        never=parts.never,
-        sample=parts.sample,
-    )
+def _check_policies(reader: Reader, fields: Fields, mode: Mode | None, policies: Mapping[str, Any]) -> None:
+    """Report policies that say nothing with the mode, or not together; None is a mode that is not read, or cannot be."""
+    for key in POLICY_KEYS.values() if mode is not None else ():
+        if mode not in key.modes and key.name in fields and not yaml_reader.is_unused(fields.value(key.name)):
+            reader.error(fields.key(key.name), f'"{key.name}" belongs to {_modes(key.modes)} only')
+    if mode is Mode.CANARY and "share" not in fields:
+        reader.error(fields.value("mode"), 'mode "canary" needs "share": the part of the patients that goes new')
+    _check_senders(reader, fields, frozenset(policies.get("always", ())))
+    if mode is None or mode in _DELIVERING:
+        _check_together(reader, fields, policies)
+
+
+def _check_senders(reader: Reader, fields: Fields, always: frozenset[str]) -> None:
+    node = fields.value("never")
+    for item in node.value if always and "never" in fields and isinstance(node, SequenceNode) else ():
+        word = str(item.value)
+        if (key := (reader.senders or {}).get(word, word)) in always:
+            reader.error(item, f'{quoted(key)} stands in "always" and in "never"')
+
+
+def _modes(modes: tuple[Mode, ...]) -> str:
+    *others, last = modes
+    return f"modes {', '.join(others)} and {last}" if others else f"mode {last}"
+
+
+def _check_together(reader: Reader, fields: Fields, policies: Mapping[str, Any]) -> None:
+    answer, on_outage, unclear = (policies.get(name) for name in ("answer", "on_outage", "unclear"))
+    if answer is AnswerWhen.JOURNALED and on_outage is OnOutage.HOLD:
+        text = (
+            'answer "journaled" is not possible with on_outage "hold": what is held is answered before it is journaled'
+        )
+        reader.error(fields.value("answer"), text)
+    if unclear is Unclear.RESEND and on_outage is OnOutage.REFUSE:
+        text = 'unclear "resend" needs on_outage "hold": nothing is held that could be sent again, the sender repeats'
+        reader.error(fields.value("unclear"), text)
 
 
 def _system(reader: Reader, fields: Fields, vendor: str | None, vendors: Vendors) -> str | None:
@@ -234,27 +256,22 @@ def _system(reader: Reader, fields: Fields, vendor: str | None, vendors: Vendors
         reader.error(fields.key("system"), '"system" needs "vendor"')
     if vendor is None:
         return None
-    return fields.get(
-        "system",
-        lambda at: reader.known(at, f"system of {vendor}", vendors.systems[vendor] if vendors.systems else None),
-    )
+    systems = vendors.systems[vendor] if vendors.systems else None
+    return fields.get("system", lambda at: reader.known(at, f"system of {vendor}", systems))
 
 
-def _information(reader: Reader, node: Node) -> tuple[frozenset[Information], frozenset[Information]] | None:
+def _information(reader: Reader, node: Node) -> tuple[frozenset[Information] | None, frozenset[Information]] | None:
     """Read types and groups; return all that are meant, and those that only a group means."""
     items = reader.items(node) if isinstance(node, SequenceNode) else [node]
     if not items:
         reader.error(node, "no information is named; leave the key out to mean every type")
         return None
-    words = [word for item in items if (word := reader.known(item, "information", _NAMES)) is not None]
-    types = frozenset(Information(word) for word in words if word not in MEMBERS)
-    groups = frozenset().union(*(MEMBERS[Group(word)] for word in words if word in MEMBERS))
-    return types | groups, groups - types
+    words = [reader.known(item, "information", _NAMES) for item in items]
+    return types_of(tuple(word for word in words if word is not None))
 
 
 def _mode(reader: Reader, fields: Fields) -> Mode | None:
-    word = fields.get("mode", lambda node: reader.choice(node, "mode", list(Mode)))
-    mode = None if word is None else Mode(word)
+    mode: Mode | None = fields.get("mode", partial(values.one_of("mode", Mode), reader))
     if mode in LATER_MODES:
         reader.error(fields.value("mode"), f'mode "{mode}" is not supported yet')
     return mode

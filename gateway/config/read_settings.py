@@ -8,8 +8,7 @@ from typing import Literal
 from yaml import MappingNode, Node
 
 from gateway.config import schema, values
-from gateway.config.model import KeyFiles, Limits, Listen, Retention
-from gateway.config.places import Environment
+from gateway.config.model import Environment, KeyFiles, Limits, Listen, Retention
 from gateway.config.read_people import is_wanted
 from gateway.config.upstreams import DataTls, HelseId
 from gateway.config.yaml_reader import Fields, Reader, quoted

@@ -6,7 +6,6 @@ from functools import partial
 from yaml import MappingNode, Node
 
 from gateway.config import schema, values
-from gateway.config.places import Place
 from gateway.config.upstreams import (
     Breaker,
     Connections,
@@ -21,6 +20,7 @@ from gateway.config.upstreams import (
     VkpUpstream,
 )
 from gateway.config.yaml_reader import Fields, Reader
+from gateway.model import Place
 
 KINDS = ("vkp", "jft")
 LATER_KINDS = ("pit", "okt", "pmd", "epj")

@@ -1,20 +1,19 @@
 """Rules over the whole of routes.yaml: what the parts, each fine by itself, may not say together."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.config import cell_rules
 from gateway.config.cell_rules import Facts
-from gateway.config.model import Listen
-from gateway.config.places import Environment, Place, Problem, Severity
+from gateway.config.model import Environment, Listen, Problem, Severity
 from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.routes import Route
 from gateway.config.upstreams import Grant, JftUpstream
-from gateway.model import Information, Mode
+from gateway.model import Information, Mode, Place
 from gateway.routing.index import Buckets, Conflict, winner
+from gateway.routing.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,7 @@ class Draft:
 def check(draft: Draft, buckets: Buckets) -> list[Problem]:
     """Return every fault between the parts; `buckets` are those of the draft's routes."""
     facts = _facts(draft)
-    found = [
-        *(_equally_specific(conflict) for conflict in buckets.conflicts),
-        *_vkp_is_there(draft),
-        *_nothing_exchanged_is_held(draft),
-        *cell_rules.check(facts, buckets, draft.routes),
-    ]
+    found = [*(_equally_specific(conflict) for conflict in buckets.conflicts), *check_cells(draft, buckets)]
     for cutover in draft.plans.cutovers:
         own = Buckets(one.route for one in cutover.routes.parsed)
         found += (_equally_specific(conflict) for conflict in own.conflicts)
@@ -61,6 +55,13 @@ def check_shared(listen: Listen, store: str, draft: Draft) -> list[Problem]:
     moved = (one.route for one in draft.every_route if one.route.mode is not Mode.LEGACY)
     text = "mode {} with listen.reuse_port needs a postgresql store: several processes cannot share a SQLite file"
     return [Problem(route.place, Severity.ERROR, text.format(route.mode)) for route in moved]
+
+
+def check_cells(draft: Draft, buckets: Buckets) -> Iterator[Problem]:
+    """Return what the routes say that cannot be done in some cell, or with the upstreams."""
+    yield from _vkp_is_there(draft)
+    yield from _nothing_exchanged_is_held(draft)
+    yield from cell_rules.check(_facts(draft), buckets, draft.routes)
 
 
 def _facts(draft: Draft) -> cell_rules.Facts:
@@ -104,9 +105,6 @@ def _vkp_is_there(draft: Draft) -> Iterable[Problem]:
     yield Problem(draft.upstreams_place, Severity.ERROR, f"no upstream of kind vkp, which {needs} needs")
 
 
-_NOWHERE = Place("", 0, 0)
-
-
 def check_cutovers(
     facts: Facts, cutover: ParsedCutover, own: Buckets, buckets: Buckets, routes: Routes
 ) -> Iterator[Problem]:
@@ -135,13 +133,4 @@ def _says_nothing(facts: Facts, route: Route, types: set[Information], own: Buck
 
 
 def _alike(route: Route, other: Route | None) -> bool:
-    """Tell whether two routes say the same, wherever they stand and whatever they name."""
-    if other is None:
-        return False
-    return _said(route) == _said(other)
-
-
-def _said(route: Route) -> Route:
-    return replace(
-        route, municipality=None, vendor=None, system=None, information=None, grouped=frozenset(), place=_NOWHERE
-    )
+    return other is not None and route.said == other.said

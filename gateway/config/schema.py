@@ -1,5 +1,6 @@
 """The keys of routes.yaml that say how routes change over time."""
 
+from gateway.config.read_routes import ROUTE
 from gateway.config.yaml_reader import Key, Section, must, section
 
 CUTOVER = section(
@@ -293,38 +294,6 @@ SENDER = section(
     Key("rate", "in place of limits.rate_per_sender"),
     Key("code_history", "by code system, the table that its codes are of: {alert: until-2022-01-14}, or today", "{}"),
     later=("signature",),
-)
-
-ROUTE = section(
-    "routes.*",
-    Key("municipality", "short name; left out: every one"),
-    Key("vendor", "short name; left out: every one"),
-    Key("system", "short name; needs vendor"),
-    Key("information", "types, or the groups journaling and retrieval; left out: every type"),
-    must("mode", "legacy, rehearse, canary, new or closed"),
-    Key("text", "what a closed route tells the sender"),
-    Key("losses", "paths whose loss is tolerated; only with modes new, canary and rehearse", "[]"),
-    Key(
-        "answer",
-        "when a journaling is a success: accepted by the service, or journaled in the record; only with new and canary",
-        "accepted",
-    ),
-    Key(
-        "on_outage",
-        "while the service is away: refuse, or hold (success once the message is safe here); only with new and canary",
-        "refuse",
-    ),
-    Key(
-        "unclear",
-        "a held message that was sent and never answered: quarantine, or resend; only with new and canary",
-        "quarantine",
-    ),
-    Key("acknowledge_within", "an event that is not acknowledged by then is overdue; only with new and canary", "24h"),
-    Key("share", "the part of the patients that a canary takes over, as 25%; a canary needs it"),
-    Key("always", "vkp-ids or HER-ids of senders whose patients a canary takes over all", "[]"),
-    Key("never", "vkp-ids or HER-ids of senders of whom a canary takes nothing over", "[]"),
-    Key("sample", "the part of the messages that a rehearsal looks at, as 10%", "100%"),
-    later=("share_with", "accept_differences"),
 )
 
 PEOPLE = section(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.config.places import Place, Rate
+from gateway.model import Place, Rate
 
 
 class ServiceStatus(StrEnum):

@@ -1,15 +1,18 @@
 """Readers of single values: sizes, durations, rates, addresses, URLs, organisation numbers."""
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from yaml import Node
 
-from gateway.config.places import Address, Rate
+from gateway.config.model import Address
 from gateway.config.yaml_reader import FLOAT, INT, STR, Reader, is_unused, quoted
+from gateway.model import Rate
 
 D = TypeVar("D", date, datetime)
 
@@ -26,6 +29,19 @@ _ENV = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _BYTES = {"B": 1, "kB": 1_000, "MB": 1_000_000, "KiB": 1_024, "MiB": 1_048_576}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "y": 365 * 86_400.0}
 _ORGNR_WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def one_of(what: str, words: type[E]) -> Callable[[Reader, Node], E | None]:
+    """Make a reader of one of a few words; `what` names the kind of word."""
+
+    def read(reader: Reader, node: Node) -> E | None:
+        word = reader.choice(node, what, list(words))
+        return words(word) if word in set(words) else None
+
+    return read
 
 
 def size(reader: Reader, node: Node) -> int | None:

@@ -1,16 +1,17 @@
 """routes.yaml as a tree of YAML nodes with their marks; nothing is constructed and nothing is guessed."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from gateway.config.places import Place, Problem, Severity
+from gateway.config.model import Problem, Severity
+from gateway.model import Place
 
 STR = "tag:yaml.org,2002:str"
 NULL = "tag:yaml.org,2002:null"
@@ -131,11 +132,13 @@ def _error(at: Place, text: str) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key and its meaning; the default is written as in the file."""
+    """One key, its meaning, and what reads it; the default is written as in the file."""
 
     name: str
     meaning: str
     default: str | None = None
+    read: "Read | None" = None
+    """None: it is read by what reads its section."""
     required: bool = False
 
 
@@ -159,15 +162,18 @@ def section(path: str, *keys: Key, later: tuple[str, ...] = ()) -> Section:
     return Section(path, {key.name: key for key in keys}, frozenset(later))
 
 
-def must(name: str, meaning: str) -> Key:
+def must(name: str, meaning: str, read: "Read | None" = None) -> Key:
     """Make a key that may not be left out."""
-    return Key(name, meaning, required=True)
+    return Key(name, meaning, read=read, required=True)
 
 
 T = TypeVar("T")
 
 Entries = dict[str, tuple[Node, Node]]
 """A mapping of the file: key -> (key node, value node)."""
+
+Read = Callable[["Reader", Node], Any]
+"""Reads a value; None for what it reported."""
 
 _SHORT_NAME = re.compile(r"[\w.-]+")
 
@@ -178,6 +184,8 @@ class Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self.senders: Mapping[str, str] | None = None
+        """What envelopes call a sender, by what the file may call it; None while, or where, that could not be read."""
         self._near: dict[tuple[str, str], str | None] = {}
 
     def place(self, node: Node) -> Place:
@@ -287,6 +295,11 @@ class Reader:
                 self.error(node, f'"{name}" is missing')
         return Fields(node, section, found, entries, strange)
 
+    def values(self, fields: "Fields", *names: str) -> dict[str, Any]:
+        """Read keys, each with its own reader: all of the section that have one, unless some are named."""
+        keys = [fields.section.keys[name] for name in names] if names else fields.section.keys.values()
+        return {key.name: fields.get(key.name, partial(key.read, self)) for key in keys if key.read is not None}
+
     def _entries(self, node: Node) -> Entries:
         if not is_mapping(node):
             self.unexpected(node, "a mapping")
@@ -317,13 +330,13 @@ class Reader:
 class Fields:
     """A mapping whose keys have been checked; what is left out has the default of its section."""
 
-    __slots__ = ("_entries", "_found", "_section", "node", "strange")
+    __slots__ = ("_entries", "_found", "node", "section", "strange")
 
     def __init__(self, node: Node, section: Section, found: dict[str, Node], entries: Entries, strange: bool) -> None:
         self.node = node
         self.strange = strange
         """Whether a key is unknown or duplicate, so that something else may be meant."""
-        self._section = section
+        self.section = section
         self._found = found
         self._entries = entries
 
@@ -342,7 +355,7 @@ class Fields:
         """Read the value, or the default; None when it is left out and has none, or a problem was reported."""
         if (node := self._found.get(name)) is not None:
             return read(node)
-        default = self._section.keys[name].default
+        default = self.section.keys[name].default
         return None if default is None else read(default_node(default))
 
 

@@ -9,13 +9,12 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.config.places import Place
-from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
 from gateway.ledger.overrides import place
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import CUTOVER, DECISION, MESSAGE
-from gateway.model import MEMBERS, Group, Information, Mode
+from gateway.model import Mode
 from gateway.routing.layers import Layer, Rule
+from gateway.routing.route import Route, RouteSpec
 
 log = structlog.get_logger()
 
@@ -26,53 +25,6 @@ WAITING = ("submitted", "approved", "draining", "missed")
 WORKED_ON = ("submitted", "approved", "draining", *EXECUTED)
 """Of these something may have to be done."""
 C, M, D = CUTOVER.c, MESSAGE.c, DECISION.c
-
-
-class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a cutover sets on some cells, named as in routes.yaml; durations in seconds, shares from 0 to 1."""
-
-    municipality: str | None = None
-    vendor: str | None = None
-    system: str | None = None
-    information: tuple[str, ...] | None = None
-    """Types and groups."""
-    mode: Mode
-    text: str | None = None
-    losses: tuple[str, ...] = ()
-    answer: AnswerWhen = AnswerWhen.ACCEPTED
-    on_outage: OnOutage = OnOutage.REFUSE
-    unclear: Unclear = Unclear.QUARANTINE
-    share: float | None = None
-    always: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    sample: float = 1.0
-    acknowledge_within: float = DAY
-
-    def route(self, place: Place) -> Route:
-        """Return the route that it sets; raises `ValueError` for an information type that nobody knows."""
-        information, grouped = _types(self.information)
-        named = (self.municipality, self.vendor, self.system)
-        plain = ("answer", "on_outage", "unclear", "share", "sample", "acknowledge_within")
-        return Route(
-            *named,
-            information,
-            grouped,
-            self.mode,
-            self.text,
-            tuple(sorted(set(self.losses))),
-            place,
-            always=tuple(sorted(set(self.always))),
-            never=tuple(sorted(set(self.never))),
-            **{name: getattr(self, name) for name in plain},
-        )
-
-    @classmethod
-    def of(cls, route: Route) -> "Change":
-        """Return what a route sets, written in one way alone."""
-        return cls(**{name: getattr(route, name) for name in _PLAIN}, information=_words(route))
-
-
-_PLAIN = tuple(name for name in Change.__struct_fields__ if name != "information")
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -198,7 +150,7 @@ def routes_of(name: str, plan: str) -> tuple[Route, ...]:
     return routes(name, msgspec.json.decode(plan, type=_Set).set)
 
 
-def routes(name: str, changes: Sequence[Change]) -> tuple[Route, ...]:
+def routes(name: str, changes: Sequence[RouteSpec]) -> tuple[Route, ...]:
     """Return the routes that a cutover of this name sets."""
     where = place(Layer.CUTOVER, name)
     return tuple(each.route(where) for each in changes)
@@ -239,24 +191,8 @@ def _cells(connection: Connection, *conditions: ColumnElement[bool]) -> list[Cel
 
 
 class _Set(Struct, frozen=True):
-    set: tuple[Change, ...]
+    set: tuple[RouteSpec, ...]
 
 
 def _row(row: Any) -> Row:
     return Row(**{name: getattr(row, name) for name in Row.__struct_fields__})
-
-
-def _types(words: tuple[str, ...] | None) -> tuple[frozenset[Information] | None, frozenset[Information]]:
-    if words is None:
-        return None, frozenset()
-    types = frozenset(Information(word) for word in words if word not in MEMBERS)
-    groups = frozenset().union(*(MEMBERS[Group(word)] for word in words if word in MEMBERS))
-    return types | groups, groups - types
-
-
-def _words(route: Route) -> tuple[str, ...] | None:
-    if route.information is None:
-        return None
-    types = sorted(each.value for each in route.information - route.grouped)
-    groups = sorted(group.value for group, members in MEMBERS.items() if members & route.grouped)
-    return (*types, *groups)

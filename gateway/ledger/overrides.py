@@ -8,12 +8,11 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.config.places import Place
-from gateway.config.routes import DAY, AnswerWhen, OnOutage, Route, Unclear
 from gateway.ledger import audit
 from gateway.ledger.tables import RULE, VERSION
-from gateway.model import Information, Mode
+from gateway.model import Information, Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.route import Policies, Route
 
 R = RULE.c
 LAYERS = "layers"
@@ -31,19 +30,10 @@ class RulePlace(Place):
         return self.file
 
 
-class Policies(Struct, frozen=True, omit_defaults=True):
-    """What a route says beside its cells and its mode, as the ledger keeps it."""
+class StoredPolicies(Policies, frozen=True, omit_defaults=True):
+    """What a route says beside its cells and its mode, as a row has it."""
 
     grouped: tuple[Information, ...] = ()
-    losses: tuple[str, ...] = ()
-    answer: AnswerWhen = AnswerWhen.ACCEPTED
-    on_outage: OnOutage = OnOutage.REFUSE
-    unclear: Unclear = Unclear.QUARANTINE
-    share: float | None = None
-    always: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    sample: float = 1.0
-    acknowledge_within: float = DAY
 
 
 class SetRule(Struct, frozen=True):
@@ -244,8 +234,7 @@ def _told(rule: SetRule) -> dict[str, Any]:
 def _values(rule: SetRule) -> dict[str, Any]:
     """Return a rule as its row has it."""
     route = rule.route
-    known = {name: getattr(route, name) for name in Policies.__struct_fields__ if name != "grouped"}
-    policies = Policies(grouped=tuple(sorted(route.grouped)), **known)
+    policies = StoredPolicies(**route.policies, grouped=tuple(sorted(route.grouped)))
     plain = ("reason", "ticket", "made_by", "made_at", "until", "version", "ended_at", "ended_by", "ended_why")
     return {
         "id": rule.id,
@@ -261,7 +250,7 @@ def _values(rule: SetRule) -> dict[str, Any]:
 def _rule(row: Any) -> SetRule:
     values = row._asdict()
     layer = Layer(values.pop("layer"))
-    policies = msgspec.json.decode(values.pop("policies") or "{}", type=Policies)
+    policies = msgspec.json.decode(values.pop("policies") or "{}", type=StoredPolicies)
     words = values.pop("information")
     route = Route(
         **{name: values.pop(name) for name in ("municipality", "vendor", "system")},

@@ -1,18 +1,14 @@
 """Which cells a plan touches, and what it does to them; pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from gateway.config.model import Config, Municipality
-from gateway.config.routes import Route
-from gateway.ledger.overrides import place
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.index import EVERY_INFORMATION, Buckets, winner
-from gateway.routing.layers import Layer
+from gateway.routing.route import Route
 
 GOES_NEW = (Mode.NEW, Mode.CANARY)
-_NOWHERE = place(Layer.CUTOVER, "")
 
 
 class OfCell(Protocol):
@@ -121,12 +117,7 @@ def _strangers(routes: Sequence[Route]) -> Iterator[str | None]:
 
 def _alike(above: Route | None, below: Route | None) -> bool:
     """Tell whether what lies above changes nothing."""
-    return above is None or (below is not None and _said(above) == _said(below))
-
-
-def _said(route: Route) -> Route:
-    nothing_named = {"municipality": None, "vendor": None, "system": None, "information": None}
-    return replace(route, **nothing_named, grouped=frozenset(), place=_NOWHERE)  # type: ignore[arg-type] # None is each
+    return above is None or (below is not None and above.said == below.said)
 
 
 def send_back(routes: Sequence[Route], config: Config, since: str) -> list[str]:

@@ -34,7 +34,7 @@ class CutoverState(StrEnum):
     CANCELLED = "cancelled"
     """A person called it off."""
     REFUSED = "refused"
-    """Its gate, or something else that must hold, said no at its time."""
+    """Its gate, or something else that must hold, said no at its time, or just before it switched."""
 
 
 NEXT: dict[CutoverState, frozenset[CutoverState]] = {
@@ -49,7 +49,10 @@ NEXT: dict[CutoverState, frozenset[CutoverState]] = {
             CutoverState.REFUSED,
         }
     ),
-    CutoverState.DRAINING: frozenset({CutoverState.SWITCHED, CutoverState.MISSED, CutoverState.CANCELLED}),
+    # The file may have become another while it drained.
+    CutoverState.DRAINING: frozenset(
+        {CutoverState.SWITCHED, CutoverState.MISSED, CutoverState.CANCELLED, CutoverState.REFUSED}
+    ),
     CutoverState.SWITCHED: frozenset({CutoverState.WATCHING, CutoverState.FINISHED, CutoverState.ROLLED_BACK}),
     CutoverState.WATCHING: frozenset({CutoverState.FINISHED, CutoverState.ROLLED_BACK}),
     CutoverState.FINISHED: frozenset({CutoverState.ROLLED_BACK}),

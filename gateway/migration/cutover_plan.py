@@ -2,23 +2,20 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from gateway.config.model import Config
-from gateway.config.places import Environment
-from gateway.config.routes import AnswerWhen, CutoverPlan, Gate, OnOutage, RollBackWhen, Route, Unclear
-from gateway.config.upstreams import Grant, JftUpstream
+from gateway.config.model import Config, Environment
+from gateway.config.plans import CutoverPlan, Gate, RollBackWhen
+from gateway.config.route_specs import CheckedSpecs, checked
 from gateway.ledger import cutovers
-from gateway.ledger.cutovers import Change
 from gateway.migration.cells import GOES_NEW
 from gateway.migration.schedule import instant_of
-from gateway.model import Mode
 from gateway.routing.index import Buckets
-from translators.fhir.elements import r4
+from gateway.routing.route import Route, RouteSpec
 
 
 class GateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +40,7 @@ class CutoverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str
     at: str
     """With an offset, or a wall time of Europe/Oslo without."""
-    set: tuple[Change, ...]
+    set: tuple[RouteSpec, ...]
     gate: GateRequest | None = None
     roll_back_when: RollBackRequest | None = None
     approvals: int = 1
@@ -55,7 +52,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     name: str
     at: datetime
     """In UTC."""
-    set: tuple[Change, ...]
+    set: tuple[RouteSpec, ...]
     gate: GateRequest | None
     roll_back_when: RollBackRequest | None
     approvals: int
@@ -83,7 +80,7 @@ def of_file(plan: CutoverPlan) -> Plan:
     return Plan(
         name=plan.name,
         at=plan.at.astimezone(UTC),
-        set=tuple(Change.of(route) for route in plan.routes),
+        set=tuple(RouteSpec.of(route) for route in plan.routes),
         gate=None
         if gate is None
         else GateRequest(**{name: getattr(gate, name) for name in GateRequest.__struct_fields__}),
@@ -99,7 +96,7 @@ def of_wanted(wanted: CutoverRequest) -> Plan:
     return Plan(
         name=wanted.name,
         at=instant_of(wanted.at),
-        set=tuple(Change.of(route) for route in cutovers.routes(wanted.name, wanted.set)),
+        set=tuple(RouteSpec.of(route) for route in cutovers.routes(wanted.name, wanted.set)),
         gate=wanted.gate,
         roll_back_when=wanted.roll_back_when,
         approvals=wanted.approvals,
@@ -121,10 +118,7 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-POSSIBLE = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
-"""Modes that a cutover may set."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_PATH = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,200}")
 _NUMBER = re.compile(r"(?<!\d)\d{6}[ -]?\d{5}(?!\d)")
 _MOST = 100
 """Changes, and people who approve."""
@@ -144,9 +138,11 @@ def faults(plan: Plan, config: Config) -> list[str]:
         return ["name: letters, digits, dots, hyphens and underscores, at most 64, and no national identity number"]
     if not 0 < len(plan.set) <= _MOST:
         return [f"set: 1 to {_MOST} changes"]
-    found = [
-        f"set[{number}]: {fault}" for number, route in enumerate(plan.routes) for fault in _of_route(route, config)
-    ]
+    if numbered := [f"set[{number}]: a national identity number" for number in _with_numbers(plan.set)]:
+        # What is wrong with the routes may be said in the words that they have.
+        return numbered
+    found = [f"set[{number}]: {fault}" for number, route in enumerate(plan.set) for fault in _beside_the_file(route)]
+    found += [f"set[{one.number}]: {one.text}" for one in _checked(plan, config).errors]
     conflicts = Buckets(plan.routes).conflicts
     found += [
         f"set: two changes are equally specific on one cell ({one.information or 'any type'})" for one in conflicts
@@ -168,62 +164,29 @@ def _left_out(plan: Plan) -> Iterator[str]:
         yield "approvals"
 
 
-def _of_route(route: Route, config: Config) -> Iterator[str]:
-    yield from _names(route, config)
-    if route.mode not in POSSIBLE:
-        yield f"mode {route.mode} is not possible in a cutover"
-    if (route.mode is Mode.CLOSED) != (route.text is not None):
-        yield "text belongs to mode closed, which needs it"
-    if route.text is not None and not _is_text(route.text):
-        yield f"text: 1 to {_LONGEST_TEXT} characters on one line, without national identity numbers"
-    if any(not _PATH.fullmatch(path) or path.partition(".")[0] not in r4().resources for path in route.losses):
-        yield "losses: each begins with a resource of FHIR R4"
-    yield from _shares(route, config)
-    yield from _policies(route, config)
+def resolved(plan: Plan, config: Config) -> Plan:
+    """Return a plan without `faults` with its routes as the file would have them: senders as messages name them."""
+    return structs.replace(plan, set=tuple(map(RouteSpec.of, _checked(plan, config).routes)))
 
 
-def _names(route: Route, config: Config) -> Iterator[str]:
-    if route.municipality not in config.municipalities:
-        yield "municipality: one of routes.yaml is required"
-    vendor = config.vendors.get(route.vendor) if route.vendor is not None else None
-    if route.vendor is not None and vendor is None:
-        yield "vendor is not one of routes.yaml"
-    if route.system is not None and (vendor is None or route.system not in vendor.systems):
-        yield "system is not one of its vendor in routes.yaml"
-    if route.information is not None and not route.information:
-        yield "information names nothing; leave it out to mean every type"
+def _checked(plan: Plan, config: Config) -> CheckedSpecs:
+    return checked([spec.keys() for spec in plan.set], config)
 
 
-def _shares(route: Route, config: Config) -> Iterator[str]:
-    is_canary = route.mode is Mode.CANARY
-    if is_canary != (route.share is not None):
-        yield "share belongs to mode canary, which needs it"
-    if route.share is not None and not 0 < route.share <= 1:
-        yield "share: more than 0, at most 1"
-    listed = {*route.always, *route.never}
-    if listed and not is_canary:
-        yield "always and never belong to mode canary"
-    if listed - {sender.key for sender in config.senders}:
-        yield "always and never name senders of routes.yaml"
-    if set(route.always) & set(route.never):
-        yield "a sender is in always and in never"
-    if not 0 < route.sample <= 1:
-        yield "sample: more than 0, at most 1"
-    if route.sample != 1 and route.mode is not Mode.REHEARSE:
-        yield "sample belongs to mode rehearse"
+def _beside_the_file(spec: RouteSpec) -> Iterator[str]:
+    """Say what a route of a cutover may not say, and one of the file may."""
+    if spec.municipality is None:
+        yield 'a route of a cutover needs "municipality"'
+    if spec.text is not None and not (0 < len(spec.text) <= _LONGEST_TEXT and spec.text.isprintable()):
+        yield f"text: 1 to {_LONGEST_TEXT} characters on one line"
 
 
-def _policies(route: Route, config: Config) -> Iterator[str]:
-    if not 0 < route.acknowledge_within <= _LONGEST:
-        yield "acknowledge_within: seconds, at most 90 days"
-    holds = route.on_outage is OnOutage.HOLD
-    if holds and route.answer is AnswerWhen.JOURNALED:
-        yield "answer journaled is not possible with on_outage hold"
-    if route.unclear is Unclear.RESEND and not holds:
-        yield "unclear resend needs on_outage hold"
-    upstreams = config.upstreams.values()
-    if holds and any(isinstance(one, JftUpstream) and one.grant is Grant.TOKEN_EXCHANGE for one in upstreams):
-        yield "on_outage hold is not possible with grant token_exchange"
+def _with_numbers(specs: Iterable[RouteSpec]) -> Iterator[int]:
+    """Return which of the routes hold what may be a national identity number."""
+    for number, spec in enumerate(specs):
+        words = [value for value in spec.keys().values() if not isinstance(value, float)]
+        if _NUMBER.search(msgspec.json.encode(words).decode()):
+            yield number
 
 
 def _of_gate(gate: GateRequest | None) -> Iterator[str]:
@@ -246,7 +209,3 @@ def _of_watch(watch: RollBackRequest | None) -> Iterator[str]:
         yield "roll_back_when.of_at_least: at least 1"
     if not 0 < watch.within <= _LONGEST:
         yield "roll_back_when.within: seconds, at most 90 days"
-
-
-def _is_text(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST_TEXT and text.isprintable() and _NUMBER.search(text) is None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
-from gateway.config.routes import Gate, RollBackWhen
+from gateway.config.plans import Gate, RollBackWhen
 from gateway.errors import Fault
 
 FAILED = frozenset(

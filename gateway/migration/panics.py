@@ -7,13 +7,13 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.config.upstreams import VkpUpstream
 from gateway.ledger.cutovers import routes_of
 from gateway.ledger.overrides import place
 from gateway.ledger.tables import CUTOVER, RULE
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.layers import Layer
+from gateway.routing.route import Route
 
 CLOSED_TEXT = "Tjenesten er stengt inntil videre. Følg rutinene for nedetid, og prøv igjen senere."
 """What a sender is told where neither VKP nor the new service answers, unless a person wrote something else."""
@@ -82,7 +82,7 @@ def scope_of(first: Route) -> Scope:
 def _route(scope: Scope, municipality: str | None, name: str, text: str | None) -> Route:
     types = None if scope.information is None else frozenset({scope.information})
     mode = Mode.LEGACY if text is None else Mode.CLOSED
-    return Route(municipality, scope.vendor, None, types, frozenset(), mode, text, (), place(Layer.PANIC, name))
+    return Route(municipality, scope.vendor, None, types, frozenset(), mode, text, place(Layer.PANIC, name))
 
 
 C, R = CUTOVER.c, RULE.c

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from gateway.auth.helseid.issuer import HelseIdUnavailable
-from gateway.config.model import Config, Municipality
-from gateway.config.places import Environment
+from gateway.config.model import Config, Environment, Municipality
 from gateway.config.upstreams import Grant, JftUpstream, ServiceStatus
 from gateway.ledger import cutovers as store
 from gateway.ledger.cutovers import Cell, Seen

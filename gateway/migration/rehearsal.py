@@ -12,7 +12,6 @@ import structlog
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of
 from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, judge
@@ -21,6 +20,7 @@ from gateway.observability.telemetry import REHEARSED
 from gateway.pipeline.after_pass import Rehearse
 from gateway.pipeline.identify import Identified
 from gateway.pipeline.translate import ClaimedSettings
+from gateway.routing.route import Route
 from gateway.routing.table import Decision
 from gateway.tasks import Periodic
 

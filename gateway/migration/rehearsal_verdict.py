@@ -5,11 +5,11 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.config.routes import Route
 from gateway.errors import Failure, Fault, fault_of
 from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.pipeline.translate import ClaimedSettings
+from gateway.routing.route import Route
 from translators.contract import Refused, Translation
 from translators.fhir.conform import conform
 from translators.fhir.json_codec import decode

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
-from gateway.config.routes import Freeze
+from gateway.config.plans import Freeze
 
 OSLO = ZoneInfo("Europe/Oslo")
 GRACE = 600.0

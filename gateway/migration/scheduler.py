@@ -25,6 +25,7 @@ from gateway.migration.cutover import (
     of_row,
     why_missed,
 )
+from gateway.migration.cutover_plan import faults
 from gateway.migration.gates import GateDecision, judge_outcomes, outcomes_of
 from gateway.migration.preflight import obstacles, outcomes_since, still_delivering
 from gateway.migration.schedule import moment
@@ -120,18 +121,22 @@ class Scheduler:
         why = await self._ledger.store.read(lambda each: obstacles(each, record, config, now))
         if not why:
             return await self._put(record, record.moved(CutoverState.DRAINING, self._event(CutoverState.DRAINING)))
+        return await self._refuse(record, why)
+
+    async def _refuse(self, record: Cutover, why: list[str]) -> Cutover | None:
         reason = "; ".join(why)
         log.error("cutover.refused", cutover=record.name, reason=reason)
-        return await self._put(
-            record, record.moved(CutoverState.REFUSED, self._event(CutoverState.REFUSED, reason), ended_at=now)
-        )
+        event = self._event(CutoverState.REFUSED, reason)
+        return await self._put(record, record.moved(CutoverState.REFUSED, event, ended_at=event.at))
 
     async def _drain(self, record: Cutover) -> Cutover | None:
-        """Switch; None as long as that has to wait."""
+        """Switch, if the configuration of now still allows it; None as long as that has to wait."""
         left = await self._ledger.store.read(lambda each: still_delivering(each, record))
         now = self._clock()
         if left and now < record.since(CutoverState.DRAINING) + DRAIN:
             return None
+        if why := faults(record.plan, self._current()):
+            return await self._refuse(record, why)
         event = self._event(CutoverState.SWITCHED, f"still under way from before: {left}" if left else None)
         return await self._put(record, record.moved(CutoverState.SWITCHED, event, switched_at=now))
 

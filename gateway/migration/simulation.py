@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
-from gateway.config.places import Place
-from gateway.config.routes import Gate, Route
+from gateway.config.plans import Gate
 from gateway.migration.gates import GateNumbers, judge_gate
-from gateway.model import JOURNALING, Envelope, Information, Mode
+from gateway.model import JOURNALING, Envelope, Information, Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
 TYPES = ("medisinering", "varsel", "tilsyn", "notat")
@@ -273,7 +273,6 @@ def _rule(state: _CellState) -> Rule:
         grouped=JOURNALING,
         mode=state.mode,
         text=None,
-        losses=(),
         place=Place("simulation", 1, 1),
     )
     return Rule(Layer.CUTOVER, name, route)

@@ -9,9 +9,9 @@ import msgspec
 
 from gateway.auth.helseid.access_tokens import Subject
 from gateway.config.model import Municipality
-from gateway.config.routes import Route
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.model import Envelope, RequestHead
+from gateway.routing.route import Route
 from translators.contract import Call, Refused, Tree
 from translators.identity import business_id, content_digest
 

@@ -9,7 +9,6 @@ from functools import partial
 import structlog
 
 from gateway.config.model import Limits
-from gateway.config.routes import AnswerWhen, OnOutage, Unclear
 from gateway.errors import Failure, Fault
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.key_files import Keys
@@ -20,6 +19,7 @@ from gateway.outbox.backlog import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.order import Business, DeliveryOutcome, Order, Receipt, known_by, sealed
 from gateway.outbox.recorder import Recorder
 from gateway.outbox.tracker import Tracker
+from gateway.routing.route import AnswerWhen, OnOutage, Unclear
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 

@@ -12,8 +12,7 @@ from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused,
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.auth.helseid.jws import ALGORITHMS
 from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
-from gateway.config.model import Config, Municipality, Sender
-from gateway.config.places import Environment
+from gateway.config.model import Config, Environment, Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead

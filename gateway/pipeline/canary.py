@@ -7,9 +7,9 @@ from datetime import datetime
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.pipeline.identify import Identified, ReadMessage
 from gateway.pipeline.translate import ClaimedSettings
+from gateway.routing.route import Route
 from translators.translate import patient, read
 
 _PURPOSE = b"vkp-gateway canary share\x00"

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from msgspec import Struct, structs
 
-from gateway.config.routes import Route
 from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
 from gateway.pipeline.identify import Identified
+from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
 from translators.contract import Translation

@@ -2,11 +2,10 @@
 
 from datetime import datetime
 
-from gateway.config.model import Config, Municipality, Sender
-from gateway.config.places import Environment
-from gateway.config.routes import Route
+from gateway.config.model import Config, Environment, Municipality, Sender
 from gateway.model import Envelope
 from gateway.pipeline.identify import Identified
+from gateway.routing.route import Route
 from translators.contract import Settings
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
 

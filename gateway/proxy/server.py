@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.config.places import Address
+from gateway.config.model import Address
 from gateway.model import Account, Afterwards, Body, Handled, Pass, Reply, RequestHead
 from gateway.proxy.connection_limits import USUAL_ROOM, ConnectionCounter, ConnectionLimits
 from gateway.proxy.downstream import DownstreamConnection

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.config.places import Address
+from gateway.config.model import Address
 from gateway.observability.telemetry import HANDSHAKES_FAILED
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.tls import ReloadingContext

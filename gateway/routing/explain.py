@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.config.routes import Route
 from gateway.model import Envelope
 from gateway.routing.layers import Rule
+from gateway.routing.route import Route
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.config.routes import Route
 from gateway.model import Information
+from gateway.routing.route import Route
 
 Selector = tuple[str | None, str | None, str | None]
 """Municipality, vendor and system that a route names."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.config.routes import Route
 from gateway.model import Information
 from gateway.routing.index import EVERY_INFORMATION, MOST_REMEMBERED, Buckets, Selector, selectors
+from gateway.routing.route import Route
 
 
 class Layer(StrEnum):

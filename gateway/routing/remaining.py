@@ -5,9 +5,12 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from gateway.config.routes import Route
 from gateway.model import Mode
 from gateway.routing.layers import Rule
+from gateway.routing.route import POLICIES, Route
+
+_OF_SENDER = frozenset({"share", "always", "never", "sample"})
+"""Policies that matter once it is known which patient or which message it is."""
 
 Turns = tuple[tuple[float, Route | None], ...]
 """What decides for one information type, one after the other: each until a time in seconds since the epoch, the last for ever."""
@@ -56,5 +59,4 @@ def _differ(types: Sequence[Turns], end: float) -> bool:
 def _effect(route: Route | None) -> tuple[object, ...] | None:
     if route is None:
         return None
-    policies = (route.answer, route.on_outage, route.unclear, route.acknowledge_within)
-    return (route.mode, route.text, route.losses, *policies)
+    return (route.mode, route.text, *(getattr(route, name) for name in POLICIES if name not in _OF_SENDER))

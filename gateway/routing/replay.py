@@ -6,9 +6,9 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from gateway.config.routes import Route
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.layers import Layer
+from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
 _BY_VKP = (Mode.LEGACY, Mode.REHEARSE)

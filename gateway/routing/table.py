@@ -5,13 +5,13 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.config.model import Config, Municipality, Sender
-from gateway.config.routes import Route
 from gateway.config.upstreams import JftUpstream, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
 from gateway.routing.explain import Explanation, consider
 from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers
 from gateway.routing.remaining import Remaining, in_turn, remaining
+from gateway.routing.route import Route
 
 
 class Decision(Struct, frozen=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.auth.people.authenticator import AuthConfig
 from gateway.config.model import Config
-from gateway.config.routes import announced
+from gateway.config.plans import announced
 from gateway.config.upstreams import VkpUpstream
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets

@@ -14,8 +14,7 @@ from gateway.admin.status import Reload
 from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
-from gateway.config.model import Config
-from gateway.config.places import Address
+from gateway.config.model import Address, Config
 from gateway.config.values import is_loopback
 from gateway.ledger.database import Database, LedgerUnusable
 from gateway.ledger.decision_log import DecisionLog

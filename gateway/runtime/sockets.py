@@ -5,7 +5,7 @@ import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
-from gateway.config.places import Address
+from gateway.config.model import Address
 
 _FIRST = 3
 """The first descriptor that is handed over; those before it are standard input, output and error."""

@@ -59,9 +59,10 @@ listen: {{data: "127.0.0.1:1", admin: "{listen}:{port}"}}
 helseid: {{issuer: "{issuer}", client_id: gateway, key_file: key.json}}
 upstreams:
   vkp: {{kind: vkp, url: "https://vkp.example"}}
+  jft: {{kind: jft, write_url: "https://w.example", read_url: "https://r.example", status: production}}
 municipalities:
-  nordfjell: {{name: Nordfjell kommune, orgnr: "312229544", epj: {{system: Gerica, generation: legacy}}}}
-  sorvik: {{name: Sørvik kommune, orgnr: "313231593", epj: {{system: CosDoc, generation: legacy}}}}
+  nordfjell: {{name: Nordfjell kommune, orgnr: "312229544", epj: {{system: Gerica, generation: legacy, reads: [jft]}}}}
+  sorvik: {{name: Sørvik kommune, orgnr: "313231593", epj: {{system: CosDoc, generation: legacy, reads: [jft]}}}}
 routes:
   - {{mode: legacy}}
 {people}"""

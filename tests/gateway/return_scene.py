@@ -14,7 +14,7 @@ from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
-from gateway.config import places, upstreams
+from gateway.config import upstreams
 from gateway.config.load import load
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.database import open_store
@@ -22,7 +22,7 @@ from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Taken, Waiting
 from gateway.ledger.returns import ReturnItem, Returns, Selection
-from gateway.model import RequestHead
+from gateway.model import Place, RequestHead
 from gateway.outbox.order import sealed
 from gateway.outbox.returns import ReturnContext, Returner
 from gateway.upstreams.http_client import Caller
@@ -247,7 +247,7 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
             "nhn:jft/api",
             "nhn:jft/api",
             upstreams.ServiceStatus.TEST,
-            places.Place("f", 1, 1),
+            Place("f", 1, 1),
         )
         read_caller = Caller(jft.read_url, None)
         jft_client = JftClient(upstream, tokens, prover, Caller(jft.write_url, None), read_caller=read_caller)

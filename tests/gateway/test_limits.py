@@ -7,8 +7,8 @@ import math
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.config.places import Rate
 from gateway.limits import TokenBuckets
+from gateway.model import Rate
 
 STEPS = st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=200)
 RATES = st.builds(Rate, st.integers(1, 50), st.sampled_from([1.0, 60.0, 3600.0]))

@@ -12,14 +12,13 @@ from gateway.admin.cutovers import brief
 from gateway.admin.pages.forms import Form, field
 from gateway.admin.problems import Code, Problem
 from gateway.config.model import Config
-from gateway.config.routes import Route
-from gateway.ledger.cutovers import Change
 from gateway.migration import override_rules
 from gateway.migration.cells import GOES_NEW
 from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest
 from gateway.migration.schedule import moment, shown
 from gateway.model import Envelope, Information, Mode
+from gateway.routing.route import Route, RouteSpec
 from gateway.routing.table import RouteTable
 
 WAITS = (CutoverState.SUBMITTED, CutoverState.APPROVED)
@@ -180,7 +179,7 @@ def submitted_plan(form: Form) -> Submitted:
     )
 
 
-def _form_change(form: Form) -> Change:
+def _form_change(form: Form) -> RouteSpec:
     vendor, _, system = field(form, "sender").partition("/")
     try:
         mode = Mode(field(form, "mode"))
@@ -190,7 +189,7 @@ def _form_change(form: Form) -> Change:
     if not types:
         raise Problem(Code.BAD_REQUEST, "information: at least one type")
     share = _part(form, "share") if mode is Mode.CANARY else None
-    return Change(
+    return RouteSpec(
         municipality=field(form, "municipality") or None,
         vendor=vendor or None,
         system=system or None,

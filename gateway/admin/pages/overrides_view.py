@@ -13,8 +13,8 @@ from gateway.admin.pages.catalogue import TEXTS
 from gateway.admin.pages.forms import Form, field
 from gateway.admin.panics import PanicBody
 from gateway.admin.problems import Code, Problem
-from gateway.config.routes import DAY
 from gateway.migration.schedule import OSLO, TimeRefused, instant_of
+from gateway.times import DAY
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli.main import main
-from gateway.config.places import Place
-from gateway.config.routes import CutoverPlan, RollBackWhen
-from gateway.ledger.cutovers import Change, routes
+from gateway.config.plans import CutoverPlan, RollBackWhen
+from gateway.ledger.cutovers import routes
 from gateway.migration.schedule import moment
-from gateway.model import Mode
+from gateway.model import Mode, Place
+from gateway.routing.route import RouteSpec
 from tests.gateway.admin.conftest import open_office, shelf
 from tests.gateway.admin.cutovers.conftest import AT, World, approve, arne, office, world
 
@@ -34,7 +34,7 @@ WHY = ("--reason", "Avtalt med kommunen")
 @pytest.fixture
 async def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Run a command as a planner, beside a file that has a plan."""
-    changes = (Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW),)
+    changes = (RouteSpec(municipality="nordfjell", information=("notat",), mode=Mode.NEW),)
     place = Place("routes.yaml", 1, 1)
     watch = RollBackWhen(0.05, 20, 900.0)
     written = CutoverPlan("nordfjell-1", moment(AT), routes("nordfjell-1", changes), None, watch, 1, place)

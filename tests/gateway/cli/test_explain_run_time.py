@@ -19,6 +19,7 @@ from gateway.ledger.tables import CUTOVER, RULE
 from gateway.migration.cutover import CutoverEvent, CutoverState, to_row
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer
+from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.test_overrides import note, override
 from tests.gateway.migration.cutovers.scene import plan_of, submitted, with_approval
 
@@ -94,7 +95,7 @@ def add(record: Cutover, **changed: Any) -> Callable[[Connection], object]:
 
 def plan(at: float, name: str = "nordfjell-1", mode: Mode = Mode.NEW, **more: Any) -> Any:
     """Return a plan for the cell of these tests."""
-    change = cutovers.Change(municipality="nordfjell", information=("notat",), mode=mode, **more)
+    change = RouteSpec(municipality="nordfjell", information=("notat",), mode=mode, **more)
     return plan_of(name=name, at=datetime.fromtimestamp(at, UTC), set=(change,))
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from gateway.config import yaml_reader
 from gateway.config.load import load, load_text
-from gateway.config.model import Config, KeyFiles, Limits, Retention
-from gateway.config.places import Address, Environment, Place, Rate
-from gateway.config.routes import DAY, AnswerWhen, Freeze, Gate, OnOutage, RollBackWhen, Route, Sunset, Unclear
+from gateway.config.model import Address, Config, Environment, KeyFiles, Limits, Retention
+from gateway.config.plans import Freeze, Gate, RollBackWhen, Sunset
 from gateway.config.upstreams import (
     Breaker,
     Connections,
@@ -24,8 +23,10 @@ from gateway.config.upstreams import (
     VkpClient,
     VkpUpstream,
 )
-from gateway.model import JOURNALING, Information, Mode
+from gateway.model import JOURNALING, Information, Mode, Place, Rate
 from gateway.pipeline.translate import settings
+from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear
+from gateway.times import DAY
 from translators.national_number import TEST_KINDS
 
 CASES = Path(__file__).parent / "cases"
@@ -276,7 +277,6 @@ def test_a_route_keeps_which_types_a_group_brought() -> None:
             JOURNALING - {varsel},
             Mode.CLOSED,
             "Nei.",
-            (),
             Place("routes.yaml", 2, 5),
         ),
     )

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.config.load import Loaded, load_text
-from gateway.config.places import Severity
+from gateway.config.model import Severity
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.case"))
 TEXTS = [case.read_text(encoding="utf-8").split("----------\n")[0] for case in CASES]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from gateway.config.routes import Sunset, announced
+from gateway.config.plans import Sunset, announced
 from tests.gateway.conftest import HAVNES, NORDFJELL, message
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from msgspec import structs
 from sqlalchemy import update
 
 from gateway.ledger import audit, canary_key, cutovers
-from gateway.ledger.cutovers import Change
 from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.key_files import KeysUnusable
 from gateway.ledger.tables import CUTOVER
 from gateway.migration.cutover import to_row
 from gateway.model import Mode
 from gateway.pipeline.canary import share_of
+from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import NOW
 from tests.gateway.ledger.test_overrides import LATER, note, override, put, version
 from tests.gateway.migration.cutovers.scene import plan_of, submitted
@@ -101,7 +101,7 @@ async def test_no_other_key_is_accepted_while_a_canary_runs(ledger: Ledger) -> N
     await agree(ledger, ONE)
     await put(ledger, override("o-1", **CANARY))
     await put(ledger, override("o-2", "sorvik"))
-    cutover = to_row(submitted(plan_of(set=(Change(municipality="havnes", mode=Mode.CANARY, share=0.5),))))
+    cutover = to_row(submitted(plan_of(set=(RouteSpec(municipality="havnes", mode=Mode.CANARY, share=0.5),))))
     switched = structs.replace(cutover, state="watching", switched_at=NOW)
     await ledger.store.write(lambda each: cutovers.insert(each, switched))
     assert await accept(ledger, TWO) == ["override o-1", "cutover nordfjell-1"]

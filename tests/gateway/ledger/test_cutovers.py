@@ -9,19 +9,19 @@ import msgspec
 from msgspec import structs
 from sqlalchemy import insert
 
-from gateway.config.routes import OnOutage
 from gateway.ledger import cutovers as store
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import DECISION
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer
+from gateway.routing.route import OnOutage, RouteSpec
 from tests.gateway.ledger.conftest import NOW, brought_to
 
 if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.ledger.messages import Ledger
 
-CHANGE = store.Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW, on_outage=OnOutage.HOLD)
+CHANGE = RouteSpec(municipality="nordfjell", information=("notat",), mode=Mode.NEW, on_outage=OnOutage.HOLD)
 
 
 def row(name: str, state: str = "approved", **changed: Any) -> store.Row:

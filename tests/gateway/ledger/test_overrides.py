@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 from sqlalchemy import text
 
-from gateway.config.routes import AnswerWhen, OnOutage, Route, Unclear
 from gateway.ledger import audit, overrides
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.overrides import Changed, Listing, Refused, SetRule, Stale
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.layers import Layer
+from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.places import Rate
 from gateway.config.upstreams import Follow
 from gateway.ledger.records import Look, MessageState
+from gateway.model import Rate
 from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
 from gateway.outbox.tracker import interval, next_look
 from service_stubs.behaviour import Behaviour

@@ -17,9 +17,8 @@ from typing import Any
 
 import httptools
 
-from gateway.config.places import Place
 from gateway.config.upstreams import Connections, Forwarded, UpstreamTls, VkpUpstream
-from gateway.model import Account, Envelope, Handled, Headers, Mode, Pass, Reply, RequestHead
+from gateway.model import Account, Envelope, Handled, Headers, Mode, Pass, Place, Reply, RequestHead
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.headers import Framing

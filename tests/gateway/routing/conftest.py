@@ -8,9 +8,8 @@ import pytest
 
 from gateway.config.load import load_text
 from gateway.config.model import Config
-from gateway.config.places import Place
-from gateway.config.routes import Route
-from gateway.model import Information, Mode
+from gateway.model import Information, Mode, Place
+from gateway.routing.route import Route
 
 FILE = """\
 version: 1
@@ -83,7 +82,7 @@ def route(
     """Make a route as if it stood at `line`."""
     named = None if information is None else frozenset(information)
     place = Place("routes.yaml", line, 5)
-    return Route(municipality, vendor, system, named, frozenset(grouped), mode, text, losses, place)
+    return Route(municipality, vendor, system, named, frozenset(grouped), mode, text, place, losses=losses)
 
 
 @pytest.fixture(scope="session")

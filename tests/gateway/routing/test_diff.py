@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.config.load import load_text
 from gateway.config.model import Config
-from gateway.config.places import Place
-from gateway.config.routes import Route
-from gateway.model import JOURNALING, Envelope, Information, Mode
+from gateway.model import JOURNALING, Envelope, Information, Mode, Place
 from gateway.routing.diff import CellState, Change, Whose, changed_cells
 from gateway.routing.index import EVERY_INFORMATION
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 from tests.gateway.config.conftest import large_text
 
@@ -81,13 +81,15 @@ def test_messages_that_do_not_say_and_senders_that_nobody_knows_count(
 
 def test_a_larger_share_is_a_change_but_not_of_the_mode(make_route: MakeRoute, with_routes: WithRoutes) -> None:
     """So are the senders on either side."""
-    old = replace(make_route(1, mode=Mode.CANARY), share=0.05)
-    changes = _changed(with_routes([old]), with_routes([replace(old, share=0.2)]))
+    old = structs.replace(make_route(1, mode=Mode.CANARY), share=0.05)
+    changes = _changed(with_routes([old]), with_routes([structs.replace(old, share=0.2)]))
     assert {(str(one.before), str(one.after), one.changes_mode) for one in changes} == {
         ("canary 5%", "canary 20%", False)
     }
-    assert _changed(with_routes([old]), with_routes([replace(old, never=("Dignio_Nordfjell",))]))
-    assert not _changed(with_routes([replace(old, never=("a", "b"))]), with_routes([replace(old, never=("b", "a"))]))
+    assert _changed(with_routes([old]), with_routes([structs.replace(old, never=("Dignio_Nordfjell",))]))
+    assert not _changed(
+        with_routes([structs.replace(old, never=("a", "b"))]), with_routes([structs.replace(old, never=("b", "a"))])
+    )
 
 
 def test_a_rule_over_both_files_hides_what_changes_below(make_route: MakeRoute, with_routes: WithRoutes) -> None:
@@ -143,14 +145,14 @@ def test_a_country_is_compared() -> None:
 
 @st.composite
 def _routes(draw: st.DrawFn) -> list[Route]:
-    found = [Route(None, None, None, None, frozenset(), Mode.LEGACY, None, (), Place("routes.yaml", 1, 5))]
+    found = [Route(None, None, None, None, frozenset(), Mode.LEGACY, None, Place("routes.yaml", 1, 5))]
     for line in range(2, draw(st.integers(2, 7))):
         vendor, system = draw(st.sampled_from([(None, None), ("dignio", None), ("dignio", "prevent")]))
         types = draw(st.none() | st.frozensets(st.sampled_from([VARSEL, NOTAT]), min_size=1))
         mode = draw(st.sampled_from([Mode.LEGACY, Mode.NEW, Mode.REHEARSE]))
         municipality = draw(st.sampled_from([None, "nordfjell", "sorvik"]))
         place = Place("routes.yaml", line, 5)
-        found.append(Route(municipality, vendor, system, types, frozenset(), mode, None, (), place))
+        found.append(Route(municipality, vendor, system, types, frozenset(), mode, None, place))
     return found
 
 

@@ -1,14 +1,15 @@
 """Why a route won or lost, for a person."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 
+from msgspec import structs
+
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.ledger.overrides import place
 from gateway.model import JOURNALING, Envelope, Information
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
 WithRoutes = Callable[[Iterable[Route]], Config]
@@ -80,7 +81,7 @@ def test_what_lies_over_the_routes_is_considered_first(
     at = now.timestamp()
 
     def rule(layer: Layer, name: str, route: Route, until: float | None = None) -> Rule:
-        return Rule(layer, name, replace(route, place=place(layer, name)), until)
+        return Rule(layer, name, structs.replace(route, place=place(layer, name)), until)
 
     rules = [
         rule(Layer.CUTOVER, "c", make_route(0, "nordfjell")),

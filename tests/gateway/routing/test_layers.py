@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.config.places import Place
-from gateway.config.routes import CutoverPlan, Route
-from gateway.model import JOURNALING, Envelope, Group, Information, Mode
+from gateway.config.plans import CutoverPlan
+from gateway.model import JOURNALING, Envelope, Group, Information, Mode, Place
 from gateway.routing.layers import ABOVE, Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 
 WithRoutes = Callable[[Iterable[Route]], Config]
@@ -31,8 +32,8 @@ def _envelope(information: Information | None = VARSEL, share: float | None = No
 
 def _canary(share: float | None, always: tuple[str, ...] = (), never: tuple[str, ...] = ()) -> Route:
     place = Place("routes.yaml", 1, 5)
-    found = Route(None, None, None, None, frozenset(), Mode.CANARY, None, (), place)
-    return replace(found, share=share, always=always, never=never)
+    found = Route(None, None, None, None, frozenset(), Mode.CANARY, None, place)
+    return structs.replace(found, share=share, always=always, never=never)
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +201,7 @@ def test_each_side_of_a_canary_has_its_upstream(table_of: Callable[..., RouteTab
     table = table_of(_canary(0.25))
     found = [table.decide(_envelope(share=share), now) for share in (0.0, 0.2499, 0.25, 0.99)]
     assert [one.upstream for one in found] == ["journal", "journal", "old", "old"]
-    rehearsal = table_of(replace(_canary(None), mode=Mode.REHEARSE)).decide(_envelope(share=0.0), now)
+    rehearsal = table_of(structs.replace(_canary(None), mode=Mode.REHEARSE)).decide(_envelope(share=0.0), now)
     assert (rehearsal.mode, rehearsal.upstream) == (Mode.REHEARSE, "old")
 
 
@@ -210,7 +211,7 @@ def _rules(draw: st.DrawFn) -> list[Rule]:
     for number in range(draw(st.integers(0, 6))):
         place = Place("override", number, 1)
         types, mode = draw(TYPES), draw(st.sampled_from([Mode.LEGACY, Mode.NEW]))
-        route = Route(draw(MUNICIPALITIES), None, None, types, frozenset(), mode, None, (), place)
+        route = Route(draw(MUNICIPALITIES), None, None, types, frozenset(), mode, None, place)
         until = draw(st.none() | st.integers(-2, 2).map(float))
         found.append(Rule(draw(st.sampled_from(ABOVE)), str(number), route, until))
     return found

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.config.places import Place
-from gateway.config.routes import Route
-from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, Envelope, Group, Information, Mode
+from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, Envelope, Group, Information, Mode, Place
 from gateway.routing.index import EVERY_INFORMATION, Buckets
 from gateway.routing.layers import ABOVE, Layer, Layers, Rule
+from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
 MUNICIPALITIES = st.sampled_from([None, "nordfjell", "sorvik"])
@@ -36,7 +35,7 @@ def _routes(draw: st.DrawFn) -> list[Route]:
         information = types | group or None
         place = Place("routes.yaml", line, 5)
         mode = draw(MODES)
-        found.append(Route(draw(MUNICIPALITIES), vendor, system, information, group - types, mode, None, (), place))
+        found.append(Route(draw(MUNICIPALITIES), vendor, system, information, group - types, mode, None, place))
     return found
 
 
@@ -152,9 +151,7 @@ def _set(identity: str, until: float | None, *, types: frozenset[Information] | 
     """Make an override of a municipality."""
     place = Place(identity, 0, 0)
     mode = Mode.NEW if types else Mode.CLOSED
-    return Rule(
-        Layer.OVERRIDE, identity, Route("nordfjell", None, None, types, frozenset(), mode, None, (), place), until
-    )
+    return Rule(Layer.OVERRIDE, identity, Route("nordfjell", None, None, types, frozenset(), mode, None, place), until)
 
 
 @settings(deadline=None)

@@ -1,16 +1,15 @@
 """Past messages under other routes."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import pytest
 from msgspec import Struct, structs
 
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.model import Information, Mode
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.replay import Moved, replayed
+from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
 WithRoutes = Callable[[Iterable[Route]], Config]
@@ -75,7 +74,7 @@ def test_of_a_canary_it_depends_on_the_patient_but_for_senders_it_never_takes(
     make_route: MakeRoute, with_routes: WithRoutes
 ) -> None:
     """The log knows no patient."""
-    canary = replace(make_route(1, mode=Mode.CANARY), share=0.2, never=("Other",))
+    canary = structs.replace(make_route(1, mode=Mode.CANARY), share=0.2, never=("Other",))
     table = RouteTable.compile(with_routes([canary]))
     (moved,) = replayed([Seen(), Seen(sender="Other")], table).moved
     assert (moved.after, moved.messages) == (Mode.CANARY, 1)
@@ -85,8 +84,8 @@ def test_of_a_canary_it_depends_on_the_patient_but_for_senders_it_never_takes(
 
 def test_who_stays_is_known_of_a_canary_that_goes_on(make_route: MakeRoute, with_routes: WithRoutes) -> None:
     """A larger share takes nobody back, a smaller one takes nobody over, and the same share moves nobody."""
-    canary = replace(make_route(1, mode=Mode.CANARY), share=0.2)
-    small, large = (RouteTable.compile(with_routes([replace(canary, share=part)])) for part in (0.2, 0.5))
+    canary = structs.replace(make_route(1, mode=Mode.CANARY), share=0.2)
+    small, large = (RouteTable.compile(with_routes([structs.replace(canary, share=part)])) for part in (0.2, 0.5))
     sides = [Seen(mode="legacy"), Seen(mode="new")]
     grown, shrunk = replayed(sides, large, small), replayed(sides, small, large)
     assert [one.before for one in grown.moved] == [Mode.LEGACY]

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.config.load import load_text
 from gateway.config.model import Config
-from gateway.config.routes import Route
 from gateway.model import JOURNALING, RETRIEVAL, Envelope, Group, Information, Mode
+from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 
 WithRoutes = Callable[[Iterable[Route]], Config]

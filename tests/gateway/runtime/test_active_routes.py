@@ -18,6 +18,7 @@ from gateway.migration import panics
 from gateway.migration.cutover import to_row
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.layers import Layer
+from gateway.routing.route import RouteSpec
 from gateway.routing.table import RouteTable
 from gateway.runtime.active_routes import LAYERS_VERSION, UNREADABLE
 from tests.gateway.ledger.conftest import NOW
@@ -205,7 +206,7 @@ async def test_plan_of_a_later_version_keeps_nothing_else_away(ledger: Ledger, n
 
 async def test_municipality_of_a_planned_cutover_is_moving(ledger: Ledger, node_on: NodeOn, config: Config) -> None:
     """Also of one that no file has: what VKP takes until then must be known again afterwards. Nothing is decided by it yet."""
-    moves = cutovers.Change(municipality="vikan", information=("journaling",), mode=Mode.NEW)
+    moves = RouteSpec(municipality="vikan", information=("journaling",), mode=Mode.NEW)
     row = to_row(submitted(plan_of(name="vikan-1", set=(moves,))))
     await ledger.store.write(lambda each: cutovers.insert(each, row))
     node = node_on(ledger.store)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.config.model import Epj, Municipality, Sender
-from gateway.config.places import Place
 from gateway.errors import WORDINGS, Failure, Fault
-from gateway.model import Group, Reply, RequestHead
+from gateway.model import Group, Place, Reply, RequestHead
 from gateway.surfaces.base import AnswerContext, Content, Form, Operation, Recognised
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.vkp_stu3 import message as stu3_wire

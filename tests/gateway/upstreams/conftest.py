@@ -13,8 +13,8 @@ from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
-from gateway.config.places import Place
 from gateway.config.upstreams import Breaker, JftUpstream, ServiceStatus
+from gateway.model import Place
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 from service_stubs.helseid import HelseIdStub

@@ -13,8 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
-from gateway.config.model import Config
-from gateway.config.places import Address
+from gateway.config.model import Address, Config
 from gateway.config.upstreams import VkpUpstream
 
 _SERVICES = 512

@@ -14,8 +14,7 @@ from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.cli.doctor.installation import files, helseid, machine, servers
 from gateway.cli.doctor.installation.findings import Finding, Part, fine, warning, wrong
 from gateway.config.load import Loaded, load
-from gateway.config.model import Config
-from gateway.config.places import Severity
+from gateway.config.model import Config, Severity
 from gateway.config.upstreams import JftUpstream
 
 SECONDS = 30.0

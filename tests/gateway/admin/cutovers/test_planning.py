@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.auth.people.api_tokens import TokenRequest
-from gateway.config.places import Place
-from gateway.config.routes import CutoverPlan, Freeze
+from gateway.config.plans import CutoverPlan, Freeze
 from gateway.ledger import cutovers
 from gateway.migration.schedule import moment
-from gateway.model import Mode
+from gateway.model import Mode, Place
+from gateway.routing.route import RouteSpec
 from tests.gateway.admin.shelf import error
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ async def test_submitting_twice_is_submitting_once(world: World, nora: Browser) 
 async def test_a_plan_of_the_file_is_submitted_by_its_name(world: World, nora: Browser) -> None:
     """Its maker is who submits it."""
     plan = (await submit(nora)).json
-    routes = cutovers.routes("from-file", [cutovers.Change(municipality="nordfjell", mode=Mode.NEW)])
+    routes = cutovers.routes(
+        "from-file", [RouteSpec(municipality="nordfjell", information=("journaling",), mode=Mode.NEW)]
+    )
     written = CutoverPlan("from-file", moment(AT), routes, None, None, 1, Place("routes.yaml", 1, 1))
     world.configure(cutovers={"from-file": written})
     page = await ask(nora, "POST", ROOT, {"from_file": "from-file"})
@@ -67,7 +69,7 @@ async def test_a_plan_of_the_file_is_submitted_by_its_name(world: World, nora: B
         ({"name": "a b"}, "name:"),
         ({"set": []}, "set:"),
         ({"set": [{"municipality": "nordfjell", "information": ["nothing"], "mode": "new"}]}, "information type"),
-        ({"set": [{"municipality": "nordfjell", "mode": "epj"}]}, "mode epj"),
+        ({"set": [{"municipality": "nordfjell", "mode": "epj"}]}, 'mode "epj"'),
         ({"approvals": 0}, "approvals"),
         ({"gate": {"rehearsed_at_least": 1}}, "gate"),
         ({"more": 1}, "expected:"),

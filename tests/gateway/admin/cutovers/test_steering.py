@@ -29,7 +29,7 @@ async def test_a_preflight_says_what_is_missing(world: World, nora: Browser, ver
     page = await ask(vera, "POST", f"{ONE}/preflight")
     assert (page.status, page.json["ready"]) == (200, False)
     noes = {one["check"] for one in page.json["findings"] if not one["ok"]}
-    assert noes == {"epj", "service", "senders", "approvals"}
+    assert noes == {"senders", "approvals"}
     assert await world.actions() == ["cutover.submit"]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gateway.config.places import Place
-from gateway.config.routes import CutoverPlan
-from gateway.ledger.cutovers import Change, routes
+from gateway.config.plans import CutoverPlan
+from gateway.ledger.cutovers import routes
 from gateway.migration.schedule import moment
-from gateway.model import Mode
+from gateway.model import Mode, Place
+from gateway.routing.route import RouteSpec
 from tests.gateway.admin.cutovers.conftest import AT, World
 from tests.gateway.migration.cutovers.scene import config_of
 
@@ -35,7 +35,7 @@ def hidden(page: Page, name: str) -> str:
 
 def in_file(world: World, *names: str) -> None:
     """Have plans in routes.yaml."""
-    changed = routes("from-file", [Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW)])
+    changed = routes("from-file", [RouteSpec(municipality="nordfjell", information=("notat",), mode=Mode.NEW)])
     place = Place("routes.yaml", 1, 1)
     world.configure(cutovers={one: CutoverPlan(one, moment(AT), changed, None, None, 1, place) for one in names})
 

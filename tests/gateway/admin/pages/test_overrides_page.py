@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from gateway.admin.pages.overrides_view import wall_of
 from gateway.ledger import cutovers, overrides
-from gateway.ledger.cutovers import Change, Row
+from gateway.ledger.cutovers import Row
 from gateway.model import Mode
+from gateway.routing.route import RouteSpec
 from tests.gateway.admin.overriding import PANICS, URL, WANTED, made
 from tests.gateway.admin.shelf import PATIENT, at, post
 from tests.gateway.office import NOW, OLGA
@@ -320,7 +321,7 @@ async def test_what_people_wrote_is_escaped(olga: Browser, shelf: Shelf) -> None
 async def test_executed_cutovers_are_shown(olga: Browser, nora: Browser, shelf: Shelf) -> None:
     """Those that still lie over the file, where somebody may look."""
     for name, municipality in (("nord-1", "nordfjell"), ("sor-1", "sorvik")):
-        sets = (Change(municipality=municipality, information=("notat",), mode=Mode.REHEARSE),)
+        sets = (RouteSpec(municipality=municipality, information=("notat",), mode=Mode.REHEARSE),)
         plan = msgspec.json.encode({"set": sets}).decode()
         states: dict[str, Any] = {"state": "finished", "hash": "h", "approvals": "[]", "history": "[]", "plan": plan}
         times: dict[str, Any] = {"at": NOW, "submitted_at": NOW, "switched_at": NOW, "submitted_by": "ola"}

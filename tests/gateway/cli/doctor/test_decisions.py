@@ -8,7 +8,7 @@ from joserfc.jwk import ECKey, RSAKey
 from gateway.cli.doctor.installation import files, helseid, machine, servers
 from gateway.cli.doctor.installation.findings import Finding, FindingState, table
 from gateway.cli.doctor.installation.run import Part
-from gateway.config.places import Address
+from gateway.config.model import Address
 
 OK, WARNING, FAILED = FindingState.OK, FindingState.WARNING, FindingState.FAILED
 TLS = "tls: {cert_file: server.pem, key_file: server.key}"

@@ -10,7 +10,6 @@ from sqlalchemy import insert, select, update
 
 from gateway.config.load import load
 from gateway.ledger import audit, rehearsals
-from gateway.ledger.cutovers import Change
 from gateway.ledger.messages import Ledger
 from gateway.ledger.tables import CUTOVER, DECISION
 from gateway.migration import cutover_repository
@@ -18,6 +17,7 @@ from gateway.migration.cutover import Approval, Cutover, CutoverEvent, approved,
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest
 from gateway.migration.scheduler import Scheduler
 from gateway.model import Mode
+from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def plan_of(**changed: Any) -> Plan:
     values: dict[str, Any] = {
         "name": "nordfjell-1",
         "at": datetime.fromtimestamp(AT, UTC),
-        "set": (Change(**SELECTOR, mode=Mode.NEW),),
+        "set": (RouteSpec(**SELECTOR, mode=Mode.NEW),),
         "gate": GATE,
         "roll_back_when": WATCH,
         "approvals": 1,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.routes import Gate
+from gateway.config.plans import Gate
 from gateway.migration.gates import GateNumbers, judge_gate
 
 WEEK = 7 * 86_400.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.routes import RollBackWhen
+from gateway.config.plans import RollBackWhen
 from gateway.errors import Fault
 from gateway.migration.gates import FAILED, FINE, GateDecision, Outcomes, judge_outcomes, outcomes_of
 

@@ -10,19 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.config.places import Place
-from gateway.config.routes import CutoverPlan, Gate, RollBackWhen, Route
+from gateway.config.plans import CutoverPlan, Gate, RollBackWhen
 from gateway.ledger import cutovers
-from gateway.ledger.cutovers import Change
 from gateway.migration.cutover import Approval, Cutover, CutoverEvent, CutoverState, approved, of_row, replanned, to_row
 from gateway.migration.cutover_plan import CutoverRequest, decoded, encoded, hash_of, of_file, of_wanted
-from gateway.model import Group, Information, Mode
+from gateway.model import Group, Information, Mode, Place
+from gateway.routing.route import Route, RouteSpec
 from tests.gateway.ledger.conftest import NOW
 from tests.gateway.migration.cutovers.scene import AT, GATE, OLA, WATCH, plan_of, submitted, with_approval
 
 WORDS = st.sampled_from([each.value for each in (*Information, *Group)])
 CHANGES = st.builds(
-    Change,
+    RouteSpec,
     municipality=st.sampled_from([None, "nordfjell"]),
     vendor=st.sampled_from([None, "dignio"]),
     information=st.none() | st.lists(WORDS, min_size=1, max_size=5).map(tuple),
@@ -43,8 +42,12 @@ PLANS = st.builds(
 OTHER: list[dict[str, Any]] = [
     {"name": "nordfjell-2"},
     {"at": datetime.fromtimestamp(AT + 60, UTC)},
-    {"set": (Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW),)},
-    {"set": (Change(municipality="nordfjell", information=("notat", "tilsyn"), mode=Mode.NEW, losses=("Flag.code",)),)},
+    {"set": (RouteSpec(municipality="nordfjell", information=("notat",), mode=Mode.NEW),)},
+    {
+        "set": (
+            RouteSpec(municipality="nordfjell", information=("notat", "tilsyn"), mode=Mode.NEW, losses=("Flag.code",)),
+        )
+    },
     {"gate": structs.replace(GATE, clean_at_least=0.5)},
     {"gate": None},
     {"roll_back_when": structs.replace(WATCH, of_at_least=21)},
@@ -61,11 +64,11 @@ def test_a_plan_is_written_in_one_way(plan: Any) -> None:
 
 
 @given(CHANGES)
-def test_a_change_comes_back_as_the_same_route(change: Change) -> None:
+def test_a_change_comes_back_as_the_same_route(change: RouteSpec) -> None:
     """Groups stay groups, since a type beats a group."""
     (route,) = cutovers.routes("x", (change,))
-    assert cutovers.routes("x", (Change.of(route),)) == (route,)
-    assert Change.of(route) == Change.of(Change.of(route).route(route.place))
+    assert cutovers.routes("x", (RouteSpec.of(route),)) == (route,)
+    assert RouteSpec.of(route) == RouteSpec.of(RouteSpec.of(route).route(route.place))
 
 
 @pytest.mark.parametrize("changed", OTHER)
@@ -77,12 +80,12 @@ def test_every_part_of_a_plan_is_in_its_hash(changed: dict[str, Any]) -> None:
 def test_the_file_and_the_api_mean_the_same_plan() -> None:
     """Where it stands in the file, and which offset its time has, is no part of it."""
     place, notat = Place("routes.yaml", 7, 3), frozenset({Information.NOTAT, Information.TILSYN})
-    route = Route("nordfjell", None, None, notat, frozenset(), Mode.NEW, None, (), place)
+    route = Route("nordfjell", None, None, notat, frozenset(), Mode.NEW, None, place)
     at = datetime.fromtimestamp(AT, timezone(timedelta(hours=1)))
     written = CutoverPlan(
         "nordfjell-1", at, (route,), Gate(200, 0.995, 604_800.0), RollBackWhen(0.05, 20, 900.0), 1, place
     )
-    change = Change(municipality="nordfjell", information=("tilsyn", "notat", "notat"), mode=Mode.NEW)
+    change = RouteSpec(municipality="nordfjell", information=("tilsyn", "notat", "notat"), mode=Mode.NEW)
     wanted = CutoverRequest(name="nordfjell-1", at=at.isoformat(), set=(change,), gate=GATE, roll_back_when=WATCH)
     assert of_file(written) == of_wanted(wanted) == plan_of()
     assert of_file(written).gate_rule == written.gate

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.auth.helseid.issuer import HelseIdUnavailable
-from gateway.config.places import Place
-from gateway.config.routes import CutoverPlan, Freeze
+from gateway.config.plans import CutoverPlan, Freeze
 from gateway.config.upstreams import Grant, JftUpstream
-from gateway.ledger.cutovers import Cell, Change, Seen, routes
+from gateway.ledger.cutovers import Cell, Seen, routes
 from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
 from gateway.migration.preflight import Finding, Gathered, PreflightFacts, findings, gathered, tried
 from gateway.migration.schedule import moment
-from gateway.model import Mode
+from gateway.model import Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import NOW, taken
 from tests.gateway.migration.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
 
@@ -54,12 +54,12 @@ def noes(facts: PreflightFacts) -> list[tuple[str, str]]:
 
 def plan_to(**change: Any) -> Any:
     """Return an approved cutover with one change."""
-    return with_approval(submitted(plan_of(set=(Change(**{**SELECTOR, "mode": Mode.NEW, **change}),))))
+    return with_approval(submitted(plan_of(set=(RouteSpec(**{**SELECTOR, "mode": Mode.NEW, **change}),))))
 
 
 def override(mode: Mode = Mode.LEGACY, until: float | None = None, **selector: Any) -> Rule:
     """Return an override."""
-    (route,) = routes("x", (Change(mode=mode, **selector),))
+    (route,) = routes("x", (RouteSpec(mode=mode, **selector),))
     return Rule(Layer.OVERRIDE, "override-1", route, until)
 
 
@@ -78,7 +78,10 @@ def test_a_cutover_that_is_ready_has_nothing_against_it(config: Config) -> None:
 def test_a_record_system_that_reads_nothing_is_told(config: Config) -> None:
     """What is journaled would never reach the record."""
     facts = facts_of(config, record=plan_to(municipality="sorvik"), tokens={"sorvik": None})
-    assert noes(facts) == [("epj", "sorvik: CosDoc does not read jft")]
+    assert noes(facts) == [
+        ("plan", "set[0]: new needs jft in epj.reads of sorvik: sorvik, tilsyn, notat"),
+        ("epj", "sorvik: CosDoc does not read jft"),
+    ]
 
 
 def test_vkp_does_not_reach_the_new_generation(config: Config) -> None:
@@ -90,14 +93,16 @@ def test_vkp_does_not_reach_the_new_generation(config: Config) -> None:
 def test_the_service_must_be_far_enough(tmp_path: Path) -> None:
     """And there at all; prototype is never enough."""
     prototype = config_of(tmp_path, status="prototype")
-    assert noes(facts_of(prototype)) == [("service", "jft has status prototype, too little for test")]
+    assert noes(facts_of(prototype))[1:] == [("service", "jft has status prototype, too little for test")]
     none = replace(prototype, upstreams={})
-    assert noes(facts_of(none)) == [("service", "routes.yaml has no upstream of kind jft")]
+    assert noes(facts_of(none))[1:] == [("service", "routes.yaml has no upstream of kind jft")]
 
 
 def test_retrieval_is_not_supported_yet(config: Config) -> None:
     """Also where a plan names no type at all."""
-    assert "name journaling types" in noes(facts_of(config, record=plan_to(information=None)))[0][1]
+    found = dict(noes(facts_of(config, record=plan_to(information=None))))
+    assert "name journaling types" in found["service"]
+    assert "new needs pit in epj.feeds of nordfjell" in found["plan"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +207,7 @@ def test_what_is_not_in_the_configuration_any_more_is_told(config: Config) -> No
     """A reload may have taken a vendor away."""
     assert noes(facts_of(config, record=plan_to(vendor="gone")))[0] == (
         "plan",
-        "set[0]: vendor is not one of routes.yaml",
+        'set[0]: unknown vendor "gone"',
     )
 
 
@@ -245,12 +250,12 @@ async def test_tokens_are_tried_for_every_municipality(config: Config) -> None:
 
 def test_routes_overlap_where_a_message_may_be_of_both() -> None:
     """What one does not name it means all of."""
-    (one,) = routes("x", (Change(municipality="nordfjell", information=("notat",), mode=Mode.NEW),))
+    (one,) = routes("x", (RouteSpec(municipality="nordfjell", information=("notat",), mode=Mode.NEW),))
     for change, expected in (
-        (Change(mode=Mode.NEW), True),
-        (Change(vendor="dignio", information=("journaling",), mode=Mode.NEW), True),
-        (Change(municipality="sorvik", mode=Mode.NEW), False),
-        (Change(information=("varsel",), mode=Mode.NEW), False),
+        (RouteSpec(mode=Mode.NEW), True),
+        (RouteSpec(vendor="dignio", information=("journaling",), mode=Mode.NEW), True),
+        (RouteSpec(municipality="sorvik", mode=Mode.NEW), False),
+        (RouteSpec(information=("varsel",), mode=Mode.NEW), False),
     ):
         (other,) = routes("x", (change,))
         assert overlap(one, other) is overlap(other, one) is expected
@@ -258,6 +263,6 @@ def test_routes_overlap_where_a_message_may_be_of_both() -> None:
 
 def test_a_plan_is_for_the_municipalities_that_it_names() -> None:
     """Whoever acts on it must be allowed to in all of them."""
-    changes = (Change(municipality="sorvik", mode=Mode.NEW), Change(municipality="nordfjell", mode=Mode.NEW))
+    changes = (RouteSpec(municipality="sorvik", mode=Mode.NEW), RouteSpec(municipality="nordfjell", mode=Mode.NEW))
     assert Cells(routes("x", changes)).places == ("nordfjell", "sorvik")
-    assert Cells(routes("x", (*changes, Change(mode=Mode.NEW)))).places == (None,)
+    assert Cells(routes("x", (*changes, RouteSpec(mode=Mode.NEW)))).places == (None,)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.places import Place
-from gateway.config.routes import Freeze
+from gateway.config.plans import Freeze
 from gateway.migration.schedule import (
     GRACE,
     OSLO,
@@ -22,6 +21,7 @@ from gateway.migration.schedule import (
     timing,
     why_not,
 )
+from gateway.model import Place
 
 YEARS = range(2025, 2036)
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config.places import Place
-from gateway.config.routes import Freeze
+from gateway.config.plans import Freeze
 from gateway.ledger import cutovers, overrides
-from gateway.ledger.cutovers import Change
 from gateway.migration.cutover import CutoverEvent, CutoverState, replanned
 from gateway.migration.cutover_plan import RollBackRequest
 from gateway.migration.schedule import GRACE, moment
 from gateway.migration.scheduler import DRAIN, SETTLED
-from gateway.model import Mode
+from gateway.model import Mode, Place
+from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import taken
 from tests.gateway.migration.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gateway.config.model import Config
     from gateway.ledger.messages import Ledger
     from tests.gateway.conftest import Logged
     from tests.gateway.migration.cutovers.scene import Site
@@ -329,7 +329,7 @@ async def test_a_file_that_says_something_else_changes_nothing(site: Site, tmp_p
 async def test_of_two_on_the_same_cells_the_last_one_wins(site: Site) -> None:
     """And the first again, when the last is rolled back."""
     await switched(site)
-    change = Change(**SELECTOR, mode=Mode.CLOSED, text="Nei.")
+    change = RouteSpec(**SELECTOR, mode=Mode.CLOSED, text="Nei.")
     await site.add(with_approval(submitted(plan_of(name="a-later", set=(change,), gate=None))))
     site.clock.now = AT + 5
     await site.runner().look()
@@ -349,3 +349,37 @@ async def test_one_that_is_broken_does_not_keep_others_from_being_rolled_back(si
     await site.runner().look()
     assert (await site.get()).state is CutoverState.ROLLED_BACK
     assert len(logged.named("cutover.defect")) == 1
+
+
+async def test_what_the_file_no_longer_allows_is_refused_at_its_time(site: Site) -> None:
+    """The record system was found not to read events, after people had approved: nothing switches."""
+    await site.rehearsed(200)
+    await site.add(with_approval(submitted()))
+    site.reload(_not_reading(site.config))
+    site.clock.now = AT
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.REFUSED
+    assert "new needs jft in epj.reads of nordfjell" in (record.history[-1].reason or "")
+    assert (await layers(site))[1] == []
+
+
+async def test_what_the_file_no_longer_allows_when_it_has_drained_is_refused(site: Site) -> None:
+    """A reload while messages were under way: it is checked again before its routes lie over those of the file."""
+    await site.rehearsed(200)
+    record = with_approval(submitted())
+    await site.add(record)
+    event = CutoverEvent(AT, "node-a", "draining")
+    await site.put(record, record.moved(CutoverState.DRAINING, event))
+    site.reload(_not_reading(site.config))
+    site.clock.now = AT + 1
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.REFUSED
+    assert (await layers(site))[1] == []
+
+
+def _not_reading(config: Config) -> Config:
+    nordfjell = config.municipalities["nordfjell"]
+    blind = replace(nordfjell, epj=replace(nordfjell.epj, reads=()))
+    return replace(config, municipalities={**config.municipalities, "nordfjell": blind})

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.config.load import load_text
-from gateway.config.places import Place
-from gateway.config.routes import OnOutage
 from gateway.config.upstreams import Grant, ServiceStatus
 from gateway.migration.override_rules import LONGEST, OverrideRequest, problems_of, route_of, shown
-from gateway.model import Group, Information, Mode
+from gateway.model import Group, Information, Mode, Place
+from gateway.routing.route import OnOutage
 from tests.gateway.cli.conftest import HEAD
 from tests.gateway.ledger.conftest import NOW
 
@@ -156,7 +156,7 @@ def test_file_and_override_mean_the_same(config: Config) -> None:
 
 
 def _anywhere(route: Any) -> Any:
-    return replace(route, place=Place("", 0, 0))
+    return structs.replace(route, place=Place("", 0, 0))
 
 
 _TYPES = st.lists(st.sampled_from([*Information, *Group]), min_size=1, unique=True)

@@ -1,0 +1,136 @@
+"""One route: the cells that it names, their mode, and its policies.
+
+A new key of a route is a field of `Policies` here, a key of `ROUTE` in `gateway.config.schema`, and the code that asks for it.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.model import MEMBERS, Group, Information, Mode, Place
+from gateway.times import DAY
+
+
+class AnswerWhen(StrEnum):
+    """When a journaling is a success for its sender."""
+
+    ACCEPTED = "accepted"
+    JOURNALED = "journaled"
+
+
+class OnOutage(StrEnum):
+    """What a sender is told while the service is away."""
+
+    REFUSE = "refuse"
+    HOLD = "hold"
+
+
+class Unclear(StrEnum):
+    """What becomes of a held message that was sent and never answered."""
+
+    QUARANTINE = "quarantine"
+    RESEND = "resend"
+
+
+class Policies(Struct, frozen=True, kw_only=True):
+    """What a route says beside its cells and its mode; each has a default, and a key of its name in routes.yaml."""
+
+    losses: tuple[str, ...] = ()
+    """Paths whose loss the route tolerates."""
+    answer: AnswerWhen = AnswerWhen.ACCEPTED
+    on_outage: OnOutage = OnOutage.REFUSE
+    unclear: Unclear = Unclear.QUARANTINE
+    acknowledge_within: float = DAY
+    """Seconds from the delivery, after which an event that is not acknowledged is overdue."""
+    share: float | None = None
+    """The part of patients that a canary takes over, 0 to 1."""
+    always: tuple[str, ...] = ()
+    """Senders, by vkp-id or HER-id, whose patients a canary takes over all."""
+    never: tuple[str, ...] = ()
+    """Senders of whom a canary takes nothing over."""
+    sample: float = 1.0
+    """The part of messages that a rehearsal looks at, 0 to 1."""
+
+
+POLICIES: tuple[str, ...] = Policies.__struct_fields__
+
+
+class Route(Policies, frozen=True):
+    """A route as it is decided by; None in a selector means that the route does not name it."""
+
+    municipality: str | None
+    vendor: str | None
+    system: str | None
+    information: frozenset[Information] | None
+    grouped: frozenset[Information]
+    """Those of `information` that are there because a group was named; a type beats a group."""
+    mode: Mode
+    text: str | None
+    """What a `closed` route tells the sender."""
+    place: Place
+
+    @property
+    def policies(self) -> dict[str, Any]:
+        """What it says beside its cells, its mode and its text."""
+        return {name: getattr(self, name) for name in POLICIES}
+
+    @property
+    def said(self) -> tuple[object, ...]:
+        """What it says of its cells, wherever it stands and whichever it names."""
+        return (self.mode, self.text, *self.policies.values())
+
+
+class RouteSpec(Policies, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A route as it is written: the keys of routes.yaml, durations in seconds and parts of a whole from 0 to 1.
+
+    The API takes and gives it, a cutover consists of it, and the ledger keeps it.
+    """
+
+    municipality: str | None = None
+    vendor: str | None = None
+    system: str | None = None
+    information: tuple[str, ...] | None = None
+    """Types and groups."""
+    mode: Mode
+    text: str | None = None
+
+    @classmethod
+    def of(cls, route: Route) -> "RouteSpec":
+        """Return what a route says, written in one way alone."""
+        plain = {name: getattr(route, name) for name in cls.__struct_fields__ if name != "information"}
+        return cls(**plain, information=words_of(route.information, route.grouped))
+
+    def route(self, place: Place) -> Route:
+        """Return the route that is meant; raises `ValueError` for an information type that nobody knows."""
+        information, grouped = types_of(self.information)
+        plain = {name: getattr(self, name) for name in self.__struct_fields__ if name != "information"}
+        unordered = {name: tuple(sorted(set(plain[name]))) for name in _UNORDERED}
+        return Route(**{**plain, **unordered}, information=information, grouped=grouped, place=place)
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys with their values as JSON has them; policies only where they are not the default."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        said = {name: value for name, value in found.items() if name not in POLICIES or value != _USUAL[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+
+
+_USUAL = {name: getattr(Policies(), name) for name in POLICIES}
+_UNORDERED = tuple(name for name, value in _USUAL.items() if isinstance(value, tuple))
+
+
+def types_of(words: tuple[str, ...] | None) -> tuple[frozenset[Information] | None, frozenset[Information]]:
+    """Return the types that types and groups mean, and those that only a group means; raises `ValueError` for other words."""
+    if words is None:
+        return None, frozenset()
+    types = frozenset(Information(word) for word in words if word not in MEMBERS)
+    groups = frozenset[Information]().union(*(MEMBERS[Group(word)] for word in words if word in MEMBERS))
+    return types | groups, groups - types
+
+
+def words_of(types: frozenset[Information] | None, grouped: frozenset[Information]) -> tuple[str, ...] | None:
+    """Return the types and groups that mean some types."""
+    if types is None:
+        return None
+    groups = sorted(group.value for group, members in MEMBERS.items() if members & grouped)
+    return (*sorted(each.value for each in types - grouped), *groups)
