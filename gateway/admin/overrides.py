@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -29,12 +29,15 @@ from gateway.admin.rule_service import (
 )
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
+from gateway.config.read_routes import DURATIONS, PARTS
 from gateway.ledger import overrides
 from gateway.ledger.overrides import Listing, SetRule
 from gateway.migration import override_rules
 from gateway.migration.override_rules import etag, shown
+from gateway.model import Mode
 from gateway.observability.telemetry import mask
 from gateway.routing.layers import Layer
+from gateway.routing.route import POLICIES, RouteSpec
 
 _CURSOR = "override:"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -43,7 +46,25 @@ _Number = _Word | float
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class OverrideBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+def _as_written(name: str) -> Any:
+    """Return the type of a policy's value where it may stand as in routes.yaml too."""
+    if name in PARTS | DURATIONS:
+        return _Number
+    return _Words if isinstance(getattr(RouteSpec(mode=Mode.NEW), name), tuple) else _Word
+
+
+if TYPE_CHECKING:
+
+    class _PolicyKeys(msgspec.Struct, frozen=True, kw_only=True):
+        """Every policy of a route: parts of 1 or as in routes.yaml, and seconds or as in routes.yaml."""
+
+else:
+    _PolicyKeys = msgspec.defstruct(
+        "_PolicyKeys", [(name, _as_written(name) | None, None) for name in POLICIES], frozen=True, kw_only=True
+    )
+
+
+class OverrideBody(_PolicyKeys, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is set: the keys of a route, with the values that they have in routes.yaml, why, and until when."""
 
     mode: _Word
@@ -56,16 +77,6 @@ class OverrideBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     system: _Word | None = None
     information: _Words | None = None
     text: str | None = None
-    share: _Number | None = None
-    """A part of 1, or as in routes.yaml; likewise `sample`, and `acknowledge_within` in seconds."""
-    always: _Words | None = None
-    never: _Words | None = None
-    sample: _Number | None = None
-    losses: _Words | None = None
-    answer: _Word | None = None
-    on_outage: _Word | None = None
-    unclear: _Word | None = None
-    acknowledge_within: _Number | None = None
 
 
 _BESIDE = frozenset({"reason", "ticket", "until", "text"})

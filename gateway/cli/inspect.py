@@ -7,14 +7,12 @@ import click
 from gateway.cli.admin_client import AdminClient, admin_options, print_list
 from gateway.cli.options import cursor_option, limit_option
 from gateway.cli.output import counted, plain, print_json, print_lines
+from gateway.routing.route import POLICIES
 
 _ROOT = "/api/v1/audit"
 _ROUTES_AT_ONCE = 200
 _CELLS_AT_ONCE = 2000
 """Cells; the gateway makes the whole report for each part of it."""
-_POLICIES = frozenset(
-    {"losses", "answer", "on_outage", "unclear", "acknowledge_within", "share", "always", "never", "sample"}
-)
 
 
 @click.group()
@@ -85,7 +83,7 @@ def cells_of(route: dict[str, Any]) -> str:
 
 def rest_of(route: dict[str, Any]) -> str:
     """Return what a route says beside its cells and its mode."""
-    said = {name: value for name, value in route.items() if name in _POLICIES}
+    said = {name: value for name, value in route.items() if name in POLICIES}
     return " ".join(f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in said.items())
 
 

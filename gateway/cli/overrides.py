@@ -10,7 +10,7 @@ from gateway.cli.inspect import cells_of, rest_of
 from gateway.cli.options import TIME, cursor_option, limit_option, municipality_option, reason_option, with_options
 from gateway.cli.output import plain, print_json
 from gateway.model import Group, Information, Mode
-from gateway.routing.route import AnswerWhen, OnOutage, Unclear
+from gateway.routing.route import POLICIES, AnswerWhen, OnOutage, Unclear
 
 _ROOT = "/api/v1"
 _MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
@@ -38,12 +38,9 @@ _policies = with_options(
     click.option("--unclear", type=click.Choice([each.value for each in Unclear])),
     click.option("--acknowledge-within", metavar="DURATION", help="As 24h."),
 )
-_KEPT = (
-    *("municipality", "vendor", "system", "information", "mode", "text", "share", "always", "never", "sample"),
-    *("losses", "answer", "on_outage", "unclear", "acknowledge_within", "ticket", "until"),
-)
+_KEPT = ("municipality", "vendor", "system", "information", "mode", "text", *POLICIES, "ticket", "until")
 """What a changed override keeps where nothing else is said."""
-_OF_MODE = frozenset(_KEPT) - {"municipality", "vendor", "system", "information", "mode", "ticket", "until"}
+_OF_MODE = frozenset({"text", *POLICIES})
 
 
 @click.group()

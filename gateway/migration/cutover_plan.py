@@ -170,7 +170,7 @@ def resolved(plan: Plan, config: Config) -> Plan:
 
 
 def _checked(plan: Plan, config: Config) -> CheckedSpecs:
-    return checked([spec.keys() for spec in plan.set], config)
+    return checked([spec.as_keys() for spec in plan.set], config)
 
 
 def _beside_the_file(spec: RouteSpec) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _beside_the_file(spec: RouteSpec) -> Iterator[str]:
 def _with_numbers(specs: Iterable[RouteSpec]) -> Iterator[int]:
     """Return which of the routes hold what may be a national identity number."""
     for number, spec in enumerate(specs):
-        words = [value for value in spec.keys().values() if not isinstance(value, float)]
+        words = [value for value in spec.as_keys().values() if not isinstance(value, float)]
         if _NUMBER.search(msgspec.json.encode(words).decode()):
             yield number
 

@@ -67,4 +67,4 @@ def etag(version: int) -> str:
 
 def shown(route: Route) -> dict[str, Any]:
     """Return the keys of a route with their values, numbers as parts of 1 and seconds; policies only where not the default."""
-    return RouteSpec.of(route).keys()
+    return RouteSpec.of(route).as_keys()

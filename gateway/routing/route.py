@@ -108,7 +108,7 @@ class RouteSpec(Policies, frozen=True, kw_only=True, forbid_unknown_fields=True)
         unordered = {name: tuple(sorted(set(plain[name]))) for name in _UNORDERED}
         return Route(**{**plain, **unordered}, information=information, grouped=grouped, place=place)
 
-    def keys(self) -> dict[str, Any]:
+    def as_keys(self) -> dict[str, Any]:
         """Return the keys with their values as JSON has them; policies only where they are not the default."""
         found = {name: getattr(self, name) for name in self.__struct_fields__}
         said = {name: value for name, value in found.items() if name not in POLICIES or value != _USUAL[name]}

@@ -51,7 +51,7 @@ async def test_municipality_may_be_named_by_its_orgnr(olga: Browser, shelf: Shel
     ("changed", "why"),
     [
         ({"municipality": None, "information": None}, "it names no cell"),
-        ({"mode": "new", "text": None}, "new needs pit in epj.feeds of nordfjell"),
+        ({"mode": "new", "text": None, "information": ["pasientinfo"]}, "new needs pit in epj.feeds of nordfjell"),
         ({"mode": "closed", "text": None}, "needs"),
         ({"until": at(NOW)}, "until: that time has passed"),
         ({"until": at(NOW + 91 * 86_400)}, "until: at most 90 days"),

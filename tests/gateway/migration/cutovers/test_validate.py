@@ -115,7 +115,7 @@ def test_a_cutover_is_held_to_the_rules_of_cells_as_the_file_and_an_override_are
     """What the record system reads, what generation it is of, and which types a service takes."""
     found = faults(plan_of(set=(RouteSpec(**change),)), config)
     assert any(told in fault and fault.startswith("set[0]: ") for fault in found), found
-    refused = problems_of(OverrideRequest(RouteSpec(**change).keys(), NOW + 60), config, NOW)
+    refused = problems_of(OverrideRequest(RouteSpec(**change).as_keys(), NOW + 60), config, NOW)
     assert any(told in problem for problem in refused), refused
     in_file = load_text(_text_with(config, change), config.file)
     assert any(told in problem.text for problem in in_file.problems), in_file.problems
@@ -147,7 +147,9 @@ def test_senders_become_what_messages_name_them(config: Config) -> None:
 
 def _text_with(config: Config, change: dict[str, Any]) -> str:
     """Return the file of a configuration with another route."""
-    return Path(config.file).read_text(encoding="utf-8") + "  - " + json.dumps(as_written(RouteSpec(**change).keys()))
+    return (
+        Path(config.file).read_text(encoding="utf-8") + "  - " + json.dumps(as_written(RouteSpec(**change).as_keys()))
+    )
 
 
 @pytest.mark.parametrize(("changed", "told"), BAD_PLANS)
