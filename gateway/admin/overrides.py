@@ -29,7 +29,7 @@ from gateway.admin.rule_service import (
 )
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
-from gateway.config.read_routes import DURATIONS, PARTS
+from gateway.config.route_keys import DURATIONS, PARTS
 from gateway.ledger import overrides
 from gateway.ledger.overrides import Listing, SetRule
 from gateway.migration import override_rules

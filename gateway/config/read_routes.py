@@ -1,4 +1,4 @@
-"""The routes of routes.yaml: the keys that a route may have, what reads each, and what they may not say together."""
+"""The routes of routes.yaml: what each says, and what it may not say together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,121 +9,11 @@ from yaml import Node, SequenceNode
 
 from gateway.config import values, yaml_reader
 from gateway.config.read_parties import Municipalities, Vendors
-from gateway.config.yaml_reader import Fields, Key, Reader, must, quoted, section
+from gateway.config.route_keys import DELIVERING, LATER_MODES, POLICY_KEYS, ROUTE
+from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.model import Group, Information, Mode, Place
 from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear, types_of
-from translators.fhir.elements import r4
 
-_DELIVERING = (Mode.NEW, Mode.CANARY)
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyKey(Key):
-    """A key that says something of messages with some modes only; `gateway.routing.route.Policies` has a field of its name."""
-
-    modes: tuple[Mode, ...] = ()
-
-
-def _losses(reader: Reader, node: Node) -> tuple[str, ...]:
-    """Read paths whose loss is tolerated: a resource type, and the elements below it that are."""
-    found = []
-    for item in reader.items(node):
-        path = reader.text(item)
-        if path is not None and (kind := path.partition(".")[0]) not in r4().resources:
-            text = f"{quoted(kind)} is not a resource of FHIR R4; a loss is named like DetectedIssue.note"
-            reader.error(item, text)
-        elif path is not None:
-            found.append(path)
-    return tuple(found)
-
-
-def _senders(reader: Reader, node: Node) -> tuple[str, ...]:
-    """Return what envelopes call the senders."""
-    known = reader.senders or {}
-    names = (reader.known(item, "sender", reader.senders) for item in reader.items(node))
-    return tuple(dict.fromkeys(known.get(name, name) for name in names if name is not None))
-
-
-ROUTE = section(
-    "routes.*",
-    Key("municipality", "short name; left out: every one"),
-    Key("vendor", "short name; left out: every one"),
-    Key("system", "short name; needs vendor"),
-    Key("information", "types, or the groups journaling and retrieval; left out: every type"),
-    must("mode", "legacy, rehearse, canary, new or closed"),
-    Key("text", "what a closed route tells the sender"),
-    PolicyKey(
-        "losses",
-        "paths whose loss is tolerated; only with modes new, canary and rehearse",
-        "[]",
-        _losses,
-        modes=(*_DELIVERING, Mode.REHEARSE),
-    ),
-    PolicyKey(
-        "answer",
-        "when a journaling is a success: accepted by the service, or journaled in the record; only with new and canary",
-        "accepted",
-        values.one_of("answer", AnswerWhen),
-        modes=_DELIVERING,
-    ),
-    PolicyKey(
-        "on_outage",
-        "while the service is away: refuse, or hold (success once the message is safe here); only with new and canary",
-        "refuse",
-        values.one_of("on_outage", OnOutage),
-        modes=_DELIVERING,
-    ),
-    PolicyKey(
-        "unclear",
-        "a held message that was sent and never answered: quarantine, or resend; only with new and canary",
-        "quarantine",
-        values.one_of("unclear", Unclear),
-        modes=_DELIVERING,
-    ),
-    PolicyKey(
-        "acknowledge_within",
-        "an event that is not acknowledged by then is overdue; only with new and canary",
-        "24h",
-        values.duration,
-        modes=_DELIVERING,
-    ),
-    PolicyKey(
-        "share",
-        "the part of the patients that a canary takes over, as 25%; a canary needs it",
-        read=values.percent,
-        modes=(Mode.CANARY,),
-    ),
-    PolicyKey(
-        "always",
-        "vkp-ids or HER-ids of senders whose patients a canary takes over all",
-        "[]",
-        _senders,
-        modes=(Mode.CANARY,),
-    ),
-    PolicyKey(
-        "never",
-        "vkp-ids or HER-ids of senders of whom a canary takes nothing over",
-        "[]",
-        _senders,
-        modes=(Mode.CANARY,),
-    ),
-    PolicyKey(
-        "sample",
-        "the part of the messages that a rehearsal looks at, as 10%",
-        "100%",
-        values.percent,
-        modes=(Mode.REHEARSE,),
-    ),
-    later=("share_with", "accept_differences"),
-)
-POLICY_KEYS = {key.name: key for key in ROUTE.keys.values() if isinstance(key, PolicyKey)}
-PARTS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.percent)
-"""Keys whose values are parts of a whole: as 25% in the file, and numbers from 0 to 1 elsewhere."""
-DURATIONS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.duration)
-"""Keys whose values are lengths of time: as 24h in the file, and numbers of seconds elsewhere."""
-
-LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})
-MODES = tuple(mode for mode in Mode if mode not in LATER_MODES)
 _NAMES = (*Information, *Group)
 
 
@@ -150,15 +40,6 @@ class Routes:
     def certain(self, municipality: str) -> bool:
         """Tell whether every route that may cover the municipality could be read."""
         return self.doubtful is not None and municipality not in self.doubtful
-
-
-def as_written(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of a route with their values as the file has them, of parts of 1 and seconds; None is left out."""
-    found = {name: value for name, value in spec.items() if value is not None}
-    for name, unit, times in (*((name, "%", 100) for name in PARTS), *((name, "s", 1) for name in DURATIONS)):
-        if isinstance(number := found.get(name), int | float):
-            found[name] = f"{number * times:.6f}".rstrip("0").rstrip(".") + unit
-    return found
 
 
 def routes(reader: Reader, node: Node, municipalities: Municipalities, vendors: Vendors) -> Routes:
@@ -207,7 +88,7 @@ def _route(
     information, grouped = named if named is not None else (None, frozenset())
     selectors = (municipality, vendor, system, information, grouped)
     route = Route(*selectors, mode or Mode.CLOSED, text, reader.place(node), **policies)
-    is_held = route.on_outage is OnOutage.HOLD and (judged is None or judged in _DELIVERING)
+    is_held = route.on_outage is OnOutage.HOLD and (judged is None or judged in DELIVERING)
     hold_place = reader.place(fields.value("on_outage")) if is_held else None
     return ParsedRoute(route, reader.place(fields.value("mode")), judged is not None, hold_place)
 
@@ -220,7 +101,7 @@ def _check_policies(reader: Reader, fields: Fields, mode: Mode | None, policies:
     if mode is Mode.CANARY and "share" not in fields:
         reader.error(fields.value("mode"), 'mode "canary" needs "share": the part of the patients that goes new')
     _check_senders(reader, fields, frozenset(policies.get("always", ())))
-    if mode is None or mode in _DELIVERING:
+    if mode is None or mode in DELIVERING:
         _check_together(reader, fields, policies)
 
 

@@ -10,6 +10,7 @@ from gateway.config import read_routes, rules, yaml_reader
 from gateway.config.model import Config, Problem, Severity
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_upstreams import Upstreams
+from gateway.config.route_keys import as_written
 from gateway.config.upstreams import JftUpstream, VkpUpstream
 from gateway.config.yaml_reader import Reader
 from gateway.model import Place
@@ -50,7 +51,7 @@ def checked(specs: Sequence[Mapping[str, Any]], config: Config) -> CheckedSpecs:
 
     What they leave uncovered is for the routes below, and so is no problem.
     """
-    lines = ",\n".join(msgspec.json.encode(read_routes.as_written(spec)).decode() for spec in specs)
+    lines = ",\n".join(msgspec.json.encode(as_written(spec)).decode() for spec in specs)
     root = yaml_reader.compose(f"[\n{lines}\n]", _FILE)
     if isinstance(root, Problem):
         return CheckedSpecs((), (_told(root),))

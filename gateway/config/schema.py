@@ -1,6 +1,6 @@
 """The keys of routes.yaml that say how routes change over time."""
 
-from gateway.config.read_routes import ROUTE
+from gateway.config.route_keys import ROUTE
 from gateway.config.yaml_reader import Key, Section, must, section
 
 CUTOVER = section(

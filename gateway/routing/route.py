@@ -1,6 +1,6 @@
 """One route: the cells that it names, their mode, and its policies.
 
-A new key of a route is a field of `Policies` here, a key of `ROUTE` in `gateway.config.schema`, and the code that asks for it.
+A new key of a route is a field of `Policies` here, a key of `ROUTE` in `gateway.config.route_keys`, and the code that asks for it.
 """
 
 from enum import StrEnum

@@ -15,7 +15,7 @@ from gateway.admin.pages.render import page
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
-from gateway.config.read_routes import MODES
+from gateway.config.route_keys import MODES
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import CHANGEABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import is_name

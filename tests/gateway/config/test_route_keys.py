@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.admin.overrides import OverrideBody
-from gateway.config.read_routes import POLICY_KEYS, as_written
+from gateway.config.route_keys import POLICY_KEYS, as_written
 from gateway.ledger.overrides import StoredPolicies
 from gateway.model import Mode, Place
 from gateway.routing.route import POLICIES, AnswerWhen, OnOutage, Route, RouteSpec, Unclear

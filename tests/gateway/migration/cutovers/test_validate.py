@@ -12,7 +12,7 @@ from msgspec import structs
 
 from gateway.config.load import load_text
 from gateway.config.model import Environment
-from gateway.config.read_routes import as_written
+from gateway.config.route_keys import as_written
 from gateway.config.upstreams import Grant, JftUpstream, ServiceStatus
 from gateway.migration.cutover_plan import faults, resolved
 from gateway.migration.override_rules import OverrideRequest, problems_of

@@ -1,0 +1,133 @@
+"""The keys that a route may have: what each means, what reads it, and with which modes it says something."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from yaml import Node
+
+from gateway.config import values
+from gateway.config.yaml_reader import Key, Reader, must, quoted, section
+from gateway.model import Mode
+from gateway.routing.route import AnswerWhen, OnOutage, Unclear
+from translators.fhir.elements import r4
+
+DELIVERING = (Mode.NEW, Mode.CANARY)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyKey(Key):
+    """A key that says something of messages with some modes only; `gateway.routing.route.Policies` has a field of its name."""
+
+    modes: tuple[Mode, ...] = ()
+
+
+def _losses(reader: Reader, node: Node) -> tuple[str, ...]:
+    """Read paths whose loss is tolerated: a resource type, and the elements below it that are."""
+    found = []
+    for item in reader.items(node):
+        path = reader.text(item)
+        if path is not None and (kind := path.partition(".")[0]) not in r4().resources:
+            text = f"{quoted(kind)} is not a resource of FHIR R4; a loss is named like DetectedIssue.note"
+            reader.error(item, text)
+        elif path is not None:
+            found.append(path)
+    return tuple(found)
+
+
+def _senders(reader: Reader, node: Node) -> tuple[str, ...]:
+    """Return what envelopes call the senders."""
+    known = reader.senders or {}
+    names = (reader.known(item, "sender", reader.senders) for item in reader.items(node))
+    return tuple(dict.fromkeys(known.get(name, name) for name in names if name is not None))
+
+
+ROUTE = section(
+    "routes.*",
+    Key("municipality", "short name; left out: every one"),
+    Key("vendor", "short name; left out: every one"),
+    Key("system", "short name; needs vendor"),
+    Key("information", "types, or the groups journaling and retrieval; left out: every type"),
+    must("mode", "legacy, rehearse, canary, new or closed"),
+    Key("text", "what a closed route tells the sender"),
+    PolicyKey(
+        "losses",
+        "paths whose loss is tolerated; only with modes new, canary and rehearse",
+        "[]",
+        _losses,
+        modes=(*DELIVERING, Mode.REHEARSE),
+    ),
+    PolicyKey(
+        "answer",
+        "when a journaling is a success: accepted by the service, or journaled in the record; only with new and canary",
+        "accepted",
+        values.one_of("answer", AnswerWhen),
+        modes=DELIVERING,
+    ),
+    PolicyKey(
+        "on_outage",
+        "while the service is away: refuse, or hold (success once the message is safe here); only with new and canary",
+        "refuse",
+        values.one_of("on_outage", OnOutage),
+        modes=DELIVERING,
+    ),
+    PolicyKey(
+        "unclear",
+        "a held message that was sent and never answered: quarantine, or resend; only with new and canary",
+        "quarantine",
+        values.one_of("unclear", Unclear),
+        modes=DELIVERING,
+    ),
+    PolicyKey(
+        "acknowledge_within",
+        "an event that is not acknowledged by then is overdue; only with new and canary",
+        "24h",
+        values.duration,
+        modes=DELIVERING,
+    ),
+    PolicyKey(
+        "share",
+        "the part of the patients that a canary takes over, as 25%; a canary needs it",
+        read=values.percent,
+        modes=(Mode.CANARY,),
+    ),
+    PolicyKey(
+        "always",
+        "vkp-ids or HER-ids of senders whose patients a canary takes over all",
+        "[]",
+        _senders,
+        modes=(Mode.CANARY,),
+    ),
+    PolicyKey(
+        "never",
+        "vkp-ids or HER-ids of senders of whom a canary takes nothing over",
+        "[]",
+        _senders,
+        modes=(Mode.CANARY,),
+    ),
+    PolicyKey(
+        "sample",
+        "the part of the messages that a rehearsal looks at, as 10%",
+        "100%",
+        values.percent,
+        modes=(Mode.REHEARSE,),
+    ),
+    later=("share_with", "accept_differences"),
+)
+POLICY_KEYS = {key.name: key for key in ROUTE.keys.values() if isinstance(key, PolicyKey)}
+PARTS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.percent)
+"""Keys whose values are parts of a whole: as 25% in the file, and numbers from 0 to 1 elsewhere."""
+DURATIONS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.duration)
+"""Keys whose values are lengths of time: as 24h in the file, and numbers of seconds elsewhere."""
+
+LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})
+MODES = tuple(mode for mode in Mode if mode not in LATER_MODES)
+
+
+def as_written(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a route with their values as the file has them, of parts of 1 and seconds; None is left out."""
+    found = {name: value for name, value in spec.items() if value is not None}
+    for name, unit, times in (*((name, "%", 100) for name in PARTS), *((name, "s", 1) for name in DURATIONS)):
+        if isinstance(number := found.get(name), int | float):
+            found[name] = f"{number * times:.6f}".rstrip("0").rstrip(".") + unit
+    return found
