@@ -49,25 +49,41 @@ def _placed(tree: Tree, path: str, depth: int) -> Tree:
     return tree
 
 
-def source_of(tree: Tree, path: tuple[str | int, ...]) -> str | None:
-    """Return the place in the message of what stands at a path of the result; None where all of it was made.
+class Sources:
+    """Where the values of a result came from, whose texts and numbers know their places."""
 
-    What is missing has its place in the object that lacks it.
-    """
-    nodes = [tree]
-    for step in path:
-        below = _below(nodes[-1], step)
-        if below is None:
-            break
-        nodes.append(below)
-    rest = [*path[len(nodes) - 1 :]]
-    while nodes:
-        origin = _origin(nodes.pop(), 0)
-        if origin is not None:
-            return origin + steps_spelled(rest)
-        if nodes:
-            rest.insert(0, path[len(nodes) - 1])
-    return None
+    def __init__(self, result: Tree) -> None:
+        self._result = result
+        self._known: dict[int, str | None] = {}
+
+    def place_of(self, path: tuple[str | int, ...]) -> str | None:
+        """Return the place in the message of what stands at a path of the result; None where all of it was made.
+
+        What is missing has its place in the object that lacks it.
+        """
+        nodes = [self._result]
+        for step in path:
+            below = _below(nodes[-1], step)
+            if below is None:
+                break
+            nodes.append(below)
+        for depth in reversed(range(len(nodes))):
+            origin = self._origin(nodes[depth], 0)
+            if origin is not None:
+                return origin + steps_spelled(path[depth:])
+        return None
+
+    def _origin(self, node: Tree, depth: int) -> str | None:
+        """Return where a value came from: as it says itself, or as the first of what it holds does."""
+        if isinstance(node, (PlacedText, PlacedNumber)):
+            return node.path
+        if not isinstance(node, (dict, list)) or depth == _DEEPEST:
+            return None
+        if id(node) not in self._known:
+            items = node.items() if isinstance(node, dict) else enumerate(node)
+            found = ((self._origin(item, depth + 1), step) for step, item in items)
+            self._known[id(node)] = next((_above(path, step) for path, step in found if path is not None), None)
+        return self._known[id(node)]
 
 
 def _below(node: Tree, step: str | int) -> Tree:
@@ -78,24 +94,10 @@ def _below(node: Tree, step: str | int) -> Tree:
     return None
 
 
-def _origin(node: Tree, depth: int) -> str | None:
-    """Return where a value came from: as it says itself, or as the first of what it holds does."""
-    if isinstance(node, (PlacedText, PlacedNumber)):
-        return node.path
-    if depth == _DEEPEST:
-        return None
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for step, item in items:
-        found = _origin(item, depth + 1)
-        if found is not None:
-            return _above(found, step)
-    return None
-
-
 def _above(path: str, step: str | int) -> str:
     """Return the path of what holds this; an item of an array need not have had one around it in the message."""
     if isinstance(step, int):
         return path.rpartition("[")[0] if path.endswith("]") else path
-    return (
-        path.removesuffix("]").rpartition("[")[0].rpartition(".")[0] if path.endswith("]") else path.rpartition(".")[0]
-    )
+    # A field that became a list of one has no index in the message, one that was unwrapped has.
+    bare = path.rpartition("[")[0] if path.endswith("]") else path
+    return bare.rpartition(".")[0]

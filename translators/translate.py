@@ -16,7 +16,7 @@ from translators.fhir.structure import MOST, Checked, Fault, character_faults, c
 from translators.fhir.structure_plan import rows
 from translators.fhir.xml_shapes import kinds
 from translators.patient import check_patient
-from translators.placed import placed, source_of
+from translators.placed import Sources, placed
 from translators.stu3 import message as stu3
 from translators.terminology import standing
 
@@ -120,7 +120,8 @@ def _character_faults(sent: dict[str, Tree], calls: tuple[Call, ...]) -> list[Fa
 
 def _invalid(faults: list[Fault], sent: dict[str, Tree], traced: dict[str, Tree]) -> Refused:
     """Return the refusal, with every place as the sender knows it; of what was made, where it was to stand."""
-    places = [source_of(traced, fault.path) or spelled(sent, fault.path) for fault in faults]
+    sources = Sources(traced)
+    places = [sources.place_of(fault.path) or spelled(sent, fault.path) for fault in faults]
     told = "; ".join(dict.fromkeys(f"{place}: {fault.text}" for place, fault in zip(places, faults, strict=True)))
     return Refused(Reason.FORMAT, f"not valid FHIR R4: {told}", places[0])
 

@@ -15,7 +15,7 @@ from tests.translators.drawing import check_account
 from tests.translators.test_cases import CASES, Case, case_of
 from translators.contract import Number, Translation, Tree
 from translators.fhir.elements import r4
-from translators.translate import translate
+from translators.translate import express
 
 MARK = "mark-of-the-test"
 EXTENSION: dict[str, Tree] = {"url": f"http://mark.example/{MARK}", "valueString": "extension-of-the-test"}
@@ -30,7 +30,7 @@ def _read(path: Path) -> Case:
 
 
 def _translated(case: Case, tree: Tree) -> Translation:
-    return translate(tree, case.surface, "jft", replace(case.settings, tolerated_losses=TOLERATED))
+    return express(tree, case.surface, "jft", replace(case.settings, tolerated_losses=TOLERATED))
 
 
 SENT = [path for path in CASES if _translated(_read(path), _read(path).read()[0]).calls]

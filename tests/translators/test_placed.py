@@ -12,7 +12,7 @@ from translators.fhir.json_codec import decode
 from translators.fhir.xml_codec import decode as decode_xml
 from translators.fhir.xml_codec import encode
 from translators.national_number import TEST_KINDS
-from translators.placed import placed, source_of
+from translators.placed import Sources, placed
 from translators.translate import express, translate
 
 RECEIVED = "2026-11-03T08:00:00.000+00:00"
@@ -94,12 +94,12 @@ def test_a_fault_of_a_message_in_xml_is_told_likewise() -> None:
 def test_a_name_that_is_none_is_withheld() -> None:
     """What stands where an element's name belongs may be anything, also a person's name."""
     traced = placed({"resourceType": "Patient", "Tuva Testfjell": "x"})
-    assert source_of(traced, ("Tuva Testfjell",)) == "Patient.(name withheld)"
+    assert Sources(traced).place_of(("Tuva Testfjell",)) == "Patient.(name withheld)"
 
 
 def test_what_was_made_altogether_has_no_place_in_the_message() -> None:
     """It is told by where it was to stand."""
-    assert source_of({"a": [{"b": "made"}]}, ("a", 0, "b")) is None
+    assert Sources({"a": [{"b": "made"}]}).place_of(("a", 0, "b")) is None
 
 
 def test_a_message_that_is_read_for_its_places_becomes_the_same() -> None:
