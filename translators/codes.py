@@ -1,6 +1,7 @@
 """What a sender's codes are today: by the table its system was built with, or by today's where nobody says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from translators.contract import Reason, Refused, RenumberedText, RepairedText, Settings, Tree
 from translators.source import Cursor
@@ -70,9 +71,15 @@ class SenderCodes:
         else:
             self.others.add(str(coding["system"]))
 
-    def stands(self, system: str, code: Tree) -> bool:
-        """Whether a code is known to be one of today, or of a code system that is not VKP's."""
-        return (system, code) in self.standing or not system.startswith(CODE_SYSTEMS)
+    def stands(self, coding: Mapping[str, Tree]) -> bool:
+        """Whether a coding says today what its sender means: of today's table, or of a code system that is not VKP's."""
+        system, code, display = coding.get("system"), coding.get("code"), coding.get("display")
+        if not isinstance(system, str) or (system, code) in self.standing or not system.startswith(CODE_SYSTEMS):
+            return True
+        if not isinstance(code, str) or display is not None:
+            shown = display if isinstance(display, str) else None
+            return isinstance(code, str) and read_code(system, code, self._history, shown) is None
+        return _means_today(system, code, self._history)
 
     def check_tables(self, tree: dict[str, Tree]) -> None:
         """Raise `Refused` where one code shows that a sender uses an old table, and another means something else by it.
@@ -116,6 +123,11 @@ class SenderCodes:
         system, code = coding.text("system") or "", coding.text("code") or ""
         found = read_code(system, code, self._history) if system.startswith(CODE_SYSTEMS) else None
         return found if isinstance(found, Renumbered) else None
+
+
+@lru_cache(maxsize=4096)
+def _means_today(system: str, code: str, history: tuple[tuple[str, str], ...]) -> bool:
+    return read_code(system, code, history) is None
 
 
 def _as_text(found: Renumbered, at: Cursor, place: Cursor, coding: dict[str, Tree]) -> None:

@@ -12,8 +12,8 @@ from translators.contract import Tree
 from translators.fhir.rules import ENTERED_IN_ERROR
 
 Fields: TypeAlias = dict[str, Tree]
-Standing: TypeAlias = Callable[[str, Tree], bool]
-"""Whether a code of a code system is one of today."""
+Standing: TypeAlias = Callable[[Fields], bool]
+"""Whether a coding says today what its sender means by it."""
 
 URIS = "urn:ietf:rfc:3986"
 """The identifier system of what is a URI itself."""
@@ -105,9 +105,8 @@ def _coding_stands(coding: Fields, is_of_today: Standing) -> bool:
         # A code without a system may be given one.
         return "code" not in coding
     # A code of today has the URL of today.
-    code = coding.get("code")
     is_renewed = system in PARTLY_RENEWED or corrected("Coding", "system", system) is not None
-    return code != ENTERED_IN_ERROR and is_of_today(system, code) and not is_renewed
+    return coding.get("code") != ENTERED_IN_ERROR and not is_renewed and is_of_today(coding)
 
 
 def _quantity_stands(quantity: Fields, _: Standing) -> bool:
