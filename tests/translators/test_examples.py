@@ -29,6 +29,7 @@ from translators.translate import translate
 FOLDER = Path(os.environ["VKP_EXAMPLES"])
 ROUTES = Path(__file__).parents[2] / "routes.yaml"
 FILES = sorted(path for path in FOLDER.glob("*") if path.suffix in (".xml", ".json"))
+NEW_SERVICES = sorted((FOLDER.parents[1] / "new").glob("jft-writeapi-example-*.json"))
 NUMBER_SYSTEMS = {
     *(f"urn:oid:2.16.578.1.12.4.1.4.{number}" for number in (1, 2, 3)),
     "http://ehelse.no/fhir/identifiertypes/FNR",
@@ -181,3 +182,22 @@ def test_the_command_line_prints_the_same_call(path: Path, tmp_path: Path) -> No
         one.pop("timestamp", None)
     assert document["calls"][0]["body"] == body
     assert document["losses"] == []
+
+
+def test_every_call_is_taken_by_the_double_or_refused_for_a_fault_of_the_message(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of all examples, those of the new services among them; the counts are printed."""
+    found = Counter[str]()
+    examples = [(path.name, path.read_bytes(), "vkp-stu3") for path in FILES]
+    examples += [(path.name, path.read_bytes(), "vkp-r4") for path in NEW_SERVICES]
+    for name, data, surface in examples:
+        tree = _decoded(name, _depersonalised(name, data))
+        result = translate(tree, surface, "jft", Settings(TEST_KINDS, received=TIME))
+        found[f"{surface} refused" if result.refusal else f"{surface} taken"] += 1
+        assert result.refusal is None or result.refusal.path
+        for call in result.calls:
+            assert structure_faults(json.loads(call.body)) == []
+            found[f"calls of {surface}"] += 1
+    with capsys.disabled():
+        print(f"\n{len(examples)} published examples: {dict(sorted(found.items()))}")  # noqa: T201 - a person reads it
