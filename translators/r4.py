@@ -11,12 +11,12 @@ from translators.fhir.conform import conform
 from translators.fhir.corrections import uuid_urn
 from translators.fhir.elements import r4
 from translators.fhir.plan import within_r4
-from translators.fhir.quick_check import is_right
+from translators.fhir.quick_check import right_leaves
 from translators.information import information_of
 from translators.links import relinked
 from translators.made import made, settled
 from translators.patient import resolve
-from translators.source import Cursor, Source, count_leaves
+from translators.source import Cursor, Source
 from translators.stu3 import composition, encounter, flag, medication_dispense
 from translators.stu3.parts import Part, carried
 from translators.terminology import DISPENSE
@@ -29,8 +29,12 @@ def read(tree: Tree, settings: Settings) -> Message:
     if not isinstance(kind, str):
         raise Refused(Reason.FORMAT, "a FHIR resource with resourceType is expected")
     codes = SenderCodes(settings)
-    if isinstance(tree, dict) and not settings.local_numbers and is_right(tree, codes.stands) and not _is_older(tree):
-        leaves = count_leaves(tree)
+    if (
+        isinstance(tree, dict)
+        and not settings.local_numbers
+        and (leaves := right_leaves(tree, codes.stands))
+        and not _is_older(tree)
+    ):
         information = information_of(tree, settings.code_history)
         return Message(tree, information, (), (), Coverage(leaves=leaves, carried=leaves))
     source = Source(tree, kind if kind in r4().resources else "Resource")

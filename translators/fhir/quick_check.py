@@ -20,10 +20,6 @@ from translators.fhir.structure_plan import DEEPEST, Row, Step, rows
 Right: TypeAlias = Callable[[Fields, "_Context", int], bool]
 Other: TypeAlias = Callable[[Tree, Fields, "_Context", int], bool]
 
-_OBJECT: Final = 0
-_OBJECTS: Final = 1
-_OTHER: Final = 2
-
 
 class _Type:
     """A type whose function may not be there yet: types hold each other."""
@@ -35,13 +31,17 @@ class _Type:
 class _Context:
     """What is known of the message around an object."""
 
-    __slots__ = ("entry", "is_of_today", "kinds", "references")
+    __slots__ = ("codings", "entry", "is_of_today", "kinds", "leaves", "references")
 
     def __init__(self, root: Fields, is_of_today: Standing | None) -> None:
         self.kinds = links_of(root)
         self.references: list[tuple[int, str]] = []
         self.entry = -1
         self.is_of_today = is_of_today
+        self.codings: set[tuple[Tree, Tree]] = set()
+        """Codings of system and code that were found right: a message has few, and most of them often."""
+        self.leaves = 1
+        """Counted on the way: every object and array has one place, and as many as it holds."""
 
 
 def is_right(resource: Fields, is_of_today: Standing | None = None) -> bool:
@@ -50,9 +50,19 @@ def is_right(resource: Fields, is_of_today: Standing | None = None) -> bool:
     With `is_of_today`, whether nothing of it has to be corrected either, no code of an older table among it. What has
     contained resources is not judged here: False.
     """
+    return right_leaves(resource, is_of_today) is not None
+
+
+def right_leaves(resource: Fields, is_of_today: Standing | None = None) -> int | None:
+    """Return how many leaves a resource has if `is_right` says so of it, else None."""
     context = _Context(resource, is_of_today)
-    if not _resource(resource, context, 0):
-        return False
+    if not _resource(resource, context, 0) or not _is_whole(resource, context):
+        return None
+    return context.leaves
+
+
+def _is_whole(resource: Fields, context: _Context) -> bool:
+    """Whether a Bundle is right as a whole; any other resource is."""
     if resource.get("resourceType") != "Bundle":
         return True
     if next(bundle_faults(resource), None) is not None:
@@ -80,7 +90,7 @@ def _types() -> dict[str, _Type]:
 def _function(row: Row, types: dict[str, _Type]) -> Right:  # noqa: C901 - what most of a check's time goes into, in one piece
     """Return the function of a type."""
     texts: dict[str, Callable[[str], object]] = {}
-    others: dict[str, tuple[int, _Type, Other]] = {}
+    others: dict[str, tuple[bool | None, _Type, Other]] = {}
     for name, step in row.steps.items():
         if step.codes is not None and step.is_text:
             # What was entered in error is looked at more closely.
@@ -96,6 +106,7 @@ def _function(row: Row, types: dict[str, _Type]) -> Right:  # noqa: C901 - what 
     def right(value: Fields, context: _Context, depth: int) -> bool:  # noqa: C901, PLR0912 - likewise
         if depth >= DEEPEST:
             return False
+        context.leaves += len(value) - 1
         for name, item in value.items():
             if item.__class__ is str:
                 matcher = texts.get(name)
@@ -105,13 +116,14 @@ def _function(row: Row, types: dict[str, _Type]) -> Right:  # noqa: C901 - what 
             other = others.get(name)
             if other is None:
                 return False
-            form, kind, test = other
-            if form == _OBJECT:
+            repeats, kind, test = other
+            if repeats is False:
                 if item.__class__ is not dict or not kind.right(item, context, depth + 1):
                     return False
-            elif form == _OBJECTS:
+            elif repeats:
                 if item.__class__ is not list or not item:
                     return False
+                context.leaves += len(item) - 1
                 inner = kind.right
                 for one in item:
                     if one.__class__ is not dict or not inner(one, context, depth + 1):
@@ -129,7 +141,27 @@ def _function(row: Row, types: dict[str, _Type]) -> Right:  # noqa: C901 - what 
             return False
         return last is None or last(value, context)
 
-    return right
+    return right if row.name != "Coding" else _of_codings(right)
+
+
+def _of_codings(right: Right) -> Right:
+    """Return the function for codings, which looks at each pair of system and code of a message once."""
+
+    def known(value: Fields, context: _Context, depth: int) -> bool:
+        if len(value) != 2 or "system" not in value or "code" not in value:
+            return right(value, context, depth)
+        pair = (value["system"], value["code"])
+        if pair[0].__class__ is not str or pair[1].__class__ is not str:
+            return right(value, context, depth)
+        if pair in context.codings:
+            context.leaves += 1
+            return True
+        if not right(value, context, depth):
+            return False
+        context.codings.add(pair)
+        return True
+
+    return known
 
 
 _NO_TYPE: Final = _Type()
@@ -139,24 +171,25 @@ def _no_test(_item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bo
     return False
 
 
-def _other(step: Step, types: dict[str, _Type]) -> tuple[int, _Type, Other]:
-    """Return how to judge a value that is no plain text."""
+def _other(step: Step, types: dict[str, _Type]) -> tuple[bool | None, _Type, Other]:
+    """Return how to judge a value that is no plain text: as an object of a type, as a list of such, or (None) by a test."""
     if step.is_simple and not step.is_sibling and step.row is not None:
-        return (_OBJECTS if step.repeats else _OBJECT), types[step.row_key], _no_test
+        return step.repeats, types[step.row_key], _no_test
     if step.name == "contained":
-        return _OTHER, _NO_TYPE, _no_test
+        return None, _NO_TYPE, _no_test
     one = _one(step, types)
     if step.is_sibling:
-        return _OTHER, _NO_TYPE, _sibling(step, types)
+        return None, _NO_TYPE, _sibling(step, types)
     if not step.repeats:
-        return _OTHER, _NO_TYPE, one
+        return None, _NO_TYPE, one
 
     def each(item: Tree, owner: Fields, context: _Context, depth: int) -> bool:
         if not isinstance(item, list) or not item or f"_{step.name}" in owner:
             return False
+        context.leaves += len(item) - 1
         return all(one(value, owner, context, depth) for value in item)
 
-    return _OTHER, _NO_TYPE, each
+    return None, _NO_TYPE, each
 
 
 def _sibling(step: Step, types: dict[str, _Type]) -> Other:

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from service_stubs.fhir_structure import structure_faults as faults_by_the_double
+from tests.translators.drawing import leaf_count
 from tests.translators.right_resources import KINDS, message_of, right_resource, spoil
 from translators.fhir.json_codec import decode, encode
-from translators.fhir.quick_check import is_right
+from translators.fhir.quick_check import is_right, right_leaves
 from translators.fhir.structure import MOST, character_faults, steps_spelled, structure_faults
 
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml"><p>x</p></div>'
@@ -185,6 +186,7 @@ def test_a_right_resource_of_any_type_is_right_by_every_judge(random: Random, ki
     assume(not faults or not all(fault.text.endswith(")") for fault in faults))
     assert faults == []
     assert is_right(tree)
+    assert right_leaves(tree) == leaf_count(tree)
     assert faults_by_the_double(json.loads(encode(tree))) == []
 
 
