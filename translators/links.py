@@ -1,29 +1,39 @@
 """The URLs of resources that became another type: they end with what they now hold, and what refers to them follows."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from translators.contract import Repair, RepairedText, Tree
 from translators.fhir.bundle import RESTFUL
+from translators.fhir.stu3_to_r4 import LINK_OF_R4
 
-RULE = "link-of-the-new-type"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def relinked(bundle: dict[str, Tree], becomes: Mapping[int, str]) -> tuple[tuple[Repair, ...], int]:
+def relinked(
+    bundle: dict[str, Tree], becomes: Mapping[int, str], retyped: Mapping[str, str] = _NOTHING
+) -> tuple[tuple[Repair, ...], int]:
     """Put the new types into the URLs of a message's entries, and into the references to them.
 
-    `becomes` has the new resource types by the index of the entry. Returns the repairs, and how many of the values were as
+    `becomes` has the new resource types by the index of the entry, and `retyped` by their former names those of resources that
+    already have their new type; of these the references by type and id follow before. Returns the repairs, and how many of the values were as
     the sender wrote them. The tree is changed in its place.
     """
     entries = bundle.get("entry")
     renamed: dict[str, str] = {}
+    new_names = frozenset(retyped.values())
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
-        if index not in becomes or not isinstance(entry, dict):
-            continue
-        held = entry.get("resource")
+        held = entry.get("resource") if isinstance(entry, dict) else None
         kind, own = (held.get("resourceType"), held.get("id")) if isinstance(held, dict) else (None, None)
+        is_retyped = kind in new_names
+        if not isinstance(entry, dict) or not (is_retyped or index in becomes):
+            continue
         url = entry.get("fullUrl")
         found = RESTFUL.fullmatch(url) if isinstance(url, str) else None
-        if isinstance(url, str) and found is not None and found[1] == kind:
+        if is_retyped:
+            if isinstance(url, str) and found is not None and retyped.get(found[1]) == kind:
+                renamed[url] = f"{url[: found.start(1)]}{kind}{url[found.end(1) :]}"
+        elif isinstance(url, str) and found is not None and found[1] == kind:
             renamed[url] = f"{url[: found.start(1)]}{becomes[index]}{url[found.end(1) :]}"
             renamed[f"{kind}/{found[2]}"] = f"{becomes[index]}/{found[2]}"
         elif isinstance(own, str):
@@ -69,5 +79,5 @@ class _Walk:
                 self.through(value, f"{path}.{name}")
                 continue
             tree[name] = RepairedText(new)
-            self.repairs.append(Repair(f"{path}.{name}", RULE))
+            self.repairs.append(Repair(f"{path}.{name}", LINK_OF_R4))
             self.count += not isinstance(value, RepairedText)

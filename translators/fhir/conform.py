@@ -14,7 +14,7 @@ from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, r4
 from translators.fhir.faults import Faults
 from translators.fhir.plan import TAKEN_APART, Plan, Step
-from translators.fhir.r4_fields import align, extend_code, say_type, write
+from translators.fhir.r4_fields import align, extend_code, linked, say_type, write
 from translators.fhir.rewrites import NoPlaceError
 from translators.fhir.rules import ENTERED_IN_ERROR
 from translators.fhir.structure import spelled, structure_faults
@@ -127,7 +127,7 @@ class _Conformer:
                 result[step.target] = [raw] if step.wraps else raw  # type: ignore[index] # what is plain has a target
                 continue
             value = self._element(at.field(name, raw), step, kind, depth)
-            if step.is_modifier or step.renamed:
+            if step.is_ruled:
                 value = self._ruled(at.field(name, raw), step, value)
             if step.is_copied and value is not NOTHING:
                 result[name] = value  # type: ignore[assignment] # what is left of two types
@@ -239,7 +239,9 @@ class _Conformer:
         return extensions(fields, kind, self._plan.release)
 
     def _ruled(self, at: Cursor, step: Step, value: _Result) -> _Result:
-        """Return what R4 calls a code, or note why it has none; look for what was entered in error."""
+        """Return what R4 calls a code or links to, or note why it has none; look for what was entered in error."""
+        if step.retyped is not None and isinstance(value, str):
+            return linked(at, step.retyped, value, self._plan.retyped)
         if isinstance(value, dict):
             codings = value.get("coding")
             for one in codings if isinstance(codings, list) else ():
@@ -389,4 +391,5 @@ def _stands(step: Step, owner: str, text: Tree) -> bool:
     """Whether a code, or a system, is one that R4 has too."""
     if step.codes is not None:
         return text in step.codes
-    return isinstance(text, str) and corrected(owner, step.name, text) is None
+    is_retyped = step.retyped is not None and isinstance(text, str) and step.retyped.fullmatch(text)
+    return isinstance(text, str) and not is_retyped and corrected(owner, step.name, text) is None

@@ -5,6 +5,7 @@ cross-version extension, one for every element of every release (FHIR R4, versio
 nor given a meaning it does not have. A modifier never does: it changes what stands beside it, and an extension may be ignored.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -43,9 +44,11 @@ class Step:
     unwraps: bool
     """Whether R4 has one value where the source has a list."""
     into: str | None
-    """The repeating element of R4 that holds it."""
+    """The element of R4 that holds it; of one that repeats, the first."""
     conversion: Conversion | None = None
     """How its value is written as the type that R4 has."""
+    into_repeats: bool = False
+    """Whether the element of R4 that holds it has a list."""
     is_modifier: bool = False
     """Whether it changes the meaning of what stands beside it."""
     codes: frozenset[str] | None = None
@@ -54,6 +57,10 @@ class Step:
     """All that the source's release has."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Codes that R4 calls otherwise."""
+    retyped: re.Pattern[str] | None = None
+    """Matches a relative link to a resource whose type R4 calls otherwise, with that type as its first group."""
+    is_ruled: bool = field(init=False)
+    """Whether its value is looked at once more after it was read."""
     is_checked: bool = field(init=False)
     """Whether a text is looked at before it is copied."""
     is_object: bool = field(init=False)
@@ -65,6 +72,7 @@ class Step:
         is_copied = self.target == self.name and not (self.wraps or self.unwraps or self.into or self.conversion)
         object.__setattr__(self, "is_copied", is_copied)
         object.__setattr__(self, "is_object", not self.primitive and self.type != ANY_RESOURCE)
+        object.__setattr__(self, "is_ruled", bool(self.is_modifier or self.renamed or self.retyped))
         object.__setattr__(self, "is_checked", self.name in CORRECTED or self.codes is not None)
 
 
@@ -104,6 +112,8 @@ class _Planner:
         self._renaming = renaming or Renaming({}, {}, {}, {})
         self._is_r4 = renaming is None
         self._types: dict[str, dict[str, Step]] = {}
+        retyped = "|".join(self._renaming.types)
+        self._links = re.compile(rf"({retyped})/[A-Za-z0-9.-]{{1,64}}(?:/_history/.*)?") if retyped else None
         self._values = frozenset(name for name in target.types["Extension"] if name.startswith("value"))
 
     def plan(self) -> Plan:
@@ -138,13 +148,17 @@ class _Planner:
             # Its modifierExtension cannot stand in an extension.
             return None if bare == "modifierExtension" else self._copied(name, element, element, name, None)
         into, renamed = self._moved(kind, bare)
-        owner = self._target.types[becomes]
-        if into is not None:
-            owner = self._target.types[owner[into].type]
+        holder = becomes if into is None else self._target.types[becomes][into].type
+        owner = self._target.types[holder]
         target = renamed if name == bare else f"_{renamed}"
         found = owner.get(target)
         if found is not None and self._fits(element, found):
-            return self._ruled(kind, self._copied(name, element, found, target, into), f"{becomes}.{renamed}")
+            step = self._copied(name, element, found, target, into)
+            if into is not None and self._target.types[becomes][into].repeats:
+                step = replace(step, into_repeats=True)
+            if (kind, name) == ("Reference", "reference"):
+                step = replace(step, retyped=self._links)
+            return self._ruled(kind, step, f"{holder}.{renamed}")
         if found is not None and name == bare and into is None:
             converted = conversion(element.type, found.type, self._renaming.systems.get(f"{kind}.{name}"))
             if converted is not None:

@@ -1,9 +1,21 @@
 """Writes what was read of an element where R4 has it: under its name, in its type, with what its sibling says."""
 
-from translators.contract import Reason, Refused, Tree
+import re
+from collections.abc import Mapping
+
+from translators.contract import Reason, Refused, RepairedText, Tree
 from translators.fhir.plan import Step
-from translators.fhir.stu3_to_r4 import TYPE_OF_R4
+from translators.fhir.stu3_to_r4 import LINK_OF_R4, TYPE_OF_R4
 from translators.source import Cursor
+
+
+def linked(at: Cursor, retyped: re.Pattern[str], link: str, types: Mapping[str, str]) -> str:
+    """Return a link to a resource, whose type may be one that R4 calls otherwise."""
+    found = retyped.fullmatch(link)
+    if found is None:
+        return link
+    at.repair(LINK_OF_R4)
+    return RepairedText(types[found[1]] + link[found.end(1) :])
 
 
 def say_type(at: Cursor, converted: Tree) -> None:
@@ -20,7 +32,12 @@ def extend_code(name: str, step: Step | None, kept: dict[str, Tree], result: dic
     """Put what a code's sibling says where the code stands in R4; tell whether that was done."""
     concept = result.get(step.target or "") if step is not None and step.conversion is not None else None
     codings = concept.get("coding") if isinstance(concept, dict) else None
-    if step is None or step.type != "code" or not isinstance(codings, list) or not isinstance(codings[0], dict):
+    if (
+        step is None
+        or step.type not in ("code", "uri")
+        or not isinstance(codings, list)
+        or not isinstance(codings[0], dict)
+    ):
         return False
     codings[0]["_code"] = kept.pop(name)
     return True
@@ -34,8 +51,9 @@ def write(at: Cursor, value: Tree, step: Step, result: dict[str, Tree]) -> None:
         value = value[0]
     target = step.target or step.name
     if step.into is not None:
-        held = result.setdefault(step.into, [{}])
-        result = held[0] if isinstance(held, list) and isinstance(held[0], dict) else result
+        held = result.setdefault(step.into, [{}] if step.into_repeats else {})
+        first = held[0] if isinstance(held, list) else held
+        result = first if isinstance(first, dict) else result
     if target in result:
         raise Refused(Reason.FORMAT, f"another value beside it for R4's {target}", f"{at.path}.{step.name}")
     result[target] = value

@@ -13,12 +13,15 @@ TYPE_OF_R4 = "type-of-r4"
 """The repair of a value that stands in R4 as another type; what R4 asks for beside it is derived by the same rule."""
 CODE_OF_R4 = "code-of-r4"
 """The repair of a code that R4 calls otherwise."""
+LINK_OF_R4 = "link-of-the-new-type"
+"""The repair of a URL or reference that names a resource by a type which that no longer has."""
 
 Keep: TypeAlias = Callable[[dict[str, Tree], str], list[Tree]]
 """Writes elements of a type of STU3 as extensions."""
 Conversion: TypeAlias = Callable[[Tree, Keep], Tree]
 """Writes a value as R4's type; None where that type cannot say all of it."""
 
+_URIS = "urn:ietf:rfc:3986"
 _PEOPLE = ("agent", "actor", "ref", "pReference")
 """Under which the reference stands in a backbone of STU3 that R4 has a reference for."""
 
@@ -30,7 +33,7 @@ class Renaming:
     types: Mapping[str, str]
     """The resource types that R4 calls otherwise."""
     elements: Mapping[str, Mapping[str, str]]
-    """The name in R4; `doseAndRate.rateRatio` stands in the first item of a repeating element."""
+    """The name in R4; `doseAndRate.rateRatio` stands in another element, of one that repeats in its first item."""
     codes: Mapping[str, Mapping[str, str]]
     systems: Mapping[str, str]
     """The code system of a code that R4 writes as a CodeableConcept, or the other way round."""
@@ -93,6 +96,7 @@ def _list(value: Tree) -> list[Tree]:
 _CONVERSIONS: dict[tuple[str, str], Conversion] = {
     ("Coding", "CodeableConcept"): lambda value, _: {"coding": [value]},
     ("string", "CodeableConcept"): lambda value, _: {"text": value},
+    ("uri", "CodeableConcept"): lambda value, _: {"coding": [{"system": Made(_URIS, TYPE_OF_R4), "code": value}]},
     ("Reference", "canonical"): _link,
     ("Reference", "uri"): _link,
     ("uri", "Reference"): lambda value, _: {"reference": value},

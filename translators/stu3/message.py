@@ -82,7 +82,7 @@ def read(tree: Tree, settings: Settings) -> Message:
     if newly:
         before = replace(before, carried=before.carried - newly, repaired=before.repaired + newly)
     information = information_of(converted, settings.code_history)
-    links, count = relinked(converted, _becoming(converted)) if kind == "Bundle" else ((), 0)
+    links, count = relinked(converted, _becoming(converted), from_stu3().retyped) if kind == "Bundle" else ((), 0)
     before = replace(before, carried=before.carried - count, repaired=before.repaired + count)
     second = Source(converted, kind, by_parts=True)
     rebuild = _message if kind == "Bundle" else _alone
