@@ -111,7 +111,7 @@ def test_what_is_no_pin_with_hashes_is_found() -> None:
     bad = (
         "coverage>=7.10\n",
         "coverage==7.17.3\n",
-        "--index-url https://x\n",
+        "--no-binary :all:\n",
         "coverage[toml]==7 \\\n    --hash=sha256:0\n",
     )
     for text in bad:

@@ -327,7 +327,7 @@ def test_set_up_that_failed_says_what_to_do_and_begins_anew(project: Project) ->
     """Once the network is there, it is as if nothing had been."""
     unreachable = {
         "PIP_NO_INDEX": "0",
-        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/",
         "PIP_FIND_LINKS": "",
         "PIP_RETRIES": "1",
     }
