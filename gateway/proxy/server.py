@@ -31,6 +31,8 @@ _GRACE = 10.0
 """Seconds that requests in flight get to finish when the gateway stops."""
 _FIRST_REQUEST = 1.0
 """Seconds that a connection which was just opened gets to send its request when the gateway stops."""
+_ACCEPTING_TURNS = 4
+"""Turns of the event loop, at most, from a connection that the system has handed over to `opened`."""
 _SWEEP = 0.25
 """Seconds between two looks at whether anything takes too long."""
 
@@ -106,6 +108,8 @@ class Server:
             server.close()
         if self._encrypted is not None:
             self._encrypted.close()
+        for _ in range(_ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         self._close_idle(self._loop.time() - _FIRST_REQUEST)
         last = self._loop.call_later(_FIRST_REQUEST, self._close_idle, math.inf)
         self._quiet = self._loop.create_future()
@@ -115,6 +119,8 @@ class Server:
         last.cancel()
         for sender in list(self._senders):
             sender.abort()
+        if self._encrypted is not None:
+            self._encrypted.end_handshakes(math.inf)
         for task in self._tasks:
             task.cancel()
         if self._sweeper is not None:
@@ -125,6 +131,8 @@ class Server:
         for sender in list(self._senders):
             if sender.is_idle and (sender.first_awaited_since or 0.0) < opened_before:
                 sender.close()
+        if self._encrypted is not None:
+            self._encrypted.end_handshakes(opened_before)
 
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
@@ -133,6 +141,10 @@ class Server:
     def leave(self, origin: str) -> None:
         """Forget a connection that never became a sender's."""
         self._guests.leave(origin)
+
+    def handshake_ended(self) -> None:
+        """Notice that a handshake has ended, one way or the other."""
+        self._notice_quiet()
 
     def sender(self, origin: str | None = None) -> DownstreamConnection:
         """Return what will read a connection; `origin` when it is counted already."""
@@ -260,7 +272,9 @@ class Server:
 
     def _notice_quiet(self) -> None:
         """Let `stop` go on when nothing is in flight any more."""
-        if self._quiet is not None and not self._quiet.done() and not (self._senders or self._passages or self._tasks):
+        if self._quiet is None or self._quiet.done() or self._senders or self._passages or self._tasks:
+            return
+        if self._encrypted is None or not self._encrypted.shakes_hands:
             self._quiet.set_result(None)
 
     def _sweep(self) -> None:

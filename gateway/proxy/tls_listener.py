@@ -36,6 +36,9 @@ class Listener(Protocol):
     def leave(self, origin: str) -> None:
         """Forget a connection that never became a sender's."""
 
+    def handshake_ended(self) -> None:
+        """Notice that a handshake has ended, one way or the other."""
+
     def sender(self, origin: str | None) -> DownstreamConnection:
         """Return what will read the connection."""
 
@@ -48,7 +51,8 @@ class TlsListener:
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = []
-        self._handshakes: dict[asyncio.Task[None], None] = {}
+        self._handshakes: dict[asyncio.Task[None], float] = {}
+        """By when each began, the oldest first."""
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on sockets that listen."""
@@ -57,13 +61,22 @@ class TlsListener:
             self._take(listening)
 
     def close(self) -> None:
-        """Stop listening, and end handshakes that are not done."""
+        """Stop listening; handshakes that have begun go on."""
         sockets, self._sockets = self._sockets, []
         for listening in sockets:
             self._loop.remove_reader(listening)
             listening.close()
-        for handshake in list(self._handshakes):
-            handshake.cancel()
+
+    @property
+    def shakes_hands(self) -> bool:
+        """Whether a handshake goes on."""
+        return bool(self._handshakes)
+
+    def end_handshakes(self, begun_before: float) -> None:
+        """Give up handshakes that began before that moment of the loop's clock."""
+        for handshake, begun in list(self._handshakes.items()):
+            if begun < begun_before:
+                handshake.cancel()
 
     def _take(self, listening: socket.socket) -> None:
         if listening in self._sockets:
@@ -93,7 +106,7 @@ class TlsListener:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sender = self._host.sender(origin)
         task = self._loop.create_task(self._handshake(connection, sender))
-        self._handshakes[task] = None
+        self._handshakes[task] = self._loop.time()
         task.add_done_callback(partial(self._done, connection, sender, origin))
 
     async def _handshake(self, connection: socket.socket, sender: DownstreamConnection) -> None:
@@ -117,6 +130,7 @@ class TlsListener:
             HANDSHAKES_FAILED.inc()
             self._host.leave(origin)
             connection.close()
+        self._host.handshake_ended()
 
 
 def bound(address: Address, backlog: int, *, reuse_port: bool) -> list[socket.socket]:
