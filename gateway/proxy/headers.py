@@ -42,6 +42,20 @@ class Framing(Enum):
     UNTIL_CLOSE = "until the connection closes"
 
 
+def canonical(headers: Headers, framing: Framing, length: int) -> Headers:
+    """Return a head's fields with those that frame its body in their one usual form (RFC 9112 section 6).
+
+    A server behind may read `0120` or `Chunked` in another way than llhttp does, or not at all.
+    """
+    if framing is Framing.CHUNKED:
+        return _with(headers, b"transfer-encoding", b"chunked")
+    return _with(headers, b"content-length", b"%d" % length)
+
+
+def _with(headers: Headers, name: bytes, value: bytes) -> Headers:
+    return tuple((each, value if each.lower() == name else given) for each, given in headers)
+
+
 def end_to_end(headers: Headers, framing: Framing) -> list[tuple[bytes, bytes]]:
     """Return the fields that go on: in order, as they were written, without those of this connection only.
 

@@ -6,11 +6,15 @@ from typing import Protocol
 import httptools
 
 from gateway.model import Headers, RequestHead
-from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, MAX_TARGET, Framing
+from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, MAX_TARGET, Framing, canonical
 
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
 _SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _HOST = re.compile(rb"[^\s/\\?#@,]*")
+_RTSP = re.compile(rb"RTSP/[0-9]\.[0-9]\r?\n")
+"""How the request line of another protocol ends; llhttp reads it as HTTP's, and does not say so."""
+_LONGEST_END = 10
+"""Bytes of such an end before its last."""
 
 
 class BadRequest(Exception):  # noqa: N818 - the name of the status
@@ -43,6 +47,8 @@ class RequestParser:
         self._replaying = False
         self.in_head = False
         """Whether a head has begun and not ended."""
+        self._line_end = b""
+        """The last bytes of a line that has not ended yet."""
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._special: dict[bytes, list[bytes]] = {}
@@ -57,6 +63,17 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Read the next bytes; raises `BadRequest`, after which the connection is of no more use."""
+        seen, begun = self._line_end + data, len(self._line_end)
+        self._line_end = seen[-_LONGEST_END:].rpartition(b"\n")[2]
+        at = 0
+        for found in _RTSP.finditer(seen):
+            self._read(data[at : found.end() - begun])
+            at = found.end() - begun
+            if self.in_head and not self._size:
+                raise BadRequest(505, "only HTTP/1.0 and HTTP/1.1 are spoken")
+        self._read(data[at:] if at else data)
+
+    def _read(self, data: bytes) -> None:
         while data:
             self._began = False
             self._bodiless_bytes += len(data)
@@ -101,14 +118,16 @@ class RequestParser:
         """llhttp: a piece of the target."""
         self._target += url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """llhttp: a field of the head, or of the trailers."""
+    def on_header(self, name: bytes, written: bytes) -> None:
+        """llhttp: a field of the head, or of the trailers; blanks around a value are no part of it (RFC 9110 section 5.5)."""
         if self._replaying:
             return
+        value = written.strip(b" \t")
         self._fields.append((name, value))
         self._size += len(name) + len(value)
         if (lower := name.lower()) in _SPECIAL and self.in_head:
-            self._special.setdefault(lower, []).append(value)
+            # llhttp knows no coding with a tab behind it, and ends the request only after its head was told.
+            self._special.setdefault(lower, []).append(written.strip(b" ") if lower == b"transfer-encoding" else value)
         if len(self._fields) > MAX_FIELDS:
             raise BadRequest(431, "too many fields")
         if self._size > MAX_HEAD:
@@ -128,6 +147,8 @@ class RequestParser:
         self._size = 0
         self._framing = framing = self._checked_framing(version)
         self._upgrading = parser.should_upgrade()
+        if framing is not Framing.NONE or b"content-length" in self._special:
+            headers = canonical(headers, framing, self._length)
         head = RequestHead(method.decode("ascii"), self._target.decode("ascii"), headers)
         self._events.request_started(head, version, framing, keep_alive=parser.should_keep_alive())
 
@@ -196,11 +217,11 @@ class RequestParser:
         codings = self._special.get(b"transfer-encoding")
         lengths = self._special.get(b"content-length")
         if codings:
-            if lengths or len(codings) > 1 or version == "1.0" or codings[0].strip().lower() != b"chunked":
+            if lengths or len(codings) > 1 or version == "1.0" or codings[0].lower() != b"chunked":
                 raise BadRequest(400, "Transfer-Encoding may only be chunked, and alone")
             return Framing.CHUNKED
         if lengths:
-            if len(lengths) > 1 or not lengths[0].strip().isdigit():
+            if len(lengths) > 1 or not lengths[0].isdigit():
                 raise BadRequest(400, "Content-Length must be one number")
             self._length = int(lengths[0])
             return Framing.LENGTH if self._length else Framing.NONE

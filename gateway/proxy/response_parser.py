@@ -5,8 +5,9 @@ from typing import Protocol
 import httptools
 
 from gateway.model import Headers
-from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, Framing
+from gateway.proxy.headers import MAX_FIELDS, MAX_HEAD, Framing, canonical
 
+_HTTP = b"HTTP/"
 _SPECIAL = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -40,6 +41,8 @@ class ResponseParser:
         self._bodiless = False
         self.keeps_alive = False
         """Whether the upstream will take another request on this connection; known once a response has ended."""
+        self._begins = b""
+        """The first bytes of the response."""
         self._reason = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._special: dict[bytes, list[bytes]] = {}
@@ -54,6 +57,7 @@ class ResponseParser:
         """Get ready for the response to a request; `to_head` says that it has no body whatever its fields say."""
         self._events = events
         self._to_head = to_head
+        self._begins = b""
         if self._bodiless:
             # llhttp still waits for the body that a response to HEAD only announces.
             self._parser = httptools.HttpResponseParser(self)
@@ -68,6 +72,8 @@ class ResponseParser:
                 raise BadResponse("bytes that nobody asked for")
             return
         self._bodiless_bytes += len(data)
+        if len(self._begins) < len(_HTTP):
+            self._check_protocol(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -85,6 +91,12 @@ class ResponseParser:
                 raise BadResponse("the head is too large")
         elif self._framing is Framing.CHUNKED and self._bodiless_bytes > MAX_HEAD:
             raise BadResponse("the trailers, or what is said of a chunk, are too large")
+
+    def _check_protocol(self, data: bytes) -> None:
+        """Refuse another protocol whose status lines llhttp takes for HTTP's."""
+        self._begins = (self._begins + data).lstrip(b"\r\n")[: len(_HTTP)]
+        if not _HTTP.startswith(self._begins):
+            raise BadResponse("not a response of HTTP/1.1")
 
     def _is_past_head(self) -> bool:
         """Whether an answer without a body was complete, so that all that follows is nobody's."""
@@ -112,12 +124,14 @@ class ResponseParser:
         """llhttp: a piece of the reason phrase."""
         self._reason += reason
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """llhttp: a field of the head, or of the trailers."""
+    def on_header(self, name: bytes, written: bytes) -> None:
+        """llhttp: a field of the head, or of the trailers; blanks around a value are no part of it (RFC 9110 section 5.5)."""
+        value = written.strip(b" \t")
         self._fields.append((name, value))
         self._size += len(name) + len(value)
         if (lower := name.lower()) in _SPECIAL and self._in_head:
-            self._special.setdefault(lower, []).append(value)
+            # With a tab behind it llhttp knows no coding, and would take the chunks for the body itself.
+            self._special.setdefault(lower, []).append(written.strip(b" ") if lower == b"transfer-encoding" else value)
         if len(self._fields) > MAX_FIELDS:
             raise BadResponse("too many fields")
         if self._size > MAX_HEAD:
@@ -138,6 +152,8 @@ class ResponseParser:
             self._told().response_informed(status, self._reason, headers)
             return
         self._framing = framing = self._checked_framing(status)
+        if self._special:
+            headers = self._canonical(headers)
         self._told().response_started(status, self._reason, headers, framing)
         if self._to_head:
             self._bodiless = True
@@ -167,7 +183,7 @@ class ResponseParser:
 
     def _checked_framing(self, status: int) -> Framing:
         codings = self._special.get(b"transfer-encoding")
-        if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+        if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
             raise BadResponse("a transfer coding other than chunked")
         if self._to_head or status in (204, 304):
             return Framing.NONE
@@ -176,6 +192,12 @@ class ResponseParser:
         if b"content-length" in self._special:
             return Framing.LENGTH
         return Framing.UNTIL_CLOSE
+
+    def _canonical(self, headers: Headers) -> Headers:
+        lengths = self._special.get(b"content-length")
+        if lengths and not lengths[0].isdigit():
+            raise BadResponse("a length that is no number")
+        return canonical(headers, Framing.LENGTH if lengths else Framing.CHUNKED, int(lengths[0]) if lengths else 0)
 
     def _told(self) -> ResponseEvents:
         if self._events is None:

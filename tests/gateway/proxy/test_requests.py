@@ -77,6 +77,13 @@ def splits(data: bytes) -> list[list[bytes]]:
         pytest.param(post(b"", line=b"GET /a b HTTP/1.1"), 400, id="space in the target"),
         pytest.param(post(b"", line=b"GET /a HTTP/2.0"), 505, id="HTTP/2.0 in a line"),
         pytest.param(post(b"", line=b"GET /a HTTP/0.9"), 505, id="HTTP/0.9 in a line"),
+        pytest.param(post(b"", line=b"GET /a RTSP/1.0"), 505, id="RTSP/1.0 in a line"),
+        pytest.param(post(b"", line=b"POST /a RTSP/1.1"), 505, id="RTSP/1.1 in a line"),
+        pytest.param(post(b"", line=b"SOURCE /a ICE/1.0"), 501, id="ICE/1.0 in a line"),
+        pytest.param(
+            post(b"Content-Length: 2\r\n", b"{}" + post(b"", line=b"GET /b RTSP/1.0")), 505, id="RTSP/1.0 sent ahead"
+        ),
+        pytest.param(post(b"Transfer-Encoding: chunked\t\r\n", b"0\r\n\r\n"), 400, id="tab after chunked"),
         pytest.param(b"GET /a\r\n\r\n", 505, id="no version"),
         pytest.param(post(b"", line=b"GET /a HTTP/1.1 "), 400, id="space after the version"),
         pytest.param(post(b"X 1: a\r\n"), 400, id="space in a name"),
@@ -203,6 +210,30 @@ def test_head_is_kept_as_it_was_written() -> None:
     head = seen[0][0]
     assert (head.method, head.target) == ("PUT", "//a%2F?b#c")
     assert head.headers == ((b"hOsT", b"V:1"), (b"X", b"b \xe5"), (b"x", b"a"), (b"X", b""))
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "framed"),
+    [
+        (b"content-LENGTH:\t0002 \t\r\n", b"{}", (b"content-LENGTH", b"2")),
+        (b"Content-Length: 000\r\n", b"", (b"Content-Length", b"0")),
+        (b"Transfer-Encoding:CHUNKED \r\n", b"0\r\n\r\n", (b"Transfer-Encoding", b"chunked")),
+    ],
+    ids=str,
+)
+def test_what_frames_a_body_is_told_in_its_usual_form(fields: bytes, body: bytes, framed: tuple[bytes, bytes]) -> None:
+    """A server behind cannot read another length or coding out of it; other fields lose the blanks around them alone."""
+    seen, refused = request_verdict([post(fields + b"X:  a \t b\t\r\n", body)])
+    assert (seen[0][0].headers, refused) == (((b"Host", b"v"), framed, (b"X", b"a \t b")), None)
+
+
+def test_another_protocol_may_be_named_in_a_message() -> None:
+    """Only a request line is one."""
+    fields = b"X: y\r\nVia: RTSP/1.0\r\nContent-Length: 14\r\n"
+    data = post(fields, b"\n/a RTSP/1.0\r\n") + post(b"", line=b"GET /next HTTP/1.1")
+    for parts in ([data], *splits(data)):
+        seen, refused = request_verdict(parts)
+        assert ([each[4] for each in seen], refused) == ([b"\n/a RTSP/1.0\r\n", b""], None), parts
 
 
 def test_trailers_come_with_the_end_and_are_no_part_of_the_head() -> None:

@@ -46,6 +46,8 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
         pytest.param(b"HTTP/1.1 2000 Long\r\nContent-Length: 0\r\n\r\n", False, id="status of four digits"),
         pytest.param(b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", False, id="HTTP/2.0"),
         pytest.param(b"ICY 200 OK\r\n\r\n", False, id="another protocol"),
+        pytest.param(b"RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False, id="a protocol that llhttp knows"),
+        pytest.param(OK + b"Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n", False, id="tab after chunked"),
         pytest.param(b"\x15\x03\x01\x00\x02\x02\x16", False, id="TLS"),
         pytest.param(b"<html>no</html>", False, id="a page without a head"),
         pytest.param(OK + b"X y\r\n\r\n", False, id="no colon"),
@@ -121,6 +123,20 @@ def test_what_never_ends_is_cut(start: bytes, size: int) -> None:
     parser.feed(start)
     with pytest.raises(BadResponse):
         feed_all(parser, [b"y" * size] * (2 * MAX_HEAD // size + 1))
+
+
+@pytest.mark.parametrize(
+    ("field", "body", "framed"),
+    [
+        (b"Content-Length: 0002\t", b"ok", (b"Content-Length", b"2")),
+        (b"Transfer-Encoding: CHUNKED ", b"0\r\n\r\n", (b"Transfer-Encoding", b"chunked")),
+    ],
+    ids=str,
+)
+def test_what_frames_a_body_is_told_in_its_usual_form(field: bytes, body: bytes, framed: tuple[bytes, bytes]) -> None:
+    """A sender cannot read another length or coding out of it."""
+    seen, _, refused = response_verdict([OK + field + b"\r\n\r\n" + body], to_head=False)
+    assert (seen[0][3], refused) == ((framed,), False)
 
 
 def test_head_is_kept_as_it_was_written() -> None:
