@@ -71,27 +71,20 @@ class Authorizer:
         self, head: RequestHead, presented: Credentials | None, operation: Operation, municipality: Municipality | None
     ) -> Authorized:
         """Return the sender of a request that may go on; raises `Failure` for every other."""
-        presented = _usable(presented)
-        try:
-            claims = await self._verified(presented)
-            if presented.scheme == "dpop":
-                self._check_proof(head, presented, claims)
+        with _told_by_scheme(presented):
+            presented, claims = await self._trusted(head, presented)
             admitted = self._checked(presented, claims, operation, municipality)
-        except Failure as failure:
-            if presented.scheme == "dpop" and not failure.challenges and failure.fault in _ERRORS:
-                failure.challenges = (_dpop_challenge(_ERRORS[failure.fault]),)
-            raise
         self._check_rate(admitted.sender)
         if admitted.bound_as_bearer:
             BOUND_AS_BEARER.inc()
         return admitted
 
-    async def check_token(self, head: RequestHead, presented: Credentials | None) -> None:
-        """Raise `Failure` unless a request that no surface recognises has a token that HelseID gave for us, and its proof."""
-        presented = _usable(presented)
-        claims = await self._verified(presented)
-        if presented.scheme == "dpop":
-            self._check_proof(head, presented, claims)
+    async def admit_unrecognised(self, head: RequestHead, presented: Credentials | None) -> None:
+        """Raise `Failure` unless a request that no surface recognises has a token as good as `admit` asks for."""
+        with _told_by_scheme(presented):
+            presented, claims = await self._trusted(head, presented)
+        if _is_bound_as_bearer(presented, claims):
+            BOUND_AS_BEARER.inc()
 
     def admitted_at_once(
         self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
@@ -107,6 +100,7 @@ class Authorizer:
         if claims is None:
             return None
         try:
+            self._check_use(presented, claims)
             return self._checked(presented, claims, operation, municipality)
         except Failure:
             return None
@@ -134,17 +128,27 @@ class Authorizer:
         if not asked <= {code.lower() for code in sender.service_codes}:
             raise Failure(Fault.NO_NEED, "ServiceCodes names a service that the sender is not registered for")
 
+    async def _trusted(self, head: RequestHead, presented: Credentials | None) -> tuple[Credentials, Claims]:
+        """Return a token that HelseID gave for us and whoever sends it may use, whatever it is used for."""
+        presented = _usable(presented)
+        claims = await self._verified(presented)
+        self._check_use(presented, claims)
+        if presented.scheme == "dpop":
+            self._check_proof(head, presented, claims)
+        return presented, claims
+
     def _checked(
         self, presented: Credentials, claims: Claims, operation: Operation, municipality: Municipality | None
     ) -> Authorized:
-        bound_as_bearer = "cnf" in claims and presented.scheme == "bearer"
-        if bound_as_bearer and not self._config.helseid.accept_bearer_with_cnf:
+        self._check_scope(claims, operation)
+        sender = self._check_access(claims, operation.sender_claim, municipality)
+        return Authorized(sender, claims["exp"], _is_bound_as_bearer(presented, claims), presented)
+
+    def _check_use(self, presented: Credentials, claims: Claims) -> None:
+        if _is_bound_as_bearer(presented, claims) and not self._config.helseid.accept_bearer_with_cnf:
             raise Failure(Fault.TOKEN, "The access token is bound to a DPoP key and was sent as Bearer")
         if claims.get("client_amr") != "private_key_jwt":
             raise Failure(Fault.TOKEN, "The access token was not issued to a client that used private_key_jwt")
-        self._check_scope(claims, operation)
-        sender = self._check_access(claims, operation.sender_claim, municipality)
-        return Authorized(sender, claims["exp"], bound_as_bearer, presented)
 
     async def _verified(self, presented: Credentials) -> Claims:
         try:
@@ -215,6 +219,22 @@ def _usable(presented: Credentials | None) -> Credentials:
     if presented.scheme not in ("bearer", "dpop"):
         raise Failure(Fault.TOKEN, "Only Bearer and DPoP are supported", challenges=_ASKS)
     return presented
+
+
+def _is_bound_as_bearer(presented: Credentials, claims: Claims) -> bool:
+    return "cnf" in claims and presented.scheme == "bearer"
+
+
+@contextmanager
+def _told_by_scheme(presented: Credentials | None) -> Iterator[None]:
+    """Let a failure challenge whoever came with DPoP in the same scheme (RFC 9449 section 7.1)."""
+    try:
+        yield
+    except Failure as failure:
+        is_dpop = presented is not None and presented.scheme == "dpop"
+        if is_dpop and not failure.challenges and failure.fault in _ERRORS:
+            failure.challenges = (_dpop_challenge(_ERRORS[failure.fault]),)
+        raise
 
 
 def _dpop_challenge(error: str) -> str:

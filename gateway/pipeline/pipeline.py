@@ -146,7 +146,7 @@ class Pipeline:
         operation, decision = identified.operation, context.decision
         if operation is None or decision is None or decision.route is None:
             if self._config.verify_in_legacy:
-                await self._authorizer.check_token(context.head, identified.presented)
+                await self._authorizer.admit_unrecognised(context.head, identified.presented)
             return self._unrecognised(context, identified) if operation is None else self._pass_unrecognised(context)
         if decision.mode in PASSING and not self._config.verify_in_legacy:
             return self._pass(context)

@@ -72,8 +72,7 @@ class ResponseParser:
                 raise BadResponse("bytes that nobody asked for")
             return
         self._bodiless_bytes += len(data)
-        if len(self._begins) < len(_HTTP):
-            self._check_protocol(data)
+        self._check_protocol(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -94,9 +93,10 @@ class ResponseParser:
 
     def _check_protocol(self, data: bytes) -> None:
         """Refuse another protocol whose status lines llhttp takes for HTTP's."""
-        self._begins = (self._begins + data).lstrip(b"\r\n")[: len(_HTTP)]
-        if not _HTTP.startswith(self._begins):
-            raise BadResponse("not a response of HTTP/1.1")
+        if len(self._begins) < len(_HTTP):
+            self._begins = (self._begins + data).lstrip(b"\r\n")[: len(_HTTP)]
+            if not _HTTP.startswith(self._begins):
+                raise BadResponse("not a response of HTTP/1.1")
 
     def _is_past_head(self) -> bool:
         """Whether an answer without a body was complete, so that all that follows is nobody's."""

@@ -169,6 +169,39 @@ async def test_subscription_key_is_not_looked_at(world: World) -> None:
     assert (await world.post("bundle?subscription-key=z", BODY, headers=headers)).status == 200
 
 
+# Tokens, on every lane.
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"bound_to": "of-another-key"},
+        {"claims": {"client_amr": "client_secret_basic"}},
+        {"claims": {"client_amr": None}},
+    ],
+    ids=["bound and sent as Bearer", "client secret", "no client_amr"],
+)
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("POST", f"/epj/r4/{NORDFJELL}/composition"),
+        ("POST", f"/epj/r4/{HAVNES}/composition"),
+        ("POST", f"/epj/r4/{NORDFJELL}/patient/_search"),
+        ("GET", f"/epj/r4/{NORDFJELL}/composition"),
+        ("POST", "/ws/anything"),
+        ("POST", f"/epj/other/{NORDFJELL}"),
+    ],
+)
+async def test_a_token_is_as_good_on_one_lane_as_on_another(
+    start: Callable[..., Awaitable[World]], method: str, target: str, wanted: dict[str, Any]
+) -> None:
+    """What is refused where a surface knows the address is refused where none does."""
+    world = await start(top="admit: {legacy: verify}", helseid=", bearer_with_cnf: refuse")
+    answer = await world.post(target, message("note"), method=method, token=world.token(**wanted))
+    world.assert_refused(answer, 401, "1.5")
+    assert not world.vkp.received
+
+
 # Rates.
 
 
