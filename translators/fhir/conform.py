@@ -14,7 +14,7 @@ from translators.fhir.cross_version import extensions
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, r4
 from translators.fhir.faults import Faults
 from translators.fhir.plan import TAKEN_APART, Plan, Step
-from translators.fhir.r4_fields import align, extend_code, linked, say_type, write
+from translators.fhir.r4_fields import align, extend_code, linked, say_type, say_unknown, write
 from translators.fhir.rewrites import NoPlaceError
 from translators.fhir.rules import ENTERED_IN_ERROR
 from translators.fhir.structure import spelled, structure_faults
@@ -79,6 +79,7 @@ class _Conformer:
         self._types = plan.types
         self._codes = codes
         self._rewrites = plan.rewrites
+        self._unknown = plan.unknown
         self._choices = plan.choices
         self.faults = Faults()
 
@@ -146,6 +147,8 @@ class _Conformer:
             self._rewrite(at, kind, kept, result)
         if kept:
             self._keep(at, kept, kind, result)
+        if kind in self._unknown and result:
+            say_unknown(at, self._unknown[kind], result)
         if kind == "Coding":
             self._bring_up(at, result)
         elif kind == "Identifier" and result.get("system") == URIS:

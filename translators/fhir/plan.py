@@ -88,6 +88,8 @@ class Plan:
     """What R4 calls those."""
     rewrites: Mapping[str, tuple[frozenset[str], Rewrite]]
     """What R4 says in another way altogether, by type and the elements that call for it."""
+    unknown: Mapping[str, tuple[str, ...]]
+    """What R4 asks for and the source's release has no element for, by the key of the steps."""
     choices: Mapping[str, tuple[frozenset[str], ...]]
     """Elements of which at most one may be there, by the key of the steps; of R4 the check of what is sent knows them."""
 
@@ -109,7 +111,7 @@ class _Planner:
         self._source = source
         self._target = target = r4()
         self._rules = rules_of_source
-        self._renaming = renaming or Renaming({}, {}, {}, {})
+        self._renaming = renaming or Renaming({}, {}, {}, {}, {})
         self._is_r4 = renaming is None
         self._types: dict[str, dict[str, Step]] = {}
         retyped = "|".join(self._renaming.types)
@@ -124,7 +126,9 @@ class _Planner:
             self._row(name, becomes)
         known = self._source.resources & self._target.resources | self._renaming.types.keys()
         rewrites = {} if self._is_r4 else REWRITES
-        return Plan(self._source, self._types, known, self._renaming.types, rewrites, self._choices())
+        return Plan(
+            self._source, self._types, known, self._renaming.types, rewrites, self._renaming.unknown, self._choices()
+        )
 
     def _choices(self) -> dict[str, tuple[frozenset[str], ...]]:
         kinds = {key: key.partition(">")[0] for key in self._types} if not self._is_r4 else {}
@@ -175,6 +179,8 @@ class _Planner:
 
     def _fits(self, element: Element, found: Element) -> bool:
         """Whether a value of the source's element can stand in R4's."""
+        if (element.type, found.type) == ("oid", "id"):
+            return False
         if element.primitive or found.primitive:
             is_text = element.type not in NUMERIC | {"boolean"} and found.type not in NUMERIC | {"boolean"}
             is_number = element.type in NUMERIC and found.type in NUMERIC

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from translators.contract import Reason, Refused, RepairedText, Tree
 from translators.fhir.plan import Step
-from translators.fhir.stu3_to_r4 import LINK_OF_R4, TYPE_OF_R4
+from translators.fhir.stu3_to_r4 import LINK_OF_R4, TYPE_OF_R4, absent
 from translators.source import Cursor
 
 
@@ -26,6 +26,15 @@ def say_type(at: Cursor, converted: Tree) -> None:
             system = coding.at("system")
             if system is not None:
                 system.repair(TYPE_OF_R4)
+
+
+def say_unknown(at: Cursor, names: tuple[str, ...], result: dict[str, Tree]) -> None:
+    """Say that what R4 asks for is unknown, where the message does not say it either."""
+    missing = [name for name in names if name not in result and name.removeprefix("_") not in result]
+    for name in missing:
+        result[name] = absent()
+    if missing:
+        at.repair(TYPE_OF_R4, stays=True)
 
 
 def extend_code(name: str, step: Step | None, kept: dict[str, Tree], result: dict[str, Tree]) -> bool:

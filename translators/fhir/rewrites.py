@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from translators.contract import Made, RepairedText, Tree
+from translators.fhir.regroupings import REGROUPINGS
 from translators.fhir.rules import ENTERED_IN_ERROR
 from translators.fhir.stu3_to_r4 import CODE_OF_R4, TYPE_OF_R4
 from translators.source import Cursor
@@ -130,13 +131,6 @@ def _observation(at: Cursor, kept: Fields, result: Fields) -> None:
     _leave(kept, "related", others)
 
 
-def _consent(at: Cursor, _: Fields, result: Fields) -> None:
-    """Say that the scope, which R4 asks for, is unknown: STU3 has no element for it."""
-    absent: Tree = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
-    at.repair(TYPE_OF_R4)
-    result["scope"] = Made({"extension": [absent]}, TYPE_OF_R4)
-
-
 def _immunization(at: Cursor, kept: Fields, result: Fields) -> None:
     _NOT_GIVEN(at, kept, result)
     explanation = kept.get("explanation")
@@ -188,8 +182,8 @@ def _objects(value: Tree) -> Iterator[Fields]:
 
 _NOT_GIVEN = _negated("notGiven", "not-done")
 REWRITES: dict[str, tuple[frozenset[str], Rewrite]] = {
+    **REGROUPINGS,
     "Communication": (frozenset({"notDone"}), _negated("notDone", "not-done")),
-    "Consent": (frozenset({"resourceType"}), _consent),
     "FamilyMemberHistory": (frozenset({"notDone"}), _negated("notDone", None)),
     "Goal": (frozenset({"status"}), _goal),
     "Immunization": (frozenset({"notGiven", "explanation"}), _immunization),

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import TypeAlias
 
-from translators.contract import Made, Number, Tree
+from translators.contract import Made, Number, RepairedText, Tree
 
 TYPE_OF_R4 = "type-of-r4"
 """The repair of a value that stands in R4 as another type; what R4 asks for beside it is derived by the same rule."""
@@ -15,6 +15,8 @@ CODE_OF_R4 = "code-of-r4"
 """The repair of a code that R4 calls otherwise."""
 LINK_OF_R4 = "link-of-the-new-type"
 """The repair of a URL or reference that names a resource by a type which that no longer has."""
+
+_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 Keep: TypeAlias = Callable[[dict[str, Tree], str], list[Tree]]
 """Writes elements of a type of STU3 as extensions."""
@@ -37,13 +39,16 @@ class Renaming:
     codes: Mapping[str, Mapping[str, str]]
     systems: Mapping[str, str]
     """The code system of a code that R4 writes as a CodeableConcept, or the other way round."""
+    unknown: Mapping[str, tuple[str, ...]]
+    """What R4 asks for and STU3 has no element for, by R4's names; it is said to be unknown."""
 
 
 @cache
 def renaming() -> Renaming:
     """Return the table from the package's own data file."""
     table = json.loads(resources.files("translators.fhir").joinpath("stu3_to_r4.json").read_text(encoding="utf-8"))
-    return Renaming(table["types"], table["elements"], table["codes"], table["systems"])
+    unknown = {kind: tuple(names) for kind, names in table["unknown"].items()}
+    return Renaming(table["types"], table["elements"], table["codes"], table["systems"], unknown)
 
 
 def conversion(source: str, target: str, system: str | None) -> Conversion | None:
@@ -74,6 +79,16 @@ def _link(reference: Tree, _: Keep) -> Tree:
     return reference["reference"] if isinstance(reference, dict) and is_link else None
 
 
+def absent() -> Tree:
+    """Return what stands in the place of something that R4 asks for and nobody said."""
+    return Made({"extension": [{"url": _ABSENT, "valueCode": "unknown"}]}, TYPE_OF_R4)
+
+
+def _bare_oid(oid: Tree) -> Tree:
+    """Write an OID as DICOM does, which R4 has as an id."""
+    return RepairedText(oid.removeprefix("urn:oid:")) if isinstance(oid, str) else None
+
+
 def _referred(backbone: Tree, kind: str, keep: Keep) -> Tree:
     """Take the reference out of a backbone; what that says beside it goes into the reference's extensions."""
     if not isinstance(backbone, dict) or "id" in backbone:
@@ -101,6 +116,8 @@ _CONVERSIONS: dict[tuple[str, str], Conversion] = {
     ("Reference", "uri"): _link,
     ("uri", "Reference"): lambda value, _: {"reference": value},
     ("Identifier", "Reference"): lambda value, _: {"identifier": value},
+    ("oid", "id"): lambda value, _: _bare_oid(value),
+    ("string", "Expression"): lambda value, _: {"_language": absent(), "expression": value},
     ("decimal", "Quantity"): lambda value, _: {"value": value} if isinstance(value, Number) else None,
     ("id", "Identifier"): lambda value, _: {"value": value},
 }
