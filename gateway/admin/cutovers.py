@@ -53,13 +53,13 @@ from gateway.migration.preflight import (
     PreflightFacts,
     findings,
     gathered,
-    jft_of,
     obstacles,
     outcomes_since,
     tried,
 )
 from gateway.migration.schedule import shown, why_not
 from gateway.migration.scheduler import rolled_back, tell
+from gateway.model import Group
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
@@ -244,12 +244,12 @@ class Cutovers:
         return record
 
     async def _tokens(self, record: Cutover, config: Config, patience: float | None) -> dict[str, str | None] | None:
-        jft = jft_of(config)
-        if self._token is None or jft is None:
+        service = config.upstream_for(Group.JOURNALING)
+        if self._token is None or service is None:
             return None
         try:
             async with asyncio.timeout(patience):
-                return await tried(self._token, jft, record.cells.going_new(config))
+                return await tried(self._token, service, record.cells.going_new(config))
         except TimeoutError:
             return {}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.config.model import Environment, Municipality, Problem, Severity
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import JftUpstream, ServiceStatus
+from gateway.config.upstreams import SERVICES, ServiceStatus, upstream_for
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.index import Buckets, Chain, winner
 from gateway.routing.route import Route
@@ -15,7 +15,6 @@ Pair = tuple[str | None, str | None]
 
 BESIDE_VKP = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY)
 """Modes in which VKP answers some message."""
-_RETRIEVAL_SERVICES = {Information.PASIENTINFO: "pit", Information.TJENESTER: "okt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,6 @@ class Facts:
     pairs: tuple[Pair, ...]
     """Every vendor and system of the file."""
     upstreams: Upstreams
-
-    @property
-    def jft(self) -> JftUpstream | None:
-        """The journaling service, if it could be read."""
-        return next((one for one in self.upstreams.known.values() if isinstance(one, JftUpstream)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +102,29 @@ def _finding(facts: Facts, municipality: Municipality, route: Route, information
     if mode is Mode.LEGACY:
         return None
     if information in JOURNALING:
-        return _journaling(facts, municipality, mode)
+        return _journaling(facts, municipality, mode, information)
     return _retrieval(municipality, information) if mode is Mode.NEW else _only_journaling(route)
 
 
-def _journaling(facts: Facts, municipality: Municipality, mode: Mode) -> _Finding | None:
-    is_delivered = mode is not Mode.REHEARSE
-    if is_delivered and "jft" not in municipality.epj.reads:
-        return _Finding(Severity.ERROR, f"{mode} needs jft in epj.reads of {municipality.key}: {{cell}}")
-    if facts.upstreams.lacks("jft"):
-        return _Finding(Severity.ERROR, f"{mode} needs an upstream of kind jft: {{cell}}")
-    jft = facts.jft
-    if not is_delivered or jft is None or facts.environment is None or _enough(jft.status, facts.environment):
+def _journaling(facts: Facts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
+    is_delivered, kind = mode is not Mode.REHEARSE, SERVICES[information]
+    if is_delivered and kind not in municipality.epj.reads:
+        return _Finding(Severity.ERROR, f"{mode} needs {kind} in epj.reads of {municipality.key}: {{cell}}")
+    if facts.upstreams.lacks(kind):
+        return _Finding(Severity.ERROR, f"{mode} needs an upstream of kind {kind}: {{cell}}")
+    service = upstream_for(facts.upstreams.known.values(), information)
+    if not is_delivered or service is None or facts.environment is None or is_enough(service.status, facts.environment):
         return None
     wanted = "production" if facts.environment is Environment.PRODUCTION else "test or production"
     return _Finding(
         Severity.ERROR,
         f"{mode} needs a service with status {wanted} in environment {facts.environment}, "
-        f"and {jft.name} has {jft.status}: {{cell}}",
+        f"and {service.name} has {service.status}: {{cell}}",
     )
 
 
 def _retrieval(municipality: Municipality, information: Information) -> _Finding:
-    service = _RETRIEVAL_SERVICES.get(information)
+    service = SERVICES.get(information)
     if service is None:
         return _Finding(Severity.ERROR, "new is not possible, there is no information service yet: {cell}")
     if service not in municipality.epj.feeds:
@@ -145,7 +139,8 @@ def _only_journaling(route: Route) -> _Finding:
     return _Finding(Severity.ERROR, f"{route.mode} {why}{remedy}: {{cell}}")
 
 
-def _enough(status: ServiceStatus, environment: Environment) -> bool:
+def is_enough(status: ServiceStatus, environment: Environment) -> bool:
+    """Tell whether a service with this status may be used in an environment."""
     if environment is Environment.PRODUCTION:
         return status is ServiceStatus.PRODUCTION
     return status is not ServiceStatus.PROTOTYPE

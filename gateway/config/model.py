@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Literal
 
 from gateway.config.plans import CutoverPlan, Freeze, Sunset
-from gateway.config.upstreams import DataTls, HelseId, Upstream
+from gateway.config.upstreams import DataTls, HelseId, ServiceUpstream, Upstream, VkpUpstream, upstream_for, vkp_of
 from gateway.errors import Fault, Wording
-from gateway.model import Place, Rate
+from gateway.model import Group, Information, Place, Rate
 from gateway.routing.route import Route
 from gateway.times import DAY
 
@@ -268,3 +268,12 @@ class Config:
     """What becomes of a message whose class says that its event is not to be journaled."""
     version: str = ""
     """What tells one content of the file from another."""
+
+    @property
+    def vkp(self) -> VkpUpstream | None:
+        """Legacy VKP; None where it is not configured."""
+        return vkp_of(self.upstreams.values())
+
+    def upstream_for(self, information: Information | Group | None) -> ServiceUpstream | None:
+        """Return the information service that answers for a type, or for journaling as a whole; None where there is none."""
+        return upstream_for(self.upstreams.values(), information)

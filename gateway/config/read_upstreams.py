@@ -22,7 +22,7 @@ from gateway.config.upstreams import (
 from gateway.config.yaml_reader import Fields, Reader
 from gateway.model import Place
 
-KINDS = ("vkp", "jft")
+KINDS = (VkpUpstream.KIND, JftUpstream.KIND)
 LATER_KINDS = ("pit", "okt", "pmd", "epj")
 
 
@@ -188,4 +188,4 @@ def _longest(reader: Reader, fields: Fields, name: str, least: float | None) -> 
     return longest
 
 
-_READERS = {"vkp": _vkp, "jft": _jft}
+_READERS = {VkpUpstream.KIND: _vkp, JftUpstream.KIND: _jft}

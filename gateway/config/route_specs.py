@@ -11,7 +11,6 @@ from gateway.config.model import Config, Problem, Severity
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_upstreams import Upstreams
 from gateway.config.route_keys import as_written
-from gateway.config.upstreams import JftUpstream, VkpUpstream
 from gateway.config.yaml_reader import Reader
 from gateway.model import Place
 from gateway.routing.index import Buckets
@@ -20,7 +19,6 @@ from gateway.routing.route import Route
 _FILE = "routes"
 _FIRST_LINE = 2
 """Each route has a line of its own, behind the one that begins the list."""
-_KINDS = {VkpUpstream: "vkp", JftUpstream: "jft"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +86,4 @@ def _parties(config: Config) -> tuple[Municipalities, Vendors]:
 
 
 def _upstreams(config: Config) -> Upstreams:
-    kinds = frozenset(_KINDS[type(one)] for one in config.upstreams.values())
-    return Upstreams(config.upstreams, kinds, clear=True)
+    return Upstreams(config.upstreams, frozenset(one.KIND for one in config.upstreams.values()), clear=True)

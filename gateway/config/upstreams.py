@@ -1,9 +1,11 @@
 """The servers that routes.yaml names, and how they are reached."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
-from gateway.model import Place, Rate
+from gateway.model import JOURNALING, Group, Information, Place, Rate
 
 
 class ServiceStatus(StrEnum):
@@ -86,6 +88,7 @@ class VkpClient:
 class VkpUpstream:
     """Legacy VKP."""
 
+    KIND: ClassVar = "vkp"
     name: str
     url: str
     host: str | None
@@ -134,6 +137,7 @@ class Follow:
 class JftUpstream:
     """Journalføringstjenesten, which writes and reads on different hosts."""
 
+    KIND: ClassVar = "jft"
     name: str
     write_url: str
     read_url: str
@@ -147,4 +151,25 @@ class JftUpstream:
     follow: Follow = field(default_factory=Follow)
 
 
-Upstream = VkpUpstream | JftUpstream
+ServiceUpstream = JftUpstream
+"""An information service; the next kinds are added here."""
+Upstream = VkpUpstream | ServiceUpstream
+
+SERVICES: Mapping[Information | Group, str] = {
+    Group.JOURNALING: JftUpstream.KIND,
+    **dict.fromkeys(JOURNALING, JftUpstream.KIND),
+    Information.PASIENTINFO: "pit",
+    Information.TJENESTER: "okt",
+}
+"""Which kind of information service answers for what; what is not named has none yet."""
+
+
+def upstream_for(upstreams: Iterable[Upstream], information: Information | Group | None) -> ServiceUpstream | None:
+    """Return the information service that answers for a type, or for journaling as a whole; None where there is none."""
+    kind = SERVICES.get(information) if information is not None else None
+    return next((one for one in upstreams if isinstance(one, ServiceUpstream) and kind == one.KIND), None)
+
+
+def vkp_of(upstreams: Iterable[Upstream]) -> VkpUpstream | None:
+    """Return legacy VKP; None where it is not configured."""
+    return next((one for one in upstreams if isinstance(one, VkpUpstream)), None)

@@ -7,11 +7,11 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
 from gateway.config.model import Config
-from gateway.config.upstreams import VkpUpstream
+from gateway.config.upstreams import SERVICES
 from gateway.ledger.cutovers import routes_of
 from gateway.ledger.overrides import place
 from gateway.ledger.tables import CUTOVER, RULE
-from gateway.model import JOURNALING, Information, Mode
+from gateway.model import JOURNALING, Group, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.route import Route
 
@@ -42,7 +42,7 @@ def problems_of(scope: Scope, config: Config) -> list[str]:
     if scope.vendor is not None and scope.vendor not in config.vendors:
         return ["vendor: not one of the configuration"]
     goes_legacy = any(route.mode is Mode.LEGACY for route in panic_routes(scope, config, "", CLOSED_TEXT))
-    has_vkp = any(isinstance(one, VkpUpstream) for one in config.upstreams.values())
+    has_vkp = config.vkp is not None
     return ["there is no upstream of kind vkp to go back to"] if goes_legacy and not has_vkp else []
 
 
@@ -63,7 +63,11 @@ def municipalities_of(scope: Scope, config: Config) -> list[str]:
         return [scope.municipality]
     sending = [one for one in config.senders if scope.vendor in (None, one.vendor)]
     reached = {key for one in sending for key in one.municipalities or config.municipalities}
-    return [one.key for one in config.municipalities.values() if one.key in reached and "jft" in one.epj.reads]
+    return [
+        one.key
+        for one in config.municipalities.values()
+        if one.key in reached and SERVICES[Group.JOURNALING] in one.epj.reads
+    ]
 
 
 def rollback_of(scope: Scope, municipality: str, since: str | None) -> dict[str, Any]:

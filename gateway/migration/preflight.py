@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from gateway.auth.helseid.issuer import HelseIdUnavailable
-from gateway.config.model import Config, Environment, Municipality
-from gateway.config.upstreams import Grant, JftUpstream, ServiceStatus
+from gateway.config.cell_rules import is_enough
+from gateway.config.model import Config, Municipality
+from gateway.config.upstreams import SERVICES, Grant, ServiceUpstream
 from gateway.ledger import cutovers as store
 from gateway.ledger.cutovers import Cell, Seen
 from gateway.ledger.rehearsals import Summary, summary
@@ -17,7 +18,7 @@ from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file
 from gateway.migration.gates import GateNumbers, Passing, judge_gate
 from gateway.migration.schedule import Timing, frozen_by, moment, shown, timing
-from gateway.model import RETRIEVAL, Mode
+from gateway.model import RETRIEVAL, Group, Mode
 from gateway.routing.layers import Layers, Rule
 
 SEEN_WITHIN = 30 * 86_400.0
@@ -88,6 +89,7 @@ def _numbers(rehearsals: list[Summary]) -> GateNumbers:
 
 
 _DAYS = int(SEEN_WITHIN / 86_400)
+_KIND = SERVICES[Group.JOURNALING]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +126,9 @@ class PreflightFacts:
         return self.cells.going_new(self.config)
 
     @property
-    def jft(self) -> JftUpstream | None:
-        """The journaling service."""
-        return jft_of(self.config)
-
-
-def jft_of(config: Config) -> JftUpstream | None:
-    """Return the journaling service of a configuration."""
-    return next((one for one in config.upstreams.values() if isinstance(one, JftUpstream)), None)
+    def service(self) -> ServiceUpstream | None:
+        """The information service that journalings go to."""
+        return self.config.upstream_for(Group.JOURNALING)
 
 
 def findings(facts: PreflightFacts) -> list[Finding]:
@@ -163,8 +160,8 @@ def _plan(facts: PreflightFacts) -> Iterator[Finding]:
 
 def _epj(facts: PreflightFacts) -> Iterator[Finding]:
     for one in facts.going_new:
-        reads = "jft" in one.epj.reads
-        yield Finding("epj", reads, f"{one.key}: {one.epj.system} {'reads' if reads else 'does not read'} jft")
+        reads = _KIND in one.epj.reads
+        yield Finding("epj", reads, f"{one.key}: {one.epj.system} {'reads' if reads else 'does not read'} {_KIND}")
     beside = {route.municipality for route in facts.cells.routes if route.mode not in (Mode.NEW, Mode.CLOSED)}
     for one in facts.cells.municipalities(facts.config):
         if one.epj.new_generation and (None in beside or one.key in beside):
@@ -182,25 +179,20 @@ def _service(facts: PreflightFacts) -> Iterator[Finding]:
         yield Finding(
             "service", False, "retrieval from information services is not supported yet; name journaling types"
         )
-    jft, environment = facts.jft, facts.config.environment
-    if jft is None:
-        yield Finding("service", False, "routes.yaml has no upstream of kind jft")
+    service, environment = facts.service, facts.config.environment
+    if service is None:
+        yield Finding("service", False, f"routes.yaml has no upstream of kind {_KIND}")
         return
-    enough = (
-        jft.status is ServiceStatus.PRODUCTION
-        if environment is Environment.PRODUCTION
-        else jft.status is not ServiceStatus.PROTOTYPE
-    )
-    yield Finding(
-        "service", enough, f"{jft.name} has status {jft.status}{'' if enough else f', too little for {environment}'}"
-    )
+    enough = is_enough(service.status, environment)
+    lacking = "" if enough else f", too little for {environment}"
+    yield Finding("service", enough, f"{service.name} has status {service.status}{lacking}")
 
 
 def _tokens(facts: PreflightFacts) -> Iterator[Finding]:
-    jft, municipalities = facts.jft, facts.going_new
-    if jft is None or not municipalities:
+    service, municipalities = facts.service, facts.going_new
+    if service is None or not municipalities:
         return
-    if jft.grant is Grant.TOKEN_EXCHANGE:
+    if service.grant is Grant.TOKEN_EXCHANGE:
         yield Finding("token", True, "each sender's token is exchanged when it sends: that cannot be tried before")
         return
     for one in municipalities:
@@ -276,10 +268,12 @@ _WITHIN = 10.0
 _AT_A_TIME = 8
 
 
-async def tried(obtain: Obtain, jft: JftUpstream, municipalities: Iterable[Municipality]) -> dict[str, str | None]:
+async def tried(
+    obtain: Obtain, service: ServiceUpstream, municipalities: Iterable[Municipality]
+) -> dict[str, str | None]:
     """Return what was wrong with the tokens of each municipality; None where nothing was."""
     turn = asyncio.Semaphore(_AT_A_TIME)
-    scopes = dict.fromkeys((jft.write_scope, jft.read_scope))
+    scopes = dict.fromkeys((service.write_scope, service.read_scope))
 
     async def one(municipality: Municipality) -> str | None:
         try:

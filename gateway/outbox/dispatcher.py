@@ -3,25 +3,22 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
 from gateway.auth.helseid.access_tokens import Subject
-from gateway.config.model import Config
 from gateway.errors import Fault
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import MOST_ATTEMPTS, Due
 from gateway.observability.telemetry import DELIVERIES
-from gateway.outbox.backlog import UNCLEAR_REASON, set_aside
+from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.recorder import Recorder
 from gateway.upstreams.circuit_breaker import pause
-from gateway.upstreams.jft import JftClient, NotDelivered
+from gateway.upstreams.jft import NotDelivered
 from translators.contract import Call
 
 log = structlog.get_logger()
@@ -37,21 +34,11 @@ NO_SUBJECT = Subject("", b"", 0.0)
 """A held message is never sent with a token that was exchanged for its sender's: `check` refuses such a route."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatched:
-    """What dispatching works with under one configuration."""
-
-    config: Config
-    keys: Keys
-    service: JftClient
-    first_look: float
-
-
 class Dispatcher:
     """Claims held messages and delivers them."""
 
     def __init__(
-        self, ledger: Ledger, recorder: Recorder, current: Callable[[], Dispatched | None], clock: Callable[[], float]
+        self, ledger: Ledger, recorder: Recorder, current: CurrentDelivery, clock: Callable[[], float]
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -112,7 +99,7 @@ class Dispatcher:
         self._begin(due, current, until)
         return len(due)
 
-    def _begin(self, due: list[Due], current: Dispatched, until: float) -> None:
+    def _begin(self, due: list[Due], current: DeliveryContext, until: float) -> None:
         for each in due:
             task = asyncio.get_running_loop().create_task(self._deliver(each, current, until))
             self._under_way.add(task)
@@ -138,7 +125,7 @@ class Dispatcher:
         if not task.cancelled() and task.exception() is not None:
             log.error("dispatch.defect", exc_info=task.exception())
 
-    async def _deliver(self, due: Due, current: Dispatched, until: float) -> None:
+    async def _deliver(self, due: Due, current: DeliveryContext, until: float) -> None:
         municipality = current.config.municipalities.get(due.municipality)
         if municipality is None:
             await self._quarantine(due, "the municipality is not configured any more")
@@ -153,7 +140,7 @@ class Dispatcher:
             return
         await self._send(due, call, municipality.orgnr, current, until)
 
-    async def _send(self, due: Due, call: Call, orgnr: str, current: Dispatched, until: float) -> None:
+    async def _send(self, due: Due, call: Call, orgnr: str, current: DeliveryContext, until: float) -> None:
         remaining = until - asyncio.get_running_loop().time()
         try:
             submitted = await current.service.submit(call, orgnr, NO_SUBJECT, remaining)
@@ -162,7 +149,7 @@ class Dispatcher:
             await self._recorder.brought_to_end(self._not_delivered(due, failure))
             return
         DELIVERIES.labels("accepted").inc()
-        written = self._recorder.delivered(due.id, due.reference, submitted, current.first_look)
+        written = self._recorder.delivered(due.id, due.reference, submitted, current.follow.first)
         await self._recorder.brought_to_end(written)
         log.info("delivery.accepted", reference=due.reference, event_id=submitted.event_id)
 

@@ -11,7 +11,7 @@ from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import PENDING, MessageState
 from gateway.observability.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
-from gateway.outbox.backlog import UNCLEAR_REASON, Backlog, set_aside
+from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.recorder import Recorder
 
 log = structlog.get_logger()

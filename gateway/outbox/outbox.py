@@ -6,45 +6,27 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from gateway.config.model import Config
-from gateway.config.upstreams import Follow
 from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
 from gateway.ledger.messages import Ledger
 from gateway.model import JOURNALING, Mode
-from gateway.outbox.backlog import Backlog
-from gateway.outbox.dispatcher import Dispatched, Dispatcher
+from gateway.outbox.context import Backlog, DeliveryContext
+from gateway.outbox.dispatcher import Dispatcher
 from gateway.outbox.maintenance import Maintenance
 from gateway.outbox.recorder import Recorder
-from gateway.outbox.returns import ReturnContext, Returner
+from gateway.outbox.returns import Returner
 from gateway.outbox.submit import Submitter
-from gateway.outbox.tracker import Followed, Tracker
-from gateway.routing.table import ActiveTable
-from gateway.upstreams.jft import JftClient
-from gateway.upstreams.vkp import VkpClient
+from gateway.outbox.tracker import Tracker
 
 log = structlog.get_logger()
 
 _FINISH = 10.0
 """Seconds that deliveries under way have when the gateway stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryContext:
-    """What one configuration delivers with."""
-
-    config: Config
-    keys: Keys
-    service: JftClient
-    follow: Follow
-    routes: ActiveTable
-    vkp: VkpClient | None
-    """Our own client of VKP, where there is one."""
 
 
 def node_name() -> str:
@@ -62,15 +44,15 @@ class Outbox:
         self._means: DeliveryContext | None = None
         self._backlog = Backlog()
         self._recorder = Recorder(self.ledger, clock)
-        self._dispatch = Dispatcher(self.ledger, self._recorder, self._dispatched, clock)
-        self._following = Tracker(self.ledger, self._followed, clock)
+        self._dispatch = Dispatcher(self.ledger, self._recorder, self._delivery, clock)
+        self._following = Tracker(self.ledger, self._delivery, clock)
         self._upkeep = Maintenance(
             *(self.ledger, self._recorder, self._backlog, self._configured),
             is_served=lambda: self._means is not None,
             clock=clock,
             wake=self._dispatch.wake,
         )
-        self.returning = Returner(self.ledger, self._returned, clock)
+        self.returning = Returner(self.ledger, self._delivery, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
     def use(self, config: Config, means: DeliveryContext | None) -> None:
@@ -115,20 +97,8 @@ class Outbox:
             raise RuntimeError("work before there is a configuration")
         return self._config
 
-    def _dispatched(self) -> Dispatched | None:
-        if (means := self._means) is None:
-            return None
-        return Dispatched(means.config, means.keys, means.service, means.follow.first)
-
-    def _returned(self) -> ReturnContext | None:
-        if (means := self._means) is None:
-            return None
-        return ReturnContext(means.config, means.routes.table, means.keys, means.service, means.vkp)
-
-    def _followed(self) -> Followed | None:
-        if (means := self._means) is None:
-            return None
-        return Followed(means.config, means.service, means.follow)
+    def _delivery(self) -> DeliveryContext | None:
+        return self._means
 
 
 def _watched(task: "asyncio.Task[None]") -> None:

@@ -3,27 +3,23 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
 
-from gateway.config.model import Config
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import MessageState
 from gateway.ledger.returns import Going, ReturnItem, Returns, Selection
 from gateway.model import Mode
 from gateway.observability.telemetry import QUARANTINED, UNCLEAR
-from gateway.outbox.backlog import set_aside
+from gateway.outbox.context import CurrentDelivery, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.return_jobs import Busy, Done, Job, Pace, Progress, ReturnOutcome, cells_of
-from gateway.routing.table import RouteTable
-from gateway.upstreams.jft import JftClient, StatusUnknown, Submitted
-from gateway.upstreams.vkp import Fate, Sent, StoredRequest, VkpClient
+from gateway.upstreams.jft import StatusUnknown, Submitted
+from gateway.upstreams.vkp import Fate, Sent, StoredRequest
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -48,17 +44,6 @@ NO_SERVICE = "no upstream of kind jft is configured: nobody can be asked what wa
 _STOPS = "the gateway stops"
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnContext:
-    """What returning works with under one configuration."""
-
-    config: Config
-    table: RouteTable
-    keys: Keys
-    service: JftClient
-    vkp: VkpClient | None
-
-
 _HOLDS_UP = frozenset({ReturnOutcome.STATUS_UNKNOWN, ReturnOutcome.AFTER_ANOTHER, ReturnOutcome.NOT_DELIVERED})
 """Where these are, later messages about the same patient wait for another request."""
 _FAILURES = frozenset({ReturnOutcome.NOT_DELIVERED, ReturnOutcome.UNCLEAR})
@@ -73,7 +58,7 @@ _OF_FATE = {
 class Returner:
     """Returns messages to VKP on one ledger, under whatever configuration is current."""
 
-    def __init__(self, ledger: Ledger, current: Callable[[], ReturnContext | None], clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Callable[[], float]) -> None:
         self.returns = Returns(ledger, clock)
         self._ledger = ledger
         self._current = current
@@ -98,7 +83,7 @@ class Returner:
         return [
             ", ".join(part for part in (cell.municipality, cell.vendor, cell.system, cell.information) if part)
             for cell in cells_of(selection, means.config)
-            if means.table.decide(cell, now).mode is Mode.NEW
+            if means.routes.table.decide(cell, now).mode is Mode.NEW
         ]
 
     def is_busy(self, municipality: str) -> bool:

@@ -15,13 +15,14 @@ from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Known, MessageState, Taken, Waiting
 from gateway.model import Account
-from gateway.outbox.backlog import UNCLEAR_REASON, Backlog, set_aside
+from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.order import Business, DeliveryOutcome, Order, Receipt, known_by, sealed
 from gateway.outbox.recorder import Recorder
 from gateway.outbox.tracker import Tracker
 from gateway.routing.route import AnswerWhen, OnOutage, Unclear
 from gateway.upstreams.circuit_breaker import pause
-from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
+from gateway.upstreams.jft import NotDelivered, Submitted
+from gateway.upstreams.registry import ServiceClient
 
 log = structlog.get_logger()
 
@@ -41,7 +42,7 @@ class Submitter:
         recorder: Recorder,
         following: Tracker,
         keys: Keys,
-        service: JftClient,
+        service: ServiceClient,
         limits: Limits,
         backlog: Backlog,
         first_look: float,

@@ -2,19 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 from msgspec import structs
 
-from gateway.config.model import Config
 from gateway.config.upstreams import Follow
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Look, MessageState
 from gateway.limits import TokenBuckets
 from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
-from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
+from gateway.outbox.context import CurrentDelivery, DeliveryContext
+from gateway.upstreams.jft import EventStatus, StatusUnknown, Submitted
 
 log = structlog.get_logger()
 
@@ -26,15 +25,6 @@ _LEASE = 60.0
 """Seconds until another node may look at what this one has taken."""
 _FIRST_OF_WAITING, _LONGEST_OF_WAITING = 0.5, 4.0
 """Seconds between looks while a sender waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """What following works with under one configuration."""
-
-    config: Config
-    service: JftClient
-    follow: Follow
 
 
 def interval(looks: int, follow: Follow) -> float:
@@ -51,7 +41,7 @@ def next_look(look: Look, follow: Follow, now: float) -> float:
 class Tracker:
     """Looks at what is due, within one budget for each municipality."""
 
-    def __init__(self, ledger: Ledger, current: Callable[[], Followed | None], clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Callable[[], float]) -> None:
         self._ledger = ledger
         self._current = current
         self._clock = clock
@@ -94,7 +84,7 @@ class Tracker:
                 return True
         return False
 
-    async def _look(self, look: Look, followed: Followed) -> None:
+    async def _look(self, look: Look, followed: DeliveryContext) -> None:
         now = self._clock()
         if wait := self._wait(look.municipality, followed, now):
             await self._ledger.look_again(look.id, next_look=now + wait, asked=False)
@@ -123,7 +113,7 @@ class Tracker:
                 reason=reason,
             )
 
-    async def _asked(self, event: Submitted, municipality: str, followed: Followed) -> EventStatus | None:
+    async def _asked(self, event: Submitted, municipality: str, followed: DeliveryContext) -> EventStatus | None:
         """Return how far an event has come; None when that cannot be learned now."""
         known = followed.config.municipalities.get(municipality)
         if known is None:
@@ -138,7 +128,7 @@ class Tracker:
         LOOKS.labels("acknowledged" if status.acknowledged else "read" if status.read else "registered").inc()
         return status
 
-    def _wait(self, municipality: str, followed: Followed, now: float, *, count: bool = True) -> float:
+    def _wait(self, municipality: str, followed: DeliveryContext, now: float, *, count: bool = True) -> float:
         """Return 0 when a municipality's budget has room for a look, which is counted, else seconds until it has."""
         budget = followed.follow.budget
         return (

@@ -64,12 +64,10 @@ class Decider:
             return RequestDecision(table, until, identified)
         decision = table.decide(identified.envelope, datetime.fromtimestamp(now, UTC))
         found = RequestDecision(table, until, identified, decision)
-        operation, vkp = identified.operation, table.vkp_upstream
+        operation, vkp = identified.operation, table.vkp
         if operation is None or vkp is None or decision.mode not in PASSING:
             return found
-        answer = Pass(
-            vkp.name, finishes_alone(head, identified), self._after_pass.afterwards(table, identified, decision)
-        )
+        answer = Pass(vkp, finishes_alone(head, identified), self._after_pass.afterwards(table, identified, decision))
         if not self._verifies_in_legacy:
             return structs.replace(found, answer=answer)
         authorized = self._authorizer.admitted_at_once(identified.presented, operation, identified.municipality)
@@ -88,13 +86,11 @@ class Decider:
             identified = self._canary.placed(identified, decision.route, now)
             decision = table.placed(decision, identified.envelope)
         found = structs.replace(found, identified=identified, decision=decision)
-        vkp = table.vkp_upstream
+        vkp = table.vkp
         if vkp is None or decision.mode not in PASSING or self._verifies_in_legacy:
             return found
         # Only a journaling is decided by its content.
-        answer = Pass(
-            vkp.name, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision)
-        )
+        answer = Pass(vkp, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision))
         return structs.replace(found, answer=answer)
 
 

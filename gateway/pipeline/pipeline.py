@@ -204,22 +204,22 @@ class Pipeline:
         return self._pass(context)
 
     def _pass(self, context: RequestContext) -> Handled:
-        vkp = context.table.vkp_upstream
+        vkp = context.table.vkp
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
-        identified, account = context.identified, context.account("passed", upstream=vkp.name)
+        identified, account = context.identified, context.account("passed", upstream=vkp)
         if identified is None:
-            return Handled(Pass(vkp.name), account)
+            return Handled(Pass(vkp), account)
         afterwards = self._after_pass.afterwards(context.table, identified, context.decision)
-        answer = Pass(vkp.name, finishes_alone(context.head, identified), afterwards)
+        answer = Pass(vkp, finishes_alone(context.head, identified), afterwards)
         return Handled(answer, account)
 
     async def _journal(
         self, context: RequestContext, identified: Identified, admitted: Authorized, content: Content
     ) -> Handled:
         """Translate a journaling, deliver it, and answer only then."""
-        municipality, jft, surface = identified.municipality, context.table.jft_upstream, identified.surface
-        if self._submitter is None or jft is None or municipality is None:
+        municipality, surface = identified.municipality, identified.surface
+        if self._submitter is None or municipality is None:
             raise Failure(Fault.UNAVAILABLE, "No information service is configured for journaling")
         if identified.content is None or identified.envelope.sender != admitted.sender.key:
             history = admitted.sender.code_history
@@ -230,10 +230,10 @@ class Pipeline:
         if translation.refusal is None and translation.undelivered is not None:
             answer = surface.accepted(self._asked(context), undelivered=translation.undelivered)
             return Handled(answer, context.account(translation.undelivered))
-        context.upstream = jft.name
+        context.upstream = context.table.upstream_for(context.envelope.information)
         order = self._order(context, admitted, municipality, translation, business)
         receipt = await self._submitter.deliver(order, context.deadline - _TO_ANSWER)
-        return Handled(surface.accepted(self._asked(context, receipt)), self._accepted(context, jft.name, receipt))
+        return Handled(surface.accepted(self._asked(context, receipt)), self._accepted(context, receipt))
 
     def _order(
         self,
@@ -265,9 +265,9 @@ class Pipeline:
             subject=admitted.subject,
         )
 
-    def _accepted(self, context: RequestContext, upstream: str, receipt: Receipt) -> Account:
+    def _accepted(self, context: RequestContext, receipt: Receipt) -> Account:
         first = receipt.reference if receipt.reference != context.correlation_id else None
-        account = context.account(receipt.outcome, upstream=upstream)
+        account = context.account(receipt.outcome, upstream=context.upstream)
         return structs.replace(account, event_id=receipt.event_id, first=first, marks=receipt.marks)
 
     def _translated(

@@ -5,7 +5,6 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.config.model import Config, Municipality, Sender
-from gateway.config.upstreams import JftUpstream, VkpUpstream
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
 from gateway.routing.explain import Explanation, consider
 from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
@@ -42,11 +41,10 @@ class RouteTable:
         """Which table of its process it is; 0 where it is in use nowhere."""
         self._remaining: dict[tuple[Group | int | None, ...], Remaining] = {}
         self._differing: dict[tuple[str | None, str | None, str | None, Group | None], bool] = {}
-        upstreams = config.upstreams.values()
-        self.vkp_upstream: VkpUpstream | None = next((up for up in upstreams if isinstance(up, VkpUpstream)), None)
-        self.jft_upstream: JftUpstream | None = next((up for up in upstreams if isinstance(up, JftUpstream)), None)
-        self._vkp_name = self.vkp_upstream.name if self.vkp_upstream else None
-        self._jft_name = self.jft_upstream.name if self.jft_upstream else None
+        self.vkp = config.vkp.name if config.vkp is not None else None
+        """The name of the upstream that is legacy VKP; None where it is not configured."""
+        answering = {each: config.upstream_for(each) for each in Information}
+        self._services = {each: one.name for each, one in answering.items() if one is not None}
         municipalities = config.municipalities.values()
         self._moving = _moving(config, layers)
         self._by_orgnr = {one.orgnr: one for one in municipalities}
@@ -130,10 +128,14 @@ class RouteTable:
         """Find a sender by the HER-id of its token."""
         return self._by_sender_her_id.get(her_id)
 
+    def upstream_for(self, information: Information | None) -> str | None:
+        """Return the name of the information service that answers for a type; None where none does."""
+        return self._services.get(information) if information is not None else None
+
     def _upstream(self, mode: Mode, information: Information | None) -> str | None:
         if mode in (Mode.LEGACY, Mode.REHEARSE):
-            return self._vkp_name
-        return self._jft_name if mode is Mode.NEW and information in JOURNALING else None
+            return self.vkp
+        return self.upstream_for(information) if mode is Mode.NEW else None
 
     def _remain(self, named: Selector, group: Group | None) -> Remaining:
         """Return what may decide; senders alike share one entry."""

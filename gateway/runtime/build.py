@@ -12,7 +12,9 @@ from gateway.config.upstreams import VkpUpstream
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
 from gateway.migration.rehearsal import Rehearsals
-from gateway.outbox.outbox import DeliveryContext, Outbox
+from gateway.model import Group
+from gateway.outbox.context import DeliveryContext
+from gateway.outbox.outbox import Outbox
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.pipeline import Pipeline
 from gateway.proxy.connection_limits import ConnectionLimits
@@ -21,7 +23,7 @@ from gateway.proxy.pool import Pool
 from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.routing.table import ActiveTable, RouteTable
-from gateway.runtime.clients import Clients, ConfiguredClients
+from gateway.upstreams.registry import ConfiguredClients, UpstreamRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Builder:
         self._clock, self._monotonic = clock, monotonic
         self._proofs = DpopVerifier(clock)
         self._rates = TokenBuckets()
-        self.clients = Clients(folder, clock)
+        self.upstreams = UpstreamRegistry(folder, clock)
 
     def prepare(
         self,
@@ -75,7 +77,7 @@ class Builder:
     ) -> Prepared:
         """Read what a configuration names, and touch nothing that is in use; raises `KeyUnusable` or `CertificatesUnusable`."""
         certificates = Certificates(config, self._folder, before.certificates if before else None)
-        clients = self.clients.prepare(config, of_file, certificates)
+        clients = self.upstreams.prepare(config, certificates)
         return Prepared(config, of_file, keys, auth, certificates, clients)
 
     def build(
@@ -120,10 +122,11 @@ def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:
 
 def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None:
     """Return what journalings are delivered with; None without an information service, or keys for the ledger."""
-    service, clients, keys = prepared.of_file.jft_upstream, prepared.clients, prepared.keys
-    if service is None or clients.jft is None or keys is None:
+    config, keys = prepared.config, prepared.keys
+    upstream, client = config.upstream_for(Group.JOURNALING), prepared.clients.upstream_for(Group.JOURNALING)
+    if upstream is None or client is None or keys is None:
         return None
-    return DeliveryContext(prepared.config, keys, clients.jft, service.follow, routes, clients.vkp)
+    return DeliveryContext(config, keys, client, upstream.follow, routes, prepared.clients.vkp)
 
 
 def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeState | None) -> Pool:

@@ -109,7 +109,7 @@ class Node:
         await self._ledger.close()
         drain(self._running, {})
         if self._builder is not None:
-            await self._builder.clients.close()
+            await self._builder.upstreams.close()
         telemetry.flush()
 
     async def run(self) -> None:
@@ -209,7 +209,7 @@ class Node:
         generation = self._routes.take(prepared.of_file, active)
         self._shown = running.certificates.of(DATA_PORT) or self._shown
         drain(before, running.lane.ways)
-        builder.clients.use(prepared.clients)
+        builder.upstreams.use(prepared.clients)
         self._use_ledger(running)
         if is_first and self._ledger.outbox is not None:
             self._routes.follow(self._ledger.outbox.ledger, layers, self._configured)

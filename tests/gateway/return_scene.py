@@ -16,6 +16,7 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config import upstreams
 from gateway.config.load import load
+from gateway.config.upstreams import Follow
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.database import open_store
 from gateway.ledger.key_files import Keys
@@ -23,8 +24,10 @@ from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Taken, Waiting
 from gateway.ledger.returns import ReturnItem, Returns, Selection
 from gateway.model import Place, RequestHead
+from gateway.outbox.context import DeliveryContext
 from gateway.outbox.order import sealed
-from gateway.outbox.returns import ReturnContext, Returner
+from gateway.outbox.returns import Returner
+from gateway.routing.table import ActiveTable
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
@@ -149,7 +152,7 @@ class Scene:
         self.ledger = Ledger(self.store, "node-0", self.clock)
         self.returns = Returns(self.ledger, self.clock)
 
-    def means(self) -> ReturnContext:
+    def means(self) -> DeliveryContext:
         """Return what the running configuration returns with."""
         urls = {"vkp": self.vkp.url, "write": self.jft.write_url, "read": self.jft.read_url}
         text = _FILE.format(issuer=self.helseid.issuer, client_id=CLIENT_ID, routes=self.routes, **urls)
@@ -157,7 +160,8 @@ class Scene:
         loaded = load(str(self.folder / "routes.yaml"))
         assert loaded.config is not None, [str(problem) for problem in loaded.problems]
         assert loaded.table is not None
-        return ReturnContext(loaded.config, loaded.table, self.keys, self.jft_client, self.vkp_client)
+        routes = ActiveTable(loaded.table)
+        return DeliveryContext(loaded.config, self.keys, self.jft_client, Follow(), routes, self.vkp_client)
 
     def returning(self, node: str = "node-0") -> Returner:
         """Make what a process returns with."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from prometheus_client import Counter
     from sqlalchemy import Connection, Row
 
-    from gateway.outbox.outbox import DeliveryContext, Outbox
+    from gateway.outbox.context import DeliveryContext
+    from gateway.outbox.outbox import Outbox
     from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
 

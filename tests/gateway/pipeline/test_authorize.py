@@ -278,7 +278,7 @@ async def test_rotated_key_is_fetched(world: World, monkeypatch: pytest.MonkeyPa
     """Tokens of a new key are good without a restart, also when many come at once."""
     assert (await world.post("bundle", another(BODY))).status == 200
     world.helseid.rotate_key(keep_old=True)
-    ((issuer, _),) = world.gateway._built_by().clients._used.trust.all
+    ((issuer, _),) = world.gateway._built_by().upstreams._used.trust.all
     monkeypatch.setattr(issuer, "_pause", 0.0)
     answers = await asyncio.gather(*(world.post("bundle", another(BODY)) for _ in range(8)))
     assert [answer.status for answer in answers] == [200] * 8

@@ -237,7 +237,7 @@ async def test_whole_message_is_finished_without_its_sender(
 
 async def test_sender_that_left_is_noticed_when_its_body_is_read_later(world: World) -> None:
     """While HelseID's keys are awaited nobody reads the body: its end is no less the end."""
-    ((_, verifier),), keys = world.gateway._built_by().clients._used.trust.all, asyncio.Event()
+    ((_, verifier),), keys = world.gateway._built_by().upstreams._used.trust.all, asyncio.Event()
     check = verifier._check
 
     async def slow(presented: Any) -> Any:

@@ -165,8 +165,9 @@ def test_parties_are_found_by_what_requests_carry(config: Config) -> None:
     assert table.sender_by_vkp_id("Dignio_Nordfjell") is table.sender_by_her_id("135233") is first
     assert table.sender_by_her_id("135234") is second
     assert table.sender_by_vkp_id("135234") is table.sender_by_her_id("Dignio_Nordfjell") is None
-    assert table.vkp_upstream is config.upstreams["old"]
-    assert table.jft_upstream is config.upstreams["journal"]
+    assert table.vkp == "old"
+    assert {table.upstream_for(each) for each in JOURNALING} == {"journal"}
+    assert {table.upstream_for(each) for each in (*RETRIEVAL, None)} == {None}
 
 
 def test_the_table_of_a_loaded_file_is_that_of_its_configuration(now: datetime) -> None:
@@ -178,8 +179,7 @@ def test_the_table_of_a_loaded_file_is_that_of_its_configuration(now: datetime) 
     loaded = load_text(text, "routes.yaml")
     assert loaded.config is not None
     assert loaded.table is not None
-    assert loaded.table.vkp_upstream is None
-    assert loaded.table.jft_upstream is None
+    assert loaded.table.vkp is loaded.table.upstream_for(Information.NOTAT) is None
     assert loaded.table.decide(_envelope(), now) == RouteTable.compile(loaded.config).decide(_envelope(), now)
 
 

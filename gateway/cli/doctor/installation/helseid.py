@@ -13,7 +13,7 @@ from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
 from gateway.auth.helseid.jws import Key
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.config.model import Config, Municipality
-from gateway.config.upstreams import Grant, JftUpstream
+from gateway.config.upstreams import Grant, ServiceUpstream
 from gateway.model import Mode
 
 UNSURE, TOO_FAR = 2.0, 5.0
@@ -81,7 +81,7 @@ def clock(ahead: float) -> Finding:
 
 
 async def check_tokens(
-    config: Config, upstream: JftUpstream, key: Key, session: aiohttp.ClientSession
+    config: Config, upstream: ServiceUpstream, key: Key, session: aiohttp.ClientSession
 ) -> list[Finding]:
     """Ask for the token of every municipality whose messages the service may get."""
     if upstream.grant is Grant.TOKEN_EXCHANGE:
@@ -101,7 +101,7 @@ async def check_tokens(
                 refused = str(error)
             return token(municipality.key, upstream.write_scope, refused, in_use=_in_use(config, municipality))
 
-    wanted = [each for each in config.municipalities.values() if "jft" in each.epj.reads]
+    wanted = [each for each in config.municipalities.values() if upstream.KIND in each.epj.reads]
     return await asyncio.gather(*map(ask, wanted))
 
 

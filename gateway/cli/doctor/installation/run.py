@@ -15,7 +15,8 @@ from gateway.cli.doctor.installation import files, helseid, machine, servers
 from gateway.cli.doctor.installation.findings import Finding, Part, fine, warning, wrong
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config, Severity
-from gateway.config.upstreams import JftUpstream
+from gateway.config.upstreams import ServiceUpstream
+from gateway.model import Group
 
 SECONDS = 30.0
 """For one check."""
@@ -46,18 +47,18 @@ def configuration(path: str, loaded: Loaded) -> list[Finding]:
 
 
 async def _waiting(config: Config, folder: Path, local: list[Finding], *, seconds: float) -> list[Part]:
-    jft = next((each for each in config.upstreams.values() if isinstance(each, JftUpstream)), None)
+    service = config.upstream_for(Group.JOURNALING)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         work: list[tuple[str, Work]] = [
             ("ports", lambda: machine.check_ports(config)),
             ("HelseID", lambda: helseid.check_documents(config, session)),
-            ("tokens", lambda: _tokens(config, jft, folder, session)),
+            ("tokens", lambda: _tokens(config, service, folder, session)),
             *(("upstreams", partial(servers.check_upstream, config, each)) for each in config.upstreams.values()),
         ]
         results = await asyncio.gather(*(_bounded(name, each, seconds) for name, each in work))
     ports, documents, tokens, *reached = results
     keys = [
-        *files.check_signing_key(config, folder, is_needed=jft is not None),
+        *files.check_signing_key(config, folder, is_needed=service is not None),
         *files.check_own_keys(config, folder),
     ]
     return [
@@ -69,15 +70,15 @@ async def _waiting(config: Config, folder: Path, local: list[Finding], *, second
 
 
 async def _tokens(
-    config: Config, jft: JftUpstream | None, folder: Path, session: aiohttp.ClientSession
+    config: Config, service: ServiceUpstream | None, folder: Path, session: aiohttp.ClientSession
 ) -> list[Finding]:
-    if jft is None:
+    if service is None:
         return []
     try:
         key = client_assertion.load(config.helseid.key_file, folder)
     except KeyUnusable:
         return [wrong("tokens", "not tried: the client key cannot be used", "correct helseid.key_file first")]
-    return await helseid.check_tokens(config, jft, key, session)
+    return await helseid.check_tokens(config, service, key, session)
 
 
 async def _bounded(name: str, work: Work, seconds: float) -> list[Finding]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gateway.cli.doctor.installation.files import lasting
 from gateway.cli.doctor.installation.findings import Finding, FindingState, fine, warning, wrong
 from gateway.config.model import Config
-from gateway.config.upstreams import JftUpstream, Upstream, VkpUpstream
+from gateway.config.upstreams import ServiceUpstream, Upstream, VkpUpstream
 from gateway.proxy.certificate_files import CertificatesUnusable, files_of, for_upstream
 
 _SECONDS = 5.0
@@ -59,7 +59,7 @@ def _server(config: Config, upstream: Upstream, name: str, url: str, asked_for: 
     host = parts.hostname or ""
     tls = for_upstream(files_of(upstream, Path(config.file).parent).read()) if parts.scheme == "https" else None
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    certain = asked_for is not None or isinstance(upstream, JftUpstream)
+    certain = asked_for is not None or isinstance(upstream, ServiceUpstream)
     return Server(f"upstream {name}", host, port, tls, asked_for or host, certain)
 
 

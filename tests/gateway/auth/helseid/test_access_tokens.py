@@ -85,7 +85,7 @@ async def test_service_that_hangs_keeps_no_one_from_helseid(world: World, raw_up
     """However many requests wait for one host, another host still gets its own."""
     raw_upstream.hold()
     await raw_upstream.start()
-    session = world.gateway._built_by().clients._session
+    session = world.gateway._built_by().upstreams._session
     loop = asyncio.get_running_loop()
     waiting = [loop.create_task(session.get(raw_upstream.url)) for _ in range(120)]
     for _ in range(100):

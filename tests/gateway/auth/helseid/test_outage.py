@@ -36,7 +36,7 @@ async def frozen(start: Callable[..., Awaitable[World]], monkeypatch: pytest.Mon
 
 async def fetched(world: World) -> None:
     """Wait for what is fetched beside messages."""
-    parts = world.gateway._built_by().clients._used
+    parts = world.gateway._built_by().upstreams._used
     for own in parts.tokens.all:
         await asyncio.gather(*own._fetching.values(), return_exceptions=True)
     ((issuer, _),) = parts.trust.all

@@ -1,11 +1,37 @@
-"""How much is held, as last counted, and what has been held since."""
+"""What the parts of the outbox share: what one configuration delivers with, how much is held, and what was set aside."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
+from gateway.config.model import Config
+from gateway.config.upstreams import Follow
+from gateway.ledger.key_files import Keys
 from gateway.observability.telemetry import QUARANTINED, UNCLEAR
+from gateway.routing.table import ActiveTable
+from gateway.upstreams.registry import ServiceClient
+from gateway.upstreams.vkp import VkpClient
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """What one configuration delivers with."""
+
+    config: Config
+    keys: Keys
+    service: ServiceClient
+    follow: Follow
+    routes: ActiveTable
+    vkp: VkpClient | None
+    """Our own client of VKP, where there is one."""
+
+
+CurrentDelivery = Callable[[], DeliveryContext | None]
+"""Returns what the configuration in use delivers with; None where nothing is delivered."""
 
 
 class Backlog:
@@ -26,8 +52,6 @@ class Backlog:
         """Tell whether no more is held for a municipality."""
         return self._held[municipality] >= most
 
-
-log = structlog.get_logger()
 
 UNCLEAR_REASON = "unclear"
 """The reason of what was sent and never answered."""

@@ -1,0 +1,185 @@
+"""Which client speaks with which kind of upstream, and what all of them share; a reload keeps what stays the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, TypeVar, assert_never
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
+from gateway.auth.helseid.client_assertion import ClientIdentity, ClientKey
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import Issuer
+from gateway.auth.helseid.token_verifier import TokenVerifier
+from gateway.config.model import Config
+from gateway.config.upstreams import HelseId, JftUpstream, Upstream, VkpUpstream
+from gateway.model import Group, Information
+from gateway.proxy.tls import Certificates, ReloadingContext
+from gateway.upstreams.circuit_breaker import CircuitBreaker
+from gateway.upstreams.http_client import Caller
+from gateway.upstreams.jft import JftClient
+from gateway.upstreams.vkp import VkpClient
+
+_MOST_PER_HOST = 256
+"""Connections to HelseID."""
+T = TypeVar("T")
+
+ServiceClient = JftClient
+"""A client of an information service; the next kinds are added here."""
+
+
+class _Shared(Generic[T]):
+    """What clients are made of, by what it is for; each stays while what it was made of stays the same."""
+
+    def __init__(self, before: "_Shared[T] | None" = None) -> None:
+        self._before = before.made if before is not None else {}
+        self.made: dict[str, tuple[object, T]] = {}
+
+    def get(self, what: str, made_of: object, make: Callable[[], T]) -> T:
+        known = self.made.get(what) or self._before.get(what)
+        if known is None or known[0] != made_of:
+            known = (made_of, make())
+        self.made[what] = known
+        return known[1]
+
+    @property
+    def all(self) -> list[T]:
+        return [part for _, part in self.made.values()]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    trust: _Shared[tuple[Issuer, TokenVerifier]] = field(default_factory=_Shared)
+    tokens: _Shared[TokenSource] = field(default_factory=_Shared)
+    callers: _Shared[Caller] = field(default_factory=_Shared)
+    breakers: _Shared[CircuitBreaker] = field(default_factory=_Shared)
+
+    def next(self) -> "_Parts":
+        return _Parts(_Shared(self.trust), _Shared(self.tokens), _Shared(self.callers), _Shared(self.breakers))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredClients:
+    """The clients of one configuration."""
+
+    config: Config
+    verifier: TokenVerifier
+    """Of senders' tokens."""
+    tokens: TokenSource | None
+    """Of the gateway's own tokens; None where no information service is called."""
+    clients: Mapping[str, ServiceClient | VkpClient]
+    """By the names of their upstreams."""
+    parts: _Parts
+
+    @property
+    def vkp(self) -> VkpClient | None:
+        """Our own client of VKP; None where there is none."""
+        return next((one for one in self.clients.values() if isinstance(one, VkpClient)), None)
+
+    def upstream_for(self, information: Information | Group | None) -> ServiceClient | None:
+        """Return the client of the information service that answers for a type, or for journaling as a whole."""
+        upstream = self.config.upstream_for(information)
+        client = self.clients.get(upstream.name) if upstream is not None else None
+        return client if isinstance(client, ServiceClient) else None
+
+
+class UpstreamRegistry:
+    """Makes the clients of one process, and closes what they share; made while an event loop runs."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._prover = DpopProver(clock)
+        # Bounded for each host: one that hangs must not keep messages from another.
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MOST_PER_HOST)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        self._used = _Parts()
+
+    def prepare(self, config: Config, certificates: Certificates) -> ConfiguredClients:
+        """Return the clients of a configuration, and touch nothing of those that are in use; raises `KeyUnusable`.
+
+        Every key is read now, also one whose client stays: that has the key which it began with.
+        """
+        parts = self._used.next()
+        _, verifier = self._trust(parts, config.helseid)
+        made = {name: self._client(parts, config, one, certificates) for name, one in config.upstreams.items()}
+        clients = {name: client for name, client in made.items() if client is not None}
+        tokens = self._tokens(parts, config.helseid) if config.upstream_for(Group.JOURNALING) is not None else None
+        return ConfiguredClients(config, verifier, tokens, clients, parts)
+
+    def use(self, clients: ConfiguredClients) -> None:
+        """Go on with the clients that `prepare` returned; connections that only others had end as soon as they are idle."""
+        before, self._used = self._used, clients.parts
+        kept = {id(caller) for caller in self._used.callers.all}
+        for caller in before.callers.all:
+            if id(caller) not in kept:
+                caller.close()
+
+    async def close(self) -> None:
+        """Close every connection as soon as it is idle."""
+        for caller in self._used.callers.all:
+            caller.close()
+        await self._session.close()
+
+    def _client(
+        self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates
+    ) -> ServiceClient | VkpClient | None:
+        """Return the client of an upstream: here stands which kind has which; None for a VKP that we do not call ourselves."""
+        tls = certificates.of(upstream.name)
+        match upstream:
+            case JftUpstream():
+                write = _caller(parts, f"{upstream.name} write", upstream.write_url, tls)
+                read = _caller(parts, f"{upstream.name} read", upstream.read_url, tls)
+                breaker = parts.breakers.get(
+                    upstream.name, (upstream.write_url, upstream.breaker), lambda: CircuitBreaker(upstream.breaker)
+                )
+                tokens = self._tokens(parts, config.helseid)
+                return JftClient(upstream, tokens, self._prover, write, read_caller=read, breaker=breaker)
+            case VkpUpstream():
+                if (client := upstream.client) is None:
+                    return None
+                own = replace(config.helseid, client_id=client.client_id, key_file=client.key_file)
+                host = upstream.host or _host_of(config.public_url)
+                caller = _caller(parts, upstream.name, upstream.url, tls, host, upstream.sni)
+                return VkpClient(client, self._tokens(parts, own, upstream.name), caller)
+        assert_never(upstream)
+
+    def _trust(self, parts: _Parts, helseid: HelseId) -> tuple[Issuer, TokenVerifier]:
+        """Return the issuer and verifier; they hold keys."""
+
+        def make() -> tuple[Issuer, TokenVerifier]:
+            issuer = Issuer(helseid.issuer, self._session, self._clock)
+            return issuer, TokenVerifier(issuer, helseid.audience, self._clock)
+
+        return parts.trust.get("helseid", (helseid.issuer, helseid.audience), make)
+
+    def _tokens(self, parts: _Parts, helseid: HelseId, upstream: str = "") -> TokenSource:
+        """Return the source of tokens of one of our clients, which holds them; `upstream` names whose own client it is."""
+        issuer, _ = self._trust(parts, helseid)
+        key = ClientKey(helseid.key_file, self._folder)
+        made_of = (issuer, helseid.client_id, helseid.key_file, helseid.multi_tenant, helseid.assertion_field)
+
+        def make() -> TokenSource:
+            identity = ClientIdentity(helseid.client_id, key, helseid.multi_tenant, helseid.assertion_field)
+            return TokenSource(TokenEndpoint(issuer, identity, self._prover, self._session, self._clock), self._clock)
+
+        return parts.tokens.get(upstream, made_of, make)
+
+
+def _caller(  # noqa: PLR0913, PLR0917 - what connections are told by
+    parts: _Parts,
+    what: str,
+    url: str,
+    tls: ReloadingContext | None,
+    host: str | None = None,
+    sni: str | None = None,
+) -> Caller:
+    """Return the connections for a purpose."""
+    return parts.callers.get(what, (url, tls, host, sni), lambda: Caller(url, tls, host, sni))
+
+
+def _host_of(url: str | None) -> str | None:
+    """Return the host and port of a URL."""
+    return urlsplit(url).netloc if url else None
