@@ -1,11 +1,11 @@
 """Panics, as the API and the pages both turn them on and off: each with who and why, and with the way to roll back."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
-from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, reach
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
@@ -30,11 +30,12 @@ from gateway.admin.rule_service import (
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import overrides
+from gateway.ledger.layers import layers_of
 from gateway.ledger.overrides import Listing, SetRule
 from gateway.migration import panics
 from gateway.migration.override_rules import new_name, shown
-from gateway.migration.panics import last_switch
 from gateway.model import Information
+from gateway.routing.diff import Change, effect_of
 from gateway.routing.layers import Layer
 from gateway.times import when_any
 
@@ -54,6 +55,8 @@ class PanicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     information: Information | None = None
     text: str | None = None
     """What senders are told where VKP cannot answer."""
+    dry_run: bool = False
+    """Say what it would do to each cell, and set nothing."""
 
 
 class Panics:
@@ -81,7 +84,10 @@ class Panics:
         return found
 
     async def set(self, who: Principal, asked: PanicBody) -> dict[str, Any]:
-        """Turn everything of a scope back; return the panic with its rollback."""
+        """Turn everything of a scope back; return the panic with the cells that it changes, and with its rollback.
+
+        A dry run returns the same of a panic that has no id, and sets nothing.
+        """
         scope = panics.Scope(short_name(self._context, asked.municipality), asked.vendor, asked.information)
         check_reach(who, scope.municipality)
         if problems := panics.problems_of(scope, self._context.config):
@@ -93,8 +99,16 @@ class Panics:
             SetRule(overrides.part(name, number), Layer.PANIC, route, reason, None, note.actor, note.at, None)
             for number, route in enumerate(panics.panic_routes(scope, self._context.config, name, text), 1)
         ]
-        await put(self._context, set_, note)
-        return {**self.document(set_), "rollback": await self._rollbacks(scope)}
+        before = await self._context.read(lambda each: layers_of(each, note.at))
+        if not asked.dry_run:
+            await put(self._context, set_, note)
+        # After it is set: a country has many cells, and nobody waits for them to be counted.
+        routes = [one.route for one in set_]
+        changes = await asyncio.to_thread(panics.effects, routes, before, self._context.config, note.at)
+        document = {**self.document(set_), "dry_run": asked.dry_run, "cells": [_cells(each) for each in changes]}
+        if asked.dry_run:
+            document |= {"id": None, "holds": False, "made_at": None}
+        return {**document, "rollback": await self._rollbacks(scope)}
 
     async def end(self, who: Principal, before: Sequence[SetRule], reason: str) -> dict[str, Any]:
         """End every rule of a panic."""
@@ -105,26 +119,41 @@ class Panics:
 
     async def rollbacks(self, who: Principal, together: Sequence[SetRule]) -> list[dict[str, Any]]:
         """Offer to send back what the new service has of a panic's cells, in the municipalities where someone operates."""
-        return await self._rollbacks(panics.scope_of(_first(together).route), reach(who, Action.OPERATE))
+        return await self._rollbacks(panics.scope_of(one.route for one in together), reach(who, Action.OPERATE))
 
     def document(self, together: Sequence[SetRule]) -> dict[str, Any]:
         """Return a panic as it is shown, by all its rules."""
         first = _first(together)
-        scope = msgspec.to_builtins(panics.scope_of(first.route))
+        scope = msgspec.to_builtins(panics.scope_of(one.route for one in together))
         holds = first.holds(self._context.now())
         shown_rules = [shown(one.route) for one in sorted(together, key=lambda one: one.id)]
         return {"id": first.name, "holds": holds, **scope, **told(first), "rules": shown_rules}
 
     async def _rollbacks(self, scope: panics.Scope, within: frozenset[str] | None = None) -> list[dict[str, Any]]:
         """Offer to send back what the new service has, for each municipality that may have sent something."""
-        reached = panics.municipalities_of(scope, self._context.config)
-        names = [name for name in reached if within is None or name in within]
+        config = self._context.config
+        moments = await self._context.read(lambda each: panics.since_when(each, scope, config))
+        return [
+            panics.rollback_of(scope, name, when_any(moment))
+            for name, moment in moments.items()
+            if within is None or name in within
+        ]
 
-        def work(connection: Connection) -> list[float | None]:
-            return [last_switch(connection, name, scope.vendor, scope.information) for name in names]
 
-        moments = await self._context.read(work)
-        return [panics.rollback_of(scope, name, when_any(moment)) for name, moment in zip(names, moments, strict=True)]
+def _cells(change: Change) -> dict[str, Any]:
+    """Return cells that a panic changes alike, and how."""
+    before, after = change.before, change.after
+    return {
+        "effect": effect_of(before, after).value,
+        "text": str(change),
+        "municipality": change.municipality,
+        "senders": change.whose.name.lower(),
+        "vendor": change.vendor,
+        "system": change.system,
+        "information": list(change.information),
+        "before": {"mode": before.mode, "share": before.share, "layer": before.layer, "id": before.rule},
+        "after": {"mode": after.mode},
+    }
 
 
 def _first(together: Sequence[SetRule]) -> SetRule:
@@ -155,7 +184,7 @@ class PanicsApi:
             Endpoint(
                 *("POST", _ROOT, self._set, operate),
                 summary="Take everything of a municipality, vendor or type back to VKP at once",
-                answer=f"{_NAMES} rollback",
+                answer=f"{_NAMES} rollback cells dry_run",
                 status=201,
                 body=PanicBody,
                 once=Once.LEDGER,
@@ -175,8 +204,9 @@ class PanicsApi:
         return web.json_response(await self._panics.listed(person(request), of_query(request, Listed)))
 
     async def _set(self, request: web.Request) -> web.Response:
-        document = await self._panics.set(person(request), await of_body(request, PanicBody))
-        return web.json_response(document, status=201)
+        wanted = await of_body(request, PanicBody)
+        document = await self._panics.set(person(request), wanted)
+        return web.json_response(document, status=200 if wanted.dry_run else 201)
 
     async def _end(self, request: web.Request) -> web.Response:
         who = person(request)

@@ -12,14 +12,18 @@ from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.admin.problems import Code, Problem, as_problem
 from gateway.admin.rollback_documents import csv_of, item_document, job_document, selection_document
+from gateway.admin.rule_service import short_name
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may
-from gateway.ledger import audit
+from gateway.ledger import audit, overrides
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.returns import ReturnItem, Returns, ReturnStatus, Selection
+from gateway.migration import panics
+from gateway.migration.schedule import moment
 from gateway.model import JOURNALING
 from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, ReturnOutcome, may_be_sent_alone
 from gateway.outbox.returns import Returner
+from gateway.routing.layers import Layer
 
 log = structlog.get_logger()
 
@@ -39,11 +43,14 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Of which messages is spoken."""
+    """Of which messages is spoken: of a municipality since a time, or of what a panic has turned back."""
 
-    municipality: _Word
-    """Short name or orgnr."""
-    since: _Moment
+    municipality: _Word | None = None
+    """Short name or orgnr; may be left out for a panic of one municipality."""
+    since: _Moment | None = None
+    """May be left out for a panic: the earliest moment at which any of its cells went new."""
+    panic: _Word | None = None
+    """Its id."""
     vendor: _Word | None = None
     system: _Word | None = None
     information: _Types = []
@@ -135,7 +142,7 @@ class Rollback:
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = await of_body(request, Listed)
-        selection = self._selection(person(request), Action.VIEW, wanted)
+        selection = await self._selection(person(request), Action.VIEW, wanted)
         after = row_of(_CURSOR, wanted.cursor) or 0
         groups = () if wanted.group is None else (wanted.group,)
         try:
@@ -155,7 +162,7 @@ class Rollback:
         return web.json_response(document)
 
     async def _export(self, request: web.Request) -> web.Response:
-        selection = self._selection(person(request), Action.VIEW, await of_body(request, Selected))
+        selection = await self._selection(person(request), Action.VIEW, await of_body(request, Selected))
         # As text at once: rows as they are would take ten times as much memory.
         parts, count, after = [csv_of(())], 0, 0
         try:
@@ -171,7 +178,7 @@ class Rollback:
 
     async def _send(self, request: web.Request) -> web.Response:
         wanted, who = await of_body(request, Sending), person(request)
-        selection, reason = self._selection(who, Action.OPERATE, wanted), reason_of(wanted.reason)
+        selection, reason = await self._selection(who, Action.OPERATE, wanted), reason_of(wanted.reason)
         if obstacles := self._obstacles(selection):
             raise Problem(Code.CONFLICT, "; ".join(obstacles))
         if self._sending.is_busy(selection.municipality):
@@ -224,8 +231,11 @@ class Rollback:
             raise Problem(Code.NOT_FOUND, "no such job of this process; what is left can be asked for again")
         return job
 
-    def _selection(self, who: Principal, action: Action, wanted: Selected) -> Selection:
+    async def _selection(self, who: Principal, action: Action, asked: Selected) -> Selection:
         """Return what is spoken of; raises `Problem` where someone may not do this."""
+        wanted = asked if asked.panic is None else await self._of_panic(who, action, asked, asked.panic)
+        if wanted.municipality is None or wanted.since is None:
+            raise Problem(Code.BAD_REQUEST, "expected: municipality and since, or panic")
         known = self._context.config.municipalities.values()
         named = wanted.municipality
         found = next((one.key for one in known if named in (one.key, one.orgnr)), None)
@@ -237,6 +247,34 @@ class Rollback:
         if strange := set(wanted.information) - {each.value for each in JOURNALING}:
             raise Problem(Code.BAD_REQUEST, f"information: {len(strange)} of them is no journaling type")
         return Selection(found, wanted.since.timestamp(), wanted.vendor, wanted.system, frozenset(wanted.information))
+
+    async def _of_panic(self, who: Principal, action: Action, asked: Selected, name: str) -> Selected:
+        """Return what is asked for with what a panic says of it; raises `Problem`."""
+        together = await self._context.read(lambda each: overrides.named(each, Layer.PANIC, name))
+        scope = panics.scope_of(one.route for one in together) if together else None
+        if scope is None:
+            raise Problem(Code.NOT_FOUND, "no such panic")
+        moments = await self._context.read(lambda each: panics.since_when(each, scope, self._context.config))
+        allowed = [each for each in moments if may(who.grants, action, each)]
+        if not allowed:
+            raise Problem(Code.NOT_FOUND, f"no such panic of journaling where you {action}")
+        place = short_name(self._context, asked.municipality) or (allowed[0] if len(allowed) == 1 else None)
+        if place is None:
+            raise Problem(Code.BAD_REQUEST, f"municipality: the panic is of {', '.join(allowed)}; name one of them")
+        if place not in allowed:
+            raise Problem(Code.FORBIDDEN, f"{action} there, or the panic is not of it")
+        if scope.vendor is not None and asked.vendor not in (None, scope.vendor):
+            raise Problem(Code.BAD_REQUEST, "vendor: the panic is of another")
+        if scope.information is not None and set(asked.information) - {scope.information}:
+            raise Problem(Code.BAD_REQUEST, "information: the panic is of another type")
+        first = moments[place] or together[0].made_at
+        return msgspec.structs.replace(
+            asked,
+            municipality=place,
+            since=asked.since or moment(first),
+            vendor=asked.vendor or scope.vendor,
+            information=asked.information or ([scope.information] if scope.information else []),
+        )
 
     def _obstacles(self, selection: Selection) -> list[str]:
         """Return why nothing of a selection can be sent now."""

@@ -120,15 +120,20 @@ def panic() -> None:
 @click.option("--vendor", metavar="NAME", help="A vendor's short name, in all municipalities.")
 @click.option("--information", type=click.Choice([each.value for each in Information]), help="In all municipalities.")
 @click.option("--text", metavar="TEXT", help="What senders are told where VKP cannot answer.")
+@click.option("--dry-run", is_flag=True, help="Say what it would do to each cell, and set nothing.")
 @reason_option
 @admin_options
 def on(*, client: AdminClient, **asked: Any) -> None:
-    """Go back now; say then how what the new side has is rolled back."""
+    """Go back now; say what that does to each cell, and how what the new side has is rolled back."""
     document = client.post(f"{_ROOT}/panics", **asked)
     if client.as_json:
         print_json(document)
         return
-    click.echo(plain(_panic_line(document)))
+    click.echo("nothing is set; this is what it would do:" if asked["dry_run"] else plain(_panic_line(document)))
+    for one in document["cells"]:
+        click.echo(plain(f"{one['effect']:<12}{one['text']}"))
+    if not document["cells"]:
+        click.echo("no cell changes")
     for one in document["rollback"]:
         click.echo(plain(f"what the new side has: {one['command']}"))
 

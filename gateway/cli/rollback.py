@@ -20,7 +20,8 @@ _MOST = 500
 _EVERY = 1.0
 """Seconds between two questions how far a job is."""
 _selected = with_options(
-    click.option("--municipality", required=True, metavar="NAME|ORGNR", help="An orgnr or short name."),
+    click.option("--panic", metavar="ID", help="What a panic has turned back, since any of its cells went new."),
+    click.option("--municipality", metavar="NAME|ORGNR", help="An orgnr or short name; needed without --panic."),
     click.option("--vendor", metavar="NAME", help="A vendor's short name."),
     click.option("--system", metavar="NAME", help="A system's short name."),
     click.option(
@@ -31,10 +32,9 @@ _selected = with_options(
     ),
     click.option(
         "--since",
-        required=True,
         type=TIME,
         metavar="TIME",
-        help="Received then or later, as 2026-12-01T08:00+01:00.",
+        help="Received then or later, as 2026-12-01T08:00+01:00; needed without --panic.",
     ),
 )
 _confirm = click.option(
@@ -156,7 +156,11 @@ def _check(confirmed: bool) -> None:
 
 def _given(selection: Document) -> Document:
     """Return options as the API has them."""
-    return {**selection, "since": selection["since"].isoformat(), "information": list(selection["information"])}
+    if selection["panic"] is None and None in (selection["municipality"], selection["since"]):
+        raise click.UsageError("Give --municipality and --since, or --panic.")
+    since = selection["since"] and selection["since"].isoformat()
+    given = {**selection, "since": since, "information": list(selection["information"])}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _all(client: AdminClient, selection: Document) -> list[Document]:

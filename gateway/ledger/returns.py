@@ -179,6 +179,14 @@ def _selected(selection: Selection, wanted: Select[Any]) -> Select[Any]:
     return found.where(M.information.in_(sorted(selection.information))) if selection.information else found
 
 
+def first_received(connection: Connection, vendor: str | None, information: str | None) -> dict[str, float]:
+    """Return when the new side got the first message that it has, or had, by municipality: of one vendor or type, or of all."""
+    wanted = select(M.municipality, func.min(M.received_at)).where(M.state.in_([state.value for state in STANDING]))
+    for column, value in ((M.vendor, vendor), (M.information, information)):
+        wanted = wanted if value is None else wanted.where(column == value)
+    return {row[0]: row[1] for row in connection.execute(wanted.group_by(M.municipality))}
+
+
 _UNREAD = or_(M.state == MessageState.DELIVERED.value, and_(M.state == MessageState.HELD.value, ~M.possible_duplicate))
 _DECIDED = and_(
     bindparam("by_person", type_=Boolean),

@@ -1,8 +1,10 @@
 """The panic switch: everything of one municipality, vendor or information type back to VKP, or closed where VKP cannot be."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
@@ -10,10 +12,13 @@ from gateway.config.model import Config
 from gateway.config.upstreams import SERVICES
 from gateway.ledger.cutovers import routes_of
 from gateway.ledger.overrides import place
-from gateway.ledger.tables import CUTOVER, RULE
+from gateway.ledger.returns import first_received
+from gateway.ledger.tables import AUDIT, CUTOVER, RULE
 from gateway.model import JOURNALING, Group, Information, Mode
-from gateway.routing.layers import Layer
+from gateway.routing.diff import Change, changed_cells
+from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Route
+from gateway.routing.table import RouteTable
 
 CLOSED_TEXT = "Tjenesten er stengt inntil videre. Følg rutinene for nedetid, og prøv igjen senere."
 """What a sender is told where neither VKP nor the new service answers, unless a person wrote something else."""
@@ -78,8 +83,9 @@ def rollback_of(scope: Scope, municipality: str, since: str | None) -> dict[str,
     return {"selection": selection, "command": " ".join(("vkp-gateway rollback list", *options, *missing))}
 
 
-def scope_of(first: Route) -> Scope:
-    """Return the scope of a panic by the first of its rules."""
+def scope_of(rules: Iterable[Route]) -> Scope:
+    """Return the scope of a panic by its rules: of several the one that names no municipality says all of it."""
+    first = min(rules, key=lambda route: route.municipality is not None)
     return Scope(first.municipality, first.vendor, next(iter(first.information or ()), None))
 
 
@@ -89,36 +95,90 @@ def _route(scope: Scope, municipality: str | None, name: str, text: str | None) 
     return Route(municipality, scope.vendor, None, types, frozenset(), mode, text, place(Layer.PANIC, name))
 
 
-C, R = CUTOVER.c, RULE.c
 _GOES_NEW = (Mode.NEW, Mode.CANARY)
-_Selector = tuple[str | None, str | None, Collection[str] | None]
-"""Municipality, vendor and information types that are named."""
 
 
-def last_switch(connection: Connection, municipality: str, vendor: str | None, information: str | None) -> float | None:
-    """Return when cells of a municipality last went new, by an override or a cutover; None when neither is known."""
-    wanted = (municipality, vendor, information)
-    overrides = select(R.municipality, R.vendor, R.information, R.made_at).where(
-        R.layer == Layer.OVERRIDE.value, R.mode.in_([mode.value for mode in _GOES_NEW])
-    )
-    moments = [
-        row.made_at
-        for row in connection.execute(overrides)
-        if _touches((row.municipality, row.vendor, row.information and row.information.split()), wanted)
-    ]
-    switched = select(C.name, C.plan, C.switched_at).where(C.switched_at.is_not(None))
-    for row in connection.execute(switched):
-        new = [route for route in routes_of(row.name, row.plan) if route.mode in _GOES_NEW]
-        if any(_touches((route.municipality, route.vendor, route.information), wanted) for route in new):
-            moments.append(row.switched_at)
-    return max(moments, default=None)
+def effects(routes: Sequence[Route], layers: Layers, config: Config, now: float) -> tuple[Change, ...]:
+    """Return every cell that the rules of a panic change, beside what lies over the routes of a configuration at `now`."""
+    table = RouteTable.compile(config)
+    above = Layers([*layers.rules, *(Rule(Layer.PANIC, "", route) for route in routes)])
+    before, after = table.with_layers(layers), table.with_layers(above)
+    return changed_cells(before, after, config, config, datetime.fromtimestamp(now, UTC))
 
 
-def _touches(selector: _Selector, wanted: tuple[str, str | None, str | None]) -> bool:
-    """Tell whether a selector and a wish may mean the same cell."""
-    municipality, vendor, information = selector
-    return (
-        municipality in (None, wanted[0])
-        and (vendor is None or wanted[1] in (None, vendor))
-        and (information is None or wanted[2] is None or wanted[2] in information)
-    )
+class Switch(Struct, frozen=True):
+    """Cells that went new, and when."""
+
+    municipality: str | None
+    vendor: str | None
+    information: Collection[str] | None
+    at: float
+    """Seconds since the epoch."""
+
+    def touches(self, scope: Scope, municipality: str) -> bool:
+        """Tell whether it may be about a cell of a scope in a municipality."""
+        return (
+            self.municipality in (None, municipality)
+            and (self.vendor is None or scope.vendor in (None, self.vendor))
+            and (self.information is None or scope.information is None or scope.information in self.information)
+        )
+
+
+def _went_new(connection: Connection) -> list[Switch]:
+    """Return every override and cutover by which cells went new, ended ones and earlier forms of changed ones among them."""
+    C, R = CUTOVER.c, RULE.c  # noqa: N806 - as every statement has them
+    named = (R.municipality, R.vendor, R.information, R.made_at)
+    overrides = select(*named).where(R.layer == Layer.OVERRIDE.value, R.mode.in_([mode.value for mode in _GOES_NEW]))
+    found = [_switch(*row) for row in connection.execute(overrides)]
+    for name, plan, at in connection.execute(select(C.name, C.plan, C.switched_at).where(C.switched_at.is_not(None))):
+        new = (route for route in routes_of(name, plan) if route.mode in _GOES_NEW)
+        found += [Switch(route.municipality, route.vendor, route.information, at) for route in new]
+    return [*found, *_changed_overrides(connection)]
+
+
+def _switch(municipality: str | None, vendor: str | None, information: str | None, at: float) -> Switch:
+    return Switch(municipality, vendor, None if information is None else information.split(), at)
+
+
+def since_when(connection: Connection, scope: Scope, config: Config) -> dict[str, float | None]:
+    """Return the earliest moment at which any cell of a scope went new, by municipality; None where none is known.
+
+    The municipalities are those that may have journaled to the new service. Routes of the file leave no trace but the
+    messages themselves: the first that the new side got counts as well.
+    """
+    if scope.information is not None and scope.information not in JOURNALING:
+        return {}
+    switches, first = _went_new(connection), first_received(connection, scope.vendor, scope.information)
+    reached = municipalities_of(scope, config)
+    found: dict[str, float | None] = {}
+    for name in (
+        name for name in config.municipalities if name in reached or (scope.municipality is None and name in first)
+    ):
+        moments = [one.at for one in switches if one.touches(scope, name)]
+        found[name] = min([*moments, *([first[name]] if name in first else [])], default=None)
+    return found
+
+
+def _changed_overrides(connection: Connection) -> Iterator[Switch]:
+    """Return what overrides were before they were changed: their rows know the last form only, and the audit each."""
+    R, A = RULE.c, AUDIT.c  # noqa: N806 - likewise
+    changed = select(R.id).where(R.layer == Layer.OVERRIDE.value, R.version > 1)
+    wanted = select(A.detail).where(A.action == "override.change", A.target.in_(changed), A.detail.is_not(None))
+    for detail in connection.execute(wanted).scalars():
+        for rule in msgspec.json.decode(detail, type=_Change).before:
+            if rule.mode in _GOES_NEW:
+                yield Switch(
+                    rule.municipality, rule.vendor, rule.information and rule.information.split(), rule.made_at
+                )
+
+
+class _Rule(Struct):
+    mode: str
+    made_at: float
+    municipality: str | None = None
+    vendor: str | None = None
+    information: str | None = None
+
+
+class _Change(Struct):
+    before: list[_Rule] = []

@@ -46,6 +46,13 @@ class CellState(Struct, frozen=True):
             "" if self.share is None else f" {self.share:.6%}".rstrip("0%").rstrip(".") + "%"
         )
 
+    @property
+    def new_part(self) -> float:
+        """The part of the messages that VKP does not answer, 0 to 1."""
+        if self.mode is Mode.CANARY:
+            return self.share or 0.0
+        return 1.0 if self.mode in (Mode.NEW, Mode.EPJ) else 0.0
+
     def differs(self, other: "CellState") -> bool:
         """Tell whether messages may go another way; another route that says the same is no difference."""
         mine = (self.mode, self.share, frozenset(self.always), frozenset(self.never))
@@ -79,6 +86,34 @@ class Change(Struct, frozen=True):
         return f"{where}, {whose}, {what}: {self.before} -> {self.after}"
 
 
+class Effect(StrEnum):
+    """What a change does to cells."""
+
+    GOES_NEW = "goes-new"
+    """More of their messages go to the new side than before."""
+    GOES_BACK = "goes-back"
+    """Fewer: VKP answers what the new side answered."""
+    CLOSES = "closes"
+    """Nobody answers any more."""
+    OPENS = "opens"
+    """Somebody answers what nobody did."""
+    STAYS = "stays"
+    """VKP answers before and after."""
+
+
+def effect_of(before: CellState, after: CellState) -> Effect:
+    """Return what becoming another does to a cell; of a canary whose senders change, whoever comes back counts."""
+    if after.mode in _NOBODY:
+        return Effect.CLOSES
+    if before.mode in _NOBODY:
+        return Effect.OPENS
+    fewer = set(before.always) - set(after.always) or set(after.never) - set(before.never)
+    if before.new_part > after.new_part or (before.new_part == after.new_part == before.share and fewer):
+        return Effect.GOES_BACK
+    return Effect.STAYS if before.new_part == after.new_part == 0 else Effect.GOES_NEW
+
+
+_NOBODY = (None, Mode.CLOSED)
 _Difference = tuple[tuple[Information | None, ...], CellState, CellState]
 
 

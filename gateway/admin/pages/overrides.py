@@ -20,12 +20,15 @@ from gateway.ledger import cutovers
 from gateway.migration.override_rules import shown
 from gateway.migration.schedule import OSLO
 from gateway.model import MEMBERS, Information, Mode
+from gateway.routing.diff import Effect
 
 _MOST = 200
 _MOST_ENDED = 20
 _LIST = "/overrides"
 _MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
 """Those that an override may set."""
+_GRAVEST = (Effect.CLOSES, Effect.OPENS, Effect.GOES_BACK, Effect.STAYS, Effect.GOES_NEW)
+"""What a panic does, in the order in which it is to be seen."""
 _TIMES = ("made_at", "until", "ended_at")
 
 
@@ -47,6 +50,7 @@ class OverridePages:
             Endpoint("POST", f"{_LIST}/{{id}}/change", self._change, operate),
             Endpoint("POST", f"{_LIST}/{{id}}/end", self._end, operate),
             Endpoint("POST", "/panics", self._set_panic, operate),
+            Endpoint("POST", "/panics/preview", self._preview_panic, operate),
             Endpoint("GET", "/panics/{id}", self._show_panic, view),
             Endpoint("POST", "/panics/{id}/end", self._end_panic, operate),
         ]
@@ -96,6 +100,21 @@ class OverridePages:
     async def _set_panic(self, request: web.Request) -> web.Response:
         document = await self._panics.set(person(request), panic_of(await form_of(request)))
         return see_other(f"/panics/{document['id']}")
+
+    async def _preview_panic(self, request: web.Request) -> web.Response:
+        form = await form_of(request)
+        found = await self._panics.set(person(request), panic_of(form, dry_run=True))
+        # What closes or opens must not stand below hundreds of cells that go back as they are meant to.
+        cells = sorted(found["cells"], key=lambda each: _GRAVEST.index(each["effect"]))
+        return page(
+            request,
+            "overrides_panic_preview.html",
+            values={name: field(form, name) for name in ("scope", "reason", "text")},
+            one=found,
+            cells=cells[:_MOST],
+            left_out=len(cells[_MOST:]),
+            counts={each: number for each in _GRAVEST if (number := sum(one["effect"] == each for one in cells))},
+        )
 
     async def _show_panic(self, request: web.Request) -> web.Response:
         who = person(request)

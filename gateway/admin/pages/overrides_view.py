@@ -43,14 +43,15 @@ def override_of(form: Form) -> OverrideBody:
     return _checked(given, OverrideBody)
 
 
-def panic_of(form: Form) -> PanicBody:
-    """Return what a form turns back, once its maker has confirmed that; raises `Problem`."""
-    if field(form, "confirm").upper() not in WORDS:
+def panic_of(form: Form, *, dry_run: bool = False) -> PanicBody:
+    """Return what a form turns back, once its maker has confirmed that, or would turn back; raises `Problem`."""
+    if not dry_run and field(form, "confirm").upper() not in WORDS:
         raise Problem(Code.BAD_REQUEST, f"confirm: one of {', '.join(sorted(WORDS))} turns it on")
     kind, _, name = field(form, "scope").partition(":")
     if kind not in SCOPES:
         raise Problem(Code.BAD_REQUEST, f"scope: one of {', '.join(SCOPES)}")
-    return _checked({kind: name, "reason": field(form, "reason"), "text": field(form, "text") or None}, PanicBody)
+    given = {kind: name, "reason": field(form, "reason"), "text": field(form, "text") or None, "dry_run": dry_run}
+    return _checked(given, PanicBody)
 
 
 def filled(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ DECLARED = {
     ("POST", "/overrides/{id}/change"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("POST", "/overrides/{id}/end"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("POST", "/panics"): (Access.AUTHENTICATED, Action.OPERATE, True),
+    ("POST", "/panics/preview"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("GET", "/panics/{id}"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("POST", "/panics/{id}/end"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("GET", "/api/v1/ledger"): (Access.AUTHENTICATED, Action.VIEW, False),

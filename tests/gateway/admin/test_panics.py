@@ -33,7 +33,7 @@ async def test_panic_turns_a_municipality_back(olga: Browser, nora: Browser, she
     selection = {"municipality": "nordfjell", "vendor": None, "information": None, "since": None}
     assert found["rollback"] == [{"selection": selection, "command": command}]
     (listed,) = (await olga.get(PANICS)).json["panics"]
-    assert listed == {name: value for name, value in found.items() if name != "rollback"}
+    assert listed == {name: value for name, value in found.items() if name not in ("rollback", "cells", "dry_run")}
     ended = await send(nora, "DELETE", f"{PANICS}/{found['id']}", {"reason": "Rettet"})
     assert (ended.status, ended.json["holds"]) == (200, False)
     assert (await olga.get(PANICS)).json["panics"] == []
@@ -42,15 +42,63 @@ async def test_panic_turns_a_municipality_back(olga: Browser, nora: Browser, she
     assert [note.action for note in await shelf.audited()] == ["panic.on", "panic.off"]
 
 
-async def test_panic_offers_to_roll_back_since_the_last_switch(olga: Browser, shelf: Shelf) -> None:
-    """As far as the ledger knows."""
+async def test_panic_offers_to_roll_back_since_its_cells_first_went_new(olga: Browser, shelf: Shelf) -> None:
+    """By an override that was changed since: what came before the change is with the new side too."""
     found = await made(olga, until=at(NOW + 60))
     change = text("UPDATE rule SET mode = 'new' WHERE id = :id").bindparams(id=found["id"])
     await shelf.ledger.store.write(lambda each: each.execute(change).rowcount)
+    shelf.office.clock.now += 30
+    changed = await send(olga, "PUT", f"{URL}/{found['id']}", {**WANTED, "until": at(NOW + 90)}, If_Match='"1"')
+    assert changed.status == 200, changed.text
     page = await post(olga, PANICS, {"municipality": "nordfjell", "reason": "Alt feiler"})
     (offer,) = page.json["rollback"]
     assert offer["selection"]["since"] == "2026-05-28T20:26:40Z"
     assert offer["command"].endswith("--municipality nordfjell --since 2026-05-28T20:26:40Z")
+
+
+async def test_panic_says_before_it_is_set_what_it_does_to_each_cell(olga: Browser, shelf: Shelf) -> None:
+    """A closed cell opens, one that is new goes back; a dry run sets and writes nothing."""
+    closed = await made(olga)
+    new = await made(olga, information=["notat"])
+    change = text("UPDATE rule SET mode = 'new', text = NULL WHERE id = :id").bindparams(id=new["id"])
+    await shelf.ledger.store.write(lambda each: each.execute(change).rowcount)
+    wanted = {"municipality": "nordfjell", "reason": "Alt feiler"}
+    dry = await post(olga, PANICS, {**wanted, "dry_run": True})
+    assert (dry.status, dry.json["id"], dry.json["holds"], dry.json["dry_run"]) == (200, None, False, True)
+    assert [(one["effect"], one["information"], one["before"]["id"]) for one in dry.json["cells"]] == [
+        ("opens", ["varsel"], closed["id"]),
+        ("goes-back", ["notat"], new["id"]),
+    ]
+    assert dry.json["cells"][1]["text"] == "nordfjell, every sender, notat: new -> legacy"
+    assert (await olga.get(PANICS)).json["panics"] == []
+    assert len(await shelf.audited()) == 2
+    page = await post(olga, PANICS, wanted)
+    assert (page.status, page.json["cells"]) == (201, dry.json["cells"])
+
+
+async def test_rollback_takes_the_id_of_a_panic(olga: Browser, nora: Browser, shelf: Shelf) -> None:
+    """With the municipality where there are several; all that came since its cells first went new is listed."""
+    await shelf.delivered("early", received_at=NOW - 500)
+    await shelf.delivered("late")
+    await shelf.delivered("elsewhere", municipality="sorvik")
+    panic = (await post(olga, PANICS, {"municipality": "nordfjell", "reason": "x"})).json
+    listed = await post(olga, "/api/v1/rollback/list", {"panic": panic["id"]})
+    assert listed.status == 200, listed.text
+    assert [one["reference"] for one in listed.json["items"]] == ["early", "late"]
+    assert listed.json["selection"]["since"] == "2026-05-28T20:18:20Z"
+    assert (await post(olga, "/api/v1/rollback/export", {"panic": panic["id"]})).status == 200
+    wide = (await post(olga, PANICS, {"information": "varsel", "reason": "x"})).json
+    several = await post(olga, "/api/v1/rollback/list", {"panic": wide["id"]})
+    assert (several.status, "nordfjell, sorvik" in several.json["detail"]) == (400, True)
+    for body, status in (
+        ({"panic": wide["id"], "municipality": "312229544"}, 200),
+        ({"panic": wide["id"], "municipality": "nowhere"}, 403),
+        ({"panic": wide["id"], "municipality": "nordfjell", "information": ["notat"]}, 400),
+        ({"panic": "p-none"}, 404),
+        ({"municipality": "nordfjell"}, 400),
+    ):
+        assert (await post(olga, "/api/v1/rollback/list", body)).status == status, body
+    assert (await post(nora, "/api/v1/rollback/list", {"panic": wide["id"]})).status == 200
 
 
 async def test_panic_everywhere_is_for_who_operates_everywhere(olga: Browser, nora: Browser, shelf: Shelf) -> None:

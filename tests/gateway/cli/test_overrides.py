@@ -119,7 +119,8 @@ async def test_panic_is_switched_on_and_off(ask: Ask) -> None:
     """And says how to roll back what the new side has."""
     result = await ask("panic", "on", "--municipality", "312229544", "--reason", "Alt feiler")
     assert result.exit_code == 0, result.output
-    line, offer = result.stdout.splitlines()
+    line, effect, offer = result.stdout.splitlines()
+    assert effect == "no cell changes"
     name = line.split("  ")[0]
     assert line.split("  ")[1:3] == ["nordfjell", "until it is ended"]
     assert offer == "what the new side has: vkp-gateway rollback list --municipality nordfjell --since T"
@@ -129,6 +130,17 @@ async def test_panic_is_switched_on_and_off(ask: Ask) -> None:
     assert (await document(ask, "panic", "off", name, "--reason", "Rettet"))["holds"] is False
     assert (await ask("panic", "list")).stdout == ""
     assert (await ask("panic", "off", name, "--reason", "Igjen")).exit_code == 1
+
+
+async def test_panic_says_what_it_would_do(ask: Ask) -> None:
+    """Cell by cell, and sets nothing."""
+    await ask(*SET)
+    result = await ask("panic", "on", "--municipality", "nordfjell", "--reason", "x", "--dry-run")
+    assert result.exit_code == 0, result.output
+    first, effect, _ = result.stdout.splitlines()
+    assert first == "nothing is set; this is what it would do:"
+    assert effect == "opens       nordfjell, every sender, varsel, notat: closed -> legacy"
+    assert (await ask("panic", "list")).stdout == ""
 
 
 async def test_routes_are_listed_with_what_lies_over_them(ask: Ask, office: Office) -> None:

@@ -71,7 +71,7 @@ async def test_page_says_in_both_languages_that_nothing_holds(olga: Browser, she
         assert shown in page.text
     page = await olga.get(f"{LIST}?lang=en")
     assert page.text.count("<p>none</p>") == 4
-    for shown in ("<h1>Overrides</h1>", "Turn a panic on", "New override", "<b>BACK</b>"):
+    for shown in ("<h1>Overrides</h1>", "Turn a panic on", "New override", "See what it does"):
         assert shown in page.text
 
 
@@ -233,6 +233,19 @@ async def test_panic_needs_its_word(olga: Browser, shelf: Shelf) -> None:
     assert await shelf.audited() == []
     assert (await send(olga, "/panics", PANIC, confirm="tilbake ")).status == 303
     assert (await send(olga, "/panics", PANIC, scope="municipality:sorvik", confirm="back")).status == 303
+
+
+async def test_panic_says_before_it_is_set_what_it_will_do(olga: Browser, shelf: Shelf) -> None:
+    """What opens, closes and goes back, with the word to confirm it; nothing is set by looking."""
+    await made(olga)
+    page = await send(olga, "/panics/preview?lang=en", PANIC, confirm="", text="<b>Stengt</b>")
+    assert page.status == 200, page.text
+    for shown in ('<li class="alarm">opens to VKP: 1</li>', "<td>varsel</td><td>closed (o-", "<b>BACK</b>"):
+        assert shown in page.text
+    assert '<input type="hidden" name="scope" value="municipality:nordfjell">' in page.text
+    assert "<b>Stengt" not in page.text
+    assert [note.action for note in await shelf.audited()] == ["override.set"]
+    assert (await send(olga, "/panics/preview", PANIC, scope="information:brev")).status == 400
 
 
 async def test_panic_shows_how_to_roll_back_and_is_ended(olga: Browser, shelf: Shelf) -> None:
