@@ -16,6 +16,7 @@ from bench.stats import Spread, spread
 from gateway.ledger.database import open_store
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival
+from gateway.times import Clock
 
 _WANTED = 2_000
 _AT_A_TIME = (1, 32, 64)
@@ -103,7 +104,7 @@ def _plain(file: Path, count: int, together: int) -> float:
 
 async def _arrivals(file: Path, count: int, at_a_time: int) -> float:
     store = open_store(f"sqlite:///{file.name}", file.parent)
-    ledger, numbers = Ledger(store, "bench", time.time), itertools.count()
+    ledger, numbers = Ledger(store, "bench", Clock()), itertools.count()
 
     async def sender() -> None:
         while (number := next(numbers)) < count:

@@ -13,6 +13,7 @@ from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
 from bench.scene import Scene
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.times import Clock
 from translators.contract import Settings, Tree
 from translators.fhir import xml_codec
 from translators.fhir.elements import stu3
@@ -110,7 +111,7 @@ def time_steps(token: str, repeats: int) -> Steps:
     refusal = translate(decode(data), NAME, SERVICE, _SETTINGS).refusal
     if refusal is not None:
         raise BenchFailed(f"the message is refused: {refusal}")
-    prover = DpopProver(time.time)
+    prover = DpopProver(Clock())
     trees: list[Tree] = [decode(data) for _ in range(repeats + _WARM_UP)]
     return Steps(
         parse=_median(lambda: decode(data), repeats),

@@ -1,7 +1,6 @@
 """What the gateway's own work costs on the pass-through path, beside sending bytes: decision, token check, metrics and log."""
 
 import io
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +15,7 @@ from gateway.observability import telemetry
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.pipeline import Pipeline
 from gateway.routing.table import ActiveTable
+from gateway.times import Clock
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -42,14 +42,13 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
     loaded = load_text(_ROUTES.replace("VKP_ID", claims["nhn:vkp/client/claims/vkp-id"]), "bench.yaml")
     if loaded.config is None or loaded.table is None or presented is None:
         raise ValueError(loaded.problems)
+    clock = Clock()
     # Nothing is fetched: the token stands among those that were verified.
-    issuer = Issuer(claims["iss"], cast("ClientSession", None), time.time)
-    verifier = TokenVerifier(issuer, claims["aud"], time.time)
+    issuer = Issuer(claims["iss"], cast("ClientSession", None), clock)
+    verifier = TokenVerifier(issuer, claims["aud"], clock)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
-    authorizer = Authorizer(
-        loaded.config, loaded.table, verifier, DpopVerifier(time.time), TokenBuckets(), time.monotonic
-    )
-    pipeline = Pipeline(loaded.config, ActiveTable(loaded.table), authorizer, None, time.time)
+    authorizer = Authorizer(loaded.config, loaded.table, verifier, DpopVerifier(clock), TokenBuckets(), clock)
+    pipeline = Pipeline(loaded.config, ActiveTable(loaded.table), authorizer, None, clock)
     telemetry.configure(io.StringIO())
     head = RequestHead("POST", "/epj/r4/312229544/bundle", ((b"Host", b"vkp"), (b"Authorization", authorization)))
 

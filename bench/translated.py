@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import Iterator
 from statistics import median
 
@@ -20,6 +19,7 @@ from gateway.auth.helseid.access_tokens import TokenEndpoint
 from gateway.auth.helseid.client_assertion import ClientIdentity, ClientKey
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
+from gateway.times import Clock
 
 _WANTED = 1_500
 _CONNECTIONS = 32
@@ -85,11 +85,12 @@ def _drive_directly(scene: Scene, service: Server) -> float:
 
 async def _submissions(scene: Scene, service: Server) -> list[bytes]:
     """Make requests as the gateway makes them, each with its own proof."""
-    prover = DpopProver(time.time)
+    clock = Clock()
+    prover = DpopProver(clock)
     async with aiohttp.ClientSession() as session:
         identity = ClientIdentity(CLIENT_ID, ClientKey("gateway-key.json", scene.folder), True, "assertion_details")
-        issuer = Issuer(scene.issuer, session, time.time)
-        token = (await TokenEndpoint(issuer, identity, prover, session, time.time).ask(TRANSLATED, SCOPE)).token
+        issuer = Issuer(scene.issuer, session, clock)
+        token = (await TokenEndpoint(issuer, identity, prover, session, clock).ask(TRANSLATED, SCOPE)).token
     url = f"http://127.0.0.1:{service.port}/v1/Bundle"
     fixed = (("Authorization", f"DPoP {token}"), ("Content-Type", "application/json"))
     return [

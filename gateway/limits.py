@@ -1,11 +1,12 @@
 """How often a sender may call, and how many of its requests may be under way at a time."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.model import Rate
+from gateway.times import Clock
 
 _ROUNDING = 1e-9
 """What adding up fractions may leave out: whoever waited as long as it was told must not be told to wait again."""
@@ -61,7 +62,7 @@ _MOST = 1000
 class Throttle:
     """Counts events by who caused them; more than `most` within `seconds` are too many."""
 
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, most: int, seconds: float, clock: Clock) -> None:
         self._most = most
         self._seconds = seconds
         self._clock = clock
@@ -69,7 +70,7 @@ class Throttle:
 
     def is_too_many(self, who: str) -> bool:
         """Count one event, and tell whether it is one too many."""
-        now = self._clock()
+        now = self._clock.monotonic()
         since, count = self._windows.pop(who, (now, 0))
         if now - since >= self._seconds:
             since, count = now, 0

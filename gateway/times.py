@@ -1,9 +1,57 @@
-"""Times as answers tell them: seconds since the epoch inside, RFC 3339 in UTC outside."""
+"""The time: one clock for a whole process, and times as answers tell them.
 
+Seconds since the epoch inside, RFC 3339 in UTC outside. What passes within a process - ages, pauses, rates, how long since -
+goes by `Clock.monotonic`, which no correction of the wall clock changes. The wall clock is for what others are told.
+"""
+
+import math
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+import structlog
+
+log = structlog.get_logger()
 
 DAY = 86_400.0
 """Seconds."""
+_STEP = 2.0
+"""Seconds that the wall clock may move against the monotonic one between two looks: more is a step, and no drift."""
+
+
+class Clock:
+    """What time it is, for one process; called, it returns the wall clock's seconds since the epoch."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._offset = wall() - monotonic()
+        self._stepped_at = -math.inf
+        self.steps = 0
+        """How often the wall clock was set while this process ran."""
+
+    def __call__(self) -> float:
+        """Return the wall clock's time, and notice when somebody has set it."""
+        before = self._monotonic()
+        wall = self._wall()
+        after = self._monotonic()
+        if after - before < _STEP / 2:  # else this very thread was stopped in between
+            moved = wall - after - self._offset
+            self._offset += moved
+            if abs(moved) > _STEP:
+                self._stepped_at = after
+                self.steps += 1
+                log.error("clock.stepped", seconds=round(moved, 3))
+        return wall
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment, never fewer than before."""
+        return self._monotonic()
+
+    def steady_for(self) -> float:
+        """Return for how many seconds the wall clock has run evenly; without end where nobody set it in this process."""
+        self()
+        return self._monotonic() - self._stepped_at
 
 
 def when(seconds: float) -> str:

@@ -17,6 +17,7 @@ from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.idempotency import Claim, mark_begun
 from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
+from gateway.times import Clock
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -36,8 +37,8 @@ class _Open:
 class LedgerContext:
     """Where endpoints get the ledger; each raises `Problem` while there is none."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self._open: _Open | None = None
 
     def use(self, ledger: Ledger, keys: Keys, config: Config) -> None:
@@ -66,7 +67,7 @@ class LedgerContext:
 
     def now(self) -> float:
         """Return the time, in seconds since the epoch."""
-        return self._clock()
+        return self.clock()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Do `work`, which changes nothing; raises `Problem`."""

@@ -288,7 +288,7 @@ class Rollback:
 
     @property
     def _returns(self) -> Returns:
-        return Returns(self._context.ledger, self._context.now)
+        return Returns(self._context.ledger, self._context.clock)
 
     @property
     def _sending(self) -> Returner:

@@ -1,8 +1,7 @@
 """The admin port: every endpoint it has, behind one guard."""
 
 import socket
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,7 @@ from gateway.admin.tokens import Tokens, TokensApi
 from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.config.model import Config
 from gateway.limits import Throttle
+from gateway.times import Clock
 
 if TYPE_CHECKING:
     from gateway.config.model import Address
@@ -47,9 +47,8 @@ _PER_MINUTE = 20
 class AdminPort:
     """Listens for operators and their tools on `listen.admin`."""
 
-    def __init__(
-        self, registry: CollectorRegistry, *, dev_login: bool = False, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, *, dev_login: bool = False, clock: Clock | None = None) -> None:
+        clock = clock or Clock()
         self.board = StatusBoard(clock)
         self.authenticator = Authenticator(clock, dev_login=dev_login)
         self.ledger = LedgerContext(clock)
@@ -72,7 +71,7 @@ class AdminPort:
             self.app.router.add_route(each.method, each.path, once.of(each))
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
 
-    def _endpoints(self, registry: CollectorRegistry, clock: Callable[[], float]) -> list[Endpoint]:
+    def _endpoints(self, registry: CollectorRegistry, clock: Clock) -> list[Endpoint]:
         tokens, messages, rehearsals = Tokens(), Messages(self.ledger), Rehearsals(self.ledger)
         overrides, panics = Overrides(self.ledger), Panics(self.ledger)
         subjects = (

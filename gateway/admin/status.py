@@ -1,6 +1,6 @@
 """Which configuration runs, what became of the last reload, whether the process is alive, and who asks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Grant, Where, may
 from gateway.config.model import Config
-from gateway.times import when
+from gateway.times import Clock, when
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Status:
 class StatusBoard:
     """Holds the status; written by whoever loads configurations, read by pages."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.status: Status | None = None
 

@@ -12,6 +12,7 @@ from gateway.ledger.tables import DECISION
 from gateway.model import UNRECOGNISED, Account
 from gateway.observability.telemetry import DECISIONS_DROPPED
 from gateway.tasks import Periodic
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -122,7 +123,7 @@ def decision_of(account: Account, at: float) -> PastDecision:
 class DecisionLog:
     """Gathers decisions and writes them beside the messages' ways; `store` returns None as long as there is no ledger."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._rows: list[PastDecision] = []

@@ -25,6 +25,7 @@ from gateway.ledger.records import (
 )
 from gateway.ledger.tables import PATIENT_NUMBER
 from gateway.model import Account
+from gateway.times import Clock
 
 LEASE = 30.0
 """Seconds beyond its deadline for which a message stays with a process that was to deliver it."""
@@ -33,7 +34,7 @@ LEASE = 30.0
 class Ledger:
     """One node's view of the ledger; raises `LedgerUnavailable` from every method while it cannot be read or written."""
 
-    def __init__(self, store: Database, node: str, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Database, node: str, clock: Clock) -> None:
         self.store = store
         self.node = node
         self._clock = clock

@@ -1,6 +1,6 @@
 """What goes back to VKP, and what does not: where each message of the new side stands; frozen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import MESSAGE
+from gateway.times import Clock
 
 UNCLEAR_AT_VKP = "unclear at VKP"
 """Why a message is in quarantine that was sent to VKP and not answered: nothing ever sends it again by itself."""
@@ -272,7 +273,7 @@ _LOST = (
 class Returns:
     """The ledger for whoever goes back to VKP; raises `LedgerUnavailable` from every method while it cannot be used."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 

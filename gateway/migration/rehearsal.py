@@ -23,6 +23,7 @@ from gateway.pipeline.translate import ClaimedSettings
 from gateway.routing.route import Route
 from gateway.routing.table import Decision
 from gateway.tasks import Periodic
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -39,7 +40,7 @@ _MOST_ROUTES = 4_096
 class Rehearsals:
     """Made once for a process; each configuration gets an `offering` of its own."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Clock) -> None:
         self._clock = clock
         self._tally = Tally(store, clock)
         self._waiting: deque[Rehearsal] = deque()
@@ -131,7 +132,7 @@ OTHER = "other reasons"
 class Tally:
     """Counts for one process; `store` returns None as long as there is no ledger, and then only the metric counts."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Callable[[], float]) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._counts: Counter[Counted] = Counter()

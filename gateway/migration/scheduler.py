@@ -31,6 +31,7 @@ from gateway.migration.preflight import obstacles, outcomes_since, still_deliver
 from gateway.migration.schedule import moment
 from gateway.observability.telemetry import REGISTRY
 from gateway.routing.index import Buckets
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ class Scheduler:
         self,
         ledger: Ledger,
         current: Callable[[], Config],
-        clock: Callable[[], float],
+        clock: Clock,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
@@ -167,7 +168,8 @@ class Scheduler:
         if not self._says_the_same(record, config):
             self._same_since.pop(record.name, None)
             return None
-        if now < self._same_since.setdefault(record.name, now) + SETTLED:
+        passed = self._clock.monotonic()
+        if passed < self._same_since.setdefault(record.name, passed) + SETTLED:
             return None
         event = CutoverEvent(now, self._ledger.node, RETIRED, reason="routes.yaml says the same")
         return await self._put(record, record.noted(event, ended_at=now))

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -17,6 +16,7 @@ from gateway.observability.telemetry import DELIVERIES
 from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.recorder import Recorder
+from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import NotDelivered
 from translators.contract import Call
@@ -37,9 +37,7 @@ NO_SUBJECT = Subject("", b"", 0.0)
 class Dispatcher:
     """Claims held messages and delivers them."""
 
-    def __init__(
-        self, ledger: Ledger, recorder: Recorder, current: CurrentDelivery, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, ledger: Ledger, recorder: Recorder, current: CurrentDelivery, clock: Clock) -> None:
         self._ledger = ledger
         self._recorder = recorder
         self._current = current

@@ -13,6 +13,7 @@ from gateway.ledger.records import PENDING, MessageState
 from gateway.observability.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.recorder import Recorder
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -33,7 +34,7 @@ class Maintenance:
         current: Callable[[], Config],
         *,
         is_served: Callable[[], bool],
-        clock: Callable[[], float],
+        clock: Clock,
         wake: Callable[[], None],
     ) -> None:
         self._ledger = ledger

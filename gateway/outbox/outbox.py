@@ -5,7 +5,6 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -22,6 +21,7 @@ from gateway.outbox.recorder import Recorder
 from gateway.outbox.returns import Returner
 from gateway.outbox.submit import Submitter
 from gateway.outbox.tracker import Tracker
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ def node_name() -> str:
 class Outbox:
     """Holds, delivers, follows and clears away on one ledger."""
 
-    def __init__(self, store: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Database, clock: Clock) -> None:
         self.ledger = Ledger(store, node_name(), clock)
         self._clock = clock
         self._config: Config | None = None

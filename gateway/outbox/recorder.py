@@ -10,6 +10,7 @@ import structlog
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.model import Account
+from gateway.times import Clock
 from gateway.upstreams.jft import Submitted
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ _LAST = 5.0
 class Recorder:
     """What it could not write it tries again until it is stopped: what is known of a delivery is never guessed later."""
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
         self._writing: set[asyncio.Task[Any]] = set()

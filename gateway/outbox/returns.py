@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 from gateway.outbox.context import CurrentDelivery, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.return_jobs import Busy, Done, Job, Pace, Progress, ReturnOutcome, cells_of
+from gateway.times import Clock
 from gateway.upstreams.jft import StatusUnknown, Submitted
 from gateway.upstreams.vkp import Fate, Sent, StoredRequest
 
@@ -58,7 +59,7 @@ _OF_FATE = {
 class Returner:
     """Returns messages to VKP on one ledger, under whatever configuration is current."""
 
-    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Clock) -> None:
         self.returns = Returns(ledger, clock)
         self._ledger = ledger
         self._current = current

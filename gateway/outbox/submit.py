@@ -20,6 +20,7 @@ from gateway.outbox.order import Business, DeliveryOutcome, Order, Receipt, know
 from gateway.outbox.recorder import Recorder
 from gateway.outbox.tracker import Tracker
 from gateway.routing.route import AnswerWhen, OnOutage, Unclear
+from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import NotDelivered, Submitted
 from gateway.upstreams.registry import ServiceClient
@@ -46,7 +47,7 @@ class Submitter:
         limits: Limits,
         backlog: Backlog,
         first_look: float,
-        clock: Callable[[], float],
+        clock: Clock,
         wake: Callable[[], None],
     ) -> None:
         self._ledger = ledger

@@ -1,7 +1,6 @@
 """Follows delivered events to the record: asks JFT how far each has come, and tells of those that nobody acknowledged."""
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 from msgspec import structs
@@ -13,6 +12,7 @@ from gateway.ledger.records import Look, MessageState
 from gateway.limits import TokenBuckets
 from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
+from gateway.times import Clock
 from gateway.upstreams.jft import EventStatus, StatusUnknown, Submitted
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ def next_look(look: Look, follow: Follow, now: float) -> float:
 class Tracker:
     """Looks at what is due, within one budget for each municipality."""
 
-    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Clock) -> None:
         self._ledger = ledger
         self._current = current
         self._clock = clock
@@ -65,7 +65,7 @@ class Tracker:
         followed, now = self._current(), self._clock()
         if followed is None:
             return 0
-        without = [name for name in followed.config.municipalities if self._wait(name, followed, now, count=False)]
+        without = [name for name in followed.config.municipalities if self._wait(name, followed, count=False)]
         looks = await self._ledger.to_look_at(_MOST, until=now + _LEASE, without=without)
         await asyncio.gather(*(self._look(look, followed) for look in looks))
         return len(looks)
@@ -76,7 +76,7 @@ class Tracker:
         while followed is not None and loop.time() + pause < until:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_OF_WAITING)
-            if self._wait(municipality, followed, self._clock()):
+            if self._wait(municipality, followed):
                 continue
             status = await self._asked(event, municipality, followed)
             if status is not None and status.acknowledged is not None:
@@ -86,7 +86,7 @@ class Tracker:
 
     async def _look(self, look: Look, followed: DeliveryContext) -> None:
         now = self._clock()
-        if wait := self._wait(look.municipality, followed, now):
+        if wait := self._wait(look.municipality, followed):
             await self._ledger.look_again(look.id, next_look=now + wait, asked=False)
             return
         event = Submitted(look.event_id, look.event_kind)
@@ -128,9 +128,9 @@ class Tracker:
         LOOKS.labels("acknowledged" if status.acknowledged else "read" if status.read else "registered").inc()
         return status
 
-    def _wait(self, municipality: str, followed: DeliveryContext, now: float, *, count: bool = True) -> float:
+    def _wait(self, municipality: str, followed: DeliveryContext, *, count: bool = True) -> float:
         """Return 0 when a municipality's budget has room for a look, which is counted, else seconds until it has."""
-        budget = followed.follow.budget
+        budget, now = followed.follow.budget, self._clock.monotonic()
         return (
             self._budgets.wait(municipality, budget, now) if count else self._budgets.short(municipality, budget, now)
         )

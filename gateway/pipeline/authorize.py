@@ -1,7 +1,7 @@
 """Who gets in where VKP does not check: token, scope, sender, municipality, need and rate."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from gateway.model import Group, RequestHead
 from gateway.observability.telemetry import BOUND_AS_BEARER
 from gateway.routing.table import RouteTable
 from gateway.surfaces.base import Operation
+from gateway.times import Clock
 
 _RETRY_AFTER = 30
 """Seconds to wait while HelseID is away."""
@@ -57,7 +58,7 @@ class Authorizer:
         verifier: TokenVerifier,
         proofs: DpopVerifier,
         rates: TokenBuckets,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._config = config
         self._senders = {VKP_ID: table.sender_by_vkp_id, HER_ID: table.sender_by_her_id}
@@ -108,7 +109,7 @@ class Authorizer:
     def has_room(self, admitted: Authorized) -> bool:
         """Count a request of a sender that was admitted before; False when its rate is used up."""
         rate = admitted.sender.rate or self._config.limits.rate_per_sender
-        if self._rates.wait(admitted.sender.key, rate, self._clock()):
+        if self._rates.wait(admitted.sender.key, rate, self._clock.monotonic()):
             return False
         if admitted.bound_as_bearer:
             BOUND_AS_BEARER.inc()
@@ -155,8 +156,9 @@ class Authorizer:
             claims = await self._verifier.verify(presented)
         except TokenRefused as refusal:
             raise Failure(Fault.TOKEN, f"The access token is refused: {refusal}") from None
-        except HelseIdUnavailable:
-            raise Failure(Fault.UNAVAILABLE, "HelseID cannot be reached", retry_after=_RETRY_AFTER) from None
+        except HelseIdUnavailable as error:
+            text = f"HelseID cannot be asked about the access token: {error}"
+            raise Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER) from None
         return claims
 
     def _check_proof(self, head: RequestHead, presented: Credentials, claims: Claims) -> None:
@@ -202,7 +204,7 @@ class Authorizer:
 
     def _check_rate(self, sender: Sender) -> None:
         rate = sender.rate or self._config.limits.rate_per_sender
-        wait = self._rates.wait(sender.key, rate, self._clock())
+        wait = self._rates.wait(sender.key, rate, self._clock.monotonic())
         if wait:
             raise Failure(Fault.TOO_MANY, "The sender's rate is used up", retry_after=math.ceil(wait))
 

@@ -15,6 +15,7 @@ from gateway.pipeline.context import finishes_alone, is_canary
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
+from gateway.times import Clock
 
 _REMEMBERED = 1.0
 """Seconds that a decision is good for requests that are alike."""
@@ -104,7 +105,7 @@ class FastPath:
     It remembers for a moment what `decide` has said, and forgets everything as soon as another table decides.
     """
 
-    def __init__(self, decide: Decide, clock: Callable[[], float]) -> None:
+    def __init__(self, decide: Decide, clock: Clock) -> None:
         self._decide = decide
         self._clock = clock
         self._table: RouteTable | None = None
@@ -118,7 +119,8 @@ class FastPath:
         key = (head.method, head.target, head.authorization)
         now = self._clock()
         found = self._known.get(key)
-        if found is None or now >= found.until:
+        # With the wall clock set back, what was decided in its future is decided anew.
+        if found is None or not found.until - _REMEMBERED <= now < found.until:
             found = self._decide(head, table, now)
             if found.until > now:
                 self._remember(key, found)

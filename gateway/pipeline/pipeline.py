@@ -31,6 +31,7 @@ from gateway.routing.table import ActiveTable
 from gateway.surfaces.base import AnswerContext, Content, Operation
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import FALLBACK
+from gateway.times import Clock
 from translators.contract import Translation
 from translators.jft import SERVICE as JFT
 from translators.translate import deliverable, translate
@@ -54,7 +55,7 @@ class Pipeline:
         routes: ActiveTable,
         authorizer: Authorizer,
         submitter: Submitter | None,
-        clock: Callable[[], float],
+        clock: Clock,
         *,
         canary_key: bytes | None = None,
         rehearse: Rehearse | None = None,

@@ -19,6 +19,7 @@ from gateway.observability.telemetry import REGISTRY
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
 from gateway.routing.table import ActiveTable, RouteTable
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -60,18 +61,22 @@ async def read_layers(store: Database, now: float) -> Layers:
 class LayerWatcher:
     """Has `apply` called with every other state of the rules, from `begin` to `stop`; what fails leaves those in force."""
 
-    def __init__(self, store: Database, clock: Callable[[], float], apply: Callable[[Layers], None]) -> None:
+    def __init__(self, store: Database, clock: Clock, apply: Callable[[Layers], None]) -> None:
         self._store = store
         self._clock = clock
         self._apply = apply
         self._watching: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._is_readable = True
+        self._read = NOTHING_ABOVE
+        self._read_at = 0.0
+        """What the ledger had then; a rule of it that has ended holds again where the clock was ahead, and is set back."""
         self.layers = NOTHING_ABOVE
         """What is in force."""
 
     def begin(self, layers: Layers) -> None:
         """Go on from what `read_layers` returned and is in force already: from now on every change is applied."""
+        self._read, self._read_at = layers, self._clock()
         self._tell_taken(layers)
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
@@ -88,23 +93,21 @@ class LayerWatcher:
             await self._look()
 
     async def _look(self) -> None:
-        in_force = self.layers
+        now = self._clock()
+        # What had ended when it was read is not in it, and holds perhaps, now that it is earlier than then.
+        known = self._read.version if now >= self._read_at else None
         try:
-            changed = await self._store.read(lambda each: self._changed(each, in_force.version))
+            changed = await self._store.read(lambda each: _changed(each, known, now))
         except LedgerUnavailable as error:
             self._tell_unreadable(error)
             changed = None
         else:
             self._tell_readable()
-        ended = in_force.ends_next()
         if changed is not None:
-            self._take(changed)
-        elif ended is not None and ended <= self._clock():
-            self._take(in_force.at(self._clock()))
-
-    def _changed(self, connection: Connection, known: int) -> Layers | None:
-        """Return what holds now, unless its version is known."""
-        return None if overrides.layers_version(connection) == known else layers_of(connection, self._clock())
+            self._read, self._read_at = changed, now
+        holding = self._read.at(now)
+        if (holding.version, holding.rules) != (self.layers.version, self.layers.rules):
+            self._take(holding)
 
     def _take(self, layers: Layers) -> None:
         UNAPPLIED.set(1)
@@ -144,6 +147,11 @@ class LayerWatcher:
         READ_AT.set(self._clock())
 
 
+def _changed(connection: Connection, known: int | None, now: float) -> Layers | None:
+    """Return what holds now, unless its version is known."""
+    return None if overrides.layers_version(connection) == known else layers_of(connection, now)
+
+
 _MOST_TOLD = 20
 """Changes that a refused reload is told of."""
 
@@ -155,7 +163,7 @@ class ActiveRoutes:
     table that is taken, and with its layers.
     """
 
-    def __init__(self, of_file: RouteTable, told: Callable[[int, Layers], None], clock: Callable[[], float]) -> None:
+    def __init__(self, of_file: RouteTable, told: Callable[[int, Layers], None], clock: Clock) -> None:
         self._told = told
         self._clock = clock
         self._generations = Generations()

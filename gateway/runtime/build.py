@@ -1,6 +1,5 @@
 """From a checked configuration and its routes to everything that serves by them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from gateway.proxy.pool import Pool
 from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.routing.table import ActiveTable, RouteTable
+from gateway.times import Clock
 from gateway.upstreams.registry import ConfiguredClients, UpstreamRegistry
 
 
@@ -56,13 +56,11 @@ class RuntimeState:
 class Builder:
     """Makes what runs; what stays the same from one configuration to the next is kept, as are proofs used and rates."""
 
-    def __init__(
-        self, folder: Path, rehearsals: Rehearsals, clock: Callable[[], float], monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, folder: Path, rehearsals: Rehearsals, clock: Clock) -> None:
         """Begin with nothing made yet, while an event loop runs."""
         self._folder = folder
         self._rehearsals = rehearsals
-        self._clock, self._monotonic = clock, monotonic
+        self._clock = clock
         self._proofs = DpopVerifier(clock)
         self._rates = TokenBuckets()
         self.upstreams = UpstreamRegistry(folder, clock)
@@ -89,7 +87,7 @@ class Builder:
         pipeline = Pipeline(
             config,
             routes,
-            Authorizer(config, prepared.of_file, clients.verifier, self._proofs, self._rates, self._monotonic),
+            Authorizer(config, prepared.of_file, clients.verifier, self._proofs, self._rates, self._clock),
             outbox.journaling(delivery) if outbox is not None and delivery is not None else None,
             self._clock,
             canary_key=keys.canary if keys else None,

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, SocketsUnusable, address_of
+from gateway.times import Clock
 from translators.translate import prepare
 
 log = structlog.get_logger()
@@ -59,16 +59,17 @@ class Node:
     ) -> None:
         """`sockets` are used in place of the addresses in `listen`, `admin_port` in place of the port of `listen.admin`."""
         self._path = Path(path)
+        self._clock = Clock()
         self._sockets = sockets
         self._admin_port = admin_port
         self._first = (self._here(config), table)
         self._server = Server(self._current, self._record)
-        self._ledger = ProcessLedger(self._path.parent, time.time)
-        self._rehearsals = Rehearsals(self._database, time.time)
-        self._decisions = DecisionLog(self._database, time.time)
+        self._ledger = ProcessLedger(self._path.parent, self._clock)
+        self._rehearsals = Rehearsals(self._database, self._clock)
+        self._decisions = DecisionLog(self._database, self._clock)
         self._working: list[asyncio.Task[None]] = []
-        self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login)
-        self._routes = ActiveRoutes(table, self._admin.decisions.taken, time.time)
+        self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login, clock=self._clock)
+        self._routes = ActiveRoutes(table, self._admin.decisions.taken, self._clock)
         self._running: RuntimeState | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._is_stopping = False
@@ -156,7 +157,7 @@ class Node:
             return self._admin.use(config, prepared.auth, problems, generation)
 
     async def _begin(self) -> None:
-        self._builder = Builder(self._path.parent, self._rehearsals, time.time, time.monotonic)
+        self._builder = Builder(self._path.parent, self._rehearsals, self._clock)
         config, of_file = self._first
         prepared = self._prepare(config, of_file)
         self._use(prepared, await self._prepare_ledger(prepared, _PATIENCE))

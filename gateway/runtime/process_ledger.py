@@ -1,7 +1,6 @@
 """The ledger of one process: opened when a configuration first needs it, and open until the process ends."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from gateway.model import Mode
 from gateway.outbox.outbox import Outbox
 from gateway.routing.layers import NOTHING_ABOVE, Layers
 from gateway.runtime.active_routes import read_layers
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class PreparedLedger:
 class ProcessLedger:
     """Keeps the ledger, and the lock by which no other process has the same file."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
         self._store = ""

@@ -17,6 +17,7 @@ from gateway.config.model import Config
 from gateway.config.upstreams import HelseId, JftUpstream, Upstream, VkpUpstream
 from gateway.model import Group, Information
 from gateway.proxy.tls import Certificates, ReloadingContext
+from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
@@ -88,7 +89,7 @@ class ConfiguredClients:
 class UpstreamRegistry:
     """Makes the clients of one process, and closes what they share; made while an event loop runs."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
         self._prover = DpopProver(clock)

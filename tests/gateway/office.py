@@ -20,6 +20,7 @@ from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub
 from service_stubs.listening import running
 from service_stubs.logins import Fault, LoginSetting, TestPerson
+from tests.gateway.clocks import FakeClock as Clock
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
@@ -72,16 +73,6 @@ people:
   helseid: {{client_id: people-client, key_file: people.json, scopes: {scopes}}}
 {more}  persons:
 {persons}"""
-
-
-class Clock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

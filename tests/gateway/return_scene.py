@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from gateway.outbox.context import DeliveryContext
 from gateway.outbox.order import sealed
 from gateway.outbox.returns import Returner
 from gateway.routing.table import ActiveTable
+from gateway.times import Clock
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient
@@ -38,6 +38,7 @@ from service_stubs.jft import JftStub
 from service_stubs.listening import running
 from service_stubs.signing import sign
 from service_stubs.token_endpoint import Grant, access_token_claims
+from tests.gateway.clocks import FakeClock
 from tests.gateway.conftest import CLIENT_ID, HAVNES, message, registration, stu3_message
 from translators.contract import Call
 
@@ -92,16 +93,6 @@ class HelseId(HelseIdStub):
         return {"access_token": token, **given}
 
 
-@dataclass
-class Clock:
-    """A clock that a test moves."""
-
-    now: float = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def made_keys() -> Keys:
     """Make keys of a ledger."""
     return Keys(PayloadCipher({"k1": bytes(32)}, "k1"), LookupHasher(bytes(32)))
@@ -141,7 +132,7 @@ class Scene:
     jft_client: JftClient
     vkp_client: VkpClient | None
     keys: Keys = field(default_factory=made_keys)
-    clock: Clock = field(default_factory=Clock)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     routes: str = LEGACY
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     started: list[Returner] = field(default_factory=list)
@@ -240,10 +231,10 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
         running(LegacyVkp(issuer=helseid.issuer)) as vkp,
         aiohttp.ClientSession() as session,
     ):
-        prover = DpopProver(time.time)
+        prover = DpopProver(Clock())
         identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
-        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, time.time), identity, prover, session, time.time)
-        tokens = TokenSource(endpoint, time.time)
+        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, Clock()), identity, prover, session, Clock())
+        tokens = TokenSource(endpoint, Clock())
         upstream = upstreams.JftUpstream(
             "jft",
             jft.write_url,

@@ -1,6 +1,7 @@
 """Requests to HelseID's token endpoint: private_key_jwt and DPoP (NHN: token-endepunktet), each with all things new."""
 
 import asyncio
+import math
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,8 @@ from joserfc.errors import JoseError
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
-from gateway.auth.helseid.issuer import Clock, HelseIdUnavailable, Issuer
+from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
@@ -168,6 +170,7 @@ class _Wanted:
 class _Held:
     token: str = field(repr=False)
     refresh_at: float
+    """By the monotonic clock, as the end."""
     ends_at: float
 
 
@@ -187,7 +190,7 @@ class TokenSource:
     async def token(self, orgnr: str, scope: str, subject: Subject | None = None) -> str:
         """Return an access token for acting on behalf of the municipality; raises `HelseIdUnavailable`."""
         wanted = _wanted(orgnr, scope, subject)
-        held, now = self._held.get(wanted), self._clock()
+        held, now = self._held.get(wanted), self._clock.monotonic()
         if held is not None and now < held.ends_at:
             if now >= held.refresh_at:
                 self._begin(wanted, subject)
@@ -212,12 +215,12 @@ class TokenSource:
 
     async def _renew(self, wanted: _Wanted, subject: Subject | None) -> _Held:
         """Fetch a new token and keep it; while none can be had, the old one serves on until shortly before it ends."""
-        asked_at = self._clock()
+        asked_at = self._clock.monotonic()
         try:
             granted = await self._endpoint.ask(wanted.orgnr, wanted.scope, subject.token if subject else None)
-            held = _held(granted, asked_at, subject)
+            held = _held(granted, asked_at, subject.until - self._clock() if subject else math.inf)
         except HelseIdUnavailable:
-            old, now = self._held.get(wanted), self._clock()
+            old, now = self._held.get(wanted), self._clock.monotonic()
             if old is None or now >= old.ends_at:
                 raise
             held = replace(old, refresh_at=now + _RETRY)
@@ -233,11 +236,10 @@ class TokenSource:
             self._held.popitem(last=False)
 
 
-def _held(granted: Granted, asked_at: float, subject: Subject | None) -> _Held:
+def _held(granted: Granted, asked_at: float, left: float) -> _Held:
+    """Return how long a token is used that was asked for then; `left` are the seconds that the sender's own is still good."""
     margin = min(_LARGEST_MARGIN, granted.lifetime * _MARGIN)
-    ends_at = asked_at + granted.lifetime - margin
-    if subject is not None:
-        ends_at = min(ends_at, subject.until)
+    ends_at = asked_at + min(granted.lifetime - margin, left)
     return _Held(granted.token, asked_at + granted.lifetime * _REFRESH_AT, ends_at)
 
 

@@ -11,8 +11,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, import_key
 
-from gateway.auth.helseid.issuer import Clock
 from gateway.auth.helseid.jws import JsonObject, Key, Unreadable, decoded, encoded
+from gateway.times import Clock
 
 _MEMBERS = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y")}
 """What a key consists of, in the order of RFC 7638; whatever else a sender writes is not looked at."""

@@ -1,6 +1,7 @@
 """DPoP proofs of senders (RFC 9449 section 4.3; NHN: validering av DPoP-bevis): each for one request, one token, one use."""
 
 import hashlib
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
@@ -9,12 +10,13 @@ from msgspec import Struct
 from gateway.auth.helseid import dpop
 from gateway.auth.helseid.claims import Claims, Credentials
 from gateway.auth.helseid.dpop import normalised
-from gateway.auth.helseid.issuer import Clock
 from gateway.auth.helseid.jws import Key, Signed, Unreadable, encoded, read, time_of
+from gateway.times import Clock
 
 LIFETIME, LEEWAY = 10.0, 5.0
 """Seconds that a proof is good after it was made, and that clocks may differ."""
-_REMEMBERED = LIFETIME + 2 * LEEWAY
+_REMEMBERED = LIFETIME + 2 * LEEWAY + 1
+"""Seconds: a proof that comes for the first time was made later than any that is forgotten."""
 _MOST_REMEMBERED, _MOST_OF_ONE = 65_536, 8_192
 """Some 3,000 requests a second, and 400 of one client, so that none takes the room of all. What comes beyond is told to wait,
 since forgetting a proof would let it be used again."""
@@ -41,6 +43,8 @@ class Call(Struct, frozen=True):
 
 class _Used(Struct, frozen=True):
     until: float
+    """By the monotonic clock."""
+    made: float
     client: str
 
 
@@ -54,6 +58,8 @@ class DpopVerifier:
         self._clock = clock
         self._used: OrderedDict[bytes, _Used] = OrderedDict()
         self._of_client: Counter[str] = Counter()
+        self._newest_forgotten = -math.inf
+        """When that proof was made: with the wall clock set back, what is as old could be one that was used."""
 
     def check(self, call: Call, presented: Credentials, claims: Claims) -> None:
         """Raise `ProofRefused` unless the sender of a verified token proves that it has the token's key; use the proof up."""
@@ -65,7 +71,7 @@ class DpopVerifier:
         self._check_claims(proof.claims, call, presented)
         if not proof.is_signed_by(key):
             raise ProofRefused("its signature is wrong")
-        self._use(thumbprint, proof.claims["jti"], str(claims.get("client_id")))
+        self._use(thumbprint, proof.claims, str(claims.get("client_id")))
 
     def _check_claims(self, claims: Claims, call: Call, presented: Credentials) -> None:
         identifier = claims.get("jti")
@@ -84,15 +90,17 @@ class DpopVerifier:
         if made is None or not -LEEWAY <= self._clock() - made <= LIFETIME + LEEWAY:
             raise ProofRefused("iat is missing, too old or in the future")
 
-    def _use(self, thumbprint: str, identifier: str, client: str) -> None:
-        now = self._clock()
+    def _use(self, thumbprint: str, claims: Claims, client: str) -> None:
+        now, made = self._clock.monotonic(), float(claims["iat"])
         self._forget(now)
-        used = hashlib.sha256(f"{thumbprint} {identifier}".encode("utf-8", "surrogatepass")).digest()
+        used = hashlib.sha256(f"{thumbprint} {claims['jti']}".encode("utf-8", "surrogatepass")).digest()
         if used in self._used:
             raise ProofRefused("it was used before")
+        if made <= self._newest_forgotten:
+            raise ProofRefused("iat is that of proofs whose use is no longer remembered")
         if len(self._used) >= _MOST_REMEMBERED or self._of_client[client] >= _MOST_OF_ONE:
             raise TooManyProofs
-        self._used[used] = _Used(now + _REMEMBERED, client)
+        self._used[used] = _Used(now + _REMEMBERED, made, client)
         self._of_client[client] += 1
 
     def _forget(self, now: float) -> None:
@@ -102,6 +110,7 @@ class DpopVerifier:
             if used.until >= now:
                 return
             del self._used[oldest]
+            self._newest_forgotten = max(self._newest_forgotten, used.made)
             self._of_client[used.client] -= 1
             if not self._of_client[used.client]:
                 del self._of_client[used.client]

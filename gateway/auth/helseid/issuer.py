@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +14,13 @@ from joserfc.jwk import import_key
 
 from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
 from gateway.auth.helseid.jws import Key
+from gateway.times import Clock
 
 log = structlog.get_logger()
 
-Clock = Callable[[], float]
-"""Seconds since the epoch."""
-
 _DOCUMENT_LIMIT = 256 * 1024
+_DISCOVERED_AGAIN = 86_400.0
+"""Seconds after which the issuer's addresses are asked for again."""
 _RETRY = 1.0
 """Seconds between tries while no keys were ever fetched."""
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -47,7 +47,8 @@ class Issuer:
     """Fetches and keeps what the issuer publishes.
 
     Keys are fetched again after `keep` seconds, and at once, though not more often than every `pause` seconds, when a token
-    names a key that is not known. While HelseID cannot be reached, keys once fetched stay in use for another `grace` seconds.
+    names a key that is not known; with the addresses, in case they have moved. While HelseID cannot be reached, keys once
+    fetched stay in use for another `grace` seconds.
     """
 
     def __init__(  # noqa: PLR0913 - three bounds, which tests shorten
@@ -68,25 +69,38 @@ class Issuer:
         self._grace = grace
         self._discovery: Discovery | None = None
         self._keys: dict[str | None, Key] | None = None
-        self._fetched_at = 0.0
-        self._tried_at = 0.0
+        self._discovered_at = clock.monotonic()
+        self._fetched_at = self._tried_at = -math.inf
         self._failed = False
         self._fetching = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
 
     async def discovery(self) -> Discovery:
         """Return the issuer's addresses; raises `HelseIdUnavailable`."""
-        if self._discovery is None:
+        if self._discovery is None or self._clock.monotonic() - self._discovered_at >= _DISCOVERED_AGAIN:
+            return await self._discover()
+        return self._discovery
+
+    async def _discover(self) -> Discovery:
+        """Ask for the addresses; those that are known serve on while they cannot be had."""
+        known, self._discovered_at = self._discovery, self._clock.monotonic()
+        try:
             document = await self._get(f"{self.url.rstrip('/')}/.well-known/openid-configuration")
             self._discovery = self._checked(document)
+        except HelseIdUnavailable as error:
+            if known is None:
+                raise
+            self._discovered_at += self._pause - _DISCOVERED_AGAIN
+            log.warning("helseid.discovery.unavailable", reason=str(error))
+            return known
         return self._discovery
 
     async def key(self, kid: str | None) -> Key | None:
         """Return the key that a token names, the only key when it names none, or None when the issuer has no such key.
 
-        Raises `HelseIdUnavailable` when that cannot be known: there are no keys, or they cannot be fetched anew.
+        Raises `HelseIdUnavailable` when that cannot be known: there are no keys, or they cannot be fetched anew, or not yet.
         """
-        now = self._clock()
+        now = self._clock.monotonic()
         age = now - self._fetched_at
         if self._keys is not None and age >= self._keep + self._grace:
             self._keys = None
@@ -102,12 +116,13 @@ class Issuer:
             return found
         if is_due or self._fetching.locked():
             # In a task of its own: a request that is given up must not take away what others wait for.
-            await asyncio.shield(self._renewing())
+            await asyncio.shield(self._renewing(is_unknown=self._keys is not None))
         if self._keys is None:
             raise HelseIdUnavailable("no keys yet")
         found = self._find(kid)
-        if found is None and self._failed:
-            raise HelseIdUnavailable("whether there is such a key cannot be asked")
+        if found is None and (self._failed or (kid is not None and self._tried_at < now)):
+            # What was fetched before this token came says nothing of a key that is newer.
+            raise HelseIdUnavailable("whether there is such a key cannot be asked yet")
         return found
 
     def _find(self, kid: str | None) -> Key | None:
@@ -116,21 +131,22 @@ class Issuer:
             return next(iter(keys.values())) if len(keys) == 1 else None
         return keys.get(kid)
 
-    def _renewing(self) -> asyncio.Task[None]:
+    def _renewing(self, *, is_unknown: bool = False) -> asyncio.Task[None]:
         if self._renewal is None or self._renewal.done():
-            self._renewal = asyncio.get_running_loop().create_task(self._refresh())
+            self._renewal = asyncio.get_running_loop().create_task(self._refresh(is_unknown=is_unknown))
         return self._renewal
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, *, is_unknown: bool) -> None:
+        """Fetch the keys; the addresses as well where a key is not known, or where they did not lead to keys the last time."""
         if self._fetching.locked():
             async with self._fetching:
                 return  # what another message fetched is all there is
         async with self._fetching:
-            self._tried_at = self._clock()
+            self._tried_at = self._clock.monotonic()
             try:
-                document = await self._get((await self.discovery()).jwks_uri)
-                self._keys = _signing_keys(document)
-                self._fetched_at = self._clock()
+                found = await (self._discover() if is_unknown or self._failed else self.discovery())
+                self._keys = _signing_keys(await self._get(found.jwks_uri))
+                self._fetched_at = self._clock.monotonic()
                 self._failed = False
             except (HelseIdUnavailable, JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
                 self._failed = True

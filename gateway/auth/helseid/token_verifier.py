@@ -5,8 +5,9 @@ from collections import OrderedDict
 from msgspec import Struct
 
 from gateway.auth.helseid.claims import Claims, Credentials
-from gateway.auth.helseid.issuer import Clock, Issuer
+from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.jws import Signed, Unreadable, read, time_of
+from gateway.times import Clock
 
 LEEWAY = 5.0
 """Seconds that clocks may differ."""
@@ -25,6 +26,7 @@ class _Verified(Struct, frozen=True):
     begins: float
     ends: float
     checked_again: float
+    """By the monotonic clock."""
 
 
 class TokenVerifier:
@@ -51,7 +53,7 @@ class TokenVerifier:
         if known is None:
             return None
         now = self._clock()
-        if known.begins <= now < known.ends and now < known.checked_again:
+        if known.begins <= now < known.ends and self._clock.monotonic() < known.checked_again:
             return known.claims
         del self._verified[presented.digest]
         return None
@@ -84,7 +86,7 @@ class TokenVerifier:
 
     def _remember(self, digest: bytes, claims: Claims) -> None:
         begins, ends = _span(claims)
-        self._verified[digest] = _Verified(claims, begins, ends, self._clock() + _CHECKED_AGAIN)
+        self._verified[digest] = _Verified(claims, begins, ends, self._clock.monotonic() + _CHECKED_AGAIN)
         if len(self._verified) > _CACHED:
             self._verified.popitem(last=False)
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from gateway.auth.people.rbac import TOKEN_ROLES, Grant
 from gateway.auth.people.sessions import digest
 from gateway.config.model import Role
 from gateway.files import replaced
+from gateway.times import Clock
 
 PREFIX = "vkpgw_"
 """By which scanners of leaked secrets know such a token."""
@@ -87,7 +88,7 @@ def grants_of(wanted: TokenRequest) -> tuple[Grant, ...]:
 class ApiTokens:
     """The tokens of one file; changes are written before they count."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self._clock = clock
         self._tokens = {token.id: token for token in _read(path)}

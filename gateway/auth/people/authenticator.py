@@ -15,9 +15,10 @@ from gateway.auth.people.id_token import LoginRefused
 from gateway.auth.people.oidc_login import HelseIdLogin, PendingLogins
 from gateway.auth.people.principal import LoginMethod, Principal, by_dev_login, by_login, grants_of, kept_claims
 from gateway.auth.people.rbac import Grant, narrowed
-from gateway.auth.people.sessions import Clock, Login, Session, Sessions
+from gateway.auth.people.sessions import Login, Session, Sessions
 from gateway.config.model import Address, Config, Environment, People, SessionTimes
 from gateway.config.values import is_loopback
+from gateway.times import Clock
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

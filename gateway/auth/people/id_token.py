@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.jws import JsonObject, Signed, Unreadable, read, time_of
 from gateway.auth.people.principal import SUBJECT
-from gateway.auth.people.sessions import Clock
 from gateway.config.model import SECURITY_LEVEL
+from gateway.times import Clock
 
 _LEEWAY = 5.0
 """Seconds that clocks may differ."""

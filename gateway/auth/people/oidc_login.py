@@ -16,8 +16,9 @@ from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
 from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
 from gateway.auth.helseid.jws import JsonObject, Key, encoded
 from gateway.auth.people.id_token import Expected, LoginRefused, verified
-from gateway.auth.people.sessions import Clock, digest
+from gateway.auth.people.sessions import digest
 from gateway.config.model import People
+from gateway.times import Clock
 
 CALLBACK = "/login/callback"
 _ANSWER_LIMIT = 64 * 1024
@@ -160,14 +161,14 @@ class PendingLogins:
 
     def is_full(self) -> bool:
         """Tell whether so many have begun that another one must wait."""
-        now = self._clock()
+        now = self._clock.monotonic()
         self._begun = {state: one for state, one in self._begun.items() if one.until > now}
         return len(self._begun) >= _MOST
 
     def begin(self, login: HelseIdLogin) -> tuple[Secrets, str]:
         """Remember a new login; return its secrets, and the one for the browser's cookie."""
         known, browser = new_secrets(), secrets.token_urlsafe(32)
-        self._begun[digest(known.state)] = Begun(known, login, digest(browser), self._clock() + LIFETIME)
+        self._begun[digest(known.state)] = Begun(known, login, digest(browser), self._clock.monotonic() + LIFETIME)
         return known, browser
 
     def forget_all(self) -> None:
@@ -180,4 +181,4 @@ class PendingLogins:
         if begun is None or begun.browser != digest(browser):
             return None
         del self._begun[digest(state)]
-        return begun if self._clock() < begun.until else None
+        return begun if self._clock.monotonic() < begun.until else None

@@ -3,14 +3,13 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.auth.people.principal import Claims
 from gateway.auth.people.rbac import Grant
 from gateway.config.model import SessionTimes
+from gateway.times import Clock
 
-Clock = Callable[[], float]
 _MOST = 1000
 
 
@@ -50,13 +49,13 @@ class Sessions:
         """Begin a session and return its id; the one that was not used for longest goes when there are too many."""
         if len(self._known) >= _MOST:
             del self._known[min(self._known, key=lambda each: self._known[each].used_at)]
-        value, now = secrets.token_urlsafe(32), self._clock()
+        value, now = secrets.token_urlsafe(32), self._clock.monotonic()
         self._known[digest(value)] = Session(login, secrets.token_urlsafe(32), now, now)
         return value
 
     def find(self, value: str, times: SessionTimes) -> Session | None:
         """Return a session that still holds, and count this as its use."""
-        key, now = digest(value), self._clock()
+        key, now = digest(value), self._clock.monotonic()
         session = self._known.get(key)
         if session is None:
             return None

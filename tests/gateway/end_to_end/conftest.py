@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
-from gateway.admin.server import AdminPort
 from legacy_stubs.access import VKP_ID_CLAIM
 from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub
@@ -44,8 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for name in _LOOKS:
         monkeypatch.setattr(f"gateway.{name}", 0.02)
-    monkeypatch.setattr("gateway.runtime.node.time", SimpleNamespace(time=clock, monotonic=clock))
-    monkeypatch.setattr("gateway.runtime.node.AdminPort", partial(AdminPort, clock=clock))
+    monkeypatch.setattr("gateway.runtime.node.Clock", lambda: clock)
     monkeypatch.setattr("tests.gateway.conftest.HelseIdStub", partial(HelseIdStub, clock=clock))
     return clock
 

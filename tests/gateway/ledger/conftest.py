@@ -12,6 +12,7 @@ from gateway.ledger.database import Database, open_store
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, MessageState, Taken, Waiting
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER
+from tests.gateway.clocks import FakeClock as Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -43,16 +44,6 @@ _ARRIVAL: dict[str, Any] = {
     "resend_unclear": False,
     "acknowledge_within": 100.0,
 }
-
-
-class Clock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,7 +99,7 @@ def begin(
     """Start a gateway under the clock, with these policies of Havnes' journaling; more changes its configuration."""
 
     async def begun(policies: str = HOLD, **changes: Any) -> World:
-        monkeypatch.setattr("gateway.runtime.node.time", SimpleNamespace(time=clock, monotonic=clock))
+        monkeypatch.setattr("gateway.runtime.node.Clock", lambda: clock)
         world = await start(double=Jft, **{"routes": routes(policies), **changes})
         world.helseid.clock = world.jft.clock = world.vkp.clock = clock
         return world

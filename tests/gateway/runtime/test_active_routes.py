@@ -98,6 +98,26 @@ async def test_rule_that_ends_leaves_the_layers(ledger: Ledger, node_on: NodeOn,
     await node.has()
 
 
+@pytest.mark.parametrize("is_read_meanwhile", [False, True])
+async def test_rule_that_ended_while_the_clock_was_ahead_holds_again(
+    ledger: Ledger, node_on: NodeOn, clock: Clock, *, is_read_meanwhile: bool
+) -> None:
+    """As the list of overrides says, on every node alike: also on one that saw another change meanwhile, or began then."""
+    node, late = node_on(ledger.store), node_on(ledger.store)
+    await put(ledger, override("o-1"))
+    await node.begin()
+    clock.ahead = LATER - NOW
+    await node.has()
+    if is_read_meanwhile:
+        await put(ledger, override("o-2", "sorvik", until=LATER + 9))
+        await node.has("o-2")
+    await late.begin()
+    clock.ahead = 0
+    names = ["o-1", "o-2"] if is_read_meanwhile else ["o-1"]
+    await node.has(*names)
+    await late.has(*names)
+
+
 async def test_restart_begins_with_what_holds(ledger: Ledger, node_on: NodeOn, clock: Clock) -> None:
     """Before a message is routed; what ended meanwhile is not there any more."""
     await put(ledger, override("o-1"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config.upstreams import Breaker, JftUpstream, ServiceStatus
 from gateway.model import Place
+from gateway.times import Clock
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 from service_stubs.helseid import HelseIdStub
@@ -67,10 +67,10 @@ async def scene(client_key: ECKey, signing_keys: None, logged: Logged) -> AsyncI
         running(JftStub(helseid.issuer)) as jft,
         aiohttp.ClientSession() as session,
     ):
-        prover = DpopProver(time.time)
+        prover = DpopProver(Clock())
         identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
-        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, time.time), identity, prover, session, time.time)
-        yield Scene(helseid, jft, TokenSource(endpoint, time.time), prover)
+        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, Clock()), identity, prover, session, Clock())
+        yield Scene(helseid, jft, TokenSource(endpoint, Clock()), prover)
 
 
 @pytest.fixture

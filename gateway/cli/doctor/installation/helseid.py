@@ -15,6 +15,7 @@ from gateway.cli.doctor.installation.findings import Finding, fine, warning, wro
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import Grant, ServiceUpstream
 from gateway.model import Mode
+from gateway.times import Clock
 
 UNSURE, TOO_FAR = 2.0, 5.0
 """Seconds that the clocks may differ before somebody should look, and before HelseID refuses what we sign."""
@@ -28,7 +29,7 @@ _NETWORK = "look at the network and its proxies, and at helseid.issuer"
 
 async def check_documents(config: Config, session: aiohttp.ClientSession) -> list[Finding]:
     """Fetch what HelseID publishes, as the gateway will."""
-    issuer = Issuer(config.helseid.issuer, session, time.time)
+    issuer = Issuer(config.helseid.issuer, session, Clock())
     try:
         await issuer.discovery()
     except HelseIdUnavailable as error:
@@ -87,9 +88,10 @@ async def check_tokens(
     if upstream.grant is Grant.TOKEN_EXCHANGE:
         return [fine("tokens", "not tried: they are got in exchange for senders' own")]
     helseid = config.helseid
-    issuer = Issuer(helseid.issuer, session, time.time)
+    own = Clock()
+    issuer = Issuer(helseid.issuer, session, own)
     identity = ClientIdentity(helseid.client_id, lambda: key, helseid.multi_tenant, helseid.assertion_field)
-    endpoint = TokenEndpoint(issuer, identity, DpopProver(time.time), session, time.time)
+    endpoint = TokenEndpoint(issuer, identity, DpopProver(own), session, own)
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(municipality: Municipality) -> Finding:

@@ -14,6 +14,7 @@ from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from service_stubs.helseid import HelseIdStub
 from service_stubs.listening import running
+from tests.gateway.clocks import FakeClock as Clock
 from tests.gateway.conftest import CLIENT_ID, registration
 
 if TYPE_CHECKING:
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from joserfc.jwk import ECKey
 
 NOW = 1_780_000_000.0
-
-
-class Clock:
-    """A clock that stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

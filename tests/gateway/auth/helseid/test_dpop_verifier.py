@@ -78,7 +78,7 @@ def test_used_proofs_are_remembered_as_long_as_they_are_good_and_no_longer(clock
         clock.now += 1
         with pytest.raises(ProofRefused, match="used before"):
             check(proofs, value)
-    clock.now += 1.5
+    clock.now += 2.5
     with pytest.raises(ProofRefused, match="iat"):
         check(proofs, value)
     check(proofs, proof(clock, jti="other"))
@@ -95,7 +95,7 @@ def test_memory_of_proofs_is_bounded_and_forgets_none_too_early(clock: Clock, mo
         check(proofs, proof(clock, jti="3"))
     with pytest.raises(ProofRefused, match="used before"):
         check(proofs, proof(clock, jti="0"))
-    clock.now += 21
+    clock.now += 22
     check(proofs, proof(clock, jti="3"))
 
 
@@ -109,7 +109,7 @@ def test_one_client_does_not_take_the_room_of_all(clock: Clock, monkeypatch: pyt
         check(proofs, proof(clock, jti="2"))
     call = Call("POST", URL, [proof(clock, jti="3")])
     proofs.check(call, TOKEN, {**BOUND, "client_id": "another"})
-    clock.now += 21
+    clock.now += 22
     check(proofs, proof(clock, jti="2"))
     assert len(proofs._of_client) == 1
 
@@ -239,3 +239,21 @@ async def test_claims_of_the_issuer_alone_are_believed(issuer: Issuer, clock: Cl
     token = compact({"typ": "at+jwt", "alg": "ES256"}, {"iss": issuer.url}, lambda _: b"x" * 64)
     with pytest.raises(TokenRefused):
         await TokenVerifier(issuer, "nhn:vkp", clock).verify(Credentials("bearer", token))
+
+
+@pytest.mark.parametrize("moved", [3600.0, -3600.0])
+def test_wall_clock_that_is_set_lets_no_used_proof_in_again(clock: Clock, moved: float) -> None:
+    """Neither when it comes back, nor when an old proof looks fresh because it was set back; new proofs are good."""
+    proofs = DpopVerifier(clock)
+    value = proof(clock, iat=clock())
+    check(proofs, value)
+    clock.ahead = moved
+    clock.now += 1
+    check(proofs, proof(clock, iat=clock(), jti="while it is wrong"))
+    clock.now += 3600
+    clock.ahead = -3601.0
+    with pytest.raises(ProofRefused, match="use"):
+        check(proofs, value)
+    clock.ahead = 0.0
+    if moved < 0:
+        check(proofs, proof(clock, iat=clock(), jti="new"))

@@ -115,10 +115,15 @@ async def test_unknown_key_is_not_asked_for_more_often_than_the_pause(
 ) -> None:
     """Tokens with invented key ids do not make us flood HelseID."""
     await of_fake.key(kid)
+    answers = []
     for number in range(50):
         clock.now += 0.5
-        assert await of_fake.key(f"invented-{number}") is None
+        try:
+            answers.append(await of_fake.key(f"invented-{number}"))
+        except HelseIdUnavailable:
+            answers.append("later")
     assert fake.key_requests == 1 + 2
+    assert (answers.count(None), answers.count("later")) == (2, 48)
 
 
 async def test_keys_serve_on_while_the_issuer_is_away(of_fake: Issuer, fake: Fake, kid: str, clock: Clock) -> None:
@@ -260,3 +265,74 @@ async def _renewed(issuer: Issuer) -> None:
     """Wait for the keys that are fetched beside a message."""
     assert issuer._renewal is not None
     await issuer._renewal
+
+
+async def test_addresses_are_fetched_again_within_a_day(of_fake: Issuer, fake: Fake, kid: str, clock: Clock) -> None:
+    """And those that are known serve on while they cannot be had."""
+    await of_fake.key(kid)
+    clock.now += 86_399
+    await of_fake.discovery()
+    assert fake.asked.count(DISCOVERY) == 1
+    clock.now += 1
+    moved = {**fake.documents[DISCOVERY], "token_endpoint": f"{fake.raw.url}/moved"}
+    fake.documents[DISCOVERY] = None
+    known = await of_fake.discovery()
+    fake.documents[DISCOVERY] = moved
+    assert await of_fake.discovery() == known
+    clock.now += 10
+    assert (await of_fake.discovery()).token_endpoint == moved["token_endpoint"]
+
+
+async def test_addresses_are_fetched_again_where_keys_are_not_found(
+    of_fake: Issuer, fake: Fake, kid: str, clock: Clock
+) -> None:
+    """An issuer that moves its keys is followed with the first token of a new one, and where the old address is gone."""
+    await of_fake.key(kid)
+    key = fake.documents["/jwks"]["keys"][0]
+    clock.now += 10
+    fake.documents[DISCOVERY]["jwks_uri"] = f"{fake.raw.url}/moved"
+    fake.documents["/moved"] = {"keys": [{**key, "kid": "new"}]}
+    assert await of_fake.key("new") is not None
+    clock.now += 3600
+    fake.documents["/moved"] = None
+    fake.documents[DISCOVERY]["jwks_uri"] = f"{fake.raw.url}/again"
+    fake.documents["/again"] = {"keys": [{**key, "kid": "newer"}]}
+    assert await of_fake.key("new") is not None
+    await _renewed(of_fake)
+    clock.now += 10
+    assert await of_fake.key("newer") is not None
+
+
+async def test_two_rotations_within_the_pause_refuse_no_token(
+    of_fake: Issuer, fake: Fake, kid: str, clock: Clock
+) -> None:
+    """Whether there is a key cannot be known until it may be asked for: a temporary error, and then all is well."""
+    await of_fake.key(kid)
+    clock.now += 10
+    for name in ("second", "third"):
+        fake.documents["/jwks"]["keys"].append({**fake.documents["/jwks"]["keys"][0], "kid": name})
+        if name == "second":
+            assert await of_fake.key(name) is not None
+        clock.now += 4
+    with pytest.raises(HelseIdUnavailable, match="cannot be asked yet"):
+        await of_fake.key("third")
+    clock.now += 6
+    assert await of_fake.key("third") is not None
+
+
+@pytest.mark.parametrize("moved", [3600.0, -3600.0])
+async def test_wall_clock_that_is_set_delays_no_keys(
+    of_fake: Issuer, fake: Fake, kid: str, clock: Clock, moved: float
+) -> None:
+    """Neither the first ones, when HelseID comes back, nor new ones."""
+    documents, fake.documents = fake.documents, {}
+    with pytest.raises(HelseIdUnavailable):
+        await of_fake.key(kid)
+    fake.documents = documents
+    clock.ahead = moved
+    clock.now += 1
+    assert await of_fake.key(kid) is not None
+    fake.documents["/jwks"]["keys"].append({**fake.documents["/jwks"]["keys"][0], "kid": "new"})
+    clock.ahead = 0
+    clock.now += 10
+    assert await of_fake.key("new") is not None

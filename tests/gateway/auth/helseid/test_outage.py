@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +27,7 @@ BODY = message("alarm-follow-up")
 async def frozen(start: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch) -> tuple[World, Clock]:
     """Start a gateway and doubles that all look at the same clock, which stands still."""
     clock = Clock()
-    monkeypatch.setattr("gateway.runtime.node.time", SimpleNamespace(time=clock, monotonic=clock))
+    monkeypatch.setattr("gateway.runtime.node.Clock", lambda: clock)
     world = await start(lifetime=300)
     world.helseid.clock = world.jft.clock = clock
     return world, clock
