@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Python keeps what it compiled, whatever the environment says: tests start dozens of processes.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: demo test test-slow check chaos bench lock clean run-environment dev-environment

@@ -41,3 +41,10 @@ def postgres_template(postgres_server: Server) -> str:
     store = open_store(postgres_server.make("with_tables"), Path.cwd(), patience=0.0)
     asyncio.run(store.close())
     return "with_tables"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no module whose every test is slow when none of these is to run."""
+    if config.option.markexpr != "not slow" or not collection_path.match("test_*.py"):
+        return None
+    return "\npytestmark = pytest.mark.slow\n" in collection_path.read_text(encoding="utf-8") or None
