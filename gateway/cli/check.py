@@ -4,11 +4,14 @@ from pathlib import Path
 
 import click
 
+from gateway.auth.helseid.client_assertion import KeyMissing, KeyUnusable
+from gateway.auth.helseid.client_assertion import load as load_key
 from gateway.cli.configuration import one_path
 from gateway.cli.options import either_config_option, json_option
 from gateway.cli.output import counted, print_json
 from gateway.config.load import load
 from gateway.config.model import Config, Problem, Severity
+from gateway.config.upstreams import VkpUpstream
 from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable, needed
 
 
@@ -23,7 +26,8 @@ def check(file: str | None, config: str | None, *, as_json: bool) -> None:
     """
     path = one_path(file, config)
     loaded = load(path)
-    found = [*loaded.problems, *_certificates(loaded.config, Path(path).parent)]
+    folder = Path(path).parent
+    found = [*loaded.problems, *_certificates(loaded.config, folder), *_client_keys(loaded.config, folder)]
     wrong = [problem for problem in found if problem.severity is Severity.ERROR]
     if as_json:
         problems = [
@@ -62,4 +66,24 @@ def _certificates(config: Config | None, folder: Path) -> list[Problem]:
                 make(files.read())
             except CertificatesUnusable as error:
                 problems.append(Problem(place, Severity.ERROR, f"{name}: its certificates cannot be used: {error}"))
+    return problems
+
+
+def _client_keys(config: Config | None, folder: Path) -> list[Problem]:
+    """Return the keys of HelseID clients that HelseID would not take; one that is not here may be where the file is used."""
+    if config is None:
+        return []
+    keys = [(config.helseid.key_file, config.helseid.place)]
+    legacy = [each.client for each in config.upstreams.values() if isinstance(each, VkpUpstream)]
+    keys += [(client.key_file, client.place) for client in legacy if client is not None]
+    if config.people is not None:
+        keys.append((config.people.client.key_file, config.people.client.place))
+    problems: list[Problem] = []
+    for key_file, place in keys:
+        try:
+            load_key(key_file, folder)
+        except KeyMissing:
+            continue
+        except KeyUnusable as error:
+            problems.append(Problem(place, Severity.ERROR, f"the client key cannot be used: {error}"))
     return problems

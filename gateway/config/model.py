@@ -93,6 +93,7 @@ class PeopleClient:
     client_id: str
     key_file: str
     scopes: tuple[str, ...]
+    place: Place = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ def _client(reader: Reader, node: Node) -> PeopleClient | None:
     if PID_SCOPE in scopes:
         text = "the gateway takes no national identity numbers of people: ask for the pseudonym, "
         reader.error(fields.value("scopes"), text + NEEDED_SCOPES[PSEUDONYM])
-    return None if client_id is None or key_file is None else PeopleClient(client_id, key_file, scopes)
+    if client_id is None or key_file is None:
+        return None
+    return PeopleClient(client_id, key_file, scopes, reader.place(fields.value("key_file")))
 
 
 def _session(reader: Reader, node: Node) -> SessionTimes | None:

@@ -10,7 +10,7 @@ from yaml import MappingNode, Node
 from gateway.config import schema, values
 from gateway.config.model import Environment, KeyFiles, Limits, Listen, Retention
 from gateway.config.read_people import is_wanted
-from gateway.config.upstreams import DataTls, HelseId
+from gateway.config.upstreams import DataTls, HelseId, OrgnrClaims
 from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.errors import CODES, WORDINGS, Fault, Wording
 
@@ -164,11 +164,24 @@ def _helseid(reader: Reader, node: Node) -> HelseId | None:
     tenancy = fields.get("tenancy", lambda at: reader.choice(at, "tenancy", ("multi", "single")))
     assertion_field = fields.get("assertion_field", reader.text)
     bearer = fields.get("bearer_with_cnf", lambda at: reader.choice(at, "bearer_with_cnf", ("accept", "refuse")))
+    lists = fields.get("audience_list", lambda at: reader.choice(at, "audience_list", ("accept", "refuse")))
+    orgnr_claims = fields.get("orgnr_claims", lambda at: reader.choice(at, "orgnr_claims", list(OrgnrClaims)))
     if issuer is None or audience is None or client_id is None or key_file is None:
         return None
-    if tenancy is None or assertion_field is None or bearer is None:
+    if tenancy is None or assertion_field is None or bearer is None or lists is None or orgnr_claims is None:
         return None
-    return HelseId(issuer, audience, client_id, key_file, tenancy == "multi", assertion_field, bearer == "accept")
+    return HelseId(
+        issuer,
+        audience,
+        client_id,
+        key_file,
+        tenancy == "multi",
+        assertion_field,
+        bearer == "accept",
+        lists == "accept",
+        OrgnrClaims(orgnr_claims),
+        reader.place(fields.value("key_file")),
+    )
 
 
 def _verify_in_legacy(reader: Reader, node: Node) -> bool | None:

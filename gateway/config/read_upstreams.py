@@ -108,7 +108,9 @@ def _client(reader: Reader, node: Node) -> VkpClient | None:
     client_id = fields.get("client_id", reader.identifier)
     key_file = fields.get("key_file", partial(values.key_source, reader))
     scope = fields.get("scope", reader.text)
-    return None if client_id is None or key_file is None or scope is None else VkpClient(client_id, key_file, scope)
+    if client_id is None or key_file is None or scope is None:
+        return None
+    return VkpClient(client_id, key_file, scope, reader.place(fields.value("key_file")))
 
 
 def _unless_pass(word: str) -> str | None:

@@ -154,6 +154,12 @@ HELSEID = section(
     Key("tenancy", "multi: one client acts for many municipalities; single", "multi"),
     Key("assertion_field", "the claim that names the municipality in our client assertion", "assertion_details"),
     Key("bearer_with_cnf", "a DPoP-bound token sent as plain Bearer: accept or refuse", "accept"),
+    Key("audience_list", "a token for several audiences, of which ours is one: accept or refuse", "refuse"),
+    Key(
+        "orgnr_claims",
+        "a sender's token whose orgnr_parent is another organisation than the municipality: off, count or refuse",
+        "count",
+    ),
 )
 
 ADMIT = section(

@@ -28,6 +28,18 @@ class HelseId:
     multi_tenant: bool
     assertion_field: str
     accept_bearer_with_cnf: bool
+    accept_audience_list: bool
+    """Whether a token that is for several APIs gives access to this one."""
+    orgnr_claims: "OrgnrClaims"
+    place: Place = field(compare=False)
+
+
+class OrgnrClaims(StrEnum):
+    """What becomes of a token whose `orgnr_parent` is another organisation than the municipality that is called."""
+
+    OFF = "off"
+    COUNT = "count"
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,7 @@ class VkpClient:
     key_file: str
     """A path relative to the configuration file, or `${ENV_NAME}` holding the JWK itself."""
     scope: str
+    place: Place = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,12 @@ BOUND_AS_BEARER = Counter(
     "Tokens bound to a DPoP key that were sent, and accepted, as plain Bearer.",
     registry=REGISTRY,
 )
+OTHER_ORGANISATIONS = Counter(
+    "vkp_gateway_tokens_of_other_organisations",
+    "Requests that were accepted with a token whose orgnr_parent is not the municipality's.",
+    ["municipality"],
+    registry=REGISTRY,
+)
 CONNECTIONS_REFUSED = Counter(
     "vkp_gateway_connections_refused",
     "Connections of senders that were closed at once: too many in all, or from one address.",

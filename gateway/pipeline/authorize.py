@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from gateway.auth.helseid.access_tokens import Subject
-from gateway.auth.helseid.claims import HER_ID, VKP_ID, Claims, Credentials, scopes, text_claim
+from gateway.auth.helseid.claims import HER_ID, ORGNR_PARENT, VKP_ID, Claims, Credentials, scopes, text_claim
 from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused, TooManyProofs, bound_key
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.auth.helseid.jws import ALGORITHMS
 from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
 from gateway.config.model import Config, Environment, Municipality, Sender
+from gateway.config.upstreams import OrgnrClaims
 from gateway.errors import Failure, Fault
 from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead
-from gateway.observability.telemetry import BOUND_AS_BEARER
+from gateway.observability.telemetry import BOUND_AS_BEARER, OTHER_ORGANISATIONS
 from gateway.routing.table import RouteTable
 from gateway.surfaces.base import Operation
 from gateway.times import Clock
@@ -41,6 +42,8 @@ class Authorized(Struct, frozen=True):
     bound_as_bearer: bool
     """Whether the token is bound to a DPoP key and came as plain Bearer."""
     presented: Credentials
+    other_organisation_for: str | None = None
+    """The municipality that is called, where the token is another organisation's."""
 
     @property
     def subject(self) -> Subject:
@@ -76,8 +79,7 @@ class Authorizer:
             presented, claims = await self._trusted(head, presented)
             admitted = self._checked(presented, claims, operation, municipality)
         self._check_rate(admitted.sender)
-        if admitted.bound_as_bearer:
-            BOUND_AS_BEARER.inc()
+        _count(admitted)
         return admitted
 
     async def admit_unrecognised(self, head: RequestHead, presented: Credentials | None) -> None:
@@ -111,8 +113,7 @@ class Authorizer:
         rate = admitted.sender.rate or self._config.limits.rate_per_sender
         if self._rates.wait(admitted.sender.key, rate, self._clock.monotonic()):
             return False
-        if admitted.bound_as_bearer:
-            BOUND_AS_BEARER.inc()
+        _count(admitted)
         return True
 
     def check_need(self, head: RequestHead, operation: Operation, sender: Sender) -> None:
@@ -142,8 +143,9 @@ class Authorizer:
         self, presented: Credentials, claims: Claims, operation: Operation, municipality: Municipality | None
     ) -> Authorized:
         self._check_scope(claims, operation)
-        sender = self._check_access(claims, operation.sender_claim, municipality)
-        return Authorized(sender, claims["exp"], _is_bound_as_bearer(presented, claims), presented)
+        sender, called = self._check_access(claims, operation.sender_claim, municipality)
+        other = self._check_organisation(claims, called)
+        return Authorized(sender, claims["exp"], _is_bound_as_bearer(presented, claims), presented, other)
 
     def _check_use(self, presented: Credentials, claims: Claims) -> None:
         if _is_bound_as_bearer(presented, claims) and not self._config.helseid.accept_bearer_with_cnf:
@@ -183,7 +185,18 @@ class Authorizer:
             return
         raise Failure(Fault.SCOPE, f"The scope {operation.scope} is missing")
 
-    def _check_access(self, claims: Claims, claim: str, municipality: Municipality | None) -> Sender:
+    def _check_organisation(self, claims: Claims, municipality: Municipality) -> str | None:
+        """Return the municipality for which a token of another organisation is to be counted; a claim that is absent says nothing."""
+        wanted = self._config.helseid.orgnr_claims
+        if wanted is OrgnrClaims.OFF or claims.get(ORGNR_PARENT) in (None, municipality.orgnr):
+            return None
+        if wanted is OrgnrClaims.REFUSE:
+            raise Failure(Fault.NO_ACCESS, f"The token is for another organisation than {municipality.name}")
+        return municipality.key
+
+    def _check_access(
+        self, claims: Claims, claim: str, municipality: Municipality | None
+    ) -> tuple[Sender, Municipality]:
         named = text_claim(claims, claim)
         sender = self._senders[claim](named) if named else None
         if sender is None:
@@ -192,7 +205,7 @@ class Authorizer:
             raise Failure(Fault.NO_ACCESS, "The municipality is not registered here")
         if sender.municipalities is not None and municipality.key not in sender.municipalities:
             raise Failure(Fault.NO_ACCESS, f"The sender is not registered for {municipality.name}")
-        return sender
+        return sender, municipality
 
     @contextmanager
     def under_way(self, sender: Sender) -> Iterator[None]:
@@ -207,6 +220,13 @@ class Authorizer:
         wait = self._rates.wait(sender.key, rate, self._clock.monotonic())
         if wait:
             raise Failure(Fault.TOO_MANY, "The sender's rate is used up", retry_after=math.ceil(wait))
+
+
+def _count(admitted: Authorized) -> None:
+    if admitted.bound_as_bearer:
+        BOUND_AS_BEARER.inc()
+    if admitted.other_organisation_for is not None:
+        OTHER_ORGANISATIONS.labels(admitted.other_organisation_for).inc()
 
 
 def _own_url(config: Config) -> str:

@@ -34,8 +34,9 @@ log = structlog.get_logger()
 class JftClient:
     """Submits events with a token for the municipality and a fresh DPoP proof for every attempt.
 
-    While JFT fails, nothing is sent to it: `breaker` says so, and outlives the client where one is given. `read_caller` has the
-    connections to the host that tells how far an event has come.
+    While JFT fails, nothing is sent to it: `breaker` says so, and outlives the client where one is given. While it refuses the
+    tokens of one municipality, nothing is sent for that one. `read_caller` has the connections to the host that tells how far an
+    event has come.
     """
 
     def __init__(  # noqa: PLR0913 - what one client is made of
@@ -53,6 +54,7 @@ class JftClient:
         self._write = _Host(upstream.write_url, caller, prover)
         self._read = _Host(upstream.read_url, read_caller, prover) if read_caller else None
         self.breaker = breaker or CircuitBreaker(upstream.breaker)
+        self._doors: dict[tuple[str, str], CircuitBreaker] = {}
 
     async def submit(self, call: Call, orgnr: str, sender: Subject | None, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
         """Send one call for a municipality; raises `NotDelivered` unless JFT accepted it.
@@ -67,6 +69,7 @@ class JftClient:
             self._refuse(now())
         subject = sender if self._upstream.grant is Grant.TOKEN_EXCHANGE else None
         scope = self._upstream.write_scope
+        door = self._door(orgnr, scope, now())
         token = await self._token(orgnr, scope, subject)
         if (left := until - now()) <= 0:
             raise unavailable("HelseID's token came too late", SubmissionVerdict.NOTHING)
@@ -75,6 +78,7 @@ class JftClient:
             self._refuse(now())
         try:
             answer = await self._write.ask(call, token, left)
+            self._learn_of_token(door, answer.status, now())
             if answer.status == 401:
                 self._tokens.forget(orgnr, scope, token, subject)
             event = submitted(answer, call.body)
@@ -98,11 +102,14 @@ class JftClient:
         if STATUS_PATH.fullmatch(call.path) is None:
             raise StatusUnknown("not an event of JFT")
         scope = self._upstream.read_scope
+        now = asyncio.get_running_loop().time
         try:
+            door = self._door(orgnr, scope, now())
             token = await self._token(orgnr, scope, None)
             answer = await self._read.ask(call, token, timeout)
         except NotDelivered as failure:
             raise StatusUnknown(failure.diagnostics) from None
+        self._learn_of_token(door, answer.status, now())
         if answer.status == 401:
             self._tokens.forget(orgnr, scope, token)
         return event_status(answer)
@@ -112,6 +119,27 @@ class JftClient:
             return await self._tokens.token(orgnr, scope, subject)
         except HelseIdUnavailable as error:
             raise unavailable(f"no token from HelseID: {error}", SubmissionVerdict.NOTHING) from None
+
+    def _door(self, orgnr: str, scope: str, now: float) -> CircuitBreaker:
+        """Return what counts the refused tokens of a municipality; raises `NotDelivered` while they are too many."""
+        door = self._doors.get((orgnr, scope))
+        if door is None:
+            door = self._doors[orgnr, scope] = CircuitBreaker(self._upstream.breaker)
+        if (wait := door.wait(now)) > 0:
+            text = "JFT refuses the gateway's tokens for this municipality, and is left alone for it for a while"
+            raise unavailable(text, SubmissionVerdict.NOTHING, max(1, math.ceil(wait)))
+        return door
+
+    @staticmethod
+    def _learn_of_token(door: CircuitBreaker, status: int, now: float) -> None:
+        """Count 401, in a row; calls under way beside each other are counted together, so no probe is held back here."""
+        attempt = door.may(now)
+        if attempt is None:
+            return
+        if status == 401:
+            door.failed(attempt, now)
+        else:
+            door.succeeded(attempt)
 
     def _refuse(self, now: float) -> NoReturn:
         seconds = max(1, math.ceil(self.breaker.wait(now)))

@@ -152,9 +152,11 @@ class UpstreamRegistry:
 
         def make() -> tuple[Issuer, TokenVerifier]:
             issuer = Issuer(helseid.issuer, self._session, self._clock)
-            return issuer, TokenVerifier(issuer, helseid.audience, self._clock)
+            lists = helseid.accept_audience_list
+            return issuer, TokenVerifier(issuer, helseid.audience, self._clock, takes_audience_list=lists)
 
-        return parts.trust.get("helseid", (helseid.issuer, helseid.audience), make)
+        made_of = (helseid.issuer, helseid.audience, helseid.accept_audience_list)
+        return parts.trust.get("helseid", made_of, make)
 
     def _tokens(self, parts: _Parts, helseid: HelseId, upstream: str = "") -> TokenSource:
         """Return the source of tokens of one of our clients, which holds them; `upstream` names whose own client it is."""

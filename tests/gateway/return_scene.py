@@ -246,7 +246,8 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
         )
         read_caller = Caller(jft.read_url, None)
         jft_client = JftClient(upstream, tokens, prover, Caller(jft.write_url, None), read_caller=read_caller)
-        vkp_client = VkpClient(upstreams.VkpClient(CLIENT_ID, "key.json", SCOPES), tokens, Caller(vkp.url, None))
+        own = upstreams.VkpClient(CLIENT_ID, "key.json", SCOPES, Place("f", 1, 1))
+        vkp_client = VkpClient(own, tokens, Caller(vkp.url, None))
         store = open_store(f"sqlite:///{folder / 'ledger.db'}", folder)
         scene = Scene(folder, helseid, vkp, jft, store, jft_client, vkp_client)
         try:

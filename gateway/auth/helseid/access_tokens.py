@@ -111,8 +111,8 @@ def _granted(status: int, answer: dict[str, Any], orgnr: str, scope: str) -> Gra
         raise _strange(orgnr, scope, "without a token")
     if isinstance(lifetime, bool) or not isinstance(lifetime, int) or lifetime <= 0:
         raise _strange(orgnr, scope, "without a lifetime")
-    if str(answer.get("token_type", "DPoP")).lower() != "dpop":
-        raise _strange(orgnr, scope, "with a token that is not bound to our key")
+    if str(answer.get("token_type")).lower() != "dpop":
+        raise _strange(orgnr, scope, "without saying that the token is bound to our key (token_type DPoP)")
     return Granted(token, min(lifetime, _LONGEST_LIFETIME))
 
 
@@ -140,8 +140,11 @@ def _words(answer: dict[str, Any]) -> str | None:
     return _LIKE_A_SECRET.sub("(withheld)", line)[:_LONGEST_WORDS]
 
 
-_REFRESH_AT = 0.8
-"""Share of a token's lifetime after which a new one is fetched."""
+_RENEWAL, _LARGEST_RENEWAL = 0.2, 60.0
+"""How long before its end a token is renewed: a share of its lifetime, and seconds at most. HelseID's FK3 allows no new token
+while one is valid; the last minute is so that no message waits."""
+_FORGOTTEN_AGAIN = 60.0
+"""Seconds between two tokens that are dropped because a service refused them, for a municipality and API."""
 _RETRY = 10.0
 """Seconds between tries to renew a token that is still good."""
 _MARGIN, _LARGEST_MARGIN = 0.1, 5.0
@@ -185,6 +188,7 @@ class TokenSource:
         self._endpoint = endpoint
         self._clock = clock
         self._held: OrderedDict[_Wanted, _Held] = OrderedDict()
+        self._forgotten_at: dict[tuple[str, str], float] = {}
         self._fetching: dict[_Wanted, asyncio.Task[_Held]] = {}
 
     async def token(self, orgnr: str, scope: str, subject: Subject | None = None) -> str:
@@ -199,11 +203,16 @@ class TokenSource:
         return (await asyncio.shield(self._begin(wanted, subject))).token
 
     def forget(self, orgnr: str, scope: str, token: str, subject: Subject | None = None) -> None:
-        """Drop a token that a service refused, so that the next request fetches another."""
-        wanted = _wanted(orgnr, scope, subject)
-        held = self._held.get(wanted)
-        if held is not None and held.token == token:
-            del self._held[wanted]
+        """Drop a token that a service refused, so that the next request fetches another: once a minute at most.
+
+        What refuses a token that has just come refuses the next one too, and HelseID is not asked for each message.
+        """
+        wanted, now = _wanted(orgnr, scope, subject), self._clock.monotonic()
+        held, last = self._held.get(wanted), self._forgotten_at.get((orgnr, scope))
+        if held is None or held.token != token or (last is not None and now - last < _FORGOTTEN_AGAIN):
+            return
+        self._forgotten_at[orgnr, scope] = now
+        del self._held[wanted]
 
     def _begin(self, wanted: _Wanted, subject: Subject | None) -> "asyncio.Task[_Held]":
         task = self._fetching.get(wanted)
@@ -240,7 +249,8 @@ def _held(granted: Granted, asked_at: float, left: float) -> _Held:
     """Return how long a token is used that was asked for then; `left` are the seconds that the sender's own is still good."""
     margin = min(_LARGEST_MARGIN, granted.lifetime * _MARGIN)
     ends_at = asked_at + min(granted.lifetime - margin, left)
-    return _Held(granted.token, asked_at + granted.lifetime * _REFRESH_AT, ends_at)
+    renewal = min(_LARGEST_RENEWAL, granted.lifetime * _RENEWAL)
+    return _Held(granted.token, asked_at + granted.lifetime - renewal, ends_at)
 
 
 def _wanted(orgnr: str, scope: str, subject: Subject | None) -> _Wanted:

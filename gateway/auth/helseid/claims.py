@@ -10,6 +10,7 @@ from msgspec import Struct
 
 VKP_ID = "nhn:vkp/client/claims/vkp-id"
 HER_ID = "e-helse/claims/her_id"
+ORGNR_PARENT = "helseid://claims/client/claims/orgnr_parent"
 MAX_TOKEN_BYTES = 16_384
 
 Claims = dict[str, Any]

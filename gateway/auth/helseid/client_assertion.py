@@ -12,20 +12,26 @@ from types import MappingProxyType
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, import_key
+from joserfc.jws import JWSRegistry
 
 from gateway.auth.helseid.dpop import signed
-from gateway.auth.helseid.jws import Key
+from gateway.auth.helseid.jws import ALGORITHMS, Key
 
 log = structlog.get_logger()
 
 _FROM_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+_LEAST_RSA_BITS = 2048
 
 _Stamp = tuple[int, int, int] | None
 
 
 class KeyUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """The key cannot be read, or is not a private RSA or EC key; the text never holds key material."""
+    """The key cannot be read, or is none that HelseID takes; the text never holds key material."""
+
+
+class KeyMissing(KeyUnusable):
+    """The key is not where it should be: perhaps only here, where somebody looks at a configuration for another machine."""
 
 
 class ClientKey:
@@ -62,20 +68,43 @@ class ClientKey:
 
 
 def load(key_file: str, folder: Path) -> Key:
-    """Return the key from a JWK file below `folder`, or from the environment variable that `${NAME}` names."""
+    """Return the key from a JWK file below `folder`, or from the environment variable that `${NAME}` names.
+
+    Raises `KeyUnusable` for every key that HelseID would not take, before anything is signed with it.
+    """
     named = _FROM_ENVIRONMENT.fullmatch(key_file)
     try:
         text = os.environ[named.group(1)] if named else (folder / key_file).read_text(encoding="utf-8")
         key = import_key(json.loads(text))
     except KeyError:
-        raise KeyUnusable(f"the environment variable in {key_file} is not set") from None
+        raise KeyMissing(f"the environment variable in {key_file} is not set") from None
     except OSError as error:
-        raise KeyUnusable(f"{key_file}: {error.strerror}") from None
+        raise KeyMissing(f"{key_file}: {error.strerror}") from None
     except (ValueError, JoseError):
         raise KeyUnusable(f"{key_file} is not a JWK") from None
     if not isinstance(key, Key) or not key.is_private:
         raise KeyUnusable(f"{key_file} is not a private RSA or EC key")
+    if (fault := _fault(key)) is not None:
+        raise KeyUnusable(f"{key_file}: {fault}")
     return key
+
+
+def _fault(key: Key) -> str | None:
+    """Say why HelseID would not take a key (security profile, FAPI 2.0 section 5.4); None where it would."""
+    if isinstance(key, ECKey):
+        if key.curve_name not in _ALGORITHMS:
+            return f"its curve is none of {', '.join(_ALGORITHMS)}"
+    elif key.raw_value.key_size < _LEAST_RSA_BITS:
+        return f"an RSA key needs {_LEAST_RSA_BITS} bits, and it has {key.raw_value.key_size}"
+    if (named := algorithm(key)) not in ALGORITHMS:
+        return f"its algorithm is none that HelseID takes ({', '.join(ALGORITHMS)})"
+    try:
+        JWSRegistry.algorithms[named].check_key(key)
+    except (JoseError, ValueError, TypeError):
+        return f"its algorithm {named} is for another kind of key"
+    if not key.kid:
+        return "it has no kid, by which HelseID finds the key of an assertion"
+    return None
 
 
 def algorithm(key: Key) -> str:
@@ -123,9 +152,7 @@ def client_assertion(
         "jti": str(uuid.uuid4()),
         **details,
     }
-    header: dict[str, object] = {"typ": "client-authentication+jwt", "alg": algorithm(key)}
-    if key.kid:
-        header["kid"] = key.kid
+    header: dict[str, object] = {"typ": "client-authentication+jwt", "alg": algorithm(key), "kid": key.kid}
     return {
         "client_id": client_id,
         "client_assertion_type": _TYPE,

@@ -19,8 +19,10 @@ from gateway.times import Clock
 log = structlog.get_logger()
 
 _DOCUMENT_LIMIT = 256 * 1024
-_DISCOVERED_AGAIN = 86_400.0
+_DISCOVERED_AGAIN = 43_200.0
 """Seconds after which the issuer's addresses are asked for again."""
+_OLDEST_DISCOVERY = 86_400.0
+"""Seconds after which they are used no more (HelseID: FK2)."""
 _RETRY = 1.0
 """Seconds between tries while no keys were ever fetched."""
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -69,7 +71,7 @@ class Issuer:
         self._grace = grace
         self._discovery: Discovery | None = None
         self._keys: dict[str | None, Key] | None = None
-        self._discovered_at = clock.monotonic()
+        self._discovered_at = self._known_at = clock.monotonic()
         self._fetched_at = self._tried_at = -math.inf
         self._failed = False
         self._fetching = asyncio.Lock()
@@ -82,13 +84,15 @@ class Issuer:
         return self._discovery
 
     async def _discover(self) -> Discovery:
-        """Ask for the addresses; those that are known serve on while they cannot be had."""
-        known, self._discovered_at = self._discovery, self._clock.monotonic()
+        """Ask for the addresses; those that are known serve on while they cannot be had, until they are a day old."""
+        known, now = self._discovery, self._clock.monotonic()
+        self._discovered_at = now
         try:
             document = await self._get(f"{self.url.rstrip('/')}/.well-known/openid-configuration")
-            self._discovery = self._checked(document)
+            self._discovery, self._known_at = self._checked(document), now
         except HelseIdUnavailable as error:
-            if known is None:
+            if known is None or now - self._known_at >= _OLDEST_DISCOVERY:
+                self._discovery = None
                 raise
             self._discovered_at += self._pause - _DISCOVERED_AGAIN
             log.warning("helseid.discovery.unavailable", reason=str(error))

@@ -32,10 +32,11 @@ class _Verified(Struct, frozen=True):
 class TokenVerifier:
     """Checks signature, type, issuer, audience and times; remembers verified tokens by their hash until they expire."""
 
-    def __init__(self, issuer: Issuer, audience: str, clock: Clock) -> None:
+    def __init__(self, issuer: Issuer, audience: str, clock: Clock, *, takes_audience_list: bool = False) -> None:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
+        self._takes_audience_list = takes_audience_list
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def verify(self, presented: Credentials) -> Claims:
@@ -72,6 +73,8 @@ class TokenVerifier:
         if claims.get("iss") != self._issuer.url:
             raise TokenRefused("from another issuer")
         audiences = claims.get("aud")
+        if isinstance(audiences, list) and not self._takes_audience_list:
+            raise TokenRefused("its audience is a list, and HelseID documents one API for each token")
         if self._audience not in (audiences if isinstance(audiences, list) else [audiences]):
             raise TokenRefused("for another audience")
         return claims

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
+from joserfc.jwk import ECKey
 
 from gateway.cli.main import main
 
@@ -49,6 +50,16 @@ def test_json_has_the_same(run: Callable[..., Result], routes_file: Path) -> Non
     assert (bad.exit_code, document["ok"]) == (1, False)
     assert document["problems"][0].keys() == {"file", "line", "column", "severity", "text"}
     assert document["problems"][0]["file"] == str(routes_file)
+
+
+def test_a_client_key_that_helseid_would_not_take_is_a_problem(run: Callable[..., Result], routes_file: Path) -> None:
+    """Told at its place before anything is signed; a key that is not on this machine is no problem."""
+    key = ECKey.generate_key("P-256").as_dict(private=True)
+    (routes_file.parent / "key.json").write_text(json.dumps(key), encoding="utf-8")
+    result = run("check")
+    assert result.exit_code == 1
+    assert "the client key cannot be used: key.json: it has no kid" in result.output
+    assert str(key["d"]) not in result.output
 
 
 def test_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_what_is_written_is_read() -> None:
             Forwarded.X_FORWARDED,
             True,  # as the file has it
             Place("routes.yaml", 18, 3),
-            VkpClient("vkp-client", "vkp.json", "nhn:vkp"),
+            VkpClient("vkp-client", "vkp.json", "nhn:vkp", Place("routes.yaml", 18, 1)),
         ),
         "journal": JftUpstream(
             "journal",

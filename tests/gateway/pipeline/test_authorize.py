@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.observability import telemetry
 from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN, another, message
 
 if TYPE_CHECKING:
@@ -66,6 +67,50 @@ async def test_scope_claim_of_another_form_gives_nothing(world: World, scopes: A
     """A claim that cannot be read grants nothing and breaks nothing."""
     answer = await world.post("bundle", BODY, token=world.token(claims={"scope": scopes}))
     world.assert_refused(answer, 403, "1.2")
+
+
+PARENT = "helseid://claims/client/claims/orgnr_parent"
+
+
+def of_other_organisations() -> float:
+    """Return how many requests to Havnes were counted."""
+    return (
+        telemetry.REGISTRY.get_sample_value(
+            "vkp_gateway_tokens_of_other_organisations_total", {"municipality": "havnes"}
+        )
+        or 0.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "parent", "allowed", "counted"),
+    [
+        ("", NORDFJELL, True, 2),
+        (", orgnr_claims: count", HAVNES, True, 0),
+        (", orgnr_claims: count", None, True, 0),
+        (", orgnr_claims: refuse", None, True, 0),
+        (", orgnr_claims: refuse", HAVNES, True, 0),
+        (", orgnr_claims: refuse", NORDFJELL, False, 0),
+        (", orgnr_claims: off", NORDFJELL, True, 0),
+    ],
+)
+async def test_organisation_of_a_token_is_compared_with_the_municipality(
+    start: Callable[..., Awaitable[World]],
+    setting: str,
+    parent: str | None,
+    allowed: bool,
+    counted: int,
+) -> None:
+    """A claim that is absent says nothing; one that names somebody else is counted, refused, or not looked at."""
+    world = await start(helseid=setting)
+    before, token = of_other_organisations(), world.token(claims={PARENT: parent})
+    for _ in range(2):
+        answer = await world.post("bundle", another(BODY), token=token)
+        if allowed:
+            assert answer.status == 200
+        else:
+            world.assert_refused(answer, 403, "1.4")
+    assert of_other_organisations() - before == counted
 
 
 # The access register.

@@ -10,7 +10,7 @@ import pytest
 from gateway.config.upstreams import Breaker
 from gateway.errors import Fault
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.jft import JftClient, Submitted
+from gateway.upstreams.jft import JftClient, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour
 from tests.ports import free_ports
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tests.gateway.conftest import Logged
     from tests.gateway.wire import RawUpstream
 
-from tests.gateway.upstreams.conftest import ONE_FAILURE, Scene, refused, submit
+from tests.gateway.conftest import HAVNES, VIKAN
+from tests.gateway.upstreams.conftest import EVENT, ONE_FAILURE, Scene, refused, submit
 
 
 async def test_nothing_is_sent_to_a_service_that_keeps_failing(scene: Scene, logged: Logged) -> None:
@@ -68,6 +69,30 @@ async def test_what_counts_as_a_failure_of_the_service(scene: Scene, behaviour: 
     scene.jft.behave(behaviour)
     await asyncio.gather(submit(client), return_exceptions=True)
     assert client.breaker.is_closed != opens
+
+
+async def test_a_municipality_whose_tokens_are_refused_is_left_alone_by_itself(scene: Scene) -> None:
+    """HelseID gives one new token, JFT is asked as often as the breaker allows, and other municipalities go on."""
+    client = scene.client(breaker=Breaker(failures=3, pause=60.0))
+    scene.jft.behave(Behaviour(status=401, times=-1))
+    for _ in range(12):
+        await refused(client)
+    assert (await refused(client)).retry_after == 60
+    with pytest.raises(StatusUnknown, match="left alone"):
+        await client.status(EVENT, HAVNES, 5.0)
+    assert [one.outcome for one in scene.helseid.log].count("ok") == 2
+    assert len(scene.jft.received) == 3
+    scene.jft.behave(Behaviour())
+    assert await submit(client, VIKAN)
+
+
+async def test_accepted_calls_between_refused_tokens_keep_a_municipality_served(scene: Scene) -> None:
+    """Refusals are counted in a row: a token that was too old now and then stops nothing."""
+    client = scene.client(breaker=Breaker(failures=2, pause=60.0))
+    for _ in range(3):
+        scene.jft.behave(Behaviour(status=401))
+        await refused(client)
+        assert await submit(client)
 
 
 async def test_refused_messages_show_that_the_service_is_well(scene: Scene) -> None:

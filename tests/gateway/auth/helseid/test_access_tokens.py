@@ -112,9 +112,9 @@ async def renewed(tokens: TokenSource) -> None:
 
 
 async def test_token_is_renewed_before_it_expires(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
-    """At four fifths of its lifetime one request fetches another, and nobody waits for it."""
+    """In its last minute one request fetches another, and nobody waits for it; before that HelseID is not asked (FK3)."""
     first = await tokens.token(HAVNES, SCOPE)
-    clock.now += 479
+    clock.now += 539
     assert await tokens.token(HAVNES, SCOPE) == first
     assert not tokens._fetching
     clock.now += 1
@@ -152,7 +152,7 @@ async def test_old_token_serves_while_helseid_is_away(tokens: TokenSource, helse
 async def test_renewal_is_tried_again_after_a_while(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
     """Not every message asks a HelseID that fails, and the first after the pause gets a new token."""
     first = await tokens.token(HAVNES, SCOPE)
-    clock.now += 500
+    clock.now += 550
     helseid.behave(Behaviour(status=500, times=1))
     for _ in range(2):
         assert await tokens.token(HAVNES, SCOPE) == first
@@ -240,7 +240,7 @@ def source(raw: RawUpstream, session: aiohttp.ClientSession, key: ECKey, clock: 
     return TokenSource(TokenEndpoint(issuer, replace(identity, **changes), DpopProver(clock), session, clock), clock)
 
 
-GOOD = {"access_token": "t", "expires_in": 600, "scope": SCOPE}
+GOOD = {"access_token": "t", "token_type": "DPoP", "expires_in": 600, "scope": SCOPE}
 
 
 @pytest.mark.parametrize(
@@ -251,6 +251,7 @@ GOOD = {"access_token": "t", "expires_in": 600, "scope": SCOPE}
         answer(200, {**GOOD, "access_token": "æ"}),
         answer(200, {**GOOD, "access_token": "a\r\nb"}),
         answer(200, {**GOOD, "token_type": "Bearer"}),
+        answer(200, {name: value for name, value in GOOD.items() if name != "token_type"}),
         answer(200, {**GOOD, "rejected_scope": SCOPE}),
         answer(200, {**GOOD, "expires_in": True}),
         answer(200, {**GOOD, "expires_in": 0}),
@@ -264,7 +265,7 @@ GOOD = {"access_token": "t", "expires_in": 600, "scope": SCOPE}
         answer(500, b""),
         answer(200, GOOD)[:-5],
     ],
-    ids=range(17),
+    ids=range(18),
 )
 async def test_unusable_answer_is_no_token(
     session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream, given: bytes
@@ -307,6 +308,34 @@ async def test_forgetting_takes_the_refused_token_only(tokens: TokenSource) -> N
     second = await tokens.token(HAVNES, SCOPE)
     tokens.forget(HAVNES, SCOPE, first)
     assert await tokens.token(HAVNES, SCOPE) == second != first
+
+
+async def test_one_new_token_a_minute_after_refusals(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
+    """A service that refuses every token does not make every message ask HelseID; another municipality is not touched."""
+    for _ in range(12):
+        tokens.forget(HAVNES, SCOPE, await tokens.token(HAVNES, SCOPE))
+        tokens.forget(NORDFJELL, SCOPE, await tokens.token(NORDFJELL, SCOPE))
+    assert sorted(map(str, granted(helseid))) == [NORDFJELL] * 2 + [HAVNES] * 2
+    clock.now += 60
+    tokens.forget(HAVNES, SCOPE, await tokens.token(HAVNES, SCOPE))
+    await tokens.token(HAVNES, SCOPE)
+    assert granted(helseid).count(HAVNES) == 3
+
+
+async def test_a_short_token_is_not_renewed_as_soon_as_it_comes(
+    session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
+) -> None:
+    """A token that lives for less than the last minute of others serves four fifths of its time."""
+    await raw_upstream.start()
+    raw_upstream.answer = answer(200, {**GOOD, "expires_in": 50})
+    tokens = source(raw_upstream, session, client_key, clock)
+    for _ in range(3):
+        await tokens.token(HAVNES, SCOPE)
+        await renewed(tokens)
+        clock.now += 19
+    assert raw_upstream.seen.qsize() == 1
+    await tokens.token(HAVNES, SCOPE)
+    await raw_upstream.stop()
 
 
 async def test_neither_token_nor_key_is_logged(world: World, client_key: ECKey) -> None:

@@ -268,9 +268,9 @@ async def _renewed(issuer: Issuer) -> None:
 
 
 async def test_addresses_are_fetched_again_within_a_day(of_fake: Issuer, fake: Fake, kid: str, clock: Clock) -> None:
-    """And those that are known serve on while they cannot be had."""
+    """From half a day on; those that are known serve on while they cannot be had, until they are a day old (HelseID: FK2)."""
     await of_fake.key(kid)
-    clock.now += 86_399
+    clock.now += 43_199
     await of_fake.discovery()
     assert fake.asked.count(DISCOVERY) == 1
     clock.now += 1
@@ -281,6 +281,13 @@ async def test_addresses_are_fetched_again_within_a_day(of_fake: Issuer, fake: F
     assert await of_fake.discovery() == known
     clock.now += 10
     assert (await of_fake.discovery()).token_endpoint == moved["token_endpoint"]
+    fake.documents[DISCOVERY] = None
+    clock.now += 86_399
+    assert (await of_fake.discovery()).token_endpoint == moved["token_endpoint"]
+    clock.now += 10
+    for _ in range(2):
+        with pytest.raises(HelseIdUnavailable):
+            await of_fake.discovery()
 
 
 async def test_addresses_are_fetched_again_where_keys_are_not_found(

@@ -15,6 +15,7 @@ from service_stubs.sender_tokens import SenderToken
 from tests.gateway.auth.helseid.device import compact
 
 if TYPE_CHECKING:
+    from gateway.auth.helseid.issuer import Issuer
     from service_stubs.helseid import HelseIdStub
     from tests.gateway.auth.helseid.conftest import Clock
 
@@ -82,6 +83,16 @@ async def test_refusal_says_nothing_of_the_token(verifier: TokenVerifier, helsei
     with pytest.raises(TokenRefused) as refusal:
         await verifier.verify(token)
     assert "eyJ" not in f"{refusal.value} {token!r}"
+
+
+async def test_audience_in_a_list_gives_access_where_the_setting_says_so(
+    issuer: Issuer, helseid: HelseIdStub, clock: Clock
+) -> None:
+    """HelseID documents one API for each token, so whoever takes more says so."""
+    lenient = TokenVerifier(issuer, "nhn:vkp", clock, takes_audience_list=True)
+    await lenient.verify(presented(helseid, claims={"aud": ["nhn:other", "nhn:vkp"]}))
+    with pytest.raises(TokenRefused, match="another audience"):
+        await lenient.verify(presented(helseid, claims={"aud": ["nhn:other"]}))
 
 
 class Published:
