@@ -29,6 +29,7 @@ class Fault(Enum):
     PATIENT = "patient"
     LOSS = "loss"
     REFUSED_BY_SERVICE = "refused-by-service"
+    SIGNATURE = "signature"
     TOO_LARGE = "too-large"
     TOKEN = "token"  # noqa: S105 - the name of a fault, no secret
     SCOPE = "scope"
@@ -73,6 +74,7 @@ WORDINGS = {
     Fault.PATIENT: Wording(400, "2.1", "value", "Ugyldig eller manglende personidentifikator"),
     Fault.LOSS: Wording(400, "2.4", "structure", "Meldingen har innhold som ikke kan overføres"),
     Fault.REFUSED_BY_SERVICE: Wording(400, "2.4", "invalid", "Meldingen ble avvist av mottakertjenesten"),
+    Fault.SIGNATURE: Wording(400, "2.4", "security", "Meldingen er signert, og signaturen kan ikke kontrolleres"),
     Fault.TOO_LARGE: Wording(413, "2.4", "too-long", "Meldingen er for stor"),
     Fault.TOKEN: Wording(401, "1.5", "login", "Tilgangstokenet mangler eller er ugyldig"),
     Fault.SCOPE: Wording(403, "1.2", "forbidden", "Tilgangstokenet gir ikke rett til dette endepunktet"),
@@ -100,6 +102,8 @@ def fault_of(reason: Reason) -> Fault:
             return Fault.LOSS
         case Reason.UNSUPPORTED:
             return Fault.NOT_SUPPORTED
+        case Reason.SIGNATURE:
+            return Fault.SIGNATURE
     assert_never(reason)
 
 

@@ -77,6 +77,8 @@ class Reason(StrEnum):
     """Something would be lost that the route does not tolerate."""
     UNSUPPORTED = "unsupported"
     """No service takes this kind of message yet."""
+    SIGNATURE = "signature"
+    """It is signed, and its signature is not verified."""
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an outcome with a name of its own, not a failure of the program
@@ -87,6 +89,8 @@ class Refused(Exception):  # noqa: N818 - a refusal is an outcome with a name of
         self.reason = reason
         self.text = text
         self.path = path
+        self.tree: Tree = None
+        """What could be read of the message, for the answer to it; it is translated no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ class Settings:
     """What becomes of a note whose class says that its event is not to be journaled."""
     local_numbers: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """National identity numbers by the record system's own identifier system and number."""
+    signature: Literal["refuse", "ignore"] = "refuse"
+    """What becomes of a message that is signed: no signature is verified."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import msgspec
 from translators.contract import Number, Reason, Refused, Tree
 from translators.national_number import kind_of
 from translators.patient import NATIONAL_SYSTEMS
+from translators.payload import RELEASES, fields_of, is_msghead, message_id, payload_of, without_payload
 
 _HEADER = "MessageHeader"
 _NEVER_THE_BUSINESS = frozenset(
@@ -22,6 +23,7 @@ _ENVELOPE = frozenset({"Bundle", _HEADER})
 _RENEWED = frozenset({"id", "timestamp"})
 """What the envelope is given anew by the software of many senders, whenever it is sent."""
 _RENEWED_OF_META = frozenset({"versionId", "lastUpdated"})
+_RENEWED_OF_MSGHEAD = frozenset({"Envelope", "Signature"})
 _WHEN: dict[str, tuple[str, ...]] = {
     "Communication": ("sent", "received"),
     "Composition": ("date",),
@@ -44,10 +46,13 @@ def business_id(tree: Tree) -> str | None:
     """Return what the sender knows the message's business by: `system|value` of an identifier, or else an id.
 
     Of a Bundle: its own identifier, or the first that an entry's resource has, or the header's id, or its own. Of a lone
-    resource: its first identifier, or its id. None where there is nothing. A national number is never it: this is shown.
+    resource: its first identifier, or its id. Of a MsgHead: its MsgId. None where there is nothing. A national number is never it: this is shown.
     """
     if not isinstance(tree, dict):
         return None
+    if is_msghead(tree):
+        own = message_id(tree)
+        return own if own and kind_of(own) is None else None
     if _kind(tree) != "Bundle":
         return _identifier(tree) or _id(tree)
     resources = list(_resources(tree))
@@ -74,6 +79,8 @@ def content_digest(tree: Tree) -> bytes:
 def _content(tree: Tree) -> bytes:
     if not isinstance(tree, dict):
         return _ENCODER.encode([tree, None])
+    if is_msghead(tree):
+        return _content_of_msghead(tree)
     resources = list(_resources(tree)) if _kind(tree) == "Bundle" else []
     headers = [resource for resource in resources if _kind(resource) == _HEADER]
     is_dated = any(map(_says_when, resources or [tree]))
@@ -81,6 +88,14 @@ def _content(tree: Tree) -> bytes:
     written = _ENCODER.encode([_lasting(tree), None if is_dated else _told_apart(envelopes, [*resources, tree])])
     links = _links(tree) if resources and _REFERS in written else {}
     return _REFERENCE.sub(lambda found: _by_place(found, links), written) if links else written
+
+
+def _content_of_msghead(tree: dict[str, Tree]) -> bytes:
+    """Return what a MsgHead says: its MsgId tells it from others, whatever envelope, time and signature it is sent with again."""
+    name, payload = payload_of(tree)
+    left = {key: value for key, value in without_payload(tree).items() if key not in _RENEWED_OF_MSGHEAD}
+    left["MsgInfo"] = {key: value for key, value in fields_of(tree, "MsgInfo").items() if key != "GenDate"}
+    return _ENCODER.encode([left, name]) + (_content(payload) if name in RELEASES else _ENCODER.encode(payload))
 
 
 def _told_apart(envelopes: list[dict[str, Tree]], resources: list[dict[str, Tree]]) -> Tree:

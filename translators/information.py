@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from translators.contract import InformationName, Number, RenumberedText, Tree
 from translators.made import plain
+from translators.payload import is_msghead, payload_of
 from translators.terminology import ALERT, FLAG, History, Renumbered, read_code
 
 
@@ -17,6 +18,7 @@ _FLAG_SYSTEMS = _both(FLAG)
 _QUESTIONNAIRE_SCORE = "74465-6"
 _LOINC = frozenset({"http://loinc.org", "https://loinc.org", ""})
 _MAX_ENTRIES = 10_000
+_NOTE = "Dialogmelding"
 
 
 def information_of(tree: Tree, history: History = ()) -> InformationName | None:
@@ -24,6 +26,10 @@ def information_of(tree: Tree, history: History = ()) -> InformationName | None:
 
     `history` names the tables that the sender's alert codes are of, where it is known: what they mean decides.
     """
+    if is_msghead(tree):
+        name, tree = payload_of(tree)
+        if name == _NOTE:
+            return "notat"
     resources = list(_resources(tree))
     kinds = {kind for kind, _ in resources}
     alerts = {

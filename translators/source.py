@@ -8,6 +8,7 @@ from itertools import islice
 
 from translators.contract import Coverage, Loss, Made, Reason, Refused, Repair, RepairedNumber, RepairedText, Tree
 from translators.made import Settled
+from translators.payload import NAMES
 
 MAX_LEVELS = 256
 """How deep an unread place may lie, and `MAX_FINDINGS` how many repairs, or losses, one message may need.
@@ -374,7 +375,7 @@ def printable_type(name: str) -> str:
 
 
 def _printable(name: str, pattern: re.Pattern[str] = _ELEMENT_NAME) -> str:
-    return name if pattern.fullmatch(name) else "(name withheld)"
+    return name if pattern.fullmatch(name) or name in NAMES else "(name withheld)"
 
 
 def leaves_as_they_came(tree: Tree) -> int:

@@ -17,6 +17,7 @@ from translators.fhir.structure_plan import rows
 from translators.fhir.xml_shapes import kinds
 from translators.patient import check_patient
 from translators.placed import Sources, placed
+from translators.soap import read as soap
 from translators.stu3 import message as stu3
 from translators.terminology import standing
 
@@ -30,7 +31,11 @@ class Writer:
     calls: Callable[[Message, Settings], tuple[Call, ...]]
 
 
-READERS: dict[str, Callable[[Tree, Settings], Message]] = {"vkp-r4": r4.read, "vkp-stu3": stu3.read}
+READERS: dict[str, Callable[[Tree, Settings], Message]] = {
+    "vkp-r4": r4.read,
+    "vkp-stu3": stu3.read,
+    "vkp-soap": soap.read,
+}
 """How each surface's tree becomes VKP R4, the inner language."""
 WRITERS: dict[str, Writer] = {jft.SERVICE: Writer(jft.addressed, jft.calls)}
 """How VKP R4 becomes calls to each service."""

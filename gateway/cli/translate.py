@@ -17,7 +17,7 @@ from gateway.routing.table import RouteTable
 from gateway.surfaces.registry import SURFACES
 from translators.contract import Refused, Settings, Translation, Tree
 from translators.information import information_of
-from translators.translate import READERS, WRITERS
+from translators.translate import WRITERS
 from translators.translate import translate as translate_tree
 
 _COUNTED = ("leaves", "carried", "derived", "repaired", "lost")
@@ -26,7 +26,7 @@ _SURFACES = {surface.NAME: surface for surface in SURFACES}
 
 @click.command()
 @click.option(
-    "--surface", required=True, type=click.Choice(sorted(READERS)), help="The interface the message was sent to."
+    "--surface", required=True, type=click.Choice(sorted(_SURFACES)), help="The interface the message was sent to."
 )
 @click.option("--to", "service", required=True, type=click.Choice(sorted(WRITERS)), help="The information service.")
 @click.option(

@@ -13,7 +13,13 @@ FAILED = frozenset(
         # The service, or the way to it.
         *(Fault.UNAVAILABLE.value, Fault.NO_ANSWER.value, Fault.NOT_SUPPORTED.value),
         # The message: rehearsals promised that such do not come, and VKP would have taken it.
-        *(Fault.REFUSED_BY_SERVICE.value, Fault.LOSS.value, Fault.MALFORMED.value, Fault.PATIENT.value),
+        *(
+            Fault.REFUSED_BY_SERVICE.value,
+            Fault.LOSS.value,
+            Fault.MALFORMED.value,
+            Fault.PATIENT.value,
+            Fault.SIGNATURE.value,
+        ),
         *("unclear", "quarantined"),
     }
 )

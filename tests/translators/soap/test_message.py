@@ -1,0 +1,180 @@
+"""A SOAP message as a tree: the envelopes it may come in, what is refused of it, and what it is known again by."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.translators.soap_messages import bare, message
+from translators.contract import Reason, Refused, Settings
+from translators.identity import business_id, content_digest
+from translators.information import information_of
+from translators.national_number import TEST_KINDS
+from translators.soap.local_time import with_offset
+from translators.soap.message import decode
+from translators.translate import translate
+
+SOAP_1_2 = b"http://www.w3.org/2003/05/soap-envelope"
+
+
+def tree_of(data: bytes) -> Any:
+    """Return tree of."""
+    return decode(data)[0]
+
+
+def content_of(data: bytes) -> Any:
+    """Return content of."""
+    return {name: value for name, value in tree_of(data).items() if name != "Envelope"}
+
+
+def refusal_of(data: bytes) -> Refused:
+    """Return refusal of."""
+    with pytest.raises(Refused) as caught:
+        decode(data)
+    return caught.value
+
+
+def in_other_words(data: bytes) -> bytes:
+    """Return the same message as another tool writes it: other prefixes, blanks, and declarations where they are used."""
+    return (
+        b'<?xml version="1.0" encoding="UTF-8"?>\n\n<e:Envelope xmlns:e="'
+        + SOAP_1_2
+        + b'"><e:Header xmlns:w="urn:x"><w:Other/></e:Header>'
+        b'<e:Body>\n\t<v:SendMelding xmlns:v="http://vkp.nhn.no/Journalforing">'
+        + bare(data)
+        + b"</v:SendMelding></e:Body></e:Envelope>"
+    )
+
+
+def test_an_envelope_of_either_version_with_any_prefix_and_none_say_the_same() -> None:
+    """An envelope of either version with any prefix and none say the same."""
+    data = message()
+    assert content_of(in_other_words(data)) == content_of(data) == content_of(bare(data))
+    assert tree_of(in_other_words(data))["Envelope"] == {"version": "1.2"}
+    assert tree_of(data)["Envelope"] == {"version": "1.1"}
+
+
+def test_the_id_of_ws_addressing_is_kept_for_the_answer() -> None:
+    """The id of ws addressing is kept for the answer."""
+    header = b'><soap:Header><a:MessageID xmlns:a="http://www.w3.org/2005/08/addressing">urn:uuid:1</a:MessageID></soap:Header>'
+    data = message().replace(b">", header, 1)
+    assert tree_of(data)["Envelope"]["MessageID"] == "urn:uuid:1"
+
+
+def test_a_header_that_must_be_understood_and_is_not_is_refused() -> None:
+    """A header that must be understood and is not is refused."""
+    header = b'><soap:Header><x:Pay xmlns:x="urn:x" soap:mustUnderstand="1"/></soap:Header>'
+    refusal = refusal_of(message().replace(b">", header, 1))
+    assert (refusal.reason, refusal.text) == (Reason.UNSUPPORTED, "a header that must be understood, and is not")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"--uuid:1\r\nContent-Type: application/xop+xml\r\n\r\n<e/>", "MTOM"),
+        (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "DOCTYPE"),
+        (b'<!DOCTYPE a SYSTEM "http://evil.example/x.dtd"><a/>', "DOCTYPE"),
+        (b"<a>" * 10_000 + b"</a>" * 10_000, "nested too deep"),
+        (b"<a " + b" ".join(b'a%d="1"' % number for number in range(50_000)) + b"/>", "attributes"),
+        (b"<Envelope/>", "neither SOAP"),
+        (b"<a/>", "SendMelding"),
+        (b"{}", "not well-formed"),
+        (message().replace(b"<soap:Body>", b"<soap:Body><a/>"), "one element"),
+        (message().replace(b"</soap:Body>", b"</soap:Body><soap:Body/>"), "one Header"),
+        (message().replace(b"<DatoNotat>", b'<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd"/><DatoNotat>'), "schema"),
+    ],
+    ids=["mtom", "entity", "external", "deep", "attributes", "envelope", "other", "json", "two", "bodies", "xinclude"],
+)  # fmt: skip
+def test_what_is_no_plain_message_is_refused_and_nothing_is_fetched(data: bytes, told: str) -> None:
+    """What is no plain message is refused and nothing is fetched."""
+    assert told in str(refusal_of(data))
+
+
+def test_an_include_of_xop_and_encrypted_content_are_refused_as_what_they_are() -> None:
+    """An include of xop and encrypted content are refused as what they are."""
+    include = b'<Content><Base64Container xmlns="http://www.kith.no/xmlstds/base64container"><x:Include xmlns:x="http://www.w3.org/2004/08/xop/include" href="cid:1"/></Base64Container>'
+    data = message("soap-note-with-files")
+    start = data.index(b"<Content><Base64Container")
+    assert "XOP" in str(refusal_of(data[:start] + include + data[data.index(b"</Content>", start) :]))
+    encrypted = b'<EncryptedData xmlns="http://www.w3.org/2001/04/xmlenc#"/></soap:Body>'
+    assert "encrypted" in str(refusal_of(message().replace(b"</soap:Body>", encrypted)))
+
+
+def test_a_message_that_is_refused_leaves_what_its_answer_needs() -> None:
+    """A message that is refused leaves what its answer needs."""
+    refusal = refusal_of(message().replace(b"<DatoNotat>2026-05-03", b"<DatoNotat>x"))
+    found: Any = refusal.tree
+    assert found["MsgInfo"]["MsgId"] == "7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900"
+    assert found["MsgInfo"]["Sender"]["Organisation"]["OrganisationName"] == "Responssenteret"
+
+
+def test_an_attachment_of_megabytes_is_carried_whole() -> None:
+    """An attachment of megabytes is carried whole."""
+    file = base64.b64encode(b"x" * 3_000_000)
+    data = message("soap-note-with-files").replace(b"JVBERi0xLjQ=", file)
+    translation = translate(tree_of(data), "vkp-soap", "jft", Settings(TEST_KINDS))
+    assert translation.refusal is None
+    assert file in translation.calls[0].body
+
+
+def test_the_information_type_is_that_of_what_is_carried() -> None:
+    """The information type is that of what is carried."""
+    assert information_of(tree_of(message())) == "notat"
+    assert information_of(tree_of(message("soap-stu3-dispense-in-base64"))) == "medisinering"
+
+
+def test_a_copy_is_known_by_its_msgid_and_content_whatever_its_envelope_and_time() -> None:
+    """A copy is known by its msgid and content whatever its envelope and time."""
+    first = tree_of(message())
+    again = tree_of(in_other_words(message()).replace(b"T08:30:00+02:00</GenDate>", b"T09:45:00+02:00</GenDate>"))
+    other = tree_of(message().replace(b"Hun svarte", b"Hun svarte ikke"))
+    assert business_id(first) == business_id(again) == "7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900"
+    assert content_digest(first) == content_digest(again) != content_digest(other)
+
+
+def test_a_msgid_that_is_a_national_number_is_never_shown() -> None:
+    """A msgid that is a national number is never shown."""
+    data = message().replace(b"<MsgId>7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900", b"<MsgId>12834010060")
+    assert business_id(tree_of(data)) is None
+
+
+def test_a_message_without_msgid_is_refused() -> None:
+    """A message without msgid is refused."""
+    data = message().replace(b"<MsgId>7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900", b"<MsgId>")
+    refusal = translate(tree_of(data), "vkp-soap", "jft", Settings(TEST_KINDS)).refusal
+    assert refusal is not None
+    assert refusal.path == "MsgHead.MsgInfo.MsgId"
+
+
+def test_a_signed_message_passes_where_the_sender_s_signatures_are_ignored() -> None:
+    """A signed message passes where the sender its signatures are ignored."""
+    tree = tree_of(message("soap-note-that-is-signed"))
+    assert translate(tree, "vkp-soap", "jft", Settings(TEST_KINDS, signature="ignore")).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("local", "whole"),
+    [
+        ("2026-03-29T01:59:59", "2026-03-29T01:59:59+01:00"),
+        ("2026-03-29T03:00:00", "2026-03-29T03:00:00+02:00"),
+        ("2026-10-25T01:59:59.5", "2026-10-25T01:59:59.5+02:00"),
+        ("2026-10-25T03:00:00", "2026-10-25T03:00:00+01:00"),
+        ("2026-07-01T12:00:00", "2026-07-01T12:00:00+02:00"),
+        ("2026-12-31T12:00:00", "2026-12-31T12:00:00+01:00"),
+        ("2026-07-01T12:00:00Z", "2026-07-01T12:00:00Z"),
+        ("2026-07-01", "2026-07-01"),
+    ],
+)
+def test_a_time_without_an_offset_gets_that_of_norway(local: str, whole: str) -> None:
+    """A time without an offset gets that of norway."""
+    assert with_offset(local, "") == whole
+
+
+def test_nothing_of_the_folder_of_schemas_is_read_by_a_path_that_a_message_names(tmp_path: Path) -> None:
+    """Nothing of the folder of schemas is read by a path that a message names."""
+    bomb = tmp_path / "own.xsd"
+    bomb.write_text("<xs:schema xmlns:xs='http://www.w3.org/2001/XMLSchema'/>", encoding="utf-8")
+    hint = f' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="urn:x {bomb.as_uri()}"'
+    data = message().replace(b"<MsgHead", b"<MsgHead" + hint.encode(), 1)
+    assert content_of(data) == content_of(message())
