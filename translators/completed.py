@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from translators.contract import Derived, Message, Settings, Tree
 from translators.document import new_url, seed_of
-from translators.fhir.corrections import uuid_urn
+from translators.fhir.corrections import url_of_id
 from translators.fhir.invariants import has
 
 DATE = "time-of-receipt"
@@ -75,7 +75,11 @@ class _Work:
             result = entry | {"resource": dated}
         if is_document and not has(entry, "fullUrl"):
             own = held.get("id")
-            url = uuid_urn(own) if isinstance(own, str) else new_url(seed_of(bundle), f"entry {index}")
+            url = (
+                url_of_id(str(held.get("resourceType")), own)
+                if isinstance(own, str)
+                else new_url(seed_of(bundle), f"entry {index}")
+            )
             result = {"fullUrl": url, **result}
             self._derive(f"{path}.fullUrl", URL)
         return result

@@ -1,12 +1,15 @@
 """The URLs of resources that became another type: they end with what they now hold, and what refers to them follows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from translators.contract import Repair, RepairedText, Tree
+from translators.contract import Message, Repair, RepairedText, Tree
 from translators.fhir.bundle import RESTFUL
 from translators.fhir.stu3_to_r4 import LINK_OF_R4
+from translators.placed import PlacedText
 
+FULL_URL = "link-of-the-full-url"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -43,6 +46,35 @@ def relinked(
     walk = _Walk(renamed)
     walk.through(bundle, str(bundle["resourceType"]))
     return tuple(walk.repairs), walk.count
+
+
+def followed(message: Message, loose: Mapping[str, str]) -> Message:
+    """Return a message whose references to these links are the URLs of entries, which the links alone do not find.
+
+    The places of the repairs are the sender's where the texts know theirs, and those of the result otherwise.
+    """
+    places: dict[str, None] = {}
+    written: set[int] = set()
+
+    def copy(tree: Tree, path: str) -> Tree:
+        if isinstance(tree, list):
+            return [copy(item, f"{path}[{index}]") for index, item in enumerate(tree)]
+        if not isinstance(tree, dict):
+            return tree
+        result = {name: copy(value, f"{path}.{name}") for name, value in tree.items()}
+        link = tree.get("reference")
+        if isinstance(link, str) and link in loose:
+            result["reference"] = RepairedText(loose[link])
+            places[link.path if isinstance(link, PlacedText) else f"{path}.reference"] = None
+            # What is derived from a reference may be the same text again.
+            written.update(() if isinstance(link, RepairedText) else (id(link),))
+        return result
+
+    tree = {name: copy(value, f"{message.tree['resourceType']}.{name}") for name, value in message.tree.items()}
+    counted, count = message.coverage, len(written)
+    counted = replace(counted, carried=counted.carried - count, repaired=counted.repaired + count)
+    repairs = (*message.repairs, *(Repair(place, FULL_URL) for place in places))
+    return replace(message, tree=tree, repairs=repairs, coverage=counted)
 
 
 def _has_any(tree: Tree, links: Mapping[str, str]) -> bool:

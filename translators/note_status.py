@@ -10,6 +10,7 @@ from translators.contract import Reason, Refused, Tree
 from translators.fhir import rules
 from translators.fhir.rules import INHERITED
 from translators.made import plain
+from translators.placed import Sources
 
 _ANY = "*"
 """In the table: whatever the value is."""
@@ -48,6 +49,16 @@ def statuses(resource: dict[str, Tree], label: str | None) -> Statuses:
     Raises `Refused` for a modifier that the table has no words for, and for rules or extensions that modify the resource.
     """
     kind = str(plain(resource["resourceType"]))
+    try:
+        return _statuses(resource, kind, label)
+    except Refused as refusal:
+        origin = Sources(resource).origin()
+        if origin is None or refusal.path is None or not refusal.path.startswith(f"{kind}."):
+            raise
+        raise Refused(refusal.reason, refusal.text, origin + refusal.path.removeprefix(kind)) from refusal
+
+
+def _statuses(resource: dict[str, Tree], kind: str, label: str | None) -> Statuses:
     _refuse_modified(resource, kind)
     own = _of_resource(resource, kind, kind, label)
     contained: list[str] = []
@@ -90,7 +101,7 @@ def _said(words: Mapping[str, str], value: Tree, path: str) -> str:
     codes = [code for code in _codes(value) if code in words or _ANY in words]
     if not codes:
         text = "it changes the meaning of the rest, and a note of ours has no words for it: a person has to write one"
-        raise Refused(Reason.UNSUPPORTED, text, path)
+        raise Refused(Reason.UNSUPPORTED, text, Sources(value).origin() or path)
     return ", ".join(dict.fromkeys(words.get(code, words.get(_ANY, "")) for code in codes))
 
 
@@ -113,7 +124,7 @@ def _refuse_modified(tree: Tree, path: str) -> None:
         for name, value in tree.items():
             if name.removeprefix("_") in INHERITED:
                 text = "it may change what the rest means, so that no note can be made of it"
-                raise Refused(Reason.UNSUPPORTED, text, f"{path}.{name}")
+                raise Refused(Reason.UNSUPPORTED, text, Sources(value).origin() or f"{path}.{name}")
             if isinstance(value, (dict, list)):
                 _refuse_modified(value, f"{path}.{name}")
     elif isinstance(tree, list):

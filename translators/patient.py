@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from translators.contract import Reason, Refused, Repair, RepairedText, Tree
+from translators.fhir.bundle import RESTFUL
 from translators.national_number import Kind, kind_of
 from translators.source import leaves_as_they_came
 
@@ -145,7 +146,7 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
         yield from _of_resource(resource, kind, ())
         return
     entries = [entry for entry in _list(resource.get("entry")) if isinstance(entry, dict)]
-    links = (frozenset(str(entry["fullUrl"]) for entry in entries if "fullUrl" in entry),)
+    links = (frozenset(link for entry in entries for link in _links(entry)),)
     for index, entry in enumerate(_list(resource.get("entry"))):
         inner = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(inner, dict):
@@ -153,6 +154,18 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
             if inner.get("resourceType") in _HOLDS_OTHERS:
                 raise Refused(Reason.FORMAT, "a message within a message", path)
             yield from _of_resource(inner, path, links)
+
+
+def _links(entry: dict[str, Tree]) -> Iterator[str]:
+    """Go through what an entry is referred to by: its URL, and type and id as that ends or as its resource has them."""
+    url, held = entry.get("fullUrl"), entry.get("resource")
+    if isinstance(url, str):
+        yield url
+        if restful := RESTFUL.fullmatch(url):
+            yield f"{restful[1]}/{restful[2]}"
+            return
+    if isinstance(held, dict) and "id" in held:
+        yield f"{held.get('resourceType')}/{held['id']}"
 
 
 def _of_resource(resource: dict[str, Tree], path: str, links: tuple[frozenset[str], ...]) -> Iterator[_Named]:

@@ -73,6 +73,10 @@ class Sources:
                 return origin + steps_spelled(path[depth:])
         return None
 
+    def origin(self) -> str | None:
+        """Return the place in the message that the whole result came from; None where all of it was made."""
+        return self._origin(self._result, 0)
+
     def _origin(self, node: Tree, depth: int) -> str | None:
         """Return where a value came from: as it says itself, or as the first of what it holds does."""
         if isinstance(node, (PlacedText, PlacedNumber)):

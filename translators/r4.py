@@ -8,7 +8,7 @@ from translators.codes import SenderCodes
 from translators.contract import Coverage, Message, Reason, Refused, Settings, Tree, Undelivered
 from translators.document import Entry, lone_entry, new_url, seed_of, wrapped
 from translators.fhir.conform import conform
-from translators.fhir.corrections import uuid_urn
+from translators.fhir.corrections import url_of_id
 from translators.fhir.elements import r4
 from translators.fhir.plan import within_r4
 from translators.fhir.quick_check import right_leaves
@@ -223,4 +223,4 @@ class _Newer:
 def _link(at: Cursor, seed: str, index: int) -> str:
     """Return the URL of an entry that has none, for what is made of it to refer to."""
     own = at.text("id")
-    return uuid_urn(own) if own is not None else new_url(seed, f"entry {index}")
+    return url_of_id(str(at.text("resourceType")), own) if own is not None else new_url(seed, f"entry {index}")

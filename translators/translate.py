@@ -15,6 +15,7 @@ from translators.fhir.rules import is_modifier
 from translators.fhir.structure import MOST, Checked, Fault, character_faults, check, spelled
 from translators.fhir.structure_plan import rows
 from translators.fhir.xml_shapes import kinds
+from translators.links import FULL_URL, followed
 from translators.patient import check_patient
 from translators.placed import Sources, placed
 from translators.soap import read as soap
@@ -76,7 +77,7 @@ def deliverable(  # noqa: PLR0913, PLR0917 - what a message was, and what it is 
     """Turn what `read` returned for a tree with these settings into calls to a service, as `translate` does."""
     result, sent, faults = _expressed(message, tree, service, settings, wire_repairs)
     if not faults:
-        return result
+        return _told_by_its_places(result, tree, surface, service, settings, wire_repairs)
     # Once more, with every value knowing its place: only a refusal pays for that.
     origin = placed(tree)
     _, traced, _ = _expressed(read(origin, surface, settings), origin, service, settings, wire_repairs)
@@ -87,7 +88,32 @@ def express(
     tree: Tree, surface: str, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()
 ) -> Translation:
     """Translate a message as `translate` does, whether its values are what FHIR R4 allows or not: nothing to be sent."""
-    return _expressed(read(tree, surface, settings), tree, service, settings, wire_repairs)[0]
+    result = _expressed(read(tree, surface, settings), tree, service, settings, wire_repairs)[0]
+    return _told_by_its_places(result, tree, surface, service, settings, wire_repairs)
+
+
+def _told_by_its_places(  # noqa: PLR0913, PLR0917 - as `deliverable`
+    result: Translation,
+    tree: Tree,
+    surface: str,
+    service: str,
+    settings: Settings,
+    wire_repairs: tuple[Repair, ...],
+) -> Translation:
+    """Return a translation with the sender's places where some are those of the result, which few messages have."""
+    if not _is_placed_elsewhere(result, tree):
+        return result
+    origin = placed(tree)
+    again = _expressed(read(origin, surface, settings), origin, service, settings, wire_repairs)[0]
+    return replace(result, repairs=again.repairs, refusal=again.refusal)
+
+
+def _is_placed_elsewhere(result: Translation, tree: Tree) -> bool:
+    """Whether what was found in the result is told by its place there, which the sender does not know."""
+    path = result.refusal.path if result.refusal is not None else None
+    root = tree.get("resourceType") if isinstance(tree, dict) else None
+    is_of_another = path is not None and path[:1].isupper() and re.split(r"[.[]", path)[0] != root
+    return is_of_another or any(repair.rule == FULL_URL for repair in result.repairs)
 
 
 def _expressed(
@@ -107,7 +133,10 @@ def _expressed(
         message = WRITERS[service].addressed(message, settings)
         # A message that needed nothing is the sender's own tree, and was checked when it was read.
         needs_check = message.tree is not tree and not is_right(message.tree)
-        faults, unreached = check(message.tree) if needs_check else Checked([], [])
+        faults, unreached, loose = check(message.tree) if needs_check else Checked([], [], {})
+        if loose and not faults:
+            message = followed(message, loose)
+            unreached = check(message.tree).unreached
         message = joined(message, unreached) if unreached and not faults else message
         # What is refused for its faults is not held to VKP's own tables besides.
         message = bindings.checked(message, settings) if not faults else message

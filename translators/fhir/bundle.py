@@ -30,16 +30,19 @@ class Links:
     """The resource types by URL, and by `Type/id`."""
     entries: dict[str, int]
     """The indexes of their entries likewise."""
+    loose: dict[str, str]
+    """The URLs of those whose own `Type/id` does not end it, by that."""
 
 
-NO_LINKS: Final = Links({}, {})
+NO_LINKS: Final = Links({}, {}, {})
 
 
 def links_of(resource: Fields) -> Links:
     """Return by what the entries of a resource that is a Bundle are referred to."""
     if resource.get("resourceType") != "Bundle":
         return NO_LINKS
-    links = Links({}, {})
+    links = Links({}, {}, {})
+    twice: set[str] = set()
     for index, entry in enumerate(objects(resource.get("entry"))):
         url, held = entry.get("fullUrl"), entry.get("resource")
         kind = held.get("resourceType") if isinstance(held, dict) else None
@@ -49,6 +52,12 @@ def links_of(resource: Fields) -> Links:
         for link in (url, f"{restful[1]}/{restful[2]}") if restful else (url,):
             links.kinds.setdefault(link, kind)
             links.entries.setdefault(link, index)
+        if restful is None and isinstance(held, dict) and "id" in held:
+            own = f"{kind}/{held['id']}"
+            if links.loose.setdefault(own, url) != url:
+                twice.add(own)
+    for own in twice.union(links.kinds.keys() & links.loose.keys()):
+        del links.loose[own]
     return links
 
 

@@ -92,6 +92,11 @@ def uuid_urn(text: str) -> str:
     return UUID + (text.lower() if _UUID.fullmatch(text) else str(uuid.uuid5(NAMESPACE, text)))
 
 
+def url_of_id(kind: str, own: str) -> str:
+    """Return the URL of an entry that has none, from the type and id of its resource; an id is one of its type alone."""
+    return uuid_urn(own if _UUID.fullmatch(own) else f"{kind}/{own}")
+
+
 def as_uri(value: str) -> str | None:
     """Return the URN for an identifier's value that is a UUID without `urn:uuid:`, or has it in great letters; else None."""
     bare = value[len(UUID) :] if value[: len(UUID)].lower() == UUID else value

@@ -68,6 +68,9 @@ def _is_whole(resource: Fields, context: _Context) -> bool:
     if next(bundle_faults(resource), None) is not None:
         return False
     is_document = resource.get("type") == "document"
+    loose = context.kinds.loose
+    if is_document and loose and any(reference in loose for _, reference in context.references):
+        return False
     count = len(list(objects(resource.get("entry"))))
     return not (is_document and unreached(count, context.kinds, context.references))
 

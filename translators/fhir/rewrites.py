@@ -180,17 +180,22 @@ def _objects(value: Tree) -> Iterator[Fields]:
             yield one
 
 
+def _named(*elements: str) -> frozenset[str]:
+    """Return elements with their siblings: what is said of a negation alone may be that it is one."""
+    return frozenset({*elements, *(f"_{element}" for element in elements)})
+
+
 _NOT_GIVEN = _negated("notGiven", "not-done")
 REWRITES: dict[str, tuple[frozenset[str], Rewrite]] = {
     **REGROUPINGS,
-    "Communication": (frozenset({"notDone"}), _negated("notDone", "not-done")),
-    "FamilyMemberHistory": (frozenset({"notDone"}), _negated("notDone", None)),
+    "Communication": (_named("notDone"), _negated("notDone", "not-done")),
+    "FamilyMemberHistory": (_named("notDone"), _negated("notDone", None)),
     "Goal": (frozenset({"status"}), _goal),
-    "Immunization": (frozenset({"notGiven", "explanation"}), _immunization),
-    "MedicationAdministration": (frozenset({"notGiven"}), _NOT_GIVEN),
-    "MedicationDispense": (frozenset({"notDone"}), _negated("notDone", "declined")),
+    "Immunization": (_named("notGiven", "explanation"), _immunization),
+    "MedicationAdministration": (_named("notGiven"), _NOT_GIVEN),
+    "MedicationDispense": (_named("notDone"), _negated("notDone", "declined")),
     "MedicationStatement": (
-        frozenset({"taken"}),
+        _named("taken"),
         _Stated(
             "taken",
             {"n": "not-taken", "unk": "unknown"},
@@ -199,7 +204,7 @@ REWRITES: dict[str, tuple[frozenset[str], Rewrite]] = {
     ),
     "Money": (frozenset({"code", "unit", "system", "comparator"}), _money),
     "Observation": (frozenset({"related"}), _observation),
-    "Procedure": (frozenset({"notDone"}), _negated("notDone", "not-done")),
+    "Procedure": (_named("notDone"), _negated("notDone", "not-done")),
     "Questionnaire.item": (frozenset({"enableWhen"}), _item),
     "Questionnaire.item.enableWhen": (frozenset({"question", "hasAnswer"}), _enable_when),
 }

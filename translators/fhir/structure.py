@@ -4,7 +4,7 @@ Checked are cardinality, types, choices, codes with a required binding, the form
 (hl7.org/fhir/R4). Profiles, and codes that no binding requires, are not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
@@ -41,6 +41,8 @@ class Checked(NamedTuple):
     faults: list[Fault]
     unreached: list[int]
     """The entries of a document that no reference joins with its Composition."""
+    loose: Mapping[str, str]
+    """The references of a document by type and id to entries whose URLs do not end so, with those URLs."""
 
 
 def check(resource: Fields) -> Checked:
@@ -48,12 +50,12 @@ def check(resource: Fields) -> Checked:
     checker = _Checker(resource)
     with suppress(_Enough):
         checker.resource(resource, None)
-    return Checked(checker.faults, checker.unreached)
+    return Checked(checker.faults, checker.unreached, checker.loose)
 
 
 def structure_faults(resource: Fields) -> list[Fault]:
     """Return what is wrong with a resource, what is not reached in a document among it."""
-    faults, left = check(resource)
+    faults, left, _ = check(resource)
     return [*faults, *(Fault(("entry", index), "not reached from the Composition by any reference") for index in left)][
         :MOST
     ]
@@ -98,6 +100,7 @@ class _Checker:
     def __init__(self, root: Fields) -> None:
         self.faults: list[Fault] = []
         self.unreached: list[int] = []
+        self.loose: Mapping[str, str] = {}
         self._rows = rows()
         self._links: Links = links_of(root)
         self._references: list[tuple[int, str]] = []
@@ -126,6 +129,8 @@ class _Checker:
             for path, text in bundle_faults(value):
                 self._fault(_below(trail, path), text)
             if trail is None and value.get("type") == "document":
+                loose = self._links.loose
+                self.loose = {link: loose[link] for _, link in self._references if link in loose}
                 self.unreached = unreached(len(list(objects(value.get("entry")))), self._links, self._references)
         self._contained = before
 

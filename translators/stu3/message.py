@@ -19,7 +19,7 @@ from translators.document import (
     wrapped,
 )
 from translators.fhir.conform import conform
-from translators.fhir.corrections import uuid_urn
+from translators.fhir.corrections import url_of_id, uuid_urn
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.json_codec import encode
 from translators.fhir.plan import from_stu3
@@ -169,7 +169,7 @@ def _part(entry: Cursor, seed: str, index: int) -> Part:
     if link is not None:
         return Part(at, link, entry.take("fullUrl"))
     own = at.text("id")
-    link = uuid_urn(own) if own is not None else new_url(seed, f"entry {index}")
+    link = url_of_id(str(at.text("resourceType")), own) if own is not None else new_url(seed, f"entry {index}")
     return Part(at, link, made(link, "full-url-of-the-id"))
 
 
