@@ -46,7 +46,6 @@ from gateway.migration.cutover import (
     replanned,
 )
 from gateway.migration.cutover_plan import Plan, encoded, hash_of, is_name, of_file
-from gateway.migration.gates import outcomes_of
 from gateway.migration.preflight import (
     Finding,
     Obtain,
@@ -227,9 +226,8 @@ class Cutovers:
             is_in_file = record.state is CutoverState.FINISHED
             why = "routes.yaml says the same now: change it there" if is_in_file else f"the cutover is {record.state}"
             raise Problem(Code.CONFLICT, why)
-        counted, quarantined = await self._context.read(lambda each: outcomes_since(each, record))
-        outcomes = outcomes_of(counted, quarantined)
-        report = CutoverReport(outcomes.fine, outcomes.failed, {**counted, "quarantined": quarantined})
+        counted, outcomes = await self._context.read(lambda each: outcomes_since(each, record))
+        report = CutoverReport(outcomes.fine, outcomes.failed, counted)
         after = rolled_back(
             record, self._event(by, CutoverState.ROLLED_BACK.value, reason), self._context.config, report
         )

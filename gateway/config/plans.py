@@ -45,6 +45,8 @@ class RollBackWhen:
     """Messages."""
     within: float
     """Seconds that are looked back over, and for which it is watched after the switch."""
+    held_at_least: float | None = None
+    """The share of its messages that wait to be delivered, 0 to 1; None: they say nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,9 @@ class _Cutovers:
         approvals = fields.get("approvals", partial(_approvals, reader, 1 if self._is_production else 0))
         if self._is_production and any(one.route.mode in _GOES_NEW for one in ways.parsed):
             _must_be_there(reader, fields, "gate", "roll_back_when")
+        if back is not None and back.held_at_least is None and any(one.hold_place is not None for one in ways.parsed):
+            text = 'what is held rolls nothing back without "held_at_least", however long the service is away'
+            reader.warn(fields.value("roll_back_when"), text)
         if at is None or approvals is None:
             return ParsedCutover(name, None, ways)
         routed = tuple(one.route for one in ways.parsed)
@@ -141,7 +144,11 @@ def _roll_back_when(reader: Reader, node: Node) -> RollBackWhen | None:
     failed = fields.get("failed_at_least", partial(values.percent, reader))
     messages = fields.get("of_at_least", partial(values.count, reader))
     within = fields.get("within", partial(values.duration, reader))
-    return None if failed is None or messages is None or within is None else RollBackWhen(failed, messages, within)
+    says_held = "held_at_least" in fields and not reader.is_null(fields.value("held_at_least"))
+    held = fields.get("held_at_least", partial(values.percent, reader)) if says_held else None
+    if failed is None or messages is None or within is None or (says_held and held is None):
+        return None
+    return RollBackWhen(failed, messages, within, held)
 
 
 def _approvals(reader: Reader, least: int, node: Node) -> int | None:

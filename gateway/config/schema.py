@@ -22,6 +22,11 @@ GATE = section(
 ROLL_BACK_WHEN = section(
     "cutovers.*.roll_back_when",
     must("failed_at_least", "the part of the messages of its cells that failed, as 5%"),
+    Key(
+        "held_at_least",
+        "likewise that were held and wait to be delivered, as 50%; null: what is held says nothing",
+        "null",
+    ),
     must("of_at_least", "messages; with fewer nothing is concluded"),
     must("within", "how far is looked back, and how long it is watched"),
 )

@@ -179,6 +179,12 @@ def quarantined(connection: Connection, since: float) -> list[Cell]:
     return _cells(connection, M.state == MessageState.QUARANTINED.value, M.received_at >= since)
 
 
+def waiting(connection: Connection, since: float) -> list[Cell]:
+    """Return what came since then, was held, and is not delivered yet; what is tried again right now is held still."""
+    undelivered = M.state.in_((MessageState.HELD.value, MessageState.DELIVERING.value))
+    return _cells(connection, undelivered, M.told, M.received_at >= since)
+
+
 def overdue(connection: Connection) -> list[Cell]:
     """Return what was delivered and not acknowledged in time."""
     return _cells(connection, M.overdue)

@@ -26,12 +26,16 @@ class GateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     within: float
 
 
-class RollBackRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When it rolls itself back; seconds, and a share from 0 to 1."""
+class RollBackRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When it rolls itself back; seconds, and shares from 0 to 1.
+
+    What is left out is not written, so that plans from before it was there keep their hash, and their approvals.
+    """
 
     failed_at_least: float
     of_at_least: int
     within: float
+    held_at_least: float | None = None
 
 
 class CutoverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -205,6 +209,8 @@ def _of_watch(watch: RollBackRequest | None) -> Iterator[str]:
         return
     if not 0 < watch.failed_at_least <= 1:
         yield "roll_back_when.failed_at_least: more than 0, at most 1"
+    if watch.held_at_least is not None and not 0 < watch.held_at_least <= 1:
+        yield "roll_back_when.held_at_least: more than 0, at most 1"
     if watch.of_at_least < 1:
         yield "roll_back_when.of_at_least: at least 1"
     if not 0 < watch.within <= _LONGEST:

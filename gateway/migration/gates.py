@@ -42,6 +42,8 @@ class Outcomes:
 
     fine: int
     failed: int
+    waiting: int = 0
+    """Those of the fine ones that were held, and are not delivered yet."""
 
     @property
     def messages(self) -> int:
@@ -49,11 +51,14 @@ class Outcomes:
         return self.fine + self.failed
 
 
-def outcomes_of(counted: Mapping[str, int], quarantined: int) -> Outcomes:
-    """Count outcomes; a message that was held, and set aside for a person later, failed after all."""
+def outcomes_of(counted: Mapping[str, int], quarantined: int, waiting: int = 0) -> Outcomes:
+    """Count outcomes; a message that was held, and set aside for a person later, failed after all.
+
+    `waiting` are those that were held and are not delivered yet: the log of decisions may lag behind them.
+    """
     fine = sum(number for outcome, number in counted.items() if outcome in FINE)
     failed = sum(number for outcome, number in counted.items() if outcome in FAILED)
-    return Outcomes(max(0, fine - quarantined), failed + quarantined)
+    return Outcomes(max(waiting, fine - quarantined), failed + quarantined, waiting)
 
 
 def judge_outcomes(
@@ -68,18 +73,25 @@ def judge_outcomes(
         return before
     if rule is None:
         return GateDecision.DONE
-    if (
-        outcomes.failed
-        and outcomes.messages >= rule.of_at_least
-        and _failed_share(rule) * outcomes.messages <= outcomes.failed
-    ):
+    if why_back(rule, outcomes) is not None:
         return GateDecision.ROLL_BACK
     return GateDecision.DONE if now - switched_at >= rule.within else GateDecision.GO_ON
 
 
-def _failed_share(rule: RollBackWhen) -> Decimal:
+def why_back(rule: RollBackWhen, outcomes: Outcomes) -> str | None:
+    """Say why a rule takes a cutover back; None where it does not."""
+    if outcomes.messages < rule.of_at_least:
+        return None
+    if _is_share(rule.failed_at_least, outcomes.failed, outcomes.messages):
+        return f"{outcomes.failed} of {outcomes.messages} messages failed"
+    if rule.held_at_least is not None and _is_share(rule.held_at_least, outcomes.waiting, outcomes.messages):
+        return f"{outcomes.waiting} of {outcomes.messages} messages are held and not delivered"
+    return None
+
+
+def _is_share(least: float, part: int, whole: int) -> bool:
     # In decimals: 0.07 * 100 is more than 7 in binary ones.
-    return Decimal(repr(rule.failed_at_least))
+    return part > 0 and Decimal(repr(least)) * whole <= part
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from gateway.ledger.rehearsals import Summary, summary
 from gateway.migration.cells import GOES_NEW, Cells, overlap, stricter
 from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file
-from gateway.migration.gates import GateNumbers, Passing, judge_gate
+from gateway.migration.gates import GateNumbers, Outcomes, Passing, judge_gate, outcomes_of
 from gateway.migration.schedule import Timing, frozen_by, moment, shown, timing
 from gateway.model import RETRIEVAL, Group, Mode
 from gateway.routing.layers import Layers, Rule
@@ -71,11 +71,14 @@ def still_delivering(connection: Connection, record: Cutover) -> int:
     return sum(one.messages for one in found)
 
 
-def outcomes_since(connection: Connection, record: Cutover) -> tuple[dict[str, int], int]:
-    """Return what became of its messages since it switched, and how many were set aside for a person."""
-    since = record.switched_at or 0.0
-    quarantined = record.cells.of(store.quarantined(connection, since))
-    return store.outcomes(connection, record.name, since), sum(one.messages for one in quarantined)
+def outcomes_since(connection: Connection, record: Cutover) -> tuple[dict[str, int], Outcomes]:
+    """Return what became of its messages since it switched: by outcomes, and those set aside or held still; and in all."""
+    since, cells = record.switched_at or 0.0, record.cells
+    counted = store.outcomes(connection, record.name, since)
+    quarantined = sum(one.messages for one in cells.of(store.quarantined(connection, since)))
+    waiting = sum(one.messages for one in cells.of(store.waiting(connection, since)))
+    outcomes = outcomes_of(counted, quarantined, waiting)
+    return {**counted, "quarantined": quarantined, "waiting": waiting}, outcomes
 
 
 def _rehearsal_numbers(connection: Connection, record: Cutover, now: float) -> list[Summary]:

@@ -26,7 +26,7 @@ from gateway.migration.cutover import (
     why_missed,
 )
 from gateway.migration.cutover_plan import faults
-from gateway.migration.gates import GateDecision, judge_outcomes, outcomes_of
+from gateway.migration.gates import GateDecision, judge_outcomes, why_back
 from gateway.migration.preflight import obstacles, outcomes_since, still_delivering
 from gateway.migration.schedule import moment
 from gateway.observability.telemetry import REGISTRY
@@ -146,19 +146,20 @@ class Scheduler:
         return await self._put(record, record.moved(state, self._event(state)))
 
     async def _watch(self, record: Cutover) -> Cutover | None:
-        counted, quarantined = await self._ledger.store.read(lambda each: outcomes_since(each, record))
-        outcomes, now = outcomes_of(counted, quarantined), self._clock()
+        counted, outcomes = await self._ledger.store.read(lambda each: outcomes_since(each, record))
+        now, rule = self._clock(), record.plan.watch_rule
         before = self._verdicts.get(record.name, GateDecision.GO_ON)
-        verdict = judge_outcomes(record.plan.watch_rule, outcomes, record.switched_at or now, now, before)
+        verdict = judge_outcomes(rule, outcomes, record.switched_at or now, now, before)
         if verdict is GateDecision.GO_ON:
             return None
         self._verdicts[record.name] = verdict
-        report = CutoverReport(outcomes.fine, outcomes.failed, {**counted, "quarantined": quarantined})
+        report = CutoverReport(outcomes.fine, outcomes.failed, counted)
         if verdict is GateDecision.DONE:
             return await self._put(
                 record, record.moved(CutoverState.FINISHED, self._event(CutoverState.FINISHED), report=report)
             )
-        reason = f"{outcomes.failed} of {outcomes.messages} messages failed"
+        # Latched: it may be better by now.
+        reason = (rule and why_back(rule, outcomes)) or "it was to be rolled back, and could not be for a while"
         return await self._put(
             record, rolled_back(record, self._event(CutoverState.ROLLED_BACK, reason), self._current(), report)
         )
@@ -221,6 +222,7 @@ def tell(before: Cutover, after: Cutover) -> None:
             cutover=after.name,
             failed=report.failed,
             fine=report.fine,
+            reason=report.reason if after.history[-1].by is None else None,
             by=after.history[-1].by,
             next=report.send_back,
         )

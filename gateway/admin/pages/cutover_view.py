@@ -110,7 +110,9 @@ def _gate(gate: GateRequest | None) -> dict[str, Any] | None:
 def _watch(rule: RollBackRequest | None) -> dict[str, Any] | None:
     if rule is None:
         return None
-    return {"failed": percent(rule.failed_at_least), "messages": rule.of_at_least, "within": span(rule.within)}
+    held = None if rule.held_at_least is None else percent(rule.held_at_least)
+    failed = percent(rule.failed_at_least)
+    return {"failed": failed, "held": held, "messages": rule.of_at_least, "within": span(rule.within)}
 
 
 def _change(route: Route) -> dict[str, Any]:
@@ -211,11 +213,12 @@ def _form_gate(form: Form) -> GateRequest | None:
 
 def _form_watch(form: Form) -> RollBackRequest | None:
     failed, of, minutes = _part(form, "back_failed"), _whole(form, "back_messages"), _whole(form, "back_minutes")
-    if failed is None and of is None and minutes is None:
+    held = _part(form, "back_held")
+    if failed is None and held is None and of is None and minutes is None:
         return None
     if failed is None or of is None or minutes is None:
-        raise Problem(Code.BAD_REQUEST, "roll_back_when: all of its numbers, or none")
-    return RollBackRequest(failed_at_least=failed, of_at_least=of, within=minutes * _MINUTE)
+        raise Problem(Code.BAD_REQUEST, "roll_back_when: all of its numbers, or none; what is held may be left out")
+    return RollBackRequest(failed_at_least=failed, of_at_least=of, within=minutes * _MINUTE, held_at_least=held)
 
 
 def _whole(form: Form, name: str) -> int | None:

@@ -116,7 +116,7 @@ def test_plans_are_read() -> None:
     (plan,) = config.cutovers.values()
     assert (plan.name, plan.at) == ("nordfjell-1", datetime(2026, 12, 1, 5, tzinfo=UTC))
     assert plan.gate == Gate(200, 0.995, 7 * DAY)
-    assert plan.roll_back_when == RollBackWhen(0.05, 20, 900)
+    assert plan.roll_back_when == RollBackWhen(0.05, 20, 900, 0.5)
     assert (plan.approvals, plan.place) == (2, Place("routes.yaml", 14, 3))
     (route,) = plan.routes
     assert (route.municipality, route.mode, route.on_outage) == ("nordfjell", Mode.NEW, OnOutage.HOLD)

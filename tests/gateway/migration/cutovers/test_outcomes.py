@@ -23,6 +23,16 @@ def test_its_own_rule_decides(fine: int, failed: int, verdict: GateDecision) -> 
     assert judge_outcomes(RULE, Outcomes(fine, failed), 0, 10) is verdict
 
 
+@pytest.mark.parametrize(
+    ("fine", "waiting", "verdict"),
+    [(12, 12, GateDecision.GO_ON), (20, 20, GateDecision.ROLL_BACK), (40, 20, GateDecision.ROLL_BACK), (41, 20, GateDecision.GO_ON), (40, 0, GateDecision.GO_ON)],
+)  # fmt: skip
+def test_what_is_held_and_not_delivered_rolls_back(fine: int, waiting: int, verdict: GateDecision) -> None:
+    """Where the rule says so; without `held_at_least` nothing fails while the service is away."""
+    assert judge_outcomes(RollBackWhen(0.05, 20, 900.0, 0.5), Outcomes(fine, 0, waiting), 0, 10) is verdict
+    assert judge_outcomes(RULE, Outcomes(fine, 0, waiting), 0, 10) is GateDecision.GO_ON
+
+
 def test_it_is_done_after_its_time() -> None:
     """And not before; a failure in the last moment still counts."""
     assert judge_outcomes(RULE, Outcomes(100, 0), 0, 899) is GateDecision.GO_ON
@@ -77,3 +87,8 @@ def test_what_was_held_and_set_aside_later_failed_after_all() -> None:
     """It is not counted twice."""
     assert outcomes_of({"held": 10, "accepted": 5, "duplicate": 1}, 4) == Outcomes(12, 4)
     assert outcomes_of({"held": 1}, 4) == Outcomes(0, 4)
+
+
+def test_what_waits_counts_before_the_log_of_decisions_has_it() -> None:
+    """It is written in batches."""
+    assert outcomes_of({"held": 3}, 0, 12) == Outcomes(12, 0, 12)

@@ -9,20 +9,20 @@ import pytest
 
 from gateway.config.plans import Freeze
 from gateway.ledger import cutovers, overrides
+from gateway.ledger.messages import Ledger
 from gateway.migration.cutover import CutoverEvent, CutoverState, replanned
 from gateway.migration.cutover_plan import RollBackRequest
 from gateway.migration.schedule import GRACE, moment
 from gateway.migration.scheduler import DRAIN, SETTLED
 from gateway.model import Mode, Place
 from gateway.routing.route import RouteSpec
-from tests.gateway.ledger.conftest import taken
+from tests.gateway.ledger.conftest import taken, waiting
 from tests.gateway.migration.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import Config
-    from gateway.ledger.messages import Ledger
     from tests.gateway.conftest import Logged
     from tests.gateway.migration.cutovers.scene import Site
 
@@ -96,6 +96,41 @@ async def test_without_a_rule_of_its_own_it_is_finished_at_once(site: Site) -> N
     site.clock.now = AT
     await site.runner().look()
     assert (await site.get()).state is CutoverState.FINISHED
+
+
+async def test_messages_that_stay_held_roll_it_back(site: Site, logged: Logged) -> None:
+    """12 of 12 while the service is away, though none of them failed: a sender was told 200 of each."""
+    rule = RollBackRequest(failed_at_least=0.05, held_at_least=0.5, of_at_least=12, within=900.0)
+    await site.rehearsed(200)
+    await site.add(with_approval(submitted(plan_of(roll_back_when=rule))))
+    site.clock.now = AT
+    await site.runner().look()
+    ledger = Ledger(site.store, "node-a", site.clock)
+    messages = [await waiting(ledger, f"m{number}", received_at=AT + 1, **CELL) for number in range(12)]
+    await site.decided("held", 11)
+    site.clock.now = AT + 2
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.ROLLED_BACK
+    assert record.report is not None
+    assert record.report.reason == "12 of 12 messages are held and not delivered"
+    assert record.report.outcomes["waiting"] == 12
+    (notice,) = logged.named("cutover.rolled_back")
+    assert notice["reason"] == record.report.reason
+    assert len(messages) == 12
+
+
+async def test_messages_that_were_held_and_delivered_do_not(site: Site) -> None:
+    """The service was away for a moment."""
+    rule = RollBackRequest(failed_at_least=0.05, held_at_least=0.5, of_at_least=12, within=900.0)
+    await site.rehearsed(200)
+    await site.add(with_approval(submitted(plan_of(roll_back_when=rule))))
+    site.clock.now = AT
+    await site.runner().look()
+    await site.decided("held", 12)
+    site.clock.now = AT + 2
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.WATCHING
 
 
 async def test_it_rolls_itself_back_and_gives_notice(site: Site, logged: Logged) -> None:

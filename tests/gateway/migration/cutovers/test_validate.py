@@ -76,6 +76,7 @@ BAD_PLANS: list[tuple[dict[str, Any], str]] = [
     ({"gate": structs.replace(GATE, within=0.0)}, "gate.within"),
     ({"roll_back_when": structs.replace(WATCH, failed_at_least=0.0)}, "failed_at_least"),
     ({"roll_back_when": structs.replace(WATCH, of_at_least=0)}, "of_at_least"),
+    ({"roll_back_when": structs.replace(WATCH, held_at_least=0.0)}, "held_at_least"),
     ({"roll_back_when": structs.replace(WATCH, within=1e9)}, "roll_back_when.within"),
     ({"approvals": -1}, "approvals"),
 ]
