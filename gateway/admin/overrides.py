@@ -29,15 +29,13 @@ from gateway.admin.rule_service import (
 )
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
-from gateway.config.route_keys import DURATIONS, PARTS
 from gateway.ledger import overrides
 from gateway.ledger.overrides import Listing, SetRule
 from gateway.migration import override_rules
 from gateway.migration.override_rules import etag, shown
-from gateway.model import Mode
 from gateway.observability.telemetry import mask
 from gateway.routing.layers import Layer
-from gateway.routing.route import POLICIES, RouteSpec
+from gateway.routing.route import KINDS, ValueKind
 
 _CURSOR = "override:"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -46,11 +44,14 @@ _Number = _Word | float
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-def _as_written(name: str) -> Any:
-    """Return the type of a policy's value where it may stand as in routes.yaml too."""
-    if name in PARTS | DURATIONS:
-        return _Number
-    return _Words if isinstance(getattr(RouteSpec(mode=Mode.NEW), name), tuple) else _Word
+_AS_WRITTEN: dict[ValueKind, Any] = {
+    ValueKind.PART: _Number,
+    ValueKind.SECONDS: _Number,
+    ValueKind.LIST: _Words,
+    ValueKind.FLAG: bool,
+    ValueKind.WORD: _Word,
+}
+"""The type of a policy's value where it may stand as in routes.yaml too."""
 
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ if TYPE_CHECKING:
 
 else:
     _PolicyKeys = msgspec.defstruct(
-        "_PolicyKeys", [(name, _as_written(name) | None, None) for name in POLICIES], frozen=True, kw_only=True
+        "_PolicyKeys",
+        [(name, _AS_WRITTEN[kind] | None, None) for name, kind in KINDS.items()],
+        frozen=True,
+        kw_only=True,
     )
 
 

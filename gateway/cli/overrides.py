@@ -1,5 +1,6 @@
 """`vkp-gateway override` and `panic`: what people set over the routes of a running gateway."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from gateway.cli.inspect import cells_of, rest_of
 from gateway.cli.options import TIME, cursor_option, limit_option, municipality_option, reason_option, with_options
 from gateway.cli.output import plain, print_json
 from gateway.model import Group, Information, Mode
-from gateway.routing.route import POLICIES, AnswerWhen, OnOutage, Unclear
+from gateway.routing.route import KINDS, POLICIES, WORDS, ValueKind
 
 _ROOT = "/api/v1"
 _MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
@@ -26,17 +27,36 @@ _cells = with_options(
         help="Types or groups, several times if need be; every type if left out.",
     ),
 )
+_HELP = {
+    "losses": "A path whose loss is tolerated.",
+    "acknowledge_within": "As 24h.",
+    "share": "The part of the patients that a canary takes over, as 25%.",
+    "always": "A sender whose patients a canary takes over all.",
+    "never": "A sender of whom a canary takes nothing over.",
+    "sample": "The part of the messages that a rehearsal looks at, as 10%.",
+}
+
+
+def _policy(name: str) -> Callable[[Any], Any]:
+    """Return the option for a policy of a route."""
+    flag, text = f"--{name.replace('_', '-')}", _HELP.get(name)
+    match KINDS[name]:
+        case ValueKind.LIST:
+            return click.option(_ONE_OF.get(name, flag), name, multiple=True, metavar="VALUE", help=text)
+        case ValueKind.WORD:
+            return click.option(flag, type=click.Choice(WORDS[name]), help=text)
+        case ValueKind.FLAG:
+            return click.option(f"{flag}/--no-{flag[2:]}", default=None, help=text)
+        case ValueKind.PART:
+            return click.option(flag, metavar="PERCENT", help=text)
+        case ValueKind.SECONDS:
+            return click.option(flag, metavar="DURATION", help=text)
+
+
+_ONE_OF = {"losses": "--loss"}
+"""What one of a list is called, where that is another word."""
 _policies = with_options(
-    click.option("--text", metavar="TEXT", help="What senders are told; mode closed needs it."),
-    click.option("--share", metavar="PERCENT", help="The part of the patients that a canary takes over, as 25%."),
-    click.option("--always", multiple=True, metavar="ID", help="A sender whose patients a canary takes over all."),
-    click.option("--never", multiple=True, metavar="ID", help="A sender of whom a canary takes nothing over."),
-    click.option("--sample", metavar="PERCENT", help="The part of the messages that a rehearsal looks at, as 10%."),
-    click.option("--loss", "losses", multiple=True, metavar="PATH", help="A path whose loss is tolerated."),
-    click.option("--answer", type=click.Choice([each.value for each in AnswerWhen])),
-    click.option("--on-outage", type=click.Choice([each.value for each in OnOutage])),
-    click.option("--unclear", type=click.Choice([each.value for each in Unclear])),
-    click.option("--acknowledge-within", metavar="DURATION", help="As 24h."),
+    click.option("--text", metavar="TEXT", help="What senders are told; mode closed needs it."), *map(_policy, POLICIES)
 )
 _KEPT = ("municipality", "vendor", "system", "information", "mode", "text", *POLICIES, "ticket", "until")
 """What a changed override keeps where nothing else is said."""

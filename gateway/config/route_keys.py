@@ -9,7 +9,7 @@ from yaml import Node
 from gateway.config import values
 from gateway.config.yaml_reader import Key, Reader, must, quoted, section
 from gateway.model import Mode
-from gateway.routing.route import AnswerWhen, OnOutage, Unclear
+from gateway.routing.route import AnswerWhen, OnOutage, Unclear, ValueKind, policies_of
 from translators.fhir.elements import r4
 
 DELIVERING = (Mode.NEW, Mode.CANARY)
@@ -115,11 +115,6 @@ ROUTE = section(
     later=("share_with", "accept_differences"),
 )
 POLICY_KEYS = {key.name: key for key in ROUTE.keys.values() if isinstance(key, PolicyKey)}
-PARTS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.percent)
-"""Keys whose values are parts of a whole: as 25% in the file, and numbers from 0 to 1 elsewhere."""
-DURATIONS = frozenset(name for name, key in POLICY_KEYS.items() if key.read is values.duration)
-"""Keys whose values are lengths of time: as 24h in the file, and numbers of seconds elsewhere."""
-
 LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})
 MODES = tuple(mode for mode in Mode if mode not in LATER_MODES)
 
@@ -127,7 +122,8 @@ MODES = tuple(mode for mode in Mode if mode not in LATER_MODES)
 def as_written(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of a route with their values as the file has them, of parts of 1 and seconds; None is left out."""
     found = {name: value for name, value in spec.items() if value is not None}
-    for name, unit, times in (*((name, "%", 100) for name in PARTS), *((name, "s", 1) for name in DURATIONS)):
-        if isinstance(number := found.get(name), int | float):
-            found[name] = f"{number * times:.6f}".rstrip("0").rstrip(".") + unit
+    for kind, unit, times in ((ValueKind.PART, "%", 100), (ValueKind.SECONDS, "s", 1)):
+        for name in policies_of(kind):
+            if isinstance(number := found.get(name), int | float):
+                found[name] = f"{number * times:.6f}".rstrip("0").rstrip(".") + unit
     return found

@@ -4,7 +4,7 @@ A new key of a route is a field of `Policies` here, a key of `ROUTE` in `gateway
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypeAlias, get_args, get_type_hints
 
 from msgspec import Struct
 
@@ -33,6 +33,10 @@ class Unclear(StrEnum):
     RESEND = "resend"
 
 
+Seconds: TypeAlias = Annotated[float, "seconds"]
+Part: TypeAlias = Annotated[float, "from 0 to 1"]
+
+
 class Policies(Struct, frozen=True, kw_only=True):
     """What a route says beside its cells and its mode; each has a default, and a key of its name in routes.yaml."""
 
@@ -41,19 +45,56 @@ class Policies(Struct, frozen=True, kw_only=True):
     answer: AnswerWhen = AnswerWhen.ACCEPTED
     on_outage: OnOutage = OnOutage.REFUSE
     unclear: Unclear = Unclear.QUARANTINE
-    acknowledge_within: float = DAY
+    acknowledge_within: Seconds = DAY
     """Seconds from the delivery, after which an event that is not acknowledged is overdue."""
-    share: float | None = None
+    share: Part | None = None
     """The part of patients that a canary takes over, 0 to 1."""
     always: tuple[str, ...] = ()
     """Senders, by vkp-id or HER-id, whose patients a canary takes over all."""
     never: tuple[str, ...] = ()
     """Senders of whom a canary takes nothing over."""
-    sample: float = 1.0
+    sample: Part = 1.0
     """The part of messages that a rehearsal looks at, 0 to 1."""
 
 
 POLICIES: tuple[str, ...] = Policies.__struct_fields__
+
+
+class ValueKind(StrEnum):
+    """What the value of a policy is; wherever people write one, it is asked for accordingly."""
+
+    PART = "part"
+    """0 to 1; people write percent."""
+    SECONDS = "seconds"
+    """People write a number with a unit, as 24h."""
+    LIST = "list"
+    FLAG = "flag"
+    WORD = "word"
+    """One of the words of an enumeration."""
+
+
+def _kind(hint: Any) -> ValueKind:
+    hints = (hint, *get_args(hint))
+    if Part in hints:
+        return ValueKind.PART
+    if Seconds in hints:
+        return ValueKind.SECONDS
+    if bool in hints:
+        return ValueKind.FLAG
+    return ValueKind.WORD if isinstance(hint, type) and issubclass(hint, StrEnum) else ValueKind.LIST
+
+
+_HINTS = get_type_hints(Policies, include_extras=True)
+KINDS: dict[str, ValueKind] = {name: _kind(_HINTS[name]) for name in POLICIES}
+WORDS: dict[str, tuple[str, ...]] = {
+    name: tuple(each.value for each in _HINTS[name]) for name, kind in KINDS.items() if kind is ValueKind.WORD
+}
+"""Of each policy that is a word, those that it may be; the first is the default."""
+
+
+def policies_of(kind: ValueKind) -> tuple[str, ...]:
+    """Return the policies whose values are of a kind."""
+    return tuple(name for name in POLICIES if KINDS[name] is kind)
 
 
 class Route(Policies, frozen=True):

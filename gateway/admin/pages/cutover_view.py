@@ -18,13 +18,12 @@ from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest
 from gateway.migration.schedule import moment, shown
 from gateway.model import Envelope, Information, Mode
-from gateway.routing.route import Route, RouteSpec
+from gateway.routing.route import KINDS, Route, RouteSpec, ValueKind
 from gateway.routing.table import RouteTable
 
 WAITS = (CutoverState.SUBMITTED, CutoverState.APPROVED)
 """States in which it is waited for a time."""
 _SELECTORS = ("municipality", "vendor", "system", "information", "mode")
-_PARTS, _SECONDS = ("share", "sample"), ("acknowledge_within",)
 Pair = tuple[str | None, str | None]
 """A vendor and one of its systems."""
 
@@ -122,9 +121,9 @@ def _change(route: Route) -> dict[str, Any]:
 
 
 def _value(name: str, value: Any) -> str:
-    if name in _PARTS:
+    if KINDS.get(name) is ValueKind.PART:
         return f"{percent(value)} %"
-    if name in _SECONDS:
+    if KINDS.get(name) is ValueKind.SECONDS:
         return f"{value:g} s"
     return ", ".join(value) if isinstance(value, list) else str(value)
 

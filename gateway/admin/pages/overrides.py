@@ -21,6 +21,7 @@ from gateway.migration.override_rules import shown
 from gateway.migration.schedule import OSLO
 from gateway.model import MEMBERS, Information, Mode
 from gateway.routing.diff import Effect
+from gateway.routing.route import KINDS, POLICIES, WORDS
 
 _MOST = 200
 _MOST_ENDED = 20
@@ -161,6 +162,9 @@ class OverridePages:
             "vendors": list(config.vendors.values()),
             "types": [*(group.value for group in MEMBERS), *(each.value for each in Information)],
             "modes": [mode.value for mode in _MODES],
+            "policies": POLICIES,
+            "value_kinds": KINDS,
+            "value_words": WORDS,
         }
 
 

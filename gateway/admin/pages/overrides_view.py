@@ -14,7 +14,7 @@ from gateway.admin.pages.forms import Form, field
 from gateway.admin.panics import PanicBody
 from gateway.admin.problems import Code, Problem
 from gateway.migration.schedule import OSLO, TimeRefused, instant_of
-from gateway.times import DAY
+from gateway.routing.route import POLICIES, Policies, ValueKind, policies_of
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -24,9 +24,12 @@ SCOPES = ("municipality", "vendor", "information")
 """By what everything goes back; a form has one of these and its name, with a colon between."""
 _EVERYWHERE = "*"
 """Chosen as a municipality: an override of all of them must be meant."""
-_WORDS = ("vendor", "system", "answer", "on_outage", "unclear", "acknowledge_within")
-_LISTS = ("always", "never", "losses")
-_PARTS = ("share", "sample")
+_WORDS = ("vendor", "system", *policies_of(ValueKind.WORD))
+_LISTS = policies_of(ValueKind.LIST)
+_PARTS = policies_of(ValueKind.PART)
+_SECONDS = policies_of(ValueKind.SECONDS)
+_FLAGS = policies_of(ValueKind.FLAG)
+_USUAL = Policies()
 _PERCENT = re.compile(r"([0-9]{1,3}(?:[.,][0-9]{1,6})?) ?%?")
 _PLACE = re.compile(r"`\$\.(\w+)")
 
@@ -34,9 +37,10 @@ _PLACE = re.compile(r"`\$\.(\w+)")
 def override_of(form: Form) -> OverrideBody:
     """Return what a form sets; raises `Problem`."""
     given: dict[str, Any] = {name: field(form, name) for name in ("mode", "reason", "ticket")}
-    given |= {name: field(form, name) or None for name in (*_WORDS, "text")}
+    given |= {name: field(form, name) or None for name in (*_WORDS, *_SECONDS, "text")}
     given |= {name: [line for each in form.get(name, []) for line in _lines(each)] or None for name in _LISTS}
     given |= {name: _part(name, field(form, name)) for name in _PARTS}
+    given |= {name: True for name in _FLAGS if field(form, name)}
     given |= {"information": list(form.get("information", [])) or None, "until": _until(form)}
     place = field(form, "municipality")
     given["municipality"] = None if place == _EVERYWHERE else place
@@ -59,8 +63,8 @@ def filled(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {name: document.get(name) or "" for name in (*_WORDS, "text", "mode", "reason", "ticket")}
     values |= {name: "\n".join(document.get(name, ())) for name in _LISTS}
     values |= {name: _number(document.get(name), 100) for name in _PARTS}
-    seconds = document.get("acknowledge_within")
-    values["acknowledge_within"] = "" if seconds in (None, DAY) else f"{_number(seconds)}s"
+    values |= {name: bool(document.get(name)) for name in _FLAGS}
+    values |= {name: _seconds(name, document.get(name)) for name in _SECONDS}
     values["municipality"] = document.get("municipality") or _EVERYWHERE
     values["information"] = document.get("information") or []
     values["until"], values["until_was"] = wall_of(document["until"]), document["until"]
@@ -69,7 +73,7 @@ def filled(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def empty() -> dict[str, Any]:
     """Return the values of a form that sets nothing yet."""
-    names = ("municipality", *_WORDS, *_LISTS, *_PARTS, "text", "mode", "reason", "ticket", "until", "until_was")
+    names = ("municipality", "vendor", "system", *POLICIES, "text", "mode", "reason", "ticket", "until", "until_was")
     return {**dict.fromkeys(names, ""), "information": []}
 
 
@@ -104,6 +108,10 @@ def _part(name: str, text: str) -> float | None:
 
 def _number(number: float | None, times: int = 1) -> str:
     return "" if number is None else f"{number * times:.6f}".rstrip("0").rstrip(".")
+
+
+def _seconds(name: str, seconds: float | None) -> str:
+    return "" if seconds in (None, getattr(_USUAL, name)) else f"{_number(seconds)}s"
 
 
 def _lines(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from gateway.config.model import Role
 from gateway.migration import preflight
 from gateway.migration.cutover import APPROVAL, CHANGED, RETIRED, CutoverState
 from gateway.migration.report import CellStatus
+from gateway.routing.route import POLICIES
 from tests.gateway.office import NORA
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def test_every_text_of_a_template_is_there_and_none_is_unused() -> None:
     used |= {"valid", "expired", "revoked", *Code, *(f"role-{role}" for role in Role)}
     used |= {f"cut-{word}" for word in (*CutoverState, CHANGED, APPROVAL, RETIRED)}
     used |= {f"rep-{status}" for status in CellStatus}
+    used |= {f"over_{name}" for name in POLICIES}
     used |= {f"cut-check-{check}" for check in CHECKS}
     for texts in TEXTS.values():
         assert texts.keys() == used
