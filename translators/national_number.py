@@ -29,7 +29,9 @@ class Kind(StrEnum):
 
 
 TEST_KINDS = frozenset({Kind.PLUS_40, Kind.PLUS_65, Kind.PLUS_80})
-PRODUCTION_KINDS = frozenset({Kind.ORDINARY, Kind.FH, Kind.PLUS_40})
+"""JFT's test environment takes synthetic numbers alone (NHN's page of 2026-01-05)."""
+PRODUCTION_KINDS = frozenset({Kind.ORDINARY})
+"""Production takes real numbers alone: ordinary ones and D-numbers, as hospitals' own are nobody's national number."""
 
 
 def kind_of(number: str) -> Kind | None:

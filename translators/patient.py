@@ -76,7 +76,7 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[s
 
     Returns the patient's numbers in an order of their own, not the message's: a fødselsnummer before a D-number, which it
     replaces one day, before a felles hjelpenummer, each by its digits. So the first is the same in whatever order a message
-    has them. Authors and performers are people too, but not the patient; their identifiers are left alone.
+    has them. Authors and performers are people too, but not the patient: `check_persons` looks at them.
     """
     persons: list[set[str]] = []
     paths: list[str] = []
@@ -95,6 +95,40 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[s
     if other is not None:
         raise Refused(Reason.PATIENT, "another patient than the message names elsewhere", paths[other])
     return tuple(sorted(persons[0].union(*persons), key=_standing))
+
+
+def check_persons(tree: dict[str, Tree], known: tuple[str, ...], allowed: frozenset[str]) -> None:
+    """Raise `Refused` unless every national number, whoever it identifies, is right and of an allowed kind.
+
+    Authors, performers and participants are people too. `known` are numbers that were checked before.
+    """
+    right = set(known)
+    pending: list[Tree] = [tree]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            if _is_wrong(value, right, allowed):
+                _refuse_first(tree, allowed)
+            pending += [below for below in value.values() if isinstance(below, dict | list)]
+
+
+def _is_wrong(identifier: dict[str, Tree], right: set[str], allowed: frozenset[str]) -> bool:
+    system, number = identifier.get("system"), identifier.get("value")
+    if not isinstance(system, str) or system not in NATIONAL_SYSTEMS or number is None or str(number) in right:
+        return False
+    if kind_of(str(number)) in allowed:
+        right.add(str(number))
+        return False
+    return True
+
+
+def _refuse_first(tree: dict[str, Tree], allowed: frozenset[str]) -> None:
+    for path, identifier in _identifiers_below(tree, str(tree.get("resourceType"))):
+        found = PatientIdentifier(f"{path}.value", str(identifier["system"]), str(identifier["value"]))
+        if found.is_national:
+            _check_number(found, allowed)
 
 
 def _standing(number: str) -> tuple[int, str]:

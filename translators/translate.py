@@ -16,7 +16,7 @@ from translators.fhir.structure import MOST, Checked, Fault, character_faults, c
 from translators.fhir.structure_plan import rows
 from translators.fhir.xml_shapes import kinds
 from translators.links import FULL_URL, followed
-from translators.patient import check_patient
+from translators.patient import check_patient, check_persons
 from translators.placed import Sources, placed
 from translators.soap import read as soap
 from translators.stu3 import message as stu3
@@ -130,6 +130,8 @@ def _expressed(
         _refuse_losses(message.losses, settings.tolerated_losses)
         message = completed(message, settings)
         numbers = check_patient(message.tree, settings.allowed_numbers)
+        if settings.numbers == "everywhere":
+            check_persons(message.tree, numbers, settings.allowed_numbers)
         message = WRITERS[service].addressed(message, settings)
         # A message that needed nothing is the sender's own tree, and was checked when it was read.
         needs_check = message.tree is not tree and not is_right(message.tree)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from yaml import MappingNode, Node
 
@@ -146,12 +147,14 @@ def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None
     tls = fields.get("tls", partial(_tls, reader))
     breaker = fields.get("breaker", partial(_breaker, reader))
     follow = fields.get("follow", partial(_follow, reader))
+    numbers = fields.get("numbers", lambda at: reader.choice(at, "value of numbers", ("patient", "everywhere")))
     if write_url is None or read_url is None or status is None or scopes is None or tls is None or grant is None:
         return None
-    if breaker is None or follow is None:
+    if breaker is None or follow is None or numbers is None:
         return None
+    looked_at: Literal["patient", "everywhere"] = "patient" if numbers == "patient" else "everywhere"
     return JftUpstream(
-        name, write_url, read_url, *scopes, ServiceStatus(status), place, tls, Grant(grant), breaker, follow
+        name, write_url, read_url, *scopes, ServiceStatus(status), place, tls, Grant(grant), breaker, follow, looked_at
     )
 
 

@@ -147,7 +147,7 @@ TLS = section(
 
 PATIENT_NUMBERS = section(
     "patient_numbers",
-    Key("also", "kinds allowed as well: ordinary, fh, plus-40, plus-65, plus-80", "[]"),
+    Key("also", "kinds allowed as well: ordinary, fh, plus-40 (H-numbers), plus-65, plus-80", "[]"),
 )
 
 HELSEID = section(
@@ -228,6 +228,7 @@ JFT = section(
         "client_credentials",
     ),
     Key("tls", "certificates, as files", "{}"),
+    Key("numbers", "whose national numbers it looks at, and so do we: patient or everywhere", "everywhere"),
     Key("breaker", "when nothing more is sent to it for a while, since it fails", "{}"),
     Key("follow", "how delivered events are followed to the record", "{}"),
 )

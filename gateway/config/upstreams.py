@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from gateway.model import JOURNALING, Group, Information, Place, Rate
 
@@ -162,6 +162,8 @@ class JftUpstream:
     grant: Grant = Grant.CLIENT_CREDENTIALS
     breaker: Breaker = Breaker()
     follow: Follow = field(default_factory=Follow)
+    numbers: Literal["patient", "everywhere"] = "everywhere"
+    """Whose national numbers JFT looks at: those of patients, or of everybody whom a message identifies."""
 
 
 ServiceUpstream = JftUpstream

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from gateway.config.model import Config, Environment, Municipality, Sender
-from gateway.model import Envelope
+from gateway.model import Envelope, Group
 from gateway.pipeline.identify import Identified
 from gateway.routing.route import Route
 from translators.contract import Settings
@@ -11,7 +11,7 @@ from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
 
 
 def allowed_numbers(config: Config) -> frozenset[str]:
-    """Return the kinds of national numbers that may identify a patient in this environment."""
+    """Return the kinds of national numbers that may identify a person in this environment."""
     own = TEST_KINDS if config.environment is Environment.TEST else PRODUCTION_KINDS
     return frozenset({*own, *config.patient_numbers_also})
 
@@ -29,8 +29,10 @@ def settings(  # noqa: PLR0913 - what is known of a message
 
     `received` is when the gateway got it, for what does not say itself when it happened.
     """
+    service = config.upstream_for(Group.JOURNALING)
     return Settings(
         allowed_numbers=allowed,
+        numbers=service.numbers if service is not None else "everywhere",
         tolerated_losses=route.losses if route else (),
         source_system=config.vendors[sender.vendor].systems[sender.system] if sender else None,
         code_history=sender.code_history if sender else (),

@@ -4,6 +4,8 @@
     information: varsel            (`none` when no rule names one)
     tolerated: Device.colour       (optional: the losses that the route tolerates, with blanks between)
     numbers: production            (optional: the patient numbers of a production environment; test otherwise)
+    also: fh                       (optional: kinds of numbers that are allowed besides, with blanks between)
+    whose-numbers: patient         (optional: only the patient's numbers are looked at; everybody's otherwise)
     source: Dispenser Pluss        (optional: the sender's system by name)
     received: 2026-05-04T08:31:00Z (optional: when the gateway got the message)
     history: alert until-2022-01-14          (optional: the superseded tables that the sender uses, in pairs)
@@ -59,8 +61,10 @@ class Case:
     def settings(self) -> Settings:
         """What the header says about the municipality and the sender."""
         history, local = self._words("history"), self._words("local")
+        own: frozenset[str] = PRODUCTION_KINDS if self.header.get("numbers") == "production" else TEST_KINDS
         return Settings(
-            allowed_numbers=PRODUCTION_KINDS if self.header.get("numbers") == "production" else TEST_KINDS,
+            allowed_numbers=own.union(self._words("also")),
+            numbers="patient" if self.header.get("whose-numbers") == "patient" else "everywhere",
             tolerated_losses=tuple(self._words("tolerated")),
             source_system=self.header.get("source"),
             received=self.header.get("received"),

@@ -162,5 +162,5 @@ def test_what_stdnum_takes_of_any_digits_we_take(number: str) -> None:
 
 def test_no_synthetic_number_of_the_state_is_for_production_and_no_real_one_for_test() -> None:
     """Month + 40 alone is in both: an H-number of a hospital, or synthetic."""
-    assert sorted(PRODUCTION_KINDS) == [Kind.FH, Kind.ORDINARY, Kind.PLUS_40]
+    assert sorted(PRODUCTION_KINDS) == [Kind.ORDINARY]
     assert sorted(TEST_KINDS) == [Kind.PLUS_40, Kind.PLUS_65, Kind.PLUS_80]

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from translators.contract import Reason, Refused, Tree
-from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
+from translators.national_number import PRODUCTION_KINDS, TEST_KINDS, Kind
 from translators.patient import check_patient
 
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
@@ -151,7 +151,7 @@ def test_numbers_of_one_patient_stand_in_an_order_of_their_own(order: tuple[str,
     """The fødselsnummer first, then the D-number, then the felles hjelpenummer, however the message has them."""
     identifiers: list[Tree] = [{"system": FNR, "value": number} for number in order]
     patient: dict[str, Tree] = {"resourceType": "Patient", "identifier": identifiers}
-    allowed = TEST_KINDS | PRODUCTION_KINDS
+    allowed = TEST_KINDS | PRODUCTION_KINDS | {Kind.FH}
     assert check_patient(patient, allowed) == (RIGHT, "52834010054", "81234510053")
 
 
