@@ -61,6 +61,21 @@ def run_helseid(host: str, port: int, clients_file: Path | None, issuer: str | N
     show_default=True,
     help="What an event's status calls the acknowledgement.",
 )
+@click.option(
+    "--numbers",
+    type=click.Choice(["patient", "everywhere"]),
+    default="everywhere",
+    show_default=True,
+    help="Whose national numbers are checked.",
+)
+@click.option(
+    "--codes",
+    type=click.Choice(["known", "any"]),
+    default="known",
+    show_default=True,
+    help="Whether VKP's codes must be of today's tables, and dispenses successful.",
+)
+@click.option("--acknowledged-code", default="true", show_default=True, help="The code of an acknowledged event's tag.")
 @click.option("--write-url", "public_write_url", help="WriteAPI's address, if callers know it by another.")
 @click.option("--read-url", "public_read_url", help="ReadAPI's address, if callers know it by another.")
 def run_jft(**options: Any) -> None:

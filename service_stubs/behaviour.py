@@ -20,6 +20,8 @@ class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     times: Annotated[int, msgspec.Meta(ge=-1)] = 1
     dpop_nonce: bool = False
+    retry_after: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Seconds that JFT asks to be left alone beside a `status` of failure."""
 
     @property
     def drops(self) -> bool:

@@ -12,8 +12,9 @@ from aiohttp import web
 from service_stubs.api_access import AccessError, ApiAccess, Caller, Credentials
 from service_stubs.behaviour import Behaviour, Mix, Script, act, end_connection
 from service_stubs.issuer_keys import IssuerKeys, IssuerUnavailableError
+from service_stubs.jft_codes import Codes
 from service_stubs.jft_events import Event, EventStore, StatusField
-from service_stubs.jft_messages import Environment
+from service_stubs.jft_messages import Environment, Numbers
 from service_stubs.jft_operations import MAX_BODY, Api, Checks, Incoming, Rules, find_operation
 from service_stubs.listening import Listener, running
 from service_stubs.problems import Fault, Problem, ProblemError, operation_outcome
@@ -74,11 +75,18 @@ class JftStub:
     public_write_url: str | None = None
     public_read_url: str | None = None
     status_field: StatusField = "journalingAcknowledged"
+    numbers: Numbers = "everywhere"
+    codes: Codes = "known"
+    acknowledged_code: str = "true"
+    """The code of the tag of an acknowledged event: NHN names the tag's system alone."""
+    agreements: frozenset[str] | None = None
+    """The municipalities that have agreed to the terms of use; None means all."""
     received: Recorder[Received] = field(default_factory=Recorder, init=False)
-    events: EventStore = field(default_factory=EventStore, init=False)
+    events: EventStore = field(init=False)
     _script: Script = field(default_factory=Script, init=False)
 
     def __post_init__(self) -> None:
+        self.events = EventStore(self.acknowledged_code)
         self._access = ApiAccess(IssuerKeys(self.issuer), _AUDIENCE, _SCOPE)
         self._write = Listener(self._handle_write, self.host, self.write_port, MAX_BODY)
         self._read = Listener(self._handle_read, self.host, self.read_port, MAX_BODY)
@@ -138,6 +146,8 @@ class JftStub:
                 return await self._for_events(request, self._read_by_epj)
             case "POST", "/stub/acknowledge":
                 return await self._for_events(request, self._acknowledged_by_epj)
+            case "POST", "/stub/fail":
+                return await self._for_events(request, self._failed_later)
             case _:
                 return await self._answer_as_jft(api, request)
 
@@ -155,10 +165,13 @@ class JftStub:
         return web.Response(status=204)
 
     def _read_by_epj(self, event: Event) -> None:
-        event.read = self.clock() if event.read is None else event.read
+        event.be_read(self.clock())
 
     def _acknowledged_by_epj(self, event: Event) -> None:
-        event.acknowledged = self.clock() if event.acknowledged is None else event.acknowledged
+        event.acknowledge(self.clock())
+
+    def _failed_later(self, event: Event) -> None:
+        event.failed = self.clock()
 
     async def _answer_as_jft(self, api: Api, request: web.Request) -> web.StreamResponse:
         body = await _body_within_limit(request)
@@ -169,7 +182,10 @@ class JftStub:
             return await self._respond(api, request, body, outcome, ask_for_nonce=behaviour.dpop_nonce)
 
         def fail(status: int) -> web.Response:
-            return _refusal(ProblemError(status, "The stub was told to fail.").problem)
+            response = _refusal(ProblemError(status, "The stub was told to fail.").problem)
+            if behaviour.retry_after is not None:
+                response.headers["Retry-After"] = str(behaviour.retry_after)
+            return response
 
         response = await act(behaviour, handle, fail)
         if api == "write":
@@ -187,9 +203,7 @@ class JftStub:
             now = self.clock()
             outcome.caller = await self._admit(api, request, now, ask_for_nonce=ask_for_nonce)
             incoming = Incoming(request, parts["type"], parts.get("id"), body, outcome.caller, now)
-            return operation(
-                incoming, self.events, Rules(self.environment, self.checks, self.read_url, self.status_field)
-            )
+            return operation(incoming, self.events, self._rules())
         except ProblemError as error:
             outcome.errors = error.problem.errors or [Fault("", error.problem.detail)]
             return _refused_message(error.problem) if api == "write" else _refusal(error.problem)
@@ -198,6 +212,17 @@ class JftStub:
             return _no_access(error)
         except IssuerUnavailableError as error:
             return _refusal(ProblemError(503, str(error)).problem)
+
+    def _rules(self) -> Rules:
+        return Rules(
+            self.environment,
+            self.checks,
+            self.read_url,
+            self.status_field,
+            self.numbers,
+            self.codes,
+            self.agreements,
+        )
 
     async def _admit(self, api: Api, request: web.Request, now: float, *, ask_for_nonce: bool) -> Caller:
         base = self.write_url if api == "write" else self.read_url

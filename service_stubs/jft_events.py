@@ -13,7 +13,7 @@ import msgspec
 from service_stubs.api_access import Caller
 
 TAG_SYSTEM = "https://fhir.jft.nhn.no"
-ACKNOWLEDGED_TAG = (f"{TAG_SYSTEM}/journaling-acknowledged", "true")
+ACKNOWLEDGED_SYSTEM = f"{TAG_SYSTEM}/journaling-acknowledged"
 
 StatusField = Literal["journalingAcknowledged", "journaled"]
 """What the status calls the last stage: the name of NHN's page, or the older one."""
@@ -37,12 +37,29 @@ class Event:
     source_system: str | None
     sequence: int
     registered: float
+    acknowledged_code: str
+    """The code of the tag that says so, which NHN does not document."""
+    changed: float
+    """When JFT last changed it, which is what `_lastUpdated` is about: reading and acknowledging move it."""
     read: float | None = None
     acknowledged: float | None = None
+    failed: float | None = None
+    """When it was lost after it was accepted: it is found by no search, and only the older form of the status says so."""
+
+    def be_read(self, now: float) -> None:
+        """Note that a record system has read it; the first time counts."""
+        if self.read is None:
+            self.read = self.changed = now
+
+    def acknowledge(self, now: float) -> None:
+        """Note that a record system has journaled it; the first time counts."""
+        if self.acknowledged is None:
+            self.acknowledged = self.changed = now
 
     def status(self, field: StatusField) -> dict[str, str | None]:
         """Return the status object: the three stages with offset and second precision, the last under this name."""
-        return {"registered": _time(self.registered), "read": _time(self.read), field: _time(self.acknowledged)}
+        status = {"registered": _time(self.registered), "read": _time(self.read), field: _time(self.acknowledged)}
+        return {**status, "failed": _time(self.failed)} if field == "journaled" else status
 
     def summary(self) -> dict[str, str | None]:
         """Return what `GET /stub/events` shows of it."""
@@ -65,7 +82,7 @@ class Event:
             (f"{TAG_SYSTEM}/source-client-name", self.caller.client_name or ""),
             (f"{TAG_SYSTEM}/source-system-name", self.source_system or ""),
         ]
-        acknowledged = [ACKNOWLEDGED_TAG] if self.acknowledged is not None else []
+        acknowledged = [(ACKNOWLEDGED_SYSTEM, self.acknowledged_code)] if self.acknowledged is not None else []
         return [tag for tag in (*tags, *acknowledged) if tag[1]]
 
     def resource(self) -> bytes:
@@ -74,7 +91,7 @@ class Event:
         meta = msgspec.json.decode(elements.get("meta", b"{}"), type=dict[str, msgspec.Raw])
         own_tags = msgspec.json.decode(meta.get("tag", b"[]"), type=list[msgspec.Raw])
         tags: list[Any] = [*own_tags, *({"system": system, "code": code} for system, code in self.tags())]
-        last_updated = datetime.fromtimestamp(self.registered, UTC).isoformat(timespec="milliseconds")
+        last_updated = datetime.fromtimestamp(self.changed, UTC).isoformat(timespec="milliseconds")
         new_meta = {**meta, "lastUpdated": last_updated, "tag": tags}
         return msgspec.json.encode({**elements, "id": self.id, "meta": new_meta})
 
@@ -82,7 +99,8 @@ class Event:
 class EventStore:
     """Events in order of arrival; when there are too many, the texts of the oldest are forgotten, and then they themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, acknowledged_code: str = "true") -> None:
+        self._acknowledged_code = acknowledged_code
         self._events: dict[str, Event] = {}
         self._with_text: deque[Event] = deque()
         self._length = 0
@@ -104,6 +122,8 @@ class EventStore:
             source_system=source_system,
             sequence=self._count,
             registered=now,
+            acknowledged_code=self._acknowledged_code,
+            changed=now,
         )
         self._events[event.id] = event
         self._with_text.append(event)
@@ -135,6 +155,7 @@ class EventStore:
             if event.resource_type == resource_type
             and event.caller.orgnr_parent == orgnr_parent
             and event.text is not None
+            and event.failed is None
         ]
 
     def _forget_text(self) -> None:

@@ -10,8 +10,9 @@ from aiohttp import web
 
 from service_stubs.api_access import Caller
 from service_stubs.fhir_structure import structure_faults
+from service_stubs.jft_codes import Codes, code_faults
 from service_stubs.jft_events import Event, EventStore, StatusField
-from service_stubs.jft_messages import Environment, faults_in, parse
+from service_stubs.jft_messages import Environment, Numbers, faults_in, parse
 from service_stubs.jft_reading import read_query, searchset
 from service_stubs.problems import Fault, ProblemError
 
@@ -44,6 +45,10 @@ class Rules:
     checks: Checks
     read_url: str
     status_field: StatusField
+    numbers: Numbers
+    codes: Codes
+    agreements: frozenset[str] | None
+    """The municipalities that have agreed to the terms of use; None means all."""
 
 
 Operation = Callable[[Incoming, EventStore, Rules], web.Response]
@@ -51,6 +56,8 @@ Operation = Callable[[Incoming, EventStore, Rules], web.Response]
 
 def submit(incoming: Incoming, store: EventStore, rules: Rules) -> web.Response:
     """Take a message: `POST /v1/<type>` on the WriteAPI."""
+    if rules.agreements is not None and incoming.caller.orgnr_parent not in rules.agreements:
+        raise ProblemError(403, "The municipality has no agreement on the service.")
     _check_content_type(incoming.request, "application/json")
     body = _body(incoming)
     faults = _faults(body, incoming.resource_type, rules)
@@ -64,8 +71,7 @@ def submit(incoming: Incoming, store: EventStore, rules: Rules) -> web.Response:
 def acknowledge(incoming: Incoming, store: EventStore, rules: Rules) -> web.Response:
     """Note that the EPJ has journaled: `POST /v1/<type>/<id>/$journaling-acknowledged` on the WriteAPI."""
     event = _event(incoming, store)
-    if event.acknowledged is None:
-        event.acknowledged = incoming.now
+    event.acknowledge(incoming.now)
     return _accepted(event, rules)
 
 
@@ -123,8 +129,9 @@ def _body(incoming: Incoming) -> bytes:
 
 def _faults(body: bytes, resource_type: str, rules: Rules) -> Sequence[Fault]:
     resource = parse(body)
-    faults = faults_in(resource, resource_type, rules.environment)
-    return faults or (structure_faults(resource) if rules.checks == "strict" else [])
+    faults = faults_in(resource, resource_type, rules.environment, rules.numbers)
+    faults = faults or (structure_faults(resource) if rules.checks == "strict" else [])
+    return faults or (code_faults(resource) if rules.codes == "known" else [])
 
 
 def _event(incoming: Incoming, store: EventStore) -> Event:
@@ -143,8 +150,7 @@ def _found(incoming: Incoming, store: EventStore, rules: Rules, parameters: Sequ
     query = read_query(parameters)
     events, more = query.page(store.of_municipality(incoming.resource_type, incoming.caller.orgnr_parent))
     for event in events:
-        if event.read is None:
-            event.read = incoming.now
+        event.be_read(incoming.now)
     base = f"{rules.read_url}/v1/{incoming.resource_type}"
     body = searchset(events, query, base, more=more)
     return web.Response(body=body, content_type="application/json", charset="utf-8")

@@ -95,10 +95,10 @@ def _updated(value: str) -> Keeps:
         raise _refused("_lastUpdated", "needs gt, ge, lt or le and a time to the minute with offset")
     time = limit
     comparisons: dict[str, Keeps] = {
-        "gt": lambda event: event.registered > time,
-        "ge": lambda event: event.registered >= time,
-        "lt": lambda event: event.registered < time,
-        "le": lambda event: event.registered <= time,
+        "gt": lambda event: event.changed > time,
+        "ge": lambda event: event.changed >= time,
+        "lt": lambda event: event.changed < time,
+        "le": lambda event: event.changed <= time,
     }
     return comparisons[match["prefix"]]
 
