@@ -135,7 +135,41 @@ async def test_status_may_have_its_older_name(
         location = await double.submit(composition)
         await double.tell("acknowledge", {"ids": "all"})
         _, status, _ = await sender.call("GET", location, double.token)
-    assert status == {"registered": NOW, "read": None, "journaled": NOW}
+    assert status == {"registered": NOW, "read": None, "journaled": NOW, "failed": None}
+
+
+async def test_an_event_may_be_lost_after_it_was_accepted(
+    sender: Sender, helseid: HelseIdStub, clock: Clock, composition: dict[str, Any]
+) -> None:
+    """No search finds it; the status of February says so, and that of today does not."""
+    for field, shown in (("journaled", {"failed": NOW}), ("journalingAcknowledged", {})):
+        async with running(JftStub(helseid.issuer, checks="light", clock=clock, status_field=field)) as jft:
+            double = Double(sender, jft, await sender.token(helseid.url))
+            location = await double.submit(composition)
+            assert await double.tell("fail", {"ids": "all"}) == 204
+            _, status, _ = await sender.call("GET", location, double.token)
+            _, found, _ = await sender.call("GET", f"{jft.read_url}/v1/Composition", double.token)
+        assert status == {"registered": NOW, "read": None, field: None, **shown}
+        assert "entry" not in found
+
+
+async def test_a_municipality_without_an_agreement_is_refused(
+    sender: Sender, helseid: HelseIdStub, clock: Clock, composition: dict[str, Any]
+) -> None:
+    """403, though its token is right."""
+    agreements = frozenset({"310000002"})
+    async with running(JftStub(helseid.issuer, checks="light", clock=clock, agreements=agreements)) as jft:
+        url = f"{jft.write_url}/v1/Composition"
+        status, _, _ = await sender.call("POST", url, await sender.token(helseid.url), json=composition)
+    assert status == 403
+
+
+async def test_it_may_ask_to_be_left_alone(double: Double, composition: dict[str, Any]) -> None:
+    """429 with the seconds to wait."""
+    assert await double.tell("behaviour", {"status": 429, "retry_after": 7}) == 204
+    url = f"{double.jft.write_url}/v1/Composition"
+    async with double.sender.session.post(url, json=composition) as response:
+        assert (response.status, response.headers["Retry-After"]) == (429, "7")
 
 
 # Behaviours by chance.

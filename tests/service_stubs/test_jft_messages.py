@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service_stubs.jft_codes import code_faults
 from service_stubs.jft_messages import faults_in, parse
 from service_stubs.national_numbers import number_for
 from service_stubs.problems import Fault, ProblemError
@@ -172,7 +173,8 @@ def test_every_patient_in_a_bundle_is_checked(document: dict[str, Any]) -> None:
         {"resource": {"resourceType": "Patient", "identifier": real}},
         {"resource": {"resourceType": "Observation", "contained": [{"resourceType": "Patient", "identifier": real}]}},
     ]
-    assert paths(document) == [
+    found = faults_in(document, "Bundle", "test", "patient")
+    assert [fault.path for fault in found] == [
         "Bundle.entry[1].resource.patient.identifier",
         "Bundle.entry[2].resource.identifier",
         "Bundle.entry[3].resource.contained[0].identifier",
@@ -186,3 +188,44 @@ def test_refusals_never_repeat_a_national_number() -> None:
     assert number not in json.dumps(
         [error.problem.detail, error.problem.errors[0].path, error.problem.errors[0].message]
     )
+
+
+@pytest.mark.parametrize(("numbers", "found"), [("everywhere", ["Composition.author[0].identifier"]), ("patient", [])])
+def test_numbers_of_others_are_checked_by_an_option(
+    composition: dict[str, Any], numbers: Any, found: list[str]
+) -> None:
+    """NHN documents that each submission is checked, and not whose numbers in it."""
+    composition["author"] = [{"identifier": {"system": FNR, "value": number_for(BORN, 500, 0)}}]
+    assert [fault.path for fault in faults_in(composition, "Composition", "test", numbers)] == found
+
+
+def test_a_help_number_is_none_of_production(composition: dict[str, Any]) -> None:
+    """Production takes real national identity numbers alone."""
+    composition["subject"]["identifier"] = {"system": "urn:oid:2.16.578.1.12.4.1.4.3", "value": "81234510053"}
+    assert paths(composition, "production") == ["Composition.subject.identifier"]
+
+
+DISPENSES = "http://ehelse.no/fhir/CodeSystem/vkp-medicationdispense-events-v090"
+DISPENSE = {
+    "resourceType": "MedicationDispense",
+    "status": "completed",
+    "category": {"coding": [{"system": DISPENSES, "code": "1"}]},
+    "performer": [{"actor": {"display": "Dispenser"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({}, None),
+        ({"status": "in-progress"}, "MedicationDispense.status"),
+        ({"status": "stopped"}, "MedicationDispense.status"),
+        ({"category": None}, "MedicationDispense.category"),
+        ({"performer": []}, "MedicationDispense.performer"),
+        ({"category": {"coding": [{"system": DISPENSES, "code": "12"}]}}, "MedicationDispense.category.coding[0].code"),
+        ({"category": {"coding": [{"system": "http://example.org", "code": "12"}]}}, None),
+    ],
+)
+def test_only_a_successful_dispense_of_known_codes_is_one(changes: dict[str, Any], path: str | None) -> None:
+    """As NHN documents what a MedicationDispense at JFT is; checked by an option."""
+    assert [fault.path for fault in code_faults({**DISPENSE, **changes})] == ([path] if path else [])

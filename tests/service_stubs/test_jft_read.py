@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from service_stubs.jft import JftStub
     from tests.service_stubs.conftest import Clock, Sender
 
-ACKNOWLEDGED = "https://fhir.jft.nhn.no/journaling-acknowledged|true"
+ACKNOWLEDGED = "https://fhir.jft.nhn.no/journaling-acknowledged"
 
 
 class Epj:
@@ -144,11 +145,11 @@ async def test_only_events_of_the_page_are_marked_as_read(epj: Epj) -> None:
 
 
 async def test_search_by_time(epj: Epj, clock: Clock) -> None:
-    """Prefixes compare with the time of registration; two limits make a range."""
+    """Prefixes compare with the time of the last change; two limits make a range."""
     for title in ("20:26:40", "20:27:40", "20:28:40"):
         await epj.submit(title)
+        await epj.titles()
         clock.now += 60
-        epj.token = epj.token
     day = "2026-05-28T"
     assert await epj.titles(f"?_lastUpdated=gt{day}20:26:40Z") == ["20:27:40", "20:28:40"]
     assert await epj.titles(f"?_lastUpdated=ge{day}20:26:40Z&_lastUpdated=lt{day}20:28Z") == ["20:26:40", "20:27:40"]
@@ -159,10 +160,11 @@ async def test_search_by_acknowledgement(epj: Epj) -> None:
     """`_tag:not` finds what is still to be journaled, `_tag` the rest; any tag of JFT can be asked for."""
     first, _ = await epj.submit("done"), await epj.submit("open")
     await epj.acknowledge(first)
-    assert await epj.titles(f"?_tag:not={ACKNOWLEDGED}") == ["open"]
-    assert await epj.titles(f"?_tag={ACKNOWLEDGED}") == ["done"]
-    assert await epj.titles("?_tag=true") == ["done"]
-    assert await epj.titles("?_tag=https://fhir.jft.nhn.no/journaling-acknowledged|") == ["done"]
+    code = epj.jft.acknowledged_code
+    assert await epj.titles(f"?_tag:not={ACKNOWLEDGED}|{code}") == ["open"]
+    assert await epj.titles(f"?_tag={ACKNOWLEDGED}|{code}") == ["done"]
+    assert await epj.titles(f"?_tag={code}") == ["done"]
+    assert await epj.titles(f"?_tag={ACKNOWLEDGED}|") == ["done"]
     assert await epj.titles("?_tag=https://fhir.jft.nhn.no/source-system-name|Y") == []
 
 
@@ -214,3 +216,13 @@ async def test_reading_needs_a_proof_for_get(epj: Epj) -> None:
 async def test_nothing_else_is_at_the_read_api(epj: Epj, path: str) -> None:
     """No reading of single events is documented, and acknowledging is on the write host."""
     assert (await epj.sender.call("GET", f"{epj.jft.read_url}{path}", epj.token))[0] == 404
+
+
+async def test_reading_and_acknowledging_move_when_an_event_was_last_updated(epj: Epj, clock: Clock) -> None:
+    """Each for the first time: who asks for what is newer than its last look sees an event again."""
+    address = await epj.submit("moves")
+    for change, moved in ((epj.titles, True), (epj.titles, False), (lambda: epj.acknowledge(address), True)):
+        clock.now += 60
+        await change()
+        since = datetime.fromtimestamp(clock.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert await epj.titles(f"?_lastUpdated=ge{since}") == (["moves"] if moved else [])
