@@ -1,6 +1,7 @@
 """Follows delivered events to the record: asks JFT how far each has come, and tells of those that nobody acknowledged."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 from msgspec import structs
@@ -78,10 +79,10 @@ class Tracker:
             pause = min(2 * pause, _LONGEST_OF_WAITING)
             if self._wait(municipality, followed):
                 continue
-            status = await self._asked(event, municipality, followed)
-            if status is not None and status.acknowledged is not None:
-                await self._ledger.acknowledged(message)
-                return True
+            with suppress(StatusUnknown):
+                if (await self._asked(event, municipality, followed)).acknowledged is not None:
+                    await self._ledger.acknowledged(message)
+                    return True
         return False
 
     async def _look(self, look: Look, followed: DeliveryContext) -> None:
@@ -89,8 +90,13 @@ class Tracker:
         if wait := self._wait(look.municipality, followed):
             await self._ledger.look_again(look.id, next_look=now + wait, asked=False)
             return
-        event = Submitted(look.event_id, look.event_kind)
-        status = await self._asked(event, look.municipality, followed)
+        try:
+            status = await self._asked(Submitted(look.event_id, look.event_kind), look.municipality, followed)
+        except StatusUnknown as unknown:
+            if unknown.is_temporary:
+                await self._ledger.look_again(look.id, next_look=now + followed.follow.first, asked=False)
+                return
+            status = None
         again = next_look(structs.replace(look, looks=look.looks + 1), followed.follow, now)
         if status is not None and status.acknowledged is not None:
             await self._ledger.acknowledged(look.id)
@@ -113,18 +119,17 @@ class Tracker:
                 reason=reason,
             )
 
-    async def _asked(self, event: Submitted, municipality: str, followed: DeliveryContext) -> EventStatus | None:
-        """Return how far an event has come; None when that cannot be learned now."""
-        known = followed.config.municipalities.get(municipality)
-        if known is None:
+    async def _asked(self, event: Submitted, municipality: str, followed: DeliveryContext) -> EventStatus:
+        """Return how far an event has come; raises `StatusUnknown`."""
+        if (known := followed.config.municipalities.get(municipality)) is None:
             log.warning("following.unknown", municipality=municipality, reason="not configured any more")
-            return None
+            raise StatusUnknown("not configured any more")
         try:
             status = await followed.service.status(event, known.orgnr, _TIMEOUT)
         except StatusUnknown as unknown:
             LOOKS.labels("unknown").inc()
             log.warning("following.unknown", municipality=municipality, event_id=event.event_id, reason=unknown.reason)
-            return None
+            raise
         LOOKS.labels("acknowledged" if status.acknowledged else "read" if status.read else "registered").inc()
         return status
 

@@ -108,7 +108,7 @@ class JftClient:
             token = await self._token(orgnr, scope, None)
             answer = await self._read.ask(call, token, timeout)
         except NotDelivered as failure:
-            raise StatusUnknown(failure.diagnostics) from None
+            raise StatusUnknown(failure.diagnostics, is_temporary=True) from None
         self._learn_of_token(door, answer.status, now())
         if answer.status == 401:
             self._tokens.forget(orgnr, scope, token)

@@ -18,6 +18,8 @@ STATUS_PATH = re.compile(r"/v1/([A-Za-z]+)/([A-Za-z0-9\-][A-Za-z0-9\-.]{0,63})/\
 _RETRY_AFTER = 30
 """Seconds that a sender is asked to wait when the service does not say how long."""
 _MAX_RETRY_AFTER = 3600
+_NOT_ASKED = (401, 403, 408, 429)
+"""Answers that say something of us, or of the service, and nothing of the event."""
 _STATUS_LIMIT = 16 * 1024
 """Bytes of a status, which says three times."""
 
@@ -43,9 +45,11 @@ class EventStatus:
 class StatusUnknown(Exception):  # noqa: N818 - the condition
     """How far an event has come could not be learned; `reason` holds nothing of the answer."""
 
-    def __init__(self, reason: str, *, gone: bool = False) -> None:
+    def __init__(self, reason: str, *, gone: bool = False, is_temporary: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.is_temporary = is_temporary
+        """Whether nobody could ask, which says nothing of the event: the service was away or busy, or took no token."""
         self.gone = gone
         """Whether JFT knows no such event of the municipality (404)."""
 
@@ -145,7 +149,8 @@ def event_status(answer: Answer) -> EventStatus:
     if answer.status == 404:
         raise StatusUnknown("JFT knows no such event (404)", gone=True)
     if answer.status != 200:
-        raise StatusUnknown(f"JFT answered {answer.status}")
+        is_temporary = answer.status in _NOT_ASKED or answer.status >= 500
+        raise StatusUnknown(f"JFT answered {answer.status}", is_temporary=is_temporary)
     if len(answer.body) > _STATUS_LIMIT:
         raise StatusUnknown("the status is too large")
     try:

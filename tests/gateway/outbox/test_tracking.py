@@ -195,11 +195,40 @@ async def test_acknowledged_in_time_is_never_overdue(begin: Callable[..., Awaita
     assert not world.logged.named("event.overdue")
 
 
-@pytest.mark.parametrize("status", [500, 404, 401, "drop"])
-async def test_status_that_cannot_be_learned_is_asked_for_again(
-    begin: Callable[..., Awaitable[World]], clock: Clock, status: Any
+@pytest.mark.parametrize("why", [500, 503, 429, 401, "drop", "no token"])
+async def test_polls_that_could_not_be_asked_neither_lengthen_the_interval_nor_make_an_event_overdue(
+    begin: Callable[..., Awaitable[World]], clock: Clock, why: Any
 ) -> None:
-    """Nothing is concluded from a failure; that the event is overdue is told all the same."""
+    """They say nothing of the event, however many there are: as soon as JFT can be asked, its answer counts."""
+    world = await begin(f"{HOLD}, acknowledge_within: 2m", jft=", follow: {first: 50s}")
+    assert_success(await world.post("bundle", alarm()))
+    await at_epj(world, "acknowledge")
+    if why == "no token":
+        await world.helseid.stop()
+        clock.now += 3600  # until the token at hand has ended
+    else:
+        world.jft.behave(Behaviour(status=why, times=-1))
+    for polls in range(1, 5):
+        unknown = counted(LOOKS, stage="unknown")
+        clock.now += 61
+        due = clock.now + 50
+        (row,) = await until_written(world, lambda found, due=due: found[0].due == due)  # type: ignore[misc]
+        assert (row.state, row.looks, row.overdue) == ("delivered", 0, False), polls
+        assert counted(LOOKS, stage="unknown") == unknown + 1
+    assert not world.logged.named("event.overdue")
+    if why == "no token":
+        await world.helseid.start()
+    world.jft.behave(Behaviour(times=0))
+    clock.now += 61
+    await until_states(world, "acknowledged")
+    assert not world.logged.named("event.overdue")
+
+
+async def test_event_that_jft_does_not_know_is_overdue_and_asked_for_again(
+    begin: Callable[..., Awaitable[World]], clock: Clock
+) -> None:
+    """Nothing is concluded from it; that nobody acknowledged the event in time is told."""
+    status = 404
     world = await begin(f"{HOLD}, acknowledge_within: 1h")
     unknown = counted(LOOKS, stage="unknown")
     assert_success(await world.post("bundle", alarm()))
