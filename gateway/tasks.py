@@ -1,42 +1,153 @@
-"""Work that comes round every so often, sooner when there is much of it, and a last time at the end."""
+"""Background work of a process: what comes round every so often, how often that is, and what becomes of its failures."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+log = structlog.get_logger()
 
 _LAST = 5.0
 """Seconds that the last time may take."""
+_JITTER = 0.1
+"""Share of a pause that may be left out, by chance, so that several processes do not come together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often the background work of a process comes round, and how patient it is; in seconds."""
+
+    files: float = 2.0
+    """Between two looks at whether the configuration or certificates have changed."""
+    layers: float = 0.25
+    """Between two looks at whether people have set something over the routes."""
+    cutovers: float = 1.0
+    dispatch: float = 1.0
+    """When nothing says that there is news: another process may have held it."""
+    follow: float = 1.0
+    count: float = 1.0
+    recover: float = 10.0
+    purge: float = 3600.0
+    decisions: float = 1.0
+    """Between two writes of the decision log."""
+    verdicts: float = 3.0
+    """Between two writes of what rehearsals found."""
+    rewrite: float = 1.0
+    """Until what the ledger did not take is written again."""
+    copies: float = 0.25
+    """Between two looks at what another process does with the first copy of a message."""
+    acknowledgement: float = 0.5
+    """Until JFT is first polled while a sender waits for the record; doubled from poll to poll."""
+    ledger_patience: float = 30.0
+    """How long a start waits for another process to leave the ledger."""
+    last_writes: float = 5.0
+    """How long a stop waits for what is being written."""
+
+
+USUAL = Intervals()
+
+Rest = Callable[[asyncio.Event, float], Awaitable[None]]
+"""Returns when the event is set, or so many seconds have passed."""
+
+
+async def rest(due: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, or for so many seconds of the event loop's time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await due.wait()
 
 
 class Periodic:
-    """Does its work every `every` seconds; never twice at once."""
+    """Does its work again and again, with pauses; never twice at once.
 
-    def __init__(self, work: Callable[[], Awaitable[None]], every: float) -> None:
+    A failure is told as `task.defect`, and the work is done again after a pause. What is in `passing` was told where it was
+    raised. Work that returns true has more to do and gets no pause.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a loop may be told
+        self,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        every: float | Callable[[], float],
+        *,
+        at_once: bool = True,
+        again: float | None = None,
+        passing: type[Exception] | tuple[type[Exception], ...] = (),
+        rest: Rest = rest,
+    ) -> None:
+        """`every` is the pause in seconds, or says what it is now; `again` is the one after a failure, where that is another.
+
+        `at_once` says whether it begins with the work, or with a pause.
+        """
+        self._name = name
         self._work = work
         self._every = every
+        self._at_once = at_once
+        self._again = again
+        self._passing = passing
+        self._rest = rest
         self._due = asyncio.Event()
         self._alone = asyncio.Lock()
         self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
     def soon(self) -> None:
         """Do not wait for the time to come round."""
         self._due.set()
 
-    async def run(self) -> None:
-        """Work until `stop`."""
-        while not self._stopping:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await self._due.wait()
-            self._due.clear()
-            if not self._stopping:
-                async with self._alone:
-                    await self._work()
-
     async def stop(self) -> None:
-        """Work a last time, and let `run` end; what takes too long is given up."""
+        """End at once, also in the middle of the work."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def finish(self) -> None:
+        """Work a last time, and end; what takes too long is given up."""
         self._stopping = True
         self._due.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST), self._alone:
-                await self._work()
+                await self._try()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        if not self._at_once:
+            await self._wait(self._pause())
+        while not self._stopping:
+            self._due.clear()
+            async with self._alone:
+                pause = await self._try()
+            if pause is not None:
+                await self._wait(pause)
+
+    async def _wait(self, pause: float) -> None:
+        await self._rest(self._due, pause * (1.0 - _JITTER * random.random()))  # noqa: S311 - no secret
+
+    async def _try(self) -> float | None:
+        """Work once; return the pause until the next time, None for none."""
+        try:
+            if await self._work() is True:
+                await asyncio.sleep(0)
+                return None
+        except self._passing:
+            failed = True
+        except Exception:
+            log.exception("task.defect", task=self._name)
+            failed = True
+        else:
+            failed = False
+        if failed and self._again is not None:
+            return self._again
+        return self._pause()
+
+    def _pause(self) -> float:
+        return self._every() if callable(self._every) else self._every

@@ -11,13 +11,11 @@ from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.tables import DECISION
 from gateway.model import UNRECOGNISED, Account
 from gateway.observability.telemetry import DECISIONS_DROPPED
-from gateway.tasks import Periodic
+from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 
 log = structlog.get_logger()
 
-_EVERY = 1.0
-"""Seconds between two writes."""
 _AT_ONCE = 500
 """Rows in one write."""
 _MOST = 20_000
@@ -123,12 +121,12 @@ def decision_of(account: Account, at: float) -> PastDecision:
 class DecisionLog:
     """Gathers decisions and writes them beside the messages' ways; `store` returns None as long as there is no ledger."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
         self._store = store
         self._clock = clock
         self._rows: list[PastDecision] = []
         self._is_failing = False
-        self._regularly = Periodic(self._flush, _EVERY)
+        self._regularly = Periodic("decisions", self._flush, intervals.decisions, at_once=False)
 
     def record(self, account: Account) -> None:
         """Note which way a message went, when its answer has been given; never waits, and never raises."""
@@ -141,13 +139,13 @@ class DecisionLog:
         if len(self._rows) >= _AT_ONCE and not self._is_failing:
             self._regularly.soon()
 
-    async def run(self) -> None:
+    def start(self) -> None:
         """Write what gathers, until `stop`."""
-        await self._regularly.run()
+        self._regularly.start()
 
     async def stop(self) -> None:
-        """Write what is left; `run` ends by itself."""
-        await self._regularly.stop()
+        """Write what is left."""
+        await self._regularly.finish()
         if self._rows:
             DECISIONS_DROPPED.inc(len(self._rows))
             log.error("decisions.dropped", rows=len(self._rows))

@@ -22,7 +22,7 @@ from gateway.pipeline.identify import Identified
 from gateway.pipeline.translate import ClaimedSettings
 from gateway.routing.route import Route
 from gateway.routing.table import Decision
-from gateway.tasks import Periodic
+from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 
 log = structlog.get_logger()
@@ -40,15 +40,16 @@ _MOST_ROUTES = 4_096
 class Rehearsals:
     """Made once for a process; each configuration gets an `offering` of its own."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
         self._clock = clock
-        self._tally = Tally(store, clock)
+        self._tally = Tally(store, clock, intervals)
         self._waiting: deque[Rehearsal] = deque()
         self._bytes = 0
         self._come = asyncio.Event()
         self._done = asyncio.Event()
         self._done.set()
         self._stopping = False
+        self._working: asyncio.Task[None] | None = None
         self._seen: dict[str, int] = {}
 
     def offering(self, config: Config) -> Rehearse:
@@ -73,22 +74,24 @@ class Rehearsals:
             self._done.clear()
             self._come.set()
 
-    async def run(self) -> None:
-        """Rehearse what was taken, one message at a time, until `stop`."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._tally.run())
-            while not self._stopping or self._waiting:
-                await self._come.wait()
-                while self._waiting:
-                    await self._rehearse(self._waiting.popleft())
-                    # Whatever has come for senders meanwhile goes first.
-                    await asyncio.sleep(0)
-                self._done.set()
-                if not self._stopping:
-                    self._come.clear()
+    def start(self) -> None:
+        """Rehearse what is taken, one message at a time, until `stop`."""
+        self._tally.start()
+        self._working = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        while not self._stopping or self._waiting:
+            await self._come.wait()
+            while self._waiting:
+                await self._rehearse(self._waiting.popleft())
+                # Whatever has come for senders meanwhile goes first.
+                await asyncio.sleep(0)
+            self._done.set()
+            if not self._stopping:
+                self._come.clear()
 
     async def stop(self) -> None:
-        """Take nothing more, finish what waits within a limit, and write the verdicts; `run` ends by itself."""
+        """Take nothing more, finish what waits within a limit, and write the verdicts."""
         self._stopping = True
         self._come.set()
         with suppress(TimeoutError):
@@ -98,6 +101,8 @@ class Rehearsals:
             envelope = self._waiting.popleft().identified.envelope
             self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "the gateway stopped")
         await self._tally.stop()
+        if self._working is not None:
+            await self._working
 
     async def _rehearse(self, rehearsal: Rehearsal) -> None:
         size, envelope = len(rehearsal.body), rehearsal.identified.envelope
@@ -122,8 +127,6 @@ class Rehearsals:
         return math.ceil((number + 1) * route.sample) > math.ceil(number * route.sample)
 
 
-_EVERY = 3.0
-"""Seconds between two writes."""
 _MOST_KINDS = 2_000
 """Different rows of one hour; with more, further reasons are counted as one, so that no sender can fill the ledger."""
 OTHER = "other reasons"
@@ -132,13 +135,13 @@ OTHER = "other reasons"
 class Tally:
     """Counts for one process; `store` returns None as long as there is no ledger, and then only the metric counts."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock) -> None:
+    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals) -> None:
         self._store = store
         self._clock = clock
         self._counts: Counter[Counted] = Counter()
         self._hour = 0
         self._kinds: set[Counted] = set()
-        self._regularly = Periodic(self._flush, _EVERY)
+        self._regularly = Periodic("verdicts", self._flush, intervals.verdicts, at_once=False)
 
     def count(self, envelope: Envelope, information: str, verdict: RehearsalVerdict, reason: str = "") -> None:
         """Count one message."""
@@ -148,13 +151,13 @@ class Tally:
         counted = Counted(hour, municipality, vendor, envelope.system or "", information, verdict.value, reason)
         self._counts[self._bounded(counted)] += 1
 
-    async def run(self) -> None:
+    def start(self) -> None:
         """Write what gathers, until `stop`."""
-        await self._regularly.run()
+        self._regularly.start()
 
     async def stop(self) -> None:
-        """Write what is left; `run` ends by itself."""
-        await self._regularly.stop()
+        """Write what is left."""
+        await self._regularly.finish()
         if self._counts:
             log.error("rehearsals.dropped", messages=self._counts.total())
 

@@ -1,6 +1,5 @@
 """Applies cutovers at their time: one node for each, by a lease; every step is written down before the next."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -44,8 +43,6 @@ LEASE = 30.0
 """Seconds for which a cutover stays with a node that says nothing more."""
 SETTLED = 600.0
 """Seconds for which the file must have said the same: other nodes may be reading it still."""
-_LOOK = 1.0
-"""Seconds between two looks."""
 
 
 class Scheduler:
@@ -74,17 +71,6 @@ class Scheduler:
             Step.WATCH: self._watch,
             Step.RETIRE: self._retire,
         }
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except LedgerUnavailable:
-                pass
-            except Exception:
-                log.exception("cutover.defect")
-            await asyncio.sleep(_LOOK)
 
     async def look(self) -> None:
         """Do for each cutover what is to be done now, as far as that goes."""

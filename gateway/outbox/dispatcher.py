@@ -16,6 +16,7 @@ from gateway.observability.telemetry import DELIVERIES
 from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.recorder import Recorder
+from gateway.tasks import Periodic
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import NotDelivered
@@ -23,8 +24,6 @@ from translators.contract import Call
 
 log = structlog.get_logger()
 
-_TICK = 1.0
-"""Seconds between looks at what is due, when nothing says that there is news: another node may have held it."""
 _AT_A_TIME = 32
 _TIMEOUT = 30.0
 """Seconds that one delivery may take."""
@@ -37,30 +36,21 @@ NO_SUBJECT = Subject("", b"", 0.0)
 class Dispatcher:
     """Claims held messages and delivers them."""
 
-    def __init__(self, ledger: Ledger, recorder: Recorder, current: CurrentDelivery, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, recorder: Recorder, current: CurrentDelivery, clock: Clock, every: float
+    ) -> None:
+        """`every` is how many seconds pass between looks at what is due, when nothing says that there is news."""
         self._ledger = ledger
         self._recorder = recorder
         self._current = current
         self._clock = clock
-        self._news = asyncio.Event()
+        self._every = every
+        self.loop = Periodic("dispatch", self._dispatched, self._pause, passing=LedgerUnavailable)
         self._under_way: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """Say that something may be due."""
-        self._news.set()
-
-    async def run(self) -> None:
-        """Dispatch until cancelled; what is under way then goes on, see `finish`."""
-        while True:
-            try:
-                claimed = await self.dispatch()
-            except LedgerUnavailable:
-                claimed = 0
-            except Exception:
-                log.exception("dispatch.defect")
-                claimed = 0
-            if not claimed:
-                await self._rest()
+        self.loop.soon()
 
     async def finish(self, within: float) -> None:
         """Let what is under way end, for so many seconds; what does not is unclear at the next start."""
@@ -72,7 +62,6 @@ class Dispatcher:
 
     async def dispatch(self) -> int:
         """Begin to deliver what is due and may be sent; return how many messages that were."""
-        self._news.clear()  # whatever comes of it: news that stays would never let the loop rest
         current = self._current()
         if current is None:
             return 0
@@ -103,23 +92,18 @@ class Dispatcher:
             self._under_way.add(task)
             task.add_done_callback(self._done)
 
-    async def _rest(self) -> None:
-        """Wait for news, or for the next look."""
-        try:
-            async with asyncio.timeout(_TICK):
-                await self._news.wait()
-        except TimeoutError:
-            pass
-        else:
-            current = self._current()
-            wait = current.service.breaker.wait(asyncio.get_running_loop().time()) if current else _TICK
-            if wait or len(self._under_way) >= _AT_A_TIME:
-                self._news.clear()
-                await asyncio.sleep(min(wait, _TICK))
+    async def _dispatched(self) -> bool:
+        return await self.dispatch() > 0
+
+    def _pause(self) -> float:
+        """Return seconds until the next look; sooner where the service may be asked again sooner."""
+        current = self._current()
+        wait = current.service.breaker.wait(asyncio.get_running_loop().time()) if current is not None else 0.0
+        return min(wait, self._every) if wait else self._every
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._under_way.discard(task)
-        self._news.set()
+        self.loop.soon()
         if not task.cancelled() and task.exception() is not None:
             log.error("dispatch.defect", exc_info=task.exception())
 

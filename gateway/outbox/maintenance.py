@@ -1,6 +1,5 @@
 """The regular work on the ledger: what was with processes that are gone, counts, and what is kept no longer."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 
 import structlog
@@ -13,12 +12,11 @@ from gateway.ledger.records import PENDING, MessageState
 from gateway.observability.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.recorder import Recorder
+from gateway.tasks import Intervals, Periodic
 from gateway.times import Clock
 
 log = structlog.get_logger()
 
-_COUNT, _RECOVER, _PURGE = 1.0, 10.0, 3600.0
-"""Seconds between two of each."""
 _AGAIN = 60.0
 """Seconds until a purge that failed is tried again."""
 
@@ -36,6 +34,7 @@ class Maintenance:
         is_served: Callable[[], bool],
         clock: Clock,
         wake: Callable[[], None],
+        intervals: Intervals,
     ) -> None:
         self._ledger = ledger
         self._recorder = recorder
@@ -47,28 +46,20 @@ class Maintenance:
         self._shown: set[tuple[str, str]] = set()
         self._told_left: int | None = None
         """How much was held when it was last told that nothing delivers it; None while something does."""
+        self.loops = (
+            self._loop("count", self.count, intervals.count),
+            self._loop("recover", self.recover, intervals.recover),
+            self._loop("purge", self.purge, intervals.purge, again=_AGAIN),
+        )
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._every(_COUNT, _COUNT, self.count))
-            group.create_task(self._every(_RECOVER, _RECOVER, self.recover))
-            group.create_task(self._every(_PURGE, _AGAIN, self.purge))
+    def _loop(
+        self, name: str, work: Callable[[], Coroutine[None, None, None]], every: float, again: float | None = None
+    ) -> Periodic:
+        async def whole() -> None:
+            # To its end, also when we stop: whatever it has set aside is told.
+            await self._recorder.brought_to_end(work())
 
-    async def _every(
-        self, seconds: float, after_failure: float, work: Callable[[], Coroutine[None, None, None]]
-    ) -> None:
-        while True:
-            pause = seconds
-            try:
-                # To its end, also when we stop: whatever it has set aside is told.
-                await self._recorder.brought_to_end(work())
-            except LedgerUnavailable:
-                pause = after_failure
-            except Exception:
-                log.exception("upkeep.defect")
-                pause = after_failure
-            await asyncio.sleep(pause)
+        return Periodic(name, whole, every, again=again, passing=LedgerUnavailable)
 
     async def count(self) -> None:
         """Count what waits, for the metrics and for the bound of what is held."""

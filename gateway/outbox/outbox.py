@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import signal
 import socket
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from gateway.outbox.recorder import Recorder
 from gateway.outbox.returns import Returner
 from gateway.outbox.submit import Submitter
 from gateway.outbox.tracker import Tracker
+from gateway.tasks import USUAL, Intervals
 from gateway.times import Clock
 
 log = structlog.get_logger()
@@ -37,33 +37,34 @@ def node_name() -> str:
 class Outbox:
     """Holds, delivers, follows and clears away on one ledger."""
 
-    def __init__(self, store: Database, clock: Clock) -> None:
+    def __init__(self, store: Database, clock: Clock, intervals: Intervals = USUAL) -> None:
         self.ledger = Ledger(store, node_name(), clock)
         self._clock = clock
+        self._intervals = intervals
         self._config: Config | None = None
         self._means: DeliveryContext | None = None
         self._backlog = Backlog()
-        self._recorder = Recorder(self.ledger, clock)
-        self._dispatch = Dispatcher(self.ledger, self._recorder, self._delivery, clock)
-        self._following = Tracker(self.ledger, self._delivery, clock)
+        self._recorder = Recorder(self.ledger, clock, intervals)
+        self._dispatch = Dispatcher(self.ledger, self._recorder, self._delivery, clock, intervals.dispatch)
+        self._following = Tracker(self.ledger, self._delivery, clock, intervals)
         self._upkeep = Maintenance(
             *(self.ledger, self._recorder, self._backlog, self._configured),
             is_served=lambda: self._means is not None,
             clock=clock,
             wake=self._dispatch.wake,
+            intervals=intervals,
         )
-        self.returning = Returner(self.ledger, self._delivery, clock)
-        self._tasks: list[asyncio.Task[None]] = []
+        self.returning = Returner(self.ledger, self._delivery, clock, intervals)
+        self._loops = (*self._upkeep.loops, self._dispatch.loop, self._following.loop, self.returning.loop)
+        self._is_working = False
 
     def use(self, config: Config, means: DeliveryContext | None) -> None:
         """Begin to work, or go on with another configuration; without means nothing is delivered, and the rest is still done."""
         self._config, self._means = config, means
-        if not self._tasks:
-            loop = asyncio.get_running_loop()
-            works = (self._upkeep.run(), self._dispatch.run(), self._following.run(), self.returning.run())
-            self._tasks = [loop.create_task(work) for work in works]
-            for task in self._tasks:
-                task.add_done_callback(_watched)
+        if not self._is_working:
+            self._is_working = True
+            for loop in self._loops:
+                loop.start()
 
     def journaling(self, means: DeliveryContext) -> Submitter:
         """Return what takes orders under a configuration."""
@@ -78,13 +79,12 @@ class Outbox:
             means.follow.first,
             self._clock,
             self._dispatch.wake,
+            self._intervals.copies,
         )
 
     async def finish(self) -> None:
         """Begin nothing more, and finish what is under way, within a limit; what is held stays held."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
         await asyncio.gather(self._dispatch.finish(_FINISH), self.returning.stop(_FINISH))
 
     async def close(self) -> None:
@@ -99,13 +99,6 @@ class Outbox:
 
     def _delivery(self) -> DeliveryContext | None:
         return self._means
-
-
-def _watched(task: "asyncio.Task[None]") -> None:
-    """Tell of work that has ended by itself: nothing would be delivered, or cleared away, and nobody would know."""
-    if not task.cancelled():
-        log.critical("delivery.ended", exc_info=task.exception())
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def needs_ledger(config: Config) -> bool:

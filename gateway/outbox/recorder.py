@@ -10,26 +10,24 @@ import structlog
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.model import Account
+from gateway.tasks import Intervals
 from gateway.times import Clock
 from gateway.upstreams.jft import Submitted
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
-_AGAIN = 1.0
-"""Seconds between two tries."""
 _MOST_NOTES = 10_000
 """Notes of what VKP took that may wait for the ledger; beyond these a copy is not known."""
-_LAST = 5.0
-"""Seconds that what is being written has when the gateway stops."""
 
 
 class Recorder:
     """What it could not write it tries again until it is stopped: what is known of a delivery is never guessed later."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, intervals: Intervals) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._intervals = intervals
         self._writing: set[asyncio.Task[Any]] = set()
         self._late = 0
         """Changes that wait for the ledger."""
@@ -86,7 +84,7 @@ class Recorder:
     async def stop(self) -> None:
         """Let what is being written be written; what cannot be is unclear at the next start."""
         if self._writing:
-            await asyncio.wait(self._writing, timeout=_LAST)
+            await asyncio.wait(self._writing, timeout=self._intervals.last_writes)
         for task in list(self._writing):
             task.cancel()
         await asyncio.gather(*self._writing, return_exceptions=True)
@@ -99,7 +97,7 @@ class Recorder:
         self._late += 1
         try:
             while True:
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(self._intervals.rewrite)
                 with contextlib.suppress(LedgerUnavailable):
                     await write()
                     log.info("ledger.written_late", reference=reference)

@@ -18,6 +18,7 @@ from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 from gateway.outbox.context import CurrentDelivery, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.return_jobs import Busy, Done, Job, Pace, Progress, ReturnOutcome, cells_of
+from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 from gateway.upstreams.jft import StatusUnknown, Submitted
 from gateway.upstreams.vkp import Fate, Sent, StoredRequest
@@ -29,11 +30,8 @@ _TIMEOUT, _TO_ASK = 30.0, 15.0
 """Seconds that sending, and asking for a status, may take."""
 _TO_TAKE = 30.0
 """Seconds for a token, beside those."""
-_AGAIN = 1.0
-"""Seconds between two tries to write down what became of a message."""
 _NOT_YET = 60.0
 """Seconds until a held message that VKP did not take is tried at the service again."""
-_RECOVER = 10.0
 _AT_A_TIME = 200
 _ENOUGH = 5
 """Failures in a row after which VKP is left alone: none of them was because of the message."""
@@ -59,7 +57,7 @@ _OF_FATE = {
 class Returner:
     """Returns messages to VKP on one ledger, under whatever configuration is current."""
 
-    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Clock, intervals: Intervals = USUAL) -> None:
         self.returns = Returns(ledger, clock)
         self._ledger = ledger
         self._current = current
@@ -67,6 +65,8 @@ class Returner:
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
+        self._rewrite = intervals.rewrite
+        self.loop = Periodic("recover returns", self.recover, intervals.recover, passing=LedgerUnavailable)
 
     # Asked by whoever operates.
 
@@ -117,17 +117,6 @@ class Returner:
         return await asyncio.shield(self._spawn(self._one(item, by_person=True)))
 
     # Called by whoever runs the gateway.
-
-    async def run(self) -> None:
-        """Set aside what was with processes that are gone, now and again, until cancelled."""
-        while True:
-            try:
-                await self.recover()
-            except LedgerUnavailable:
-                pass
-            except Exception:
-                log.exception("returning.defect")
-            await asyncio.sleep(_RECOVER)
 
     async def recover(self) -> None:
         """Set aside what was with processes that are gone: VKP may have it."""
@@ -273,7 +262,7 @@ class Returner:
                 is_news = await self._write(item, sent)
             except LedgerUnavailable:
                 log.error("returning.not_written", reference=item.reference, fate=sent.fate.value)  # noqa: TRY400 - told by the store
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(self._rewrite)
             else:
                 if not is_news:
                     log.error("returning.not_ours", reference=item.reference, fate=sent.fate.value)

@@ -29,8 +29,6 @@ log = structlog.get_logger()
 
 _RETRY_AFTER = 10
 """Seconds that a sender is asked to wait while the ledger cannot be written, or holds as much as it may."""
-_LOOK_AGAIN = 0.25
-"""Seconds between two looks at what another process does with the first copy of a message."""
 POSSIBLE_DUPLICATE, IDENTIFIER_REUSED = "possible-duplicate", "identifier-reused"
 
 
@@ -49,7 +47,9 @@ class Submitter:
         first_look: float,
         clock: Clock,
         wake: Callable[[], None],
+        look_again: float,
     ) -> None:
+        """`look_again` is in how many seconds to look again at what another process does with the first copy of a message."""
         self._ledger = ledger
         self._recorder = recorder
         self._following = following
@@ -60,6 +60,7 @@ class Submitter:
         self._first_look = first_look
         self._clock = clock
         self._wake = wake
+        self._look_again = look_again
         self._sending: dict[int, asyncio.Future[None]] = {}
         """By message: what copies that come meanwhile wait for."""
 
@@ -206,7 +207,7 @@ class Submitter:
             if left <= 0:
                 raise Failure(Fault.NO_ANSWER, "The first copy of the message is still being delivered")
             done = self._sending.get(known.id)
-            waiting = asyncio.shield(done) if done is not None else asyncio.sleep(_LOOK_AGAIN)
+            waiting = asyncio.shield(done) if done is not None else asyncio.sleep(self._look_again)
             try:
                 async with asyncio.timeout(left):
                     await waiting

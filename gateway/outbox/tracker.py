@@ -13,19 +13,19 @@ from gateway.ledger.records import Look, MessageState
 from gateway.limits import TokenBuckets
 from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
+from gateway.tasks import Intervals, Periodic
 from gateway.times import Clock
 from gateway.upstreams.jft import EventStatus, StatusUnknown, Submitted
 
 log = structlog.get_logger()
 
-_TICK = 1.0
 _MOST = 32
 """Looks at a time."""
 _TIMEOUT = 15.0
 _LEASE = 60.0
 """Seconds until another node may look at what this one has taken."""
-_FIRST_OF_WAITING, _LONGEST_OF_WAITING = 0.5, 4.0
-"""Seconds between looks while a sender waits."""
+_LONGEST_OF_WAITING = 4.0
+"""Seconds between looks while a sender waits, at most."""
 
 
 def interval(looks: int, follow: Follow) -> float:
@@ -42,24 +42,17 @@ def next_look(look: Look, follow: Follow, now: float) -> float:
 class Tracker:
     """Looks at what is due, within one budget for each municipality."""
 
-    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Clock, intervals: Intervals) -> None:
         self._ledger = ledger
         self._current = current
         self._clock = clock
         self._budgets = TokenBuckets()
+        self._first_of_waiting = intervals.acknowledgement
+        self.loop = Periodic("follow", self._looked, intervals.follow, passing=LedgerUnavailable)
 
-    async def run(self) -> None:
-        """Follow until cancelled."""
-        while True:
-            try:
-                looked = await self.look()
-            except LedgerUnavailable:
-                looked = 0
-            except Exception:
-                log.exception("following.defect")
-                looked = 0
-            if looked < _MOST:
-                await asyncio.sleep(_TICK)
+    async def _looked(self) -> bool:
+        """Look, and tell whether there may be more to look at."""
+        return await self.look() >= _MOST
 
     async def look(self) -> int:
         """Look at events whose time has come; return how many there were."""
@@ -73,7 +66,7 @@ class Tracker:
 
     async def until_acknowledged(self, message: int, event: Submitted, municipality: str, until: float) -> bool:
         """Ask again and again until an event was acknowledged, or until a time of the event loop; return whether it was."""
-        followed, loop, pause = self._current(), asyncio.get_running_loop(), _FIRST_OF_WAITING
+        followed, loop, pause = self._current(), asyncio.get_running_loop(), self._first_of_waiting
         while followed is not None and loop.time() + pause < until:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_OF_WAITING)

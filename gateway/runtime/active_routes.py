@@ -19,6 +19,7 @@ from gateway.observability.telemetry import REGISTRY
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
 from gateway.routing.table import ActiveTable, RouteTable
+from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 
 log = structlog.get_logger()
@@ -44,8 +45,6 @@ READ_AT = Gauge(
     registry=REGISTRY,
 )
 
-_LOOK = 0.25
-"""Seconds between two looks at whether something was set."""
 _AGAIN = 5.0
 """Seconds until what could not be applied is tried again."""
 
@@ -61,11 +60,14 @@ async def read_layers(store: Database, now: float) -> Layers:
 class LayerWatcher:
     """Has `apply` called with every other state of the rules, from `begin` to `stop`; what fails leaves those in force."""
 
-    def __init__(self, store: Database, clock: Clock, apply: Callable[[Layers], None]) -> None:
+    def __init__(
+        self, store: Database, clock: Clock, apply: Callable[[Layers], None], intervals: Intervals = USUAL
+    ) -> None:
         self._store = store
         self._clock = clock
         self._apply = apply
-        self._watching: asyncio.Task[None] | None = None
+        self._every = intervals.layers
+        self._watching = Periodic("layers", self.look, self._pause, at_once=False, again=_AGAIN)
         self._looking = asyncio.Lock()
         self._is_readable = True
         self._read = NOTHING_ABOVE
@@ -78,14 +80,15 @@ class LayerWatcher:
         """Go on from what `read_layers` returned and is in force already: from now on every change is applied."""
         self._read, self._read_at = layers, self._clock()
         self._tell_taken(layers)
-        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        self._watching.start()
+
+    def soon(self) -> None:
+        """Look as soon as can be."""
+        self._watching.soon()
 
     async def stop(self) -> None:
         """Watch no longer; what is in force stays."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
+        await self._watching.stop()
 
     async def look(self) -> None:
         """Apply what has changed or ended since the last look; of two looks at once the second waits."""
@@ -120,18 +123,9 @@ class LayerWatcher:
         LAYERS_VERSION.set(layers.version)
         log.info("layers.taken", version=layers.version, rules=len(layers.rules))
 
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._pause())
-            try:
-                await self.look()
-            except Exception:
-                log.exception("layers.defect")
-                await asyncio.sleep(_AGAIN)
-
     def _pause(self) -> float:
         ends = self.layers.ends_next()
-        return _LOOK if ends is None else min(_LOOK, max(0.0, ends - self._clock()))
+        return self._every if ends is None else min(self._every, max(0.0, ends - self._clock()))
 
     def _tell_unreadable(self, error: LedgerUnavailable) -> None:
         if self._is_readable:
@@ -163,16 +157,22 @@ class ActiveRoutes:
     table that is taken, and with its layers.
     """
 
-    def __init__(self, of_file: RouteTable, told: Callable[[int, Layers], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        of_file: RouteTable,
+        told: Callable[[int, Layers], None],
+        clock: Clock,
+        intervals: Intervals = USUAL,
+    ) -> None:
         self._told = told
+        self._intervals = intervals
         self._clock = clock
         self._generations = Generations()
         self._of_file = of_file
         self.active = ActiveTable(of_file)
         """What the messages of the running configuration read."""
         self._watcher: LayerWatcher | None = None
-        self._scheduler: asyncio.Task[None] | None = None
-        self._looks: set[asyncio.Task[None]] = set()
+        self._scheduler: Periodic | None = None
 
     @property
     def table(self) -> RouteTable:
@@ -214,17 +214,17 @@ class ActiveRoutes:
 
     def follow(self, ledger: Ledger, layers: Layers, current: Callable[[], Config]) -> None:
         """Follow what people set in a ledger, from layers that are in force, and let its cutovers happen at their times."""
-        self._watcher = LayerWatcher(ledger.store, self._clock, self._apply)
+        self._watcher = LayerWatcher(ledger.store, self._clock, self._apply, self._intervals)
         self._watcher.begin(layers)
-        scheduler = Scheduler(ledger, current, self._clock, self._look)
-        self._scheduler = asyncio.get_running_loop().create_task(scheduler.run())
+        # What a cutover of this very process has changed is seen at once.
+        scheduler = Scheduler(ledger, current, self._clock, self._watcher.soon)
+        self._scheduler = Periodic("cutovers", scheduler.look, self._intervals.cutovers, passing=LedgerUnavailable)
+        self._scheduler.start()
 
     async def stop(self) -> None:
         """Follow nothing any more; what is in force stays."""
-        tasks = [*self._looks, *([self._scheduler] if self._scheduler is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._scheduler is not None:
+            await self._scheduler.stop()
         if self._watcher is not None:
             await self._watcher.stop()
 
@@ -237,12 +237,6 @@ class ActiveRoutes:
         generation = self._generations.taken()
         self._told(generation, layers)
         return generation
-
-    def _look(self) -> None:
-        """See at once what a cutover of this very process has changed."""
-        if self._watcher is not None:
-            self._looks.add(look := asyncio.get_running_loop().create_task(self._watcher.look()))
-            look.add_done_callback(self._looks.discard)
 
 
 def _says(agreed: RouteTable, change: Change, now: datetime) -> bool:

@@ -31,6 +31,7 @@ from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, SocketsUnusable, address_of
+from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 from translators.translate import prepare
 
@@ -38,10 +39,6 @@ log = structlog.get_logger()
 
 UNUSABLE = (KeyUnusable, KeysUnusable, LedgerUnusable, CertificatesUnusable, PeopleUnusable, SocketsUnusable)
 """Why a configuration without an error cannot be used here and now."""
-_LOOK = 2.0
-"""Seconds between two looks at whether files have changed."""
-_PATIENCE = 30.0
-"""Seconds that a start waits for another process to leave the ledger."""
 
 
 class Node:
@@ -56,22 +53,24 @@ class Node:
         dev_login: bool = False,
         sockets: InheritedSockets = NO_SOCKETS,
         admin_port: int | None = None,
+        clock: Clock | None = None,
+        intervals: Intervals = USUAL,
     ) -> None:
         """`sockets` are used in place of the addresses in `listen`, `admin_port` in place of the port of `listen.admin`."""
         self._path = Path(path)
-        self._clock = Clock()
+        self._clock = clock or Clock()
+        self._intervals = intervals
         self._sockets = sockets
         self._admin_port = admin_port
         self._first = (self._here(config), table)
         self._server = Server(self._current, self._record)
-        self._ledger = ProcessLedger(self._path.parent, self._clock)
-        self._rehearsals = Rehearsals(self._database, self._clock)
-        self._decisions = DecisionLog(self._database, self._clock)
-        self._working: list[asyncio.Task[None]] = []
+        self._ledger = ProcessLedger(self._path.parent, self._clock, intervals)
+        self._rehearsals = Rehearsals(self._database, self._clock, intervals)
+        self._decisions = DecisionLog(self._database, self._clock, intervals)
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login, clock=self._clock)
-        self._routes = ActiveRoutes(table, self._admin.decisions.taken, self._clock)
+        self._routes = ActiveRoutes(table, self._admin.decisions.taken, self._clock, intervals)
         self._running: RuntimeState | None = None
-        self._looking: asyncio.TimerHandle | None = None
+        self._looking = Periodic("files", self._look, intervals.files, at_once=False)
         self._is_stopping = False
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[Reload]] = set()
@@ -96,15 +95,13 @@ class Node:
     async def stop(self) -> None:
         """Stop listening, finish what is in flight, close connections."""
         self._is_stopping = True
-        if self._looking is not None:
-            self._looking.cancel()
+        await self._looking.stop()
         for task in self._reloads:
             task.cancel()
         await asyncio.gather(*self._reloads, return_exceptions=True)
         outbox = self._ledger.outbox
         await asyncio.gather(self._server.stop(), *([outbox.finish()] if outbox is not None else []))
         await asyncio.gather(self._rehearsals.stop(), self._decisions.stop())
-        await asyncio.gather(*self._working)
         await self._admin.stop()
         await self._routes.stop()
         await self._ledger.close()
@@ -160,11 +157,11 @@ class Node:
         self._builder = Builder(self._path.parent, self._rehearsals, self._clock)
         config, of_file = self._first
         prepared = self._prepare(config, of_file)
-        self._use(prepared, await self._prepare_ledger(prepared, _PATIENCE))
+        self._use(prepared, await self._prepare_ledger(prepared, self._intervals.ledger_patience))
         self._admin.report.use(lambda: self._routes.table)
         self._admin.reloads.use(self.reload)
-        loop = asyncio.get_running_loop()
-        self._working = [loop.create_task(each.run()) for each in (self._rehearsals, self._decisions)]
+        self._rehearsals.start()
+        self._decisions.start()
         await self._admin.start(config, self._sockets.admin)
         prepare()
         self._file = config_file.stamp(self._path)
@@ -174,7 +171,7 @@ class Node:
             tls=self._tls if self._shown else None,
             sockets=self._sockets.data,
         )
-        self._look()
+        self._looking.start()
 
     def _prepare(self, config: Config, of_file: RouteTable) -> Prepared:
         """Return what a configuration makes, its ledger apart; nothing of it is in use yet. Raises one of `UNUSABLE`."""
@@ -283,9 +280,8 @@ class Node:
             raise RuntimeError("a connection before the gateway started")
         return self._shown
 
-    def _look(self) -> None:
-        """Take certificates and a configuration that have been exchanged, and look again in a while."""
-        self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
+    async def _look(self) -> None:
+        """Take certificates and a configuration that have been exchanged."""
         if self._running is not None:
             self._running.certificates.look()
             if config_file.stamp(self._path) != self._file:

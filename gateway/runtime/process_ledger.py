@@ -15,6 +15,7 @@ from gateway.model import Mode
 from gateway.outbox.outbox import Outbox
 from gateway.routing.layers import NOTHING_ABOVE, Layers
 from gateway.runtime.active_routes import read_layers
+from gateway.tasks import Intervals
 from gateway.times import Clock
 
 log = structlog.get_logger()
@@ -37,9 +38,10 @@ class PreparedLedger:
 class ProcessLedger:
     """Keeps the ledger, and the lock by which no other process has the same file."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, intervals: Intervals) -> None:
         self._folder = folder
         self._clock = clock
+        self._intervals = intervals
         self._store = ""
         self._lock: tuple[Path, FileLock] | None = None
         self.outbox: Outbox | None = None
@@ -94,7 +96,7 @@ class ProcessLedger:
 
     async def _open(self, config: Config, keys: Keys, lock: FileLock | None, patience: float) -> tuple[Outbox, Layers]:
         store = await asyncio.to_thread(open_store, config.store, self._folder, patience=patience, lock=lock)
-        outbox = Outbox(store, self._clock)
+        outbox = Outbox(store, self._clock, self._intervals)
         try:
             await canary_key.agree(outbox.ledger, keys.canary, None, self._clock())
             return outbox, await read_layers(store, self._clock())

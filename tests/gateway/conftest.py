@@ -23,6 +23,7 @@ from gateway.config.model import KeyFiles
 from gateway.ledger.key_files import make_missing
 from gateway.observability import telemetry
 from gateway.runtime.node import Node
+from gateway.tasks import USUAL, Intervals
 from legacy_stubs.vkp_r4 import LegacyVkp
 from service_stubs import signing
 from service_stubs.clients import Client
@@ -36,6 +37,8 @@ from tests.ports import free_ports
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from gateway.times import Clock
 
 NORDFJELL, SORVIK, HAVNES, VIKAN = "312229544", "313231593", "315058384", "310000001"
 CLIENT_ID = "6f6c8b0e-0d7e-4a4b-9d5b-5f2f4b7f9c11"
@@ -151,6 +154,9 @@ class World:
     settings: dict[str, Any]
     admin_port: int
     gateway: Node = field(init=False)
+    clock: Clock | None = None
+    """The gateway's; None for the machine's."""
+    intervals: Intervals = USUAL
     vkp_id: str = "Everywhere"
     sent: list[bytes] = field(default_factory=list)
 
@@ -164,7 +170,7 @@ class World:
         loaded = load(str(self.config))
         assert loaded.config is not None, [str(problem) for problem in loaded.problems]
         assert loaded.table is not None
-        self.gateway = Node(str(self.config), loaded.config, loaded.table)
+        self.gateway = Node(str(self.config), loaded.config, loaded.table, clock=self.clock, intervals=self.intervals)
         await self.gateway.start()
 
     async def stop(self) -> None:
@@ -319,8 +325,14 @@ def registration(key: ECKey, **changes: Any) -> Client:
 
 
 @pytest.fixture
+def intervals() -> Intervals:
+    """How often the background work of gateways comes round."""
+    return USUAL
+
+
+@pytest.fixture
 async def start(
-    tmp_path: Path, logged: Logged, client_key: ECKey, signing_keys: None
+    tmp_path: Path, logged: Logged, client_key: ECKey, signing_keys: None, intervals: Intervals
 ) -> AsyncIterator[Callable[..., Awaitable[World]]]:
     """Start a gateway between doubles; arguments change its configuration, `vkp` and `double` replace those of VKP and JFT."""
     del signing_keys
@@ -333,6 +345,8 @@ async def start(
             client: dict[str, Any] | None = None,
             lifetime: int = 600,
             serve: bool = True,
+            clock: Clock | None = None,
+            intervals: Intervals = intervals,
             **changes: Any,
         ) -> World:
             helseid = HelseIdStub([registration(client_key, **(client or {}))], token_seconds=lifetime)
@@ -363,7 +377,7 @@ async def start(
             }
             (tmp_path / "key.json").write_text(json.dumps(client_key.as_dict(private=True)), encoding="utf-8")
             make_missing(KeyFiles(), tmp_path, 1_790_000_000)
-            world = World(tmp_path, data, helseid, vkp, jft, logged, settings, admin)
+            world = World(tmp_path, data, helseid, vkp, jft, logged, settings, admin, clock=clock, intervals=intervals)
             world.write(**changes)
             if serve:
                 await world.serve()

@@ -27,6 +27,7 @@ from gateway.outbox.context import DeliveryContext
 from gateway.outbox.order import sealed
 from gateway.outbox.returns import Returner
 from gateway.routing.table import ActiveTable
+from gateway.tasks import Intervals
 from gateway.times import Clock
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
@@ -156,7 +157,7 @@ class Scene:
 
     def returning(self, node: str = "node-0") -> Returner:
         """Make what a process returns with."""
-        made = Returner(Ledger(self.store, node, self.clock), self.means, self.clock)
+        made = Returner(Ledger(self.store, node, self.clock), self.means, self.clock, Intervals(rewrite=0.0))
         self.started.append(made)
         return made
 

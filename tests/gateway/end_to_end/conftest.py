@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from gateway.tasks import Intervals
 from legacy_stubs.access import VKP_ID_CLAIM
 from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub
@@ -30,19 +31,13 @@ if TYPE_CHECKING:
 
     from tests.gateway.conftest import World
 
-_LOOKS = (
-    *("migration.scheduler._LOOK", "runtime.active_routes._LOOK", "migration.rehearsal._EVERY"),
-    *("ledger.decision_log._EVERY", "outbox.tracker._TICK", "outbox.recorder._AGAIN"),
-)
+_QUICK = Intervals(cutovers=0.02, layers=0.02, verdicts=0.02, decisions=0.02, follow=0.02, rewrite=0.02)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Make the one clock of the gateway, its admin port and HelseID; what looks now and then looks often."""
+    """Make the one clock of the gateway, its admin port and HelseID."""
     clock = Clock()
-    for name in _LOOKS:
-        monkeypatch.setattr(f"gateway.{name}", 0.02)
-    monkeypatch.setattr("gateway.runtime.node.Clock", lambda: clock)
     monkeypatch.setattr("tests.gateway.conftest.HelseIdStub", partial(HelseIdStub, clock=clock))
     return clock
 
@@ -53,7 +48,9 @@ async def migration(
 ) -> AsyncIterator[Migration]:
     """Start a gateway that rehearses Nordfjell and has a client of its own at VKP."""
     client = f', client: {{client_id: {VKP_CLIENT}, key_file: key.json, scope: "{" ".join(VKP_SCOPES)}"}}'
-    world = await start(serve=False, routes=routes(), everywhere=everywhere(), vkp_host=client)
+    world = await start(
+        serve=False, clock=clock, intervals=_QUICK, routes=routes(), everywhere=everywhere(), vkp_host=client
+    )
     world.write(top=top(world.admin_port))
     world.jft.clock = world.vkp.clock = clock
     url, jwks = f"http://127.0.0.1:{world.admin_port}", {"keys": [client_key.as_dict(private=False)]}

@@ -22,6 +22,7 @@ from gateway.ledger.decision_log import (
 )
 from gateway.model import Account, Envelope, Information, Mode
 from gateway.observability import telemetry
+from gateway.tasks import Intervals
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:
@@ -99,12 +100,11 @@ async def test_purge_deletes_what_is_older_a_part_at_a_time(store: Database, mon
 async def test_log_is_complete_when_it_stops(store: Database, clock: Clock) -> None:
     """With more rows than one write takes; what no surface recognised is not in it."""
     kept = DecisionLog(lambda: store, clock)
-    running = asyncio.get_running_loop().create_task(kept.run())
+    kept.start()
     for number in range(1200):
         kept.record(account(str(number)))
     kept.record(account("odd", envelope=Envelope("unrecognised", None, None, None, None, None)))
     await kept.stop()
-    await running
     assert [one.reference for one in await everything(store)] == [str(number) for number in range(1200)]
 
 
@@ -112,7 +112,6 @@ async def test_full_batch_is_written_without_waiting(
     store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time of the next write is not waited for."""
-    monkeypatch.setattr(decision_log, "_EVERY", 3600.0)
     written = asyncio.Event()
     real = decision_log.write
 
@@ -122,13 +121,12 @@ async def test_full_batch_is_written_without_waiting(
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(decision_log, "write", told)
-    kept = DecisionLog(lambda: store, clock)
-    running = loop.create_task(kept.run())
+    kept = DecisionLog(lambda: store, clock, Intervals(decisions=3600.0))
+    kept.start()
     for number in range(500):
         kept.record(account(str(number)))
     await asyncio.wait_for(written.wait(), 30)
     await kept.stop()
-    await running
 
 
 class Failing:

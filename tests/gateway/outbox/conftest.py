@@ -11,6 +11,7 @@ from aiohttp import web  # noqa: TID251 - what a double answers
 from sqlalchemy import select
 
 from gateway.ledger.tables import MESSAGE
+from gateway.tasks import Intervals
 from service_stubs.jft import JftStub
 from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.conftest import ROUTES, another, message
@@ -84,23 +85,21 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what looks now and then look often, so that nothing waits long for a clock that was moved."""
-    for name in ("dispatcher._TICK", "tracker._TICK", "submit._LOOK_AGAIN", "recorder._AGAIN", "maintenance._COUNT"):
-        monkeypatch.setattr(f"gateway.outbox.{name}", 0.02)
-    monkeypatch.setattr("gateway.outbox.tracker._FIRST_OF_WAITING", 0.02)
+QUICK = Intervals(dispatch=0.02, follow=0.02, copies=0.02, rewrite=0.02, count=0.02, acknowledgement=0.02)
 
 
 @pytest.fixture
-def begin(
-    start: Callable[..., Awaitable[World]], clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Awaitable[World]]:
+def intervals() -> Intervals:
+    """Let what looks now and then look often, so that nothing waits long for a clock that was moved."""
+    return QUICK
+
+
+@pytest.fixture
+def begin(start: Callable[..., Awaitable[World]], clock: Clock) -> Callable[..., Awaitable[World]]:
     """Start a gateway under the clock, with these policies of Havnes' journaling; more changes its configuration."""
 
     async def begun(policies: str = HOLD, **changes: Any) -> World:
-        monkeypatch.setattr("gateway.runtime.node.Clock", lambda: clock)
-        world = await start(double=Jft, **{"routes": routes(policies), **changes})
+        world = await start(double=Jft, clock=clock, **{"routes": routes(policies), **changes})
         world.helseid.clock = world.jft.clock = world.vkp.clock = clock
         return world
 
@@ -117,6 +116,13 @@ def delivery_of(world: World) -> Outbox:
     """Return the delivering part of a world's gateway."""
     assert world.gateway._ledger.outbox is not None
     return world.gateway._ledger.outbox
+
+
+def dispatching(world: World) -> asyncio.Task[None]:
+    """Return the loop that dispatches."""
+    task = delivery_of(world)._dispatch.loop._task
+    assert task is not None
+    return task
 
 
 def means_of(world: World) -> DeliveryContext:

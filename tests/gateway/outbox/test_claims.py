@@ -19,6 +19,7 @@ from tests.gateway.outbox.conftest import (
     assert_success,
     counted,
     delivery_of,
+    dispatching,
     jft_of,
     rows,
     until,
@@ -71,8 +72,8 @@ async def test_what_was_claimed_at_the_stop_is_delivered_and_nothing_more_is_cla
     monkeypatch.setattr(delivery.ledger, "claim", slow)
     clock.now += 2
     await until(lambda: len(asked) == 1)
-    stopping = begun(world.stop())
-    await until(lambda: bool(delivery._tasks[1].cancelling()))
+    loop, stopping = dispatching(world), begun(world.stop())
+    await until(lambda: bool(loop.cancelling()))
     gate.set()
     await stopping
     assert (len(asked), alarms_of(world.delivered)) == (1, [0])
@@ -96,8 +97,8 @@ async def test_claim_that_fails_at_the_stop_holds_up_nothing(
 
     monkeypatch.setattr(delivery.ledger, "claim", fail)
     await until(lambda: len(asked) == 1)
-    stopping = begun(world.stop())
-    await until(lambda: bool(delivery._tasks[1].cancelling()))
+    loop, stopping = dispatching(world), begun(world.stop())
+    await until(lambda: bool(loop.cancelling()))
     failing.set()
     async with asyncio.timeout(30):
         await stopping

@@ -50,7 +50,18 @@ async def beside(begin: Callable[..., Awaitable[World]], postgres: str) -> Async
     shutil.copy(first.folder / "key.json", folder)
     data, admin = free_ports(2)
     settings = {**first.settings, "data": data, "admin": admin}
-    second = World(folder, data, first.helseid, first.vkp, first.jft, first.logged, settings, admin)
+    second = World(
+        folder,
+        data,
+        first.helseid,
+        first.vkp,
+        first.jft,
+        first.logged,
+        settings,
+        admin,
+        clock=first.clock,
+        intervals=first.intervals,
+    )
     second.write()
     await second.serve()
     yield first, second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import VIKAN
 from tests.gateway.outbox.conftest import (
     HOLD,
+    QUICK,
     alarm,
     alarms_of,
     assert_success,
@@ -211,12 +213,11 @@ async def test_probe_that_fails_blames_no_message(begin: Callable[..., Awaitable
 
 
 async def test_backlog_that_is_full_refuses_and_has_room_again(
-    begin: Callable[..., Awaitable[World]], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    begin: Callable[..., Awaitable[World]], clock: Clock
 ) -> None:
     """Beyond the bound senders are told to try again; another municipality is not affected."""
-    monkeypatch.setattr("gateway.outbox.maintenance._COUNT", 3600.0)
     policies = f"{HOLD}}}\n  - {{municipality: vikan, information: [varsel], mode: new, {HOLD}"
-    world = await begin(policies, limits=", backlog: 2")
+    world = await begin(policies, limits=", backlog: 2", intervals=replace(QUICK, count=3600.0))
     await world.jft.stop()
     assert_success(await world.post("bundle", alarm()), await world.post("bundle", alarm()))
     refused = await world.post("bundle", alarm())

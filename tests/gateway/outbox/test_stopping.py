@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.gateway.outbox.conftest import (
     assert_success,
     counted,
     delivery_of,
+    dispatching,
     jft_of,
     routes,
     rows,
@@ -45,7 +47,8 @@ def begun(work: Any) -> asyncio.Task[Any]:
 async def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
     """Stop a gateway while JFT has a message and does not answer, and have no patience."""
     monkeypatch.setattr("gateway.proxy.server._GRACE", 0.05)
-    monkeypatch.setattr("gateway.outbox.recorder._LAST", 0.3)
+    recorder = delivery_of(world)._recorder
+    recorder._intervals = replace(recorder._intervals, last_writes=0.3)
     jft = jft_of(world)
     jft.open.clear()
     sending = begun(world.post("bundle", body))
@@ -105,8 +108,8 @@ async def test_delivery_of_a_held_message_is_finished(begin: Callable[..., Await
     clock.now += 2
     await until(lambda: jft.asked == 1)
     delivery = delivery_of(world)
-    stopping = begun(world.stop())
-    await until(delivery._tasks[1].done)
+    loop, stopping = dispatching(world), begun(world.stop())
+    await until(loop.done)
     assert len(delivery._dispatch._under_way) == 1
     jft.open.set()
     await stopping

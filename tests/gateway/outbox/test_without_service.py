@@ -73,9 +73,9 @@ async def test_what_is_left_is_told_and_counted(begin: Callable[..., Awaitable[W
     assert (await world.post(f"/epj/r4/{NORDFJELL}/bundle", alarm())).status == 200
     assert await states(world) == ["delivered", "held", "held"]
     assert len(world.logged.named("delivery.without_service")) == 1
-    defects = [one["event"] for one in world.logged.events if one["event"].endswith((".defect", ".ended"))]
+    defects = [one["event"] for one in world.logged.events if one["event"].endswith(".defect")]
     assert not defects
-    assert not any(task.done() for task in delivery_of(world)._tasks)
+    assert not any(loop._task is None or loop._task.done() for loop in delivery_of(world)._loops)
 
 
 async def test_more_that_is_held_is_told_again(begin: Callable[..., Awaitable[World]]) -> None:
@@ -153,10 +153,10 @@ async def test_alarms_of_upkeep_are_told_also_when_it_is_cancelled(
 
     monkeypatch.setattr(delivery.ledger, "recover", slow)
     upkeep = delivery._upkeep
-    working = asyncio.get_running_loop().create_task(upkeep._every(3600.0, 3600.0, upkeep.recover))
+    working = upkeep._loop("recover", upkeep.recover, 3600.0)
+    working.start()
     await recovered.wait()
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
+    await working.stop()
     gate.set()
     await until(lambda: bool(world.logged.named("delivery.unclear")))
     assert await states(world) == ["quarantined"]

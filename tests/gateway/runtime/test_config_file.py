@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.runtime import node
+from gateway.tasks import Intervals
 from tests.gateway.conftest import NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ PATH = f"/epj/r4/{NORDFJELL}/composition"
 CLOSED = ROUTES.replace("  - {mode: legacy}\n", '  - {mode: closed, text: "Stengt."}\n')
 
 
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node, "_LOOK", 0.02)
+@pytest.fixture
+def intervals() -> Intervals:
+    """Let the file be looked at often."""
+    return Intervals(files=0.02)
 
 
 async def told(world: World, event: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.config.load import load, load_text
 from gateway.ledger.database import LedgerUnusable
-from gateway.runtime import node
 from gateway.runtime.node import Node
+from gateway.tasks import Intervals
 from tests.gateway.conftest import ROUTES
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ CLOSED = '  - {mode: closed, text: "Stengt."}\n'
 
 
 @pytest.fixture
-async def beside(start: Start, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Awaitable[Node]]]:
+async def beside(start: Start) -> AsyncIterator[Callable[..., Awaitable[Node]]]:
     """Start gateways on one folder, each on ports that the system chooses; `keys` says whether those of a ledger are there."""
-    monkeypatch.setattr(node, "_PATIENCE", 0.0)
     world = await start(serve=False)
     running: list[Node] = []
 
@@ -41,7 +40,7 @@ async def beside(start: Start, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         loaded = load(str(world.config))
         assert loaded.config is not None, loaded.problems
         assert loaded.table is not None
-        made = Node(str(world.config), loaded.config, loaded.table)
+        made = Node(str(world.config), loaded.config, loaded.table, intervals=Intervals(ledger_patience=0.0))
         await made.start()
         running.append(made)
         return made

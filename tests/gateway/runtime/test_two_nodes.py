@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.model import Role
-from gateway.runtime import active_routes
+from gateway.tasks import USUAL
 from tests.gateway.asking import ask, let_in
 from tests.gateway.conftest import NORDFJELL, World, message
 from tests.ports import free_ports
@@ -57,7 +57,7 @@ async def until_shown(world: World, *layers: str) -> None:
 
 async def test_override_and_panic_hold_at_both_nodes(nodes: tuple[World, World]) -> None:
     """Set, changed and taken back at one; the other looks more often than once in a second."""
-    assert active_routes._LOOK < 1
+    assert USUAL.layers < 1
     one, other = nodes
     until = datetime.fromtimestamp(int(time.time()) + 3600, UTC).isoformat()
     wanted = {"municipality": "nordfjell", "mode": "closed", "text": "Stengt i dag.", "ticket": "S-1", "until": until}

@@ -24,11 +24,10 @@ BODY = message("alarm-follow-up")
 
 
 @pytest.fixture
-async def frozen(start: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch) -> tuple[World, Clock]:
+async def frozen(start: Callable[..., Awaitable[World]]) -> tuple[World, Clock]:
     """Start a gateway and doubles that all look at the same clock, which stands still."""
     clock = Clock()
-    monkeypatch.setattr("gateway.runtime.node.Clock", lambda: clock)
-    world = await start(lifetime=300)
+    world = await start(lifetime=300, clock=clock)
     world.helseid.clock = world.jft.clock = clock
     return world, clock
 

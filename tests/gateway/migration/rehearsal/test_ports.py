@@ -42,7 +42,7 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     store = await asyncio.to_thread(open_store, "sqlite:///rehearsed.db", tmp_path, patience=0.0)
     clock = Clock()
     rehearsals, decisions = Rehearsals(lambda: store, clock), DecisionLog(lambda: store, clock)
-    record, loop = node.telemetry.record, asyncio.get_running_loop()
+    record = node.telemetry.record
 
     def recorded(account: Any, status: int, seconds: float) -> None:
         record(account, status, seconds)
@@ -53,7 +53,8 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(build, "Pipeline", exchange)
     monkeypatch.setattr(node.telemetry, "record", recorded)
-    tasks = [loop.create_task(each.run()) for each in (rehearsals, decisions)]
+    rehearsals.start()
+    decisions.start()
     worlds: list[World] = []
 
     async def finish() -> SimpleNamespace:
@@ -62,7 +63,6 @@ async def rehearsing(start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatc
         worlds.clear()
         await rehearsals.stop()
         await decisions.stop()
-        await asyncio.gather(*tasks)
         return SimpleNamespace(
             verdicts=await store.read(lambda each: summary(each, since=0.0)),
             decisions=await store.read(lambda each: list(past(each, 0.0))),

@@ -51,10 +51,9 @@ def offering(rehearsals: Rehearsals, routes: str = REHEARSE, name: str = "note")
 
 async def done(rehearsals: Rehearsals, store: Database) -> list[Summary]:
     """Let everything be rehearsed; what is in the ledger then."""
-    running = asyncio.get_running_loop().create_task(rehearsals.run())
+    rehearsals.start()
     await asyncio.sleep(0)
     await rehearsals.stop()
-    await running
     return await store.read(lambda connection: summary(connection, since=NOW))
 
 
@@ -169,7 +168,7 @@ async def test_verdicts_wait_while_the_ledger_cannot_be_written(store: Database)
     offer = offering(rehearsals)
     await store.close()
     offer()
-    running = asyncio.get_running_loop().create_task(rehearsals.run())
+    rehearsals.start()
     rehearsals._stopping = True
     rehearsals._come.set()
     await rehearsals._done.wait()
@@ -177,7 +176,6 @@ async def test_verdicts_wait_while_the_ledger_cannot_be_written(store: Database)
     assert rehearsals._tally._counts.total() == 1
     ledgers.append(None)
     await rehearsals.stop()
-    await running
 
 
 async def test_no_sender_can_fill_the_ledger_with_reasons(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:

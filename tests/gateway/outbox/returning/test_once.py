@@ -91,7 +91,6 @@ async def test_what_vkp_took_is_written_down_when_the_ledger_is_back(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then nothing else is sent."""
-    monkeypatch.setattr("gateway.outbox.returns._AGAIN", 0.0)
     first, second = await scene.delivered(), await scene.delivered()
     written, failures = Returns.returned, [LedgerUnavailable("SQLITE_FULL")] * 3
 
