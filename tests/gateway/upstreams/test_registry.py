@@ -14,6 +14,7 @@ from gateway.proxy.tls import Certificates
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.registry import UpstreamRegistry
 from gateway.upstreams.vkp import VkpClient
+from tests.gateway.clocks import FakeClock
 
 _FILE = """\
 version: 1
@@ -32,7 +33,7 @@ routes: [{mode: legacy}]
 async def registry(tmp_path: Path, client_key: ECKey) -> AsyncIterator[UpstreamRegistry]:
     """Make a registry beside a key."""
     (tmp_path / "key.json").write_text(json.dumps(client_key.as_dict(private=True)))
-    made = UpstreamRegistry(tmp_path, lambda: 0.0)
+    made = UpstreamRegistry(tmp_path, FakeClock())
     yield made
     await made.close()
 
