@@ -1,1 +1,5 @@
-"""Who calls: systems by HelseID and people by OpenID Connect."""
+"""Who calls, and who we are.
+
+- `helseid`: senders' tokens and DPoP proofs, and the gateway's own;
+- `people`: people and programs at the admin port.
+"""

@@ -1,1 +1,11 @@
-"""Durable state: messages that were promised, receipts, what is followed to the record, audit."""
+"""Durable state: messages, what their senders were told, what people set and did. Every table and statement is here.
+
+Others use:
+
+- `database.Database`, `database.open_store`, `file_lock.FileLock`: one writer, and who has a SQLite file;
+- `messages.Ledger`, `records.MessageState`, `returns.Returns`: messages from their arrival to the record, and back to VKP;
+- `message_queries`, `message_actions`, `decision_log`, `rehearsals`: what people see of them, and do;
+- `overrides.SetRule`, `layers.layers_of`, `cutovers`: what is set over the routes;
+- `audit.Note`, `idempotency.Claim`, `retention`: who did what, once, and for how long it is kept;
+- `key_files.Keys`, `crypto.PayloadCipher`, `canary_key`, `tables`: the keys, what they seal and hash, and the tables for tests and migrations.
+"""

@@ -1,6 +1,6 @@
 """One message's way: identify, decide, authorize, then a lane.
 
-`pipeline.py` reads from top to bottom as a message goes. Others use:
+`pipeline` reads from top to bottom as a message goes. Others use:
 
 - `pipeline.Pipeline`, `authorize.Authorizer`: what serves by one configuration;
 - `identify.Identifier`, `identify.Identified`: what a request is;

@@ -1,1 +1,9 @@
-"""Clients of the servers that answer: one module for each kind."""
+"""Clients of VKP and of the information services, each with its circuit breaker.
+
+Others use:
+
+- `registry.UpstreamRegistry`, `registry.ConfiguredClients`: which kind of upstream has which client;
+- `jft.JftClient`: JFT, and what became of a delivery;
+- `vkp.VkpClient`, `vkp.Sent`: VKP as we call it ourselves;
+- `http_client.Answer`, `circuit_breaker.pause`.
+"""

@@ -1,1 +1,8 @@
-"""How people and programs log in to the admin port, and what they may do."""
+"""Who may do what at the admin port.
+
+Others use:
+
+- `authenticator.Authenticator`, `authenticator.AuthConfig`: who asks;
+- `principal.Principal`, `rbac.may`, `rbac.Action`: who that is, and what the roles allow;
+- `api_tokens.ApiToken`, `sessions.Session`, `oidc_login.CALLBACK`, `id_token.LoginRefused`: how they came in.
+"""

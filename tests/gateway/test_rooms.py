@@ -1,0 +1,65 @@
+"""Each room's face says what others may use of it, and is true."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = [
+    *sorted(
+        path.parent.relative_to(ROOT)
+        for path in ROOT.glob("gateway/*/__init__.py")
+        if path.parent.name not in ("auth", "cli")
+    ),
+    Path("gateway/auth/helseid"),
+    Path("gateway/auth/people"),
+]
+
+
+@cache
+def used() -> dict[Path, dict[str, set[str]]]:
+    """Return the modules of each room that others import, and who."""
+    found: dict[Path, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for file in ROOT.glob("gateway/**/*.py"):
+        here = file.relative_to(ROOT)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or node.module is None:
+                continue
+            for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                path = Path(*name.split("."))
+                room = next((one for one in ROOMS if one in path.parents), None)
+                if room is not None and room not in here.parents:
+                    found[room][path.relative_to(room).parts[0]].add(str(here))
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=str)
+def test_others_use_what_the_face_of_a_room_names(room: Path) -> None:
+    """And the face names nothing else, and nothing that is not there."""
+    face = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    named = [name.partition(".") for name in re.findall(r"`([a-z_0-9]+(?:\.\w+)?)`", face)]
+    modules = {
+        module for module, _, _ in named if (ROOT / room / module).exists() or (ROOT / room / f"{module}.py").exists()
+    }
+    assert modules == {module for module, _, _ in named}
+    assert used()[room].keys() == modules - {"pages"}, {key: used()[room][key] for key in used()[room].keys() ^ modules}
+    for module, _, name in named:
+        if name:
+            tree = ast.parse((ROOT / room / f"{module}.py").read_text(encoding="utf-8"))
+            assert name in _defined(tree), f"{module}.{name}"
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    found = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
