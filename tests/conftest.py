@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from gateway.ledger.database import open_store
+from gateway.ledger import database
+from gateway.ledger.database import migrate, open_store
 from tests.postgres import Server, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy.engine import Engine
 
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -26,6 +33,40 @@ def postgres_server() -> Iterator[Server]:
     """Run PostgreSQL while tests need it."""
     with server() as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_tables() -> Iterator[None]:
+    """Give each new SQLite file its tables by copying them: making them takes longer than most tests.
+
+    How they are made is tested in `test_migrations.py`, where this is undone.
+    """
+    turn = Lock()
+    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as made, pytest.MonkeyPatch.context() as patch:
+
+        def copied(engine: Engine) -> None:
+            if engine.dialect.name != "sqlite":
+                migrate(engine)
+                return
+            with closing(engine.raw_connection()) as connection, turn:
+                file = connection.driver_connection
+                is_new = file.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+                if is_new and made.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+                    made.backup(file)
+                    return
+                migrate(engine)
+                if is_new:
+                    file.backup(made)
+
+        patch.setattr(database, "migrate", copied)
+        yield
+
+
+def pytest_collection_finish() -> None:
+    """Let the cyclic collector leave what was collected alone, and look seldom: it would take a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture

@@ -37,7 +37,22 @@ _SETTINGS = {
     "full_page_writes": "on",
     "timezone": "UTC",
 }
-_PATIENCE = 60.0
+_CLEAR = """\
+DO $$ DECLARE each record; BEGIN
+  SET LOCAL session_replication_role = replica;
+  FOR each IN SELECT oid::regclass AS name FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' LOOP
+    EXECUTE format('DELETE FROM %s', each.name);
+  END LOOP;
+  PERFORM setval(oid::regclass, 1::bigint, false) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace;
+END $$"""
+_SHAPE = """\
+SELECT string_agg(name, ' ' ORDER BY name) FROM (
+  SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
+  UNION ALL SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL SELECT tgname::text FROM pg_trigger) AS named"""
+_ALONE = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_PATIENCE = 600.0
 """Seconds that starting or stopping may take."""
 
 
@@ -51,6 +66,8 @@ class Server:
 
     folder: Path
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _again: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """For a template the database that is used again, and its shape."""
 
     @contextmanager
     def database(self, template: str = "template1") -> Iterator[str]:
@@ -62,6 +79,24 @@ class Server:
         finally:
             self._do("DROP DATABASE {} WITH (FORCE)", name)
 
+    @contextmanager
+    def cleared(self, template: str) -> Iterator[str]:
+        """Give the URL of a database like `template` that one user after the other gets, each without what the last one left."""
+        if template not in self._again:
+            name = f"again_{template}_{next(self._numbers)}"
+            self._do("CREATE DATABASE {} TEMPLATE {}", name, template)
+            self._again[template] = name, self._shape(name)
+        name, shape = self._again[template]
+        try:
+            yield self.url(name)
+        finally:
+            with self._connection(name) as connection:
+                connection.execute(_ALONE)
+                connection.execute(_CLEAR)
+            if self._shape(name) != shape:
+                del self._again[template]
+                self._do("DROP DATABASE {} WITH (FORCE)", name)
+
     def make(self, name: str) -> str:
         """Make an empty database that stays as long as the server; return its URL."""
         self._do("CREATE DATABASE {}", name)
@@ -72,9 +107,17 @@ class Server:
         return f"postgresql://vkp@/{name}?host={self.folder}"
 
     def _do(self, statement: str, *names: str) -> None:
-        where = f"host={self.folder} user=vkp dbname=postgres"
-        with psycopg.connect(where, autocommit=True) as connection:
+        with self._connection("postgres") as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def _shape(self, name: str) -> str:
+        """Return the names of all that a database has beside rows."""
+        with self._connection(name) as connection:
+            found = connection.execute(_SHAPE).fetchone()
+        return str(found)
+
+    def _connection(self, name: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(f"host={self.folder} user=vkp dbname={name}", autocommit=True)
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from subprocess import PIPE
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.postgres import NoPostgres, binaries
+from tests.postgres import NoPostgres, Server, binaries
 
 _HOLDER = """\
 import sys
@@ -31,6 +32,24 @@ def test_commits_are_written_to_the_disk_before_they_are_confirmed(postgres: str
     engine.dispose()
     assert seen == {"fsync": "on", "synchronous_commit": "on"}
     assert not networks
+
+
+def test_cleared_database_has_nothing_of_whoever_had_it_before(postgres_server: Server, postgres_template: str) -> None:
+    """No row, no number of a row, no connection, and no table that was made or taken away."""
+    insert = (
+        "INSERT INTO audit (at, node, actor, action, target, hash) VALUES (1, 'n', 'a', 'b', 't', 'h') RETURNING id"
+    )
+    with postgres_server.cleared(postgres_template) as url, psycopg.connect(url, autocommit=True) as left_open:
+        first = left_open.execute(insert).fetchone()
+    with postgres_server.cleared(postgres_template) as url, psycopg.connect(url, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM audit").fetchone() == (0,)
+        assert connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        ).fetchone() == (1,)
+        assert connection.execute(insert).fetchone() == first
+        connection.execute("ALTER TABLE audit RENAME TO elsewhere")
+    with postgres_server.cleared(postgres_template) as url, psycopg.connect(url, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM audit").fetchone() == (0,)
 
 
 def test_server_ends_and_leaves_nothing_when_its_tests_are_killed() -> None:

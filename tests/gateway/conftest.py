@@ -7,10 +7,12 @@ import io
 import itertools
 import json
 import re
+import shutil
 import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +24,7 @@ from gateway.config.load import load
 from gateway.config.model import KeyFiles
 from gateway.ledger.key_files import make_missing
 from gateway.observability import telemetry
+from gateway.runtime import node
 from gateway.runtime.node import Node
 from gateway.tasks import USUAL, Intervals
 from legacy_stubs.vkp_r4 import LegacyVkp
@@ -36,7 +39,6 @@ from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from gateway.times import Clock
 
@@ -310,7 +312,20 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
     structlog.reset_defaults()
 
 
-Start = "Callable[..., Awaitable[World]]"
+@pytest.fixture(scope="session")
+def keys_of_a_gateway(tmp_path_factory: pytest.TempPathFactory, client_key: ECKey) -> Path:
+    """Make the keys of a gateway once; a folder that has them."""
+    folder = tmp_path_factory.mktemp("keys")
+    make_missing(KeyFiles(), folder, 1_790_000_000)
+    (folder / "key.json").write_text(json.dumps(client_key.as_dict(private=True)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder_with_keys(tmp_path: Path, keys_of_a_gateway: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder for a gateway that runs in the tests' own process, whose collector is calm already."""
+    monkeypatch.setattr(node, "_calm_collector", lambda: None)
+    return Path(shutil.copytree(keys_of_a_gateway, tmp_path, dirs_exist_ok=True))
 
 
 def registration(key: ECKey, **changes: Any) -> Client:
@@ -332,7 +347,7 @@ def intervals() -> Intervals:
 
 @pytest.fixture
 async def start(
-    tmp_path: Path, logged: Logged, client_key: ECKey, signing_keys: None, intervals: Intervals
+    folder_with_keys: Path, logged: Logged, client_key: ECKey, signing_keys: None, intervals: Intervals
 ) -> AsyncIterator[Callable[..., Awaitable[World]]]:
     """Start a gateway between doubles; arguments change its configuration, `vkp` and `double` replace those of VKP and JFT."""
     del signing_keys
@@ -375,9 +390,8 @@ async def start(
                 "everywhere": '{vkp_id: Everywhere, her_id: "99001", municipalities: all}',
                 "routes": ROUTES,
             }
-            (tmp_path / "key.json").write_text(json.dumps(client_key.as_dict(private=True)), encoding="utf-8")
-            make_missing(KeyFiles(), tmp_path, 1_790_000_000)
-            world = World(tmp_path, data, helseid, vkp, jft, logged, settings, admin, clock=clock, intervals=intervals)
+            doubles = (helseid, vkp, jft)
+            world = World(folder_with_keys, data, *doubles, logged, settings, admin, clock=clock, intervals=intervals)
             world.write(**changes)
             if serve:
                 await world.serve()

@@ -16,8 +16,9 @@ from gateway.cli.doctor.lane import SPLIT_ORGNR
 
 LOOPBACK = "127.0.0.1"
 BODY_LIMIT = 100_000
-_STARTING = 30.0
-_STOPPING = 3.0
+_STARTING = 300.0
+"""However busy the machine is: a gateway that cannot start ends by itself."""
+_STOPPING = 30.0
 _ATTEMPTS = 3
 """Between finding a port free and listening on it somebody else may take it."""
 

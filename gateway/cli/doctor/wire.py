@@ -39,7 +39,7 @@ def require(condition: bool, otherwise: str) -> None:
 
 _AT_ONCE = 65536
 _LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
-_PATIENCE = 0.5
+_PATIENCE = 10.0
 """Seconds that a peer gets to close its end when ours is closed."""
 
 Fields = list[tuple[bytes, bytes]]

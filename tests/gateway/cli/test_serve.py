@@ -33,7 +33,7 @@ class Served:
     async def until(self, event: str) -> dict[str, Any]:
         """Read the log up to an event."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while line := await self.process.stderr.readline():
                 self.lines.append(json.loads(line))
                 if self.lines[-1]["event"] == event:
@@ -54,7 +54,7 @@ async def served(world: World) -> AsyncIterator[Served]:
     finally:
         if process.returncode is None:
             process.terminate()
-        await asyncio.wait_for(process.communicate(), 20)
+        await asyncio.wait_for(process.communicate(), 120)
 
 
 async def test_process_serves_reloads_and_ends(start: Callable[..., Awaitable[World]]) -> None:
@@ -97,7 +97,7 @@ async def test_process_serves_reloads_and_ends(start: Callable[..., Awaitable[Wo
 
         gateway.process.terminate()
         await gateway.until("gateway.stopping")
-        assert await asyncio.wait_for(gateway.process.wait(), 20) == 0
+        assert await asyncio.wait_for(gateway.process.wait(), 120) == 0
     shown = json.dumps(gateway.lines)
     assert "01813210084" not in shown
     assert "eyJ" not in shown
@@ -111,12 +111,12 @@ async def test_request_in_flight_is_finished_at_the_end(
     arrived, released = raw_upstream.hold()
     async with served(world) as gateway, asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(world.post(f"/epj/r4/{NORDFJELL}/composition", message("note")))
-        await asyncio.wait_for(arrived.wait(), 20)
+        await asyncio.wait_for(arrived.wait(), 120)
         gateway.process.terminate()
         await gateway.until("gateway.stopping")
         released.set()
         assert (await sending).status == 200
-        assert await asyncio.wait_for(gateway.process.wait(), 20) == 0
+        assert await asyncio.wait_for(gateway.process.wait(), 120) == 0
 
 
 async def test_garbage_shows_nothing_in_the_log(start: Callable[..., Awaitable[World]]) -> None:
@@ -130,13 +130,13 @@ async def test_garbage_shows_nothing_in_the_log(start: Callable[..., Awaitable[W
         ):
             reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
             writer.write(raw)
-            answer = await asyncio.wait_for(reader.read(), 20)
+            answer = await asyncio.wait_for(reader.read(), 120)
             writer.close()
             assert b"12834010060" not in answer
             assert b"eyJ" not in answer
         gateway.process.terminate()
         assert gateway.process.stderr is not None
-        rest = await asyncio.wait_for(gateway.process.stderr.read(), 20)
+        rest = await asyncio.wait_for(gateway.process.stderr.read(), 120)
     assert b"12834010060" not in rest
     assert b"eyJ" not in rest
 
@@ -153,7 +153,7 @@ async def test_bad_configuration_does_not_start(start: Callable[..., Awaitable[W
     """Exit 2 with every problem at its place."""
     world = await start(serve=False, routes="  - {mode: legcay}\n", body="1XB")
     process = await serve(world)
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 2
     assert errors.decode().count(f"{world.config}:") == 2
 
@@ -163,7 +163,7 @@ async def test_missing_key_does_not_start(start: Callable[..., Awaitable[World]]
     world = await start(serve=False)
     (world.folder / "key.json").unlink()
     process = await serve(world)
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 1
     assert b"helseid.key_file: key.json: No such file or directory" in errors
     assert b"Traceback" not in errors
@@ -174,7 +174,7 @@ async def test_missing_keys_of_the_ledger_do_not_start(start: Callable[..., Awai
     world = await start(serve=False)
     (world.folder / "var" / "lookup.key").unlink()
     process = await serve(world)
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 1
     assert b"var/lookup.key: there is no such file" in errors
     assert b"vkp-gateway keys init" in errors
@@ -202,7 +202,7 @@ async def test_busy_port_does_not_start(start: Callable[..., Awaitable[World]], 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         world = await start(serve=False, **{port: taken.getsockname()[1]})
         process = await serve(world)
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        _, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 1
     assert b"cannot listen: " in errors
     assert b"Traceback" not in errors

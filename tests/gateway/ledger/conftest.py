@@ -63,12 +63,12 @@ def empty_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Likewise, on PostgreSQL with the ledger's tables: making them takes longer than most tests."""
+    """Likewise, on PostgreSQL with the ledger's tables, cleared of rows: making a database takes longer than most tests."""
     if request.param == "sqlite":
         yield "sqlite:///ledger.db"
         return
     running: Server = request.getfixturevalue("postgres_server")
-    with running.database(request.getfixturevalue("postgres_template")) as url:
+    with running.cleared(request.getfixturevalue("postgres_template")) as url:
         yield url
 
 

@@ -125,7 +125,7 @@ async def test_full_batch_is_written_without_waiting(
     kept.start()
     for number in range(500):
         kept.record(account(str(number)))
-    await asyncio.wait_for(written.wait(), 30)
+    await asyncio.wait_for(written.wait(), 120)
     await kept.stop()
 
 

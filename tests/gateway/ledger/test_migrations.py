@@ -13,7 +13,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 
-from gateway.ledger.database import _LOCK_KEY, Database, LedgerUnusable, open_store
+from gateway.ledger import database
+from gateway.ledger.database import _LOCK_KEY, Database, LedgerUnusable, migrate, open_store
 from gateway.ledger.tables import METADATA
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ try:
 except LedgerUnusable as error:
     sys.exit(str(error))
 """
+
+
+@pytest.fixture(autouse=True)
+def _really_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copy no tables here."""
+    monkeypatch.setattr(database, "migrate", migrate)
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -92,7 +99,7 @@ async def test_two_nodes_may_open_an_empty_database_at_once(postgres: str, tmp_p
     """One makes the tables and the other waits for it."""
     engine = create_engine(postgres.replace("postgresql:", "postgresql+psycopg:"))
     waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(120), asyncio.TaskGroup() as group:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
             opening = [group.create_task(asyncio.to_thread(open_store, postgres, tmp_path)) for _ in range(2)]

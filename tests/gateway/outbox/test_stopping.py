@@ -178,7 +178,7 @@ async def test_process_finishes_what_is_in_flight_and_ends(start: Callable[..., 
         gateway.process.terminate()
         await gateway.until("gateway.stopping")
         assert_success(await sending)
-        assert await asyncio.wait_for(gateway.process.wait(), 20) == 0
+        assert await asyncio.wait_for(gateway.process.wait(), 120) == 0
     database = sqlite3.connect(world.folder / "var" / "gateway.db")
     assert database.execute("SELECT state FROM message").fetchall() == [("delivered",)]
     database.close()

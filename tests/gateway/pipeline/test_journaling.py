@@ -179,10 +179,10 @@ async def test_sender_that_leaves_does_not_lose_the_account(
         raw_upstream.answer = b"HTTP/1.1 202 Accepted\r\n" + location + b"Content-Length: 0\r\n\r\n"
         _, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
         writer.write(world.request(f"/epj/r4/{HAVNES}/bundle", message("alarm-follow-up")))
-        await asyncio.wait_for(arrived.wait(), 10)
+        await asyncio.wait_for(arrived.wait(), 120)
         writer.close()
         await writer.wait_closed()
         released.set()
-        await asyncio.wait_for(world.logged.message.wait(), 10)
+        await asyncio.wait_for(world.logged.message.wait(), 120)
     assert [one["outcome"] for one in world.logged.named("message")] == ["accepted"]
     assert accepted_count() == before + 1

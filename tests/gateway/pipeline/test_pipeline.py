@@ -279,7 +279,7 @@ async def test_too_large_body_is_refused_before_it_has_arrived(
         b"Content-Length: 100001\r\n\r\n" if length else b"Transfer-Encoding: chunked\r\n\r\n186a1\r\n" + b"x" * 100_001
     )
     writer.write(raw[:-2] + framing)
-    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    answer = await asyncio.wait_for(world.read_answer(reader), 120)
     writer.close()
     assert answer is not None
     world.assert_refused(answer, 413, "2.4")
@@ -290,7 +290,7 @@ async def test_body_is_not_read_where_it_decides_nothing(world: World) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     raw = world.request(f"/epj/r4/{SORVIK}/bundle", length=False)
     writer.write(raw[:-2] + b"Content-Length: 1000\r\n\r\n")
-    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    answer = await asyncio.wait_for(world.read_answer(reader), 120)
     writer.close()
     assert answer is not None
     world.assert_refused(answer, 400, "1.2")

@@ -68,7 +68,7 @@ async def test_connections_beyond_the_bound_are_closed(
     refused = telemetry.CONNECTIONS_REFUSED.labels(bound)._value.get()
     kept = [await connected(world) for _ in range(2)]
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert await asyncio.wait_for(reader.read(), 120) == b""
     writer.close()
     assert telemetry.CONNECTIONS_REFUSED.labels(bound)._value.get() == refused + 1
     for reader, writer, _ in kept:
@@ -135,13 +135,13 @@ async def test_the_longest_stalled_body_makes_room(
     await asyncio.sleep(0.1)
     second = await stall(world)
     await until(lambda: len(pool(world)._open) == 2)
-    assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 10)).status == 200
-    answer = await asyncio.wait_for(world.read_answer(first[0]), 10)
+    assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 120)).status == 200
+    answer = await asyncio.wait_for(world.read_answer(first[0]), 120)
     assert answer is not None
     assert (answer.status, answer.code) == (408, "3.1")
     assert not second[0].at_eof()
     second[1].write(b"y" * 59_999)
-    answer = await asyncio.wait_for(world.read_answer(second[0]), 10)
+    answer = await asyncio.wait_for(world.read_answer(second[0]), 120)
     assert answer is not None
     assert answer.status == 200
     for _, writer in (first, second):
@@ -169,7 +169,7 @@ async def test_a_trickle_is_no_progress(
 
     trickling = asyncio.get_running_loop().create_task(trickle())
     try:
-        assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 10)).status == 200
+        assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 120)).status == 200
     finally:
         trickling.cancel()
         writer.close()
@@ -194,11 +194,11 @@ async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
 
     growing = asyncio.get_running_loop().create_task(grow())
     await until(lambda: len(pool(world)._open) == 2)
-    world.assert_refused(await asyncio.wait_for(world.post(BUNDLE, b"{}"), 10), 503, "3.1")
+    world.assert_refused(await asyncio.wait_for(world.post(BUNDLE, b"{}"), 120), 503, "3.1")
     await growing
     released.set()
-    assert (await asyncio.wait_for(waiting, 10)).status == 200
-    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    assert (await asyncio.wait_for(waiting, 120)).status == 200
+    answer = await asyncio.wait_for(world.read_answer(reader), 120)
     assert answer is not None
     assert answer.status == 200
     writer.close()
@@ -215,7 +215,7 @@ async def test_stalled_bodies_stay_while_nobody_waits(
     await asyncio.sleep(0.8)
     assert (await world.post(BUNDLE, b"{}")).status == 200
     writer.write(b"y" * 59_999)
-    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    answer = await asyncio.wait_for(world.read_answer(reader), 120)
     assert answer is not None
     assert answer.status == 200
     writer.close()
@@ -272,7 +272,7 @@ async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
                 await asyncio.sleep(0.1)
 
         trickling = asyncio.get_running_loop().create_task(trickle())
-        answer = await asyncio.wait_for(world.read_answer(reader), 10)
+        answer = await asyncio.wait_for(world.read_answer(reader), 120)
         trickling.cancel()
         writer.close()
         assert answer is not None
@@ -306,7 +306,7 @@ async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
     writer.write(begin)
     ended = asyncio.get_running_loop().create_task(reader.read())
     served = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not ended.done():
             writer.write(trickle)
             assert (await world.post(BUNDLE, b"{}")).status == 200

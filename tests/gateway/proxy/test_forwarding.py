@@ -76,7 +76,7 @@ def test_request_without_host_has_an_empty_one() -> None:
 async def forwarded(world: World, upstream: RawUpstream, *headers: tuple[str, str]) -> Seen:
     """Send a request with these fields and return it as the upstream got it."""
     assert (await world.post(BUNDLE, b"{}", headers=headers)).status == 200
-    return await asyncio.wait_for(upstream.seen.get(), 10)
+    return await asyncio.wait_for(upstream.seen.get(), 120)
 
 
 async def test_upstream_is_told_as_the_file_says(

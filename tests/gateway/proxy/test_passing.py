@@ -30,7 +30,7 @@ async def world(start: Callable[..., Awaitable[World]], raw_upstream: RawUpstrea
 
 async def seen_by(upstream: RawUpstream) -> Seen:
     """Wait for the next request that the upstream got."""
-    return await asyncio.wait_for(upstream.seen.get(), 10)
+    return await asyncio.wait_for(upstream.seen.get(), 120)
 
 
 @pytest.mark.parametrize(
@@ -285,9 +285,9 @@ async def test_sender_that_leaves_in_its_body_delivers_nothing_whole(world: Worl
     raw_upstream.play = read_all
     _, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     writer.write(world.request(BUNDLE, b"x" * 1_000)[:-500])
-    await asyncio.wait_for(arrived.wait(), 10)
+    await asyncio.wait_for(arrived.wait(), 120)
     writer.close()
-    await asyncio.wait_for(logged.wait(), 10)
+    await asyncio.wait_for(logged.wait(), 120)
     assert seen[0] is None or not seen[0].complete
     raw_upstream.play = raw_upstream.answering
     assert (await world.post(BUNDLE, b"{}")).status == 200
@@ -303,7 +303,7 @@ async def test_sender_that_leaves_early_still_has_its_message_delivered(
     writer.write(world.request(BUNDLE, message("note")))
     await writer.drain()
     writer.transport.abort()
-    await asyncio.wait_for(world.logged.message.wait(), 10)
+    await asyncio.wait_for(world.logged.message.wait(), 120)
     seen = [raw_upstream.seen.get_nowait() for _ in range(raw_upstream.seen.qsize())]
     assert [each.body for each in seen] == [message("note")]
     assert len(world.logged.named("message")) == 1
@@ -317,10 +317,10 @@ async def send_expecting(world: World, token: str) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     body = message("note")
     writer.write(raw[:-2] + b"Content-Length: %d\r\n\r\n" % len(body))
-    told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 120)
     assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(body)
-    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    answer = await asyncio.wait_for(world.read_answer(reader), 120)
     writer.close()
     assert answer is not None
     assert answer.status == 200

@@ -64,7 +64,7 @@ async def stopped_after(turns: int, tls: Callable[[], Any] | None, client: ssl.S
 async def ask(client: socket.socket, context: ssl.SSLContext | None) -> bytes:
     """Send a request on a connection that is open; return the first line of the answer."""
     options = {} if context is None else {"ssl": context, "server_hostname": NAME}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         reader, writer = await asyncio.open_connection(sock=client, **options)
         writer.write(REQUEST)
         line = await reader.readline()

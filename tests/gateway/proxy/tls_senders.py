@@ -31,7 +31,7 @@ async def connection(
     world: World, context: ssl.SSLContext
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Connect a sender."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", world.data_port, ssl=context, server_hostname=NAME, limit=1 << 20
         )
@@ -43,7 +43,7 @@ async def connection(
 
 async def post(world: World, context: ssl.SSLContext, path: str = BUNDLE, body: bytes = b"{}") -> Answer:
     """Send one request over TLS."""
-    async with connection(world, context) as (reader, writer), asyncio.timeout(10):
+    async with connection(world, context) as (reader, writer), asyncio.timeout(120):
         writer.write(world.request(path, body))
         answer = await world.read_answer(reader)
     assert answer is not None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.gateway.ledger.conftest import Clock
 
 __all__ = ["clock", "config", "ledger", "ledger_url", "other", "store"]
-_PATIENCE = 20.0
+_PATIENCE = 120.0
 """Seconds after which a test gives up; a node needs a quarter of one."""
 
 

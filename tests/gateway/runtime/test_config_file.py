@@ -30,7 +30,7 @@ def intervals() -> Intervals:
 
 async def told(world: World, event: str) -> None:
     """Wait until an event has been logged."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not world.logged.named(event):  # noqa: ASYNC110 - the log has nobody to tell
             await asyncio.sleep(0.005)
 
@@ -74,7 +74,7 @@ async def test_start_while_the_file_has_an_error(
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             lines = []
             while line := await process.stderr.readline():
                 lines.append(line.decode())
@@ -91,4 +91,4 @@ async def test_start_while_the_file_has_an_error(
     finally:
         if process.returncode is None:
             process.terminate()
-        await asyncio.wait_for(process.communicate(), 20)
+        await asyncio.wait_for(process.communicate(), 120)

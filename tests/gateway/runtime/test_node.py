@@ -36,7 +36,7 @@ async def test_message_under_way_keeps_its_configuration(
     path = f"/epj/r4/{NORDFJELL}/composition"
     async with asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(world.post(path, message("note")))
-        await asyncio.wait_for(arrived.wait(), 10)
+        await asyncio.wait_for(arrived.wait(), 120)
         world.write(routes=CLOSED)
         assert (await world.gateway.reload()).taken
         assert (await world.post(path, message("note"))).code == "1.2"

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 PATH = f"/epj/r4/{NORDFJELL}/composition"
 LEGACY = "  - {mode: legacy}\n"
 CLOSED = '  - {mode: closed, text: "Stengt."}\n'
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a test gives up."""
 _LAUNCH = """\
 import os, sys

@@ -41,14 +41,14 @@ async def nodes(start: Callable[..., Awaitable[World]], postgres: str) -> AsyncI
 
 async def until_told(world: World, status: int) -> None:
     """Send notes until they are answered with this status: 200 is VKP's, 400 of what is closed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while (await world.post(NOTE, message("note"))).status != status:
             pass
 
 
 async def until_shown(world: World, *layers: str) -> None:
     """Ask a node for its routes until these lie over those of the file."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             routes = (await ask(world, "GET", "/api/v1/routes")).document["routes"]
             if tuple(rule["layer"] for rule in routes if rule["layer"] != "routes") == layers:

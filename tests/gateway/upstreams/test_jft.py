@@ -211,7 +211,7 @@ async def test_request_carries_proof_and_no_token_of_the_sender(
     raw_jft.answer = b"HTTP/1.1 202 Accepted\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
     token = world.token()
     await world.post("bundle", BODY, token=token, headers=(("Cookie", "a=b"), ("X-Mine", "1")))
-    seen = await asyncio.wait_for(raw_jft.seen.get(), 10)
+    seen = await asyncio.wait_for(raw_jft.seen.get(), 120)
     assert seen.line == b"POST /v1/Bundle HTTP/1.1"
     assert seen.values("authorization")[0].startswith(b"DPoP eyJ")
     assert token.encode() not in seen.values("authorization")[0]

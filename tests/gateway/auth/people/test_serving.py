@@ -44,7 +44,7 @@ class Served:
     async def until(self, event: str) -> dict[str, Any]:
         """Read the log up to an event."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while line := await self.process.stderr.readline():
                 self.lines.append(json.loads(line))
                 if self.lines[-1]["event"] == event:
@@ -71,7 +71,7 @@ async def served(world: World, *options: str, ready: str = "gateway.started") ->
     finally:
         if process.returncode is None:
             process.terminate()
-        await asyncio.wait_for(process.communicate(), 20)
+        await asyncio.wait_for(process.communicate(), 120)
 
 
 def write(world: World, *, roles: str = "operator", key: str = "key.json", **changes: Any) -> None:
@@ -166,7 +166,7 @@ async def test_process_that_does_not_start(
     world = await start(serve=False)
     write(world, **changes)
     process = await spawn(world, *options)
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == code, errors
     assert reason in errors.decode()
     assert b"Traceback" not in errors

@@ -24,6 +24,7 @@ def test_a_check_that_passes_with_a_gateway_process_is_exit_0() -> None:
     assert "1 of 1 check passed" in result.output
 
 
+@pytest.mark.slow
 def test_a_check_that_needs_an_unreachable_upstream_finds_none() -> None:
     """Its stage does not listen, whichever checks run beside it."""
     result = CliRunner().invoke(main, ["doctor", "--transparency", "--json", "--only", "failing upstreams"])

@@ -44,7 +44,7 @@ async def test_new_files_are_shown_to_new_connections_only(world: World, authori
         async with connection(world, trusting) as (_, other):
             assert shown_by(other) != before
         writer.write(world.request(BUNDLE, b"{}"))
-        answer = await asyncio.wait_for(world.read_answer(reader), 10)
+        answer = await asyncio.wait_for(world.read_answer(reader), 120)
         assert answer is not None
         assert answer.status == 200
     assert [each["of"] for each in world.logged.named("certificates.taken")] == ["listen.data"]

@@ -52,7 +52,7 @@ async def process(world: World, text: str, *more: str) -> AsyncIterator[tuple[An
     stream = running.stderr
 
     async def logged(event: str, times: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while times:
                 times -= json.loads(await stream.readline())["event"] == event
 
@@ -61,7 +61,7 @@ async def process(world: World, text: str, *more: str) -> AsyncIterator[tuple[An
     finally:
         if running.returncode is None:
             running.terminate()
-        assert await asyncio.wait_for(running.wait(), 20) == 0
+        assert await asyncio.wait_for(running.wait(), 120) == 0
 
 
 async def test_process_serves_tls_and_takes_new_files(
@@ -85,10 +85,10 @@ async def test_process_serves_tls_and_takes_new_files(
                 assert shown_by(writer) != before
         reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port, ssl=trusting, server_hostname=NAME)
         writer.write(world.request(BUNDLE).replace(b"Connection: close\r\n", b""))
-        assert await asyncio.wait_for(read_message(reader, answer=True), 10) is not None
+        assert await asyncio.wait_for(read_message(reader, answer=True), 120) is not None
         running.terminate()
         # Idle connections are ended; a sender that is told so agrees.
-        assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert await asyncio.wait_for(reader.read(), 120) == b""
         writer.close()
 
 
@@ -140,7 +140,7 @@ async def test_an_answer_over_tls_waits_for_a_slow_reader(
     text = LEGACY.format(data=world.data_port, admin=world.admin_port, vkp=raw_upstream.url)
     async with process(world, text) as (_, logged):
         await logged("gateway.started", 1)
-        async with connection(world, authority.trusting()) as (reader, writer), asyncio.timeout(30):
+        async with connection(world, authority.trusting()) as (reader, writer), asyncio.timeout(120):
             writer.write(world.request("/epj/r4/x", method="GET", length=False))
             await reader.readuntil(b"\r\n\r\n")
             await asyncio.sleep(1.5)

@@ -28,7 +28,7 @@ MUTUAL = "tls: {cert_file: server.pem, key_file: server.key, client_ca_file: ca.
 async def test_requests_pass_over_tls(world: World, authority: Authority, raw_upstream: RawUpstream) -> None:
     """A large body, an answer and the next request on the same connection, all as over plain HTTP."""
     body = b"x" * 90_000
-    async with connection(world, authority.trusting()) as (reader, writer), asyncio.timeout(10):
+    async with connection(world, authority.trusting()) as (reader, writer), asyncio.timeout(120):
         for _ in range(3):
             writer.write(world.request(BUNDLE, body).replace(b"Connection: close\r\n", b""))
             answer = await world.read_answer(reader)
@@ -53,7 +53,7 @@ async def test_plain_http_is_not_answered(world: World) -> None:
     """Who does not speak TLS learns nothing, and holds nothing."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     writer.write(world.request(BUNDLE))
-    assert not (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP")
+    assert not (await asyncio.wait_for(reader.read(), 120)).startswith(b"HTTP")
     writer.close()
     await until(lambda: world.gateway._server._guests._count == 0)
 
@@ -91,7 +91,7 @@ async def test_a_handshake_that_stalls_is_ended(
     monkeypatch.setattr(tls_listener, "HANDSHAKE", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     await until(lambda: world.gateway._server._guests._count == 1)
-    assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert await asyncio.wait_for(reader.read(), 120) == b""
     writer.close()
     await until(lambda: world.gateway._server._guests._count == 0)
     assert (await post(world, authority.trusting())).status == 200
