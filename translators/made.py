@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from translators.contract import Derived, Made, Tree
+
+Trail: TypeAlias = "tuple[Trail | None, str | int]"
+"""A place: that of what holds it, and its name or index there."""
 
 
 def made(value: Tree, rule: str) -> Tree:
@@ -43,42 +47,44 @@ def settled(resource: dict[str, Tree], but: AbstractSet[int] = frozenset()) -> S
     """
     found: list[Derived] = []
     written: list[int] = []
-    leaves = _settle(resource, [str(plain(resource["resourceType"]))], found, written, but)
+    leaves = _settle(resource, (None, str(plain(resource["resourceType"]))), found, written, but)
     return Settled(tuple(found), leaves, written)
 
 
 def _settle(
     holder: dict[str, Tree] | list[Tree],
-    trail: list[str | int],
+    trail: Trail,
     found: list[Derived],
     written: list[int],
     but: AbstractSet[int],
 ) -> int:
     leaves = 0
+    items: Iterable[tuple[str | int, Tree]]
     if isinstance(holder, dict):
-        written.extend(map(id, holder.values()))
-        items: Iterable[tuple[str | int, Tree]] = holder.items()
+        written += map(id, holder.values())
+        items = holder.items()
     else:
-        written.extend(map(id, holder))
+        written += map(id, holder)
         items = enumerate(holder)
     for key, value in items:
         kind = value.__class__
-        if kind is str:
-            continue
-        if isinstance(value, (dict, list)):
+        if kind is dict or kind is list:
             if id(value) not in but:
-                trail.append(key)
-                leaves += _settle(value, trail, found, written, but)
-                trail.pop()
-        elif isinstance(value, Made):
-            found.append(Derived(_spelled([*trail, key]), value.rule))
-            holder[key] = value.value  # type: ignore[index] # a name of an object, or an index of an array
-            leaves += _leaves(value.value)
+                leaves += _settle(value, (trail, key), found, written, but)  # type: ignore[arg-type] # one of the two
+        elif kind is Made:
+            found.append(Derived(_spelled((trail, key)), value.rule))  # type: ignore[union-attr] # so it is
+            holder[key] = value.value  # type: ignore[index, union-attr] # a name of an object, or an index of an array
+            leaves += _leaves(value.value)  # type: ignore[union-attr]
     return leaves
 
 
-def _spelled(trail: list[str | int]) -> str:
-    return str(trail[0]) + "".join([f".{step}" if isinstance(step, str) else f"[{step}]" for step in trail[1:]])
+def _spelled(trail: Trail) -> str:
+    steps: list[str] = []
+    at: Trail | None = trail
+    while at is not None:
+        at, step = at
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{step}" if at is not None else step)
+    return "".join(reversed(steps))
 
 
 def _leaves(value: Tree) -> int:

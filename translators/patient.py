@@ -1,7 +1,7 @@
 """Which elements identify the patient, and whether the numbers there may be used."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from typing import NamedTuple
 
 from translators.contract import Reason, Refused, Repair, RepairedText, Tree
 from translators.fhir.bundle import RESTFUL
@@ -19,8 +19,7 @@ _HOLDS_OTHERS = frozenset({"Bundle", "Parameters"})
 _PATIENT_ELEMENTS = ("subject", "patient")
 
 
-@dataclass(frozen=True, slots=True)
-class PatientIdentifier:
+class PatientIdentifier(NamedTuple):
     """One identifier of a patient and where it stands."""
 
     path: str
@@ -80,10 +79,13 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[s
     """
     persons: list[set[str]] = []
     paths: list[str] = []
+    right: set[str] = set()
     for named in _named(resource):
         numbers = [identifier for identifier in named.identifiers if identifier.is_national]
         for identifier in numbers:
-            _check_number(identifier, allowed)
+            if identifier.value not in right:
+                _check_number(identifier, allowed)
+                right.add(identifier.value)
         if numbers:
             persons.append({identifier.value for identifier in numbers})
             paths.append(numbers[0].path)
@@ -164,8 +166,7 @@ def _another(persons: list[set[str]]) -> int | None:
     return next((index for index in range(len(persons)) if index not in joined), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
+class _Named(NamedTuple):
     """A place that names the patient: a Patient resource, or a `subject` or `patient`."""
 
     path: str
@@ -180,7 +181,7 @@ def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
         yield from _of_resource(resource, kind, ())
         return
     entries = [entry for entry in _list(resource.get("entry")) if isinstance(entry, dict)]
-    links = (frozenset(link for entry in entries for link in _links(entry)),)
+    links = (_Links(entries),)
     for index, entry in enumerate(_list(resource.get("entry"))):
         inner = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(inner, dict):
@@ -202,7 +203,20 @@ def _links(entry: dict[str, Tree]) -> Iterator[str]:
         yield f"{held.get('resourceType')}/{held['id']}"
 
 
-def _of_resource(resource: dict[str, Tree], path: str, links: tuple[frozenset[str], ...]) -> Iterator[_Named]:
+class _Links:
+    """By what the entries of a Bundle are referred to: looked for where a patient has no number beside the reference."""
+
+    def __init__(self, entries: list[dict[str, Tree]]) -> None:
+        self._entries = entries
+        self._known: frozenset[str] | None = None
+
+    def __contains__(self, link: object) -> bool:
+        if self._known is None:
+            self._known = frozenset(one for entry in self._entries for one in _links(entry))
+        return link in self._known
+
+
+def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[object], ...]) -> Iterator[_Named]:
     """Go through the places of one resource; `links` are those of the resources around it, one set for each level."""
     contained: list[dict[str, Tree]] = []
     if "contained" in resource:

@@ -51,6 +51,8 @@ class Source:
         """The places that were read, to be written or for addressing."""
         self.repaired: set[Key] = set()
         self.repaired_here = 0
+        self.has_relative_links = False
+        """Whether a reference was met that names a resource by its type and id alone."""
         self._used = 0
 
     @property
@@ -77,6 +79,10 @@ class Source:
             if cursor.key not in self.repaired and not isinstance(cursor.value, _REPAIRED_BEFORE):
                 self.repaired_here += 1
             self.repaired.add(cursor.key)
+
+    def unread(self, cursor: "Cursor") -> "list[Cursor]":
+        """Return the children of a place that themselves were neither carried nor repaired."""
+        return cursor.children_but(self.carried | self.repaired if self.repaired else self.carried)
 
     def is_read(self, cursor: "Cursor") -> bool:
         """Whether this place itself was carried or repaired."""
@@ -145,13 +151,13 @@ class Source:
 
     def _has_unread(self) -> bool:
         """Tell in the short way whether there is any, as there seldom is."""
-        carried, repaired = self.carried, self.repaired
-        pending = [self._tree] if self.root.key not in carried else []
+        read = self.carried | self.repaired if self.repaired else self.carried
+        pending = [self._tree] if self.root.key not in read else []
         while pending:
             holder = pending.pop()
             place = id(holder)
-            for name, value in holder.items() if isinstance(holder, dict) else enumerate(holder):  # type: ignore[arg-type] # or a list
-                if (place, name) not in carried and (place, name) not in repaired:
+            for name, value in holder.items() if holder.__class__ is dict else enumerate(holder):  # type: ignore[arg-type] # or a list
+                if (place, name) not in read:
                     if value and (value.__class__ is dict or value.__class__ is list):
                         pending.append(value)
                     elif value.__class__ is not Made:
@@ -244,6 +250,10 @@ class Cursor:
         items = enumerate(value) if isinstance(value, list) else ()
         return [Cursor(source, self, self.name, index, item) for index, item in items if (key, index) not in read]
 
+    def unread(self) -> "list[Cursor]":
+        """Return the children that themselves were neither carried nor repaired."""
+        return self._source.unread(self)
+
     def carry(self) -> Tree:
         """Read this place with all that is below it, to be written unchanged."""
         self._source.carried.add(self.key)
@@ -251,6 +261,10 @@ class Cursor:
             self._source.given[self.key] = self.value
         self._touch(self.parent)
         return self.value
+
+    def say_relative(self) -> None:
+        """Remember of the whole source that it has a reference by type and id."""
+        self._source.has_relative_links = True
 
     @property
     def carried_keys(self) -> set[Key]:
@@ -375,6 +389,9 @@ def printable_type(name: str) -> str:
 
 
 def _printable(name: str, pattern: re.Pattern[str] = _ELEMENT_NAME) -> str:
+    if name.isalpha() and name.isascii() and len(name) <= 64 and name[0].islower() == (pattern is _ELEMENT_NAME):
+        # Letters alone, as most names are: what the expression would say, without its look for a number.
+        return name
     return name if pattern.fullmatch(name) or name in NAMES else "(name withheld)"
 
 

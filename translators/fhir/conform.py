@@ -244,6 +244,7 @@ class _Conformer:
     def _ruled(self, at: Cursor, step: Step, value: _Result) -> _Result:
         """Return what R4 calls a code or links to, or note why it has none; look for what was entered in error."""
         if step.retyped is not None and isinstance(value, str):
+            at.say_relative()
             return linked(at, step.retyped, value, self._plan.retyped)
         if isinstance(value, dict):
             codings = value.get("coding")
@@ -391,8 +392,9 @@ def _drop_nothing(at: Cursor, name: str, raw: Tree) -> None:
 
 
 def _stands(step: Step, owner: str, text: Tree) -> bool:
-    """Whether a code, or a system, is one that R4 has too."""
+    """Whether a code, or a system, is one that R4 has too, or a link needs no look at the type that it names."""
     if step.codes is not None:
         return text in step.codes
-    is_retyped = step.retyped is not None and isinstance(text, str) and step.retyped.fullmatch(text)
-    return isinstance(text, str) and not is_retyped and corrected(owner, step.name, text) is None
+    if not isinstance(text, str) or (step.retyped is not None and ":" not in text and text[0] != "#"):
+        return False
+    return corrected(owner, step.name, text) is None

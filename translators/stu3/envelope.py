@@ -95,11 +95,9 @@ def _use_plain(at: Cursor, *names: str) -> None:
 
 
 def _is_extended(value: Tree) -> bool:
-    if isinstance(value, dict) and "extension" in value:
-        return True
-    if not isinstance(value, (dict, list)):
-        return False
-    return any(map(_is_extended, value.values() if isinstance(value, dict) else value))
+    if isinstance(value, dict):
+        return "extension" in value or any(_is_extended(one) for one in value.values() if one.__class__ is not str)
+    return isinstance(value, list) and any(_is_extended(one) for one in value if one.__class__ is not str)
 
 
 def _kept(at: Cursor, kind: str, *but: str) -> list[Tree]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from translators.codes import SenderCodes
-from translators.contract import InformationName, Message, Reason, Refused, Settings, Tree, Undelivered
+from translators.contract import InformationName, Message, Reason, Refused, Repair, Settings, Tree, Undelivered
 from translators.document import (
     UUID_SYSTEM,
     Entry,
@@ -82,7 +82,7 @@ def read(tree: Tree, settings: Settings) -> Message:
     if newly:
         before = replace(before, carried=before.carried - newly, repaired=before.repaired + newly)
     information = information_of(converted, settings.code_history)
-    links, count = relinked(converted, _becoming(converted), from_stu3().retyped) if kind == "Bundle" else ((), 0)
+    links, count = _relinked(converted, source) if kind == "Bundle" else ((), 0)
     before = replace(before, carried=before.carried - count, repaired=before.repaired + count)
     second = Source(converted, kind, by_parts=True)
     rebuild = _message if kind == "Bundle" else _alone
@@ -102,6 +102,15 @@ def read(tree: Tree, settings: Settings) -> Message:
         addressing=tuple(second.addressing),
         undelivered=rebuilt.undelivered,
     )
+
+
+def _relinked(bundle: dict[str, Tree], source: Source) -> tuple[tuple[Repair, ...], int]:
+    """Let links follow the resources that become others, where some name a type; most are UUIDs."""
+    entries = bundle.get("entry")
+    urls = [entry.get("fullUrl") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    if not source.has_relative_links and all(isinstance(url, str) and url.startswith("urn:") for url in urls):
+        return (), 0
+    return relinked(bundle, _becoming(bundle), from_stu3().retyped)
 
 
 def _becoming(bundle: dict[str, Tree]) -> dict[int, str]:

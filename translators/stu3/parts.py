@@ -72,7 +72,7 @@ def leftovers(at: Cursor, kind: str) -> list[Tree]:
     What has a modifierExtension is left unread: it can stand in no extension, and without it the rest says something else.
     """
     kept: dict[str, Tree] = {}
-    for below in at.children():
+    for below in at.unread():
         rest = _unmodified(below)
         if rest is not None:
             kept[below.name] = rest
