@@ -25,6 +25,13 @@ def _concept(system: str, code: str) -> Tree:
     return Made({"coding": [{"system": system, "code": code}]}, TYPE_OF_R4)
 
 
+def _moved(at: Cursor, name: str) -> None:
+    """Record that an element stands elsewhere, with something derived beside it."""
+    place = at.at(name)
+    if place is not None:
+        place.repair(TYPE_OF_R4, stays=True)
+
+
 def _append(result: Fields, name: str, item: Tree) -> None:
     held = result.setdefault(name, [])
     if isinstance(held, list):
@@ -56,20 +63,22 @@ def _detail(contributor: Fields) -> Fields | None:
     return named | only or None
 
 
-def _coverage(_: Cursor, kept: Fields, result: Fields) -> None:
+def _coverage(at: Cursor, kept: Fields, result: Fields) -> None:
     group = _fields(kept, "grouping")
     for name in _CLASSES:
         title = f"{name}Display"
         if name in group and group.keys().isdisjoint({f"_{name}", f"_{title}"}):
             own: Fields = {"type": _concept(_COVERAGE_CLASS, name.lower()), "value": group.pop(name)}
+            _moved(at.at("grouping") or at, name)
             _append(result, "class", own | ({"name": group.pop(title)} if title in group else {}))
     _drop_empty(kept, "grouping")
     if isinstance(kept.get("sequence"), str) and "_sequence" not in kept:
         own_type = _concept(_COVERAGE_CLASS, "sequence")
+        _moved(at, "sequence")
         _append(result, "class", {"type": own_type, "value": kept.pop("sequence")})
 
 
-def _claim(_: Cursor, kept: Fields, result: Fields) -> None:
+def _claim(at: Cursor, kept: Fields, result: Fields) -> None:
     """Say periods and sums in R4's lists, where each has a category; an organization provides where nobody else does."""
     if "organization" in kept and "provider" not in result:
         result["provider"] = kept.pop("organization")
@@ -78,11 +87,13 @@ def _claim(_: Cursor, kept: Fields, result: Fields) -> None:
     for name, code in _PERIODS.items():
         if name in kept:
             last += 1
+            _moved(at, name)
             number, category = Made(Number(str(last)), TYPE_OF_R4), _concept(f"{_HL7}/claiminformationcategory", code)
             info: Fields = {"sequence": number, "category": category, "timingPeriod": kept.pop(name)}
             _append(result, "supportingInfo", info)
     for name, code in _TOTALS.items():
         if name in kept:
+            _moved(at, name)
             _append(result, "total", {"category": _concept(f"{_HL7}/adjudication", code), "amount": kept.pop(name)})
 
 
@@ -104,8 +115,9 @@ def _imaging_study(at: Cursor, kept: Fields, result: Fields) -> None:
     at.repair(TYPE_OF_R4, stays=True)
 
 
-def _instance(_: Cursor, kept: Fields, result: Fields) -> None:
+def _instance(at: Cursor, kept: Fields, result: Fields) -> None:
     if "sopClass" in kept and "_sopClass" not in kept:
+        _moved(at, "sopClass")
         result["sopClass"] = {"system": Made(_URIS, TYPE_OF_R4), "code": kept.pop("sopClass")}
 
 
