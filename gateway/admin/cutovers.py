@@ -310,7 +310,7 @@ def preflight_document(record: Cutover, findings: list[Finding]) -> dict[str, An
         "name": record.name,
         "hash": record.hash,
         "ready": all(one.ok for one in findings),
-        "findings": [{"check": one.check, "ok": one.ok, "text": one.text} for one in findings],
+        "findings": [{"check": one.check, "ok": one.ok, "warns": one.warns, "text": one.text} for one in findings],
     }
 
 

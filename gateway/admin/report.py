@@ -57,7 +57,7 @@ class Report:
             Endpoint(
                 *("GET", "/api/v1/report", self._report, Needs.role(Action.VIEW)),
                 summary="How far each cell has migrated, and who still holds VKP back",
-                answer="cells holding_back next",
+                answer="cells holding_back vkp_success next",
                 query=ReportQuery,
                 csv=True,
             )
@@ -72,7 +72,9 @@ class Report:
             return web.Response(text=text, content_type="text/csv", charset="utf-8", headers=headers)
         back = {name: dict(counter.most_common()) for name, counter in holding_back(found).items()}
         part, more = part_of(found, asked, _CURSOR)
-        return web.json_response({"cells": [_document(row) for row in part], "holding_back": back, "next": more})
+        success = self._context.config.vkp_success
+        cells = [_document(row) for row in part]
+        return web.json_response({"cells": cells, "holding_back": back, "vkp_success": success, "next": more})
 
     async def rows(self, who: Principal) -> list[Row]:
         """Return every cell that someone may see; raises `Problem`."""

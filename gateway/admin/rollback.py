@@ -99,7 +99,7 @@ class Rollback:
             Endpoint(
                 *("POST", f"{_ROOT}/list", self._list, view),
                 summary="What the new side got since a time",
-                answer="selection sending groups items next",
+                answer="selection sending vkp_success groups items next",
                 body=Listed,
             ),
             Endpoint(
@@ -154,7 +154,13 @@ class Rollback:
         more = cursor_after(_CURSOR, items[wanted.limit - 1].id) if len(items) > wanted.limit else None
         document = {
             "selection": selection_document(selection),
-            "sending": {"possible": not obstacles, "obstacles": obstacles, "confirm": CONFIRMATION},
+            "sending": {
+                "possible": not obstacles,
+                "obstacles": obstacles,
+                "without_client": self._sender.without_client(selection) if self._sender is not None else [],
+                "confirm": CONFIRMATION,
+            },
+            "vkp_success": self._context.config.vkp_success,
             "groups": {one.standing.value: {"messages": one.messages, "sendable": one.sendable} for one in counts},
             "items": [item_document(item) for item in items[: wanted.limit]],
             "next": more,
@@ -280,7 +286,7 @@ class Rollback:
         """Return why nothing of a selection can be sent now."""
         if self._sender is None:
             return [NOT_HERE]
-        why, cells = self._sender.obstacle(), self._sender.still_new(selection)
+        why, cells = self._sender.obstacle(selection), self._sender.still_new(selection)
         new = (
             f"{len(cells)} cells still have mode new, first: {cells[0]}: roll the routes back first" if cells else None
         )

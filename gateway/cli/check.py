@@ -74,8 +74,8 @@ def _client_keys(config: Config | None, folder: Path) -> list[Problem]:
     if config is None:
         return []
     keys = [(config.helseid.key_file, config.helseid.place)]
-    legacy = [each.client for each in config.upstreams.values() if isinstance(each, VkpUpstream)]
-    keys += [(client.key_file, client.place) for client in legacy if client is not None]
+    legacy = [each for each in config.upstreams.values() if isinstance(each, VkpUpstream)]
+    keys += [(client.key_file, client.place) for each in legacy for client in each.clients]
     if config.people is not None:
         keys.append((config.people.client.key_file, config.people.client.place))
     problems: list[Problem] = []

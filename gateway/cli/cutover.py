@@ -58,7 +58,8 @@ def preflight(*, client: AdminClient, name: str) -> None:
         print_json(document)
     else:
         for one in document["findings"]:
-            click.echo(plain(f"{'ok' if one['ok'] else 'no':<4}{one['check']:<18}{one['text']}"))
+            mark = "no" if not one["ok"] else "!" if one["warns"] else "ok"
+            click.echo(plain(f"{mark:<4}{one['check']:<18}{one['text']}"))
         click.echo("ready" if document["ready"] else "not ready")
     if not document["ready"]:
         raise click.exceptions.Exit(1)

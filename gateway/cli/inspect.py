@@ -6,7 +6,7 @@ import click
 
 from gateway.cli.admin_client import AdminClient, admin_options, print_list
 from gateway.cli.options import cursor_option, limit_option
-from gateway.cli.output import counted, plain, print_json, print_lines
+from gateway.cli.output import VKP_SUCCESS, counted, plain, print_json, print_lines
 from gateway.routing.route import POLICIES
 
 _ROOT = "/api/v1/audit"
@@ -108,7 +108,7 @@ def report(*, client: AdminClient, as_csv: bool, holding_back: bool) -> None:
         if document["cells"]:
             none = "No cell still needs VKP, by what this gateway has seen of it."
         print_lines(cells, _cell_line, none)
-        _print_holding_back(document["holding_back"])
+        _print_holding_back(document["holding_back"], document["vkp_success"])
 
 
 def _cell_line(cell: dict[str, Any]) -> str:
@@ -118,7 +118,8 @@ def _cell_line(cell: dict[str, Any]) -> str:
     return f"{names}  {cell['standing']}{share}{seen}"
 
 
-def _print_holding_back(back: dict[str, dict[str, int]]) -> None:
+def _print_holding_back(back: dict[str, dict[str, int]], success: str) -> None:
+    click.echo(VKP_SUCCESS[success])
     for name, numbers in back.items():
         told = ", ".join(f"{plain(who)} {number}" for who, number in numbers.items()) or "nobody"
         click.echo(f"still needs VKP, by {name}: {told}")

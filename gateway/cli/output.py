@@ -5,6 +5,12 @@ from collections.abc import Callable, Iterable
 import click
 import msgspec
 
+VKP_SUCCESS = {
+    "stored": "what VKP took is stored there; whether it is in the record is seen in VKP's Min side (vkp_success: stored)",
+    "journaled": "what VKP took is in the record (vkp_success: journaled)",
+}
+"""What is told of messages that VKP has accepted."""
+
 
 def print_json(document: object) -> None:
     """Print one JSON document."""

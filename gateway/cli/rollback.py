@@ -9,7 +9,7 @@ from gateway.admin.rollback import CONFIRMATION
 from gateway.admin.rollback_documents import csv_of
 from gateway.cli.admin_client import AdminClient, Document, admin_options, segment
 from gateway.cli.options import TIME, cursor_option, limit_option, reason_option, with_options
-from gateway.cli.output import plain, print_json, print_lines
+from gateway.cli.output import VKP_SUCCESS, plain, print_json, print_lines
 from gateway.cli.progress import progress
 from gateway.ledger.returns import ReturnStatus
 from gateway.model import JOURNALING
@@ -214,6 +214,10 @@ def _print_list(document: Document) -> None:
     for name, group in document["groups"].items():
         sendable = f", {group['sendable']} to be sent" if group["sendable"] else ""
         click.echo(f"{plain(name):<20}{group['messages']}{sendable}")
+    if document["groups"].get("returned", {}).get("messages"):
+        click.echo(VKP_SUCCESS[document["vkp_success"]])
+    for vendor in document["sending"]["without_client"]:
+        click.echo(f"no client of ours at VKP for vendor {plain(vendor)}: its messages are not sent")
     for obstacle in document["sending"]["obstacles"]:
         click.echo(f"cannot be sent: {plain(obstacle)}")
     is_any = any(group["messages"] for group in document["groups"].values())

@@ -16,7 +16,7 @@ from gateway.config.read_cutovers import plans
 from gateway.config.read_parties import Municipalities, Vendors, municipalities, vendors
 from gateway.config.read_people import people
 from gateway.config.read_routes import Routes, routes
-from gateway.config.read_upstreams import Upstreams, upstreams
+from gateway.config.read_upstreams import Names, Upstreams, upstreams
 from gateway.config.yaml_reader import Fields, Reader
 from gateway.model import Place
 from gateway.routing.index import Buckets
@@ -70,6 +70,7 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
     environment = read_settings.environment(reader, root)
     passes = read_settings.unrecognised_passes(reader, root)
     unjournaled = read_settings.not_to_be_journaled(reader, root)
+    success = read_settings.vkp_success(reader, root)
     settings = read_settings.settings(reader, root)
     draft = _draft(reader, root, environment, passes)
     persons = people(reader, root, settings.listen if settings else None, draft.municipalities.names)
@@ -112,6 +113,7 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         guard_reload=draft.plans.guard_reload,
         sunset=draft.plans.sunset,
         not_to_be_journaled=unjournaled,
+        vkp_success=success,
         version=version,
     )
     return Loaded(config, RouteTable(config, buckets), problems)
@@ -119,10 +121,12 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
 
 def _draft(reader: Reader, root: Fields, environment: Environment | None, passes: bool | None) -> rules.Draft:
     """Read the named parts; what is missing altogether is reported already."""
-    servers = root.get("upstreams", partial(upstreams, reader)) or Upstreams({}, frozenset(), clear=False)
     parties = root.get("municipalities", partial(municipalities, reader)) or Municipalities({}, None)
     sellers = root.get("vendors", lambda node: vendors(reader, node, parties.names, environment))
     sellers = sellers or Vendors({}, (), None)
+    names = Names(parties.names, sellers.systems)
+    servers = root.get("upstreams", lambda node: upstreams(reader, node, names))
+    servers = servers or Upstreams({}, frozenset(), clear=False)
     ways = root.get("routes", lambda node: routes(reader, node, parties, sellers)) or Routes((), None)
     planned = plans(reader, root, environment, parties, sellers)
     place = reader.place(root.key("upstreams"))

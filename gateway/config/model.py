@@ -6,11 +6,23 @@ from enum import StrEnum
 from typing import Literal
 
 from gateway.config.plans import CutoverPlan, Freeze, Sunset
-from gateway.config.upstreams import DataTls, HelseId, ServiceUpstream, Upstream, VkpUpstream, upstream_for, vkp_of
+from gateway.config.upstreams import (
+    DataTls,
+    HelseId,
+    ServiceUpstream,
+    Upstream,
+    VkpClient,
+    VkpUpstream,
+    upstream_for,
+    vkp_of,
+)
 from gateway.errors import Fault, Wording
 from gateway.model import Group, Information, Place, Rate
 from gateway.routing.route import Route
 from gateway.times import DAY
+
+VkpSuccess = Literal["stored", "journaled"]
+"""What VKP's success (2xx) says of a message: that VKP has it, where municipal staff find it, or that it is in the record."""
 
 
 class Severity(StrEnum):
@@ -267,6 +279,7 @@ class Config:
     sunset: Sunset | None = None
     not_to_be_journaled: Literal["acknowledge", "refuse"] = "acknowledge"
     """What becomes of a message whose class says that its event is not to be journaled."""
+    vkp_success: VkpSuccess = "stored"
     version: str = ""
     """What tells one content of the file from another."""
 
@@ -274,6 +287,15 @@ class Config:
     def vkp(self) -> VkpUpstream | None:
         """Legacy VKP; None where it is not configured."""
         return vkp_of(self.upstreams.values())
+
+    def vendors_of(self, municipality: str) -> list[str]:
+        """Return the vendors whose senders may call for a municipality, by short name."""
+        serving = [one for one in self.senders if one.municipalities is None or municipality in one.municipalities]
+        return sorted({one.vendor for one in serving})
+
+    def client_of_vkp(self, municipality: str, vendor: str | None) -> VkpClient | None:
+        """Return our own client of VKP for a vendor's messages to a municipality; None where there is none."""
+        return self.vkp.client_for(municipality, vendor) if self.vkp is not None else None
 
     def upstream_for(self, information: Information | Group | None) -> ServiceUpstream | None:
         """Return the information service that answers for a type, or for journaling as a whole; None where there is none."""

@@ -8,7 +8,7 @@ from typing import Literal
 from yaml import MappingNode, Node
 
 from gateway.config import schema, values
-from gateway.config.model import Environment, KeyFiles, Limits, Listen, Retention
+from gateway.config.model import Environment, KeyFiles, Limits, Listen, Retention, VkpSuccess
 from gateway.config.read_people import is_wanted
 from gateway.config.upstreams import DataTls, HelseId, OrgnrClaims
 from gateway.config.yaml_reader import Fields, Reader, quoted
@@ -62,6 +62,12 @@ def not_to_be_journaled(reader: Reader, root: Fields) -> Literal["acknowledge", 
     options = ("acknowledge", "refuse")
     word = root.get("not_to_be_journaled", lambda at: reader.choice(at, "value of not_to_be_journaled", options))
     return "refuse" if word == "refuse" else "acknowledge"
+
+
+def vkp_success(reader: Reader, root: Fields) -> VkpSuccess:
+    """Read what VKP's success says of a message."""
+    word = root.get("vkp_success", lambda at: reader.choice(at, "value of vkp_success", ("stored", "journaled")))
+    return "journaled" if word == "journaled" else "stored"
 
 
 def settings(reader: Reader, root: Fields) -> Settings | None:

@@ -1,5 +1,6 @@
 """The servers of routes.yaml."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -25,6 +26,7 @@ from gateway.model import Place
 
 KINDS = (VkpUpstream.KIND, JftUpstream.KIND)
 LATER_KINDS = ("pit", "okt", "pmd", "epj")
+_SEVERAL = frozenset({"epj"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,16 @@ class Upstreams:
         return self.clear and kind not in self.kinds
 
 
-def upstreams(reader: Reader, node: Node) -> Upstreams:
-    """Read every upstream; at most one of each kind."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The short names that clients of VKP may speak of; None for those that could not be read."""
+
+    municipalities: Collection[str] | None
+    vendors: Collection[str] | None
+
+
+def upstreams(reader: Reader, node: Node, names: Names) -> Upstreams:
+    """Read every upstream: at most one of a kind, but for record systems, of which each municipality may have its own."""
     known: dict[str, Upstream] = {}
     first: dict[str, Node] = {}
     clear = True
@@ -53,12 +63,12 @@ def upstreams(reader: Reader, node: Node) -> Upstreams:
         if kind is None:
             clear = False
             continue
-        if kind in first:
+        if kind in first and kind not in _SEVERAL:
             line = first[kind].start_mark.line + 1
             reader.error(kind_node or value, f"a second upstream of kind {kind} (first at line {line})")
             continue
-        first[kind] = key
-        if (upstream := _READERS[kind](reader, name, value, reader.place(key))) is not None:
+        first.setdefault(kind, key)
+        if (upstream := _READERS[kind](reader, name, value, reader.place(key), names)) is not None:
             known[name] = upstream
     return Upstreams(known, frozenset(first), clear)
 
@@ -83,7 +93,7 @@ def _kind(reader: Reader, node: Node) -> str | None:
     return kind
 
 
-def _vkp(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:
+def _vkp(reader: Reader, name: str, node: Node, place: Place, names: Names) -> Upstream | None:
     if (fields := reader.fields(node, schema.VKP)) is None:
         return None
     url = fields.get("url", partial(values.origin, reader))
@@ -93,25 +103,47 @@ def _vkp(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None
     connections = fields.get("connections", partial(_connections, reader))
     forwarded = fields.get("forwarded", lambda at: reader.choice(at, "value of forwarded", list(Forwarded)))
     via = fields.get("via", reader.boolean)
-    client = fields.get("client", partial(_client, reader))
+    clients = fields.get("clients", partial(_clients, reader, names)) or ()
     if url is None or host is None or sni is None or tls is None:
         return None
     if connections is None or forwarded is None or via is None:
         return None
     return VkpUpstream(
-        name, url, _unless_pass(host), _unless_pass(sni), tls, connections, Forwarded(forwarded), via, place, client
+        name, url, _unless_pass(host), _unless_pass(sni), tls, connections, Forwarded(forwarded), via, place, clients
     )
 
 
-def _client(reader: Reader, node: Node) -> VkpClient | None:
-    if reader.is_null(node) or (fields := reader.fields(node, schema.VKP_CLIENT)) is None:
+def _clients(reader: Reader, names: Names, node: Node) -> tuple[VkpClient, ...]:
+    """Read our own clients: one for a municipality, and one for a vendor there, each with a client id of its own."""
+    found: list[VkpClient] = []
+    for item in reader.items(node):
+        if (client := _client(reader, names, item)) is None:
+            continue
+        for other in found:
+            if (other.municipality, other.vendor) == (client.municipality, client.vendor):
+                reader.error(item, f"a second client for {client.municipality}, as at line {other.place.line}")
+            elif other.client_id == client.client_id and other.municipality != client.municipality:
+                text = (
+                    f"the client at line {other.place.line} has this client_id: VKP registers one for each municipality"
+                )
+                reader.error(item, text)
+        found.append(client)
+    return tuple(found)
+
+
+def _client(reader: Reader, names: Names, node: Node) -> VkpClient | None:
+    if (fields := reader.fields(node, schema.VKP_CLIENT)) is None:
         return None
+    municipality = fields.get("municipality", lambda at: reader.known(at, "municipality", names.municipalities))
+    vendor = fields.get("vendor", lambda at: reader.known(at, "vendor", names.vendors))
     client_id = fields.get("client_id", reader.identifier)
     key_file = fields.get("key_file", partial(values.key_source, reader))
     scope = fields.get("scope", reader.text)
-    if client_id is None or key_file is None or scope is None:
+    if municipality is None or client_id is None or key_file is None or scope is None:
         return None
-    return VkpClient(client_id, key_file, scope, reader.place(fields.value("key_file")))
+    if vendor is None and "vendor" in fields:
+        return None
+    return VkpClient(municipality, vendor, client_id, key_file, scope, reader.place(node))
 
 
 def _unless_pass(word: str) -> str | None:
@@ -136,7 +168,7 @@ def _connections(reader: Reader, node: Node) -> Connections | None:
     return None if most is None or len(found) < len(times) else Connections(most, *found)
 
 
-def _jft(reader: Reader, name: str, node: Node, place: Place) -> Upstream | None:
+def _jft(reader: Reader, name: str, node: Node, place: Place, _names: Names) -> Upstream | None:
     if (fields := reader.fields(node, schema.JFT)) is None:
         return None
     grant = fields.get("grant", lambda at: reader.choice(at, "grant", list(Grant)))

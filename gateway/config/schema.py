@@ -66,6 +66,11 @@ ROOT = section(
         "a message whose class says that its event is not to be journaled: acknowledge (and deliver nowhere) or refuse",
         "acknowledge",
     ),
+    Key(
+        "vkp_success",
+        "what VKP's 2xx says of a message: stored (VKP has it, and its staff may still have to send it on) or journaled",
+        "stored",
+    ),
     Key("unrecognised_paths", "only what lies below these is ever passed on unrecognised", "[/epj/, /ws/]"),
     Key(
         "guard_reload",
@@ -188,11 +193,13 @@ VKP = section(
     Key("connections", "bounds of the connections", "{}"),
     Key("forwarded", "the sender's address for the upstream: none, x-forwarded or forwarded (RFC 7239)", "none"),
     Key("via", "whether Via is added to requests and answers", "false"),
-    Key("client", "our own client of VKP, with which messages are sent back to it; null: there is none", "null"),
+    Key("clients", "our own clients of VKP, with which messages are sent back to it, a list", "[]"),
 )
 
 VKP_CLIENT = section(
-    "upstreams.*.client",
+    "upstreams.*.clients.*",
+    must("municipality", "whose messages it sends, by short name: a HelseID client is for one municipality"),
+    Key("vendor", "whose messages it sends, by short name; left out: those of vendors without a client of their own"),
     must("client_id", "a HelseID client with access to VKP"),
     must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
     must("scope", "the scope to ask HelseID for"),

@@ -88,8 +88,11 @@ class Forwarded(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VkpClient:
-    """Our own client of VKP, with which messages are sent back to it."""
+    """One of our own clients of VKP, with which messages are sent back to it: VKP registers one for each municipality."""
 
+    municipality: str
+    vendor: str | None
+    """Whose messages it sends; None: those of every vendor that has no client of its own."""
     client_id: str
     key_file: str
     """A path relative to the configuration file, or `${ENV_NAME}` holding the JWK itself."""
@@ -114,7 +117,12 @@ class VkpUpstream:
     via: bool
     """Whether Via is added, to the request and to its answer (RFC 9110 section 7.6.3)."""
     place: Place
-    client: VkpClient | None = None
+    clients: tuple[VkpClient, ...] = ()
+
+    def client_for(self, municipality: str, vendor: str | None) -> VkpClient | None:
+        """Return the client for a vendor's messages to a municipality; None where there is none."""
+        own = {one.vendor: one for one in self.clients if one.municipality == municipality}
+        return own.get(vendor) or own.get(None)
 
 
 class Grant(StrEnum):

@@ -102,6 +102,8 @@ class Finding:
     check: str
     ok: bool
     text: str
+    warns: bool = False
+    """Whether somebody should know it, though it keeps nothing from being switched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ def findings(facts: PreflightFacts) -> list[Finding]:
         *_epj(facts),
         *_service(facts),
         *_tokens(facts),
+        *_way_back(facts),
         _rehearsals(facts),
         *(Finding("losses", False, text) for text in stricter(facts.config, facts.cells)),
         *_senders(facts),
@@ -203,6 +206,18 @@ def _tokens(facts: PreflightFacts) -> Iterator[Finding]:
         yield Finding(
             "token", wrong is None, f"{one.key}: {'a token can be had' if wrong is None else f'no token: {wrong}'}"
         )
+
+
+def _way_back(facts: PreflightFacts) -> Iterator[Finding]:
+    """Look for our own clients of VKP: without one, what the new side gets cannot be sent back after a rollback."""
+    config = facts.config
+    for one in facts.going_new:
+        named = {each.vendor for each in facts.cells.routes if each.mode in GOES_NEW and each.municipality == one.key}
+        vendors = config.vendors_of(one.key) if None in named else sorted(filter(None, named))
+        lacking = [vendor for vendor in vendors if config.client_of_vkp(one.key, vendor) is None]
+        text = f"{one.key}: no client of ours for {', '.join(lacking)} in upstreams.*.clients: a rollback could send nothing back"
+        found = f"{one.key}: a rollback can send back what the new side got"
+        yield Finding("rollback", True, text if lacking else found, warns=bool(lacking))
 
 
 def _rehearsals(facts: PreflightFacts) -> Finding:

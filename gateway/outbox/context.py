@@ -12,7 +12,7 @@ from gateway.ledger.key_files import Keys
 from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 from gateway.routing.table import ActiveTable
 from gateway.upstreams.registry import ServiceClient
-from gateway.upstreams.vkp import VkpClient
+from gateway.upstreams.vkp import VkpClients
 
 log = structlog.get_logger()
 
@@ -26,8 +26,8 @@ class DeliveryContext:
     service: ServiceClient
     follow: Follow
     routes: ActiveTable
-    vkp: VkpClient | None
-    """Our own client of VKP, where there is one."""
+    vkp: VkpClients | None
+    """Our own clients of VKP, where there are any."""
 
 
 CurrentDelivery = Callable[[], DeliveryContext | None]

@@ -27,6 +27,8 @@ class ReturnOutcome(StrEnum):
     STATUS_UNKNOWN = "status-unknown"
     AFTER_ANOTHER = "after-another"
     """An earlier message about the same patient has not been sent."""
+    NO_CLIENT = "no-client"
+    """No client of ours is registered with VKP for its municipality and vendor."""
     UNREADABLE = "payload-unreadable"
     REFUSED = "refused"
     NOT_DELIVERED = "not-delivered"

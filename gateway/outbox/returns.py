@@ -15,13 +15,13 @@ from gateway.ledger.records import MessageState
 from gateway.ledger.returns import Going, ReturnItem, Returns, Selection
 from gateway.model import Mode
 from gateway.observability.telemetry import QUARANTINED, UNCLEAR
-from gateway.outbox.context import CurrentDelivery, set_aside
+from gateway.outbox.context import CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.return_jobs import Busy, Done, Job, Pace, Progress, ReturnOutcome, cells_of
 from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 from gateway.upstreams.jft import StatusUnknown, Submitted
-from gateway.upstreams.vkp import Fate, Sent, StoredRequest
+from gateway.upstreams.vkp import Fate, Sent, StoredRequest, VkpClient
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -38,12 +38,20 @@ _ENOUGH = 5
 _MOST_REMEMBERED = 50
 """Jobs that are told of after they have ended."""
 
-NO_CLIENT = "upstreams.vkp.client is not configured: what the new side got can be listed and exported, and not sent"
+NO_CLIENT = "upstreams.*.clients has none for {}: what the new side got can be listed and exported, and not sent"
+"""Of a municipality, or of a vendor in one."""
 NO_SERVICE = "no upstream of kind jft is configured: nobody can be asked what was read, so nothing is sent"
 _STOPS = "the gateway stops"
 
 
-_HOLDS_UP = frozenset({ReturnOutcome.STATUS_UNKNOWN, ReturnOutcome.AFTER_ANOTHER, ReturnOutcome.NOT_DELIVERED})
+_HOLDS_UP = frozenset(
+    {
+        ReturnOutcome.STATUS_UNKNOWN,
+        ReturnOutcome.AFTER_ANOTHER,
+        ReturnOutcome.NOT_DELIVERED,
+        ReturnOutcome.NO_CLIENT,
+    }
+)
 """Where these are, later messages about the same patient wait for another request."""
 _FAILURES = frozenset({ReturnOutcome.NOT_DELIVERED, ReturnOutcome.UNCLEAR})
 _OF_FATE = {
@@ -70,11 +78,21 @@ class Returner:
 
     # Asked by whoever operates.
 
-    def obstacle(self) -> str | None:
-        """Return why nothing can be sent; None when it can."""
+    def obstacle(self, selection: Selection) -> str | None:
+        """Return why nothing of a selection can be sent; None when some of it can."""
         if (means := self._current()) is None:
             return NO_SERVICE
-        return NO_CLIENT if means.vkp is None else None
+        config, place = means.config, selection.municipality
+        vendors = [selection.vendor] if selection.vendor is not None else [*config.vendors_of(place), None]
+        return None if any(config.client_of_vkp(place, one) for one in vendors) else NO_CLIENT.format(place)
+
+    def without_client(self, selection: Selection) -> list[str]:
+        """Return the vendors of a selection whose messages no client of ours can send to VKP."""
+        if (means := self._current()) is None:
+            return []
+        config, place = means.config, selection.municipality
+        vendors = [selection.vendor] if selection.vendor is not None else config.vendors_of(place)
+        return [one for one in vendors if config.client_of_vkp(place, one) is None]
 
     def still_new(self, selection: Selection) -> list[str]:
         """Return the cells of a selection whose messages still go to a service: these go back first."""
@@ -195,7 +213,7 @@ class Returner:
 
     def _hindrance(self, selection: Selection) -> str | None:
         """Return why nothing of a selection may be sent under what is configured now."""
-        if obstacle := self.obstacle():
+        if obstacle := self.obstacle(selection):
             return obstacle
         cells = self.still_new(selection)
         return f"messages go to the new side again: {cells[0]}" if cells else None
@@ -224,8 +242,10 @@ class Returner:
     async def _looked(self, item: ReturnItem) -> Done | None:
         """Return why an event is not sent by what the service says of it right now; None when it may be."""
         means = self._current()
-        if means is None or means.vkp is None:
-            return Done(item.reference, ReturnOutcome.NOT_DELIVERED, self.obstacle() or NO_CLIENT)
+        if means is None:
+            return Done(item.reference, ReturnOutcome.NOT_DELIVERED, NO_SERVICE)
+        if _client(means, item) is None:
+            return Done(item.reference, ReturnOutcome.NO_CLIENT, _no_client(item))
         municipality = means.config.municipalities.get(item.municipality)
         if municipality is None:
             reason = "the municipality is not configured any more"
@@ -249,11 +269,11 @@ class Returner:
         if means is None:
             return Sent(Fate.NOT_DELIVERED, NO_SERVICE)
         kept = opened(means.keys.vault, going.reference, going.payload)
-        municipality = means.config.municipalities.get(item.municipality)
-        if means.vkp is None or municipality is None:
-            return Sent(Fate.NOT_DELIVERED, NO_CLIENT)
+        municipality, client = means.config.municipalities.get(item.municipality), _client(means, item)
+        if client is None or municipality is None:
+            return Sent(Fate.NOT_DELIVERED, _no_client(item))
         request = StoredRequest(item.surface, kept.method, kept.target, kept.headers, kept.body)
-        return await means.vkp.send(request, municipality.orgnr, _TIMEOUT)
+        return await client.send(request, municipality.orgnr, _TIMEOUT)
 
     async def _written(self, item: ReturnItem, sent: Sent) -> None:
         """Write down what became of a message, however long the ledger cannot be written; until then nothing else is sent."""
@@ -285,6 +305,14 @@ class Returner:
             case _:
                 due = self._clock() + (_NOT_YET if item.state is MessageState.HELD else 0.0)
                 return await self.returns.not_returned(item.id, item.state, sent.reason, due=due)
+
+
+def _client(means: DeliveryContext, item: ReturnItem) -> VkpClient | None:
+    return means.vkp.client_for(item.municipality, item.vendor) if means.vkp is not None else None
+
+
+def _no_client(item: ReturnItem) -> str:
+    return NO_CLIENT.format(f"{item.municipality} and {item.vendor}" if item.vendor else item.municipality)
 
 
 def _holds_up_others(item: ReturnItem) -> bool:

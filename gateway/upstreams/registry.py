@@ -21,7 +21,7 @@ from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
-from gateway.upstreams.vkp import VkpClient
+from gateway.upstreams.vkp import VkpClient, VkpClients
 
 _MOST_PER_HOST = 256
 """Connections to HelseID."""
@@ -70,14 +70,14 @@ class ConfiguredClients:
     """Of senders' tokens."""
     tokens: TokenSource | None
     """Of the gateway's own tokens; None where no information service is called."""
-    clients: Mapping[str, ServiceClient | VkpClient]
+    clients: Mapping[str, ServiceClient | VkpClients]
     """By the names of their upstreams."""
     parts: _Parts
 
     @property
-    def vkp(self) -> VkpClient | None:
-        """Our own client of VKP; None where there is none."""
-        return next((one for one in self.clients.values() if isinstance(one, VkpClient)), None)
+    def vkp(self) -> VkpClients | None:
+        """Our own clients of VKP; None where there are none."""
+        return next((one for one in self.clients.values() if isinstance(one, VkpClients)), None)
 
     def upstream_for(self, information: Information | Group | None) -> ServiceClient | None:
         """Return the client of the information service that answers for a type, or for journaling as a whole."""
@@ -126,7 +126,7 @@ class UpstreamRegistry:
 
     def _client(
         self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates
-    ) -> ServiceClient | VkpClient | None:
+    ) -> ServiceClient | VkpClients | None:
         """Return the client of an upstream: here stands which kind has which; None for a VKP that we do not call ourselves."""
         tls = certificates.of(upstream.name)
         match upstream:
@@ -139,13 +139,20 @@ class UpstreamRegistry:
                 tokens = self._tokens(parts, config.helseid)
                 return JftClient(upstream, tokens, self._prover, write, read_caller=read, breaker=breaker)
             case VkpUpstream():
-                if (client := upstream.client) is None:
+                if not upstream.clients:
                     return None
-                own = replace(config.helseid, client_id=client.client_id, key_file=client.key_file)
                 host = upstream.host or _host_of(config.public_url)
                 caller = _caller(parts, upstream.name, upstream.url, tls, host, upstream.sni)
-                return VkpClient(client, self._tokens(parts, own, upstream.name), caller)
+                return VkpClients(upstream, self._of_vkp(parts, config, upstream, caller))
         assert_never(upstream)
+
+    def _of_vkp(self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller) -> dict[str, VkpClient]:
+        made = {}
+        for client in upstream.clients:
+            own = replace(config.helseid, client_id=client.client_id, key_file=client.key_file)
+            tokens = self._tokens(parts, own, f"{upstream.name} {client.client_id}")
+            made[client.client_id] = VkpClient(client, tokens, caller)
+        return made
 
     def _trust(self, parts: _Parts, helseid: HelseId) -> tuple[Issuer, TokenVerifier]:
         """Return the issuer and verifier; they hold keys."""

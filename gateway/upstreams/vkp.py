@@ -1,7 +1,7 @@
 """Our own client of legacy VKP: sends a stored request as its sender sent it, and says honestly what became of it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,6 +92,20 @@ class VkpClient:
         if answer.status == 401:
             self._tokens.forget(orgnr, scope, token)
         return judged(answer, request.surface)
+
+
+class VkpClients:
+    """All of our own clients of one VKP, by municipality and vendor."""
+
+    def __init__(self, upstream: upstreams.VkpUpstream, clients: Mapping[str, VkpClient]) -> None:
+        """`clients` are by their client id."""
+        self._upstream = upstream
+        self._clients = clients
+
+    def client_for(self, municipality: str, vendor: str | None) -> VkpClient | None:
+        """Return the client that sends a vendor's messages to a municipality; None where VKP has registered none for us."""
+        found = self._upstream.client_for(municipality, vendor)
+        return self._clients[found.client_id] if found is not None else None
 
 
 def judged(answer: Answer, surface: str) -> Sent:

@@ -31,7 +31,7 @@ from gateway.tasks import Intervals
 from gateway.times import Clock
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
-from gateway.upstreams.vkp import VkpClient
+from gateway.upstreams.vkp import VkpClient, VkpClients
 from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM
 from legacy_stubs.vkp_r4 import LegacyVkp
 from service_stubs.helseid import HelseIdStub
@@ -62,7 +62,7 @@ version: 1
 environment: test
 helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: key.json}}
 upstreams:
-  vkp: {{kind: vkp, url: "{vkp}"}}
+  vkp: {{kind: vkp, url: "{vkp}"{clients}}}
   jft: {{kind: jft, write_url: "{write}", read_url: "{read}", status: production}}
 municipalities:
   havnes:
@@ -140,6 +140,9 @@ class Scene:
     events: dict[str, str] = field(default_factory=dict)
     """JFT's ids by reference."""
 
+    of_vendor: str = ""
+    """What limits our client of VKP to a vendor: `, vendor: dignio`."""
+
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.store, "node-0", self.clock)
         self.returns = Returns(self.ledger, self.clock)
@@ -147,13 +150,19 @@ class Scene:
     def means(self) -> DeliveryContext:
         """Return what the running configuration returns with."""
         urls = {"vkp": self.vkp.url, "write": self.jft.write_url, "read": self.jft.read_url}
-        text = _FILE.format(issuer=self.helseid.issuer, client_id=CLIENT_ID, routes=self.routes, **urls)
+        client = f'municipality: havnes, client_id: {CLIENT_ID}, key_file: key.json, scope: "{SCOPES}"{self.of_vendor}'
+        clients = f", clients: [{{{client}}}]" if self.vkp_client is not None else ""
+        text = _FILE.format(
+            issuer=self.helseid.issuer, client_id=CLIENT_ID, routes=self.routes, clients=clients, **urls
+        )
         (self.folder / "routes.yaml").write_text(text, encoding="utf-8")
         loaded = load(str(self.folder / "routes.yaml"))
         assert loaded.config is not None, [str(problem) for problem in loaded.problems]
         assert loaded.table is not None
         routes = ActiveTable(loaded.table)
-        return DeliveryContext(loaded.config, self.keys, self.jft_client, Follow(), routes, self.vkp_client)
+        vkp = loaded.config.vkp
+        made = VkpClients(vkp, {CLIENT_ID: self.vkp_client}) if vkp is not None and self.vkp_client else None
+        return DeliveryContext(loaded.config, self.keys, self.jft_client, Follow(), routes, made)
 
     def returning(self, node: str = "node-0") -> Returner:
         """Make what a process returns with."""
@@ -247,7 +256,7 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
         )
         read_caller = Caller(jft.read_url, None)
         jft_client = JftClient(upstream, tokens, prover, Caller(jft.write_url, None), read_caller=read_caller)
-        own = upstreams.VkpClient(CLIENT_ID, "key.json", SCOPES, Place("f", 1, 1))
+        own = upstreams.VkpClient("havnes", None, CLIENT_ID, "key.json", SCOPES, Place("f", 1, 1))
         vkp_client = VkpClient(own, tokens, Caller(vkp.url, None))
         store = open_store(f"sqlite:///{folder / 'ledger.db'}", folder)
         scene = Scene(folder, helseid, vkp, jft, store, jft_client, vkp_client)

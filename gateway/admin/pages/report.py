@@ -41,6 +41,7 @@ class ReportPages:
             total=len(cells),
             first=first,
             number=number,
+            vkp_success=self._context.config.vkp_success,
             more=len(cells) > first + _AT_ONCE,
             back={name: counter.most_common(_AT_ONCE) for name, counter in holding_back(cells).items()},
             rehearsals=[_rehearsal(one) for one in tried["rehearsals"]],

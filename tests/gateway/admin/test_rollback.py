@@ -85,7 +85,12 @@ async def test_the_list_has_groups_counts_and_items(scene: Scene, olga: Browser)
     assert page.json["groups"]["unread"] == {"messages": 1, "sendable": 1}
     assert page.json["groups"]["pending"] == {"messages": 1, "sendable": 1}
     assert [(one["reference"], one["group"]) for one in page.json["items"]] == [(first, "unread"), (second, "pending")]
-    assert page.json["sending"] == {"possible": True, "obstacles": [], "confirm": CONFIRMATION}
+    assert page.json["sending"] == {
+        "possible": True,
+        "obstacles": [],
+        "without_client": [],
+        "confirm": CONFIRMATION,
+    }
     assert not {"payload", "patient", "body"} & page.json["items"][0].keys()
 
 
@@ -112,11 +117,11 @@ async def test_without_a_client_it_lists_and_exports_and_says_so(scene: Scene, o
     await scene.delivered()
     scene.vkp_client = None
     page = await post(olga, "/list", **HAVNES)
-    assert page.json["sending"]["obstacles"] == [NO_CLIENT]
+    assert page.json["sending"]["obstacles"] == [NO_CLIENT.format("havnes")]
     assert len(page.json["items"]) == 1
     assert (await post(olga, "/export", **HAVNES)).status == 200
     sending = await post(olga, "/send", **HAVNES, **SURE)
-    assert (sending.status, sending.json["detail"]) == (409, NO_CLIENT)
+    assert (sending.status, sending.json["detail"]) == (409, NO_CLIENT.format("havnes"))
     assert await audited(scene) == []
 
 

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ from tests.gateway.return_scene import HAVNES_ALL, NOW
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from gateway.config.model import VkpSuccess
     from tests.gateway.office import Office
     from tests.gateway.return_scene import Scene
 
@@ -66,7 +68,22 @@ async def test_list_says_why_nothing_can_be_sent(ask: Ask, scene: Scene) -> None
     """Without a client of VKP."""
     scene.vkp_client = None
     result = await ask("list", *HAVNES)
-    assert f"cannot be sent: {NO_CLIENT}" in result.stdout
+    assert f"cannot be sent: {NO_CLIENT.format('havnes')}" in result.stdout
+
+
+@pytest.mark.parametrize("said", ["stored", "journaled"])
+async def test_list_says_what_it_means_that_vkp_has_a_message(
+    ask: Ask, scene: Scene, office: Office, said: VkpSuccess
+) -> None:
+    """A setting says it, since VKP does not."""
+    context = office.port.rollback._context
+    context.use(context.ledger, context.keys, replace(context.config, vkp_success=said))
+    await scene.delivered()
+    assert not any(f"vkp_success: {said}" in line for line in (await ask("list", *HAVNES)).stdout.splitlines())
+    await ask("send", *HAVNES, *SURE, "--wait")
+    result = await ask("list", *HAVNES)
+    assert f"(vkp_success: {said})" in result.stdout
+    assert json.loads((await ask("list", *HAVNES, "--json")).stdout)["vkp_success"] == said
 
 
 async def test_list_is_narrowed_and_goes_on(ask: Ask, scene: Scene) -> None:

@@ -76,7 +76,7 @@ def test_what_is_left_out_of_the_ledger_has_the_defaults_of_the_types() -> None:
     (jft,) = [one for one in config.upstreams.values() if isinstance(one, JftUpstream)]
     assert (jft.breaker, jft.follow) == (Breaker(), Follow())
     (vkp,) = [one for one in config.upstreams.values() if isinstance(one, VkpUpstream)]
-    assert vkp.client is None
+    assert vkp.clients == ()
     policies = {(one.answer, one.on_outage, one.unclear, one.acknowledge_within) for one in config.routes}
     assert policies == {(AnswerWhen.ACCEPTED, OnOutage.REFUSE, Unclear.QUARANTINE, DAY)}
 
@@ -171,7 +171,7 @@ def test_what_is_written_is_read() -> None:
             Forwarded.X_FORWARDED,
             True,  # as the file has it
             Place("routes.yaml", 18, 3),
-            VkpClient("vkp-client", "vkp.json", "nhn:vkp", Place("routes.yaml", 18, 1)),
+            (VkpClient("nordfjell", "dignio", "vkp-client", "vkp.json", "nhn:vkp", Place("routes.yaml", 18, 232)),),
         ),
         "journal": JftUpstream(
             "journal",
@@ -207,7 +207,7 @@ helseid:
 admit:
   legacy: verify
 upstreams:
-  old: {kind: vkp, url: https://vkp.example/, host: vkp.example, sni: name.example, forwarded: x-forwarded, via: true, tls: {ca_file: ca.pem, cert_file: own.pem, key_file: own.key}, connections: {most: 7, idle: 1s, age: 1m, connect: 2s, first_byte: 3s, silence: 500ms}, client: {client_id: vkp-client, key_file: vkp.json, scope: nhn:vkp}}
+  old: {kind: vkp, url: https://vkp.example/, host: vkp.example, sni: name.example, forwarded: x-forwarded, via: true, tls: {ca_file: ca.pem, cert_file: own.pem, key_file: own.key}, connections: {most: 7, idle: 1s, age: 1m, connect: 2s, first_byte: 3s, silence: 500ms}, clients: [{municipality: nordfjell, vendor: dignio, client_id: vkp-client, key_file: vkp.json, scope: nhn:vkp}]}
   journal:
     kind: jft
     write_url: https://write.example:8443
@@ -216,8 +216,9 @@ upstreams:
     status: production
     breaker: {failures: 3, pause: 1s, longest: 1s}
     follow: {first: 5s, longest: 2h, budget: 600/h}
-municipalities:
-routes:
+municipalities: {nordfjell: {name: N, orgnr: "312229544", epj: {system: Gerica, generation: legacy}}}
+vendors: {dignio: {name: D, systems: {prevent: {name: P, senders: []}}}}
+routes: [{mode: closed, text: "Nei."}]
 """
 
 

@@ -47,7 +47,8 @@ async def migration(
     clock: Clock, start: Callable[..., Awaitable[World]], client_key: ECKey
 ) -> AsyncIterator[Migration]:
     """Start a gateway that rehearses Nordfjell and has a client of its own at VKP."""
-    client = f', client: {{client_id: {VKP_CLIENT}, key_file: key.json, scope: "{" ".join(VKP_SCOPES)}"}}'
+    own = f'municipality: nordfjell, client_id: {VKP_CLIENT}, key_file: key.json, scope: "{" ".join(VKP_SCOPES)}"'
+    client = f", clients: [{{{own}}}]"
     world = await start(
         serve=False, clock=clock, intervals=_QUICK, routes=routes(), everywhere=everywhere(), vkp_host=client
     )

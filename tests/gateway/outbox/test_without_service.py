@@ -10,6 +10,7 @@ import pytest
 
 from gateway.ledger.messages import Ledger
 from gateway.ledger.retention import PURGE, last_run
+from gateway.ledger.returns import Selection
 from gateway.observability.telemetry import LEDGER_MESSAGES
 from gateway.outbox.returns import NO_SERVICE
 from tests.gateway.conftest import NORDFJELL
@@ -133,7 +134,7 @@ async def test_what_was_left_is_delivered_when_jft_is_configured_again(
 async def test_nothing_can_be_sent_back_and_it_is_said_why(begin: Callable[..., Awaitable[World]]) -> None:
     """Without JFT nobody knows what was read."""
     world = await left_behind(begin, "reload")
-    assert delivery_of(world).returning.obstacle() == NO_SERVICE
+    assert delivery_of(world).returning.obstacle(Selection("havnes", 0.0)) == NO_SERVICE
 
 
 async def test_alarms_of_upkeep_are_told_also_when_it_is_cancelled(

@@ -13,7 +13,7 @@ from gateway.model import JOURNALING, RETRIEVAL, Group
 from gateway.proxy.tls import Certificates
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.registry import UpstreamRegistry
-from gateway.upstreams.vkp import VkpClient
+from gateway.upstreams.vkp import VkpClients
 from tests.gateway.clocks import FakeClock
 
 _FILE = """\
@@ -21,9 +21,10 @@ version: 1
 environment: test
 helseid: {issuer: "https://sts.example", client_id: a, key_file: key.json}
 upstreams:
-  old: {kind: vkp, url: "https://vkp.example", client: {client_id: b, key_file: key.json, scope: "nhn:vkp"}}
+  old: {kind: vkp, url: "https://vkp.example", clients: [{municipality: havnes, client_id: b, key_file: key.json, scope: "nhn:vkp"}]}
   journal: {kind: jft, write_url: "https://write.example", read_url: "https://read.example", status: test}
-municipalities: {}
+municipalities:
+  havnes: {name: Havnes, orgnr: "315058384", epj: {system: Gerica, generation: legacy, reads: [jft]}}
 vendors: {}
 routes: [{mode: legacy}]
 """
@@ -50,13 +51,13 @@ async def test_journalings_are_answered_by_the_client_of_their_kind(registry: Up
     made = registry.prepare(config, Certificates(config, tmp_path))
     assert {type(made.upstream_for(each)) for each in (*JOURNALING, Group.JOURNALING)} == {JftClient}
     assert {made.upstream_for(each) for each in (*RETRIEVAL, None)} == {None}
-    assert isinstance(made.vkp, VkpClient)
+    assert isinstance(made.vkp, VkpClients)
 
 
 async def test_upstream_that_is_not_configured_has_no_client(registry: UpstreamRegistry, tmp_path: Path) -> None:
     """Without JFT nothing answers for a journaling, and a VKP that has no client of ours is not called by us."""
     lines = [
-        line.replace(', client: {client_id: b, key_file: key.json, scope: "nhn:vkp"}', "")
+        line.replace(', clients: [{municipality: havnes, client_id: b, key_file: key.json, scope: "nhn:vkp"}]', "")
         for line in _FILE.splitlines()
     ]
     config = _config("\n".join(line for line in lines if "kind: jft" not in line))

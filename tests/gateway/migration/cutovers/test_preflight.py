@@ -10,7 +10,7 @@ import pytest
 
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.plans import CutoverPlan, Freeze
-from gateway.config.upstreams import Grant, JftUpstream
+from gateway.config.upstreams import Grant, JftUpstream, VkpClient
 from gateway.ledger.cutovers import Cell, Seen, routes
 from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
@@ -73,6 +73,20 @@ def test_a_cutover_that_is_ready_has_nothing_against_it(config: Config) -> None:
     assert Finding("senders", True, "registered senders seen in the last 30 days: Dignio_Nordfjell") in found
     assert Finding("time", True, "it switches at 2026-05-28 23:26:40 Europe/Oslo (UTC+02:00)") in found
     assert Finding("approvals", True, "1 of 1") in found
+
+
+def test_a_cutover_that_could_not_be_rolled_back_with_what_it_sent_is_warned_of(config: Config) -> None:
+    """It keeps nothing from being switched; with a client of the municipality, or of each vendor, there is a way back."""
+    (warned,) = [one for one in findings(facts_of(config)) if one.check == "rollback"]
+    assert (warned.ok, warned.warns) == (True, True)
+    assert "no client of ours for dignio, evondos in upstreams.*.clients" in warned.text
+    vkp = config.vkp
+    assert vkp is not None
+    for vendors in ((None,), ("dignio", "evondos")):
+        clients = tuple(VkpClient("nordfjell", one, "a", "a.json", "nhn:vkp", Place("f", 1, 1)) for one in vendors)
+        upstreams = {**config.upstreams, vkp.name: replace(vkp, clients=clients)}
+        (found,) = [one for one in findings(facts_of(replace(config, upstreams=upstreams))) if one.check == "rollback"]
+        assert found == Finding("rollback", True, "nordfjell: a rollback can send back what the new side got")
 
 
 def test_a_record_system_that_reads_nothing_is_told(config: Config) -> None:

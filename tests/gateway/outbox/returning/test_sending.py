@@ -163,10 +163,24 @@ async def test_without_a_client_nothing_is_sent(scene: Scene) -> None:
     reference = await scene.delivered()
     scene.vkp_client = None
     returning = scene.returning()
-    assert returning.obstacle() == NO_CLIENT
+    assert returning.obstacle(HAVNES_ALL) == NO_CLIENT.format("havnes")
     await finished(returning, returning.begin(HAVNES_ALL, FAST))
     assert await scene.states(reference) == ["delivered"]
     assert not scene.vkp.received
+
+
+async def test_messages_of_vendors_without_a_client_stay_and_are_said_to(scene: Scene) -> None:
+    """VKP registers a client for a municipality and a vendor; what it cannot send keeps nothing else from being sent."""
+    scene.of_vendor = ", vendor: dignio"
+    lacking = [await scene.delivered(vendor="evondos", system="e300") for _ in range(6)]
+    has = await scene.delivered()
+    assert scene.returning().obstacle(HAVNES_ALL) is None
+    assert scene.returning().without_client(HAVNES_ALL) == ["evondos"]
+    job = await send_back(scene)
+    assert (job.progress, job.counts[ReturnOutcome.NO_CLIENT]) == (Progress.DONE, len(lacking))
+    assert job.told[0].reason == NO_CLIENT.format("havnes and evondos")
+    assert await scene.states(*lacking, has) == ["delivered"] * len(lacking) + ["returned"]
+    assert len(scene.vkp.received) == 1
 
 
 async def test_it_gives_up_where_messages_go_to_jft_again(scene: Scene) -> None:
