@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.gateway.office import Browser, Office
 
 CHECKS = {
-    *("plan", "epj", "service", "token", "rehearsals", "losses", "senders", "acknowledgements", "time", "rules"),
+    *("plan", "epj", "service", "token", "rollback", "rehearsals", "losses", "senders", "acknowledgements", "time"),
+    "rules",
     "approvals",
 }
 
