@@ -13,6 +13,7 @@ from gateway.limits import TokenBuckets
 from gateway.model import Handled, RequestHead
 from gateway.observability import telemetry
 from gateway.pipeline.authorize import Authorizer
+from gateway.pipeline.content import ContentReader, Worker
 from gateway.pipeline.pipeline import Pipeline
 from gateway.routing.table import ActiveTable
 from gateway.times import Clock
@@ -48,7 +49,8 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
     verifier = TokenVerifier(issuer, claims["aud"], clock)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
     authorizer = Authorizer(loaded.config, loaded.table, verifier, DpopVerifier(clock), TokenBuckets(), clock)
-    pipeline = Pipeline(loaded.config, ActiveTable(loaded.table), authorizer, None, clock)
+    contents = ContentReader(loaded.config.limits, TokenBuckets(), Worker(), clock.monotonic)
+    pipeline = Pipeline(loaded.config, ActiveTable(loaded.table), authorizer, None, clock, contents=contents)
     telemetry.configure(io.StringIO())
     head = RequestHead("POST", "/epj/r4/312229544/bundle", ((b"Host", b"vkp"), (b"Authorization", authorization)))
 

@@ -25,15 +25,19 @@ class TokenBuckets:
         self._buckets: dict[str, _Bucket] = {}
         self._under_way: Counter[str] = Counter()
 
-    def wait(self, sender: str, rate: Rate, now: float) -> float:
-        """Count a request; return 0 when it is within the rate, else the seconds until the next one is."""
-        wait = self.short(sender, rate, now)
+    def wait(self, sender: str, rate: Rate, now: float, *, amount: int = 1) -> float:
+        """Count a request, or so much of something; return 0 when it is within the rate, else the seconds until it is.
+
+        What is more than a bucket holds takes a full one.
+        """
+        amount = min(amount, rate.count)
+        wait = self.short(sender, rate, now, amount=amount)
         if not wait:
             bucket = self._buckets[sender]
-            bucket.level = max(0.0, bucket.level - 1)
+            bucket.level = max(0.0, bucket.level - amount)
         return wait
 
-    def short(self, sender: str, rate: Rate, now: float) -> float:
+    def short(self, sender: str, rate: Rate, now: float, *, amount: int = 1) -> float:
         """Return what `wait` would, and count nothing."""
         refill = rate.count / rate.seconds
         bucket = self._buckets.get(sender)
@@ -41,7 +45,7 @@ class TokenBuckets:
             bucket = self._buckets[sender] = _Bucket(rate.count, now)
         bucket.level = min(rate.count, bucket.level + max(0.0, now - bucket.at) * refill)
         bucket.at = now
-        return 0.0 if bucket.level >= 1 - _ROUNDING else (1 - bucket.level) / refill
+        return 0.0 if bucket.level >= amount * (1 - _ROUNDING) else (amount - bucket.level) / refill
 
     @contextmanager
     def under_way(self, sender: str, most: int) -> Iterator[bool]:

@@ -70,6 +70,10 @@ RETRIEVAL = frozenset(Information) - JOURNALING
 
 MEMBERS = {Group.JOURNALING: JOURNALING, Group.RETRIEVAL: RETRIEVAL}
 
+Topic = Information | Group | None
+"""What a route is looked up by: a type; of what has none, the group that its path says; None where that is not known either."""
+TOPICS: tuple[Topic, ...] = (None, *Group, *Information)
+
 
 class Mode(StrEnum):
     """How far a cell has migrated."""
@@ -85,6 +89,11 @@ class Mode(StrEnum):
 
 PASSING = frozenset({Mode.LEGACY, Mode.REHEARSE})
 """Modes of a decision in which VKP checks and answers a message, as it came."""
+
+
+def same_number(number: str) -> str:
+    """Return a HER-id or an organisation number as it compares with others: zeros before it are no part of it."""
+    return number.lstrip("0") or number[:1]
 
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -150,6 +159,13 @@ class Envelope(msgspec.Struct, frozen=True):
     """None when the message does not say, or was not read."""
     share: float | None = None
     """Where the patient stands between 0 and 1, by a keyed hash; None without a usable number, or where no canary asks."""
+    group: Group | None = None
+    """What the path alone says; None where it does not."""
+
+    @property
+    def topic(self) -> Topic:
+        """By what the route is looked up."""
+        return self.information or self.group
 
 
 UNRECOGNISED = "unrecognised"

@@ -1,8 +1,11 @@
 """`vkp-gateway check`: everything that is wrong with a configuration, at once."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from msgspec import structs
 
 from gateway.auth.helseid.client_assertion import KeyMissing, KeyUnusable
 from gateway.auth.helseid.client_assertion import load as load_key
@@ -12,7 +15,9 @@ from gateway.cli.output import counted, print_json
 from gateway.config.load import load
 from gateway.config.model import Config, Problem, Severity
 from gateway.config.upstreams import VkpUpstream
+from gateway.model import JOURNALING, PASSING, Envelope, Group, Place
 from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable, needed
+from gateway.routing.table import RouteTable
 
 
 @click.command()
@@ -28,6 +33,7 @@ def check(file: str | None, config: str | None, *, as_json: bool) -> None:
     loaded = load(path)
     folder = Path(path).parent
     found = [*loaded.problems, *_certificates(loaded.config, folder), *_client_keys(loaded.config, folder)]
+    cells = unread_refused(loaded.config, loaded.table)
     wrong = [problem for problem in found if problem.severity is Severity.ERROR]
     if as_json:
         problems = [
@@ -40,13 +46,61 @@ def check(file: str | None, config: str | None, *, as_json: bool) -> None:
             }
             for problem in found
         ]
-        print_json({"ok": not wrong, "problems": problems})
+        print_json({"ok": not wrong, "problems": problems, "unread_refused": [_named(cell) for cell, _ in cells]})
     else:
         for problem in found:
             click.echo(str(problem))
+        for place, text in _notes(cells):
+            click.echo(f"{place}: note: {text}")
         click.echo(f"{path}: {counted(len(wrong), 'error')}, {counted(len(found) - len(wrong), 'warning')}")
     if wrong:
         raise click.exceptions.Exit(1)
+
+
+Cell = tuple[str, str | None, str | None]
+"""Municipality, vendor and system; without a vendor it is every one."""
+_MOST_NAMED = 10
+_ANY_TIME = datetime.fromtimestamp(0, UTC)
+"""The routes of a file do not end."""
+
+
+def unread_refused(config: Config | None, table: RouteTable | None) -> list[tuple[Cell, Place]]:
+    """Return where VKP answers for journaling of some types and not of others, with a route of the others.
+
+    Content that cannot be read, or that a token which does not verify came with, is refused there.
+    """
+    if config is None or table is None:
+        return []
+    pairs = [(vendor.key, system) for vendor in config.vendors.values() for system in vendor.systems]
+    found: list[tuple[Cell, Place]] = []
+    for municipality in config.municipalities:
+        places = {pair: _refusing(table, municipality, *pair) for pair in ((None, None), *pairs)}
+        if None not in places.values() and len(set(places.values())) == 1:
+            places = {(None, None): places[None, None]}
+        found += [((municipality, *pair), place) for pair, place in places.items() if place is not None]
+    return found
+
+
+def _refusing(table: RouteTable, municipality: str, vendor: str | None, system: str | None) -> Place | None:
+    envelope = Envelope("", municipality, None, vendor, system, None, group=Group.JOURNALING)
+    asked = (structs.replace(envelope, information=each) for each in (None, *sorted(JOURNALING)))
+    decisions = [table.decide(each, _ANY_TIME) for each in asked]
+    others = [one.route.place for one in decisions if one.route is not None and one.mode not in PASSING]
+    return others[0] if 0 < len(others) < len(decisions) else None
+
+
+def _notes(cells: list[tuple[Cell, Place]]) -> Iterator[tuple[Place, str]]:
+    by_place: dict[Place, list[str]] = {}
+    for (municipality, vendor, system), place in cells:
+        by_place.setdefault(place, []).append(f"{municipality} ({vendor} {system})" if vendor else municipality)
+    for place, names in sorted(by_place.items()):
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        where = ", ".join(names[:_MOST_NAMED]) + more
+        yield place, f"journaling that cannot be read, or whose token does not verify, is refused here: {where}"
+
+
+def _named(cell: Cell) -> dict[str, str | None]:
+    return dict(zip(("municipality", "vendor", "system"), cell, strict=True))
 
 
 def _certificates(config: Config | None, folder: Path) -> list[Problem]:

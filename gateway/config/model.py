@@ -141,6 +141,9 @@ class Listen:
     """Whether other processes may listen on `data` too; the system spreads connections over them."""
 
 
+_PARSING = Rate(2_000_000, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds that hold for every request."""
@@ -151,6 +154,10 @@ class Limits:
     """Seconds from the request's head to the answer."""
     rate_per_sender: Rate
     concurrent_per_sender: int = 64
+    parsing_per_sender: Rate = _PARSING
+    """Bytes of bodies that are read for one sender."""
+    parsing_unverified: Rate = _PARSING
+    """Bytes of bodies that are read for all together whose tokens nobody can verify, since HelseID is away."""
     connections: int = 20_000
     connections_per_address: int | None = None
     """None means no bound of its own."""

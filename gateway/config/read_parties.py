@@ -10,6 +10,7 @@ from yaml import Node
 from gateway.config import schema, values, yaml_reader
 from gateway.config.model import Environment, Epj, Municipality, Sender, Vendor
 from gateway.config.yaml_reader import Fields, Reader, quoted
+from gateway.model import same_number
 from translators.national_number import kind_of
 from translators.terminology import history_names
 
@@ -50,9 +51,10 @@ class Uniques:
         if value is None:
             return
         line = node.start_mark.line + 1
-        first = self._first.setdefault((what, value), -line)
+        claimed = (what, same_number(value) if what == "her_id" else value)
+        first = self._first.setdefault(claimed, -line)
         if first < 0:
-            self._first[what, value] = line
+            self._first[claimed] = line
         else:
             self._reader.error(node, f"{what} {quoted(value)} is already used at line {first}")
 

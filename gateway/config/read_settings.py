@@ -126,6 +126,8 @@ def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
     timeout = fields.get("request_timeout", partial(values.duration, reader))
     rate = fields.get("rate_per_sender", partial(values.rate, reader))
     at_a_time = fields.get("concurrent_per_sender", partial(values.count, reader))
+    read = fields.get("parsing_per_sender", partial(values.byte_rate, reader))
+    unverified = fields.get("parsing_unverified", partial(values.byte_rate, reader))
     connections = fields.get("connections", partial(values.count, reader))
     from_one = fields.get("connections_per_address", partial(values.count, reader))
     backlog = fields.get("backlog", partial(values.count, reader))
@@ -133,11 +135,11 @@ def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
     wait = fields.get("journaled_wait", partial(values.duration, reader))
     if body is None or timeout is None or rate is None or at_a_time is None or connections is None:
         return None
-    if backlog is None or window is None or wait is None:
+    if backlog is None or window is None or wait is None or read is None or unverified is None:
         return None
     if is_encrypted and "connections_per_address" not in fields:
         from_one = _FROM_ONE_ADDRESS
-    return Limits(body, timeout, rate, at_a_time, connections, from_one, backlog, window, wait)
+    return Limits(body, timeout, rate, at_a_time, read, unverified, connections, from_one, backlog, window, wait)
 
 
 def _paths(reader: Reader, node: Node) -> tuple[str, ...]:

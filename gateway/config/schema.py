@@ -108,6 +108,16 @@ LIMITS = section(
         "requests of one sender under way at a time; more are refused, outside mode legacy",
         "64",
     ),
+    Key(
+        "parsing_per_sender",
+        "of a sender whose token verifies, bytes of bodies that are read per s, m or h; more: 429",
+        "2MB/s",
+    ),
+    Key(
+        "parsing_unverified",
+        "likewise of all together whose tokens cannot be verified while HelseID is away; what it refuses is never read",
+        "2MB/s",
+    ),
     Key("connections", "connections of senders at a time, in each process; more are closed at once", "20000"),
     Key("connections_per_address", "from one address, IPv6: one /64; with tls 1000, without it no bound of its own"),
     Key("backlog", "messages of one municipality that may be held at a time", "10000"),

@@ -20,6 +20,7 @@ _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(B|kB|MB|KiB|MiB)")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(ms|s|m|h|d|y)")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _RATE = re.compile(r"([0-9]{1,9})/(s|m|h)")
+_BYTE_RATE = re.compile(_SIZE.pattern + _RATE.pattern.removeprefix("([0-9]{1,9})"))
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -112,6 +113,14 @@ def rate(reader: Reader, node: Node) -> Rate | None:
     if (found := _match(node, _RATE)) and (count := int(found[1])) >= 1:
         return Rate(count, _SECONDS[found[2]])
     reader.unexpected(node, "a rate such as 50/s (per s, m or h)")
+    return None
+
+
+def byte_rate(reader: Reader, node: Node) -> Rate | None:
+    """Read how many bytes in a time, such as 2MB/s; at least one."""
+    if (found := _match(node, _BYTE_RATE)) and (count := int(float(found[1]) * _BYTES[found[2]])) >= 1:
+        return Rate(count, _SECONDS[found[3]])
+    reader.unexpected(node, "bytes in a time such as 2MB/s (units B, kB, MB, KiB, MiB; per s, m or h)")
     return None
 
 

@@ -44,6 +44,12 @@ OTHER_ORGANISATIONS = Counter(
     ["municipality"],
     registry=REGISTRY,
 )
+CONTENT_NOT_READ = Counter(
+    "vkp_gateway_content_not_read",
+    "Requests whose routes differ by content that cannot be read, by why, and whether they passed to VKP or were refused.",
+    ["reason", "outcome"],
+    registry=REGISTRY,
+)
 CONNECTIONS_REFUSED = Counter(
     "vkp_gateway_connections_refused",
     "Connections of senders that were closed at once: too many in all, or from one address.",

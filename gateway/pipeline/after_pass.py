@@ -7,8 +7,9 @@ from msgspec import structs
 
 from gateway.config.model import Config
 from gateway.model import Account, Afterwards, Group, Mode
-from gateway.outbox.order import business_of
+from gateway.outbox.order import Business, business_of
 from gateway.outbox.submit import Submitter
+from gateway.pipeline.content import ContentReader
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Surface
@@ -28,12 +29,12 @@ class AfterPass:
     def __init__(
         self,
         config: Config,
-        identification: Identifier,
+        contents: ContentReader,
         journaling: Submitter | None,
         rehearse: Rehearse | None,
     ) -> None:
         self._limit = config.limits.body
-        self._identification = identification
+        self._contents = contents
         self._journaling = journaling
         self._rehearse = rehearse
 
@@ -54,10 +55,16 @@ class AfterPass:
     def _note(self, journaling: Submitter, identified: Identified, account: Account, status: int, body: bytes) -> None:
         if not 200 <= status < 300:
             return
-        content = identified.content or self._identification.content(body, identified)
-        business = business_of(content.tree) if content.failure is None else None
-        if business is not None:
-            journaling.note_passed(account, business, status)
+
+        def business() -> Business | None:
+            content = identified.content or Identifier.content(body, identified)
+            return business_of(content.tree) if content.failure is None else None
+
+        def noted(found: Business | None) -> None:
+            if found is not None:
+                journaling.note_passed(account, found, status)
+
+        self._contents.later(len(body), business, noted)
 
 
 def _is_noted(table: RouteTable, identified: Identified) -> bool:

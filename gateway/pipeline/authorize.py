@@ -42,6 +42,7 @@ class Authorized(Struct, frozen=True):
     bound_as_bearer: bool
     """Whether the token is bound to a DPoP key and came as plain Bearer."""
     presented: Credentials
+    claims: Claims
     other_organisation_for: str | None = None
     """The municipality that is called, where the token is another organisation's."""
 
@@ -88,6 +89,14 @@ class Authorizer:
             presented, claims = await self._trusted(head, presented)
         if _is_bound_as_bearer(presented, claims):
             BOUND_AS_BEARER.inc()
+
+    async def verified(self, presented: Credentials | None) -> Claims:
+        """Return the claims of a token that HelseID gave for us, whatever it gives access to; raises `Failure`."""
+        return await self._verified(_usable(presented))
+
+    def verified_at_once(self, presented: Credentials | None) -> Claims | None:
+        """Return the claims of a token that was verified before."""
+        return self._verifier.verified(presented) if presented is not None else None
 
     def admitted_at_once(
         self, presented: Credentials | None, operation: Operation, municipality: Municipality | None
@@ -145,7 +154,7 @@ class Authorizer:
         self._check_scope(claims, operation)
         sender, called = self._check_access(claims, operation.sender_claim, municipality)
         other = self._check_organisation(claims, called)
-        return Authorized(sender, claims["exp"], _is_bound_as_bearer(presented, claims), presented, other)
+        return Authorized(sender, claims["exp"], _is_bound_as_bearer(presented, claims), presented, claims, other)
 
     def _check_use(self, presented: Credentials, claims: Claims) -> None:
         if _is_bound_as_bearer(presented, claims) and not self._config.helseid.accept_bearer_with_cnf:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from msgspec import Struct, structs
 
+from gateway.errors import Failure
 from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
 from gateway.pipeline.identify import Identified
 from gateway.routing.route import Route
@@ -33,6 +34,8 @@ class RequestContext(Struct):
     decision: Decision | None = None
     content: Content | None = None
     """None while the body was not read."""
+    unread: Failure | None = None
+    """Why it was decided without its content, though routes differ by that."""
     translation: Translation | None = None
     upstream: str | None = None
     """The information service that is called."""

@@ -7,7 +7,8 @@ from msgspec import Struct, structs
 
 from gateway.config.model import Config
 from gateway.errors import Failure
-from gateway.model import PASSING, Pass, RequestHead
+from gateway.model import PASSING, Group, Pass, RequestHead
+from gateway.observability.telemetry import CONTENT_NOT_READ
 from gateway.pipeline.after_pass import AfterPass
 from gateway.pipeline.authorize import Authorized, Authorizer
 from gateway.pipeline.canary import Canary
@@ -39,7 +40,10 @@ class RequestDecision(Struct, frozen=True):
     authorized: Authorized | None = None
     """The sender, where the token is verified in mode `legacy` too."""
     failure: Failure | None = None
-    """Why the target is refused."""
+    """Why the request is refused whatever the routes say: for its target; for its token, where routes differ by what it may not
+    be read for."""
+    unread: Failure | None = None
+    """Why it was decided without its content, though routes differ by that."""
 
 
 class Decider:
@@ -49,6 +53,7 @@ class Decider:
         self, config: Config, identifier: Identifier, authorizer: Authorizer, after_pass: AfterPass, canary: Canary
     ) -> None:
         self._verifies_in_legacy = config.verify_in_legacy
+        self._unrecognised_passes = config.unrecognised_passes
         self._identifier = identifier
         self._authorizer = authorizer
         self._after_pass = after_pass
@@ -82,17 +87,55 @@ class Decider:
         """Decide about a request whose body had to be read for it; of a canary once it is known where the patient stands."""
         table = found.table
         identified = self._identifier.with_content(identified, content)
+        if content.failure is not None:
+            decisions = self._as_each_type(identified, table, now)
+            refusing = next((one for one in decisions if not self._goes_to_vkp(one)), None)
+            _count_unread(content.failure, is_refused=refusing is not None)
+            decision = refusing or decisions[0]
+            found = structs.replace(found, identified=identified, decision=decision, unread=content.failure)
+            return self._passing(found, identified, decision)
         decision = table.decide(identified.envelope, now)
         if is_canary(decision):
             identified = self._canary.placed(identified, decision.route, now)
             decision = table.placed(decision, identified.envelope)
-        found = structs.replace(found, identified=identified, decision=decision)
+        return self._passing(structs.replace(found, identified=identified, decision=decision), identified, decision)
+
+    def without_content(
+        self, found: RequestDecision, identified: Identified, refusal: Failure, now: datetime
+    ) -> RequestDecision:
+        """Decide about a request whose token does not verify, so that nothing of its body is read for it."""
+        decisions = self._as_each_type(identified, found.table, now)
+        # Who the patient is may not be read either, so that a canary is no way to VKP.
+        is_refused = any(is_canary(one) or not self._goes_to_vkp(one) for one in decisions)
+        _count_unread(refusal, is_refused=is_refused)
+        found = structs.replace(found, decision=decisions[0], unread=refusal)
+        if is_refused:
+            return structs.replace(found, failure=refusal)
+        return self._passing(found, identified, decisions[0])
+
+    def _passing(self, found: RequestDecision, identified: Identified, decision: Decision) -> RequestDecision:
+        """Add where a journaling that was decided passes; only such a one is decided by its content."""
+        table = found.table
         vkp = table.vkp
         if vkp is None or decision.mode not in PASSING or self._verifies_in_legacy:
             return found
-        # Only a journaling is decided by its content.
         answer = Pass(vkp, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision))
         return structs.replace(found, answer=answer)
+
+    def _goes_to_vkp(self, decision: Decision) -> bool:
+        return decision.mode in PASSING or (decision.route is None and self._unrecognised_passes)
+
+    @staticmethod
+    def _as_each_type(identified: Identified, table: RouteTable, now: datetime) -> list[Decision]:
+        """Decide about a request as if it were of each type that it could be."""
+        envelope, operation = identified.envelope, identified.operation
+        topics = operation.topics if operation is not None else (envelope.topic,)
+        types = (None if isinstance(topic, Group) else topic for topic in topics)
+        return [table.decide(structs.replace(envelope, information=each), now) for each in types]
+
+
+def _count_unread(why: Failure, *, is_refused: bool) -> None:
+    CONTENT_NOT_READ.labels(why.fault.value, "refused" if is_refused else "passed").inc()
 
 
 Decide = Callable[[RequestHead, RouteTable, float], RequestDecision]

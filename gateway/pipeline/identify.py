@@ -12,7 +12,7 @@ from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, Requ
 from gateway.routing.table import RouteTable
 from gateway.surfaces.base import Content, Operation, Recognised, Surface
 from gateway.surfaces.paths import Path, is_origin_form, path_of
-from gateway.surfaces.registry import FALLBACK, surface_at
+from gateway.surfaces.registry import FALLBACK, group_of, surface_at
 from translators.contract import Message, Refused, Settings
 from translators.information import information_of
 
@@ -83,12 +83,12 @@ class Identifier:
         surface, recognised = asked_for(head, path)
         if recognised is None:
             municipality, sender = _named_municipality(table, path), _claimed_sender(table, presented, None)
-            envelope = _envelope(UNRECOGNISED, municipality, sender, None)
+            envelope = _envelope(UNRECOGNISED, municipality, sender, None, group_of(head.method, path))
             return Identified(envelope, path, surface, None, municipality, presented)
         operation = recognised.operation
         municipality = _addressed_municipality(table, recognised)
         sender = _claimed_sender(table, presented, operation)
-        envelope = _envelope(surface.NAME, municipality, sender, operation.information)
+        envelope = _envelope(surface.NAME, municipality, sender, operation.only_type, operation.group)
         depends = operation.group is Group.JOURNALING and _depends_on_content(table, envelope)
         history = sender.code_history if sender is not None else ()
         return Identified(
@@ -109,11 +109,6 @@ class Identifier:
             return Content(failure=Failure(Fault.TOO_LARGE, f"The body is larger than {self._body_limit} bytes"))
         return _content(data, identified)
 
-    def content_of(self, body: Body, identified: Identified) -> Content | None:
-        """Return the content of a journaling; None unless its body is here and within the limit."""
-        data = body.whole(self._body_limit)
-        return _content(data, identified) if data is not None else None
-
     @staticmethod
     def content(data: bytes, identified: Identified) -> Content:
         """Return the content of a journaling's whole body."""
@@ -128,7 +123,11 @@ class Identifier:
 
 
 def _depends_on_content(table: RouteTable, envelope: Envelope) -> bool:
-    return table.differs(envelope.municipality, envelope.vendor, envelope.system, Group.JOURNALING)
+    named = (envelope.municipality, envelope.vendor, envelope.system)
+    if not table.differs(*named, Group.JOURNALING):
+        return False
+    # Where the path says the type, only who the patient is may still matter.
+    return envelope.information is None or table.asks_for_patients(*named, Group.JOURNALING)
 
 
 def _claimed_sender(table: RouteTable, presented: Credentials | None, operation: Operation | None) -> Sender | None:
@@ -174,12 +173,16 @@ def _content(data: bytes, identified: Identified) -> Content:
     try:
         tree, repairs = identified.surface.read(data, identified.operation)
     except Refused as refusal:
-        return Content(form=form, failure=Failure(Fault.MALFORMED, str(refusal)))
-    return Content(tree, form, repairs)
+        return Content(form=form, failure=Failure(Fault.MALFORMED, str(refusal)), size=len(data))
+    return Content(tree, form, repairs, size=len(data))
 
 
 def _envelope(
-    surface: str, municipality: Municipality | None, sender: Sender | None, information: Information | None
+    surface: str,
+    municipality: Municipality | None,
+    sender: Sender | None,
+    information: Information | None,
+    group: Group | None,
 ) -> Envelope:
     return Envelope(
         surface=surface,
@@ -188,4 +191,5 @@ def _envelope(
         vendor=sender.vendor if sender else None,
         system=sender.system if sender else None,
         information=information,
+        group=group,
     )

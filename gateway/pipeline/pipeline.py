@@ -17,6 +17,7 @@ from gateway.outbox.submit import Submitter
 from gateway.pipeline.after_pass import AfterPass, Rehearse
 from gateway.pipeline.authorize import Authorized, Authorizer
 from gateway.pipeline.canary import Canary
+from gateway.pipeline.content import ContentReader
 from gateway.pipeline.context import (
     NOTHING_KNOWN,
     CorrelationIds,
@@ -57,6 +58,7 @@ class Pipeline:
         submitter: Submitter | None,
         clock: Clock,
         *,
+        contents: ContentReader,
         canary_key: bytes | None = None,
         rehearse: Rehearse | None = None,
     ) -> None:
@@ -64,11 +66,12 @@ class Pipeline:
         self._config = config
         self._routes = routes
         self._identifier = Identifier(config.limits.body)
+        self._contents = contents
         self._authorizer = authorizer
         self._submitter = submitter
         self._clock = clock
         self._references = CorrelationIds()
-        self._after_pass = AfterPass(config, self._identifier, submitter, rehearse)
+        self._after_pass = AfterPass(config, contents, submitter, rehearse)
         self._decider = Decider(config, self._identifier, authorizer, self._after_pass, Canary(config, canary_key))
         self._fast_path = FastPath(self._decider.by_head, clock)
         self._allowed_numbers = allowed_numbers(config)
@@ -90,8 +93,11 @@ class Pipeline:
         try:
             identified = found.identified
             if identified is not None and found.decision is None:
-                content = self._identifier.content_of(body, identified)
-                if content is not None:
+                claims = self._authorizer.verified_at_once(identified.presented)
+                if (
+                    claims is not None
+                    and (content := self._contents.read_at_once(body, identified, claims)) is not None
+                ):
                     found = self._decider.by_content(found, identified, content, self._now())
                     if (answer := found.answer) is not None:
                         return Handled(answer, self._passed(found, answer))
@@ -104,7 +110,8 @@ class Pipeline:
 
     def _passed(self, found: RequestDecision, answer: Pass) -> Account:
         envelope = found.identified.envelope if found.identified is not None else NOTHING_KNOWN
-        return account_of(self._references.next(), envelope, found.decision, "passed", answer.upstream)
+        account = account_of(self._references.next(), envelope, found.decision, "passed", answer.upstream)
+        return account if found.unread is None else structs.replace(account, diagnostics=_why_unread(found.unread))
 
     async def handle(self, head: RequestHead, body: Body, found: RequestDecision) -> Handled:
         """Return the answer to a request; never raises for anything that a sender or an upstream does."""
@@ -132,8 +139,10 @@ class Pipeline:
             raise found.failure or RuntimeError("a request that is neither identified nor refused")
         context.know(found.identified)
         if found.decision is None:
-            content = await self._identifier.read(context.body, found.identified)
-            found = self._decider.by_content(found, found.identified, content, context.received)
+            found = await self._decided_by_content(context, found, found.identified)
+        if found.failure is not None:
+            raise found.failure
+        context.unread = found.unread
         if (identified := found.identified) is None:
             raise RuntimeError("a request that was decided and is not identified")
         context.know(identified)
@@ -141,6 +150,21 @@ class Pipeline:
             raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
         context.decision = found.decision
         return identified
+
+    async def _decided_by_content(
+        self, context: RequestContext, found: RequestDecision, identified: Identified
+    ) -> RequestDecision:
+        """Decide by what the body says; a stranger's is not read. Raises `Failure` where a sender has had too much read."""
+        try:
+            claims = await self._authorizer.verified(identified.presented)
+        except Failure as refusal:
+            if refusal.fault is not Fault.UNAVAILABLE:
+                return self._decider.without_content(found, identified, refusal, context.received)
+            # Nobody can say who is a stranger now, and VKP may still know.
+            claims = None
+        content = await self._contents.read(context.body, identified, claims)
+        decide = partial(self._decider.by_content, found, identified, content, context.received)
+        return await self._contents.run(content.size, decide)
 
     async def _follow(self, context: RequestContext, identified: Identified) -> Handled:
         """Do what the decision says."""
@@ -170,23 +194,23 @@ class Pipeline:
         self._authorizer.check_need(context.head, operation, sender)
         content = None
         if identified.surface.ANSWERS_MESSAGES or context.content is not None:
-            content = await self._read(context, identified, sender)
+            content = await self._read(context, identified, admitted)
         if mode is Mode.CLOSED:
             raise Failure(Fault.CLOSED, "The route is closed", text=context.route.text if context.route else None)
         if operation.group is Group.RETRIEVAL:
             raise Failure(Fault.NOT_SUPPORTED, "Retrieval from the information services is not supported yet")
-        content = content or await self._read(context, identified, sender)
+        content = content or await self._read(context, identified, admitted)
         return await self._journal(context, identified, admitted, content)
 
-    async def _read(self, context: RequestContext, identified: Identified, sender: Sender) -> Content:
+    async def _read(self, context: RequestContext, identified: Identified, admitted: Authorized) -> Content:
         """Return the content of a journaling; raises `Failure` when it cannot be read or is addressed to another."""
         if context.content is None:
-            context.content = await self._identifier.read(context.body, identified)
+            context.content = await self._contents.read(context.body, identified, admitted.claims)
         content, municipality = context.content, identified.municipality
         if content.failure is not None:
             raise content.failure
         if municipality is not None:
-            identified.surface.check_parties(content.tree, municipality, sender)
+            identified.surface.check_parties(content.tree, municipality, admitted.sender)
         return content
 
     def _unrecognised(self, context: RequestContext, identified: Identified) -> Handled:
@@ -208,7 +232,8 @@ class Pipeline:
         vkp = context.table.vkp
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
-        identified, account = context.identified, context.account("passed", upstream=vkp)
+        why = _why_unread(context.unread) if context.unread is not None else None
+        identified, account = context.identified, context.account("passed", upstream=vkp, diagnostics=why)
         if identified is None:
             return Handled(Pass(vkp), account)
         afterwards = self._after_pass.afterwards(context.table, identified, context.decision)
@@ -225,8 +250,13 @@ class Pipeline:
         if identified.content is None or identified.envelope.sender != admitted.sender.key:
             history = admitted.sender.code_history
             context.envelope = self._identifier.with_information(context.envelope, content, history)
-        business = business_of(content.tree)
-        translation = self._translated(context, identified, content, municipality, admitted.sender)
+        business, translation = await self._contents.run(
+            content.size,
+            lambda: (
+                business_of(content.tree),
+                self._translated(context, identified, content, municipality, admitted.sender),
+            ),
+        )
         context.translation = translation
         if translation.refusal is None and translation.undelivered is not None:
             answer = surface.accepted(self._asked(context), undelivered=translation.undelivered)
@@ -322,9 +352,18 @@ class Pipeline:
 
     def _asked(self, context: RequestContext, receipt: Receipt | None = None) -> AnswerContext:
         """Return what an answer needs to know; every copy of a message is answered as the first was."""
-        recognised = context.identified.recognised if context.identified else None
+        identified, content = context.identified, context.content
+        if identified is not None and content is None and (data := context.body.whole(self._config.limits.body)):
+            # Its first byte tells the form to answer in; nothing is read for it.
+            content = Content(form=identified.surface.form_of(data))
+        recognised = identified.recognised if identified else None
         reference, now = (receipt.reference, receipt.at) if receipt else (context.correlation_id, self._now())
-        return AnswerContext(reference, now, context.head, recognised, context.content)
+        return AnswerContext(reference, now, context.head, recognised, content)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _why_unread(failure: Failure) -> str:
+    """Return why a request passed without what it says having been looked at."""
+    return f"passed without its content: {failure.diagnostics}"

@@ -80,8 +80,8 @@ def _mismatch(route: Route, envelope: Envelope) -> str | None:
     for what, named, actual in selectors:
         if named is not None and named != actual:
             return f"names another {what}" if actual is not None else f"names a {what}, and the request's is not known"
-    if route.information is None or envelope.information in route.information:
+    if route.information is None or route.names(envelope.topic):
         return None
-    if envelope.information is None:
+    if envelope.topic is None:
         return "names information, and the message's is not known"
     return "names other information"

@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.model import Information
+from gateway.model import TOPICS, Group, Information, Topic
 from gateway.routing.route import Route
 
 Selector = tuple[str | None, str | None, str | None]
 """Municipality, vendor and system that a route names."""
 
-Bucket = Mapping[Information | None, Route]
-"""The winner among routes with one selector, by information type; None: the route that names no information."""
+Bucket = Mapping[Topic, Route]
+"""The winner among routes with one selector, by information type or group; None: the route that names no information."""
 
 Chain = tuple[Bucket, ...]
 """Buckets that may hold a sender's route, the most specific first."""
+
 
 EVERY_INFORMATION: tuple[Information | None, ...] = (None, *Information)
 
@@ -24,10 +25,12 @@ class Conflict:
 
     route: Route
     first: Route
-    information: Information | None
+    information: Topic
     """The type of the first such cell; None when both name no information."""
 
 
+_TYPES_FIRST: tuple[Topic, ...] = (*Information, *Group)
+"""So that a conflict is told by a type."""
 MOST_REMEMBERED = 65_536
 """Chains; a name that no route knows must not fill the memory."""
 
@@ -36,7 +39,7 @@ class Buckets:
     """Every route of a file under its selector."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._buckets: dict[Selector, dict[Information | None, Route]] = {}
+        self._buckets: dict[Selector, dict[Topic, Route]] = {}
         self._chains: dict[Selector, Chain] = {}
         self.conflicts: list[Conflict] = []
         """One for each pair of routes, in the order of the file; the first of a pair is the one that is used."""
@@ -57,27 +60,26 @@ class Buckets:
             self._chains[named] = chain
         return chain
 
-    def _bucket(self, routes: list[Route]) -> dict[Information | None, Route]:
-        general: dict[Information | None, Route] = {}
-        grouped: dict[Information | None, Route] = {}
-        typed: dict[Information | None, Route] = {}
+    def _bucket(self, routes: list[Route]) -> dict[Topic, Route]:
+        general: dict[Topic, Route] = {}
+        grouped: dict[Topic, Route] = {}
+        typed: dict[Topic, Route] = {}
         pairs: set[tuple[int, int]] = set()
         for route in routes:
             if route.information is None:
                 self._claim(general, route, None, pairs)
                 continue
-            for information in Information:
-                if information in route.information:
-                    level = grouped if information in route.grouped else typed
-                    self._claim(level, route, information, pairs)
-        everywhere = dict.fromkeys(EVERY_INFORMATION, general[None]) if general else {}
+            for topic in _TYPES_FIRST:
+                if route.names(topic):
+                    self._claim(grouped if route.names_group_of(topic) else typed, route, topic, pairs)
+        everywhere = dict.fromkeys(TOPICS, general[None]) if general else {}
         return everywhere | grouped | typed
 
     def _claim(
         self,
-        level: dict[Information | None, Route],
+        level: dict[Topic, Route],
         route: Route,
-        information: Information | None,
+        information: Topic,
         pairs: set[tuple[int, int]],
     ) -> None:
         first = level.setdefault(information, route)
@@ -96,9 +98,9 @@ def selectors(municipality: str | None, vendor: str | None, system: str | None) 
     return ((municipality, vendor, system), (municipality, vendor, None), (municipality, None, None), *for_all)
 
 
-def winner(chain: Chain, information: Information | None) -> Route | None:
-    """Return the most specific route for one information type, or the one for a message that does not say."""
+def winner(chain: Chain, topic: Topic) -> Route | None:
+    """Return the most specific route for one information type, or the one for a message that does not say its own."""
     for bucket in chain:
-        if (route := bucket.get(information)) is not None:
+        if (route := bucket.get(topic)) is not None:
             return route
     return None

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.model import Information
-from gateway.routing.index import EVERY_INFORMATION, MOST_REMEMBERED, Buckets, Selector, selectors
+from gateway.model import TOPICS, Topic
+from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, selectors
 from gateway.routing.route import Route
 
 
@@ -37,8 +37,8 @@ class Rule:
         return self.until is None or now < self.until
 
 
-Bucket = Mapping[Information | None, tuple[Rule, ...]]
-"""The rules of one layer with one selector, by information type, the most specific first; each that has ended leaves the
+Bucket = Mapping[Topic, tuple[Rule, ...]]
+"""The rules of one layer with one selector, by information type or group, the most specific first; each that has ended leaves the
 cell to the next."""
 
 
@@ -85,14 +85,14 @@ class Layers:
             self._chains[named] = chain
         return chain
 
-    def on(self, named: Selector, information: Information | None) -> Iterator[Rule]:
+    def on(self, named: Selector, topic: Topic) -> Iterator[Rule]:
         """Return the rules on one cell, the strongest first: the first that holds decides."""
-        return (rule for bucket in self.chain(named) for rule in bucket.get(information, ()))
+        return (rule for bucket in self.chain(named) for rule in bucket.get(topic, ()))
 
-    def decides(self, named: Selector, information: Information | None, now: float) -> Rule | None:
+    def decides(self, named: Selector, topic: Topic, now: float) -> Rule | None:
         """Return the rule that decides for a cell at any time; None where the routes of the file do."""
         for bucket in self.chain(named):
-            for rule in bucket.get(information, ()):
+            for rule in bucket.get(topic, ()):
                 if rule.until is None or now < rule.until:
                     return rule
         return None
@@ -109,16 +109,16 @@ def _buckets(rules: Iterable[Rule]) -> dict[Selector, Bucket]:
 
 def _bucket(rules: list[Rule]) -> Bucket:
     """Sort the rules of one selector by their types: one that names a type before a group, and before none."""
-    found: dict[Information | None, tuple[Rule, ...]] = {}
-    for information in EVERY_INFORMATION:
+    found: dict[Topic, tuple[Rule, ...]] = {}
+    for topic in TOPICS:
         levels: tuple[list[Rule], ...] = ([], [], [])
         for rule in rules:
-            if (named := rule.route.information) is None:
+            if rule.route.information is None:
                 levels[2].append(rule)
-            elif information in named:
-                levels[information in rule.route.grouped].append(rule)
+            elif rule.route.names(topic):
+                levels[rule.route.names_group_of(topic)].append(rule)
         if ranked := tuple(rule for level in levels for rule in level):
-            found[information] = ranked
+            found[topic] = ranked
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from gateway.model import Envelope, Information, Mode
+from gateway.model import UNRECOGNISED, Envelope, Group, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
@@ -127,7 +127,10 @@ def replayed(decisions: Iterable[Past], table: RouteTable, old: RouteTable | Non
 
 def _now(past: Past, table: RouteTable, old: RouteTable | None) -> _Now:
     information = Information(past.information) if past.information else None
-    envelope = Envelope(past.surface, past.municipality, past.sender, past.vendor, past.system, information)
+    # Only a journaling may have no type; of a path that nobody knows not even that is known.
+    group = Group.JOURNALING if information is None and past.surface != UNRECOGNISED else None
+    named = (past.municipality, past.sender, past.vendor, past.system)
+    envelope = Envelope(past.surface, *named, information, group=group)
     at = datetime.fromtimestamp(past.at, UTC)
     decision = table.decide(envelope, at)
     route = decision.route

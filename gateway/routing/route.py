@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias, get_args, get_type_hints
 
 from msgspec import Struct
 
-from gateway.model import MEMBERS, Group, Information, Mode, Place
+from gateway.model import MEMBERS, Group, Information, Mode, Place, Topic
 from gateway.times import DAY
 
 
@@ -110,6 +110,16 @@ class Route(Policies, frozen=True):
     text: str | None
     """What a `closed` route tells the sender."""
     place: Place
+
+    def names(self, topic: Topic) -> bool:
+        """Tell whether it names a type, or a group as such."""
+        if self.information is None or topic is None:
+            return False
+        return bool(self.grouped & MEMBERS[topic]) if isinstance(topic, Group) else topic in self.information
+
+    def names_group_of(self, topic: Topic) -> bool:
+        """Tell whether it names the topic by its group alone, so that a route which names the type goes before."""
+        return isinstance(topic, Group) or topic in self.grouped
 
     @property
     def policies(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from gateway.config.model import Config, Municipality, Sender
-from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode
+from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode, Topic, same_number
 from gateway.routing.explain import Explanation, consider
 from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers
@@ -47,10 +47,10 @@ class RouteTable:
         self._services = {each: one.name for each, one in answering.items() if one is not None}
         municipalities = config.municipalities.values()
         self._moving = _moving(config, layers)
-        self._by_orgnr = {one.orgnr: one for one in municipalities}
-        self._by_her_id = {her_id: one for one in municipalities for her_id in one.her_ids}
+        self._by_orgnr = {same_number(one.orgnr): one for one in municipalities}
+        self._by_her_id = {same_number(her_id): one for one in municipalities for her_id in one.her_ids}
         self._by_vkp_id = {one.vkp_id: one for one in config.senders if one.vkp_id is not None}
-        self._by_sender_her_id = {one.her_id: one for one in config.senders if one.her_id is not None}
+        self._by_sender_her_id = {same_number(one.her_id): one for one in config.senders if one.her_id is not None}
 
     @classmethod
     def compile(cls, config: Config) -> "RouteTable":
@@ -63,11 +63,11 @@ class RouteTable:
 
     def decide(self, envelope: Envelope, now: datetime) -> Decision:
         """Return the mode and upstream for a message at `now`, which may be any time: a rule that has ended then is none."""
-        named, information = (envelope.municipality, envelope.vendor, envelope.system), envelope.information
-        if self.layers.rules and (rule := self.layers.decides(named, information, now.timestamp())) is not None:
+        named, topic = (envelope.municipality, envelope.vendor, envelope.system), envelope.topic
+        if self.layers.rules and (rule := self.layers.decides(named, topic, now.timestamp())) is not None:
             return self._by(rule.route, envelope, rule.layer, rule.id)
-        if (route := winner(self._buckets.chain(*named), information)) is None:
-            return Decision(None, None, None, information, generation=self.generation)
+        if (route := winner(self._buckets.chain(*named), topic)) is None:
+            return Decision(None, None, None, envelope.information, generation=self.generation)
         return self._by(route, envelope, Layer.ROUTES, None)
 
     def placed(self, decision: Decision, envelope: Envelope) -> Decision:
@@ -91,7 +91,7 @@ class RouteTable:
     ) -> tuple[Route, ...]:
         """Return every route that may win for a sender once the information type is known, or stays unknown.
 
-        `group` narrows the types when the path or method says so; the route that names no information always counts, and
+        `group` narrows the types when the path or method says so; what decides for a message without a type always counts, and
         what lies below a rule that ends, since it may end before the message is decided.
         """
         return self._remain((municipality, vendor, system), group).routes
@@ -108,17 +108,23 @@ class RouteTable:
             self._differing[named] = differs
         return differs
 
+    def asks_for_patients(
+        self, municipality: str | None, vendor: str | None, system: str | None, group: Group | None = None
+    ) -> bool:
+        """Tell whether a canary may decide."""
+        return any(route.mode is Mode.CANARY for route in self._remain((municipality, vendor, system), group).routes)
+
     def is_moving(self, municipality: str | None) -> bool:
         """Tell whether some journaling of a municipality is, or may be, answered by somebody else than VKP."""
         return municipality in self._moving
 
     def municipality_by_orgnr(self, orgnr: str) -> Municipality | None:
         """Find a municipality by the organisation number in an R4 path."""
-        return self._by_orgnr.get(orgnr)
+        return self._by_orgnr.get(same_number(orgnr))
 
     def municipality_by_her_id(self, her_id: str) -> Municipality | None:
         """Find a municipality by the HER-id in an STU3 path."""
-        return self._by_her_id.get(her_id)
+        return self._by_her_id.get(same_number(her_id))
 
     def sender_by_vkp_id(self, vkp_id: str) -> Sender | None:
         """Find a sender by the vkp-id of its token."""
@@ -126,7 +132,7 @@ class RouteTable:
 
     def sender_by_her_id(self, her_id: str) -> Sender | None:
         """Find a sender by the HER-id of its token."""
-        return self._by_sender_her_id.get(her_id)
+        return self._by_sender_her_id.get(same_number(her_id))
 
     def upstream_for(self, information: Information | None) -> str | None:
         """Return the name of the information service that answers for a type; None where none does."""
@@ -143,8 +149,9 @@ class RouteTable:
         key = (group, *map(id, above), *map(id, below))
         if (known := self._remaining.get(key)) is not None:
             return known
-        types = [None, *(each for each in Information if group is None or each in MEMBERS[group])]
-        found = remaining([in_turn(self.layers.on(named, each), winner(below, each)) for each in types])
+        # What has no type goes by the route that names its group, or none.
+        topics: list[Topic] = [None, *Group, *Information] if group is None else [group, *sorted(MEMBERS[group])]
+        found = remaining([in_turn(self.layers.on(named, each), winner(below, each)) for each in topics])
         if len(self._remaining) < MOST_REMEMBERED:
             self._remaining[key] = found
         return found

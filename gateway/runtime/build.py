@@ -15,6 +15,7 @@ from gateway.model import Group
 from gateway.outbox.context import DeliveryContext
 from gateway.outbox.outbox import Outbox
 from gateway.pipeline.authorize import Authorizer
+from gateway.pipeline.content import ContentReader, Worker
 from gateway.pipeline.pipeline import Pipeline
 from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.forwarder import UpstreamTarget
@@ -62,7 +63,8 @@ class Builder:
         self._rehearsals = rehearsals
         self._clock = clock
         self._proofs = DpopVerifier(clock)
-        self._rates = TokenBuckets()
+        self._rates, self._parsed = TokenBuckets(), TokenBuckets()
+        self.worker = Worker()
         self.upstreams = UpstreamRegistry(folder, clock)
 
     def prepare(
@@ -90,6 +92,7 @@ class Builder:
             Authorizer(config, prepared.of_file, clients.verifier, self._proofs, self._rates, self._clock),
             outbox.journaling(delivery) if outbox is not None and delivery is not None else None,
             self._clock,
+            contents=ContentReader(config.limits, self._parsed, self.worker, self._clock.monotonic),
             canary_key=keys.canary if keys else None,
             rehearse=self._rehearsals.offering(config),
         )

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from gateway.times import Clock
 from translators.translate import prepare
 
 log = structlog.get_logger()
+
+_SWITCH = 0.0005
 
 UNUSABLE = (KeyUnusable, KeysUnusable, LedgerUnusable, CertificatesUnusable, PeopleUnusable, SocketsUnusable)
 """Why a configuration without an error cannot be used here and now."""
@@ -107,6 +110,7 @@ class Node:
         await self._ledger.close()
         drain(self._running, {})
         if self._builder is not None:
+            self._builder.worker.close()
             await self._builder.upstreams.close()
         telemetry.flush()
 
@@ -295,6 +299,8 @@ def _listens_elsewhere(before: Config, after: Config) -> bool:
 
 def _calm_collector() -> None:
     """Let the cyclic collector look at little, and seldom: what was made so far stays, and messages leave no cycles."""
+    # The thread that reads large bodies gives way to the event loop after so many seconds.
+    sys.setswitchinterval(_SWITCH)
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
-from gateway.model import Group, Information, Reply, RequestHead
+from gateway.model import JOURNALING, Group, Information, Reply, RequestHead, Topic
 from gateway.surfaces.paths import Path
 from translators.contract import Repair, Tree, Undelivered
 
@@ -17,6 +17,15 @@ class Form(StrEnum):
 
     JSON = "json"
     XML = "xml"
+
+
+_ALONE = {
+    "MedicationDispense": Information.MEDISINERING,
+    "Encounter": Information.TILSYN,
+    "Composition": Information.NOTAT,
+    "Communication": Information.NOTAT,
+}
+"""What a journaling of one resource is about, whatever the resource says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +38,20 @@ class Operation:
     """The FHIR resource type that a journaling's body is, or a retrieval's answer holds."""
     group: Group
     information: Information | None
-    """What a retrieval asks for; a journaling says it in its body."""
+    """What a retrieval asks for; a journaling says it in its body, or by its resource."""
     sender_claim: str
     """The claim of a token that names the sender here."""
+
+    @property
+    def only_type(self) -> Information | None:
+        """What every request is about, whatever its content says; None where that is for the content to say."""
+        return self.information or _ALONE.get(self.kind)
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """What a request may turn out to be about before its content is known: one type; or any, or none."""
+        only = self.only_type
+        return (self.group, *sorted(JOURNALING)) if only is None else (only,)
 
     @property
     def scope(self) -> str:
@@ -64,6 +84,8 @@ class Content:
     repairs: tuple[Repair, ...] = ()
     """The corrections that decoding it needed."""
     failure: Failure | None = None
+    size: int = 0
+    """Bytes of the body; 0 where it was not read to its end."""
 
 
 @dataclass(frozen=True, slots=True)

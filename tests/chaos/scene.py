@@ -30,7 +30,7 @@ version: 1
 environment: test
 listen: {{data: "127.0.0.1:{data}", admin: "127.0.0.1:{admin}"}}
 store: "{store}"
-limits: {{request_timeout: 3s, rate_per_sender: 100000/s, concurrent_per_sender: 1000, backlog: 100000}}
+limits: {{request_timeout: 3s, rate_per_sender: 100000/s, parsing_per_sender: 9000MB/s, concurrent_per_sender: 1000, backlog: 100000}}
 helseid: {{issuer: "{issuer}", client_id: "{client_id}", key_file: client.json}}
 upstreams:
   vkp: {{kind: vkp, url: "{vkp}"}}

@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid5
 
-from gateway.model import Headers, Reply
+from gateway.model import Headers, Reply, same_number
 from gateway.surfaces.base import AnswerContext, Form
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
 from gateway.surfaces.vkp_stu3.message import header_of, message_id, parties, reference, texts
@@ -59,7 +59,7 @@ def _header(asked: AnswerContext, header: dict[str, Tree], event: Tree, response
     """Make the header of an answer: sender and receiver change places, and the path's HER-id is who answers."""
     her_id = (asked.recognised.her_id if asked.recognised else None) or ""
     addressed = reference(header, "receiver")
-    named = her_id in parties(header, "receiver")
+    named = same_number(her_id) in map(same_number, parties(header, "receiver"))
     sender: Tree = addressed if named else {"identifier": {"system": HER_IDS, "value": her_id}}
     receiver: Tree = reference(header, "sender")
     return {

@@ -5,7 +5,7 @@ import re
 from gateway.auth.helseid.claims import HER_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
-from gateway.model import Group, Reply, RequestHead
+from gateway.model import Group, Reply, RequestHead, same_number
 from gateway.surfaces import operation_outcome
 from gateway.surfaces.base import AnswerContext, Form, Operation, Recognised
 from gateway.surfaces.paths import Path
@@ -63,7 +63,8 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> Non
         ("receiver", municipality.her_ids, "the path"),
         ("sender", (sender.her_id,), "the access token"),
     ):
-        if any(her_id not in her_ids for her_id in parties(header, role)):
+        known = {same_number(her_id) for her_id in her_ids if her_id is not None}
+        if any(same_number(her_id) not in known for her_id in parties(header, role)):
             where = f"Bundle.entry[0].resource.{role}.identifier.value"
             raise Failure(Fault.ADDRESS, f"{where}: another HER-id than {named_by} names")
 

@@ -80,3 +80,15 @@ def test_unknown_option_is_wrong_use() -> None:
     """Exit 2."""
     assert CliRunner().invoke(main, ["check", "--wrong"]).exit_code == 2
     assert CliRunner().invoke(main, ["nothing"]).exit_code == 2
+
+
+def test_cells_are_named_where_what_cannot_be_read_is_refused(run: Callable[..., Result], routes_file: Path) -> None:
+    """Those where VKP answers for some journaling and not for other; by the route that says so."""
+    result, document = run("check"), json.loads(run("check", "--json").output)
+    assert document["unread_refused"]
+    first = document["unread_refused"][0]
+    notes = [line for line in result.output.splitlines() if ": note: journaling that cannot be read" in line]
+    assert any(first["municipality"] in line for line in notes)
+    text = routes_file.read_text(encoding="utf-8")
+    routes_file.write_text(text[: text.index("routes:")] + "routes:\n  - {mode: legacy}\n", encoding="utf-8")
+    assert ": note: " not in run("check").output

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import HAVNES, NORDFJELL, SORVIK, VIKAN, message
+from gateway.observability import telemetry
+from tests.gateway.conftest import HAVNES, NORDFJELL, SORVIK, VIKAN, another, message, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -135,7 +136,7 @@ async def test_other_unrecognised_path_is_refused(world: World, target: str) -> 
         (f"/epj/r4/{SORVIK}/observation", "1.2"),
         ("/epj/stu3/95938/patient", "1.2"),
         (f"/ws/{SORVIK}", "1.2"),
-        (f"/epj/r4/{HAVNES}/observation", "1.2"),
+        (f"/epj/r4/{HAVNES}/observation", "3"),
         (f"/epj/r4/{SORVIK};x/bundle", "1.2"),
         (f"/epj/r4/{SORVIK}%20/bundle", "1.2"),
         (f"/epj/r4/{SORVIK[:-1]}%253{SORVIK[-1]}/bundle", "1.2"),
@@ -240,22 +241,166 @@ UNREADABLE = [
 ]
 
 
+MIXED = """\
+  - {mode: legacy}
+  - {municipality: havnes, mode: closed, text: "Ikke ennå."}
+  - {municipality: nordfjell, information: [medisinering], mode: new}
+"""
+
+
+def raw_request(world: World, target: str, body: bytes, *, chunked: bool, token: str | None = None) -> bytes:
+    """Return a request with its body at once, or in chunks."""
+    if not chunked:
+        return world.request(target, body, token=token)
+    parts = [body[at : at + 30_000] for at in range(0, len(body), 30_000)]
+    wire = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    return world.request(target, wire, headers=(("Transfer-Encoding", "chunked"),), length=False, token=token)
+
+
 @pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: body[:20].decode("latin-1") + str(len(body)))
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
-async def test_unreadable_body_follows_the_route_without_information(
-    world: World, body: bytes, *, chunked: bool
+async def test_unreadable_body_passes_where_vkp_answers_for_all_that_it_could_be(
+    start: Callable[..., Awaitable[World]], body: bytes, *, chunked: bool
 ) -> None:
-    """Where VKP answers, it passes whole and byte-exact, also when it is larger than `limits.body`."""
-    evondos(world)
-    target = f"/epj/r4/{NORDFJELL}/medicationdispense"
-    raw = world.request(target, body)
-    if chunked:
-        parts = [body[at : at + 30_000] for at in range(0, len(body), 30_000)]
-        wire = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
-        raw = world.request(target, wire, headers=(("Transfer-Encoding", "chunked"),), length=False)
-    await world.send(raw)
+    """Whole, byte-exact, of any size: where medication alone is rehearsed, VKP answers either way."""
+    world = await start(routes=MIXED.replace("new", "rehearse"))
+    target = f"/epj/r4/{NORDFJELL}/bundle"
+    await world.send(raw_request(world, target, body, chunked=chunked))
     assert at_vkp(world) == [(target, digest(body))]
     assert not world.jft.received
+    (seen,) = world.logged.named("message")
+    assert (seen["outcome"], seen["mode"]) == ("passed", "legacy")
+    assert body == UNREADABLE[4] or seen["diagnostics"].startswith("passed without its content: ")
+
+
+@pytest.mark.parametrize("body", UNREADABLE, ids=lambda body: body[:20].decode("latin-1") + str(len(body)))
+async def test_a_resource_that_is_of_one_type_alone_is_not_read(world: World, body: bytes) -> None:
+    """A note passes whatever it says, though the vendor's medication is JFT's."""
+    evondos(world)
+    target = f"/epj/r4/{NORDFJELL}/composition"
+    await world.post(target, body, token=world.token(signing="other-key"))
+    assert at_vkp(world) == [(target, digest(body))]
+    assert [one["information"] for one in world.named_messages("passed")] == ["notat"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "body"),
+    [
+        *(pytest.param("medicationdispense", each, id=f"dispense {number}") for number, each in enumerate(UNREADABLE)),
+        *(pytest.param("bundle", each, id=f"bundle {number}") for number, each in enumerate(UNREADABLE) if number != 4),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+async def test_unreadable_body_that_could_be_what_vkp_does_not_answer_is_refused(
+    world: World, resource: str, body: bytes, *, chunked: bool
+) -> None:
+    """VKP may read what the gateway cannot, and would take what is no longer its own; the refusal says why, and is counted."""
+    evondos(world)
+    fault, status = ("too-large", 413) if len(body) > 100_000 else ("malformed", 400)
+    before = unread(fault, "refused")
+    answer = await world.send(raw_request(world, f"/epj/r4/{NORDFJELL}/{resource}", body, chunked=chunked))
+    world.assert_refused(answer, status, "2.4")
+    assert not world.vkp.received
+    assert unread(fault, "refused") == before + (resource == "bundle")
+    (seen,) = world.logged.named("message")
+    assert (seen["outcome"], bool(seen["diagnostics"])) == (fault, True)
+
+
+def unread(reason: str, outcome: str) -> float:
+    """Return how many requests were decided without their content."""
+    return telemetry.CONTENT_NOT_READ.labels(reason, outcome)._value.get()
+
+
+CLOSED_JOURNALING = """\
+  - {mode: legacy}
+  - {municipality: havnes, mode: closed, text: "Ikke ennå."}
+  - {municipality: nordfjell, information: [journaling], mode: closed, text: "Stengt."}
+"""
+
+
+@pytest.mark.parametrize("body", [*UNREADABLE, b'{"resourceType":"Bundle","type":"collection"}', message("note")])
+@pytest.mark.parametrize("resource", ["bundle", "observation", "bundle/_history"])
+async def test_a_closed_door_lets_nothing_through(
+    start: Callable[..., Awaitable[World]], resource: str, body: bytes
+) -> None:
+    """Journaling is known from the path alone: what cannot be read, has no type, or goes to no operation is refused as all else."""
+    world = await start(routes=CLOSED_JOURNALING)
+    assert (await world.post(f"/epj/r4/{NORDFJELL}/{resource}", body)).status == 400
+    assert not world.vkp.received
+    await world.post(f"/epj/r4/{NORDFJELL}/patient/_search", b"identifier=1")
+    assert len(world.vkp.received) == 1
+
+
+@pytest.mark.parametrize(
+    "target", ["/epj/stu3/00102287/bundle", "/epj/stu3/0000000000000102287/bundle", "/epj/r4/0312229544/bundle"]
+)
+async def test_zeros_before_a_number_open_no_door(start: Callable[..., Awaitable[World]], target: str) -> None:
+    """HER-ids and organisation numbers compare as numbers."""
+    world = await start(routes=CLOSED_JOURNALING)
+    assert (await world.post(target, message("note"), token=world.token(her_id="0099001"))).status == 400
+    assert not world.vkp.received
+
+
+# Strangers, where routes differ by what a body says.
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"signing": "other-key"}, {"lifetime": -100}, {"audience": "nhn:other"}],
+    ids=["forged", "expired", "another's"],
+)
+@pytest.mark.parametrize("size", [1_000, 99_000])
+async def test_a_strangers_body_is_not_read(world: World, wanted: dict[str, Any], size: int) -> None:
+    """It is refused before it has arrived where it could be what VKP does not answer, and passes where it could not."""
+    evondos(world)
+    token = world.token(**wanted)
+    raw = world.request(f"/epj/r4/{NORDFJELL}/bundle", token=token, length=False)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    writer.write(raw[:-2] + b"Content-Length: %d\r\n\r\n" % size)
+    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    writer.close()
+    assert answer is not None
+    world.assert_refused(answer, 401, "1.5")
+    assert answer.values("WWW-Authenticate")
+    target = f"/epj/r4/{NORDFJELL}/composition"
+    await world.post(target, b"{" * size, token=token)
+    assert at_vkp(world) == [(target, digest(b"{" * size))]
+
+
+@pytest.mark.parametrize("form", ["xml", "json"])
+async def test_a_stranger_is_told_in_its_own_form(start: Callable[..., Awaitable[World]], form: str) -> None:
+    """By Content-Type, since the body is not looked at."""
+    world = await start(routes=MIXED)
+    headers = (("Content-Type", f"application/fhir+{form}"),)
+    answer = await world.post("/epj/stu3/102287/bundle", stu3_message(f"dispensed.{form}"), token="", headers=headers)
+    assert (answer.status, answer.values("Content-Type")) == (401, [f"application/fhir+{form}; charset=utf-8"])
+    assert not world.vkp.received
+
+
+async def test_where_helseid_is_away_vkp_still_gets_what_is_its_own(start: Callable[..., Awaitable[World]]) -> None:
+    """Nobody can tell a stranger then: bodies are read within a budget for all together, beyond which they are told to wait."""
+    world = evondos(await start(limits=", parsing_unverified: 1kB/h"))
+    token = world.token()
+    await world.helseid.stop()
+    path = f"/epj/r4/{NORDFJELL}/bundle"
+    await world.post(path, message("alarm-follow-up"), token=token)
+    assert [one["information"] for one in world.named_messages("passed")] == ["varsel"]
+    answer = await world.post(path, message("alarm-follow-up"), token=token)
+    world.assert_refused(answer, 429, "3.1")
+    assert 1 <= int(answer.values("Retry-After")[0]) <= 3600
+
+
+async def test_a_sender_has_so_much_read(start: Callable[..., Awaitable[World]]) -> None:
+    """429 with Retry-After beyond it, on the lane where content decides and where it is translated; another is not affected."""
+    world = await start(limits=", parsing_per_sender: 1kB/h")
+    one, other = world.token(client_id="one"), world.token(client_id="other")
+    assert (await world.post("bundle", message("alarm-follow-up"), token=one)).status == 200
+    world.jft.received.clear()
+    world.logged.forget()
+    answer = await world.post("bundle", message("alarm-follow-up"), token=one)
+    world.assert_refused(answer, 429, "3.1")
+    assert int(answer.values("Retry-After")[0]) >= 1
+    assert (await world.post("bundle", another(message("alarm-follow-up")), token=other)).status == 200
 
 
 @pytest.mark.parametrize("municipality", [VIKAN, HAVNES], ids=["new", "closed"])

@@ -341,7 +341,8 @@ async def test_service_that_fails_is_no_fatal_error(world: World, status: int, t
 
 async def test_sender_over_its_rate_waits(start: Callable[..., Awaitable[World]]) -> None:
     """429 with Retry-After; a message that was read already is answered by one."""
-    world = await start(rate="1/h")
+    differing = '  - {municipality: havnes, information: [maledata], mode: closed, text: "Stengt."}\n'
+    world = await start(rate="1/h", routes=ROUTES + differing)
     assert (await post(world, another(body_of("travel.xml")))).status == 200
     world.jft.received.clear()
     world.logged.forget()

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.config.model import Config
-from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, Envelope, Group, Information, Mode, Place
-from gateway.routing.index import EVERY_INFORMATION, Buckets
+from gateway.model import JOURNALING, MEMBERS, RETRIEVAL, TOPICS, Envelope, Group, Information, Mode, Place, Topic
+from gateway.routing.index import Buckets
 from gateway.routing.layers import ABOVE, Layer, Layers, Rule
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
@@ -43,7 +43,20 @@ def _routes(draw: st.DrawFn) -> list[Route]:
 def _envelopes(draw: st.DrawFn) -> Envelope:
     vendor, system = draw(SENDERS)
     municipality = draw(st.one_of(MUNICIPALITIES, st.just("elsewhere")))
-    return Envelope("vkp-r4", municipality, "S", vendor, system, draw(st.sampled_from([None, *Information])))
+    asked = Envelope("vkp-r4", municipality, "S", vendor, system, None)
+    return _about(asked, draw(st.sampled_from(TOPICS)))
+
+
+def _about(envelope: Envelope, topic: Topic) -> Envelope:
+    """Return a message of a type, or one without a type of a group, or one of which neither is known."""
+    if isinstance(topic, Group):
+        return structs.replace(envelope, information=None, group=topic)
+    return structs.replace(envelope, information=topic, group=None)
+
+
+def _types(group: Group | None) -> list[Topic]:
+    """Return what a message may be about as far as its path says."""
+    return [group, *MEMBERS[group]] if group else list(TOPICS)
 
 
 def _covers(route: Route, envelope: Envelope) -> bool:
@@ -54,18 +67,25 @@ def _covers(route: Route, envelope: Envelope) -> bool:
     )
     if any(named not in {None, actual} for named, actual in pairs):
         return False
-    return route.information is None or envelope.information in route.information
+    return route.information is None or _is_named(route, envelope.topic)
 
 
-def _rank(route: Route, information: Information | None) -> tuple[bool, bool, bool, int]:
-    level = 0 if route.information is None else 1 if information in route.grouped else 2
+def _is_named(route: Route, topic: Topic) -> bool:
+    if isinstance(topic, Group):
+        return any(each in route.grouped for each in MEMBERS[topic])
+    return topic in (route.information or ())
+
+
+def _rank(route: Route, information: Topic) -> tuple[bool, bool, bool, int]:
+    by_group = isinstance(information, Group) or information in route.grouped
+    level = 0 if route.information is None else 1 if by_group else 2
     return (route.municipality is not None, route.vendor is not None, route.system is not None, level)
 
 
 def _reference(routes: list[Route], envelope: Envelope) -> Route | None:
     """Rank every covering route and take the highest; the first of equals."""
     covering = [route for route in routes if _covers(route, envelope)]
-    return max(covering, key=lambda route: _rank(route, envelope.information), default=None)
+    return max(covering, key=lambda route: _rank(route, envelope.topic), default=None)
 
 
 @settings(deadline=None)
@@ -92,8 +112,7 @@ def test_what_remains_equals_asking_for_every_type(
     """The routes that remain are the winners over the types, and `differs` says whether their modes are one."""
     table = RouteTable.compile(with_routes(routes))
     sender = (envelope.municipality, envelope.vendor, envelope.system)
-    types = [None, *(MEMBERS[group] if group else Information)]
-    decisions = [table.decide(Envelope("vkp-r4", sender[0], "S", *sender[1:], one), now) for one in types]
+    decisions = [table.decide(_about(envelope, one), now) for one in _types(group)]
     winners = {id(one.route) for one in decisions if one.route is not None}
     assert {id(route) for route in table.routes_that_remain(*sender, group)} == winners
     assert table.differs(*sender, group) == (len({one.mode for one in decisions}) > 1)
@@ -112,15 +131,14 @@ def test_conflicts_are_the_cells_with_two_highest_ranks(routes: list[Route]) -> 
     for index, later in enumerate(routes):
         for first in routes[:index]:
             same = (first.municipality, first.vendor, first.system) == (later.municipality, later.vendor, later.system)
-            cells = (None, *Information)
-            both = [cell for cell in cells if all(_names(route, cell) for route in (first, later))]
+            both = [cell for cell in TOPICS if all(_names(route, cell) for route in (first, later))]
             if same and any(_rank(first, cell) == _rank(later, cell) for cell in both):
                 equal.add(id(later))
     assert named == equal
 
 
-def _names(route: Route, information: Information | None) -> bool:
-    return route.information is None if information is None else information in (route.information or ())
+def _names(route: Route, information: Topic) -> bool:
+    return route.information is None if information is None else _is_named(route, information)
 
 
 @st.composite
@@ -200,11 +218,7 @@ def test_what_remains_is_what_decides_at_some_time(
     """A rule that ends leaves room for what lies below; one that does not end hides it. Types differ if they do at any time."""
     table = RouteTable.compile(with_routes(routes)).with_layers(Layers(rules))
     sender = (envelope.municipality, envelope.vendor, envelope.system)
-    types = [None, *(MEMBERS[group] if group else Information)]
-    at = {
-        time: [_deciding(rules, routes, structs.replace(envelope, information=one), time)[1] for one in types]
-        for time in TIMES
-    }
+    at = {time: [_deciding(rules, routes, _about(envelope, one), time)[1] for one in _types(group)] for time in TIMES}
     winners = {id(route) for found in at.values() for route in found if route is not None}
     assert {id(route) for route in table.routes_that_remain(*sender, group)} == winners
     modes = [{route.mode if route is not None else None for route in found} for found in at.values()]
@@ -217,8 +231,8 @@ def test_rules_of_one_cell_are_ranked_alike_for_every_sender(rules: list[Rule], 
     """Asking twice, and by way of what is remembered, changes nothing; every rule on a cell is there once."""
     layers = Layers(rules)
     named = (envelope.municipality, envelope.vendor, envelope.system)
-    for information in EVERY_INFORMATION:
+    for information in TOPICS:
         found = [rule.id for rule in layers.on(named, information)]
-        asked = structs.replace(envelope, information=information)
+        asked = _about(envelope, information)
         assert sorted(found) == sorted(rule.id for rule in rules if _covers(rule.route, asked))
         assert [rule.id for rule in layers.on(named, information)] == found

@@ -135,7 +135,7 @@ async def test_nothing_waits_for_the_body_where_every_type_is_rehearsed(
 
 
 async def test_what_was_not_read_is_judged_by_what_it_says(rehearsing: Any) -> None:
-    """The verdict names the type; log and decision log do not, since nobody looked before it was answered."""
+    """The verdict names the type; log and decision log do where the path says it, since nobody looked before it was answered."""
     scene = await rehearsing(routes=STREAMING)
     for name, path in (("note", "composition"), ("measurement", "bundle")):
         assert (await scene.world.post(f"/epj/r4/{NORDFJELL}/{path}", message(name))).status == 200
@@ -144,7 +144,7 @@ async def test_what_was_not_read_is_judged_by_what_it_says(rehearsing: Any) -> N
         ("maledata", {"clean": 1}),
         ("notat", {"clean": 1}),
     ]
-    assert {(one.information, one.mode) for one in found.decisions} == {(None, "rehearse")}
+    assert {(one.information, one.mode) for one in found.decisions} == {("notat", "rehearse"), (None, "rehearse")}
 
 
 async def test_what_vkp_refuses_is_not_judged(rehearsing: Any) -> None:

@@ -1,0 +1,86 @@
+"""Bodies are read within a budget, and large ones where nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.errors import Failure, Fault
+from gateway.pipeline.content import LARGE, Worker
+from gateway.surfaces import vkp_r4
+from tests.gateway.conftest import another, message
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.gateway.conftest import World
+
+
+async def test_a_small_body_is_worked_on_at_once_and_a_large_one_in_a_thread() -> None:
+    """Each by its size; what the work gives or raises comes back."""
+    worker = Worker()
+    assert await worker.run(LARGE, threading.current_thread) is threading.main_thread()
+    assert await worker.run(LARGE + 1, threading.current_thread) is not threading.main_thread()
+    with pytest.raises(ZeroDivisionError):
+        await worker.run(LARGE + 1, lambda: 1 // 0)
+    worker.close()
+
+
+async def test_so_many_large_bodies_wait_and_no_more() -> None:
+    """Beyond the bound a sender is told to come again; what waited is done in turn."""
+    worker, gate, done = Worker(), threading.Event(), list[int]()
+    waiting = [asyncio.get_running_loop().create_task(worker.run(LARGE + 1, gate.wait))]
+    waiting += [
+        asyncio.get_running_loop().create_task(worker.run(LARGE + 1, lambda: done.append(1) or True)) for _ in range(63)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Failure) as refusal:
+        await worker.run(LARGE + 1, lambda: True)
+    assert (refusal.value.fault, refusal.value.retry_after) == (Fault.TOO_MANY, 1)
+    gate.set()
+    assert all(await asyncio.gather(*waiting))
+    assert len(done) == 63
+    worker.close()
+
+
+async def test_others_do_not_wait_for_a_large_body(
+    start: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is being read, another sender's message is delivered."""
+    world = await start(body="1MB")
+    gate, begun, read = threading.Event(), threading.Event(), vkp_r4.read
+
+    def stalling(body: bytes, operation: Any) -> Any:
+        if len(body) > LARGE:
+            begun.set()
+            assert threading.current_thread() is not threading.main_thread()
+            assert gate.wait(10)
+        return read(body, operation)
+
+    monkeypatch.setattr(vkp_r4, "read", stalling)
+    large = asyncio.get_running_loop().create_task(world.post("bundle", message("alarm-follow-up") + b" " * LARGE))
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert (await world.post("bundle", another(message("alarm-follow-up")))).status == 200
+    assert not large.done()
+    gate.set()
+    assert (await large).status == 200
+    assert len(world.delivered) == 2
+
+
+async def test_work_that_nobody_waits_for_is_done_all_the_same() -> None:
+    """A large body's in the thread, and what came of it is handed on in the event loop."""
+    worker, done = Worker(), asyncio.Event()
+    found: list[object] = []
+
+    def take(value: object) -> None:
+        found.extend((value, threading.current_thread()))
+        done.set()
+
+    worker.later(LARGE + 1, threading.current_thread, take)
+    await asyncio.wait_for(done.wait(), 10)
+    assert found[0] is not threading.main_thread()
+    assert found[1] is threading.main_thread()
+    worker.close()
