@@ -1,4 +1,7 @@
-"""What parsing, translating and proving take inside one process, beside a peer that reads the same message."""
+"""What parsing, translating and proving take of one core inside one process, beside a peer that reads the same message.
+
+All times are those of the CPU, which other processes on the machine change least.
+"""
 
 import gc
 import time
@@ -17,25 +20,35 @@ from gateway.times import Clock
 from translators.contract import Settings, Tree
 from translators.fhir import xml_codec
 from translators.fhir.elements import stu3
-from translators.fhir.json_codec import decode
+from translators.fhir.json_codec import decode, encode
 from translators.jft import SERVICE
 from translators.national_number import TEST_KINDS
 from translators.translate import translate
 
 NAME, STU3 = "vkp-r4", "vkp-stu3"
-_WANTED = {NAME: 5_000, STU3: 2_500}
-"""Messages per second (design, sizes to reach)."""
+_WANTED = {"R4": 5_000, "STU3 JSON": 2_800, "STU3 XML": 2_500}
+"""Messages per second of one core, the check of what is sent included."""
 _WARM_UP = 50
 _SETTINGS = Settings(frozenset(TEST_KINDS), source_system="Bench")
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Median seconds of each step for one message."""
+    """Median seconds of the CPU for each step of one message."""
 
     parse: float
     translate: float
     proof: float
+
+
+@dataclass(frozen=True, slots=True)
+class _OfStu3:
+    """The same for one message of STU3 in both forms; `peer` is what fhir.resources takes to read the XML."""
+
+    parse_xml: float
+    parse_json: float
+    translate: float
+    peer: float | None
 
 
 def measure(scene: Scene) -> Findings:
@@ -57,52 +70,56 @@ def measure(scene: Scene) -> Findings:
             else ()
         ),
     )
-    columns = ("", "microseconds", "per second")
-    note = "Medians in this process." + ("" if peer else " fhir.resources is not installed.")
+    columns = ("", "CPU microseconds", "per CPU second")
+    note = "Medians of CPU time in this process." + ("" if peer else " fhir.resources is not installed.")
     table = Table(f"One R4 message of {SIZE:,} bytes, in process", columns, rows, (note,))
     goals = (
-        _goal("translate R4 in process", steps.translate, NAME),
-        _goal("parse and translate R4 in process", both, NAME),
-        _goal("translate STU3 in process", of_stu3[1], STU3),
-        _goal("parse and translate STU3 XML in process", sum(of_stu3[:2]), STU3),
+        _goal("translate R4 in process", steps.translate, "R4"),
+        _goal("parse and translate R4 in process", both, "R4"),
+        _goal("translate STU3 in process", of_stu3.translate, "STU3 JSON"),
+        _goal("parse and translate STU3 JSON in process", of_stu3.parse_json + of_stu3.translate, "STU3 JSON"),
+        _goal("parse and translate STU3 XML in process", of_stu3.parse_xml + of_stu3.translate, "STU3 XML"),
     )
     rows = tuple(_row(name, seconds) for name, seconds in passing.items())
     own = Table("The gateway's own work for a request that passes, beside reading and sending it", columns, rows)
     return Findings("inprocess", (table, _stu3_table(of_stu3, note), own), goals)
 
 
-def _goal(what: str, seconds: float, surface: str) -> Goal:
-    wanted = _WANTED[surface]
-    return Goal(what, f"{wanted:,} per second", f"{1 / seconds:,.0f}", 1 / seconds >= wanted)
+def _goal(what: str, seconds: float, form: str) -> Goal:
+    wanted = _WANTED[form]
+    return Goal(what, f"{wanted:,} per CPU second", f"{1 / seconds:,.0f}", 1 / seconds >= wanted)
 
 
-def _time_stu3(repeats: int) -> tuple[float, float, float | None]:
-    """Return the seconds for parsing, for translating, and for the peer reading the same bytes."""
+def _time_stu3(repeats: int) -> _OfStu3:
+    """Time one message in both forms, and the peer reading the same XML."""
     data = failed_dispense()
-    refusal = translate(xml_codec.decode(data, stu3())[0], STU3, SERVICE, _SETTINGS).refusal
+    tree = xml_codec.decode(data, stu3())[0]
+    refusal = translate(tree, STU3, SERVICE, _SETTINGS).refusal
     if refusal is not None:
         raise BenchFailed(f"the message of STU3 is refused: {refusal}")
-    parse = _median(lambda: xml_codec.decode(data, stu3()), repeats)
+    as_json = encode(xml_codec.decode(data, stu3())[0])
+    parse_xml = _median(lambda: xml_codec.decode(data, stu3()), repeats)
+    parse_json = _median(lambda: decode(as_json), repeats)
     trees: list[Tree] = [xml_codec.decode(data, stu3())[0] for _ in range(repeats + _WARM_UP)]
     work = _median(lambda: translate(trees.pop(), STU3, SERVICE, _SETTINGS), repeats)
     try:
         from fhir.resources.STU3.bundle import Bundle  # noqa: PLC0415 - only where it is installed
     except ImportError:
-        return parse, work, None
-    return parse, work, _median(lambda: Bundle.model_validate_xml(data), repeats // 4)
+        return _OfStu3(parse_xml, parse_json, work, None)
+    return _OfStu3(parse_xml, parse_json, work, _median(lambda: Bundle.model_validate_xml(data), repeats // 4))
 
 
-def _stu3_table(times: tuple[float, float, float | None], note: str) -> Table:
-    parse, work, peer = times
+def _stu3_table(times: _OfStu3, note: str) -> Table:
     rows = (
-        _row("parse the XML", parse),
-        _row("translate, from tree to calls", work),
-        _row("parse and translate, from bytes to bytes", parse + work),
-        *((_row("fhir.resources: read the same bytes", peer),) if peer else ()),
+        _row("parse the XML", times.parse_xml),
+        _row("parse the same as JSON", times.parse_json),
+        _row("translate, from tree to calls", times.translate),
+        _row("parse and translate XML, from bytes to bytes", times.parse_xml + times.translate),
+        _row("parse and translate JSON, from bytes to bytes", times.parse_json + times.translate),
+        *((_row("fhir.resources: read the same XML", times.peer),) if times.peer else ()),
     )
-    return Table(
-        f"One STU3 message of {STU3_SIZE:,} bytes, in process", ("", "microseconds", "per second"), rows, (note,)
-    )
+    columns = ("", "CPU microseconds", "per CPU second")
+    return Table(f"One STU3 message of {STU3_SIZE:,} bytes, in process", columns, rows, (note,))
 
 
 def time_steps(token: str, repeats: int) -> Steps:
@@ -136,9 +153,9 @@ def _median(work: Callable[[], object], repeats: int) -> float:
     gc.collect()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.thread_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return median(times)
 
 
