@@ -259,9 +259,9 @@ BREAKER = section(
 
 FOLLOW = section(
     "upstreams.*.follow",
-    Key("first", "from the delivery to the first look; doubled from look to look", "60s"),
-    Key("longest", "time between two looks; not shorter than first", "1h"),
-    Key("budget", "looks of one municipality per s, m or h", "60/m"),
+    Key("first", "from the delivery to the first poll; doubled from poll to poll", "60s"),
+    Key("longest", "time between two polls; not shorter than first", "1h"),
+    Key("budget", "polls of one municipality per s, m or h", "60/m"),
 )
 
 SCOPES = section(

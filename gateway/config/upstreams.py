@@ -148,10 +148,10 @@ class Follow:
     """How delivered events are followed to the record; times in seconds."""
 
     first: float = 60.0
-    """From the delivery to the first look; the interval is doubled from look to look."""
+    """From the delivery to the first poll; the interval is doubled from poll to poll."""
     longest: float = 3600.0
     budget: Rate = field(default_factory=lambda: Rate(60, 60.0))
-    """Looks of one municipality."""
+    """Polls of one municipality."""
 
 
 @dataclass(frozen=True, slots=True)

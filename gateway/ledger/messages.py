@@ -15,8 +15,8 @@ from gateway.ledger.records import (
     TOLD_TRIES,
     Arrival,
     Due,
+    FollowedEvent,
     Known,
-    Look,
     MessageState,
     Recovered,
     Taken,
@@ -149,9 +149,9 @@ class Ledger:
 
         return await self.store.read(work)
 
-    async def delivered(self, message: int, event_id: str, kind: str, *, next_look: float) -> bool:
-        """Write down that the service has accepted a message; `next_look` is when to ask what became of it."""
-        values: dict[str, Any] = {"event": event_id, "kind": kind, "now": self._clock(), "next_look": next_look}
+    async def delivered(self, message: int, event_id: str, kind: str, *, next_poll: float) -> bool:
+        """Write down that the service has accepted a message; `next_poll` is when to ask what became of it."""
+        values: dict[str, Any] = {"event": event_id, "kind": kind, "now": self._clock(), "next_poll": next_poll}
         return await self._change(sql.DELIVERED, message, MessageState.DELIVERED, **values)
 
     async def held(
@@ -212,27 +212,27 @@ class Ledger:
 
         return await self.store.write(work)
 
-    async def to_look_at(self, most: int, *, until: float, without: Collection[str]) -> list[Look]:
+    async def due_for_poll(self, most: int, *, until: float, without: Collection[str]) -> list[FollowedEvent]:
         """Take events whose state is to be asked for, except of some municipalities; nobody else asks before `until`."""
         values = {"now": self._clock(), "most": most, "until": until, "without": list(without)}
 
-        def work(connection: Connection) -> list[Look]:
-            return [_look(row) for row in connection.execute(sql.LOOK, values)]
+        def work(connection: Connection) -> list[FollowedEvent]:
+            return [_followed(row) for row in connection.execute(sql.DUE_FOR_POLL, values)]
 
         return await self.store.write(work)
 
-    async def read(self, message: int, *, next_look: float) -> bool:
+    async def read(self, message: int, *, next_poll: float) -> bool:
         """Write down that somebody has fetched an event."""
-        return await self._change(sql.READ, message, MessageState.READ, next_look=next_look)
+        return await self._change(sql.READ, message, MessageState.READ, next_poll=next_poll)
 
     async def acknowledged(self, message: int) -> bool:
         """Write down that an event is in the record; what it held is forgotten."""
         return await self._change(sql.ACKNOWLEDGED, message, MessageState.ACKNOWLEDGED)
 
-    async def look_again(self, message: int, *, next_look: float, asked: bool = True) -> None:
+    async def poll_again(self, message: int, *, next_poll: float, asked: bool = True) -> None:
         """Say when to ask for an event's state again, and whether it was asked now."""
-        values = {"message": message, "next_look": next_look, "asked": int(asked)}
-        await self.store.write(lambda connection: connection.execute(sql.LOOK_AGAIN, values).rowcount)
+        values = {"message": message, "next_poll": next_poll, "asked": int(asked)}
+        await self.store.write(lambda connection: connection.execute(sql.POLL_AGAIN, values).rowcount)
 
     async def overdue(self, message: int, reason: str) -> bool:
         """Mark an event that was not acknowledged in time; return whether that is news."""
@@ -260,8 +260,8 @@ def _known(row: Any) -> Known:
     return Known(row.id, row.reference, row.received_at, MessageState(row.state), row.told, row.event_id)
 
 
-def _look(row: Any) -> Look:
-    return Look(**{**row._asdict(), "state": MessageState(row.state)})
+def _followed(row: Any) -> FollowedEvent:
+    return FollowedEvent(**{**row._asdict(), "state": MessageState(row.state)})
 
 
 def _after_loss(row: Any) -> MessageState:

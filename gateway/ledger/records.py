@@ -164,7 +164,7 @@ class Due(Struct, frozen=True):
     payload: bytes | None
 
 
-class Look(Struct, frozen=True):
+class FollowedEvent(Struct, frozen=True):
     """A delivered event whose state is to be asked for."""
 
     id: int
@@ -173,7 +173,7 @@ class Look(Struct, frozen=True):
     state: MessageState
     event_id: str
     event_kind: str
-    looks: int
+    polls: int
     delivered_at: float
     overdue_at: float
     overdue: bool

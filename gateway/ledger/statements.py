@@ -35,8 +35,8 @@ _NOTED_AT_FIRST = case((M.tries > TOLD_TRIES, M.history), else_=_NOTED)
 
 KNOWN_COLUMNS = (M.id, M.reference, M.received_at, M.state, M.told, M.event_id)
 DUE_COLUMNS = (M.id, M.reference, M.municipality, M.attempts, M.tries, M.resend_unclear, M.payload)
-LOOK_COLUMNS = (
-    *(M.id, M.reference, M.municipality, M.state, M.event_id, M.event_kind, M.looks),
+POLL_COLUMNS = (
+    *(M.id, M.reference, M.municipality, M.state, M.event_id, M.event_kind, M.looks.label("polls")),
     *(M.delivered_at, M.overdue_at, M.overdue),
 )
 
@@ -146,7 +146,7 @@ DELIVERED = _into(MessageState.DELIVERED, _AFTER_SENDING).values(
     event_id=bindparam("event"),
     event_kind=bindparam("kind"),
     delivered_at=bindparam("now"),
-    due=bindparam("next_look"),
+    due=bindparam("next_poll"),
     overdue_at=bindparam("now") + M.acknowledge_within,
     looks=0,
 )
@@ -221,24 +221,24 @@ RECOVER = (
     )
 )
 
-_TO_LOOK_AT = (
+_DUE_EVENTS = (
     select(M.id)
     .where(_in(FOLLOWED), M.due <= bindparam("now"), M.municipality.not_in(bindparam("without", expanding=True)))
     .order_by(M.due, M.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-LOOK = (
+DUE_FOR_POLL = (
     update(MESSAGE)
-    .where(M.id.in_(_TO_LOOK_AT.scalar_subquery()))
+    .where(M.id.in_(_DUE_EVENTS.scalar_subquery()))
     .values(due=bindparam("until"))
-    .returning(*LOOK_COLUMNS)
+    .returning(*POLL_COLUMNS)
 )
-READ = _into(MessageState.READ, [MessageState.DELIVERED]).values(due=bindparam("next_look"), looks=M.looks + 1)
+READ = _into(MessageState.READ, [MessageState.DELIVERED]).values(due=bindparam("next_poll"), looks=M.looks + 1)
 ACKNOWLEDGED = _into(MessageState.ACKNOWLEDGED, FOLLOWED).values(due=None, overdue=False, payload=None)
-LOOK_AGAIN = (
+POLL_AGAIN = (
     update(MESSAGE)
     .where(_MESSAGE, _in(FOLLOWED))
-    .values(due=bindparam("next_look"), looks=M.looks + bindparam("asked"))
+    .values(due=bindparam("next_poll"), looks=M.looks + bindparam("asked"))
 )
 OVERDUE = update(MESSAGE).where(_MESSAGE, _in(FOLLOWED), M.overdue.is_(false())).values(overdue=True, history=_NOTED)

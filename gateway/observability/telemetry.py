@@ -85,8 +85,8 @@ QUARANTINED = Counter(
     ["municipality"],
     registry=REGISTRY,
 )
-LOOKS = Counter(
-    "vkp_gateway_looks", "Questions how far an event has come, by the answer.", ["stage"], registry=REGISTRY
+POLLS = Counter(
+    "vkp_gateway_polls", "Questions how far an event has come, by the answer.", ["stage"], registry=REGISTRY
 )
 OVERDUE_EVENTS = Counter(
     "vkp_gateway_overdue_events",

@@ -32,12 +32,12 @@ class Recorder:
         self._late = 0
         """Changes that wait for the ledger."""
 
-    async def delivered(self, message: int, reference: str, submitted: Submitted, first_look: float) -> None:
-        """Write down that a message was accepted; `first_look` is in how many seconds to ask what became of it."""
-        next_look = self._clock() + first_look
+    async def delivered(self, message: int, reference: str, submitted: Submitted, first_poll: float) -> None:
+        """Write down that a message was accepted; `first_poll` is in how many seconds to ask what became of it."""
+        next_poll = self._clock() + first_poll
 
         async def write() -> bool:
-            is_news = await self._ledger.delivered(message, submitted.event_id, submitted.kind, next_look=next_look)
+            is_news = await self._ledger.delivered(message, submitted.event_id, submitted.kind, next_poll=next_poll)
             if not is_news:
                 log.error("ledger.delivered_twice", reference=reference, event_id=submitted.event_id)
             return is_news

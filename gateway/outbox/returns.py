@@ -260,7 +260,7 @@ class Returner:
             await self._ledger.acknowledged(item.id)
             return Done(item.reference, ReturnOutcome.ACKNOWLEDGED, "it is in the record")
         if status.read is not None and item.state is MessageState.DELIVERED:
-            await self._ledger.read(item.id, next_look=self._clock())
+            await self._ledger.read(item.id, next_poll=self._clock())
             return Done(item.reference, ReturnOutcome.READ, "somebody has fetched it: perhaps it is in the record")
         return None
 

@@ -44,12 +44,12 @@ class Submitter:
         service: ServiceClient,
         limits: Limits,
         backlog: Backlog,
-        first_look: float,
+        first_poll: float,
         clock: Clock,
         wake: Callable[[], None],
-        look_again: float,
+        poll_again: float,
     ) -> None:
-        """`look_again` is in how many seconds to look again at what another process does with the first copy of a message."""
+        """`poll_again` is in how many seconds to look again at what another process does with the first copy of a message."""
         self._ledger = ledger
         self._recorder = recorder
         self._following = following
@@ -57,10 +57,10 @@ class Submitter:
         self._service = service
         self._limits = limits
         self._backlog = backlog
-        self._first_look = first_look
+        self._first_poll = first_poll
         self._clock = clock
         self._wake = wake
-        self._look_again = look_again
+        self._poll_again = poll_again
         self._sending: dict[int, asyncio.Future[None]] = {}
         """By message: what copies that come meanwhile wait for."""
 
@@ -147,7 +147,7 @@ class Submitter:
         try:
             remaining = until - asyncio.get_running_loop().time()
             submitted = await self._service.submit(order.call, order.municipality.orgnr, order.subject, remaining)
-            await self._recorder.delivered(taken.id, taken.reference, submitted, self._first_look)
+            await self._recorder.delivered(taken.id, taken.reference, submitted, self._first_poll)
         except NotDelivered as failure:
             return await self._not_delivered(order, taken, failure)
         finally:
@@ -207,7 +207,7 @@ class Submitter:
             if left <= 0:
                 raise Failure(Fault.NO_ANSWER, "The first copy of the message is still being delivered")
             done = self._sending.get(known.id)
-            waiting = asyncio.shield(done) if done is not None else asyncio.sleep(self._look_again)
+            waiting = asyncio.shield(done) if done is not None else asyncio.sleep(self._poll_again)
             try:
                 async with asyncio.timeout(left):
                     await waiting

@@ -9,9 +9,9 @@ from msgspec import structs
 from gateway.config.upstreams import Follow
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
-from gateway.ledger.records import Look, MessageState
+from gateway.ledger.records import FollowedEvent, MessageState
 from gateway.limits import TokenBuckets
-from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
+from gateway.observability.telemetry import OVERDUE_EVENTS, POLLS
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
 from gateway.tasks import Intervals, Periodic
 from gateway.times import Clock
@@ -20,27 +20,27 @@ from gateway.upstreams.jft import EventStatus, StatusUnknown, Submitted
 log = structlog.get_logger()
 
 _MOST = 32
-"""Looks at a time."""
+"""Polls at a time."""
 _TIMEOUT = 15.0
 _LEASE = 60.0
-"""Seconds until another node may look at what this one has taken."""
+"""Seconds until another node may poll for what this one has taken."""
 _LONGEST_OF_WAITING = 4.0
-"""Seconds between looks while a sender waits, at most."""
+"""Seconds between polls while a sender waits, at most."""
 
 
-def interval(looks: int, follow: Follow) -> float:
-    """Return seconds from one look to the next: doubled each time."""
-    return float(min(follow.first * 2 ** min(looks, 32), follow.longest))
+def interval(polls: int, follow: Follow) -> float:
+    """Return seconds from one poll to the next: doubled each time."""
+    return float(min(follow.first * 2 ** min(polls, 32), follow.longest))
 
 
-def next_look(look: Look, follow: Follow, now: float) -> float:
-    """Return when to look again: never later than when the event becomes overdue."""
-    regular = now + interval(look.looks, follow)
-    return min(regular, look.overdue_at) if now < look.overdue_at else regular
+def next_poll(due: FollowedEvent, follow: Follow, now: float) -> float:
+    """Return when to poll again: never later than when the event becomes overdue."""
+    regular = now + interval(due.polls, follow)
+    return min(regular, due.overdue_at) if now < due.overdue_at else regular
 
 
 class Tracker:
-    """Looks at what is due, within one budget for each municipality."""
+    """Polls for what is due, within one budget for each municipality."""
 
     def __init__(self, ledger: Ledger, current: CurrentDelivery, clock: Clock, intervals: Intervals) -> None:
         self._ledger = ledger
@@ -48,21 +48,21 @@ class Tracker:
         self._clock = clock
         self._budgets = TokenBuckets()
         self._first_of_waiting = intervals.acknowledgement
-        self.loop = Periodic("follow", self._looked, intervals.follow, passing=LedgerUnavailable)
+        self.loop = Periodic("follow", self._polled, intervals.follow, passing=LedgerUnavailable)
 
-    async def _looked(self) -> bool:
-        """Look, and tell whether there may be more to look at."""
-        return await self.look() >= _MOST
+    async def _polled(self) -> bool:
+        """Poll, and tell whether more may be due."""
+        return await self.poll() >= _MOST
 
-    async def look(self) -> int:
-        """Look at events whose time has come; return how many there were."""
+    async def poll(self) -> int:
+        """Poll for events whose time has come; return how many there were."""
         followed, now = self._current(), self._clock()
         if followed is None:
             return 0
         without = [name for name in followed.config.municipalities if self._wait(name, followed, count=False)]
-        looks = await self._ledger.to_look_at(_MOST, until=now + _LEASE, without=without)
-        await asyncio.gather(*(self._look(look, followed) for look in looks))
-        return len(looks)
+        events = await self._ledger.due_for_poll(_MOST, until=now + _LEASE, without=without)
+        await asyncio.gather(*(self._poll(due, followed) for due in events))
+        return len(events)
 
     async def until_acknowledged(self, message: int, event: Submitted, municipality: str, until: float) -> bool:
         """Ask again and again until an event was acknowledged, or until a time of the event loop; return whether it was."""
@@ -78,37 +78,37 @@ class Tracker:
                     return True
         return False
 
-    async def _look(self, look: Look, followed: DeliveryContext) -> None:
+    async def _poll(self, due: FollowedEvent, followed: DeliveryContext) -> None:
         now = self._clock()
-        if wait := self._wait(look.municipality, followed):
-            await self._ledger.look_again(look.id, next_look=now + wait, asked=False)
+        if wait := self._wait(due.municipality, followed):
+            await self._ledger.poll_again(due.id, next_poll=now + wait, asked=False)
             return
         try:
-            status = await self._asked(Submitted(look.event_id, look.event_kind), look.municipality, followed)
+            status = await self._asked(Submitted(due.event_id, due.event_kind), due.municipality, followed)
         except StatusUnknown as unknown:
             if unknown.is_temporary:
-                await self._ledger.look_again(look.id, next_look=now + followed.follow.first, asked=False)
+                await self._ledger.poll_again(due.id, next_poll=now + followed.follow.first, asked=False)
                 return
             status = None
-        again = next_look(structs.replace(look, looks=look.looks + 1), followed.follow, now)
+        again = next_poll(structs.replace(due, polls=due.polls + 1), followed.follow, now)
         if status is not None and status.acknowledged is not None:
-            await self._ledger.acknowledged(look.id)
-        elif status is not None and status.read is not None and look.state is MessageState.DELIVERED:
-            await self._ledger.read(look.id, next_look=again)
+            await self._ledger.acknowledged(due.id)
+        elif status is not None and status.read is not None and due.state is MessageState.DELIVERED:
+            await self._ledger.read(due.id, next_poll=again)
         else:
-            await self._ledger.look_again(look.id, next_look=again)
-        if now >= look.overdue_at and not look.overdue and (status is None or status.acknowledged is None):
-            await self._tell_overdue(look, status)
+            await self._ledger.poll_again(due.id, next_poll=again)
+        if now >= due.overdue_at and not due.overdue and (status is None or status.acknowledged is None):
+            await self._tell_overdue(due, status)
 
-    async def _tell_overdue(self, look: Look, status: EventStatus | None) -> None:
+    async def _tell_overdue(self, due: FollowedEvent, status: EventStatus | None) -> None:
         reason = "its state cannot be asked" if status is None else "read" if status.read else "not read"
-        if await self._ledger.overdue(look.id, reason):
-            OVERDUE_EVENTS.labels(look.municipality).inc()
+        if await self._ledger.overdue(due.id, reason):
+            OVERDUE_EVENTS.labels(due.municipality).inc()
             log.error(
                 "event.overdue",
-                reference=look.reference,
-                municipality=look.municipality,
-                event_id=look.event_id,
+                reference=due.reference,
+                municipality=due.municipality,
+                event_id=due.event_id,
                 reason=reason,
             )
 
@@ -120,14 +120,14 @@ class Tracker:
         try:
             status = await followed.service.status(event, known.orgnr, _TIMEOUT)
         except StatusUnknown as unknown:
-            LOOKS.labels("unknown").inc()
+            POLLS.labels("unknown").inc()
             log.warning("following.unknown", municipality=municipality, event_id=event.event_id, reason=unknown.reason)
             raise
-        LOOKS.labels("acknowledged" if status.acknowledged else "read" if status.read else "registered").inc()
+        POLLS.labels("acknowledged" if status.acknowledged else "read" if status.read else "registered").inc()
         return status
 
     def _wait(self, municipality: str, followed: DeliveryContext, *, count: bool = True) -> float:
-        """Return 0 when a municipality's budget has room for a look, which is counted, else seconds until it has."""
+        """Return 0 when a municipality's budget has room for a poll, which is counted, else seconds until it has."""
         budget, now = followed.follow.budget, self._clock.monotonic()
         return (
             self._budgets.wait(municipality, budget, now) if count else self._budgets.short(municipality, budget, now)

@@ -182,7 +182,7 @@ class Scene:
         assert isinstance(found, Taken), "others about the patient are pending"
         call = Call("jft", "POST", "/v1/Bundle", (("Content-Type", "application/json"),), message("alarm-follow-up"))
         submitted = await self.jft_client.submit(call, HAVNES, None, 5.0)
-        await self.ledger.delivered(found.id, submitted.event_id, submitted.kind, next_look=NOW + 1e6)
+        await self.ledger.delivered(found.id, submitted.event_id, submitted.kind, next_poll=NOW + 1e6)
         self.events[found.reference] = submitted.event_id
         return found.reference
 

@@ -89,7 +89,7 @@ class Shelf:
     async def delivered(self, reference: str, *, overdue: bool = False, **changed: Any) -> int:
         """Have a message delivered."""
         message = await self.message(reference, **changed)
-        assert await self.ledger.delivered(message, f"event-{reference}", "Communication", next_look=0)
+        assert await self.ledger.delivered(message, f"event-{reference}", "Communication", next_poll=0)
         if overdue:
             assert await self.ledger.overdue(message, "not read")
         return message

@@ -137,7 +137,7 @@ async def test_a_process_that_sends_nothing_says_so(scene: Scene, office: Office
 async def test_the_export_is_a_table(scene: Scene, olga: Browser) -> None:
     """One line for each message, and why it is not sent."""
     first, second = await scene.delivered(), await scene.delivered()
-    await scene.ledger.read((await scene.item(second)).id, next_look=NOW)
+    await scene.ledger.read((await scene.item(second)).id, next_poll=NOW)
     page = await post(olga, "/export", **HAVNES)
     assert page.headers["Content-Type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(page.text)))
@@ -312,7 +312,7 @@ async def test_one_that_was_read_is_sent_by_a_person(scene: Scene, olga: Browser
     """Once, with an audit entry of its own."""
     reference = await scene.delivered()
     scene.read(reference)
-    await scene.ledger.read((await scene.item(reference)).id, next_look=NOW)
+    await scene.ledger.read((await scene.item(reference)).id, next_poll=NOW)
     page = await post(olga, "/send-one", reference=reference, **SURE)
     assert (page.status, page.json["outcome"]) == (200, "returned")
     again = await post(olga, "/send-one", reference=reference, **SURE)
@@ -325,7 +325,7 @@ async def test_one_that_vkp_does_not_take_is_told(scene: Scene, olga: Browser) -
     """With VKP's code."""
     reference = await scene.delivered()
     scene.read(reference)
-    await scene.ledger.read((await scene.item(reference)).id, next_look=NOW)
+    await scene.ledger.read((await scene.item(reference)).id, next_poll=NOW)
     scene.vkp.behave(Behaviour(status=400))
     page = await post(olga, "/send-one", reference=reference, **SURE)
     assert (page.status, page.json["detail"]) == (409, "refused: VKP refused it (400, 3)")

@@ -151,9 +151,9 @@ async def brought_to(ledger: Ledger, state: MessageState, reference: str, **chan
     elif state is MessageState.QUARANTINED:
         assert await ledger.quarantined(message, "unclear")
     elif state is not MessageState.DELIVERING:
-        assert await ledger.delivered(message, f"event-{reference}", "Communication", next_look=NOW)
+        assert await ledger.delivered(message, f"event-{reference}", "Communication", next_poll=NOW)
     if state is MessageState.READ:
-        assert await ledger.read(message, next_look=NOW)
+        assert await ledger.read(message, next_poll=NOW)
     elif state is MessageState.ACKNOWLEDGED:
         assert await ledger.acknowledged(message)
     return message

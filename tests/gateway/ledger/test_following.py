@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ledger.records import Known, Look, MessageState
+from gateway.ledger.records import FollowedEvent, Known, MessageState
 from tests.gateway.ledger.conftest import NOW, arrive, brought_to, history, payload, put, row
 
 if TYPE_CHECKING:
@@ -19,26 +19,26 @@ LATER = NOW + 60
 
 async def looked_at(ledger: Ledger, *without: str, most: int = 32) -> list[int]:
     """Return the ids of what is to be asked for now."""
-    return sorted(look.id for look in await ledger.to_look_at(most, until=LATER, without=without))
+    return sorted(followed.id for followed in await ledger.due_for_poll(most, until=LATER, without=without))
 
 
 @pytest.mark.parametrize("state", [MessageState.DELIVERED, MessageState.READ])
 async def test_look_has_what_asking_needs(ledger: Ledger, other: Ledger, state: MessageState) -> None:
     """And counts itself, so that the next may wait longer."""
     first = await brought_to(ledger, state, "first")
-    expected = Look(
+    expected = FollowedEvent(
         id=first,
         reference="first",
         municipality="havnes",
         state=state,
         event_id="event-first",
         event_kind="Communication",
-        looks=int(state is MessageState.READ),
+        polls=int(state is MessageState.READ),
         delivered_at=NOW,
         overdue_at=NOW + 100,
         overdue=False,
     )
-    assert await other.to_look_at(1, until=LATER, without=()) == [expected]
+    assert await other.due_for_poll(1, until=LATER, without=()) == [expected]
 
 
 async def test_nothing_else_is_looked_at(ledger: Ledger) -> None:
@@ -86,8 +86,8 @@ async def test_municipalities_without_room_are_left_out(ledger: Ledger) -> None:
 async def test_read_event_is_asked_for_again_when_said(ledger: Ledger, clock: Clock) -> None:
     """It is not in the record yet; that it was read is news once."""
     first = await brought_to(ledger, MessageState.DELIVERED, "first")
-    assert await ledger.read(first, next_look=NOW + 5)
-    assert not await ledger.read(first, next_look=NOW + 9)
+    assert await ledger.read(first, next_poll=NOW + 5)
+    assert not await ledger.read(first, next_poll=NOW + 9)
     written = await row(ledger, first)
     assert (written.state, written.payload, written.due) == (MessageState.READ, payload("first"), NOW + 5)
     assert (await history(ledger, first))[-1] == ("node-a", "read", "")
@@ -116,15 +116,17 @@ async def test_acknowledged_message_is_forgotten_and_no_longer_followed(ledger: 
     assert (found.is_success, found.event_id) == (True, "event-first")
 
 
-async def test_next_look_is_when_said(ledger: Ledger, clock: Clock) -> None:
+async def test_next_poll_is_when_said(ledger: Ledger, clock: Clock) -> None:
     """And what is done by then has none."""
     first, done = [await brought_to(ledger, MessageState.DELIVERED, reference) for reference in ("first", "done")]
     assert await looked_at(ledger) == [first, done]
     assert await ledger.acknowledged(done)
     for event in (first, done):
-        await ledger.look_again(event, next_look=NOW + 3)
+        await ledger.poll_again(event, next_poll=NOW + 3)
     clock.now = NOW + 3
-    assert [(look.id, look.looks) for look in await ledger.to_look_at(9, until=LATER, without=())] == [(first, 1)]
+    assert [(followed.id, followed.polls) for followed in await ledger.due_for_poll(9, until=LATER, without=())] == [
+        (first, 1)
+    ]
 
 
 async def test_overdue_is_news_once(ledger: Ledger, other: Ledger) -> None:
@@ -134,7 +136,7 @@ async def test_overdue_is_news_once(ledger: Ledger, other: Ledger) -> None:
     assert sorted(found) == [False] * 5 + [True]
     lines = [(what, why) for _, what, why in await history(ledger, first)]
     assert lines.count(("overdue", "not read")) == 1
-    assert [look.overdue for look in await ledger.to_look_at(9, until=LATER, without=())] == [True]
+    assert [followed.overdue for followed in await ledger.due_for_poll(9, until=LATER, without=())] == [True]
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 OVER = UNTIL + LEASE + 1
 """When what was taken at first no longer stays with who took it."""
 CHANGES: dict[MessageState, Callable[[Ledger, int], Awaitable[bool]]] = {
-    MessageState.DELIVERED: lambda ledger, message: ledger.delivered(message, "event", "Task", next_look=NOW),
+    MessageState.DELIVERED: lambda ledger, message: ledger.delivered(message, "event", "Task", next_poll=NOW),
     MessageState.HELD: lambda ledger, message: ledger.held(message, "away", next_try=NOW),
     MessageState.REFUSED: lambda ledger, message: ledger.refused(message, "away"),
     MessageState.QUARANTINED: lambda ledger, message: ledger.quarantined(message, "unclear"),
-    MessageState.READ: lambda ledger, message: ledger.read(message, next_look=NOW),
+    MessageState.READ: lambda ledger, message: ledger.read(message, next_poll=NOW),
     MessageState.ACKNOWLEDGED: lambda ledger, message: ledger.acknowledged(message),
 }
 BY_ITS_OWNER = (MessageState.HELD, MessageState.REFUSED, MessageState.QUARANTINED)
@@ -110,7 +110,7 @@ async def test_two_nodes_never_claim_the_same(ledger: Ledger, other: Ledger) -> 
         while some := await node.claim(7, until=UNTIL):
             assert len(some) <= 7
             for due in some:
-                assert await node.delivered(due.id, f"event-{due.id}", "Task", next_look=NOW)
+                assert await node.delivered(due.id, f"event-{due.id}", "Task", next_poll=NOW)
             done += [due.id for due in some]
         return done
 
@@ -126,7 +126,7 @@ async def test_delivered_message_is_followed_from_then_on(ledger: Ledger, clock:
     """With its event, the time of the next look, and when it becomes overdue."""
     first = await taken(ledger, "first", acknowledge_within=100.0)
     clock.now = NOW + 7
-    assert await ledger.delivered(first, "event", "Task", next_look=NOW + 60)
+    assert await ledger.delivered(first, "event", "Task", next_poll=NOW + 60)
     written = await row(ledger, first)
     assert (written.state, written.event_id, written.event_kind) == (MessageState.DELIVERED, "event", "Task")
     assert (written.delivered_at, written.due, written.overdue_at) == (NOW + 7, NOW + 60, NOW + 107)
@@ -140,9 +140,9 @@ async def test_answer_that_comes_late_is_written_by_whoever_has_it(
 ) -> None:
     """Also after the message was given up: what is known to be delivered is no longer unclear."""
     first = await brought_to(ledger, given_up, "first", identity="identity", copy="copy")
-    assert await other.delivered(first, "event", "Task", next_look=NOW)
+    assert await other.delivered(first, "event", "Task", next_poll=NOW)
     assert (await row(ledger, first)).state == MessageState.DELIVERED
-    assert not await ledger.delivered(first, "another", "Task", next_look=NOW)
+    assert not await ledger.delivered(first, "another", "Task", next_poll=NOW)
     assert (await row(ledger, first)).event_id == "event"
 
 
@@ -153,7 +153,7 @@ async def test_answer_that_comes_late_ends_the_wait_of_a_message_that_is_held_ag
     first = await taken(ledger, "first", resend_unclear=True)
     clock.now = OVER
     assert [each.state for each in await other.recover(alone=False)] == [MessageState.HELD]
-    assert await ledger.delivered(first, "event", "Task", next_look=NOW)
+    assert await ledger.delivered(first, "event", "Task", next_poll=NOW)
     assert await claimed(other) == []
 
 

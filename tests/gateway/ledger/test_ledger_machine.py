@@ -213,7 +213,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _delivered(self, flight: Flight) -> None:
         self.world.written.add(flight.row)
         event_id = f"event-{flight.row}"
-        self.world.run(flight.node.delivered(flight.row, event_id, "Task", next_look=self.world.now + 5))
+        self.world.run(flight.node.delivered(flight.row, event_id, "Task", next_poll=self.world.now + 5))
         self.world.tell_success(flight.row)
         known = self.world.rows()[flight.row].state
         assert known in (*AT_THE_SERVICE, MessageState.DISCARDED), "known to be delivered, and not written"
@@ -287,15 +287,15 @@ class LedgerMachine(RuleBasedStateMachine):
     def follow(self, which: int, news: str) -> None:
         """Have a node ask what became of events."""
         world, node = self.world, self.node(which)
-        for look in world.run(node.to_look_at(2, until=world.now + 60, without=())):
+        for followed in world.run(node.due_for_poll(2, until=world.now + 60, without=())):
             if news == "acknowledged":
-                assert world.run(node.acknowledged(look.id))
+                assert world.run(node.acknowledged(followed.id))
             elif news == "overdue":
-                assert world.run(node.overdue(look.id, "not read")) is not look.overdue
-            elif news == "read" and look.state is MessageState.DELIVERED:
-                assert world.run(node.read(look.id, next_look=world.now + 5))
+                assert world.run(node.overdue(followed.id, "not read")) is not followed.overdue
+            elif news == "read" and followed.state is MessageState.DELIVERED:
+                assert world.run(node.read(followed.id, next_poll=world.now + 5))
             else:
-                world.run(node.look_again(look.id, next_look=world.now + 5))
+                world.run(node.poll_again(followed.id, next_poll=world.now + 5))
 
     # Time and people
 

@@ -201,7 +201,7 @@ async def test_returned_is_the_end(ledger: Ledger, returns: Returns) -> None:
     known = await ledger.one(message)
     assert known is not None
     assert known.is_success
-    assert await ledger.to_look_at(9, until=UNTIL, without=[]) == []
+    assert await ledger.due_for_poll(9, until=UNTIL, without=[]) == []
     assert (await history(ledger, message))[-2:] == [("node-a", "returning", "to VKP"), ("node-a", "returned", "")]
 
 

@@ -88,7 +88,7 @@ class GoingBack(RuleBasedStateMachine):
             self._messages.append(found.id)
             return
         message = self.do(taken(node, reference, **R4))
-        self.do(node.delivered(message, f"event-{message}", "Bundle", next_look=self._clock.now))
+        self.do(node.delivered(message, f"event-{message}", "Bundle", next_poll=self._clock.now))
         self._messages.append(message)
 
     @rule(index=st.integers(0, 99), which=st.integers(0, 1), by_person=st.booleans())
@@ -143,14 +143,14 @@ class GoingBack(RuleBasedStateMachine):
     @rule(index=st.integers(0, 99))
     def is_read(self, index: int) -> None:
         message = self.pick(self._messages, index)
-        self.do(self.ledger("test").read(message, next_look=self._clock.now))
+        self.do(self.ledger("test").read(message, next_poll=self._clock.now))
 
     @rule(which=st.integers(0, 1))
     def is_delivered(self, which: int) -> None:
         node = self.ledger(self._nodes[which])
         for due in self.do(node.claim(1, until=self._clock.now + 30)):
             assert due.id not in self._with
-            self.do(node.delivered(due.id, f"event-{due.id}", "Bundle", next_look=self._clock.now))
+            self.do(node.delivered(due.id, f"event-{due.id}", "Bundle", next_poll=self._clock.now))
 
     @rule(which=st.integers(0, 1))
     def ends_and_starts(self, which: int) -> None:

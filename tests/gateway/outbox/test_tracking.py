@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.upstreams import Follow
-from gateway.ledger.records import Look, MessageState
+from gateway.ledger.records import FollowedEvent, MessageState
 from gateway.model import Rate
-from gateway.observability.telemetry import LOOKS, OVERDUE_EVENTS
-from gateway.outbox.tracker import interval, next_look
+from gateway.observability.telemetry import OVERDUE_EVENTS, POLLS
+from gateway.outbox.tracker import interval, next_poll
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (
     HOLD,
@@ -54,13 +54,13 @@ async def looked(world: World, times: int) -> list[Any]:
     return await until_written(world, lambda found: found[0].looks == times and (not times or found[0].due - now > 61))
 
 
-def a_look(**changed: Any) -> Look:
+def an_event(**changed: Any) -> FollowedEvent:
     """Make a look at an event that was delivered at 0."""
     usual = {
         "id": 1, "reference": "r", "municipality": "havnes", "state": MessageState.DELIVERED, "event_id": "e", "event_kind": "Bundle",
-        "looks": 1, "delivered_at": 0.0, "overdue_at": 86_400.0, "overdue": False,
+        "polls": 1, "delivered_at": 0.0, "overdue_at": 86_400.0, "overdue": False,
     }  # fmt: skip
-    return Look(**{**usual, **changed})
+    return FollowedEvent(**{**usual, **changed})
 
 
 # The interval.
@@ -68,20 +68,20 @@ def a_look(**changed: Any) -> Look:
 
 def test_interval_doubles_up_to_the_longest() -> None:
     """A minute, two, four ... an hour, and no more."""
-    assert [interval(looks, FOLLOW) for looks in range(8)] == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert [interval(polls, FOLLOW) for polls in range(8)] == [60, 120, 240, 480, 960, 1920, 3600, 3600]
 
 
-@given(looks=st.integers(0, 10_000_000))
-def test_interval_never_shrinks_and_is_bounded(looks: int) -> None:
+@given(polls=st.integers(0, 10_000_000))
+def test_interval_never_shrinks_and_is_bounded(polls: int) -> None:
     """However long an event is followed."""
-    assert interval(looks, FOLLOW) <= interval(looks + 1, FOLLOW) <= FOLLOW.longest
-    assert interval(looks, FOLLOW) >= FOLLOW.first
+    assert interval(polls, FOLLOW) <= interval(polls + 1, FOLLOW) <= FOLLOW.longest
+    assert interval(polls, FOLLOW) >= FOLLOW.first
 
 
-@given(looks=st.integers(0, 100), overdue_at=SECONDS, now=SECONDS)
-def test_event_is_looked_at_when_it_becomes_overdue(looks: int, overdue_at: float, now: float) -> None:
+@given(polls=st.integers(0, 100), overdue_at=SECONDS, now=SECONDS)
+def test_event_is_looked_at_when_it_becomes_overdue(polls: int, overdue_at: float, now: float) -> None:
     """Never later, so that nobody hears of it an hour too late; and never before now."""
-    found = next_look(a_look(looks=looks, overdue_at=overdue_at), FOLLOW, now)
+    found = next_poll(an_event(polls=polls, overdue_at=overdue_at), FOLLOW, now)
     assert found > now or found == now == overdue_at
     assert found <= now + FOLLOW.longest
     assert now >= overdue_at or found <= overdue_at
@@ -146,10 +146,10 @@ async def test_looks_of_a_municipality_are_within_its_budget(
     world = await begin(jft=", follow: {first: 10s, longest: 1h, budget: 2/m}")
     for _ in range(5):
         assert_success(await world.post("bundle", visit()))
-    before = counted(LOOKS)
+    before = counted(POLLS)
     await at_epj(world, "acknowledge")
     clock.now += 11
-    await until(lambda: counted(LOOKS) == before + 2)
+    await until(lambda: counted(POLLS) == before + 2)
     found = await until_written(world, lambda found: [row.state for row in found].count("acknowledged") == 2)
     for acknowledged in (4, 5):
         clock.now += 61
@@ -157,7 +157,7 @@ async def test_looks_of_a_municipality_are_within_its_budget(
             world,
             lambda found: [row.state for row in found].count("acknowledged") == acknowledged,  # noqa: B023 - awaited here
         )
-    assert counted(LOOKS) == before + 5
+    assert counted(POLLS) == before + 5
     assert [row.state for row in found] == ["acknowledged"] * 5
 
 
@@ -209,12 +209,12 @@ async def test_polls_that_could_not_be_asked_neither_lengthen_the_interval_nor_m
     else:
         world.jft.behave(Behaviour(status=why, times=-1))
     for polls in range(1, 5):
-        unknown = counted(LOOKS, stage="unknown")
+        unknown = counted(POLLS, stage="unknown")
         clock.now += 61
         due = clock.now + 50
         (row,) = await until_written(world, lambda found, due=due: found[0].due == due)  # type: ignore[misc]
         assert (row.state, row.looks, row.overdue) == ("delivered", 0, False), polls
-        assert counted(LOOKS, stage="unknown") == unknown + 1
+        assert counted(POLLS, stage="unknown") == unknown + 1
     assert not world.logged.named("event.overdue")
     if why == "no token":
         await world.helseid.start()
@@ -230,14 +230,14 @@ async def test_event_that_jft_does_not_know_is_overdue_and_asked_for_again(
     """Nothing is concluded from it; that nobody acknowledged the event in time is told."""
     status = 404
     world = await begin(f"{HOLD}, acknowledge_within: 1h")
-    unknown = counted(LOOKS, stage="unknown")
+    unknown = counted(POLLS, stage="unknown")
     assert_success(await world.post("bundle", alarm()))
     await at_epj(world, "acknowledge")
     world.jft.behave(Behaviour(status=status, times=-1))
     clock.now += 3601
     (row,) = await until_written(world, lambda found: found[0].overdue)
     assert row.state == "delivered"
-    assert counted(LOOKS, stage="unknown") == unknown + 1
+    assert counted(POLLS, stage="unknown") == unknown + 1
     # What is written down is told a moment later.
     await until(lambda: bool(world.logged.named("event.overdue")))
     assert [one["reason"] for one in world.logged.named("event.overdue")] == ["its state cannot be asked"]

@@ -236,7 +236,7 @@ async def test_the_ledger_is_asked_about_these_cells_alone(site: Site, ledger: L
     await site.decided("passed", mode="legacy", rule=None, layer="routes", at=NOW - 31 * 86_400, sender="Another")
     for reference, information in (("one", "notat"), ("two", "varsel")):
         message = await taken(ledger, reference, municipality="nordfjell", information=information)
-        assert await ledger.delivered(message, f"event-{reference}", "Communication", next_look=NOW)
+        assert await ledger.delivered(message, f"event-{reference}", "Communication", next_poll=NOW)
         assert await ledger.overdue(message, "not read")
     found = await site.store.read(lambda each: gathered(each, record, NOW))
     assert found.numbers == GateNumbers(12, 10)

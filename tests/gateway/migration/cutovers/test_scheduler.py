@@ -277,7 +277,7 @@ async def test_what_is_under_way_is_let_finish(site: Site, ledger: Ledger) -> No
     await to_its_time(site)
     await site.runner().look()
     assert (await site.get()).state is CutoverState.DRAINING
-    assert await ledger.delivered(message, "event", "Communication", next_look=AT)
+    assert await ledger.delivered(message, "event", "Communication", next_poll=AT)
     await site.runner().look()
     assert (await site.get()).state is CutoverState.WATCHING
 

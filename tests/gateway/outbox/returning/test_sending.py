@@ -99,7 +99,7 @@ async def test_only_the_selection_goes_back(scene: Scene) -> None:
 async def test_what_was_read_is_never_sent_in_bulk(scene: Scene) -> None:
     """Also where that is only learned by asking right before."""
     known, news = await scene.delivered(), await scene.delivered()
-    await scene.ledger.read((await scene.item(known)).id, next_look=NOW)
+    await scene.ledger.read((await scene.item(known)).id, next_poll=NOW)
     scene.read(news)
     job = await send_back(scene)
     assert job.counts == {ReturnOutcome.READ: 1}
