@@ -114,6 +114,7 @@ class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     gate: GateRequest | None = None
     roll_back_when: RollBackRequest | None = None
     approvals: Annotated[int, msgspec.Meta(ge=1)] = 1
+    step_back: bool = False
 
 
 def planned(wanted: Submitted, config: Config) -> Plan:

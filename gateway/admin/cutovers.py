@@ -173,9 +173,8 @@ class Cutovers:
         """Look at everything that must hold, and change nothing; `patience` is seconds for all tokens together."""
         record, config, now = await self.shown(who, name), self._context.config, self._context.now()
         found = await self._context.read(lambda each: gathered(each, record, now))
-        layers = None if self._layers is None else self._layers()
         tokens = await self._tokens(record, config, patience)
-        return record, findings(PreflightFacts(record, config, now, found, layers, tokens))
+        return record, findings(PreflightFacts(record, config, now, found, tokens))
 
     async def approve(self, by: By, name: str, plan_hash: str) -> Cutover:
         """Give one person's word for exactly the plan with this hash."""

@@ -62,6 +62,8 @@ class CutoverPlan:
     approvals: int
     """People other than the one who submitted it."""
     place: Place
+    step_back: bool = False
+    """Whether it may take cells back to VKP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,10 +95,11 @@ class _Cutovers:
         if back is not None and back.held_at_least is None and any(one.hold_place is not None for one in ways.parsed):
             text = 'what is held rolls nothing back without "held_at_least", however long the service is away'
             reader.warn(fields.value("roll_back_when"), text)
+        step_back = bool(fields.get("step_back", reader.boolean))
         if at is None or approvals is None:
             return ParsedCutover(name, None, ways)
         routed = tuple(one.route for one in ways.parsed)
-        return ParsedCutover(name, CutoverPlan(name, at, routed, gate, back, approvals, place), ways)
+        return ParsedCutover(name, CutoverPlan(name, at, routed, gate, back, approvals, place, step_back), ways)
 
     def _set(self, node: Node) -> Routes:
         before = len(self._reader.problems)

@@ -120,6 +120,24 @@ def check_cutovers(
             if one.sound and routes.certain(municipality.key) and _says_nothing(facts, one.route, types, own, buckets):
                 text = f"the routes already say what cutover {cutover.name} sets here"
                 yield Problem(one.route.place, Severity.WARNING, text)
+            if one.sound and cutover.plan is not None and not cutover.plan.step_back:
+                yield from _steps_back(facts, one.route, types, own, buckets)
+
+
+def _steps_back(
+    facts: Facts, route: Route, types: set[Information], own: Buckets, buckets: Buckets
+) -> Iterator[Problem]:
+    """Report where a cutover sends less to the new side than the routes do."""
+    for pair in facts.pairs:
+        above, below = own.chain(route.municipality, *pair), buckets.chain(route.municipality, *pair)
+        for information in sorted(types):
+            now = winner(below, information)
+            if now is None or winner(above, information) is not route or route.mode is Mode.CLOSED:
+                continue
+            if now.new_part > route.new_part or (now.mode is Mode.CLOSED and not route.new_part):
+                text = f'a step back, from {now.mode} to {route.mode}: it needs "step_back: true"'
+                yield Problem(route.place, Severity.WARNING, text)
+                return
 
 
 def _says_nothing(facts: Facts, route: Route, types: set[Information], own: Buckets, buckets: Buckets) -> bool:

@@ -9,6 +9,7 @@ CUTOVER = section(
     must("set", "what becomes of which cells: routes as in routes, each names a municipality"),
     Key("gate", "what rehearsals must have shown; production: required where something goes new", "null"),
     Key("roll_back_when", "when it is taken back by itself; production: required where something goes new", "null"),
+    Key("step_back", "whether it may take cells back to VKP, all of them or a part", "false"),
     Key("approvals", "people beside the one who submitted it; production: at least 1", "1"),
 )
 

@@ -1,12 +1,16 @@
 """Which cells a plan touches, and what it does to them; pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from gateway.config.model import Config, Municipality
 from gateway.model import JOURNALING, Information, Mode
+from gateway.routing.diff import Change, Effect, changed_cells, effect_of
 from gateway.routing.index import EVERY_INFORMATION, Buckets, winner
+from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Route
+from gateway.routing.table import RouteTable
 
 GOES_NEW = (Mode.NEW, Mode.CANARY)
 
@@ -95,6 +99,46 @@ def overlap(one: Route, other: Route) -> bool:
     if any(None not in pair and pair[0] != pair[1] for pair in named):
         return False
     return one.information is None or other.information is None or bool(one.information & other.information)
+
+
+def steps_back(name: str, routes: Sequence[Route], layers: Layers, config: Config, at: float) -> tuple[Change, ...]:
+    """Return the cells that a cutover takes back to VKP, all of them or in part, from what the file and other cutovers say.
+
+    What people have set for a while is no part of that: it decides before and after.
+    """
+    others = [rule for rule in layers.of(Layer.CUTOVER) if rule.id != name]
+    before, after = Layers(others), Layers([*_rules(name, routes), *others])
+    return tuple(one for one in _changes(before, after, config, at) if _is_back(one))
+
+
+def decided_otherwise(
+    name: str, routes: Sequence[Route], layers: Layers, config: Config, at: float
+) -> tuple[Change, ...]:
+    """Return the cells of a cutover for which something that says another thing will win.
+
+    That is a panic, an override, or what another cutover sets more specifically.
+    """
+    mine = _rules(name, routes)
+    everything = Layers([*mine, *(rule for rule in layers.rules if (rule.layer, rule.id) != (Layer.CUTOVER, name))])
+    changed = _changes(Layers(mine), everything, config, at)
+    return tuple(one for one in changed if (one.before.layer, one.before.rule) == (Layer.CUTOVER, name))
+
+
+def _rules(name: str, routes: Sequence[Route]) -> list[Rule]:
+    # They stand first: of two that are equally specific the cutover that switched last wins.
+    return [Rule(Layer.CUTOVER, name, route) for route in routes]
+
+
+def _changes(before: Layers, after: Layers, config: Config, at: float) -> tuple[Change, ...]:
+    table = RouteTable.compile(config)
+    moment = datetime.fromtimestamp(at, UTC)
+    return changed_cells(table.with_layers(before), table.with_layers(after), config, config, moment)
+
+
+def _is_back(change: Change) -> bool:
+    effect = effect_of(change.before, change.after)
+    opens_to_vkp = effect is Effect.OPENS and change.before.mode is Mode.CLOSED and change.after.new_part == 0
+    return effect is Effect.GOES_BACK or opens_to_vkp
 
 
 def says_the_same(routes: Sequence[Route], below: Buckets, config: Config) -> bool:

@@ -48,10 +48,14 @@ class CutoverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     gate: GateRequest | None = None
     roll_back_when: RollBackRequest | None = None
     approvals: int = 1
+    step_back: bool = False
 
 
-class Plan(Struct, frozen=True, kw_only=True):
-    """What is to be changed, when, and under which conditions. Every part of it is in its hash."""
+class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be changed, when, and under which conditions. Every part of it is in its hash.
+
+    What is left out is not written, so that plans from before it was there keep their hash, and their approvals.
+    """
 
     name: str
     at: datetime
@@ -61,6 +65,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     roll_back_when: RollBackRequest | None
     approvals: int
     """People other than those who wrote it."""
+    step_back: bool = False
+    """Whether it may take cells back to VKP."""
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -92,6 +98,7 @@ def of_file(plan: CutoverPlan) -> Plan:
         if watch is None
         else RollBackRequest(**{name: getattr(watch, name) for name in RollBackRequest.__struct_fields__}),
         approvals=plan.approvals,
+        step_back=plan.step_back,
     )
 
 
@@ -104,6 +111,7 @@ def of_wanted(wanted: CutoverRequest) -> Plan:
         gate=wanted.gate,
         roll_back_when=wanted.roll_back_when,
         approvals=wanted.approvals,
+        step_back=wanted.step_back,
     )
 
 

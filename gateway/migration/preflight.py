@@ -1,7 +1,7 @@
 """What is known of a plan's cells, gathered from the ledger: how rehearsals went, who sends, what is overdue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -12,14 +12,16 @@ from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import SERVICES, Grant, ServiceUpstream
 from gateway.ledger import cutovers as store
 from gateway.ledger.cutovers import Cell, Seen
+from gateway.ledger.layers import layers_of
 from gateway.ledger.rehearsals import Summary, summary
-from gateway.migration.cells import GOES_NEW, Cells, overlap, stricter
+from gateway.migration.cells import GOES_NEW, Cells, decided_otherwise, steps_back, stricter
 from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file
 from gateway.migration.gates import GateNumbers, Outcomes, Passing, judge_gate, outcomes_of
 from gateway.migration.schedule import Timing, frozen_by, moment, shown, timing
 from gateway.model import RETRIEVAL, Group, Mode
-from gateway.routing.layers import Layers, Rule
+from gateway.routing.diff import Change
+from gateway.routing.layers import Layers
 
 SEEN_WITHIN = 30 * 86_400.0
 """Seconds for which senders are looked back."""
@@ -34,8 +36,8 @@ class Gathered:
     """Types that the plan names and nothing was rehearsed of."""
     seen: tuple[Seen, ...]
     overdue: tuple[Cell, ...]
-    executed: tuple[Rule, ...]
-    """What other cutovers have set."""
+    layers: Layers
+    """What lies over the routes."""
 
 
 def gathered(connection: Connection, record: Cutover, now: float) -> Gathered:
@@ -47,7 +49,7 @@ def gathered(connection: Connection, record: Cutover, now: float) -> Gathered:
         tuple(sorted(named - {one.information for one in rehearsals if one.rehearsed})),
         tuple(one for one in store.seen(connection, now - SEEN_WITHIN) if cells.may_be(one)),
         tuple(cells.of(store.overdue(connection))),
-        tuple(rule for rule in store.executed(connection) if rule.id != record.name),
+        layers_of(connection, now),
     )
 
 
@@ -59,10 +61,21 @@ def gate_says(connection: Connection, record: Cutover, now: float) -> Passing:
 def obstacles(connection: Connection, record: Cutover, config: Config, now: float) -> list[str]:
     """Say why a cutover cannot be applied now."""
     found = [f"approvals missing: {record.lacking}"] if record.lacking else []
-    found += [*faults(record.plan, config), *stricter(config, record.cells)]
+    found += [
+        *faults(record.plan, config),
+        *stricter(config, record.cells),
+        *conflicts(connection, record, config, now),
+    ]
     freeze = frozen_by(moment(now), config.freezes)
     gate = gate_says(connection, record, now)
     return [*found, *([freeze] if freeze else []), *([] if gate.ok else [f"its gate: {gate.text}"])]
+
+
+def conflicts(connection: Connection, record: Cutover, config: Config, now: float) -> list[str]:
+    """Say where a cutover would take cells back without saying so, or would not decide its cells, if it switched now."""
+    layers = layers_of(connection, now)
+    found = [*_steps_back(record, layers, config, now), *_rules(record, layers, config, now)]
+    return [one.text for one in found if not one.ok]
 
 
 def still_delivering(connection: Connection, record: Cutover) -> int:
@@ -115,10 +128,13 @@ class PreflightFacts:
     now: float
     """Seconds since the epoch."""
     ledger: Gathered
-    layers: Layers | None
-    """What lies over the routes now; None where this process does not know."""
     tokens: Mapping[str, str | None] | None
     """What was wrong with the token of each municipality, None for nothing; None where this process cannot get any."""
+
+    @property
+    def then(self) -> float:
+        """When it switches, or now where that is past."""
+        return max(self.record.at, self.now)
 
     @property
     def cells(self) -> Cells:
@@ -149,7 +165,8 @@ def findings(facts: PreflightFacts) -> list[Finding]:
         *_senders(facts),
         _acknowledgements(facts),
         _time(facts),
-        *_rules(facts),
+        *_steps_back(facts.record, facts.ledger.layers, facts.config, facts.then),
+        *_rules(facts.record, facts.ledger.layers, facts.config, facts.then),
         _approvals(facts),
     ]
 
@@ -256,21 +273,37 @@ def _time(facts: PreflightFacts) -> Finding:
     return Finding("time", True, f"it switches at {shown(at)}")
 
 
-def _rules(facts: PreflightFacts) -> Iterator[Finding]:
-    if facts.layers is None:
-        yield Finding("rules", False, "what people have set over the routes is not known to this process")
-        return
-    at = facts.record.at
-    above = [rule for rule in facts.layers.rules if rule.layer.value in ("panic", "override") and rule.holds(at)]
-    found = [rule for rule in (*above, *facts.ledger.executed) if _touches(facts, rule)]
-    for name in dict.fromkeys((rule.layer.value, rule.id) for rule in found):
-        yield Finding("rules", False, f"{name[0]} {name[1]} decides some of these cells then")
+def _steps_back(record: Cutover, layers: Layers, config: Config, at: float) -> Iterator[Finding]:
+    """Look for cells that go back to VKP: a rehearsal over what is new already takes it back."""
+    found = steps_back(record.name, record.plan.routes, layers, config, at)
     if not found:
-        yield Finding("rules", True, "no panic, override or other cutover is on these cells then")
+        yield Finding("step_back", True, "no cell goes back to VKP")
+    meant = "as the plan says" if record.plan.step_back else "say step_back: true where that is meant"
+    for text in _told(found):
+        yield Finding("step_back", record.plan.step_back, f"takes back {text}; {meant}")
 
 
-def _touches(facts: PreflightFacts, rule: Rule) -> bool:
-    return any(overlap(rule.route, route) for route in facts.cells.routes)
+def _rules(record: Cutover, layers: Layers, config: Config, at: float) -> Iterator[Finding]:
+    """Look for what will win over the plan: it would be switched, and its cells would not be as it says."""
+    found = decided_otherwise(record.name, record.plan.routes, layers, config, at)
+    by: dict[str, list[Change]] = {}
+    for one in found:
+        by.setdefault(f"{one.after.layer} {one.after.rule}", []).append(one)
+    for rule, changes in by.items():
+        for text in _told(changes):
+            yield Finding("rules", False, f"{rule} will win over the plan: {text}")
+    if not found:
+        yield Finding("rules", True, "no panic, override or other cutover will win over the plan")
+
+
+def _told(changes: Sequence[Change]) -> list[str]:
+    """Return the first of the cells in words, and how many more there are."""
+    more = [f"{len(changes) - _MOST_TOLD} more"] if len(changes) > _MOST_TOLD else []
+    return [*map(str, changes[:_MOST_TOLD]), *more]
+
+
+_MOST_TOLD = 10
+"""Cells that change alike, of one kind of finding."""
 
 
 def _approvals(facts: PreflightFacts) -> Finding:

@@ -26,7 +26,7 @@ from gateway.migration.cutover import (
 )
 from gateway.migration.cutover_plan import faults
 from gateway.migration.gates import GateDecision, judge_outcomes, why_back
-from gateway.migration.preflight import obstacles, outcomes_since, still_delivering
+from gateway.migration.preflight import conflicts, obstacles, outcomes_since, still_delivering
 from gateway.migration.schedule import moment
 from gateway.observability.telemetry import REGISTRY
 from gateway.routing.index import Buckets
@@ -122,7 +122,9 @@ class Scheduler:
         now = self._clock()
         if left and now < record.since(CutoverState.DRAINING) + DRAIN:
             return None
-        if why := faults(record.plan, self._current()):
+        config = self._current()
+        why = await self._ledger.store.read(lambda each: conflicts(each, record, config, now))
+        if why := [*faults(record.plan, config), *why]:
             return await self._refuse(record, why)
         event = self._event(CutoverState.SWITCHED, f"still under way from before: {left}" if left else None)
         return await self._put(record, record.moved(CutoverState.SWITCHED, event, switched_at=now))

@@ -10,6 +10,7 @@ from gateway.config.model import Config
 from gateway.model import Information, Mode
 from gateway.routing.index import EVERY_INFORMATION, Buckets, Chain, Selector, winner
 from gateway.routing.layers import Layer, Layers
+from gateway.routing.route import new_part
 from gateway.routing.table import RouteTable
 
 Pair = tuple[str | None, str | None]
@@ -49,9 +50,7 @@ class CellState(Struct, frozen=True):
     @property
     def new_part(self) -> float:
         """The part of the messages that VKP does not answer, 0 to 1."""
-        if self.mode is Mode.CANARY:
-            return self.share or 0.0
-        return 1.0 if self.mode in (Mode.NEW, Mode.EPJ) else 0.0
+        return new_part(self.mode, self.share)
 
     def differs(self, other: "CellState") -> bool:
         """Tell whether messages may go another way; another route that says the same is no difference."""

@@ -127,9 +127,21 @@ class Route(Policies, frozen=True):
         return {name: getattr(self, name) for name in POLICIES}
 
     @property
+    def new_part(self) -> float:
+        """The part of the messages that VKP does not answer, 0 to 1."""
+        return new_part(self.mode, self.share)
+
+    @property
     def said(self) -> tuple[object, ...]:
         """What it says of its cells, wherever it stands and whichever it names."""
         return (self.mode, self.text, *self.policies.values())
+
+
+def new_part(mode: Mode | None, share: float | None) -> float:
+    """Return the part of the messages that VKP does not answer, 0 to 1; of `closed` nobody answers any."""
+    if mode is Mode.CANARY:
+        return share or 0.0
+    return 1.0 if mode in (Mode.NEW, Mode.EPJ) else 0.0
 
 
 class RouteSpec(Policies, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -77,6 +77,7 @@ def shown_cutover(record: Cutover, offers: Offers, now: float) -> dict[str, Any]
         "gate": _gate(plan.gate),
         "watch": _watch(plan.roll_back_when),
         "approved_by": [{"by": one.by, "at": shown(moment(one.at))} for one in record.approvals],
+        "step_back": plan.step_back,
         "report": record.report,
         "history": [
             {"at": shown(moment(one.at)), "what": one.what, "by": one.by, "node": one.node, "reason": one.reason}
@@ -176,6 +177,7 @@ def submitted_plan(form: Form) -> Submitted:
         set=(change,),
         gate=_form_gate(form) if goes_new else None,
         roll_back_when=_form_watch(form) if goes_new else None,
+        step_back=bool(field(form, "step_back")),
         approvals=approvals,
     )
 

@@ -11,6 +11,8 @@ from gateway.migration.cutover import CutoverEvent, CutoverState
 from gateway.migration.schedule import GRACE
 from gateway.routing.layers import NOTHING_ABOVE
 from tests.gateway.admin.shelf import error
+from tests.gateway.ledger.test_overrides import override, put
+from tests.gateway.migration.cutovers.scene import config_of
 
 if TYPE_CHECKING:
     from tests.gateway.office import Browser, Office
@@ -33,12 +35,32 @@ async def test_a_preflight_says_what_is_missing(world: World, nora: Browser, ver
     assert await world.actions() == ["cutover.submit"]
 
 
-async def test_a_process_without_tokens_and_layers_says_so(world: World, nora: Browser) -> None:
-    """A process that routes nothing knows the ledger alone."""
-    await submit(nora)
-    found = (await ask(nora, "POST", f"{ONE}/preflight")).json["findings"]
-    assert "not known to this process" in next(one["text"] for one in found if one["check"] == "rules")
-    del world
+async def test_start_now_does_not_go_through_while_an_override_keeps_the_cell_closed(
+    world: World, nora: Browser, arne: Browser
+) -> None:
+    """It would be said to be switched, and senders would be refused still."""
+    plan = (await submit(nora)).json
+    await approve(arne, plan["hash"])
+    ledger = world.shelf.ledger
+    await put(ledger, override("o-1", "nordfjell", until=AT + 3600))
+    refusal = error(await ask(nora, "POST", f"{ONE}/start", WHY))
+    assert refusal[:2] == (409, "conflict")
+    assert "override o-1 will win over the plan: nordfjell" in refusal[2]
+    assert (await nora.get(ONE)).json["state"] == "approved"
+
+
+async def test_a_step_back_needs_the_plan_to_say_so(world: World, nora: Browser, arne: Browser) -> None:
+    """Another plan, with other approvals."""
+    world.site.reload(config_of(world.office.folder, more="  - {municipality: nordfjell, mode: closed, text: Nei.}\n"))
+    world.office.port.ledger.use(world.shelf.ledger, world.shelf.keys, world.site.config)
+    back = {**PLAN, "set": [{"municipality": "nordfjell", "information": ["notat"], "mode": "legacy"}]}
+    first = await ask(nora, "POST", ROOT, back)
+    await approve(arne, first.json["hash"])
+    assert "takes back nordfjell" in error(await ask(nora, "POST", f"{ONE}/start", WHY))[2]
+    changed = await ask(nora, "PUT", ONE, {**back, "step_back": True}, If_Match='"2"')
+    assert (changed.status, changed.json["plan"]["step_back"]) == (200, True), changed.text
+    await approve(arne, changed.json["hash"])
+    assert (await ask(nora, "POST", f"{ONE}/start", WHY)).status == 200
 
 
 async def test_it_is_started_by_a_person_when_everything_says_yes(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.plans import CutoverPlan, Freeze
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tests.gateway.migration.cutovers.scene import Site
 
 DIGNIO = Seen("nordfjell", "dignio", "prevent", "notat", "Dignio_Nordfjell")
-LEDGER = Gathered(GateNumbers(200, 200), (), (DIGNIO,), (), ())
+LEDGER = Gathered(GateNumbers(200, 200), (), (DIGNIO,), (), Layers())
 
 
 def facts_of(config: Config, **changed: Any) -> PreflightFacts:
@@ -40,7 +41,6 @@ def facts_of(config: Config, **changed: Any) -> PreflightFacts:
         "config": config,
         "now": NOW,
         "ledger": LEDGER,
-        "layers": Layers(),
         "tokens": {"nordfjell": None},
         **changed,
     }
@@ -61,6 +61,11 @@ def override(mode: Mode = Mode.LEGACY, until: float | None = None, **selector: A
     """Return an override."""
     (route,) = routes("x", (RouteSpec(mode=mode, **selector),))
     return Rule(Layer.OVERRIDE, "override-1", route, until)
+
+
+def over(*rules: Rule) -> Gathered:
+    """Return a ledger where these lie over the routes."""
+    return replace(LEDGER, layers=Layers(rules))
 
 
 def test_a_cutover_that_is_ready_has_nothing_against_it(config: Config) -> None:
@@ -191,16 +196,61 @@ def test_a_freeze_or_a_time_that_is_past_is_told(config: Config) -> None:
 )
 def test_what_people_set_over_its_cells_is_told(config: Config, rule: Rule, conflicts: bool) -> None:
     """Unless it has ended by then."""
-    found = noes(facts_of(config, layers=Layers([rule])))
-    assert found == ([("rules", "override override-1 decides some of these cells then")] if conflicts else [])
+    found = noes(facts_of(config, ledger=over(rule)))
+    assert [check for check, _ in found] == ["rules"] * len(found)
+    assert bool(found) is conflicts
+    assert all(text.startswith("override override-1 will win over the plan: nordfjell, ") for _, text in found)
 
 
-def test_another_cutover_on_its_cells_is_told(config: Config) -> None:
-    """And what lies over the routes must be known to say so."""
-    rule = replace(override(**SELECTOR), layer=Layer.CUTOVER, id="nordfjell-0")
-    found = noes(facts_of(config, ledger=replace(LEDGER, executed=(rule,))))
-    assert found == [("rules", "cutover nordfjell-0 decides some of these cells then")]
-    assert [check for check, _ in noes(facts_of(config, layers=None))] == ["rules"]
+def test_what_says_the_same_as_the_plan_is_not_in_its_way(config: Config) -> None:
+    """A trial by an override is made to stay by a cutover, without a gap between the two."""
+    assert noes(facts_of(config, ledger=over(override(Mode.NEW, **SELECTOR)))) == []
+
+
+def test_what_another_cutover_sets_more_specifically_wins(config: Config) -> None:
+    """What is as specific, or less, gives way to the cutover that switches last."""
+    canary = {"mode": Mode.CANARY, "share": 0.25}
+    for selector, conflicts in (
+        (SELECTOR, False),
+        ({"municipality": "nordfjell"}, False),
+        ({**SELECTOR, "vendor": "dignio"}, True),
+    ):
+        (route,) = routes("x", (RouteSpec(**canary, **selector),))
+        found = noes(facts_of(config, ledger=over(Rule(Layer.CUTOVER, "nordfjell-0", route))))
+        told = "cutover nordfjell-0 will win over the plan: nordfjell, dignio prevent, tilsyn, notat: new -> canary 25%"
+        assert found == ([("rules", told)] if conflicts else [])
+
+
+@pytest.mark.parametrize(
+    ("now", "change", "told"),
+    [
+        ("new", {"mode": Mode.REHEARSE}, "new -> rehearse"),
+        ("new", {"mode": Mode.LEGACY}, "new -> legacy"),
+        ("new", {"mode": Mode.CANARY, "share": 0.5}, "new -> canary 50%"),
+        ("canary, share: 50%", {"mode": Mode.CANARY, "share": 0.25}, "canary 50% -> canary 25%"),
+        ("closed, text: Nei.", {"mode": Mode.LEGACY}, "closed -> legacy"),
+        ("canary, share: 50%", {"mode": Mode.CANARY, "share": 0.75}, None),
+        ("new", {"mode": Mode.CLOSED, "text": "Nei."}, None),
+        ("closed, text: Nei.", {"mode": Mode.NEW}, None),
+        ("rehearse", {"mode": Mode.LEGACY}, None),
+    ],
+)
+def test_a_step_back_is_told_unless_it_is_meant(tmp_path: Path, now: str, change: Any, told: str | None) -> None:
+    """Whether the file says what is now, or another cutover does."""
+    more = f"  - {{municipality: nordfjell, information: [notat, tilsyn], mode: {now}}}\n"
+    config, record = config_of(tmp_path, more=more), plan_to(**change)
+    expected = [
+        (
+            "step_back",
+            f"takes back nordfjell, every sender, tilsyn, notat: {told}; say step_back: true where that is meant",
+        )
+    ]
+    assert noes(facts_of(config, record=record)) == (expected if told else [])
+    (route,) = config.routes[2:]
+    cutover = Rule(Layer.CUTOVER, "nordfjell-0", route)
+    assert noes(facts_of(config_of(tmp_path), record=record, ledger=over(cutover))) == (expected if told else [])
+    meant = with_approval(submitted(structs.replace(record.plan, step_back=True)))
+    assert noes(facts_of(config, record=meant)) == []
 
 
 def test_missing_approvals_are_told(config: Config) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from gateway.config.plans import Freeze
 from gateway.ledger import cutovers, overrides
@@ -17,6 +18,7 @@ from gateway.migration.scheduler import DRAIN, SETTLED
 from gateway.model import Mode, Place
 from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import taken, waiting
+from tests.gateway.ledger.test_overrides import override, put
 from tests.gateway.migration.cutovers.scene import AT, SELECTOR, config_of, plan_of, submitted, with_approval
 
 if TYPE_CHECKING:
@@ -96,6 +98,46 @@ async def test_without_a_rule_of_its_own_it_is_finished_at_once(site: Site) -> N
     site.clock.now = AT
     await site.runner().look()
     assert (await site.get()).state is CutoverState.FINISHED
+
+
+async def test_what_an_override_keeps_closed_is_not_said_to_be_switched(site: Site) -> None:
+    """It is refused at its time, and where the override came while it drained."""
+    await to_its_time(site)
+    await put(Ledger(site.store, "node-a", site.clock), override("o-1", "nordfjell", until=AT + 3600))
+    await site.runner().look()
+    record = await site.get()
+    assert record.state is CutoverState.REFUSED
+    told = "override o-1 will win over the plan: nordfjell, every sender, tilsyn, notat: new -> closed"
+    assert record.history[-1].reason == told
+
+
+async def test_an_override_that_comes_while_it_drains_stops_it(site: Site) -> None:
+    """Before it switches everything is looked at again."""
+    await to_its_time(site)
+    ledger = Ledger(site.store, "node-a", site.clock)
+    message = await taken(ledger, "one", received_at=AT - 1, **CELL)
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.DRAINING
+    await put(ledger, override("o-1", "nordfjell", until=AT + 3600))
+    assert await ledger.refused(message, "away")
+    await site.runner().look()
+    assert (await site.get()).state is CutoverState.REFUSED
+    assert (await layers(site))[1] == []
+
+
+async def test_a_rehearsal_over_what_is_new_is_stopped(site: Site, tmp_path: Path) -> None:
+    """Unless the plan says that the step back is meant."""
+    site.reload(config_of(tmp_path, more=_SAME))
+    back = plan_of(set=(RouteSpec(**SELECTOR, mode=Mode.REHEARSE),), gate=None, roll_back_when=None)
+    for plan, state in (
+        (back, CutoverState.REFUSED),
+        (structs.replace(back, name="meant", step_back=True), CutoverState.FINISHED),
+    ):
+        await site.add(with_approval(submitted(plan)))
+        site.clock.now = AT
+        await site.runner().look()
+        assert (await site.get(plan.name)).state is state
+        site.clock.now = AT - 3600
 
 
 async def test_messages_that_stay_held_roll_it_back(site: Site, logged: Logged) -> None:
