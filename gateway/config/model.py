@@ -163,6 +163,8 @@ class Limits:
     """None means no bound of its own."""
     backlog: int = 10_000
     """Messages of one municipality that may be held at a time."""
+    backlog_per_sender: int = 7_500
+    backlog_per_patient: int = 500
     duplicate_window: float = 14 * DAY
     """Seconds for which a message is known again."""
     journaled_wait: float = 30.0

@@ -131,15 +131,33 @@ def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
     connections = fields.get("connections", partial(values.count, reader))
     from_one = fields.get("connections_per_address", partial(values.count, reader))
     backlog = fields.get("backlog", partial(values.count, reader))
+    of_sender = fields.get("backlog_per_sender", partial(values.count, reader))
+    of_patient = fields.get("backlog_per_patient", partial(values.count, reader))
     window = fields.get("duplicate_window", partial(values.duration, reader))
     wait = fields.get("journaled_wait", partial(values.duration, reader))
     if body is None or timeout is None or rate is None or at_a_time is None or connections is None:
+        return None
+    if of_sender is None or of_patient is None:
         return None
     if backlog is None or window is None or wait is None or read is None or unverified is None:
         return None
     if is_encrypted and "connections_per_address" not in fields:
         from_one = _FROM_ONE_ADDRESS
-    return Limits(body, timeout, rate, at_a_time, read, unverified, connections, from_one, backlog, window, wait)
+    return Limits(
+        body,
+        timeout,
+        rate,
+        at_a_time,
+        read,
+        unverified,
+        connections,
+        from_one,
+        backlog,
+        of_sender,
+        of_patient,
+        window,
+        wait,
+    )
 
 
 def _paths(reader: Reader, node: Node) -> tuple[str, ...]:

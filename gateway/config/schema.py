@@ -122,6 +122,8 @@ LIMITS = section(
     Key("connections", "connections of senders at a time, in each process; more are closed at once", "20000"),
     Key("connections_per_address", "from one address, IPv6: one /64; with tls 1000, without it no bound of its own"),
     Key("backlog", "messages of one municipality that may be held at a time", "10000"),
+    Key("backlog_per_sender", "of them, those of one sender: others keep a place", "7500"),
+    Key("backlog_per_patient", "of them, those about one patient, likewise", "500"),
     Key("duplicate_window", "how long a message is known again; at most retention.receipt", "14d"),
     Key(
         "journaled_wait",

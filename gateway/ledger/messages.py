@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import structs
-from sqlalchemy import Connection, Update, insert
+from sqlalchemy import Connection, Update, func, insert, select
 
 from gateway.ledger import statements as sql
 from gateway.ledger.database import Database
@@ -139,6 +139,13 @@ class Ledger:
             return None if row is None else _known(row)
 
         return await self.store.read(work)
+
+    async def has_held(self, municipality: str, patient: str, most: int) -> bool:
+        """Tell whether so many messages about a patient are held."""
+        some = sql.HELD_OF_PATIENT.limit(most).subquery()
+        wanted = select(func.count()).select_from(some)
+        values = {"municipality": municipality, "patient": patient}
+        return await self.store.read(lambda connection: connection.execute(wanted, values).scalar_one() >= most)
 
     async def one(self, message: int) -> Known | None:
         """Return what has become of a message."""

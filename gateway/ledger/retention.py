@@ -1,6 +1,6 @@
 """Counting what is in the ledger, and clearing away what its time has ended for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -71,6 +71,16 @@ def counts(connection: Connection) -> list[Count]:
         *unfinished,
         *(Count(name, "overdue", number, oldest) for name, number, oldest in connection.execute(_OVERDUE)),
     ]
+
+
+def held_of_senders(municipalities: Sequence[str], connection: Connection) -> dict[tuple[str, str], int]:
+    """Return how many messages each sender has held in some municipalities."""
+    wanted = (
+        select(M.municipality, M.sender, func.count())
+        .where(M.state == MessageState.HELD.value, M.municipality.in_(municipalities))
+        .group_by(M.municipality, M.sender)
+    )
+    return {(municipality, sender): messages for municipality, sender, messages in connection.execute(wanted)}
 
 
 def followed(connection: Connection) -> int:

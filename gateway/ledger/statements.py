@@ -103,6 +103,11 @@ def note_passed(dialect: str) -> ReturningInsert[tuple[int]]:
 
 
 COPY: Select[tuple[int, str, float, str, bool, str | None]] = select(*KNOWN_COLUMNS).where(M.copy == bindparam("copy"))
+HELD_OF_PATIENT = select(M.id).where(
+    M.patient == bindparam("patient"),
+    M.municipality == bindparam("municipality"),
+    M.state == MessageState.HELD.value,
+)
 ONE = select(*KNOWN_COLUMNS).where(_MESSAGE)
 FORGET_COPY = update(MESSAGE).where(_MESSAGE).values(copy=None)
 

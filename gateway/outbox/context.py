@@ -35,18 +35,24 @@ CurrentDelivery = Callable[[], DeliveryContext | None]
 
 
 class Backlog:
-    """Held messages by municipality; counted for all nodes now and then, and for this one in between."""
+    """Held messages by municipality, and by sender there; counted for all nodes now and then, and for this one in between."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
+        self._of_senders: Counter[tuple[str, str]] = Counter()
 
-    def counted(self, held: Mapping[str, int]) -> None:
-        """Take a new count."""
-        self._held = Counter(held)
+    def counted(self, held: Mapping[str, int], of_senders: Mapping[tuple[str, str], int]) -> None:
+        """Take a new count; a sender of a municipality that has little held need not be counted."""
+        self._held, self._of_senders = Counter(held), Counter(of_senders)
 
-    def add(self, municipality: str) -> None:
+    def add(self, municipality: str, sender: str) -> None:
         """Count a message that is held from now on."""
         self._held[municipality] += 1
+        self._of_senders[municipality, sender] += 1
+
+    def is_share_used_up(self, municipality: str, sender: str, most: int) -> bool:
+        """Tell whether no more is held of a sender for a municipality."""
+        return self._of_senders[municipality, sender] >= most
 
     def is_full(self, municipality: str, most: int) -> bool:
         """Tell whether no more is held for a municipality."""

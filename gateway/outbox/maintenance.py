@@ -1,6 +1,7 @@
 """The regular work on the ledger: what was with processes that are gone, counts, and what is kept no longer."""
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 import structlog
 
@@ -64,7 +65,11 @@ class Maintenance:
     async def count(self) -> None:
         """Count what waits, for the metrics and for the bound of what is held."""
         found = await self._ledger.store.read(retention.counts)
-        self._backlog.counted({each.municipality: each.messages for each in found if each.state == MessageState.HELD})
+        held = {each.municipality: each.messages for each in found if each.state == MessageState.HELD}
+        many = [name for name, messages in held.items() if messages >= self._current().limits.backlog_per_sender]
+        self._backlog.counted(
+            held, await self._ledger.store.read(partial(retention.held_of_senders, many)) if many else {}
+        )
         now, oldest = self._clock(), dict.fromkeys((*MessageState, "overdue"), 0.0)
         shown = set()
         for each in found:

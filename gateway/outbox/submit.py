@@ -85,7 +85,7 @@ class Submitter:
                 case Taken():
                     return await self._send(order, found, until)
                 case Waiting():
-                    self._backlog.add(order.municipality.key)
+                    self._backlog.add(order.municipality.key, order.envelope.sender or "")
                     self._wake()
                     return _receipt(order, found.reference, DeliveryOutcome.HELD, found)
                 case Known():
@@ -98,13 +98,12 @@ class Submitter:
     async def _arrive(self, order: Order, until: float) -> Taken | Waiting | Known:
         loop_now = asyncio.get_running_loop().time()
         arrival = self._arrival(order)
-        if arrival.promised and self._backlog.is_full(arrival.municipality, self._limits.backlog):
+        if arrival.promised and (full := await self._no_room(arrival)) is not None:
             known = await self._ledger.find(arrival.copy) if arrival.copy is not None else None
             window = self._limits.duplicate_window
             if known is not None and known.is_success and self._clock() - known.received_at <= window:
                 return known
-            text = "As many messages of the municipality are held as may be"
-            raise Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER)
+            raise full
         return await self._ledger.arrive(
             arrival,
             partial(self._sealed, order),
@@ -112,6 +111,25 @@ class Submitter:
             window=self._limits.duplicate_window,
             wait=self._service.breaker.is_open(loop_now),
             other_numbers=[self._keys.lookup.hash("patient", number) for number in order.other_numbers],
+        )
+
+    async def _no_room(self, arrival: Arrival) -> Failure | None:
+        """Return why a message may not be held: one patient's or one sender's must not take the place of all others."""
+        limits, backlog, municipality = self._limits, self._backlog, arrival.municipality
+        if backlog.is_full(municipality, limits.backlog):
+            text = "As many messages of the municipality are held as may be"
+            return Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER)
+        if backlog.is_share_used_up(municipality, arrival.sender, limits.backlog_per_sender):
+            return Failure(
+                Fault.TOO_MANY, "As many of the sender's messages are held as may be", retry_after=_RETRY_AFTER
+            )
+        most = limits.backlog_per_patient
+        if arrival.patient is None or not backlog.is_full(municipality, most):
+            return None
+        if not await self._ledger.has_held(municipality, arrival.patient, most):
+            return None
+        return Failure(
+            Fault.TOO_MANY, "As many messages about the patient are held as may be", retry_after=_RETRY_AFTER
         )
 
     def _arrival(self, order: Order) -> Arrival:
@@ -196,7 +214,7 @@ class Submitter:
         except LedgerUnavailable:
             self._recorder.later(taken.reference, refused)
             raise
-        self._backlog.add(order.municipality.key)
+        self._backlog.add(order.municipality.key, order.envelope.sender or "")
         self._wake()
 
     async def _again(self, known: Known, until: float) -> Receipt:

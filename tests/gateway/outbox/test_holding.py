@@ -212,6 +212,32 @@ async def test_probe_that_fails_blames_no_message(begin: Callable[..., Awaitable
     assert [row.attempts for row in await rows(world)] == before
 
 
+async def test_a_flood_about_one_patient_leaves_room_for_others(begin: Callable[..., Awaitable[World]]) -> None:
+    """Also where all come from one sender; a copy of what is held is answered as the first was."""
+    world = await begin(HOLD, limits=", backlog: 20, backlog_per_patient: 2", intervals=replace(QUICK, count=3600.0))
+    await world.jft.stop()
+    first = alarm()
+    assert_success(await world.post("bundle", first), await world.post("bundle", alarm()))
+    refused = await world.post("bundle", alarm())
+    world.assert_refused(refused, 429, "3.1")
+    assert int(refused.values("Retry-After")[0]) > 0
+    assert_success(await world.post("bundle", first), await world.post("bundle", visit()))
+    assert await states(world) == ["held"] * 3
+
+
+async def test_a_flood_of_one_sender_leaves_room_for_others(begin: Callable[..., Awaitable[World]]) -> None:
+    """Whomever its messages are about, and also when they were counted anew; another sender is not affected."""
+    world = await begin(HOLD, limits=", backlog: 20, backlog_per_sender: 2", intervals=replace(QUICK, count=3600.0))
+    await world.jft.stop()
+    assert_success(await world.post("bundle", alarm()), await world.post("bundle", visit()))
+    for _ in range(2):
+        refused = await world.post("bundle", alarm())
+        assert (refused.status, bool(refused.values("Retry-After"))) == (429, True)
+        await delivery_of(world)._upkeep.count()
+    assert_success(await world.post("bundle", alarm(), token=world.token(vkp_id="Dignio_Havnes")))
+    assert await states(world) == ["held"] * 3
+
+
 async def test_backlog_that_is_full_refuses_and_has_room_again(
     begin: Callable[..., Awaitable[World]], clock: Clock
 ) -> None:
