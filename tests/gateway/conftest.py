@@ -234,6 +234,13 @@ class World:
         target = target if target.startswith("/") else f"/epj/r4/{HAVNES}/{target}"
         return await self.send(self.request(target, body, **options))
 
+    def forget(self) -> None:
+        """Forget what was sent, received and logged, so that the next case of a table stands by itself."""
+        self.sent.clear()
+        self.logged.forget()
+        self.jft.received.clear()
+        self.vkp.received.clear()
+
     @property
     def delivered(self) -> list[Any]:
         """What JFT accepted."""
