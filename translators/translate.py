@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from translators import bindings, jft, r4
 from translators.completed import completed, joined
 from translators.contract import Call, Loss, Message, Reason, Refused, Repair, Settings, Translation, Tree
+from translators.fhir import quick_check
 from translators.fhir.elements import r4 as r4_elements
 from translators.fhir.elements import stu3 as stu3_elements
 from translators.fhir.plan import from_stu3, within_r4
 from translators.fhir.quick_check import is_right
 from translators.fhir.rules import is_modifier
 from translators.fhir.structure import MOST, Checked, Fault, character_faults, check, spelled
-from translators.fhir.structure_plan import rows
 from translators.fhir.xml_shapes import kinds
 from translators.links import FULL_URL, followed
 from translators.patient import check_patient, check_persons
@@ -177,12 +177,12 @@ def patient(message: Message | Refused, settings: Settings) -> str | None:
 
 def prepare() -> None:
     """Read the tables that translating needs, so that the first message does not wait for them."""
-    within_r4()
-    from_stu3()
+    for plan in (within_r4(), from_stu3()):
+        plan.complete()
     for release in (r4_elements(), stu3_elements()):
         kinds(release)
     standing(())
-    rows()
+    quick_check.prepare()
 
 
 def _translation(

@@ -6,9 +6,9 @@ nor given a meaning it does not have. A modifier never does: it changes what sta
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 
 from translators.fhir import rules
 from translators.fhir.corrections import CORRECTED
@@ -76,9 +76,21 @@ class Step:
         object.__setattr__(self, "is_checked", self.name in CORRECTED or self.codes is not None)
 
 
+class _Types(dict[str, dict[str, Step]]):
+    """Steps by their keys, made when they are first asked for."""
+
+    def __init__(self, make: Callable[[str], None]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: str) -> dict[str, Step]:
+        self._make(key)
+        return self[key]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps for every type of a release."""
+    """The steps for every type of a release; those of a type are made when it is first asked for."""
 
     release: Release
     types: dict[str, dict[str, Step]]
@@ -92,6 +104,8 @@ class Plan:
     """What R4 asks for and the source's release has no element for, by the key of the steps."""
     choices: Mapping[str, tuple[frozenset[str], ...]]
     """Elements of which at most one may be there, by the key of the steps; of R4 the check of what is sent knows them."""
+    complete: Callable[[], None]
+    """Makes the steps of all types, so that no message waits for them."""
 
 
 @cache
@@ -113,7 +127,9 @@ class _Planner:
         self._rules = rules_of_source
         self._renaming = renaming or Renaming({}, {}, {}, {}, {})
         self._is_r4 = renaming is None
-        self._types: dict[str, dict[str, Step]] = {}
+        self._types = _Types(self._make)
+        self._to_make: dict[str, Callable[[], dict[str, Step]]] = {}
+        self._choices: dict[str, tuple[frozenset[str], ...]] = {}
         retyped = "|".join(self._renaming.types)
         self._links = re.compile(rf"({retyped})/[A-Za-z0-9.-]{{1,64}}(?:/_history/.*)?") if retyped else None
         self._values = frozenset(name for name in target.types["Extension"] if name.startswith("value"))
@@ -126,25 +142,31 @@ class _Planner:
             self._row(name, becomes)
         known = self._source.resources & self._target.resources | self._renaming.types.keys()
         rewrites = {} if self._is_r4 else REWRITES
+        named = self._renaming
         return Plan(
-            self._source, self._types, known, self._renaming.types, rewrites, self._renaming.unknown, self._choices()
+            self._source, self._types, known, named.types, rewrites, named.unknown, self._choices, self._complete
         )
 
-    def _choices(self) -> dict[str, tuple[frozenset[str], ...]]:
-        kinds = {key: key.partition(">")[0] for key in self._types} if not self._is_r4 else {}
-        choices = self._source.choices
-        return {key: tuple(choices[kind].values()) for key, kind in kinds.items() if kind in choices}
+    def _complete(self) -> None:
+        while len(self._types) < len(self._to_make):
+            for key in list(self._to_make):
+                _ = self._types[key]
+
+    def _make(self, key: str) -> None:
+        self._types[key] = self._to_make[key]()
+        choices = self._source.choices.get(key.partition(">")[0])
+        if choices is not None and not self._is_r4:
+            self._choices[key] = tuple(choices.values())
 
     def _row(self, kind: str, becomes: str) -> str:
-        """Make the steps of a type that becomes another; return their key."""
+        """Return the key of the steps of a type that becomes another."""
         key = kind if kind == becomes else f"{kind}>{becomes}"
-        if key not in self._types:
-            steps = self._types[key] = {}
-            for name, element in self._source.types[kind].items():
-                step = self._step(kind, name, element, becomes)
-                if step is not None:
-                    steps[name] = step
+        self._to_make.setdefault(key, partial(self._steps, kind, becomes))
         return key
+
+    def _steps(self, kind: str, becomes: str) -> dict[str, Step]:
+        made = {name: self._step(kind, name, element, becomes) for name, element in self._source.types[kind].items()}
+        return {name: step for name, step in made.items() if step is not None}
 
     def _step(self, kind: str, name: str, element: Element, becomes: str) -> Step | None:
         bare = name.removeprefix("_")
@@ -225,23 +247,22 @@ class _Planner:
         return replace(step, is_modifier=is_modifier, codes=codes, codes_of_source=of_source, renamed=renamed)
 
     def _kept_row(self, kind: str) -> str:
-        """Make the steps of a type inside an extension; a backbone type keeps its names there. Return their key.
-
-        A modifierExtension can stand in none.
-        """
+        """Return the key of the steps of a type inside an extension; a backbone type keeps its names there."""
         if "." not in kind:
             return self._row(kind, kind)
         key = f"{kind}{TAKEN_APART}"
-        if key not in self._types:
-            steps = self._types[key] = {}
-            for name, element in self._source.types[kind].items():
-                if name in ("id", "extension") or (name != "modifierExtension" and self._kept(kind, name, element)):
-                    inner = element.type if element.primitive else self._kept_row(element.type)
-                    step = Step(
-                        name, inner, element.repeats, element.primitive, element.is_text, name, False, False, None
-                    )
-                    steps[name] = self._ruled(kind, step)
+        self._to_make.setdefault(key, partial(self._kept_steps, kind))
         return key
+
+    def _kept_steps(self, kind: str) -> dict[str, Step]:
+        """Return the steps of what is taken apart; a modifierExtension can stand in no extension."""
+        steps = {}
+        for name, element in self._source.types[kind].items():
+            if name in ("id", "extension") or (name != "modifierExtension" and self._kept(kind, name, element)):
+                inner = element.type if element.primitive else self._kept_row(element.type)
+                step = Step(name, inner, element.repeats, element.primitive, element.is_text, name, False, False, None)
+                steps[name] = self._ruled(kind, step)
+        return steps
 
 
 def value_name(kind: str) -> str:

@@ -5,8 +5,8 @@ has a function of its own, put together once from the plans.
 """
 
 from collections.abc import Callable
-from functools import cache
-from typing import Final, TypeAlias
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from translators.contract import Number, Tree
 from translators.fhir.bundle import bundle_faults, links_of, unreached
@@ -22,10 +22,21 @@ Other: TypeAlias = Callable[[Tree, Fields, "_Context", int], bool]
 
 
 class _Type:
-    """A type whose function may not be there yet: types hold each other."""
+    """A type, whose function is made when it is first asked for: types hold each other, and a message has few of them."""
 
-    __slots__ = ("right",)
+    __slots__ = ("make", "right")
     right: Right
+
+    def __init__(self, make: Callable[[], Right]) -> None:
+        self.make = make
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Right:
+            if name != "right":
+                raise AttributeError(name)
+            self.right = self.make()
+            return self.right
 
 
 class _Context:
@@ -82,11 +93,17 @@ def _resource(value: Tree, context: _Context, depth: int) -> bool:
     return _types()[kind].right(value, context, depth)
 
 
+def prepare() -> None:
+    """Make the functions of all types, so that no message waits for them."""
+    for one in _types().values():
+        _ = one.right
+
+
 @cache
 def _types() -> dict[str, _Type]:
-    types = {key: _Type() for key in rows()}
+    types: dict[str, _Type] = {}
     for key, row in rows().items():
-        types[key].right = _function(row, types)
+        types[key] = _Type(partial(_function, row, types))
     return types
 
 
@@ -167,7 +184,7 @@ def _of_codings(right: Right) -> Right:
     return known
 
 
-_NO_TYPE: Final = _Type()
+_NO_TYPE: Final = _Type(lambda: lambda _value, _context, _depth: False)
 
 
 def _no_test(_item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bool:

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import resources
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from translators.fhir.corrections import STANDS, Standing
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, r4
@@ -65,7 +65,9 @@ class Row:
 
     name: str
     is_resource: bool
-    steps: dict[str, Step] = field(default_factory=dict)
+    make_steps: Callable[[], dict[str, Step]]
+    steps: dict[str, Step] = field(init=False)
+    """Made when they are first asked for: whoever handles one message needs few of the types."""
     mandatory: tuple[str, ...] = ()
     """By their names; a choice as `value[x]`."""
     simple: frozenset[str] = frozenset()
@@ -79,6 +81,14 @@ class Row:
     """Whether it is what the `_name` of a primitive holds."""
     stands: "Callable[[Fields, Standing], bool] | None" = None
     """Tells of an object of which something may have to be corrected that nothing has; None where nothing ever has."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> dict[str, Step]:
+            if name != "steps":
+                raise AttributeError(name)
+            self.steps = self.make_steps()
+            return self.steps
 
 
 @cache
@@ -95,12 +105,14 @@ class _Planner:
             url: {system: frozenset(codes) for system, codes in lists.items()} for url, lists in table["lists"].items()
         }
         self._release = r4()
-        self._rows = {name: Row(name, name in self._release.resources) for name in self._release.types}
-        self._rows[NESTED] = Row("Extension", is_resource=False)
+        self._rows = {
+            name: Row(name, name in self._release.resources, partial(self._steps, name, name))
+            for name in self._release.types
+        }
+        self._rows[NESTED] = Row("Extension", False, partial(self._steps, NESTED, "Extension"))
 
     def rows(self) -> dict[str, Row]:
-        for key, row in self._rows.items():
-            row.steps = {name: self._step(key, name, one) for name, one in self._release.types[row.name].items()}
+        for row in self._rows.values():
             row.mandatory = tuple(self._table["mandatory"].get(row.name, ()))
             row.simple = frozenset(name for name in row.mandatory if not name.endswith("[x]"))
             row.choices = tuple(self._release.choices.get(row.name, {}).items())
@@ -109,6 +121,9 @@ class _Planner:
             row.is_element = row.name == ELEMENT
             row.stands = STANDS.get(row.name)
         return self._rows
+
+    def _steps(self, key: str, kind: str) -> dict[str, Step]:
+        return {name: self._step(key, name, one) for name, one in self._release.types[kind].items()}
 
     def _step(self, owner: str, name: str, element: Element) -> Step:
         form = _form(element)

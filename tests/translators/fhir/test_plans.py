@@ -1,0 +1,56 @@
+"""Plans are made type by type: few for one message, all before a gateway serves."""
+
+from tests.gateway.conftest import message
+from translators import translate
+from translators.fhir import quick_check, rules, structure_plan
+from translators.fhir.conform import conform
+from translators.fhir.elements import r4
+from translators.fhir.json_codec import decode
+from translators.fhir.plan import _Planner, from_stu3, within_r4
+from translators.source import Source
+
+FEW = 60
+"""Of more than 600 types."""
+
+
+def test_one_message_needs_the_plans_of_few_types() -> None:
+    """So that a command on one message begins quickly."""
+    plan = _Planner(r4(), rules.r4(), None).plan()
+    conform(Source(decode(message("note")), "Composition").root, plan)
+    assert 0 < len(plan.types) < FEW
+    plan.complete()
+    assert plan.types.keys() == within_r4().release.types.keys()
+
+
+def test_one_check_needs_the_functions_of_few_types() -> None:
+    """The same of what tells a right message."""
+    structure_plan.rows.cache_clear()
+    quick_check._types.cache_clear()
+    assert quick_check.is_right(decode(message("note")))  # type: ignore[arg-type] # an object
+    made = [one for one in quick_check._types().values() if "right" in _filled(one)]
+    assert 0 < len(made) < FEW
+
+
+def test_a_gateway_that_is_prepared_makes_nothing_more() -> None:
+    """No message waits for a plan."""
+    translate.prepare()
+    assert all("right" in _filled(one) for one in quick_check._types().values())
+    assert all("steps" in _filled(one) for one in structure_plan.rows().values())
+    for plan in (within_r4(), from_stu3()):
+        before = len(plan.types)
+        plan.complete()
+        assert len(plan.types) == before > FEW
+
+
+def _filled(one: object) -> set[str]:
+    """Return the slots that are filled, without filling any."""
+    kind = type(one)
+    return {name for name in kind.__slots__ if _is_filled(kind, one, name)}  # type: ignore[attr-defined] # they have slots
+
+
+def _is_filled(kind: type, one: object, name: str) -> bool:
+    try:
+        getattr(kind, name).__get__(one, kind)
+    except AttributeError:
+        return False
+    return True
