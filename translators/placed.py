@@ -67,6 +67,9 @@ class Sources:
             if below is None:
                 break
             nodes.append(below)
+        if len(nodes) > len(path) and nodes[-1].__class__ is str:
+            # Every text of the message knows its place, and what a repair made of one is of another class.
+            return None
         for depth in reversed(range(len(nodes))):
             origin = self._origin(nodes[depth], 0)
             if origin is not None:

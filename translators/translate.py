@@ -157,6 +157,9 @@ def _character_faults(sent: dict[str, Tree], calls: tuple[Call, ...]) -> list[Fa
 def _invalid(faults: list[Fault], sent: dict[str, Tree], traced: dict[str, Tree]) -> Refused:
     """Return the refusal, with every place as the sender knows it; of what was made, where it was to stand."""
     sources = Sources(traced)
+    # What was made is wrong by what it was made of, which is told by its own place.
+    own = [fault for fault in faults if sources.place_of(fault.path) is not None]
+    faults = own or faults
     places = [sources.place_of(fault.path) or spelled(sent, fault.path) for fault in faults]
     told = "; ".join(dict.fromkeys(f"{place}: {fault.text}" for place, fault in zip(places, faults, strict=True)))
     return Refused(Reason.FORMAT, f"not valid FHIR R4: {told}", places[0])

@@ -37,7 +37,9 @@ def _bundle(**fields: Tree) -> Tree:
 
 
 def _translate(tree: Tree, *tolerated: str, source: str | None = None, received: str | None = None) -> Translation:
-    return translate(tree, "vkp-r4", "jft", Settings(TEST_KINDS, tolerated, source, received))
+    return translate(
+        tree, "vkp-r4", "jft", Settings(TEST_KINDS, tolerated_losses=tolerated, source_system=source, received=received)
+    )
 
 
 def _express(tree: Tree) -> Translation:
