@@ -58,7 +58,7 @@ def checked(specs: Sequence[Mapping[str, Any]], config: Config) -> CheckedSpecs:
     found = read_routes.routes(reader, root, municipalities, vendors)
     problems = list(reader.problems)
     routes = tuple(one.route for one in found.parsed)
-    if not problems:
+    if not any(one.severity is Severity.ERROR for one in problems):
         draft = rules.Draft(
             environment=config.environment,
             unrecognised_passes=False,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.config.model import Config, Environment
+from gateway.config.model import Config, Environment, Severity
 from gateway.config.plans import CutoverPlan, Gate, RollBackWhen
 from gateway.config.route_specs import CheckedSpecs, checked
 from gateway.ledger import cutovers
@@ -165,6 +165,11 @@ def faults(plan: Plan, config: Config) -> list[str]:
     if config.environment is Environment.PRODUCTION and any(route.mode in GOES_NEW for route in plan.routes):
         found += [f"{name}: required in environment production" for name in _left_out(plan)]
     return found
+
+
+def warnings(plan: Plan, config: Config) -> list[str]:
+    """Return what `check` would warn about, of a plan without `faults`."""
+    return [one.text for one in _checked(plan, config).problems if one.severity is Severity.WARNING]
 
 
 def _left_out(plan: Plan) -> Iterator[str]:

@@ -29,7 +29,7 @@ class OverrideRequest(Struct, frozen=True):
 def route_of(wanted: Mapping[str, Any], config: Config) -> tuple[Route | None, list[str]]:
     """Return the route that keys and values mean under a configuration, or why they mean none."""
     found = checked([wanted], config)
-    problems = [one.text for one in found.problems]
+    problems = [one.text for one in found.errors]
     return (None, problems) if problems or not found.routes else (found.routes[0], [])
 
 

@@ -16,10 +16,10 @@ from gateway.ledger.layers import layers_of
 from gateway.ledger.rehearsals import Summary, summary
 from gateway.migration.cells import GOES_NEW, Cells, decided_otherwise, steps_back, stricter
 from gateway.migration.cutover import Cutover, CutoverState
-from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file
+from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file, warnings
 from gateway.migration.gates import GateNumbers, Outcomes, Passing, judge_gate, outcomes_of
 from gateway.migration.schedule import Timing, frozen_by, moment, shown, timing
-from gateway.model import RETRIEVAL, Group, Mode
+from gateway.model import Group
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
 
@@ -182,33 +182,22 @@ def _plan(facts: PreflightFacts) -> Iterator[Finding]:
 
 
 def _epj(facts: PreflightFacts) -> Iterator[Finding]:
+    """Say whose record system reads what goes to the service; of one that does not, the plan's faults tell."""
     for one in facts.going_new:
-        reads = _KIND in one.epj.reads
-        yield Finding("epj", reads, f"{one.key}: {one.epj.system} {'reads' if reads else 'does not read'} {_KIND}")
-    beside = {route.municipality for route in facts.cells.routes if route.mode not in (Mode.NEW, Mode.CLOSED)}
-    for one in facts.cells.municipalities(facts.config):
-        if one.epj.new_generation and (None in beside or one.key in beside):
-            yield Finding(
-                "epj", False, f"{one.key}: VKP does not reach {one.epj.system}, only new and closed are possible"
-            )
+        if _KIND in one.epj.reads:
+            yield Finding("epj", True, f"{one.key}: {one.epj.system} reads {_KIND}")
 
 
 def _service(facts: PreflightFacts) -> Iterator[Finding]:
-    new = [route for route in facts.cells.routes if route.mode in GOES_NEW]
-    if not new:
+    """Say which service it is; what is wrong with one, the plan's faults tell, and what `check` only warns about is told here."""
+    if not any(route.mode in GOES_NEW for route in facts.cells.routes):
         yield Finding("service", True, "nothing of it goes to an information service")
         return
-    if any(route.information is None or route.information & RETRIEVAL for route in new):
-        yield Finding(
-            "service", False, "retrieval from information services is not supported yet; name journaling types"
-        )
-    service, environment = facts.service, facts.config.environment
-    if service is None:
-        yield Finding("service", False, f"routes.yaml has no upstream of kind {_KIND}")
-        return
-    enough = is_enough(service.status, environment)
-    lacking = "" if enough else f", too little for {environment}"
-    yield Finding("service", enough, f"{service.name} has status {service.status}{lacking}")
+    for text in warnings(facts.record.plan, facts.config):
+        yield Finding("service", False, text)
+    service = facts.service
+    if service is not None and is_enough(service.status, facts.config.environment):
+        yield Finding("service", True, f"{service.name} has status {service.status}")
 
 
 def _tokens(facts: PreflightFacts) -> Iterator[Finding]:

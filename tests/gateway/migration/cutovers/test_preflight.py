@@ -17,7 +17,7 @@ from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
 from gateway.migration.preflight import Finding, Gathered, PreflightFacts, findings, gathered, tried
 from gateway.migration.schedule import moment
-from gateway.model import Mode, Place
+from gateway.model import Information, Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import NOW, taken
@@ -97,31 +97,40 @@ def test_a_cutover_that_could_not_be_rolled_back_with_what_it_sent_is_warned_of(
 def test_a_record_system_that_reads_nothing_is_told(config: Config) -> None:
     """What is journaled would never reach the record."""
     facts = facts_of(config, record=plan_to(municipality="sorvik"), tokens={"sorvik": None})
-    assert noes(facts) == [
-        ("plan", "set[0]: new needs jft in epj.reads of sorvik: sorvik, tilsyn, notat"),
-        ("epj", "sorvik: CosDoc does not read jft"),
-    ]
+    assert noes(facts) == [("plan", "set[0]: new needs jft in epj.reads of sorvik: sorvik, tilsyn, notat")]
 
 
 def test_vkp_does_not_reach_the_new_generation(config: Config) -> None:
     """A way back to VKP is none there."""
     facts = facts_of(config, record=plan_to(municipality="havnes", mode=Mode.LEGACY))
-    assert ("epj", "havnes: VKP does not reach Helseplattformen, only new and closed are possible") in noes(facts)
+    ((check, text),) = [one for one in noes(facts) if "epj.generation" in one[1]]
+    assert check == "plan"
+    assert text.startswith("set[0]: legacy is not possible where epj.generation is new")
 
 
 def test_the_service_must_be_far_enough(tmp_path: Path) -> None:
     """And there at all; prototype is never enough."""
     prototype = config_of(tmp_path, status="prototype")
-    assert noes(facts_of(prototype))[1:] == [("service", "jft has status prototype, too little for test")]
+    ((check, text),) = noes(facts_of(prototype))
+    assert check == "plan"
+    assert "needs a service with status test or production in environment test, and jft has prototype" in text
     none = replace(prototype, upstreams={})
-    assert noes(facts_of(none))[1:] == [("service", "routes.yaml has no upstream of kind jft")]
+    ((check, text),) = noes(facts_of(none))
+    assert check == "plan"
+    assert "needs an upstream of kind jft" in text
 
 
 def test_retrieval_is_not_supported_yet(config: Config) -> None:
-    """Also where a plan names no type at all."""
+    """Also where a plan names no type at all; what `check` only warns about is no fault of the plan, and not ready all the same."""
     found = dict(noes(facts_of(config, record=plan_to(information=None))))
-    assert "name journaling types" in found["service"]
     assert "new needs pit in epj.feeds of nordfjell" in found["plan"]
+    assert "service" not in found
+    nordfjell = config.municipalities["nordfjell"]
+    feeding = replace(nordfjell, epj=replace(nordfjell.epj, feeds=("pit",)))
+    warned = replace(config, municipalities={**config.municipalities, "nordfjell": feeding})
+    record = plan_to(information=frozenset({Information.PASIENTINFO}))
+    ((check, text),) = noes(facts_of(warned, record=record))
+    assert (check, "retrieval from pit is not supported yet" in text) == ("service", True)
 
 
 @pytest.mark.parametrize(

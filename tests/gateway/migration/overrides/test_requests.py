@@ -78,7 +78,6 @@ def test_sense_is_accepted(config: Config, wanted: dict[str, Any]) -> None:
         ({"information": ["varsel"], "mode": "new"}, "new needs jft in epj.reads of sorvik"),
         ({"municipality": "nordfjell", "mode": "new"}, "new needs pit in epj.feeds"),
         ({"municipality": "nordfjell", "mode": "rehearse"}, "rehearse is not possible for retrieval"),
-        ({"municipality": "vikan", "information": ["pasientinfo"], "mode": "new"}, "is not supported yet"),
         ({**NEW, "mode": "canary"}, '"canary" needs "share"'),
         ({**NEW, "mode": "canary", "share": 2}, "a part such as 25%"),
         ({**NEW, "mode": "canary", "share": 0.1, "always": ["nobody"]}, "nobody"),
@@ -185,3 +184,12 @@ def test_what_is_shown_can_be_asked_for_again(told: dict[str, Any], types: list[
     second, why = route_of(shown(first), loaded.config)
     assert second is not None, why
     assert second == first
+
+
+@pytest.mark.parametrize("information", ["pasientinfo", "tjenester"])
+def test_what_the_file_only_warns_about_is_accepted(config: Config, information: str) -> None:
+    """As retrieval from a service that has no client yet: its requests are refused, and the override may say so beforehand."""
+    wanted = {"municipality": "vikan", "information": [information], "mode": "new"}
+    feeding = replace(config.municipalities["vikan"].epj, feeds=("pit", "okt"))
+    vikan = replace(config.municipalities["vikan"], epj=feeding)
+    assert problems(replace(config, municipalities={**config.municipalities, "vikan": vikan}), wanted) == []
