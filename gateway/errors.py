@@ -128,3 +128,11 @@ class Failure(Exception):  # noqa: N818 - a fault that ends a message's way, rai
         """Seconds, for temporary faults."""
         self.challenges = challenges
         """What WWW-Authenticate says of a token in place of the usual (RFC 9110 section 11.6.1)."""
+
+
+class StartupError(Exception):
+    """A configuration without errors cannot be used here and now; the text says what, why and what to do, and holds no secret."""
+
+
+class KeyMissing(StartupError):  # noqa: N818 - the condition
+    """A key is not where it should be: perhaps only here, where somebody looks at a configuration for another machine."""

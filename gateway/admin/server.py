@@ -98,13 +98,13 @@ class AdminPort:
         return [endpoint for subject in subjects for endpoint in subject.endpoints()]
 
     def prepare(self, config: Config) -> AuthConfig | None:
-        """Return what a configuration lets in, without letting it in yet; raises `PeopleUnusable`."""
+        """Return what a configuration lets in, without letting it in yet; raises `StartupError`."""
         return self.authenticator.prepare(config, Path(config.file).parent)
 
     async def start(self, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
         """Listen as `config` says, or on sockets that listen already; return the port, which the system chose when it was 0.
 
-        Raises `PeopleUnusable`, or `OSError` where the address is taken.
+        Raises `StartupError`, or `OSError` where the address is taken.
         """
         self.authenticator.use(self.prepare(config))
         self.board.started(config)

@@ -9,10 +9,11 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.endpoints import ANSWER_AGAIN, Endpoint, Needs, Once, person, visitor
 from gateway.admin.params import Page, is_number_in, of_query, part_of
 from gateway.admin.problems import Code, Problem
-from gateway.auth.people.api_tokens import ApiToken, TokenRequest, TokensUnusable, grants_of, problem_of
+from gateway.auth.people.api_tokens import ApiToken, TokenRequest, grants_of, problem_of
 from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.auth.people.rbac import Action, Where, covers, may
 from gateway.config.model import Role
+from gateway.errors import StartupError
 from gateway.times import when
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ class Tokens:
             raise Problem(Code.FORBIDDEN, "a token cannot have more than you have")
         try:
             token, secret = await doors.tokens.make(wanted, who.known_as, in_dev=who.via is LoginMethod.DEV_LOGIN)
-        except TokensUnusable as error:
+        except StartupError as error:
             log.error("people.token.not_stored", error=str(error))  # noqa: TRY400 - its text says all
             raise Problem(Code.STORE) from None
         log.info("people.token.made", id=token.id, by=who.known_as, subject=who.subject, roles=token.roles,
@@ -56,7 +57,7 @@ class Tokens:
             raise Problem(Code.NOT_FOUND)
         try:
             await kept.revoke(token)
-        except TokensUnusable as error:
+        except StartupError as error:
             log.error("people.token.not_stored", error=str(error))  # noqa: TRY400 - its text says all
             raise Problem(Code.STORE) from None
         log.info("people.token.revoked", id=token.id, by=who.known_as, subject=who.subject)

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from gateway.config.model import Config
+from gateway.errors import StartupError
 from gateway.ledger import canary_key
 from gateway.ledger.audit import Note
-from gateway.ledger.database import LedgerUnavailable, LedgerUnusable, open_store
-from gateway.ledger.key_files import KeysUnusable, read_single
+from gateway.ledger.database import LedgerUnavailable, open_store
+from gateway.ledger.key_files import read_single
 from gateway.model import Mode
 from gateway.outbox.outbox import node_name
 
@@ -23,7 +24,7 @@ def accept(config: Config, folder: Path, reason: str) -> str:
     try:
         key = read_single(config.keys.canary, folder).secret
         running = asyncio.run(_accept(config, folder, key, reason))
-    except (KeysUnusable, LedgerUnusable) as error:
+    except StartupError as error:
         raise click.ClickException(str(error)) from None
     except LedgerUnavailable as error:
         raise click.ClickException(

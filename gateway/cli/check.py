@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 from msgspec import structs
 
-from gateway.auth.helseid.client_assertion import KeyMissing, KeyUnusable
 from gateway.auth.helseid.client_assertion import load as load_key
 from gateway.cli.configuration import one_path
 from gateway.cli.options import either_config_option, json_option
@@ -15,8 +14,9 @@ from gateway.cli.output import counted, print_json
 from gateway.config.load import load
 from gateway.config.model import Config, Problem, Severity
 from gateway.config.upstreams import VkpUpstream
+from gateway.errors import KeyMissing, StartupError
 from gateway.model import JOURNALING, PASSING, Envelope, Group, Place
-from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable, needed
+from gateway.proxy.certificate_files import DATA_PORT, needed
 from gateway.routing.table import RouteTable
 
 
@@ -118,7 +118,7 @@ def _certificates(config: Config | None, folder: Path) -> list[Problem]:
         if not missing:
             try:
                 make(files.read())
-            except CertificatesUnusable as error:
+            except StartupError as error:
                 problems.append(Problem(place, Severity.ERROR, f"{name}: its certificates cannot be used: {error}"))
     return problems
 
@@ -138,6 +138,6 @@ def _client_keys(config: Config | None, folder: Path) -> list[Problem]:
             load_key(key_file, folder)
         except KeyMissing:
             continue
-        except KeyUnusable as error:
+        except StartupError as error:
             problems.append(Problem(place, Severity.ERROR, f"the client key cannot be used: {error}"))
     return problems

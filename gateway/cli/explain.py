@@ -10,7 +10,8 @@ from gateway.cli.configuration import find_municipality, find_sender, sqlite_fil
 from gateway.cli.options import TIME, config_option, json_option, where_options
 from gateway.cli.output import print_json
 from gateway.config.model import Config, Municipality
-from gateway.ledger.key_files import KeysUnusable, read_single
+from gateway.errors import StartupError
+from gateway.ledger.key_files import read_single
 from gateway.migration.schedule import shown
 from gateway.model import Envelope, Information, Mode
 from gateway.routing.explain import Explanation
@@ -178,7 +179,7 @@ def _canary_key(config: Config, folder: Path) -> bytes | None:
     """Return what shares are counted with; None where it is not here, or not for whoever asks."""
     try:
         return read_single(config.keys.canary, folder).secret
-    except KeysUnusable:
+    except StartupError:
         return None
 
 

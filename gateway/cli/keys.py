@@ -10,7 +10,8 @@ from gateway.cli.configuration import usable
 from gateway.cli.options import config_option, json_option, reason_option
 from gateway.cli.output import counted, print_json
 from gateway.config.model import KeyFiles
-from gateway.ledger.key_files import PAYLOAD, KeysUnusable, check, is_from_environment, make, rotate
+from gateway.errors import StartupError
+from gateway.ledger.key_files import PAYLOAD, check, is_from_environment, make, rotate
 
 _NEVER_ROTATED = (
     "lookup and canary are never rotated: what was hashed could not be found any more, "
@@ -63,7 +64,7 @@ def rotate_payload(path: str, *, as_json: bool) -> None:
         raise click.ClickException(f"keys.payload is {source}: it is rotated where that variable is set.")
     try:
         made = rotate(source, Path(path).parent, int(time.time()))
-    except KeysUnusable as error:
+    except StartupError as error:
         raise click.ClickException(f"keys.payload: {error}.") from None
     older = [key.id for key in made.keys if key.id != made.current]
     if as_json:
@@ -107,5 +108,5 @@ def _init(kind: str, source: str, folder: Path) -> KeyMade:
     try:
         state = "made" if make(kind, source, folder, int(time.time())) else "exists"
         return KeyMade(kind, source, state, f"{source}, {check(kind, source, folder)}")
-    except KeysUnusable as error:
+    except StartupError as error:
         return KeyMade(kind, source, "unusable", str(error))

@@ -9,17 +9,16 @@ import click
 import structlog
 import uvloop
 
-from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.auth.people.authenticator import dev_login_problem
 from gateway.cli.configuration import errors, usable
 from gateway.cli.options import WRONG_USE, config_option
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.ledger.key_files import KeysUnusable
+from gateway.errors import StartupError
 from gateway.observability import telemetry
 from gateway.routing.table import RouteTable
 from gateway.runtime.config_file import recall
-from gateway.runtime.node import UNUSABLE, Node
+from gateway.runtime.node import Node
 from gateway.runtime.sockets import InheritedSockets, inherited
 
 log = structlog.get_logger()
@@ -46,11 +45,7 @@ def serve(path: str, dev_login: bool, last_good: bool, admin_port: int | None) -
     try:
         sockets = inherited(os.environ, os.getpid())
         uvloop.run(_serve(path, config, table, dev_login=dev_login, sockets=sockets, admin_port=admin_port))
-    except KeyUnusable as error:
-        raise click.ClickException(f"helseid.key_file: {error}") from None
-    except KeysUnusable as error:
-        raise click.ClickException(f"keys: {error}") from None
-    except UNUSABLE as error:
+    except StartupError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot listen: {error.strerror}") from None

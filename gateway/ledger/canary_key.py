@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.errors import StartupError
 from gateway.ledger import audit
 from gateway.ledger.cutovers import executed
-from gateway.ledger.database import LedgerUnavailable, LedgerUnusable
-from gateway.ledger.key_files import KeysUnusable
+from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.overrides import bump, current
 from gateway.ledger.tables import RUN
@@ -27,14 +27,14 @@ _GONE = (
 
 
 async def agree(ledger: Ledger, key: bytes | None, before: bytes | None, now: float) -> None:
-    """Make sure that a process deals shares as every other of its ledger does; raises `KeysUnusable` or `LedgerUnusable`.
+    """Make sure that a process deals shares as every other of its ledger does; raises `StartupError`.
 
     `key` is what it would begin with, None where it has no keys; `before` is what it has now, None at its start. A reload
     that leaves the key as it is goes on without the ledger.
     """
     if key is None:
         if before is not None:
-            raise KeysUnusable(_GONE)
+            raise StartupError(_GONE)
         return
     wanted = key
     try:
@@ -42,9 +42,9 @@ async def agree(ledger: Ledger, key: bytes | None, before: bytes | None, now: fl
     except LedgerUnavailable as error:
         if key == before:
             return
-        raise LedgerUnusable(f"store: whether keys.canary is the other nodes' cannot be read: {error}") from None
+        raise StartupError(f"store: whether keys.canary is the other nodes' cannot be read: {error}") from None
     if why is not None:
-        raise KeysUnusable(why)
+        raise StartupError(why)
 
 
 def fingerprint(key: bytes) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as OutOfConnections
 
+from gateway.errors import StartupError
 from gateway.ledger.file_lock import FileLock, LockTaken
 
 log = structlog.get_logger()
@@ -61,10 +62,6 @@ class LedgerUnavailable(Exception):  # noqa: N818 - the condition
         super().__init__(reason)
         self.is_away = is_away
         """Whether it was the database that failed, whatever was asked of it."""
-
-
-class LedgerUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """The ledger cannot be opened: wrong address, another process's, or of a later version."""
 
 
 class Database:
@@ -218,7 +215,7 @@ def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
 
 
 def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock | None = None) -> Database:
-    """Open the ledger at `url`, bring its tables up to date, and return it; raises `LedgerUnusable`.
+    """Open the ledger at `url`, bring its tables up to date, and return it; raises `StartupError`.
 
     A path of `sqlite:///` is relative to `folder`. `patience` is how many seconds another process may still have it: one
     that is about to end. `lock` is this process's own on the file, where it has one already: its owner releases it.
@@ -234,17 +231,17 @@ def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock
             engine = _postgresql(url)
         migrate(engine)
         return Database(engine, owned)
-    except (SQLAlchemyError, OSError, CommandError, ImportError, LedgerUnusable, LockTaken) as error:
+    except (SQLAlchemyError, OSError, CommandError, ImportError, StartupError, LockTaken) as error:
         if engine is not None:
             engine.dispose()
         if owned is not None:
             owned.release()
-        if isinstance(error, LedgerUnusable):
+        if isinstance(error, StartupError):
             raise
         if isinstance(error, LockTaken):
-            raise LedgerUnusable(f"store: {error}") from None
+            raise StartupError(f"store: {error}") from None
         reason = _unavailable(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
-        raise LedgerUnusable(f"store: cannot be opened: {reason}") from None
+        raise StartupError(f"store: cannot be opened: {reason}") from None
 
 
 def file_of(url: str, folder: Path) -> Path | None:
@@ -284,7 +281,7 @@ def _postgresql(url: str) -> Engine:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables to what this version needs; raises `LedgerUnusable` when they are of a later version."""
+    """Bring the tables to what this version needs; raises `StartupError` when they are of a later version."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config, scripts = _config(), _scripts()
     with engine.begin() as connection:
@@ -297,7 +294,7 @@ def migrate(engine: Engine) -> None:
         if current == scripts.get_current_head():
             return
         if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
-            raise LedgerUnusable(f"store: its tables are of a later version ({current})")
+            raise StartupError(f"store: its tables are of a later version ({current})")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from gateway.config.model import KeyFiles
+from gateway.errors import KeyMissing, StartupError
 from gateway.files import written_beside
 from gateway.ledger.crypto import KEY_BYTES, LookupHasher, PayloadCipher
 
@@ -27,14 +28,6 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}=?")
 _LARGEST = 1_000_000
 """Bytes of a key file; after thousands of rotations it is smaller."""
-
-
-class KeysUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """A key cannot be read, made or replaced, or others may read it; the text never holds key material."""
-
-
-class KeyMissing(KeysUnusable):
-    """There is no such key file."""
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +70,7 @@ class Keys:
 
 
 def load_keys(files: KeyFiles, folder: Path) -> Keys:
-    """Load every key from files below `folder` or from the environment; raises `KeysUnusable`."""
+    """Load every key from files below `folder` or from the environment; raises `StartupError`."""
     payload = read_payload(files.payload, folder)
     lookup = read_single(files.lookup, folder)
     canary = read_single(files.canary, folder)
@@ -86,7 +79,7 @@ def load_keys(files: KeyFiles, folder: Path) -> Keys:
 
 
 def load_keys_if_any(files: KeyFiles, folder: Path) -> Keys | None:
-    """Load every key; None where not one of them is there; raises `KeysUnusable`, `KeyMissing` where only some are.
+    """Load every key; None where not one of them is there; raises `StartupError`, `KeyMissing` where only some are.
 
     Where some are there, what they sealed and hashed is there too: it must not be forgotten for the sake of a file that is lost.
     """
@@ -105,24 +98,24 @@ def load_keys_if_any(files: KeyFiles, folder: Path) -> Keys | None:
 
 
 def read_payload(source: str, folder: Path) -> PayloadKeys:
-    """Read the payload keys from a file or `${ENV_NAME}`; raises `KeysUnusable`."""
+    """Read the payload keys from a file or `${ENV_NAME}`; raises `StartupError`."""
     found = _decoded(source, _content(source, folder), PayloadKeys)
     ids = [key.id for key in found.keys]
     if found.current not in ids or len(set(ids)) < len(ids) or not all(map(_is_sound, found.keys)):
-        raise KeysUnusable(f"{source} does not hold sound payload keys")
+        raise StartupError(f"{source} does not hold sound payload keys")
     return found
 
 
 def read_single(source: str, folder: Path) -> Key:
-    """Read the lookup or canary key from a file or `${ENV_NAME}`; raises `KeysUnusable`."""
+    """Read the lookup or canary key from a file or `${ENV_NAME}`; raises `StartupError`."""
     found = _decoded(source, _content(source, folder), Key)
     if not _is_sound(found):
-        raise KeysUnusable(f"{source} does not hold a sound key")
+        raise StartupError(f"{source} does not hold a sound key")
     return found
 
 
 def check(kind: str, source: str, folder: Path) -> str:
-    """Read the key that `KeyFiles` calls `kind`, and say of it what is no secret; raises `KeysUnusable`."""
+    """Read the key that `KeyFiles` calls `kind`, and say of it what is no secret; raises `StartupError`."""
     if kind != PAYLOAD:
         return f"key {read_single(source, folder).id}"
     found = read_payload(source, folder)
@@ -136,14 +129,14 @@ def is_from_environment(source: str) -> bool:
 
 
 def make_missing(files: KeyFiles, folder: Path, now: int) -> None:
-    """Make each key file that is missing; raises `KeysUnusable`."""
+    """Make each key file that is missing; raises `StartupError`."""
     for kind, source in asdict(files).items():
         if not is_from_environment(source):
             make(kind, source, folder, now)
 
 
 def make(kind: str, source: str, folder: Path, now: int) -> bool:
-    """Make the file of a key unless there is one; tell whether it was made; raises `KeysUnusable`."""
+    """Make the file of a key unless there is one; tell whether it was made; raises `StartupError`."""
     key = _new_key(now)
     content = PayloadKeys(key.id, (key,)) if kind == PAYLOAD else key
     try:
@@ -154,11 +147,11 @@ def make(kind: str, source: str, folder: Path, now: int) -> bool:
         with written_beside(path, msgspec.json.encode(content)) as new:
             return _named(new, path)
     except (OSError, ValueError) as error:
-        raise KeysUnusable(_told(source, error)) from None
+        raise StartupError(_told(source, error)) from None
 
 
 def rotate(source: str, folder: Path, now: int) -> PayloadKeys:
-    """Add a payload key that seals from now on, and return all; raises `KeysUnusable`."""
+    """Add a payload key that seals from now on, and return all; raises `StartupError`."""
     try:
         path = (folder / source).resolve()
         with _alone(path.parent):
@@ -171,7 +164,7 @@ def rotate(source: str, folder: Path, now: int) -> PayloadKeys:
     except FileNotFoundError:
         raise _missing(source) from None
     except (OSError, ValueError) as error:
-        raise KeysUnusable(_told(source, error)) from None
+        raise StartupError(_told(source, error)) from None
     return rotated
 
 
@@ -186,25 +179,25 @@ def _is_sound(key: Key) -> bool:
 def _content(source: str, folder: Path) -> bytes:
     if named := _FROM_ENVIRONMENT.fullmatch(source):
         if (text := os.environ.get(named[1])) is None:
-            raise KeysUnusable(f"the environment variable in {source} is not set")
+            raise StartupError(f"the environment variable in {source} is not set")
         return os.fsencode(text)
     try:
         return _secret_file(source, folder / source)
     except FileNotFoundError:
         raise _missing(source) from None
     except (OSError, ValueError) as error:
-        raise KeysUnusable(_told(source, error)) from None
+        raise StartupError(_told(source, error)) from None
 
 
 def _secret_file(source: str, path: Path) -> bytes:
     """Return what a file holds; a pipe is never waited for."""
     if path.exists() and not path.is_file():
-        raise KeysUnusable(f"{source} is not a file")
+        raise StartupError(f"{source} is not a file")
     with path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         data = file.read(_LARGEST + 1)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeysUnusable(f"{source}: others may read or change it; chmod 600")
+        raise StartupError(f"{source}: others may read or change it; chmod 600")
     return data
 
 
@@ -214,7 +207,7 @@ def _decoded(source: str, content: bytes, wanted: type[_Content]) -> _Content:
             return msgspec.json.decode(content, type=wanted)
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass  # the reason may quote what stands there
-    raise KeysUnusable(f"{source} is not a key file of this kind")
+    raise StartupError(f"{source} is not a key file of this kind")
 
 
 def _named(new: Path, path: Path) -> bool:

@@ -6,9 +6,8 @@ import secrets
 import socket
 from pathlib import Path
 
-import structlog
-
 from gateway.config.model import Config
+from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
 from gateway.ledger.messages import Ledger
@@ -22,8 +21,6 @@ from gateway.outbox.submit import Submitter
 from gateway.outbox.tracker import Tracker
 from gateway.tasks import USUAL, Intervals
 from gateway.times import Clock
-
-log = structlog.get_logger()
 
 _FINISH = 10.0
 """Seconds that deliveries under way have when the gateway stops."""
@@ -110,12 +107,15 @@ def needs_ledger(config: Config) -> bool:
 
 
 def keys_of(config: Config, folder: Path) -> Keys | None:
-    """Return the keys of the ledger; None where it is not needed and not one of them is there; raises `KeysUnusable`.
+    """Return the keys of the ledger; None where it is not needed and not one of them is there; raises `StartupError`.
 
     Where there are keys there may be messages that were held before everything went back to VKP. Where nodes share a database,
     a node without keys would follow no panic.
     """
-    keys = load_keys_if_any(config.keys, folder)
-    if keys is None and (needs_ledger(config) or not config.store.startswith("sqlite:")):
-        return load_keys(config.keys, folder)
+    try:
+        keys = load_keys_if_any(config.keys, folder)
+        if keys is None and (needs_ledger(config) or not config.store.startswith("sqlite:")):
+            return load_keys(config.keys, folder)
+    except StartupError as error:
+        raise StartupError(f"keys: {error}") from None
     return keys

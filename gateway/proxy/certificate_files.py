@@ -12,16 +12,13 @@ from pathlib import Path
 
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream, VkpUpstream
+from gateway.errors import StartupError
 
 DATA_PORT = "listen.data"
 """What certificates are for that are not an upstream's."""
 _FROM_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MOST_BYTES = 4 * 1024 * 1024
 """Of a file; the authorities of a whole system are a quarter of it."""
-
-
-class CertificatesUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """Files of certificates cannot be read, or not be used; the text holds nothing of a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Files:
     authorities: str | None = None
 
     def read(self) -> "ContextSource":
-        """Return what the files hold now; raises `CertificatesUnusable`."""
+        """Return what the files hold now; raises `StartupError`."""
         return ContextSource(self._read(self.cert), self._read(self.key), self._read(self.authorities))
 
     def unreadable(self) -> list[str]:
@@ -59,11 +56,11 @@ class Files:
             with (self.folder / named).open("rb") as file:
                 data = file.read(_MOST_BYTES + 1)
         except KeyError:
-            raise CertificatesUnusable(f"the environment variable in {named} is not set") from None
+            raise StartupError(f"the environment variable in {named} is not set") from None
         except OSError as error:
-            raise CertificatesUnusable(f"{named}: {error.strerror}") from None
+            raise StartupError(f"{named}: {error.strerror}") from None
         if len(data) > _MOST_BYTES:
-            raise CertificatesUnusable(f"{named} is too large")
+            raise StartupError(f"{named} is too large")
         return data
 
 
@@ -86,7 +83,7 @@ Make = Callable[[ContextSource], ssl.SSLContext]
 
 
 def for_senders(material: ContextSource) -> ssl.SSLContext:
-    """Return how the data port is encrypted; raises `CertificatesUnusable`."""
+    """Return how the data port is encrypted; raises `StartupError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A sender that renegotiates has the gateway do the costly part again and again.
@@ -99,7 +96,7 @@ def for_senders(material: ContextSource) -> ssl.SSLContext:
 
 
 def for_upstream(material: ContextSource) -> ssl.SSLContext:
-    """Return how connections to an upstream are encrypted and checked; raises `CertificatesUnusable`."""
+    """Return how connections to an upstream are encrypted and checked; raises `StartupError`."""
     context = ssl.create_default_context() if material.authorities is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load(context, material)
@@ -133,9 +130,9 @@ def _load(context: ssl.SSLContext, material: ContextSource) -> None:
                 paths = [_as_file(stack, data) for data in (material.cert, material.key)]
                 context.load_cert_chain(paths[0], paths[1], password=_no_password)
     except ssl.SSLError as error:
-        raise CertificatesUnusable(_told(error)) from None
+        raise StartupError(_told(error)) from None
     except (OSError, ValueError) as error:
-        raise CertificatesUnusable(str(error)) from None
+        raise StartupError(str(error)) from None
 
 
 def _as_file(stack: ExitStack, data: bytes) -> str:

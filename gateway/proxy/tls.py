@@ -6,8 +6,9 @@ from pathlib import Path
 import structlog
 
 from gateway.config.model import Config
+from gateway.errors import StartupError
 from gateway.observability.telemetry import CERTIFICATES_UNUSABLE
-from gateway.proxy.certificate_files import CertificatesUnusable, ContextSource, Files, Make, needed
+from gateway.proxy.certificate_files import ContextSource, Files, Make, needed
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ class ReloadingContext:
         """Tell whether the context is what these files would make now."""
         try:
             return files == self._files and files.read().digest == self._digest
-        except CertificatesUnusable:
+        except StartupError:
             return False
 
     def look(self) -> None:
@@ -42,7 +43,7 @@ class ReloadingContext:
         try:
             material = self._files.read()
             digest = material.digest
-        except CertificatesUnusable as error:
+        except StartupError as error:
             self._refuse(b"unreadable", str(error))
             return
         try:
@@ -50,7 +51,7 @@ class ReloadingContext:
                 self.context = self._made(material)
                 self._digest = digest
                 log.info("certificates.taken", of=self.what)
-        except CertificatesUnusable as error:
+        except StartupError as error:
             self._refuse(digest, str(error))
             return
         self._stamp, self._bad, self._is_told = stamp, None, False
@@ -59,8 +60,8 @@ class ReloadingContext:
     def _made(self, material: ContextSource) -> ssl.SSLContext:
         try:
             return self._make(material)
-        except CertificatesUnusable as error:
-            raise CertificatesUnusable(f"{self.what}: its certificates cannot be used: {error}") from None
+        except StartupError as error:
+            raise StartupError(f"{self.what}: its certificates cannot be used: {error}") from None
 
     def _refuse(self, digest: bytes, reason: str) -> None:
         """Say once that files are bad, at the second look: a certificate and its key are seldom exchanged at one moment."""
@@ -75,7 +76,7 @@ class Certificates:
     """The certificates in use; those whose files are the same in name and content are taken over from `before`."""
 
     def __init__(self, config: Config, folder: Path, before: "Certificates | None" = None) -> None:
-        """Read them all; raises `CertificatesUnusable`."""
+        """Read them all; raises `StartupError`."""
         self._kept = {what: _kept(what, files, make, before) for what, files, make in needed(config, folder)}
 
     def of(self, what: str) -> ReloadingContext | None:

@@ -2,7 +2,7 @@
 
 Others use:
 
-- `node.Node`, `node.UNUSABLE`: the process, and why a configuration cannot be used here and now;
+- `node.Node`: the process;
 - `sockets.inherited`: what whoever started it has opened for it;
 - `config_file.recall`: the last file that was taken.
 """

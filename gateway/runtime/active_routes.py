@@ -9,8 +9,9 @@ from prometheus_client import Gauge
 from sqlalchemy import Connection
 
 from gateway.config.model import Config
+from gateway.errors import StartupError
 from gateway.ledger import overrides
-from gateway.ledger.database import Database, LedgerUnavailable, LedgerUnusable
+from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.layers import layers_of
 from gateway.ledger.messages import Ledger
 from gateway.migration.scheduler import Scheduler
@@ -50,11 +51,11 @@ _AGAIN = 5.0
 
 
 async def read_layers(store: Database, now: float) -> Layers:
-    """Return what lies over the routes; raises `LedgerUnusable`: unread, a panic would be undone by a restart."""
+    """Return what lies over the routes; raises `StartupError`: unread, a panic would be undone by a restart."""
     try:
         return await store.read(lambda each: layers_of(each, now))
     except LedgerUnavailable as error:
-        raise LedgerUnusable(f"store: the rules over the routes cannot be read: {error}") from None
+        raise StartupError(f"store: the rules over the routes cannot be read: {error}") from None
 
 
 class LayerWatcher:

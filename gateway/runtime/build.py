@@ -75,7 +75,7 @@ class Builder:
         auth: AuthConfig | None,
         before: RuntimeState | None,
     ) -> Prepared:
-        """Read what a configuration names, and touch nothing that is in use; raises `KeyUnusable` or `CertificatesUnusable`."""
+        """Read what a configuration names, and touch nothing that is in use; raises `StartupError`."""
         certificates = Certificates(config, self._folder, before.certificates if before else None)
         clients = self.upstreams.prepare(config, certificates)
         return Prepared(config, of_file, keys, auth, certificates, clients)

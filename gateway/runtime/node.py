@@ -11,19 +11,17 @@ import structlog
 
 from gateway.admin.server import AdminPort
 from gateway.admin.status import Reload
-from gateway.auth.helseid.client_assertion import KeyUnusable
-from gateway.auth.people.authenticator import PeopleUnusable
 from gateway.config.load import load
 from gateway.config.model import Address, Config
 from gateway.config.values import is_loopback
-from gateway.ledger.database import Database, LedgerUnusable
+from gateway.errors import StartupError
+from gateway.ledger.database import Database
 from gateway.ledger.decision_log import DecisionLog
-from gateway.ledger.key_files import KeysUnusable
 from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
 from gateway.observability import telemetry
 from gateway.outbox.outbox import keys_of
-from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable
+from gateway.proxy.certificate_files import DATA_PORT
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import ReloadingContext
 from gateway.routing.table import RouteTable
@@ -31,7 +29,7 @@ from gateway.runtime import config_file
 from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
-from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, SocketsUnusable, address_of
+from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
 from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 from translators.translate import prepare
@@ -39,9 +37,6 @@ from translators.translate import prepare
 log = structlog.get_logger()
 
 _SWITCH = 0.0005
-
-UNUSABLE = (KeyUnusable, KeysUnusable, LedgerUnusable, CertificatesUnusable, PeopleUnusable, SocketsUnusable)
-"""Why a configuration without an error cannot be used here and now."""
 
 
 class Node:
@@ -83,7 +78,7 @@ class Node:
         """Of the configuration, when it was read last."""
 
     async def start(self) -> None:
-        """Listen on both ports; raises one of `UNUSABLE`, or `OSError`, when that cannot be."""
+        """Listen on both ports; raises `StartupError`, or `OSError`, when that cannot be."""
         # A signal to reload that comes meanwhile waits.
         async with self._reloading:
             try:
@@ -147,7 +142,7 @@ class Node:
             try:
                 prepared = self._prepare(config, loaded.table)
                 ledger = await self._prepare_ledger(prepared, patience=0)
-            except (*UNUSABLE, OSError) as error:
+            except (StartupError, OSError) as error:
                 return self._refuse([str(error)])
             if self._is_stopping:
                 await self._ledger.abandon(ledger)
@@ -178,7 +173,7 @@ class Node:
         self._looking.start()
 
     def _prepare(self, config: Config, of_file: RouteTable) -> Prepared:
-        """Return what a configuration makes, its ledger apart; nothing of it is in use yet. Raises one of `UNUSABLE`."""
+        """Return what a configuration makes, its ledger apart; nothing of it is in use yet. Raises `StartupError`."""
         self._check_admin(config)
         keys = keys_of(config, self._path.parent)
         return self._built_by().prepare(config, of_file, keys, self._admin.prepare(config), self._running)
@@ -191,7 +186,7 @@ class Node:
             and not is_loopback(admin.host)
             and (people is None or not people.url.startswith("https:"))
         ):
-            raise SocketsUnusable(f"the admin port at {admin} is not loopback; that needs people: with an https url")
+            raise StartupError(f"the admin port at {admin} is not loopback; that needs people: with an https url")
 
     async def _prepare_ledger(self, prepared: Prepared, patience: float) -> PreparedLedger:
         before = self._running.keys if self._running is not None else None

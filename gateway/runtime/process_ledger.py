@@ -7,8 +7,9 @@ from pathlib import Path
 import structlog
 
 from gateway.config.model import Config
+from gateway.errors import StartupError
 from gateway.ledger import canary_key
-from gateway.ledger.database import LedgerUnusable, file_of, open_store
+from gateway.ledger.database import file_of, open_store
 from gateway.ledger.file_lock import FileLock, LockTaken
 from gateway.ledger.key_files import Keys
 from gateway.model import Mode
@@ -51,11 +52,11 @@ class ProcessLedger:
         """Open the ledger where a configuration is the first to need it, and see that it is the one that is open already.
 
         `before` are the keys in use, `patience` is how many seconds another process may still have the file. Raises
-        `LedgerUnusable`, or `KeysUnusable` where patients would change sides by other keys; then nothing is open that was not.
+        `StartupError`, also where patients would change sides by other keys; then nothing is open that was not.
         """
         if self.outbox is not None:
             if config.store != self._store:
-                raise LedgerUnusable("store: another one needs a restart")
+                raise StartupError("store: another one needs a restart")
             await canary_key.agree(self.outbox.ledger, _canary(keys), _canary(before), self._clock())
             return PreparedLedger(config.store)
         lock = self._lock_of(config)
@@ -128,7 +129,7 @@ def _lock(lock: FileLock, config: Config, patience: float) -> None:
         else:
             lock.take(patience)
     except LockTaken as error:
-        raise LedgerUnusable(f"store: {error}") from None
+        raise StartupError(f"store: {error}") from None
     except OSError as error:
         # Where no file can be made there is no ledger either.
         log.warning("store.not_locked", reason=error.strerror)

@@ -6,14 +6,11 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from gateway.config.model import Address
+from gateway.errors import StartupError
 
 _FIRST = 3
 """The first descriptor that is handed over; those before it are standard input, output and error."""
 DATA, ADMIN = "data", "admin"
-
-
-class SocketsUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """What was handed over cannot be listened on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ def inherited(environment: MutableMapping[str, str], pid: int, first: int = _FIR
     """Return the sockets that this process was started with, and take them out of the environment, so that no child has them.
 
     `LISTEN_FDNAMES` says which are for `data` and which for `admin`; a single one without such a name is for `data`. Raises
-    `SocketsUnusable`.
+    `StartupError`.
     """
     told = {name: environment.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")}
     if told["LISTEN_PID"] != str(pid) or not told["LISTEN_FDS"].isdigit():
@@ -41,7 +38,7 @@ def inherited(environment: MutableMapping[str, str], pid: int, first: int = _FIR
     if count == 1 and names[0] not in (DATA, ADMIN):
         names = [DATA]
     if len(names) != count or not set(names) <= {DATA, ADMIN}:
-        raise SocketsUnusable(f"LISTEN_FDNAMES must name each of the {count} sockets data or admin")
+        raise StartupError(f"LISTEN_FDNAMES must name each of the {count} sockets data or admin")
     sockets = [_listening(first + number) for number in range(count)]
     by_name = {
         wanted: tuple(one for one, name in zip(sockets, names, strict=True) if name == wanted) for wanted in names
@@ -61,13 +58,13 @@ def _listening(descriptor: int) -> socket.socket:
         found = socket.socket(fileno=descriptor)
         is_listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise SocketsUnusable(f"descriptor {descriptor} is no socket: {error.strerror}") from None
+        raise StartupError(f"descriptor {descriptor} is no socket: {error.strerror}") from None
     if (
         not is_listening
         or found.type is not socket.SOCK_STREAM
         or found.family not in (socket.AF_INET, socket.AF_INET6)
     ):
         found.close()
-        raise SocketsUnusable(f"descriptor {descriptor} is no listening TCP socket")
+        raise StartupError(f"descriptor {descriptor} is no listening TCP socket")
     found.setblocking(False)
     return found

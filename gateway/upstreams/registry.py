@@ -15,6 +15,7 @@ from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.model import Config
 from gateway.config.upstreams import HelseId, JftUpstream, Upstream, VkpUpstream
+from gateway.errors import StartupError
 from gateway.model import Group, Information
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.times import Clock
@@ -99,7 +100,7 @@ class UpstreamRegistry:
         self._used = _Parts()
 
     def prepare(self, config: Config, certificates: Certificates) -> ConfiguredClients:
-        """Return the clients of a configuration, and touch nothing of those that are in use; raises `KeyUnusable`.
+        """Return the clients of a configuration, and touch nothing of those that are in use; raises `StartupError`.
 
         Every key is read now, also one whose client stays: that has the key which it began with.
         """
@@ -168,7 +169,11 @@ class UpstreamRegistry:
     def _tokens(self, parts: _Parts, helseid: HelseId, upstream: str = "") -> TokenSource:
         """Return the source of tokens of one of our clients, which holds them; `upstream` names whose own client it is."""
         issuer, _ = self._trust(parts, helseid)
-        key = ClientKey(helseid.key_file, self._folder)
+        try:
+            key = ClientKey(helseid.key_file, self._folder)
+        except StartupError as error:
+            where = f"upstreams.{upstream}.client.key_file" if upstream else "helseid.key_file"
+            raise StartupError(f"{where}: {error}") from None
         made_of = (issuer, helseid.client_id, helseid.key_file, helseid.multi_tenant, helseid.assertion_field)
 
         def make() -> TokenSource:

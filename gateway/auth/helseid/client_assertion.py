@@ -16,6 +16,7 @@ from joserfc.jws import JWSRegistry
 
 from gateway.auth.helseid.dpop import signed
 from gateway.auth.helseid.jws import ALGORITHMS, Key
+from gateway.errors import KeyMissing, StartupError
 
 log = structlog.get_logger()
 
@@ -24,14 +25,6 @@ _ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _LEAST_RSA_BITS = 2048
 
 _Stamp = tuple[int, int, int] | None
-
-
-class KeyUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """The key cannot be read, or is none that HelseID takes; the text never holds key material."""
-
-
-class KeyMissing(KeyUnusable):
-    """The key is not where it should be: perhaps only here, where somebody looks at a configuration for another machine."""
 
 
 class ClientKey:
@@ -49,7 +42,7 @@ class ClientKey:
         if stamp is not None and stamp != self._stamp:
             try:
                 self._key = load(self._key_file, self._folder)
-            except KeyUnusable as error:
+            except StartupError as error:
                 log.error("helseid.client_key.unusable", reason=str(error), keeps=self._key.kid)  # noqa: TRY400 - the reason is all
             else:
                 self._stamp = stamp
@@ -70,7 +63,7 @@ class ClientKey:
 def load(key_file: str, folder: Path) -> Key:
     """Return the key from a JWK file below `folder`, or from the environment variable that `${NAME}` names.
 
-    Raises `KeyUnusable` for every key that HelseID would not take, before anything is signed with it.
+    Raises `StartupError` for every key that HelseID would not take, before anything is signed with it.
     """
     named = _FROM_ENVIRONMENT.fullmatch(key_file)
     try:
@@ -81,11 +74,11 @@ def load(key_file: str, folder: Path) -> Key:
     except OSError as error:
         raise KeyMissing(f"{key_file}: {error.strerror}") from None
     except (ValueError, JoseError):
-        raise KeyUnusable(f"{key_file} is not a JWK") from None
+        raise StartupError(f"{key_file} is not a JWK") from None
     if not isinstance(key, Key) or not key.is_private:
-        raise KeyUnusable(f"{key_file} is not a private RSA or EC key")
+        raise StartupError(f"{key_file} is not a private RSA or EC key")
     if (fault := _fault(key)) is not None:
-        raise KeyUnusable(f"{key_file}: {fault}")
+        raise StartupError(f"{key_file}: {fault}")
     return key
 
 

@@ -12,6 +12,7 @@ import msgspec
 from gateway.auth.people.rbac import TOKEN_ROLES, Grant
 from gateway.auth.people.sessions import digest
 from gateway.config.model import Role
+from gateway.errors import StartupError
 from gateway.files import replaced
 from gateway.times import Clock
 
@@ -23,10 +24,6 @@ _MOST = 1000
 _LONGEST_NAME = 80
 _LISTED_AFTERWARDS = 90 * DAY
 """Seconds for which a token that ended stays in the list."""
-
-
-class TokensUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """The file of tokens cannot be read or written, or others may read it."""
 
 
 class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +110,7 @@ class ApiTokens:
         return self._tokens.get(token_id)
 
     async def make(self, wanted: TokenRequest, made_by: tuple[str, ...], *, in_dev: bool) -> tuple[ApiToken, str]:
-        """Keep a new token, and return it with the secret, which is nowhere else; raises `TokensUnusable`."""
+        """Keep a new token, and return it with the secret, which is nowhere else; raises `StartupError`."""
         secret, now = PREFIX + secrets.token_urlsafe(32), int(self._clock())
         token = ApiToken(
             id=secrets.token_hex(8),
@@ -130,7 +127,7 @@ class ApiTokens:
         return token, secret
 
     async def revoke(self, token: ApiToken) -> None:
-        """End a token for good; raises `TokensUnusable`."""
+        """End a token for good; raises `StartupError`."""
         if token.revoked_at is None:
             await self._keep(msgspec.structs.replace(token, revoked_at=int(self._clock())))
 
@@ -140,11 +137,11 @@ class ApiTokens:
             kept = {one.id: one for one in self._tokens.values() if min(one.expires_at, one.revoked_at or 1e12) > since}
             kept[token.id] = token
             if len(kept) > _MOST:
-                raise TokensUnusable(f"more than {_MOST} tokens")
+                raise StartupError(f"more than {_MOST} tokens")
             try:
                 await asyncio.to_thread(replaced, self.path, msgspec.json.encode(_File(list(kept.values()))))
             except OSError as error:
-                raise TokensUnusable(f"{self.path.name}: {error.strerror}") from None
+                raise StartupError(f"{self.path.name}: {error.strerror}") from None
             self._tokens = kept
             self._index()
 
@@ -160,13 +157,13 @@ def _read(path: Path) -> list[ApiToken]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise TokensUnusable(f"{path.name}: {error.strerror}") from None
+        raise StartupError(f"{path.name}: {error.strerror}") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise TokensUnusable(f"{path.name}: others may read or change it; chmod 600")
+        raise StartupError(f"{path.name}: others may read or change it; chmod 600")
     try:
         found = msgspec.json.decode(data, type=_File)
     except (msgspec.DecodeError, RecursionError):
-        raise TokensUnusable(f"{path.name} is not a file of API tokens") from None
+        raise StartupError(f"{path.name} is not a file of API tokens") from None
     if found.version != 1:
-        raise TokensUnusable(f"{path.name} is of another version")
+        raise StartupError(f"{path.name} is of another version")
     return found.tokens

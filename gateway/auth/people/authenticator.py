@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 
-from gateway.auth.helseid.client_assertion import ClientKey, KeyUnusable
+from gateway.auth.helseid.client_assertion import ClientKey
 from gateway.auth.helseid.issuer import Issuer
-from gateway.auth.people.api_tokens import ApiToken, ApiTokens, TokensUnusable
+from gateway.auth.people.api_tokens import ApiToken, ApiTokens
 from gateway.auth.people.id_token import LoginRefused
 from gateway.auth.people.oidc_login import HelseIdLogin, PendingLogins
 from gateway.auth.people.principal import LoginMethod, Principal, by_dev_login, by_login, grants_of, kept_claims
@@ -18,6 +18,7 @@ from gateway.auth.people.rbac import Grant, narrowed
 from gateway.auth.people.sessions import Login, Session, Sessions
 from gateway.config.model import Address, Config, Environment, People, SessionTimes
 from gateway.config.values import is_loopback
+from gateway.errors import StartupError
 from gateway.times import Clock
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -67,10 +68,6 @@ _DEV_TIMES = SessionTimes(20 * 60, 8 * 3600)
 _DEV_TOKENS_FILE = "var/api-tokens.json"
 
 
-class PeopleUnusable(Exception):  # noqa: N818 - the condition, told to the operator
-    """People cannot be served as configured."""
-
-
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
     """What one configuration says of people."""
@@ -109,9 +106,9 @@ class Authenticator:
         """None while nobody is let in at all; set by `use`."""
 
     def prepare(self, config: Config, folder: Path) -> AuthConfig | None:
-        """Return what a configuration makes of the doors; raises `PeopleUnusable`."""
+        """Return what a configuration makes of the doors; raises `StartupError`."""
         if self._dev_login and (problem := dev_login_problem(config)):
-            raise PeopleUnusable(problem)
+            raise StartupError(problem)
         people = config.people
         if people is None and not self._dev_login:
             return None
@@ -180,8 +177,8 @@ class Authenticator:
         """Return the way to HelseID; as long as nothing of it changes the keys that were fetched are kept."""
         try:
             key = ClientKey(people.client.key_file, folder)
-        except KeyUnusable as error:
-            raise PeopleUnusable(f"people.helseid.key_file: {error}") from None
+        except StartupError as error:
+            raise StartupError(f"people.helseid.key_file: {error}") from None
         if self._http is None:
             self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         known = self.doors.login.issuer if self.doors and self.doors.login else None
@@ -194,8 +191,8 @@ class Authenticator:
             return self.doors.tokens
         try:
             return ApiTokens(path, self._clock)
-        except TokensUnusable as error:
-            raise PeopleUnusable(f"people.tokens_file: {error}") from None
+        except StartupError as error:
+            raise StartupError(f"people.tokens_file: {error}") from None
 
     async def close(self) -> None:
         """Close the connections to HelseID."""

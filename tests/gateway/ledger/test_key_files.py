@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.model import KeyFiles
+from gateway.errors import KeyMissing, StartupError
 from gateway.ledger import key_files
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.key_files import (
     Key,
-    KeyMissing,
-    KeysUnusable,
     PayloadKeys,
     check,
     load_keys,
@@ -113,7 +112,7 @@ def test_where_some_keys_are_every_one_must_be(folder: Path, source: str) -> Non
     with pytest.raises(KeyMissing, match=f"{source}: there is no such file; vkp-gateway keys init makes it"):
         load_keys_if_any(FILES, folder)
     write(folder / source, "{}")
-    with pytest.raises(KeysUnusable, match="is not a key file of this kind"):
+    with pytest.raises(StartupError, match="is not a key file of this kind"):
         load_keys_if_any(FILES, folder)
 
 
@@ -122,7 +121,7 @@ def test_where_some_keys_are_every_one_must_be(folder: Path, source: str) -> Non
 def test_keys_that_others_may_read_are_refused(folder: Path, source: str, mode: int) -> None:
     """The canary's too, which is only used later."""
     (folder / source).chmod(mode)
-    with pytest.raises(KeysUnusable, match=f"{source}: others may read or change it; chmod 600"):
+    with pytest.raises(StartupError, match=f"{source}: others may read or change it; chmod 600"):
         load_keys(FILES, folder)
 
 
@@ -147,10 +146,10 @@ def test_keys_come_from_the_environment_too(folder: Path, monkeypatch: pytest.Mo
 def test_a_variable_that_is_not_set_or_no_key_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it holds is not."""
     monkeypatch.delenv("LOOKUP", raising=False)
-    with pytest.raises(KeysUnusable, match=r"variable in \$\{LOOKUP\} is not set"):
+    with pytest.raises(StartupError, match=r"variable in \$\{LOOKUP\} is not set"):
         read_single("${LOOKUP}", Path())
     monkeypatch.setenv("LOOKUP", "hemmelig")
-    with pytest.raises(KeysUnusable, match=r"\$\{LOOKUP\} is not a key file of this kind") as raised:
+    with pytest.raises(StartupError, match=r"\$\{LOOKUP\} is not a key file of this kind") as raised:
         read_single("${LOOKUP}", Path())
     assert "hemmelig" not in str(raised.value)
 
@@ -181,7 +180,7 @@ def test_a_variable_that_is_not_set_or_no_key_is_told_by_its_name(monkeypatch: p
 def test_a_file_that_is_no_sound_key_is_refused(tmp_path: Path, content: Any) -> None:
     """Without a word of what stands there."""
     write(tmp_path / "key", content)
-    with pytest.raises(KeysUnusable, match=r"key (is not a key file of this kind|does not hold a sound key)") as raised:
+    with pytest.raises(StartupError, match=r"key (is not a key file of this kind|does not hold a sound key)") as raised:
         read_single("key", tmp_path)
     assert "AAA" not in str(raised.value)
     assert raised.value.__cause__ is None
@@ -202,7 +201,7 @@ def test_a_file_that_is_no_sound_key_is_refused(tmp_path: Path, content: Any) ->
 def test_payload_keys_that_do_not_fit_together_are_refused(tmp_path: Path, content: Any) -> None:
     """The current one must be there, and every id once."""
     write(tmp_path / "keys", content)
-    with pytest.raises(KeysUnusable, match=r"keys (is not a key file of this kind|does not hold sound payload keys)"):
+    with pytest.raises(StartupError, match=r"keys (is not a key file of this kind|does not hold sound payload keys)"):
         read_payload("keys", tmp_path)
 
 
@@ -219,7 +218,7 @@ def test_base64url_is_read_with_and_without_padding(tmp_path: Path) -> None:
 def test_reading_a_key_never_raises_anything_else(content: bytes) -> None:
     """Whatever the file holds."""
     for wanted in (Key, PayloadKeys):
-        with pytest.raises(KeysUnusable):
+        with pytest.raises(StartupError):
             key_files._decoded("key", content, wanted)
 
 
@@ -227,10 +226,10 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """Nor is a folder taken for a file, or a path that is none."""
     os.mkfifo(tmp_path / "pipe")
     for source in ("pipe", "."):
-        with pytest.raises(KeysUnusable, match="is not a file"):
+        with pytest.raises(StartupError, match="is not a file"):
             read_single(source, tmp_path)
     for act in (lambda: read_single("a\0b", tmp_path), lambda: make("lookup", "a\0b", tmp_path, NOW)):
-        with pytest.raises(KeysUnusable, match="is not a path"):
+        with pytest.raises(StartupError, match="is not a path"):
             act()
 
 
@@ -268,7 +267,7 @@ def test_a_rotation_that_fails_leaves_the_old_keys(folder: Path, monkeypatch: py
 
     monkeypatch.setattr(key_files.os, failing, full)
     monkeypatch.setattr(key_files.os, "geteuid", lambda: -1)
-    with pytest.raises(KeysUnusable, match=f"{FILES.payload}: No space left on device"):
+    with pytest.raises(StartupError, match=f"{FILES.payload}: No space left on device"):
         rotate(FILES.payload, folder, NOW)
     assert (folder / FILES.payload).read_bytes() == before
     assert {path.name for path in (folder / "var").iterdir()} == {"payload.keys", "lookup.key", "canary.key"}
@@ -312,7 +311,7 @@ def test_a_link_to_a_key_file_stays_one(folder: Path) -> None:
 def test_nothing_is_rotated_that_is_not_there_or_no_good(folder: Path) -> None:
     """A lookup key is no payload key."""
     before = (folder / FILES.lookup).read_bytes()
-    with pytest.raises(KeysUnusable):
+    with pytest.raises(StartupError):
         rotate(FILES.lookup, folder, NOW)
     assert (folder / FILES.lookup).read_bytes() == before
     for source in ("var/none", "none/none"):
@@ -323,5 +322,5 @@ def test_nothing_is_rotated_that_is_not_there_or_no_good(folder: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """With what the system said."""
     (tmp_path / "var").write_text("a file")
-    with pytest.raises(KeysUnusable, match=f"{FILES.payload}: "):
+    with pytest.raises(StartupError, match=f"{FILES.payload}: "):
         make("payload", FILES.payload, tmp_path, NOW)

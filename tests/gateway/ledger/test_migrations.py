@@ -13,8 +13,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 
+from gateway.errors import StartupError
 from gateway.ledger import database
-from gateway.ledger.database import _LOCK_KEY, Database, LedgerUnusable, migrate, open_store
+from gateway.ledger.database import _LOCK_KEY, Database, migrate, open_store
 from gateway.ledger.tables import METADATA
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 _OPENER = """\
 import sys
 from pathlib import Path
-from gateway.ledger.database import LedgerUnusable, open_store
+from gateway.errors import StartupError
+from gateway.ledger.database import open_store
 try:
     open_store(sys.argv[1], Path(sys.argv[2]), patience=0.0)
-except LedgerUnusable as error:
+except StartupError as error:
     sys.exit(str(error))
 """
 
@@ -73,7 +75,7 @@ async def test_ledger_of_a_later_version_is_refused(empty_url: str, tmp_path: Pa
     ours = await store.read(_version)
     await store.write(lambda connection: _become("9999", connection))
     await store.close()
-    with pytest.raises(LedgerUnusable, match=r"of a later version \(9999\)"):
+    with pytest.raises(StartupError, match=r"of a later version \(9999\)"):
         await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
     path = tmp_path / "ledger.db"
     engine = create_engine(
@@ -91,7 +93,7 @@ async def test_refused_ledger_is_left_to_the_next(tmp_path: Path) -> None:
     await store.write(lambda connection: _become("9999", connection))
     await store.close()
     for _ in range(2):
-        with pytest.raises(LedgerUnusable, match="of a later version"):
+        with pytest.raises(StartupError, match="of a later version"):
             await asyncio.to_thread(open_store, "sqlite:///ledger.db", tmp_path, patience=0.0)
 
 
@@ -150,6 +152,6 @@ def test_ledger_that_cannot_be_opened_is_told_without_its_password(url: str, rea
     """The reason is the kind of failure, for whoever runs the gateway."""
     (tmp_path / "a-folder").mkdir()
     (tmp_path / "no-database").write_text("a text that is no database" * 100)
-    with pytest.raises(LedgerUnusable, match=reason) as raised:
+    with pytest.raises(StartupError, match=reason) as raised:
         open_store(url, tmp_path, patience=0.0)
     assert "hemmelig" not in str(raised.value)

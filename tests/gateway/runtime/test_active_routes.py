@@ -10,9 +10,9 @@ import pytest
 from msgspec import structs
 from sqlalchemy import text, update
 
+from gateway.errors import StartupError
 from gateway.ledger import cutovers, overrides
 from gateway.ledger.cutovers import Row
-from gateway.ledger.database import LedgerUnusable
 from gateway.ledger.tables import CUTOVER
 from gateway.migration import panics
 from gateway.migration.cutover import to_row
@@ -133,7 +133,7 @@ async def test_without_the_ledger_nothing_begins(ledger: Ledger, node_on: NodeOn
     """Else a restart would open what a panic has closed."""
     await alter(ledger.store, "rule", "elsewhere")
     node = node_on(ledger.store)
-    with pytest.raises(LedgerUnusable, match="the rules over the routes cannot be read"):
+    with pytest.raises(StartupError, match="the rules over the routes cannot be read"):
         await node.begin()
     assert node.applied == []
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.config.load import load
+from gateway.errors import StartupError
 from gateway.observability import telemetry
 from gateway.runtime.node import Node
 from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
@@ -105,7 +105,7 @@ async def test_start_that_fails_leaves_nothing_open(start: Callable[..., Awaitab
     assert loaded.config is not None
     assert loaded.table is not None
     gateway = Node(str(world.config), loaded.config, loaded.table)
-    with pytest.raises(KeyUnusable):
+    with pytest.raises(StartupError):
         await gateway.start()
     with pytest.raises(OSError, match="Connect call failed"):
         await asyncio.open_connection("127.0.0.1", world.data_port)

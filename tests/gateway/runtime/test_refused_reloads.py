@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.model import KeyFiles
-from gateway.ledger.database import LedgerUnusable, open_store
+from gateway.errors import StartupError
+from gateway.ledger.database import open_store
 from gateway.ledger.key_files import make_missing
 from tests.gateway.conftest import NORDFJELL, ROUTES, another, message
 
@@ -146,7 +147,7 @@ async def test_refused_reload_leaves_the_lock_as_it_was(unled: World) -> None:
         unled.write(routes='  - {mode: closed, text: "Stengt."}\n', top=PEOPLE)
         reaching(unled)
         assert not (await unled.gateway.reload()).taken
-        with pytest.raises(LedgerUnusable, match=r"another process uses gateway\.db"):
+        with pytest.raises(StartupError, match=r"another process uses gateway\.db"):
             await asyncio.to_thread(open_store, "sqlite:///var/gateway.db", unled.folder, patience=0)
     finally:
         await unled.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.load import load, load_text
-from gateway.ledger.database import LedgerUnusable
+from gateway.errors import StartupError
 from gateway.runtime.node import Node
 from gateway.tasks import Intervals
 from tests.gateway.conftest import ROUTES
@@ -72,7 +72,7 @@ async def test_second_is_refused_where_they_would_have_to_share_something(
     """A mode that VKP does not answer, or a ledger with what people set; the reason says who has the file since when."""
     await beside(first, keys=first_has_keys)
     told = rf"store: another process uses gateway\.db: process {os.getpid()} since 20"
-    with pytest.raises(LedgerUnusable, match=told):
+    with pytest.raises(StartupError, match=told):
         await beside(second, keys=second_has_keys)
 
 

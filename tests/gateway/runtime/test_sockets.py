@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.runtime.sockets import NO_SOCKETS, SocketsUnusable, address_of, inherited
+from gateway.errors import StartupError
+from gateway.runtime.sockets import NO_SOCKETS, address_of, inherited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +86,7 @@ def test_what_is_another_process_s_is_left_alone(environment: dict[str, str]) ->
 @pytest.mark.parametrize(("count", "names"), [(2, "data"), (2, "data:amdin"), (1, "data:admin"), (2, "a:b")])
 def test_names_that_nobody_knows_are_refused(count: int, names: str) -> None:
     """A port that nobody meant must not be served."""
-    with pytest.raises(SocketsUnusable, match="data or admin"):
+    with pytest.raises(StartupError, match="data or admin"):
         inherited(told(count, names), 7)
 
 
@@ -94,7 +95,7 @@ def test_what_does_not_listen_is_refused(handed: Handed) -> None:
     bound, datagrams = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
     bound.bind(("127.0.0.1", 0))
     for one in (bound, datagrams, socket.socket(socket.AF_UNIX)):
-        with pytest.raises(SocketsUnusable, match=r"no listening TCP socket|no socket"):
+        with pytest.raises(StartupError, match=r"no listening TCP socket|no socket"):
             inherited(told(1), 7, handed(one))
-    with pytest.raises(SocketsUnusable, match="no socket"):
+    with pytest.raises(StartupError, match="no socket"):
         inherited(told(1), 7, 999)

@@ -9,14 +9,15 @@ from cryptography import x509
 from joserfc.jwk import ECKey, RSAKey
 
 from gateway.auth.helseid import client_assertion
-from gateway.auth.helseid.client_assertion import KeyUnusable, algorithm
+from gateway.auth.helseid.client_assertion import algorithm
 from gateway.auth.helseid.jws import Key
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.cli.output import counted
 from gateway.config.model import Config
-from gateway.ledger.key_files import KeyMissing, KeysUnusable, check
+from gateway.errors import KeyMissing, StartupError
+from gateway.ledger.key_files import check
 from gateway.model import Mode
-from gateway.proxy.certificate_files import DATA_PORT, CertificatesUnusable, Files, Make, needed
+from gateway.proxy.certificate_files import DATA_PORT, Files, Make, needed
 
 DAY = 86_400
 SOON = 30
@@ -63,7 +64,7 @@ def check_signing_key(config: Config, folder: Path, *, is_needed: bool) -> list[
     found = [_permissions(name, folder, file)] if not file.startswith("${") else []
     try:
         found.append(signing_key(client_assertion.load(file, folder)))
-    except KeyUnusable as error:
+    except StartupError as error:
         advice = "put the JWK that HelseID's self-service made there, readable for the gateway alone"
         found.append(wrong(name, str(error), advice))
     return [each for each in found if each is not None]
@@ -86,7 +87,7 @@ def _certificate(what: str, files: Files, make: Make) -> list[Finding]:
     try:
         material = files.read()
         make(material)
-    except CertificatesUnusable as error:
+    except StartupError as error:
         return [wrong(name, str(error), "put a certificate, its chain and its key there, in PEM")]
     found = []
     if files.key is not None and not files.key.startswith("${"):
@@ -142,5 +143,5 @@ def _look(kind: str, source: str, folder: Path, *, is_needed: bool) -> Finding:
         if is_needed:
             return wrong(name, f"{source}: there is no such file", _MAKE)
         return fine(name, f"{source}: not made, and not needed: no route has mode new")
-    except KeysUnusable as error:
+    except StartupError as error:
         return wrong(name, str(error), _RESTORE)

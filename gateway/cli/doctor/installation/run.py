@@ -10,12 +10,12 @@ import aiohttp
 import structlog
 
 from gateway.auth.helseid import client_assertion
-from gateway.auth.helseid.client_assertion import KeyUnusable
 from gateway.cli.doctor.installation import files, helseid, machine, servers
 from gateway.cli.doctor.installation.findings import Finding, Part, fine, warning, wrong
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config, Severity
 from gateway.config.upstreams import ServiceUpstream
+from gateway.errors import StartupError
 from gateway.model import Group
 
 SECONDS = 30.0
@@ -76,7 +76,7 @@ async def _tokens(
         return []
     try:
         key = client_assertion.load(config.helseid.key_file, folder)
-    except KeyUnusable:
+    except StartupError:
         return [wrong("tokens", "not tried: the client key cannot be used", "correct helseid.key_file first")]
     return await helseid.check_tokens(config, service, key, session)
 

@@ -13,7 +13,8 @@ from gateway.cli.doctor.installation.files import lasting
 from gateway.cli.doctor.installation.findings import Finding, FindingState, fine, warning, wrong
 from gateway.config.model import Config
 from gateway.config.upstreams import ServiceUpstream, Upstream, VkpUpstream
-from gateway.proxy.certificate_files import CertificatesUnusable, files_of, for_upstream
+from gateway.errors import StartupError
+from gateway.proxy.certificate_files import files_of, for_upstream
 
 _SECONDS = 5.0
 """For each step."""
@@ -38,7 +39,7 @@ async def check_upstream(config: Config, upstream: Upstream) -> list[Finding]:
     """Connect to each address of an upstream."""
     try:
         servers = _servers(config, upstream)
-    except CertificatesUnusable as error:
+    except StartupError as error:
         return [wrong(f"upstream {upstream.name}", str(error), "correct its certificate files first")]
     return [one for each in servers for one in await _reach(each)]
 

@@ -11,7 +11,8 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from gateway.auth.helseid import client_assertion
-from gateway.auth.helseid.client_assertion import ClientKey, KeyUnusable
+from gateway.auth.helseid.client_assertion import ClientKey
+from gateway.errors import StartupError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def test_key_may_name_its_algorithm(tmp_path: Path, key_pool: list[RSAKey]) -> N
 def test_what_is_no_private_key_is_refused(tmp_path: Path, text: str) -> None:
     """The operator hears that it is none, and sees nothing of it."""
     (tmp_path / "key.json").write_text(text, encoding="utf-8")
-    with pytest.raises(KeyUnusable) as error:
+    with pytest.raises(StartupError) as error:
         client_assertion.load("key.json", tmp_path)
     assert "key.json" in str(error.value)
     assert "SECRET" not in str(error.value)
@@ -90,7 +91,7 @@ def test_what_helseid_would_not_take_is_refused_before_anything_is_signed(
 ) -> None:
     """Keys and algorithms of HelseID's security profile (FAPI 2.0 section 5.4), and a kid to be found by."""
     stored(tmp_path, key, **changes)
-    with pytest.raises(KeyUnusable, match=reason) as error:
+    with pytest.raises(StartupError, match=reason) as error:
         client_assertion.load("key.json", tmp_path)
     assert str(key.as_dict(private=True)["d"]) not in str(error.value)
 
@@ -99,21 +100,21 @@ def test_an_rsa_key_that_is_too_short_is_refused(tmp_path: Path) -> None:
     """Of fewer than 2048 bits, as HelseID refuses it."""
     with pytest.warns(SecurityWarning):
         stored(tmp_path, RSAKey.generate_key(1024))
-    with warnings.catch_warnings(action="ignore"), pytest.raises(KeyUnusable, match="2048 bits"):
+    with warnings.catch_warnings(action="ignore"), pytest.raises(StartupError, match="2048 bits"):
         client_assertion.load("key.json", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["missing.json", ".", "${NOT_SET_ANYWHERE}"])
 def test_key_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
     """A missing file, a folder and an unset variable each have their reason."""
-    with pytest.raises(KeyUnusable):
+    with pytest.raises(StartupError):
         client_assertion.load(name, tmp_path)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     """A binary file is no JWK."""
     (tmp_path / "key.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(KeyUnusable):
+    with pytest.raises(StartupError):
         client_assertion.load("key.json", tmp_path)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.auth.people.api_tokens import DAY, PREFIX, ApiTokens, TokenRequest, TokensUnusable
-from gateway.auth.people.authenticator import PeopleUnusable
+from gateway.auth.people.api_tokens import DAY, PREFIX, ApiTokens, TokenRequest
+from gateway.errors import StartupError
 from gateway.observability import telemetry
 from tests.gateway.office import NORA, PERSONS, VERA, Browser, Clock
 
@@ -201,7 +201,7 @@ async def test_file_that_is_none_of_ours_is_not_overwritten(office: Office, cont
     path.write_bytes(content)
     path.chmod(0o600)
     config = office.write(more="  tokens_file: other.json\n")
-    with pytest.raises(PeopleUnusable, match=r"people.tokens_file: other.json"):
+    with pytest.raises(StartupError, match=r"people.tokens_file: other.json"):
         office.port.prepare(config)
     assert path.read_bytes() == content
 
@@ -211,7 +211,7 @@ async def test_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     path.write_text('{"tokens": []}')
     path.chmod(0o640)
-    with pytest.raises(TokensUnusable, match="chmod 600"):
+    with pytest.raises(StartupError, match="chmod 600"):
         ApiTokens(path, Clock())
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.auth.people.authenticator import PeopleUnusable, dev_login_problem
+from gateway.auth.people.authenticator import dev_login_problem
+from gateway.errors import StartupError
 from tests.gateway.office import OLGA, Browser
 
 if TYPE_CHECKING:
@@ -116,5 +117,5 @@ async def test_refused_where_others_could_use_it(
     problem = dev_login_problem(config)
     assert problem is not None
     assert reason in problem
-    with pytest.raises(PeopleUnusable, match=reason):
+    with pytest.raises(StartupError, match=reason):
         office.port.prepare(config)
