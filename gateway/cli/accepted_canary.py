@@ -17,7 +17,7 @@ from gateway.outbox.outbox import node_name
 
 
 def accept(config: Config, folder: Path, reason: str) -> str:
-    """Make the canary key that is here the one that shares are dealt with; return its fingerprint.
+    """Make this installation's canary key the one that canaries divide patients by; return its fingerprint.
 
     Raises `click.ClickException` while a canary runs, and where the key or the ledger cannot be used.
     """

@@ -192,7 +192,7 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
     share = 1.0 if envelope.sender in route.always else route.share or 0.0
     told = f"a canary decides: it takes over {share:.4g} of the patients"
     if key is not None and known is not None and known.has_other_key(key):
-        return [f"{told}; the canary key here is not the one that this ledger's shares are dealt with"]
+        return [f"{told}; the canary key here is not the one that this ledger's canaries divide patients by"]
     if envelope.share is not None:
         return [told]
     why = "no usable number is known" if key is not None else "the canary key cannot be read here"

@@ -41,7 +41,7 @@ class RunTime(Struct, frozen=True):
     planned: tuple[Planned, ...] = ()
     """Those that are to switch by then, by their times."""
     canary: str | None = None
-    """The fingerprint of the key that shares are dealt with; None where no node has said so."""
+    """The fingerprint of the key that canaries divide patients by; None where no node has said so."""
 
     def has_other_key(self, key: bytes) -> bool:
         """Tell whether the shares of this ledger are dealt with another canary key than this."""

@@ -82,7 +82,7 @@ def rotate_payload(path: str, *, as_json: bool) -> None:
 @config_option
 @json_option
 def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
-    """Deal shares with the canary key that is here, where the one that the ledger knows is lost; exit 1 while a canary runs.
+    """Accept this installation's canary key in place of a lost one; exit 1 while a canary runs.
 
     For SQLite stop the gateway first. Afterwards reload or restart every node, each with this key.
     """
@@ -94,7 +94,7 @@ def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
     if as_json:
         print_json({"ok": True, "key": "canary", "fingerprint": mark})
         return
-    click.echo(f"canary   {config.keys.canary}: shares are dealt with this key, fingerprint {mark}")
+    click.echo(f"canary   {config.keys.canary}: accepted; canaries divide patients by it, fingerprint {mark}")
 
 
 def make_missing(files: KeyFiles, folder: Path) -> list[KeyMade]:

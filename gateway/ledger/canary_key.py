@@ -53,7 +53,7 @@ def fingerprint(key: bytes) -> str:
 
 
 def known(connection: Connection) -> str | None:
-    """Return the fingerprint of the key that shares are dealt with; None before a node has said so."""
+    """Return the fingerprint of the key that canaries divide patients by; None before a node has said so."""
     return connection.execute(select(RUN.c.outcome).where(RUN.c.job == _JOB)).scalar_one_or_none()
 
 
@@ -66,7 +66,7 @@ def other_than_known(connection: Connection, key: bytes, node: str, now: float) 
         return None
     since = datetime.fromtimestamp(row.at, UTC).date()
     return (
-        f"keys.canary: not the key that this ledger's shares are dealt with since {since}, first on node {row.node}: "
+        f"keys.canary: not the key that this ledger's canaries divide patients by since {since}, first on node {row.node}: "
         f"patients would change sides. Copy that node's file; if that key is lost: vkp-gateway keys accept-canary"
     )
 

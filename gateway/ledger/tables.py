@@ -102,7 +102,7 @@ RUN = Table(
     Column("outcome", Text, nullable=False),
 )
 """The last time that each regular job ended well, so that one that no longer runs is noticed; and what all nodes must know
-alike: the newest entry of the audit, by which canary key shares are dealt."""
+alike: the newest entry of the audit, the fingerprint of the canary key."""
 
 RULE = Table(
     "rule",

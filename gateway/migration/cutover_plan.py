@@ -210,7 +210,7 @@ def _of_gate(gate: GateRequest | None) -> Iterator[str]:
     if gate is None:
         return
     if gate.rehearsed_at_least < 1:
-        yield "gate.rehearsed_at_least: at least 1, since no data is never a pass"
+        yield "gate.rehearsed_at_least: at least 1, since a gate without data must not open"
     if not 0 <= gate.clean_at_least <= 1:
         yield "gate.clean_at_least: from 0 to 1"
     if not 0 < gate.within <= _LONGEST:

@@ -283,4 +283,4 @@ def test_another_canary_key_than_the_ledgers_is_told(
     )
     fill(put(canary))
     fill(lambda each: canary_key.other_than_known(each, b"k" * 32, "node-b", 0.0))
-    assert "not the one that this ledger's shares are dealt with" in explained()["notes"][-1]
+    assert "not the one that this ledger's canaries divide patients by" in explained()["notes"][-1]

@@ -161,7 +161,7 @@ def test_another_canary_key_is_accepted_where_no_canary_runs(routes_file: Path) 
     assert isinstance(entry, audit.Entry)
     assert (entry.note.action, entry.note.reason) == ("keys.accept-canary", "Tapt")
     again = keys(routes_file, "accept-canary", "--reason", "Tapt")
-    assert again.output == f"canary   var/canary.key: shares are dealt with this key, fingerprint {mark}\n"
+    assert again.output == f"canary   var/canary.key: accepted; canaries divide patients by it, fingerprint {mark}\n"
 
 
 def test_no_other_canary_key_is_accepted_while_a_canary_runs(routes_file: Path) -> None:

@@ -71,7 +71,7 @@ async def test_refused_reload_opens_no_ledger_and_steers_no_cutover(unled: World
 
 
 async def test_ledger_that_could_be_opened_is_closed_where_its_keys_are_refused(unled: World) -> None:
-    """The canary key is another than its shares are dealt with: the file is free for others again."""
+    """The canary key is another than the ledger's: the file is free for others again."""
     try:
         make_missing(KeyFiles(), unled.folder, 0)
         unled.write(routes=ROUTES)
@@ -92,7 +92,7 @@ async def test_ledger_that_could_be_opened_is_closed_where_its_keys_are_refused(
             one.rename(keys / one.name)
         unled.write(routes=ROUTES)
         refused = await unled.gateway.reload()
-        assert "not the key that this ledger's shares are dealt with" in refused.problems[0]
+        assert "not the key that this ledger's canaries divide patients by" in refused.problems[0]
         assert unled.gateway._ledger.outbox is None
         assert (await unled.post(NOTE, message("note"))).status == 200
     finally:

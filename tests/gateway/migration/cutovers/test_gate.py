@@ -1,4 +1,4 @@
-"""The gate: enough rehearsals, and enough of them clean. No data is never a pass."""
+"""The gate: enough rehearsals, and enough of them clean. Without data it stays closed."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ BAD_PLANS: list[tuple[dict[str, Any], str]] = [
     ({"name": "cutover-12834010060"}, "name:"),
     ({"set": ()}, "set:"),
     ({"set": (RouteSpec(**NEW), RouteSpec(**CLOSED))}, "equally specific"),
-    ({"gate": structs.replace(GATE, rehearsed_at_least=0)}, "no data is never a pass"),
+    ({"gate": structs.replace(GATE, rehearsed_at_least=0)}, "a gate without data must not open"),
     ({"gate": structs.replace(GATE, clean_at_least=1.1)}, "clean_at_least"),
     ({"gate": structs.replace(GATE, within=0.0)}, "gate.within"),
     ({"roll_back_when": structs.replace(WATCH, failed_at_least=0.0)}, "failed_at_least"),
