@@ -310,6 +310,7 @@ def _today(url: str, code: str, history: tuple[tuple[str, str], ...]) -> str:
 
 def _elements() -> str:
     plan = from_stu3()
+    plan.complete()
     rows = [row for kind in (*KINDS, *MORE_KINDS) for row in _changed(plan, kind)]
     return _table("STU3", "R4", rows=rows)
 
