@@ -1,5 +1,6 @@
 """`vkp-gateway check`: everything that is wrong with a configuration, at once."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,9 +118,13 @@ def _certificates(config: Config | None, folder: Path) -> list[Problem]:
             problems.append(Problem(place, Severity.WARNING, text))
         if not missing:
             try:
-                make(files.read())
+                source = files.read()
+                make(source)
+                why = source.why_not(time.time())
             except StartupError as error:
-                problems.append(Problem(place, Severity.ERROR, f"{name}: its certificates cannot be used: {error}"))
+                why = f"its certificates cannot be used: {error}"
+            if why is not None:
+                problems.append(Problem(place, Severity.ERROR, f"{name}: {why}"))
     return problems
 
 

@@ -1,18 +1,25 @@
 """Certificates in files: what they are for, where they are, and how connections are encrypted with them."""
 
 import hashlib
+import math
 import os
 import re
+import socket
 import ssl
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from cryptography import x509
 
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream, VkpUpstream
 from gateway.errors import StartupError
+from gateway.times import when
 
 DATA_PORT = "listen.data"
 """What certificates are for that are not an upstream's."""
@@ -78,13 +85,61 @@ class ContextSource:
         parts = (self.cert, self.key, self.authorities)
         return hashlib.sha256(b"".join(hashlib.sha256(part or b"").digest() for part in parts)).digest()
 
+    @property
+    def validity(self) -> tuple[float, float] | None:
+        """From when until when the certificate is valid, in seconds since the epoch; None where there is none to read."""
+        try:
+            own = x509.load_pem_x509_certificates(self.cert or b"")[0]
+        except (ValueError, IndexError):
+            return None
+        return own.not_valid_before_utc.timestamp(), own.not_valid_after_utc.timestamp()
+
+    def why_not(self, now: float) -> str | None:
+        """Say why the certificate is not valid at a time; None where it is, and where there is none."""
+        begins, ends = self.validity or (now, math.inf)
+        if begins > now:
+            return f"the certificate is not valid before {when(begins)}"
+        return f"the certificate has expired at {when(ends)}" if ends <= now else None
+
 
 Make = Callable[[ContextSource], ssl.SSLContext]
+SHAKING_HANDS: ContextVar[socket.socket | None] = ContextVar("shaking-hands", default=None)
+"""The connection whose handshake a task does: where it fails its alert is written there."""
+_UNEXPECTED = bytes.fromhex("1503030002020a")
+"""The alert `unexpected_message`, for what OpenSSL has no alert for: it is no TLS at all."""
+
+
+class _Handshake(ssl.SSLObject):
+    """Tells the other side why a handshake failed: the event loops drop the alert with the connection."""
+
+    alert: ssl.MemoryBIO | None = None
+    connection: socket.socket | None = None
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            if self.alert is not None and self.connection is not None:
+                with suppress(OSError):
+                    self.connection.send(self.alert.read() or _UNEXPECTED)
+            raise
+
+
+class _SendersContext(ssl.SSLContext):
+    sslobject_class = _Handshake
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **more: Any) -> ssl.SSLObject:
+        made = super().wrap_bio(incoming, outgoing, *args, **more)
+        if isinstance(made, _Handshake):
+            made.alert, made.connection = outgoing, SHAKING_HANDS.get()
+        return made
 
 
 def for_senders(material: ContextSource) -> ssl.SSLContext:
     """Return how the data port is encrypted; raises `StartupError`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _SendersContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A sender that renegotiates has the gateway do the costly part again and again.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE

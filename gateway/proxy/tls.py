@@ -1,6 +1,8 @@
 """Certificates in use: they follow their files as these change."""
 
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -14,19 +16,28 @@ log = structlog.get_logger()
 
 
 class ReloadingContext:
-    """An `SSLContext` that is made anew when its files have changed; bad files leave it as it was."""
+    """An `SSLContext` that is made anew when its files have changed; bad files leave it as it was.
 
-    def __init__(self, what: str, files: Files, make: Make) -> None:
+    A certificate that has expired, or is not valid yet, is bad as long as the one in use is valid.
+    """
+
+    def __init__(self, what: str, files: Files, make: Make, clock: Callable[[], float] = time.time) -> None:
         self.what = what
         self._files = files
         self._make = make
+        self._clock = clock
         self._stamp = files.stamp()
         material = files.read()
         self._digest = material.digest
         self._bad: bytes | None = None
         self._is_told = False
         self.context = self._made(material)
+        self._source = ContextSource(material.cert, None, None)
         CERTIFICATES_UNUSABLE.labels(what).set(0)
+
+    def why_not(self) -> str | None:
+        """Say why the certificate in use is not valid now; None where it is, or where there is none."""
+        return self._source.why_not(self._clock())
 
     def is_current(self, files: Files) -> bool:
         """Tell whether the context is what these files would make now."""
@@ -46,14 +57,18 @@ class ReloadingContext:
         except StartupError as error:
             self._refuse(b"unreadable", str(error))
             return
-        try:
-            if digest != self._digest:
+        if digest != self._digest:
+            why = material.why_not(self._clock())
+            if why is not None and self.why_not() is None:
+                self._refuse(digest, f"{self.what}: {why}, and the one in use is valid")
+                return
+            try:
                 self.context = self._made(material)
-                self._digest = digest
-                log.info("certificates.taken", of=self.what)
-        except StartupError as error:
-            self._refuse(digest, str(error))
-            return
+            except StartupError as error:
+                self._refuse(digest, str(error))
+                return
+            self._digest, self._source = digest, ContextSource(material.cert, None, None)
+            log.info("certificates.taken", of=self.what)
         self._stamp, self._bad, self._is_told = stamp, None, False
         CERTIFICATES_UNUSABLE.labels(self.what).set(0)
 
@@ -91,4 +106,12 @@ class Certificates:
 
 def _kept(what: str, files: Files, make: Make, before: Certificates | None) -> ReloadingContext:
     known = before._kept.get(what) if before else None  # noqa: SLF001 - its own kind
-    return known if known is not None and known.is_current(files) else ReloadingContext(what, files, make)
+    if known is not None and known.is_current(files):
+        return known
+    made = ReloadingContext(what, files, make)
+    if (why := made.why_not()) is None:
+        return made
+    if known is not None and known.why_not() is None:
+        raise StartupError(f"{what}: {why}, and the one in use is valid")
+    log.error("certificates.not_valid", of=what, reason=why)
+    return made

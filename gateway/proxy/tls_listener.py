@@ -10,6 +10,7 @@ import structlog
 
 from gateway.config.model import Address
 from gateway.observability.telemetry import HANDSHAKES_FAILED
+from gateway.proxy.certificate_files import SHAKING_HANDS
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.tls import ReloadingContext
 
@@ -110,6 +111,7 @@ class TlsListener:
         task.add_done_callback(partial(self._done, connection, sender, origin))
 
     async def _handshake(self, connection: socket.socket, sender: DownstreamConnection) -> None:
+        SHAKING_HANDS.set(connection)
         await self._loop.connect_accepted_socket(
             lambda: sender,
             connection,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,6 +89,49 @@ async def test_bad_new_files_leave_the_old_in_use(world: World, authority: Autho
     async with connection(world, trusting) as (_, writer):
         assert shown_by(writer) != before
     assert "PRIVATE KEY" not in world.logged.everything()
+
+
+async def test_an_expired_certificate_is_not_taken_over_a_valid_one(world: World, authority: Authority) -> None:
+    """By a rotation that went wrong, nor by a reload; `check` says so, and a good one is taken later."""
+    trusting = authority.trusting()
+    async with connection(world, trusting) as (_, writer):
+        before = shown_by(writer)
+    authority.issue("server", NAME, life=dt.timedelta(hours=-1))
+    for _ in range(3):
+        certificates(world).look()
+    (refused,) = world.logged.named("certificates.refused")
+    assert refused["reason"].startswith("listen.data: the certificate has expired at 20")
+    assert refused["reason"].endswith("Z, and the one in use is valid")
+    assert unusable() == 1
+    running = world.gateway._running
+    await world.gateway.reload()
+    assert world.gateway._running is running
+    assert "has expired" in world.logged.named("reload.refused")[0]["problems"][0]
+    async with connection(world, trusting) as (_, writer):
+        assert shown_by(writer) == before
+    checked = await asyncio.to_thread(CliRunner().invoke, main, ["check", str(world.config)])
+    assert (checked.exit_code, "listen.data: the certificate has expired" in checked.output) == (1, True)
+    authority.issue("server", NAME)
+    certificates(world).look()
+    assert unusable() == 0
+    async with connection(world, trusting) as (_, writer):
+        assert shown_by(writer) != before
+
+
+def test_a_certificate_that_is_not_valid_yet_waits_until_it_is(authority: Authority, tmp_path: Path) -> None:
+    """The one in use serves on until then, or until its own end."""
+    now = time.time()
+    authority.issue("server", NAME, life=dt.timedelta(days=3))
+    kept = ReloadingContext("x", Files(tmp_path, "server.pem", "server.key"), for_senders, lambda: now)
+    before = kept.context
+    authority.issue("server", NAME)
+    now -= 2 * 86_400
+    kept._source = replace(kept._source, cert=None)
+    kept.look()
+    assert kept.context is before
+    now += 2 * 86_400
+    kept.look()
+    assert kept.context is not before
 
 
 async def test_files_that_vanish_leave_the_old_in_use(world: World, authority: Authority, tmp_path: Path) -> None:

@@ -58,6 +58,23 @@ async def test_plain_http_is_not_answered(world: World) -> None:
     await until(lambda: world.gateway._server._guests._count == 0)
 
 
+async def test_a_failed_handshake_is_told_by_an_alert(
+    start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream
+) -> None:
+    """Why it failed, under TLS 1.3 in secret; what is no TLS at all gets an alert too."""
+    world = await start(vkp=raw_upstream, top=MUTUAL)
+    for newest, told in (("TLSv1_2", "HANDSHAKE_FAILURE"), ("TLSv1_3", "CERTIFICATE_REQUIRED")):
+        context = authority.trusting()
+        context.maximum_version = ssl.TLSVersion[newest]
+        with pytest.raises(ssl.SSLError) as refused:
+            await post(world, context)
+        assert told in str(refused.value.reason)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    writer.write(world.request(BUNDLE))
+    assert await asyncio.wait_for(reader.read(), 120) == bytes.fromhex("1503030002020a")
+    writer.close()
+
+
 def test_versions_before_1_2_and_renegotiation_are_off(authority: Authority, tmp_path: Path) -> None:
     """RFC 8996; and nobody makes the gateway repeat the costly part."""
     del authority
