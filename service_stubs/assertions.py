@@ -12,8 +12,9 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_LIFETIME_SECONDS = 60
 SKEW_SECONDS = 5
 
-_TYPES = ("client-authentication+jwt", "JWT")
-_DETAILS_CLAIMS = ("assertion_details", "authorization_details")
+_TYPE = "client-authentication+jwt"
+_DETAILS, _OLD_DETAILS = "assertion_details", "authorization_details"
+"""FK5: `assertion_details` shall be used; the other name is of older samples, and refused."""
 _MULTI_TENANT_SYSTEM = "urn:oid:1.0.6523"
 _MULTI_TENANT_VALUE = re.compile(r"NO:ORGNR:(?P<parent>\d{9})(?::(?P<child>\d{9})?)?")
 _SINGLE_TENANT_SYSTEMS = ("urn:oid:2.16.578.1.12.4.1.4.101", "urn:oid:2.16.578.1.12.4.1.2.101")
@@ -55,10 +56,10 @@ def authenticate(assertion: Token, form: Mapping[str, str], clients: Mapping[str
         raise TokenRequestError("invalid_client", "iss and sub must both be a registered client id")
     if form.get("client_id", client_id) != client_id:
         raise TokenRequestError("invalid_client", "client_id differs from the assertion's sub")
-    if assertion.header.get("typ") not in _TYPES or assertion.header.get("alg") not in SIGNING_ALGORITHMS:
+    if assertion.header.get("typ") != _TYPE or assertion.header.get("alg") not in SIGNING_ALGORITHMS:
         raise TokenRequestError("invalid_client", "typ or alg of the assertion is not allowed")
     kid = assertion.header.get("kid")
-    if not any(assertion.is_signed_by(key) for key in client.keys(None if kid is None else str(kid))):
+    if not isinstance(kid, str) or not any(assertion.is_signed_by(key) for key in client.keys(kid)):
         raise TokenRequestError("invalid_client", "no registered key has signed the assertion")
     return client
 
@@ -102,16 +103,17 @@ def _single_tenant_child(identifier: Mapping[str, str] | None) -> str | None:
 
 
 def _identifier(assertion: Token) -> dict[str, str] | None:
-    names = [name for name in _DETAILS_CLAIMS if name in assertion.claims]
-    if not names:
+    if _OLD_DETAILS in assertion.claims:
+        raise TokenRequestError("invalid_request", f"the organisation structure belongs in {_DETAILS}")
+    if _DETAILS not in assertion.claims:
         return None
-    details = assertion.claims[names[0]]
+    details = assertion.claims[_DETAILS]
     elements = details if isinstance(details, list) else [details]
-    if len(names) > 1 or len(elements) != 1:
+    if len(elements) != 1:
         raise TokenRequestError("invalid_request", "exactly one organisation structure may be given")
     identifier = _dig(elements[0], "practitioner_role", "organization", "identifier")
     if not isinstance(identifier, dict) or elements[0].get("type") != "helseid_authorization":
-        raise TokenRequestError("invalid_request", f"{names[0]} is no helseid_authorization")
+        raise TokenRequestError("invalid_request", f"{_DETAILS} is no helseid_authorization")
     texts = {name: value for name, value in identifier.items() if isinstance(value, str)}
     if texts.keys() != {"system", "type", "value"} or texts["type"] != "ENH":
         raise TokenRequestError("invalid_request", "the identifier needs system, type ENH and value")

@@ -25,6 +25,8 @@ class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orgnr: str | None = None
     delegations: list[str] | None = None
     may_exchange: bool = False
+    exchanges: str = "nhn:vkp"
+    """The API that it is, whose tokens it may exchange: an actor exchanges what was sent to it (RFC 8693 section 1.1)."""
     claims: dict[str, str] = {}
     """What its tokens say beside the usual: VKP's clients have a vkp-id and a HER-id."""
     redirect_uris: list[str] = []

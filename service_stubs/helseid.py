@@ -1,7 +1,8 @@
 """HelseID as a runnable double: discovery, keys, a strict token endpoint, and logins of test persons."""
 
+import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,9 @@ __all__ = ["HelseIdStub", "TokenRequest", "running"]
 
 _MAX_BODY = 100_000
 _METADATA_PATH = "/.well-known/openid-configuration"
+_LAST_MINUTE = 60.0
+"""Seconds before a token's end in which the next one may be fetched."""
+_MOST_GIVEN = 10_000
 
 
 class RotateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +59,8 @@ class HelseIdStub:
         self._registered: dict[str, Client] = {}
         for client in self.clients:
             self.register(client)
+        self._given: dict[Hashable, float] = {}
+        self._moves = 0
         self._listener = Listener(self._handle, self.host, self.port, _MAX_BODY)
         self._endpoint: TokenEndpoint
         self._logins: LoginServer
@@ -67,7 +73,7 @@ class HelseIdStub:
     async def start(self) -> None:
         """Listen."""
         await self._listener.start()
-        self._endpoint = TokenEndpoint(self.issuer, f"{self.issuer}/connect/token", self.nonce_seconds)
+        self._endpoint = TokenEndpoint(self.issuer, f"{self.issuer}{self._token_path}", self.nonce_seconds)
         nonces = self._endpoint.nonces
         self._logins = LoginServer(self.issuer, self._registered, self.signing_keys, nonces, self.clock)
 
@@ -101,6 +107,24 @@ class HelseIdStub:
         """Sign with a new key from now on."""
         self.signing_keys.rotate(keep_old=keep_old)
 
+    @property
+    def needless(self) -> list[TokenRequest]:
+        """The tokens that were asked for while the same client had one that was good for more than a minute yet (FK3)."""
+        return [one for one in self.log if one.while_valid]
+
+    def move(self) -> None:
+        """Publish keys and token endpoint at other addresses from now on, as discovery says; the old ones are gone."""
+        self._moves += 1
+        self._endpoint.move(f"{self.issuer}{self._token_path}")
+
+    @property
+    def _token_path(self) -> str:
+        return "/connect/token" + (f"/{self._moves}" if self._moves else "")
+
+    @property
+    def _keys_path(self) -> str:
+        return f"{_METADATA_PATH}/jwks" + (f"/{self._moves}" if self._moves else "")
+
     def sender_token(self, wanted: SenderToken) -> str:
         """Make a sender's token for legacy VKP, as `POST /stub/token` does."""
         return minted(wanted, self.signing_keys.current, self.issuer, self.clock())
@@ -109,9 +133,9 @@ class HelseIdStub:
         match request.method, request.path:
             case "GET", "/.well-known/openid-configuration":
                 return json_answer(200, self._metadata())
-            case "GET", "/.well-known/openid-configuration/jwks":
+            case "GET", path if path == self._keys_path:
                 return json_answer(200, self.signing_keys.public_set())
-            case "POST", "/connect/token":
+            case "POST", path if path == self._token_path:
                 return await self._token(request)
             case "POST", "/connect/par":
                 return await self._logins.par(request)
@@ -132,6 +156,9 @@ class HelseIdStub:
                     options = msgspec.json.decode(await request.read() or b"{}", type=RotateKey)
                     self.rotate_key(keep_old=options.keep_old)
                     return json_answer(200, {"kid": self.signing_keys.current.thumbprint()})
+                case "POST", "/stub/move":
+                    self.move()
+                    return web.Response(status=204)
         except msgspec.DecodeError as error:
             return json_answer(400, {"error": str(error)})
         match request.method, request.path:
@@ -175,8 +202,19 @@ class HelseIdStub:
             if error.error == "use_dpop_nonce":
                 response.headers["DPoP-Nonce"] = self._endpoint.nonces.issue(now)
             return response
-        self.log.add(record_of(form, proofs, grant), RECORD_BYTES)
+        while_valid = self._has_one(grant, form, now)
+        self.log.add(record_of(form, proofs, grant, while_valid=while_valid), RECORD_BYTES)
         return json_answer(200, self._token_response(grant, now))
+
+    def _has_one(self, grant: Grant, form: Mapping[str, str], now: float) -> bool:
+        """Tell whether the client had such a token already; each of its processes has a proof key, and so tokens, of its own."""
+        subject = hashlib.sha256(form.get("subject_token", "").encode()).digest()
+        token = (grant.client.client_id, grant.organisation.parent, *sorted(grant.scopes), grant.thumbprint, subject)
+        until = self._given.get(token, 0.0)
+        if len(self._given) > _MOST_GIVEN:
+            self._given.clear()
+        self._given[token] = now + self.token_seconds
+        return until - now > min(_LAST_MINUTE, self.token_seconds / 5)
 
     def _token_response(self, grant: Grant, now: float) -> dict[str, Any]:
         claims = access_token_claims(grant, self.issuer, now, self.token_seconds)
@@ -195,8 +233,8 @@ class HelseIdStub:
         issuer = self.issuer
         return {
             "issuer": issuer,
-            "jwks_uri": f"{issuer}{_METADATA_PATH}/jwks",
-            "token_endpoint": f"{issuer}/connect/token",
+            "jwks_uri": f"{issuer}{self._keys_path}",
+            "token_endpoint": f"{issuer}{self._token_path}",
             "grant_types_supported": ["client_credentials", AUTHORIZATION_CODE, TOKEN_EXCHANGE],
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],

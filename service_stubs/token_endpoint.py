@@ -47,6 +47,10 @@ class TokenEndpoint:
         self._proof_ids = SingleUse()
         self.nonces = Nonces(nonce_seconds)
 
+    def move(self, url: str) -> None:
+        """Be at another address, which proofs are for from now on."""
+        self._url = url
+
     def grant(
         self,
         form: Mapping[str, str],

@@ -37,6 +37,9 @@ def subject_of(form: Mapping[str, str], client: Client, issued: Issued, now: flo
         raise TokenRequestError("invalid_grant", "the subject token is not of this issuer")
     if not _is_current(token, now):
         raise TokenRequestError("invalid_grant", "the subject token has expired")
+    audience = token.claims.get("aud")
+    if client.exchanges not in (audience if isinstance(audience, list) else [audience]):
+        raise TokenRequestError("invalid_grant", "the subject token is not for the API of the client that exchanges it")
     return token.text_claim("client_id")
 
 

@@ -23,9 +23,13 @@ class TokenRequest(msgspec.Struct, frozen=True):
     proof_jti: str | None
     proof_nonce: str | None
     grant_type: str | None = None
+    while_valid: bool = False
+    """Whether the client had a token that was good for more than a minute yet, which HelseID's FK3 does not allow."""
 
 
-def record_of(form: Mapping[str, str], proofs: Sequence[str], outcome: Grant | TokenRequestError) -> TokenRequest:
+def record_of(
+    form: Mapping[str, str], proofs: Sequence[str], outcome: Grant | TokenRequestError, *, while_valid: bool = False
+) -> TokenRequest:
     """Describe a token request; its assertion and proof are read, not believed."""
     assertion = _text_claims(form.get("client_assertion", ""))
     proof = _text_claims(proofs[0] if proofs else "")
@@ -40,6 +44,7 @@ def record_of(form: Mapping[str, str], proofs: Sequence[str], outcome: Grant | T
         proof_jti=proof.get("jti"),
         proof_nonce=proof.get("nonce"),
         grant_type=form.get("grant_type"),
+        while_valid=while_valid,
     )
 
 

@@ -40,7 +40,7 @@ class Party:
 
     def __init__(self, stub: HelseIdStub, session: aiohttp.ClientSession, clock: Clock, client_id: str) -> None:
         self.stub, self.session, self.clock, self.client_id = stub, session, clock, client_id
-        self.key = ECKey.generate_key("P-256")
+        self.key = ECKey.generate_key("P-256", {"kid": "people"})
         self.proof_key = ECKey.generate_key("P-256")
         self.count = 0
 
@@ -60,7 +60,7 @@ class Party:
         claims = {
             "iss": self.client_id, "sub": self.client_id, "aud": self.stub.issuer, "iat": now, "exp": now + 30, "jti": self._jti(), **changes,
         }  # fmt: skip
-        return signed(self.key, claims, {"alg": "ES256", "typ": "client-authentication+jwt"})
+        return signed(self.key, claims, {"alg": "ES256", "typ": "client-authentication+jwt", "kid": "people"})
 
     def proof(self, url: str, nonce: str | None, key: ECKey | None = None) -> str:
         """Prove possession of a key."""

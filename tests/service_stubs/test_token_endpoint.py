@@ -142,24 +142,13 @@ async def test_assertion_with_the_issuer_as_only_listed_audience_passes(sender: 
     assert await sender.token(helseid.url, aud=[helseid.issuer])
 
 
-@pytest.mark.parametrize("header", [{"typ": "at+jwt"}, {"kid": "unknown"}], ids=str)
+@pytest.mark.parametrize("header", [{"typ": "at+jwt"}, {"typ": "JWT"}, {"kid": "unknown"}, {"kid": None}], ids=str)
 async def test_assertion_with_a_wrong_header_is_refused(
     sender: Sender, helseid: HelseIdStub, header: dict[str, Any]
 ) -> None:
     """`typ` and `kid` are checked."""
     assertion = sender.assertion(helseid.url, header)
     assert await refusal(sender, helseid, assertion=assertion) == "invalid_client"
-
-
-@pytest.mark.parametrize("header", [{"typ": "JWT"}, {"kid": None}], ids=str)
-async def test_older_form_of_the_assertion_header_passes(
-    sender: Sender, helseid: HelseIdStub, header: dict[str, Any]
-) -> None:
-    """Older HelseID documents say `JWT`, and a client with one key may leave out its id."""
-    nonce = await sender.nonce(helseid.url)
-    proof = sender.proof("POST", f"{helseid.url}/connect/token", nonce=nonce)
-    status, _, _ = await sender.ask(helseid.url, sender.form(sender.assertion(helseid.url, header)), proof)
-    assert status == 200
 
 
 async def test_assertion_of_an_unregistered_key_is_refused(sender: Sender, helseid: HelseIdStub) -> None:
@@ -294,11 +283,9 @@ async def test_organisation_may_be_given_in_every_published_form(
     assert claims.get(f"{CLAIMS}/orgnr_child") == (child or None)
 
 
-async def test_organisation_may_be_given_in_the_older_claim_and_as_a_list(sender: Sender, helseid: HelseIdStub) -> None:
-    """Older samples use `authorization_details`; one element may stand in a list."""
-    token = await sender.token(
-        helseid.url, assertion_details=None, authorization_details=[sender.details(sender.orgnr)]
-    )
+async def test_organisation_may_stand_in_a_list(sender: Sender, helseid: HelseIdStub) -> None:
+    """One element of it."""
+    token = await sender.token(helseid.url, assertion_details=[sender.details(sender.orgnr)])
     assert sender.decoded(token)[1][f"{CLAIMS}/orgnr_parent"] == sender.orgnr
 
 
@@ -393,3 +380,30 @@ async def test_scopes_of_two_apis_make_two_audiences(sender: Sender, helseid: He
     helseid.register(sender.registration(scopes=["nhn:jft/api", "nhn:pit/api.read"]))
     response = await sender.token_response(helseid.url, {"scope": "nhn:jft/api nhn:pit/api.read"})
     assert sender.decoded(response["access_token"])[1]["aud"] == ["nhn:jft", "nhn:pit"]
+
+
+async def test_a_token_that_is_asked_for_while_one_is_valid_is_counted(
+    sender: Sender, helseid: HelseIdStub, clock: Clock
+) -> None:
+    """FK3 allows none; in its last minute, for another organisation, and for another proof key it is no such request."""
+    await sender.token(helseid.url)
+    sender.orgnr = "310000002"
+    await sender.token(helseid.url, assertion_details=sender.details(sender.orgnr))
+    clock.now += 541
+    await sender.token(helseid.url)
+    assert not helseid.needless
+    clock.now += 60
+    await sender.token(helseid.url)
+    assert [one.orgnr for one in helseid.needless] == ["310000001"]
+
+
+async def test_endpoints_move_as_discovery_says(sender: Sender, helseid: HelseIdStub) -> None:
+    """What a client keeps too long is not there any more."""
+    before = helseid._metadata()
+    helseid.move()
+    for name in ("jwks_uri", "token_endpoint"):
+        now = helseid._metadata()[name]
+        assert now != before[name]
+        for url, missing in ((before[name], True), (now, False)):
+            async with sender.session.request("GET" if name == "jwks_uri" else "POST", url) as response:
+                assert (response.status == 404) == missing

@@ -53,6 +53,14 @@ async def test_token_of_another_becomes_our_own(sender: Sender, helseid: HelseId
     assert response["issued_token_type"] == EXCHANGE["subject_token_type"]
 
 
+@pytest.mark.parametrize(("audience", "expected"), [("nhn:jft", "invalid_grant"), (["nhn:x", "nhn:vkp"], "ok")])
+async def test_subject_token_must_have_been_sent_to_the_client(
+    sender: Sender, helseid: HelseIdStub, audience: Any, expected: str
+) -> None:
+    """A token for another API is not the client's to exchange."""
+    assert await outcome(sender, helseid, subject_token=subject(helseid, claims={"aud": audience})) == expected
+
+
 async def test_client_must_be_allowed_to_exchange(sender: Sender, helseid: HelseIdStub) -> None:
     """It is a right of its own."""
     helseid.register(sender.registration())
