@@ -27,8 +27,8 @@ def bearer_token(authorizations: Sequence[str]) -> Token:
         raise _unauthorized(f"unreadable token: {error}") from error
 
 
-def check_claims(token: Token, now: float, sender_claim: str = VKP_ID_CLAIM) -> None:
-    """Check what VKP demands of a token besides its signature; `sender_claim` names the sender."""
+def check_claims(token: Token, now: float, sender_claim: str = VKP_ID_CLAIM, audience: str | None = "nhn:vkp") -> str:
+    """Check what VKP demands of a token besides its signature, and return the sender, whom `sender_claim` names."""
     expires, not_before = token.time_claim("exp"), token.time_claim("nbf")
     if expires is None or expires + _SKEW_SECONDS < now:
         raise _unauthorized("the token has expired or has no exp")
@@ -38,6 +38,10 @@ def check_claims(token: Token, now: float, sender_claim: str = VKP_ID_CLAIM) -> 
         raise _unauthorized("client_amr must be private_key_jwt")
     if not token.text_claim(sender_claim).strip():
         raise _unauthorized(f"the claim {sender_claim} is missing")
+    found = token.claims.get("aud")
+    if audience is not None and audience not in (found if isinstance(found, list) else [found]):
+        raise _unauthorized(f"aud is not {audience}")
+    return token.text_claim(sender_claim).strip()
 
 
 async def check_signature(token: Token, keys: IssuerKeys) -> None:

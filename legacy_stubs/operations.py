@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from legacy_stubs.outcomes import invalid_format
@@ -22,6 +23,8 @@ _SEARCHES = {
         "MedicationStatement",
     )
 }
+_STU3_SEARCHES = {name.lower(): name for name in ("Patient", "EpisodeOfCare", "Composition")}
+"""Of the CapabilityStatement of 2019, with `read`."""
 _STU3_WRITES = {"bundle": "Bundle", "$process-message": "Bundle", "encounter": "Encounter"}
 
 
@@ -34,6 +37,8 @@ class Operation:
     resource_type: str
     right: str
     is_stu3: bool = False
+    resource_id: str | None = None
+    """Of a read."""
 
 
 def find_operation(method: str, target: str) -> Operation | None:
@@ -46,15 +51,20 @@ def find_operation(method: str, target: str) -> Operation | None:
             return Operation(municipality, _SEARCHES[resource], "read")
         case ["POST", "epj", "stu3", municipality, resource] if resource in _STU3_WRITES:
             return Operation(municipality, _STU3_WRITES[resource], "write", is_stu3=True)
+        case ["GET", "epj", "stu3", municipality, resource] if resource in _STU3_SEARCHES:
+            return Operation(municipality, _STU3_SEARCHES[resource], "read", is_stu3=True)
+        case ["GET", "epj", "stu3", municipality, resource, resource_id] if resource in _STU3_SEARCHES:
+            return Operation(municipality, _STU3_SEARCHES[resource], "read", True, resource_id)
         case _:
             return None
 
 
-def check_journaling(resource_type: str, body: bytes) -> None:
-    """Refuse only what VKP cannot read at all; faults such as an object instead of an array or empty text pass."""
+def read_journaling(resource_type: str, body: bytes) -> dict[str, Any]:
+    """Return the resource; refuse only what VKP cannot read at all; faults such as an object instead of an array or empty text pass."""
     try:
         resource = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise invalid_format("the body is not JSON") from error
     if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
         raise invalid_format(f"the body is not a {resource_type}")
+    return resource

@@ -8,11 +8,14 @@ CODE_SYSTEM = "http://ehelse.no/fhir/CodeSystem/vkp-operation-outcome-v090"
 
 _DISPLAYS = {
     "1": "forbudt",
+    "1.1": "ikke aktiv",
     "1.2": "ikke tillatt",
     "1.3": "ikke oppfylt tjenstlig behov",
+    "1.4": "ikke tilgang",
     "1.5": "ikke tilgang",
     "2": "ugyldige data",
     "2.1": "ugyldig personidentifikator",
+    "2.2": "ugyldig systemidentifikator",
     "2.3": "ugyldig antall parametere",
     "2.4": "ugyldig format",
     "3": "annen feil",
@@ -20,11 +23,14 @@ _DISPLAYS = {
 }
 _ISSUE_TYPES = {
     "1": "forbidden",
+    "1.1": "forbidden",
     "1.2": "forbidden",
     "1.3": "business-rule",
+    "1.4": "forbidden",
     "1.5": "login",
     "2": "invalid",
     "2.1": "value",
+    "2.2": "value",
     "2.3": "required",
     "2.4": "structure",
     "3": "exception",

@@ -10,6 +10,9 @@ from service_stubs.national_numbers import FNR, number_for
 Resource = dict[str, Any]
 
 _CODE_SYSTEMS = "http://ehelse.no/fhir/CodeSystem"
+_PROFILES = "http://ehelse.no/fhir/StructureDefinition"
+_WITH_PROFILE = frozenset({"Patient", "CarePlan", "Composition"})
+"""No profile of VKP is published for the others."""
 _SNOMED = "http://snomed.info/sct"
 
 
@@ -23,6 +26,8 @@ class PatientRecord:
     gender: str
     born: date
     system: str = FNR
+    services: frozenset[str] = frozenset({"rt", "ta", "md", "gps", "dho", "dt"})
+    """The ServiceCodes of what the patient gets, in lower case."""
 
     def identifier(self) -> Resource:
         """Return the patient's national number."""
@@ -33,14 +38,17 @@ class PatientRecord:
         return {"identifier": self.identifier(), "display": f"{self.given} {self.family}"}
 
 
-def _invented(given: str, family: str, gender: str, born: date, month_offset: int) -> PatientRecord:
-    return PatientRecord(number_for(born, 500, month_offset), given, family, gender, born)
+def _invented(  # noqa: PLR0913, PLR0917 - what a patient is
+    given: str, family: str, gender: str, born: date, month_offset: int, services: str
+) -> PatientRecord:
+    number = number_for(born, 500, month_offset)
+    return PatientRecord(number, given, family, gender, born, services=frozenset(services.split()))
 
 
 PATIENTS = (
-    _invented("Solveig", "Fiktiv", "female", date(1941, 3, 17), 80),
-    _invented("Torbjørn", "Oppdiktet", "male", date(1938, 11, 2), 65),
-    _invented("Åse", "Eksempel", "female", date(1950, 6, 29), 40),
+    _invented("Solveig", "Fiktiv", "female", date(1941, 3, 17), 80, "rt ta gps"),
+    _invented("Torbjørn", "Oppdiktet", "male", date(1938, 11, 2), 65, "rt md"),
+    _invented("Åse", "Eksempel", "female", date(1950, 6, 29), 40, "rt dho"),
 )
 
 
@@ -55,9 +63,13 @@ def patient_with(system: str, number: str) -> PatientRecord:
 def about(patient: PatientRecord, resource_type: str) -> Iterable[Resource]:
     """Return what the record holds of this type about the patient."""
     return [
-        {"resourceType": kind, "id": f"{kind.lower()}-{patient.number[-5:]}", **content}
+        {"resourceType": kind, "id": f"{kind.lower()}-{patient.number[-5:]}", **_profiled(kind), **content}
         for kind, content in _BUILDERS[resource_type](patient)
     ]
+
+
+def _profiled(kind: str) -> Resource:
+    return {"meta": {"profile": [f"{_PROFILES}/vkp-{kind}-v090"]}} if kind in _WITH_PROFILE else {}
 
 
 _Contents = Iterable[tuple[str, Resource]]

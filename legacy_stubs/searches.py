@@ -1,7 +1,7 @@
 """VKP's seven searches: their parameters, the ServiceCodes header and the searchset they answer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 from uuid import NAMESPACE_URL, uuid5
 
@@ -16,12 +16,21 @@ _IDENTIFIER_PARAMETERS = {"Patient": "identifier", "AllergyIntolerance": "identi
 _OTHER_IDENTIFIER_PARAMETER = "patient.identifier"
 _LISTS_EVERYBODY = frozenset({"Patient", "EpisodeOfCare"})
 _SEARCHES_BY_DATE = frozenset({"CarePlan", "Composition"})
+_STU3_PARAMETERS = {
+    "Patient": frozenset({"identifier", "name"}),
+    "EpisodeOfCare": frozenset({"type", "type.text", "patient"}),
+    "Composition": frozenset({"type", "category", "subject", "date"}),
+}
 _DATE = re.compile(r"(?:eq|ne|gt|lt|ge|le|sa|eb|ap)?\d{4}(?:-\d{2}(?:-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?)?)?")
 
 
-def search(resource_type: str, service_codes: Sequence[str], form: bytes) -> bytes:
-    """Answer a search with a searchset Bundle; the data is fixed, as in VKP's test environment."""
-    _check_service_codes(service_codes)
+def search(resource_type: str, codes: frozenset[str], form: bytes) -> bytes:
+    """Answer a search with a searchset Bundle; the data is fixed, as in VKP's test environment.
+
+    `codes` are the sender's ServiceCodes in lower case: lists have the patients who get one of these services, and of a patient
+    who gets none of them nothing is told (1.3).
+    """
+    _check_need(bool(codes), "the header ServiceCodes is missing or empty")
     parameters = parse_qs(form.decode("utf-8", "replace"), keep_blank_values=True)
     _check_dates(resource_type, parameters.get("date", []))
     name = _IDENTIFIER_PARAMETERS.get(resource_type, _OTHER_IDENTIFIER_PARAMETER)
@@ -29,14 +38,71 @@ def search(resource_type: str, service_codes: Sequence[str], form: bytes) -> byt
     if len(identifiers) > 1 or (not identifiers and resource_type not in _LISTS_EVERYBODY):
         text = "Antall søkeparametere er ugyldig."
         raise RefusedError(400, "2.3", text, f"the parameter {name} must be given once")
-    patients = [records.patient_with(*_number(identifiers[0]))] if identifiers else records.PATIENTS
-    return _searchset([resource for patient in patients for resource in records.about(patient, resource_type)])
+    if identifiers:
+        patients = [records.patient_with(*_number(identifiers[0]))]
+        _check_need(bool(patients[0].services & codes), "the patient gets none of these services")
+    else:
+        patients = [patient for patient in records.PATIENTS if patient.services & codes]
+    found = [resource for patient in patients for resource in records.about(patient, resource_type)]
+    return _searchset([one for one in found if _is_within(one, parameters.get("date", []))])
 
 
-def _check_service_codes(headers: Sequence[str]) -> None:
-    if not [code for header in headers for code in header.split(",") if code.strip()]:
-        text = "Tjenstlig behov er ikke oppfylt."
-        raise RefusedError(400, "1.3", text, "the header ServiceCodes is missing or empty")
+def stu3_search(resource_type: str, resource_id: str | None, parameters: Mapping[str, str]) -> bytes:
+    """Answer a search or a read of STU3, whose CapabilityStatement of 2019 names these parameters."""
+    names = _STU3_PARAMETERS[resource_type]
+    if unknown := [name for name in parameters if name not in names]:
+        text = "Søkeparameteren er ukjent."
+        raise RefusedError(400, "2.3", text, f"{resource_type} has no parameter {unknown[0]}")
+    found = [one for patient in records.PATIENTS for one in records.about(patient, resource_type)]
+    if resource_id is not None:
+        for one in found:
+            if one["id"].lower() == resource_id:
+                return msgspec.json.encode(one)
+        raise RefusedError(404, "3", "Ressursen finnes ikke.", "there is no such resource")
+    for name in ("identifier", "patient", "subject"):
+        if name in parameters:
+            number = _number(parameters[name])[1]
+            found = [one for one in found if number in msgspec.json.encode(one).decode()]
+    if "name" in parameters:
+        found = [one for one in found if parameters["name"].lower() in str(one.get("name")).lower()]
+    services = {parameters[name].lower() for name in ("type", "type.text") if name in parameters}
+    if resource_type == "EpisodeOfCare" and services:
+        mine = {patient.number for patient in records.PATIENTS if patient.services & services}
+        found = [one for one in found if one["patient"]["identifier"]["value"] in mine]
+    return _searchset([one for one in found if _is_within(one, [parameters["date"]] if "date" in parameters else [])])
+
+
+def _check_need(is_there: bool, why: str) -> None:
+    if not is_there:
+        raise RefusedError(400, "1.3", "Tjenstlig behov er ikke oppfylt.", why)
+
+
+def _is_within(resource: Resource, dates: Sequence[str]) -> bool:
+    """Compare the day of a visit or a note with each date, by its prefix."""
+    if resource["resourceType"] not in _SEARCHES_BY_DATE:
+        return True
+    return all(_compares(_day(resource), date) for date in dates)
+
+
+def _day(resource: Resource) -> str:
+    if resource["resourceType"] == "CarePlan":
+        return str(resource["activity"][0]["detail"]["scheduledPeriod"]["start"])[:10]
+    return str(resource["date"])[:10]
+
+
+def _compares(day: str, date: str) -> bool:
+    prefix, wanted = (date[:2], date[2:12]) if date[:2].isalpha() else ("eq", date[:10])
+    same = day.startswith(wanted)
+    is_earlier, is_later = day < wanted and not same, day > wanted and not same
+    return {
+        "ne": not same,
+        "gt": is_later,
+        "sa": is_later,
+        "ge": is_later or same,
+        "lt": is_earlier,
+        "eb": is_earlier,
+        "le": is_earlier or same,
+    }.get(prefix, same)
 
 
 def _check_dates(resource_type: str, dates: Sequence[str]) -> None:

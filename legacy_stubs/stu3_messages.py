@@ -30,6 +30,7 @@ class Message:
     form: str
     kind: str
     header: Tree | None
+    tree: Tree
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read_message(body: bytes, kind: str) -> Message:
     header = _at(found, "entry", "resource") if kind == "Bundle" else None
     if kind == "Bundle" and (header is None or header.get("resourceType") != "MessageHeader"):
         raise invalid_format("the first resource is not a MessageHeader")
-    return Message(form, kind, header)
+    return Message(form, kind, header, found)
 
 
 def accept(message: Message, her_id: str) -> Answer:
@@ -69,7 +70,7 @@ def refuse(body: bytes, kind: str, her_id: str, refused: RefusedError) -> Answer
     try:
         message = read_message(body, kind)
     except RefusedError:
-        message = Message(form_of(body), kind, None)
+        message = Message(form_of(body), kind, None, {})
     if message.header is None:
         return _written(refused.outcome(), message.form)
     identifier = str(uuid4())
@@ -125,11 +126,16 @@ def _resource(element: ET.Element) -> Tree:
 
 
 def _children(element: ET.Element) -> Tree:
-    """Read the first child of each name, which is all that VKP needs of a message."""
+    """Read every child; what stands several times becomes a list."""
     found: Tree = {}
     for child in element:
-        if _name(child) not in found:
-            found[_name(child)] = _value(child)
+        name, value = _name(child), _value(child)
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
+        else:
+            found[name] = [found[name], value]
     return found
 
 

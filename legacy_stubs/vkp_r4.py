@@ -13,10 +13,12 @@ from multidict import CIMultiDict
 
 from legacy_stubs import outcomes, stu3_messages
 from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM, bearer_token, check_claims, check_scope, check_signature
-from legacy_stubs.operations import Operation, check_journaling, find_operation
+from legacy_stubs.operations import Operation, find_operation, read_journaling
 from legacy_stubs.outcomes import RefusedError
-from legacy_stubs.searches import search
+from legacy_stubs.register import AccessRegister
+from legacy_stubs.searches import search, stu3_search
 from legacy_stubs.stu3_messages import Answer
+from legacy_stubs.validation import Checks, check_envelope, check_message
 from service_stubs.behaviour import Behaviour, Script, act, end_connection
 from service_stubs.issuer_keys import IssuerKeys
 from service_stubs.listening import Listener, running
@@ -36,6 +38,8 @@ class Received(msgspec.Struct, frozen=True):
     body: str
     sha256: str
     status: int | None
+    journaled: bool | None = None
+    """Of a journaling that was answered with success, whether the record system took it later; None for all else."""
 
 
 @dataclass
@@ -46,6 +50,12 @@ class LegacyVkp:
     port: int = 0
     issuer: str | None = None
     clock: Callable[[], float] = time.time
+    register: AccessRegister = field(default_factory=AccessRegister)
+    checks: Checks = "documented"
+    audience: str | None = "nhn:vkp"
+    """What `aud` of a token must have; None: VKP does not look."""
+    fails_later: bool = False
+    """Whether what VKP has stored, and answered with success, fails at the record system afterwards: nobody tells the sender."""
     received: Recorder[Received] = field(default_factory=Recorder, init=False)
     _script: Script = field(default_factory=Script, init=False)
 
@@ -115,17 +125,38 @@ class LegacyVkp:
         token = bearer_token(request.headers.getall("Authorization", []))
         if self._keys is not None:
             await check_signature(token, self._keys)
-        check_claims(token, self.clock(), HER_ID_CLAIM if operation.is_stu3 else VKP_ID_CLAIM)
+        claim = HER_ID_CLAIM if operation.is_stu3 else VKP_ID_CLAIM
+        sender = check_claims(token, self.clock(), claim, self.audience)
         check_scope(token, operation.resource_type.lower(), operation.right)
-        if operation.is_stu3:
-            message = stu3_messages.read_message(body, operation.resource_type)
-            return stu3_messages.accept(message, operation.municipality)
+        self.register.check_access(sender, operation.municipality)
         if operation.right == "read":
-            return _json(search(operation.resource_type, request.headers.getall("ServiceCodes", []), body))
-        check_journaling(operation.resource_type, body)
+            return _json(self._found(request, operation, sender, body))
+        if operation.is_stu3:
+            return self._stu3_journaled(operation, sender, body)
+        resource = read_journaling(operation.resource_type, body)
+        if self.checks == "documented":
+            check_message(resource)
         return _json(outcomes.received(operation.resource_type))
 
+    def _found(self, request: web.Request, operation: Operation, sender: str, body: bytes) -> bytes:
+        if operation.is_stu3:
+            return stu3_search(operation.resource_type, operation.resource_id, request.query)
+        headers = request.headers.getall("ServiceCodes", [])
+        codes = frozenset(code.strip().lower() for header in headers for code in header.split(",")) - {""}
+        self.register.check_services(sender, codes)
+        return search(operation.resource_type, codes, body)
+
+    def _stu3_journaled(self, operation: Operation, sender: str, body: bytes) -> Answer:
+        message = stu3_messages.read_message(body, operation.resource_type)
+        if self.checks == "documented":
+            if message.header is not None:
+                check_envelope(message.tree, message.header, sender, operation.municipality)
+            check_message(message.tree)
+        return stu3_messages.accept(message, operation.municipality)
+
     def _remember(self, request: web.Request, body: bytes, status: int | None) -> None:
+        operation = find_operation(request.method, request.raw_path)
+        is_journaling = operation is not None and operation.right == "write"
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
         record = Received(
             method=request.method,
@@ -134,6 +165,7 @@ class LegacyVkp:
             body=base64.b64encode(body).decode(),
             sha256=hashlib.sha256(body).hexdigest(),
             status=status,
+            journaled=not self.fails_later if is_journaling and status == 200 else None,
         )
         self.received.add(record, len(body))
 

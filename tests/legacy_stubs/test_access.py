@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.legacy_stubs.conftest import Sender
 
 NOW = 1_780_000_000
-NOTE = {"resourceType": "Composition"}
+NOTE = {"resourceType": "Composition", "subject": {"display": "Solveig Fiktiv"}}
 VKP_ID = "nhn:vkp/client/claims/vkp-id"
 
 

@@ -19,7 +19,7 @@ from service_stubs.behaviour import Behaviour
 if TYPE_CHECKING:
     from tests.legacy_stubs.conftest import Sender
 
-NOTE = {"resourceType": "Composition"}
+NOTE = {"resourceType": "Composition", "subject": {"display": "Solveig Fiktiv"}}
 
 
 async def test_requests_are_recorded_as_they_came(sender: Sender) -> None:

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from tests.legacy_stubs.conftest import Sender
 
 CODE_SYSTEM = "http://ehelse.no/fhir/CodeSystem/vkp-operation-outcome-v090"
-NOTE = {"resourceType": "Composition", "status": "final"}
+NOTE = {"resourceType": "Composition", "status": "final", "subject": {"display": "Solveig Fiktiv"}}
+NEEDED = {"subject": {"display": "Solveig Fiktiv"}, "category": {"text": "utlevert"}, "performer": [{"actor": {}}]}
+"""What some resources need; no other is asked what it has besides."""
 
 
 @pytest.mark.parametrize("resource_type", ["Bundle", "Composition", "MedicationDispense", "Encounter", "Communication"])
 async def test_success_is_an_informational_outcome(sender: Sender, resource_type: str) -> None:
     """Every journaling endpoint answers 200 with text for both kinds of reader."""
-    answer = await sender.post(resource_type.lower(), {"resourceType": resource_type})
+    answer = await sender.post(resource_type.lower(), {"resourceType": resource_type, **NEEDED})
     (issue,) = answer.body["issue"]
     assert answer.status == 200
     assert (issue["severity"], issue["code"]) == ("information", "informational")

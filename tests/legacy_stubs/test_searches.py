@@ -109,7 +109,7 @@ async def test_service_codes_are_needed(sender: Sender, header: str) -> None:
 @pytest.mark.parametrize("resource", ["careplan", "composition"])
 async def test_dates_are_parameters_of_visits_and_measures(sender: Sender, resource: str) -> None:
     """Two dates make a range; a date that is none is refused."""
-    form = f"patient.identifier={NUMBER}&date=ge2024-05-17T07:08:09Z&date=le2024-12-24T09:08:07%2B02:00"
+    form = f"patient.identifier={NUMBER}&date=ge2026-01-17T07:08:09Z&date=le2026-12-24T09:08:07%2B02:00"
     assert resources(await sender.search(resource, form))
     answer = await sender.search(resource, f"patient.identifier={NUMBER}&date=tomorrow")
     assert (answer.status, answer.code) == (400, "2.4")

@@ -21,8 +21,8 @@ class Flaw(Enum):
     CATEGORY = "does not say what happened"
 
 
-_REFUSED_IN_NEW = {Flaw.PATIENT: "2.1", Flaw.CATEGORY: "2.4"}
-"""The codes of what VKP takes and a service may not get."""
+_REFUSED = {Flaw.PATIENT: "2.1", Flaw.CATEGORY: "2.4"}
+"""The codes of what neither VKP nor a service takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +86,18 @@ def expected(scenario: Scenario, mode: Mode) -> Expected:
 
 def _expected(scenario: Scenario, mode: Mode) -> Expected:
     if mode is Mode.LEGACY:
-        return Expected(401, "1.5", "vkp") if scenario.flaw is Flaw.TOKEN else Expected(200, None, "vkp")
+        if scenario.flaw is Flaw.TOKEN:
+            return Expected(401, "1.5", "vkp")
+        code = _REFUSED.get(scenario.flaw)
+        return Expected(200, None, "vkp") if code is None else Expected(400, code, "vkp")
     if scenario.flaw is Flaw.TOKEN:
         return Expected(401, "1.5", None)
     if mode is Mode.CLOSED:
         return Expected(400, "1.2", None)
     if scenario.information not in JOURNALING:
         return Expected(400, "3", None)
-    if scenario.flaw in _REFUSED_IN_NEW:
-        return Expected(400, _REFUSED_IN_NEW[scenario.flaw], None)
+    if scenario.flaw in _REFUSED:
+        return Expected(400, _REFUSED[scenario.flaw], None)
     return Expected(200, None, None if scenario.is_test or scenario.is_again else "jft")
 
 
