@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow check chaos bench lock clean run-environment dev-environment
+.PHONY: demo test test-slow conformance check chaos bench lock clean run-environment dev-environment
 
 # make demo ARGS=--once ends after the traffic.
 demo: run-environment
@@ -20,6 +20,10 @@ test: dev-environment
 # Random requests, machines of states, killed processes, load: what `make test` leaves out.
 test-slow: dev-environment
 	$(PYTEST) -m slow
+
+# The tests that prove documented facts; docs/conformance.md is written anew when they pass.
+conformance: dev-environment
+	$(BIN)/pytest --conformance
 
 check: dev-environment
 	$(BIN)/ruff format --check .

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Engine
 
+pytest_plugins = ("tests.conformance.plugin",)
+
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

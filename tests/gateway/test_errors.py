@@ -38,6 +38,7 @@ def test_every_refusal_of_a_translator_is_a_fault(reason: Reason) -> None:
     assert not fault_of(reason).is_temporary
 
 
+@pytest.mark.fact("vkp-errors-as-400")
 @pytest.mark.parametrize("fault", [Fault.MALFORMED, Fault.PATIENT, Fault.LOSS, Fault.REFUSED_BY_SERVICE, Fault.CLOSED])
 def test_what_a_developer_should_read_is_400(fault: Fault) -> None:
     """NHN's sample client reads an OperationOutcome from a 400 only."""

@@ -19,6 +19,7 @@ NOTE = {"resourceType": "Composition", "subject": {"display": "Solveig Fiktiv"}}
 VKP_ID = "nhn:vkp/client/claims/vkp-id"
 
 
+@pytest.mark.fact("vkp-private-key-jwt")
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -59,6 +60,7 @@ async def test_authorization_is_needed_once_and_as_bearer(sender: Sender) -> Non
             assert response.status == (401 if values in wrong else 200)
 
 
+@pytest.mark.fact("vkp-scopes")
 @pytest.mark.parametrize(
     "scopes",
     [

@@ -21,6 +21,7 @@ DISPENSE = {"resourceType": "MedicationDispense", "category": {"text": "utlevert
 WRONG = {"identifier": {"system": FNR, "value": "12345678901"}}
 
 
+@pytest.mark.fact("vkp-access-register")
 @pytest.mark.parametrize(
     ("register", "status", "code"),
     [
@@ -40,6 +41,7 @@ async def test_its_register_says_who_may_call_whom(
     assert (answer.status, answer.code if code else None) == (status, code)
 
 
+@pytest.mark.fact("helseid-one-api")
 async def test_a_token_for_another_api_is_refused_where_it_looks(sender: Sender) -> None:
     """Whether VKP looks is not documented, so the double does either."""
     for audience, expected in ((sender.vkp.audience, 401), (None, 200)):
@@ -68,6 +70,7 @@ async def test_what_its_profiles_need_is_looked_for(sender: Sender, resource: di
     assert (await sender.post(path, resource)).status == 200
 
 
+@pytest.mark.fact("vkp-header-addresses")
 @pytest.mark.parametrize(
     ("bundle", "header", "status"),
     [
@@ -89,6 +92,7 @@ async def test_an_stu3_message_says_what_it_is_and_whom_it_is_for(
     assert (await post(sender, "102287/bundle", body))[0] == status
 
 
+@pytest.mark.fact("vkp-success-unknown")
 async def test_what_it_has_stored_may_fail_at_the_record_system_later(sender: Sender) -> None:
     """Its sender has been told of success in both cases."""
     for fails in (False, True):
@@ -103,6 +107,7 @@ def names(answer: Answer) -> list[str]:
     return [entry["resource"]["name"][0]["family"] for entry in answer.body.get("entry", [])]
 
 
+@pytest.mark.fact("vkp-service-codes", "vkp-no-hits")
 async def test_lists_have_the_patients_of_the_senders_services(sender: Sender) -> None:
     """And nothing is told of a patient who gets none of them (1.3)."""
     assert names(await sender.search("patient", ServiceCodes="MD, dt")) == ["Oppdiktet"]
@@ -132,6 +137,7 @@ async def test_what_it_returns_names_its_profiles(sender: Sender) -> None:
     assert {tuple(entry["resource"]["meta"]["profile"]) for entry in answer.body["entry"]} == {(profile,)}
 
 
+@pytest.mark.fact("vkp-stu3-searches")
 @pytest.mark.parametrize(
     ("path", "status", "found"),
     [

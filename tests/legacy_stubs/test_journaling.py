@@ -27,6 +27,7 @@ async def test_success_is_an_informational_outcome(sender: Sender, resource_type
     assert issue["diagnostics"]
 
 
+@pytest.mark.fact("vkp-content-type")
 @pytest.mark.parametrize("content_type", ["text/plain; charset=utf-8", "application/fhir+json", "image/png"])
 async def test_content_type_does_not_matter(sender: Sender, content_type: str) -> None:
     """NHN's own sample posts JSON as text/plain."""

@@ -97,6 +97,7 @@ async def test_invalid_numbers_are_refused(sender: Sender, identifier: str) -> N
     assert "12345678901" not in str(answer.body)
 
 
+@pytest.mark.fact("vkp-service-codes")
 @pytest.mark.parametrize("header", ["", " , "])
 async def test_service_codes_are_needed(sender: Sender, header: str) -> None:
     """400 with code 1.3 if the header is missing or says nothing."""

@@ -101,6 +101,7 @@ async def test_what_cannot_be_read_is_refused(sender: Sender, body: bytes) -> No
     assert b'"2.4"' in answer
 
 
+@pytest.mark.fact("vkp-client-claims")
 @pytest.mark.parametrize("body", [XML, JSON], ids=["xml", "json"])
 @pytest.mark.parametrize(
     ("wanted", "status", "code"),

@@ -138,6 +138,7 @@ async def test_status_may_have_its_older_name(
     assert status == {"registered": NOW, "read": None, "journaled": NOW, "failed": None}
 
 
+@pytest.mark.fact("jft-status")
 async def test_an_event_may_be_lost_after_it_was_accepted(
     sender: Sender, helseid: HelseIdStub, clock: Clock, composition: dict[str, Any]
 ) -> None:
@@ -164,6 +165,7 @@ async def test_a_municipality_without_an_agreement_is_refused(
     assert status == 403
 
 
+@pytest.mark.fact("jft-too-many")
 async def test_it_may_ask_to_be_left_alone(double: Double, composition: dict[str, Any]) -> None:
     """429 with the seconds to wait."""
     assert await double.tell("behaviour", {"status": 429, "retry_after": 7}) == 204

@@ -190,6 +190,7 @@ def test_refusals_never_repeat_a_national_number() -> None:
     )
 
 
+@pytest.mark.fact("jft-numbers")
 @pytest.mark.parametrize(("numbers", "found"), [("everywhere", ["Composition.author[0].identifier"]), ("patient", [])])
 def test_numbers_of_others_are_checked_by_an_option(
     composition: dict[str, Any], numbers: Any, found: list[str]
@@ -199,6 +200,7 @@ def test_numbers_of_others_are_checked_by_an_option(
     assert [fault.path for fault in faults_in(composition, "Composition", "test", numbers)] == found
 
 
+@pytest.mark.fact("jft-numbers")
 def test_a_help_number_is_none_of_production(composition: dict[str, Any]) -> None:
     """Production takes real national identity numbers alone."""
     composition["subject"]["identifier"] = {"system": "urn:oid:2.16.578.1.12.4.1.4.3", "value": "81234510053"}
@@ -214,6 +216,7 @@ DISPENSE = {
 }
 
 
+@pytest.mark.fact("jft-successful-dispenses")
 @pytest.mark.parametrize(
     ("changes", "path"),
     [

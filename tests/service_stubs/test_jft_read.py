@@ -156,6 +156,7 @@ async def test_search_by_time(epj: Epj, clock: Clock) -> None:
     assert await epj.titles(f"?_lastUpdated=le{day}22:27:40%2B02:00") == ["20:26:40", "20:27:40"]
 
 
+@pytest.mark.fact("jft-tag-unknown")
 async def test_search_by_acknowledgement(epj: Epj) -> None:
     """`_tag:not` finds what is still to be journaled, `_tag` the rest; any tag of JFT can be asked for."""
     first, _ = await epj.submit("done"), await epj.submit("open")
@@ -218,6 +219,7 @@ async def test_nothing_else_is_at_the_read_api(epj: Epj, path: str) -> None:
     assert (await epj.sender.call("GET", f"{epj.jft.read_url}{path}", epj.token))[0] == 404
 
 
+@pytest.mark.fact("jft-last-updated")
 async def test_reading_and_acknowledging_move_when_an_event_was_last_updated(epj: Epj, clock: Clock) -> None:
     """Each for the first time: who asks for what is newer than its last look sees an event again."""
     address = await epj.submit("moves")

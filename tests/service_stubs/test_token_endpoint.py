@@ -142,6 +142,7 @@ async def test_assertion_with_the_issuer_as_only_listed_audience_passes(sender: 
     assert await sender.token(helseid.url, aud=[helseid.issuer])
 
 
+@pytest.mark.fact("helseid-assertion", "helseid-kid")
 @pytest.mark.parametrize("header", [{"typ": "at+jwt"}, {"typ": "JWT"}, {"kid": "unknown"}, {"kid": None}], ids=str)
 async def test_assertion_with_a_wrong_header_is_refused(
     sender: Sender, helseid: HelseIdStub, header: dict[str, Any]
@@ -263,6 +264,7 @@ async def test_proof_is_taken_once(sender: Sender, helseid: HelseIdStub) -> None
     assert await refusal(sender, helseid, proofs=[proof]) == "invalid_dpop_proof"
 
 
+@pytest.mark.fact("helseid-assertion")
 async def test_assertion_is_taken_once(sender: Sender, helseid: HelseIdStub) -> None:
     """An assertion is single use, also after a success."""
     assertion = sender.assertion(helseid.url)
@@ -322,6 +324,7 @@ async def test_multi_tenant_client_must_name_its_organisation_rightly(
     assert await refusal(sender, helseid, assertion=assertion) == "invalid_request"
 
 
+@pytest.mark.fact("helseid-fk5")
 async def test_organisation_in_both_claims_is_refused(sender: Sender, helseid: HelseIdStub) -> None:
     """Two places could contradict each other."""
     assertion = sender.assertion(helseid.url, authorization_details=sender.details(sender.orgnr))
@@ -382,6 +385,7 @@ async def test_scopes_of_two_apis_make_two_audiences(sender: Sender, helseid: He
     assert sender.decoded(response["access_token"])[1]["aud"] == ["nhn:jft", "nhn:pit"]
 
 
+@pytest.mark.fact("helseid-fk3")
 async def test_a_token_that_is_asked_for_while_one_is_valid_is_counted(
     sender: Sender, helseid: HelseIdStub, clock: Clock
 ) -> None:
@@ -397,6 +401,7 @@ async def test_a_token_that_is_asked_for_while_one_is_valid_is_counted(
     assert [one.orgnr for one in helseid.needless] == ["310000001"]
 
 
+@pytest.mark.fact("helseid-fk2")
 async def test_endpoints_move_as_discovery_says(sender: Sender, helseid: HelseIdStub) -> None:
     """What a client keeps too long is not there any more."""
     before = helseid._metadata()

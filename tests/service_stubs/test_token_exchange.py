@@ -53,6 +53,7 @@ async def test_token_of_another_becomes_our_own(sender: Sender, helseid: HelseId
     assert response["issued_token_type"] == EXCHANGE["subject_token_type"]
 
 
+@pytest.mark.fact("helseid-exchange")
 @pytest.mark.parametrize(("audience", "expected"), [("nhn:jft", "invalid_grant"), (["nhn:x", "nhn:vkp"], "ok")])
 async def test_subject_token_must_have_been_sent_to_the_client(
     sender: Sender, helseid: HelseIdStub, audience: Any, expected: str

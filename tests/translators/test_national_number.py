@@ -160,6 +160,7 @@ def test_what_stdnum_takes_of_any_digits_we_take(number: str) -> None:
         assert kind_of(number) in (Kind.ORDINARY, Kind.PLUS_40)
 
 
+@pytest.mark.fact("jft-numbers")
 def test_no_synthetic_number_of_the_state_is_for_production_and_no_real_one_for_test() -> None:
     """Month + 40 alone is in both: an H-number of a hospital, or synthetic."""
     assert sorted(PRODUCTION_KINDS) == [Kind.ORDINARY]

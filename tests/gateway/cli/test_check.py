@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from click.testing import CliRunner
 from joserfc.jwk import ECKey
 
@@ -52,6 +53,7 @@ def test_json_has_the_same(run: Callable[..., Result], routes_file: Path) -> Non
     assert document["problems"][0]["file"] == str(routes_file)
 
 
+@pytest.mark.fact("helseid-keys", "helseid-kid")
 def test_a_client_key_that_helseid_would_not_take_is_a_problem(run: Callable[..., Result], routes_file: Path) -> None:
     """Told at its place before anything is signed; a key that is not on this machine is no problem."""
     key = ECKey.generate_key("P-256").as_dict(private=True)

@@ -71,6 +71,7 @@ async def test_list_says_why_nothing_can_be_sent(ask: Ask, scene: Scene) -> None
     assert f"cannot be sent: {NO_CLIENT.format('havnes')}" in result.stdout
 
 
+@pytest.mark.fact("vkp-success-unknown")
 @pytest.mark.parametrize("said", ["stored", "journaled"])
 async def test_list_says_what_it_means_that_vkp_has_a_message(
     ask: Ask, scene: Scene, office: Office, said: VkpSuccess

@@ -22,6 +22,7 @@ PREFIX = "nhn:vkp/api/user/"
 # Scopes.
 
 
+@pytest.mark.fact("vkp-scopes")
 @pytest.mark.parametrize(
     ("scopes", "allowed"),
     [
@@ -49,6 +50,7 @@ async def test_scope_must_be_of_the_operation(world: World, scopes: list[str], *
         assert answer.values("WWW-Authenticate") == ['Bearer error="insufficient_scope"']
 
 
+@pytest.mark.fact("vkp-scopes")
 async def test_scope_for_everything_is_for_test_environments(start: Callable[..., Awaitable[World]]) -> None:
     """VKP has that scope in its test environment only."""
     world = await start(environment="production", everywhere="{vkp_id: Everywhere, municipality: havnes}")
@@ -56,6 +58,7 @@ async def test_scope_for_everything_is_for_test_environments(start: Callable[...
     world.assert_refused(answer, 403, "1.2")
 
 
+@pytest.mark.fact("jft-numbers")
 async def test_synthetic_number_is_refused_in_production(start: Callable[..., Awaitable[World]]) -> None:
     """Test data stays out of real records."""
     world = await start(environment="production", everywhere="{vkp_id: Everywhere, municipality: havnes}")
@@ -82,6 +85,7 @@ def of_other_organisations() -> float:
     )
 
 
+@pytest.mark.fact("helseid-organisation")
 @pytest.mark.parametrize(
     ("setting", "parent", "allowed", "counted"),
     [
@@ -116,6 +120,7 @@ async def test_organisation_of_a_token_is_compared_with_the_municipality(
 # The access register.
 
 
+@pytest.mark.fact("vkp-access-register")
 @pytest.mark.parametrize(
     ("wanted", "municipality"),
     [
@@ -155,6 +160,7 @@ async def test_unknown_municipality_is_refused_where_vkp_does_not_answer(
 WITH_CODES = "{vkp_id: Everywhere, municipalities: all, service_codes: [RT, Ta]}"
 
 
+@pytest.mark.fact("vkp-service-codes")
 @pytest.mark.parametrize(
     ("codes", "allowed"),
     [
@@ -217,6 +223,7 @@ async def test_subscription_key_is_not_looked_at(world: World) -> None:
 # Tokens, on every lane.
 
 
+@pytest.mark.fact("vkp-private-key-jwt")
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -137,6 +137,7 @@ def claiming(vkp_id: str | None, her_id: str | None) -> bytes:
     return b"Bearer e30." + encoded + b".x"
 
 
+@pytest.mark.fact("vkp-client-claims")
 @pytest.mark.parametrize(
     ("target", "vkp_id", "her_id", "sender"),
     [

@@ -213,6 +213,7 @@ async def test_test_message_is_delivered_nowhere(world: World, form: str) -> Non
     assert [one["outcome"] for one in world.logged.named("message")] == ["test"]
 
 
+@pytest.mark.fact("not-to-be-journaled")
 async def test_note_that_is_not_to_be_journaled_is_acknowledged_and_delivered_nowhere(world: World) -> None:
     """Its sender is told so in words, and it is counted under its own name."""
     tree = json.loads(body_of("patient-composition.json"))

@@ -75,6 +75,7 @@ def test_spelling_of_a_path_does_not_matter(target: str) -> None:
     assert (recognised.orgnr, recognised.operation.resource) == (ORGNR, "bundle")
 
 
+@pytest.mark.fact("vkp-content-type")
 @pytest.mark.parametrize("value", [b"", b"text/plain; charset=utf-8", b"application/xml", b"nonsense", b"\xff"])
 def test_content_type_does_not_matter(value: bytes) -> None:
     """Senders write anything there, or nothing."""

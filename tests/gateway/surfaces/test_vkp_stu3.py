@@ -173,6 +173,7 @@ def test_message_to_the_path_and_from_the_token_is_fine(receiver: bytes, sender:
     surface.check_parties(addressed(receiver, sender), HAVNES, DIGNIO)
 
 
+@pytest.mark.fact("vkp-header-addresses")
 @pytest.mark.parametrize(
     ("receiver", "sender", "role"), [(b"95938", b"135240", "receiver"), (b"85441", b"135241", "sender")]
 )

@@ -21,6 +21,7 @@ BODY = message("alarm-follow-up")
 LOCATION = b"Location: https://read.example/v1/Bundle/0d0bbd6c-7f0e-4b6a-9a57-5f9c8d7f2d11/$status\r\n"
 
 
+@pytest.mark.fact("jft-accepted")
 @pytest.mark.parametrize(
     ("behaviour", "status", "code", "outcome"),
     [
@@ -126,6 +127,7 @@ async def raw_jft(raw_upstream: RawUpstream) -> AsyncIterator[RawUpstream]:
     await raw_upstream.stop()
 
 
+@pytest.mark.fact("jft-too-many")
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(b"7", "7"), (b"0", "0"), (b"999999", "3600"), (b"soon", "30"), (b"-5", "30"), ("٣".encode(), "30")],
@@ -141,6 +143,7 @@ async def test_retry_after_is_told_on(
     assert answer.values("Retry-After") == [told]
 
 
+@pytest.mark.fact("jft-accepted")
 @pytest.mark.parametrize(
     "location",
     [
@@ -203,6 +206,7 @@ async def test_answer_chooses_no_server(start: Callable[..., Awaitable[World]], 
     assert world.named_messages("accepted")[0]["event_id"] == "0d0bbd6c-7f0e-4b6a-9a57-5f9c8d7f2d11"
 
 
+@pytest.mark.fact("jft-dpop")
 async def test_request_carries_proof_and_no_token_of_the_sender(
     start: Callable[..., Awaitable[World]], raw_jft: RawUpstream
 ) -> None:

@@ -71,6 +71,7 @@ async def test_what_counts_as_a_failure_of_the_service(scene: Scene, behaviour: 
     assert client.breaker.is_closed != opens
 
 
+@pytest.mark.fact("helseid-fk3")
 async def test_a_municipality_whose_tokens_are_refused_is_left_alone_by_itself(scene: Scene) -> None:
     """HelseID gives one new token, JFT is asked as often as the breaker allows, and other municipalities go on."""
     client = scene.client(breaker=Breaker(failures=3, pause=60.0))

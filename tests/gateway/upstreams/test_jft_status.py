@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 from tests.gateway.upstreams.conftest import EVENT, ID, TIME, Scene, submit
 
 
+@pytest.mark.fact("jft-status")
 async def test_status_tells_how_far_an_event_has_come(scene: Scene) -> None:
     """Registered, read and acknowledged, each at its time; asking does not mark it as read."""
     client = scene.client()
@@ -68,6 +69,7 @@ def _answer(body: bytes, status: bytes = b"200 OK") -> bytes:
     return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
 
 
+@pytest.mark.fact("jft-status")
 @pytest.mark.parametrize(
     ("body", "acknowledged"),
     [

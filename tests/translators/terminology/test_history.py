@@ -88,6 +88,7 @@ def test_every_superseded_code_is_one_of_today_or_none():
                     assert target.concept(former.today) is not None, (table.name, former)
 
 
+@pytest.mark.fact("codes-alert")
 @pytest.mark.parametrize("history", [ALERTS, ALERTS_OF_2022])
 def test_alerts_by_the_numbers_of_stu3(history: tuple[tuple[str, str], ...]):
     """They stood twice: until 2022-01-14, and for three months of 2022."""
@@ -95,6 +96,7 @@ def test_alerts_by_the_numbers_of_stu3(history: tuple[tuple[str, str], ...]):
     assert all(read_code(ALERT, same, history) is None for same in ("1", "1.3", "2", "3", "4", "5.2.1", "6"))
 
 
+@pytest.mark.fact("codes-alert")
 def test_alerts_of_the_first_table():
     """Home follow-up at the top, and the dispenser under 3."""
     assert {old: today(ALERT, old, FIRST_ALERTS)[2] for old in HOME} == HOME
@@ -126,6 +128,7 @@ def test_alerts_without_a_history():
     assert found == [("code", ALERT, code) for code in ("1.10", "1.17", "4.24", "5.1", "5.3.1", "1.5")]
 
 
+@pytest.mark.fact("codes-flag")
 def test_flag_codes():
     """The table that stood four years decides where nobody says; the first one said other things by the same numbers."""
     found = {code: today(FLAG, code) for code in HOME}
@@ -137,6 +140,7 @@ def test_flag_codes():
     assert read_code(FLAG, "4.24") is Doubt.UNKNOWN
 
 
+@pytest.mark.fact("codes-dispense")
 def test_dispenses():
     """A failure became an alert, and a test stays a test."""
     assert read_code(DISPENSE, "1", DISPENSES) is None
@@ -151,6 +155,7 @@ def test_dispenses():
     assert today(DISPENSE, "20") == ("code", DISPENSE, "2")
 
 
+@pytest.mark.fact("codes-section")
 def test_sections():
     """Code 2 changed its meaning twice, and five sections became events."""
     events = {"2": "6", "3": "7", "5": "8", "6": "9", "8": "10"}
@@ -165,6 +170,7 @@ def test_sections():
     assert today(SECTION, "9") == ("code", SECTION, "1")
 
 
+@pytest.mark.fact("codes-class", "codes-severity", "codes-encounter-type")
 def test_reasons_severities_classes_and_types():
     """Each by its tables; of a deleted code system the last one decides where nobody says."""
     assert [today(REASON, str(n), REASONS)[2] for n in range(1, 24)] == [f"4.{n}" for n in range(1, 24)]
@@ -184,6 +190,7 @@ def test_reasons_severities_classes_and_types():
     assert read_code(CATEGORY, "0") is Doubt.UNKNOWN
 
 
+@pytest.mark.fact("codes-doubtful-display")
 @pytest.mark.parametrize(
     ("url", "code", "display"),
     [

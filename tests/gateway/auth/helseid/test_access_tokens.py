@@ -43,6 +43,7 @@ def claims(token: str) -> dict[str, Any]:
     return decoded
 
 
+@pytest.mark.fact("helseid-fk3")
 async def test_one_token_serves_many_messages(world: World) -> None:
     """Many messages for a municipality are one token request; another municipality is another."""
     for _ in range(3):
@@ -101,6 +102,7 @@ async def test_service_that_hangs_keeps_no_one_from_helseid(world: World, raw_up
     await raw_upstream.stop()
 
 
+@pytest.mark.fact("helseid-fk5")
 async def test_municipalities_do_not_share_a_token(tokens: TokenSource, helseid: HelseIdStub) -> None:
     """Each token names its own municipality as the one acted for."""
     found = await asyncio.gather(*(tokens.token(orgnr, SCOPE) for orgnr in (HAVNES, NORDFJELL, HAVNES)))
@@ -114,6 +116,7 @@ async def renewed(tokens: TokenSource) -> None:
     await asyncio.gather(*tokens._fetching.values(), return_exceptions=True)
 
 
+@pytest.mark.fact("helseid-fk3")
 async def test_token_is_renewed_before_it_expires(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
     """In its last minute one request fetches another, and nobody waits for it; before that HelseID is not asked (FK3)."""
     first = await tokens.token(HAVNES, SCOPE)
@@ -167,6 +170,7 @@ async def test_renewal_is_tried_again_after_a_while(tokens: TokenSource, helseid
     assert await tokens.token(HAVNES, SCOPE) != first
 
 
+@pytest.mark.fact("helseid-nonce")
 async def test_nonce_is_answered_with_all_things_new(tokens: TokenSource, helseid: HelseIdStub) -> None:
     """The repeat has the nonce, a new proof and a new assertion, since both are for one use (RFC 9449 section 8)."""
     await tokens.token(HAVNES, SCOPE)
@@ -196,6 +200,7 @@ async def test_nonce_that_is_asked_for_again_is_given_up(
     await raw_upstream.stop()
 
 
+@pytest.mark.fact("helseid-rejected-scope")
 async def test_rejected_scope_is_no_token(
     tokens: TokenSource, helseid: HelseIdStub, client_key: ECKey, logged: Logged
 ) -> None:
@@ -246,6 +251,7 @@ def source(raw: RawUpstream, session: aiohttp.ClientSession, key: ECKey, clock: 
 GOOD = {"access_token": "t", "token_type": "DPoP", "expires_in": 600, "scope": SCOPE}
 
 
+@pytest.mark.fact("helseid-token-type")
 @pytest.mark.parametrize(
     "given",
     [
@@ -286,6 +292,7 @@ async def test_unusable_answer_is_no_token(
     await raw_upstream.stop()
 
 
+@pytest.mark.fact("helseid-assertion")
 async def test_single_tenant_client_names_no_organisation(
     session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
 ) -> None:
@@ -313,6 +320,7 @@ async def test_forgetting_takes_the_refused_token_only(tokens: TokenSource) -> N
     assert await tokens.token(HAVNES, SCOPE) == second != first
 
 
+@pytest.mark.fact("helseid-fk3")
 async def test_one_new_token_a_minute_after_refusals(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
     """A service that refuses every token does not make every message ask HelseID; another municipality is not touched."""
     for _ in range(12):

@@ -74,6 +74,7 @@ def stored(folder: Path, key: ECKey | RSAKey, **changes: str | None) -> None:
     (folder / "key.json").write_text(json.dumps(said), encoding="utf-8")
 
 
+@pytest.mark.fact("helseid-keys", "helseid-kid")
 @pytest.mark.parametrize(
     ("key", "changes", "reason"),
     [
@@ -96,6 +97,7 @@ def test_what_helseid_would_not_take_is_refused_before_anything_is_signed(
     assert str(key.as_dict(private=True)["d"]) not in str(error.value)
 
 
+@pytest.mark.fact("helseid-keys")
 def test_an_rsa_key_that_is_too_short_is_refused(tmp_path: Path) -> None:
     """Of fewer than 2048 bits, as HelseID refuses it."""
     with pytest.warns(SecurityWarning):

@@ -267,6 +267,7 @@ async def _renewed(issuer: Issuer) -> None:
     await issuer._renewal
 
 
+@pytest.mark.fact("helseid-fk2")
 async def test_addresses_are_fetched_again_within_a_day(of_fake: Issuer, fake: Fake, kid: str, clock: Clock) -> None:
     """From half a day on; those that are known serve on while they cannot be had, until they are a day old (HelseID: FK2)."""
     await of_fake.key(kid)

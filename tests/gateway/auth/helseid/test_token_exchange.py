@@ -61,6 +61,7 @@ async def test_senders_do_not_share_a_token(tokens: TokenSource, helseid: HelseI
     assert exchanges(helseid) == 3
 
 
+@pytest.mark.fact("helseid-exchange")
 async def test_token_does_not_outlive_the_senders(tokens: TokenSource, helseid: HelseIdStub, clock: Clock) -> None:
     """HelseID gave it for ten minutes, and the sender's had one left."""
     brief = subject(helseid, lifetime=60)

@@ -85,6 +85,7 @@ async def test_refusal_says_nothing_of_the_token(verifier: TokenVerifier, helsei
     assert "eyJ" not in f"{refusal.value} {token!r}"
 
 
+@pytest.mark.fact("helseid-one-api")
 async def test_audience_in_a_list_gives_access_where_the_setting_says_so(
     issuer: Issuer, helseid: HelseIdStub, clock: Clock
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_cutover_that_is_ready_has_nothing_against_it(config: Config) -> None:
     assert Finding("approvals", True, "1 of 1") in found
 
 
+@pytest.mark.fact("vkp-client-per-municipality")
 def test_a_cutover_that_could_not_be_rolled_back_with_what_it_sent_is_warned_of(config: Config) -> None:
     """It keeps nothing from being switched; with a client of the municipality, or of each vendor, there is a way back."""
     (warned,) = [one for one in findings(facts_of(config)) if one.check == "rollback"]

@@ -169,6 +169,7 @@ async def test_without_a_client_nothing_is_sent(scene: Scene) -> None:
     assert not scene.vkp.received
 
 
+@pytest.mark.fact("vkp-client-per-municipality")
 async def test_messages_of_vendors_without_a_client_stay_and_are_said_to(scene: Scene) -> None:
     """VKP registers a client for a municipality and a vendor; what it cannot send keeps nothing else from being sent."""
     scene.of_vendor = ", vendor: dignio"
