@@ -64,7 +64,7 @@ def run_helseid(host: str, port: int, clients_file: Path | None, issuer: str | N
 @click.option(
     "--numbers",
     type=click.Choice(["patient", "everywhere"]),
-    default="everywhere",
+    default="patient",
     show_default=True,
     help="Whose national numbers are checked.",
 )

@@ -75,7 +75,7 @@ class JftStub:
     public_write_url: str | None = None
     public_read_url: str | None = None
     status_field: StatusField = "journalingAcknowledged"
-    numbers: Numbers = "everywhere"
+    numbers: Numbers = "patient"
     codes: Codes = "known"
     acknowledged_code: str = "true"
     """The code of the tag of an acknowledged event: NHN names the tag's system alone."""

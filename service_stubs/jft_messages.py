@@ -34,7 +34,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def faults_in(
-    resource: dict[str, Any], resource_type: str, environment: Environment, numbers: Numbers = "everywhere"
+    resource: dict[str, Any], resource_type: str, environment: Environment, numbers: Numbers = "patient"
 ) -> list[Fault]:
     """Find what JFT refuses whatever the FHIR structure says."""
     if resource.get("resourceType") != resource_type:

@@ -169,7 +169,7 @@ class Settings:
     allowed_numbers: frozenset[str]
     """Kinds of national numbers (`translators.national_number.Kind`) that may identify a patient."""
     tolerated_losses: tuple[str, ...] = ()
-    numbers: Literal["patient", "everywhere"] = "everywhere"
+    numbers: Literal["patient", "everywhere"] = "patient"
     """Whose national numbers must be of these kinds: the patient's, or those of everybody whom the message identifies."""
     source_system: str | None = None
     """The sender's system by name, for `nhn-source-system`."""

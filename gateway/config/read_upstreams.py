@@ -184,7 +184,7 @@ def _jft(reader: Reader, name: str, node: Node, place: Place, _names: Names) -> 
         return None
     if breaker is None or follow is None or numbers is None:
         return None
-    looked_at: Literal["patient", "everywhere"] = "patient" if numbers == "patient" else "everywhere"
+    looked_at: Literal["patient", "everywhere"] = "everywhere" if numbers == "everywhere" else "patient"
     return JftUpstream(
         name, write_url, read_url, *scopes, ServiceStatus(status), place, tls, Grant(grant), breaker, follow, looked_at
     )

@@ -248,7 +248,7 @@ JFT = section(
         "client_credentials",
     ),
     Key("tls", "certificates, as files", "{}"),
-    Key("numbers", "whose national numbers it looks at, and so do we: patient or everywhere", "everywhere"),
+    Key("numbers", "whose national numbers it looks at, and so do we: patient or everywhere", "patient"),
     Key("breaker", "when nothing more is sent to it for a while, since it fails", "{}"),
     Key("follow", "how delivered events are followed to the record", "{}"),
 )

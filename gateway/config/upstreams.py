@@ -170,7 +170,7 @@ class JftUpstream:
     grant: Grant = Grant.CLIENT_CREDENTIALS
     breaker: Breaker = Breaker()
     follow: Follow = field(default_factory=Follow)
-    numbers: Literal["patient", "everywhere"] = "everywhere"
+    numbers: Literal["patient", "everywhere"] = "patient"
     """Whose national numbers JFT looks at: those of patients, or of everybody whom a message identifies."""
 
 

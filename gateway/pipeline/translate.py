@@ -32,7 +32,7 @@ def settings(  # noqa: PLR0913 - what is known of a message
     service = config.upstream_for(Group.JOURNALING)
     return Settings(
         allowed_numbers=allowed,
-        numbers=service.numbers if service is not None else "everywhere",
+        numbers=service.numbers if service is not None else "patient",
         tolerated_losses=route.losses if route else (),
         source_system=config.vendors[sender.vendor].systems[sender.system] if sender else None,
         code_history=sender.code_history if sender else (),

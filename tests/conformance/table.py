@@ -44,7 +44,7 @@ class Fact:
 
 def facts() -> list[Fact]:
     """Return every fact, in the order of its file."""
-    named = tests_by_fact()
+    named = proofs_by_fact()
     return [
         Fact(
             name,
@@ -58,7 +58,7 @@ def facts() -> list[Fact]:
     ]
 
 
-def tests_by_fact() -> dict[str, list[str]]:
+def proofs_by_fact() -> dict[str, list[str]]:
     """Return the tests that name each fact, as `tests/…/test_x.py::test_y`."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.table import PAGE, ROOT, Fact, facts, page, tests_by_fact
+from tests.conformance.table import PAGE, ROOT, Fact, facts, page, proofs_by_fact
 
 FACTS = facts()
 
@@ -24,4 +24,4 @@ def test_a_fact_is_proved_and_its_places_are_there(fact: Fact) -> None:
 
 def test_no_test_names_a_fact_that_is_not_there() -> None:
     """A misspelt name would prove nothing."""
-    assert tests_by_fact().keys() <= {fact.name for fact in FACTS}
+    assert proofs_by_fact().keys() <= {fact.name for fact in FACTS}

@@ -173,7 +173,7 @@ def test_every_patient_in_a_bundle_is_checked(document: dict[str, Any]) -> None:
         {"resource": {"resourceType": "Patient", "identifier": real}},
         {"resource": {"resourceType": "Observation", "contained": [{"resourceType": "Patient", "identifier": real}]}},
     ]
-    found = faults_in(document, "Bundle", "test", "patient")
+    found = faults_in(document, "Bundle", "test")
     assert [fault.path for fault in found] == [
         "Bundle.entry[1].resource.patient.identifier",
         "Bundle.entry[2].resource.identifier",

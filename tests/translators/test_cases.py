@@ -5,7 +5,7 @@
     tolerated: Device.colour       (optional: the losses that the route tolerates, with blanks between)
     numbers: production            (optional: the patient numbers of a production environment; test otherwise)
     also: fh                       (optional: kinds of numbers that are allowed besides, with blanks between)
-    whose-numbers: patient         (optional: only the patient's numbers are looked at; everybody's otherwise)
+    whose-numbers: everywhere      (optional: everybody's numbers are looked at; the patient's alone otherwise)
     source: Dispenser Pluss        (optional: the sender's system by name)
     received: 2026-05-04T08:31:00Z (optional: when the gateway got the message)
     history: alert until-2022-01-14          (optional: the superseded tables that the sender uses, in pairs)
@@ -64,7 +64,7 @@ class Case:
         own: frozenset[str] = PRODUCTION_KINDS if self.header.get("numbers") == "production" else TEST_KINDS
         return Settings(
             allowed_numbers=own.union(self._words("also")),
-            numbers="patient" if self.header.get("whose-numbers") == "patient" else "everywhere",
+            numbers="everywhere" if self.header.get("whose-numbers") == "everywhere" else "patient",
             tolerated_losses=tuple(self._words("tolerated")),
             source_system=self.header.get("source"),
             received=self.header.get("received"),

@@ -59,10 +59,15 @@ async def test_every_kind_that_jft_takes_is_delivered(world: World, path: str, n
     assert ("81.30" in world.delivered[0].body) == (name == "measurement")
 
 
-async def test_numbers_of_other_people_pass(world: World) -> None:
+@pytest.mark.fact("jft-numbers")
+@pytest.mark.parametrize(("setting", "status"), [("", 200), (", numbers: everywhere", 400)])
+async def test_numbers_of_other_people_pass_unless_jft_looks_at_them(
+    start: Callable[..., Awaitable[World]], setting: str, status: int
+) -> None:
     """Only elements that identify the patient are checked: an author's number is not the patient's."""
+    world = await start(jft=setting)
     body = message("note").replace(b"30714510106", b"30714510107")
-    assert (await world.post("composition", body)).status == 200
+    assert (await world.post("composition", body)).status == status
 
 
 COMMUNICATION = (

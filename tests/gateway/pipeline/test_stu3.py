@@ -120,6 +120,7 @@ async def test_two_dispensings_that_only_the_time_of_the_header_tells_apart_are_
 async def test_legacy_message_reaches_vkp_as_sent(world: World, form: str, resource: str) -> None:
     """Byte for byte, also from a sender that is not registered and to another receiver than the path names."""
     body = stu3_message(f"dispense-with-note.{form}")
+    world.vkp.checks = "form"
     answer = await post(world, body, NORDFJELL_HER, resource, token=world.token(vkp_id=None, her_id="1"))
     _, header = read(answer, form)
     assert header is not None
@@ -158,6 +159,7 @@ async def test_vkp_that_is_away_is_told_in_the_likely_form(start: Callable[..., 
 async def test_verify_in_legacy_looks_at_the_her_id(start: Callable[..., Awaitable[World]]) -> None:
     """The token is checked, the message's own address is not."""
     world = await start(top="admit: {legacy: verify}")
+    world.vkp.checks = "form"
     body = stu3_message("travel.json")
     refused = await post(world, body, NORDFJELL_HER, token=world.token(vkp_id="Everywhere"))
     assert_refused(world, refused, 403, "1.4", "json", None)
