@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -51,6 +52,12 @@ _CLOSING = 10.0
 """Seconds that the writer has for what waits, when the ledger is closed."""
 _TO_MIGRATE = 300
 """Seconds that a starting node waits for another that makes or changes the tables."""
+_LONGEST_LOG = 16 * 1024 * 1024
+"""Bytes of SQLite's log of writes; a long reader may have it grow, and once it has ended the log is shortened to this."""
+_REWRITTEN = 512 * 1024 * 1024
+"""Bytes of a file of an earlier version that is written anew at a start, some seconds' work."""
+_PAGES, _VACUUMS = 250, 40
+"""Pages given back in one transaction, some 1 MB, and how often at a time; a tenth of the file stays free for what comes."""
 _LOCK_KEY = 0x766B7067
 """PostgreSQL's advisory lock while the tables are made or changed."""
 
@@ -72,6 +79,8 @@ class Database:
         self._lock = lock
         self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
         self._closed = False
+        self._failures = 0
+        """Pieces of work that failed since the last that was done."""
         self._writer = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._writer.start()
 
@@ -106,6 +115,19 @@ class Database:
                 return work(connection)
         except SQLAlchemyError as error:
             raise _unavailable(error) from None
+
+    async def tidy(self) -> None:
+        """Shorten SQLite's log of writes where it has grown, and give back what was cleared away, a bounded part at a time.
+
+        Nothing waits for it: whoever writes or reads at this moment only puts it off until the next time. PostgreSQL does both itself.
+        """
+        if not self.is_sqlite:
+            return
+        await asyncio.to_thread(_shorten_log, str(self.engine.url.database))
+        for _ in range(_VACUUMS):
+            if not await self.read(_has_much_free):
+                return
+            await self.write(_give_back)
 
     async def close(self) -> None:
         """Finish what waits, and close."""
@@ -161,8 +183,9 @@ class Database:
             connection = _checked(connection)
             if len(batch) > 1:
                 return self._each_alone(connection, batch)
-            _tell_failure(batch[0][1], error)
+            self._tell_failure(batch[0][1], error)
             return connection
+        self._tell_done()
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
         return connection
@@ -183,6 +206,22 @@ class Database:
             reason = str(error)
         return connection
 
+    def _tell_failure(self, future: "Future[Any]", error: Exception) -> None:
+        """Answer whoever waits, and log the first failure of an outage."""
+        failure = _unavailable(error) if isinstance(error, SQLAlchemyError) else error
+        try:
+            if isinstance(error, SQLAlchemyError):
+                self._failures += 1
+                if self._failures == 1:
+                    log.error("ledger.unavailable", reason=str(failure))
+        finally:
+            future.set_exception(failure)
+
+    def _tell_done(self) -> None:
+        if self._failures:
+            failures, self._failures = self._failures, 0
+            log.warning("ledger.available", failures=failures)
+
 
 def _checked(connection: Connection | None) -> Connection | None:
     """Return the connection if it can go on being used; None has the next work open another."""
@@ -196,15 +235,6 @@ def _checked(connection: Connection | None) -> Connection | None:
     with suppress(SQLAlchemyError):
         connection.close()
     return None
-
-
-def _tell_failure(future: "Future[Any]", error: Exception) -> None:
-    failure = _unavailable(error) if isinstance(error, SQLAlchemyError) else error
-    try:
-        if isinstance(error, SQLAlchemyError):
-            log.error("ledger.unavailable", reason=str(failure))
-    finally:
-        future.set_exception(failure)
 
 
 def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
@@ -230,6 +260,8 @@ def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock
         else:
             engine = _postgresql(url)
         migrate(engine)
+        if path is not None:
+            _let_give_back(engine, path)
         return Database(engine, owned)
     except (SQLAlchemyError, OSError, CommandError, ImportError, StartupError, LockTaken) as error:
         if engine is not None:
@@ -240,8 +272,20 @@ def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock
             raise
         if isinstance(error, LockTaken):
             raise StartupError(f"store: {error}") from None
-        reason = _unavailable(error) if isinstance(error, SQLAlchemyError) else type(error).__name__
-        raise StartupError(f"store: cannot be opened: {reason}") from None
+        raise StartupError(f"store: cannot be opened: {_why_not(error)}") from None
+
+
+_CANNOT_WRITE = frozenset({"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"})
+
+
+def _why_not(error: Exception) -> str:
+    """Say what is wrong; where it is a file that cannot be written, also which, and what to do."""
+    what = str(_unavailable(error)) if isinstance(error, SQLAlchemyError) else type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None:
+        what = f"{what}: {error.filename}: {error.strerror}"
+    elif not what.startswith(tuple(_CANNOT_WRITE)):
+        return what
+    return f"{what}; the gateway must be able to write this file and others beside it: remount the disk, give its user the folder, or change store"
 
 
 def file_of(url: str, folder: Path) -> Path | None:
@@ -258,6 +302,9 @@ def _sqlite(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None
+        # For a file that is new; one that is not is brought to it by `_let_give_back`.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
 
@@ -266,6 +313,41 @@ def _sqlite(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _let_give_back(engine: Engine, path: Path) -> None:
+    """Have a file that an earlier version made give back what is cleared away: it is written anew once, where it is not too large."""
+    with closing(engine.raw_connection()) as connection:  # no transaction is begun on it
+        own = connection.cursor()
+        own.execute("PRAGMA auto_vacuum")
+        if own.fetchone() != (0,):
+            return
+        if path.stat().st_size > _REWRITTEN:
+            helps = "stop the gateway; sqlite3 FILE 'PRAGMA auto_vacuum = 2; VACUUM'"
+            log.warning("ledger.space_is_kept", file=path.name, do=helps)
+            return
+        own.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        own.execute("VACUUM")
+
+
+def _has_much_free(connection: Connection) -> bool:
+    free, pages = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("freelist_count", "page_count")
+    )
+    return bool(free > max(_PAGES, pages // 10))
+
+
+def _give_back(connection: Connection) -> None:
+    for _ in range(_PAGES):  # the driver takes one step of a statement without columns, and a step is a page
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+
+
+def _shorten_log(file: str) -> None:
+    """Empty the log of writes, if nobody reads from it or writes just now: `timeout=0` waits for nobody."""
+    with suppress(OSError, sqlite3.Error):
+        if Path(f"{file}-wal").stat().st_size > _LONGEST_LOG:
+            with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as own:
+                own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _postgresql(url: str) -> Engine:

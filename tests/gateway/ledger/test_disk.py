@@ -1,0 +1,122 @@
+"""The disk: what is cleared away is given back, the log of writes stays short, and what is wrong with a file is said."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.errors import StartupError
+from gateway.ledger import database
+from gateway.ledger.database import LedgerUnavailable, open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from gateway.ledger.database import Database
+    from tests.gateway.conftest import Logged
+
+URL, MEGABYTE = "sqlite:///ledger.db", 1024 * 1024
+
+
+def fill(connection: Connection, rows: int) -> None:
+    """Write a megabyte for each row."""
+    connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS filling (some BLOB)")
+    for _ in range(rows):
+        connection.exec_driver_sql("INSERT INTO filling VALUES (randomblob(?))", (MEGABYTE,))
+
+
+async def test_log_of_writes_is_emptied_once_a_long_reader_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it reads nobody waits; afterwards nothing is left of what had gathered, though nothing is written any more."""
+    monkeypatch.setattr(database, "_LONGEST_LOG", MEGABYTE)
+    store, log = await asyncio.to_thread(open_store, URL, tmp_path), tmp_path / "ledger.db-wal"
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM message").fetchall()
+        for _ in range(4):
+            await store.write(lambda each: fill(each, 1))
+        await store.tidy()
+        assert log.stat().st_size > 4 * MEGABYTE
+    await store.tidy()
+    assert log.stat().st_size == 0
+    await store.close()
+
+
+async def is_given_back(store: Database, file: Path) -> bool:
+    """Fill the file, clear it, and tell whether the disk has its space again."""
+    await store.write(lambda each: fill(each, 8))
+    await store.write(lambda each: each.exec_driver_sql("DELETE FROM filling").rowcount)
+    await store.tidy()
+    await asyncio.to_thread(database._shorten_log, str(file))
+    return (await asyncio.to_thread(file.stat)).st_size < 3 * MEGABYTE
+
+
+async def test_what_is_cleared_away_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the disk; each time a bounded part."""
+    monkeypatch.setattr(database, "_LONGEST_LOG", 0)
+    store = await asyncio.to_thread(open_store, URL, tmp_path)
+    assert await is_given_back(store, tmp_path / "ledger.db")
+    monkeypatch.setattr(database, "_VACUUMS", 1)
+    assert not await is_given_back(store, tmp_path / "ledger.db")
+    await store.close()
+
+
+@pytest.mark.parametrize("most", [MEGABYTE, 0])
+async def test_file_of_an_earlier_version_is_brought_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: Logged, most: int
+) -> None:
+    """Once, at a start, where it is not too large; else the log says what to do."""
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as earlier:
+        earlier.execute("CREATE TABLE filling (some BLOB)")
+        earlier.commit()
+    monkeypatch.setattr(database, "_LONGEST_LOG", 0)
+    monkeypatch.setattr(database, "_REWRITTEN", most)
+    store = await asyncio.to_thread(open_store, URL, tmp_path)
+    assert await is_given_back(store, tmp_path / "ledger.db") is bool(most)
+    assert len(logged.named("ledger.space_is_kept")) == (not most)
+    await store.close()
+
+
+async def test_outage_is_told_once_and_its_end_with_how_much_failed(store: Database, logged: Logged) -> None:
+    """However many pieces of work fail."""
+    for _ in range(2):
+        for _ in range(5):
+            with pytest.raises(LedgerUnavailable):
+                await store.write(lambda each: each.exec_driver_sql("SELECT * FROM nothing"))
+        await store.write(lambda each: each.exec_driver_sql("SELECT 1").scalar_one())
+    assert len(logged.named("ledger.unavailable")) == 2
+    assert [one["failures"] for one in logged.named("ledger.available")] == [5, 5]
+
+
+@pytest.mark.parametrize("what", ["EROFS", "SQLITE_READONLY"])
+def test_disk_that_is_read_only_at_a_start_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Which file, and what helps, whoever of the two notices first."""
+    if what == "EROFS":
+
+        def refused(_path: object) -> object:
+            raise OSError(30, "Read-only file system", str(tmp_path / "ledger.db"))
+
+        monkeypatch.setattr(database, "_sqlite", refused)
+    else:
+        make, file = database._sqlite, tmp_path / "ledger.db"
+        sqlite3.connect(file).close()
+
+        def read_only(path: Path) -> object:
+            engine = make(path)
+            return database.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true") if engine else engine
+
+        monkeypatch.setattr(database, "_sqlite", read_only)
+    with pytest.raises(StartupError) as refusal:
+        open_store(URL, tmp_path)
+    said = str(refusal.value)
+    assert "remount the disk" in said
+    assert ("ledger.db: Read-only file system" in said) or "SQLITE_READONLY" in said
