@@ -30,6 +30,8 @@ class Intervals:
     follow: float = 1.0
     count: float = 1.0
     recover: float = 10.0
+    tidy: float = 60.0
+    """Between two looks at whether SQLite's files have grown."""
     purge: float = 3600.0
     decisions: float = 1.0
     """Between two writes of the decision log."""

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs
-from gateway.admin.params import Page, cursor_after, of_query, row_of
+from gateway.admin.params import Page, cursor_after, of_body, of_query, row_of
+from gateway.admin.problems import Code, Problem
 from gateway.auth.people.rbac import Action, Where
 from gateway.ledger import audit
 from gateway.times import when
@@ -32,6 +34,18 @@ class Audit:
                 query=Page,
             ),
             Endpoint(
+                *("GET", "/api/v1/audit/head", self._head, everything),
+                summary="The end of the audit's chain, signed, to be kept elsewhere",
+                answer="id hash at signature",
+                also=(404,),
+            ),
+            Endpoint(
+                *("POST", "/api/v1/audit/verify", self._verify_head, everything),
+                summary="Whether the chain is whole, and goes on from a head that was kept elsewhere",
+                answer="ok broken_at newest head",
+                body=audit.ExportedHead,
+            ),
+            Endpoint(
                 *("GET", "/api/v1/audit/verify", self._verify, everything),
                 summary="Whether the chain of the audit is whole",
                 answer="ok broken_at newest",
@@ -46,12 +60,31 @@ class Audit:
         return web.json_response({"entries": [_described(one) for one in found[: wanted.limit]], "next": more})
 
     async def _verify(self, _request: web.Request) -> web.Response:
+        return web.json_response(await self._verified())
+
+    async def _verified(self) -> dict[str, Any]:
         def work(connection: Connection) -> tuple[tuple[int, str] | None, int | None]:
             return audit.head(connection), audit.verify(connection)
 
         newest, broken = await self._context.read(work)
         head = None if newest is None else {"id": newest[0], "hash": newest[1]}
-        return web.json_response({"ok": broken is None, "broken_at": broken, "newest": head})
+        return {"ok": broken is None, "broken_at": broken, "newest": head}
+
+    async def _head(self, _request: web.Request) -> web.Response:
+        newest = await self._context.read(audit.head)
+        if newest is None:
+            raise Problem(Code.NOT_FOUND, "the audit has no entries")
+        signed = audit.ExportedHead.signed(*newest, when(self._context.now()), self._context.keys.lookup)
+        return web.json_response(msgspec.to_builtins(signed))
+
+    async def _verify_head(self, request: web.Request) -> web.Response:
+        kept = await of_body(request, audit.ExportedHead)
+        if not kept.is_signed(self._context.keys.lookup):
+            why: str | None = "it was not signed with keys.lookup of this gateway, or was changed"
+        else:
+            why = await self._context.read(lambda each: audit.verify_head(each, kept))
+        found = await self._verified()
+        return web.json_response({**found, "ok": found["ok"] and why is None, "head": why})
 
 
 def _described(entry: audit.Entry) -> dict[str, Any]:

@@ -95,9 +95,10 @@ class Messages:
             raise Problem(Code.CONFLICT, f"the payload cannot be read: {unreadable}") from None
 
     async def release(self, who: Principal, reference: str, reason: str, action: str) -> dict[str, Any]:
-        """Have a quarantined message delivered after all; `action` is what the audit calls it."""
+        """Have a quarantined message delivered after all, or a held one tried now; `action` is what the audit calls it."""
         note = self._context.note(who, action, reference, reason_of(reason))
-        return await self._change(who, note, message_actions.release, MessageState.HELD, f"released {_BY_A_PERSON}")
+        work = message_actions.resend if action == RESEND else message_actions.release
+        return await self._change(who, note, work, MessageState.HELD, f"released {_BY_A_PERSON}")
 
     async def discard(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
         """Give a quarantined message up for good."""
@@ -269,7 +270,11 @@ class MessagesApi:
                 body=ReasonBody,
                 also=(409, UNAVAILABLE),
             ),
-            _decision("messages/{reference}/resend", self._resend, "Deliver a quarantined message after all"),
+            _decision(
+                "messages/{reference}/resend",
+                self._resend,
+                "Deliver a quarantined message after all, or try a held one now",
+            ),
             _decision("quarantine/{reference}/release", self._release, "Likewise"),
             _decision("quarantine/{reference}/discard", self._discard, "Give a quarantined message up for good"),
             Endpoint(

@@ -1,6 +1,7 @@
 """`vkp-gateway audit`, `routes` and `report`: what a running gateway has done, does, and has still to move."""
 
-from typing import Any
+import json
+from typing import Any, BinaryIO
 
 import click
 
@@ -10,6 +11,8 @@ from gateway.cli.output import VKP_SUCCESS, counted, plain, print_json, print_li
 from gateway.routing.route import POLICIES
 
 _ROOT = "/api/v1/audit"
+_LARGEST_HEAD = 10_000
+"""Bytes."""
 _ROUTES_AT_ONCE = 200
 _CELLS_AT_ONCE = 2000
 """Cells; the gateway makes the whole report for each part of it."""
@@ -31,20 +34,41 @@ def list_entries(*, client: AdminClient, limit: int, cursor: str | None) -> None
 
 @audit.command()
 @admin_options
-def verify(*, client: AdminClient) -> None:
+def head(*, client: AdminClient) -> None:
+    """Print the end of the chain, signed, as JSON: keep it where nobody who can write to the database can change it."""
+    print_json(client.get(f"{_ROOT}/head"))
+
+
+@audit.command()
+@click.option("--head", "kept", type=click.File("rb"), metavar="FILE", help="What `audit head` printed before.")
+@admin_options
+def verify(*, client: AdminClient, kept: BinaryIO | None) -> None:
     """Say whether every entry is as it was written, and none is missing; exit 1 if not."""
-    document = client.get(f"{_ROOT}/verify")
+    document = client.get(f"{_ROOT}/verify") if kept is None else client.post(f"{_ROOT}/verify", **_read_head(kept))
     if client.as_json:
         print_json(document)
     elif document["ok"]:
         newest = document["newest"]
-        whole = f"The audit is whole, up to entry {newest['id']}, {newest['hash']}" if newest else ""
-        click.echo(plain(whole) or "The audit has no entries.")
+        click.echo(plain(f"The audit is whole, up to entry {newest['id']}, {newest['hash']}"))
+    elif document["broken_at"] is None:
+        click.echo(plain(f"The audit does not go on from that head: {document['head']}."))
+    elif document["newest"] is None:
+        click.echo("The audit has no entries: none was written yet, or all were removed.")
     else:
         broken = f"The audit is broken at entry {document['broken_at']}: it was changed, put in or removed."
         click.echo(plain(broken))
     if not document["ok"]:
         raise click.exceptions.Exit(1)
+
+
+def _read_head(kept: BinaryIO) -> dict[str, Any]:
+    try:
+        document = json.loads(kept.read(_LARGEST_HEAD))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise click.UsageError("--head: not what `audit head` printed.")
+    return document
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -147,7 +147,7 @@ KEYS = section(
 
 RETENTION = section(
     "retention",
-    Key("payload", "contents of messages, encrypted", "14d"),
+    Key("payload", "contents of messages, encrypted; of promised ones at least until they are delivered", "14d"),
     Key("receipt", "what senders were told; not shorter than payload", "90d"),
     Key("decision", "which rule chose what", "90d"),
     Key("audit", "who did what at the admin port", "10y"),

@@ -1,21 +1,25 @@
 """Who did what, and why: entries chained by hashes, each written in the transaction of the change that it tells of.
 
-Whoever can write to the database can also write a whole new chain; against that the hash of the newest entry, which `verify`
-in the API tells, is kept elsewhere.
+Whoever can write to the database can also write a whole new chain; against that the head, signed with a key that is not in
+the database, is kept elsewhere.
 """
 
 import hashlib
+import hmac
 from collections.abc import Iterator
+from itertools import takewhile
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.ledger.crypto import LookupHasher
 from gateway.ledger.tables import AUDIT, RUN
 
 _HEAD = "audit"
-"""The row of `run` that says which entry is the newest: so it is missed when it is removed, and a chain goes on when all are
-purged."""
+"""The row of `run` that says which entry is the newest: so it is missed when it is removed."""
+_ANCHOR = "audit-anchor"
+"""The row of `run` that says which entry retention removed last: the first that is there follows it."""
 _LOCK_KEY = 0x766B7061
 """PostgreSQL's advisory lock by which two nodes make one chain."""
 _AT_ONCE = 500
@@ -52,22 +56,33 @@ def digest(previous: str, number: int, note: Note) -> str:
 
 def write(connection: Connection, note: Note) -> Entry:
     """Add an entry in the transaction of the connection; whoever adds one at the same time on another node waits for its end."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
-    number, previous = _head(connection)
+    _alone(connection)
+    number, previous = _numbered(connection, _HEAD)
     entry = Entry(number + 1, note, digest(previous, number + 1, note))
     connection.execute(insert(AUDIT).values(id=entry.id, hash=entry.hash, **msgspec.structs.asdict(note)))
-    upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(RUN)
-    values = {"at": note.at, "node": note.node, "outcome": f"{entry.id} {entry.hash}"}
-    connection.execute(
-        upsert.values(job=_HEAD, **values).on_conflict_do_update(index_elements=[RUN.c.job], set_=values)
-    )
+    _put(connection, _HEAD, note.at, note.node, f"{entry.id} {entry.hash}")
     return entry
+
+
+def purge(connection: Connection, before: float) -> int:
+    """Remove some of the oldest entries, made before then, and say which was the last; how many: call it again until it is 0.
+
+    In the chain's own order, since a hole in it would look like tampering; and never the newest, so no chain is ever empty.
+    """
+    _alone(connection)
+    newest, _ = _numbered(connection, _HEAD)
+    old = select(AUDIT.c.id, AUDIT.c.hash, AUDIT.c.at, AUDIT.c.node).order_by(AUDIT.c.id).limit(_AT_ONCE)
+    rows = list(takewhile(lambda row: row.at < before and row.id < newest, connection.execute(old)))
+    if rows:
+        last = rows[-1]
+        connection.execute(delete(AUDIT).where(AUDIT.c.id <= last.id))
+        _put(connection, _ANCHOR, last.at, last.node, f"{last.id} {last.hash}")
+    return len(rows)
 
 
 def head(connection: Connection) -> tuple[int, str] | None:
     """Return id and hash of the newest entry; None when there never was one."""
-    number, latest = _head(connection)
+    number, latest = _numbered(connection, _HEAD)
     return (number, latest) if number else None
 
 
@@ -79,30 +94,85 @@ def entries(connection: Connection, most: int, before: int | None = None) -> lis
     return [_entry(row) for row in connection.execute(wanted)]
 
 
+class ExportedHead(msgspec.Struct, frozen=True):
+    """The end of the chain at some moment, to be kept elsewhere; signed with a key that is not in the database."""
+
+    id: int
+    """Also how many entries there had been."""
+    hash: str
+    at: str
+    """When it was exported."""
+    signature: str
+
+    @classmethod
+    def signed(cls, number: int, latest: str, at: str, key: LookupHasher) -> "ExportedHead":
+        """Sign a head."""
+        return cls(number, latest, at, key.hash(_HEAD, str(number), latest, at))
+
+    def is_signed(self, key: LookupHasher) -> bool:
+        """Tell whether a gateway with this key has made it."""
+        return hmac.compare_digest(self.signature, key.hash(_HEAD, str(self.id), self.hash, self.at))
+
+
 def verify(connection: Connection) -> int | None:
     """Return the id of the first entry that was changed, inserted or is missing; None when the chain is whole.
 
-    The oldest entry that is there may be an anchor: retention has removed those before it, so its own hash cannot be checked
-    unless it is the first of all. What is broken at the end is told by the id that should be there.
+    The first entry must follow the last that retention has removed. A chain without entries is not whole. What is broken at
+    the end is told by the id that should be there.
     """
-    newest = head(connection)
-    number, previous = 0, ""
+    while True:
+        anchor = _numbered(connection, _ANCHOR)
+        broken = _broken_at(connection, *anchor)
+        if broken is None or anchor == _numbered(connection, _ANCHOR):
+            return broken
+        # Retention has removed entries meanwhile.
+
+
+def verify_head(connection: Connection, kept: ExportedHead) -> str | None:
+    """Say why a chain that is whole is not the one whose head was kept elsewhere; None where it goes on from that."""
+    number, latest = _numbered(connection, _ANCHOR)
+    if kept.id < number:
+        return f"entry {kept.id} was removed by retention, with all before {number + 1}: keep a newer head"
+    known = latest if kept.id == number else connection.execute(_HASH_OF, {"number": kept.id}).scalar_one_or_none()
+    if known is None:
+        return f"entry {kept.id} is missing: entries were removed from the end"
+    return None if hmac.compare_digest(known, kept.hash) else f"entry {kept.id} is another than it was"
+
+
+_HASH_OF = select(AUDIT.c.hash).where(AUDIT.c.id == bindparam("number"))
+
+
+def _broken_at(connection: Connection, number: int, previous: str) -> int | None:
+    """Go through the entries after an anchor; where the anchor itself is still there, it only has to be as it was."""
+    newest, latest = _numbered(connection, _HEAD)
+    first = True
     for entry in _oldest_first(connection):
-        is_anchor = number == 0 and entry.id > 1
+        is_anchor = first and number > 0 and entry.id == number and entry.hash == previous
+        first = False
         if not is_anchor and (entry.id != number + 1 or entry.hash != digest(previous, entry.id, entry.note)):
             return min(entry.id, number + 1)
         number, previous = entry.id, entry.hash
-        if newest is None or (number == newest[0] and previous != newest[1]):
+        if not newest or (number == newest and previous != latest):
             return number
-    if newest is not None and 0 < number < newest[0]:
-        return number + 1
-    return None
+    return number + 1 if first or number < newest else None
 
 
-def _head(connection: Connection) -> tuple[int, str]:
-    found = connection.execute(select(RUN.c.outcome).where(RUN.c.job == _HEAD)).scalar_one_or_none()
+def _alone(connection: Connection) -> None:
+    """Wait for whoever changes the chain on another node, and have later ones wait for the end of this transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
+
+
+def _numbered(connection: Connection, job: str) -> tuple[int, str]:
+    found = connection.execute(select(RUN.c.outcome).where(RUN.c.job == job)).scalar_one_or_none()
     number, _, latest = (found or "").partition(" ")
     return (int(number), latest) if number.isdecimal() else (0, "")
+
+
+def _put(connection: Connection, job: str, at: float, node: str, outcome: str) -> None:
+    upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(RUN)
+    values = {"at": at, "node": node, "outcome": outcome}
+    connection.execute(upsert.values(job=job, **values).on_conflict_do_update(index_elements=[RUN.c.job], set_=values))
 
 
 def _oldest_first(connection: Connection) -> Iterator[Entry]:

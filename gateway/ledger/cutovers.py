@@ -95,9 +95,20 @@ def change(connection: Connection, before: Row, after: Row) -> bool:
 
 def claim(connection: Connection, name: str, lease: Lease) -> bool:
     """Take a cutover for a node; False where another has it. People's changes do not wait for it, so the version stays."""
-    free = or_(C.owner.is_(None), C.owner == lease.node, C.lease.is_(None), C.lease <= lease.begins)
+    free = or_(
+        C.owner.is_(None),
+        C.owner == lease.node,
+        C.lease.is_(None),
+        C.lease <= lease.begins,
+        C.lease > latest_lease(lease),
+    )
     statement = update(CUTOVER).where(C.name == name, *([] if lease.alone else [free]))
     return connection.execute(statement.values(owner=lease.node, lease=lease.ends)).rowcount == 1
+
+
+def latest_lease(lease: Lease) -> float:
+    """Return when a lease that another node has ends at the latest: the clock was ahead that gave a longer one."""
+    return lease.ends + (lease.ends - lease.begins)
 
 
 def one(connection: Connection, name: str) -> Row | None:

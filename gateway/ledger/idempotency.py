@@ -55,13 +55,15 @@ def claim(
     if connection.execute(added).first() is not None:
         _bound(connection)
         return None
-    over = update(IDEMPOTENCY).where(I.key == wanted.key, I.answer.is_(None), I.is_begun.is_(False), I.at < now - LEASE)
+    over = update(IDEMPOTENCY).where(
+        I.key == wanted.key, I.answer.is_(None), I.is_begun.is_(False), ~I.at.between(now - LEASE, now + LEASE)
+    )
     if connection.execute(over.values(**values)).rowcount == 1:
         return None
     row = connection.execute(select(IDEMPOTENCY).where(I.key == wanted.key)).one_or_none()
     if row is None:  # released by another node since: it refused the request
         return KnownRequest(content, is_begun=False, is_leased=True)
-    return KnownRequest(row.content, row.is_begun, row.at >= now - LEASE, row.answer)
+    return KnownRequest(row.content, row.is_begun, abs(row.at - now) <= LEASE, row.answer)
 
 
 def mark_begun(connection: Connection, own: Claim) -> bool:

@@ -85,6 +85,18 @@ def release(
     return _change(connection, changed, MessageState.HELD, reference, within, note, line)
 
 
+def resend(connection: Connection, reference: str, within: Reach, note: audit.Note, line: str) -> Done | NotDone | None:
+    """Likewise, and have one that is held tried now: its turn among its patient's messages stays."""
+    found = release(connection, reference, within, note, line)
+    if not isinstance(found, NotDone):
+        return found
+    sooner = (
+        update(MESSAGE).where(M.state == MessageState.HELD.value, M.due > note.at).values(due=note.at, history=_NOTED)
+    )
+    tried = _change(connection, sooner, MessageState.HELD, reference, within, note, line)
+    return found if isinstance(tried, NotDone) else tried
+
+
 def discard(
     connection: Connection, reference: str, within: Reach, note: audit.Note, line: str
 ) -> Done | NotDone | None:

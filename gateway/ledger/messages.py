@@ -1,5 +1,6 @@
 """What the gateway promises and does, written down before it happens; every change is one durable transaction."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,8 @@ from sqlalchemy import Connection, Update, func, insert, select
 from gateway.ledger import statements as sql
 from gateway.ledger.database import Database
 from gateway.ledger.records import (
+    LONGEST_LEASE,
+    LONGEST_PAUSE,
     MOST_ATTEMPTS,
     RECEIVED,
     TOLD_TRIES,
@@ -17,6 +20,7 @@ from gateway.ledger.records import (
     Due,
     FollowedEvent,
     Known,
+    LeaseWatch,
     MessageState,
     Recovered,
     Taken,
@@ -29,6 +33,8 @@ from gateway.times import Clock
 
 LEASE = 30.0
 """Seconds beyond its deadline for which a message stays with a process that was to deliver it."""
+_SETTLED = 3600.0
+"""Seconds for which the clock must have run evenly before a message is forgotten by it, so that its copy is delivered."""
 
 
 class Ledger:
@@ -38,6 +44,7 @@ class Ledger:
         self.store = store
         self.node = node
         self._clock = clock
+        self._leases = LeaseWatch(clock)
         self._arrive = sql.arrive(store.engine.dialect.name)
         self._note = sql.note_passed(store.engine.dialect.name)
 
@@ -68,6 +75,7 @@ class Ledger:
 
         again = {
             "now": now,
+            "ended_before": self._leases.ended_before(),
             "node": self.node,
             "until": until + LEASE,
             "wait": wait,
@@ -90,7 +98,7 @@ class Ledger:
                 known = self._known(connection, arrival)
                 if known is None:
                     continue
-                if now - known.received_at <= window:
+                if now - known.received_at <= window or self._clock.steady_for() < _SETTLED:
                     return self._taken_again(connection, again, seal, known) or known
                 connection.execute(sql.FORGET_COPY, {"message": known.id})
             raise RuntimeError("an arrival that is neither new nor known")
@@ -191,8 +199,10 @@ class Ledger:
         now = self._clock()
         line = self.line(now, MessageState.DELIVERING)
         values = {"now": now, "most": most, "node": self.node, "until": until + LEASE, "line": line}
+        latest = {"now": now, "latest": now + LONGEST_PAUSE + LEASE}
 
         def work(connection: Connection) -> list[Due]:
+            connection.execute(sql.BRING_FORWARD, latest)
             return sorted((Due(*row) for row in connection.execute(sql.CLAIM, values)), key=lambda due: due.id)
 
         return await self.store.write(work)
@@ -201,29 +211,45 @@ class Ledger:
         """Return when the next held message is to be tried."""
         return await self.store.read(lambda connection: connection.execute(sql.NEXT_DUE).scalar_one())
 
-    async def recover(self, *, alone: bool) -> list[Recovered]:
+    async def recover(self, *, alone: bool, longest: float = LONGEST_LEASE) -> list[Recovered]:
         """Take what was with processes that are gone: whether it was delivered is unclear.
 
-        `alone` says that no other process shares the ledger, so that there is no lease to wait for.
+        `alone` says that no other process shares the ledger, so that there is no lease to wait for; `longest` is how many
+        seconds a message may be with one process.
         """
         now = self._clock()
 
         def work(connection: Connection) -> list[Recovered]:
-            lost = connection.execute(sql.LOST, {"now": now, "alone": alone, "node": self.node}).all()
-            found = [Recovered(row.id, row.reference, row.municipality, _after_loss(row)) for row in lost]
-            for each in found:
-                line = self.line(now, each.state, "unclear")
-                values = {"message": each.id, "into": each.state.value, "now": now, "line": line}
-                connection.execute(sql.RECOVER, values)
-            return found
+            rows = connection.execute(sql.BEING_DELIVERED).all()
+            ended = self._leases.ended({row.id: row.lease for row in rows}, longest)
+            lost = [row for row in rows if row.id in ended or (alone and row.owner != self.node)]
+            found = [self._recovered(connection, row, now) for row in lost]
+            return [each for each in found if each is not None]
 
         return await self.store.write(work)
 
-    async def due_for_poll(self, most: int, *, until: float, without: Collection[str]) -> list[FollowedEvent]:
-        """Take events whose state is to be asked for, except of some municipalities; nobody else asks before `until`."""
+    def _recovered(self, connection: Connection, row: Any, now: float) -> Recovered | None:
+        """Take a message that was lost; None where another node, or the one that had it, was quicker."""
+        state = _after_loss(row)
+        line = self.line(now, state, "unclear")
+        values = {"message": row.id, "ended": row.lease, "into": state.value, "now": now, "line": line}
+        if connection.execute(sql.RECOVER, values).rowcount != 1:
+            return None
+        return Recovered(row.id, row.reference, row.municipality, state)
+
+    async def due_for_poll(
+        self, most: int, *, until: float, without: Collection[str], longest: float = math.inf
+    ) -> list[FollowedEvent]:
+        """Take events whose state is to be asked for, except of some municipalities; nobody else asks before `until`.
+
+        What would be polled for more than `longest` seconds from now is polled for now: the clock was ahead.
+        """
+        latest = {"now": self._clock(), "latest": self._clock() + longest}
         values = {"now": self._clock(), "most": most, "until": until, "without": list(without)}
 
         def work(connection: Connection) -> list[FollowedEvent]:
+            if math.isfinite(longest):
+                connection.execute(sql.BRING_POLLS_FORWARD, latest)
             return [_followed(row) for row in connection.execute(sql.DUE_FOR_POLL, values)]
 
         return await self.store.write(work)

@@ -1,9 +1,12 @@
 """The states of a message and which may follow which; pure."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
+
+from gateway.times import Clock
 
 
 class MessageState(StrEnum):
@@ -80,6 +83,10 @@ PENDING = (MessageState.HELD, MessageState.DELIVERING)
 """Not delivered yet: later messages about the same patient wait for these."""
 MOST_ATTEMPTS = 12
 """Tries of a held message that may have failed because of it; then a person decides."""
+LONGEST_PAUSE = 600.0
+"""Seconds between two tries of a held message at most."""
+LONGEST_LEASE = 150.0
+"""Seconds for which a message is with one process at most, where nothing is configured that takes longer."""
 FOLLOWED = (MessageState.DELIVERED, MessageState.READ)
 
 
@@ -187,6 +194,32 @@ class Recovered(Struct, frozen=True):
     municipality: str
     state: MessageState
     """What it is now."""
+
+
+class LeaseWatch:
+    """Says which leases have ended, whatever is done to the wall clocks of this node and of those that gave them.
+
+    A lease has ended by the wall clock where that has run evenly for as long as the longest lease; and in any case when it was
+    seen unchanged for so long.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: dict[int, tuple[float, float]] = {}
+
+    def ended_before(self, longest: float = LONGEST_LEASE) -> float:
+        """Return the wall time before which a lease that ends has ended; none, where the clock was set a moment ago."""
+        return self._clock() if self._clock.steady_for() >= longest else 0.0
+
+    def ended(self, leases: Mapping[int, float], longest: float = LONGEST_LEASE) -> set[int]:
+        """Return the rows whose leases have ended; `leases` has all that there are, by row."""
+        passed, before = self._clock.monotonic(), self.ended_before(longest)
+        known = self._seen
+        self._seen = {
+            row: known[row] if row in known and known[row][0] == ends else (ends, passed)
+            for row, ends in leases.items()
+        }
+        return {row for row, (ends, since) in self._seen.items() if ends < before or passed - since >= longest}
 
 
 TOLD_TRIES = 20

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import (
     BindParameter,
     Connection,
@@ -16,13 +17,15 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.ledger import audit
 from gateway.ledger.database import Database
 from gateway.ledger.records import FOLLOWED, MessageState
-from gateway.ledger.tables import AUDIT, MESSAGE, PATIENT_NUMBER, RUN
+from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
 
 M = MESSAGE.c
 PURGE = "purge"
@@ -98,10 +101,11 @@ def _rows(*conditions: object) -> Select[tuple[int]]:
 
 
 _BEFORE: BindParameter[float] = bindparam("before", type_=Double)
+_PROMISED = M.promised & M.event_id.is_(None)
+"""And not delivered: only a delivery, or a person, ends that."""
 _ended = (
     (M.received_at < _BEFORE) & M.payload.is_not(None) & M.state.not_in(_UNFINISHED),
-    (M.state == MessageState.QUARANTINED.value) & (M.due < _BEFORE),
-    (M.state == MessageState.HELD.value) & (M.received_at < _BEFORE),
+    (M.state == MessageState.QUARANTINED.value) & (M.due < _BEFORE) & ~_PROMISED,
     (M.received_at < _BEFORE) & M.state.not_in([*_UNFINISHED, MessageState.DELIVERED.value, MessageState.READ.value]),
     (M.received_at < _BEFORE) & (M.state == MessageState.PASSED.value),
 )
@@ -115,27 +119,14 @@ _DISCARD = (
     .values(state=MessageState.DISCARDED.value, reason="retention ended", payload=None, history=_NOTED)
     .returning(M.reference, M.municipality)
 )
-_SET_ASIDE = (
-    update(MESSAGE)
-    .where(M.id.in_(_rows(_ended[2]).scalar_subquery()))
-    .values(state=MessageState.QUARANTINED.value, reason="held too long", due=bindparam("now"), history=_NOTED)
-    .returning(M.reference, M.municipality)
-)
 _GIVE_UP = (
     delete(MESSAGE)
     .where(M.id.in_(_rows((M.received_at < _BEFORE) & or_(M.overdue, _NEVER_FOLLOWED)).scalar_subquery()))
     .returning(M.reference, M.municipality)
 )
-_DELETE = delete(MESSAGE).where(M.id.in_(_rows(_ended[3]).scalar_subquery()))
-_DELETE_PASSED = delete(MESSAGE).where(M.id.in_(_rows(_ended[4]).scalar_subquery()))
+_DELETE = delete(MESSAGE).where(M.id.in_(_rows(_ended[2]).scalar_subquery()))
+_DELETE_PASSED = delete(MESSAGE).where(M.id.in_(_rows(_ended[3]).scalar_subquery()))
 _DELETE_NUMBERS = delete(PATIENT_NUMBER).where(~exists().where(M.id == PATIENT_NUMBER.c.message))
-_FIRST_KEPT = select(func.min(AUDIT.c.id)).where(AUDIT.c.at >= _BEFORE).scalar_subquery()
-# By the chain's own order: a hole in it would look like tampering.
-_DELETE_AUDIT = delete(AUDIT).where(
-    AUDIT.c.id.in_(
-        _some(select(AUDIT.c.id).where(AUDIT.c.at < _BEFORE, AUDIT.c.id < func.coalesce(_FIRST_KEPT, AUDIT.c.id + 1)))
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +136,7 @@ class Purged:
     payloads: int
     rows: int
     discarded: tuple[tuple[str, str], ...]
-    """References and municipalities of what was promised and is now given up."""
-    set_aside: tuple[tuple[str, str], ...]
-    """Likewise, of what was held too long and is now in quarantine."""
+    """References and municipalities of what waited for a person, was not promised or is delivered, and is now given up."""
     given_up: tuple[tuple[str, str], ...] = ()
     """Likewise, of events that nobody ever acknowledged, and that are asked for no more."""
 
@@ -155,11 +144,10 @@ class Purged:
 async def purge(
     store: Database,
     times: RetentionTimes,
-    now: float,
     line: Callable[[MessageState, str], str],
     tell: Callable[[str, str, str], None],
 ) -> Purged:
-    """Clear away what has been kept long enough; `line` makes a line of a history.
+    """Clear away what has been kept long enough, and nothing that was promised and is not delivered; `line` makes a line of a history.
 
     `tell` takes an event's name, a reference and a municipality, for whatever a person must hear of, as soon as it is done.
     """
@@ -185,30 +173,96 @@ async def purge(
                 return tuple(found)
 
     payloads = await all_of(_FORGET_PAYLOADS, times.payload)
-    aside = {"before": times.payload, "now": now}
     discarded = await told(
-        "retention.discarded", _DISCARD, **aside, line=line(MessageState.DISCARDED, "retention ended")
-    )
-    set_aside = await told(
-        "retention.held_too_long", _SET_ASIDE, **aside, line=line(MessageState.QUARANTINED, "held too long")
+        "retention.discarded", _DISCARD, before=times.payload, line=line(MessageState.DISCARDED, "retention ended")
     )
     given_up = await told("retention.never_acknowledged", _GIVE_UP, before=times.receipt)
     rows = await all_of(_DELETE, times.receipt) + await all_of(_DELETE_PASSED, times.passed)
     if rows or given_up:
         await store.write(lambda connection: connection.execute(_DELETE_NUMBERS).rowcount)
-    await all_of(_DELETE_AUDIT, times.audit)
-    return Purged(payloads, rows, discarded, set_aside, given_up)
+    while await store.write(lambda connection: audit.purge(connection, times.audit)):
+        pass
+    return Purged(payloads, rows, discarded, given_up)
+
+
+_KEPT_LONGER = select(func.count(), func.min(M.received_at)).where(
+    M.state.in_([MessageState.HELD.value, MessageState.QUARANTINED.value]), _PROMISED, M.received_at < _BEFORE
+)
+
+
+def kept_longer(connection: Connection, before: float) -> tuple[int, float | None]:
+    """Return how many messages are kept for longer because they were promised and are not delivered, and since when."""
+    number, oldest = connection.execute(_KEPT_LONGER, {"before": before}).one()
+    return number, oldest
+
+
+GAP = 2 * 3600.0
+"""Seconds since the clock was last looked at that are no reason to doubt it; a gateway that runs looks every hour."""
+DOUBTED = 86_400.0
+"""Seconds for which nothing is cleared away after a longer gap: was the gateway stopped, or is the clock ahead?"""
+AHEAD = 60.0
+"""Seconds that the clock may be ahead of the database's own."""
+CLOCK = "clock"
+"""The row of `run` with the wall time at which a node last looked, and since when it is doubted."""
+
+
+class Doubt(Struct, frozen=True):
+    """Why nothing is cleared away now."""
+
+    reason: str
+    until: float | None
+    """Seconds since the epoch; None as long as the two clocks differ."""
+
+
+def ahead_of_database(connection: Connection, now: float) -> float:
+    """Return how many seconds a node's clock is ahead of the database's own; 0 where that is the same machine's."""
+    if connection.dialect.name == "sqlite":
+        return 0.0
+    own = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+    return max(0.0, now - float(own))
+
+
+def doubt(connection: Connection, now: float, passed: float, node: str) -> Doubt | None:
+    """Say whether the clock may be so far ahead that what is new would be taken for old, and note that it was looked at.
+
+    `passed` is how many seconds this node has run since it looked last. What is compared is the time of the last look of
+    any node, or before the first one of the newest message. Where the gap may have been a stop, a day has to pass.
+    """
+    if (ahead := ahead_of_database(connection, now)) > AHEAD:
+        return Doubt(f"the clock is {ahead:.0f} s ahead of the database's", None)
+    looked, since = last_look(connection)
+    gap = 0.0 if looked is None else now - looked - passed
+    if gap > GAP:
+        since = now
+    elif since is not None and not 0 <= now - since < DOUBTED:
+        since = None
+    _put_run(connection, CLOCK, now, node, "" if since is None else repr(since))
+    if since is None:
+        return None
+    return Doubt("the gateway was away for long, or the clock is ahead", since + DOUBTED)
+
+
+def last_look(connection: Connection) -> tuple[float | None, float | None]:
+    """Return when the clock was looked at last, and since when it is doubted; before the first look, of the newest message."""
+    row = connection.execute(select(RUN.c.at, RUN.c.outcome).where(RUN.c.job == CLOCK)).one_or_none()
+    if row is not None:
+        return row.at, float(row.outcome) if row.outcome else None
+    newest = select(M.received_at).order_by(M.id.desc()).limit(1)
+    return connection.execute(newest).scalar_one_or_none(), None
 
 
 async def ran(store: Database, job: str, at: float, node: str, outcome: str) -> None:
     """Write down that a regular job ended well."""
-    insert = postgresql.insert if store.engine.dialect.name == "postgresql" else sqlite.insert
-    values = {"at": at, "node": node, "outcome": outcome}
-    statement = insert(RUN).values(job=job, **values).on_conflict_do_update(index_elements=["job"], set_=values)
-    await store.write(lambda connection: connection.execute(statement).rowcount)
+    await store.write(lambda connection: _put_run(connection, job, at, node, outcome))
 
 
 async def last_run(store: Database, job: str) -> float | None:
     """Return when a regular job last ended well."""
     statement = select(RUN.c.at).where(RUN.c.job == job)
     return await store.read(lambda connection: connection.execute(statement).scalar_one_or_none())
+
+
+def _put_run(connection: Connection, job: str, at: float, node: str, outcome: str) -> None:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    values = {"at": at, "node": node, "outcome": outcome}
+    connection.execute(insert(RUN).values(job=job, **values).on_conflict_do_update(index_elements=["job"], set_=values))

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from gateway.ledger.messages import LEASE, Ledger
-from gateway.ledger.records import MessageState
+from gateway.ledger.records import LeaseWatch, MessageState
 from gateway.ledger.tables import MESSAGE
 from gateway.times import Clock
 
@@ -251,10 +251,10 @@ _BACK = {
 _UNCLEAR = _from_returning(
     MessageState.QUARANTINED, due=bindparam("next"), overdue=False, told=true(), possible_duplicate=true()
 )
-_LEASE_ENDED = or_(M.lease < bindparam("now"), and_(bindparam("alone", type_=Boolean), M.owner != bindparam("node")))
+_BEING_RETURNED = select(M.id, M.owner, M.lease).where(M.state == MessageState.RETURNING.value)
 _LOST = (
     update(MESSAGE)
-    .where(M.state == MessageState.RETURNING.value, _LEASE_ENDED)
+    .where(_MESSAGE, M.state == MessageState.RETURNING.value, M.lease == bindparam("ended"))
     .values(
         state=MessageState.QUARANTINED.value,
         reason=UNCLEAR_AT_VKP,
@@ -276,6 +276,7 @@ class Returns:
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._leases = LeaseWatch(clock)
 
     async def items(
         self, selection: Selection, most: int, *, after: int = 0, standings: Sequence[ReturnStatus] = ()
@@ -349,10 +350,16 @@ class Returns:
         """
         now = self._clock()
         line = self._ledger.line(now, MessageState.QUARANTINED, UNCLEAR_AT_VKP)
-        values = {"now": now, "alone": alone, "node": self._ledger.node, "line": line}
-        return await self._ledger.store.write(
-            lambda connection: [Lost(*row) for row in connection.execute(_LOST, values)]
-        )
+        values = {"now": now, "line": line}
+
+        def work(connection: Connection) -> list[Lost]:
+            rows = connection.execute(_BEING_RETURNED).all()
+            ended = self._leases.ended({row.id: row.lease for row in rows})
+            lost = [row for row in rows if row.id in ended or (alone and row.owner != self._ledger.node)]
+            found = [connection.execute(_LOST, {**values, "message": row.id, "ended": row.lease}) for row in lost]
+            return [Lost(*row) for each in found for row in each]
+
+        return await self._ledger.store.write(work)
 
     async def _change(self, statement: Update, message: int, state: MessageState, reason: str, **values: Any) -> bool:
         everything = {

@@ -112,7 +112,7 @@ ONE = select(*KNOWN_COLUMNS).where(_MESSAGE)
 FORGET_COPY = update(MESSAGE).where(_MESSAGE).values(copy=None)
 
 # A repeat of what was refused, or of what was with a process that is gone.
-_GIVEN_UP = and_(M.state == MessageState.DELIVERING.value, M.lease < bindparam("now"), M.promised.is_(false()))
+_GIVEN_UP = and_(M.state == MessageState.DELIVERING.value, M.lease < bindparam("ended_before"), M.promised.is_(false()))
 _OTHERS_PENDING = exists().where(
     _EARLIER.c.patient == M.patient,
     _EARLIER.c.municipality == M.municipality,
@@ -200,18 +200,18 @@ CLAIM = (
     )
     .returning(*DUE_COLUMNS)
 )
+# Nothing is ever put off for longer: the clock was ahead when it was.
+BRING_FORWARD = (
+    update(MESSAGE).where(M.state == MessageState.HELD.value, M.due > bindparam("latest")).values(due=bindparam("now"))
+)
 NEXT_DUE = select(func.min(M.due)).where(M.state == MessageState.HELD.value)
 
-# `alone`: no other process shares the ledger, so what another one had is lost at once.
-_LEASE_ENDED = or_(M.lease < bindparam("now"), and_(bindparam("alone", type_=Boolean), ~_OURS))
-LOST = (
-    select(M.id, M.reference, M.municipality, M.promised, M.resend_unclear, M.attempts)
-    .where(M.state == MessageState.DELIVERING.value, _LEASE_ENDED)
-    .with_for_update(skip_locked=True)
-)
+BEING_DELIVERED = select(
+    M.id, M.reference, M.municipality, M.promised, M.resend_unclear, M.attempts, M.owner, M.lease
+).where(M.state == MessageState.DELIVERING.value)
 RECOVER = (
     update(MESSAGE)
-    .where(_MESSAGE, M.state == MessageState.DELIVERING.value)
+    .where(_MESSAGE, M.state == MessageState.DELIVERING.value, M.lease == bindparam("ended"))
     .values(
         state=bindparam("into"),
         reason="unclear",
@@ -232,6 +232,18 @@ _DUE_EVENTS = (
     .order_by(M.due, M.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+)
+# The clock was ahead when these were delivered or polled for: nothing is put off for longer.
+BRING_POLLS_FORWARD = (
+    update(MESSAGE)
+    .where(_in(FOLLOWED), M.due > bindparam("latest"))
+    .values(
+        due=bindparam("now"),
+        delivered_at=case((M.delivered_at > bindparam("now"), bindparam("now")), else_=M.delivered_at),
+        overdue_at=case(
+            (M.delivered_at > bindparam("now"), bindparam("now") + M.acknowledge_within), else_=M.overdue_at
+        ),
+    )
 )
 DUE_FOR_POLL = (
     update(MESSAGE)

@@ -120,7 +120,7 @@ class Scheduler:
         """Switch, if the configuration of now still allows it; None as long as that has to wait."""
         left = await self._ledger.store.read(lambda each: still_delivering(each, record))
         now = self._clock()
-        if left and now < record.since(CutoverState.DRAINING) + DRAIN:
+        if left and 0 <= now - record.since(CutoverState.DRAINING) < DRAIN:
             return None
         config = self._current()
         why = await self._ledger.store.read(lambda each: conflicts(each, record, config, now))

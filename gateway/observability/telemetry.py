@@ -112,6 +112,16 @@ LEDGER_RUNS = Gauge(
     ["job"],
     registry=REGISTRY,
 )
+CLOCK_STEPS = Gauge(
+    "vkp_gateway_clock_steps",
+    "How often somebody set the machine's clock, seen by this process.",
+    registry=REGISTRY,
+)
+CLOCK_DOUBTED = Gauge(
+    "vkp_gateway_clock_doubted",
+    "1 while nothing is cleared away because the clock may be ahead: an alarm.",
+    registry=REGISTRY,
+)
 REHEARSED = Counter(
     "vkp_gateway_rehearsed",
     "Messages of mode rehearse that VKP answered, by what the new side would have made of them.",

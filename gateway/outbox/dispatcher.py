@@ -11,7 +11,7 @@ from gateway.errors import Fault
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
-from gateway.ledger.records import MOST_ATTEMPTS, Due
+from gateway.ledger.records import LONGEST_PAUSE, MOST_ATTEMPTS, Due
 from gateway.observability.telemetry import DELIVERIES
 from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
@@ -27,8 +27,8 @@ log = structlog.get_logger()
 _AT_A_TIME = 32
 _TIMEOUT = 30.0
 """Seconds that one delivery may take."""
-LONGEST_PAUSE, LONGEST_OUTAGE_PAUSE = 600.0, 60.0
-"""Seconds between two tries at most, where the message may be why it failed, and where it is not."""
+LONGEST_OUTAGE_PAUSE = 60.0
+"""Seconds between two tries at most, where it is not the message that fails."""
 NO_SUBJECT = Subject("", b"", 0.0)
 """A held message is never sent with a token that was exchanged for its sender's: `check` refuses such a route."""
 

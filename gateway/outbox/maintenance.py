@@ -8,13 +8,14 @@ import structlog
 from gateway.config.model import Config
 from gateway.ledger import decision_log, idempotency, rehearsals, retention
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.messages import Ledger
+from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import PENDING, MessageState
-from gateway.observability.telemetry import LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS, QUARANTINED
+from gateway.ledger.retention import ahead_of_database
+from gateway.observability.telemetry import CLOCK_DOUBTED, CLOCK_STEPS, LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.recorder import Recorder
 from gateway.tasks import Intervals, Periodic
-from gateway.times import Clock
+from gateway.times import Clock, when_any
 
 log = structlog.get_logger()
 
@@ -45,11 +46,14 @@ class Maintenance:
         self._clock = clock
         self._wake = wake
         self._shown: set[tuple[str, str]] = set()
+        self._looked_at: float | None = None
+        """When the clock was last looked at, by the monotonic one."""
         self._told_left: int | None = None
         """How much was held when it was last told that nothing delivers it; None while something does."""
         self.loops = (
             self._loop("count", self.count, intervals.count),
             self._loop("recover", self.recover, intervals.recover),
+            self._loop("tidy", ledger.store.tidy, intervals.tidy),
             self._loop("purge", self.purge, intervals.purge, again=_AGAIN),
         )
 
@@ -70,6 +74,7 @@ class Maintenance:
         self._backlog.counted(
             held, await self._ledger.store.read(partial(retention.held_of_senders, many)) if many else {}
         )
+        CLOCK_STEPS.set(self._clock.steps)
         now, oldest = self._clock(), dict.fromkeys((*MessageState, "overdue"), 0.0)
         shown = set()
         for each in found:
@@ -99,7 +104,14 @@ class Maintenance:
         """Take up what was with processes that are gone."""
         if self._recorder.is_busy:
             return  # what is known, and not written yet, must not be taken for unclear
-        for each in await self._ledger.recover(alone=self._ledger.store.is_sqlite):
+        is_alone, longest = self._ledger.store.is_sqlite, self._current().limits.request_timeout + 2 * LEASE
+        if (
+            not is_alone
+            and await self._ledger.store.read(lambda each: ahead_of_database(each, self._clock())) > LEASE / 2
+        ):
+            log.error("clock.ahead_of_database")
+            return  # what others have would be taken for lost
+        for each in await self._ledger.recover(alone=is_alone, longest=longest):
             if each.state is MessageState.QUARANTINED:
                 set_aside(each.reference, each.municipality, UNCLEAR_REASON)
             else:
@@ -114,25 +126,41 @@ class Maintenance:
     async def purge(self) -> None:
         """Clear away what has been kept long enough, and write down that it was done."""
         now, config = self._clock(), self._current()
+        if (doubted := await self._doubt(now)) is not None:
+            until = when_any(doubted.until)
+            log.error("retention.waits", reason=doubted.reason, until=until)
+            return
         keep = config.retention
         times = retention.RetentionTimes(
             now - keep.payload, now - keep.receipt, now - keep.audit, now - config.limits.duplicate_window
         )
         line = self._ledger.line
-        purged = await retention.purge(self._ledger.store, times, now, lambda state, why: line(now, state, why), _tell)
+        purged = await retention.purge(self._ledger.store, times, lambda state, why: line(now, state, why), _tell)
         store, before = self._ledger.store, now - keep.decision
         while await store.write(lambda connection: decision_log.purge(connection, before)):
             pass
         await store.write(lambda connection: rehearsals.purge(connection, before))
         await store.write(lambda connection: idempotency.purge(connection, now - idempotency.KEPT))
+        number, oldest = await store.read(lambda connection: retention.kept_longer(connection, times.payload))
+        if number:
+            log.error("retention.kept_longer", messages=number, oldest=when_any(oldest))
         outcome = f"{purged.payloads} payloads, {purged.rows} rows"
         await retention.ran(self._ledger.store, retention.PURGE, now, self._ledger.node, outcome)
         LEDGER_RUNS.labels(retention.PURGE).set(now)
         log.info("retention.purged", payloads=purged.payloads, rows=purged.rows)
 
+    async def _doubt(self, now: float) -> retention.Doubt | None:
+        """Say why nothing may be cleared away now; how much time has passed since the last look is this process's to know."""
+        passed = self._clock.monotonic()
+        since = 0.0 if self._looked_at is None else passed - self._looked_at
+        node = self._ledger.node
+        found = await self._ledger.store.write(lambda each: retention.doubt(each, now, since, node))
+        if found is None or found.until is not None:
+            self._looked_at = passed
+        CLOCK_DOUBTED.set(found is not None)
+        return found
+
 
 def _tell(event: str, reference: str, municipality: str) -> None:
     """Tell of what a person must hear of."""
-    if event == "retention.held_too_long":
-        QUARANTINED.labels(municipality).inc()
     log.error(event, reference=reference, municipality=municipality)

@@ -39,6 +39,11 @@ def next_poll(due: FollowedEvent, follow: Follow, now: float) -> float:
     return min(regular, due.overdue_at) if now < due.overdue_at else regular
 
 
+def _longest(follow: Follow) -> float:
+    """Return for how many seconds no poll is ever put off."""
+    return 2.0 * max(follow.first, follow.longest) + _LEASE
+
+
 class Tracker:
     """Polls for what is due, within one budget for each municipality."""
 
@@ -60,7 +65,9 @@ class Tracker:
         if followed is None:
             return 0
         without = [name for name in followed.config.municipalities if self._wait(name, followed, count=False)]
-        events = await self._ledger.due_for_poll(_MOST, until=now + _LEASE, without=without)
+        events = await self._ledger.due_for_poll(
+            _MOST, until=now + _LEASE, without=without, longest=_longest(followed.follow)
+        )
         await asyncio.gather(*(self._poll(due, followed) for due in events))
         return len(events)
 

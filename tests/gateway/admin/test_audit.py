@@ -44,7 +44,7 @@ async def test_hostile_parameters_are_refused(shelf: Shelf, vera: Browser, query
 
 async def test_chain_is_verified(shelf: Shelf, olga: Browser, vera: Browser) -> None:
     """Whole with its newest hash, for keeping elsewhere; or broken, and where."""
-    assert (await vera.get("/api/v1/audit/verify")).json == {"ok": True, "broken_at": None, "newest": None}
+    assert (await vera.get("/api/v1/audit/verify")).json == {"ok": False, "broken_at": 1, "newest": None}
     await decide(shelf, olga, "one", "two")
     newest = (await vera.get("/api/v1/audit")).json["entries"][0]
     whole = (await vera.get("/api/v1/audit/verify")).json
@@ -53,6 +53,24 @@ async def test_chain_is_verified(shelf: Shelf, olga: Browser, vera: Browser) -> 
         lambda each: each.execute(text("UPDATE audit SET reason = 'x' WHERE id = 1")).rowcount
     )
     assert (await vera.get("/api/v1/audit/verify")).json["broken_at"] == 1
+
+
+async def test_chain_is_verified_against_a_head_that_was_kept(shelf: Shelf, olga: Browser, vera: Browser) -> None:
+    """It goes on from it, or not; one that somebody changed is no head."""
+    assert (await vera.get("/api/v1/audit/head")).status == 404
+    await decide(shelf, olga, "one")
+    head = (await vera.get("/api/v1/audit/head")).json
+    assert (head["id"], head["at"]) == (1, "2026-05-28T20:26:40Z")
+    await decide(shelf, olga, "two")
+    found = await post(vera, "/api/v1/audit/verify", head)
+    assert (found.json["ok"], found.json["head"], found.json["newest"]["id"]) == (True, None, 2)
+    found = await post(vera, "/api/v1/audit/verify", {**head, "id": 2})
+    assert (found.json["ok"], found.json["broken_at"]) == (False, None)
+    assert "was not signed" in found.json["head"]
+    await shelf.ledger.store.write(lambda each: each.execute(text("DELETE FROM audit")).rowcount)
+    found = await post(vera, "/api/v1/audit/verify", head)
+    assert (found.json["ok"], found.json["broken_at"]) == (False, 1)
+    assert "is missing" in found.json["head"]
 
 
 async def test_operator_of_one_municipality_does_not_see_the_audit(shelf: Shelf, nora: Browser) -> None:

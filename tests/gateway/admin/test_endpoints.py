@@ -69,6 +69,8 @@ DECLARED = {
     ("POST", "/api/v1/forget"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("GET", "/api/v1/audit"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/audit/verify"): (Access.AUTHENTICATED, Action.VIEW, False),
+    ("POST", "/api/v1/audit/verify"): (Access.AUTHENTICATED, Action.VIEW, False),
+    ("GET", "/api/v1/audit/head"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("POST", "/api/v1/reload"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("GET", "/api/v1/report"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/cutovers"): (Access.AUTHENTICATED, Action.VIEW, False),
@@ -101,7 +103,7 @@ DECLARED = {
 }
 EVERYWHERE = {
     *(("GET", "/metrics"), ("GET", "/api/v1/audit"), ("GET", "/api/v1/audit/verify")),
-    ("POST", "/api/v1/reload"),
+    *(("POST", "/api/v1/audit/verify"), ("GET", "/api/v1/audit/head"), ("POST", "/api/v1/reload")),
 }
 """For those whose role holds for all municipalities."""
 INSIDE = sorted(key for key, (door, _, _) in DECLARED.items() if door is Access.AUTHENTICATED)

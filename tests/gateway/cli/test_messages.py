@@ -17,6 +17,7 @@ from tests.gateway.admin.shelf import OTHER_PATIENT, PATIENT, holds_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from tests.gateway.admin.shelf import Shelf
     from tests.gateway.office import Office
@@ -176,9 +177,26 @@ async def test_reason_with_a_number_is_wrong_use(ask: Ask, shelf: Shelf) -> None
     assert (result.exit_code, result.stderr) == (2, wanted)
 
 
+async def test_audit_is_verified_against_a_head_that_was_kept(ask: Ask, shelf: Shelf, tmp_path: Path) -> None:
+    """Exit 1 when it does not go on from it, 2 for what is no head."""
+    await shelf.quarantined("one")
+    await ask("quarantine", "discard", "one", *WHY)
+    file = tmp_path / "head.json"
+    file.write_text((await ask("audit", "head")).stdout)
+    assert (await ask("audit", "verify", "--head", str(file))).exit_code == 0
+    file.write_text(file.read_text().replace('"id": 1', '"id": 2'))
+    found = await ask("audit", "verify", "--head", str(file))
+    wanted = "it was not signed with keys.lookup of this gateway, or was changed"
+    assert (found.exit_code, found.stdout) == (1, f"The audit does not go on from that head: {wanted}.\n")
+    file.write_text("[]")
+    assert (await ask("audit", "verify", "--head", str(file))).exit_code == 2
+
+
 async def test_audit_is_listed_and_verified(ask: Ask, shelf: Shelf) -> None:
     """Exit 1 when the chain is broken."""
-    assert (await ask("audit", "verify")).stdout == "The audit has no entries.\n"
+    none = await ask("audit", "verify")
+    wanted = "The audit has no entries: none was written yet, or all were removed.\n"
+    assert (none.exit_code, none.stdout) == (1, wanted)
     for reference in ("one", "two"):
         await shelf.quarantined(reference)
         await ask("quarantine", "discard", reference, *WHY)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from sqlalchemy import delete, func, insert, select, update
 
 from gateway.ledger import audit
-from gateway.ledger.audit import Entry, Note
+from gateway.ledger.audit import Entry, ExportedHead, Note
+from gateway.ledger.crypto import LookupHasher
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.tables import AUDIT, RUN
 from tests.gateway.ledger.conftest import NOW
@@ -64,9 +66,9 @@ async def test_entries_are_read_as_they_were_written(ledger: Ledger) -> None:
 
 
 async def test_whole_chain_is_whole(ledger: Ledger) -> None:
-    """From the first entry to the newest, also when there is none."""
+    """From the first entry to the newest; without any there is none."""
     assert await ledger.store.read(audit.head) is None
-    assert await broken(ledger) is None
+    assert await broken(ledger) == 1
     await written(ledger, *(str(number) for number in range(7)))
     assert await broken(ledger) is None
 
@@ -123,16 +125,110 @@ async def test_exchanged_entries_are_found(ledger: Ledger) -> None:
     assert await broken(ledger) == 2
 
 
-async def test_chain_goes_on_after_retention(ledger: Ledger) -> None:
-    """The oldest that is left is an anchor; when all are gone the next entry still follows the last."""
+async def purged(ledger: Ledger, before: float) -> int:
+    """Remove entries that were made before then."""
+    return await ledger.store.write(lambda each: audit.purge(each, before))
+
+
+async def test_chain_goes_on_after_retention(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first that is left follows the last that was removed; the newest is always left."""
+    monkeypatch.setattr("gateway.ledger.audit._AT_ONCE", 2)
     await written(ledger, "one", "two", "three", "four")
-    await ledger.store.write(lambda each: each.execute(delete(AUDIT).where(AUDIT.c.id < 3)).rowcount)
+    assert [await purged(ledger, NOW), await purged(ledger, NOW + 1)] == [0, 2]
     assert await broken(ledger) is None
-    await ledger.store.write(lambda each: each.execute(delete(AUDIT)).rowcount)
+    assert [await purged(ledger, NOW + 1), await purged(ledger, NOW + 1)] == [1, 0]
     assert await broken(ledger) is None
     (entry,) = await written(ledger, "five")
     assert entry.id == 5
     assert await broken(ledger) is None
+
+
+@pytest.mark.parametrize("purge_first", [False, True])
+@pytest.mark.parametrize("left", [2, 1, 0])
+async def test_removed_oldest_entries_are_found(ledger: Ledger, left: int, *, purge_first: bool) -> None:
+    """However many; also all of them, and after retention has removed some."""
+    await written(ledger, "one", "two", "three", "four")
+    if purge_first:
+        await ledger.store.write(lambda each: each.execute(update(AUDIT).where(AUDIT.c.id < 2).values(at=0)).rowcount)
+        assert await purged(ledger, 1) == 1
+    await ledger.store.write(lambda each: each.execute(delete(AUDIT).where(AUDIT.c.id <= 4 - left)).rowcount)
+    assert await broken(ledger) == (2 if purge_first else 1)
+    if left:
+        await written(ledger, "five")
+        assert await broken(ledger) == (2 if purge_first else 1)
+
+
+async def test_purge_during_a_check_is_no_break(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was removed rightly while entries were read is looked at anew."""
+    await written(ledger, "one", "two", "three")
+    found = audit._broken_at
+
+    def meanwhile(connection: Connection, number: int, previous: str) -> int | None:
+        if not number:
+            audit.purge(connection, NOW + 1)
+        return found(connection, number, previous)
+
+    monkeypatch.setattr(audit, "_broken_at", meanwhile)
+    assert await ledger.store.write(audit.verify) is None
+
+
+async def test_chain_that_was_shortened_before_there_were_anchors_is_whole(ledger: Ledger) -> None:
+    """Its first entry is the anchor; it cannot be checked itself, and must not be removed any more."""
+    entries = await written(ledger, "one", "two", "three")
+
+    def shortened(connection: Connection) -> None:
+        connection.execute(delete(AUDIT).where(AUDIT.c.id < 2))
+        audit._put(connection, audit._ANCHOR, NOW, "node", f"2 {entries[1].hash}")
+
+    await ledger.store.write(shortened)
+    assert await broken(ledger) is None
+    await ledger.store.write(lambda each: each.execute(update(AUDIT).where(AUDIT.c.id == 2).values(hash="x")).rowcount)
+    assert await broken(ledger) == 2
+
+
+KEY = LookupHasher(bytes(32))
+
+
+async def exported(ledger: Ledger) -> ExportedHead:
+    """Export the head."""
+    newest = await ledger.store.read(audit.head)
+    assert newest is not None
+    return ExportedHead.signed(*newest, "2026-12-01T08:00:00Z", KEY)
+
+
+async def test_chain_goes_on_from_a_head_that_was_kept(ledger: Ledger) -> None:
+    """While its entry is there, and as the one that retention removed last; a whole new chain is another."""
+    await written(ledger, "one", "two")
+    kept = await exported(ledger)
+    assert kept.is_signed(KEY)
+    await written(ledger, "three")
+    assert await ledger.store.read(lambda each: audit.verify_head(each, kept)) is None
+    await purged(ledger, NOW + 1)
+    assert await ledger.store.read(lambda each: audit.verify_head(each, kept)) is None
+    await written(ledger, "four")
+    await purged(ledger, NOW + 1)
+    assert "was removed by retention" in str(await ledger.store.read(lambda each: audit.verify_head(each, kept)))
+
+    def anew(connection: Connection) -> None:
+        connection.execute(delete(AUDIT))
+        connection.execute(delete(RUN))
+        audit.write(connection, note("false"))
+
+    kept = await exported(ledger)
+    await ledger.store.write(anew)
+    assert await broken(ledger) is None
+    assert "is missing" in str(await ledger.store.read(lambda each: audit.verify_head(each, kept)))
+    await written(ledger, *"abc")
+    assert await broken(ledger) is None
+    assert "another than it was" in str(await ledger.store.read(lambda each: audit.verify_head(each, kept)))
+
+
+def test_head_is_good_only_as_it_was_signed() -> None:
+    """By this key, with these words."""
+    head = ExportedHead.signed(2, "hash", "2026-12-01T08:00:00Z", KEY)
+    assert not head.is_signed(LookupHasher(bytes(31) + b"x"))
+    for changed in ({"id": 3}, {"hash": "x"}, {"at": "2026-12-02T08:00:00Z"}, {"signature": "x"}):
+        assert not structs.replace(head, **changed).is_signed(KEY)
 
 
 async def test_chain_without_its_newest_is_broken(ledger: Ledger) -> None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, insert, select
 
+from gateway.ledger import audit
 from gateway.ledger.records import Known, MessageState, Taken
-from gateway.ledger.retention import Count, Purged, RetentionTimes, counts, last_run, purge, ran
-from gateway.ledger.tables import AUDIT, MESSAGE
+from gateway.ledger.retention import (
+    Count,
+    Purged,
+    RetentionTimes,
+    counts,
+    doubt,
+    kept_longer,
+    last_run,
+    purge,
+    ran,
+)
+from gateway.ledger.tables import MESSAGE
+from gateway.times import DAY
 from tests.gateway.ledger.conftest import (
     NOW,
     arrive,
@@ -41,13 +54,12 @@ async def purged(ledger: Ledger, **ended: float) -> Purged:
     """Clear away at `NOW`."""
     told: list[tuple[str, str, str]] = []
     found = await purge(
-        *(ledger.store, times(**ended), NOW, lambda state, why: ledger.line(NOW, state, why)),
+        *(ledger.store, times(**ended), lambda state, why: ledger.line(NOW, state, why)),
         lambda *what: told.append(what),
     )
     # Whoever must hear of it has heard of it when it is done.
     assert told == [
         *(("retention.discarded", *one) for one in found.discarded),
-        *(("retention.held_too_long", *one) for one in found.set_aside),
         *(("retention.never_acknowledged", *one) for one in found.given_up),
     ]
     return found
@@ -88,7 +100,7 @@ async def test_counts_say_what_waits_for_something_and_since_when(ledger: Ledger
 async def test_payload_is_forgotten_unless_somebody_waits_for_it(ledger: Ledger) -> None:
     """Once its time has ended, and not before; that there was a message stays."""
     messages = {state: await in_state(ledger, state, state.value) for state in MessageState}
-    assert await purged(ledger, payload=NOW - 10) == Purged(0, 0, (), ())
+    assert await purged(ledger, payload=NOW - 10) == Purged(0, 0, ())
     await purged(ledger, payload=NOW - 9)
     kept = {state for state, message in messages.items() if (await row(ledger, message)).payload is not None}
     assert kept == UNFINISHED
@@ -115,40 +127,40 @@ async def test_other_numbers_of_a_patient_are_deleted_with_the_receipt(ledger: L
     assert await kept_numbers(ledger) == ["of-the-held"]
 
 
-async def test_what_is_in_quarantine_too_long_is_discarded_and_told(ledger: Ledger) -> None:
-    """Its time begins when it came there; it is still known to whoever repeats it."""
-    first = await taken(ledger, "first", received_at=NOW - 1000, identity="identity", copy="copy")
-    assert await ledger.quarantined(first, "unclear")
-    assert (await purged(ledger, payload=NOW)).discarded == ()
-    assert (await row(ledger, first)).state == MessageState.QUARANTINED
-    assert (await purged(ledger, payload=NOW + 1)).discarded == (("first", "havnes"),)
+@pytest.mark.parametrize("state", [MessageState.HELD, MessageState.QUARANTINED])
+async def test_what_was_promised_and_is_not_delivered_is_never_cleared_away(
+    ledger: Ledger, state: MessageState
+) -> None:
+    """However long it waits: only a delivery, or a person, ends that; but it is told of."""
+    first = await in_state(ledger, state, identity="identity", copy="copy")
+    before = await row(ledger, first)
+    ended = dict.fromkeys(("payload", "receipt", "audit", "passed"), NOW + 1)
+    assert await purged(ledger, **ended) == Purged(0, 0, ())
+    assert await row(ledger, first) == before
+    assert await ledger.store.read(lambda each: kept_longer(each, NOW)) == (1, NOW - 10)
+    assert await ledger.store.read(lambda each: kept_longer(each, NOW - 10)) == (0, None)
+
+
+@pytest.mark.parametrize("changed", [{"event_id": "event"}, {"promised": False}])
+async def test_what_is_delivered_or_was_not_promised_is_discarded_after_its_time_in_quarantine(
+    ledger: Ledger, changed: dict[str, Any]
+) -> None:
+    """Its time begins when it came there; it is told, and still known to whoever repeats it."""
+    first = await in_state(ledger, MessageState.QUARANTINED, identity="identity", copy="copy")
+    await put(ledger, first, **changed)
+    assert (await purged(ledger, payload=NOW - 5)).discarded == ()
+    assert (await purged(ledger, payload=NOW - 4)).discarded == (("first", "havnes"),)
     written = await row(ledger, first)
     assert (written.state, written.reason, written.payload) == (MessageState.DISCARDED, "retention ended", None)
     assert (await history(ledger, first))[-1] == ("node-a", "discarded", "retention ended")
     assert isinstance(await arrive(ledger, "second", identity="identity", copy="copy"), Known)
 
 
-async def test_what_is_held_too_long_is_set_aside_and_told(ledger: Ledger) -> None:
-    """A person decides then, and has as long for it as for any in quarantine."""
-    first = await waiting(ledger, "first", received_at=NOW - 10)
-    assert (await purged(ledger, payload=NOW - 10)).set_aside == ()
-    assert await purged(ledger, payload=NOW - 9) == Purged(0, 0, (), (("first", "havnes"),))
-    written = await row(ledger, first)
-    assert (written.state, written.reason, written.payload) == (
-        MessageState.QUARANTINED,
-        "held too long",
-        payload("first"),
-    )
-    assert (written.due, written.told) == (NOW, True)
-    assert (await history(ledger, first))[-1] == ("node-a", "quarantined", "held too long")
-    assert (await purged(ledger, payload=NOW)).discarded == ()
-
-
 async def test_what_is_being_sent_is_never_cleared_away(ledger: Ledger) -> None:
     """Whatever time has ended."""
     first = await taken(ledger, "first", received_at=NOW - 10)
     ended = dict.fromkeys(("payload", "receipt", "audit", "passed"), NOW + 1)
-    assert await purged(ledger, **ended) == Purged(0, 0, (), ())
+    assert await purged(ledger, **ended) == Purged(0, 0, ())
     assert (await row(ledger, first)).payload == payload("first")
 
 
@@ -169,15 +181,51 @@ async def test_copy_of_what_was_deleted_is_new(ledger: Ledger) -> None:
 
 
 async def test_audit_is_kept_for_its_own_time(ledger: Ledger) -> None:
-    """Newer entries stay."""
-    entries = [
-        {"at": at, "node": "node", "actor": "someone", "action": "look", "target": "x", "hash": "0"}
-        for at in (NOW - 10, NOW)
-    ]
-    await ledger.store.write(lambda connection: connection.execute(insert(AUDIT), entries).rowcount)
-    await purged(ledger, payload=NOW, receipt=NOW, passed=NOW, audit=NOW)
-    kept = await ledger.store.read(lambda connection: connection.execute(select(AUDIT.c.at)).scalars().all())
-    assert kept == [NOW]
+    """Newer entries stay, and so does the newest, so that no chain is ever empty."""
+    for at in (NOW - 10, NOW, NOW):
+        note = audit.Note(at, "node", "someone", "look", "x")
+        await ledger.store.write(lambda connection, note=note: audit.write(connection, note))
+    for before, left in ((NOW - 10, 3), (NOW, 2), (NOW + 1, 1), (NOW + 1, 1)):
+        await purged(ledger, payload=NOW, receipt=NOW, passed=NOW, audit=before)
+        assert len(await ledger.store.read(lambda connection: audit.entries(connection, 9))) == left
+        assert await ledger.store.read(audit.verify) is None
+
+
+class TestDoubt:
+    """A clock that is ahead must not take what is new for old."""
+
+    async def doubted(self, ledger: Ledger, now: float, passed: float = 0.0) -> float | None:
+        """Look at the clock; return until when it is doubted."""
+        found = await ledger.store.write(lambda each: doubt(each, now, passed, "node"))
+        return None if found is None else found.until
+
+    async def test_start_with_a_clock_that_is_ahead_waits_a_day(self, ledger: Ledger) -> None:
+        """Counted from when that was noticed, over restarts; with the clock back all is well at once."""
+        assert await self.doubted(ledger, NOW) is None
+        ahead = NOW + 15 * DAY
+        assert await self.doubted(ledger, ahead) == ahead + DAY
+        assert await self.doubted(ledger, ahead + 3600) == ahead + DAY
+        assert await self.doubted(ledger, NOW + 3600) is None
+        assert await self.doubted(ledger, ahead) == ahead + DAY
+        for hour in range(1, 24):
+            assert await self.doubted(ledger, ahead + 3600 * hour, 3600) == ahead + DAY
+        assert await self.doubted(ledger, ahead + DAY, 3600) is None
+
+    async def test_before_the_first_look_the_newest_message_says_how_late_it_is(self, ledger: Ledger) -> None:
+        """An empty ledger says nothing, and has nothing to clear away."""
+        await waiting(ledger, "first")
+        assert await self.doubted(ledger, NOW + 15 * DAY) == NOW + 16 * DAY
+
+    async def test_time_that_has_passed_in_the_process_is_no_gap(self, ledger: Ledger) -> None:
+        """Nor are two hours, since a gateway may be stopped."""
+        assert await self.doubted(ledger, NOW) is None
+        assert await self.doubted(ledger, NOW + 30 * DAY, 30 * DAY) is None
+        assert await self.doubted(ledger, NOW + 30 * DAY + 7200) is None
+
+    async def test_clock_ahead_of_the_databases_own_is_doubted(self, ledger: Ledger) -> None:
+        """Where the database has one of its own, for as long as they differ."""
+        found = await ledger.store.write(lambda each: doubt(each, time.time() + 120, 0.0, "node"))
+        assert (found is not None) is not ledger.store.is_sqlite
 
 
 async def test_everything_is_cleared_away_however_much_it_is(ledger: Ledger) -> None:
@@ -186,11 +234,12 @@ async def test_everything_is_cleared_away_however_much_it_is(ledger: Ledger) -> 
     values = (await row(ledger, first))._asdict()
     del values["id"]
     rows = [{**values, "reference": f"copy-{number}"} for number in range(1100)]
-    held = [{**values, "reference": f"held-{number}", "state": MessageState.HELD.value} for number in range(600)]
-    await ledger.store.write(lambda connection: connection.execute(insert(MESSAGE), rows + held).rowcount)
+    aside = {"state": MessageState.QUARANTINED.value, "promised": False}
+    waits = [{**values, **aside, "reference": f"waits-{number}"} for number in range(600)]
+    await ledger.store.write(lambda connection: connection.execute(insert(MESSAGE), rows + waits).rowcount)
     told = await purged(ledger, payload=NOW, receipt=NOW)
-    assert (told.payloads, told.rows, len(told.set_aside)) == (1101, 1101, 600)
-    assert len(set(told.set_aside)) == 600
+    assert (told.payloads, told.rows, len(told.discarded)) == (1101, 1701, 600)
+    assert len(set(told.discarded)) == 600
 
 
 async def test_last_run_of_each_job_is_known(ledger: Ledger, other: Ledger) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, delete, select
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import FIRST, NEXT, PENDING, RECEIVED, MessageState
 from gateway.ledger.tables import MESSAGE
+from gateway.times import Clock
 from tests.gateway.ledger.conftest import NOW, WINDOW, payload
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class World:
 
     def start(self) -> None:
         """Start a node, by a name that no other ever had."""
-        self.nodes.append(Ledger(self.store, f"node-{len(self.names)}", lambda: self.now))
+        self.nodes.append(Ledger(self.store, f"node-{len(self.names)}", Clock(lambda: self.now, lambda: self.now)))
         self.names.add(self.nodes[-1].node)
 
     def kill(self, node: Ledger) -> None:

@@ -12,9 +12,12 @@ from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
+from gateway.cli import ledger_reader
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.config.model import Address, Config
 from gateway.config.upstreams import VkpUpstream
+from gateway.ledger.retention import AHEAD, DOUBTED, GAP, ahead_of_database, last_look
+from gateway.times import when
 
 _SERVICES = 512
 """Connections to HelseID and to an information service, and what else a process has open."""
@@ -94,6 +97,29 @@ def check_store(config: Config, folder: Path) -> Finding:
     if os.access(place, os.W_OK) and (place != path or os.access(path.parent, os.W_OK)):
         return fine(name, f"{path} can be written")
     return wrong(name, f"{place} cannot be written", "let the user of the gateway write there, or change store")
+
+
+def check_ledger_clock(store: str, folder: Path, now: float) -> list[Finding]:
+    """Look whether the ledger is cleared away as it should be, or waits because the clock may be ahead."""
+    name = "clock of the ledger"
+    try:
+        looked, since = ledger_reader.read(store, folder, last_look)
+        ahead = ledger_reader.read(store, folder, lambda each: ahead_of_database(each, now))
+    except (ledger_reader.NoLedger, ledger_reader.Unreadable):
+        return []
+    advice = "look at the clock (timedatectl); if it is right, nothing is to be done: what is old goes then"
+    if ahead > AHEAD:
+        return [wrong(name, f"it is {ahead:.0f} s ahead of the database's, so nothing is cleared away", advice)]
+    if since is not None and 0 <= now - since < DOUBTED:
+        text = f"the gateway was away for long, or the clock is ahead: nothing is cleared away until {when(since + DOUBTED)}"
+        return [warning(name, text, advice)]
+    if looked is not None and now - looked > GAP:
+        return [
+            warning(
+                name, f"nobody has looked at it since {when(looked)}: the gateway is stopped, or it is ahead", advice
+            )
+        ]
+    return [fine(name, "agrees with what the ledger has")]
 
 
 def check_zones() -> Finding:

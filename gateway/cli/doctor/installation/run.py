@@ -17,6 +17,7 @@ from gateway.config.model import Config, Severity
 from gateway.config.upstreams import ServiceUpstream
 from gateway.errors import StartupError
 from gateway.model import Group
+from gateway.times import Clock
 
 SECONDS = 30.0
 """For one check."""
@@ -33,6 +34,7 @@ def run(path: str) -> list[Part]:
         return [*parts, Part("machine", tuple(local))]
     config, folder = loaded.config, Path(path).parent
     local += [machine.check_descriptors(config), machine.check_store(config, folder)]
+    local += machine.check_ledger_clock(config.store, folder, Clock()())
     with _without_log():
         return [*parts, *asyncio.run(_waiting(config, folder, local, seconds=SECONDS))]
 
