@@ -263,7 +263,7 @@ def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock
         if path is not None:
             _let_give_back(engine, path)
         return Database(engine, owned)
-    except (SQLAlchemyError, OSError, CommandError, ImportError, StartupError, LockTaken) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, CommandError, ImportError, StartupError, LockTaken) as error:
         if engine is not None:
             engine.dispose()
         if owned is not None:
@@ -280,7 +280,8 @@ _CANNOT_WRITE = frozenset({"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"})
 
 def _why_not(error: Exception) -> str:
     """Say what is wrong; where it is a file that cannot be written, also which, and what to do."""
-    what = str(_unavailable(error)) if isinstance(error, SQLAlchemyError) else type(error).__name__
+    own = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    what = str(_unavailable(error)) if isinstance(error, SQLAlchemyError) else own
     if isinstance(error, OSError) and error.filename is not None:
         what = f"{what}: {error.filename}: {error.strerror}"
     elif not what.startswith(tuple(_CANNOT_WRITE)):
