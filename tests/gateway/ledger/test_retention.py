@@ -191,41 +191,42 @@ async def test_audit_is_kept_for_its_own_time(ledger: Ledger) -> None:
         assert await ledger.store.read(audit.verify) is None
 
 
-class TestDoubt:
-    """A clock that is ahead must not take what is new for old."""
+async def doubted(ledger: Ledger, now: float, passed: float = 0.0) -> float | None:
+    """Look at the clock; return until when it is doubted."""
+    found = await ledger.store.write(lambda each: doubt(each, now, passed, "node"))
+    return None if found is None else found.until
 
-    async def doubted(self, ledger: Ledger, now: float, passed: float = 0.0) -> float | None:
-        """Look at the clock; return until when it is doubted."""
-        found = await ledger.store.write(lambda each: doubt(each, now, passed, "node"))
-        return None if found is None else found.until
 
-    async def test_start_with_a_clock_that_is_ahead_waits_a_day(self, ledger: Ledger) -> None:
-        """Counted from when that was noticed, over restarts; with the clock back all is well at once."""
-        assert await self.doubted(ledger, NOW) is None
-        ahead = NOW + 15 * DAY
-        assert await self.doubted(ledger, ahead) == ahead + DAY
-        assert await self.doubted(ledger, ahead + 3600) == ahead + DAY
-        assert await self.doubted(ledger, NOW + 3600) is None
-        assert await self.doubted(ledger, ahead) == ahead + DAY
-        for hour in range(1, 24):
-            assert await self.doubted(ledger, ahead + 3600 * hour, 3600) == ahead + DAY
-        assert await self.doubted(ledger, ahead + DAY, 3600) is None
+async def test_start_with_a_clock_that_is_ahead_waits_a_day(ledger: Ledger) -> None:
+    """Counted from when that was noticed, over restarts; with the clock back all is well at once."""
+    assert await doubted(ledger, NOW) is None
+    ahead = NOW + 15 * DAY
+    assert await doubted(ledger, ahead) == ahead + DAY
+    assert await doubted(ledger, ahead + 3600) == ahead + DAY
+    assert await doubted(ledger, NOW + 3600) is None
+    assert await doubted(ledger, ahead) == ahead + DAY
+    for hour in range(1, 24):
+        assert await doubted(ledger, ahead + 3600 * hour, 3600) == ahead + DAY
+    assert await doubted(ledger, ahead + DAY, 3600) is None
 
-    async def test_before_the_first_look_the_newest_message_says_how_late_it_is(self, ledger: Ledger) -> None:
-        """An empty ledger says nothing, and has nothing to clear away."""
-        await waiting(ledger, "first")
-        assert await self.doubted(ledger, NOW + 15 * DAY) == NOW + 16 * DAY
 
-    async def test_time_that_has_passed_in_the_process_is_no_gap(self, ledger: Ledger) -> None:
-        """Nor are two hours, since a gateway may be stopped."""
-        assert await self.doubted(ledger, NOW) is None
-        assert await self.doubted(ledger, NOW + 30 * DAY, 30 * DAY) is None
-        assert await self.doubted(ledger, NOW + 30 * DAY + 7200) is None
+async def test_before_the_first_look_the_newest_message_says_how_late_it_is(ledger: Ledger) -> None:
+    """An empty ledger says nothing, and has nothing to clear away."""
+    await waiting(ledger, "first")
+    assert await doubted(ledger, NOW + 15 * DAY) == NOW + 16 * DAY
 
-    async def test_clock_ahead_of_the_databases_own_is_doubted(self, ledger: Ledger) -> None:
-        """Where the database has one of its own, for as long as they differ."""
-        found = await ledger.store.write(lambda each: doubt(each, time.time() + 120, 0.0, "node"))
-        assert (found is not None) is not ledger.store.is_sqlite
+
+async def test_time_that_has_passed_in_the_process_is_no_gap(ledger: Ledger) -> None:
+    """Nor are two hours, since a gateway may be stopped."""
+    assert await doubted(ledger, NOW) is None
+    assert await doubted(ledger, NOW + 30 * DAY, 30 * DAY) is None
+    assert await doubted(ledger, NOW + 30 * DAY + 7200) is None
+
+
+async def test_clock_ahead_of_the_databases_own_is_doubted(ledger: Ledger) -> None:
+    """Where the database has one of its own, for as long as they differ."""
+    found = await ledger.store.write(lambda each: doubt(each, time.time() + 120, 0.0, "node"))
+    assert (found is not None) is not ledger.store.is_sqlite
 
 
 async def test_everything_is_cleared_away_however_much_it_is(ledger: Ledger) -> None:
