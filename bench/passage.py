@@ -8,6 +8,7 @@ from gateway.auth.helseid.claims import credentials, read_unverified
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
+from gateway.config.directory import Directory
 from gateway.config.load import load_text
 from gateway.limits import TokenBuckets
 from gateway.model import Handled, RequestHead
@@ -48,7 +49,9 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
     issuer = Issuer(claims["iss"], cast("ClientSession", None), clock)
     verifier = TokenVerifier(issuer, claims["aud"], clock)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
-    authorizer = Authorizer(loaded.config, loaded.table, verifier, DpopVerifier(clock), TokenBuckets(), clock)
+    authorizer = Authorizer(
+        loaded.config, Directory(loaded.config), verifier, DpopVerifier(clock), TokenBuckets(), clock
+    )
     contents = ContentReader(loaded.config.limits, TokenBuckets(), Worker(), clock.monotonic)
     pipeline = Pipeline(loaded.config, ActiveTable(loaded.table), authorizer, None, clock, contents=contents)
     telemetry.configure(io.StringIO())

@@ -7,6 +7,7 @@ import click
 
 from gateway.cli.options import DEFAULT_CONFIG, WRONG_USE
 from gateway.cli.output import counted
+from gateway.config.directory import Directory
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config, Municipality, Problem, Sender, Severity
 from gateway.routing.table import RouteTable
@@ -53,11 +54,12 @@ def find_municipality(config: Config, named: str | None) -> Municipality | None:
     return by_orgnr
 
 
-def find_sender(table: RouteTable, named: str | None) -> Sender | None:
+def find_sender(config: Config, named: str | None) -> Sender | None:
     """Return the sender with this vkp-id or HER-id; None for none given, and for one that is not registered."""
     if named is None:
         return None
-    return table.sender_by_vkp_id(named) or table.sender_by_her_id(named)
+    directory = Directory(config)
+    return directory.sender_by_vkp_id(named) or directory.sender_by_her_id(named)
 
 
 def sqlite_file(store: str, folder: Path) -> Path | None:

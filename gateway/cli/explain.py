@@ -89,13 +89,13 @@ def explain(  # noqa: PLR0913 - the options of the command
     if request is not None:
         envelope = _envelope_of_request(config, table, request, key)
     else:
-        envelope = _envelope(config, table, municipality, sender, information)
+        envelope = _envelope(config, municipality, sender, information)
     patient_notes: list[str] = []
     if patient is not None:
         envelope, patient_notes = _with_patient(config, envelope, key)
     decision, explanation = table.decide(envelope, when), table.explain(envelope, when)
     planned = [] if known is None else known.changes(of_file, envelope, when)
-    notes += [*_notes(config, table, envelope, decision), *patient_notes]
+    notes += [*_notes(config, envelope, decision), *patient_notes]
     notes += [*_canary_notes(decision, envelope, key, known), *map(_planned_note, planned)]
     if as_json:
         _print_json(envelope, decision, explanation, planned, notes)
@@ -143,10 +143,8 @@ def _known(config: Config, folder: Path, when: datetime, now: datetime) -> "tupl
         return None, [*notes, told]
 
 
-def _envelope(
-    config: Config, table: RouteTable, orgnr_or_name: str | None, sender_id: str | None, information: str | None
-) -> Envelope:
-    municipality, sender = find_municipality(config, orgnr_or_name), find_sender(table, sender_id)
+def _envelope(config: Config, orgnr_or_name: str | None, sender_id: str | None, information: str | None) -> Envelope:
+    municipality, sender = find_municipality(config, orgnr_or_name), find_sender(config, sender_id)
     return Envelope(
         surface="any",
         municipality=municipality.key if municipality else None,
@@ -157,13 +155,13 @@ def _envelope(
     )
 
 
-def _notes(config: Config, table: RouteTable, envelope: Envelope, decision: Decision) -> list[str]:
+def _notes(config: Config, envelope: Envelope, decision: Decision) -> list[str]:
     """Return what else decides about the message, beside its route."""
     municipality: Municipality | None = config.municipalities.get(envelope.municipality or "")
     notes = []
     if municipality is None:
         notes.append("the municipality is not in the file: VKP decides where it answers, otherwise 403 with code 1.4")
-    sender = find_sender(table, envelope.sender)
+    sender = find_sender(config, envelope.sender)
     if sender is None:
         notes.append("the sender is not in the file: VKP decides where it answers, otherwise 403 with code 1.4")
     elif municipality and sender.municipalities is not None and municipality.key not in sender.municipalities:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from msgspec import structs
 
+from gateway.config.directory import Directory
 from gateway.config.model import Config
 from gateway.errors import Failure
 from gateway.model import Envelope, RequestHead
@@ -39,7 +40,7 @@ def envelope_of_request(config: Config, table: RouteTable, request: Path, key: b
     Raises `click.ClickException` for a request that the gateway refuses before any route is asked.
     """
     head, body = read_request(request)
-    identification = Identifier(config.limits.body)
+    identification = Identifier(config.limits.body, Directory(config))
     try:
         identified = asyncio.run(identification.identify(head, body, table))
     except Failure as failure:

@@ -66,7 +66,7 @@ def _settings(
     config: Config, table: RouteTable, tree: Tree, orgnr_or_name: str | None, sender_id: str | None
 ) -> Settings:
     municipality = find_municipality(config, orgnr_or_name)
-    sender = find_sender(table, sender_id)
+    sender = find_sender(config, sender_id)
     information = information_of(tree, sender.code_history if sender else ())
     envelope = Envelope(
         surface="",

@@ -12,13 +12,13 @@ from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused,
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.auth.helseid.jws import ALGORITHMS
 from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
+from gateway.config.directory import Directory
 from gateway.config.model import Config, Environment, Municipality, Sender
 from gateway.config.upstreams import OrgnrClaims
 from gateway.errors import Failure, Fault
 from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead
 from gateway.observability.telemetry import BOUND_AS_BEARER, OTHER_ORGANISATIONS
-from gateway.routing.table import RouteTable
 from gateway.surfaces.base import Operation
 from gateway.times import Clock
 
@@ -58,14 +58,14 @@ class Authorizer:
     def __init__(  # noqa: PLR0913, PLR0917 - what each check needs
         self,
         config: Config,
-        table: RouteTable,
+        directory: Directory,
         verifier: TokenVerifier,
         proofs: DpopVerifier,
         rates: TokenBuckets,
         clock: Clock,
     ) -> None:
         self._config = config
-        self._senders = {VKP_ID: table.sender_by_vkp_id, HER_ID: table.sender_by_her_id}
+        self._senders = {VKP_ID: directory.sender_by_vkp_id, HER_ID: directory.sender_by_her_id}
         self._verifier = verifier
         self._proofs = proofs
         self._rates = rates

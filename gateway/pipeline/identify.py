@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from msgspec import Struct, structs
 
 from gateway.auth.helseid.claims import HER_ID, Credentials, claimed_ids, credentials
+from gateway.config.directory import Directory
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, RequestHead
@@ -59,8 +60,9 @@ class Identified(Struct, frozen=True):
 class Identifier:
     """Makes the envelope of each request with the names of one configuration."""
 
-    def __init__(self, body_limit: int) -> None:
+    def __init__(self, body_limit: int, directory: Directory) -> None:
         self._body_limit = body_limit
+        self._directory = directory
 
     async def identify(self, head: RequestHead, body: Body, table: RouteTable) -> Identified:
         """Return what a request is; raises `Failure` for a target that could name a server."""
@@ -82,12 +84,15 @@ class Identifier:
         presented = credentials(head.authorization)
         surface, recognised = asked_for(head, path)
         if recognised is None:
-            municipality, sender = _named_municipality(table, path), _claimed_sender(table, presented, None)
+            municipality, sender = (
+                _named_municipality(self._directory, path),
+                _claimed_sender(self._directory, presented, None),
+            )
             envelope = _envelope(UNRECOGNISED, municipality, sender, None, group_of(head.method, path))
             return Identified(envelope, path, surface, None, municipality, presented)
         operation = recognised.operation
-        municipality = _addressed_municipality(table, recognised)
-        sender = _claimed_sender(table, presented, operation)
+        municipality = _addressed_municipality(self._directory, recognised)
+        sender = _claimed_sender(self._directory, presented, operation)
         envelope = _envelope(surface.NAME, municipality, sender, operation.only_type, operation.group)
         depends = operation.group is Group.JOURNALING and _depends_on_content(table, envelope)
         history = sender.code_history if sender is not None else ()
@@ -130,24 +135,24 @@ def _depends_on_content(table: RouteTable, envelope: Envelope) -> bool:
     return envelope.information is None or table.asks_for_patients(*named, Group.JOURNALING)
 
 
-def _claimed_sender(table: RouteTable, presented: Credentials | None, operation: Operation | None) -> Sender | None:
+def _claimed_sender(directory: Directory, presented: Credentials | None, operation: Operation | None) -> Sender | None:
     """Find the sender by the claim that names it here, or by the other one where that is missing."""
     claimed = claimed_ids(presented)
     prefers_her_id = operation is not None and operation.sender_claim == HER_ID
     if claimed.her_id is not None and (prefers_her_id or claimed.vkp_id is None):
-        return table.sender_by_her_id(claimed.her_id)
-    return table.sender_by_vkp_id(claimed.vkp_id) if claimed.vkp_id is not None else None
+        return directory.sender_by_her_id(claimed.her_id)
+    return directory.sender_by_vkp_id(claimed.vkp_id) if claimed.vkp_id is not None else None
 
 
-def _addressed_municipality(table: RouteTable, recognised: Recognised) -> Municipality | None:
+def _addressed_municipality(directory: Directory, recognised: Recognised) -> Municipality | None:
     if recognised.her_id is not None:
-        return table.municipality_by_her_id(recognised.her_id)
-    return table.municipality_by_orgnr(recognised.orgnr) if recognised.orgnr is not None else None
+        return directory.municipality_by_her_id(recognised.her_id)
+    return directory.municipality_by_orgnr(recognised.orgnr) if recognised.orgnr is not None else None
 
 
-def _named_municipality(table: RouteTable, path: Path) -> Municipality | None:
+def _named_municipality(directory: Directory, path: Path) -> Municipality | None:
     found = (
-        table.municipality_by_orgnr(number) or table.municipality_by_her_id(number)
+        directory.municipality_by_orgnr(number) or directory.municipality_by_her_id(number)
         for part in path.segments
         for number in _numbers_of(part)
     )

@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 from msgspec import structs
 
+from gateway.config.directory import Directory
 from gateway.config.model import Config, Municipality, Sender
 from gateway.errors import WORDINGS, Failure, Fault, fault_of
 from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
@@ -65,7 +66,7 @@ class Pipeline:
         """Without `canary_key` a canary takes nothing over; `rehearse` gets what VKP has answered in mode `rehearse`."""
         self._config = config
         self._routes = routes
-        self._identifier = Identifier(config.limits.body)
+        self._identifier = Identifier(config.limits.body, Directory(config))
         self._contents = contents
         self._authorizer = authorizer
         self._submitter = submitter

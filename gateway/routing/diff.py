@@ -6,11 +6,10 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from gateway.config.model import Config
 from gateway.model import Information, Mode
 from gateway.routing.index import EVERY_INFORMATION, Buckets, Chain, Selector, winner
 from gateway.routing.layers import Layer, Layers
-from gateway.routing.route import new_part
+from gateway.routing.route import RoutedConfig, new_part
 from gateway.routing.table import RouteTable
 
 Pair = tuple[str | None, str | None]
@@ -117,7 +116,7 @@ _Difference = tuple[tuple[Information | None, ...], CellState, CellState]
 
 
 def changed_cells(
-    old: RouteTable, new: RouteTable, config_old: Config, config_new: Config, now: datetime
+    old: RouteTable, new: RouteTable, config_old: RoutedConfig, config_new: RoutedConfig, now: datetime
 ) -> tuple[Change, ...]:
     """Return every cell whose mode, or canary, is another at `now`, with the layers of each table over its routes.
 
@@ -142,7 +141,7 @@ def changed_cells(
 class _Side:
     """One configuration with what lies over its routes."""
 
-    def __init__(self, config: Config, layers: Layers, at: float) -> None:
+    def __init__(self, config: RoutedConfig, layers: Layers, at: float) -> None:
         self._municipalities = config.municipalities
         self._pairs = frozenset(_pairs(config))
         self._buckets = Buckets(config.routes)
@@ -173,7 +172,7 @@ class _Side:
         return CellState(*said, rule.layer, rule.id, str(route.place))
 
 
-def _pairs(config: Config) -> Iterator[Pair]:
+def _pairs(config: RoutedConfig) -> Iterator[Pair]:
     return ((vendor.key, system) for vendor in config.vendors.values() for system in vendor.systems)
 
 

@@ -3,8 +3,9 @@
 A new key of a route is a field of `Policies` here, a key of `ROUTE` in `gateway.config.route_keys`, and the code that asks for it.
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, TypeAlias, get_args, get_type_hints
+from typing import Annotated, Any, Protocol, TypeAlias, get_args, get_type_hints
 
 from msgspec import Struct
 
@@ -197,3 +198,58 @@ def words_of(types: frozenset[Information] | None, grouped: frozenset[Informatio
         return None
     groups = sorted(group.value for group, members in MEMBERS.items() if members & grouped)
     return (*sorted(each.value for each in types - grouped), *groups)
+
+
+class Planned(Protocol):
+    """A cutover of a file."""
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What it sets."""
+
+
+class RoutedVendor(Protocol):
+    """A vendor of a file."""
+
+    @property
+    def key(self) -> str:
+        """Its short name."""
+
+    @property
+    def systems(self) -> Collection[str]:
+        """The short names of its systems."""
+
+
+class RoutedUpstream(Protocol):
+    """A server of a file."""
+
+    @property
+    def name(self) -> str:
+        """What the file calls it."""
+
+
+class RoutedConfig(Protocol):
+    """What routing asks of a configuration."""
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """In the order of the file."""
+
+    @property
+    def municipalities(self) -> Mapping[str, object]:
+        """By their short names."""
+
+    @property
+    def vendors(self) -> Mapping[str, RoutedVendor]:
+        """By their short names."""
+
+    @property
+    def cutovers(self) -> Mapping[str, Planned]:
+        """By their names."""
+
+    @property
+    def vkp(self) -> RoutedUpstream | None:
+        """Legacy VKP; None where it is not configured."""
+
+    def upstream_for(self, information: Information | None) -> RoutedUpstream | None:
+        """Return the information service that answers for a type; None where none does."""

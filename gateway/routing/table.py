@@ -4,13 +4,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.config.model import Config, Municipality, Sender
-from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode, Topic, same_number
+from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode, Topic
 from gateway.routing.explain import Explanation, consider
 from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers
 from gateway.routing.remaining import Remaining, in_turn, remaining
-from gateway.routing.route import Route
+from gateway.routing.route import Route, RoutedConfig
 
 
 class Decision(Struct, frozen=True):
@@ -30,9 +29,11 @@ class Decision(Struct, frozen=True):
 
 
 class RouteTable:
-    """Everything that is looked up for a message; never changed, so a reload cannot split a message."""
+    """The routes of a configuration under what people set; never changed, so a reload cannot split a message."""
 
-    def __init__(self, config: Config, buckets: Buckets, layers: Layers = NOTHING_ABOVE, generation: int = 0) -> None:
+    def __init__(
+        self, config: RoutedConfig, buckets: Buckets, layers: Layers = NOTHING_ABOVE, generation: int = 0
+    ) -> None:
         self._config = config
         self._routes = config.routes
         self._buckets = buckets
@@ -45,15 +46,10 @@ class RouteTable:
         """The name of the upstream that is legacy VKP; None where it is not configured."""
         answering = {each: config.upstream_for(each) for each in Information}
         self._services = {each: one.name for each, one in answering.items() if one is not None}
-        municipalities = config.municipalities.values()
         self._moving = _moving(config, layers)
-        self._by_orgnr = {same_number(one.orgnr): one for one in municipalities}
-        self._by_her_id = {same_number(her_id): one for one in municipalities for her_id in one.her_ids}
-        self._by_vkp_id = {one.vkp_id: one for one in config.senders if one.vkp_id is not None}
-        self._by_sender_her_id = {same_number(one.her_id): one for one in config.senders if one.her_id is not None}
 
     @classmethod
-    def compile(cls, config: Config) -> "RouteTable":
+    def compile(cls, config: RoutedConfig) -> "RouteTable":
         """Build the table of a checked configuration."""
         return cls(config, Buckets(config.routes))
 
@@ -118,22 +114,6 @@ class RouteTable:
         """Tell whether some journaling of a municipality is, or may be, answered by somebody else than VKP."""
         return municipality in self._moving
 
-    def municipality_by_orgnr(self, orgnr: str) -> Municipality | None:
-        """Find a municipality by the organisation number in an R4 path."""
-        return self._by_orgnr.get(same_number(orgnr))
-
-    def municipality_by_her_id(self, her_id: str) -> Municipality | None:
-        """Find a municipality by the HER-id in an STU3 path."""
-        return self._by_her_id.get(same_number(her_id))
-
-    def sender_by_vkp_id(self, vkp_id: str) -> Sender | None:
-        """Find a sender by the vkp-id of its token."""
-        return self._by_vkp_id.get(vkp_id)
-
-    def sender_by_her_id(self, her_id: str) -> Sender | None:
-        """Find a sender by the HER-id of its token."""
-        return self._by_sender_her_id.get(same_number(her_id))
-
     def upstream_for(self, information: Information | None) -> str | None:
         """Return the name of the information service that answers for a type; None where none does."""
         return self._services.get(information) if information is not None else None
@@ -180,7 +160,7 @@ def _side(route: Route, envelope: Envelope) -> Mode:
     return Mode.NEW if envelope.share is not None and envelope.share < share else Mode.LEGACY
 
 
-def _moving(config: Config, layers: Layers) -> frozenset[str]:
+def _moving(config: RoutedConfig, layers: Layers) -> frozenset[str]:
     planned = (route for plan in config.cutovers.values() for route in plan.routes)
     above = (rule.route for rule in layers.rules)
     every = (*config.routes, *planned, *above, *layers.planned)

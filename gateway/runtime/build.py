@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.auth.people.authenticator import AuthConfig
+from gateway.config.directory import Directory
 from gateway.config.model import Config
 from gateway.config.plans import announced
 from gateway.config.upstreams import VkpUpstream
@@ -89,7 +90,7 @@ class Builder:
         pipeline = Pipeline(
             config,
             routes,
-            Authorizer(config, prepared.of_file, clients.verifier, self._proofs, self._rates, self._clock),
+            Authorizer(config, Directory(config), clients.verifier, self._proofs, self._rates, self._clock),
             outbox.journaling(delivery) if outbox is not None and delivery is not None else None,
             self._clock,
             contents=ContentReader(config.limits, self._parsed, self.worker, self._clock.monotonic),

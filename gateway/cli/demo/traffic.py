@@ -16,6 +16,7 @@ from gateway.cli.demo.answers import Answer, read_answer
 from gateway.cli.demo.scenarios import Expected, Flaw, Scenario, expected
 from gateway.cli.demo.stage import Stage
 from gateway.cli.demo.stu3_scenarios import her_id_of
+from gateway.config.directory import Directory
 from gateway.config.model import Sender
 from gateway.model import Envelope
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
@@ -105,8 +106,8 @@ class _Crew:
         )
 
     def _sender(self, scenario: Scenario) -> Sender | None:
-        table = self._stage.table
-        find = table.sender_by_her_id if scenario.surface == vkp_stu3.NAME else table.sender_by_vkp_id
+        directory = Directory(self._stage.config)
+        find = directory.sender_by_her_id if scenario.surface == vkp_stu3.NAME else directory.sender_by_vkp_id
         return find(scenario.sender)
 
     async def _send(self, scenario: Scenario) -> _Seen:

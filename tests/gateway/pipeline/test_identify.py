@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cli.explain_request import WholeBody
-from gateway.config.load import load_text
+from gateway.config.directory import Directory
+from gateway.config.load import Loaded, load_text
 from gateway.errors import Failure
 from gateway.model import Information, RequestHead
 from gateway.pipeline.identify import Identifier
@@ -54,22 +55,33 @@ TARGETS = st.one_of(
 )
 
 
-IDENTIFIER = Identifier(100_000)
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    """Load routes that differ by what a message is about."""
+    return load_text(FILE, "routes.yaml")
 
 
 @pytest.fixture(scope="module")
-def table() -> RouteTable:
-    """Compile routes that differ by what a message is about."""
-    loaded = load_text(FILE, "routes.yaml")
+def table(loaded: Loaded) -> RouteTable:
+    """Compile them."""
     assert loaded.table is not None, loaded.problems
     return loaded.table
 
 
+@pytest.fixture(scope="module")
+def identifier(loaded: Loaded) -> Identifier:
+    """Make what identifies requests with their names."""
+    assert loaded.config is not None, loaded.problems
+    return Identifier(100_000, Directory(loaded.config))
+
+
 @given(st.sampled_from(["POST", "GET", ""]), TARGETS, HEADERS)
-def test_any_head_is_something(table: RouteTable, method: str, target: str, headers: list[tuple[bytes, bytes]]) -> None:
+def test_any_head_is_something(
+    table: RouteTable, identifier: Identifier, method: str, target: str, headers: list[tuple[bytes, bytes]]
+) -> None:
     """It is recognised, unrecognised, or refused for its target."""
     try:
-        identified = IDENTIFIER.recognise(RequestHead(method, target, tuple(headers)), table)
+        identified = identifier.recognise(RequestHead(method, target, tuple(headers)), table)
     except Failure:
         assert not is_origin_form(target)
     else:
@@ -78,10 +90,12 @@ def test_any_head_is_something(table: RouteTable, method: str, target: str, head
 
 @pytest.mark.parametrize("target", ["/epj/r4/312229544/bundle", "/epj/stu3/102287/bundle"])
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda data: b"<" + data)))
-async def test_any_body_is_content_or_a_reason(table: RouteTable, target: str, body: bytes) -> None:
+async def test_any_body_is_content_or_a_reason(
+    table: RouteTable, identifier: Identifier, target: str, body: bytes
+) -> None:
     """Bytes of any kind are read or refused, and only then have no information type."""
     head = RequestHead("POST", target, ())
-    identified = await IDENTIFIER.identify(head, WholeBody(body), table)
+    identified = await identifier.identify(head, WholeBody(body), table)
     assert identified.content is not None
     assert identified.content.failure is not None or identified.content.tree is not None
 
@@ -98,11 +112,11 @@ async def test_any_body_is_content_or_a_reason(table: RouteTable, target: str, b
     ],
 )
 async def test_message_says_what_it_is_about(
-    table: RouteTable, resource: str, name: str, information: Information
+    table: RouteTable, identifier: Identifier, resource: str, name: str, information: Information
 ) -> None:
     """Where routes differ by it, the body tells."""
     head = RequestHead("POST", f"/epj/r4/312229544/{resource}", ())
-    identified = await IDENTIFIER.identify(head, WholeBody(message(name)), table)
+    identified = await identifier.identify(head, WholeBody(message(name)), table)
     assert identified.envelope.information is information
 
 
@@ -120,11 +134,11 @@ async def test_message_says_what_it_is_about(
     ],
 )
 async def test_stu3_message_says_what_it_is_about(
-    table: RouteTable, resource: str, name: str, information: Information, *, form: str
+    table: RouteTable, identifier: Identifier, resource: str, name: str, information: Information, *, form: str
 ) -> None:
     """In XML as in JSON, of the municipality whose HER-id the path has."""
     head = RequestHead("POST", f"/epj/stu3/102287/{resource}", ())
-    identified = await IDENTIFIER.identify(head, WholeBody(stu3_message(f"{name}.{form}")), table)
+    identified = await identifier.identify(head, WholeBody(stu3_message(f"{name}.{form}")), table)
     envelope = identified.envelope
     assert (envelope.surface, envelope.municipality) == ("vkp-stu3", "nordfjell")
     assert envelope.information is information
@@ -150,9 +164,9 @@ def claiming(vkp_id: str | None, her_id: str | None) -> bytes:
         ("/epj/stu3/102287/bundle", None, None, None),
     ],
 )
-def test_sender_is_who_the_claim_of_the_surface_names(
-    table: RouteTable, target: str, vkp_id: str | None, her_id: str | None, sender: str | None
+def test_sender_is_who_the_claim_of_the_surface_names(  # noqa: PLR0917 - fixtures and cases
+    table: RouteTable, identifier: Identifier, target: str, vkp_id: str | None, her_id: str | None, sender: str | None
 ) -> None:
     """R4 goes by the vkp-id and STU3 by the HER-id; the other one only finds a route, it gives no access."""
     head = RequestHead("POST", target, ((b"Authorization", claiming(vkp_id, her_id)),))
-    assert IDENTIFIER.recognise(head, table).envelope.sender == sender
+    assert identifier.recognise(head, table).envelope.sender == sender

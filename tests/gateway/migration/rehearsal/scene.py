@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from gateway.config.directory import Directory
 from gateway.config.load import load_text
 from gateway.model import RequestHead
 from gateway.pipeline.identify import Identified, Identifier
@@ -76,7 +77,7 @@ class Whole:
 
 def identified(config: Config, table: RouteTable, target: str, body: bytes, sender: str | None = SENDER) -> Identified:
     """Return what a request is, its body read."""
-    identification = Identifier(1_000_000)
+    identification = Identifier(1_000_000, Directory(config))
     found = asyncio.run(identification.identify(head(target, sender), Whole(body), table))
     content = found.content or identification.content(body, found)
     named = found.envelope.municipality
