@@ -7,8 +7,7 @@ from msgspec import Struct
 from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode, Topic
 from gateway.routing.explain import Explanation, consider
 from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
-from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers
-from gateway.routing.remaining import Remaining, in_turn, remaining
+from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Remaining, in_turn, remaining
 from gateway.routing.route import Route, RoutedConfig
 
 
