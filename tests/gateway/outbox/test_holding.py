@@ -61,7 +61,8 @@ async def test_held_messages_are_delivered_in_order_when_jft_is_back(
     clock.now += 2
     await until_states(world, *["delivered"] * 4)
     assert alarms_of(world.delivered) == [0, 1, 2, 3]
-    assert len(world.logged.named("delivery.accepted")) == 4
+    # What is written down is told a moment later.
+    await until(lambda: len(world.logged.named("delivery.accepted")) == 4)
     world.assert_discreet(*answers)
 
 
