@@ -12,12 +12,11 @@ import uvloop
 from gateway.auth.people.authenticator import dev_login_problem
 from gateway.cli.configuration import errors, usable
 from gateway.cli.options import WRONG_USE, config_option
-from gateway.config.load import load
+from gateway.config.load import load, recall
 from gateway.config.model import Config
 from gateway.errors import StartupError
 from gateway.observability import telemetry
 from gateway.routing.table import RouteTable
-from gateway.runtime.config_file import recall
 from gateway.runtime.node import Node
 from gateway.runtime.sockets import InheritedSockets, inherited
 

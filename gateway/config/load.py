@@ -1,5 +1,6 @@
 """From a file to a checked configuration and its compiled routes, or to every problem it has."""
 
+import contextlib
 import gc
 import hashlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from gateway.config.read_people import people
 from gateway.config.read_routes import Routes, routes
 from gateway.config.read_upstreams import Names, Upstreams, upstreams
 from gateway.config.yaml_reader import Fields, Reader
+from gateway.files import replaced
 from gateway.model import Place
 from gateway.routing.index import Buckets
 from gateway.routing.table import RouteTable
@@ -48,7 +50,7 @@ def load(path: str) -> Loaded:
         start = data.rfind(b"\n", 0, error.start) + 1
         place = Place(path, data.count(b"\n", 0, error.start) + 1, len(data[start : error.start].decode()) + 1)
         return _refused(place, f"byte 0x{data[error.start]:02X} is not UTF-8")
-    return load_text(text, path, hashlib.sha256(data).hexdigest()[:12])
+    return load_text(text, path, version_of(data))
 
 
 def load_text(text: str, file: str, version: str = "") -> Loaded:
@@ -147,3 +149,44 @@ def _without_collections() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+_KEPT = "var/last-good-routes.yaml"
+"""The last file that a gateway took, for a start while the file has an error."""
+Stamp = tuple[int, int]
+
+
+def version_of(data: bytes) -> str:
+    """Return what tells one content of the file from another, as `load` does."""
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return what changes when a file does; None while it cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def remember(path: Path, version: str) -> bool:
+    """Keep a copy of the file at `path` if it still is of this version; tell whether that was done."""
+    with contextlib.suppress(OSError):
+        data = path.read_bytes()
+        if version_of(data) == version:
+            replaced(path.parent / _KEPT, data)
+            return True
+    return False
+
+
+def recall(path: Path) -> Loaded | None:
+    """Load the copy that was kept of the file at `path`; None when there is none.
+
+    Its problems name the file itself, and its paths start where the file's do.
+    """
+    try:
+        data = (path.parent / _KEPT).read_bytes()
+        return load_text(data.decode(), str(path), version_of(data))
+    except (OSError, UnicodeDecodeError):
+        return None

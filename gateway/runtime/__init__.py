@@ -3,6 +3,5 @@
 Others use:
 
 - `node.Node`: the process;
-- `sockets.inherited`: what whoever started it has opened for it;
-- `config_file.recall`: the last file that was taken.
+- `sockets.inherited`: what whoever started it has opened for it.
 """

@@ -11,7 +11,7 @@ import structlog
 
 from gateway.admin.server import AdminPort
 from gateway.admin.status import Reload
-from gateway.config.load import load
+from gateway.config.load import Stamp, load, remember, stamp
 from gateway.config.model import Address, Config
 from gateway.config.values import is_loopback
 from gateway.errors import StartupError
@@ -25,7 +25,6 @@ from gateway.proxy.certificate_files import DATA_PORT
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import ReloadingContext
 from gateway.routing.table import RouteTable
-from gateway.runtime import config_file
 from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
@@ -74,7 +73,7 @@ class Node:
         self._reloads: set[asyncio.Task[Reload]] = set()
         self._shown: ReloadingContext | None = None
         self._builder: Builder | None = None
-        self._file: config_file.Stamp | None = None
+        self._file: Stamp | None = None
         """Of the configuration, when it was read last."""
 
     async def start(self) -> None:
@@ -130,7 +129,7 @@ class Node:
         have to be closed again.
         """
         async with self._reloading:
-            self._file = config_file.stamp(self._path)
+            self._file = stamp(self._path)
             # A file of hundreds of municipalities takes most of a second.
             loaded = await asyncio.to_thread(load, str(self._path))
             problems = [str(problem) for problem in loaded.problems]
@@ -163,7 +162,7 @@ class Node:
         self._decisions.start()
         await self._admin.start(config, self._sockets.admin)
         prepare()
-        self._file = config_file.stamp(self._path)
+        self._file = stamp(self._path)
         await self._server.start(
             config.listen.data,
             reuse_port=config.listen.reuse_port,
@@ -210,7 +209,7 @@ class Node:
         self._use_ledger(running)
         if is_first and self._ledger.outbox is not None:
             self._routes.follow(self._ledger.outbox.ledger, layers, self._configured)
-        if not config_file.remember(self._path, running.config.version):
+        if not remember(self._path, running.config.version):
             log.warning("reload.not_remembered")
         return generation
 
@@ -283,8 +282,8 @@ class Node:
         """Take certificates and a configuration that have been exchanged."""
         if self._running is not None:
             self._running.certificates.look()
-            if config_file.stamp(self._path) != self._file:
-                self._file = config_file.stamp(self._path)
+            if stamp(self._path) != self._file:
+                self._file = stamp(self._path)
                 self._reload_soon()
 
 
