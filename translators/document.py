@@ -112,9 +112,10 @@ def in_order(entries: list[Entry]) -> list[Entry]:
 
 
 def _said(resource: dict[str, Tree]) -> list[Said]:
-    """Return what people wrote: a Communication's texts; an Encounter's note and signature, in either published nesting."""
+    """Return what people wrote: a Communication's texts and notes; an Encounter's note and signature, in either published nesting."""
     if plain(resource["resourceType"]) == "Communication":
         texts = [payload.get("contentString") for payload in _dicts(resource.get("payload"))]
+        texts += [note.get("text") for note in _dicts(resource.get("note"))]
         return [Said("Notat", "1", text, "additional") for text in texts if isinstance(text, str)]
     if plain(resource["resourceType"]) != "Encounter":
         return []
