@@ -25,9 +25,23 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("tests.conformance.plugin",)
 
-settings.register_profile("local", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+_ALWAYS = {"deadline": None, "print_blob": bool(os.environ.get("CI"))}
+settings.register_profile("usual", **_ALWAYS, derandomize=bool(os.environ.get("CI")))
+# The same examples each time: `make test` fails by no chance.
+settings.register_profile("sample", **_ALWAYS, max_examples=20, derandomize=True)
+settings.register_profile("sweep", **_ALWAYS, max_examples=200)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw few examples of a property in `make test`, and many in `make test-slow`."""
+    settings.load_profile({"not slow": "sample", "slow": "sweep"}.get(config.option.markexpr, "usual"))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Have every property in `make test-slow` too."""
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if item.config.option.markexpr == "slow" and (is_property or item.get_closest_marker("sampled")):
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -168,7 +168,7 @@ def _translate(tree: Tree, how: Settings = TOLERANT) -> Translation:
     return express(tree, "vkp-r4", "jft", how)
 
 
-often = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+often = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @often

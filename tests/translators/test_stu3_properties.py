@@ -51,7 +51,7 @@ R4 = r4()
 SHARED = sorted(TABLE.resources & R4.resources)
 TOLERANT = Settings(TEST_KINDS, (*SHARED, "(name withheld)"), received=TIME)
 STRICT = Settings(TEST_KINDS, received=TIME)
-LONGER = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+LONGER = settings(suppress_health_check=list(HealthCheck))
 MISSING = (".valueSignature.who", ".version[0].value", ".note[0].text")
 """What R4 demands and STU3 does not: who signed as a reference and no address, a version or comment beside its `_name`."""
 RIGHT_MESSAGES = st.one_of(messages(), messages(), lone_resources())
@@ -130,7 +130,7 @@ def test_what_is_written_is_r4_and_needs_no_more_repair(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SHARED if kind not in ("Bundle", "MessageHeader")])
-@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(max_examples=max(1, settings.default.max_examples // 25), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_type_that_r4_has_goes_through_without_a_loss(kind: str, data: st.DataObject) -> None:
     """A message with an observation of a known patient, and one resource of this type."""
@@ -171,7 +171,7 @@ def _is_ours(fault: Fault, converted: Tree) -> bool:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "DetectedIssue"])
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=max(1, settings.default.max_examples // 10), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_right_resource_of_stu3_is_a_right_resource_of_r4(kind: str, data: st.DataObject) -> None:
     """Models of FHIR R4 that we did not write agree with the element tables and the plan between them."""

@@ -103,6 +103,7 @@ async def test_process_serves_reloads_and_ends(start: Callable[..., Awaitable[Wo
     assert "eyJ" not in shown
 
 
+@pytest.mark.slow
 async def test_request_in_flight_is_finished_at_the_end(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
 ) -> None:
@@ -119,6 +120,7 @@ async def test_request_in_flight_is_finished_at_the_end(
         assert await asyncio.wait_for(gateway.process.wait(), 120) == 0
 
 
+@pytest.mark.slow
 async def test_garbage_shows_nothing_in_the_log(start: Callable[..., Awaitable[World]]) -> None:
     """Bytes that are no HTTP are refused without being repeated, neither to the sender nor in the log."""
     world = await start(serve=False)
@@ -149,6 +151,7 @@ def serve(world: World) -> Awaitable[asyncio.subprocess.Process]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_bad_configuration_does_not_start(start: Callable[..., Awaitable[World]]) -> None:
     """Exit 2 with every problem at its place."""
     world = await start(serve=False, routes="  - {mode: legcay}\n", body="1XB")
@@ -158,6 +161,7 @@ async def test_bad_configuration_does_not_start(start: Callable[..., Awaitable[W
     assert errors.decode().count(f"{world.config}:") == 2
 
 
+@pytest.mark.slow
 async def test_missing_key_does_not_start(start: Callable[..., Awaitable[World]]) -> None:
     """Exit 1 with the reason, before anyone is served."""
     world = await start(serve=False)
@@ -169,6 +173,7 @@ async def test_missing_key_does_not_start(start: Callable[..., Awaitable[World]]
     assert b"Traceback" not in errors
 
 
+@pytest.mark.slow
 async def test_missing_keys_of_the_ledger_do_not_start(start: Callable[..., Awaitable[World]]) -> None:
     """Where a service is to answer journalings, the ledger's keys are needed: exit 1 with the command that makes them."""
     world = await start(serve=False)
@@ -181,6 +186,7 @@ async def test_missing_keys_of_the_ledger_do_not_start(start: Callable[..., Awai
     assert b"Traceback" not in errors
 
 
+@pytest.mark.slow
 async def test_gateway_that_passes_everything_needs_no_keys_of_the_ledger(
     start: Callable[..., Awaitable[World]],
 ) -> None:
@@ -196,6 +202,7 @@ async def test_gateway_that_passes_everything_needs_no_keys_of_the_ledger(
     assert left == {"gateway.db.lock", "last-good-routes.yaml"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("port", ["data", "admin"])
 async def test_busy_port_does_not_start(start: Callable[..., Awaitable[World]], port: str) -> None:
     """Exit 1 with the reason; the other port is not left open."""

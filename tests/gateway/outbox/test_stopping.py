@@ -168,6 +168,7 @@ async def test_later_messages_of_a_patient_go_on_after_one_was_cut_off(
     await until_states(world, "quarantined", "delivered", "delivered")
 
 
+@pytest.mark.slow
 async def test_process_finishes_what_is_in_flight_and_ends(start: Callable[..., Awaitable[World]]) -> None:
     """SIGTERM with a slow JFT: the sender is answered, exit 0, and the file says that it is delivered."""
     world = await start(serve=False, routes=routes(HOLD))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -156,7 +156,6 @@ def _routes(draw: st.DrawFn) -> list[Route]:
     return found
 
 
-@settings(deadline=None, max_examples=60)
 @given(old=_routes(), new=_routes())
 def test_changes_are_exactly_the_cells_that_are_decided_otherwise(
     old: list[Route], new: list[Route], with_routes: WithRoutes

@@ -62,6 +62,7 @@ async def test_what_was_taken_is_kept_for_the_gateway_alone(world: World) -> Non
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [(), ("--last-good",)], ids=["without", "last-good"])
 async def test_start_while_the_file_has_an_error(
     start: Callable[..., Awaitable[World]], option: tuple[str, ...]

@@ -173,7 +173,7 @@ def test_tabs_and_line_ends_are_characters_of_fhir() -> None:
     assert character_faults({**NOTE, "title": "a\tb\r\nc\u007f\ue000"}) == []
 
 
-often = settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
+often = settings(suppress_health_check=list(HealthCheck))
 
 
 @often

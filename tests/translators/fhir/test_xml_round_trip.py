@@ -98,12 +98,13 @@ def resources(draw: Draw, release: Release, kind: str) -> dict[str, Tree]:
     return _object(draw, release, kind, 0)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("release", "kind"), EVERY_RESOURCE, ids=lambda value: getattr(value, "name", value))
 def test_a_tree_survives_xml(release: Release, kind: str) -> None:
     """Tree to XML to tree, JSON to XML to JSON and XML to tree to XML: the same, to the letter."""
 
     @settings(
-        max_examples=3,
+        max_examples=max(1, settings.default.max_examples // 40),
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],
@@ -191,7 +192,6 @@ def _read(data: bytes) -> "Tree | Refused":
         return refusal
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_bytes_are_read_or_refused_without_telling_what_they_hold(data: st.DataObject) -> None:
     """Whatever is cut out of a message or put into it, nothing but a refusal comes out, with nothing of the content."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.gateway.conftest import World
 
+pytestmark = pytest.mark.slow
+
 LEGACY = "  - {mode: legacy}\n"
 PEOPLE = """\
 people:

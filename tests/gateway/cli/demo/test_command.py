@@ -36,6 +36,7 @@ def config(tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     """One JSON document, every message as its route says, and no patient's number in it."""
     code, output, errors = await run("--json", "--config", str(config))

@@ -143,7 +143,7 @@ def test_what_is_wrong_with_our_own_output_is_found(body: bytes, says: str) -> N
     assert says in (defect_of(body) or "")
 
 
-@settings(suppress_health_check=list(HealthCheck), max_examples=150)
+@settings(suppress_health_check=list(HealthCheck))
 @given(st.one_of(valid_messages(), older_messages()))
 def test_what_we_make_of_a_message_has_no_defect(tree: Any) -> None:
     """Whatever was sent: what is translated needs no correction any more."""
