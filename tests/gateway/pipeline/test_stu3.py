@@ -284,22 +284,24 @@ async def test_closed_route_says_its_text(world: World, form: str) -> None:
     assert "Send etter mandag." in answer.body.decode()
 
 
-@pytest.mark.parametrize(
-    ("body", "form"),
-    [
-        (b"<Bundle/>", "xml"),
-        (b'<!DOCTYPE Bundle [<!ENTITY a "b">]><Bundle xmlns="http://hl7.org/fhir"/>', "xml"),
-        (b"<Bundle", "xml"),
-        (b"{", "json"),
-        (b"", "json"),
-        (b'{"resourceType":"Encounter"}', "json"),
-        (stu3_message("digital-encounter.xml"), "xml"),
-    ],
-)
+UNREADABLE = [
+    (b"<Bundle/>", "xml"),
+    (b'<!DOCTYPE Bundle [<!ENTITY a "b">]><Bundle xmlns="http://hl7.org/fhir"/>', "xml"),
+    (b"<Bundle", "xml"),
+    (b"{", "json"),
+    (b"", "json"),
+    (b'{"resourceType":"Encounter"}', "json"),
+    (stu3_message("digital-encounter.xml"), "xml"),
+]
+
+
 @pytest.mark.parametrize("receiver", [HAVNES_HER, SORVIK_HER], ids=["new", "closed"])
-async def test_unreadable_body_is_refused(world: World, body: bytes, form: str, receiver: str) -> None:
+async def test_unreadable_body_is_refused(world: World, subtests: pytest.Subtests, receiver: str) -> None:
     """Malformed (2.4) in the form that its first byte told, without a message to answer."""
-    assert_refused(world, await post(world, body, receiver), 400, "2.4", form, None)
+    for body, form in UNREADABLE:
+        with subtests.test(body[:30].decode()):
+            world.forget()
+            assert_refused(world, await post(world, body, receiver), 400, "2.4", form, None)
 
 
 @pytest.mark.parametrize("form", FORMS)
