@@ -9,10 +9,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import structlog
-
-log = structlog.get_logger()
-
 DAY = 86_400.0
 """Seconds."""
 _STEP = 2.0
@@ -41,7 +37,9 @@ class Clock:
             if abs(moved) > _STEP:
                 self._stepped_at = after
                 self.steps += 1
-                log.error("clock.stepped", seconds=round(moved, 3))
+                import structlog  # noqa: PLC0415 - commands that log nothing begin without it
+
+                structlog.get_logger().error("clock.stepped", seconds=round(moved, 3))
         return wall
 
     def monotonic(self) -> float:

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from msgspec import structs
 
-from gateway.auth.helseid.client_assertion import load as load_key
 from gateway.cli.configuration import one_path
 from gateway.cli.options import either_config_option, json_option
 from gateway.cli.output import counted, print_json
@@ -139,6 +138,10 @@ def _client_keys(config: Config | None, folder: Path) -> list[Problem]:
         keys.append((config.people.client.key_file, config.people.client.place))
     problems: list[Problem] = []
     for key_file, place in keys:
+        if not key_file.startswith("${") and not (folder / key_file).exists():
+            continue
+        from gateway.auth.helseid.client_assertion import load as load_key  # noqa: PLC0415 - where there is a key to read
+
         try:
             load_key(key_file, folder)
         except KeyMissing:
