@@ -22,6 +22,8 @@ class Intervals:
 
     files: float = 2.0
     """Between two looks at whether the configuration or certificates have changed."""
+    file_patience: float = 10.0
+    """How long files may take to be read; a mount may hang for ever."""
     layers: float = 0.25
     """Between two looks at whether people have set something over the routes."""
     cutovers: float = 1.0

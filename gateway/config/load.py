@@ -19,7 +19,7 @@ from gateway.config.read_people import people
 from gateway.config.read_routes import Routes, routes
 from gateway.config.read_upstreams import Names, Upstreams, upstreams
 from gateway.config.yaml_reader import Fields, Reader
-from gateway.files import replaced
+from gateway.files import contents, replaced
 from gateway.model import Place
 from gateway.routing.index import Buckets
 from gateway.routing.table import RouteTable
@@ -37,8 +37,7 @@ class Loaded:
 def load(path: str) -> Loaded:
     """Read and check a file; one that cannot be read is a problem too, never an exception."""
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(yaml_reader.MOST_BYTES + 1)
+        data = contents(Path(path), yaml_reader.MOST_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return _refused(Place(path, 1, 1), f"cannot be read: {reason}")
@@ -173,7 +172,7 @@ def stamp(path: Path) -> Stamp | None:
 def remember(path: Path, version: str) -> bool:
     """Keep a copy of the file at `path` if it still is of this version; tell whether that was done."""
     with contextlib.suppress(OSError):
-        data = path.read_bytes()
+        data = contents(path, yaml_reader.MOST_BYTES)
         if version_of(data) == version:
             replaced(path.parent / _KEPT, data)
             return True
@@ -186,7 +185,7 @@ def recall(path: Path) -> Loaded | None:
     Its problems name the file itself, and its paths start where the file's do.
     """
     try:
-        data = (path.parent / _KEPT).read_bytes()
+        data = contents(path.parent / _KEPT, yaml_reader.MOST_BYTES)
         return load_text(data.decode(), str(path), version_of(data))
     except (OSError, UnicodeDecodeError):
         return None

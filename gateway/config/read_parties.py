@@ -10,6 +10,7 @@ from yaml import Node
 from gateway.config import schema, values, yaml_reader
 from gateway.config.model import Environment, Epj, Municipality, Sender, Vendor
 from gateway.config.yaml_reader import Fields, Reader, quoted
+from gateway.files import contents
 from gateway.model import same_number
 from translators.national_number import kind_of
 from translators.terminology import history_names
@@ -255,10 +256,7 @@ def _read(reader: Reader, file: str, node: Node) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     """Return what a file holds; raises `OSError` or `ValueError`, and never waits for a pipe."""
-    if path.exists() and not path.is_file():
-        raise ValueError("not a file")
-    with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
+    data = contents(path, MOST_BYTES)
     if len(data) > MOST_BYTES:
         raise ValueError(f"larger than {MOST_BYTES // 1024 // 1024} MiB")
     try:

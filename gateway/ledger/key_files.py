@@ -5,7 +5,6 @@ import fcntl
 import os
 import re
 import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,7 @@ import msgspec
 
 from gateway.config.model import KeyFiles
 from gateway.errors import KeyMissing, StartupError
-from gateway.files import written_beside
+from gateway.files import contents, written_beside
 from gateway.ledger.crypto import KEY_BYTES, LookupHasher, PayloadCipher
 
 PAYLOAD = "payload"
@@ -182,23 +181,11 @@ def _content(source: str, folder: Path) -> bytes:
             raise StartupError(f"the environment variable in {source} is not set")
         return os.fsencode(text)
     try:
-        return _secret_file(source, folder / source)
+        return contents(folder / source, _LARGEST, is_secret=True)
     except FileNotFoundError:
         raise _missing(source) from None
     except (OSError, ValueError) as error:
         raise StartupError(_told(source, error)) from None
-
-
-def _secret_file(source: str, path: Path) -> bytes:
-    """Return what a file holds; a pipe is never waited for."""
-    if path.exists() and not path.is_file():
-        raise StartupError(f"{source} is not a file")
-    with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        data = file.read(_LARGEST + 1)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise StartupError(f"{source}: others may read or change it; chmod 600")
-    return data
 
 
 def _decoded(source: str, content: bytes, wanted: type[_Content]) -> _Content:

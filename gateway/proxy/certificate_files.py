@@ -19,6 +19,7 @@ from cryptography import x509
 from gateway.config.model import Config
 from gateway.config.upstreams import Upstream, VkpUpstream
 from gateway.errors import StartupError
+from gateway.files import contents
 from gateway.times import when
 
 DATA_PORT = "listen.data"
@@ -60,8 +61,7 @@ class Files:
         try:
             if variable := _FROM_ENVIRONMENT.fullmatch(named):
                 return os.environ[variable[1]].encode()
-            with (self.folder / named).open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
+            data = contents(self.folder / named, _MOST_BYTES)
         except KeyError:
             raise StartupError(f"the environment variable in {named} is not set") from None
         except OSError as error:

@@ -1,6 +1,7 @@
 """From a checked configuration and its routes to everything that serves by them."""
 
-from dataclasses import dataclass, replace
+import contextlib
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
@@ -9,6 +10,7 @@ from gateway.config.directory import Directory
 from gateway.config.model import Config
 from gateway.config.plans import announced
 from gateway.config.upstreams import VkpUpstream
+from gateway.files import contents
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
 from gateway.migration.rehearsal import Rehearsals
@@ -18,6 +20,7 @@ from gateway.outbox.outbox import Outbox
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.content import ContentReader, Worker
 from gateway.pipeline.pipeline import Pipeline
+from gateway.proxy.certificate_files import needed
 from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.pool import Pool
@@ -137,3 +140,17 @@ def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeSt
     if known is not None and replace(known.upstream, place=upstream.place) == upstream and known.pool.tls is tls:
         return known.pool
     return Pool(upstream.url, upstream.connections, tls)
+
+
+def touch_named(config: Config, folder: Path) -> None:
+    """Read a byte of every file that a configuration names; what cannot be read is found out by who needs it."""
+    people = config.people
+    named = [config.helseid.key_file, *asdict(config.keys).values()]
+    named += [] if people is None else [people.client.key_file, people.tokens_file]
+    legacy = (each for each in config.upstreams.values() if isinstance(each, VkpUpstream))
+    named += [client.key_file for each in legacy for client in each.clients]
+    for _, files, _ in needed(config, folder):
+        named += [file for file in (files.cert, files.key, files.authorities) if file is not None]
+    for file in named:
+        with contextlib.suppress(OSError):
+            contents(folder / file, 0)

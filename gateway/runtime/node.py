@@ -11,10 +11,11 @@ import structlog
 
 from gateway.admin.server import AdminPort
 from gateway.admin.status import Reload
-from gateway.config.load import Stamp, load, remember, stamp
+from gateway.config.load import Loaded, Stamp, load, remember, stamp
 from gateway.config.model import Address, Config
 from gateway.config.values import is_loopback
 from gateway.errors import StartupError
+from gateway.files import FileThread
 from gateway.ledger.database import Database
 from gateway.ledger.decision_log import DecisionLog
 from gateway.migration.rehearsal import Rehearsals
@@ -26,7 +27,7 @@ from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import ReloadingContext
 from gateway.routing.table import RouteTable
 from gateway.runtime.active_routes import ActiveRoutes
-from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
+from gateway.runtime.build import Builder, Prepared, RuntimeState, drain, touch_named
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
 from gateway.tasks import USUAL, Intervals, Periodic
@@ -67,6 +68,8 @@ class Node:
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login, clock=self._clock)
         self._routes = ActiveRoutes(table, self._admin.decisions.taken, self._clock, intervals)
         self._running: RuntimeState | None = None
+        self._files = FileThread(intervals.file_patience)
+        self._is_unanswered = False
         self._looking = Periodic("files", self._look, intervals.files, at_once=False)
         self._is_stopping = False
         self._reloading = asyncio.Lock()
@@ -129,9 +132,11 @@ class Node:
         have to be closed again.
         """
         async with self._reloading:
-            self._file = stamp(self._path)
             # A file of hundreds of municipalities takes most of a second.
-            loaded = await asyncio.to_thread(load, str(self._path))
+            try:
+                self._file, loaded = await self._files.do(self._loaded)
+            except TimeoutError:
+                return self._refuse([_NO_ANSWER])
             problems = [str(problem) for problem in loaded.problems]
             if loaded.config is None or loaded.table is None:
                 return self._refuse(problems)
@@ -278,13 +283,36 @@ class Node:
             raise RuntimeError("a connection before the gateway started")
         return self._shown
 
+    def _loaded(self) -> tuple[Stamp | None, Loaded]:
+        """Return the configuration; where a file that it names is on a mount that hangs, this hangs, and not the event loop."""
+        found, loaded = stamp(self._path), load(str(self._path))
+        if loaded.config is not None:
+            touch_named(loaded.config, self._path.parent)
+        return found, loaded
+
     async def _look(self) -> None:
         """Take certificates and a configuration that have been exchanged."""
-        if self._running is not None:
-            self._running.certificates.look()
-            if stamp(self._path) != self._file:
-                self._file = stamp(self._path)
-                self._reload_soon()
+        if (running := self._running) is None:
+            return
+
+        def work() -> Stamp | None:
+            running.certificates.look()
+            return stamp(self._path)
+
+        try:
+            found = await self._files.do(work)
+        except TimeoutError:
+            if not self._is_unanswered:
+                log.error("files.unanswered", problem=_NO_ANSWER)  # noqa: TRY400 - the place says nothing
+            self._is_unanswered = True
+            return
+        self._is_unanswered = False
+        if found != self._file:
+            self._file = found
+            self._reload_soon()
+
+
+_NO_ANSWER = "the file system does not answer: look at the mounts of routes.yaml, keys and certificates"
 
 
 def _listens_elsewhere(before: Config, after: Config) -> bool:

@@ -17,6 +17,7 @@ from joserfc.jws import JWSRegistry
 from gateway.auth.helseid.dpop import signed
 from gateway.auth.helseid.jws import ALGORITHMS, Key
 from gateway.errors import KeyMissing, StartupError
+from gateway.files import contents
 
 log = structlog.get_logger()
 
@@ -60,6 +61,10 @@ class ClientKey:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+_LARGEST = 64 * 1024
+"""Bytes of a key."""
+
+
 def load(key_file: str, folder: Path) -> Key:
     """Return the key from a JWK file below `folder`, or from the environment variable that `${NAME}` names.
 
@@ -67,7 +72,7 @@ def load(key_file: str, folder: Path) -> Key:
     """
     named = _FROM_ENVIRONMENT.fullmatch(key_file)
     try:
-        text = os.environ[named.group(1)] if named else (folder / key_file).read_text(encoding="utf-8")
+        text = os.environ[named.group(1)] if named else contents(folder / key_file, _LARGEST).decode()
         key = import_key(json.loads(text))
     except KeyError:
         raise KeyMissing(f"the environment variable in {key_file} is not set") from None

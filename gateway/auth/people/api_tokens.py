@@ -1,9 +1,7 @@
 """API tokens for programs: shown once, kept as hashes in a file that only the gateway may read."""
 
 import asyncio
-import os
 import secrets
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from gateway.auth.people.rbac import TOKEN_ROLES, Grant
 from gateway.auth.people.sessions import digest
 from gateway.config.model import Role
 from gateway.errors import StartupError
-from gateway.files import replaced
+from gateway.files import contents, replaced
 from gateway.times import Clock
 
 PREFIX = "vkpgw_"
@@ -149,17 +147,17 @@ class ApiTokens:
         self._by_hash = {token.sha256: token for token in self._tokens.values()}
 
 
+_LARGEST = 16 * 1024 * 1024
+"""Bytes of the file of tokens."""
+
+
 def _read(path: Path) -> list[ApiToken]:
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read()
+        data = contents(path, _LARGEST, is_secret=True)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise StartupError(f"{path.name}: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise StartupError(f"{path.name}: others may read or change it; chmod 600")
     try:
         found = msgspec.json.decode(data, type=_File)
     except (msgspec.DecodeError, RecursionError):
