@@ -20,8 +20,8 @@ class Access(Enum):
 
     PUBLIC = "public"
     """Everyone, also while nobody can log in."""
-    PUBLIC_ON_LOOPBACK = "public-on-loopback"
-    """Whoever calls from this machine by its own name; a role is needed otherwise."""
+    PUBLIC_BY_ADDRESS = "public-by-address"
+    """Whoever calls `listen.metrics`, and everyone while nobody can log in; a role is needed otherwise."""
     LOGIN = "login"
     """Everyone, as soon as people can log in: the way to the login."""
     AUTHENTICATED = "authenticated"
@@ -45,8 +45,8 @@ class Needs:
 
     @classmethod
     def view_from_afar(cls) -> "Needs":
-        """Let this machine, and those who may view everything."""
-        return cls(Access.PUBLIC_ON_LOOPBACK, Action.VIEW, Where.EVERYWHERE)
+        """Let those who call the address that is for it alone, and those who may view everything."""
+        return cls(Access.PUBLIC_BY_ADDRESS, Action.VIEW, Where.EVERYWHERE)
 
     @classmethod
     def no_login(cls) -> "Needs":

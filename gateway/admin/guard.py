@@ -7,10 +7,9 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.endpoints import ENDPOINT, VISITOR, Access, Endpoint, Handler, Visitor
 from gateway.admin.problems import Code, Problem, as_problem, of_http
-from gateway.auth.people.authenticator import AuthConfig, Authenticator, Origins
+from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.auth.people.principal import LoginMethod
 from gateway.auth.people.rbac import may
-from gateway.config.values import is_loopback
 from gateway.limits import Throttle
 
 log = structlog.get_logger()
@@ -43,6 +42,8 @@ class Guard:
         self._endpoints = endpoints
         self._failed_tokens = failed
         self._page = page
+        self.metrics_port: int | None = None
+        """Of the address at which nothing but metrics and health is served, to whoever reaches it."""
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer through `handler`, or say why not."""
@@ -71,11 +72,15 @@ class Guard:
 
     async def _admitted(self, request: web.Request, endpoint: Endpoint | None, handler: Handler) -> web.StreamResponse:
         doors = self._authenticator.doors
+        public = (Access.PUBLIC, Access.PUBLIC_BY_ADDRESS)
+        by_metrics_port = self.metrics_port is not None and _port(request) == self.metrics_port
+        if by_metrics_port and (endpoint is None or endpoint.needs.access not in public):
+            raise Problem(Code.NOT_FOUND)
         if endpoint is None:
             error = request.match_info.http_exception
             raise error if error is not None else Problem(Code.NOT_FOUND)
         request[ENDPOINT], needs = endpoint, endpoint.needs
-        if needs.access is Access.PUBLIC or (needs.access is Access.PUBLIC_ON_LOOPBACK and _is_local(request, doors)):
+        if needs.access is Access.PUBLIC or by_metrics_port or (doors is None and needs.access in public):
             return await handler(request)
         if doors is None:
             raise Problem(Code.NOT_FOUND)
@@ -134,7 +139,7 @@ class Guard:
         is_api = request.path.startswith("/api/") if endpoint is None else endpoint.is_api
         if refusal.code is Code.CSRF:
             log.warning("people.change.refused", lacks=refusal.detail, path=endpoint_path(request))
-        if is_api or doors is None or endpoint is None or endpoint.needs.access is Access.PUBLIC_ON_LOOPBACK:
+        if is_api or doors is None or endpoint is None or endpoint.needs.access is Access.PUBLIC_BY_ADDRESS:
             return as_problem(refusal)
         if refusal.code is Code.NOT_LOGGED_IN and request.method in _SAFE_METHODS:
             return web.Response(status=303, headers={"Location": "/login"})
@@ -147,21 +152,10 @@ def endpoint_path(request: web.Request) -> str:
     return "" if resource is None else resource.canonical
 
 
-_OF_A_PROXY = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "Via")
-"""What a server in front adds: whoever comes through it is not this machine, whatever Host it writes."""
-
-
-def _is_local(request: web.Request, doors: AuthConfig | None) -> bool:
-    """Tell whether the call is from this machine, and by a name of its own: a terminator passes on the public one."""
-    if doors is None:
-        return True
-    if any(name in request.headers for name in _OF_A_PROXY):
-        return False
-    try:
-        named = Origins.host_of(f"//{request.host}")
-    except ValueError:
-        return False
-    return is_loopback(request.remote or "") and is_loopback(named)
+def _port(request: web.Request) -> int | None:
+    """Return the port that was called, which nothing in the request can say otherwise."""
+    name = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return int(name[1]) if isinstance(name, tuple) else None
 
 
 def _is_from_here(request: web.Request, origin: str) -> bool:

@@ -1,5 +1,6 @@
 """The admin port: every endpoint it has, behind one guard."""
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from prometheus_client import CollectorRegistry
 
 from gateway.admin.audit import Audit
+from gateway.admin.connections import BoundedConnections
 from gateway.admin.context import LedgerContext
 from gateway.admin.cutovers import Cutovers
 from gateway.admin.cutovers_api import CutoversApi
@@ -61,14 +63,21 @@ class AdminPort:
         known = {(each.method, each.path): each for each in self.endpoints}
         guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
 
+        self._guard = guard
+
         @web.middleware
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await guard(request, handler)
+            if self._connections is None:
+                return await guard(request, handler)
+            async with self._connections.answering(request.protocol):
+                return await guard(request, handler)
 
         self.app = web.Application(middlewares=[guarded, counting(self.ledger)], client_max_size=_LARGEST_BODY)
         once = IdempotencyStore(self.ledger)
         for each in self.endpoints:
             self.app.router.add_route(each.method, each.path, once.of(each))
+        self._connections: BoundedConnections | None = None
+        self._listening: list[asyncio.Server] = []
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
 
     def _endpoints(self, registry: CollectorRegistry, clock: Clock) -> list[Endpoint]:
@@ -111,11 +120,18 @@ class AdminPort:
         self.decisions.use(config)
         address: Address = config.listen.admin
         await self._runner.setup()
+        if self._runner.server is None:
+            raise RuntimeError("aiohttp has no server after its set-up")
+        loop = asyncio.get_running_loop()
+        self._connections = connections = BoundedConnections(self._runner.server)
         for each in sockets:
-            await web.SockSite(self._runner, each).start()
+            self._listening.append(await loop.create_server(connections, sock=each))
         if not sockets:
-            await web.TCPSite(self._runner, address.host, address.port).start()
-        return int(self._runner.addresses[0][1])
+            self._listening.append(await loop.create_server(connections, address.host, address.port))
+        if (own := config.listen.metrics) is not None:
+            self._guard.metrics_port = own.port
+            self._listening.append(await loop.create_server(connections, own.host, own.port))
+        return int(self._listening[0].sockets[0].getsockname()[1])
 
     def use(
         self, config: Config, doors: AuthConfig | None, problems: Sequence[str], generation: int | None = None
@@ -127,5 +143,7 @@ class AdminPort:
 
     async def stop(self) -> None:
         """Stop listening."""
+        for listening in self._listening:
+            listening.close()
         await self._runner.cleanup()
         await self.authenticator.close()

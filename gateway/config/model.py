@@ -139,6 +139,8 @@ class Listen:
     admin: Address
     reuse_port: bool = False
     """Whether other processes may listen on `data` too; the system spreads connections over them."""
+    metrics: Address | None = None
+    """Where nothing but metrics and health is served, without a login."""
 
 
 _PARSING = Rate(2_000_000, 1.0)

@@ -99,13 +99,20 @@ def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:
     data = fields.get("data", partial(values.address, reader))
     admin = fields.get("admin", partial(values.address, reader))
     reuse_port = fields.get("reuse_port", reader.boolean)
+    metrics = fields.get("metrics", lambda at: None if reader.is_null(at) else values.address(reader, at))
     if data is None or admin is None or reuse_port is None:
         return None
     if not has_people and not values.is_loopback(admin.host):
         reader.error(fields.value("admin"), f"listen.admin {admin} is not loopback; that needs people:")
     if data == admin and data.port:
         reader.error(fields.value("admin"), f"listen.admin is the same address as listen.data, {data}")
-    return Listen(data, admin, reuse_port)
+    if metrics is not None and not values.is_loopback(metrics.host):
+        reader.error(fields.value("metrics"), f"listen.metrics {metrics} is not loopback; nobody logs in there")
+    if metrics is not None and reuse_port:
+        reader.error(fields.value("metrics"), "listen.metrics is one process's; with reuse_port there are several")
+    if metrics is not None and metrics in (data, admin):
+        reader.error(fields.value("metrics"), f"listen.metrics is the same address as another, {metrics}")
+    return Listen(data, admin, reuse_port, metrics)
 
 
 def _tls(reader: Reader, node: Node) -> DataTls | None:

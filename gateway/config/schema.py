@@ -96,6 +96,11 @@ LISTEN = section(
     "listen",
     Key("data", "HOST:PORT of the legacy interface", "127.0.0.1:8080"),
     Key("admin", "HOST:PORT of the admin interface; anything but loopback needs people", "127.0.0.1:8081"),
+    Key(
+        "metrics",
+        "HOST:PORT, loopback alone, for /metrics and /livez without a login; null: with people, /metrics takes a token",
+        "null",
+    ),
     Key("reuse_port", "whether several processes share the data port; they need a postgresql store", "false"),
 )
 

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import EventDict, WrappedLogger
 
 from gateway.model import Account
+from translators.fhir.elements import r4, stu3
 
 REGISTRY = CollectorRegistry()
 
@@ -54,6 +56,11 @@ CONNECTIONS_REFUSED = Counter(
     "vkp_gateway_connections_refused",
     "Connections of senders that were closed at once: too many in all, or from one address.",
     ["bound"],
+    registry=REGISTRY,
+)
+NOT_ACCEPTED = Counter(
+    "vkp_gateway_connections_not_accepted",
+    "Times that the system had no connection of a sender for us, for want of file descriptors: an alarm.",
     registry=REGISTRY,
 )
 HANDSHAKES_FAILED = Counter(
@@ -192,7 +199,7 @@ def record(account: Account, status: int, seconds: float) -> None:
             "outcome": account.outcome,
             "status": status,
             "milliseconds": round(seconds * 1000, 3),
-            "diagnostics": _mask_text(account.diagnostics) if account.diagnostics else None,
+            "diagnostics": _mask_text(_without_strange_names(account.diagnostics)) if account.diagnostics else None,
             "repairs": account.repairs,
             "losses": account.losses,
             "event_id": account.event_id,
@@ -274,6 +281,27 @@ _MESSAGE_LOG = MessageLog(None)
 
 def _mask_text(text: str) -> str:
     return _TOKEN.sub("(token)", _ELEVEN_DIGITS.sub("(number)", text))
+
+
+_PATH = re.compile(r"\b[A-Z][A-Za-z]+(?:\[\d+\])?(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[\d+\])?)+")
+_KEY = re.compile(r'(?<=the key ")[^"]*')
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _without_strange_names(text: str) -> str:
+    """Return what is told a sender as it is logged: names in it that are not FHIR's may be anything, also of a person."""
+    return _KEY.sub(_known_name, _PATH.sub(lambda path: _NAME.sub(_known_name, path[0]), text))
+
+
+def _known_name(name: re.Match[str]) -> str:
+    return name[0] if name[0] in _fhir_names() else "(name)"
+
+
+@cache
+def _fhir_names() -> frozenset[str]:
+    tables = [table for release in (r4(), stu3()) for table in release.types.items()]
+    elements = {name for _, row in tables for name in row}
+    return frozenset(elements | {kind.partition(".")[0] for kind, _ in tables})
 
 
 def _masked(value: Any) -> Any:

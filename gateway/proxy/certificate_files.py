@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import ssl
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from contextvars import ContextVar
@@ -182,7 +181,7 @@ def _load(context: ssl.SSLContext, material: ContextSource) -> None:
             context.load_verify_locations(cadata=material.authorities.decode("ascii", "replace"))
         if material.cert is not None and material.key is not None:
             with ExitStack() as stack:
-                paths = [_as_file(stack, data) for data in (material.cert, material.key)]
+                paths = [_as_path(stack, data) for data in (material.cert, material.key)]
                 context.load_cert_chain(paths[0], paths[1], password=_no_password)
     except ssl.SSLError as error:
         raise StartupError(_told(error)) from None
@@ -190,13 +189,22 @@ def _load(context: ssl.SSLContext, material: ContextSource) -> None:
         raise StartupError(str(error)) from None
 
 
-def _as_file(stack: ExitStack, data: bytes) -> str:
-    """Return a path of what is in memory: OpenSSL reads files only, and these may change between two reads."""
-    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    file.write(data)
-    file.flush()
-    file.seek(0)
-    return f"/dev/fd/{file.fileno()}"
+def _as_path(stack: ExitStack, data: bytes) -> str:
+    """Return a path of what is in memory, where a key stays: OpenSSL reads paths only, and files may change between two reads."""
+    if hasattr(os, "memfd_create"):
+        file = stack.enter_context(os.fdopen(os.memfd_create("certificate"), "w+b"))
+        file.write(data)
+        file.seek(0)
+        return f"/dev/fd/{file.fileno()}"
+    reading, writing = os.pipe()
+    stack.callback(os.close, reading)
+    try:
+        os.set_blocking(writing, False)
+        if os.write(writing, data) < len(data):
+            raise StartupError("a certificate with its chain, or a key, is larger than a pipe holds")
+    finally:
+        os.close(writing)
+    return f"/dev/fd/{reading}"
 
 
 def _no_password() -> str:

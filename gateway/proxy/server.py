@@ -18,9 +18,9 @@ from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.downstream_request import DownstreamRequest
 from gateway.proxy.forwarder import Forwarder, UpstreamTarget
 from gateway.proxy.headers import Framing, reason_of
+from gateway.proxy.listener import ConnectionListener, bound
 from gateway.proxy.request_parser import BadRequest
 from gateway.proxy.tls import ReloadingContext
-from gateway.proxy.tls_listener import TlsListener, bound
 
 log = structlog.get_logger()
 
@@ -67,8 +67,7 @@ class Server:
         self._current = current
         self._record = record
         self._loop = asyncio.get_running_loop()
-        self._servers: list[asyncio.Server] = []
-        self._encrypted: TlsListener | None = None
+        self._listener: ConnectionListener | None = None
         self._guests = ConnectionCounter()
         self._senders: set[DownstreamConnection] = set()
         self._passages: set[Forwarder] = set()
@@ -91,23 +90,16 @@ class Server:
         nobody has accepted yet. With `reuse_port` other processes may listen on the same address.
         """
         listening = list(sockets) or bound(address, _BACKLOG, reuse_port=reuse_port)
-        if tls is not None:
-            self._encrypted = TlsListener(self, tls)
-            self._encrypted.start(listening)
-        else:
-            self._servers = [
-                await self._loop.create_server(self.sender, sock=one, backlog=_BACKLOG) for one in listening
-            ]
+        self._listener = ConnectionListener(self, tls)
+        self._listener.start(listening)
         self._sweep()
         return int(listening[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening, let requests in flight finish, and cut what is not done in time."""
         self.stopping = True
-        for server in self._servers:
-            server.close()
-        if self._encrypted is not None:
-            self._encrypted.close()
+        if self._listener is not None:
+            self._listener.close()
         for _ in range(_ACCEPTING_TURNS):
             await asyncio.sleep(0)
         self._close_idle(self._loop.time() - _FIRST_REQUEST)
@@ -119,8 +111,8 @@ class Server:
         last.cancel()
         for sender in list(self._senders):
             sender.abort()
-        if self._encrypted is not None:
-            self._encrypted.end_handshakes(math.inf)
+        if self._listener is not None:
+            self._listener.end_handshakes(math.inf)
         for task in self._tasks:
             task.cancel()
         if self._sweeper is not None:
@@ -131,8 +123,8 @@ class Server:
         for sender in list(self._senders):
             if sender.is_idle and (sender.first_awaited_since or 0.0) < opened_before:
                 sender.close()
-        if self._encrypted is not None:
-            self._encrypted.end_handshakes(opened_before)
+        if self._listener is not None:
+            self._listener.end_handshakes(opened_before)
 
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
@@ -274,7 +266,7 @@ class Server:
         """Let `stop` go on when nothing is in flight any more."""
         if self._quiet is None or self._quiet.done() or self._senders or self._passages or self._tasks:
             return
-        if self._encrypted is None or not self._encrypted.shakes_hands:
+        if self._listener is None or not self._listener.shakes_hands:
             self._quiet.set_result(None)
 
     def _sweep(self) -> None:

@@ -56,7 +56,7 @@ NOBODY = TestPerson(sub="stranger", name="Fremmed", pid_pseudonym="p-stranger")
 _FILE = """\
 version: 1
 environment: {environment}
-listen: {{data: "127.0.0.1:1", admin: "{listen}:{port}"}}
+listen: {{data: "127.0.0.1:1", admin: "{listen}:{port}"{metrics}}}
 helseid: {{issuer: "{issuer}", client_id: gateway, key_file: key.json}}
 upstreams:
   vkp: {{kind: vkp, url: "https://vkp.example"}}
@@ -232,6 +232,7 @@ async def open_office(
             settings = {
                 "environment": "test",
                 "listen": "127.0.0.1",
+                "metrics": "",
                 "port": str(number),
                 "url": url,
                 "scopes": f"[{', '.join(SCOPES)}]",

@@ -13,6 +13,7 @@ from gateway.admin.endpoints import Access
 from gateway.admin.server import AdminPort
 from gateway.auth.people.rbac import MAY, Action, Where
 from tests.gateway.office import ARNE, NORA, OLGA, VERA, Browser
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 DECLARED = {
     ("GET", "/livez"): (Access.PUBLIC, None, False),
-    ("GET", "/metrics"): (Access.PUBLIC_ON_LOOPBACK, Action.VIEW, False),
+    ("GET", "/metrics"): (Access.PUBLIC_BY_ADDRESS, Action.VIEW, False),
     ("GET", "/login"): (Access.LOGIN, None, False),
     ("GET", "/login/start"): (Access.LOGIN, None, False),
     ("GET", "/login/callback"): (Access.LOGIN, None, False),
@@ -165,9 +166,8 @@ async def test_endpoint_that_nobody_declared_is_refused(office: Office, olga: Br
 
     port = AdminPort(CollectorRegistry(), clock=office.clock)
     port.app.router.add_get("/forgotten", forgotten)
-    await port.start(office.write(port="0"))
+    number = await port.start(office.write(port="0"))
     try:
-        number = port._runner.addresses[0][1]
         page = await olga.get(f"http://127.0.0.1:{number}/forgotten")
     finally:
         await port.stop()
@@ -224,19 +224,31 @@ async def test_every_answer_has_the_headers_of_safety(office: Office, olga: Brow
         assert "<style" not in page.text
 
 
-async def test_metrics_are_open_to_this_machine_alone(open_office: Callable[..., Awaitable[Office]]) -> None:
-    """Under the public name, behind a terminator, they need a role."""
+@pytest.mark.parametrize("host", [None, "localhost", "admin.example"])
+async def test_metrics_need_a_role_whatever_a_terminator_says_of_the_call(
+    open_office: Callable[..., Awaitable[Office]], host: str | None
+) -> None:
+    """Also where it adds no field of its own: nothing in a request shows that it is from this machine."""
     office = await open_office(url="https://admin.example")
-    browser = office.browser()
-    assert (await browser.get("/metrics")).status == 200
-    browser.host = "admin.example"
-    assert (await browser.get("/metrics")).status == 401
+    assert (await Browser(office, host=host).get("/metrics")).status in {401, 421, 400, 403}
+    browser = Browser(office, host="admin.example")
     await browser.log_in(OLGA)
     assert (await browser.get("/metrics")).status == 200
     nora = Browser(office, host="admin.example")
     await nora.log_in(NORA)
     assert (await nora.get("/metrics")).status == 403
     assert (await browser.get("/livez")).status == 200
+
+
+async def test_metrics_have_an_address_of_their_own(open_office: Callable[..., Awaitable[Office]]) -> None:
+    """For what collects them on this machine; nothing else is there, not even for whoever has logged in."""
+    (own,) = free_ports(1)
+    office = await open_office(metrics=f', metrics: "127.0.0.1:{own}"')
+    browser = office.browser()
+    await browser.log_in(OLGA)
+    for path, status in (("/metrics", 200), ("/livez", 200), ("/api/status", 404), ("/login", 404), ("/none", 404)):
+        assert (await browser.get(f"http://127.0.0.1:{own}{path}")).status == status, path
+    assert (await browser.get("/api/status")).status == 200
 
 
 @pytest.mark.parametrize("person", [VERA, NORA])

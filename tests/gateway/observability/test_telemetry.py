@@ -80,6 +80,30 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("told", "logged"),
+    [
+        ("Bundle.entry[2].resource.olaNordmann: not an element", "Bundle.entry[2].resource.(name): not an element"),
+        ('the key "Nordmann" stands twice in one object', 'the key "(name)" stands twice in one object'),
+        ('the key "code" stands twice in one object', 'the key "code" stands twice in one object'),
+        ("Bundle.entry[0].resource.subject.identifier[1].value: bad", None),
+        (
+            "MedicationDispense.medicationReference.kari.kari[3], Encounter._status",
+            "MedicationDispense.medicationReference.(name).(name)[3], Encounter._status",
+        ),
+        ("Cannot connect to host vkp.example:443. Reference 1.", None),
+    ],
+)
+def test_names_that_a_sender_chose_are_not_logged(told: str, logged: str | None) -> None:
+    """What is told the sender of its own message names its places; in the log only names of FHIR's stay."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    envelope = Envelope("vkp-r4", None, None, None, None, None)
+    telemetry.record(Account("c", envelope, None, None, None, "malformed", told), 400, 0.0)
+    (line,) = lines(stream)
+    assert line["diagnostics"] == (told if logged is None else logged)
+
+
 def test_exception_is_logged_by_type_and_place_only() -> None:
     """Its text and its variables may hold what a sender wrote."""
     stream = io.StringIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -286,7 +287,11 @@ async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
         ("HEAD", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"),
         ("HEAD", b"P", b""),
         ("SILENCE", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b""),
-        ("SILENCE", b"POST /epj/r4/315058384/bundle HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b""),
+        (
+            "SILENCE",
+            b"POST /epj/r4/315058384/bundle HTTP/1.1\r\nHost: h\r\nAuthorization: TOKEN\r\nContent-Length: 9\r\n\r\nx",
+            b"",
+        ),
         ("SILENCE", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1", b""),
     ],
     ids=["says nothing", "head trickles", "head stops", "body stops", "body that is read stops", "chunk stops"],
@@ -303,7 +308,7 @@ async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
     monkeypatch.setattr(connection_limits, limit, 0.6)
     world = await start(vkp=raw_upstream)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    writer.write(begin)
+    writer.write(begin.replace(b"TOKEN", b"Bearer " + world.token().encode()))
     ended = asyncio.get_running_loop().create_task(reader.read())
     served = 0
     async with asyncio.timeout(120):
@@ -316,3 +321,28 @@ async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
     assert ended.exception() is not None or not ended.result().startswith(b"HTTP/1.1 2")
     writer.close()
     await until(lambda: not world.gateway._server._senders)
+
+
+async def test_a_connection_without_a_descriptor_is_told_and_counted(world: World) -> None:
+    """Whether or not the port speaks TLS; whoever waits is taken as soon as there is one again."""
+    listener: Any = world.gateway._server._listener
+    (listening,) = listener._sockets
+    real = listening
+
+    class Scarce:
+        """A socket that has no connection to give."""
+
+        def accept(self) -> Any:
+            """Say so."""
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        def fileno(self) -> int:
+            """Return the real one's."""
+            return int(real.fileno())
+
+    before = telemetry.NOT_ACCEPTED._value.get()
+    listener._accept(Scarce())
+    assert telemetry.NOT_ACCEPTED._value.get() == before + 1
+    assert [each["error"] for each in world.logged.named("front.cannot_accept")] == ["Too many open files"]
+    listener._take(real)
+    assert (await world.post(BUNDLE, b"{}")).status

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import ssl
+import tempfile
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -52,6 +54,18 @@ async def test_new_files_are_shown_to_new_connections_only(world: World, authori
         assert answer is not None
         assert answer.status == 200
     assert [each["of"] for each in world.logged.named("certificates.taken")] == ["listen.data"]
+
+
+def test_no_key_goes_through_a_file_of_ours(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nowhere to write one, certificates are taken all the same."""
+    certificate, key = authority.issue("server", NAME)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    written: list[object] = []
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *given, **_: written.append(given))
+    assert for_senders(Files(certificate.parent, certificate.name, key.name).read()).verify_mode == ssl.CERT_NONE
+    assert not written
 
 
 async def test_files_are_looked_at_now_and_then(world: World, authority: Authority) -> None:

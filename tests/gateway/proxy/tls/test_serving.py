@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.proxy import tls_listener
+from gateway.proxy import listener
 from gateway.proxy.certificate_files import Files, for_senders
 from tests.gateway.authority import Authority
 from tests.gateway.conftest import HAVNES, message
@@ -105,7 +105,7 @@ async def test_a_handshake_that_stalls_is_ended(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever connects and says nothing is gone after a while."""
-    monkeypatch.setattr(tls_listener, "HANDSHAKE", 0.3)
+    monkeypatch.setattr(listener, "HANDSHAKE", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     await until(lambda: world.gateway._server._guests._count == 1)
     assert await asyncio.wait_for(reader.read(), 120) == b""
@@ -118,7 +118,7 @@ async def test_the_oldest_handshake_makes_room(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever only begins handshakes keeps nobody out."""
-    monkeypatch.setattr(tls_listener, "MOST_HANDSHAKES", 3)
+    monkeypatch.setattr(listener, "MOST_HANDSHAKES", 3)
     idle = [await asyncio.open_connection("127.0.0.1", world.data_port) for _ in range(10)]
     await until(lambda: world.gateway._server._guests._count == 3)
     assert (await post(world, authority.trusting())).status == 200

@@ -1,4 +1,4 @@
-"""The data port where it speaks TLS: connections are counted before their handshakes begin, and these are bounded."""
+"""The data port: connections are counted before anything is done for them, handshakes of TLS too, and these are bounded."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from gateway.config.model import Address
-from gateway.observability.telemetry import HANDSHAKES_FAILED
+from gateway.observability.telemetry import HANDSHAKES_FAILED, NOT_ACCEPTED
 from gateway.proxy.certificate_files import SHAKING_HANDS
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.tls import ReloadingContext
@@ -44,10 +44,13 @@ class Listener(Protocol):
         """Return what will read the connection."""
 
 
-class TlsListener:
-    """Listens, and does the handshakes with whatever certificate is current when each begins."""
+class ConnectionListener:
+    """Listens, and does the handshakes, where there are any, with whatever certificate is current when each begins.
 
-    def __init__(self, host: Listener, tls: Callable[[], ReloadingContext]) -> None:
+    It accepts connections itself: asyncio and uvloop tell nobody that there was no file descriptor for one.
+    """
+
+    def __init__(self, host: Listener, tls: Callable[[], ReloadingContext] | None) -> None:
         self._host = host
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -90,6 +93,7 @@ class TlsListener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
+                NOT_ACCEPTED.inc()
                 log.error("front.cannot_accept", error=error.strerror)  # noqa: TRY400 - the place says nothing
                 self._loop.remove_reader(listening)
                 self._loop.call_later(_PAUSE, self._take, listening)
@@ -111,6 +115,9 @@ class TlsListener:
         task.add_done_callback(partial(self._done, connection, sender, origin))
 
     async def _handshake(self, connection: socket.socket, sender: DownstreamConnection) -> None:
+        if self._tls is None:
+            await self._loop.connect_accepted_socket(lambda: sender, connection)
+            return
         SHAKING_HANDS.set(connection)
         await self._loop.connect_accepted_socket(
             lambda: sender,
@@ -129,7 +136,8 @@ class TlsListener:
         if error is not None and not isinstance(error, OSError):
             log.error("front.defect", exc_info=error)
         if sender.transport is None:
-            HANDSHAKES_FAILED.inc()
+            if self._tls is not None:
+                HANDSHAKES_FAILED.inc()
             self._host.leave(origin)
             connection.close()
         self._host.handshake_ended()
