@@ -121,7 +121,7 @@ LIMITS = section(
     ),
     Key(
         "parsing_unverified",
-        "likewise of all together whose tokens cannot be verified while HelseID is away; what it refuses is never read",
+        "likewise of all together while no token can be verified, since HelseID was never reached; what it refuses is never read",
         "2MB/s",
     ),
     Key("connections", "connections of senders at a time, in each process; more are closed at once", "20000"),

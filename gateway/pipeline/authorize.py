@@ -94,6 +94,11 @@ class Authorizer:
         """Return the claims of a token that HelseID gave for us, whatever it gives access to; raises `Failure`."""
         return await self._verified(_usable(presented))
 
+    @property
+    def can_verify(self) -> bool:
+        """Whether anybody's token can be verified: not while HelseID was never reached."""
+        return self._verifier.can_verify
+
     def verified_at_once(self, presented: Credentials | None) -> Claims | None:
         """Return the claims of a token that was verified before."""
         return self._verifier.verified(presented) if presented is not None else None

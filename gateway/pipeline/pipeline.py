@@ -159,7 +159,7 @@ class Pipeline:
         try:
             claims = await self._authorizer.verified(identified.presented)
         except Failure as refusal:
-            if refusal.fault is not Fault.UNAVAILABLE:
+            if refusal.fault is not Fault.UNAVAILABLE or self._authorizer.can_verify:
                 return self._decider.without_content(found, identified, refusal, context.received)
             # Nobody can say who is a stranger now, and VKP may still know.
             claims = None

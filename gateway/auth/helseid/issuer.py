@@ -99,6 +99,11 @@ class Issuer:
             return known
         return self._discovery
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are keys, so that a token of one that is not among them is a stranger's, or hardly older than its key."""
+        return self._keys is not None
+
     async def key(self, kid: str | None) -> Key | None:
         """Return the key that a token names, the only key when it names none, or None when the issuer has no such key.
 

@@ -39,6 +39,11 @@ class TokenVerifier:
         self._takes_audience_list = takes_audience_list
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
+    @property
+    def can_verify(self) -> bool:
+        """Whether there are keys to verify with."""
+        return self._issuer.has_keys
+
     async def verify(self, presented: Credentials) -> Claims:
         """Return the claims of a good token; raises `TokenRefused`, or `HelseIdUnavailable` when no keys can be had."""
         claims = self.verified(presented)
