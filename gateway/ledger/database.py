@@ -79,6 +79,8 @@ class Database:
         self._lock = lock
         self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
         self._closed = False
+        self.submitted = 0
+        """Pieces of work, but for those that are no news."""
         self._failures = 0
         """Pieces of work that failed since the last that was done."""
         self._writer = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
@@ -89,12 +91,13 @@ class Database:
         """Whether this process alone has the ledger."""
         return self.engine.dialect.name == "sqlite"
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, is_news: bool = True) -> T:
         """Do `work` and return its result when it is durable; raises `LedgerUnavailable`."""
-        return await asyncio.wrap_future(self.submit(work))
+        return await asyncio.wrap_future(self.submit(work, is_news=is_news))
 
-    def submit(self, work: Work[T]) -> "Future[T]":
+    def submit(self, work: Work[T], *, is_news: bool = True) -> "Future[T]":
         """Have `work` done; the result is there when it is durable."""
+        self.submitted += is_news
         future: Future[T] = Future()
         if self._closed:
             future.set_exception(LedgerUnavailable("closed"))

@@ -45,6 +45,8 @@ class Ledger:
         self.node = node
         self._clock = clock
         self._leases = LeaseWatch(clock)
+        self.marks_until = 0.0
+        """Until when each message that comes is marked, since the database was restored."""
         self._arrive = sql.arrive(store.engine.dialect.name)
         self._note = sql.note_passed(store.engine.dialect.name)
 
@@ -71,7 +73,8 @@ class Ledger:
             "held_lines": received + self.line(now, MessageState.HELD, why),
         }
         ours = {"wait": wait, "node": self.node, "until": until + LEASE, "payload": seal(arrival.reference)}
-        values = {**structs.asdict(arrival), **lines, **ours}
+        may_repeat = arrival.received_at < self.marks_until
+        values = {**structs.asdict(arrival), **lines, **ours, "may_repeat": may_repeat}
 
         again = {
             "now": now,
@@ -94,7 +97,7 @@ class Ledger:
                         connection.execute(insert(PATIENT_NUMBER), rows)
                     if row.state == MessageState.HELD.value:
                         return Waiting(row.id, arrival.reference, row.identifier_reused)
-                    return Taken(row.id, arrival.reference, identifier_reused=row.identifier_reused)
+                    return Taken(row.id, arrival.reference, may_repeat, row.identifier_reused)
                 known = self._known(connection, arrival)
                 if known is None:
                     continue

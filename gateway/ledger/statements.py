@@ -66,6 +66,7 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
             **{name: bindparam(name) for name in (*Arrival.__struct_fields__, "payload")},
             state=case((held, literal(MessageState.HELD.value)), else_=literal(MessageState.DELIVERING.value)),
             told=held,
+            possible_duplicate=bindparam("may_repeat", type_=Boolean),
             identifier_reused=exists().where(
                 M.identity == identity, M.copy != copy, M.state != MessageState.REFUSED.value
             ),

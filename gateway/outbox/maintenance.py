@@ -1,15 +1,17 @@
 """The regular work on the ledger: what was with processes that are gone, counts, and what is kept no longer."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
 
 import structlog
 
 from gateway.config.model import Config
-from gateway.ledger import decision_log, idempotency, rehearsals, retention
+from gateway.ledger import decision_log, idempotency, rehearsals, restore, retention
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import PENDING, MessageState
+from gateway.ledger.restore import PositionFile
 from gateway.ledger.retention import ahead_of_database
 from gateway.observability.telemetry import CLOCK_DOUBTED, CLOCK_STEPS, LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
@@ -37,8 +39,13 @@ class Maintenance:
         clock: Clock,
         wake: Callable[[], None],
         intervals: Intervals,
+        positions: PositionFile | None = None,
     ) -> None:
         self._ledger = ledger
+        self._positions = positions
+        self._told_submitted = -1
+        """How much had been written when the position was kept last."""
+        self._is_position_kept = True
         self._recorder = recorder
         self._backlog = backlog
         self._current = current
@@ -52,6 +59,7 @@ class Maintenance:
         """How much was held when it was last told that nothing delivers it; None while something does."""
         self.loops = (
             self._loop("count", self.count, intervals.count),
+            self._loop("position", self.keep_position, intervals.count),
             self._loop("recover", self.recover, intervals.recover),
             self._loop("tidy", ledger.store.tidy, intervals.tidy),
             self._loop("purge", self.purge, intervals.purge, again=_AGAIN),
@@ -65,6 +73,26 @@ class Maintenance:
             await self._recorder.brought_to_end(work())
 
         return Periodic(name, whole, every, again=again, passing=LedgerUnavailable)
+
+    async def keep_position(self) -> None:
+        """Note how far the ledger is, in it and beside the keys: so a start knows a database that was restored."""
+        if (file := self._positions) is None:
+            return
+        store, now, node = self._ledger.store, self._clock(), self._ledger.node
+        submitted = store.submitted
+        if submitted != self._told_submitted:
+            found = await store.write(lambda connection: restore.advance(connection, now, node), is_news=False)
+        else:
+            found = await store.read(restore.position)
+        self._told_submitted = submitted
+        try:
+            if found is not None:
+                await asyncio.to_thread(file.write, found)
+            self._is_position_kept = True
+        except OSError as error:
+            if self._is_position_kept:
+                log.warning("ledger.position_not_kept", reason=error.strerror)
+            self._is_position_kept = False
 
     async def count(self) -> None:
         """Count what waits, for the metrics and for the bound of what is held."""

@@ -11,6 +11,7 @@ from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
 from gateway.ledger.messages import Ledger
+from gateway.ledger.restore import PositionFile
 from gateway.model import JOURNALING, Mode
 from gateway.outbox.context import Backlog, DeliveryContext
 from gateway.outbox.dispatcher import Dispatcher
@@ -34,7 +35,9 @@ def node_name() -> str:
 class Outbox:
     """Holds, delivers, follows and clears away on one ledger."""
 
-    def __init__(self, store: Database, clock: Clock, intervals: Intervals = USUAL) -> None:
+    def __init__(
+        self, store: Database, clock: Clock, intervals: Intervals = USUAL, positions: PositionFile | None = None
+    ) -> None:
         self.ledger = Ledger(store, node_name(), clock)
         self._clock = clock
         self._intervals = intervals
@@ -50,6 +53,7 @@ class Outbox:
             clock=clock,
             wake=self._dispatch.wake,
             intervals=intervals,
+            positions=positions,
         )
         self.returning = Returner(self.ledger, self._delivery, clock, intervals)
         self._loops = (*self._upkeep.loops, self._dispatch.loop, self._following.loop, self.returning.loop)

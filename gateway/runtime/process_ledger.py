@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from sqlalchemy import Connection
 
 from gateway.config.model import Config
 from gateway.errors import StartupError
-from gateway.ledger import canary_key
-from gateway.ledger.database import file_of, open_store
+from gateway.ledger import audit, canary_key, restore
+from gateway.ledger.database import LedgerUnavailable, file_of, open_store
 from gateway.ledger.file_lock import FileLock, LockTaken
 from gateway.ledger.key_files import Keys
+from gateway.ledger.messages import Ledger
+from gateway.ledger.restore import PositionFile
 from gateway.model import Mode
+from gateway.observability.telemetry import LEDGER_RUNS
 from gateway.outbox.outbox import Outbox
 from gateway.routing.layers import NOTHING_ABOVE, Layers
 from gateway.runtime.active_routes import read_layers
@@ -97,13 +101,37 @@ class ProcessLedger:
 
     async def _open(self, config: Config, keys: Keys, lock: FileLock | None, patience: float) -> tuple[Outbox, Layers]:
         store = await asyncio.to_thread(open_store, config.store, self._folder, patience=patience, lock=lock)
-        outbox = Outbox(store, self._clock, self._intervals)
+        positions = PositionFile(config.keys, self._folder)
+        outbox = Outbox(store, self._clock, self._intervals, positions)
         try:
             await canary_key.agree(outbox.ledger, keys.canary, None, self._clock())
+            await self._look_for_restore(outbox.ledger, positions)
             return outbox, await read_layers(store, self._clock())
         except BaseException:
             await outbox.close()
             raise
+
+    async def _look_for_restore(self, ledger: Ledger, positions: PositionFile) -> None:
+        """Make a database safe that is older than what this machine knows of it, before anything of it is sent."""
+        known, now = await asyncio.to_thread(positions.read), self._clock()
+        note = audit.Note(
+            now, ledger.node, f"gateway ({ledger.node})", "ledger.restored", "ledger", "found at the start"
+        )
+        line = restore.line_of(ledger.line, now)
+
+        def work(connection: Connection) -> restore.Restored | None:
+            return (
+                restore.make_safe(connection, None, known, note, line) if restore.is_older(connection, known) else None
+            )
+
+        try:
+            if (done := await ledger.store.write(work)) is not None:
+                log.critical("ledger.restored", **restore.told(done))
+            ledger.marks_until = await ledger.store.read(restore.marks_until)
+        except LedgerUnavailable as error:
+            raise StartupError(f"store: whether it was restored cannot be read: {error}") from None
+        if ledger.marks_until:
+            LEDGER_RUNS.labels("restored").set(ledger.marks_until - restore.MARKED)
 
     def _lock_of(self, config: Config) -> FileLock | None:
         """Return the lock on the file that a configuration names; None for PostgreSQL, which several may have."""
