@@ -11,11 +11,12 @@ from importlib import metadata
 from statistics import median
 
 from bench import passage
-from bench.message import SIZE, STU3_SIZE, alarm_follow_up, failed_dispense
+from bench.message import SIZE, SOAP_SIZE, STU3_SIZE, alarm_follow_up, failed_dispense, note_in_soap, search_in_soap
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
 from bench.scene import Scene
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.surfaces.soap import surface as soap
 from gateway.times import Clock
 from translators.contract import Settings, Tree
 from translators.fhir import xml_codec
@@ -25,8 +26,8 @@ from translators.jft import SERVICE
 from translators.national_number import TEST_KINDS
 from translators.translate import translate
 
-NAME, STU3 = "vkp-r4", "vkp-stu3"
-_WANTED = {"R4": 5_000, "STU3 JSON": 2_800, "STU3 XML": 2_500}
+NAME, STU3, SOAP = "vkp-r4", "vkp-stu3", soap.NAME
+_WANTED = {"R4": 5_000, "STU3 JSON": 2_800, "STU3 XML": 2_500, "SOAP": 1_500, "SOAP search": 500}
 """Messages per second of one core, the check of what is sent included."""
 _WARM_UP = 50
 _SETTINGS = Settings(frozenset(TEST_KINDS), source_system="Bench")
@@ -57,6 +58,7 @@ def measure(scene: Scene) -> Findings:
         steps = time_steps(scene.token, scene.settings.repeats)
         peer = _time_peer(scene.settings.repeats // 4)
         of_stu3 = _time_stu3(scene.settings.repeats)
+        of_soap = _time_soap(scene.settings.repeats)
         passing = {name: _median(work, scene.settings.repeats) for name, work in passage.steps(scene.token).items()}
     both = steps.parse + steps.translate
     rows = (
@@ -79,10 +81,12 @@ def measure(scene: Scene) -> Findings:
         _goal("translate STU3 in process", of_stu3.translate, "STU3 JSON"),
         _goal("parse and translate STU3 JSON in process", of_stu3.parse_json + of_stu3.translate, "STU3 JSON"),
         _goal("parse and translate STU3 XML in process", of_stu3.parse_xml + of_stu3.translate, "STU3 XML"),
+        _goal("read and translate a MsgHead in process", sum(of_soap[:2]), "SOAP"),
+        _goal("read a search with zeep in process", of_soap[2], "SOAP search"),
     )
     rows = tuple(_row(name, seconds) for name, seconds in passing.items())
     own = Table("The gateway's own work for a request that passes, beside reading and sending it", columns, rows)
-    return Findings("inprocess", (table, _stu3_table(of_stu3, note), own), goals)
+    return Findings("inprocess", (table, _stu3_table(of_stu3, note), _soap_table(of_soap, note), own), goals)
 
 
 def _goal(what: str, seconds: float, form: str) -> Goal:
@@ -119,6 +123,33 @@ def _stu3_table(times: _OfStu3, note: str) -> Table:
     )
     columns = ("", "CPU microseconds", "per CPU second")
     return Table(f"One STU3 message of {STU3_SIZE:,} bytes, in process", columns, rows, (note,))
+
+
+def _time_soap(repeats: int) -> tuple[float, float, float]:
+    """Return the seconds for reading a MsgHead by its schema, for translating it, and for reading a search with zeep."""
+    data, search = note_in_soap(), search_in_soap()
+    refusal = translate(soap.read(data, None)[0], SOAP, SERVICE, _SETTINGS).refusal
+    if refusal is not None:
+        raise BenchFailed(f"the MsgHead is refused: {refusal}")
+    trees: list[Tree] = [soap.read(data, None)[0] for _ in range(repeats + _WARM_UP)]
+    return (
+        _median(lambda: soap.read(data, None), repeats),
+        _median(lambda: translate(trees.pop(), SOAP, SERVICE, _SETTINGS), repeats),
+        _median(lambda: soap.read(search, soap.SEARCH), repeats // 4),
+    )
+
+
+def _soap_table(times: tuple[float, float, float], note: str) -> Table:
+    parse, work, search = times
+    rows = (
+        _row("read the MsgHead, checked by its schema", parse),
+        _row("translate, from tree to calls", work),
+        _row("read and translate, from bytes to bytes", parse + work),
+        _row("a search, read by zeep", search),
+    )
+    return Table(
+        f"One MsgHead of {SOAP_SIZE:,} bytes, in process", ("", "CPU microseconds", "per CPU second"), rows, (note,)
+    )
 
 
 def time_steps(token: str, repeats: int) -> Steps:

@@ -7,6 +7,8 @@ SIZE = 6_000
 """Bytes of a common message."""
 STU3_SIZE = 5_000
 """Bytes of a dispense of STU3 that failed, in XML, with a note."""
+SOAP_SIZE = 5_000
+"""Bytes of a note in a MsgHead, in its Envelope."""
 _NOTE = {
     "title": "Oppfølging",
     "code": {"coding": [{"system": "http://ehelse.no/fhir/CodeSystem/vkp-composition-section-v090", "code": "1.1"}]},
@@ -33,6 +35,19 @@ def failed_dispense(size: int = STU3_SIZE) -> bytes:
     data = resources.files("gateway.cli.demo").joinpath("messages", "stu3", "dispense-with-note.xml").read_bytes()
     head, end, rest = data.partition(b"</div>")
     return head + b"x" * (size - len(data)) + end + rest
+
+
+def note_in_soap(size: int = SOAP_SIZE) -> bytes:
+    """Return a MsgHead in its Envelope of exactly `size` bytes: letters in its note for what is missing."""
+    data = resources.files("gateway.cli.demo").joinpath("messages", "soap", "note.xml").read_bytes()
+    head, end, rest = data.partition(b"</TekstNotatInnhold>")
+    return head + b"x" * (size - len(data)) + end + rest
+
+
+def search_in_soap() -> bytes:
+    """Return a search, as zeep reads it."""
+    asked = b'<HentTjenester xmlns="http://vkp.nhn.no/Innhenting"><Mottaker><Orgnr>315058384</Orgnr></Mottaker></HentTjenester>'
+    return b'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body>' + asked + b"</e:Body></e:Envelope>"
 
 
 def _note(text: str) -> dict[str, object]:

@@ -39,6 +39,8 @@ class Operation:
     is_stu3: bool = False
     resource_id: str | None = None
     """Of a read."""
+    service: str | None = None
+    """Of SOAP: the last segment of the path; the body says what is asked for, and for which municipality."""
 
 
 def find_operation(method: str, target: str) -> Operation | None:
@@ -55,6 +57,8 @@ def find_operation(method: str, target: str) -> Operation | None:
             return Operation(municipality, _STU3_SEARCHES[resource], "read", is_stu3=True)
         case ["GET", "epj", "stu3", municipality, resource, resource_id] if resource in _STU3_SEARCHES:
             return Operation(municipality, _STU3_SEARCHES[resource], "read", True, resource_id)
+        case ["POST", "ws", "v1", ("journalforing" | "innhenting") as service]:
+            return Operation("", "", "write" if service == "journalforing" else "read", service=service)
         case _:
             return None
 

@@ -1,4 +1,4 @@
-"""Legacy VKP's R4 and STU3 interfaces as a runnable double: lenient where VKP is, with a memory of what it received."""
+"""Legacy VKP's R4, STU3 and SOAP interfaces as a runnable double: lenient where VKP is, with a memory of what it received."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
-from legacy_stubs import outcomes, stu3_messages
+from legacy_stubs import outcomes, soap, stu3_messages
 from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM, bearer_token, check_claims, check_scope, check_signature
 from legacy_stubs.operations import Operation, find_operation, read_journaling
 from legacy_stubs.outcomes import RefusedError
@@ -78,7 +78,7 @@ class LegacyVkp:
 
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
-        return [f"legacy VKP (R4 and STU3) on {self.url}"]
+        return [f"legacy VKP (R4, STU3 and SOAP) on {self.url}"]
 
     def behave(self, behaviour: Behaviour) -> None:
         """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
@@ -127,6 +127,11 @@ class LegacyVkp:
             await check_signature(token, self._keys)
         claim = HER_ID_CLAIM if operation.is_stu3 else VKP_ID_CLAIM
         sender = check_claims(token, self.clock(), claim, self.audience)
+        if operation.service is not None:
+            asked = soap.read(operation.service, body)
+            check_scope(token, *soap.SCOPES[asked.name])
+            self.register.check_access(sender, asked.receiver)
+            return soap.accept(asked)
         check_scope(token, operation.resource_type.lower(), operation.right)
         self.register.check_access(sender, operation.municipality)
         if operation.right == "read":
@@ -175,7 +180,9 @@ def _json(body: bytes) -> Answer:
 
 
 def _refusal(refused: RefusedError, operation: Operation | None, body: bytes) -> web.Response:
-    if operation is not None and operation.is_stu3:
+    if operation is not None and operation.service is not None:
+        answer = soap.refuse(body, refused)
+    elif operation is not None and operation.is_stu3:
         answer = stu3_messages.refuse(body, operation.resource_type, operation.municipality, refused)
     else:
         answer = _json(refused.body())

@@ -234,6 +234,10 @@ class Sender:
     place: Place
     code_history: tuple[tuple[str, str], ...] = ()
     """Which table the sender's codes are of, by code system."""
+    apprec: Literal["1.0", "1.1"] = "1.1"
+    """Which version of AppRec it is answered with over SOAP."""
+    signature: Literal["refuse", "ignore"] = "refuse"
+    """What becomes of its messages that are signed."""
 
     @property
     def key(self) -> str:

@@ -173,8 +173,24 @@ class _Senders:
         codes = fields.get("service_codes", reader.identifiers) or ()
         rate = fields.get("rate", partial(values.rate, reader))
         history = fields.get("code_history", partial(_code_history, reader)) or ()
+        apprec = fields.get("apprec", lambda at: reader.choice(at, "version of AppRec", ("1.0", "1.1")))
+        signature = fields.get("signature", lambda at: reader.choice(at, "value of signature", ("refuse", "ignore")))
         place = reader.place(node)
-        self.found.append(Sender(vendor, system, vkp_id, her_id, municipality, codes, rate, place, history))
+        self.found.append(
+            Sender(
+                vendor,
+                system,
+                vkp_id,
+                her_id,
+                municipality,
+                codes,
+                rate,
+                place,
+                history,
+                apprec="1.0" if apprec == "1.0" else "1.1",
+                signature="ignore" if signature == "ignore" else "refuse",
+            )
+        )
 
     def keys(self) -> dict[str, str]:
         """Return what envelopes call each sender, by every identifier that it has."""

@@ -330,7 +330,12 @@ SENDER = section(
     Key("service_codes", "those it may name in ServiceCodes, outside mode legacy; none: not checked", "[]"),
     Key("rate", "in place of limits.rate_per_sender"),
     Key("code_history", "by code system, the table that its codes are of: {alert: until-2022-01-14}, or today", "{}"),
-    later=("signature",),
+    Key("apprec", "over SOAP, which AppRec it is answered with: 1.0 or 1.1", "1.1"),
+    Key(
+        "signature",
+        "refuse or ignore: what becomes of its signed MsgHeads, outside mode legacy; none is verified",
+        "refuse",
+    ),
 )
 
 PEOPLE = section(

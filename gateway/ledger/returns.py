@@ -28,7 +28,7 @@ from gateway.times import Clock
 
 UNCLEAR_AT_VKP = "unclear at VKP"
 """Why a message is in quarantine that was sent to VKP and not answered: nothing ever sends it again by itself."""
-SURFACES = ("vkp-r4", "vkp-stu3")
+SURFACES = ("vkp-r4", "vkp-stu3", "vkp-soap")
 """Interfaces whose requests VKP understands."""
 
 

@@ -88,7 +88,7 @@ _LEVEL = 1
 """The quickest: what is written with each commit is a quarter of what it would be."""
 _LARGEST = 64 * 1024 * 1024
 """Bytes of what is kept, unpacked."""
-_FIELDS = (b"content-type", b"servicecodes")
+_FIELDS = (b"content-type", b"servicecodes", b"soapaction")
 """The fields of a request that say something of the message; a sender's token is never kept."""
 
 

@@ -70,7 +70,7 @@ class Authorizer:
         self._proofs = proofs
         self._rates = rates
         self._clock = clock
-        self._public_url = config.public_url or _own_url(config)
+        self._public_url = config.public_url or own_url(config)
 
     async def admit(
         self, head: RequestHead, presented: Credentials | None, operation: Operation, municipality: Municipality | None
@@ -243,7 +243,8 @@ def _count(admitted: Authorized) -> None:
         OTHER_ORGANISATIONS.labels(admitted.other_organisation_for).inc()
 
 
-def _own_url(config: Config) -> str:
+def own_url(config: Config) -> str:
+    """Return scheme, host and port of the data port where no other name of it is configured."""
     scheme, at = "https" if config.tls else "http", config.listen.data
     return f"{scheme}://[{at.host}]:{at.port}" if ":" in at.host else f"{scheme}://{at}"
 

@@ -87,12 +87,16 @@ class Decider:
         """Decide about a request whose body had to be read for it; of a canary once it is known where the patient stands."""
         table = found.table
         identified = self._identifier.with_content(identified, content)
+        content = identified.content or content
         if content.failure is not None:
             decisions = self._as_each_type(identified, table, now)
             refusing = next((one for one in decisions if not self._goes_to_vkp(one)), None)
-            _count_unread(content.failure, is_refused=refusing is not None)
+            is_refused = refusing is not None or _may_be_for_another(identified, table)
+            _count_unread(content.failure, is_refused=is_refused)
             decision = refusing or decisions[0]
             found = structs.replace(found, identified=identified, decision=decision, unread=content.failure)
+            if is_refused and refusing is None:
+                return structs.replace(found, failure=content.failure)
             return self._passing(found, identified, decision)
         decision = table.decide(identified.envelope, now)
         if is_canary(decision):
@@ -107,6 +111,7 @@ class Decider:
         decisions = self._as_each_type(identified, found.table, now)
         # Who the patient is may not be read either, so that a canary is no way to VKP.
         is_refused = any(is_canary(one) or not self._goes_to_vkp(one) for one in decisions)
+        is_refused = is_refused or _may_be_for_another(identified, found.table)
         _count_unread(refusal, is_refused=is_refused)
         found = structs.replace(found, decision=decisions[0], unread=refusal)
         if is_refused:
@@ -132,6 +137,14 @@ class Decider:
         topics = operation.topics if operation is not None else (envelope.topic,)
         types = (None if isinstance(topic, Group) else topic for topic in topics)
         return [table.decide(structs.replace(envelope, information=each), now) for each in types]
+
+
+def _may_be_for_another(identified: Identified, table: RouteTable) -> bool:
+    """Tell whether a message that says in its body whom it is for may be for a municipality that VKP does not answer for."""
+    recognised, named = identified.recognised, identified.envelope
+    if recognised is None or not recognised.by_content:
+        return False
+    return not table.passes_everywhere(named.vendor, named.system, recognised.operation.group)
 
 
 def _count_unread(why: Failure, *, is_refused: bool) -> None:

@@ -1,6 +1,7 @@
 """What a request is, read from its path, its claims and, only where routes differ by it, its body."""
 
 import re
+from dataclasses import replace
 from urllib.parse import unquote
 
 from msgspec import Struct, structs
@@ -14,7 +15,7 @@ from gateway.routing.table import RouteTable
 from gateway.surfaces.base import Content, Operation, Recognised, Surface
 from gateway.surfaces.paths import Path, is_origin_form, path_of
 from gateway.surfaces.registry import FALLBACK, group_of, surface_at
-from translators.contract import Message, Refused, Settings
+from translators.contract import Message, Reason, Refused, Settings
 from translators.information import information_of
 
 _NUMBER = re.compile("[0-9]+", re.ASCII)
@@ -73,7 +74,10 @@ class Identifier:
 
     def with_content(self, identified: Identified, content: Content) -> Identified:
         """Add what the body tells to what the head did."""
+        identified, content = _with_address(identified, content, self._directory)
         envelope = self.with_information(identified.envelope, content, identified.code_history)
+        if identified.operation is not None and identified.operation.information is not None:
+            envelope = structs.replace(envelope, information=identified.operation.information)
         return structs.replace(identified, envelope=envelope, content=content)
 
     def recognise(self, head: RequestHead, table: RouteTable) -> Identified:
@@ -95,6 +99,8 @@ class Identifier:
         sender = _claimed_sender(self._directory, presented, operation)
         envelope = _envelope(surface.NAME, municipality, sender, operation.only_type, operation.group)
         depends = operation.group is Group.JOURNALING and _depends_on_content(table, envelope)
+        if recognised.by_content:
+            depends = table.differs_by_municipality(envelope.vendor, envelope.system, operation.group)
         history = sender.code_history if sender is not None else ()
         return Identified(
             envelope,
@@ -125,6 +131,26 @@ class Identifier:
         """Return the envelope with what the content is about, by the tables that the sender's codes are of."""
         name = information_of(content.tree, code_history) if content.failure is None else None
         return structs.replace(envelope, information=Information(name) if name else None)
+
+
+def _with_address(identified: Identified, content: Content, directory: Directory) -> tuple[Identified, Content]:
+    """Add whom the content is for, where the path does not say; content that names two municipalities cannot be used."""
+    recognised = identified.recognised
+    if recognised is None or not recognised.by_content or content.failure is not None:
+        return identified, content
+    whom = identified.surface.addressed(content.tree)
+    if whom.operation is not None:
+        identified = structs.replace(identified, recognised=replace(recognised, operation=whom.operation))
+    found = [directory.municipality_by_orgnr(number) for number in whom.orgnrs]
+    found += [directory.municipality_by_her_id(number) for number in whom.her_ids]
+    known = {one.key: one for one in found if one is not None}
+    if len(known) > 1:
+        failure = Failure(Fault.ADDRESS, "The receiver names two municipalities")
+        return identified, replace(content, failure=failure)
+    for municipality in known.values():
+        envelope = structs.replace(identified.envelope, municipality=municipality.key)
+        identified = structs.replace(identified, municipality=municipality, envelope=envelope)
+    return identified, content
 
 
 def _depends_on_content(table: RouteTable, envelope: Envelope) -> bool:
@@ -178,8 +204,14 @@ def _content(data: bytes, identified: Identified) -> Content:
     try:
         tree, repairs = identified.surface.read(data, identified.operation)
     except Refused as refusal:
-        return Content(form=form, failure=Failure(Fault.MALFORMED, str(refusal)), size=len(data))
+        failure = Failure(_fault_of(refusal), str(refusal))
+        return Content(refusal.tree, form, failure=failure, size=len(data))
     return Content(tree, form, repairs, size=len(data))
+
+
+def _fault_of(refusal: Refused) -> Fault:
+    """Return what it is when a body cannot be read: a format that nobody takes is said so where the surface knows formats."""
+    return Fault.NOT_SUPPORTED if refusal.reason is Reason.UNSUPPORTED else Fault.MALFORMED
 
 
 def _envelope(

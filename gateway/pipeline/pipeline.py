@@ -16,7 +16,7 @@ from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Re
 from gateway.outbox.order import Business, Order, Receipt, business_of
 from gateway.outbox.submit import Submitter
 from gateway.pipeline.after_pass import AfterPass, Rehearse
-from gateway.pipeline.authorize import Authorized, Authorizer
+from gateway.pipeline.authorize import Authorized, Authorizer, own_url
 from gateway.pipeline.canary import Canary
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.context import (
@@ -32,7 +32,7 @@ from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import ActiveTable
 from gateway.surfaces.base import AnswerContext, Content, Operation
 from gateway.surfaces.paths import path_of
-from gateway.surfaces.registry import FALLBACK
+from gateway.surfaces.registry import FALLBACK, surface_at
 from gateway.times import Clock
 from translators.contract import Translation
 from translators.jft import SERVICE as JFT
@@ -76,10 +76,14 @@ class Pipeline:
         self._decider = Decider(config, self._identifier, authorizer, self._after_pass, Canary(config, canary_key))
         self._fast_path = FastPath(self._decider.by_head, clock)
         self._allowed_numbers = allowed_numbers(config)
+        self._address = config.public_url or own_url(config)
+        self._senders = {sender.key: sender for sender in config.senders}
 
     def begin(self, head: RequestHead) -> Handled | Continuation:
         """Return the answer to a request that needs neither its body nor any waiting; else what answers it, given its body."""
         table = self._routes.table
+        if head.method == "GET" and (described := self._described(head)) is not None:
+            return described
         try:
             found = self._fast_path.decided(head, table)
             if (answer := found.answer) is not None and self._is_within_rate(found):
@@ -88,6 +92,15 @@ class Pipeline:
             log.exception("exchange.defect")
             found = RequestDecision(table)
         return partial(self._go_on, head, found)
+
+    def _described(self, head: RequestHead) -> Handled | None:
+        """Return a surface's description of itself, which has no secrets."""
+        path = path_of(head.target)
+        surface = surface_at(path)
+        if surface is None or (reply := surface.describe(head, path, self._address)) is None:
+            return None
+        known = structs.replace(NOTHING_KNOWN, surface=surface.NAME)
+        return Handled(reply, account_of(self._references.next(), known, None, "described", None))
 
     def _go_on(self, head: RequestHead, found: RequestDecision, body: Body) -> Handled | Awaitable[Handled]:
         """Answer a request whose body is here if VKP does; else return what `handle` will."""
@@ -138,15 +151,15 @@ class Pipeline:
             found = self._decider.by_head(context.head, context.table, self._clock())
         if found.identified is None:
             raise found.failure or RuntimeError("a request that is neither identified nor refused")
-        context.know(found.identified)
+        identified = found.identified
+        context.know(identified)
         if found.decision is None:
-            found = await self._decided_by_content(context, found, found.identified)
+            found = await self._decided_by_content(context, found, identified)
+            identified = found.identified or identified
+            context.know(identified)
         if found.failure is not None:
             raise found.failure
         context.unread = found.unread
-        if (identified := found.identified) is None:
-            raise RuntimeError("a request that was decided and is not identified")
-        context.know(identified)
         if not identified.is_served(self._config.unrecognised_paths):
             raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
         context.decision = found.decision
@@ -211,7 +224,7 @@ class Pipeline:
         if content.failure is not None:
             raise content.failure
         if municipality is not None:
-            identified.surface.check_parties(content.tree, municipality, admitted.sender)
+            identified.surface.check_parties(content.tree, municipality, admitted.sender, context.head)
         return content
 
     def _unrecognised(self, context: RequestContext, identified: Identified) -> Handled:
@@ -359,7 +372,8 @@ class Pipeline:
             content = Content(form=identified.surface.form_of(data))
         recognised = identified.recognised if identified else None
         reference, now = (receipt.reference, receipt.at) if receipt else (context.correlation_id, self._now())
-        return AnswerContext(reference, now, context.head, recognised, content)
+        sender = self._senders.get(context.envelope.sender or "")
+        return AnswerContext(reference, now, context.head, recognised, content, sender)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -40,6 +40,7 @@ def settings(  # noqa: PLR0913 - what is known of a message
         local_numbers=municipality.local_numbers if municipality else {},
         unknown_codes="pass" if municipality is not None and municipality.unknown_codes_pass else "refuse",
         not_to_be_journaled=config.not_to_be_journaled,
+        signature=sender.signature if sender else "refuse",
     )
 
 

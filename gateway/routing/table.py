@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.model import JOURNALING, MEMBERS, Envelope, Group, Information, Mode, Topic
+from gateway.model import JOURNALING, MEMBERS, PASSING, Envelope, Group, Information, Mode, Topic
 from gateway.routing.explain import Explanation, consider
 from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Remaining, in_turn, remaining
@@ -45,6 +45,7 @@ class RouteTable:
         """The name of the upstream that is legacy VKP; None where it is not configured."""
         answering = {each: config.upstream_for(each) for each in Information}
         self._services = {each: one.name for each, one in answering.items() if one is not None}
+        self._everywhere: dict[tuple[str | None, str | None, Group], frozenset[Mode]] = {}
         self._moving = _moving(config, layers)
 
     @classmethod
@@ -108,6 +109,25 @@ class RouteTable:
     ) -> bool:
         """Tell whether a canary may decide."""
         return any(route.mode is Mode.CANARY for route in self._remain((municipality, vendor, system), group).routes)
+
+    def differs_by_municipality(self, vendor: str | None, system: str | None, group: Group) -> bool:
+        """Tell whether it matters which municipality a sender's message is for, so that the body must be read to know it."""
+        return bool(self._moving) or not self._modes_everywhere(vendor, system, group) <= {Mode.LEGACY}
+
+    def passes_everywhere(self, vendor: str | None, system: str | None, group: Group) -> bool:
+        """Tell whether VKP answers a sender's messages whatever municipality and type they are of."""
+        return self._modes_everywhere(vendor, system, group) <= PASSING
+
+    def _modes_everywhere(self, vendor: str | None, system: str | None, group: Group) -> frozenset[Mode]:
+        """Return the modes of every route that may decide for a sender, whichever municipality its message is for."""
+        named = (vendor, system, group)
+        if (known := self._everywhere.get(named)) is not None:
+            return known
+        every = (None, *self._config.municipalities)
+        found = frozenset(route.mode for one in every for route in self.routes_that_remain(one, vendor, system, group))
+        if len(self._everywhere) < MOST_REMEMBERED:
+            self._everywhere[named] = found
+        return found
 
     def is_moving(self, municipality: str | None) -> bool:
         """Tell whether some journaling of a municipality is, or may be, answered by somebody else than VKP."""

@@ -30,6 +30,7 @@ from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain, touch_named
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
+from gateway.surfaces.registry import prepare as prepare_surfaces
 from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 from translators.translate import prepare
@@ -167,6 +168,7 @@ class Node:
         self._decisions.start()
         await self._admin.start(config, self._sockets.admin)
         prepare()
+        prepare_surfaces()
         self._file = stamp(self._path)
         await self._server.start(
             config.listen.data,

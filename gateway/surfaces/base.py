@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
-from gateway.model import JOURNALING, Group, Information, Reply, RequestHead, Topic
+from gateway.model import MEMBERS, Group, Information, Reply, RequestHead, Topic
 from gateway.surfaces.paths import Path
 from translators.contract import Repair, Tree, Undelivered
 
@@ -51,7 +51,7 @@ class Operation:
     def topics(self) -> tuple[Topic, ...]:
         """What a request may turn out to be about before its content is known: one type; or any, or none."""
         only = self.only_type
-        return (self.group, *sorted(JOURNALING)) if only is None else (only,)
+        return (self.group, *sorted(MEMBERS[self.group])) if only is None else (only,)
 
     @property
     def scope(self) -> str:
@@ -72,6 +72,17 @@ class Recognised:
     operation: Operation
     orgnr: str | None = None
     her_id: str | None = None
+    by_content: bool = False
+    """Whether the content says instead which municipality it is for, and which of the path's operations is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Whom a message's own content names as its receiver, and what it asks for where the path does not say."""
+
+    orgnrs: tuple[str, ...] = ()
+    her_ids: tuple[str, ...] = ()
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,8 @@ class AnswerContext:
     recognised: Recognised | None = None
     content: Content | None = None
     """None while the body was not read."""
+    sender: Sender | None = None
+    """Whom the token names, whether it was verified or not."""
 
 
 class Surface(Protocol):
@@ -114,6 +127,13 @@ class Surface(Protocol):
         """Return what a request below the prefix asks for; never looks at Content-Type, where senders write anything."""
         ...
 
+    def describe(self, head: RequestHead, path: Path, address: str) -> Reply | None:
+        """Answer a request for a description of the interface, whoever asks; None for every other.
+
+        `address` is scheme, host and port of the data port as senders know it.
+        """
+        ...
+
     def form_of(self, body: bytes) -> Form | None:
         """Return the wire form of a body."""
         ...
@@ -125,8 +145,14 @@ class Surface(Protocol):
         """
         ...
 
-    def check_parties(self, tree: Tree, municipality: Municipality, sender: Sender) -> None:
-        """Raise `Failure` for a message whose own address is another than the request's."""
+    def addressed(self, tree: Tree) -> Addressed:
+        """Return whom a message names as its receiver; nobody where the path does."""
+        ...
+
+    def check_parties(
+        self, tree: Tree, municipality: Municipality, sender: Sender, head: RequestHead | None = None
+    ) -> None:
+        """Raise `Failure` for a message whose own address is another than the request's; `head` is the request's, where it is known."""
         ...
 
     def accepted(self, asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:

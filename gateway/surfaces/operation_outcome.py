@@ -44,9 +44,9 @@ def refusal(failure: Failure, wording: Wording, reference: str) -> dict[str, Tre
         "code": wording.issue_type,
         "details": {
             "coding": [{"system": OUTCOME_CODES, "code": wording.code, "display": CODES[wording.code]}],
-            "text": _printable(failure.text or wording.text),
+            "text": printable(failure.text or wording.text),
         },
-        "diagnostics": _printable(f"{failure.diagnostics}. Reference {reference}."),
+        "diagnostics": printable(f"{failure.diagnostics}. Reference {reference}."),
     }
     return _outcome(issue)
 
@@ -60,7 +60,7 @@ def extra_headers(failure: Failure) -> Headers:
     return headers
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Leave out what XML cannot hold: a route's own text may have it, and a path of a message in JSON."""
     return text if text.isprintable() else "".join(each for each in text if each.isprintable() or each == "\n")
 

@@ -4,12 +4,19 @@ from gateway.model import Group
 from gateway.surfaces import vkp_r4
 from gateway.surfaces.base import Surface
 from gateway.surfaces.paths import Path
+from gateway.surfaces.soap import surface as vkp_soap
+from gateway.surfaces.soap import wsdl
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 
-SURFACES: tuple[Surface, ...] = (vkp_r4, vkp_stu3)
+SURFACES: tuple[Surface, ...] = (vkp_r4, vkp_stu3, vkp_soap)
 FALLBACK: Surface = vkp_r4
 """How a request is answered that no surface recognises."""
 _BY_PREFIX = {surface.PREFIX: surface for surface in SURFACES}
+
+
+def prepare() -> None:
+    """Read what the surfaces need, so that the first message does not wait for it."""
+    wsdl.prepare()
 
 
 def surface_at(path: Path) -> Surface | None:

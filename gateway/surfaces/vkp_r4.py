@@ -7,7 +7,7 @@ from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Wording
 from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces import operation_outcome
-from gateway.surfaces.base import AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised
 from gateway.surfaces.paths import Path
 from translators.contract import Reason, Refused, Repair, Tree, Undelivered
 from translators.fhir.json_codec import decode, encode
@@ -51,6 +51,10 @@ def recognise(head: RequestHead, path: Path) -> Recognised | None:
     return Recognised(operation, orgnr=orgnr) if operation else None
 
 
+def describe(head: RequestHead, path: Path, address: str) -> Reply | None:
+    """Answer nothing: the interface has no description of its own."""
+
+
 def form_of(body: bytes) -> Form | None:
     """Return JSON, the only form of this interface."""
     return Form.JSON if body else None
@@ -64,7 +68,12 @@ def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, 
     return tree, ()
 
 
-def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> None:
+def addressed(tree: Tree) -> Addressed:  # noqa: ARG001 - the path says it
+    """Return nobody: the path says whom a message is for."""
+    return Addressed()
+
+
+def check_parties(tree: Tree, municipality: Municipality, sender: Sender, head: RequestHead | None = None) -> None:
     """Check nothing: an R4 message has no address of its own."""
 
 

@@ -11,11 +11,13 @@ from gateway.auth.helseid.access_tokens import TokenSource
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config import upstreams
 from gateway.model import Headers
+from gateway.surfaces.soap import surface as vkp_soap
 from gateway.surfaces.vkp_stu3 import message
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 from gateway.surfaces.vkp_stu3.message import header_of, text_of
 from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Refused, Tree
+from translators.soap.envelope import opened
 
 log = structlog.get_logger()
 
@@ -111,6 +113,8 @@ class VkpClients:
 def judged(answer: Answer, surface: str) -> Sent:
     """Return what an answer of VKP means for a journaling of this surface."""
     status = answer.status
+    if surface == vkp_soap.NAME and (status == 500 or 200 <= status < 300):
+        return _of_soap(answer)
     if 200 <= status < 300:
         return _of_message(answer) if surface == vkp_stu3.NAME else Sent(Fate.ACCEPTED, status=status)
     if status in (401, 403):
@@ -142,6 +146,27 @@ def _of_message(answer: Answer) -> Sent:
         if any(text_of(issue.get("severity")) in ("error", "fatal") for issue in issues):
             return Sent(Fate.REFUSED, f"VKP refused it ({status}{_code(answer)})", status)
         return Sent(Fate.ACCEPTED, status=status)
+    return Sent(Fate.UNCLEAR, f"VKP answered {status} with what is no answer to a message", status)
+
+
+def _of_soap(answer: Answer) -> Sent:
+    """Judge the answer to a MsgHead: HTTP says success also where the AppRec rejects, and an error where a fault blames us."""
+    status = answer.status
+    try:
+        body = opened(answer.body).body
+    except Refused:
+        fate = Fate.UNCLEAR if status < 300 else Fate.NOT_DELIVERED
+        return Sent(fate, f"VKP answered {status} with what is no SOAP", status, _seconds(answer))
+    told = next((one.get("V") for one in body.iterfind("{*}AppRec/{*}Status")), None)
+    if told in ("1", "3"):
+        return Sent(Fate.ACCEPTED, status=status)
+    if told == "2":
+        return Sent(Fate.REFUSED, "VKP refused it (AppRec 2)", status)
+    codes = [*body.iter("{*}faultcode"), *body.iter("{*}Value")]
+    if codes and (codes[0].text or "").rpartition(":")[2] in ("Server", "Receiver"):
+        return Sent(Fate.NOT_DELIVERED, f"VKP cannot take it now (a fault, {status})", status, _seconds(answer))
+    if codes:
+        return Sent(Fate.REFUSED, f"VKP refused it (a fault, {status})", status)
     return Sent(Fate.UNCLEAR, f"VKP answered {status} with what is no answer to a message", status)
 
 

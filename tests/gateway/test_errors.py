@@ -9,13 +9,18 @@ import pytest
 from gateway.errors import CODES, WORDINGS, Failure, Fault, fault_of
 from gateway.surfaces.base import AnswerContext, Surface
 from gateway.surfaces.registry import SURFACES
+from gateway.surfaces.soap import surface as vkp_soap
 from translators.contract import Reason
 from translators.fhir.json_codec import decode
 
 NOW = datetime(2026, 11, 3, 8, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.NAME)
+FHIR = [surface for surface in SURFACES if surface.NAME != vkp_soap.NAME]
+"""The surfaces that tell in OperationOutcomes; what SOAP says is tried by itself (surfaces/test_soap.py)."""
+
+
+@pytest.mark.parametrize("surface", FHIR, ids=lambda surface: surface.NAME)
 @pytest.mark.parametrize("fault", Fault)
 def test_every_fault_can_be_told(fault: Fault, surface: Surface) -> None:
     """Status, code, text and diagnostics are there, and a temporary fault is 3.1, by which senders know it."""

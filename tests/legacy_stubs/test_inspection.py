@@ -85,7 +85,7 @@ def test_program_says_when_it_is_ready_and_stops_cleanly(stop: signal.Signals) -
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         line = program.stdout.readline().strip()
-        address = line.removeprefix("legacy VKP (R4 and STU3) on http://")
+        address = line.removeprefix("legacy VKP (R4, STU3 and SOAP) on http://")
         connection = http.client.HTTPConnection(address, timeout=5)
         connection.request("GET", "/")
         assert connection.getresponse().read()

@@ -21,6 +21,16 @@ _ATTRIBUTES = (
     b' xmlns="http://www.w3.org/1999/xhtml"',
     b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
     b' xsi:schemaLocation="',
+    b' V="',
+    b' S="',
+    b' DN="',
+    b' xmlns="http://www.kith.no/xmlstds/msghead/2006-05-24"',
+    b' xmlns="http://www.kith.no/xmlstds/dialog/2013-01-23"',
+    b' xmlns="http://www.kith.no/xmlstds/base64container"',
+    b' xmlns="http://vkp.nhn.no/Journalforing"',
+    b' xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"',
+    b' xmlns:soap="http://www.w3.org/2003/05/soap-envelope"',
+    b' xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"',
 )
 _DECLARATION = re.compile(rb"""<\?xml version=["']1\.[0-9]["'](?: encoding=["'][A-Za-z0-9._-]{1,40}["'])? ?\?>""")
 _REFERENCES = (b"&amp;", b"&lt;", b"&gt;", b"&quot;", b"&apos;", b"&#")

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from gateway.surfaces.vkp_stu3 import message
 from translators.contract import Refused, Tree
+from translators.soap.envelope import opened
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The two codes, where the answer has them."""
+    """The two codes, where the answer has them; of an AppRec its error and its status."""
 
     code: str | None = None
     response: str | None = None
@@ -17,6 +18,8 @@ class Answer:
 
 def read_answer(body: bytes) -> Answer:
     """Read an answer in JSON or XML as a vendor's developer would; both codes are None in what has none."""
+    if b"Envelope" in body[:200]:
+        return _of_soap(body)
     try:
         tree, _ = message.decode(body)
     except Refused:
@@ -26,6 +29,19 @@ def read_answer(body: bytes) -> Answer:
         codes += [code for issue in _each(resource, "issue") for code in _texts(issue, "details", "coding", "code")]
         responses += list(_texts(resource, "response", "code"))
     return Answer(next(iter(codes), None), next(iter(responses), None))
+
+
+def _of_soap(body: bytes) -> Answer:
+    """Read an AppRec's status and error, or VKP's code in a fault."""
+    try:
+        found = opened(body).body
+    except Refused:
+        return Answer()
+    status, error = next(found.iter("{*}Status"), None), next(found.iter("{*}Error"), None)
+    if status is not None:
+        return Answer(error.get("V") if error is not None else None, f"AppRec {status.get('V')}")
+    codes = [*found.iter("{*}ErrorCode"), *found.iter("{*}faultstring")]
+    return Answer(codes[0].text if codes else None)
 
 
 def _resources(tree: Tree) -> Iterator[dict[str, Tree]]:

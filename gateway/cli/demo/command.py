@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.demo.scenarios import r4_scenarios
+from gateway.cli.demo.soap_scenarios import soap_scenarios
 from gateway.cli.demo.stage import Stage, StageFailed, stage, with_free_ports
 from gateway.cli.demo.stu3_scenarios import stu3_scenarios
 from gateway.cli.demo.traffic import TrafficOutcome, send_all
@@ -48,7 +49,7 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with stage(path) as running:
         outcomes = []
-        async for outcome in send_all(running, [*r4_scenarios(), *stu3_scenarios()]):
+        async for outcome in send_all(running, [*r4_scenarios(), *stu3_scenarios(), *soap_scenarios()]):
             outcomes.append(outcome)
             if not as_json:
                 click.echo(_line(outcome))

@@ -48,12 +48,14 @@ class Scenario:
     """Whether the message only tests the way."""
     is_again: bool = False
     """Whether it is the message before once more, byte for byte, as a sender does that heard no answer."""
+    names_in_path: bool = True
+    """Whether the path names the municipality; elsewhere the message does, and is answered with an AppRec."""
     instead: tuple[tuple[bytes, bytes], ...] = ()
     """What stands in the file, and what this sender writes in its place."""
 
     def target(self, municipality: str) -> str:
         """Return the request target as this sender writes it; `municipality` is its orgnr or HER-id."""
-        return f"{self.prefix}/{municipality}/{self.path}"
+        return f"{self.prefix}/{municipality}/{self.path}" if self.names_in_path else f"{self.prefix}/{self.path}"
 
     @property
     def body(self) -> bytes:
@@ -79,7 +81,14 @@ class Expected:
 def expected(scenario: Scenario, mode: Mode) -> Expected:
     """Return what must happen to a scenario whose route has this mode."""
     wanted = _expected(scenario, mode)
-    if not scenario.answered:
+    if not scenario.names_in_path:
+        if scenario.flaw is Flaw.TOKEN:
+            # Whom it is for is not read for a stranger, and some municipality has moved.
+            return Expected(401, "1.5", None)
+        is_taken = wanted.status == 200
+        return replace(wanted, status=200, code=None if is_taken else "X99", response=f"AppRec {1 if is_taken else 2}")
+    if not scenario.answered or (scenario.flaw is Flaw.TOKEN and wanted.receiver is None):
+        # The message of a stranger is not read, so that no message answers it.
         return wanted
     return replace(wanted, response="ok" if wanted.status == 200 else "fatal-error")
 

@@ -7,7 +7,7 @@ from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
 from gateway.model import Group, Reply, RequestHead, same_number
 from gateway.surfaces import operation_outcome
-from gateway.surfaces.base import AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised
 from gateway.surfaces.paths import Path
 from gateway.surfaces.vkp_stu3 import answers, message
 from gateway.surfaces.vkp_stu3.message import check_message, header_of, parties
@@ -37,6 +37,10 @@ def recognise(head: RequestHead, path: Path) -> Recognised | None:
             return None
 
 
+def describe(head: RequestHead, path: Path, address: str) -> Reply | None:
+    """Answer nothing: the interface has no description of its own."""
+
+
 def form_of(body: bytes) -> Form | None:
     """Return XML for what begins as XML does."""
     return message.form_of(body)
@@ -54,7 +58,17 @@ def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, 
     return tree, repairs
 
 
-def check_parties(tree: Tree, municipality: Municipality, sender: Sender) -> None:
+def addressed(tree: Tree) -> Addressed:  # noqa: ARG001 - the path says it
+    """Return nobody: the path says whom a message is for."""
+    return Addressed()
+
+
+def check_parties(
+    tree: Tree,
+    municipality: Municipality,
+    sender: Sender,
+    head: RequestHead | None = None,  # noqa: ARG001 - the path has said it
+) -> None:
     """Raise `Failure` unless the header names whom the path and the token name; a header may also name nobody."""
     header = header_of(tree)
     if header is None:

@@ -10,6 +10,7 @@ import pytest
 from gateway.model import Account, Envelope
 from gateway.pipeline.after_pass import _done
 from gateway.surfaces import vkp_r4
+from gateway.surfaces.soap import surface as vkp_soap
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 
 ACCOUNT = Account("r-1", Envelope("vkp-stu3", None, None, None, None, None), None, None, None, "passed")
@@ -21,6 +22,12 @@ def answer(code: str) -> bytes:
     return json.dumps({"resourceType": "Bundle", "type": "message", "entry": [{"resource": header}]}).encode()
 
 
+def apprec(status: str) -> bytes:
+    """Return the AppRec that answers a MsgHead."""
+    start = '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><r><AppRec>'
+    return f'{start}<Status V="{status}"/></AppRec></r></e:Body></e:Envelope>'.encode()
+
+
 @pytest.mark.parametrize(
     ("surface", "body", "accepted"),
     [
@@ -29,8 +36,11 @@ def answer(code: str) -> bytes:
         (vkp_stu3, answer("transient-error"), False),
         (vkp_stu3, b"", False),
         (vkp_r4, b"", True),
+        (vkp_soap, apprec("1"), True),
+        (vkp_soap, apprec("2"), False),
+        (vkp_soap, b"", False),
     ],
-    ids=["ok", "fatal-error", "transient-error", "unreadable", "r4"],
+    ids=["ok", "fatal-error", "transient-error", "unreadable", "r4", "apprec 1", "apprec 2", "no soap"],
 )
 def test_success_of_http_is_no_success_of_a_message(surface: Any, body: bytes, accepted: bool) -> None:
     """A STU3 message that VKP refused within a 200 must be delivered when its sender repeats it after the route has moved."""

@@ -185,3 +185,20 @@ def test_what_remains_is_not_remembered_without_bound(
         assert [one.place.line for one in table.routes_that_remain("nordfjell", None, None)] == [2]
         assert [one.place.line for one in table.routes_that_remain("sorvik", None, None)] == [1]
     assert len(table._remaining) == 1
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "matters", "passes"),
+    [(None, False, True), (Mode.REHEARSE, True, True), (Mode.NEW, True, False), (Mode.CLOSED, True, False)],
+)
+def test_whom_a_message_is_for_matters_as_soon_as_one_municipality_is_not_plainly_on_vkp(
+    make_route: MakeRoute, with_routes: WithRoutes, elsewhere: Mode | None, matters: bool, passes: bool
+) -> None:
+    """Where a message says in its body whom it is for, the body is read for that; an unreadable one is for anybody."""
+    routes = [make_route(1)]
+    if elsewhere is not None:
+        routes.append(make_route(2, "sorvik", information={NOTAT}, mode=elsewhere))
+    table = RouteTable.compile(with_routes(routes))
+    assert table.differs_by_municipality("dignio", "prevent", Group.JOURNALING) is matters
+    assert table.passes_everywhere("dignio", "prevent", Group.JOURNALING) is passes
+    assert table.passes_everywhere("dignio", "prevent", Group.RETRIEVAL)

@@ -233,3 +233,24 @@ def test_retry_after_is_told() -> None:
     assert answered(503, retry_after="120").retry_after == 120
     assert answered(429, retry_after="999999").retry_after == 3600
     assert answered(429, retry_after="Mon, 01 Jan 2029 00:00:00 GMT").retry_after == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "inside", "fate"),
+    [
+        (200, '<r><AppRec><Status V="1"/></AppRec></r>', Fate.ACCEPTED),
+        (200, '<r><AppRec><Status V="3"/></AppRec></r>', Fate.ACCEPTED),
+        (200, '<r><AppRec><Status V="2"/></AppRec></r>', Fate.REFUSED),
+        (200, '<r><AppRec><Status V="9"/></AppRec></r>', Fate.UNCLEAR),
+        (200, "<r/>", Fate.UNCLEAR),
+        (500, "<Fault><faultcode>e:Client</faultcode></Fault>", Fate.REFUSED),
+        (500, "<Fault><faultcode>e:Server</faultcode></Fault>", Fate.NOT_DELIVERED),
+        (500, "<Fault><Code><Value>e:Receiver</Value></Code></Fault>", Fate.NOT_DELIVERED),
+        (500, "<", Fate.NOT_DELIVERED),
+        (503, "<Fault><faultcode>e:Client</faultcode></Fault>", Fate.NOT_DELIVERED),
+    ],
+)
+def test_soap_answer_means_what_its_apprec_or_fault_says(status: int, inside: str, fate: Fate) -> None:
+    """HTTP says success where an AppRec rejects, and an error of the server where a fault blames the client."""
+    start = '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+    assert answered(status, f"{start}{inside}</e:Body></e:Envelope>".encode(), "vkp-soap").fate is fate

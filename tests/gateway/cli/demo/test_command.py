@@ -45,11 +45,16 @@ async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     assert document.keys() == {"messages", "ok"}
     assert all(one.keys() == KEYS and one["as_expected"] for one in document["messages"])
     ways = {(one["surface"], one["mode"]) for one in document["messages"]}
-    assert ways == set(itertools.product(("vkp-r4", "vkp-stu3"), ("legacy", "new", "closed")))
+    assert ways == set(itertools.product(("vkp-r4", "vkp-stu3", "vkp-soap"), ("legacy", "new", "closed")))
     assert {one["response"] for one in document["messages"] if one["surface"] == "vkp-stu3"} == {
         None,
         "ok",
         "fatal-error",
+    }
+    assert {one["response"] for one in document["messages"] if one["surface"] == "vkp-soap"} == {
+        None,
+        "AppRec 1",
+        "AppRec 2",
     }
     assert b"12834010060" not in output
     assert [each.name for each in config.parent.iterdir()] == [config.name]

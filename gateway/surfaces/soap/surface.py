@@ -1,0 +1,158 @@
+"""The SOAP interface: `POST /ws/v1/Journalforing` with a MsgHead, and `POST /ws/v1/Innhenting` with a search."""
+
+from collections.abc import Iterator
+
+from lxml import etree
+
+from gateway.auth.helseid.claims import VKP_ID
+from gateway.config.model import Municipality, Sender
+from gateway.errors import Failure, Fault, Wording
+from gateway.model import Group, Information, Reply, RequestHead, same_number
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.paths import Path
+from gateway.surfaces.soap import answers, wsdl
+from translators.contract import Reason, Refused, Repair, Tree, Undelivered
+from translators.payload import MSGHEAD, fields_of, objects
+from translators.soap.envelope import VERSIONS, opened
+from translators.soap.message import decode
+from translators.soap.schema import RETRIEVAL, searches
+
+NAME = "vkp-soap"
+PREFIX: tuple[str, ...] = ("ws", "v1")
+ANSWERS_MESSAGES = True
+
+_JOURNALING = Operation("bundle", "Bundle", Group.JOURNALING, None, VKP_ID)
+_RETRIEVAL = {
+    "HentPasientinformasjon": Operation("patient", "Patient", Group.RETRIEVAL, Information.PASIENTINFO, VKP_ID),
+    "HentTjenester": Operation("episodeofcare", "EpisodeOfCare", Group.RETRIEVAL, Information.TJENESTER, VKP_ID),
+    "HentBesoksplan": Operation("careplan", "CarePlan", Group.RETRIEVAL, Information.BESOKSPLAN, VKP_ID),
+}
+SEARCH = Operation("patient", "", Group.RETRIEVAL, None, VKP_ID)
+"""A search before its body was read, which says what is asked for."""
+_KINDS = {"HER": "her_id", "ENH": "orgnr"}
+
+
+def recognise(head: RequestHead, path: Path) -> Recognised | None:
+    """Return which operation a request asks for; of a search its body says which."""
+    if head.method != "POST" or path.climbs:
+        return None
+    match path.segments:
+        case ("ws", "v1", "journalforing"):
+            return Recognised(_JOURNALING, by_content=True)
+        case ("ws", "v1", "innhenting"):
+            return Recognised(SEARCH, by_content=True)
+        case _:
+            return None
+
+
+def _action_of(head: RequestHead) -> str:
+    """Return the SOAP action: the field of SOAP 1.1, or the parameter of the media type of SOAP 1.2 (RFC 3902)."""
+    for value in head.values(b"soapaction"):
+        return value.decode("latin-1").strip().strip('"')
+    for value in head.values(b"content-type"):
+        for parameter in value.decode("latin-1").split(";")[1:]:
+            name, _, action = parameter.partition("=")
+            if name.strip().lower() == "action":
+                return action.strip().strip('"')
+    return ""
+
+
+def describe(head: RequestHead, path: Path, address: str) -> Reply | None:
+    """Answer `GET .../Journalforing?wsdl` and the like, whoever asks; `address` is the gateway's own as senders know it."""
+    service = path.segments[2] if len(path.segments) == 3 and not path.climbs else ""
+    if head.method != "GET" or service not in wsdl.SERVICES:
+        return None
+    query = head.target.partition("?")[2]
+    return wsdl.described(service, query, f"{address}/ws/v1/{service.capitalize()}")
+
+
+def form_of(body: bytes) -> Form | None:
+    """Return XML, the only form of this interface."""
+    return Form.XML if body else None
+
+
+def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, ...]]:
+    """Return a MsgHead, or a search, as a tree; raises `Refused` unless it is what the operation takes, by its schema."""
+    if operation is None or operation.group is Group.JOURNALING:
+        return decode(body)
+    found = opened(body)
+    name = etree.QName(found.body)
+    tree: dict[str, Tree] = {"resourceType": "Envelope", "Envelope": found.tree}
+    try:
+        if name.namespace != RETRIEVAL or name.localname not in _RETRIEVAL:
+            raise Refused(Reason.FORMAT, "a search is expected here")  # noqa: TRY301 - one place adds the tree
+        if (fault := searches().fault(found.body, found.document.lines_before)) is not None:
+            raise Refused(Reason.FORMAT, f"not valid by its schema: {fault}")  # noqa: TRY301 - likewise
+    except Refused as refusal:
+        refusal.tree = tree
+        raise
+    return {**tree, "resourceType": name.localname, **_receiver(found.document.root, name.localname)}, ()
+
+
+def _receiver(root: etree._Element, name: str) -> dict[str, Tree]:
+    """Return whom a search asks, by zeep; its patient is not looked at here."""
+    version = VERSIONS.get(etree.QName(root).namespace or "", "1.1")
+    whom = wsdl.operation("innhenting", version, name).input.deserialize(root).Mottaker
+    return {"Mottaker": {key: value for key in ("Orgnr", "HerId") if (value := getattr(whom, key, None)) is not None}}
+
+
+def addressed(tree: Tree) -> Addressed:
+    """Return whom a message or a search is for, by all the numbers that name its receiver."""
+    search = fields_of(tree, "Mottaker")
+    if search:
+        orgnr, her_id = search.get("Orgnr"), search.get("HerId")
+        kind = tree.get("resourceType") if isinstance(tree, dict) else None
+        return Addressed(
+            (orgnr,) if isinstance(orgnr, str) else (),
+            (her_id,) if isinstance(her_id, str) else (),
+            _RETRIEVAL.get(str(kind)),
+        )
+    numbers = list(_numbers(tree, "Receiver"))
+    return Addressed(
+        tuple(number for _, kind, number in numbers if kind == "ENH"),
+        tuple(number for _, kind, number in numbers if kind == "HER"),
+    )
+
+
+def _numbers(tree: Tree, role: str) -> Iterator[tuple[int, str, str]]:
+    """Go through the HER-ids and organisation numbers of a party: the level, the kind, the number."""
+    at = fields_of(fields_of(fields_of(tree, "MsgInfo"), role), "Organisation")
+    for level in (1, 2):
+        person = fields_of(at, "HealthcareProfessional")
+        for holder in (at, person):
+            for ident in objects(holder, "Ident"):
+                kind, number = fields_of(ident, "TypeId").get("V"), ident.get("Id")
+                if isinstance(kind, str) and isinstance(number, str) and kind.strip().upper() in _KINDS:
+                    yield level, kind.strip().upper(), number.strip()
+        at = fields_of(at, "Organisation")
+
+
+def check_parties(tree: Tree, municipality: Municipality, sender: Sender, head: RequestHead | None = None) -> None:
+    """Raise `Failure` unless the MsgHead names the municipality as its receiver, and the sender of the token as its sender.
+
+    A SOAP action that names another operation than the body is refused too; one that names none says nothing.
+    """
+    kind = tree.get("resourceType") if isinstance(tree, dict) else None
+    named = "SendMelding" if kind == MSGHEAD else str(kind)
+    if head is not None and (action := _action_of(head)) and action.rpartition("/")[2] != named:
+        raise Failure(Fault.BAD_REQUEST, "The SOAP action names another operation than the Body")
+    for level, kind, number in _numbers(tree, "Receiver"):
+        if level == 1 and kind == "ENH" and same_number(number) != same_number(municipality.orgnr):
+            raise Failure(Fault.ADDRESS, "MsgHead.MsgInfo.Receiver: another organisation than the municipality")
+    her_ids = [same_number(number) for _, kind, number in _numbers(tree, "Sender") if kind == "HER"]
+    if sender.her_id is not None and her_ids and same_number(sender.her_id) not in her_ids:
+        raise Failure(Fault.ADDRESS, "MsgHead.MsgInfo.Sender: another HER-id than the access token's")
+
+
+def accepted(asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:  # noqa: ARG001 - an AppRec has no place for why
+    """Answer with an AppRec that says OK: whatever `Ack` asks for, a synchronous answer has no other form."""
+    return answers.receipt(asked)
+
+
+def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
+    """Answer with an AppRec that rejects the message where one was read, and with a fault everywhere else."""
+    if failure.fault in answers.ABOUT_THE_MESSAGE and answers.is_about_a_message(asked):
+        tree = asked.content.tree if asked.content else None
+        told = f"{failure.text or wording.text}: {failure.diagnostics}. Reference {asked.reference}."
+        return answers.receipt(asked, answers.error_of(failure, wording, tree), told)
+    return answers.fault(asked, failure, wording)
