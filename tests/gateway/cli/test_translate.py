@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -223,3 +224,23 @@ def test_stu3_text_names_what_was_made(run: Callable[..., Result]) -> None:
 def test_stu3_message_that_is_none_is_refused(run: Callable[..., Result], body: bytes) -> None:
     """With code 2.4, as the gateway would."""
     assert renewed(run, body, code=1)["refusal"]["code"] == "2.4"
+
+
+@pytest.mark.parametrize(
+    ("file", "information", "path"),
+    [("note", "notat", "/v1/Composition"), ("dispensed", "medisinering", "/v1/MedicationDispense")],
+)
+def test_msghead_is_translated_in_its_envelope_and_alone(
+    run: Callable[..., Result], file: str, information: str, path: str
+) -> None:
+    """As it came over SOAP, and as files of the national message formats have it."""
+    body = resources.files("gateway.cli.demo").joinpath("messages", "soap", f"{file}.xml").read_bytes()
+    alone = body[body.index(b"<MsgHead") : body.index(b"</MsgHead>") + len(b"</MsgHead>")]
+    documents = [translated(run, each, "--surface", "vkp-soap", "--to", "jft") for each in (body, alone)]
+    for document in documents:
+        assert (document["surface"], document["information"]) == ("vkp-soap", information)
+        assert [call["path"] for call in document["calls"]] == [path]
+        coverage = document["coverage"]
+        assert coverage["leaves"] == coverage["carried"] + coverage["repaired"] + coverage["lost"]
+        assert not document["losses"]
+    assert documents[0]["calls"] == documents[1]["calls"]

@@ -12,6 +12,7 @@ from lxml import etree
 from zeep import Client
 from zeep.transports import Transport
 
+from gateway.surfaces.soap import surface
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import HAVNES, NORDFJELL, SORVIK
 from tests.translators.soap_messages import bare, message
@@ -158,6 +159,18 @@ async def test_unreadable_body_is_refused_where_one_municipality_has_moved(world
     """Nobody knows whom it is for."""
     answer = await post(world, b"<broken")
     assert fault_of(answer) == (500, "Client", "2.4")
+    assert not world.vkp.received
+
+
+async def test_body_of_a_stranger_is_not_read_and_passes_nowhere(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also to a municipality on VKP: only the body says that it is for that one."""
+    read: list[bytes] = []
+    monkeypatch.setattr(surface, "read", lambda body, _operation: read.append(body))
+    for token in ("", world.token(signing="other-key")):
+        answer = await post(world, body_of(orgnr=NORDFJELL), token=token)
+        assert fault_of(answer) == (401, "Client", "1.5")
+        assert answer.values("WWW-Authenticate")
+    assert not read
     assert not world.vkp.received
 
 

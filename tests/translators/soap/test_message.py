@@ -1,6 +1,7 @@
 """A SOAP message as a tree: the envelopes it may come in, what is refused of it, and what it is known again by."""
 
 import base64
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,42 @@ def test_nothing_of_the_folder_of_schemas_is_read_by_a_path_that_a_message_names
     hint = f' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="urn:x {bomb.as_uri()}"'
     data = message().replace(b"<MsgHead", b"<MsgHead" + hint.encode(), 1)
     assert content_of(data) == content_of(message())
+
+
+@pytest.mark.parametrize(
+    ("before", "piece"),
+    [
+        (b"<Patient>", b'<Ident><Id>1</Id><TypeId V="X"/></Ident>'),
+        (b"</Notat>", b'<RollerRelatertNotat><RolleNotat V="1"/></RollerRelatertNotat>'),
+        (b"    <Document>", b""),
+        (b"<DatoNotat>", b"<X/>"),
+    ],
+    ids=["numbers", "roles", "files", "strange elements"],
+)
+def test_work_grows_in_proportion_to_a_message(before: bytes, piece: bytes) -> None:
+    """Counted in calls of functions: four times as much of one thing takes no more than five times the work."""
+    data = message("soap-note-with-files")
+    if not piece:
+        start = data.index(b"    <Document>", data.index(b"</Document>"))
+        piece = data[start : data.index(b"</Document>", start) + len(b"</Document>")]
+        before = b"  </MsgHead>"
+    at = data.index(before) + (len(before) if before == b"<Patient>" else 0)
+    one, four = (_calls(data[:at] + piece * count + data[at:]) for count in (60, 240))
+    assert four < 5 * one
+
+
+def _calls(data: bytes) -> int:
+    count = 0
+
+    def counted(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(counted)
+    try:
+        translate(decode(data)[0], "vkp-soap", "jft", Settings(TEST_KINDS))
+    except Refused:
+        pass
+    finally:
+        sys.setprofile(None)
+    return count
