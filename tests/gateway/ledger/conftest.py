@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from gateway.ledger.database import Database, open_store
 from gateway.ledger.messages import Ledger
@@ -78,6 +78,33 @@ async def store(ledger_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     opened = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Make the one event loop of all nodes."""
+    made = asyncio.new_event_loop()
+    yield made
+    made.run_until_complete(made.shutdown_default_executor())
+    made.close()
+
+
+@pytest.fixture
+def fast(store: Database) -> Database:
+    """Open a ledger that does not wait for the disk: a node's death loses nothing that the system has."""
+
+    def connect(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    if store.is_sqlite:
+        event.listen(store.engine, "connect", connect)
+        store.engine.dispose()
+    else:
+        event.listen(store.engine, "begin", begin)
+    return store
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import event
 
 from gateway.ledger import message_actions
 from gateway.ledger.audit import Note
@@ -27,10 +25,11 @@ from tests.gateway.ledger.conftest import NOW, WINDOW, arrival, payload
 from tests.gateway.ledger.world import AT_THE_SERVICE, SET_ASIDE, Flight, Message, Sent, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import asyncio
+    from collections.abc import Callable
     from typing import Any
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Row
 
     from gateway.ledger.database import Database
     from gateway.ledger.messages import Ledger
@@ -363,33 +362,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _is_kept(self, row: Row[Any]) -> bool:
         return self.world.at_jft[row.id] > 0 or (row.state in SET_ASIDE and bool(row.reason))
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Make the one event loop of all nodes."""
-    made = asyncio.new_event_loop()
-    yield made
-    made.run_until_complete(made.shutdown_default_executor())
-    made.close()
-
-
-@pytest.fixture
-def fast(store: Database) -> Database:
-    """Open a ledger that does not wait for the disk: a node's death loses nothing that the system has."""
-
-    def connect(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
-
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-
-    if store.is_sqlite:
-        event.listen(store.engine, "connect", connect)
-        store.engine.dispose()
-    else:
-        event.listen(store.engine, "begin", begin)
-    return store
 
 
 def test_what_is_promised_is_delivered_and_once_whatever_dies(fast: Database, loop: asyncio.AbstractEventLoop) -> None:
