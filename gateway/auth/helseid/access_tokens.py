@@ -70,6 +70,8 @@ class TokenEndpoint:
         except HelseIdUnavailable as error:
             log.warning("helseid.token.unavailable", orgnr=orgnr, scope=scope, reason=str(error))
             raise
+        if status in (404, 410):
+            self._issuer.mislaid()
         return _granted(status, answer, orgnr, scope)
 
     async def _post(self, endpoint: str, orgnr: str, wanted: dict[str, str]) -> tuple[int, dict[str, Any]]:

@@ -83,6 +83,11 @@ class Issuer:
             return await self._discover()
         return self._discovery
 
+    def mislaid(self) -> None:
+        """Take note that an address is not there any more: discovery is asked again for the next need, if it is not news itself."""
+        if self._clock.monotonic() - self._known_at >= self._pause:
+            self._discovered_at = -math.inf
+
     async def _discover(self) -> Discovery:
         """Ask for the addresses; those that are known serve on while they cannot be had, until they are a day old."""
         known, now = self._discovery, self._clock.monotonic()

@@ -66,5 +66,6 @@ async def migration(
         office.config = world.gateway._configured
         try:
             yield Migration(world, office)
+            assert not world.helseid.needless, "a token was asked for while one was valid (HelseID: FK3)"
         finally:
             await world.stop()

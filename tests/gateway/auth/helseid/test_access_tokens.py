@@ -52,6 +52,7 @@ async def test_one_token_serves_many_messages(world: World) -> None:
     assert (await world.post(f"/epj/r4/{VIKAN}/bundle", message("alarm-follow-up"))).status == 200
     assert granted(world.helseid) == [HAVNES, VIKAN]
     assert [one.orgnr_parent for one in world.delivered] == [HAVNES, HAVNES, HAVNES, VIKAN]
+    assert not world.helseid.needless
 
 
 async def test_messages_at_once_share_one_fetch(tokens: TokenSource, helseid: HelseIdStub) -> None:
@@ -129,6 +130,7 @@ async def test_token_is_renewed_before_it_expires(tokens: TokenSource, helseid: 
     await renewed(tokens)
     assert await tokens.token(HAVNES, SCOPE) != first
     assert granted(helseid) == [HAVNES, HAVNES]
+    assert not helseid.needless
 
 
 async def test_who_gives_up_waiting_takes_nothing_from_the_others(tokens: TokenSource, helseid: HelseIdStub) -> None:
@@ -331,6 +333,19 @@ async def test_one_new_token_a_minute_after_refusals(tokens: TokenSource, helsei
     tokens.forget(HAVNES, SCOPE, await tokens.token(HAVNES, SCOPE))
     await tokens.token(HAVNES, SCOPE)
     assert granted(helseid).count(HAVNES) == 3
+
+
+@pytest.mark.fact("helseid-fk2")
+async def test_a_token_endpoint_that_has_moved_is_found(
+    tokens: TokenSource, helseid: HelseIdStub, clock: Clock
+) -> None:
+    """The first request hears that it is gone, the next one asks discovery again, though that is not old."""
+    await tokens.token(HAVNES, SCOPE)
+    helseid.move()
+    clock.now += 10
+    with pytest.raises(HelseIdUnavailable):
+        await tokens.token(NORDFJELL, SCOPE)
+    assert await tokens.token(NORDFJELL, SCOPE)
 
 
 async def test_a_short_token_is_not_renewed_as_soon_as_it_comes(
