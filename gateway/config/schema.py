@@ -67,11 +67,7 @@ ROOT = section(
         "a message whose class says that its event is not to be journaled: acknowledge (and deliver nowhere) or refuse",
         "acknowledge",
     ),
-    Key(
-        "vkp_success",
-        "what VKP's 2xx says of a message: stored (VKP has it, and its staff may still have to send it on) or journaled",
-        "stored",
-    ),
+    Key("vkp_success", "what VKP's 2xx says: stored (VKP has the message) or journaled (the record has it)", "stored"),
     Key("unrecognised_paths", "only what lies below these is ever passed on unrecognised", "[/epj/, /ws/]"),
     Key(
         "guard_reload",
