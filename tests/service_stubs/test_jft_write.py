@@ -69,6 +69,7 @@ async def test_refused_messages_are_remembered_with_the_reasons(
     assert len(jft.received) == 0
 
 
+@pytest.mark.fact("jft-json")
 @pytest.mark.parametrize(
     "content_type", ["application/fhir+json", "text/plain", "application/json; charset=iso-8859-1"]
 )
@@ -92,6 +93,7 @@ async def test_compressed_bodies_are_refused(
     assert status == 415
 
 
+@pytest.mark.fact("jft-size")
 @pytest.mark.parametrize(("size", "expected"), [(1_000_000, 202), (1_000_001, 413)])
 async def test_bodies_up_to_one_megabyte_are_taken(
     *, sender: Sender, jft: JftStub, token: str, composition: dict[str, Any], size: int, expected: int

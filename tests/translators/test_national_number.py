@@ -111,6 +111,7 @@ def test_what_is_not_eleven_plain_digits_is_no_number(text: str) -> None:
     assert kind_of(text) is None
 
 
+@pytest.mark.fact("numbers-2032")
 @given(st.from_regex(r"[0-7][0-9]{8}", fullmatch=True), st.integers(0, 10))
 def test_the_first_check_digit_takes_four_remainders_since_2032(nine: str, remainder: int) -> None:
     """Of the eleven remainders exactly 0, 1, 2 and 3 are right; the second check digit has one."""

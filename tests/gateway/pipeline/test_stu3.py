@@ -200,6 +200,7 @@ async def test_decimals_keep_their_digits(world: World) -> None:
     assert "10.39510" in world.delivered[0].body
 
 
+@pytest.mark.fact("vkp-stu3-test")
 @pytest.mark.parametrize("form", FORMS)
 async def test_test_message_is_delivered_nowhere(world: World, form: str) -> None:
     """It is acknowledged, said to be a test, and counted as one."""

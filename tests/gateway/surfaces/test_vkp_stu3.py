@@ -96,6 +96,7 @@ def test_other_methods_are_not_known(method: str) -> None:
     assert recognise("/epj/stu3/85441/bundle", method) is None
 
 
+@pytest.mark.fact("vkp-stu3-form")
 @pytest.mark.parametrize(
     ("body", "form"),
     [
@@ -234,6 +235,7 @@ def issue_of(outcome: Any, wording_code: str) -> None:
     assert "ref-1" in issue["diagnostics"]
 
 
+@pytest.mark.fact("vkp-stu3-answer")
 @pytest.mark.parametrize("form", FORMS)
 def test_message_is_answered_by_a_message(form: str) -> None:
     """Sender and receiver change places, the event stays, and the header says which message is answered."""

@@ -45,6 +45,7 @@ async def test_status_is_asked_with_the_clients_own_token(scene: Scene, raw: Raw
     assert len(seen.values("dpop")) == 1
 
 
+@pytest.mark.fact("jft-municipality")
 async def test_events_of_another_municipality_are_not_there(scene: Scene) -> None:
     """JFT answers 404 then; whoever follows the event learns that it is gone."""
     client = scene.client()

@@ -177,6 +177,7 @@ def refusal(code: str, body: bytes = STU3.body) -> bytes:
     return stu3_messages.refuse(body, "Bundle", "85441", refused).body
 
 
+@pytest.mark.fact("vkp-stu3-answer")
 @pytest.mark.parametrize("body", [STU3.body, stu3_message("dispensed.json")], ids=["xml", "json"])
 def test_a_refusal_in_a_200_is_a_refusal(body: bytes) -> None:
     """HTTP says success, the message that answers says `fatal-error`."""
@@ -205,6 +206,7 @@ def test_a_200_without_an_answer_to_the_message_is_unclear(body: bytes) -> None:
     assert answered(200, body, "vkp-stu3").fate is Fate.UNCLEAR
 
 
+@pytest.mark.fact("vkp-stu3-answer")
 @pytest.mark.parametrize(
     ("severity", "fate"),
     [("information", Fate.ACCEPTED), ("warning", Fate.ACCEPTED), ("error", Fate.REFUSED), ("fatal", Fate.REFUSED)],

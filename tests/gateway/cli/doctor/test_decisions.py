@@ -16,6 +16,7 @@ NOON = 1_800_000_000.0
 DAY = 86_400
 
 
+@pytest.mark.fact("helseid-fk4")
 @pytest.mark.parametrize(
     ("before", "after", "said", "ahead"),
     [(100.0, 100.1, 100.0, 0.0), (100.9, 101.2, 100.0, 0.0), (103.5, 103.6, 100.0, 2.5), (95.0, 95.5, 100.0, -4.5)],
