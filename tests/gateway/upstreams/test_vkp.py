@@ -81,6 +81,7 @@ async def test_it_asks_helseid_for_the_municipality(scene: Scene) -> None:
 
 async def test_both_interfaces_are_accepted(scene: Scene) -> None:
     """VKP's double takes an R4 Bundle and an STU3 message in XML."""
+    scene.vkp.checks = "form"
     assert await send(scene) == Sent(Fate.ACCEPTED, status=200)
     assert await send(scene, STU3) == Sent(Fate.ACCEPTED, status=200)
 

@@ -37,11 +37,20 @@ async def test_unread_goes_back_as_its_sender_sent_it(scene: Scene) -> None:
 
 
 async def test_an_stu3_message_goes_back_too(scene: Scene) -> None:
-    """In its own form and at its own address."""
+    """In its own form and at its own address, where VKP takes one whose header names another sender than our token."""
+    scene.vkp.checks = "form"
     await scene.delivered(surface="vkp-stu3")
     assert (await send_back(scene)).counts == {ReturnOutcome.RETURNED: 1}
     (got,) = scene.taken
     assert base64.b64decode(got.body) == stu3_message("dispensed.xml")
+
+
+async def test_an_stu3_message_that_vkp_does_not_take_from_us_stays_where_it_was(scene: Scene) -> None:
+    """VKP may hold the header's sender against the token, which is our own client's."""
+    reference = await scene.delivered(surface="vkp-stu3")
+    job = await send_back(scene)
+    assert (job.counts, await scene.states(reference)) == ({ReturnOutcome.NOT_DELIVERED: 1}, ["delivered"])
+    assert "(403, 1.4)" in job.told[0].reason
 
 
 async def test_what_is_held_goes_back_instead_of_to_jft(scene: Scene) -> None:
