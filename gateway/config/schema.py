@@ -1,5 +1,6 @@
 """The keys of routes.yaml that say how routes change over time."""
 
+from gateway.config import upstream_keys
 from gateway.config.route_keys import ROUTE
 from gateway.config.yaml_reader import Key, Section, must, section
 
@@ -197,83 +198,6 @@ ANSWER = section(
     Key("code", "a code of vkp-operation-outcome-v090, quoted"),
 )
 
-VKP = section(
-    "upstreams.* (kind vkp)",
-    must("kind", "which protocol the server speaks"),
-    must("url", "scheme, host and port; requests keep their own path"),
-    Key("host", "pass (the caller's own Host) or a name", "pass"),
-    Key("sni", "pass (the name that the request is for) or a name; the certificate is checked against it", "pass"),
-    Key("tls", "certificates, as files", "{}"),
-    Key("connections", "bounds of the connections", "{}"),
-    Key("forwarded", "the sender's address for the upstream: none, x-forwarded or forwarded (RFC 7239)", "none"),
-    Key("via", "whether Via is added to requests and answers", "false"),
-    Key("clients", "our own clients of VKP, with which messages are sent back to it, a list", "[]"),
-)
-
-VKP_CLIENT = section(
-    "upstreams.*.clients.*",
-    must("municipality", "whose messages it sends, by short name: a HelseID client is for one municipality"),
-    Key("vendor", "whose messages it sends, by short name; left out: those of vendors without a client of their own"),
-    must("client_id", "a HelseID client with access to VKP"),
-    must("key_file", "its private JWK: a path from the folder of this file, or ${ENV_NAME}"),
-    must("scope", "the scope to ask HelseID for"),
-)
-
-UPSTREAM_TLS = section(
-    "upstreams.*.tls",
-    Key("ca_file", "authorities to trust in place of the system's"),
-    Key("cert_file", "our own certificate, with its chain"),
-    Key("key_file", "its private key"),
-)
-
-CONNECTIONS = section(
-    "upstreams.*.connections",
-    Key("most", "how many at a time", "1024"),
-    Key("idle", "how long an unused one is kept; shorter than the upstream keeps it", "4s"),
-    Key("age", "how old one may grow", "5m"),
-    Key("connect", "how long opening one may take, waiting for room included", "5s"),
-    Key("first_byte", "from the end of a request to the head of its answer", "80s"),
-    Key("silence", "without a byte of an answer that has begun", "60s"),
-)
-
-JFT = section(
-    "upstreams.* (kind jft)",
-    must("kind", "which protocol the server speaks"),
-    must("write_url", "where events are journaled"),
-    must("read_url", "where an event's state is asked"),
-    Key("scopes", "the scopes to ask HelseID for", "{}"),
-    must("status", "how far NHN has brought the service: prototype, test, production"),
-    Key(
-        "grant",
-        "client_credentials: the gateway's own token; token_exchange: one for the sender's",
-        "client_credentials",
-    ),
-    Key("tls", "certificates, as files", "{}"),
-    Key("numbers", "whose national numbers it looks at, and so do we: patient or everywhere", "patient"),
-    Key("breaker", "when nothing more is sent to it for a while, since it fails", "{}"),
-    Key("follow", "how delivered events are followed to the record", "{}"),
-)
-
-BREAKER = section(
-    "upstreams.*.breaker",
-    Key("failures", "so many in a row", "5"),
-    Key("pause", "how long nothing is sent then; doubled while it keeps failing", "5s"),
-    Key("longest", "pause; not shorter than pause", "60s"),
-)
-
-FOLLOW = section(
-    "upstreams.*.follow",
-    Key("first", "from the delivery to the first poll; doubled from poll to poll", "60s"),
-    Key("longest", "time between two polls; not shorter than first", "1h"),
-    Key("budget", "polls of one municipality per s, m or h", "60/m"),
-)
-
-SCOPES = section(
-    "upstreams.*.scopes",
-    Key("write", "scope for journaling", "nhn:jft/api"),
-    Key("read", "scope for asking", "nhn:jft/api"),
-)
-
 MUNICIPALITY = section(
     "municipalities.*",
     must("name", "full name"),
@@ -380,14 +304,7 @@ SECTIONS: tuple[Section, ...] = (
     HELSEID,
     ADMIT,
     ANSWER,
-    VKP,
-    VKP_CLIENT,
-    UPSTREAM_TLS,
-    CONNECTIONS,
-    JFT,
-    SCOPES,
-    BREAKER,
-    FOLLOW,
+    *upstream_keys.SECTIONS,
     MUNICIPALITY,
     PATIENT_IDS,
     EPJ,

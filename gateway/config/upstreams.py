@@ -155,6 +155,14 @@ class Follow:
 
 
 @dataclass(frozen=True, slots=True)
+class Scopes:
+    """What HelseID is asked for."""
+
+    write: str
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
 class JftUpstream:
     """Journalføringstjenesten, which writes and reads on different hosts."""
 
@@ -162,8 +170,7 @@ class JftUpstream:
     name: str
     write_url: str
     read_url: str
-    write_scope: str
-    read_scope: str
+    scopes: Scopes
     status: ServiceStatus
     place: Place
     tls: UpstreamTls = UpstreamTls(None, None, None)

@@ -187,6 +187,7 @@ class Reader:
         self.senders: Mapping[str, str] | None = None
         """What envelopes call a sender, by what the file may call it; None while, or where, that could not be read."""
         self._near: dict[tuple[str, str], str | None] = {}
+        self._errors = 0
 
     def place(self, node: Node) -> Place:
         """Return where `node` starts."""
@@ -194,6 +195,7 @@ class Reader:
 
     def error(self, node: Node, text: str) -> None:
         """Report what makes the file unusable."""
+        self._errors += 1
         self.problems.append(Problem(self.place(node), Severity.ERROR, text))
 
     def warn(self, node: Node, text: str) -> None:
@@ -300,6 +302,14 @@ class Reader:
         keys = [fields.section.keys[name] for name in names] if names else fields.section.keys.values()
         return {key.name: fields.get(key.name, partial(key.read, self)) for key in keys if key.read is not None}
 
+    def built(self, node: Node, section: Section, make: Callable[..., T], **known: Any) -> T | None:
+        """Read a mapping and make what it describes: each key that has a reader is an argument of its name."""
+        if (fields := self.fields(node, section)) is None:
+            return None
+        errors = self._errors
+        found = self.values(fields)
+        return make(**found, **known) if self._errors == errors and not fields.lacks_required else None
+
     def _entries(self, node: Node) -> Entries:
         if not is_mapping(node):
             self.unexpected(node, "a mapping")
@@ -343,6 +353,11 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self._found
 
+    @property
+    def lacks_required(self) -> bool:
+        """Whether a key that may not be left out is missing."""
+        return any(key.required and name not in self._found for name, key in self.section.keys.items())
+
     def value(self, name: str) -> Node:
         """Return the value's node, or the whole mapping's when the key is left out: a place for problems."""
         return self._found.get(name, self.node)
@@ -357,6 +372,17 @@ class Fields:
             return read(node)
         default = self.section.keys[name].default
         return None if default is None else read(default_node(default))
+
+
+def within(section: Section, make: Callable[..., T]) -> Callable[[Reader, Node], T | None]:
+    """Return what reads a mapping inside another."""
+    return lambda reader, node: reader.built(node, section, make)
+
+
+def child(node: Node, *names: str) -> Node | None:
+    """Return the value of the first of these keys that a mapping has."""
+    pairs = {key.value: value for key, value in node.value} if isinstance(node, MappingNode) else {}
+    return next((pairs[name] for name in names if name in pairs), None)
 
 
 @cache

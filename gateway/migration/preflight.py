@@ -313,7 +313,7 @@ async def tried(
 ) -> dict[str, str | None]:
     """Return what was wrong with the tokens of each municipality; None where nothing was."""
     turn = asyncio.Semaphore(_AT_A_TIME)
-    scopes = dict.fromkeys((service.write_scope, service.read_scope))
+    scopes = dict.fromkeys((service.scopes.write, service.scopes.read))
 
     async def one(municipality: Municipality) -> str | None:
         try:

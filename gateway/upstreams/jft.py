@@ -68,7 +68,7 @@ class JftClient:
         if self.breaker.is_open(now()):
             self._refuse(now())
         subject = sender if self._upstream.grant is Grant.TOKEN_EXCHANGE else None
-        scope = self._upstream.write_scope
+        scope = self._upstream.scopes.write
         door = self._door(orgnr, scope, now())
         token = await self._token(orgnr, scope, subject)
         if (left := until - now()) <= 0:
@@ -101,7 +101,7 @@ class JftClient:
         call = Call("jft", "GET", f"/v1/{event.kind}/{event.event_id}/$status", (), b"")
         if STATUS_PATH.fullmatch(call.path) is None:
             raise StatusUnknown("not an event of JFT")
-        scope = self._upstream.read_scope
+        scope = self._upstream.scopes.read
         now = asyncio.get_running_loop().time
         try:
             door = self._door(orgnr, scope, now())

@@ -249,8 +249,7 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
             "jft",
             jft.write_url,
             jft.read_url,
-            "nhn:jft/api",
-            "nhn:jft/api",
+            upstreams.Scopes("nhn:jft/api", "nhn:jft/api"),
             upstreams.ServiceStatus.TEST,
             Place("f", 1, 1),
         )

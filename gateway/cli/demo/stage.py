@@ -76,7 +76,7 @@ async def stage(path: Path) -> AsyncIterator[Stage]:
     folder.mkdir(exist_ok=True)
     make_missing(config.keys, path.parent, int(time.time()))
     issuer = config.helseid.issuer
-    clients = _register_client(config, jft.write_scope, path.parent, folder)
+    clients = _register_client(config, jft.scopes.write, path.parent, folder)
     children = [
         _Child("HelseID", 1, "service_stubs", "helseid", "--port", _port(issuer), "--clients", str(clients)),
         _Child("VKP", 1, "legacy_stubs", "--port", _port(vkp.url), "--issuer", issuer),

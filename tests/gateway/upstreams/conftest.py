@@ -12,7 +12,7 @@ from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
-from gateway.config.upstreams import Breaker, JftUpstream, ServiceStatus
+from gateway.config.upstreams import Breaker, JftUpstream, Scopes, ServiceStatus
 from gateway.model import Place
 from gateway.times import Clock
 from gateway.upstreams.http_client import Caller
@@ -52,7 +52,7 @@ class Scene:
         write, read = write or self.jft.write_url, read or self.jft.read_url
         kept = changes.pop("kept", None)
         upstream = JftUpstream(
-            "jft", write, read, "nhn:jft/api", "nhn:jft/api", ServiceStatus.TEST, Place("f", 1, 1), **changes
+            "jft", write, read, Scopes("nhn:jft/api", "nhn:jft/api"), ServiceStatus.TEST, Place("f", 1, 1), **changes
         )
         read_caller = Caller(read, None)
         return JftClient(upstream, self.tokens, self.prover, Caller(write, None), read_caller=read_caller, breaker=kept)

@@ -98,10 +98,10 @@ async def check_tokens(
         async with places:
             refused = None
             try:
-                await endpoint.ask(municipality.orgnr, upstream.write_scope)
+                await endpoint.ask(municipality.orgnr, upstream.scopes.write)
             except HelseIdUnavailable as error:
                 refused = str(error)
-            return token(municipality.key, upstream.write_scope, refused, in_use=_in_use(config, municipality))
+            return token(municipality.key, upstream.scopes.write, refused, in_use=_in_use(config, municipality))
 
     wanted = [each for each in config.municipalities.values() if upstream.KIND in each.epj.reads]
     return await asyncio.gather(*map(ask, wanted))
