@@ -222,13 +222,13 @@ def ahead_of_database(connection: Connection, now: float) -> float:
     return max(0.0, now - float(own))
 
 
-def doubt(connection: Connection, now: float, passed: float, node: str) -> Doubt | None:
+def doubt(connection: Connection, now: float, passed: float, node: str, ahead: float = 0.0) -> Doubt | None:
     """Say whether the clock may be so far ahead that what is new would be taken for old, and note that it was looked at.
 
-    `passed` is how many seconds this node has run since it looked last. What is compared is the time of the last look of
+    `passed` is how many seconds this node has run since it looked last, `ahead` what `ahead_of_database` says. What is compared is the time of the last look of
     any node, or before the first one of the newest message. Where the gap may have been a stop, a day has to pass.
     """
-    if (ahead := ahead_of_database(connection, now)) > AHEAD:
+    if ahead > AHEAD:
         return Doubt(f"the clock is {ahead:.0f} s ahead of the database's", None)
     looked, since = last_look(connection)
     gap = 0.0 if looked is None else now - looked - passed

@@ -21,6 +21,8 @@ from gateway.times import Clock, when_any
 
 log = structlog.get_logger()
 
+_SHARE = 20.0
+"""Counting takes a twentieth of the time at most: it is linear in what is held."""
 _AGAIN = 60.0
 """Seconds until a purge that failed is tried again."""
 
@@ -52,13 +54,15 @@ class Maintenance:
         self._is_served = is_served
         self._clock = clock
         self._wake = wake
+        self._counting = 0.0
+        """Seconds that the last count took."""
         self._shown: set[tuple[str, str]] = set()
         self._looked_at: float | None = None
         """When the clock was last looked at, by the monotonic one."""
         self._told_left: int | None = None
         """How much was held when it was last told that nothing delivers it; None while something does."""
         self.loops = (
-            self._loop("count", self.count, intervals.count),
+            self._loop("count", self.count, lambda: max(intervals.count, _SHARE * self._counting)),
             self._loop("position", self.keep_position, intervals.count),
             self._loop("recover", self.recover, intervals.recover),
             self._loop("tidy", ledger.store.tidy, intervals.tidy),
@@ -66,7 +70,11 @@ class Maintenance:
         )
 
     def _loop(
-        self, name: str, work: Callable[[], Coroutine[None, None, None]], every: float, again: float | None = None
+        self,
+        name: str,
+        work: Callable[[], Coroutine[None, None, None]],
+        every: float | Callable[[], float],
+        again: float | None = None,
     ) -> Periodic:
         async def whole() -> None:
             # To its end, also when we stop: whatever it has set aside is told.
@@ -96,7 +104,9 @@ class Maintenance:
 
     async def count(self) -> None:
         """Count what waits, for the metrics and for the bound of what is held."""
+        began = self._clock.monotonic()
         found = await self._ledger.store.read(retention.counts)
+        self._counting = self._clock.monotonic() - began
         held = {each.municipality: each.messages for each in found if each.state == MessageState.HELD}
         many = [name for name, messages in held.items() if messages >= self._current().limits.backlog_per_sender]
         self._backlog.counted(
@@ -182,7 +192,8 @@ class Maintenance:
         passed = self._clock.monotonic()
         since = 0.0 if self._looked_at is None else passed - self._looked_at
         node = self._ledger.node
-        found = await self._ledger.store.write(lambda each: retention.doubt(each, now, since, node))
+        ahead = await self._ledger.store.read(lambda each: ahead_of_database(each, now))
+        found = await self._ledger.store.write(lambda each: retention.doubt(each, now, since, node, ahead))
         if found is None or found.until is not None:
             self._looked_at = passed
         CLOCK_DOUBTED.set(found is not None)

@@ -14,6 +14,7 @@ from gateway.ledger.retention import (
     Count,
     Purged,
     RetentionTimes,
+    ahead_of_database,
     counts,
     doubt,
     kept_longer,
@@ -224,9 +225,13 @@ async def test_time_that_has_passed_in_the_process_is_no_gap(ledger: Ledger) -> 
 
 
 async def test_clock_ahead_of_the_databases_own_is_doubted(ledger: Ledger) -> None:
-    """Where the database has one of its own, for as long as they differ."""
-    found = await ledger.store.write(lambda each: doubt(each, time.time() + 120, 0.0, "node"))
-    assert (found is not None) is not ledger.store.is_sqlite
+    """For as long as they differ; SQLite has none of its own."""
+    assert await ledger.store.write(lambda each: doubt(each, NOW, 0.0, "node", 60.0)) is None
+    found = await ledger.store.write(lambda each: doubt(each, NOW, 0.0, "node", 61.0))
+    assert found is not None
+    assert found.until is None
+    ahead = await ledger.store.read(lambda each: ahead_of_database(each, time.time() + 120))
+    assert ahead == 0 if ledger.store.is_sqlite else 110 < ahead < 130
 
 
 async def test_everything_is_cleared_away_however_much_it_is(ledger: Ledger) -> None:
