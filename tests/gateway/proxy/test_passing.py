@@ -309,13 +309,12 @@ async def test_sender_that_leaves_early_still_has_its_message_delivered(
     assert len(world.logged.named("message")) == 1
 
 
-async def send_expecting(world: World, token: str) -> bytes:
+async def send_expecting(world: World, token: str, resource: str, body: bytes) -> bytes:
     """Send a body only after 100 Continue; return the answer's body."""
     raw = world.request(
-        f"/epj/r4/{NORDFJELL}/composition", headers=(("Expect", "100-continue"),), token=token, length=False
+        f"/epj/r4/{NORDFJELL}/{resource}", headers=(("Expect", "100-continue"),), token=token, length=False
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    body = message("note")
     writer.write(raw[:-2] + b"Content-Length: %d\r\n\r\n" % len(body))
     told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 120)
     assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -339,14 +338,15 @@ async def test_sender_that_waits_for_continue_is_told_once(world: World, raw_ups
         await writer.drain()
 
     raw_upstream.play = expecting
-    assert await send_expecting(world, world.token()) == message("note")
+    assert await send_expecting(world, world.token(), "composition", message("note")) == message("note")
 
 
 async def test_sender_is_told_to_continue_when_the_gateway_reads(world: World, raw_upstream: RawUpstream) -> None:
     """Where the body decides the gateway itself asks for it, and VKP is not asked again."""
-    assert await send_expecting(world, world.token(vkp_id="Evondos_Nordfjell")) == b"ok"
+    body = message("alarm-follow-up")
+    assert await send_expecting(world, world.token(vkp_id="Evondos_Nordfjell"), "bundle", body) == b"ok"
     seen = await seen_by(raw_upstream)
-    assert (seen.body, seen.values("expect")) == (message("note"), [])
+    assert (seen.body, seen.values("expect")) == (body, [])
 
 
 async def test_connection_is_kept_for_the_next_request(world: World, raw_upstream: RawUpstream) -> None:
