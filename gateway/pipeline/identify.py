@@ -100,7 +100,10 @@ class Identifier:
         envelope = _envelope(surface.NAME, municipality, sender, operation.only_type, operation.group)
         depends = operation.group is Group.JOURNALING and _depends_on_content(table, envelope)
         if recognised.by_content:
-            depends = table.differs_by_municipality(envelope.vendor, envelope.system, operation.group)
+            # Which search is asked for says the body too, and what scope that needs.
+            depends = operation.group is Group.RETRIEVAL or table.differs_by_municipality(
+                envelope.vendor, envelope.system, operation.group
+            )
         history = sender.code_history if sender is not None else ()
         return Identified(
             envelope,

@@ -287,6 +287,27 @@ async def test_search_passes_where_vkp_answers_and_is_a_fault_elsewhere(world: W
     assert len(world.vkp.received) == 1
 
 
+async def test_search_needs_its_own_scope_where_tokens_are_verified_on_vkp_s_side_too(
+    start: Callable[..., Awaitable[World]],
+) -> None:
+    """The body says which search it is; the path does not."""
+    world = await start(top="admit: {legacy: verify}")
+    token = world.token(scopes=["nhn:vkp/api/user/careplan.read"])
+    passed = await world.post("/ws/v1/Innhenting", search(NORDFJELL, "HentBesoksplan"), token=token)
+    assert passed.status == 200
+    assert len(world.vkp.received) == 1
+    refused = await world.post("/ws/v1/Innhenting", search(NORDFJELL), token=token)
+    assert fault_of(refused) == (403, "Sender", "1.2")
+
+
+async def test_note_with_files_is_a_document_that_jft_takes(world: World) -> None:
+    """The files go along as DocumentReferences; the address of one is carried, and nobody calls it."""
+    assert apprec_of(await post(world, body_of("soap-note-with-files")))["status"] == "1"
+    (sent,) = world.delivered
+    kinds = [entry["resource"]["resourceType"] for entry in json.loads(sent.body)["entry"]]
+    assert (sent.target, kinds) == ("/v1/Bundle", ["Composition", "DocumentReference", "DocumentReference"])
+
+
 async def test_description_is_served_to_anybody_with_the_address_that_senders_use(
     start: Callable[..., Awaitable[World]],
 ) -> None:
