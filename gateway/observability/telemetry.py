@@ -74,6 +74,12 @@ CERTIFICATES_UNUSABLE = Gauge(
     ["of"],
     registry=REGISTRY,
 )
+NAMES_UNRESOLVED = Gauge(
+    "vkp_gateway_names_unresolved",
+    "1 while an upstream's name cannot be resolved, and its last known addresses are used.",
+    ["host"],
+    registry=REGISTRY,
+)
 DELIVERIES = Counter(
     "vkp_gateway_held_deliveries",
     "Tries to deliver held messages, by what came of them.",

@@ -3,10 +3,12 @@
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from gateway.config.upstreams import Connections
+from gateway.proxy.resolver import Lookup, Resolver, lookup
 from gateway.proxy.response_parser import BadResponse, ResponseEvents, ResponseParser
 from gateway.proxy.tls import ReloadingContext
 
@@ -149,9 +151,10 @@ class UpstreamConnection(asyncio.Protocol):
 class Pool:
     """The connections to one upstream."""
 
-    def __init__(self, url: str, limits: Connections, tls: ReloadingContext | None) -> None:
+    def __init__(self, url: str, limits: Connections, tls: ReloadingContext | None, lookup: Lookup = lookup) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
+        self._resolver = Resolver(self._host, lookup)
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self.tls = tls
         """How its connections are encrypted and checked; None where they are not."""
@@ -261,19 +264,30 @@ class Pool:
             context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_hostname)
         self._connecting += 1
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: UpstreamConnection(self, name, context),
-                self._host,
-                self._port,
-                ssl=context,
-                server_hostname=server_hostname,
+            return await self._connected_to_one(
+                lambda: UpstreamConnection(self, name, context), context, server_hostname
             )
         except BaseException:
             self._wake()  # the room is free again
             raise
         finally:
             self._connecting -= 1
-        return connection
+
+    async def _connected_to_one(
+        self, made: Callable[[], UpstreamConnection], context: ssl.SSLContext | None, name: str | None
+    ) -> UpstreamConnection:
+        """Connect to the first address that takes it; raises the `OSError` of the last."""
+        loop, failure = asyncio.get_running_loop(), OSError("no address")
+        for address in await self._resolver.addresses():
+            try:
+                connected = await loop.create_connection(made, address, self._port, ssl=context, server_hostname=name)
+            except ssl.SSLError:
+                raise
+            except OSError as error:
+                failure = error
+            else:
+                return connected[1]
+        raise failure
 
     def _is_outdated(self, connection: UpstreamConnection) -> bool:
         """Whether certificates have changed since it was checked."""

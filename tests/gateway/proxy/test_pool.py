@@ -8,11 +8,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from gateway.config.upstreams import Connections
 from gateway.proxy.pool import PATIENCE, PAUSE, Pool, Unreachable, UpstreamConnection
+from gateway.proxy.resolver import Resolver
 from tests.gateway.proxy.fuzzing import Response, Wire
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ async def net(monkeypatch: pytest.MonkeyPatch) -> Net:
     made.gate.set()
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "create_connection", made.create_connection)
+    monkeypatch.setattr(Resolver, "addresses", AsyncMock(return_value=["192.0.2.1"]))
     monkeypatch.setattr(loop, "time", lambda: made.now)
     return made
 
