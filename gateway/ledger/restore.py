@@ -104,6 +104,8 @@ def position(connection: Connection) -> Position | None:
 
 def advance(connection: Connection, now: float, node: str) -> Position | None:
     """Note that something was written, and return how far the ledger is."""
+    # Two nodes at once must not have it go back.
+    connection.execute(select(RUN.c.job).where(RUN.c.job == _POSITION).with_for_update())
     known = position(connection)
     restores, number = (known.restores, known.number) if known else (0, 0)
     _put(connection, _POSITION, now, node, f"{restores} {number + 1}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -114,6 +115,15 @@ async def test_database_that_is_older_than_what_is_known_of_it_is_noticed(ledger
     assert (await made_safe(ledger, known, None)).since == NOW
     assert not await older(ledger, known)
     assert (await advanced(ledger)).is_after(known)
+
+
+async def test_position_never_goes_back_where_two_nodes_write(ledger: Ledger, other: Ledger) -> None:
+    """Each has its turn."""
+    first = await advanced(ledger)
+    await asyncio.gather(*(advanced(node) for _ in range(5) for node in (ledger, other)))
+    found = await ledger.store.read(restore.position)
+    assert found is not None
+    assert found.number == first.number + 10
 
 
 @pytest.mark.parametrize("has_messages", [False, True])
