@@ -215,13 +215,13 @@ def test_stu3_request_is_decided_as_the_gateway_would(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"resourceType":"Composition","a":1,"a":2}', b"x" * 2_000_000])
-def test_unreadable_request_follows_the_route_without_information(
+def test_unreadable_request_follows_the_route_of_its_resource(
     run: Callable[..., Result], tmp_path: Path, body: bytes
 ) -> None:
     """As in the gateway, it is no mistake of the operator."""
     file = request(tmp_path, "/epj/r4/312229544/composition", body, vkp_id="Evondos_Nordfjell")
     document = explained(run, "--request", file)
-    assert (document["mode"], document["information"]) == ("legacy", None)
+    assert (document["mode"], document["information"]) == ("legacy", "notat")
 
 
 @pytest.mark.parametrize("target", ["http://vkp.example/epj/r4/312229544/bundle", "/epj\\r4", "*"])

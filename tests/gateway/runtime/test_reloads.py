@@ -112,7 +112,7 @@ async def test_guarded_reload_takes_no_change_of_mode_that_nobody_agreed_to(star
         assert (await world.post(NOTE, message("note"))).status != 400
         world.write(routes=ROUTES.replace("Ikke ennå.", "Ikke ennå, men snart."))
         assert (await ask(world, "POST", "/api/v1/reload", WHY)).status == 200
-        refused = await world.post(f"/epj/r4/{HAVNES}/appointment")
+        refused = await world.post(f"/epj/r4/{HAVNES}/appointment/_search")
         assert "men snart" in refused.body.decode()
     finally:
         await world.stop()
