@@ -87,7 +87,8 @@ def explain(  # noqa: PLR0913 - the options of the command
     table = of_file if known is None else of_file.with_layers(known.layers)
     key = _canary_key(config, Path(path).parent)
     if request is not None:
-        envelope = _envelope_of_request(config, table, request, key)
+        envelope, content_notes = _envelope_of_request(config, table, request, key, when)
+        notes += content_notes
     else:
         envelope = _envelope(config, municipality, sender, information)
     patient_notes: list[str] = []
@@ -110,10 +111,12 @@ def _explain_message(reference: str, admin: str | None, token_file: str | None, 
     explain_message(admin_client(admin, token_file, as_json=as_json), reference)
 
 
-def _envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
+def _envelope_of_request(
+    config: Config, table: RouteTable, request: Path, key: bytes | None, when: datetime
+) -> tuple[Envelope, list[str]]:
     from gateway.cli.explain_request import envelope_of_request  # noqa: PLC0415 - for this way of asking alone
 
-    return envelope_of_request(config, table, request, key)
+    return envelope_of_request(config, table, request, key, when)
 
 
 def _with_patient(config: Config, envelope: Envelope, key: bytes | None) -> tuple[Envelope, list[str]]:

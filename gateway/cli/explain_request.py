@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from gateway.config.model import Config
 from gateway.errors import Failure
 from gateway.model import Envelope, RequestHead
 from gateway.pipeline.canary import Canary, share_of
+from gateway.pipeline.decide import decided_unread
 from gateway.pipeline.identify import Identifier
 from gateway.pipeline.translate import allowed_numbers
 from gateway.routing.table import RouteTable
@@ -34,9 +36,12 @@ class WholeBody:
         return self.whole(limit)
 
 
-def envelope_of_request(config: Config, table: RouteTable, request: Path, key: bytes | None) -> Envelope:
-    """Return what routing needs to know of a request in a file; `key` is the canary key, if it is here.
+def envelope_of_request(
+    config: Config, table: RouteTable, request: Path, key: bytes | None, when: datetime
+) -> tuple[Envelope, list[str]]:
+    """Return what routing needs to know of a request in a file at `when`, and what is to be said of its content.
 
+    `key` is the canary key, if it is here. The token is taken for a good one.
     Raises `click.ClickException` for a request that the gateway refuses before any route is asked.
     """
     head, body = read_request(request)
@@ -51,10 +56,16 @@ def envelope_of_request(config: Config, table: RouteTable, request: Path, key: b
         raise click.ClickException(
             "no route decides, since the gateway serves nothing at this address: it answers 404; look at its path."
         )
+    if identified.content is not None and (unread := identified.content.failure) is not None:
+        envelope, _, is_refused = decided_unread(identified, table, when, config.unrecognised_passes)
+        note = f"the content cannot be read ({unread.diagnostics}): decided as each type that it could be"
+        if is_refused:
+            note += ", and refused, since not each of them is VKP's"
+        return envelope, [note]
     if identified.operation is not None and identified.envelope.information is None and identified.content is None:
         content = asyncio.run(identification.read(body, identified))
-        return identification.with_information(identified.envelope, content, identified.code_history)
-    return Canary(config, key).placed(identified).envelope
+        return identification.with_information(identified.envelope, content, identified.code_history), []
+    return Canary(config, key).placed(identified).envelope, []
 
 
 def with_patient(config: Config, envelope: Envelope, key: bytes | None) -> tuple[Envelope, list[str]]:

@@ -4,6 +4,7 @@
 
 - `pipeline.Pipeline`, `authorize.Authorizer`: what serves by one configuration;
 - `identify.Identifier`, `identify.Identified`: what a request is;
+- `decide.decided_unread`: what becomes of a request whose content cannot be read;
 - `content.ContentReader`: bodies, read within bounds;
 - `translate.settings`, `translate.ClaimedSettings`: what the configuration says about translating a message;
 - `canary.Canary`, `after_pass.Rehearse`: where a patient stands, and what is told of messages that VKP has answered.

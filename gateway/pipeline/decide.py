@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from gateway.config.model import Config
 from gateway.errors import Failure
-from gateway.model import PASSING, Group, Pass, RequestHead
+from gateway.model import PASSING, Envelope, Group, Pass, RequestHead
 from gateway.observability.telemetry import CONTENT_NOT_READ
 from gateway.pipeline.after_pass import AfterPass
 from gateway.pipeline.authorize import Authorized, Authorizer
@@ -89,13 +89,10 @@ class Decider:
         identified = self._identifier.with_content(identified, content)
         content = identified.content or content
         if content.failure is not None:
-            decisions = self._as_each_type(identified, table, now)
-            refusing = next((one for one in decisions if not self._goes_to_vkp(one)), None)
-            is_refused = refusing is not None or _may_be_for_another(identified, table)
+            _, decision, is_refused = decided_unread(identified, table, now, self._unrecognised_passes)
             _count_unread(content.failure, is_refused=is_refused)
-            decision = refusing or decisions[0]
             found = structs.replace(found, identified=identified, decision=decision, unread=content.failure)
-            if is_refused and refusing is None:
+            if is_refused and _goes_to_vkp(decision, self._unrecognised_passes):
                 return structs.replace(found, failure=content.failure)
             return self._passing(found, identified, decision)
         decision = table.decide(identified.envelope, now)
@@ -108,9 +105,10 @@ class Decider:
         self, found: RequestDecision, identified: Identified, refusal: Failure, now: datetime
     ) -> RequestDecision:
         """Decide about a request whose token does not verify, so that nothing of its body is read for it."""
-        decisions = self._as_each_type(identified, found.table, now)
+        decisions = [decision for _, decision in _as_each_type(identified, found.table, now)]
         # Who the patient is may not be read either, so that a canary is no way to VKP.
-        is_refused = any(is_canary(one) or not self._goes_to_vkp(one) for one in decisions)
+        passes = self._unrecognised_passes
+        is_refused = any(is_canary(one) or not _goes_to_vkp(one, passes) for one in decisions)
         is_refused = is_refused or _may_be_for_another(identified, found.table)
         _count_unread(refusal, is_refused=is_refused)
         found = structs.replace(found, decision=decisions[0], unread=refusal)
@@ -127,16 +125,29 @@ class Decider:
         answer = Pass(vkp, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision))
         return structs.replace(found, answer=answer)
 
-    def _goes_to_vkp(self, decision: Decision) -> bool:
-        return decision.mode in PASSING or (decision.route is None and self._unrecognised_passes)
 
-    @staticmethod
-    def _as_each_type(identified: Identified, table: RouteTable, now: datetime) -> list[Decision]:
-        """Decide about a request as if it were of each type that it could be."""
-        envelope, operation = identified.envelope, identified.operation
-        topics = operation.topics if operation is not None else (envelope.topic,)
-        types = (None if isinstance(topic, Group) else topic for topic in topics)
-        return [table.decide(structs.replace(envelope, information=each), now) for each in types]
+def decided_unread(
+    identified: Identified, table: RouteTable, now: datetime, unrecognised_passes: bool
+) -> tuple[Envelope, Decision, bool]:
+    """Decide about a request whose content cannot be read, as each type that it could be, and tell whether it is refused.
+
+    What decides is a type that keeps it from VKP, where there is such a one.
+    """
+    each = _as_each_type(identified, table, now)
+    refusing = next((one for one in each if not _goes_to_vkp(one[1], unrecognised_passes)), None)
+    return *(refusing or each[0]), refusing is not None or _may_be_for_another(identified, table)
+
+
+def _as_each_type(identified: Identified, table: RouteTable, now: datetime) -> list[tuple[Envelope, Decision]]:
+    envelope, operation = identified.envelope, identified.operation
+    topics = operation.topics if operation is not None else (envelope.topic,)
+    types = (None if isinstance(topic, Group) else topic for topic in topics)
+    envelopes = [structs.replace(envelope, information=each) for each in types]
+    return [(one, table.decide(one, now)) for one in envelopes]
+
+
+def _goes_to_vkp(decision: Decision, unrecognised_passes: bool) -> bool:
+    return decision.mode in PASSING or (decision.route is None and unrecognised_passes)
 
 
 def _may_be_for_another(identified: Identified, table: RouteTable) -> bool:

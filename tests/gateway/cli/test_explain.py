@@ -214,14 +214,31 @@ def test_stu3_request_is_decided_as_the_gateway_would(
     assert document["municipality"] == "nordfjell"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"resourceType":"Composition","a":1,"a":2}', b"x" * 2_000_000])
-def test_unreadable_request_follows_the_route_of_its_resource(
-    run: Callable[..., Result], tmp_path: Path, body: bytes
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"resourceType":"Bundle","a":1,"a":2}', b"x" * 2_000_000])
+@pytest.mark.parametrize(
+    ("resource", "vkp_id", "decided"),
+    [
+        ("composition", "Evondos_Nordfjell", ("legacy", "notat")),
+        ("medicationdispense", "Evondos_Nordfjell", ("new", "medisinering")),
+        ("bundle", "Evondos_Nordfjell", ("new", "medisinering")),
+        ("bundle", "Dignio_Havnes", ("legacy", None)),
+    ],
+)
+def test_unreadable_request_is_decided_as_each_type_that_it_could_be(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    body: bytes,
+    *,
+    resource: str,
+    vkp_id: str,
+    decided: tuple[str, str | None],
 ) -> None:
-    """As in the gateway, it is no mistake of the operator."""
-    file = request(tmp_path, "/epj/r4/312229544/composition", body, vkp_id="Evondos_Nordfjell")
+    """As in the gateway, by one that is not VKP's where there is such a one; it is no mistake of the operator."""
+    file = request(tmp_path, f"/epj/r4/312229544/{resource}", body, vkp_id=vkp_id)
     document = explained(run, "--request", file)
-    assert (document["mode"], document["information"]) == ("legacy", "notat")
+    assert (document["mode"], document["information"]) == decided
+    is_told = any("refused, since not each" in note for note in document["notes"])
+    assert is_told == (resource == "bundle" and decided[0] == "new")
 
 
 @pytest.mark.parametrize("target", ["http://vkp.example/epj/r4/312229544/bundle", "/epj\\r4", "*"])

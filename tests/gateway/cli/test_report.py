@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from gateway.admin.report import COLUMNS
 from gateway.cli.main import main
+from gateway.cli.output import VKP_SUCCESS
 from tests.gateway.admin.api_scene import EVERYBODY, Scene, scene_of
 from tests.gateway.admin.conftest import open_office, shelf
 from tests.gateway.cli.test_messages import token
@@ -57,14 +58,15 @@ async def ask(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 
 async def test_report_has_every_cell(ask: Ask) -> None:
-    """As JSON, as a table for a spreadsheet, and a line for each, with who still needs VKP."""
+    """As JSON, as a table for a spreadsheet, and a line for each; then what VKP's success means, and who still needs VKP."""
     found = json.loads((await ask("report", "--json")).stdout)
     assert len(found["cells"]) > 4
     assert found["next"] is None
     table = list(csv.DictReader(io.StringIO((await ask("report", "--csv")).stdout)))
     assert [tuple(row) for row in table] == [COLUMNS] * len(found["cells"])
     lines = (await ask("report")).stdout.splitlines()
-    assert len(lines) == len(found["cells"]) + len(found["holding_back"])
+    assert len(lines) == len(found["cells"]) + 1 + len(found["holding_back"])
+    assert lines[len(found["cells"])] == VKP_SUCCESS[found["vkp_success"]]
     assert lines[-1].startswith("still needs VKP, by ")
 
 
