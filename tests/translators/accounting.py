@@ -7,6 +7,7 @@ from tests.translators.drawing import _STEP, bodies
 from translators.contract import Number, Refused, Translation, Tree
 from translators.fhir.conform import conform
 from translators.fhir.plan import from_stu3, within_r4
+from translators.payload import RELEASES, is_msghead, payload_of
 from translators.source import Source, _printable
 
 _REPLACED_WHOLE = "patient-number-resolved"
@@ -44,7 +45,10 @@ def told(tree: Tree, surface: str, result: Translation) -> Counter[str]:
 
 
 def _trees(tree: Tree, surface: str) -> list[Tree]:
-    """Return the message as it came and as it was repaired: later steps name their places in that one."""
+    """Return the message as it came and as it was repaired: later steps name their places in that one; likewise the FHIR in a MsgHead."""
+    if is_msghead(tree):
+        release, payload = payload_of(tree)
+        return [tree, *(_trees(payload, f"vkp-{release}") if release in RELEASES else ())]
     kind = str(tree["resourceType"]) if isinstance(tree, dict) else "Resource"
     try:
         return [tree, conform(Source(tree, kind).root, from_stu3() if surface == "vkp-stu3" else within_r4())]

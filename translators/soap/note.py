@@ -184,6 +184,8 @@ def _subject(info: Cursor) -> Tree:
             Reason.PATIENT, "no patient is identified; a national identity number is needed", "MsgHead.MsgInfo"
         )
     at, text = number
+    if at.parent is not None:
+        at.parent.use("TypeId")
     system = BIRTH_NUMBER if kind_of(text) is None else system_of(text)
     value = at.carry() if at.value == text else at.replaced(text, "whitespace-trimmed")
     link: dict[str, Tree] = {"reference": made("#patient", _RULE)} if _is_described(info) else {}
@@ -191,14 +193,13 @@ def _subject(info: Cursor) -> Tree:
 
 
 def number_of(info: Cursor) -> tuple[Cursor, str] | None:
-    """Return the patient's national number and its place; its kind is used with it. Raises `Refused` for a second one."""
+    """Return the patient's national number and its place; uses nothing of it. Raises `Refused` for a second one."""
     patient = info.at("Patient")
     found = [one for one in (patient.each("Ident") if patient is not None else ()) if _kind(one) in _NATIONAL]
     if len(found) > 1:
         raise Refused(Reason.PATIENT, "several national identity numbers for one patient", found[1].path)
     if not found or (at := found[0].at("Id")) is None:
         return None
-    found[0].use("TypeId")
     return at, str(at.value).strip()
 
 
