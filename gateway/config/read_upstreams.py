@@ -9,7 +9,7 @@ from gateway.config.upstream_keys import KINDS, VKP_CLIENT
 from gateway.config.upstreams import Upstream, VkpClient, VkpUpstream
 from gateway.config.yaml_reader import Reader, child
 
-LATER_KINDS = ("pit", "okt", "pmd", "epj")
+LATER_KINDS = tuple(kind for kind in ("pit", "okt", "pmd", "epj") if kind not in KINDS)
 _SEVERAL = frozenset({"epj"})
 
 

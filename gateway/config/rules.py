@@ -10,7 +10,7 @@ from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import Grant, ServiceUpstream, VkpUpstream
+from gateway.config.upstreams import Grant, JftUpstream, VkpUpstream
 from gateway.model import Information, Mode, Place
 from gateway.routing.index import Buckets, Conflict, winner
 from gateway.routing.route import Route
@@ -84,7 +84,7 @@ def _equally_specific(conflict: Conflict) -> Problem:
 def _nothing_exchanged_is_held(draft: Draft) -> Iterable[Problem]:
     """Report what would be held: when it is delivered, its sender's token, which must be exchanged then, has expired."""
     upstreams = draft.upstreams.known.values()
-    if not any(isinstance(one, ServiceUpstream) and one.grant is Grant.TOKEN_EXCHANGE for one in upstreams):
+    if not any(isinstance(one, JftUpstream) and one.grant is Grant.TOKEN_EXCHANGE for one in upstreams):
         return
     for one in draft.every_route:
         if one.hold_place is not None:

@@ -16,7 +16,7 @@ from typing import Any
 from cryptography import x509
 
 from gateway.config.model import Config
-from gateway.config.upstreams import Upstream, VkpUpstream
+from gateway.config.upstreams import JftUpstream, Upstream
 from gateway.errors import StartupError
 from gateway.files import contents
 from gateway.times import when
@@ -172,7 +172,7 @@ def files_of(upstream: Upstream, folder: Path) -> Files:
 
 
 def _url(upstream: Upstream) -> str:
-    return upstream.url if isinstance(upstream, VkpUpstream) else upstream.write_url
+    return upstream.write_url if isinstance(upstream, JftUpstream) else upstream.url
 
 
 def _load(context: ssl.SSLContext, material: ContextSource) -> None:
