@@ -5,8 +5,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from gateway.config.upstreams import SERVICES
 from gateway.errors import Failure, Fault, fault_of
 from gateway.ledger.rehearsals import RehearsalVerdict
+from gateway.model import Group
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.pipeline.translate import ClaimedSettings
 from gateway.routing.route import Route
@@ -15,10 +17,11 @@ from translators.fhir.conform import conform
 from translators.fhir.json_codec import decode
 from translators.fhir.plan import within_r4
 from translators.information import information_of
-from translators.jft import SERVICE as JFT
 from translators.source import Source
 from translators.translate import translate
 
+_SERVICE = SERVICES[Group.JOURNALING]
+"""What journalings are written for."""
 LONGEST_REASON = 200
 """Characters."""
 _INDEX = re.compile(r"\[\d+\]")
@@ -62,7 +65,7 @@ def judge(rehearsal: Rehearsal) -> JudgedMessage:
     except Failure as failure:
         return JudgedMessage(RehearsalVerdict.REFUSED, told(failure.fault, failure.diagnostics), information)
     wanted = rehearsal.claimed.settings(rehearsal.identified, rehearsal.route, rehearsal.received)
-    translation = translate(content.tree, rehearsal.identified.surface.NAME, JFT, wanted, content.repairs)
+    translation = translate(content.tree, rehearsal.identified.surface.NAME, _SERVICE, wanted, content.repairs)
     verdict, reason = _verdict(translation)
     return JudgedMessage(verdict, reason, information)
 

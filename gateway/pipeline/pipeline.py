@@ -11,6 +11,7 @@ from msgspec import structs
 
 from gateway.config.directory import Directory
 from gateway.config.model import Config, Municipality, Sender
+from gateway.config.upstreams import SERVICES
 from gateway.errors import WORDINGS, Failure, Fault, fault_of
 from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
 from gateway.outbox.order import Business, Order, Receipt, business_of
@@ -35,9 +36,10 @@ from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import FALLBACK, surface_at
 from gateway.times import Clock
 from translators.contract import Translation
-from translators.jft import SERVICE as JFT
 from translators.translate import deliverable, translate
 
+_SERVICE = SERVICES[Group.JOURNALING]
+"""What journalings are written for."""
 log = structlog.get_logger()
 
 _TO_ANSWER = 0.5
@@ -326,7 +328,7 @@ class Pipeline:
         read = identified.read
         if read is not None and identified.envelope.sender == sender.key:
             surface = identified.surface.NAME
-            return deliverable(read.message, content.tree, surface, JFT, read.settings, content.repairs)
+            return deliverable(read.message, content.tree, surface, _SERVICE, read.settings, content.repairs)
         wanted = settings(
             self._config,
             self._allowed_numbers,
@@ -335,7 +337,7 @@ class Pipeline:
             route=context.route,
             received=context.received,
         )
-        return translate(content.tree, identified.surface.NAME, JFT, wanted, content.repairs)
+        return translate(content.tree, identified.surface.NAME, _SERVICE, wanted, content.repairs)
 
     def refused(self, head: RequestHead, failure: Failure, correlation_id: str) -> Reply:
         """Return how the failure of a request is told to its sender, though nothing but its head was looked at."""
