@@ -167,7 +167,7 @@ class Returner:
         except LedgerUnavailable as error:
             ended, job.why = Progress.GAVE_UP, f"the ledger cannot be used: {error}"
         except Exception:
-            log.exception("returning.defect")
+            log.exception("return.defect")
             ended, job.why = Progress.GAVE_UP, "the gateway failed"
         finally:
             job.progress, job.ended = ended, self._clock()
@@ -232,11 +232,11 @@ class Returner:
             await self._written(item, Sent(Fate.NOT_DELIVERED, f"its payload cannot be read: {unreadable}"))
             return Done(item.reference, ReturnOutcome.UNREADABLE, str(unreadable))
         except Exception:
-            log.exception("returning.defect", reference=item.reference)
+            log.exception("return.defect", reference=item.reference)
             sent = Sent(Fate.UNCLEAR, "the gateway failed")
         await self._written(item, sent)
         outcome = _OF_FATE[sent.fate]
-        log.info("returning.sent", reference=item.reference, outcome=outcome.value, reason=sent.reason)
+        log.info("return.sent", reference=item.reference, outcome=outcome.value, reason=sent.reason)
         return Done(item.reference, outcome, sent.reason)
 
     async def _looked(self, item: ReturnItem) -> Done | None:
@@ -281,11 +281,11 @@ class Returner:
             try:
                 is_news = await self._write(item, sent)
             except LedgerUnavailable:
-                log.error("returning.not_written", reference=item.reference, fate=sent.fate.value)  # noqa: TRY400 - told by the store
+                log.error("return.not_written", reference=item.reference, fate=sent.fate.value)  # noqa: TRY400 - told by the store
                 await asyncio.sleep(self._rewrite)
             else:
                 if not is_news:
-                    log.error("returning.not_ours", reference=item.reference, fate=sent.fate.value)
+                    log.error("return.not_ours", reference=item.reference, fate=sent.fate.value)
                 return
 
     async def _write(self, item: ReturnItem, sent: Sent) -> bool:
@@ -334,4 +334,4 @@ async def _stopped(job: Job, wait: float) -> bool:
 def _tell_unclear(reference: str, municipality: str) -> None:
     UNCLEAR.labels(municipality).inc()
     QUARANTINED.labels(municipality).inc()
-    log.error("returning.unclear", reference=reference, municipality=municipality)
+    log.error("return.unclear", reference=reference, municipality=municipality)

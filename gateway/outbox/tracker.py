@@ -122,13 +122,15 @@ class Tracker:
     async def _asked(self, event: Submitted, municipality: str, followed: DeliveryContext) -> EventStatus:
         """Return how far an event has come; raises `StatusUnknown`."""
         if (known := followed.config.municipalities.get(municipality)) is None:
-            log.warning("following.unknown", municipality=municipality, reason="not configured any more")
+            log.warning("event.state_unknown", municipality=municipality, reason="not configured any more")
             raise StatusUnknown("not configured any more")
         try:
             status = await followed.service.status(event, known.orgnr, _TIMEOUT)
         except StatusUnknown as unknown:
             POLLS.labels("unknown").inc()
-            log.warning("following.unknown", municipality=municipality, event_id=event.event_id, reason=unknown.reason)
+            log.warning(
+                "event.state_unknown", municipality=municipality, event_id=event.event_id, reason=unknown.reason
+            )
             raise
         POLLS.labels("acknowledged" if status.acknowledged else "read" if status.read else "registered").inc()
         return status

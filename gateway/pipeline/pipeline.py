@@ -91,7 +91,7 @@ class Pipeline:
             if (answer := found.answer) is not None and self._is_within_rate(found):
                 return Handled(answer, self._passed(found, answer))
         except Exception:
-            log.exception("exchange.defect")
+            log.exception("pipeline.defect")
             found = RequestDecision(table)
         return partial(self._go_on, head, found)
 
@@ -118,7 +118,7 @@ class Pipeline:
                     if (answer := found.answer) is not None:
                         return Handled(answer, self._passed(found, answer))
         except Exception:
-            log.exception("exchange.defect")
+            log.exception("pipeline.defect")
         return self.handle(head, body, found)
 
     def _is_within_rate(self, found: RequestDecision) -> bool:
@@ -144,7 +144,7 @@ class Pipeline:
         except TimeoutError:
             return self._failed(context, Failure(Fault.NO_ANSWER, "The request took longer than the gateway's limit"))
         except Exception:
-            log.exception("exchange.defect", correlation_id=context.correlation_id)
+            log.exception("pipeline.defect", correlation_id=context.correlation_id)
             return self._failed(context, Failure(Fault.UNAVAILABLE, "The gateway failed", retry_after=60))
 
     async def _decide(self, context: RequestContext, found: RequestDecision) -> Identified:

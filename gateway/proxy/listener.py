@@ -94,7 +94,7 @@ class ConnectionListener:
                 return
             except OSError as error:
                 NOT_ACCEPTED.inc()
-                log.error("front.cannot_accept", error=error.strerror)  # noqa: TRY400 - the place says nothing
+                log.error("proxy.cannot_accept", error=error.strerror)  # noqa: TRY400 - the place says nothing
                 self._loop.remove_reader(listening)
                 self._loop.call_later(_PAUSE, self._take, listening)
                 return
@@ -134,7 +134,7 @@ class ConnectionListener:
         del self._handshakes[task]
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, OSError):
-            log.error("front.defect", exc_info=error)
+            log.error("proxy.defect", exc_info=error)
         if sender.transport is None:
             if self._tls is not None:
                 HANDSHAKES_FAILED.inc()

@@ -164,7 +164,7 @@ class Server:
             begun = serving.begin(incoming.head)
         except Exception:
             # A sender must never wait for nothing.
-            log.exception("front.defect")
+            log.exception("proxy.defect")
             incoming.sender.abort()
             return
         if not isinstance(begun, Handled):
@@ -191,7 +191,7 @@ class Server:
                 self._spawn(self._await(incoming, lane, handled))
         except Exception:
             # A sender must never wait for nothing.
-            log.exception("front.defect")
+            log.exception("proxy.defect")
             incoming.sender.abort()
 
     async def _await(self, incoming: DownstreamRequest, lane: Lane, handled: Awaitable[Handled]) -> None:
@@ -199,7 +199,7 @@ class Server:
             self._done_with(incoming, lane, await handled)
         except Exception:
             # A sender must never wait for nothing.
-            log.exception("front.defect")
+            log.exception("proxy.defect")
             incoming.sender.abort()
 
     def _done_with(self, incoming: DownstreamRequest, lane: Lane, handled: Handled) -> None:
@@ -230,7 +230,7 @@ class Server:
         try:
             afterwards.done(account, status, body, answer)
         except Exception:
-            log.exception("front.defect")
+            log.exception("proxy.defect")
 
     def _reply(self, incoming: DownstreamRequest, reply: Reply, account: Account) -> None:
         status = self.answer(incoming, reply)
@@ -260,7 +260,7 @@ class Server:
         self._tasks.discard(task)
         self._notice_quiet()
         if not task.cancelled() and task.exception() is not None:
-            log.error("front.defect", exc_info=task.exception())
+            log.error("proxy.defect", exc_info=task.exception())
 
     def _notice_quiet(self) -> None:
         """Let `stop` go on when nothing is in flight any more."""

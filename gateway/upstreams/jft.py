@@ -149,7 +149,7 @@ class JftClient:
         was_closed = self.breaker.is_closed
         self.breaker.succeeded(attempt)
         if self.breaker.is_closed and not was_closed:
-            log.info("jft.answers_again")
+            log.info("jft.circuit_closed")
 
     def _learn(self, attempt: Attempt, failure: NotDelivered, now: float) -> None:
         """Tell the breaker what a failure says of JFT, and the failure what the breaker says of the message."""
@@ -165,7 +165,7 @@ class JftClient:
                 self.breaker.failed(attempt, now)
                 self.breaker.hold_off(now, failure.hold_off)
         if was_closed and not self.breaker.is_closed:
-            log.error("jft.left_alone", seconds=math.ceil(self.breaker.wait(now)), reason=failure.diagnostics)
+            log.error("jft.circuit_open", seconds=math.ceil(self.breaker.wait(now)), reason=failure.diagnostics)
 
 
 class _Host:

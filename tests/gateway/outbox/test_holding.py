@@ -160,7 +160,7 @@ async def test_nothing_is_sent_while_the_breaker_is_open(begin: Callable[..., Aw
     world = await begin(jft=BREAKER)
     world.jft.behave(Behaviour(status=500, times=-1))
     assert_success(await world.post("bundle", alarm()), await world.post("bundle", visit()))
-    assert world.logged.named("jft.left_alone")
+    assert world.logged.named("jft.circuit_open")
     clock.now += 700
     assert_success(*[await world.post("bundle", visit()) for _ in range(3)])
     assert await states(world) == ["held"] * 5
@@ -195,7 +195,7 @@ async def test_one_message_asks_whether_jft_is_back(begin: Callable[..., Awaitab
     jft.open.set()
     await until_states(world, *["delivered"] * 5)
     assert alarms_of(world.delivered) == [0, 1, 2, 3]
-    assert world.logged.named("jft.answers_again")
+    assert world.logged.named("jft.circuit_closed")
 
 
 async def test_probe_that_fails_blames_no_message(begin: Callable[..., Awaitable[World]], clock: Clock) -> None:

@@ -343,6 +343,6 @@ async def test_a_connection_without_a_descriptor_is_told_and_counted(world: Worl
     before = telemetry.NOT_ACCEPTED._value.get()
     listener._accept(Scarce())
     assert telemetry.NOT_ACCEPTED._value.get() == before + 1
-    assert [each["error"] for each in world.logged.named("front.cannot_accept")] == ["Too many open files"]
+    assert [each["error"] for each in world.logged.named("proxy.cannot_accept")] == ["Too many open files"]
     listener._take(real)
     assert (await world.post(BUNDLE, b"{}")).status

@@ -35,6 +35,6 @@ async def test_a_request_that_cannot_be_answered_ends_its_connection(
         pass
     finally:
         writer.close()
-    assert world.logged.named("front.defect")
+    assert world.logged.named("proxy.defect")
     monkeypatch.undo()
     assert (await world.post("composition", message("note"))).status == 200

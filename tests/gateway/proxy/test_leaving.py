@@ -89,7 +89,7 @@ async def test_body_that_breaks_while_it_is_read_is_answered_once(world: World) 
     assert (await reader.read()).count(b"HTTP/1.1 400 ") == 1
     writer.close()
     await until(lambda: not world.gateway._server._tasks)
-    assert not world.logged.named("front.defect")
+    assert not world.logged.named("proxy.defect")
 
 
 async def test_head_sent_ahead_does_not_cut_the_answer_before_it(

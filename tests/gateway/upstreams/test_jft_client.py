@@ -31,7 +31,7 @@ async def test_nothing_is_sent_to_a_service_that_keeps_failing(scene: Scene, log
     failure = await refused(client)
     assert (failure.fault, failure.retry_after, failure.blames_message) == (Fault.UNAVAILABLE, 60, False)
     assert len(scene.jft.received) == 3
-    assert [one["reason"] for one in logged.named("jft.left_alone")] == ["JFT answered 500"]
+    assert [one["reason"] for one in logged.named("jft.circuit_open")] == ["JFT answered 500"]
 
 
 async def test_one_call_asks_whether_it_is_back(scene: Scene, logged: Logged) -> None:
@@ -43,7 +43,7 @@ async def test_one_call_asks_whether_it_is_back(scene: Scene, logged: Logged) ->
     assert [isinstance(one, Submitted) for one in outcomes].count(True) == 1
     assert kept.is_closed
     assert [one.status for one in scene.jft.received] == [202]
-    assert logged.named("jft.answers_again")
+    assert logged.named("jft.circuit_closed")
 
 
 @pytest.mark.parametrize(
