@@ -12,6 +12,7 @@ import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -297,14 +298,16 @@ class Silent:
         """Take a piece of the body."""
 
 
-async def run(seconds: float, seed: int) -> Counter[str]:
-    """Fuzz for a while; raises at the first thing that is wrong. Returns what became of the requests."""
+async def run(goes_on: Callable[[int], bool], seed: int) -> Counter[str]:
+    """Fuzz while `goes_on`, which is asked with the rounds so far; raises at the first thing that is wrong.
+
+    Returns what became of the requests.
+    """
     rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
     stage = Stage()
     stage.front._sweep()
-    until = time.monotonic() + seconds
     rounds = 0
-    while time.monotonic() < until:
+    while goes_on(rounds):
         request, response = rng.choice(REQUESTS), rng.choice(RESPONSES)
         if rng.random() < 0.8:
             request = mutated(request, REQUESTS, rng)
@@ -333,7 +336,8 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=time.time_ns())
     given = arguments.parse_args()
     print(f"seed {given.seed}", flush=True)  # noqa: T201 - the command's own output
-    print(dict(asyncio.run(run(given.seconds, given.seed))))  # noqa: T201 - likewise
+    until = time.monotonic() + given.seconds
+    print(dict(asyncio.run(run(lambda _: time.monotonic() < until, given.seed))))  # noqa: T201 - likewise
 
 
 if __name__ == "__main__":

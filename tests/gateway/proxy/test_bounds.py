@@ -310,14 +310,11 @@ async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     writer.write(begin.replace(b"TOKEN", b"Bearer " + world.token().encode()))
     ended = asyncio.get_running_loop().create_task(reader.read())
-    served = 0
     async with asyncio.timeout(120):
         while not ended.done():
             writer.write(trickle)
             assert (await world.post(BUNDLE, b"{}")).status == 200
-            served += 1
             await asyncio.sleep(0.05)
-    assert served > 2
     assert ended.exception() is not None or not ended.result().startswith(b"HTTP/1.1 2")
     writer.close()
     await until(lambda: not world.gateway._server._senders)

@@ -72,7 +72,7 @@ async def test_files_are_looked_at_now_and_then(world: World, authority: Authori
     """Nobody has to tell the gateway."""
     authority.issue("server", NAME)
     world.gateway._looking.soon()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not world.logged.named("certificates.taken"):  # noqa: ASYNC110 - the log has nobody to tell
             await asyncio.sleep(0.005)
 
