@@ -188,9 +188,9 @@ class Database:
                 return self._each_alone(connection, batch)
             self._tell_failure(batch[0][1], error)
             return connection
-        self._tell_done()
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
+        self._tell_done()
         return connection
 
     def _each_alone(

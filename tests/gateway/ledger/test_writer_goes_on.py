@@ -20,11 +20,13 @@ class _FullDisk:
     def error(self, *_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
+    warning = error
+
 
 async def test_log_that_cannot_be_written_does_not_end_the_writer(
     store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk that is full for the ledger is often full for the log: the failure is told, and the next work is done."""
+    """The disk that is full for the ledger is often full for the log: the failure is told, and the next work is done and said to be."""
     monkeypatch.setattr(module, "log", _FullDisk())
     async with asyncio.timeout(120):
         with pytest.raises(LedgerUnavailable):
