@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from gateway.config.plans import CutoverPlan, Freeze, Sunset
@@ -131,6 +132,9 @@ class People:
     entries: tuple[Entry, ...]
 
 
+Network = IPv4Network | IPv6Network
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """The two ports: senders call `data`, operators `admin`."""
@@ -141,6 +145,8 @@ class Listen:
     """Whether other processes may listen on `data` too; the system spreads connections over them."""
     metrics: Address | None = None
     """Where nothing but metrics and health is served, without a login."""
+    proxy_protocol: bool = False
+    """Whether balancers say in a header whose connection they bring."""
 
 
 _PARSING = Rate(2_000_000, 1.0)
@@ -163,6 +169,8 @@ class Limits:
     connections: int = 20_000
     connections_per_address: int | None = None
     """None means no bound of its own."""
+    balancers: tuple[Network, ...] = ()
+    """TCP balancers in front of the data port: many senders come from each of their addresses."""
     backlog: int = 10_000
     """Messages of one municipality that may be held at a time."""
     backlog_per_sender: int = 7_500

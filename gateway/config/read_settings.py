@@ -77,7 +77,9 @@ def settings(reader: Reader, root: Fields) -> Settings | None:
     kept = root.get("retention", partial(retention, reader))
     listen = root.get("listen", partial(_listen, reader, is_wanted(root)))
     tls = root.get("tls", partial(_tls, reader))
-    limits = root.get("limits", lambda node: _limits(reader, node, is_encrypted="tls" in root and tls is not None))
+    limits = root.get("limits", partial(_limits, reader))
+    if listen is not None and limits is not None:
+        limits = _with_balancers(reader, root, limits, listen, is_encrypted="tls" in root and tls is not None)
     paths = root.get("unrecognised_paths", partial(_paths, reader))
     also = root.get("patient_numbers", partial(_patient_numbers, reader))
     helseid = root.get("helseid", partial(_helseid, reader))
@@ -99,8 +101,9 @@ def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:
     data = fields.get("data", partial(values.address, reader))
     admin = fields.get("admin", partial(values.address, reader))
     reuse_port = fields.get("reuse_port", reader.boolean)
+    proxy_protocol = fields.get("proxy_protocol", reader.boolean)
     metrics = fields.get("metrics", lambda at: None if reader.is_null(at) else values.address(reader, at))
-    if data is None or admin is None or reuse_port is None:
+    if data is None or admin is None or reuse_port is None or proxy_protocol is None:
         return None
     if not has_people and not values.is_loopback(admin.host):
         reader.error(fields.value("admin"), f"listen.admin {admin} is not loopback; that needs people:")
@@ -112,7 +115,7 @@ def _listen(reader: Reader, has_people: bool, node: Node) -> Listen | None:
         reader.error(fields.value("metrics"), "listen.metrics is one process's; with reuse_port there are several")
     if metrics is not None and metrics in (data, admin):
         reader.error(fields.value("metrics"), f"listen.metrics is the same address as another, {metrics}")
-    return Listen(data, admin, reuse_port, metrics)
+    return Listen(data, admin, reuse_port, metrics, proxy_protocol)
 
 
 def _tls(reader: Reader, node: Node) -> DataTls | None:
@@ -126,7 +129,7 @@ def _tls(reader: Reader, node: Node) -> DataTls | None:
     return DataTls(certificate, key, authorities, reader.place(node))
 
 
-def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
+def _limits(reader: Reader, node: Node) -> Limits | None:
     if (fields := reader.fields(node, schema.LIMITS)) is None:
         return None
     body = fields.get("body", partial(values.size, reader))
@@ -137,6 +140,7 @@ def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
     unverified = fields.get("parsing_unverified", partial(values.byte_rate, reader))
     connections = fields.get("connections", partial(values.count, reader))
     from_one = fields.get("connections_per_address", partial(values.count, reader))
+    balancers = [values.network(reader, item) for item in fields.get("balancers", reader.items) or []]
     backlog = fields.get("backlog", partial(values.count, reader))
     of_sender = fields.get("backlog_per_sender", partial(values.count, reader))
     of_patient = fields.get("backlog_per_patient", partial(values.count, reader))
@@ -148,8 +152,6 @@ def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
         return None
     if backlog is None or window is None or wait is None or read is None or unverified is None:
         return None
-    if is_encrypted and "connections_per_address" not in fields:
-        from_one = _FROM_ONE_ADDRESS
     return Limits(
         body,
         timeout,
@@ -159,12 +161,24 @@ def _limits(reader: Reader, node: Node, *, is_encrypted: bool) -> Limits | None:
         unverified,
         connections,
         from_one,
+        tuple(found for found in balancers if found is not None),
         backlog,
         of_sender,
         of_patient,
         window,
         wait,
     )
+
+
+def _with_balancers(reader: Reader, root: Fields, limits: Limits, listen: Listen, *, is_encrypted: bool) -> Limits:
+    """Bound each address where the gateway sees senders' own, and report a header that nobody may send."""
+    if listen.proxy_protocol and not limits.balancers:
+        at = _written(root, "listen", "proxy_protocol") or root.node
+        reader.error(at, "listen.proxy_protocol needs limits.balancers: nobody else is believed")
+    sees_senders = is_encrypted or listen.proxy_protocol
+    if sees_senders and _written(root, "limits", "connections_per_address") is None:
+        return replace(limits, connections_per_address=_FROM_ONE_ADDRESS)
+    return limits
 
 
 def _paths(reader: Reader, node: Node) -> tuple[str, ...]:

@@ -99,6 +99,11 @@ LISTEN = section(
         "null",
     ),
     Key("reuse_port", "whether several processes share the data port; they need a postgresql store", "false"),
+    Key(
+        "proxy_protocol",
+        "whether limits.balancers begin each connection with a header of the PROXY protocol, version 1 or 2",
+        "false",
+    ),
 )
 
 LIMITS = section(
@@ -122,7 +127,15 @@ LIMITS = section(
         "2MB/s",
     ),
     Key("connections", "connections of senders at a time, in each process; more are closed at once", "20000"),
-    Key("connections_per_address", "from one address, IPv6: one /64; with tls 1000, without it no bound of its own"),
+    Key(
+        "connections_per_address",
+        "from one address, IPv6: one /64; with tls or listen.proxy_protocol 1000, without them no bound of its own",
+    ),
+    Key(
+        "balancers",
+        "addresses or networks (10.0.0.0/28) of TCP balancers, which connections_per_address does not hold for",
+        "[]",
+    ),
     Key("backlog", "messages of one municipality that may be held at a time", "10000"),
     Key("backlog_per_sender", "of them, those of one sender: others keep a place", "7500"),
     Key("backlog_per_patient", "of them, those about one patient, likewise", "500"),

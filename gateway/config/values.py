@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from yaml import Node
 
-from gateway.config.model import Address
+from gateway.config.model import Address, Network
 from gateway.config.yaml_reader import FLOAT, INT, STR, Reader, is_unused, quoted
 from gateway.model import Rate
 
@@ -129,6 +129,20 @@ def address(reader: Reader, node: Node) -> Address | None:
     if (found := _match(node, _ADDRESS)) and (port := int(found[3])) <= 65535:
         return Address(found[1] or found[2], port)
     reader.unexpected(node, "HOST:PORT such as 127.0.0.1:8080")
+    return None
+
+
+def network(reader: Reader, node: Node) -> Network | None:
+    """Read an IP address, or a network of them; all there are is none."""
+    text = reader.text(node)
+    try:
+        found = ip_network(text or "")
+    except ValueError:
+        found = None
+    if found is not None and found.prefixlen:
+        return found
+    if text is not None:
+        reader.unexpected(node, "an IP address, or a network such as 10.0.0.0/28")
     return None
 
 

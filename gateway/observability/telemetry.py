@@ -63,6 +63,11 @@ NOT_ACCEPTED = Counter(
     "Times that the system had no connection of a sender for us, for want of file descriptors: an alarm.",
     registry=REGISTRY,
 )
+PROXY_HEADERS_REFUSED = Counter(
+    "vkp_gateway_proxy_headers_refused",
+    "Connections of balancers that were closed since they did not begin with a header of the PROXY protocol.",
+    registry=REGISTRY,
+)
 HANDSHAKES_FAILED = Counter(
     "vkp_gateway_handshakes_failed",
     "Connections of senders that ended before TLS was agreed on.",

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from ipaddress import ip_address
 
+from gateway.config.model import Network
 from gateway.observability.telemetry import CONNECTIONS_REFUSED
 
 _PREFIX = 4
@@ -16,6 +18,19 @@ class ConnectionLimits:
     connections: int
     from_one_address: int | None
     """None means no bound of its own."""
+    balancers: tuple[Network, ...] = ()
+    """Through which many senders come from one address: they have no bound of their own."""
+
+    def is_balancer(self, address: str) -> bool:
+        """Tell whether connections from that address are a balancer's."""
+        if not self.balancers:
+            return False
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        found = getattr(found, "ipv4_mapped", None) or found
+        return any(found in network for network in self.balancers)
 
 
 USUAL_ROOM = ConnectionLimits(20_000, None)
@@ -34,7 +49,8 @@ class ConnectionCounter:
         if self._count >= room.connections:
             CONNECTIONS_REFUSED.labels("all").inc()
             return None
-        if room.from_one_address is not None and self._by_origin[origin] >= room.from_one_address:
+        bound = None if room.is_balancer(address) else room.from_one_address
+        if bound is not None and self._by_origin[origin] >= bound:
             CONNECTIONS_REFUSED.labels("address").inc()
             return None
         self._count += 1

@@ -41,6 +41,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._owner = owner
         self.origin = origin
         """What its owner counts it by."""
+        self.said_peer: str | None = None
+        """The sender's address as a balancer that is believed has said it."""
         self._parser = RequestParser(self)
         self._queue: deque[DownstreamRequest] = deque()
         self._arriving: DownstreamRequest | None = None
@@ -247,6 +249,8 @@ class DownstreamConnection(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """The sender's address."""
+        if self.said_peer is not None:
+            return self.said_peer
         name = self.transport.get_extra_info("peername") if self.transport else None
         return str(name[0]) if name else "unknown"
 

@@ -9,15 +9,16 @@ from typing import Protocol
 import structlog
 
 from gateway.config.model import Address
-from gateway.observability.telemetry import HANDSHAKES_FAILED, NOT_ACCEPTED
+from gateway.observability.telemetry import HANDSHAKES_FAILED, NOT_ACCEPTED, PROXY_HEADERS_REFUSED
 from gateway.proxy.certificate_files import SHAKING_HANDS
 from gateway.proxy.downstream import DownstreamConnection
+from gateway.proxy.proxy_protocol import ProxyHeaderError, bytes_missing, source_address
 from gateway.proxy.tls import ReloadingContext
 
 log = structlog.get_logger()
 
 HANDSHAKE = 10.0
-"""Seconds for a handshake."""
+"""Seconds for a handshake, and for a balancer's header before it."""
 _GOODBYE = 2.0
 """Seconds that a sender gets to agree that the connection ends."""
 MOST_HANDSHAKES = 512
@@ -33,6 +34,9 @@ class Listener(Protocol):
 
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
+
+    def is_balancer(self, address: str) -> bool:
+        """Tell whether connections from that address are a balancer's."""
 
     def leave(self, origin: str) -> None:
         """Forget a connection that never became a sender's."""
@@ -50,7 +54,8 @@ class ConnectionListener:
     It accepts connections itself: asyncio and uvloop tell nobody that there was no file descriptor for one.
     """
 
-    def __init__(self, host: Listener, tls: Callable[[], ReloadingContext] | None) -> None:
+    def __init__(self, host: Listener, tls: Callable[[], ReloadingContext] | None, *, proxy_protocol: bool) -> None:
+        self._proxy_protocol = proxy_protocol
         self._host = host
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -98,23 +103,26 @@ class ConnectionListener:
                 self._loop.remove_reader(listening)
                 self._loop.call_later(_PAUSE, self._take, listening)
                 return
-            origin = self._host.enter(str(address[0]))
+            peer = str(address[0])
+            origin = self._host.enter(peer)
             if origin is None:
                 connection.close()
             else:
-                self._begin(connection, origin)
+                self._begin(connection, origin, has_header=self._proxy_protocol and self._host.is_balancer(peer))
 
-    def _begin(self, connection: socket.socket, origin: str) -> None:
+    def _begin(self, connection: socket.socket, origin: str, *, has_header: bool) -> None:
         if len(self._handshakes) >= MOST_HANDSHAKES:
             next(iter(self._handshakes)).cancel()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sender = self._host.sender(origin)
-        task = self._loop.create_task(self._handshake(connection, sender))
+        task = self._loop.create_task(self._handshake(connection, sender, has_header=has_header))
         self._handshakes[task] = self._loop.time()
-        task.add_done_callback(partial(self._done, connection, sender, origin))
+        task.add_done_callback(partial(self._done, connection, sender))
 
-    async def _handshake(self, connection: socket.socket, sender: DownstreamConnection) -> None:
+    async def _handshake(self, connection: socket.socket, sender: DownstreamConnection, *, has_header: bool) -> None:
+        if has_header and not await self._is_introduced(connection, sender):
+            return
         if self._tls is None:
             await self._loop.connect_accepted_socket(lambda: sender, connection)
             return
@@ -127,9 +135,34 @@ class ConnectionListener:
             ssl_shutdown_timeout=_GOODBYE,
         )
 
-    def _done(
-        self, connection: socket.socket, sender: DownstreamConnection, origin: str, task: "asyncio.Task[None]"
-    ) -> None:
+    async def _is_introduced(self, connection: socket.socket, sender: DownstreamConnection) -> bool:
+        """Read whose connection a balancer brings, and count it as that sender's; tell whether it may go on."""
+        try:
+            async with asyncio.timeout(HANDSHAKE):
+                header = await self._header(connection)
+            sender.said_peer = source_address(header) if header else None
+        except (ProxyHeaderError, TimeoutError) as error:
+            PROXY_HEADERS_REFUSED.inc()
+            reason = str(error) or "it did not come in time"
+            log.warning("proxy.header_refused", balancer=sender.origin, reason=reason)
+            return False
+        if sender.said_peer is not None and sender.origin is not None:
+            self._host.leave(sender.origin)
+            sender.origin = self._host.enter(sender.said_peer)
+        return bool(header) and sender.origin is not None
+
+    async def _header(self, connection: socket.socket) -> bytes:
+        """Read a header and not a byte more, or nothing where nothing came (a health check); raises `ProxyHeaderError`."""
+        received = b""
+        while missing := bytes_missing(received):
+            if not (data := await self._loop.sock_recv(connection, missing)):
+                if received:
+                    raise ProxyHeaderError("it broke off")
+                break
+            received += data
+        return received
+
+    def _done(self, connection: socket.socket, sender: DownstreamConnection, task: "asyncio.Task[None]") -> None:
         """Forget a connection that never became a sender's; not in the task itself, which may end before it begins."""
         del self._handshakes[task]
         error = None if task.cancelled() else task.exception()
@@ -138,7 +171,8 @@ class ConnectionListener:
         if sender.transport is None:
             if self._tls is not None:
                 HANDSHAKES_FAILED.inc()
-            self._host.leave(origin)
+            if sender.origin is not None:
+                self._host.leave(sender.origin)
             connection.close()
         self._host.handshake_ended()
 

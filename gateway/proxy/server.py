@@ -81,16 +81,18 @@ class Server:
         address: Address,
         *,
         reuse_port: bool = False,
+        proxy_protocol: bool = False,
         tls: Callable[[], ReloadingContext] | None = None,
         sockets: Sequence[socket.socket] = (),
     ) -> int:
         """Listen on `address`, with `tls` over TLS; return the port, which the system chose when it was 0.
 
         `sockets` listen already and are used instead: who opened them keeps them open, and with them the connections that
-        nobody has accepted yet. With `reuse_port` other processes may listen on the same address.
+        nobody has accepted yet. With `reuse_port` other processes may listen on the same address; with
+        `proxy_protocol` balancers say whose connections they bring.
         """
         listening = list(sockets) or bound(address, _BACKLOG, reuse_port=reuse_port)
-        self._listener = ConnectionListener(self, tls)
+        self._listener = ConnectionListener(self, tls, proxy_protocol=proxy_protocol)
         self._listener.start(listening)
         self._sweep()
         return int(listening[0].getsockname()[1])
@@ -129,6 +131,10 @@ class Server:
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
         return self._guests.enter(address, self._current()[1].room)
+
+    def is_balancer(self, address: str) -> bool:
+        """Tell whether connections from that address are a balancer's."""
+        return self._current()[1].room.is_balancer(address)
 
     def leave(self, origin: str) -> None:
         """Forget a connection that never became a sender's."""

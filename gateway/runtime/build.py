@@ -112,7 +112,8 @@ class Builder:
             for name, upstream in config.upstreams.items()
             if isinstance(upstream, VkpUpstream)
         }
-        room = ConnectionLimits(config.limits.connections, config.limits.connections_per_address)
+        limits = config.limits
+        room = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
         lane = Lane(ways, pipeline.malformed, room)
         return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients)
 

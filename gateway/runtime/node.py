@@ -173,6 +173,7 @@ class Node:
         await self._server.start(
             config.listen.data,
             reuse_port=config.listen.reuse_port,
+            proxy_protocol=config.listen.proxy_protocol,
             tls=self._tls if self._shown else None,
             sockets=self._sockets.data,
         )

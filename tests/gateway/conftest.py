@@ -58,7 +58,7 @@ ROUTES = """\
 _FILE = """\
 version: 1
 environment: {environment}
-listen: {{data: "127.0.0.1:{data}", admin: "127.0.0.1:{admin}"}}
+listen: {{data: "127.0.0.1:{data}", admin: "127.0.0.1:{admin}"{listen}}}
 limits: {{body: {body}, request_timeout: {timeout}, rate_per_sender: {rate}{limits}}}
 helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: key.json{helseid}}}
 {top}
@@ -380,6 +380,7 @@ async def start(
                 "environment": "test",
                 "data": data,
                 "admin": admin,
+                "listen": "",
                 "body": "100kB",
                 "timeout": "10s",
                 "rate": "1000/s",

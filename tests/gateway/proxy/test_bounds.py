@@ -89,11 +89,13 @@ async def test_connections_beyond_the_bound_are_closed(
         ("tls: {cert_file: a, key_file: b}", "{}", 1000),
         ("tls: {cert_file: a, key_file: b}", "{connections_per_address: 7}", 7),
         ("tls: null", "{}", None),
+        ("listen: {proxy_protocol: true}", "{balancers: [192.0.2.80]}", 1000),
+        ("listen: {proxy_protocol: true}", "{balancers: [192.0.2.80], connections_per_address: 7}", 7),
         ("", "{connections_per_address: 7}", 7),
     ],
 )
 def test_a_terminator_in_front_is_not_bounded_as_one_sender(tls: str, limits: str, bound: int | None) -> None:
-    """Only with TLS of its own does the gateway see senders' addresses, and bound each by default."""
+    """Only where the gateway sees senders' own addresses, by TLS or from balancers, is each bounded by default."""
     text = f"""\
 version: 1
 {tls}

@@ -93,6 +93,37 @@ async def test_process_serves_tls_and_takes_new_files(
 
 
 @pytest.mark.parametrize("encrypted_port", [True, False], ids=["TLS", "plain"])
+async def test_a_process_reads_whom_a_balancer_names(
+    start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream, encrypted_port: bool
+) -> None:
+    """With uvloop too: a header that comes in two parts, then a handshake, then a request."""
+    world = await start(serve=False, vkp=raw_upstream)
+    text = LEGACY.format(data=world.data_port, admin=world.admin_port, vkp=raw_upstream.url)
+    text = text.replace("helseid:", "limits: {balancers: [127.0.0.0/8]}\nhelseid:", 1)
+    text = text.replace("listen: {", "listen: {proxy_protocol: true, ", 1)
+    text = text.replace('"}\nmunicip', '", forwarded: x-forwarded}\nmunicip', 1)
+    if not encrypted_port:
+        text = text.replace("tls: {cert_file: server.pem, key_file: server.key}\n", "")
+    async with process(world, text) as (_, logged), asyncio.timeout(120):
+        await logged("gateway.started", 1)
+        for source in (b"192.0.2.7", b"192.0.2.8"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+            writer.write(b"PROXY TCP4 ")
+            await asyncio.sleep(0.05)
+            writer.write(source + b" 192.0.2.80 56324 443\r\n")
+            if encrypted_port:
+                await writer.start_tls(authority.trusting(), server_hostname=NAME)
+            writer.write(world.request(BUNDLE, b"{}"))
+            assert await read_message(reader, answer=True) is not None
+            assert raw_upstream.seen.get_nowait().values("x-forwarded-for") == [source]
+            writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+        writer.write(world.request(BUNDLE))
+        await logged("proxy.header_refused", 1)
+        writer.close()
+
+
+@pytest.mark.parametrize("encrypted_port", [True, False], ids=["TLS", "plain"])
 async def test_a_process_bounds_connections_and_goes_on(
     start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream, encrypted_port: bool
 ) -> None:
