@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -147,8 +147,8 @@ async def test_alarms_of_upkeep_are_told_also_when_it_is_cancelled(
     await taken(Ledger(delivery.ledger.store, "gone", clock), "lost")
     recover = delivery.ledger.recover
 
-    async def slow(*, alone: bool) -> object:
-        found = await recover(alone=alone)
+    async def slow(**how: Any) -> object:
+        found = await recover(**how)
         recovered.set()
         await gate.wait()
         return found
