@@ -73,6 +73,7 @@ GATE = {"rehearsed_at_least": 1, "clean_at_least": 0.5, "within": 3600}
 RULE = {"failed_at_least": 0.5, "of_at_least": 20, "within": 900}
 BODIES: dict[str, dict[str, Any]] = {
     "Approving": {"hash": "x"},
+    "ExportedHead": {"id": 1, "hash": "x", "at": "2026-12-01T08:00:00Z", "signature": "x"},
     "ReasonBody": {"reason": REASON},
     "Forget": {"patient": PATIENT, "reason": REASON},
     "Listed": {**SELECTED, "limit": 2, "cursor": "cmV0dXJuOjE", "group": "unread"},
