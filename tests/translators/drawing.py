@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from translators.contract import Derived, Number, Translation, Tree
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, Release
 from translators.fhir.json_codec import decode
-from translators.fhir.plan import from_stu3, within_r4
+from translators.fhir.plan import Plan, from_stu3, within_r4
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 ValueOf = Callable[[Draw, Element, str], Tree]
@@ -100,8 +101,7 @@ class Drawing:
 
     def codes(self, kind: str, name: str) -> list[str]:
         """Return the codes of a modifier that R4 has a meaning for; none where any text is one."""
-        plan = within_r4() if self.table.name == "R4" else from_stu3()
-        step = plan.types.get(kind, {}).get(name)
+        step = _complete_plan(self.table.name).types.get(kind, {}).get(name)
         return sorted((step.codes or frozenset()) | step.renamed.keys()) if step is not None else []
 
     def primitive(self, draw: Draw, element: Element, name: str) -> dict[str, Tree]:
@@ -128,6 +128,14 @@ class Drawing:
             kind = draw(st.sampled_from(self.kinds))
         head: dict[str, Tree] = {"resourceType": kind} if kind in self.table.resources else {}
         return head | self.fields(draw, kind, depth, most)
+
+
+@cache
+def _complete_plan(release: str) -> Plan:
+    """Return the plan of a release with the steps of all types, so that no draw depends on what was translated before."""
+    plan = within_r4() if release == "R4" else from_stu3()
+    plan.complete()
+    return plan
 
 
 def _stem(name: str, element: Element) -> str:
