@@ -8,8 +8,8 @@ import gc
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from operator import mul
 from typing import Any
@@ -171,19 +171,53 @@ def every_fault(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"translators.{bound}", 1_000_000)
 
 
-def _calls(work: Callable[[], None]) -> int:
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep collections of garbage out of what is measured: they call finalizers, those of earlier tests' garbage too."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """Return how many calls of functions work takes."""
     count = 0
 
     def counted(_frame: Any, event: str, _arg: Any) -> None:
         nonlocal count
         count += event in ("call", "c_call")
 
-    sys.setprofile(counted)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
+    with _uncollected():
+        sys.setprofile(counted)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
     return count
+
+
+class _Garbage:
+    """An object of a cycle, which only a collection ends, with a finalizer."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+    def __del__(self) -> None:
+        repr(self.own)
+
+
+def test_the_end_of_garbage_does_not_count_as_calls() -> None:
+    """However much of it earlier tests have left, and however much is made meanwhile."""
+
+    def work() -> list[list[None]]:
+        return [[] for _ in range(2 * gc.get_threshold()[0])]
+
+    alone = calls_of(work)
+    for _ in range(100):
+        _Garbage()
+    assert calls_of(work) == alone
 
 
 SAMPLE = (
@@ -206,7 +240,7 @@ def _grows(surface: str, kind: str, form: str) -> bool:
         )
         work = _translated(surface, one)
         work()
-        counts.append(_calls(work) + _calls(lambda every=every: _read(surface, every)))  # type: ignore[misc] # bound at once
+        counts.append(calls_of(work) + calls_of(lambda every=every: _read(surface, every)))  # type: ignore[misc] # bound at once
     # In proportion the second step costs what the first did; each call for a pair of elements would add 16.
     return (counts[2] - counts[1]) - (counts[1] - counts[0]) >= FORMS * FORMS
 
@@ -320,13 +354,10 @@ def _numbers() -> list[str]:
 
 def _seconds(work: Callable[[], None]) -> float:
     gc.collect()
-    gc.disable()
-    try:
+    with _uncollected():
         start = time.process_time()
         work()
         return time.process_time() - start
-    finally:
-        gc.enable()
 
 
 @pytest.mark.slow

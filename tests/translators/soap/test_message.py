@@ -1,13 +1,14 @@
 """A SOAP message as a tree: the envelopes it may come in, what is refused of it, and what it is known again by."""
 
 import base64
-import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.translators.soap_messages import bare, message
+from tests.translators.test_growth import calls_of
 from translators.contract import Reason, Refused, Settings
 from translators.identity import business_id, content_digest
 from translators.information import information_of
@@ -204,17 +205,8 @@ def test_work_grows_in_proportion_to_a_message(before: bytes, piece: bytes) -> N
 
 
 def _calls(data: bytes) -> int:
-    count = 0
+    def work() -> None:
+        with suppress(Refused):
+            translate(decode(data)[0], "vkp-soap", "jft", Settings(TEST_KINDS))
 
-    def counted(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(counted)
-    try:
-        translate(decode(data)[0], "vkp-soap", "jft", Settings(TEST_KINDS))
-    except Refused:
-        pass
-    finally:
-        sys.setprofile(None)
-    return count
+    return calls_of(work)
