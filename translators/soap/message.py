@@ -69,9 +69,7 @@ class _Reader:
 
     def fields(self, element: etree._Element, path: str) -> dict[str, Tree]:
         """Return what an element holds, by the names of its attributes and elements."""
-        fields: dict[str, Tree] = {
-            name: value for name, value in element.items() if not name.startswith(XML_SCHEMA_INSTANCE)
-        }
+        fields: dict[str, Tree] = {**_attributes(element)}
         for child in element:
             tag = tag_of(child)
             name = tag.rpartition("}")[2]
@@ -94,7 +92,7 @@ class _Reader:
             return self._content(child, path, beside)
         if len(child) and tag == _FREE_TEXT:
             return self._narrative(child, path)
-        if len(child) or child.attrib:
+        if len(child) or _attributes(child):
             return self.fields(child, path)
         return child.text or ""
 
@@ -148,6 +146,11 @@ class _Reader:
 
     def _refused(self, what: str, at: etree._Element, path: str, reason: Reason = Reason.FORMAT) -> Refused:
         return Refused(reason, f"{what} at line {self._found.document.line(at)}", path)
+
+
+def _attributes(element: etree._Element) -> dict[str, str]:
+    """Return the attributes of an element without the hints for a schema, which say nothing of the message."""
+    return {name: value for name, value in element.items() if not name.startswith(XML_SCHEMA_INSTANCE)}
 
 
 def _named(mime: str) -> str | None:

@@ -182,6 +182,16 @@ def test_nothing_of_the_folder_of_schemas_is_read_by_a_path_that_a_message_names
     assert content_of(data) == content_of(message())
 
 
+@pytest.mark.parametrize("name", ["MsgId", "Tema", "TekstNotatInnhold", "Merknad", "DatoNotat"])
+def test_a_text_with_a_hint_for_a_schema_is_the_text_that_it_is_without(name: str) -> None:
+    """As .NET writes `xsi:type` on what may be of any type."""
+    hint = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+    kind = "date" if name == "DatoNotat" else "string"
+    hinted = message().replace(f"<{name}>".encode(), f'<{name}{hint} xsi:type="xsd:{kind}">'.encode())
+    assert hinted != message()
+    assert decode(hinted) == decode(message())
+
+
 @pytest.mark.parametrize(
     ("before", "piece"),
     [
