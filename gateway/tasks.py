@@ -2,13 +2,17 @@
 
 import asyncio
 import random
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _LAST = 5.0
 """Seconds that the last time may take."""
@@ -155,3 +159,43 @@ class Periodic:
 
     def _pause(self) -> float:
         return self._every() if callable(self._every) else self._every
+
+
+class FileThread:
+    """Does work with files in a thread that nobody waits for, not even the end of the process; one work at a time.
+
+    A file system that does not answer leaves one thread behind, and whatever is asked for later fails until it does.
+    """
+
+    def __init__(self, patience: float) -> None:
+        """`patience` is how many seconds a work may take, the wait for the one before included."""
+        self._patience = patience
+        self._free = asyncio.Lock()
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """Return the result of `work`, or raise what it raises; `TimeoutError` where it takes too long."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._patience):
+            await self._free.acquire()
+            done: asyncio.Future[T] = loop.create_future()
+            threading.Thread(target=self._run, args=(loop, work, done), name="files", daemon=True).start()
+            return await done
+
+    def _run(self, loop: asyncio.AbstractEventLoop, work: Callable[[], T], done: "asyncio.Future[T]") -> None:
+        def tell(result: T | None, error: BaseException | None) -> None:
+            self._free.release()
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type] # one of the two is there
+
+        result, failure = None, None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - whoever asked gets it
+            failure = error
+        # The process may have ended its loop meanwhile.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, result, failure)

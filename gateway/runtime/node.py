@@ -15,7 +15,6 @@ from gateway.config.load import Loaded, Stamp, load, remember, stamp
 from gateway.config.model import Address, Config
 from gateway.config.values import is_loopback
 from gateway.errors import StartupError
-from gateway.files import FileThread
 from gateway.ledger.database import Database
 from gateway.ledger.decision_log import DecisionLog
 from gateway.migration.rehearsal import Rehearsals
@@ -31,7 +30,7 @@ from gateway.runtime.build import Builder, Prepared, RuntimeState, drain, touch_
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
 from gateway.surfaces.registry import prepare as prepare_surfaces
-from gateway.tasks import USUAL, Intervals, Periodic
+from gateway.tasks import USUAL, FileThread, Intervals, Periodic
 from gateway.times import Clock
 from translators.translate import prepare
 

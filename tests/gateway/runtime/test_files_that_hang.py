@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.files import FileThread, contents
+from gateway.files import contents
 from gateway.runtime import node
+from gateway.tasks import FileThread
 from tests.gateway.conftest import HAVNES, message
 
 if TYPE_CHECKING:
