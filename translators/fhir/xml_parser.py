@@ -35,10 +35,10 @@ class Document(NamedTuple):
         return (element.sourceline or 1) + self.lines_before
 
 
-def parse(data: bytes) -> Document:
+def parse(data: bytes, *, keeps_blanks: bool = False) -> Document:
     """Read one XML document without comments and processing instructions.
 
-    A byte order mark and blanks before the first `<` are passed over. Raises `Refused` for what is not well-formed, is not
+    Blanks between elements are kept where they are asked for, and where there may be a narrative. A byte order mark and blanks before the first `<` are passed over. Raises `Refused` for what is not well-formed, is not
     UTF-8 or says that it is not, has a DOCTYPE, or passes the limits of libxml2 (256 levels, 10 MB in one text).
     """
     text = data.removeprefix(BYTE_ORDER_MARK)
@@ -48,7 +48,8 @@ def parse(data: bytes) -> Document:
     if _DOCTYPE.match(body):
         raise Refused(Reason.FORMAT, "a DOCTYPE is not allowed")
     try:
-        root = _read(body) if _NAMES.are_familiar(body) else apart(lambda: _read(body))
+        familiar = _NAMES.are_familiar(body)
+        root = _read(body, keeps_blanks) if familiar else apart(lambda: _read(body, keeps_blanks))
     except etree.XMLSyntaxError as error:
         line = max(error.lineno or 1, 1) + lines_before
         is_limit = error.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT
@@ -66,8 +67,8 @@ def tag_of(element: etree._Element) -> str:
     return str(element.tag)
 
 
-def _read(body: bytes) -> etree._Element:
-    return etree.fromstring(body, _parser(keeps_blanks=_NARRATIVE in body))
+def _read(body: bytes, keeps_blanks: bool) -> etree._Element:
+    return etree.fromstring(body, _parser(keeps_blanks=keeps_blanks or _NARRATIVE in body))
 
 
 def _parser(*, keeps_blanks: bool) -> etree.XMLParser:

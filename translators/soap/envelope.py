@@ -43,7 +43,7 @@ def opened(data: bytes) -> Opened:
     """
     if is_package(data):
         raise Refused(Reason.FORMAT, "a MIME package (MTOM/XOP) is not read here: send the Envelope alone")
-    document = parse(data)
+    document = parse(data, keeps_blanks=True)
     root = document.root
     namespace = etree.QName(root).namespace or ""
     if etree.QName(root).localname != "Envelope":

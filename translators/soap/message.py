@@ -2,13 +2,14 @@
 
 import binascii
 import re
+from contextlib import suppress
 
 from lxml import etree
 
 from translators.contract import Reason, Refused, Repair, Tree
 from translators.fhir import elements, json_codec, xml_codec
 from translators.fhir.xhtml import DIV, XHTML, XML_SCHEMA_INSTANCE, text_of
-from translators.fhir.xml_parser import Document, tag_of
+from translators.fhir.xml_parser import BLANKS, Document, tag_of
 from translators.payload import MSGHEAD as MSGHEAD_KIND
 from translators.payload import RELEASES
 from translators.soap.envelope import Opened, opened
@@ -21,7 +22,8 @@ _REPEATING = frozenset(
     {"Document", "PatientReport", "Ident", "TeleCom", "OtherReceiver", "Notat", "Foresporsel", "RollerRelatertNotat"}
     | {"TypeJournalinfo"}
 )
-_FREE_TEXT = f"{{{DIALOG_1_1}}}TekstNotatInnhold"
+_FREE_TEXTS = tuple(f"{{{DIALOG_1_1}}}{name}" for name in ("TekstNotatInnhold", "Sporsmal"))
+"""The elements that may hold anything by the schema (`xs:anyType`)."""
 _DROPPED = "empty-string-dropped"
 _VERSION = re.compile(r"fhirversion\s*=\s*\"?([0-9.]+)", re.IGNORECASE)
 _OF_STU3 = re.compile(rb"/StructureDefinition/vkp-[A-Za-z]+-v0[56]\b")
@@ -68,7 +70,9 @@ class _Reader:
         return tree, tuple(self._repairs)
 
     def fields(self, element: etree._Element, path: str) -> dict[str, Tree]:
-        """Return what an element holds, by the names of its attributes and elements."""
+        """Return what an element holds, by the names of its attributes and elements; raises `Refused` for what has no name of its own."""
+        if any((text or "").strip(BLANKS) for text in (element.text, *(child.tail for child in element))):
+            raise self._refused("a text beside attributes or elements", element, path)
         fields: dict[str, Tree] = {**_attributes(element)}
         for child in element:
             tag = tag_of(child)
@@ -79,6 +83,8 @@ class _Reader:
             value = self._value(child, tag, place, fields)
             if isinstance(held, list):
                 held.append(value)
+            elif name in fields:
+                raise self._refused("two things of one name", child, place)
             elif value in ("", {}):
                 self._repairs.append(Repair(place, _DROPPED))
             else:
@@ -90,7 +96,7 @@ class _Reader:
             return "signed"
         if tag == f"{{{MSGHEAD}}}Content":
             return self._content(child, path, beside)
-        if len(child) and tag == _FREE_TEXT:
+        if len(child) and tag in _FREE_TEXTS:
             return self._narrative(child, path)
         if len(child) or _attributes(child):
             return self.fields(child, path)
@@ -137,6 +143,8 @@ class _Reader:
 
     def _narrative(self, element: etree._Element, path: str) -> Tree:
         """Return a text with markup as the div that it is the inside of."""
+        if _attributes(element):
+            raise self._refused("an attribute of a text with markup", element, path)
         if any(not tag_of(child).startswith(XHTML) for child in element):
             raise self._refused("an element of another namespace than XHTML", element, path)
         div = etree.Element(DIV)
@@ -182,7 +190,8 @@ def _sketch(found: Opened, head: etree._Element | None) -> Tree:
     for name in ("Sender", "Receiver"):
         party = info.find(f"{{{MSGHEAD}}}{name}")
         if party is not None:
-            fields[name] = _Reader(found).fields(party, name)
+            with suppress(Refused):
+                fields[name] = _Reader(found).fields(party, name)
     return {**tree, "MsgInfo": fields}
 
 

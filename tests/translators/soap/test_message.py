@@ -192,6 +192,61 @@ def test_a_text_with_a_hint_for_a_schema_is_the_text_that_it_is_without(name: st
     assert decode(hinted) == decode(message())
 
 
+NOTE_TEXT = "MsgHead.Document[0].RefDoc.Content.Dialogmelding.Notat[0].TekstNotatInnhold"
+QUESTION = "MsgHead.Document[0].RefDoc.Content.Dialogmelding.Foresporsel[0].Sporsmal"
+
+
+def with_free_text(name: str, attributes: str, text: str) -> bytes:
+    """Return a message with one of the two elements that may hold anything, written so."""
+    element = f"<{name}{attributes}>{text}</{name}>"
+    data = message().decode()
+    start, end = data.index("<Notat>"), data.index("</Notat>") + len("</Notat>")
+    note = f'<Notat><TemaKodet V="6" S="1"/>{element}</Notat>'
+    question = f'<Foresporsel><TypeForesp V="1" S="1"/>{element}</Foresporsel>'
+    return (data[:start] + (note if name == "TekstNotatInnhold" else question) + data[end:]).encode()
+
+
+FREE_TEXTS = pytest.mark.parametrize(("name", "path"), [("TekstNotatInnhold", NOTE_TEXT), ("Sporsmal", QUESTION)])
+MARKUP = '<b xmlns="http://www.w3.org/1999/xhtml">{}</b>'
+
+
+@FREE_TEXTS
+@pytest.mark.parametrize(
+    ("attributes", "text", "told"),
+    [
+        (' xml:lang="nb"', "Hun svarte ikke", "a text beside attributes or elements"),
+        (' status="avlyst"', "Hun svarte", "a text beside attributes or elements"),
+        (' status="avlyst"', "Hun " + MARKUP.format("svarte"), "an attribute of a text with markup"),
+        ("", "Hun <ikke xmlns='urn:x'>svarte</ikke>", "an element of another namespace than XHTML"),
+        ("", "<a xmlns='urn:x'>1</a><a xmlns='urn:x'>2</a>", "an element of another namespace than XHTML"),
+        ("", MARKUP.format("Hun").replace("<b", "<b xmlns:x='urn:x' x:y='ikke'"), "an attribute of another namespace"),
+    ],
+)
+def test_a_free_text_is_refused_by_its_path_where_the_tree_would_lose_of_it(
+    name: str, path: str, attributes: str, text: str, told: str
+) -> None:
+    """The schema lets anything stand there: attributes, other namespaces, one name twice."""
+    refusal = refusal_of(with_free_text(name, attributes, text))
+    assert (refusal.reason, refusal.path) == (Reason.FORMAT, path)
+    assert told in refusal.text
+
+
+@FREE_TEXTS
+def test_a_free_text_with_markup_keeps_every_text_and_blank(name: str, path: str) -> None:
+    """A blank between two elements parts two words."""
+    tree = tree_of(with_free_text(name, "", f"{MARKUP.format('Svarte')} {MARKUP.format('ikke')} i dag"))
+    of = "Notat" if "Notat" in path else "Foresporsel"
+    held = tree["Document"][0]["RefDoc"]["Content"]["Dialogmelding"][of][0][name]
+    assert held == {"xhtml": '<div xmlns="http://www.w3.org/1999/xhtml"><b>Svarte</b> <b>ikke</b> i dag</div>'}
+
+
+def test_a_sender_that_cannot_be_read_leaves_the_rest_for_the_answer() -> None:
+    """A message that is not valid by its schema may hold texts anywhere."""
+    found: Any = refusal_of(message().replace(b"<Sender>", b"<Sender>x")).tree
+    assert found["MsgInfo"]["MsgId"] == "7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900"
+    assert found["MsgInfo"]["Receiver"]["Organisation"]["OrganisationName"] == "Havnes kommune"
+
+
 @pytest.mark.parametrize(
     ("before", "piece"),
     [
