@@ -138,7 +138,8 @@ class Pipeline:
             async with asyncio.timeout(limit):
                 return await self._follow(context, await self._decide(context, found))
         except Failure as failure:
-            return self._failed(context, failure)
+            # Its traceback holds the frames that hold it, and so the body until the collector comes.
+            return self._failed(context, failure.with_traceback(None))
         except SenderLeft:
             return self._failed(context, Failure(Fault.SENDER_LEFT, "The sender left before its request was complete"))
         except TimeoutError:
@@ -175,7 +176,7 @@ class Pipeline:
             claims = await self._authorizer.verified(identified.presented)
         except Failure as refusal:
             if refusal.fault is not Fault.UNAVAILABLE or self._authorizer.can_verify:
-                return self._decider.without_content(found, identified, refusal, context.received)
+                return self._decider.without_content(found, identified, refusal.with_traceback(None), context.received)
             # Nobody can say who is a stranger now, and VKP may still know.
             claims = None
         content = await self._contents.read(context.body, identified, claims)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway.observability import telemetry
+from gateway.proxy.downstream_request import DownstreamRequest
 from tests.gateway.conftest import HAVNES, NORDFJELL, SORVIK, VIKAN, another, message, stu3_message
 
 if TYPE_CHECKING:
@@ -374,6 +376,25 @@ async def test_a_strangers_body_is_not_read(world: World, wanted: dict[str, Any]
     target = f"/epj/r4/{NORDFJELL}/composition"
     await world.post(target, b"{" * size, token=token)
     assert at_vkp(world) == [(target, digest(b"{" * size))]
+
+
+@pytest.mark.parametrize("target", [f"/epj/r4/{NORDFJELL}/bundle", "/epj/r4/000000000/bundle"])
+async def test_a_refused_request_is_forgotten_without_the_collector(world: World, target: str) -> None:
+    """Its body does not stay in memory until the collector looks for cycles, which is seldom."""
+    evondos(world)
+    gc.collect()
+    gc.disable()
+    try:
+        before = _requests_held()
+        for _ in range(3):
+            await world.post(target, b"{" * 1_000, token=world.token(signing="other-key"))
+        assert _requests_held() <= before + 1, "the last one may still be on its connection"
+    finally:
+        gc.enable()
+
+
+def _requests_held() -> int:
+    return sum(isinstance(one, DownstreamRequest) for one in gc.get_objects())
 
 
 @pytest.mark.parametrize("form", ["xml", "json"])
