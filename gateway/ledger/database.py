@@ -33,6 +33,8 @@ Work = Callable[[Connection], T]
 _MIGRATIONS = "gateway.ledger:migrations"
 _TOGETHER = 256
 """Pieces of work in one transaction at most."""
+_WRITES = "writes"
+"""The option of the writer's connection."""
 _BUSY = 5.0
 """Seconds that SQLite waits for another process's lock, and PostgreSQL for a connection."""
 _POSTGRESQL: dict[str, Any] = {
@@ -179,7 +181,7 @@ class Database:
     def _do(self, connection: Connection | None, batch: list[tuple[Work[Any], Future[Any]]]) -> Connection | None:
         """Do a batch; when it fails as a whole, each piece alone, so that one cannot fail the others."""
         try:
-            connection = connection or self.engine.connect()
+            connection = connection or self.engine.connect().execution_options(**{_WRITES: True})
             with connection.begin():
                 results = [work(connection) for work, _ in batch]
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
@@ -306,15 +308,17 @@ def _sqlite(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        # For a file that is new; one that is not is brought to it by `_let_give_back`.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        # For a file that is new, since it is a write; another is brought to it by `_let_give_back`.
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        # A transaction that reads first and writes then would not wait for the lock, but fail at once.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
 
     return engine
 

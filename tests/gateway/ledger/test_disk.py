@@ -122,3 +122,24 @@ def test_disk_that_is_read_only_at_a_start_is_told_with_what_to_do(
     said = str(refusal.value)
     assert "remount the disk" in said
     assert ("ledger.db: Read-only file system" in said) or "SQLITE_READONLY" in said
+
+
+async def test_writer_waits_for_a_lock_and_readers_take_none(tmp_path: Path) -> None:
+    """Another tool on the file, or the shortening of its log, makes nobody's message fail."""
+    store = open_store(URL, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.engine.dispose()
+        assert await store.read(lambda each: each.exec_driver_sql("SELECT count(*) FROM message").scalar_one()) == 0
+        written = store.submit(_read_and_write)
+        with pytest.raises(TimeoutError):
+            written.result(0.2)
+        other.execute("COMMIT")
+        assert await asyncio.wrap_future(written) == 0
+    await store.close()
+
+
+def _read_and_write(connection: Connection) -> int:
+    rows = connection.exec_driver_sql("SELECT count(*) FROM run").scalar_one()
+    connection.exec_driver_sql("DELETE FROM run")
+    return int(rows)
