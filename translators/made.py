@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from translators.contract import Derived, Made, Tree
+from translators.contract import Derived, Made, RepairedNumber, RepairedText, Tree
 
 Trail: TypeAlias = "tuple[Trail | None, str | int]"
 """A place: that of what holds it, and its name or index there."""
@@ -74,7 +74,7 @@ def _settle(
         elif kind is Made:
             found.append(Derived(_spelled((trail, key)), value.rule))  # type: ignore[union-attr] # so it is
             holder[key] = value.value  # type: ignore[index, union-attr] # a name of an object, or an index of an array
-            leaves += _leaves(value.value)  # type: ignore[union-attr]
+            leaves += count_leaves(value.value)  # type: ignore[union-attr]
     return leaves
 
 
@@ -87,8 +87,23 @@ def _spelled(trail: Trail) -> str:
     return "".join(reversed(steps))
 
 
-def _leaves(value: Tree) -> int:
-    if not isinstance(value, (dict, list)) or not value:
-        return 1
-    below = value.values() if isinstance(value, dict) else value
-    return sum([_leaves(item) if isinstance(item, (dict, list)) else 1 for item in below])
+def count_leaves(tree: Tree) -> int:
+    """Count the leaves of a tree."""
+    leaves = 0
+    pending = [tree]
+    for value in pending:  # grows while it is gone through
+        if value.__class__ is dict and value:
+            pending += value.values()
+        elif value.__class__ is list and value:
+            pending += value
+        else:
+            leaves += 1
+    return leaves
+
+
+def leaves_as_they_came(tree: Tree) -> int:
+    """Count the leaves of a tree that no repair has made, nor we."""
+    if isinstance(tree, (dict, list)) and tree:
+        below = tree.values() if isinstance(tree, dict) else tree
+        return sum([1 if one.__class__ is str else leaves_as_they_came(one) for one in below])
+    return 0 if isinstance(tree, (RepairedText, RepairedNumber, Made)) else 1

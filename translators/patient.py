@@ -7,8 +7,8 @@ from typing import NamedTuple
 from translators.contract import Reason, Refused, Repair, RepairedText, Tree
 from translators.fhir.bundle import RESTFUL
 from translators.fhir.json_codec import encode
+from translators.made import leaves_as_they_came
 from translators.national_number import Kind, kind_of
-from translators.source import leaves_as_they_came
 
 BIRTH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.1"
 D_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.2"

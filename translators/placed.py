@@ -4,8 +4,7 @@ Only a message with a fault is read a second time by it, so that the fault is to
 """
 
 from translators.contract import Number, Tree
-from translators.fhir.structure import steps_spelled
-from translators.source import printable_name, printable_type
+from translators.places import printable_name, printable_type, steps_spelled
 
 _DEEPEST = 300
 

@@ -1,14 +1,13 @@
 """The reading cursor: a translator reads its source only through it, so what was never read is what would be lost."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from translators.contract import Coverage, Loss, Made, Reason, Refused, Repair, RepairedNumber, RepairedText, Tree
-from translators.made import Settled
-from translators.payload import NAMES
+from translators.made import Settled, count_leaves, leaves_as_they_came
+from translators.places import printable_name, printable_type
 
 MAX_LEVELS = 256
 """How deep an unread place may lie, and `MAX_FINDINGS` how many repairs, or losses, one message may need.
@@ -16,10 +15,6 @@ MAX_LEVELS = 256
 Far more than any published message; a limit so that listing the places of a hostile one cannot exhaust memory.
 """
 MAX_FINDINGS = 1000
-
-# An element's name begins with a small letter, a type's with a capital one; anything else might be a person's.
-_ELEMENT_NAME = re.compile(r"(?!.*\d{5})_?[a-z][A-Za-z0-9]{0,63}")
-_TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
 Key = tuple[int, str | int]
 """A place: the identity of the object or array around it, and its name or index there."""
@@ -221,13 +216,13 @@ class Cursor:
         while at is not None:
             kind = at.value.get("resourceType") if to_resource and isinstance(at.value, dict) else None
             if isinstance(kind, str):
-                parts.append(_printable(kind, _TYPE_NAME))
+                parts.append(printable_type(kind))
                 break
             if at.parent is None:
-                parts.append(_printable(at.name, _TYPE_NAME))
+                parts.append(printable_type(at.name))
                 break
             if at.index is None:
-                parts.append("." + _printable(at.name))
+                parts.append("." + printable_name(at.name))
             elif not to_resource:
                 parts.append(f"[{at.index}]")
             at = at.parent
@@ -376,42 +371,3 @@ class Cursor:
 
 def _loss(at: Cursor, reason: str) -> Loss:
     return Loss(at.path, at.element, reason)
-
-
-def printable_name(name: str) -> str:
-    """Return an element's name for a path, or that it is withheld: one that is none may be anything, also of a person."""
-    return _printable(name)
-
-
-def printable_type(name: str) -> str:
-    """Return a type's name for a path likewise."""
-    return _printable(name, _TYPE_NAME)
-
-
-def _printable(name: str, pattern: re.Pattern[str] = _ELEMENT_NAME) -> str:
-    if name.isalpha() and name.isascii() and len(name) <= 64 and name[0].islower() == (pattern is _ELEMENT_NAME):
-        # Letters alone, as most names are: what the expression would say, without its look for a number.
-        return name
-    return name if pattern.fullmatch(name) or name in NAMES else "(name withheld)"
-
-
-def leaves_as_they_came(tree: Tree) -> int:
-    """Count the leaves of a tree that no repair has made, nor we."""
-    if isinstance(tree, (dict, list)) and tree:
-        below = tree.values() if isinstance(tree, dict) else tree
-        return sum([1 if one.__class__ is str else leaves_as_they_came(one) for one in below])
-    return 0 if isinstance(tree, (*_REPAIRED_BEFORE, Made)) else 1
-
-
-def count_leaves(tree: Tree) -> int:
-    """Count the leaves of a tree."""
-    leaves = 0
-    pending = [tree]
-    for value in pending:  # grows while it is gone through
-        if value.__class__ is dict and value:
-            pending += value.values()
-        elif value.__class__ is list and value:
-            pending += value
-        else:
-            leaves += 1
-    return leaves

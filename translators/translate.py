@@ -13,11 +13,12 @@ from translators.fhir.elements import stu3 as stu3_elements
 from translators.fhir.plan import from_stu3, within_r4
 from translators.fhir.quick_check import is_right
 from translators.fhir.rules import is_modifier
-from translators.fhir.structure import MOST, Checked, Fault, character_faults, check, spelled
+from translators.fhir.structure import MOST, Checked, Fault, character_faults, check
 from translators.fhir.xml_shapes import kinds
 from translators.links import FULL_URL, followed
 from translators.patient import check_patient, check_persons
 from translators.placed import Sources, placed
+from translators.places import spelled
 from translators.soap import read as soap
 from translators.stu3 import message as stu3
 from translators.terminology import standing

@@ -8,7 +8,8 @@ from translators.contract import Number, Refused, Translation, Tree
 from translators.fhir.conform import conform
 from translators.fhir.plan import from_stu3, within_r4
 from translators.payload import RELEASES, is_msghead, payload_of
-from translators.source import Source, _printable
+from translators.places import printable_name
+from translators.source import Source
 
 _REPLACED_WHOLE = "patient-number-resolved"
 """The repair that leaves nothing of what was below its place."""
@@ -76,4 +77,4 @@ def _below(tree: Tree, name: str, index: str) -> Iterator[Tree]:
     if isinstance(tree, list) and index and int(index) < len(tree):
         yield tree[int(index)]
     if isinstance(tree, dict) and name:
-        yield from [value for key, value in tree.items() if _printable(key) == name]
+        yield from [value for key, value in tree.items() if printable_name(key) == name]

@@ -17,8 +17,9 @@ from translators.fhir.plan import TAKEN_APART, Plan, Step
 from translators.fhir.r4_fields import align, extend_code, linked, say_type, say_unknown, write
 from translators.fhir.rewrites import NoPlaceError
 from translators.fhir.rules import ENTERED_IN_ERROR
-from translators.fhir.structure import spelled, structure_faults
+from translators.fhir.structure import structure_faults
 from translators.fhir.stu3_to_r4 import CODE_OF_R4, TYPE_OF_R4, Conversion
+from translators.places import spelled
 from translators.source import Cursor, Key
 
 MAX_DEPTH = 64

@@ -4,7 +4,7 @@ Checked are cardinality, types, choices, codes with a required binding, the form
 (hl7.org/fhir/R4). Profiles, and codes that no binding requires, are not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
@@ -14,7 +14,6 @@ from translators.fhir.invariants import Fields, objects
 from translators.fhir.narrative import narrative_fault
 from translators.fhir.primitives import FORBIDDEN
 from translators.fhir.structure_plan import DEEPEST, Row, Step, rows
-from translators.source import printable_name, printable_type
 
 MOST = 20
 """How many faults are told of one message."""
@@ -78,22 +77,6 @@ def _texts(value: Tree, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield from _texts(item, (*path, key))
-
-
-def spelled(tree: Tree, path: tuple[str | int, ...]) -> str:
-    """Return a path of the result for a person."""
-    kind = tree.get("resourceType") if isinstance(tree, dict) else None
-    return printable_type(str(kind)) + steps_spelled(path)
-
-
-def steps_spelled(steps: Sequence[str | int]) -> str:
-    """Return names and indexes as they follow a path."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{_name(step)}" for step in steps)
-
-
-def _name(step: str) -> str:
-    stem = step.removesuffix("[x]")
-    return printable_name(stem) + step[len(stem) :]
 
 
 class _Checker:

@@ -13,7 +13,8 @@ from translators.fhir.xhtml import XML_SCHEMA_INSTANCE, text_of
 from translators.fhir.xml_parser import BLANKS, Document, parse, tag_of
 from translators.fhir.xml_shapes import FHIR, MAX_DEPTH, NAMESPACE, PLACE, UNKNOWN, Form, Kind, Step, kinds
 from translators.fhir.xml_writer import encode
-from translators.source import _TYPE_NAME, MAX_FINDINGS, _printable
+from translators.places import printable_name, printable_type
+from translators.source import MAX_FINDINGS
 
 __all__ = ["decode", "encode"]
 
@@ -224,7 +225,7 @@ class _Reader:
     def _path(self, frame: _Open, name: str) -> str:
         """Spell the place of an element that is to be put into `frame`, with what is already there for its index."""
         root = _local(self._document.root)
-        parts = [_printable(root, _TYPE_NAME)]
+        parts = [printable_type(root)]
         for at in (*self._stack, frame):
             if at.name is not None:
                 found = at.owner.get(at.name)
@@ -238,7 +239,7 @@ class _Reader:
 
 
 def _spelled(name: str, index: int | None) -> str:
-    return f".{_printable(name)}" if index is None else f".{_printable(name)}[{index}]"
+    return f".{printable_name(name)}" if index is None else f".{printable_name(name)}[{index}]"
 
 
 def _local(element: etree._Element) -> str:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from translators import r4
 from translators.contract import Coverage, Message, Reason, Refused, Settings, Tree
-from translators.made import settled
+from translators.made import count_leaves, settled
 from translators.patient import check_patient
 from translators.payload import MSGHEAD as KIND
 from translators.payload import RELEASES, is_msghead, payload_of, without_payload
 from translators.soap.note import note, number_of
-from translators.source import Cursor, Source, count_leaves
+from translators.source import Cursor, Source
 from translators.stu3 import message as stu3
 
 _READERS = dict(zip(RELEASES, (stu3.read, r4.read), strict=True))

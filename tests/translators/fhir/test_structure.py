@@ -13,7 +13,8 @@ from tests.translators.drawing import leaf_count
 from tests.translators.right_resources import KINDS, message_of, right_resource, spoil
 from translators.fhir.json_codec import decode, encode
 from translators.fhir.quick_check import is_right, right_leaves
-from translators.fhir.structure import MOST, character_faults, steps_spelled, structure_faults
+from translators.fhir.structure import MOST, character_faults, structure_faults
+from translators.places import steps_spelled
 
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml"><p>x</p></div>'
 NOTE: dict[str, Any] = {
