@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, event, func, insert, select, text
 
 from gateway.ledger.database import Database, LedgerUnavailable, open_store
 from gateway.ledger.tables import RUN
+from tests.gateway.ledger.read_only import read_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -195,14 +196,15 @@ async def test_work_under_way_cannot_be_cancelled(store: Database) -> None:
 async def test_ledger_that_may_only_be_read_is_unavailable_and_comes_back(store: Database) -> None:
     """Writing fails, reading goes on, and afterwards nobody has to do anything."""
     await store.write(partial(note, job="before"))
-    read_only = "PRAGMA query_only = ON" if store.is_sqlite else "SET TRANSACTION READ ONLY"
-    with each_transaction(store.engine, read_only):
+    refusing = (
+        read_only(store.engine) if store.is_sqlite else each_transaction(store.engine, "SET TRANSACTION READ ONLY")
+    )
+    with refusing:
         for job in ("a", "b"):
             with pytest.raises(LedgerUnavailable, match=r"^(SQLITE_READONLY|25006)$"):
                 await store.write(partial(note, job=job))
         assert await store.read(noted) == {"before"}
-    with each_transaction(store.engine, "PRAGMA query_only = OFF" if store.is_sqlite else "SELECT 1"):
-        await store.write(partial(note, job="after"))
+    await store.write(partial(note, job="after"))
     assert await store.read(noted) == {"before", "after"}
 
 

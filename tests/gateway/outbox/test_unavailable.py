@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from gateway.ledger import database
-from gateway.ledger.database import LedgerUnavailable
 from service_stubs.behaviour import Behaviour
 from tests.gateway.conftest import NORDFJELL
+from tests.gateway.ledger.read_only import read_only
 from tests.gateway.outbox.conftest import (
     HOLD,
     alarm,
@@ -26,8 +26,7 @@ from tests.gateway.outbox.conftest import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from sqlalchemy import Connection
+    from contextlib import AbstractContextManager
 
     from tests.gateway.auth.helseid.conftest import Clock
     from tests.gateway.conftest import World
@@ -36,18 +35,9 @@ if TYPE_CHECKING:
 REFUSE = "on_outage: refuse"
 
 
-async def writable(world: World, *, allowed: bool) -> None:
-    """Let the ledger be written, or not any more."""
-
-    def work(connection: Connection) -> None:
-        connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if allowed else 'ON'}")
-
-    while True:
-        try:
-            return await delivery_of(world).ledger.store.write(work)
-        except LedgerUnavailable:
-            # It was in one transaction with what failed, and was not tried.
-            continue
+def unwritable(world: World) -> AbstractContextManager[None]:
+    """Have the ledger of a world refuse to be written meanwhile."""
+    return read_only(delivery_of(world).ledger.store.engine)
 
 
 @pytest.mark.parametrize("policies", [REFUSE, HOLD])
@@ -59,14 +49,13 @@ async def test_sender_is_told_to_try_again_and_nothing_is_sent(
     assert_success(await world.post("bundle", alarm()))
     world.jft.received.clear()
     world.logged.forget()
-    await writable(world, allowed=False)
-    body = alarm()
-    answer = await world.post("bundle", body)
-    world.assert_refused(answer, 503, "3.1")
-    assert int(answer.values("Retry-After")[0]) > 0
-    assert not world.jft.received
-    assert world.logged.named("ledger.unavailable")
-    await writable(world, allowed=True)
+    with unwritable(world):
+        body = alarm()
+        answer = await world.post("bundle", body)
+        world.assert_refused(answer, 503, "3.1")
+        assert int(answer.values("Retry-After")[0]) > 0
+        assert not world.jft.received
+        assert world.logged.named("ledger.unavailable")
     assert_success(await world.post("bundle", body))
     assert len(world.delivered) == 1
     assert world.named_messages("accepted")[0]["marks"] == ()
@@ -75,12 +64,11 @@ async def test_sender_is_told_to_try_again_and_nothing_is_sent(
 async def test_legacy_lane_goes_on_in_a_municipality_that_moves(begin: Callable[..., Awaitable[World]]) -> None:
     """That VKP's messages would be noted is no reason to stop them."""
     world = await begin()
-    await writable(world, allowed=False)
-    for _ in range(3):
-        assert (await world.post(f"/epj/r4/{NORDFJELL}/bundle", alarm())).status == 200
-    assert len(world.vkp.received) == 3
-    await until(lambda: not delivery_of(world)._recorder._writing)
-    await writable(world, allowed=True)
+    with unwritable(world):
+        for _ in range(3):
+            assert (await world.post(f"/epj/r4/{NORDFJELL}/bundle", alarm())).status == 200
+        assert len(world.vkp.received) == 3
+        await until(lambda: not delivery_of(world)._recorder._writing)
     assert await rows(world) == []
 
 
@@ -93,12 +81,11 @@ async def test_delivery_that_cannot_be_written_down_is_a_success_and_is_written_
     jft.open.clear()
     sending = _begun(world, body)
     await until(lambda: jft.asked == 1)
-    await writable(world, allowed=False)
-    jft.open.set()
-    assert_success(await sending)
-    assert world.logged.named("ledger.delivered_not_written")
-    assert await states(world) == ["delivering"]
-    await writable(world, allowed=True)
+    with unwritable(world):
+        jft.open.set()
+        assert_success(await sending)
+        assert world.logged.named("ledger.delivered_not_written")
+        assert await states(world) == ["delivering"]
     (row,) = await until_states(world, "delivered")
     assert row.event_id == world.delivered[0].id
     await until(lambda: bool(world.logged.named("ledger.written_late")))
@@ -114,10 +101,9 @@ async def test_promise_that_cannot_be_written_down_is_not_made(begin: Callable[.
     jft.behave(Behaviour(status=500))
     sending = _begun(world, alarm())
     await until(lambda: jft.asked == 1)
-    await writable(world, allowed=False)
-    jft.open.set()
-    world.assert_refused(await sending, 503, "3.1")
-    await writable(world, allowed=True)
+    with unwritable(world):
+        jft.open.set()
+        world.assert_refused(await sending, 503, "3.1")
 
 
 async def test_held_message_that_fails_while_the_ledger_does_is_no_defect(
@@ -133,11 +119,10 @@ async def test_held_message_that_fails_while_the_ledger_does_is_no_defect(
     jft.behave(Behaviour(status=500))
     clock.now += 2
     await until(lambda: jft.asked == 1)
-    await writable(world, allowed=False)
-    jft.open.set()
-    await until(lambda: bool(world.logged.named("ledger.unavailable")))
-    await until(lambda: not delivery_of(world)._dispatch._under_way)
-    await writable(world, allowed=True)
+    with unwritable(world):
+        jft.open.set()
+        await until(lambda: bool(world.logged.named("ledger.unavailable")))
+        await until(lambda: not delivery_of(world)._dispatch._under_way)
     assert not world.logged.named("dispatch.defect")
     await until_states(world, "held")
 
