@@ -23,8 +23,8 @@ from tests.gateway.outbox.conftest import (
     until_states,
     until_written,
 )
-from tests.gateway.pipeline.test_stu3 import body_of, read
-from tests.gateway.pipeline.test_stu3 import post as post_stu3
+from tests.gateway.pipeline.stu3_sender import body_of, read
+from tests.gateway.pipeline.stu3_sender import post as post_stu3
 from tests.ports import free_ports
 
 if TYPE_CHECKING:

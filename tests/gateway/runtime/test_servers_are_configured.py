@@ -12,7 +12,7 @@ from aiohttp import web  # noqa: TID251 - what the double of HelseID answers wit
 from gateway.config.load import load_text
 from service_stubs.helseid import HelseIdStub
 from tests.gateway.conftest import HAVNES, NORDFJELL, another, message
-from tests.gateway.pipeline.test_stu3 import HAVNES_HER, SENDER, body_of
+from tests.gateway.pipeline.stu3_sender import HAVNES_HER, SENDER, body_of
 from tests.gateway.wire import RawUpstream
 
 if TYPE_CHECKING:
