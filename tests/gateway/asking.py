@@ -13,7 +13,7 @@ from gateway.auth.people.sessions import digest
 
 if TYPE_CHECKING:
     from gateway.config.model import Role
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 SECRET = "vkpgw_" + "s" * 43
 _PEOPLE = """\

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from joserfc.jwk import ECKey
 
     from gateway.config.model import Config
-    from tests.gateway.conftest import Logged
+    from tests.gateway.world import Logged
 
 NOW = 1_780_000_000.0
 PSEUDONYM = "helseid://claims/identity/pid_pseudonym"

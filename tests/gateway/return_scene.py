@@ -40,7 +40,7 @@ from service_stubs.listening import running
 from service_stubs.signing import sign
 from service_stubs.token_endpoint import Grant, access_token_claims
 from tests.gateway.clocks import FakeClock
-from tests.gateway.conftest import CLIENT_ID, HAVNES, message, registration, stu3_message
+from tests.gateway.world import CLIENT_ID, HAVNES, message, registration, stu3_message
 from translators.contract import Call
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from gateway.tasks import Periodic
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import Logged
+    from tests.gateway.world import Logged
 
 
 class Rests:

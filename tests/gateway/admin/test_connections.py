@@ -13,7 +13,7 @@ from gateway.admin.connections import BoundedConnections
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 async def test_silent_connections_are_bounded_and_leave_room(world: World) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from tests.gateway.conftest import message
+from tests.gateway.world import message
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 @pytest.mark.parametrize(

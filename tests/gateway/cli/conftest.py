@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
-from tests.gateway.conftest import CLIENT_ID, ROUTES
+from tests.gateway.world import CLIENT_ID, ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from gateway.cli.main import main
 from tests.gateway.cli.conftest import HEAD
-from tests.gateway.conftest import message, stu3_message
+from tests.gateway.world import message, stu3_message
 from tests.ports import free_ports
 
 if TYPE_CHECKING:

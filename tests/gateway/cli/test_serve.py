@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from tests.gateway.conftest import NORDFJELL, ROUTES, message
+from tests.gateway.world import NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 
 class Served:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import message, stu3_message
+from tests.gateway.world import message, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from gateway.config.plans import Sunset, announced
-from tests.gateway.conftest import HAVNES, NORDFJELL, message
+from tests.gateway.world import HAVNES, NORDFJELL, message
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 END = Sunset(date(2027, 1, 1), date(2027, 7, 1), headers=True)
 

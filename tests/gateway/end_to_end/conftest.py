@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from joserfc.jwk import ECKey
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 _QUICK = Intervals(cutovers=0.02, layers=0.02, verdicts=0.02, decisions=0.02, follow=0.02, rewrite=0.02)
 

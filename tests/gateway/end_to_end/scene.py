@@ -16,15 +16,15 @@ from click.testing import CliRunner, Result
 from gateway.cli.main import main
 from gateway.config.model import Role
 from service_stubs.logins import TestPerson
-from tests.gateway.conftest import NORDFJELL
 from tests.gateway.end_to_end.traffic import Kind, marked, numbers_of
 from tests.gateway.office import NOW, Browser, Office, Page
+from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 PEOPLE_CLIENT, VKP_CLIENT = "people-client", "gateway-at-vkp"
 PEOPLE_SCOPES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tests.gateway.conftest import another, message
+from tests.gateway.world import another, message
 
 _EVONDOS = "Evondos_Nordfjell"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from gateway.ledger.database import Database
-    from tests.gateway.conftest import Logged
+    from tests.gateway.world import Logged
 
 URL, MEGABYTE = "sqlite:///ledger.db", 1024 * 1024
 

@@ -14,7 +14,7 @@ from gateway.ledger.tables import MESSAGE
 from gateway.tasks import Intervals
 from service_stubs.jft import JftStub
 from tests.gateway.auth.helseid.conftest import Clock
-from tests.gateway.conftest import ROUTES, another, message
+from tests.gateway.world import ROUTES, another, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from gateway.outbox.context import DeliveryContext
     from gateway.outbox.outbox import Outbox
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 HOLD = "on_outage: hold"
 _JOURNALING = "havnes, information: [journaling], mode: new"

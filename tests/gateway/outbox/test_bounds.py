@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 RESEND = f"{HOLD}, unclear: resend"
 LOST = Behaviour(status="202-then-drop", times=-1)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gateway.ledger.records import Due
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 def begun(work: Any) -> asyncio.Task[Any]:

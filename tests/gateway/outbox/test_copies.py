@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import VIKAN, message
 from tests.gateway.outbox.conftest import (
     HOLD,
     alarm,
@@ -21,12 +20,13 @@ from tests.gateway.outbox.conftest import (
     until,
     until_states,
 )
+from tests.gateway.world import VIKAN, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 REFUSE = "on_outage: refuse"
 DAY = 86_400

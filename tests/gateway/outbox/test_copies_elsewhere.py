@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import NORDFJELL, ROUTES, World, another, message
 from tests.gateway.outbox.conftest import (
     HOLD,
     alarm,
@@ -25,6 +24,7 @@ from tests.gateway.outbox.conftest import (
 )
 from tests.gateway.pipeline.stu3_sender import body_of, read
 from tests.gateway.pipeline.stu3_sender import post as post_stu3
+from tests.gateway.world import NORDFJELL, ROUTES, World, another, message
 from tests.ports import free_ports
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 @pytest.mark.parametrize(("takes", "pause"), [(0.0, QUICK.count), (0.2, 4.0), (1.0, 20.0)])

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.observability.telemetry import UNCLEAR
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES
 from tests.gateway.outbox.conftest import (
     HOLD,
     alarm,
@@ -22,12 +21,13 @@ from tests.gateway.outbox.conftest import (
     until,
     until_states,
 )
+from tests.gateway.world import HAVNES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.ledger.records import Arrival
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 REFUSE = "on_outage: refuse"
 WAYS = ["hangs up", "is given up"]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import VIKAN
 from tests.gateway.outbox.conftest import (
     HOLD,
     QUICK,
@@ -25,14 +24,15 @@ from tests.gateway.outbox.conftest import (
     until_states,
     visit,
 )
+from tests.gateway.world import VIKAN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.upstreams.circuit_breaker import CircuitBreaker
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 BREAKER = ", breaker: {failures: 2, pause: 1h, longest: 1h}"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 JOURNALED = "answer: journaled"
 LONG, SHORT = ", journaled_wait: 30s", ", journaled_wait: 200ms"

@@ -11,15 +11,15 @@ from gateway.ledger.crypto import PayloadUnreadable
 from gateway.observability.telemetry import REGISTRY
 from gateway.outbox.order import opened
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import NORDFJELL, message
 from tests.gateway.outbox.conftest import HOLD, alarm, means_of, rows, until, until_states
+from tests.gateway.world import NORDFJELL, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 SECRET = (
     b"12834010060",

@@ -13,7 +13,6 @@ import pytest
 from gateway.observability.telemetry import UNCLEAR
 from service_stubs.behaviour import Behaviour
 from tests.gateway.cli.test_serve import served
-from tests.gateway.conftest import NORDFJELL
 from tests.gateway.outbox.conftest import (
     HOLD,
     alarm,
@@ -28,12 +27,13 @@ from tests.gateway.outbox.conftest import (
     until_states,
     visit,
 )
+from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 REFUSE = "on_outage: refuse"
 RESEND = f"{HOLD}, unclear: resend"

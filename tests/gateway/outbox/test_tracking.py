@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 FOLLOW = Follow()
 SECONDS = st.floats(0, 1e9)

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.ledger import database
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import NORDFJELL
 from tests.gateway.ledger.read_only import read_only
 from tests.gateway.outbox.conftest import (
     HOLD,
@@ -23,14 +22,15 @@ from tests.gateway.outbox.conftest import (
     until,
     until_states,
 )
+from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractContextManager
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 REFUSE = "on_outage: refuse"
 

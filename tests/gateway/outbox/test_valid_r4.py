@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import message
 from tests.gateway.outbox.conftest import alarm, assert_success, rows, until_states
+from tests.gateway.world import message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 FAULT = "Bundle.entry[0].resource.subject.identifier: a synthetic number is not allowed in production"
 

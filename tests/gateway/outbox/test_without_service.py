@@ -13,7 +13,6 @@ from gateway.ledger.retention import PURGE, last_run
 from gateway.ledger.returns import Selection
 from gateway.observability.telemetry import LEDGER_MESSAGES
 from gateway.outbox.returns import NO_SERVICE
-from tests.gateway.conftest import NORDFJELL
 from tests.gateway.ledger.conftest import taken
 from tests.gateway.outbox.conftest import (
     HOLD,
@@ -27,12 +26,13 @@ from tests.gateway.outbox.conftest import (
     until_states,
     visit,
 )
+from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 DAY = 86_400
 LEGACY = "  - {mode: legacy}\n"

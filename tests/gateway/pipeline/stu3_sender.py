@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
-from tests.gateway.conftest import OUTCOME_CODES, stu3_message
+from tests.gateway.world import OUTCOME_CODES, stu3_message
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 
 NORDFJELL_HER, SORVIK_HER, HAVNES_HER, SENDER = "102287", "95938", "85441", "99001"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.observability import telemetry
-from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN, another, message
+from tests.gateway.world import HAVNES, NORDFJELL, VIKAN, another, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 BODY = message("alarm-follow-up")
 PREFIX = "nhn:vkp/api/user/"

@@ -10,13 +10,13 @@ import pytest
 
 from gateway.observability import telemetry
 from gateway.proxy.downstream_request import DownstreamRequest
-from tests.gateway.conftest import HAVNES, NORDFJELL, SORVIK, VIKAN, another, message, stu3_message
 from tests.gateway.pipeline.test_pipeline import at_vkp, digest
+from tests.gateway.world import HAVNES, NORDFJELL, SORVIK, VIKAN, another, message, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 def evondos(world: World) -> World:

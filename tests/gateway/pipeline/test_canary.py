@@ -16,7 +16,6 @@ from gateway.ledger.key_files import load_keys, make_missing, read_single
 from gateway.pipeline.canary import Canary, share_of
 from gateway.pipeline.pipeline import Pipeline
 from gateway.runtime import build
-from tests.gateway.conftest import HAVNES, NORDFJELL, message, stu3_message
 from tests.gateway.migration.rehearsal.scene import (
     CANARY,
     LOCAL_SYSTEM,
@@ -28,12 +27,13 @@ from tests.gateway.migration.rehearsal.scene import (
     with_local_number,
     with_subject,
 )
+from tests.gateway.world import HAVNES, NORDFJELL, message, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
 

@@ -11,12 +11,12 @@ import pytest
 from gateway.errors import Failure, Fault
 from gateway.pipeline.content import LARGE, Worker
 from gateway.surfaces import vkp_r4
-from tests.gateway.conftest import another, message
+from tests.gateway.world import another, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 async def test_a_small_body_is_worked_on_at_once_and_a_large_one_in_a_thread() -> None:

@@ -17,7 +17,7 @@ from gateway.errors import Failure
 from gateway.model import Information, RequestHead
 from gateway.pipeline.identify import Identifier
 from gateway.surfaces.paths import is_origin_form
-from tests.gateway.conftest import message, stu3_message
+from tests.gateway.world import message, stu3_message
 
 if TYPE_CHECKING:
     from gateway.routing.table import RouteTable

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service_stubs.listening import running
-from tests.gateway.conftest import HAVNES, ROUTES, SORVIK, VIKAN, accepted_count, message
+from tests.gateway.world import HAVNES, ROUTES, SORVIK, VIKAN, accepted_count, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 
 async def test_new_journaling_becomes_one_event(world: World) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import HAVNES, NORDFJELL, SORVIK, VIKAN, message
+from tests.gateway.world import HAVNES, NORDFJELL, SORVIK, VIKAN, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 UNKNOWN = "999999999"
 

@@ -14,15 +14,15 @@ from zeep.transports import Transport
 
 from gateway.surfaces.soap import surface
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, NORDFJELL, SORVIK
+from tests.gateway.world import HAVNES, NORDFJELL, SORVIK
 from tests.translators.soap_messages import bare, message
 from translators.soap import schema
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 PATH = "/ws/v1/Journalforing"
 ACTION = "http://vkp.nhn.no/Journalforing/IJournalforing/SendMelding"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.gateway.conftest import HAVNES, ROUTES, accepted_count, another, message, stu3_message
 from tests.gateway.pipeline.stu3_sender import FORMS, NORDFJELL_HER, PATIENT, assert_refused, body_of, post, read
+from tests.gateway.world import HAVNES, ROUTES, accepted_count, another, message, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TAKEN = {

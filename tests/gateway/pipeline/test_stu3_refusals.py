@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import ROUTES, another, stu3_message
 from tests.gateway.pipeline.stu3_sender import (
     FORMS,
     HAVNES_HER,
@@ -18,11 +17,12 @@ from tests.gateway.pipeline.stu3_sender import (
     body_of,
     post,
 )
+from tests.gateway.world import ROUTES, another, stu3_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 @pytest.mark.parametrize("form", FORMS)

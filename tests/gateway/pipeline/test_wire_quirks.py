@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 REQUESTS = sorted((Path(__file__).parent / "requests").glob("*.http"))
 

@@ -13,14 +13,14 @@ from gateway.observability import telemetry
 from gateway.proxy import connection_limits, forwarder
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits, origin_of
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, NORDFJELL, message
 from tests.gateway.proxy.test_leaving import connected, kept_alive, until
+from tests.gateway.world import HAVNES, NORDFJELL, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 NOTE = f"/epj/r4/{HAVNES}/composition"

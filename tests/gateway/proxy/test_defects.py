@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.pipeline.pipeline import Pipeline
-from tests.gateway.conftest import message
+from tests.gateway.world import message
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 @pytest.mark.parametrize("where", ["begin", "handle"])

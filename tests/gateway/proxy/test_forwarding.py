@@ -12,14 +12,14 @@ from msgspec import structs
 from gateway.config.upstreams import Forwarded
 from gateway.model import RequestHead
 from gateway.proxy.headers import forwarding
-from tests.gateway.conftest import NORDFJELL
 from tests.gateway.proxy.fuzzing import VKP
+from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream, Seen
+    from tests.gateway.world import World
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 HEAD = RequestHead("POST", BUNDLE, ((b"Host", b"api.vkp.example:8443"),))

@@ -11,15 +11,15 @@ import pytest
 
 from gateway.proxy import connection_limits
 from gateway.proxy.request_parser import RequestParser
-from tests.gateway.conftest import HAVNES, NORDFJELL, VIKAN
 from tests.gateway.proxy.fuzzing import Requests
 from tests.gateway.wire import read_message
+from tests.gateway.world import HAVNES, NORDFJELL, VIKAN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 

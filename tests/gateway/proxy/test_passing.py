@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.gateway.conftest import NORDFJELL, message
 from tests.gateway.wire import read_message
+from tests.gateway.world import NORDFJELL, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream, Seen
+    from tests.gateway.world import World
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 ADDED = {b"date", b"server", b"content-length", b"connection", b"transfer-encoding"}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 FOLLOWING = [b"", b"POST / HTTP/1.1\r\n\r\n", bytes.fromhex("16030100f8010000f4"), b"PROXY TCP4 "]

@@ -17,7 +17,7 @@ from gateway.proxy.resolver import FRESH, Resolver
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.gateway.conftest import Logged
+    from tests.gateway.world import Logged
 
 LIMITS = Connections(4, 4.0, 300.0, 0.1, 80.0, 60.0)
 

@@ -11,14 +11,14 @@ from cryptography import x509
 
 from gateway.config.load import load
 from gateway.runtime.node import Node
-from tests.gateway.conftest import NORDFJELL
+from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 
 NAME = "localhost"

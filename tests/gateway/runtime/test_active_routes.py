@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from gateway.config.model import Config
     from gateway.ledger.database import Database
     from gateway.ledger.messages import Ledger
-    from tests.gateway.conftest import Logged
     from tests.gateway.ledger.conftest import Clock
     from tests.gateway.runtime.conftest import Node
+    from tests.gateway.world import Logged
 
     NodeOn = Callable[[Database], Node]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.tasks import Intervals
-from tests.gateway.conftest import NORDFJELL, ROUTES, message
+from tests.gateway.world import NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 PATH = f"/epj/r4/{NORDFJELL}/composition"
 CLOSED = ROUTES.replace("  - {mode: legacy}\n", '  - {mode: closed, text: "Stengt."}\n')

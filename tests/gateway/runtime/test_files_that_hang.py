@@ -12,13 +12,13 @@ import pytest
 from gateway.files import contents
 from gateway.runtime import node
 from gateway.tasks import FileThread
-from tests.gateway.conftest import HAVNES, message
+from tests.gateway.world import HAVNES, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 @pytest.fixture

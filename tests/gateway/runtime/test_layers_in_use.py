@@ -11,13 +11,13 @@ from gateway.config.model import Role
 from gateway.pipeline import identify
 from gateway.routing.table import RouteTable
 from tests.gateway.asking import ask, let_in
-from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, another, message
+from tests.gateway.world import HAVNES, NORDFJELL, ROUTES, another, message
 from translators import translate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
 

@@ -11,13 +11,13 @@ from gateway.config.load import load
 from gateway.errors import StartupError
 from gateway.observability import telemetry
 from gateway.runtime.node import Node
-from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
+from tests.gateway.world import HAVNES, NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 CLOSED = ROUTES.replace("  - {mode: legacy}\n", '  - {mode: closed, text: "Stengt."}\n')
 

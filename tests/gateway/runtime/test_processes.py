@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway.conftest import NORDFJELL, message
 from tests.gateway.wire import read_message
+from tests.gateway.world import NORDFJELL, message
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
 

@@ -12,13 +12,13 @@ from gateway.config.model import KeyFiles
 from gateway.errors import StartupError
 from gateway.ledger.database import open_store
 from gateway.ledger.key_files import make_missing
-from tests.gateway.conftest import NORDFJELL, ROUTES, another, message
+from tests.gateway.world import NORDFJELL, ROUTES, another, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.proxy.pool import Pool
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
 

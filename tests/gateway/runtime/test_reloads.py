@@ -14,12 +14,12 @@ from gateway.cli.main import main
 from gateway.config.model import Role
 from gateway.observability import telemetry
 from tests.gateway.asking import SECRET, ask, let_in
-from tests.gateway.conftest import HAVNES, NORDFJELL, ROUTES, message
+from tests.gateway.world import HAVNES, NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
 

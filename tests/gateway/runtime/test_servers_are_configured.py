@@ -11,14 +11,14 @@ from aiohttp import web  # noqa: TID251 - what the double of HelseID answers wit
 
 from gateway.config.load import load_text
 from service_stubs.helseid import HelseIdStub
-from tests.gateway.conftest import HAVNES, NORDFJELL, another, message
 from tests.gateway.pipeline.stu3_sender import HAVNES_HER, SENDER, body_of
 from tests.gateway.wire import RawUpstream
+from tests.gateway.world import HAVNES, NORDFJELL, another, message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 NOTE = f"/epj/r4/{HAVNES}/composition"

@@ -12,12 +12,12 @@ from gateway.config.load import load, load_text
 from gateway.errors import StartupError
 from gateway.runtime.node import Node
 from gateway.tasks import Intervals
-from tests.gateway.conftest import ROUTES
+from tests.gateway.world import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
 

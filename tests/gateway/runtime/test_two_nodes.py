@@ -13,7 +13,7 @@ import pytest
 from gateway.config.model import Role
 from gateway.tasks import USUAL
 from tests.gateway.asking import ask, let_in
-from tests.gateway.conftest import NORDFJELL, World, message
+from tests.gateway.world import NORDFJELL, World, message
 from tests.ports import free_ports
 
 if TYPE_CHECKING:

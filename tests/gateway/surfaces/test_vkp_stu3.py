@@ -15,7 +15,7 @@ from gateway.surfaces.base import AnswerContext, Content, Form, Operation, Recog
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
 from gateway.surfaces.vkp_stu3 import surface
-from tests.gateway.conftest import OUTCOME_CODES, stu3_message
+from tests.gateway.world import OUTCOME_CODES, stu3_message
 from translators.contract import Refused, Tree
 
 PLACE = Place("routes.yaml", 1, 1)

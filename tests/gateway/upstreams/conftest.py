@@ -20,7 +20,7 @@ from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 from service_stubs.helseid import HelseIdStub
 from service_stubs.jft import JftStub
 from service_stubs.listening import running
-from tests.gateway.conftest import CLIENT_ID, HAVNES, message, registration
+from tests.gateway.world import CLIENT_ID, HAVNES, message, registration
 from translators.contract import Call
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from joserfc.jwk import ECKey
 
-    from tests.gateway.conftest import Logged
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import Logged
 
 CALL = Call("jft", "POST", "/v1/Bundle", (("Content-Type", "application/json"),), message("alarm-follow-up"))
 ID = "0d0bbd6c-7f0e-4b6a-9a57-5f9c8d7f2d11"

@@ -9,13 +9,13 @@ import pytest
 
 from gateway.proxy.pool import PATIENCE
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import accepted_count, another, message
 from tests.gateway.wire import RawUpstream, read_message
+from tests.gateway.world import accepted_count, another, message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 BODY = message("alarm-follow-up")
 LOCATION = b"Location: https://read.example/v1/Bundle/0d0bbd6c-7f0e-4b6a-9a57-5f9c8d7f2d11/$status\r\n"

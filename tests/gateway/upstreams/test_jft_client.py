@@ -15,11 +15,11 @@ from service_stubs.behaviour import Behaviour
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import Logged
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import Logged
 
-from tests.gateway.conftest import HAVNES, VIKAN
 from tests.gateway.upstreams.conftest import EVENT, ONE_FAILURE, Scene, refused, submit
+from tests.gateway.world import HAVNES, VIKAN
 
 
 async def test_nothing_is_sent_to_a_service_that_keeps_failing(scene: Scene, logged: Logged) -> None:

@@ -10,7 +10,7 @@ from gateway.config.upstreams import Grant
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, NORDFJELL
+from tests.gateway.world import HAVNES, NORDFJELL
 from tests.ports import free_ports
 
 if TYPE_CHECKING:

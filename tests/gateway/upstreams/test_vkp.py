@@ -12,8 +12,8 @@ from gateway.upstreams.vkp import Fate, Sent, StoredRequest, judged
 from legacy_stubs import stu3_messages
 from legacy_stubs.outcomes import RefusedError
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, NORDFJELL, message, stu3_message
 from tests.gateway.return_scene import SCOPES, HelseId, return_scene
+from tests.gateway.world import HAVNES, NORDFJELL, message, stu3_message
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from joserfc.jwk import ECKey
 
     from service_stubs.token_endpoint import Grant
-    from tests.gateway.conftest import Logged
     from tests.gateway.return_scene import Scene
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import Logged
 
 TARGET = f"/EPJ//r4/{HAVNES}/bundle?x=%2F"
 R4 = StoredRequest(

@@ -1,6 +1,6 @@
 """Plans are made type by type: few for one message, all before a gateway serves."""
 
-from tests.gateway.conftest import message
+from tests.gateway.world import message
 from translators import translate
 from translators.fhir import quick_check, rules, structure_plan
 from translators.fhir.conform import conform

@@ -15,7 +15,7 @@ from gateway.auth.helseid.token_verifier import TokenVerifier
 from service_stubs.helseid import HelseIdStub
 from service_stubs.listening import running
 from tests.gateway.clocks import FakeClock as Clock
-from tests.gateway.conftest import CLIENT_ID, registration
+from tests.gateway.world import CLIENT_ID, registration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from tests.gateway.conftest import HAVNES, message
+from tests.gateway.world import HAVNES, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import Answer
+    from tests.gateway.world import World
 
 TARGET = f"/epj/r4/{HAVNES}/bundle"
 BODY = message("alarm-follow-up")

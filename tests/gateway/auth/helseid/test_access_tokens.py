@@ -16,7 +16,7 @@ from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Discovery, HelseIdUnavailable, Issuer
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, another, message, registration
+from tests.gateway.world import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, another, message, registration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from service_stubs.helseid import HelseIdStub
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import Logged, World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import Logged, World
 
 SCOPE = "nhn:jft/api"
 

@@ -15,12 +15,12 @@ from joserfc.jwk import ECKey, RSAKey
 from gateway.auth.helseid import dpop_verifier
 from gateway.observability.telemetry import BOUND_AS_BEARER
 from tests.gateway.auth.helseid.device import ALGORITHMS, BODY, Device, compact, encoded, far, refused
-from tests.gateway.conftest import another
+from tests.gateway.world import another
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 OTHER = ECKey.generate_key("P-256")
 CHALLENGE = f'DPoP error="invalid_dpop_proof", {ALGORITHMS}'

@@ -10,10 +10,10 @@ import pytest
 
 from gateway.auth.helseid.claims import MAX_TOKEN_BYTES
 from tests.gateway.auth.helseid.device import ALGORITHMS, BODY, Device, encoded, far, refused
-from tests.gateway.conftest import another
+from tests.gateway.world import another
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 VKP_ID = "nhn:vkp/client/claims/vkp-id"
 

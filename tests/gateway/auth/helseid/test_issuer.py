@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
-from tests.gateway.conftest import message
 from tests.gateway.wire import RawUpstream, read_message
+from tests.gateway.world import message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from service_stubs.helseid import HelseIdStub
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 
 class Fake:

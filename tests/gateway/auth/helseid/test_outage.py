@@ -13,12 +13,12 @@ from joserfc.jwk import ECKey
 from service_stubs.clients import Client
 from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.auth.helseid.device import Device
-from tests.gateway.conftest import VIKAN, another, message, registration
+from tests.gateway.world import VIKAN, another, message, registration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 BODY = message("alarm-follow-up")
 

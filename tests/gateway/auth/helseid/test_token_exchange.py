@@ -15,7 +15,7 @@ from gateway.config.load import load
 from gateway.runtime.node import Node
 from service_stubs.sender_tokens import SenderToken
 from tests.gateway.auth.helseid.device import Device
-from tests.gateway.conftest import HAVNES, VIKAN, another, message, registration
+from tests.gateway.world import HAVNES, VIKAN, another, message, registration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from service_stubs.helseid import HelseIdStub
     from tests.gateway.auth.helseid.conftest import Clock
-    from tests.gateway.conftest import Logged, World
+    from tests.gateway.world import Logged, World
 
 SCOPE = "nhn:jft/api"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"

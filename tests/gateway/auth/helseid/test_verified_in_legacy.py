@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.gateway.auth.helseid.device import Device
-from tests.gateway.conftest import NORDFJELL
+from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 
 TARGETS = [f"/epj/r4/{NORDFJELL}/patient/_search", f"/epj/r4/{NORDFJELL}/bundle"]
 """One that the head decides alone, and one whose body is read for its route."""

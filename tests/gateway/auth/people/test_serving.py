@@ -14,14 +14,14 @@ import aiohttp
 import pytest
 
 from service_stubs.logins import LoginSetting, TestPerson
-from tests.gateway.conftest import registration
+from tests.gateway.world import registration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from joserfc.jwk import ECKey
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 
 OK, WARNING, FAILED = FindingState.OK, FindingState.WARNING, FindingState.FAILED
 TLS = "tls: {cert_file: server.pem, key_file: server.key}"

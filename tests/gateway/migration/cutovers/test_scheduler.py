@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import Config
-    from tests.gateway.conftest import Logged
     from tests.gateway.migration.cutovers.scene import Site
+    from tests.gateway.world import Logged
 
 _SAME = "  - {municipality: nordfjell, information: [notat, tilsyn], mode: new}\n"
 

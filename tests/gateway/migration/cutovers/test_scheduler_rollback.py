@@ -14,8 +14,8 @@ from tests.gateway.migration.cutovers.scene import AT, plan_of, submitted, with_
 from tests.gateway.migration.cutovers.steps import CELL, layers, switched
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import Logged
     from tests.gateway.migration.cutovers.scene import Site
+    from tests.gateway.world import Logged
 
 
 async def test_messages_that_stay_held_roll_it_back(site: Site, logged: Logged) -> None:

@@ -16,8 +16,8 @@ from gateway.migration.rehearsal import Rehearsals
 from gateway.pipeline.pipeline import Pipeline
 from gateway.runtime import build, node
 from tests.gateway.auth.helseid.conftest import Clock
-from tests.gateway.conftest import NORDFJELL, World, message
 from tests.gateway.migration.rehearsal.scene import LOCAL_SYSTEM, with_subject
+from tests.gateway.world import NORDFJELL, World, message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

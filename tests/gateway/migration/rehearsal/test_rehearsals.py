@@ -14,10 +14,10 @@ from gateway.ledger.rehearsals import Summary, summary
 from gateway.migration import rehearsal as module
 from gateway.migration.rehearsal import OTHER, Rehearsals
 from gateway.observability import telemetry
-from tests.gateway.conftest import message
 from tests.gateway.ledger.conftest import NOW, Clock
 from tests.gateway.migration.rehearsal.scene import NORDFJELL_R4, REHEARSE, identified, loaded
 from tests.gateway.migration.rehearsal.test_verdict import NOW as MOMENT
+from tests.gateway.world import message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -14,7 +14,6 @@ from msgspec import structs
 from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.migration.rehearsal_verdict import LONGEST_REASON, JudgedMessage, Rehearsal, defect_of, general, judge
 from gateway.pipeline.translate import ClaimedSettings
-from tests.gateway.conftest import message, stu3_message
 from tests.gateway.migration.rehearsal.scene import (
     LOCAL_SYSTEM,
     NORDFJELL_R4,
@@ -27,6 +26,7 @@ from tests.gateway.migration.rehearsal.scene import (
     with_local_number,
     with_subject,
 )
+from tests.gateway.world import message, stu3_message
 from tests.translators.test_properties import TOLERANT, older_messages, valid_messages
 from translators.translate import translate
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from gateway.ledger.returns import Selection
     from gateway.outbox.returns import Returner
-    from tests.gateway.conftest import Logged
     from tests.gateway.return_scene import Scene
+    from tests.gateway.world import Logged
 
 FAST = 50.0
 

@@ -13,8 +13,8 @@ from gateway.ledger.returns import UNCLEAR_AT_VKP, ReturnStatus, Selection
 from gateway.outbox.return_jobs import Busy, Done, Job, Progress, ReturnOutcome, may_be_sent_alone
 from gateway.outbox.returns import NO_CLIENT, NO_SERVICE, Returner
 from service_stubs.behaviour import Behaviour
-from tests.gateway.conftest import HAVNES, message, stu3_message
 from tests.gateway.return_scene import FIELDS, HAVNES_ALL, NOW, STILL_NEW
+from tests.gateway.world import HAVNES, message, stu3_message
 
 if TYPE_CHECKING:
     from tests.gateway.return_scene import Scene

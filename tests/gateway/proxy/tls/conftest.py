@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 from tests.gateway.proxy.tls_senders import NAME, TLS
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS, connection, post, served, shown_by
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.gateway.authority import Authority
-    from tests.gateway.conftest import World
+    from tests.gateway.world import World
 from tests.gateway.proxy.tls_senders import BUNDLE, NAME, connection, post, shown_by
 
 pytestmark = pytest.mark.slow

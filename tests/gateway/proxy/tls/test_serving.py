@@ -11,15 +11,15 @@ import pytest
 from gateway.proxy import listener
 from gateway.proxy.certificate_files import Files, for_senders
 from tests.gateway.authority import Authority
-from tests.gateway.conftest import HAVNES, message
 from tests.gateway.proxy.test_upstream_tls import TlsUpstream
+from tests.gateway.world import HAVNES, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from tests.gateway.conftest import World
     from tests.gateway.wire import RawUpstream
+    from tests.gateway.world import World
 from tests.gateway.proxy.tls_senders import BUNDLE, TLS, connection, post, served, until
 
 MUTUAL = "tls: {cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem}"
