@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 import structlog
+from msgspec import structs
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, actor
@@ -21,6 +22,7 @@ from gateway.admin.cutover_access import (
 )
 from gateway.admin.params import reason_of
 from gateway.admin.problems import LOST_RACE, Code, Problem, check_version
+from gateway.admin.rule_service import text_of
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
@@ -33,6 +35,8 @@ from gateway.migration.cutover import (
     CANCELLABLE,
     CHANGEABLE,
     CHANGED,
+    POSTPONED,
+    REJECTABLE,
     STARTABLE,
     SUBMITTED,
     Approval,
@@ -45,7 +49,7 @@ from gateway.migration.cutover import (
     of_row,
     replanned,
 )
-from gateway.migration.cutover_plan import Plan, encoded, hash_of, is_name, of_file
+from gateway.migration.cutover_plan import Plan, encoded, faults, hash_of, is_name, of_file
 from gateway.migration.preflight import (
     Finding,
     Obtain,
@@ -56,7 +60,7 @@ from gateway.migration.preflight import (
     outcomes_since,
     tried,
 )
-from gateway.migration.schedule import shown, why_not
+from gateway.migration.schedule import TimeRefused, instant_of, shown, why_not
 from gateway.migration.scheduler import rolled_back, tell
 from gateway.model import Group
 from gateway.routing.index import Buckets
@@ -81,6 +85,14 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     cursor: _Word | None = None
     state: CutoverState | None = None
+
+
+class Postponing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another time for a cutover, and why."""
+
+    at: _Word
+    """With its offset, or a wall time of Europe/Oslo without."""
+    reason: str
 
 
 class Cutovers:
@@ -176,21 +188,50 @@ class Cutovers:
         tokens = await self._tokens(record, config, patience)
         return record, findings(PreflightFacts(record, config, now, found, tokens))
 
-    async def approve(self, by: By, name: str, plan_hash: str) -> Cutover:
-        """Give one person's word for exactly the plan with this hash."""
-        record = await self.shown(by.person, name)
-        check_everywhere(by.person, record.cells, Action.APPROVE)
-        if plan_hash != record.hash:
-            raise Problem(Code.CONFLICT, f"the plan is another one now: {record.hash}")
+    async def approve(self, by: By, name: str, plan_hash: str, comment: str = "") -> Cutover:
+        """Give one person's word for exactly the plan with this hash, perhaps with a comment."""
+        said, record = text_of("comment", comment.strip() or None), await self._judged(by, name, plan_hash)
         if has_written(by, record):
             raise Problem(Code.CONFLICT, "whoever wrote a plan does not approve it")
         if has_approved(by, record):
             return record
         if record.state is not CutoverState.SUBMITTED:
             raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
-        event = self._event(by, APPROVAL, plan_hash=record.hash)
-        after = approved(record, Approval(event.at, actor(by.person), by.known, record.hash), event)
-        return await self._put(by, record, after, "cutover.approve")
+        event = self._event(by, APPROVAL, said, record.hash)
+        after = approved(record, Approval(event.at, actor(by.person), by.known, record.hash, said), event)
+        return await self._put(by, record, after, "cutover.approve", said)
+
+    async def reject(self, by: By, name: str, plan_hash: str, because: str) -> Cutover:
+        """Say no to exactly the plan with this hash, and why; whoever wrote it calls it off instead."""
+        reason, record = reason_of(because), await self._judged(by, name, plan_hash)
+        if has_written(by, record):
+            raise Problem(Code.CONFLICT, "whoever wrote a plan does not reject it; cancel it instead")
+        if record.state is CutoverState.REJECTED:
+            return record
+        if record.state not in REJECTABLE:
+            raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
+        event = self._event(by, CutoverState.REJECTED.value, reason, record.hash)
+        after = record.moved(CutoverState.REJECTED, event, ended_at=event.at)
+        return await self._put(by, record, after, "cutover.reject", reason)
+
+    async def postpone(self, by: By, name: str, wanted: Postponing, versions: Versions = None) -> Cutover:
+        """Give it another time; that is another plan, which nobody has approved."""
+        reason, before = reason_of(wanted.reason), await self.shown(by.person, name)
+        check_everywhere(by.person, before.cells, Action.PLAN)
+        check_version(versions, before.version)
+        try:
+            plan = structs.replace(before.plan, at=instant_of(wanted.at))
+        except TimeRefused as error:
+            raise Problem(Code.BAD_REQUEST, f"at: {error}") from None
+        if before.state not in CHANGEABLE:
+            raise Problem(Code.CONFLICT, f"the cutover is {before.state}")
+        if plan == before.plan and before.state in _AWAITED:
+            return before
+        if wrong := faults(plan, self._context.config):
+            raise Problem(Code.CONFLICT, "; ".join(wrong))
+        self._check_time(plan)
+        event = self._event(by, POSTPONED, reason, hash_of(encoded(plan)))
+        return await self._put(by, before, replanned(before, plan, event), "cutover.postpone", reason)
 
     async def start(self, by: By, name: str, because: str, versions: Versions = None) -> Cutover:
         """Have it applied now, if everything holds that must."""
@@ -231,6 +272,14 @@ class Cutovers:
             record, self._event(by, CutoverState.ROLLED_BACK.value, reason), self._context.config, report
         )
         return await self._put(by, record, after, "cutover.rollback", reason)
+
+    async def _judged(self, by: By, name: str, plan_hash: str) -> Cutover:
+        """Return a cutover with exactly this plan, for someone who approves wherever it changes something."""
+        record = await self.shown(by.person, name)
+        check_everywhere(by.person, record.cells, Action.APPROVE)
+        if plan_hash != record.hash:
+            raise Problem(Code.CONFLICT, f"the plan is another one now: {record.hash}")
+        return record
 
     async def _steered(self, by: By, name: str, versions: Versions) -> Cutover:
         """Return a cutover, for someone who plans or operates wherever it changes something."""
@@ -282,7 +331,7 @@ def brief(record: Cutover) -> dict[str, Any]:
         "hash": record.hash,
         "submitted_by": record.submitted_by,
         "submitted_at": when_any(record.submitted_at),
-        "approvals": [{"by": one.by, "at": when_any(one.at)} for one in record.approvals],
+        "approvals": [{"by": one.by, "at": when_any(one.at), "comment": one.comment} for one in record.approvals],
         "approvals_missing": record.lacking,
         "is_executed": record.is_executed,
         "switched_at": when_any(record.switched_at),

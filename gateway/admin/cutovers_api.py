@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.cutover_access import By, Submitted
-from gateway.admin.cutovers import Cutovers, Listing, Step, brief, preflight_document, whole
+from gateway.admin.cutovers import Cutovers, Listing, Postponing, Step, brief, preflight_document, whole
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import ReasonBody, of_body, of_query
 from gateway.admin.problems import unchanged, versions_if_asked
@@ -21,9 +21,17 @@ _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Approving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of exactly which plan somebody approves."""
+    """Of exactly which plan somebody approves, and what they say of it."""
 
     hash: _Word
+    comment: str = ""
+
+
+class Rejecting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """To exactly which plan somebody says no, and why."""
+
+    hash: _Word
+    reason: str
 
 
 class CutoversApi:
@@ -81,6 +89,24 @@ class CutoversApi:
                 also=(409, UNAVAILABLE),
                 once=Once.LEDGER,
             ),
+            Endpoint(
+                *("POST", f"{_ONE}/reject", self._reject, Needs.role(Action.APPROVE, person=True)),
+                summary="Say no to exactly the plan with this hash",
+                answer=_NAMES,
+                body=Rejecting,
+                gives=("ETag",),
+                also=(409, UNAVAILABLE),
+                once=Once.LEDGER,
+            ),
+            Endpoint(
+                *("POST", f"{_ONE}/postpone", self._postpone, plan),
+                summary="Give it another time; approvals of what it was are void",
+                answer=_NAMES,
+                body=Postponing,
+                reads=("If-Match",),
+                also=(409, 412, UNAVAILABLE),
+                once=Once.LEDGER,
+            ),
             self._step(
                 "start", self._cutovers.start, "Begin it now; for who plans or operates wherever it changes something"
             ),
@@ -129,7 +155,15 @@ class CutoversApi:
 
     async def _approve(self, request: web.Request) -> web.Response:
         wanted, name = await of_body(request, Approving), request.match_info["name"]
-        return _answer(await self._cutovers.approve(By.of(request), name, wanted.hash))
+        return _answer(await self._cutovers.approve(By.of(request), name, wanted.hash, wanted.comment))
+
+    async def _reject(self, request: web.Request) -> web.Response:
+        wanted, name = await of_body(request, Rejecting), request.match_info["name"]
+        return _answer(await self._cutovers.reject(By.of(request), name, wanted.hash, wanted.reason))
+
+    async def _postpone(self, request: web.Request) -> web.Response:
+        wanted, name = await of_body(request, Postponing), request.match_info["name"]
+        return _answer(await self._cutovers.postpone(By.of(request), name, wanted, versions_if_asked(request)))
 
 
 def _answer(record: Cutover, status: int = 200) -> web.Response:

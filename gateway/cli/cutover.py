@@ -88,6 +88,18 @@ def _steering(action: str, told: str) -> click.Command:
     return click.command(action, help=told)(_name(reason_option(admin_options(asked))))
 
 
+@cutover.command()
+@_name
+@click.option(
+    "--at", required=True, metavar="TIME", help="With its offset, or a time in Norway without: 2026-12-01T06:00."
+)
+@reason_option
+@admin_options
+def postpone(*, client: AdminClient, name: str, at: str, reason: str) -> None:
+    """Give a cutover another time; that is another plan, so approvals of the one that was there are void."""
+    _print(client, client.post(f"{_ROOT}/{segment(name)}/postpone", at=at, reason=reason))
+
+
 cutover.add_command(_steering("start", "Apply an approved or a missed cutover now, if its gate still says yes."))
 cutover.add_command(_steering("cancel", "Call off a cutover that has not switched."))
 cutover.add_command(_steering("rollback", "Take a cutover back: its cells go where they went before."))

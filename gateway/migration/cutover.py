@@ -35,10 +35,14 @@ class CutoverState(StrEnum):
     """A person called it off."""
     REFUSED = "refused"
     """Its gate, or something else that must hold, said no at its time, or just before it switched."""
+    REJECTED = "rejected"
+    """Somebody who could have approved it said no, and why."""
 
 
 NEXT: dict[CutoverState, frozenset[CutoverState]] = {
-    CutoverState.SUBMITTED: frozenset({CutoverState.APPROVED, CutoverState.MISSED, CutoverState.CANCELLED}),
+    CutoverState.SUBMITTED: frozenset(
+        {CutoverState.APPROVED, CutoverState.MISSED, CutoverState.CANCELLED, CutoverState.REJECTED}
+    ),
     # Another plan voids the approvals.
     CutoverState.APPROVED: frozenset(
         {
@@ -47,6 +51,7 @@ NEXT: dict[CutoverState, frozenset[CutoverState]] = {
             CutoverState.MISSED,
             CutoverState.CANCELLED,
             CutoverState.REFUSED,
+            CutoverState.REJECTED,
         }
     ),
     # The file may have become another while it drained.
@@ -60,6 +65,7 @@ NEXT: dict[CutoverState, frozenset[CutoverState]] = {
     CutoverState.MISSED: frozenset({CutoverState.SUBMITTED, CutoverState.DRAINING, CutoverState.CANCELLED}),
     CutoverState.CANCELLED: frozenset({CutoverState.SUBMITTED}),
     CutoverState.REFUSED: frozenset({CutoverState.SUBMITTED, CutoverState.CANCELLED}),
+    CutoverState.REJECTED: frozenset({CutoverState.SUBMITTED, CutoverState.CANCELLED}),
 }
 """Which states may follow; every other change is a defect."""
 
@@ -74,9 +80,12 @@ CHANGEABLE = frozenset(
 STARTABLE = frozenset(state for state, later in NEXT.items() if CutoverState.DRAINING in later)
 """A person may have it applied now."""
 CANCELLABLE = frozenset(state for state, later in NEXT.items() if CutoverState.CANCELLED in later)
+REJECTABLE = frozenset(state for state, later in NEXT.items() if CutoverState.REJECTED in later)
 
-SUBMITTED, CHANGED, APPROVAL, RETIRED = "submitted", "changed", "approval", "retired"
-"""What a history says beside states."""
+SUBMITTED, CHANGED, POSTPONED = "submitted", "changed", "postponed"
+"""What a history says of who wrote a plan."""
+APPROVAL, RETIRED = "approval", "retired"
+"""What it says beside these and states."""
 
 
 class CutoverEvent(Struct, frozen=True, omit_defaults=True):
@@ -86,7 +95,7 @@ class CutoverEvent(Struct, frozen=True, omit_defaults=True):
     """Seconds since the epoch."""
     node: str
     what: str
-    """A state that it came to, or `changed`, `approval`, `retired`."""
+    """A state that it came to, or `changed`, `postponed`, `approval`, `retired`."""
     by: str | None = None
     """Who did it, as the audit calls people; None: the gateway itself."""
     reason: str | None = None
@@ -95,13 +104,14 @@ class CutoverEvent(Struct, frozen=True, omit_defaults=True):
     hash: str | None = None
 
 
-class Approval(Struct, frozen=True):
+class Approval(Struct, frozen=True, omit_defaults=True):
     """One person's word for exactly one plan."""
 
     at: float
     by: str
     known: tuple[str, ...]
     hash: str
+    comment: str | None = None
 
 
 class CutoverReport(Struct, frozen=True, omit_defaults=True):
@@ -170,7 +180,7 @@ class Cutover(Struct, frozen=True):
     @property
     def writers(self) -> frozenset[str]:
         """By what those are known who submitted it or changed its plan."""
-        wrote = (event.known for event in self.history if event.what in (SUBMITTED, CHANGED))
+        wrote = (event.known for event in self.history if event.what in (SUBMITTED, CHANGED, POSTPONED))
         return frozenset(name for known in wrote for name in known)
 
     @property

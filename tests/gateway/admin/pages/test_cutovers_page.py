@@ -12,7 +12,7 @@ import pytest
 from gateway.admin.pages.catalogue import TEXTS
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.migration import preflight
-from gateway.migration.cutover import APPROVAL, CHANGED, RETIRED, CutoverState
+from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState
 from gateway.routing.layers import NOTHING_ABOVE
 from tests.gateway.admin.cutovers.conftest import (
     AT,
@@ -279,7 +279,7 @@ def test_every_state_event_and_check_has_a_text() -> None:
     """A page never shows a word of the code instead."""
     checks = set(re.findall(r'Finding\(\s*"(\w+)"', inspect.getsource(preflight)))
     assert len(checks) == 13
-    wanted = {f"cut-{one}" for one in (*CutoverState, CHANGED, APPROVAL, RETIRED)} | {
+    wanted = {f"cut-{one}" for one in (*CutoverState, CHANGED, POSTPONED, APPROVAL, RETIRED)} | {
         f"cut-check-{one}" for one in checks
     }
     assert wanted == {name for name in TEXTS["nb"] if name.startswith("cut-")}
