@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from functools import partial
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.config.model import Config
-from gateway.model import Account, Afterwards, Group, Mode
+from gateway.model import Account, Afterwards, Envelope, Group, Mode, Reply
 from gateway.outbox.order import Business, business_of
 from gateway.outbox.submit import Submitter
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.identify import Identified, Identifier
+from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Surface
 from gateway.upstreams.http_client import Answer
@@ -21,6 +22,24 @@ _NOT_ACCEPTED = 400
 Rehearse = Callable[[Identified, Decision, int, bytes], None]
 """Takes a message that VKP has answered in mode `rehearse`, the decision, the status of the answer, and the body; it returns
 at once and never raises."""
+
+
+class ComparedAnswers(Struct, frozen=True):
+    """The two answers to one search; what is compared of them is kept by paths, and never a value."""
+
+    correlation_id: str
+    envelope: Envelope
+    """With the information type that was asked for."""
+    route: Route
+    """The one that said to compare."""
+    theirs: Reply
+    """VKP's answer, or the failure of it: 504 where it took too long, another 5xx where there was none."""
+    ours: Reply | None
+    """What the sender would have been told by the new side, in the same form; None where that was not asked: too many at once."""
+
+
+Compare = Callable[[ComparedAnswers], None]
+"""Takes the two answers to a search in mode `compare`; it returns at once and never raises."""
 
 
 class AfterPass:

@@ -25,6 +25,15 @@ def order_of(first: str, second: str) -> int | None:
     return order if order or precisions[0] == precisions[1] else None
 
 
+def instant_of(text: str) -> str | None:
+    """Return one spelling of a time that has an offset, the same for equal instants; None for what is no such time."""
+    found = _PARTS.fullmatch(text)
+    if found is None or found[4] is None:
+        return None
+    minutes, second, fraction = _instant(found)
+    return f"{minutes}:{second}.{fraction}"
+
+
 def _order(one: tuple[object, ...], other: tuple[object, ...]) -> int:
     return (one > other) - (one < other)
 

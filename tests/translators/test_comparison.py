@@ -1,0 +1,51 @@
+"""Two answers to one search are compared by what they mean; the cases are files of VKP's answer, the new side's and the differences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from translators.comparison import differences
+from translators.fhir.json_codec import decode
+
+CASES = sorted((Path(__file__).parent / "comparisons").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_two_answers_differ_as_the_case_says(file: Path) -> None:
+    """By path, kind and count."""
+    case = decode(file.read_bytes())
+    assert isinstance(case, dict)
+    wanted = json.loads(file.read_text())["differences"]
+    found = [[one.path, one.kind.value, one.count] for one in differences(case["vkp"], case["new"])]
+    assert found == wanted
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+def test_an_answer_is_equal_to_itself_and_no_difference_shows_a_value(file: Path) -> None:
+    """Whatever the answer is."""
+    case = decode(file.read_bytes())
+    assert isinstance(case, dict)
+    assert differences(case["vkp"], case["vkp"]) == differences(case["new"], case["new"]) == ()
+    told = repr(differences(case["vkp"], case["new"]))
+    assert not any(value in told for value in ("13116900216", "05073500186", "4711", "Danser", "Dansar", "hansen"))
+
+
+def test_a_long_list_takes_time_in_proportion() -> None:
+    """Four times the patients take nothing like sixteen times as long, in the worst order too."""
+
+    def taken(number: int) -> float:
+        people = [
+            {"resource": {"resourceType": "Patient", "identifier": [{"value": str(one)}], "gender": str(one % 7)}}
+            for one in range(number)
+        ]
+        theirs, ours = {"resourceType": "Bundle", "entry": people}, {"resourceType": "Bundle", "entry": people[::-1]}
+        begun = perf_counter()
+        assert differences(theirs, ours) == ()
+        return perf_counter() - begun
+
+    short = min(taken(200) for _ in range(3))
+    assert min(taken(800) for _ in range(3)) < 10 * short
