@@ -194,3 +194,90 @@ IDEMPOTENCY = Table(
     Index("idempotency_at", "at"),
 )
 """Requests with an Idempotency-Key: keyed hashes, and sealed answers."""
+
+REPLICA_FEED = Table(
+    "replica_feed",
+    METADATA,
+    Column("municipality", Text, primary_key=True),
+    # Which service: pit or okt.
+    Column("source", Text, primary_key=True),
+    # The generation that answers; none before the first was complete.
+    Column("serving", Integer),
+    Column("owner", Text),
+    # By the database's own clock.
+    Column("lease", Double),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("failure", Text),
+    Column("failed_at", Double),
+)
+"""The local copies of what information services have, one for each municipality and service, and which node fills each."""
+
+REPLICA_GENERATION = Table(
+    "replica_generation",
+    METADATA,
+    Column("municipality", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    # What made its rows: the translation's version and the key of the hashes; another one cannot read them.
+    Column("maker", Text, nullable=False),
+    Column("began_at", Double, nullable=False),
+    Column("complete_at", Double),
+    # From when on its window asks, where that stands (sealed), when it began, and how far it has read.
+    Column("since", Text, nullable=False),
+    Column("cursor", LargeBinary),
+    Column("window_at", Double),
+    Column("read_to", Text),
+    Column("asked_at", Double),
+    # When the last window began that was read to its end: what the service had then is here.
+    Column("fresh_at", Double),
+    Column("pages", Integer, nullable=False, server_default="0"),
+    Column("entries", Integer, nullable=False, server_default="0"),
+)
+"""The state of each generation of a copy: the one that answers, and one that is being made beside it."""
+
+REPLICA_PATIENT = Table(
+    "replica_patient",
+    METADATA,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("municipality", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    # Keyed hashes: of the service's own id, and of the national number that services are found by.
+    Column("resource", Text, nullable=False),
+    Column("patient", Text),
+    Column("updated", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("replica_patient_resource", "municipality", "generation", "resource", unique=True),
+    sqlite_autoincrement=True,
+)
+
+REPLICA_IDENTIFIER = Table(
+    "replica_identifier",
+    METADATA,
+    Column("row", _Number, primary_key=True, autoincrement=False),
+    Column("hash", Text, primary_key=True),
+    Column("municipality", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Index("replica_identifier_hash", "municipality", "generation", "hash"),
+)
+"""Keyed hashes of the identifiers that a patient of a copy is found by: national numbers, and those of the record system."""
+
+REPLICA_SERVICE = Table(
+    "replica_service",
+    METADATA,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("municipality", Text, nullable=False),
+    # The keyed hash of the national number, as in `replica_patient`.
+    Column("patient", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("iplos", Integer),
+    Column("level", Text),
+    Column("begins", Text),
+    Column("ends", Text),
+    Column("is_ceased", Boolean, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("sealed", LargeBinary),
+    Index("replica_service_patient", "municipality", "patient"),
+    Index("replica_service_iplos", "municipality", "iplos"),
+    sqlite_autoincrement=True,
+)
+"""Who has which service: by OKT or by a file, beside whichever generation of patients answers."""

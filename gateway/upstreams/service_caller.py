@@ -1,0 +1,143 @@
+"""Questions to one of NHN's services that change nothing there: a token for the municipality, a fresh proof, and a breaker.
+
+What JFT needs beside - to know whether an event was perhaps accepted - is in `jft`; here a call that failed is simply asked again.
+"""
+
+import asyncio
+import math
+
+import structlog
+
+from gateway.auth.helseid.access_tokens import TokenSource
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.config.upstreams import Breaker
+from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
+from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
+from translators.contract import Call
+
+log = structlog.get_logger()
+
+_RETRY_AFTER = 30
+"""Seconds to wait where the service does not say how long."""
+_MAX_RETRY_AFTER = 3600
+
+
+class ServiceUnavailable(Exception):  # noqa: N818 - the condition
+    """The service could not be asked, or failed; the text holds nothing of question or answer."""
+
+    def __init__(self, reason: str, retry_after: int = _RETRY_AFTER) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        """Seconds."""
+
+
+class ServiceCaller:
+    """Asks one service on behalf of municipalities.
+
+    While it fails, nothing is sent to it; while it refuses the tokens of one municipality, nothing is sent for that one.
+    """
+
+    def __init__(  # noqa: PLR0913 - what one is made of
+        self,
+        name: str,
+        url: str,
+        tokens: TokenSource,
+        prover: DpopProver,
+        caller: Caller,
+        *,
+        breaker: CircuitBreaker,
+        settings: Breaker,
+    ) -> None:
+        self._name = name
+        self._url = url.rstrip("/")
+        self._tokens = tokens
+        self._prover = prover
+        self._caller = caller
+        self._breaker = breaker
+        self._settings = settings
+        self._doors: dict[tuple[str, str], CircuitBreaker] = {}
+        self._nonce: str | None = None
+
+    async def ask(self, call: Call, orgnr: str, scope: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
+        """Return the service's answer, whatever its status below 500; raises `ServiceUnavailable`. `timeout` is in seconds.
+
+        Also raised for 401, 403, 429 and 5xx: they say nothing of what was asked.
+        """
+        now = asyncio.get_running_loop().time
+        door = self._doors.setdefault((orgnr, scope), CircuitBreaker(self._settings))
+        for breaker in (self._breaker, door):
+            if (wait := breaker.wait(now())) > 0:
+                raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while", math.ceil(wait))
+        try:
+            token = await self._tokens.token(orgnr, scope)
+        except HelseIdUnavailable as error:
+            raise ServiceUnavailable(f"no token from HelseID: {error}") from None
+        if (attempt := self._breaker.may(now())) is None:
+            raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while")
+        try:
+            answer = await self._answer(call, token, now() + timeout)
+            self._learn(attempt, door, answer, now())
+        except (Unreachable, NoAnswer) as error:
+            self._failed(attempt, now(), str(error))
+            raise ServiceUnavailable(f"{self._name} cannot be asked: {error}") from None
+        finally:
+            self._breaker.gave_up(attempt)
+        if answer.status == 401:
+            self._tokens.forget(orgnr, scope, token)
+        _raise_for(self._name, answer)
+        return answer
+
+    async def _answer(self, call: Call, token: str, until: float) -> Answer:
+        """Send a call, and once more where the service asks for a nonce (RFC 9449 section 9)."""
+        now = asyncio.get_running_loop().time
+        answer = await self._send(call, token, until - now())
+        if answer.status == 401 and answer.value(b"dpop-nonce") is not None and until > now():
+            answer = await self._send(call, token, until - now())
+        return answer
+
+    async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
+        url = self._url + call.path.partition("?")[0]
+        proof = self._prover.proof(call.method, url, token=token, nonce=self._nonce)
+        headers = (
+            *((name.encode(), value.encode()) for name, value in call.headers),
+            (b"Authorization", f"DPoP {token}".encode()),
+            (b"DPoP", proof.encode()),
+        )
+        answer = await self._caller.call(call.method, call.path, headers, call.body, timeout)
+        self._nonce = answer.value(b"dpop-nonce") or self._nonce
+        return answer
+
+    def _learn(self, attempt: Attempt, door: CircuitBreaker, answer: Answer, now: float) -> None:
+        if (of_door := door.may(now)) is not None:
+            door.failed(of_door, now) if answer.status == 401 else door.succeeded(of_door)
+        if answer.status == 429 or answer.status >= 500:
+            self._failed(attempt, now, f"{self._name} answered {answer.status}")
+            if answer.status in (429, 503):
+                self._breaker.hold_off(now, retry_after(answer) or 0)
+            return
+        was_closed = self._breaker.is_closed
+        self._breaker.succeeded(attempt)
+        if self._breaker.is_closed and not was_closed:
+            log.info("service.circuit_closed", upstream=self._name)
+
+    def _failed(self, attempt: Attempt, now: float, reason: str) -> None:
+        was_closed = self._breaker.is_closed
+        self._breaker.failed(attempt, now)
+        if was_closed and not self._breaker.is_closed:
+            seconds = math.ceil(self._breaker.wait(now))
+            log.error("service.circuit_open", upstream=self._name, seconds=seconds, reason=reason)
+
+
+def _raise_for(name: str, answer: Answer) -> None:
+    if answer.status in (401, 403):
+        log.error("service.refuses_our_token", upstream=name, status=answer.status)
+        raise ServiceUnavailable(f"{name} does not accept the gateway's token ({answer.status})")
+    if answer.status in (408, 429) or answer.status >= 500:
+        raise ServiceUnavailable(f"{name} answered {answer.status}", retry_after(answer) or _RETRY_AFTER)
+
+
+def retry_after(answer: Answer) -> int | None:
+    """Return the seconds that Retry-After asks for, within bounds; its date form counts as not said."""
+    text = (answer.value(b"retry-after") or "").strip()
+    return min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 10 else None
