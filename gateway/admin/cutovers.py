@@ -62,7 +62,6 @@ from gateway.migration.preflight import (
 )
 from gateway.migration.schedule import TimeRefused, instant_of, shown, why_not
 from gateway.migration.scheduler import rolled_back, tell
-from gateway.model import Group
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
@@ -290,7 +289,7 @@ class Cutovers:
         return record
 
     async def _tokens(self, record: Cutover, config: Config, patience: float | None) -> dict[str, str | None] | None:
-        service = config.upstream_for(Group.JOURNALING)
+        service = config.jft
         if self._token is None or service is None:
             return None
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.config.model import Environment, Municipality, Problem, Severity
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import SERVICES, ServiceStatus, upstream_for
+from gateway.config.upstreams import ANSWERED, SERVICES, ServiceStatus, upstream_for
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.index import Buckets, Chain, winner
 from gateway.routing.route import Route
@@ -103,7 +103,7 @@ def _finding(facts: Facts, municipality: Municipality, route: Route, information
         return None
     if information in JOURNALING:
         return _journaling(facts, municipality, mode, information)
-    return _retrieval(municipality, information) if mode is Mode.NEW else _only_journaling(route)
+    return _retrieval(facts, municipality, information) if mode is Mode.NEW else _only_journaling(route)
 
 
 def _journaling(facts: Facts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
@@ -112,8 +112,12 @@ def _journaling(facts: Facts, municipality: Municipality, mode: Mode, informatio
         return _Finding(Severity.ERROR, f"{mode} needs {kind} in epj.reads of {municipality.key}: {{cell}}")
     if facts.upstreams.lacks(kind):
         return _Finding(Severity.ERROR, f"{mode} needs an upstream of kind {kind}: {{cell}}")
+    return _status(facts, mode, information) if is_delivered else None
+
+
+def _status(facts: Facts, mode: Mode, information: Information) -> _Finding | None:
     service = upstream_for(facts.upstreams.known.values(), information)
-    if not is_delivered or service is None or facts.environment is None or is_enough(service.status, facts.environment):
+    if service is None or facts.environment is None or is_enough(service.status, facts.environment):
         return None
     wanted = "production" if facts.environment is Environment.PRODUCTION else "test or production"
     return _Finding(
@@ -123,14 +127,21 @@ def _journaling(facts: Facts, municipality: Municipality, mode: Mode, informatio
     )
 
 
-def _retrieval(municipality: Municipality, information: Information) -> _Finding:
+def _retrieval(facts: Facts, municipality: Municipality, information: Information) -> _Finding | None:
     service = SERVICES.get(information)
     if service is None:
         return _Finding(Severity.ERROR, "new is not possible, there is no information service yet: {cell}")
     if service not in municipality.epj.feeds:
         return _Finding(Severity.ERROR, f"new needs {service} in epj.feeds of {municipality.key}: {{cell}}")
-    text = f"retrieval from {service} is not supported yet: requests of {{cell}} are refused"
-    return _Finding(Severity.WARNING, text)
+    if information not in ANSWERED:
+        text = f"retrieval from {service} is not supported yet: requests of {{cell}} are refused"
+        return _Finding(Severity.WARNING, text)
+    if facts.upstreams.lacks(service):
+        return _Finding(Severity.ERROR, f"new needs an upstream of kind {service}: {{cell}}")
+    if information is Information.PASIENTINFO and municipality.services_from is None:
+        text = f"new needs services_from of {municipality.key}, for tjenstlig behov: {{cell}}"
+        return _Finding(Severity.ERROR, text)
+    return _status(facts, Mode.NEW, information)
 
 
 def _only_journaling(route: Route) -> _Finding:

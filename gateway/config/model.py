@@ -9,11 +9,14 @@ from typing import Literal
 from gateway.config.plans import CutoverPlan, Freeze, Sunset
 from gateway.config.upstreams import (
     DataTls,
+    EpjUpstream,
     HelseId,
+    JftUpstream,
     ServiceUpstream,
     Upstream,
     VkpClient,
     VkpUpstream,
+    jft_of,
     upstream_for,
     vkp_of,
 )
@@ -209,6 +212,22 @@ class Epj:
     """NHN builds no VKP integration to an EPJ of the new generation."""
     reads: tuple[str, ...]
     feeds: tuple[str, ...]
+    upstream: str | None = None
+    """The name of the upstream that is this record system itself; None where it answers nobody directly."""
+    upstream_place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesFrom:
+    """Who says which patient has which service, for tjenstlig behov: OKT, or a file."""
+
+    file: str | None
+    """A path relative to the configuration file; None: OKT."""
+    place: Place = field(compare=False)
+
+
+Resolver = Literal["pit", "vkp"]
+"""Who is asked for the national number of a record system's own number, where no table has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +244,13 @@ class Municipality:
     """National identity numbers by the record system's own identifier system and number; never shown."""
     unknown_codes_pass: bool = False
     """Whether codes that no table has go on with a mark."""
+    resolvers: Mapping[str, Resolver] = field(default_factory=dict, hash=False)
+    """By identifier system of the record system, who is asked for national numbers."""
+    services_from: ServicesFrom | None = None
+    partner_profile: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """By ServiceCode, patterns of CareServiceLevels, `%` as in VKP."""
+    number: str | None = None
+    """Kommunenummer, four digits; None where routes.yaml does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +345,17 @@ class Config:
     def client_of_vkp(self, municipality: str, vendor: str | None) -> VkpClient | None:
         """Return our own client of VKP for a vendor's messages to a municipality; None where there is none."""
         return self.vkp.client_for(municipality, vendor) if self.vkp is not None else None
+
+    @property
+    def jft(self) -> JftUpstream | None:
+        """The information service that journalings go to; None where it is not configured."""
+        return jft_of(self.upstreams.values())
+
+    def epj_of(self, municipality: str | None) -> EpjUpstream | None:
+        """Return a municipality's own record system; None where it answers nobody directly."""
+        known = self.municipalities.get(municipality or "")
+        upstream = self.upstreams.get(known.epj.upstream) if known is not None and known.epj.upstream else None
+        return upstream if isinstance(upstream, EpjUpstream) else None
 
     def upstream_for(self, information: Information | Group | None) -> ServiceUpstream | None:
         """Return the information service that answers for a type, or for journaling as a whole; None where there is none."""

@@ -1,5 +1,6 @@
 """The municipalities, vendors and senders of routes.yaml."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,14 +9,16 @@ from pathlib import Path
 from yaml import Node
 
 from gateway.config import schema, values, yaml_reader
-from gateway.config.model import Environment, Epj, Municipality, Sender, Vendor
+from gateway.config.model import Environment, Epj, Municipality, Resolver, Sender, ServicesFrom, Vendor
+from gateway.config.upstreams import SERVICE_KINDS
 from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.files import contents
 from gateway.model import same_number
 from translators.national_number import kind_of
 from translators.terminology import history_names
 
-SERVICES = ("jft", "pit", "okt", "pmd")
+_PATTERN = re.compile(r"[0-9.%]+")
+_KOMMUNENUMMER = re.compile("[0-9]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,60 @@ def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uni
             uniques.claim("her_id", her_id, item)
             her_ids.append(her_id)
     epj = fields.get("epj", partial(_epj, reader))
-    numbers = fields.get("patient_ids", partial(local_numbers, reader)) or {}
+    numbers, resolvers = fields.get("patient_ids", partial(patient_ids, reader)) or ({}, {})
     unknown = fields.get("unknown_codes", lambda at: reader.choice(at, "value of unknown_codes", ("refuse", "pass")))
+    services_from = fields.get("services_from", partial(_services_from, reader))
+    profile = fields.get("partner_profile", partial(_partner_profile, reader)) or {}
+    number = fields.get("number", partial(_kommunenummer, reader))
     if epj is None:
         return None
-    place, passes = reader.place(key), unknown == "pass"
-    return Municipality(name, full or "", orgnr or "", tuple(her_ids), epj, place, numbers, unknown_codes_pass=passes)
+    return Municipality(
+        name,
+        full or "",
+        orgnr or "",
+        tuple(her_ids),
+        epj,
+        reader.place(key),
+        numbers,
+        unknown_codes_pass=unknown == "pass",
+        resolvers=resolvers,
+        services_from=services_from,
+        partner_profile=profile,
+        number=number,
+    )
+
+
+def _services_from(reader: Reader, node: Node) -> ServicesFrom | None:
+    if reader.is_null(node):
+        return None
+    place = reader.place(node)
+    if not yaml_reader.is_mapping(node):
+        return ServicesFrom(None, place) if reader.choice(node, "value of services_from", ("okt",)) == "okt" else None
+    fields = reader.fields(node, schema.SERVICES_FROM)
+    file = fields.get("file", reader.text) if fields is not None else None
+    return ServicesFrom(file, place) if file is not None else None
+
+
+def _partner_profile(reader: Reader, node: Node) -> dict[str, tuple[str, ...]]:
+    """Read the patterns of each ServiceCode, in upper case."""
+    found = {}
+    for code, (_, value) in reader.named(node).items():
+        patterns = []
+        for item in reader.items(node=value):
+            if (text := reader.identifier(item)) is not None and _PATTERN.fullmatch(text) is None:
+                reader.error(item, f"expected a pattern such as %.2.1 (digits, dots and %), found {quoted(text)}")
+            elif text is not None:
+                patterns.append(text)
+        found[code.upper()] = tuple(patterns)
+    return found
+
+
+def _kommunenummer(reader: Reader, node: Node) -> str | None:
+    text = None if reader.is_null(node) else reader.identifier(node, "a kommunenummer")
+    if text is not None and _KOMMUNENUMMER.fullmatch(text) is None:
+        reader.error(node, f"expected a kommunenummer of four digits, found {quoted(text)}")
+        return None
+    return text
 
 
 def _epj(reader: Reader, node: Node) -> Epj | None:
@@ -119,13 +170,15 @@ def _epj(reader: Reader, node: Node) -> Epj | None:
     generation = fields.get("generation", lambda at: reader.choice(at, "generation", ("legacy", "new")))
     reads = fields.get("reads", partial(_services, reader)) or ()
     feeds = fields.get("feeds", partial(_services, reader)) or ()
+    upstream = fields.get("upstream", reader.identifier)
     if system is None or generation is None or len(reader.problems) > before:
         return None
-    return Epj(system, generation == "new", reads, feeds)
+    place = reader.place(fields.value("upstream")) if upstream is not None else None
+    return Epj(system, generation == "new", reads, feeds, upstream, place)
 
 
 def _services(reader: Reader, node: Node) -> tuple[str, ...]:
-    words = (reader.choice(item, "service", SERVICES) for item in reader.items(node))
+    words = (reader.choice(item, "service", SERVICE_KINDS) for item in reader.items(node))
     return tuple(word for word in words if word is not None)
 
 
@@ -226,32 +279,38 @@ _MOST_PROBLEMS = 20
 _RESOLVERS = ("table", "pit", "vkp")
 
 
-def local_numbers(reader: Reader, node: Node) -> Numbers:
-    """Read every table of a municipality, with the files that they name."""
+def patient_ids(reader: Reader, node: Node) -> tuple[Numbers, dict[str, Resolver]]:
+    """Read every table of a municipality, with the files that they name, and who is asked where there is none."""
     found: Numbers = {}
+    resolvers: dict[str, Resolver] = {}
     for system, (key, value) in reader.mapping(node).items():
         if not system.strip():
             reader.error(key, "expected an identifier system, found nothing")
-        for number, national in _table(reader, system, value).items():
-            found[system, number] = national
-    return found
+        match _resolved(reader, system, value):
+            case "pit" | "vkp" as resolver:
+                resolvers[system] = resolver
+            case dict() as table:
+                found |= {(system, number): national for number, national in table.items()}
+    return found, resolvers
 
 
-def _table(reader: Reader, system: str, node: Node) -> dict[str, str]:
+def _resolved(reader: Reader, system: str, node: Node) -> dict[str, str] | Resolver | None:
+    """Return the table of one identifier system, or who is asked in place of it."""
     if (fields := reader.fields(node, schema.PATIENT_IDS)) is None:
-        return {}
+        return None
     resolve = fields.get("resolve", lambda at: reader.choice(at, "value of resolve", _RESOLVERS))
     file = fields.get("file", reader.text)
     if resolve == "table":
         if "file" not in fields:
             reader.error(node, '"file" is missing: resolve: table needs it')
         return _read(reader, file, fields.value("file")) if file is not None else {}
-    if resolve in _RESOLVERS:
-        if "file" in fields:
-            reader.error(fields.key("file"), '"file" belongs to resolve: table')
-        what = f"resolve: {resolve} is not done by this version"
-        reader.warn(fields.value("resolve"), f"{what}: outside mode legacy, numbers of {quoted(system)} are refused")
-    return {}
+    if resolve not in ("pit", "vkp"):
+        return None
+    if "file" in fields:
+        reader.error(fields.key("file"), '"file" belongs to resolve: table')
+    what = f"resolve: {resolve} is not done by this version"
+    reader.warn(fields.value("resolve"), f"{what}: outside mode legacy, numbers of {quoted(system)} are refused")
+    return "pit" if resolve == "pit" else "vkp"
 
 
 def _read(reader: Reader, file: str, node: Node) -> dict[str, str]:

@@ -6,11 +6,18 @@ from dataclasses import dataclass, replace
 from yaml import MappingNode, Node
 
 from gateway.config.upstream_keys import KINDS, VKP_CLIENT
-from gateway.config.upstreams import Upstream, VkpClient, VkpUpstream
+from gateway.config.upstreams import (
+    EpjAuth,
+    EpjUpstream,
+    OktUpstream,
+    PitUpstream,
+    Upstream,
+    VkpClient,
+    VkpUpstream,
+)
 from gateway.config.yaml_reader import Reader, child
 
-LATER_KINDS = tuple(kind for kind in ("pit", "okt", "pmd", "epj") if kind not in KINDS)
-_SEVERAL = frozenset({"epj"})
+_SEVERAL = frozenset({EpjUpstream.KIND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ def upstreams(reader: Reader, node: Node, names: Names) -> Upstreams:
         if isinstance(upstream, VkpUpstream) and (listed := child(value, "clients")) is not None:
             upstream = replace(upstream, clients=_clients(reader, names, listed))
         if upstream is not None:
+            _check_together(reader, value, upstream)
             known[name] = upstream
     return Upstreams(known, frozenset(first), clear)
 
@@ -69,11 +77,19 @@ def _kind(reader: Reader, node: Node) -> str | None:
     if (value := child(node, "kind")) is None:
         reader.error(node, '"kind" is missing')
         return None
-    kind = reader.choice(value, "upstream kind", (*KINDS, *LATER_KINDS))
-    if kind in LATER_KINDS:
-        reader.error(value, f'upstream kind "{kind}" is not supported yet')
-        return None
-    return kind
+    kind = reader.choice(value, "upstream kind", tuple(KINDS))
+    return kind if kind in KINDS else None
+
+
+def _check_together(reader: Reader, node: Node, upstream: Upstream) -> None:
+    """Report what an upstream's keys may not say together."""
+    match upstream:
+        case PitUpstream() if upstream.freshness <= upstream.every:
+            reader.error(child(node, "freshness", "every") or node, '"freshness" is not longer than "every"')
+        case OktUpstream() if upstream.freshness <= upstream.sweep.every:
+            reader.error(child(node, "freshness", "sweep") or node, '"freshness" is not longer than "sweep.every"')
+        case EpjUpstream(auth=EpjAuth.MTLS) if upstream.tls.cert_file is None:
+            reader.error(child(node, "auth") or node, 'auth "mtls" needs "tls" with "cert_file" and "key_file"')
 
 
 def _clients(reader: Reader, names: Names, node: Node) -> tuple[VkpClient, ...]:

@@ -10,7 +10,8 @@ from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import Grant, JftUpstream, VkpUpstream
+from gateway.config.upstreams import EpjUpstream, Grant, JftUpstream, VkpUpstream
+from gateway.config.yaml_reader import quoted
 from gateway.model import Information, Mode, Place
 from gateway.routing.index import Buckets, Conflict, winner
 from gateway.routing.route import Route
@@ -40,7 +41,11 @@ class Draft:
 def check(draft: Draft, buckets: Buckets) -> list[Problem]:
     """Return every fault between the parts; `buckets` are those of the draft's routes."""
     facts = _facts(draft)
-    found = [*(_equally_specific(conflict) for conflict in buckets.conflicts), *check_cells(draft, buckets)]
+    found = [
+        *_record_systems(draft),
+        *(_equally_specific(conflict) for conflict in buckets.conflicts),
+        *check_cells(draft, buckets),
+    ]
     for cutover in draft.plans.cutovers:
         own = Buckets(one.route for one in cutover.routes.parsed)
         found += (_equally_specific(conflict) for conflict in own.conflicts)
@@ -90,6 +95,19 @@ def _nothing_exchanged_is_held(draft: Draft) -> Iterable[Problem]:
         if one.hold_place is not None:
             text = 'on_outage "hold" is not possible with grant "token_exchange": the sender\'s token expires meanwhile'
             yield Problem(one.hold_place, Severity.ERROR, text)
+
+
+def _record_systems(draft: Draft) -> Iterator[Problem]:
+    """Report municipalities whose record system is no upstream of its kind."""
+    known = {name: one.KIND for name, one in draft.upstreams.known.items()}
+    for municipality in draft.municipalities.known.values():
+        name, place = municipality.epj.upstream, municipality.epj.upstream_place
+        if name is None or place is None or known.get(name) == EpjUpstream.KIND:
+            continue
+        if name in known:
+            yield Problem(place, Severity.ERROR, f"upstream {name} is of kind {known[name]}, and not epj")
+        elif draft.upstreams.clear:
+            yield Problem(place, Severity.ERROR, f"unknown upstream {quoted(name)}")
 
 
 def _vkp_is_there(draft: Draft) -> Iterable[Problem]:

@@ -224,7 +224,18 @@ MUNICIPALITY = section(
         "refuse",
     ),
     Key("patient_ids", "by identifier system of the record system: where its patients' national numbers are", "{}"),
-    later=("services_from", "partner_profile"),
+    Key("services_from", "who says which patient has which service, for tjenstlig behov: okt, or {file: PATH}", "null"),
+    Key(
+        "partner_profile",
+        "by ServiceCode, patterns of service levels with % as in VKP: {TA: [%.2.1]}; for a file and the record system's own levels",
+        "{}",
+    ),
+    Key("number", "kommunenummer, four digits, quoted", "null"),
+)
+
+SERVICES_FROM = section(
+    "municipalities.*.services_from",
+    must("file", "CSV without a header line, from the folder of this file, of patients' services"),
 )
 
 PATIENT_IDS = section(
@@ -239,7 +250,7 @@ EPJ = section(
     must("generation", "legacy: VKP reaches it; new: it does not"),
     Key("reads", "services it reads events from", "[]"),
     Key("feeds", "services it feeds", "[]"),
-    later=("upstream",),
+    Key("upstream", "the upstream of kind epj that is this record system itself"),
 )
 
 VENDOR = section(
@@ -320,6 +331,7 @@ SECTIONS: tuple[Section, ...] = (
     *upstream_keys.SECTIONS,
     MUNICIPALITY,
     PATIENT_IDS,
+    SERVICES_FROM,
     EPJ,
     VENDOR,
     SYSTEM,

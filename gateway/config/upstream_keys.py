@@ -9,12 +9,19 @@ from gateway.config import values
 from gateway.config.upstreams import (
     Breaker,
     Connections,
+    EpjAuth,
+    EpjUpstream,
     Follow,
     Forwarded,
     Grant,
     JftUpstream,
+    OktUpstream,
+    PitUpstream,
+    PmdUpstream,
+    ReadScopes,
     Scopes,
     ServiceStatus,
+    Sweep,
     Upstream,
     UpstreamTls,
     VkpUpstream,
@@ -29,8 +36,13 @@ def _unless_pass(reader: Reader, node: Node) -> str | None:
     return None if word == "pass" else word
 
 
-def _numbers(reader: Reader, node: Node) -> str | None:
-    return reader.choice(node, "value of numbers", ("patient", "everywhere"))
+def _word(name: str, *words: str) -> Read:
+    """Return what reads one of a few words, the value of `name`."""
+    return lambda reader, node: reader.choice(node, f"value of {name}", words)
+
+
+def _unless_null(reader: Reader, node: Node) -> str | None:
+    return None if reader.is_null(node) else reader.text(node)
 
 
 def _tls(reader: Reader, node: Node) -> UpstreamTls | None:
@@ -60,6 +72,14 @@ UPSTREAM_TLS = section(
     Key("key_file", "its private key", read=Reader.text),
 )
 
+_KIND = must("kind", "which protocol the server speaks")
+_TLS = Key("tls", "certificates, as files", "{}", read=_tls)
+_STATUS = must(
+    "status",
+    "how far NHN has brought the service: prototype, test, production",
+    read=values.one_of("status", ServiceStatus),
+)
+
 CONNECTIONS = section(
     "upstreams.*.connections",
     Key("most", "how many at a time", "1024", read=values.count),
@@ -81,7 +101,7 @@ VKP_CLIENT = section(
 
 VKP = section(
     "upstreams.* (kind vkp)",
-    must("kind", "which protocol the server speaks"),
+    _KIND,
     must("url", "scheme, host and port; requests keep their own path", read=values.origin),
     Key("host", "pass (the caller's own Host) or a name", "pass", read=_unless_pass),
     Key(
@@ -90,7 +110,7 @@ VKP = section(
         "pass",
         read=_unless_pass,
     ),
-    Key("tls", "certificates, as files", "{}", read=_tls),
+    _TLS,
     Key("connections", "bounds of the connections", "{}", read=within(CONNECTIONS, Connections)),
     Key(
         "forwarded",
@@ -115,6 +135,13 @@ BREAKER = section(
     Key("longest", "pause; not shorter than pause", "60s", read=values.duration),
 )
 
+_BREAKER = Key(
+    "breaker",
+    "when nothing more is sent to it for a while, since it fails",
+    "{}",
+    read=_doubling(BREAKER, Breaker, "pause"),
+)
+
 FOLLOW = section(
     "upstreams.*.follow",
     Key("first", "from the delivery to the first poll; doubled from poll to poll", "60s", read=values.duration),
@@ -124,35 +151,130 @@ FOLLOW = section(
 
 JFT = section(
     "upstreams.* (kind jft)",
-    must("kind", "which protocol the server speaks"),
+    _KIND,
     must("write_url", "where events are journaled", read=values.origin),
     must("read_url", "where an event's state is asked", read=values.origin),
     Key("scopes", "the scopes to ask HelseID for", "{}", read=within(SCOPES, Scopes)),
-    must(
-        "status",
-        "how far NHN has brought the service: prototype, test, production",
-        read=values.one_of("status", ServiceStatus),
-    ),
+    _STATUS,
     Key(
         "grant",
         "client_credentials: the gateway's own token; token_exchange: one for the sender's",
         "client_credentials",
         read=values.one_of("grant", Grant),
     ),
-    Key("tls", "certificates, as files", "{}", read=_tls),
-    Key("numbers", "whose national numbers it looks at, and so do we: patient or everywhere", "patient", read=_numbers),
+    _TLS,
     Key(
-        "breaker",
-        "when nothing more is sent to it for a while, since it fails",
-        "{}",
-        read=_doubling(BREAKER, Breaker, "pause"),
+        "numbers",
+        "whose national numbers it looks at, and so do we: patient or everywhere",
+        "patient",
+        read=_word("numbers", "patient", "everywhere"),
     ),
+    _BREAKER,
     Key("follow", "how delivered events are followed to the record", "{}", read=_doubling(FOLLOW, Follow, "first")),
+)
+
+PIT_SCOPES = section(
+    "upstreams.*.scopes (kind pit)", Key("read", "scope for asking", "nhn:pit/api.read", read=Reader.text)
+)
+
+PIT = section(
+    "upstreams.* (kind pit)",
+    _KIND,
+    must("url", "where patients are read", read=values.origin),
+    Key("scopes", "the scopes to ask HelseID for", "{}", read=within(PIT_SCOPES, ReadScopes)),
+    _STATUS,
+    Key("every", "time between two polls of a municipality", "1m", read=values.duration),
+    Key("freshness", "how old the replica may be and still answer; longer than every", "15m", read=values.duration),
+    _TLS,
+)
+
+OKT_SCOPES = section(
+    "upstreams.*.scopes (kind okt)", Key("read", "scope for asking", "nhn:okt/api.read", read=Reader.text)
+)
+
+SWEEP = section(
+    "upstreams.*.sweep",
+    Key("every", "time between the beginnings of two sweeps", "6h", read=values.duration),
+    Key("rate", "look-ups of one municipality per s, m or h", "5/s", read=values.rate),
+)
+
+OKT = section(
+    "upstreams.* (kind okt)",
+    _KIND,
+    must("url", "where services are looked up", read=values.origin),
+    Key("scopes", "the scopes to ask HelseID for", "{}", read=within(OKT_SCOPES, ReadScopes)),
+    _STATUS,
+    Key("sweep", "how it is asked about every patient: it has no list", "{}", read=within(SWEEP, Sweep)),
+    Key(
+        "freshness",
+        "how old what a sweep has learnt may be and still answer; longer than sweep.every",
+        "24h",
+        read=values.duration,
+    ),
+    _TLS,
+)
+
+PMD = section(
+    "upstreams.* (kind pmd)",
+    _KIND,
+    must("url", "where measurements are shared", read=values.origin),
+    _STATUS,
+    Key("scope", "the scope of machines; null: none is known, and production refuses it", "null", read=_unless_null),
+    Key(
+        "bundle",
+        "what measurements are sent as: collection or batch",
+        "collection",
+        read=_word("bundle", "collection", "batch"),
+    ),
+    _TLS,
+    _BREAKER,
+)
+
+EPJ = section(
+    "upstreams.* (kind epj)",
+    _KIND,
+    must("url", "scheme, host and port; searches keep VKP's path", read=values.origin),
+    Key(
+        "auth",
+        "client_credentials: a token of the gateway's own client; mtls: its certificate alone; pass: the sender's own token",
+        "client_credentials",
+        read=values.one_of("value of auth", EpjAuth),
+    ),
+    Key("scope", "what HelseID is asked for; null: the scope of each search", "null", read=_unless_null),
+    Key(
+        "token_type",
+        "how our own token is sent: dpop, with a proof, or bearer",
+        "dpop",
+        read=_word("token_type", "dpop", "bearer"),
+    ),
+    Key("timeout", "from a search to the end of its answer", "30s", read=values.duration),
+    _TLS,
+    _BREAKER,
 )
 
 KINDS: Mapping[str, tuple[Section, Callable[..., Upstream]]] = {
     VkpUpstream.KIND: (VKP, VkpUpstream),
     JftUpstream.KIND: (JFT, JftUpstream),
+    PitUpstream.KIND: (PIT, PitUpstream),
+    OktUpstream.KIND: (OKT, OktUpstream),
+    PmdUpstream.KIND: (PMD, PmdUpstream),
+    EpjUpstream.KIND: (EPJ, EpjUpstream),
 }
 """Of each kind its keys, and what is made of them: each key that has a reader is a field of its name."""
-SECTIONS = (VKP, VKP_CLIENT, UPSTREAM_TLS, CONNECTIONS, JFT, SCOPES, BREAKER, FOLLOW)
+SECTIONS = (
+    VKP,
+    VKP_CLIENT,
+    UPSTREAM_TLS,
+    CONNECTIONS,
+    JFT,
+    SCOPES,
+    BREAKER,
+    FOLLOW,
+    PIT,
+    PIT_SCOPES,
+    OKT,
+    OKT_SCOPES,
+    SWEEP,
+    PMD,
+    EPJ,
+)

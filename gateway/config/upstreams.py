@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from gateway.model import JOURNALING, Group, Information, Place, Rate
 
@@ -181,23 +181,127 @@ class JftUpstream:
     """Whose national numbers JFT looks at: those of patients, or of everybody whom a message identifies."""
 
 
-ServiceUpstream = JftUpstream
+@dataclass(frozen=True, slots=True)
+class ReadScopes:
+    """What HelseID is asked for, for a service that is only read from."""
+
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
+class PitUpstream:
+    """Pasientinformasjonstjenesten, from which each municipality's replica is fed; times in seconds."""
+
+    KIND: ClassVar = "pit"
+    name: str
+    url: str
+    scopes: ReadScopes
+    status: ServiceStatus
+    place: Place
+    tls: UpstreamTls = UpstreamTls(None, None, None)
+    every: float = 60.0
+    """Between two polls of a municipality."""
+    freshness: float = 900.0
+    """How old the replica may be and still answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How a service that has one look-up for each number is asked about every patient; times in seconds."""
+
+    every: float = 21_600.0
+    rate: Rate = field(default_factory=lambda: Rate(5, 1.0))
+    """Look-ups of one municipality."""
+
+
+@dataclass(frozen=True, slots=True)
+class OktUpstream:
+    """Oversikt over kommunale tjenester, a prototype: one look-up for each number, no list; times in seconds."""
+
+    KIND: ClassVar = "okt"
+    name: str
+    url: str
+    scopes: ReadScopes
+    status: ServiceStatus
+    place: Place
+    tls: UpstreamTls = UpstreamTls(None, None, None)
+    sweep: Sweep = field(default_factory=Sweep)
+    freshness: float = 86_400.0
+    """How old what a sweep has learnt may be and still answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PmdUpstream:
+    """Pasientens måledata, with which measurements are shared."""
+
+    KIND: ClassVar = "pmd"
+    name: str
+    url: str
+    status: ServiceStatus
+    place: Place
+    scope: str | None = None
+    """The scope of machines; None while NHN documents none."""
+    bundle: Literal["collection", "batch"] = "collection"
+    tls: UpstreamTls = UpstreamTls(None, None, None)
+    breaker: Breaker = Breaker()
+
+
+class EpjAuth(StrEnum):
+    """With whose credentials a record system is asked."""
+
+    CLIENT_CREDENTIALS = "client_credentials"
+    """With a token of the gateway's own client, for the municipality."""
+    MTLS = "mtls"
+    """With the gateway's certificate alone."""
+    PASS = "pass"  # noqa: S105 - the name of a way, no secret
+    """With the sender's own token."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpjUpstream:
+    """A municipality's own record system, which answers VKP's R4 searches by agreement; times in seconds."""
+
+    KIND: ClassVar = "epj"
+    name: str
+    url: str
+    auth: EpjAuth
+    place: Place
+    scope: str | None = None
+    """What HelseID is asked for; None: the scope of each search, as VKP has it."""
+    token_type: Literal["dpop", "bearer"] = "dpop"  # noqa: S105 - the name of a type, no secret
+    """How our own token is sent."""
+    tls: UpstreamTls = UpstreamTls(None, None, None)
+    timeout: float = 30.0
+    """From a search to the end of its answer."""
+    breaker: Breaker = Breaker()
+
+
+ServiceUpstream = JftUpstream | PitUpstream | OktUpstream | PmdUpstream
 """An information service; the next kinds are added here."""
-Upstream = VkpUpstream | ServiceUpstream
+SERVICE_KINDS = tuple(one.KIND for one in get_args(ServiceUpstream))
+Upstream = VkpUpstream | EpjUpstream | ServiceUpstream
 
 SERVICES: Mapping[Information | Group, str] = {
     Group.JOURNALING: JftUpstream.KIND,
     **dict.fromkeys(JOURNALING, JftUpstream.KIND),
-    Information.PASIENTINFO: "pit",
-    Information.TJENESTER: "okt",
+    Information.PASIENTINFO: PitUpstream.KIND,
+    Information.TJENESTER: OktUpstream.KIND,
 }
 """Which kind of information service answers for what; what is not named has none yet."""
+
+ANSWERED: frozenset[Information] = frozenset()
+"""The retrievals that this version answers from an information service."""
 
 
 def upstream_for(upstreams: Iterable[Upstream], information: Information | Group | None) -> ServiceUpstream | None:
     """Return the information service that answers for a type, or for journaling as a whole; None where there is none."""
     kind = SERVICES.get(information) if information is not None else None
     return next((one for one in upstreams if isinstance(one, ServiceUpstream) and kind == one.KIND), None)
+
+
+def jft_of(upstreams: Iterable[Upstream]) -> JftUpstream | None:
+    """Return the information service that journalings go to; None where it is not configured."""
+    return next((one for one in upstreams if isinstance(one, JftUpstream)), None)
 
 
 def vkp_of(upstreams: Iterable[Upstream]) -> VkpUpstream | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.cell_rules import is_enough
 from gateway.config.model import Config, Municipality
-from gateway.config.upstreams import SERVICES, Grant, ServiceUpstream
+from gateway.config.upstreams import SERVICES, Grant, JftUpstream
 from gateway.ledger import cutovers as store
 from gateway.ledger.cutovers import Cell, Seen
 from gateway.ledger.layers import layers_of
@@ -147,9 +147,9 @@ class PreflightFacts:
         return self.cells.going_new(self.config)
 
     @property
-    def service(self) -> ServiceUpstream | None:
+    def service(self) -> JftUpstream | None:
         """The information service that journalings go to."""
-        return self.config.upstream_for(Group.JOURNALING)
+        return self.config.jft
 
 
 def findings(facts: PreflightFacts) -> list[Finding]:
@@ -308,9 +308,7 @@ _WITHIN = 10.0
 _AT_A_TIME = 8
 
 
-async def tried(
-    obtain: Obtain, service: ServiceUpstream, municipalities: Iterable[Municipality]
-) -> dict[str, str | None]:
+async def tried(obtain: Obtain, service: JftUpstream, municipalities: Iterable[Municipality]) -> dict[str, str | None]:
     """Return what was wrong with the tokens of each municipality; None where nothing was."""
     turn = asyncio.Semaphore(_AT_A_TIME)
     scopes = dict.fromkeys((service.scopes.write, service.scopes.read))

@@ -11,7 +11,7 @@ from gateway.config.upstreams import Follow
 from gateway.ledger.key_files import Keys
 from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 from gateway.routing.table import ActiveTable
-from gateway.upstreams.registry import ServiceClient
+from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClients
 
 log = structlog.get_logger()
@@ -23,7 +23,7 @@ class DeliveryContext:
 
     config: Config
     keys: Keys
-    service: ServiceClient
+    service: JftClient
     follow: Follow
     routes: ActiveTable
     vkp: VkpClients | None

@@ -22,8 +22,7 @@ from gateway.outbox.tracker import Tracker
 from gateway.routing.route import AnswerWhen, OnOutage, Unclear
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
-from gateway.upstreams.jft import NotDelivered, Submitted
-from gateway.upstreams.registry import ServiceClient
+from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 
 log = structlog.get_logger()
 
@@ -41,7 +40,7 @@ class Submitter:
         recorder: Recorder,
         following: Tracker,
         keys: Keys,
-        service: ServiceClient,
+        service: JftClient,
         limits: Limits,
         backlog: Backlog,
         first_poll: float,

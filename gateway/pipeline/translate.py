@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from gateway.config.model import Config, Environment, Municipality, Sender
-from gateway.model import Envelope, Group
+from gateway.model import Envelope
 from gateway.pipeline.identify import Identified
 from gateway.routing.route import Route
 from translators.contract import Settings
@@ -29,7 +29,7 @@ def settings(  # noqa: PLR0913 - what is known of a message
 
     `received` is when the gateway got it, for what does not say itself when it happened.
     """
-    service = config.upstream_for(Group.JOURNALING)
+    service = config.jft
     return Settings(
         allowed_numbers=allowed,
         numbers=service.numbers if service is not None else "patient",

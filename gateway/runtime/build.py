@@ -14,7 +14,6 @@ from gateway.files import contents
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
 from gateway.migration.rehearsal import Rehearsals
-from gateway.model import Group
 from gateway.outbox.context import DeliveryContext
 from gateway.outbox.outbox import Outbox
 from gateway.pipeline.authorize import Authorizer
@@ -129,7 +128,7 @@ def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:
 def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None:
     """Return what journalings are delivered with; None without an information service, or keys for the ledger."""
     config, keys = prepared.config, prepared.keys
-    upstream, client = config.upstream_for(Group.JOURNALING), prepared.clients.upstream_for(Group.JOURNALING)
+    upstream, client = config.jft, prepared.clients.jft
     if upstream is None or client is None or keys is None:
         return None
     return DeliveryContext(config, keys, client, upstream.follow, routes, prepared.clients.vkp)

@@ -14,7 +14,16 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.model import Config
-from gateway.config.upstreams import HelseId, JftUpstream, Upstream, VkpUpstream
+from gateway.config.upstreams import (
+    EpjUpstream,
+    HelseId,
+    JftUpstream,
+    OktUpstream,
+    PitUpstream,
+    PmdUpstream,
+    Upstream,
+    VkpUpstream,
+)
 from gateway.errors import StartupError
 from gateway.model import Group, Information
 from gateway.proxy.tls import Certificates, ReloadingContext
@@ -80,6 +89,11 @@ class ConfiguredClients:
         """Our own clients of VKP; None where there are none."""
         return next((one for one in self.clients.values() if isinstance(one, VkpClients)), None)
 
+    @property
+    def jft(self) -> JftClient | None:
+        """The client of the service that journalings go to; None where there is none."""
+        return next((one for one in self.clients.values() if isinstance(one, JftClient)), None)
+
     def upstream_for(self, information: Information | Group | None) -> ServiceClient | None:
         """Return the client of the information service that answers for a type, or for journaling as a whole."""
         upstream = self.config.upstream_for(information)
@@ -108,7 +122,7 @@ class UpstreamRegistry:
         _, verifier = self._trust(parts, config.helseid)
         made = {name: self._client(parts, config, one, certificates) for name, one in config.upstreams.items()}
         clients = {name: client for name, client in made.items() if client is not None}
-        tokens = self._tokens(parts, config.helseid) if config.upstream_for(Group.JOURNALING) is not None else None
+        tokens = self._tokens(parts, config.helseid) if config.jft is not None else None
         return ConfiguredClients(config, verifier, tokens, clients, parts)
 
     def use(self, clients: ConfiguredClients) -> None:
@@ -145,6 +159,8 @@ class UpstreamRegistry:
                 host = upstream.host or _host_of(config.public_url)
                 caller = _caller(parts, upstream.name, upstream.url, tls, host, upstream.sni)
                 return VkpClients(upstream, self._of_vkp(parts, config, upstream, caller))
+            case EpjUpstream() | PitUpstream() | OktUpstream() | PmdUpstream():
+                return None
         assert_never(upstream)
 
     def _of_vkp(self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller) -> dict[str, VkpClient]:

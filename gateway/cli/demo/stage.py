@@ -21,7 +21,6 @@ from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.config.upstreams import JftUpstream
 from gateway.ledger.key_files import make_missing
-from gateway.model import Group
 from gateway.routing.table import RouteTable
 
 _LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
@@ -66,7 +65,7 @@ async def stage(path: Path) -> AsyncIterator[Stage]:
     config, table = loaded.config, loaded.table
     if config is None or table is None:
         raise StageFailed("\n".join(map(str, loaded.problems)))
-    vkp, jft = config.vkp, config.upstream_for(Group.JOURNALING)
+    vkp, jft = config.vkp, config.jft
     if vkp is None or jft is None:
         raise StageFailed("the demo needs an upstream of kind vkp and one of kind jft")
     missing = [name for name in _CAST if name not in config.municipalities]

@@ -13,7 +13,7 @@ from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
 from gateway.auth.helseid.jws import Key
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.config.model import Config, Municipality
-from gateway.config.upstreams import Grant, ServiceUpstream
+from gateway.config.upstreams import Grant, JftUpstream
 from gateway.model import Mode
 from gateway.times import Clock
 
@@ -82,7 +82,7 @@ def clock(ahead: float) -> Finding:
 
 
 async def check_tokens(
-    config: Config, upstream: ServiceUpstream, key: Key, session: aiohttp.ClientSession
+    config: Config, upstream: JftUpstream, key: Key, session: aiohttp.ClientSession
 ) -> list[Finding]:
     """Ask for the token of every municipality whose messages the service may get."""
     if upstream.grant is Grant.TOKEN_EXCHANGE:

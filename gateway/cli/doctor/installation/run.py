@@ -14,9 +14,8 @@ from gateway.cli.doctor.installation import files, helseid, machine, servers
 from gateway.cli.doctor.installation.findings import Finding, Part, fine, warning, wrong
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config, Severity
-from gateway.config.upstreams import ServiceUpstream
+from gateway.config.upstreams import JftUpstream
 from gateway.errors import StartupError
-from gateway.model import Group
 from gateway.times import Clock
 
 SECONDS = 30.0
@@ -49,7 +48,7 @@ def configuration(path: str, loaded: Loaded) -> list[Finding]:
 
 
 async def _waiting(config: Config, folder: Path, local: list[Finding], *, seconds: float) -> list[Part]:
-    service = config.upstream_for(Group.JOURNALING)
+    service = config.jft
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         work: list[tuple[str, Work]] = [
             ("ports", lambda: machine.check_ports(config)),
@@ -72,7 +71,7 @@ async def _waiting(config: Config, folder: Path, local: list[Finding], *, second
 
 
 async def _tokens(
-    config: Config, service: ServiceUpstream | None, folder: Path, session: aiohttp.ClientSession
+    config: Config, service: JftUpstream | None, folder: Path, session: aiohttp.ClientSession
 ) -> list[Finding]:
     if service is None:
         return []

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gateway.cli.doctor.installation.files import lasting
 from gateway.cli.doctor.installation.findings import Finding, FindingState, fine, warning, wrong
 from gateway.config.model import Config
-from gateway.config.upstreams import ServiceUpstream, Upstream, VkpUpstream
+from gateway.config.upstreams import JftUpstream, Upstream, VkpUpstream
 from gateway.errors import StartupError
 from gateway.proxy.certificate_files import files_of, for_upstream
 
@@ -49,10 +49,12 @@ def _servers(config: Config, upstream: Upstream) -> list[Server]:
         fixed = upstream.sni or upstream.host
         public = urlsplit(config.public_url).hostname if config.public_url else None
         return [_server(config, upstream, upstream.name, upstream.url, fixed or public)]
-    return [
-        _server(config, upstream, f"{upstream.name} ({what})", url, urlsplit(url).hostname)
-        for what, url in (("writing", upstream.write_url), ("reading", upstream.read_url))
-    ]
+    urls = {upstream.name: upstream.url} if not isinstance(upstream, JftUpstream) else _of_jft(upstream)
+    return [_server(config, upstream, name, url, urlsplit(url).hostname) for name, url in urls.items()]
+
+
+def _of_jft(upstream: JftUpstream) -> dict[str, str]:
+    return {f"{upstream.name} (writing)": upstream.write_url, f"{upstream.name} (reading)": upstream.read_url}
 
 
 def _server(config: Config, upstream: Upstream, name: str, url: str, asked_for: str | None) -> Server:
@@ -60,7 +62,7 @@ def _server(config: Config, upstream: Upstream, name: str, url: str, asked_for: 
     host = parts.hostname or ""
     tls = for_upstream(files_of(upstream, Path(config.file).parent).read()) if parts.scheme == "https" else None
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    certain = asked_for is not None or isinstance(upstream, ServiceUpstream)
+    certain = asked_for is not None or not isinstance(upstream, VkpUpstream)
     return Server(f"upstream {name}", host, port, tls, asked_for or host, certain)
 
 
