@@ -1,4 +1,4 @@
-"""Run the doubles of HelseID and JFT: `python -m service_stubs`."""
+"""Run the doubles of HelseID, JFT and OKT: `python -m service_stubs`."""
 
 import asyncio
 from pathlib import Path
@@ -10,10 +10,12 @@ from service_stubs.clients import Client, read_clients
 from service_stubs.helseid import HelseIdStub
 from service_stubs.jft import JftStub
 from service_stubs.listening import serve
+from service_stubs.okt import OktStub
 
 HELSEID_PORT = 9100
 WRITE_PORT = 9102
 READ_PORT = 9103
+OKT_PORT = 9105
 
 _CLIENTS_OPTION = click.option(
     "--clients", "clients_file", type=click.Path(path_type=Path), help="JSON file of registered clients."
@@ -81,6 +83,25 @@ def run_helseid(host: str, port: int, clients_file: Path | None, issuer: str | N
 def run_jft(**options: Any) -> None:
     """Run a double of JFT; light checks leave out the FHIR structure."""
     asyncio.run(serve([JftStub(**options)]))
+
+
+@main.command("okt")
+@_HOST_OPTION
+@click.option("--port", default=OKT_PORT, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--issuer", default=f"http://127.0.0.1:{HELSEID_PORT}", show_default=True, help="Trusted token issuer.")
+@click.option(
+    "--unknown",
+    type=click.Choice(["404", "empty"]),
+    default="404",
+    show_default=True,
+    help="What is answered for somebody without services.",
+)
+@click.option(
+    "--most-per-second", type=int, help="Look-ups in a second before the answer is 429; all are answered otherwise."
+)
+def run_okt(**options: Any) -> None:
+    """Run a double of OKT, which knows nobody until it is told by POST /stub/services."""
+    asyncio.run(serve([OktStub(**options)]))
 
 
 def _clients(path: Path | None) -> list[Client]:

@@ -15,6 +15,7 @@ from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.model import Config
 from gateway.config.upstreams import (
+    Breaker,
     EpjUpstream,
     HelseId,
     JftUpstream,
@@ -31,6 +32,8 @@ from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
+from gateway.upstreams.okt import OktClient
+from gateway.upstreams.service_caller import ServiceCaller
 from gateway.upstreams.vkp import VkpClient, VkpClients
 
 _MOST_PER_HOST = 256
@@ -80,7 +83,7 @@ class ConfiguredClients:
     """Of senders' tokens."""
     tokens: TokenSource | None
     """Of the gateway's own tokens; None where no information service is called."""
-    clients: Mapping[str, ServiceClient | VkpClients]
+    clients: Mapping[str, ServiceClient | OktClient | VkpClients]
     """By the names of their upstreams."""
     parts: _Parts
 
@@ -93,6 +96,11 @@ class ConfiguredClients:
     def jft(self) -> JftClient | None:
         """The client of the service that journalings go to; None where there is none."""
         return next((one for one in self.clients.values() if isinstance(one, JftClient)), None)
+
+    @property
+    def okt(self) -> OktClient | None:
+        """The client of the service that tells of services; None where there is none."""
+        return next((one for one in self.clients.values() if isinstance(one, OktClient)), None)
 
     def upstream_for(self, information: Information | Group | None) -> ServiceClient | None:
         """Return the client of the information service that answers for a type, or for journaling as a whole."""
@@ -141,7 +149,7 @@ class UpstreamRegistry:
 
     def _client(
         self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates
-    ) -> ServiceClient | VkpClients | None:
+    ) -> ServiceClient | OktClient | VkpClients | None:
         """Return the client of an upstream: here stands which kind has which; None for a VKP that we do not call ourselves."""
         tls = certificates.of(upstream.name)
         match upstream:
@@ -159,9 +167,20 @@ class UpstreamRegistry:
                 host = upstream.host or _host_of(config.public_url)
                 caller = _caller(parts, upstream.name, upstream.url, tls, host, upstream.sni)
                 return VkpClients(upstream, self._of_vkp(parts, config, upstream, caller))
-            case EpjUpstream() | PitUpstream() | OktUpstream() | PmdUpstream():
+            case OktUpstream():
+                return OktClient(upstream, self._service_caller(parts, config, upstream, tls))
+            case EpjUpstream() | PitUpstream() | PmdUpstream():
                 return None
         assert_never(upstream)
+
+    def _service_caller(
+        self, parts: _Parts, config: Config, upstream: OktUpstream, tls: ReloadingContext | None
+    ) -> ServiceCaller:
+        """Return what asks a service that is only read from."""
+        name, settings = upstream.name, Breaker()
+        breaker = parts.breakers.get(name, (upstream.url, settings), lambda: CircuitBreaker(settings))
+        made = (self._tokens(parts, config.helseid), self._prover, _caller(parts, name, upstream.url, tls))
+        return ServiceCaller(name, upstream.url, *made, breaker=breaker, settings=settings)
 
     def _of_vkp(self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller) -> dict[str, VkpClient]:
         made = {}

@@ -32,6 +32,10 @@ class ServiceUnavailable(Exception):  # noqa: N818 - the condition
         """Seconds."""
 
 
+class AnswerRefused(Exception):  # noqa: N818 - the condition
+    """The service answered what its contract does not say; the text names the place and holds no value."""
+
+
 class ServiceCaller:
     """Asks one service on behalf of municipalities.
 
