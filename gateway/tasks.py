@@ -36,6 +36,8 @@ class Intervals:
     follow: float = 1.0
     count: float = 1.0
     recover: float = 10.0
+    followers: float = 60.0
+    """Between two looks for held messages that follow none any more."""
     tidy: float = 60.0
     """Between two looks at whether SQLite's files have grown."""
     purge: float = 3600.0

@@ -210,6 +210,19 @@ class Ledger:
 
         return await self.store.write(work)
 
+    async def release_followers(self, after: int) -> tuple[int, int]:
+        """Give held messages beyond `after` that follow none any more their time; return how many, and the newest message now."""
+
+        def look(connection: Connection) -> tuple[list[int], int]:
+            newest = connection.execute(sql.NEWEST).scalar_one() or 0
+            return list(connection.execute(sql.FORGOTTEN, {"after": after}).scalars()), newest
+
+        found, newest = await self.store.read(look)
+        if found:
+            rows = [{"message": message} for message in found]
+            await self.store.write(lambda connection: connection.execute(sql.FOLLOW_NO_MORE, rows).rowcount)
+        return len(found), newest
+
     async def next_due(self) -> float | None:
         """Return when the next held message is to be tried."""
         return await self.store.read(lambda connection: connection.execute(sql.NEXT_DUE).scalar_one())

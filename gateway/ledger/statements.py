@@ -15,6 +15,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    null,
     or_,
     select,
     true,
@@ -58,8 +59,8 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
     earlier = exists().where(
         M.patient == patient, _in(PENDING), M.municipality == bindparam("municipality", type_=Text)
     )
-    wait = or_(bindparam("wait", type_=Boolean), earlier)
-    held = and_(bindparam("promised", type_=Boolean), wait)
+    promised = bindparam("promised", type_=Boolean)
+    held = and_(promised, or_(bindparam("wait", type_=Boolean), earlier))
     return (
         insert(MESSAGE)
         .values(
@@ -72,7 +73,8 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
             ),
             owner=bindparam("node"),
             lease=bindparam("until"),
-            due=bindparam("received_at"),
+            # One that follows another gets its time when that is out of the way: see the trigger `message_left`.
+            due=case((and_(promised, earlier), null()), else_=bindparam("received_at")),
             history=case((held, bindparam("held_lines", type_=Text)), else_=bindparam("lines", type_=Text)),
         )
         .on_conflict_do_nothing(index_elements=["copy"])
@@ -205,6 +207,11 @@ CLAIM = (
 BRING_FORWARD = (
     update(MESSAGE).where(M.state == MessageState.HELD.value, M.due > bindparam("latest")).values(due=bindparam("now"))
 )
+_FOLLOWER = (M.state == MessageState.HELD.value, M.due.is_(None))
+FORGOTTEN = select(M.id).where(*_FOLLOWER, M.id > bindparam("after"), ~_EARLIER_PENDING)
+"""Followers of nothing: on PostgreSQL a message may arrive as the one before it leaves, and neither sees the other."""
+FOLLOW_NO_MORE = update(MESSAGE).where(_MESSAGE, *_FOLLOWER).values(due=M.received_at)
+NEWEST = select(func.max(M.id))
 NEXT_DUE = select(func.min(M.due)).where(M.state == MessageState.HELD.value)
 
 BEING_DELIVERED = select(

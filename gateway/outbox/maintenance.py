@@ -59,12 +59,15 @@ class Maintenance:
         self._shown: set[tuple[str, str]] = set()
         self._looked_at: float | None = None
         """When the clock was last looked at, by the monotonic one."""
+        self._looked_through: tuple[int, int] = (0, 0)
+        """The newest messages at the last look for followers of nothing, and at the one before: older ones were seen by both."""
         self._told_left: int | None = None
         """How much was held when it was last told that nothing delivers it; None while something does."""
         self.loops = (
             self._loop("count", self.count, lambda: max(intervals.count, _SHARE * self._counting)),
             self._loop("position", self.keep_position, intervals.count),
             self._loop("recover", self.recover, intervals.recover),
+            self._loop("followers", self.release_followers, intervals.followers),
             self._loop("tidy", ledger.store.tidy, intervals.tidy),
             self._loop("purge", self.purge, intervals.purge, again=_AGAIN),
         )
@@ -160,6 +163,15 @@ class Maintenance:
                     state=each.state.value,
                 )
         self._wake()
+
+    async def release_followers(self) -> None:
+        """Have held messages delivered that follow none any more; a message's own transaction ends within a minute."""
+        older, newer = self._looked_through
+        released, newest = await self._ledger.release_followers(older)
+        self._looked_through = (newer, newest)
+        if released:
+            log.warning("dispatch.followers_released", messages=released)
+            self._wake()
 
     async def purge(self) -> None:
         """Clear away what has been kept long enough, and write down that it was done."""

@@ -82,7 +82,7 @@ async def test_the_next_waits_while_one_is_held_again(ledger: Ledger, clock: Clo
     elsewhere = await waiting(ledger, "elsewhere", patient="patient", municipality="vikan")
     assert await claimed(ledger) == [first, elsewhere]
     assert await ledger.held(first, "away", next_try=NOW + 10)
-    assert (await claimed(ledger), await ledger.next_due()) == ([], NOW)
+    assert (await claimed(ledger), await ledger.next_due()) == ([], NOW + 10)
     clock.now = NOW + 10
     assert await claimed(ledger) == [first]
     assert await CHANGES[MessageState.DELIVERED](ledger, first)
