@@ -35,6 +35,9 @@ _ACCEPTING_TURNS = 4
 """Turns of the event loop, at most, from a connection that the system has handed over to `opened`."""
 _SWEEP = 0.25
 """Seconds between two looks at whether anything takes too long."""
+_SLICE, _BETWEEN = 200, 0.02
+"""Connections that are looked at in one go, some half a millisecond, and seconds at least between two goes: with many thousands
+connected a round takes longer than `_SWEEP`, and the requests of all others wait no longer for it."""
 
 
 Continuation = Callable[[Body], Handled | Awaitable[Handled]]
@@ -73,6 +76,10 @@ class Server:
         self._passages: set[Forwarder] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._round: list[DownstreamConnection] = []
+        """Those that are still to be looked at in this round."""
+        self._swept_at = -math.inf
+        """When all that is passed on was looked at last."""
         self._quiet: asyncio.Future[None] | None = None
         self.stopping = False
 
@@ -276,13 +283,20 @@ class Server:
             self._quiet.set_result(None)
 
     def _sweep(self) -> None:
-        self._sweeper = self._loop.call_later(_SWEEP, self._sweep)  # first, so that no failure below ends all deadlines
+        self._round = self._round or list(self._senders)
+        wait = max(_SWEEP / (1 + len(self._senders) // _SLICE), _BETWEEN)
+        self._sweeper = self._loop.call_later(wait, self._sweep)  # first, so that no failure below ends all deadlines
         now = self._loop.time()
+        some, self._round = self._round[:_SLICE], self._round[_SLICE:]
+        for sender in some:
+            if sender in self._senders:
+                sender.sweep(now)
+        if now < self._swept_at + _SWEEP:
+            return
+        self._swept_at = now
         for passage in list(self._passages):
             passage.sweep(now)
         self._make_room(now)
-        for sender in list(self._senders):
-            sender.sweep(now)
         for way in self._current()[1].ways.values():
             way.pool.sweep(now)
 
