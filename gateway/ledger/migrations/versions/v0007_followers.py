@@ -6,8 +6,8 @@ database itself gives the next one its time: no way out of a state can forget to
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 _NEXT = (
     "UPDATE message SET due = received_at WHERE id = (SELECT id FROM message WHERE patient = NEW.patient AND "
