@@ -7,7 +7,9 @@ goes by `Clock.monotonic`, which no correction of the wall clock changes. The wa
 import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 DAY = 86_400.0
 """Seconds."""
@@ -67,3 +69,10 @@ def when(seconds: float) -> str:
 def when_any(seconds: float | None) -> str | None:
     """Likewise, or nothing where there is no such time."""
     return None if seconds is None else when(seconds)
+
+
+@lru_cache(1024)
+def end_of_day(day: str) -> float:
+    """Return when a day, as 2026-12-31, ends in Norway, in seconds since the epoch."""
+    after = date.fromisoformat(day) + timedelta(days=1)
+    return datetime(after.year, after.month, after.day, tzinfo=ZoneInfo("Europe/Oslo")).timestamp()

@@ -40,6 +40,7 @@ from gateway.routing.route import KINDS, ValueKind
 _CURSOR = "override:"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Words = Annotated[list[_Word], msgspec.Meta(max_length=100)]
+_Line = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 _Number = _Word | float
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -48,6 +49,7 @@ _AS_WRITTEN: dict[ValueKind, Any] = {
     ValueKind.PART: _Number,
     ValueKind.SECONDS: _Number,
     ValueKind.LIST: _Words,
+    ValueKind.ENTRIES: Annotated[list[_Line | dict[str, str]], msgspec.Meta(max_length=100)],
     ValueKind.FLAG: bool,
     ValueKind.WORD: _Word,
 }

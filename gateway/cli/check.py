@@ -18,6 +18,7 @@ from gateway.errors import KeyMissing, StartupError
 from gateway.model import JOURNALING, PASSING, Envelope, Group, Place
 from gateway.proxy.certificate_files import DATA_PORT, needed
 from gateway.routing.table import RouteTable
+from gateway.times import DAY, end_of_day
 
 
 @click.command()
@@ -32,7 +33,12 @@ def check(file: str | None, config: str | None, *, as_json: bool) -> None:
     path = one_path(file, config)
     loaded = load(path)
     folder = Path(path).parent
-    found = [*loaded.problems, *_certificates(loaded.config, folder), *_client_keys(loaded.config, folder)]
+    found = [
+        *loaded.problems,
+        *accepted_until(loaded.config, time.time()),
+        *_certificates(loaded.config, folder),
+        *_client_keys(loaded.config, folder),
+    ]
     cells = unread_refused(loaded.config, loaded.table)
     wrong = [problem for problem in found if problem.severity is Severity.ERROR]
     if as_json:
@@ -101,6 +107,21 @@ def _notes(cells: list[tuple[Cell, Place]]) -> Iterator[tuple[Place, str]]:
 
 def _named(cell: Cell) -> dict[str, str | None]:
     return dict(zip(("municipality", "vendor", "system"), cell, strict=True))
+
+
+_SOON = 14
+"""Days before its end from which an accepted difference is told of."""
+
+
+def accepted_until(config: Config | None, now: float) -> Iterator[Problem]:
+    """Return which accepted differences count again, or soon will; `now` is in seconds since the epoch."""
+    planned = () if config is None else (route for plan in config.cutovers.values() for route in plan.routes)
+    for route in (*(config.routes if config is not None else ()), *planned):
+        for one in route.accept_differences:
+            ends = end_of_day(one.until)
+            when = "has ended: it counts again" if ends <= now else "ends soon: it counts again then"
+            if ends <= now + _SOON * DAY:
+                yield Problem(route.place, Severity.WARNING, f"{one.path}: accepted until {one.until}, which {when}")
 
 
 def _certificates(config: Config | None, folder: Path) -> list[Problem]:

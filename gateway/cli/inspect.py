@@ -8,7 +8,7 @@ import click
 from gateway.cli.admin_client import AdminClient, admin_options, print_list
 from gateway.cli.options import cursor_option, limit_option
 from gateway.cli.output import VKP_SUCCESS, counted, plain, print_json, print_lines
-from gateway.routing.route import POLICIES
+from gateway.routing.route import POLICIES, line_of
 
 _ROOT = "/api/v1/audit"
 _LARGEST_HEAD = 10_000
@@ -108,7 +108,9 @@ def cells_of(route: dict[str, Any]) -> str:
 def rest_of(route: dict[str, Any]) -> str:
     """Return what a route says beside its cells and its mode."""
     said = {name: value for name, value in route.items() if name in POLICIES}
-    return " ".join(f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in said.items())
+    return " ".join(
+        f"{name}={','.join(map(line_of, value)) if isinstance(value, list) else value}" for name, value in said.items()
+    )
 
 
 @click.command()

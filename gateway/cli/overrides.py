@@ -31,6 +31,7 @@ _HELP = {
     "losses": "A path whose loss is tolerated.",
     "acknowledge_within": "As 24h.",
     "share": "The part of the patients that a canary takes over, as 25%.",
+    "accept_differences": "A difference that is known: PATH [KIND] UNTIL REASON, as 'Patient.telecom missing 2026-12-31 VKP has none'.",
     "always": "A sender whose patients a canary takes over all.",
     "never": "A sender of whom a canary takes nothing over.",
     "sample": "The part of the messages that a rehearsal looks at, as 10%.",
@@ -43,6 +44,8 @@ def _policy(name: str) -> Callable[[Any], Any]:
     match KINDS[name]:
         case ValueKind.LIST:
             return click.option(_ONE_OF.get(name, flag), name, multiple=True, metavar="VALUE", help=text)
+        case ValueKind.ENTRIES:
+            return click.option(_ONE_OF.get(name, flag), name, multiple=True, metavar="LINE", help=text)
         case ValueKind.WORD:
             return click.option(flag, type=click.Choice(WORDS[name]), help=text)
         case ValueKind.FLAG:
@@ -53,7 +56,7 @@ def _policy(name: str) -> Callable[[Any], Any]:
             return click.option(flag, metavar="DURATION", help=text)
 
 
-_ONE_OF = {"losses": "--loss"}
+_ONE_OF = {"losses": "--loss", "accept_differences": "--accept-difference"}
 """What one of a list is called, where that is another word."""
 _policies = with_options(
     click.option("--text", metavar="TEXT", help="What senders are told; mode closed needs it."), *map(_policy, POLICIES)

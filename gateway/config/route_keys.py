@@ -1,15 +1,18 @@
 """The keys that a route may have: what each means, what reads it, and with which modes it says something."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from yaml import Node
+from yaml import MappingNode, Node, ScalarNode
 
 from gateway.config import values
-from gateway.config.yaml_reader import Key, Reader, must, quoted, section
+from gateway.config.yaml_reader import MAP, STR, Key, Reader, must, quoted, section
 from gateway.model import Mode
-from gateway.routing.route import AnswerWhen, OnOutage, Unclear, ValueKind, policies_of
+from gateway.routing.route import AcceptedDifference, AnswerWhen, OnOutage, Unclear, ValueKind, policies_of
+from translators.comparison import DifferenceKind
 from translators.fhir.elements import r4
 
 DELIVERING = (Mode.NEW, Mode.CANARY)
@@ -40,6 +43,52 @@ def _senders(reader: Reader, node: Node) -> tuple[str, ...]:
     known = reader.senders or {}
     names = (reader.known(item, "sender", reader.senders) for item in reader.items(node))
     return tuple(dict.fromkeys(known.get(name, name) for name in names if name is not None))
+
+
+ACCEPTED = section(
+    "routes.*.accept_differences.*",
+    must("path", "where: a resource type and element names below it, as Patient.telecom; what is below it too"),
+    Key("kind", "missing (VKP alone says it), extra, different or iplos; left out: each"),
+    must("until", "the last day on which it is accepted, as 2026-12-31; from then on it counts again", read=values.day),
+    must("reason", "why it is known and harmless", read=Reader.text),
+)
+_AS_TEXT = re.compile(r"(?P<path>\S+) (?:(?P<kind>[a-z]+) )?(?P<until>\d{4}-\d\d-\d\d) (?P<reason>\S.*)")
+"""An accepted difference in one line, as options and forms have it."""
+
+
+def _path(reader: Reader, node: Node) -> str | None:
+    path = reader.text(node)
+    if path is not None and (kind := path.partition(".")[0]) not in r4().resources:
+        reader.error(node, f"{quoted(kind)} is not a resource of FHIR R4; a difference is named like Patient.telecom")
+        return None
+    return path
+
+
+def _accepted(reader: Reader, node: Node) -> tuple[AcceptedDifference, ...]:
+    found = (_accepted_one(reader, item) for item in reader.items(node))
+    return tuple(one for one in found if one is not None)
+
+
+def _accepted_one(reader: Reader, item: Node) -> AcceptedDifference | None:
+    line = _AS_TEXT.fullmatch(item.value) if isinstance(item.value, str) else None
+    if line is not None:
+        parts = {name: value for name, value in line.groupdict().items() if value is not None}
+        item = MappingNode(
+            MAP, [(_scalar(name, item), _scalar(value, item)) for name, value in parts.items()], item.start_mark
+        )
+    if (fields := reader.fields(item, ACCEPTED)) is None:
+        return None
+    kinds = list(DifferenceKind)
+    path = fields.get("path", partial(_path, reader))
+    kind = fields.get("kind", lambda node: reader.choice(node, "kind of difference", kinds))
+    rest = reader.values(fields, "until", "reason")
+    if path is None or None in rest.values():
+        return None
+    return AcceptedDifference(path, rest["until"].isoformat(), rest["reason"], kind or "")
+
+
+def _scalar(text: str, at: Node) -> ScalarNode:
+    return ScalarNode(STR, text, at.start_mark)
 
 
 ROUTE = section(
@@ -112,7 +161,14 @@ ROUTE = section(
         values.percent,
         modes=(Mode.REHEARSE,),
     ),
-    later=("share_with", "accept_differences"),
+    PolicyKey(
+        "accept_differences",
+        "differences that a comparison may find and that are known; only with mode compare",
+        "[]",
+        _accepted,
+        modes=(Mode.COMPARE,),
+    ),
+    later=("share_with",),
 )
 POLICY_KEYS = {key.name: key for key in ROUTE.keys.values() if isinstance(key, PolicyKey)}
 LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})

@@ -1,7 +1,7 @@
 """The keys of routes.yaml that say how routes change over time."""
 
 from gateway.config import upstream_keys
-from gateway.config.route_keys import ROUTE
+from gateway.config.route_keys import ACCEPTED, ROUTE
 from gateway.config.yaml_reader import Key, Section, must, section
 
 CUTOVER = section(
@@ -337,6 +337,7 @@ SECTIONS: tuple[Section, ...] = (
     SYSTEM,
     SENDER,
     ROUTE,
+    ACCEPTED,
     CUTOVER,
     GATE,
     ROLL_BACK_WHEN,

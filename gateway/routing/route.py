@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Protocol, TypeAlias, get_args, get_type_hints
 
+import msgspec
 from msgspec import Struct
 
 from gateway.model import MEMBERS, Group, Information, Mode, Place, Topic
-from gateway.times import DAY
+from gateway.times import DAY, end_of_day
 
 
 class AnswerWhen(StrEnum):
@@ -32,6 +33,26 @@ class Unclear(StrEnum):
 
     QUARANTINE = "quarantine"
     RESEND = "resend"
+
+
+class AcceptedDifference(Struct, frozen=True, order=True, omit_defaults=True):
+    """A difference between the answers of VKP and the new side that is known, and counts as none for a time."""
+
+    path: str
+    """Where: element names below a resource type; what is below it too."""
+    until: str
+    """The last day on which it is accepted, in Norway: `2026-12-31`."""
+    reason: str
+    kind: str = ""
+    """`missing`, `extra`, `different` or `iplos`; "" for each."""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.path, self.kind, self.until, self.reason)))
+
+    def covers(self, path: str, kind: str, now: float) -> bool:
+        """Tell whether a difference is accepted at `now`, in seconds since the epoch."""
+        is_here = path == self.path or path.startswith(f"{self.path}.")
+        return is_here and self.kind in ("", kind) and now < end_of_day(self.until)
 
 
 Seconds: TypeAlias = Annotated[float, "seconds"]
@@ -56,6 +77,13 @@ class Policies(Struct, frozen=True, kw_only=True):
     """Senders of whom a canary takes nothing over."""
     sample: Part = 1.0
     """The part of messages that a rehearsal looks at, 0 to 1."""
+    accept_differences: tuple[AcceptedDifference, ...] = ()
+    """What a comparison may find and is known."""
+
+
+def line_of(entry: str | Mapping[str, str]) -> str:
+    """Return one of a list of a route in one line: a word, or an accepted difference as JSON has it."""
+    return entry if isinstance(entry, str) else str(msgspec.convert(entry, AcceptedDifference))
 
 
 POLICIES: tuple[str, ...] = Policies.__struct_fields__
@@ -69,6 +97,8 @@ class ValueKind(StrEnum):
     SECONDS = "seconds"
     """People write a number with a unit, as 24h."""
     LIST = "list"
+    ENTRIES = "entries"
+    """Each is a mapping, or a text that says the same."""
     FLAG = "flag"
     WORD = "word"
     """One of the words of an enumeration."""
@@ -80,6 +110,8 @@ def _kind(hint: Any) -> ValueKind:
         return ValueKind.PART
     if Seconds in hints:
         return ValueKind.SECONDS
+    if AcceptedDifference in hints:
+        return ValueKind.ENTRIES
     if bool in hints:
         return ValueKind.FLAG
     return ValueKind.WORD if isinstance(hint, type) and issubclass(hint, StrEnum) else ValueKind.LIST
@@ -176,7 +208,10 @@ class RouteSpec(Policies, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Return the keys with their values as JSON has them; policies only where they are not the default."""
         found = {name: getattr(self, name) for name in self.__struct_fields__}
         said = {name: value for name, value in found.items() if name not in POLICIES or value != _USUAL[name]}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+        return {
+            name: msgspec.to_builtins(list(value)) if isinstance(value, tuple) else value
+            for name, value in said.items()
+        }
 
 
 _USUAL = {name: getattr(Policies(), name) for name in POLICIES}

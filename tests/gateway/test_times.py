@@ -5,6 +5,7 @@ import math
 import pytest
 import structlog
 
+from gateway.times import end_of_day, when
 from tests.gateway.clocks import FakeClock
 
 
@@ -29,3 +30,10 @@ def test_clock_that_is_set_is_noticed(moved: float) -> None:
         clock.now += 5
         assert (clock.steps, clock.steady_for(), clock.monotonic() - before) == (1, 5, 5)
     assert [(one["event"], one["seconds"]) for one in logged] == [("clock.stepped", moved)]
+
+
+def test_a_day_ends_at_midnight_in_norway() -> None:
+    """Also on the days on which the clocks change."""
+    assert when(end_of_day("2026-12-31")) == "2026-12-31T23:00:00Z"
+    assert when(end_of_day("2026-10-25")) == "2026-10-25T23:00:00Z"
+    assert when(end_of_day("2026-03-28")) == "2026-03-28T23:00:00Z"

@@ -18,7 +18,7 @@ from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest
 from gateway.migration.schedule import moment, shown
 from gateway.model import Envelope, Information, Mode
-from gateway.routing.route import KINDS, Route, RouteSpec, ValueKind
+from gateway.routing.route import KINDS, Route, RouteSpec, ValueKind, line_of
 from gateway.routing.table import RouteTable
 
 WAITS = (CutoverState.SUBMITTED, CutoverState.APPROVED)
@@ -126,7 +126,7 @@ def _value(name: str, value: Any) -> str:
         return f"{percent(value)} %"
     if KINDS.get(name) is ValueKind.SECONDS:
         return f"{value:g} s"
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    return ", ".join(map(line_of, value)) if isinstance(value, list) else str(value)
 
 
 def _pairs(route: Route, config: Config) -> list[Pair]:

@@ -14,7 +14,7 @@ from gateway.admin.pages.forms import Form, field
 from gateway.admin.panics import PanicBody
 from gateway.admin.problems import Code, Problem
 from gateway.migration.schedule import OSLO, TimeRefused, instant_of
-from gateway.routing.route import POLICIES, Policies, ValueKind, policies_of
+from gateway.routing.route import POLICIES, Policies, ValueKind, line_of, policies_of
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -26,6 +26,7 @@ _EVERYWHERE = "*"
 """Chosen as a municipality: an override of all of them must be meant."""
 _WORDS = ("vendor", "system", *policies_of(ValueKind.WORD))
 _LISTS = policies_of(ValueKind.LIST)
+_ENTRIES = policies_of(ValueKind.ENTRIES)
 _PARTS = policies_of(ValueKind.PART)
 _SECONDS = policies_of(ValueKind.SECONDS)
 _FLAGS = policies_of(ValueKind.FLAG)
@@ -38,7 +39,9 @@ def override_of(form: Form) -> OverrideBody:
     """Return what a form sets; raises `Problem`."""
     given: dict[str, Any] = {name: field(form, name) for name in ("mode", "reason", "ticket")}
     given |= {name: field(form, name) or None for name in (*_WORDS, *_SECONDS, "text")}
-    given |= {name: [line for each in form.get(name, []) for line in _lines(each)] or None for name in _LISTS}
+    given |= {
+        name: [line for each in form.get(name, []) for line in _lines(each)] or None for name in (*_LISTS, *_ENTRIES)
+    }
     given |= {name: _part(name, field(form, name)) for name in _PARTS}
     given |= {name: True for name in _FLAGS if field(form, name)}
     given |= {"information": list(form.get("information", [])) or None, "until": _until(form)}
@@ -62,6 +65,7 @@ def filled(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a form that would set an override as it is."""
     values: dict[str, Any] = {name: document.get(name) or "" for name in (*_WORDS, "text", "mode", "reason", "ticket")}
     values |= {name: "\n".join(document.get(name, ())) for name in _LISTS}
+    values |= {name: "\n".join(map(line_of, document.get(name, ()))) for name in _ENTRIES}
     values |= {name: _number(document.get(name), 100) for name in _PARTS}
     values |= {name: bool(document.get(name)) for name in _FLAGS}
     values |= {name: _seconds(name, document.get(name)) for name in _SECONDS}

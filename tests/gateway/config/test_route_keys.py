@@ -14,7 +14,7 @@ from gateway.admin.overrides import OverrideBody
 from gateway.config.route_keys import POLICY_KEYS, as_written
 from gateway.ledger.overrides import StoredPolicies
 from gateway.model import Mode, Place
-from gateway.routing.route import POLICIES, AnswerWhen, OnOutage, Route, RouteSpec, Unclear
+from gateway.routing.route import POLICIES, AcceptedDifference, AnswerWhen, OnOutage, Route, RouteSpec, Unclear
 
 OTHER: dict[str, Any] = {
     "losses": ("Flag.note",),
@@ -26,6 +26,7 @@ OTHER: dict[str, Any] = {
     "always": ("a",),
     "never": ("b",),
     "sample": 0.1,
+    "accept_differences": (AcceptedDifference("Patient.telecom", "2026-12-31", "the EPJ has none", "missing"),),
 }
 """Of each key, a value that is not the default; a new key stands here too."""
 
