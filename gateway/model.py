@@ -186,7 +186,8 @@ class Account(msgspec.Struct, frozen=True):
     diagnostics: str | None = None
     repairs: tuple[str, ...] = ()
     """The rules that were used, once for each use."""
-    losses: int = 0
+    losses: tuple[str, ...] = ()
+    """What could not be carried, by the paths from the innermost resource."""
     event_id: str | None = None
     """The id that the information service gave the event."""
     first: str | None = None

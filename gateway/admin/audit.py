@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs
-from gateway.admin.params import Page, cursor_after, of_body, of_query, row_of
+from gateway.admin.params import AuditQuery, cursor_after, of_body, of_query, row_of
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.rbac import Action, Where
 from gateway.ledger import audit
@@ -31,7 +31,7 @@ class Audit:
                 *("GET", "/api/v1/audit", self._list, everything),
                 summary="Who did what, when and why, the newest first",
                 answer="entries next",
-                query=Page,
+                query=AuditQuery,
             ),
             Endpoint(
                 *("GET", "/api/v1/audit/head", self._head, everything),
@@ -53,16 +53,28 @@ class Audit:
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        wanted = of_query(request, Page)
+        return web.json_response(await self.listed(of_query(request, AuditQuery)))
+
+    async def listed(self, wanted: AuditQuery) -> dict[str, Any]:
+        """Return entries, the newest first; raises `Problem`."""
         before = row_of(_CURSOR, wanted.cursor)
-        found = await self._context.read(lambda each: audit.entries(each, wanted.limit + 1, before))
+        narrowed = audit.Filter(
+            actor=wanted.actor,
+            action=wanted.action,
+            target=wanted.target,
+            since=wanted.since.timestamp() if wanted.since else None,
+            until=wanted.until.timestamp() if wanted.until else None,
+        )
+        found = await self._context.read(lambda each: audit.entries(each, wanted.limit + 1, before, narrowed))
         more = cursor_after(_CURSOR, found[wanted.limit - 1].id) if len(found) > wanted.limit else None
-        return web.json_response({"entries": [_described(one) for one in found[: wanted.limit]], "next": more})
+        return {"entries": [_described(one) for one in found[: wanted.limit]], "next": more}
 
     async def _verify(self, _request: web.Request) -> web.Response:
-        return web.json_response(await self._verified())
+        return web.json_response(await self.verified())
 
-    async def _verified(self) -> dict[str, Any]:
+    async def verified(self) -> dict[str, Any]:
+        """Tell whether the chain is whole; raises `Problem`."""
+
         def work(connection: Connection) -> tuple[tuple[int, str] | None, int | None]:
             return audit.head(connection), audit.verify(connection)
 
@@ -71,20 +83,28 @@ class Audit:
         return {"ok": broken is None, "broken_at": broken, "newest": head}
 
     async def _head(self, _request: web.Request) -> web.Response:
+        return web.json_response(await self.head())
+
+    async def head(self) -> dict[str, Any]:
+        """Return the end of the chain, signed; raises `Problem` where there is none."""
         newest = await self._context.read(audit.head)
         if newest is None:
             raise Problem(Code.NOT_FOUND, "the audit has no entries")
         signed = audit.ExportedHead.signed(*newest, when(self._context.now()), self._context.keys.lookup)
-        return web.json_response(msgspec.to_builtins(signed))
+        found: dict[str, Any] = msgspec.to_builtins(signed)
+        return found
 
     async def _verify_head(self, request: web.Request) -> web.Response:
-        kept = await of_body(request, audit.ExportedHead)
+        return web.json_response(await self.compared(await of_body(request, audit.ExportedHead)))
+
+    async def compared(self, kept: audit.ExportedHead) -> dict[str, Any]:
+        """Tell whether the chain is whole and goes on from a head that was kept elsewhere; raises `Problem`."""
         if not kept.is_signed(self._context.keys.lookup):
             why: str | None = "it was not signed with keys.lookup of this gateway, or was changed"
         else:
             why = await self._context.read(lambda each: audit.verify_head(each, kept))
-        found = await self._verified()
-        return web.json_response({**found, "ok": found["ok"] and why is None, "head": why})
+        found = await self.verified()
+        return {**found, "ok": found["ok"] and why is None, "head": why}
 
 
 def _described(entry: audit.Entry) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from gateway.admin.params import (
     of_query,
     reason_of,
     reference_of,
-    row_of,
+    timed_row_of,
 )
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
@@ -53,25 +53,24 @@ class Messages:
 
     async def listed(self, who: Principal, wanted: ListQuery, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return messages where someone may do this, the newest first."""
-        narrowed, before = self._filter(wanted, reach(who, action)), row_of(_CURSOR, wanted.cursor)
-        found = await self._context.read(
-            lambda each: message_queries.messages(each, narrowed, wanted.limit + 1, before)
+        narrowed, after = self._filter(wanted, reach(who, action)), _place_of(wanted.cursor)
+        return _page(
+            await self._context.read(lambda each: message_queries.messages(each, narrowed, wanted.limit, after))
         )
-        return _page(found, wanted.limit)
 
     async def found(self, who: Principal, wanted: Search) -> dict[str, Any]:
         """Return messages of one patient; that somebody searched is written down, and not for whom."""
         patient = self._hash_of(wanted.patient)
         narrowed = self._filter(wanted, reach(who, Action.OPERATE), patient)
-        note, before = self._context.note(who, "message.search", "a patient"), row_of(_CURSOR, wanted.cursor)
+        note, after = self._context.note(who, "message.search", "a patient"), _place_of(wanted.cursor)
 
-        def work(connection: Connection) -> list[message_queries.Shown]:
+        def work(connection: Connection) -> message_queries.Part:
             audit.write(connection, note)
-            return message_queries.messages(connection, narrowed, wanted.limit + 1, before)
+            return message_queries.messages(connection, narrowed, wanted.limit, after)
 
         found = await self._context.write(work)
         _tell(note)
-        return _page(found, wanted.limit)
+        return _page(found)
 
     async def shown(self, who: Principal, reference: str) -> dict[str, Any]:
         """Return one message with its history."""
@@ -179,9 +178,17 @@ def _tell(note: audit.Note) -> None:
     log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
-def _page(found: list[message_queries.Shown], limit: int) -> dict[str, Any]:
-    more = cursor_after(_CURSOR, found[limit - 1].id) if len(found) > limit else None
-    return {"messages": [_described(one) for one in found[:limit]], "next": more}
+def _page(found: message_queries.Part) -> dict[str, Any]:
+    more = None if found.next is None else cursor_after(f"{_CURSOR}{found.next.received_at!r}:", found.next.id)
+    return {"messages": [_described(one) for one in found.messages], "next": more}
+
+
+def _place_of(cursor: str | None) -> message_queries.Place | None:
+    """Return where a list goes on; raises `Problem`."""
+    if cursor is None:
+        return None
+    received_at, number = timed_row_of(_CURSOR, cursor)
+    return message_queries.Place(received_at, number)
 
 
 def _described(message: message_queries.Shown) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _LARGEST_ID = 2**63 - 1
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 """What is told in another time zone must be a time there too."""
 _NUMBER_IN_TEXT = re.compile(r"(?<!\d)\d{6}[ -]?\d{5}(?!\d)")
+_SECONDS = re.compile(r"-?[0-9]{1,12}\.[0-9]{1,20}")
 _PLACE = re.compile(r"`\$\.(\w+)`$")
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=200)]
@@ -47,6 +48,18 @@ class ListQuery(Page, frozen=True, forbid_unknown_fields=True):
     information: Information | None = None
     overdue: bool = False
     mark: Literal["possible-duplicate", "identifier-reused"] | None = None
+    since: _Moment | None = None
+    until: _Moment | None = None
+
+
+class AuditQuery(Page, frozen=True, forbid_unknown_fields=True):
+    """Which entries of the audit are to be listed."""
+
+    actor: _Word | None = None
+    """As entries have it."""
+    action: _Word | None = None
+    target: _Word | None = None
+    """A message's reference, or what else was acted on."""
     since: _Moment | None = None
     until: _Moment | None = None
 
@@ -174,14 +187,35 @@ def row_of(kind: str, cursor: str | None) -> int | None:
     """Return the id in a cursor of this kind; raises `Problem`."""
     if cursor is None:
         return None
+    return _id_of(_in_cursor(kind, cursor))
+
+
+def timed_row_of(kind: str, cursor: str) -> tuple[float, int]:
+    """Return the time, in seconds since the epoch, and the id in a cursor of this kind; raises `Problem`."""
+    at, _, digits = _in_cursor(kind, cursor).partition(":")
+    if _SECONDS.fullmatch(at) is None:
+        raise _no_cursor()
+    return float(at), _id_of(digits)
+
+
+def _in_cursor(kind: str, cursor: str) -> str:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        text = ""
-    digits = text.removeprefix(kind)
-    if digits != text and digits.isdecimal() and int(digits) <= _LARGEST_ID:
-        return int(digits)
-    raise Problem(Code.BAD_REQUEST, "cursor: expected one that a list gave")
+        raise _no_cursor() from None
+    if not text.startswith(kind):
+        raise _no_cursor()
+    return text.removeprefix(kind)
+
+
+def _id_of(digits: str) -> int:
+    if not digits.isdecimal() or int(digits) > _LARGEST_ID:
+        raise _no_cursor()
+    return int(digits)
+
+
+def _no_cursor() -> Problem:
+    return Problem(Code.BAD_REQUEST, "cursor: expected one that a list gave")
 
 
 def part_of(found: Sequence[T], wanted: Page, kind: str) -> tuple[Sequence[T], str | None]:

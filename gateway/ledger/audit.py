@@ -86,12 +86,39 @@ def head(connection: Connection) -> tuple[int, str] | None:
     return (number, latest) if number else None
 
 
-def entries(connection: Connection, most: int, before: int | None = None) -> list[Entry]:
+class Filter(msgspec.Struct, frozen=True):
+    """Which entries; None does not narrow."""
+
+    actor: str | None = None
+    action: str | None = None
+    target: str | None = None
+    since: float | None = None
+    """Of the first moment, in seconds since the epoch."""
+    until: float | None = None
+    """The first moment after the last."""
+
+
+def entries(connection: Connection, most: int, before: int | None = None, wanted: Filter | None = None) -> list[Entry]:
     """Return the newest entries first, or those before an id."""
-    wanted = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(most)
+    found = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(most)
     if before is not None:
-        wanted = wanted.where(AUDIT.c.id < before)
-    return [_entry(row) for row in connection.execute(wanted)]
+        found = found.where(AUDIT.c.id < before)
+    if wanted is not None:
+        named = {name: getattr(wanted, name) for name in ("actor", "action", "target")}
+        found = found.where(*(AUDIT.c[name] == value for name, value in named.items() if value is not None))
+        found = found.where(AUDIT.c.at >= wanted.since) if wanted.since is not None else found
+        found = found.where(AUDIT.c.at < wanted.until) if wanted.until is not None else found
+    return [_entry(row) for row in connection.execute(found)]
+
+
+def actors(connection: Connection) -> list[str]:
+    """Return everybody who has an entry."""
+    return list(connection.execute(select(AUDIT.c.actor).distinct().order_by(AUDIT.c.actor)).scalars())
+
+
+def actions(connection: Connection) -> list[str]:
+    """Return every kind of action that has an entry."""
+    return list(connection.execute(select(AUDIT.c.action).distinct().order_by(AUDIT.c.action)).scalars())
 
 
 class ExportedHead(msgspec.Struct, frozen=True):

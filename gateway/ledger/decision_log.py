@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.tables import DECISION
 from gateway.model import UNRECOGNISED, Account
-from gateway.observability.telemetry import DECISIONS_DROPPED
+from gateway.observability.telemetry import DECISIONS_DROPPED, diagnostics_of
 from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 
@@ -21,6 +21,8 @@ _AT_ONCE = 500
 _MOST = 20_000
 """Rows that wait; what comes then is missing in the log."""
 _PURGED_AT_ONCE = 2_000
+_MOST_NAMED = 20
+"""Repairs, or losses, of one message that are named."""
 _D = DECISION.c
 
 
@@ -44,6 +46,12 @@ class PastDecision(Struct, frozen=True):
     route: str | None
     """Where the deciding route stood, `file:line:column`."""
     outcome: str
+    diagnostics: str | None = None
+    """Why it was refused, without anything that the sender wrote."""
+    repairs: str | None = None
+    """The rules that corrected it, with commas between them."""
+    losses: str | None = None
+    """The elements that could not be carried, likewise."""
 
 
 class LastSeen(Struct, frozen=True):
@@ -115,7 +123,17 @@ def decision_of(account: Account, at: float) -> PastDecision:
         rule=account.rule,
         route=account.route,
         outcome=account.outcome,
+        diagnostics=diagnostics_of(account),
+        repairs=_named(account.repairs),
+        losses=_named(account.losses),
     )
+
+
+def _named(names: tuple[str, ...]) -> str | None:
+    """Return each name once; how many more there are, where there are many."""
+    found = list(dict.fromkeys(names))
+    more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
+    return ", ".join([*found[:_MOST_NAMED], *more]) or None
 
 
 class DecisionLog:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, false, or_, select
+from sqlalchemy import ColumnElement, Connection, false, or_, select, true, tuple_
 
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
@@ -17,6 +17,12 @@ _SHOWN = (
     *(M.state, M.reason, M.promised, M.attempts, M.due, M.upstream, M.event_id, M.delivered_at, M.overdue_at),
     *(M.overdue, M.status, M.possible_duplicate, M.identifier_reused, M.payload.is_not(None).label("has_payload")),
 )
+LOOKS = 10_000
+"""Rows of an index that one search looks at: a tenth of a second."""
+_SELDOM = frozenset(MessageState) - {
+    *(MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED, MessageState.PASSED)
+}
+"""States that few messages of a large ledger are in."""
 _LINE = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT[0-9:.]+\+00:00) (?P<node>\S+) (?P<state>\S+) ?(?P<reason>.*)")
 
 
@@ -95,12 +101,43 @@ def is_about(patient: str) -> ColumnElement[bool]:
     return or_(M.patient == patient, M.id.in_(also))
 
 
-def messages(connection: Connection, wanted: Filter, most: int, before: int | None = None) -> list[Shown]:
-    """Return the newest messages first, or those before an id."""
-    statement = select(*_SHOWN).where(*_conditions(wanted)).order_by(M.id.desc()).limit(most)
-    if before is not None:
-        statement = statement.where(M.id < before)
-    return [_shown(row) for row in connection.execute(statement)]
+class Place(Struct, frozen=True):
+    """Where a list goes on: after the message of this id, received then."""
+
+    received_at: float
+    id: int
+
+
+class Part(Struct, frozen=True):
+    """A part of a list of messages, the newest first."""
+
+    messages: list[Shown]
+    next: Place | None
+    """None where nothing follows. With few messages, or none, so many others were looked at that it is time to answer."""
+
+
+def messages(
+    connection: Connection, wanted: Filter, most: int, after: Place | None = None, *, looks: int = LOOKS
+) -> Part:
+    """Return the newest messages first, or those that follow a place of the list.
+
+    By one index, in its order, and never more than `looks` of its rows, so that no search of a large ledger takes long.
+    """
+    first, others = _conditions(wanted)
+    if after is not None:
+        first.append(tuple_(M.received_at, M.id) < (after.received_at, after.id))
+    order = (M.received_at.desc(), M.id.desc())
+    looked_at = select(M.id).where(*first).order_by(*order)
+    statement = select(*_SHOWN).where(*first).order_by(*order).limit(most + 1)
+    if others:
+        some = looked_at.limit(looks).subquery()
+        statement = select(*_SHOWN).join(some, some.c.id == M.id).where(*others).order_by(*order).limit(most + 1)
+    found = [_shown(row) for row in connection.execute(statement)]
+    if len(found) > most:
+        return Part(found[:most], Place(found[most - 1].received_at, found[most - 1].id))
+    last = looked_at.add_columns(M.received_at).offset(looks - 1).limit(1)
+    row = connection.execute(last).one_or_none() if others else None
+    return Part(found, None if row is None else Place(row.received_at, row.id))
 
 
 def message(
@@ -129,23 +166,33 @@ def steps(history: str) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    named = ("municipality", "state", "sender", "information")
-    given = {name: getattr(wanted, name) for name in named}
-    conditions = [M[name] == str(value) for name, value in given.items() if value is not None]
-    conditions += reachable(wanted.within)
-    if wanted.patient is not None:
-        conditions.append(is_about(wanted.patient))
-    if wanted.overdue:
-        conditions.append(M.overdue)
+def _conditions(wanted: Filter) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    """Return the conditions by which an index is gone through, and those that its rows are held to."""
+    times = []
+    if wanted.since is not None:
+        times.append(M.received_at >= wanted.since)
+    if wanted.until is not None:
+        times.append(M.received_at < wanted.until)
+    first, *others = _indexed(wanted) or [true()]
+    if wanted.information is not None:
+        others.append(M.information == wanted.information)
+    return [*times, first], others
+
+
+def _indexed(wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return the conditions that each have an index, first the one that leaves the fewest messages."""
+    state = [] if wanted.state is None else [M.state == wanted.state.value]
+    is_seldom = wanted.state in _SELDOM
+    found = [is_about(wanted.patient)] if wanted.patient is not None else []
     if wanted.mark is not None:
         marks = {POSSIBLE_DUPLICATE: M.possible_duplicate, IDENTIFIER_REUSED: M.identifier_reused}
-        conditions.append(marks.get(wanted.mark, false()))
-    if wanted.since is not None:
-        conditions.append(M.received_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(M.received_at < wanted.until)
-    return conditions
+        found.append(marks.get(wanted.mark, false()))
+    found += [M.overdue] if wanted.overdue else []
+    found += state if is_seldom else []
+    found += [M.sender == wanted.sender] if wanted.sender is not None else []
+    found += [M.municipality == wanted.municipality] if wanted.municipality is not None else []
+    found += reachable(wanted.within)
+    return found if is_seldom else found + state
 
 
 def _shown(row: Any) -> Shown:

@@ -61,10 +61,14 @@ MESSAGE = Table(
     Index("message_due", "state", "due", "id"),
     Index("message_of_patient", "patient", "municipality", "state", "id"),
     Index("message_identity", "identity"),
-    Index("message_of_municipality", "municipality", "id"),
-    Index("message_received", "received_at"),
-    # As SQLAlchemy writes the condition there: SQLite uses such an index only where it reads the same.
-    Index("message_overdue", "municipality", sqlite_where=text("overdue = 1"), postgresql_where=text("overdue")),
+    # What people search by, each with the time that a list is in order of.
+    *(Index(f"message_of_{name}", name, "received_at", "id") for name in ("municipality", "sender", "state")),
+    Index("message_received", "received_at", "id"),
+    # The condition as SQLAlchemy writes it: SQLite uses such an index only where it reads the same.
+    *(
+        Index(f"message_{name}", "received_at", "id", sqlite_where=text(f"{name} = 1"), postgresql_where=text(name))
+        for name in ("possible_duplicate", "identifier_reused", "overdue")
+    ),
     Index("message_with_payload", "received_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
     sqlite_autoincrement=True,
 )
@@ -90,6 +94,8 @@ AUDIT = Table(
     Column("reason", Text),
     Column("detail", Text),
     Column("hash", Text, nullable=False),
+    Index("audit_at", "at"),
+    *(Index(f"audit_{name}", name, "id") for name in ("actor", "action", "target")),
     sqlite_autoincrement=True,
 )
 
@@ -168,6 +174,7 @@ DECISION = Table(
     *(Column(name, Text) for name in ("municipality", "sender", "vendor", "system", "information")),
     *(Column(name, Text) for name in ("mode", "layer", "rule", "route")),
     Column("outcome", Text, nullable=False),
+    *(Column(name, Text) for name in ("diagnostics", "repairs", "losses")),
     Index("decision_at", "at"),
     Index("decision_reference", "reference"),
     Index("decision_cell", "municipality", "vendor", "information", "at"),

@@ -210,15 +210,20 @@ def record(account: Account, status: int, seconds: float) -> None:
             "outcome": account.outcome,
             "status": status,
             "milliseconds": round(seconds * 1000, 3),
-            "diagnostics": _mask_text(_without_strange_names(account.diagnostics)) if account.diagnostics else None,
+            "diagnostics": diagnostics_of(account),
             "repairs": account.repairs,
-            "losses": account.losses,
+            "losses": len(account.losses),
             "event_id": account.event_id,
             "first": account.first,
             "marks": account.marks,
             "timestamp": datetime.fromtimestamp(time.time(), UTC).isoformat(),
         }
     )
+
+
+def diagnostics_of(account: Account) -> str | None:
+    """Return why a message was refused, without numbers of persons and names that a sender made up."""
+    return _mask_text(_without_strange_names(account.diagnostics)) if account.diagnostics else None
 
 
 def flush() -> None:
@@ -243,7 +248,7 @@ def _count(account: Account, seconds: float) -> None:
     for rule in account.repairs:
         REPAIRS.labels(rule).inc()
     if account.losses:
-        LOSSES.inc(account.losses)
+        LOSSES.inc(len(account.losses))
 
 
 class _Unbreakable:

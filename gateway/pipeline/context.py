@@ -54,7 +54,8 @@ class RequestContext(Struct):
         translation = self.translation or Translation()
         account = account_of(self.correlation_id, self.envelope, self.decision, outcome, upstream)
         repairs = tuple(repair.rule for repair in translation.repairs)
-        return structs.replace(account, diagnostics=diagnostics, repairs=repairs, losses=len(translation.losses))
+        losses = tuple(loss.element for loss in translation.losses)
+        return structs.replace(account, diagnostics=diagnostics, repairs=repairs, losses=losses)
 
 
 class CorrelationIds:

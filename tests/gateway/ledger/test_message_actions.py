@@ -192,7 +192,7 @@ async def test_patient_of_several_numbers_is_found_and_forgotten_by_each(ledger:
     await brought_to(ledger, MessageState.HELD, "held", **both)
     await brought_to(ledger, MessageState.DELIVERED, "theirs", patient="theirs", others=("of-theirs",))
     found = await ledger.store.read(lambda each: message_queries.messages(each, Filter(None, patient=number), 9))
-    assert [one.reference for one in found] == ["held", "delivered"]
+    assert [one.reference for one in found.messages] == ["held", "delivered"]
     line = ledger.line(NOW, "forgotten", "by a person")
     forgotten = await ledger.store.write(lambda each: message_actions.forget(each, number, None, NOTE, line))
     assert (forgotten.messages, [one.reference for one in forgotten.left]) == (1, ["held"])

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection, event
 
 from gateway.ledger import message_queries, retention
-from gateway.ledger.message_queries import Filter, Step
+from gateway.ledger.message_queries import Filter, Place, Step
 from gateway.ledger.records import MessageState
 from tests.gateway.ledger.conftest import NOW, brought_to, put, taken, waiting
 
@@ -21,11 +22,11 @@ PATIENT = "hash-of-a-patient"
 STAMP = "2026-05-28T20:26:40.000+00:00"
 
 
-async def references(ledger: Ledger, most: int = 50, before: int | None = None, **wanted: Any) -> list[str]:
+async def references(ledger: Ledger, most: int = 50, after: Place | None = None, **wanted: Any) -> list[str]:
     """Return what a filter finds."""
     narrowed = Filter(**{"within": None, **wanted})
-    found = await ledger.store.read(lambda each: message_queries.messages(each, narrowed, most, before))
-    return [one.reference for one in found]
+    found = await ledger.store.read(lambda each: message_queries.messages(each, narrowed, most, after))
+    return [one.reference for one in found.messages]
 
 
 async def fill(ledger: Ledger) -> dict[str, int]:
@@ -46,21 +47,21 @@ async def fill(ledger: Ledger) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        ({}, ["quarantined", "refused", "delivered", "delivering", "held"]),
+        ({}, ["refused", "delivered", "quarantined", "delivering", "held"]),
         ({"within": {"sorvik"}}, ["refused", "delivering"]),
         ({"within": set()}, []),
         ({"within": {"sorvik"}, "municipality": "havnes"}, []),
-        ({"municipality": "havnes"}, ["quarantined", "delivered", "held"]),
+        ({"municipality": "havnes"}, ["delivered", "quarantined", "held"]),
         ({"state": MessageState.QUARANTINED}, ["quarantined"]),
         ({"sender": "a"}, ["held"]),
         ({"information": "notat"}, ["delivering"]),
-        ({"patient": PATIENT}, ["quarantined", "delivered"]),
+        ({"patient": PATIENT}, ["delivered", "quarantined"]),
         ({"overdue": True}, ["delivered"]),
         ({"mark": "possible-duplicate"}, ["held"]),
         ({"mark": "identifier-reused"}, ["refused"]),
         ({"mark": "other"}, []),
         ({"since": NOW + 10}, ["refused", "delivered"]),
-        ({"until": NOW + 20}, ["quarantined", "delivered", "delivering", "held"]),
+        ({"until": NOW + 20}, ["delivered", "quarantined", "delivering", "held"]),
         ({"since": NOW + 10, "until": NOW + 20}, ["delivered"]),
         ({"sender": "' OR 1=1 --"}, []),
     ],
@@ -78,11 +79,65 @@ async def test_filter_finds(ledger: Ledger, wanted: dict[str, Any], found: list[
 async def test_list_comes_in_parts(ledger: Ledger) -> None:
     """The next part begins where the last one ended, whatever arrived meanwhile."""
     ids = await fill(ledger)
-    assert await references(ledger, 2) == ["quarantined", "refused"]
-    await taken(ledger, "later")
-    assert await references(ledger, 2, ids["refused"]) == ["delivered", "delivering"]
-    assert await references(ledger, 2, ids["delivering"]) == ["held"]
-    assert await references(ledger, 2, ids["held"]) == []
+    assert await references(ledger, 2) == ["refused", "delivered"]
+    await taken(ledger, "later", received_at=NOW + 15)
+    assert await references(ledger, 2, Place(NOW + 10, ids["delivered"])) == ["quarantined", "delivering"]
+    assert await references(ledger, 2, Place(NOW, ids["delivering"])) == ["held"]
+    assert await references(ledger, 2, Place(NOW, ids["held"])) == []
+
+
+async def test_search_without_hits_ends_and_says_where_it_goes_on(ledger: Ledger) -> None:
+    """So many rows are looked at for one answer, and nothing is left out from one answer to the next."""
+    for number in range(5):
+        await taken(ledger, f"m{number}", information="notat" if number == 0 else "tilsyn", received_at=NOW + number)
+    wanted, after, found = Filter(None, sender="vkp-1", information="notat"), None, []
+    for _ in range(3):
+        part = await ledger.store.read(
+            lambda each, after=after: message_queries.messages(each, wanted, 50, after, looks=2)
+        )
+        found.append([one.reference for one in part.messages])
+        after = part.next
+    assert found == [[], [], ["m0"]]
+    assert after is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({}, "message_received"),
+        ({"since": NOW}, "message_received"),
+        ({"information": "notat"}, "message_received"),
+        ({"sender": "a", "state": MessageState.READ}, "message_of_sender"),
+        ({"sender": "a", "state": MessageState.REFUSED}, "message_of_state"),
+        ({"within": {"havnes"}, "until": NOW}, "message_of_municipality"),
+        ({"mark": "possible-duplicate", "sender": "a"}, "message_possible_duplicate"),
+        ({"mark": "identifier-reused"}, "message_identifier_reused"),
+        ({"overdue": True}, "message_overdue"),
+        ({"patient": PATIENT}, "message_of_patient"),
+    ],
+    ids=str,
+)
+async def test_search_goes_by_an_index(ledger: Ledger, wanted: dict[str, Any], index: str) -> None:
+    """No search reads the whole table of a large ledger."""
+    if ledger.store.engine.dialect.name != "sqlite":
+        return  # PostgreSQL chooses by how much there is
+    told: list[str] = []
+
+    def work(connection: Connection) -> None:
+        def explain(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+            if statement.startswith("SELECT"):
+                rows = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                told.extend(row[3] for row in rows)
+
+        event.listen(connection, "before_cursor_execute", explain)
+        try:
+            message_queries.messages(connection, Filter(**{"within": None, **wanted}), 50, Place(NOW, 7))
+        finally:
+            event.remove(connection, "before_cursor_execute", explain)
+
+    await ledger.store.read(work)
+    assert any(f"INDEX {index}" in line for line in told), told
+    assert not any(line.startswith("SCAN message") and "INDEX" not in line for line in told), told
 
 
 async def test_nothing_of_what_a_message_says_is_shown(ledger: Ledger) -> None:

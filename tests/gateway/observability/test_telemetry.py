@@ -175,7 +175,11 @@ def test_message_is_logged_once_and_counted() -> None:
     }
     before = value("vkp_gateway_repairs_total", rule="telemetry-rule"), value("vkp_gateway_losses_total")
     try:
-        telemetry.record(account(repairs=("telemetry-rule", "telemetry-rule"), losses=2, event_id="e"), 200, 0.0123456)
+        telemetry.record(
+            account(repairs=("telemetry-rule", "telemetry-rule"), losses=("Flag.note", "Flag.text"), event_id="e"),
+            200,
+            0.0123456,
+        )
     finally:
         structlog.reset_defaults()
     (line,) = lines(stream)
