@@ -99,6 +99,8 @@ class Endpoint:
     csv: bool = False
     """Whether an answer may be a table."""
     once: Once = Once.NO
+    is_live: bool = False
+    """Whether an open page asks for it by itself, which does not count as a use of the session."""
 
     @property
     def is_api(self) -> bool:

@@ -16,10 +16,11 @@ log = structlog.get_logger()
 
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -60,7 +61,7 @@ class Guard:
         except Exception:
             log.exception("admin.failed")
             response = self._refused(request, endpoint, Problem(Code.FAILED))
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
         seen = request.get(VISITOR)
         if seen is not None and seen.origin.startswith("https:"):
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -78,19 +79,22 @@ class Guard:
             raise Problem(Code.NOT_FOUND)
         if endpoint is None:
             error = request.match_info.http_exception
+            if doors is not None and doors.origins.origin(request.host) is not None:
+                # So that the page that says so is one of theirs.
+                request[VISITOR] = self._visitor(request, doors, is_use=True)
             raise error if error is not None else Problem(Code.NOT_FOUND)
         request[ENDPOINT], needs = endpoint, endpoint.needs
         if needs.access is Access.PUBLIC or by_metrics_port or (doors is None and needs.access in public):
             return await handler(request)
         if doors is None:
             raise Problem(Code.NOT_FOUND)
-        request[VISITOR] = visitor = self._visitor(request, doors)
+        request[VISITOR] = visitor = self._visitor(request, doors, is_use=not endpoint.is_live)
         await self._check_meant(request, visitor)
         if needs.access is not Access.LOGIN:
             self._check_allowed(request, endpoint, visitor)
         return await handler(request)
 
-    def _visitor(self, request: web.Request, doors: AuthConfig) -> Visitor:
+    def _visitor(self, request: web.Request, doors: AuthConfig, *, is_use: bool) -> Visitor:
         origin = doors.origins.origin(request.host)
         if origin is None:
             # A name of somebody else's that leads here: its pages would be ours (DNS rebinding).
@@ -103,7 +107,7 @@ class Guard:
             person = self._authenticator.program(doors, token.strip()) if good else None
             return Visitor(doors, origin, person, token_refused=person is None)
         cookie = read(request, SESSION, origin)
-        session = self._authenticator.session(doors, cookie) if cookie else None
+        session = self._authenticator.session(doors, cookie, is_use=is_use) if cookie else None
         if session is None:
             return Visitor(doors, origin)
         return Visitor(doors, origin, self._authenticator.person_of(doors, session.login), session, cookie)
@@ -139,7 +143,8 @@ class Guard:
         is_api = request.path.startswith("/api/") if endpoint is None else endpoint.is_api
         if refusal.code is Code.CSRF:
             log.warning("people.change.refused", lacks=refusal.detail, path=endpoint_path(request))
-        if is_api or doors is None or endpoint is None or endpoint.needs.access is Access.PUBLIC_BY_ADDRESS:
+        is_for_programs = endpoint is not None and endpoint.needs.access is Access.PUBLIC_BY_ADDRESS
+        if is_api or doors is None or is_for_programs or (endpoint is None and VISITOR not in request):
             return as_problem(refusal)
         if refusal.code is Code.NOT_LOGGED_IN and request.method in _SAFE_METHODS:
             return web.Response(status=303, headers={"Location": "/login"})

@@ -21,12 +21,14 @@ from gateway.admin.messages import Messages, MessagesApi
 from gateway.admin.openapi import Description
 from gateway.admin.overrides import Overrides, OverridesApi
 from gateway.admin.pages.cutovers import CutoverPages
+from gateway.admin.pages.live import STOPPING
 from gateway.admin.pages.login import LoginPages
 from gateway.admin.pages.messages import MessagePages
 from gateway.admin.pages.overrides import OverridePages
 from gateway.admin.pages.overview import OverviewPages
-from gateway.admin.pages.render import counting, refusal_page
+from gateway.admin.pages.render import SITE, Site, StaticFiles, counting, refusal_page
 from gateway.admin.pages.report import ReportPages
+from gateway.admin.pages.words import Names
 from gateway.admin.panics import Panics, PanicsApi
 from gateway.admin.report import Rehearsals, Report
 from gateway.admin.rollback import Rollback
@@ -73,6 +75,8 @@ class AdminPort:
                 return await guard(request, handler)
 
         self.app = web.Application(middlewares=[guarded, counting(self.ledger)], client_max_size=_LARGEST_BODY)
+        self.app[SITE] = self._site = Site(clock, known)
+        self.app[STOPPING] = asyncio.Event()
         once = IdempotencyStore(self.ledger)
         for each in self.endpoints:
             self.app.router.add_route(each.method, each.path, once.of(each))
@@ -85,6 +89,7 @@ class AdminPort:
         overrides, panics = Overrides(self.ledger), Panics(self.ledger)
         subjects = (
             StatusApi(self.board, registry),
+            StaticFiles(),
             LoginPages(self.authenticator, Throttle(_PER_MINUTE, 60, clock)),
             OverviewPages(self.board, tokens),
             MessagePages(messages),
@@ -117,6 +122,7 @@ class AdminPort:
         """
         self.authenticator.use(self.prepare(config))
         self.board.started(config)
+        self._site.names = Names.of(config)
         self.decisions.use(config)
         address: Address = config.listen.admin
         await self._runner.setup()
@@ -139,10 +145,12 @@ class AdminPort:
         """Go on with another configuration, whose table has this number; `problems` are its warnings."""
         self.authenticator.use(doors)
         self.decisions.use(config)
+        self._site.names = Names.of(config)
         return self.board.taken(config, problems, generation)
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and end what is being streamed."""
+        self.app[STOPPING].set()
         for listening in self._listening:
             listening.close()
         await self._runner.cleanup()

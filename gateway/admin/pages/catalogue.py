@@ -1,6 +1,6 @@
-"""The texts of the pages, Norwegian bokmål and English: texts/nb.toml and texts/en.toml, each read once.
+"""The texts of the pages, Norwegian bokmål and English: each file of texts/nb and texts/en is about one subject, and is read once.
 
-A key is found by its name alone; the tables of a file only put together what is about one subject.
+A key is found by its name alone. Keys that code puts together of a family and a value are `family-value` (`FAMILIES` in words.py).
 """
 
 import tomllib
@@ -9,21 +9,22 @@ from importlib import resources
 Texts = dict[str, str]
 
 DEFAULT = "nb"
-_LANGUAGES = ("nb", "en")
+LANGUAGES = ("nb", "en")
 
 
 def _read(language: str) -> Texts:
-    """Return the texts of a language by their keys; raises `ValueError` where two tables have the same key."""
-    path = resources.files("gateway.admin.pages").joinpath("texts", f"{language}.toml")
+    """Return the texts of a language by their keys; raises `ValueError` where two files have the same key."""
+    folder = resources.files("gateway.admin.pages").joinpath("texts", language)
     texts: Texts = {}
-    for name, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+    for path in sorted((each for each in folder.iterdir() if each.name.endswith(".toml")), key=lambda each: each.name):
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
         if twice := texts.keys() & table.keys():
-            raise ValueError(f"{language}.toml: [{name}] has keys of another table: {', '.join(sorted(twice))}")
+            raise ValueError(f"{language}/{path.name} has keys of another file: {', '.join(sorted(twice))}")
         texts |= table
     return texts
 
 
-TEXTS: dict[str, Texts] = {language: _read(language) for language in _LANGUAGES}
+TEXTS: dict[str, Texts] = {language: _read(language) for language in LANGUAGES}
 
 
 def language(asked: str, remembered: str, accepted: str) -> str:

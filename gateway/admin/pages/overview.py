@@ -4,7 +4,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.pages.forms import Form, form_of, municipalities_of, see_other
-from gateway.admin.pages.render import page, style
+from gateway.admin.pages.render import page
 from gateway.admin.status import StatusBoard, grants_document, status_document
 from gateway.admin.tokens import Tokens
 from gateway.auth.people.api_tokens import TokenRequest
@@ -26,7 +26,6 @@ class OverviewPages:
             Endpoint("GET", "/tokens", self._list, operate),
             Endpoint("POST", "/tokens", self._make, operate),
             Endpoint("POST", "/tokens/{id}/revoke", self._revoke, operate),
-            Endpoint("GET", "/static/style.css", self._style, Needs.no_login()),
         ]
 
     async def _overview(self, request: web.Request) -> web.Response:
@@ -44,9 +43,6 @@ class OverviewPages:
     async def _revoke(self, request: web.Request) -> web.Response:
         await self._tokens.revoke(request, request.match_info["id"])
         return see_other("/tokens")
-
-    async def _style(self, _request: web.Request) -> web.Response:
-        return web.Response(text=style(), content_type="text/css", charset="utf-8")
 
     def _page(self, request: web.Request, secret: str) -> web.Response:
         tokens = self._tokens.listed(request)

@@ -1,9 +1,11 @@
 """Makes pages from templates, in the reader's language; whatever is put into one is escaped."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from aiohttp.typedefs import Middleware
@@ -11,14 +13,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.admin import guard
 from gateway.admin.context import LedgerContext
-from gateway.admin.endpoints import VISITOR, Handler, Visitor
-from gateway.admin.pages.catalogue import TEXTS, language
-from gateway.admin.problems import Problem
+from gateway.admin.endpoints import VISITOR, Endpoint, Handler, Needs, Visitor
+from gateway.admin.pages.catalogue import LANGUAGES, TEXTS, language
+from gateway.admin.pages.words import Names, Words
+from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.ledger import overrides
 from gateway.routing.layers import Layer
+from gateway.times import Clock
 
 _TEMPLATES = Environment(
     loader=PackageLoader("gateway.admin.pages"),
@@ -26,27 +30,70 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
 )
+_NAVIGATION = (
+    ("/", "nav_overview", ("/municipalities",)),
+    ("/vendors", "nav_vendors", ()),
+    ("/cutovers", "nav_cutovers", ()),
+    ("/panics", "nav_panic", ()),
+    ("/overrides", "nav_overrides", ()),
+    ("/messages", "nav_messages", ("/quarantine",)),
+    ("/try", "nav_try", ()),
+    ("/report", "nav_report", ()),
+    ("/audit", "nav_audit", ()),
+    ("/health", "nav_health", ()),
+    ("/tokens", "nav_tokens", ()),
+)
+"""Pages in the order of their links, with the text of each, and where else a reader is within it; those that are not there have none."""
+_KINDS = {".css": "text/css", ".js": "text/javascript"}
+
+
+@dataclass(slots=True)
+class Site:
+    """What every page of an admin port needs to know of it."""
+
+    clock: Clock
+    endpoints: Mapping[tuple[str, str], Endpoint]
+    names: Names = field(default_factory=Names)
+
+
+SITE = web.AppKey("site", Site)
+
+
+class StaticFiles:
+    """The style sheet and the scripts, to everyone who may see the login."""
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoint for browsers."""
+        return [Endpoint("GET", "/static/{name}", self._file, Needs.no_login())]
+
+    async def _file(self, request: web.Request) -> web.Response:
+        text, kind = static_files().get(request.match_info["name"], ("", ""))
+        if not kind:
+            raise Problem(Code.NOT_FOUND)
+        return web.Response(text=text, content_type=kind, charset="utf-8")
+
+
+@cache
+def static_files() -> Mapping[str, tuple[str, str]]:
+    """Return each file by its name, with its content type."""
+    folder = resources.files("gateway.admin.pages").joinpath("static")
+    named = [(each, _KINDS.get(f".{each.name.rpartition('.')[2]}", "")) for each in folder.iterdir()]
+    return {each.name: (each.read_text(encoding="utf-8"), kind) for each, kind in named if kind}
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
     """Return a page for whoever asks."""
-    visitor = request.get(VISITOR)
-    chosen = _language(request, visitor)
-    person = visitor.person if visitor else None
-    text = _TEMPLATES.get_template(template).render(
-        language=chosen,
-        t=TEXTS[chosen],
-        person=person,
-        session=visitor.session if visitor else None,
-        dev_login=visitor is not None and visitor.doors.dev_login,
-        above=request.get(ABOVE, Above()),
-        can_operate=person is not None and may(person.grants, Action.OPERATE, Where.SOMEWHERE),
-        **values,
-    )
+    chosen, text = _rendered(request, template, values)
     response = web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+    visitor = request.get(VISITOR)
     if visitor is not None and request.query.get("lang") in TEXTS:
         guard.give(response, guard.LANGUAGE, chosen, visitor.origin, max_age=365 * 86_400)
     return response
+
+
+def fragment(request: web.Request, template: str, **values: object) -> str:
+    """Return a part of a page, for `live.stream`; the template is one that the page includes."""
+    return _rendered(request, template, values)[1]
 
 
 def refusal_page(request: web.Request, refusal: Problem, claims: dict[str, str] | None = None) -> web.Response:
@@ -59,10 +106,49 @@ def refusal_page(request: web.Request, refusal: Problem, claims: dict[str, str] 
     return response
 
 
-@cache
-def style() -> str:
-    """Return the style sheet."""
-    return resources.files("gateway.admin.pages").joinpath("static", "style.css").read_text(encoding="utf-8")
+def words(request: web.Request) -> Words:
+    """Return how a page says things to whoever asks."""
+    site = request.app[SITE]
+    return Words(_language(request, request.get(VISITOR)), site.clock(), site.names)
+
+
+def _rendered(request: web.Request, template: str, values: Mapping[str, object]) -> tuple[str, str]:
+    visitor = request.get(VISITOR)
+    chosen = _language(request, visitor)
+    person = visitor.person if visitor else None
+    other = next(each for each in LANGUAGES if each != chosen)
+    text = _TEMPLATES.get_template(template).render(
+        language=chosen,
+        other_language=other,
+        t=TEXTS[chosen],
+        w=words(request),
+        person=person,
+        session=visitor.session if visitor else None,
+        dev_login=visitor is not None and visitor.doors.dev_login,
+        above=request.get(ABOVE, Above()),
+        nav=_navigation(request, person),
+        can_operate=person is not None and may(person.grants, Action.OPERATE, Where.SOMEWHERE),
+        **values,
+    )
+    return chosen, text
+
+
+def _navigation(request: web.Request, person: Principal | None) -> list[dict[str, Any]]:
+    """Return the links to the pages that are there and that someone may see."""
+    if person is None:
+        return []
+    known, here = request.app[SITE].endpoints, request.path
+    links = []
+    for path, text, within in _NAVIGATION:
+        endpoint = known.get(("GET", path))
+        if endpoint is None or not may(person.grants, endpoint.needs.action, endpoint.needs.where):
+            continue
+        below = tuple(f"{one}/" for one in (path, *within) if one != "/")
+        is_exact = here == path
+        links.append(
+            {"path": path, "text": text, "is_exact": is_exact, "is_current": is_exact or here.startswith(below)}
+        )
+    return links
 
 
 def _language(request: web.Request, visitor: Visitor | None) -> str:

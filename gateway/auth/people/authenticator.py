@@ -155,9 +155,9 @@ class Authenticator:
             return by_dev_login(login.dev_grants, login.dev_played)
         return by_login(login.claims, doors.issuer, doors.people.entries if doors.people else ())
 
-    def session(self, doors: AuthConfig, cookie: str) -> Session | None:
+    def session(self, doors: AuthConfig, cookie: str, *, is_use: bool = True) -> Session | None:
         """Return the session of a browser."""
-        return self.sessions.find(cookie, doors.times)
+        return self.sessions.find(cookie, doors.times, is_use=is_use)
 
     def program(self, doors: AuthConfig, presented: str) -> Principal | None:
         """Return whoever has an API token, with what it still may."""

@@ -53,8 +53,8 @@ class Sessions:
         self._known[digest(value)] = Session(login, secrets.token_urlsafe(32), now, now)
         return value
 
-    def find(self, value: str, times: SessionTimes) -> Session | None:
-        """Return a session that still holds, and count this as its use."""
+    def find(self, value: str, times: SessionTimes, *, is_use: bool = True) -> Session | None:
+        """Return a session that still holds; `is_use` says whether a person asked, which keeps it."""
         key, now = digest(value), self._clock.monotonic()
         session = self._known.get(key)
         if session is None:
@@ -62,7 +62,8 @@ class Sessions:
         if now - session.used_at >= times.idle or now - session.started_at >= times.longest:
             del self._known[key]
             return None
-        session.used_at = now
+        if is_use:
+            session.used_at = now
         return session
 
     def end(self, value: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.admin.pages import catalogue
 from gateway.admin.pages.catalogue import TEXTS, language
+from gateway.admin.pages.words import FAMILIES
 from gateway.admin.problems import Code
-from gateway.config.model import Role
 from gateway.migration import preflight
 from gateway.migration.cutover import APPROVAL, CHANGED, RETIRED, CutoverState
 from gateway.migration.report import CellStatus
@@ -30,29 +30,62 @@ CHECKS = {
     "rules",
     "approvals",
 }
+ALIKE = {
+    *("percent_mark", "span_seconds", "span_minutes", "at_clock", "decimal_mark", "state", "word-loss"),
+    *("rep_back", "nav_health"),
+}
+"""What may be the same in both languages."""
 
 
 def test_both_languages_say_the_same_things() -> None:
-    """No text is missing in one of them, and none is the same in both but names."""
+    """No text is missing in one of them, and few are the same in both: signs, units, letters, and words that both have."""
     norwegian, english = TEXTS["nb"], TEXTS["en"]
     assert norwegian.keys() == english.keys()
-    assert all(text.strip() for text in (*norwegian.values(), *english.values()))
-    assert set(Code) <= norwegian.keys()
-    assert {f"role-{role}" for role in Role} <= norwegian.keys()
-    assert [key for key in norwegian if norwegian[key] == english[key]] == ["status"]
+    assert {key for key in norwegian if not norwegian[key]} == set()
+    assert {key for key in english if not english[key]} == {"ordinal_mark"}
+    alike = {key for key in norwegian if norwegian[key] == english[key]}
+    assert {key for key in alike if key.partition("-")[0] not in ("letter", "short", "surface")} <= ALIKE
 
 
-def test_every_text_of_a_template_is_there_and_none_is_unused() -> None:
-    """Texts that a template puts together of a word and a value are there for each of its values."""
-    folder = resources.files("gateway.admin.pages").joinpath("templates")
-    used = {name for page in folder.iterdir() for name in re.findall(r"\bt\.(\w+)", page.read_text(encoding="utf-8"))}
-    used |= {"valid", "expired", "revoked", *Code, *(f"role-{role}" for role in Role)}
+def test_every_text_of_a_page_is_there_and_none_is_unused() -> None:
+    """Whether templates, Python or the families of words name it."""
+    package = resources.files("gateway.admin.pages")
+    templates = [each.read_text(encoding="utf-8") for each in package.joinpath("templates").iterdir()]
+    used = {name for page in templates for name in re.findall(r"\bt\.(\w+)", page)}
+    used |= {f"{family}-{value}" for family, values in FAMILIES.items() for value in values}
+    used |= {"valid", "expired", "revoked", *Code}
     used |= {f"cut-{word}" for word in (*CutoverState, CHANGED, APPROVAL, RETIRED)}
     used |= {f"rep-{status}" for status in CellStatus}
     used |= {f"over_{name}" for name in POLICIES}
     used |= {f"cut-check-{check}" for check in CHECKS}
+    modules = [each.read_text(encoding="utf-8") for each in package.iterdir() if each.name.endswith(".py")]
+    known = TEXTS["nb"].keys()
+    used |= {name for module in modules for name in re.findall(r"[\"']([\w-]+)[\"']", module)} & known
+    used |= {f"span_{unit}" for unit in ("days", "hours", "minutes", "seconds")}
     for texts in TEXTS.values():
         assert texts.keys() == used
+
+
+def test_words_of_a_template_are_of_families_that_there_are() -> None:
+    """A family that is spelt otherwise would show the product's code words."""
+    folder = resources.files("gateway.admin.pages").joinpath("templates")
+    named = {
+        name
+        for page in folder.iterdir()
+        for name in re.findall(r"\bw\.word\(\"([^\"]+)\"", page.read_text(encoding="utf-8"))
+    }
+    assert named <= FAMILIES.keys()
+
+
+def test_every_page_has_a_title_of_its_own() -> None:
+    """It is what a tab and a screen reader call it."""
+    folder = resources.files("gateway.admin.pages").joinpath("templates")
+    pages = {each.name: each.read_text(encoding="utf-8") for each in folder.iterdir()}
+    whole = {name: text for name, text in pages.items() if '{% extends "layout.html" %}' in text}
+    titles = {
+        name: re.findall(r"{% block title %}(.+?){% endblock %}", text, re.DOTALL) for name, text in whole.items()
+    }
+    assert {name for name, found in titles.items() if len(found) != 1} == set()
 
 
 def test_checks_with_a_text_are_those_of_a_preflight() -> None:
@@ -60,12 +93,13 @@ def test_checks_with_a_text_are_those_of_a_preflight() -> None:
     assert set(re.findall(r'Finding\(\s*"(\w+)"', inspect.getsource(preflight))) == CHECKS
 
 
-def test_key_in_two_tables_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_in_two_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of its two texts would be shown nowhere."""
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "nb.toml").write_text('[a]\nx = "1"\n[b]\nx = "2"\n', encoding="utf-8")
+    (tmp_path / "texts" / "nb").mkdir(parents=True)
+    for name in ("a", "b"):
+        (tmp_path / "texts" / "nb" / f"{name}.toml").write_text('x = "1"\n', encoding="utf-8")
     monkeypatch.setattr(resources, "files", lambda _package: tmp_path)
-    with pytest.raises(ValueError, match=r"nb\.toml: \[b\] has keys of another table: x"):
+    with pytest.raises(ValueError, match=r"nb/b\.toml has keys of another file: x"):
         catalogue._read("nb")
 
 
@@ -134,7 +168,10 @@ async def test_problems_are_for_those_who_may_see_everything(office: Office) -> 
 async def test_refusal_is_a_page_for_people_and_json_for_programs(office: Office, olga: Browser) -> None:
     """Each in its own form."""
     page = await olga.get("/no/such/page")
-    assert (page.status, page.headers["Content-Type"]) == (404, "application/problem+json")
+    assert (page.status, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "<h1>Siden finnes ikke.</h1>" in page.text
+    assert "Logg ut" in page.text
+    assert "Siden finnes ikke." in (await office.browser().get("/no/such/page")).text
     callback = await office.browser().get("/login/callback?state=x")
     assert callback.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "Innloggingen ble ikke godtatt" in callback.text

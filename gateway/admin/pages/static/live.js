@@ -1,0 +1,64 @@
+"use strict";
+// What pages do beside being read; each of them works without this.
+
+// Regions that the server keeps up to date: <main data-live="/address"> and elements with an id inside.
+(() => {
+  const main = document.querySelector("main[data-live]");
+  if (!main || !window.EventSource) return;
+  const lost = document.getElementById("live-lost");
+  const waiting = new Map();
+  let source = null;
+
+  const show = (id, html) => {
+    const region = document.getElementById(id);
+    if (!region) return;
+    // What somebody is in the middle of is not taken away under their hands.
+    if (region.contains(document.activeElement) || region.querySelector("details[open], dialog[open]")) {
+      waiting.set(id, html);
+      return;
+    }
+    waiting.delete(id);
+    region.innerHTML = html;
+  };
+  const open = () => {
+    if (source || document.hidden) return;
+    source = new EventSource(main.dataset.live);
+    source.onmessage = (event) => {
+      const { id, html } = JSON.parse(event.data);
+      show(id, html);
+      if (lost) lost.hidden = true;
+    };
+    source.onerror = () => {
+      // A stream that ended in good order is opened again at once; one that was refused stays closed.
+      const failed = source;
+      setTimeout(() => {
+        if (lost && source === failed && failed && failed.readyState !== EventSource.OPEN) lost.hidden = false;
+      }, 8000);
+    };
+  };
+  const close = () => {
+    if (source) source.close();
+    source = null;
+  };
+  // A browser opens six connections at most, so a page that nobody looks at gives its own back.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  document.addEventListener("focusout", () => setTimeout(() => waiting.forEach((html, id) => show(id, html)), 0));
+  window.addEventListener("pagehide", close);
+  open();
+})();
+
+// An explanation that is shown is put away with Escape (WCAG 1.4.13).
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const active = document.activeElement;
+  if (active && active.classList.contains("word")) active.blur();
+});
+
+// A form is sent once, however often its button is pressed.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || event.defaultPrevented) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));

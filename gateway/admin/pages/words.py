@@ -1,0 +1,226 @@
+"""What a page says in its reader's language: times, numbers, names, and the product's code words as words.
+
+Templates have it as `w`, and Python as `words(request)` of render.py.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+
+from gateway.admin.pages.catalogue import TEXTS, Texts
+from gateway.config.model import Config, Role
+from gateway.errors import Fault
+from gateway.ledger.records import MessageState
+from gateway.ledger.rehearsals import RehearsalVerdict
+from gateway.ledger.returns import ReturnStatus
+from gateway.migration.schedule import OSLO, moment
+from gateway.model import Group, Information, Mode
+from gateway.outbox.order import DeliveryOutcome
+from gateway.outbox.return_jobs import ReturnOutcome
+from gateway.routing.diff import Effect
+from gateway.routing.layers import Layer
+from gateway.routing.route import AnswerWhen, OnOutage, Unclear
+from gateway.times import when
+
+Instant = float | str | datetime
+"""Seconds since the epoch, RFC 3339, or an aware datetime."""
+GLOSSARY = (
+    *("cell", "sender", "vendor", "information-type", "mode", "rehearsal", "canary", "cutover", "gate", "freeze"),
+    *(
+        "rollback",
+        "panic",
+        "override",
+        "quarantine",
+        "held",
+        "overdue",
+        "unclear",
+        "loss",
+        "repair",
+        "refusal",
+        "derived",
+    ),
+    *("message-log", "surface", "breaker", "mark", "clean", "record-system", "share"),
+)
+"""Words that a page explains where somebody stops at them; CONTEXT.md has them for developers."""
+MARKS = ("possible-duplicate", "identifier-reused", "overdue")
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "answer-when": tuple(AnswerWhen),
+    "effect": tuple(Effect),
+    "fault": tuple(each.value for each in Fault),
+    "gloss": GLOSSARY,
+    "group": tuple(Group),
+    "layer": tuple(Layer),
+    "letter": tuple(Mode),
+    "mark": MARKS,
+    "mode": tuple(Mode),
+    "mode-help": tuple(Mode),
+    "on-outage": tuple(OnOutage),
+    "outcome": ("passed", *DeliveryOutcome),
+    "return": tuple(ReturnOutcome),
+    "return-status": tuple(ReturnStatus),
+    "role": tuple(Role),
+    "short": tuple(Information),
+    "state": tuple(MessageState),
+    "surface": ("vkp-r4", "vkp-stu3", "vkp-soap", "unrecognised"),
+    "type": tuple(Information),
+    "unclear": tuple(Unclear),
+    "verdict": tuple(RehearsalVerdict),
+    "word": GLOSSARY,
+}
+"""Families of texts, and the values that each has a text for: `mode-legacy` says what `legacy` is."""
+_MINUTE, _TEN_MINUTES, _HOUR, _DAY = 60, 600, 3600, 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What municipalities, vendors, systems and people are called, by their short names."""
+
+    municipalities: Mapping[str, str] = field(default_factory=dict)
+    vendors: Mapping[str, str] = field(default_factory=dict)
+    systems: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> "Names":
+        """Return the names that a configuration gives."""
+        return cls(
+            {key: one.name for key, one in config.municipalities.items()},
+            {key: one.name for key, one in config.vendors.items()},
+            {(key, system): name for key, vendor in config.vendors.items() for system, name in vendor.systems.items()},
+        )
+
+
+class Words:
+    """One page's way of saying things; `now` is in seconds since the epoch."""
+
+    def __init__(self, language: str, now: float, names: Names) -> None:
+        self.language = language
+        self._t: Texts = TEXTS[language]
+        self._now = now
+        self._names = names
+        self._ids = 0
+
+    def word(self, family: str, value: object) -> str:
+        """Return what a code word means; one of an older version, which has no text, as it is."""
+        return self._t.get(f"{family}-{value}", str(value))
+
+    def mode(self, mode: str) -> str:
+        """Return a mode as a state of a municipality: `legacy` is with VKP."""
+        return self.word("mode", mode)
+
+    def type(self, information: str) -> str:
+        """Return an information type, or a group of them."""
+        return self._t.get(f"type-{information}", self.word("group", information))
+
+    def types(self, information: Iterable[str] | None) -> str:
+        """Return information types in one line; None is all of them."""
+        return self._t["all_types"] if information is None else self.listed([self.type(one) for one in information])
+
+    def municipality(self, key: str | None) -> str:
+        """Return a municipality's name; None is all of them."""
+        return self._t["everywhere"] if key is None else self._names.municipalities.get(key, key)
+
+    def vendor(self, key: str | None) -> str:
+        """Return a vendor's name; None is all of them."""
+        return self._t["all_vendors"] if key is None else self._names.vendors.get(key, key)
+
+    def system(self, vendor: str | None, key: str | None) -> str:
+        """Return the name of a vendor's system; None is all of them."""
+        return self._t["all_systems"] if key is None else self._names.systems.get((vendor or "", key), key)
+
+    def person(self, actor: str) -> str:
+        """Return who did something, as the audit has it, by the entry of `people.persons` and without the hash."""
+        known = actor.partition(" (")[0].partition(", ")[0]
+        played = known.removeprefix("dev-login-") if known != "dev-login" else self._t["somebody"]
+        return " ".join(part[:1].upper() + part[1:] for part in played.replace("_", "-").split("-"))
+
+    def time(self, at: Instant) -> str:
+        """Return a time as clocks in Norway show it: `lør. 28. nov. kl. 17.27`; the year only where it is another."""
+        local = _local(at)
+        twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+        season = f" ({self._t['summer_time' if local.dst() else 'winter_time']})" if twice else ""
+        return f"{self.date(at)}{self._t['at_clock']}{self.clock(at)}{season}"
+
+    def date(self, at: Instant) -> str:
+        """Return a day: `lør. 28. nov.`."""
+        local, this = _local(at), _local(self._now)
+        day = self._t["weekdays"].split()[local.weekday()]
+        month = self._t["months"].split()[local.month - 1]
+        year = "" if local.year == this.year else f" {local.year}"
+        return f"{day} {local.day}{self._t['ordinal_mark']} {month}{year}"
+
+    def clock(self, at: Instant) -> str:
+        """Return the time of day: `17.27`."""
+        return _local(at).strftime(f"%H{self._t['clock_mark']}%M")
+
+    def iso(self, at: Instant) -> str:
+        """Return a time as machines read it, in UTC."""
+        return when(_seconds(at))
+
+    def ago(self, at: Instant) -> str:
+        """Return how long since, or how long until."""
+        seconds = _seconds(at) - self._now
+        text = self.span(seconds)
+        return self._t["in_time" if seconds > 0 else "ago"].replace("…", text)
+
+    def span(self, seconds: float) -> str:
+        """Return a length of time in its two largest units: `2 døgn 3 t`."""
+        left = int(abs(seconds))
+        units = ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes"), (1, "seconds"))
+        first = next((index for index, (size, _) in enumerate(units) if left >= size), 3)
+        parts: list[str] = []
+        for size, name in units[first : first + (1 if _TEN_MINUTES <= left < _HOUR else 2)]:
+            count, left = divmod(left, size)
+            if count or not parts:
+                parts.append(f"{self.number(count)} {self._t[f'span_{name}']}")
+        return " ".join(parts)
+
+    def countdown(self, seconds: float) -> str:
+        """Return what is left, to the second: `12:31`, or `1:02:05`."""
+        left = max(0, int(seconds))
+        hours, minutes = divmod(left // _MINUTE, 60)
+        return f"{hours}:{minutes:02}:{left % 60:02}" if hours else f"{minutes}:{left % 60:02}"
+
+    def number(self, value: float | str | Decimal) -> str:
+        """Return a number by its digits, with thousands apart: `6 621`, `0,5`."""
+        whole, _, part = f"{Decimal(str(value)):f}".partition(".")
+        grouped = f"{int(whole):,}".replace(",", self._t["thousands_mark"])
+        sign = "-" if whole == "-0" else ""
+        part = part.rstrip("0")
+        return f"{sign}{grouped}{self._t['decimal_mark']}{part}" if part else f"{sign}{grouped}"
+
+    def percent(self, part: float, digits: int = 1) -> str:
+        """Return a part of 1 in hundredths, rounded down: what is not all must not look like it."""
+        exact = Decimal(repr(part)) * 100
+        step = Decimal(1).scaleb(-digits)
+        shown = exact.quantize(step, ROUND_DOWN)
+        mark = self._t["percent_mark"]
+        if 0 < exact < step:
+            return f"{self._t['less_than']} {self.number(step)}{mark}"
+        return f"{self.number(shown)}{mark}"
+
+    def seconds(self, seconds: float) -> str:
+        """Return how long something took: `120 ms`, `1,2 s`."""
+        if seconds < 1:
+            return f"{self.number(round(seconds * 1000))} ms"
+        return f"{self.number(round(seconds, 1))} s"
+
+    def listed(self, items: Sequence[str]) -> str:
+        """Return items as a sentence has them: `a, b og c`."""
+        *some, last = items or ("",)
+        return f"{', '.join(some)} {self._t['and']} {last}" if some else last
+
+    def unique(self) -> int:
+        """Return a number for an element's id that no other on the page has."""
+        self._ids += 1
+        return self._ids
+
+
+def _seconds(at: Instant) -> float:
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    return at.timestamp() if isinstance(at, datetime) else at
+
+
+def _local(at: Instant) -> datetime:
+    return moment(_seconds(at)).astimezone(OSLO)
