@@ -14,7 +14,7 @@ from gateway.admin.pages.catalogue import TEXTS, language
 from gateway.admin.pages.words import FAMILIES
 from gateway.admin.problems import Code
 from gateway.migration import preflight
-from gateway.migration.cutover import APPROVAL, CHANGED, RETIRED, CutoverState
+from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState
 from gateway.migration.report import CellStatus
 from gateway.routing.route import POLICIES
 from tests.gateway.office import NORA
@@ -54,7 +54,7 @@ def test_every_text_of_a_page_is_there_and_none_is_unused() -> None:
     used = {name for page in templates for name in re.findall(r"\bt\.(\w+)", page)}
     used |= {f"{family}-{value}" for family, values in FAMILIES.items() for value in values}
     used |= {"valid", "expired", "revoked", *Code}
-    used |= {f"cut-{word}" for word in (*CutoverState, CHANGED, APPROVAL, RETIRED)}
+    used |= {f"cut-{word}" for word in (*CutoverState, CHANGED, POSTPONED, APPROVAL, RETIRED)}
     used |= {f"rep-{status}" for status in CellStatus}
     used |= {f"over_{name}" for name in POLICIES}
     used |= {f"cut-check-{check}" for check in CHECKS}
