@@ -42,7 +42,6 @@ from gateway.migration.cutover import (
     Approval,
     Cutover,
     CutoverEvent,
-    CutoverReport,
     CutoverState,
     approved,
     begun,
@@ -61,7 +60,7 @@ from gateway.migration.preflight import (
     tried,
 )
 from gateway.migration.schedule import TimeRefused, instant_of, shown, why_not
-from gateway.migration.scheduler import rolled_back, tell
+from gateway.migration.scheduler import counted_into, rolled_back, tell
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
@@ -266,7 +265,7 @@ class Cutovers:
             why = "routes.yaml says the same now: change it there" if is_in_file else f"the cutover is {record.state}"
             raise Problem(Code.CONFLICT, why)
         counted, outcomes = await self._context.read(lambda each: outcomes_since(each, record))
-        report = CutoverReport(outcomes.fine, outcomes.failed, counted)
+        report = counted_into(record.report, counted, outcomes)
         after = rolled_back(
             record, self._event(by, CutoverState.ROLLED_BACK.value, reason), self._context.config, report
         )
@@ -357,7 +356,10 @@ def preflight_document(record: Cutover, findings: list[Finding]) -> dict[str, An
         "name": record.name,
         "hash": record.hash,
         "ready": all(one.ok for one in findings),
-        "findings": [{"check": one.check, "ok": one.ok, "warns": one.warns, "text": one.text} for one in findings],
+        "findings": [
+            {"check": one.check, "ok": one.ok, "warns": one.warns, "part": one.part, "code": one.code, "text": one.text}
+            for one in findings
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from gateway.admin.audit import Audit
 from gateway.admin.connections import BoundedConnections
 from gateway.admin.context import LedgerContext
+from gateway.admin.cutover_facts import CutoverFacts, CutoverFactsApi
 from gateway.admin.cutovers import Cutovers
 from gateway.admin.cutovers_api import CutoversApi
 from gateway.admin.endpoints import Endpoint, Handler
@@ -103,6 +104,7 @@ class AdminPort:
             self.report,
             self.reloads,
             CutoversApi(self.cutovers),
+            CutoverFactsApi(self.cutovers, CutoverFacts(self.ledger, self.cutovers)),
             OverridesApi(overrides),
             PanicsApi(panics),
             self.decisions,

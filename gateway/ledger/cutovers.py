@@ -1,6 +1,6 @@
 """Cutovers in the ledger: the statements on their table, and the routes that those which have switched lay over the file's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -65,6 +65,20 @@ class Cell(Struct, frozen=True):
     system: str | None
     information: str | None
     messages: int
+
+
+class FailedMessage(Struct, frozen=True):
+    """A message that failed because a cutover sent it to the new side."""
+
+    reference: str
+    at: float
+    """Seconds since the epoch, when its sender was answered, or when it came."""
+    municipality: str | None
+    vendor: str | None
+    system: str | None
+    information: str | None
+    sender: str | None
+    outcome: str
 
 
 class Seen(Struct, frozen=True):
@@ -172,6 +186,24 @@ def outcomes(connection: Connection, name: str, since: float) -> dict[str, int]:
     mine = (D.layer == Layer.CUTOVER.value, D.rule == name, D.mode == Mode.NEW.value, D.at >= since)
     found = connection.execute(select(D.outcome, func.count()).where(*mine).group_by(D.outcome))
     return {outcome: int(number) for outcome, number in found}
+
+
+def failed(
+    connection: Connection, name: str, since: float, outcomes: Collection[str], most: int
+) -> list[FailedMessage]:
+    """Return the newest messages that a cutover sent to the new side and that came to one of these outcomes."""
+    mine = (D.layer == Layer.CUTOVER.value, D.rule == name, D.mode == Mode.NEW.value, D.at >= since)
+    named = [D[field] for field in FailedMessage.__struct_fields__]
+    wanted = select(*named).where(*mine, D.outcome.in_(sorted(outcomes))).order_by(D.at.desc(), D.id.desc()).limit(most)
+    return [FailedMessage(*row) for row in connection.execute(wanted)]
+
+
+def set_aside(connection: Connection, since: float, most: int) -> list[FailedMessage]:
+    """Return the newest messages that came since then and were set aside for a person."""
+    named = (M.reference, M.received_at, M.municipality, M.vendor, M.system, M.information, M.sender, M.state)
+    mine = (M.state == MessageState.QUARANTINED.value, M.received_at >= since)
+    wanted = select(*named).where(*mine).order_by(M.received_at.desc(), M.id.desc()).limit(most)
+    return [FailedMessage(*row) for row in connection.execute(wanted)]
 
 
 def seen(connection: Connection, since: float) -> list[Seen]:

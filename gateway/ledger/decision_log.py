@@ -1,11 +1,12 @@
 """The decision log: which way each message went, and what said so; nothing of the message, and nothing of its patient."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import structlog
 from msgspec import Struct, structs
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.tables import DECISION
@@ -67,6 +68,22 @@ class LastSeen(Struct, frozen=True):
     """Seconds since the epoch."""
 
 
+class PastGroup(Struct, frozen=True):
+    """How many messages went one way."""
+
+    at: float
+    """Seconds since the epoch: when the last of them was answered."""
+    surface: str
+    municipality: str | None
+    sender: str | None
+    vendor: str | None
+    system: str | None
+    information: str | None
+    mode: str | None
+    layer: str | None
+    messages: int
+
+
 _COLUMNS = tuple(_D[name] for name in PastDecision.__struct_fields__)
 
 
@@ -97,6 +114,17 @@ def last_seen(connection: Connection, since: float) -> list[LastSeen]:
     named = (_D.municipality, _D.vendor, _D.system, _D.information, _D.mode)
     wanted = select(*named, func.count(), func.max(_D.at)).where(_D.at >= since).group_by(*named)
     return [LastSeen(*row) for row in connection.execute(wanted)]
+
+
+def grouped(
+    connection: Connection, since: float, until: float, municipalities: Collection[str] | None = None
+) -> list[PastGroup]:
+    """Return how many messages of these municipalities, or of all, went which way from `since` until before `until`."""
+    named = tuple(_D[name] for name in PastGroup.__struct_fields__[1:-1])
+    wanted: Select[Any] = select(func.max(_D.at), *named, func.count()).where(_D.at >= since, _D.at < until)
+    if municipalities is not None:
+        wanted = wanted.where(_D.municipality.in_(sorted(municipalities)))
+    return [PastGroup(*row) for row in connection.execute(wanted.group_by(*named))]
 
 
 def purge(connection: Connection, before: float) -> int:

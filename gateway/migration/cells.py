@@ -124,6 +124,12 @@ def decided_otherwise(
     return tuple(one for one in changed if (one.before.layer, one.before.rule) == (Layer.CUTOVER, name))
 
 
+def changes_of(name: str, routes: Sequence[Route], layers: Layers, config: Config, at: float) -> tuple[Change, ...]:
+    """Return the cells that a cutover changes, from what decides them without it; what wins over it leaves them as they are."""
+    others = [rule for rule in layers.rules if (rule.layer, rule.id) != (Layer.CUTOVER, name)]
+    return _changes(Layers(others), Layers([*_rules(name, routes), *others]), config, at)
+
+
 def _rules(name: str, routes: Sequence[Route]) -> list[Rule]:
     # They stand first: of two that are equally specific the cutover that switched last wins.
     return [Rule(Layer.CUTOVER, name, route) for route in routes]

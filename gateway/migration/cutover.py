@@ -10,6 +10,7 @@ from gateway.ledger.cutovers import Row
 from gateway.migration.cells import Cells
 from gateway.migration.cutover_plan import Plan, decoded, encoded, hash_of
 from gateway.migration.schedule import GRACE, Timing, timing
+from gateway.routing.diff import Change
 
 
 class CutoverState(StrEnum):
@@ -124,6 +125,8 @@ class CutoverReport(Struct, frozen=True, omit_defaults=True):
     """Of a rollback."""
     send_back: list[str] = []
     """Commands that list what the new side got and can be sent to VKP."""
+    changed: list[Change] = []
+    """What its cells were when it switched, and became; of many the first."""
 
 
 class Cutover(Struct, frozen=True):

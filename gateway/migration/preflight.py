@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from sqlalchemy import Connection
 
@@ -14,11 +15,11 @@ from gateway.ledger import cutovers as store
 from gateway.ledger.cutovers import Cell, Seen
 from gateway.ledger.layers import layers_of
 from gateway.ledger.rehearsals import Summary, summary
-from gateway.migration.cells import GOES_NEW, Cells, decided_otherwise, steps_back, stricter
+from gateway.migration.cells import GOES_NEW, Cells, changes_of, decided_otherwise, steps_back, stricter
 from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file, warnings
 from gateway.migration.gates import GateNumbers, Outcomes, Passing, judge_gate, outcomes_of
-from gateway.migration.schedule import Timing, frozen_by, moment, shown, timing
+from gateway.migration.schedule import Timing, freeze_at, frozen_by, moment, shown, timing
 from gateway.model import Group
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
@@ -78,6 +79,11 @@ def conflicts(connection: Connection, record: Cutover, config: Config, now: floa
     return [one.text for one in found if not one.ok]
 
 
+def changed_by(connection: Connection, record: Cutover, config: Config, now: float) -> list[Change]:
+    """Return the cells that a cutover changes, beside everything else that holds."""
+    return list(changes_of(record.name, record.plan.routes, layers_of(connection, now), config, now))
+
+
 def still_delivering(connection: Connection, record: Cutover) -> int:
     """Return how many messages of its cells were under way before it drained, and are still."""
     found = record.cells.of(store.delivering(connection, record.since(CutoverState.DRAINING)))
@@ -108,6 +114,18 @@ _DAYS = int(SEEN_WITHIN / 86_400)
 _KIND = SERVICES[Group.JOURNALING]
 
 
+class Part(StrEnum):
+    """What a finding means for who waits for the cutover."""
+
+    OK = "ok"
+    STOPS = "stops"
+    """It is refused for it at its time."""
+    WARNS = "warns"
+    """It keeps nothing from being switched; people decide."""
+    APPROVAL = "approval"
+    """Somebody's word is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at."""
@@ -115,8 +133,23 @@ class Finding:
     check: str
     ok: bool
     text: str
+    """In English, for programs and commands."""
+    code: str = field(default="", compare=False)
+    """Which kind of finding it is: pages have a text of its name, with places for the values."""
+    values: Mapping[str, object] = field(default_factory=dict, compare=False)
     warns: bool = False
     """Whether somebody should know it, though it keeps nothing from being switched."""
+    stops: bool = field(default=False, compare=False)
+    """Of one that is not ok: whether it is checked again at the cutover's time, and then refuses it."""
+
+    @property
+    def part(self) -> Part:
+        """Return what it means for who waits."""
+        if self.ok:
+            return Part.WARNS if self.warns else Part.OK
+        if self.check == "approvals":
+            return Part.APPROVAL
+        return Part.STOPS if self.stops else Part.WARNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +193,11 @@ def findings(facts: PreflightFacts) -> list[Finding]:
         *_service(facts),
         *_tokens(facts),
         *_way_back(facts),
-        _rehearsals(facts),
-        *(Finding("losses", False, text) for text in stricter(facts.config, facts.cells)),
+        *_rehearsals(facts),
+        *(
+            Finding("losses", False, text, "losses-stricter", {"text": text}, stops=True)
+            for text in stricter(facts.config, facts.cells)
+        ),
         *_senders(facts),
         _acknowledgements(facts),
         _time(facts),
@@ -172,32 +208,35 @@ def findings(facts: PreflightFacts) -> list[Finding]:
 
 
 def _plan(facts: PreflightFacts) -> Iterator[Finding]:
-    wrong = faults(facts.record.plan, facts.config)
-    yield Finding("plan", not wrong, "; ".join(wrong) or "everything that the plan names is in routes.yaml")
+    if not (wrong := faults(facts.record.plan, facts.config)):
+        yield Finding("plan", True, "everything that the plan names is in routes.yaml", "plan-known")
+    yield from (Finding("plan", False, text, "plan-wrong", {"fault": text}, stops=True) for text in wrong)
     written = facts.config.cutovers.get(facts.record.name)
-    if written is not None:
-        is_same = hash_of(encoded(of_file(written))) == facts.record.hash
-        text = "is the one in routes.yaml" if is_same else "routes.yaml has another plan of this name"
-        yield Finding("plan", is_same, f"the plan {text}" if is_same else text)
+    if written is not None and hash_of(encoded(of_file(written))) == facts.record.hash:
+        yield Finding("plan", True, "the plan is the one in routes.yaml", "plan-of-file")
+    elif written is not None:
+        yield Finding("plan", False, "routes.yaml has another plan of this name", "plan-differs")
 
 
 def _epj(facts: PreflightFacts) -> Iterator[Finding]:
     """Say whose record system reads what goes to the service; of one that does not, the plan's faults tell."""
     for one in facts.going_new:
         if _KIND in one.epj.reads:
-            yield Finding("epj", True, f"{one.key}: {one.epj.system} reads {_KIND}")
+            values = {"municipality": one.key, "system": one.epj.system}
+            yield Finding("epj", True, f"{one.key}: {one.epj.system} reads {_KIND}", "epj-reads", values)
 
 
 def _service(facts: PreflightFacts) -> Iterator[Finding]:
     """Say which service it is; what is wrong with one, the plan's faults tell, and what `check` only warns about is told here."""
     if not any(route.mode in GOES_NEW for route in facts.cells.routes):
-        yield Finding("service", True, "nothing of it goes to an information service")
+        yield Finding("service", True, "nothing of it goes to an information service", "service-none")
         return
     for text in warnings(facts.record.plan, facts.config):
-        yield Finding("service", False, text)
+        yield Finding("service", False, text, "service-warning", {"fault": text})
     service = facts.service
     if service is not None and is_enough(service.status, facts.config.environment):
-        yield Finding("service", True, f"{service.name} has status {service.status}")
+        values = {"name": service.name, "status": service.status.value}
+        yield Finding("service", True, f"{service.name} has status {service.status}", "service-status", values)
 
 
 def _tokens(facts: PreflightFacts) -> Iterator[Finding]:
@@ -205,13 +244,17 @@ def _tokens(facts: PreflightFacts) -> Iterator[Finding]:
     if service is None or not municipalities:
         return
     if service.grant is Grant.TOKEN_EXCHANGE:
-        yield Finding("token", True, "each sender's token is exchanged when it sends: that cannot be tried before")
+        text = "each sender's token is exchanged when it sends: that cannot be tried before"
+        yield Finding("token", True, text, "token-exchanged")
         return
     for one in municipalities:
+        values = {"municipality": one.key}
         wrong = "this process gets no tokens" if facts.tokens is None else facts.tokens.get(one.key, "it was not tried")
-        yield Finding(
-            "token", wrong is None, f"{one.key}: {'a token can be had' if wrong is None else f'no token: {wrong}'}"
-        )
+        if wrong is None:
+            yield Finding("token", True, f"{one.key}: a token can be had", "token-given", values)
+        else:
+            code = "token-not-here" if facts.tokens is None else "token-refused"
+            yield Finding("token", False, f"{one.key}: no token: {wrong}", code, values)
 
 
 def _way_back(facts: PreflightFacts) -> Iterator[Finding]:
@@ -221,74 +264,99 @@ def _way_back(facts: PreflightFacts) -> Iterator[Finding]:
         named = {each.vendor for each in facts.cells.routes if each.mode in GOES_NEW and each.municipality == one.key}
         vendors = config.vendors_of(one.key) if None in named else sorted(filter(None, named))
         lacking = [vendor for vendor in vendors if config.client_of_vkp(one.key, vendor) is None]
+        values = {"municipality": one.key, "vendors": lacking}
         text = f"{one.key}: no client of ours for {', '.join(lacking)} in upstreams.*.clients: a rollback could send nothing back"
         found = f"{one.key}: a rollback can send back what the new side got"
-        yield Finding("rollback", True, text if lacking else found, warns=bool(lacking))
+        code = "rollback-no-client" if lacking else "rollback-possible"
+        yield Finding("rollback", True, text if lacking else found, code, values, warns=bool(lacking))
 
 
-def _rehearsals(facts: PreflightFacts) -> Finding:
-    passing = judge_gate(facts.record.plan.gate_rule, facts.ledger.numbers)
-    lacking = f"; none of {', '.join(facts.ledger.unrehearsed)}" if facts.ledger.unrehearsed else ""
-    return Finding("rehearsals", passing.ok, passing.text + (lacking if facts.record.plan.gate else ""))
+def _rehearsals(facts: PreflightFacts) -> Iterator[Finding]:
+    gate, numbers = facts.record.plan.gate_rule, facts.ledger.numbers
+    passing = judge_gate(gate, numbers)
+    if gate is None:
+        yield Finding("rehearsals", True, passing.text, "rehearsals-not-asked")
+        return
+    values: dict[str, float] = {
+        "rehearsed": numbers.rehearsed,
+        "clean": numbers.clean,
+        "asked": gate.rehearsed_at_least,
+    }
+    values |= {"clean_asked": gate.clean_at_least, "within": gate.within}
+    code = "rehearsals-passed" if passing.ok else "rehearsals-failed" if numbers.rehearsed else "rehearsals-nothing"
+    yield Finding("rehearsals", passing.ok, passing.text, code, values, stops=True)
+    if types := facts.ledger.unrehearsed:
+        text = f"nothing was rehearsed of {', '.join(types)}"
+        yield Finding("rehearsals", True, text, "rehearsals-types", {"types": types}, warns=True)
 
 
 def _senders(facts: PreflightFacts) -> Iterator[Finding]:
     known = {sender.key for sender in facts.config.senders}
     seen = {one.sender for one in facts.ledger.seen}
     named = sorted(sender for sender in seen if sender is not None and sender in known)
-    told = f"registered senders seen in the last {_DAYS} days: {', '.join(named)}" if named else ""
-    yield Finding(
-        "senders", bool(named), told or f"no registered sender has sent anything of it in the last {_DAYS} days"
-    )
-    strange = sorted(sender or "one that names nobody in routes.yaml" for sender in seen - set(named))
-    if strange:
-        yield Finding("senders", False, f"not registered, and refused from then on: {', '.join(strange)}")
+    if named:
+        text = f"registered senders seen in the last {_DAYS} days: {', '.join(named)}"
+        yield Finding("senders", True, text, "senders-seen", {"senders": named, "days": _DAYS})
+    else:
+        text = f"no registered sender has sent anything of it in the last {_DAYS} days"
+        yield Finding("senders", False, text, "senders-none", {"days": _DAYS})
+    if strange := seen - set(named):
+        told = sorted(sender or "one that names nobody in routes.yaml" for sender in strange)
+        text = f"not registered, and refused from then on: {', '.join(told)}"
+        yield Finding("senders", False, text, "senders-strange", {"senders": sorted(filter(None, strange))})
 
 
 def _acknowledgements(facts: PreflightFacts) -> Finding:
     number = sum(one.messages for one in facts.ledger.overdue)
-    text = (
-        f"{number} events of these cells were not acknowledged in time" if number else "no acknowledgement is overdue"
-    )
-    return Finding("acknowledgements", not number, text)
+    if number:
+        text = f"{number} events of these cells were not acknowledged in time"
+        return Finding("acknowledgements", False, text, "acknowledgements-overdue", {"number": number})
+    return Finding("acknowledgements", True, "no acknowledgement is overdue", "acknowledgements-in-time")
 
 
 def _time(facts: PreflightFacts) -> Finding:
     at = facts.record.plan.at
-    if freeze := frozen_by(at, facts.config.freezes):
-        return Finding("time", False, freeze)
+    if freeze := freeze_at(at, facts.config.freezes):
+        values = {"begins": freeze.begins, "ends": freeze.ends, "reason": freeze.reason}
+        return Finding("time", False, frozen_by(at, facts.config.freezes) or "", "time-frozen", values, stops=True)
     if facts.record.state is CutoverState.MISSED or timing(facts.record.at, facts.now) is Timing.PAST:
-        return Finding("time", False, f"{shown(at)} is past; start it, or give it another time")
-    return Finding("time", True, f"it switches at {shown(at)}")
+        text = f"{shown(at)} is past; start it, or give it another time"
+        return Finding("time", False, text, "time-past", {"at": at}, stops=True)
+    return Finding("time", True, f"it switches at {shown(at)}", "time-ahead", {"at": at})
 
 
 def _steps_back(record: Cutover, layers: Layers, config: Config, at: float) -> Iterator[Finding]:
     """Look for cells that go back to VKP: a rehearsal over what is new already takes it back."""
     found = steps_back(record.name, record.plan.routes, layers, config, at)
     if not found:
-        yield Finding("step_back", True, "no cell goes back to VKP")
-    meant = "as the plan says" if record.plan.step_back else "say step_back: true where that is meant"
-    for text in _told(found):
-        yield Finding("step_back", record.plan.step_back, f"takes back {text}; {meant}")
+        yield Finding("step_back", True, "no cell goes back to VKP", "step-back-none")
+    is_meant = record.plan.step_back
+    meant = "as the plan says" if is_meant else "say step_back: true where that is meant"
+    code = "step-back-meant" if is_meant else "step-back-not-meant"
+    for text, change in _told(found):
+        values = {"change": change, "more": len(found) - _MOST_TOLD}
+        yield Finding("step_back", is_meant, f"takes back {text}; {meant}", code, values, stops=True)
 
 
 def _rules(record: Cutover, layers: Layers, config: Config, at: float) -> Iterator[Finding]:
     """Look for what will win over the plan: it would be switched, and its cells would not be as it says."""
     found = decided_otherwise(record.name, record.plan.routes, layers, config, at)
-    by: dict[str, list[Change]] = {}
+    by: dict[tuple[str, str | None], list[Change]] = {}
     for one in found:
-        by.setdefault(f"{one.after.layer} {one.after.rule}", []).append(one)
-    for rule, changes in by.items():
-        for text in _told(changes):
-            yield Finding("rules", False, f"{rule} will win over the plan: {text}")
+        by.setdefault((one.after.layer, one.after.rule), []).append(one)
+    for (layer, rule), changes in by.items():
+        for told, change in _told(changes):
+            values = {"layer": layer, "rule": rule, "change": change, "more": len(changes) - _MOST_TOLD}
+            text = f"{layer} {rule} will win over the plan: {told}"
+            yield Finding("rules", False, text, "rules-win", values, stops=True)
     if not found:
-        yield Finding("rules", True, "no panic, override or other cutover will win over the plan")
+        yield Finding("rules", True, "no panic, override or other cutover will win over the plan", "rules-none")
 
 
-def _told(changes: Sequence[Change]) -> list[str]:
+def _told(changes: Sequence[Change]) -> list[tuple[str, Change | None]]:
     """Return the first of the cells in words, and how many more there are."""
-    more = [f"{len(changes) - _MOST_TOLD} more"] if len(changes) > _MOST_TOLD else []
-    return [*map(str, changes[:_MOST_TOLD]), *more]
+    more = [(f"{len(changes) - _MOST_TOLD} more", None)] if len(changes) > _MOST_TOLD else []
+    return [*((str(each), each) for each in changes[:_MOST_TOLD]), *more]
 
 
 _MOST_TOLD = 10
@@ -298,7 +366,10 @@ _MOST_TOLD = 10
 def _approvals(facts: PreflightFacts) -> Finding:
     record = facts.record
     text = f"{len(record.approvals)} of {record.plan.approvals}"
-    return Finding("approvals", not record.lacking, text if not record.lacking else f"{text}; {record.lacking} missing")
+    values = {"given": record.plan.approvals - record.lacking, "needed": record.plan.approvals}
+    if record.lacking:
+        return Finding("approvals", False, f"{text}; {record.lacking} missing", "approvals-missing", values)
+    return Finding("approvals", True, text, "approvals-given", values)
 
 
 Obtain = Callable[[str, str], Awaitable[object]]

@@ -89,9 +89,14 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def freeze_at(at: datetime, freezes: Iterable[Freeze]) -> Freeze | None:
+    """Return the window in which nothing switches at that time; None where something may."""
+    return next((one for one in freezes if one.holds(at)), None)
+
+
 def frozen_by(at: datetime, freezes: Iterable[Freeze]) -> str | None:
     """Say which window nothing switches in at that time; None where something may."""
-    found = next((one for one in freezes if one.holds(at)), None)
+    found = freeze_at(at, freezes)
     if found is None:
         return None
     return f"nothing switches from {shown(found.begins)} until {shown(found.ends)}: {found.reason}"

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import structlog
+from msgspec import structs
 from prometheus_client import Counter
 from sqlalchemy import Connection
 
@@ -25,8 +26,8 @@ from gateway.migration.cutover import (
     why_missed,
 )
 from gateway.migration.cutover_plan import faults
-from gateway.migration.gates import GateDecision, judge_outcomes, why_back
-from gateway.migration.preflight import conflicts, obstacles, outcomes_since, still_delivering
+from gateway.migration.gates import GateDecision, Outcomes, judge_outcomes, why_back
+from gateway.migration.preflight import changed_by, conflicts, obstacles, outcomes_since, still_delivering
 from gateway.migration.schedule import moment
 from gateway.observability.telemetry import REGISTRY
 from gateway.routing.index import Buckets
@@ -41,6 +42,8 @@ DRAIN = 60.0
 """Seconds that what is under way has; afterwards it ends as it began, beside what goes the new way."""
 LEASE = 30.0
 """Seconds for which a cutover stays with a node that says nothing more."""
+MOST_KEPT = 500
+"""Changes of cells that are kept with a cutover."""
 SETTLED = 600.0
 """Seconds for which the file must have said the same: other nodes may be reading it still."""
 
@@ -123,11 +126,14 @@ class Scheduler:
         if left and 0 <= now - record.since(CutoverState.DRAINING) < DRAIN:
             return None
         config = self._current()
-        why = await self._ledger.store.read(lambda each: conflicts(each, record, config, now))
+        why, changed = await self._ledger.store.read(
+            lambda each: (conflicts(each, record, config, now), changed_by(each, record, config, now))
+        )
         if why := [*faults(record.plan, config), *why]:
             return await self._refuse(record, why)
         event = self._event(CutoverState.SWITCHED, f"still under way from before: {left}" if left else None)
-        return await self._put(record, record.moved(CutoverState.SWITCHED, event, switched_at=now))
+        report = CutoverReport(changed=changed[:MOST_KEPT])
+        return await self._put(record, record.moved(CutoverState.SWITCHED, event, switched_at=now, report=report))
 
     async def _settle(self, record: Cutover) -> Cutover | None:
         state = CutoverState.FINISHED if record.plan.roll_back_when is None else CutoverState.WATCHING
@@ -141,7 +147,7 @@ class Scheduler:
         if verdict is GateDecision.GO_ON:
             return None
         self._verdicts[record.name] = verdict
-        report = CutoverReport(outcomes.fine, outcomes.failed, counted)
+        report = counted_into(record.report, counted, outcomes)
         if verdict is GateDecision.DONE:
             return await self._put(
                 record, record.moved(CutoverState.FINISHED, self._event(CutoverState.FINISHED), report=report)
@@ -192,10 +198,15 @@ class Scheduler:
 def rolled_back(record: Cutover, event: CutoverEvent, config: Config, report: CutoverReport) -> Cutover:
     """Return a cutover without its routes, and with what can be done about the messages that went new."""
     since = moment(record.switched_at or event.at).isoformat(timespec="seconds")
-    told = CutoverReport(
-        report.fine, report.failed, report.outcomes, event.reason, send_back(record.plan.routes, config, since)
-    )
+    commands = send_back(record.plan.routes, config, since)
+    told = structs.replace(report, reason=event.reason, send_back=commands)
     return record.moved(CutoverState.ROLLED_BACK, event, ended_at=event.at, report=told)
+
+
+def counted_into(report: CutoverReport | None, counted: dict[str, int], outcomes: Outcomes) -> CutoverReport:
+    """Return a report with what has become of messages by now."""
+    before = report or CutoverReport()
+    return structs.replace(before, fine=outcomes.fine, failed=outcomes.failed, outcomes=counted)
 
 
 def tell(before: Cutover, after: Cutover) -> None:

@@ -1,8 +1,8 @@
 """Past messages under other routes: which of them would have gone another way."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct, structs
 
@@ -52,6 +52,9 @@ class Past(Protocol):
         ...
 
 
+Recorded = TypeVar("Recorded", bound=Past)
+
+
 class Moved(Struct, frozen=True):
     """Messages of one municipality, vendor and type that would have gone one way in place of another."""
 
@@ -97,8 +100,13 @@ class _Now(Struct, frozen=True):
     """Of a message whose type is not known: the modes that it may get."""
 
 
-def replayed(decisions: Iterable[Past], table: RouteTable, old: RouteTable | None = None) -> Replay:
-    """Say how many recorded messages `table` would have sent another way.
+def replayed(
+    decisions: Iterable[Recorded],
+    table: RouteTable,
+    old: RouteTable | None = None,
+    count: Callable[[Recorded], int] = lambda _: 1,
+) -> Replay:
+    """Say how many recorded messages `table` would have sent another way; `count` says how many an entry stands for.
 
     Legacy and rehearse are one way, since VKP answers both. With the `old` table it is known of a canary that goes on who
     stays: a larger share only adds. A rule over the routes of `table` counts unless it had ended by the message's time.
@@ -107,7 +115,8 @@ def replayed(decisions: Iterable[Past], table: RouteTable, old: RouteTable | Non
     moved: dict[_Cell, list[int]] = {}
     known: dict[tuple[str | None, ...], _Now] = {}
     for past in decisions:
-        messages += 1
+        number = count(past)
+        messages += number
         key = (past.municipality, past.sender, past.vendor, past.system, past.information)
         if table.layers.rules or key not in known:
             if len(known) >= _MOST_REMEMBERED:
@@ -115,12 +124,12 @@ def replayed(decisions: Iterable[Past], table: RouteTable, old: RouteTable | Non
             known[key] = _now(past, table, old)
         before, after = Mode(past.mode) if past.mode else None, known[key].mode
         if _same_way(before, after) or before in known[key].stays:
-            type_unknown += any(not _same_way(before, mode) for mode in known[key].by_type)
+            type_unknown += number * any(not _same_way(before, mode) for mode in known[key].by_type)
             continue
         information = Information(past.information) if past.information else None
         counted = moved.setdefault((past.municipality, past.vendor, information, before, after), [0, 0])
-        counted[0] += 1
-        counted[1] += past.layer not in {None, Layer.ROUTES}
+        counted[0] += number
+        counted[1] += number * (past.layer not in {None, Layer.ROUTES})
     rows = [Moved(*cell, *counted) for cell, counted in moved.items()]
     return Replay(messages, tuple(sorted(rows, key=_order)), type_unknown)
 
