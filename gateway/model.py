@@ -6,7 +6,7 @@ What every request makes is a msgspec Struct, which is made several times faster
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -172,6 +172,18 @@ UNRECOGNISED = "unrecognised"
 """The surface of a request that no surface knows."""
 
 
+class Finding(msgspec.Struct, frozen=True):
+    """What was found in a message that its vendor should know: where and what, and never a value of the message."""
+
+    kind: Literal["fault", "repair", "loss"]
+    rule: str
+    """The name of the fault, or of the repair; `loss` for every loss."""
+    place: str = ""
+    """A path; empty where it is about the whole message."""
+    detail: str = ""
+    """What is wrong with it, for the sender's developer."""
+
+
 class Account(msgspec.Struct, frozen=True):
     """What happened to a message, for the log and the metrics; it holds nothing of the message itself."""
 
@@ -202,6 +214,8 @@ class Account(msgspec.Struct, frozen=True):
     """Whether a canary decided, so that `mode` is the side that the patient is on."""
     generation: int | None = None
     """The number of the table that decided; None where nothing did."""
+    findings: tuple[Finding, ...] = ()
+    """What was found in it when it was translated."""
 
 
 class Afterwards(msgspec.Struct, frozen=True):

@@ -15,8 +15,8 @@ from gateway.admin.params import Page, of_query, part_of
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
-from gateway.ledger import rehearsals
-from gateway.ledger.decision_log import last_seen
+from gateway.ledger import rehearsals, traffic
+from gateway.ledger.decision_log import LastSeen
 from gateway.ledger.rehearsals import summary
 from gateway.migration.report import Row, holding_back, rows
 from gateway.model import Information
@@ -85,10 +85,27 @@ class Report:
 
         def work(connection: Connection) -> list[Row]:
             # All of it beside the messages: a large file has tens of thousands of cells.
-            seen, rehearsals = last_seen(connection, now - _MONTH), summary(connection, since=now - _MONTH)
+            seen, rehearsals = _seen(connection, now - _MONTH), summary(connection, since=now - _MONTH)
             return rows(config, table, seen, rehearsals, datetime.fromtimestamp(now, UTC))
 
         return [row for row in await self._context.read(work) if places is None or row.municipality in places]
+
+
+def _seen(connection: Connection, since: float) -> list[LastSeen]:
+    """Return what came since the day of a moment, from what is counted by the day: the log has too many messages to be read."""
+    return [
+        LastSeen(
+            one.municipality or None,
+            one.vendor or None,
+            one.system or None,
+            one.information or None,
+            one.mode or None,
+            one.numbers.messages,
+            one.numbers.last,
+        )
+        for one in traffic.cells(connection, since)
+        if one.numbers.messages
+    ]
 
 
 def _document(row: Row) -> dict[str, Any]:

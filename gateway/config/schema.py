@@ -164,7 +164,7 @@ RETENTION = section(
     "retention",
     Key("payload", "contents of messages, encrypted; of promised ones at least until they are delivered", "14d"),
     Key("receipt", "what senders were told; not shorter than payload", "90d"),
-    Key("decision", "which rule chose what", "90d"),
+    Key("decision", "which rule chose what; traffic and findings counted by the day", "90d"),
     Key("audit", "who did what at the admin port", "10y"),
 )
 

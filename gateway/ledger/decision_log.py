@@ -8,9 +8,11 @@ import structlog
 from msgspec import Struct, structs
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
+from gateway.ledger import traffic
 from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.findings import FindingTally
 from gateway.ledger.tables import DECISION
-from gateway.model import UNRECOGNISED, Account
+from gateway.model import UNRECOGNISED, Account, Finding
 from gateway.observability.telemetry import DECISIONS_DROPPED, diagnostics_of
 from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
@@ -53,6 +55,8 @@ class PastDecision(Struct, frozen=True):
     """The rules that corrected it, with commas between them."""
     losses: str | None = None
     """The elements that could not be carried, likewise."""
+    seconds: float | None = None
+    """That its answer took."""
 
 
 class LastSeen(Struct, frozen=True):
@@ -88,9 +92,17 @@ _COLUMNS = tuple(_D[name] for name in PastDecision.__struct_fields__)
 
 
 def write(connection: Connection, rows: Sequence[PastDecision]) -> None:
-    """Add rows to the log."""
+    """Add rows to the log, and count their messages."""
     if rows:
         connection.execute(insert(DECISION), [structs.asdict(row) for row in rows])
+        traffic.add(connection, map(_counted, rows))
+
+
+def _counted(row: PastDecision) -> tuple[float, traffic.Counted, traffic.Numbers]:
+    named = traffic.Counted(*(getattr(row, name) or "" for name in traffic.Counted.__struct_fields__))
+    seconds = row.seconds or 0.0
+    numbers = traffic.Numbers(1, int(row.outcome in traffic.FAILED), seconds, seconds, last=row.at)
+    return row.at, named, numbers
 
 
 def past(connection: Connection, since: float, until: float | None = None) -> Iterator[PastDecision]:
@@ -133,7 +145,7 @@ def purge(connection: Connection, before: float) -> int:
     return connection.execute(delete(DECISION).where(_D.id.in_(some.scalar_subquery()))).rowcount
 
 
-def decision_of(account: Account, at: float) -> PastDecision:
+def decision_of(account: Account, at: float, seconds: float | None = None) -> PastDecision:
     """Return the row for a message."""
     envelope = account.envelope
     return PastDecision(
@@ -154,6 +166,7 @@ def decision_of(account: Account, at: float) -> PastDecision:
         diagnostics=diagnostics_of(account),
         repairs=_named(account.repairs),
         losses=_named(account.losses),
+        seconds=seconds,
     )
 
 
@@ -164,6 +177,11 @@ def _named(names: tuple[str, ...]) -> str | None:
     return ", ".join([*found[:_MOST_NAMED], *more]) or None
 
 
+def _fault(account: Account) -> tuple[Finding, ...]:
+    """Return the fault of a message that was refused before it was translated, or by a service."""
+    return (Finding("fault", account.outcome),) if account.outcome in traffic.FAILED else ()
+
+
 class DecisionLog:
     """Gathers decisions and writes them beside the messages' ways; `store` returns None as long as there is no ledger."""
 
@@ -172,26 +190,32 @@ class DecisionLog:
         self._clock = clock
         self._rows: list[PastDecision] = []
         self._is_failing = False
+        self._findings = FindingTally(store, clock, intervals)
         self._regularly = Periodic("decisions", self._flush, intervals.decisions, at_once=False)
 
-    def record(self, account: Account) -> None:
-        """Note which way a message went, when its answer has been given; never waits, and never raises."""
+    def record(self, account: Account, seconds: float | None = None) -> None:
+        """Note which way a message went, when its answer has been given, and what was found in it; never waits, and never raises."""
         if account.envelope.surface == UNRECOGNISED:
             return
+        if found := account.findings or _fault(account):
+            envelope = account.envelope
+            self._findings.note(envelope, str(envelope.information or ""), found, account.correlation_id)
         if len(self._rows) >= _MOST:
             DECISIONS_DROPPED.inc()
             return
-        self._rows.append(decision_of(account, self._clock()))
+        self._rows.append(decision_of(account, self._clock(), seconds))
         if len(self._rows) >= _AT_ONCE and not self._is_failing:
             self._regularly.soon()
 
     def start(self) -> None:
         """Write what gathers, until `stop`."""
         self._regularly.start()
+        self._findings.start()
 
     async def stop(self) -> None:
         """Write what is left."""
         await self._regularly.finish()
+        await self._findings.stop()
         if self._rows:
             DECISIONS_DROPPED.inc(len(self._rows))
             log.error("decisions.dropped", rows=len(self._rows))

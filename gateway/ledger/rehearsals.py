@@ -8,7 +8,9 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.ledger import traffic
 from gateway.ledger.tables import VERDICT
+from gateway.model import Mode
 
 _HOUR = 3600
 _MOST_REASONS = 10
@@ -97,6 +99,17 @@ def add(connection: Connection, counts: Mapping[Counted, int]) -> None:
     # Always in the same order: two nodes that add the same rows never wait for each other in a circle.
     rows = sorted(counts.items(), key=lambda item: structs.astuple(item[0]))
     connection.execute(statement, [{**structs.asdict(counted), "messages": number} for counted, number in rows])
+    traffic.add(connection, (_rehearsed(*row) for row in rows if row[0].verdict in _SAYING))
+
+
+_PASSED = frozenset({RehearsalVerdict.CLEAN.value, RehearsalVerdict.REPAIRED.value})
+_SAYING = _PASSED | {RehearsalVerdict.REFUSED.value, RehearsalVerdict.DEFECT.value}
+
+
+def _rehearsed(counted: Counted, number: int) -> tuple[float, traffic.Counted, traffic.Numbers]:
+    named = (counted.municipality, counted.vendor, counted.system, counted.information, Mode.REHEARSE.value)
+    numbers = traffic.Numbers(rehearsed=number, clean=number if counted.verdict in _PASSED else 0)
+    return counted.hour * float(_HOUR), traffic.Counted(*named), numbers
 
 
 def summary(  # noqa: PLR0913 - what narrows it

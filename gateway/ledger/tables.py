@@ -164,6 +164,33 @@ VERDICT = Table(
 )
 """Rehearsals counted, by hours since the epoch; a reason names a rule and a place, and never holds a value."""
 
+TRAFFIC = Table(
+    "traffic",
+    METADATA,
+    Column("span", Integer, primary_key=True, autoincrement=False),
+    Column("start", _Number, primary_key=True, autoincrement=False),
+    *(Column(name, Text, primary_key=True) for name in ("municipality", "vendor", "system", "information", "mode")),
+    *(Column(name, Integer, nullable=False) for name in ("messages", "failed")),
+    *(Column(name, Double, nullable=False) for name in ("seconds", "slowest")),
+    *(Column(name, Integer, nullable=False) for name in ("rehearsed", "clean")),
+    Column("last", Double, nullable=False),
+    Index("traffic_of_municipality", "municipality", "span", "start"),
+)
+"""Messages counted by the hour and by the Norwegian day, and by the way that they went."""
+
+FINDING = Table(
+    "finding",
+    METADATA,
+    Column("day", _Number, primary_key=True, autoincrement=False),
+    *(Column(name, Text, primary_key=True) for name in ("municipality", "vendor", "system", "information")),
+    *(Column(name, Text, primary_key=True) for name in ("kind", "rule", "place", "detail")),
+    Column("messages", Integer, nullable=False),
+    *(Column(name, Double, nullable=False) for name in ("first", "last")),
+    Column("reference", Text, nullable=False),
+    Index("finding_of_vendor", "vendor", "day"),
+)
+"""Faults, repairs and losses counted by the Norwegian day; a place is a path, and no row holds a value of a message."""
+
 DECISION = Table(
     "decision",
     METADATA,
@@ -175,6 +202,7 @@ DECISION = Table(
     *(Column(name, Text) for name in ("mode", "layer", "rule", "route")),
     Column("outcome", Text, nullable=False),
     *(Column(name, Text) for name in ("diagnostics", "repairs", "losses")),
+    Column("seconds", Double),
     Index("decision_at", "at"),
     Index("decision_reference", "reference"),
     Index("decision_cell", "municipality", "vendor", "information", "at"),

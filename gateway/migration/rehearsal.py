@@ -13,6 +13,7 @@ from msgspec import structs
 
 from gateway.config.model import Config
 from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.findings import FindingTally
 from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of
 from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, judge
 from gateway.model import Envelope
@@ -56,8 +57,14 @@ class Rehearsals:
         """Return what takes the messages of a configuration."""
         return partial(self.offer, ClaimedSettings(config))
 
-    def offer(
-        self, claimed: ClaimedSettings, identified: Identified, decision: Decision, status: int, body: bytes
+    def offer(  # noqa: PLR0913, PLR0917 - what is known of a message that VKP has answered
+        self,
+        claimed: ClaimedSettings,
+        identified: Identified,
+        decision: Decision,
+        reference: str,
+        status: int,
+        body: bytes,
     ) -> None:
         """Take a message that VKP has answered with this status; returns at once, and never raises."""
         envelope = identified.envelope
@@ -69,7 +76,7 @@ class Rehearsals:
             self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "too many at once")
         else:
             received = datetime.fromtimestamp(self._clock(), UTC)
-            self._waiting.append(Rehearsal(claimed, identified, decision.route, received, body))
+            self._waiting.append(Rehearsal(claimed, identified, decision.route, received, body, reference))
             self._bytes += len(body)
             self._done.clear()
             self._come.set()
@@ -116,6 +123,7 @@ class Rehearsals:
         finally:
             self._bytes -= size
         self._tally.count(envelope, found.information, found.verdict, found.reason)
+        self._tally.findings.note(envelope, found.information, found.findings, rehearsal.reference)
 
     def _is_sampled(self, route: Route) -> bool:
         """Tell whether a route's next message is one of its sample; by counting, so that a small sample is not left to chance."""
@@ -141,6 +149,7 @@ class Tally:
         self._counts: Counter[Counted] = Counter()
         self._hour = 0
         self._kinds: set[Counted] = set()
+        self.findings = FindingTally(store, clock, intervals)
         self._regularly = Periodic("verdicts", self._flush, intervals.verdicts, at_once=False)
 
     def count(self, envelope: Envelope, information: str, verdict: RehearsalVerdict, reason: str = "") -> None:
@@ -154,10 +163,12 @@ class Tally:
     def start(self) -> None:
         """Write what gathers, until `stop`."""
         self._regularly.start()
+        self.findings.start()
 
     async def stop(self) -> None:
         """Write what is left."""
         await self._regularly.finish()
+        await self.findings.stop()
         if self._counts:
             log.error("rehearsals.dropped", messages=self._counts.total())
 

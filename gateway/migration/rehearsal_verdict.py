@@ -1,16 +1,16 @@
 """What the new side would have made of one message: it is translated as mode `new` would do it, checked, and thrown away."""
 
-import re
 from datetime import datetime
 
 from msgspec import Struct
 
 from gateway.config.upstreams import SERVICES
 from gateway.errors import Failure, Fault, fault_of
+from gateway.ledger.findings import general
 from gateway.ledger.rehearsals import RehearsalVerdict
-from gateway.model import Group
+from gateway.model import Finding, Group
 from gateway.pipeline.identify import Identified, Identifier
-from gateway.pipeline.translate import ClaimedSettings
+from gateway.pipeline.translate import ClaimedSettings, findings_of
 from gateway.routing.route import Route
 from translators.contract import Refused, Translation
 from translators.fhir.conform import conform
@@ -22,10 +22,6 @@ from translators.translate import translate
 
 _SERVICE = SERVICES[Group.JOURNALING]
 """What journalings are written for."""
-LONGEST_REASON = 200
-"""Characters."""
-_INDEX = re.compile(r"\[\d+\]")
-_COUNT = re.compile(r"\b\d+\b")
 
 
 class Rehearsal(Struct, frozen=True):
@@ -36,6 +32,8 @@ class Rehearsal(Struct, frozen=True):
     route: Route | None
     received: datetime
     body: bytes
+    reference: str
+    """By which a sender's developer and an operator speak of it."""
 
 
 class JudgedMessage(Struct, frozen=True):
@@ -46,6 +44,7 @@ class JudgedMessage(Struct, frozen=True):
     """Names rules and places and holds no value of the message; "" for what is clean."""
     information: str
     """"" where the message does not say."""
+    findings: tuple[Finding, ...] = ()
 
 
 def judge(rehearsal: Rehearsal) -> JudgedMessage:
@@ -63,21 +62,18 @@ def judge(rehearsal: Rehearsal) -> JudgedMessage:
         if municipality is not None and sender is not None:
             rehearsal.identified.surface.check_parties(content.tree, municipality, sender)
     except Failure as failure:
-        return JudgedMessage(RehearsalVerdict.REFUSED, told(failure.fault, failure.diagnostics), information)
+        reason = told(failure.fault, failure.diagnostics)
+        findings = (Finding("fault", failure.fault.value, detail=failure.diagnostics),)
+        return JudgedMessage(RehearsalVerdict.REFUSED, reason, information, findings)
     wanted = rehearsal.claimed.settings(rehearsal.identified, rehearsal.route, rehearsal.received)
     translation = translate(content.tree, rehearsal.identified.surface.NAME, _SERVICE, wanted, content.repairs)
     verdict, reason = _verdict(translation)
-    return JudgedMessage(verdict, reason, information)
+    return JudgedMessage(verdict, reason, information, findings_of(translation))
 
 
 def told(fault: Fault, text: str) -> str:
     """Return a reason that is alike for messages that fail alike: without indexes and counts, and not too long."""
     return general(f"{fault.value}: {text}")
-
-
-def general(text: str) -> str:
-    """Return a text without what differs from one message to the next."""
-    return _COUNT.sub("n", _INDEX.sub("", text))[:LONGEST_REASON]
 
 
 def _check_access(rehearsal: Rehearsal) -> None:

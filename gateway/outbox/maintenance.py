@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from gateway.config.model import Config
-from gateway.ledger import decision_log, idempotency, rehearsals, restore, retention
+from gateway.ledger import decision_log, findings, idempotency, rehearsals, restore, retention, traffic
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import PENDING, MessageState
@@ -190,6 +190,9 @@ class Maintenance:
         while await store.write(lambda connection: decision_log.purge(connection, before)):
             pass
         await store.write(lambda connection: rehearsals.purge(connection, before))
+        await store.write(
+            lambda connection: traffic.purge(connection, before, now) + findings.purge(connection, before)
+        )
         await store.write(lambda connection: idempotency.purge(connection, now - idempotency.KEPT))
         number, oldest = await store.read(lambda connection: retention.kept_longer(connection, times.payload))
         if number:

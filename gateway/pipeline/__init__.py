@@ -6,6 +6,7 @@
 - `identify.Identifier`, `identify.Identified`: what a request is;
 - `decide.decided_unread`: what becomes of a request whose content cannot be read;
 - `content.ContentReader`: bodies, read within bounds;
-- `translate.settings`, `translate.ClaimedSettings`: what the configuration says about translating a message;
+- `translate.settings`, `translate.ClaimedSettings`, `translate.findings_of`: what the configuration says about translating a message, and
+  what its vendor is told of it;
 - `canary.Canary`, `after_pass.Rehearse`: where a patient stands, and what is told of messages that VKP has answered.
 """

@@ -19,9 +19,9 @@ from gateway.upstreams.vkp import Fate, judged
 
 _NOT_ACCEPTED = 400
 """In place of a success that the answer itself takes back."""
-Rehearse = Callable[[Identified, Decision, int, bytes], None]
-"""Takes a message that VKP has answered in mode `rehearse`, the decision, the status of the answer, and the body; it returns
-at once and never raises."""
+Rehearse = Callable[[Identified, Decision, str, int, bytes], None]
+"""Takes a message that VKP has answered in mode `rehearse`, the decision, its reference, the status of the answer, and the body;
+it returns at once and never raises."""
 
 
 class ComparedAnswers(Struct, frozen=True):
@@ -92,7 +92,7 @@ def _is_noted(table: RouteTable, identified: Identified) -> bool:
 
 def _done(  # noqa: PLR0913, PLR0917 - what is known in the end
     note: Callable[[Account, int, bytes], None] | None,
-    rehearse: Callable[[int, bytes], None] | None,
+    rehearse: Callable[[str, int, bytes], None] | None,
     surface: Surface,
     account: Account,
     status: int,
@@ -103,6 +103,6 @@ def _done(  # noqa: PLR0913, PLR0917 - what is known in the end
     if surface.ANSWERS_MESSAGES and judged(Answer(status, (), answer), surface.NAME).fate is not Fate.ACCEPTED:
         status = max(status, _NOT_ACCEPTED)
     if rehearse is not None:
-        rehearse(status, body)
+        rehearse(account.correlation_id, status, body)
     if note is not None:
         note(account, status, body)

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from gateway.errors import Failure
 from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
 from gateway.pipeline.identify import Identified
+from gateway.pipeline.translate import findings_of
 from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
@@ -55,7 +56,9 @@ class RequestContext(Struct):
         account = account_of(self.correlation_id, self.envelope, self.decision, outcome, upstream)
         repairs = tuple(repair.rule for repair in translation.repairs)
         losses = tuple(loss.element for loss in translation.losses)
-        return structs.replace(account, diagnostics=diagnostics, repairs=repairs, losses=losses)
+        return structs.replace(
+            account, diagnostics=diagnostics, repairs=repairs, losses=losses, findings=findings_of(translation)
+        )
 
 
 class CorrelationIds:

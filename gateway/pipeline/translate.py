@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from gateway.config.model import Config, Environment, Municipality, Sender
-from gateway.model import Envelope
+from gateway.errors import fault_of
+from gateway.model import Envelope, Finding
 from gateway.pipeline.identify import Identified
 from gateway.routing.route import Route
-from translators.contract import Settings
+from translators.contract import Settings, Translation
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
 
 
@@ -41,6 +42,20 @@ def settings(  # noqa: PLR0913 - what is known of a message
         unknown_codes="pass" if municipality is not None and municipality.unknown_codes_pass else "refuse",
         not_to_be_journaled=config.not_to_be_journaled,
         signature=sender.signature if sender else "refuse",
+    )
+
+
+def findings_of(translation: Translation) -> tuple[Finding, ...]:
+    """Return what a translation tells of a message for its vendor."""
+    refusal = translation.refusal
+    return (
+        *(
+            ()
+            if refusal is None
+            else (Finding("fault", fault_of(refusal.reason).value, refusal.path or "", refusal.text),)
+        ),
+        *(Finding("loss", "loss", each.element, each.reason) for each in translation.losses),
+        *(Finding("repair", each.rule, each.path) for each in translation.repairs),
     )
 
 

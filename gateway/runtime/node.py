@@ -264,7 +264,7 @@ class Node:
     def _record(self, account: Account, status: int, seconds: float) -> None:
         """Log, count and note the way of a message."""
         telemetry.record(account, status, seconds)
-        self._decisions.record(account)
+        self._decisions.record(account, seconds)
 
     def _current(self) -> tuple[Serving, Lane]:
         if self._running is None:

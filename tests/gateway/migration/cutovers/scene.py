@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from gateway.config.load import load
-from gateway.ledger import audit, rehearsals
+from gateway.ledger import audit, decision_log, rehearsals
+from gateway.ledger.decision_log import PastDecision
 from gateway.ledger.messages import Ledger
-from gateway.ledger.tables import CUTOVER, DECISION
+from gateway.ledger.tables import CUTOVER
 from gateway.migration import cutover_repository
 from gateway.migration.cutover import Approval, Cutover, CutoverEvent, approved, begun
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest
@@ -154,7 +155,8 @@ class Site:
             "outcome": outcome,
             **changed,
         }
-        await self.store.write(lambda each: each.execute(insert(DECISION), [values] * times).rowcount)
+        rows = [PastDecision(**values)] * times
+        await self.store.write(lambda each: decision_log.write(each, rows))
 
     async def audited(self) -> list[audit.Note]:
         """Return what the audit says, the oldest first."""

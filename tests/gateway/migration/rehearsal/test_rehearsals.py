@@ -46,7 +46,7 @@ def offering(rehearsals: Rehearsals, routes: str = REHEARSE, name: str = "note")
     decision = table.decide(found[0].envelope, MOMENT)
     message_of = structs.replace(found[0], content=None)
     take = rehearsals.offering(config)
-    return lambda status=200, content=body: take(message_of, decision, status, content)
+    return lambda status=200, content=body: take(message_of, decision, "r-1", status, content)
 
 
 async def done(rehearsals: Rehearsals, store: Database) -> list[Summary]:

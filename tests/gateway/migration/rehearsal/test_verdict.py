@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.ledger.findings import LONGEST, general
 from gateway.ledger.rehearsals import RehearsalVerdict
-from gateway.migration.rehearsal_verdict import LONGEST_REASON, JudgedMessage, Rehearsal, defect_of, general, judge
+from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, defect_of, judge
 from gateway.pipeline.translate import ClaimedSettings
 from tests.gateway.migration.rehearsal.scene import (
     LOCAL_SYSTEM,
@@ -42,7 +43,7 @@ def judged(
         config = with_local_number(config, "4711", PATIENT)
     found = identified(config, table, target, body, sender)
     route = table.decide(found.envelope, NOW).route
-    return judge(Rehearsal(ClaimedSettings(config), structs.replace(found, content=None), route, NOW, body))
+    return judge(Rehearsal(ClaimedSettings(config), structs.replace(found, content=None), route, NOW, body, "r"))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_message_that_cannot_be_read_is_skipped() -> None:
 def test_reasons_are_alike_and_bounded() -> None:
     """Neither indexes nor counts tell two of them apart."""
     assert general("Bundle.entry[12].x: 3 values in FHIR R4") == general("Bundle.entry[0].x: 17 values in FHIR R4")
-    assert len(general("x" * 1000)) == LONGEST_REASON
+    assert len(general("x" * 1000)) == LONGEST
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,156 @@
+"""What was found in messages - faults, repairs, losses - counted by the day, so that a vendor can be told; never a value of theirs."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+
+import structlog
+from msgspec import Struct, structs
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.tables import FINDING
+from gateway.ledger.traffic import day_of
+from gateway.model import Envelope, Finding
+from gateway.tasks import USUAL, Intervals, Periodic
+from gateway.times import Clock
+
+log = structlog.get_logger()
+
+_MOST_KINDS = 2_000
+"""Different findings of one hour; further ones are counted without their place and detail, so that no sender can fill the ledger."""
+_MOST_OF_ONE = 50
+"""Different findings of one message that are counted."""
+LONGEST = 200
+"""Characters of a place, and of a detail."""
+_INDEX, _COUNT = re.compile(r"\[\d+\]"), re.compile(r"\b\d+\b")
+_F = FINDING.c
+_KEY = ("day", "municipality", "vendor", "system", "information", "kind", "rule", "place", "detail")
+
+
+class Found(Struct, frozen=True):
+    """What is counted together on one day; an empty text where a name is not known."""
+
+    day: int
+    """When it began, in seconds since the epoch."""
+    municipality: str
+    vendor: str
+    system: str
+    information: str
+    kind: str
+    rule: str
+    place: str
+    detail: str
+
+
+class Times(Struct):
+    """How often, and when."""
+
+    messages: int
+    first: float
+    last: float
+    """Seconds since the epoch."""
+    reference: str
+    """One of the messages: the last."""
+
+
+def add(connection: Connection, found: Mapping[Found, Times]) -> None:
+    """Add to what is counted."""
+    if not found:
+        return
+    made = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(FINDING)
+    new = made.excluded
+    more = {"messages": _F.messages + new.messages, "last": new.last, "reference": new.reference}
+    statement = made.on_conflict_do_update(index_elements=list(_KEY), set_=more)
+    # Always in the same order: two nodes that add the same rows never wait for each other in a circle.
+    rows = sorted(found.items(), key=lambda item: structs.astuple(item[0]))
+    connection.execute(statement, [{**structs.asdict(one), **structs.asdict(times)} for one, times in rows])
+
+
+def found(
+    connection: Connection,
+    since: float,
+    *,
+    vendor: str | None = None,
+    municipality: str | None = None,
+    within: Collection[str] | None = None,
+) -> list[tuple[Found, Times]]:
+    """Return what was found since the day of a moment, the oldest day first; None does not narrow."""
+    names = (*Found.__struct_fields__, *Times.__struct_fields__)
+    wanted = select(*(_F[name] for name in names)).where(_F.day >= day_of(since)).order_by(_F.day, _F.last)
+    for name, value in (("vendor", vendor), ("municipality", municipality)):
+        if value is not None:
+            wanted = wanted.where(_F[name] == value)
+    if within is not None:
+        wanted = wanted.where(_F.municipality.in_(list(within)))
+    split = len(Found.__struct_fields__)
+    return [(Found(*row[:split]), Times(*row[split:])) for row in connection.execute(wanted)]
+
+
+def purge(connection: Connection, before: float) -> int:
+    """Delete what was found on days that ended before then; return how many rows."""
+    return connection.execute(delete(FINDING).where(_F.day < day_of(before))).rowcount
+
+
+def general(text: str) -> str:
+    """Return a text without what differs from one message to the next: indexes and counts."""
+    return _COUNT.sub("n", _INDEX.sub("", text))[:LONGEST]
+
+
+class FindingTally:
+    """Gathers findings of one process and writes them; `store` returns None as long as there is no ledger."""
+
+    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
+        self._store = store
+        self._clock = clock
+        self._found: dict[Found, Times] = {}
+        self._hour = 0
+        self._kinds: set[Found] = set()
+        self._regularly = Periodic("findings", self._flush, intervals.verdicts, at_once=False)
+
+    def note(self, envelope: Envelope, information: str, findings: Iterable[Finding], reference: str) -> None:
+        """Count what was found in one message, each kind once; never waits, and never raises."""
+        now = self._clock()
+        named = (envelope.municipality or "", envelope.vendor or "", envelope.system or "", information)
+        kinds = dict.fromkeys((one.kind, one.rule, general(one.place), general(one.detail)) for one in findings)
+        for kind in list(kinds)[:_MOST_OF_ONE]:
+            one = self._bounded(Found(day_of(now), *named, *kind), now)
+            times = self._found.setdefault(one, Times(0, now, now, reference))
+            times.messages, times.last, times.reference = times.messages + 1, now, reference
+
+    def start(self) -> None:
+        """Write what gathers, until `stop`."""
+        self._regularly.start()
+
+    async def stop(self) -> None:
+        """Write what is left."""
+        await self._regularly.finish()
+        if self._found:
+            log.error("findings.dropped", kinds=len(self._found))
+
+    def _bounded(self, one: Found, now: float) -> Found:
+        if (hour := int(now // 3600)) != self._hour:
+            self._hour, self._kinds = hour, set()
+        if one not in self._kinds:
+            if len(self._kinds) >= _MOST_KINDS:
+                return structs.replace(one, place="", detail="")
+            self._kinds.add(one)
+        return one
+
+    async def _flush(self) -> None:
+        found, self._found = self._found, {}
+        if not found or (store := self._store()) is None:
+            return
+        try:
+            await store.write(partial(add, found=found))
+        except LedgerUnavailable:
+            # What came meanwhile is counted on top of what could not be written.
+            for one, times in self._found.items():
+                before = found.setdefault(one, Times(0, times.first, times.last, times.reference))
+                before.messages, before.last, before.reference = (
+                    before.messages + times.messages,
+                    times.last,
+                    times.reference,
+                )
+            self._found = found
