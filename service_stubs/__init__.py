@@ -1,1 +1,1 @@
-"""Runnable doubles of JFT and HelseID, stricter than the gateway and never looser; they import nothing of it."""
+"""Runnable doubles of HelseID and NHN's services, stricter than the gateway and never looser; they import nothing of it."""

@@ -1,4 +1,4 @@
-"""Run the doubles of HelseID, JFT and OKT: `python -m service_stubs`."""
+"""Run the doubles of HelseID and of NHN's services: `python -m service_stubs`."""
 
 import asyncio
 from pathlib import Path
@@ -11,11 +11,13 @@ from service_stubs.helseid import HelseIdStub
 from service_stubs.jft import JftStub
 from service_stubs.listening import serve
 from service_stubs.okt import OktStub
+from service_stubs.pit import PitStub
 
 HELSEID_PORT = 9100
 WRITE_PORT = 9102
 READ_PORT = 9103
 OKT_PORT = 9105
+PIT_PORT = 9104
 
 _CLIENTS_OPTION = click.option(
     "--clients", "clients_file", type=click.Path(path_type=Path), help="JSON file of registered clients."
@@ -102,6 +104,28 @@ def run_jft(**options: Any) -> None:
 def run_okt(**options: Any) -> None:
     """Run a double of OKT, which knows nobody until it is told by POST /stub/services."""
     asyncio.run(serve([OktStub(**options)]))
+
+
+@main.command("pit")
+@_HOST_OPTION
+@click.option("--port", default=PIT_PORT, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--issuer", default=f"http://127.0.0.1:{HELSEID_PORT}", show_default=True, help="Trusted token issuer.")
+@click.option(
+    "--cursors",
+    type=click.Choice(["place", "count"]),
+    default="place",
+    show_default=True,
+    help="What a cursor remembers: a place in the order, or how many came before.",
+)
+@click.option(
+    "--fill", "filled", multiple=True, metavar="ORGNR=COUNT", help="So many invented patients of a municipality."
+)
+def run_pit(filled: tuple[str, ...], **options: Any) -> None:
+    """Run a double of PIT."""
+    stub = PitStub(**options)
+    for orgnr, _, count in (one.partition("=") for one in filled):
+        stub.fill(orgnr, int(count))
+    asyncio.run(serve([stub]))
 
 
 def _clients(path: Path | None) -> list[Client]:

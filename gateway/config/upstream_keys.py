@@ -185,6 +185,7 @@ PIT = section(
     _STATUS,
     Key("every", "time between two polls of a municipality", "1m", read=values.duration),
     Key("freshness", "how old the replica may be and still answer; longer than every", "15m", read=values.duration),
+    Key("whole", "time between two readings of everything, which find what is gone", "24h", read=values.duration),
     _TLS,
 )
 

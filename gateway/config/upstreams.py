@@ -203,6 +203,8 @@ class PitUpstream:
     """Between two polls of a municipality."""
     freshness: float = 900.0
     """How old the replica may be and still answer."""
+    whole: float = 86_400.0
+    """Between two readings of everything, which find what is gone: PIT does not tell of it."""
 
 
 @dataclass(frozen=True, slots=True)

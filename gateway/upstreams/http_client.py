@@ -38,8 +38,20 @@ class Answer:
 class Caller:
     """Sends requests to one server."""
 
-    def __init__(self, url: str, tls: ReloadingContext | None, host: str | None = None, sni: str | None = None) -> None:
-        """Begin without connections; `host` is the Host that is sent, `sni` the name that the certificate must have."""
+    def __init__(
+        self,
+        url: str,
+        tls: ReloadingContext | None,
+        host: str | None = None,
+        sni: str | None = None,
+        *,
+        answer_limit: int = ANSWER_LIMIT,
+    ) -> None:
+        """Begin without connections; `host` is the Host that is sent, `sni` the name that the certificate must have.
+
+        `answer_limit` is how many bytes the body of an answer may have.
+        """
+        self._answer_limit = answer_limit
         parts = urlsplit(url)
         self._host = (host or parts.netloc.rpartition("@")[2]).encode("ascii")
         self._name = (sni or (host and _bare(host))) if tls is not None else None
@@ -65,7 +77,7 @@ class Caller:
                     connection = await self._pool.connect(self._name)
             except TimeoutError:
                 raise Unreachable("no connection in time") from None
-        waiting = _Waiting(connection, loop.create_future())
+        waiting = _Waiting(connection, loop.create_future(), self._answer_limit)
         connection.begin(waiting, to_head=method == "HEAD")
         connection.write(head + body)
         connection.request_sent = True
@@ -89,8 +101,9 @@ def _bare(host: str) -> str:
 class _Waiting:
     """Gathers the answer to one request."""
 
-    def __init__(self, connection: UpstreamConnection, answer: "asyncio.Future[Answer]") -> None:
+    def __init__(self, connection: UpstreamConnection, answer: "asyncio.Future[Answer]", most: int) -> None:
         self.answer = answer
+        self._most = most
         self._connection: UpstreamConnection | None = connection
         self._status = 0
         self._headers: Headers = ()
@@ -106,7 +119,7 @@ class _Waiting:
     def response_body(self, data: bytes) -> None:
         """Take a piece of the answer's body."""
         self._body += data
-        if len(self._body) > ANSWER_LIMIT:
+        if len(self._body) > self._most:
             self.response_failed("the answer is too large")
 
     def response_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - as every carrier

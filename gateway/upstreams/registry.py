@@ -30,9 +30,11 @@ from gateway.model import Group, Information
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.http_client import Caller
+from gateway.upstreams.http_client import ANSWER_LIMIT, Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.okt import OktClient
+from gateway.upstreams.pit import ANSWER_LIMIT as PIT_ANSWER_LIMIT
+from gateway.upstreams.pit import PitClient
 from gateway.upstreams.service_caller import ServiceCaller
 from gateway.upstreams.vkp import VkpClient, VkpClients
 
@@ -40,7 +42,7 @@ _MOST_PER_HOST = 256
 """Connections to HelseID."""
 T = TypeVar("T")
 
-ServiceClient = JftClient
+ServiceClient = JftClient | PitClient
 """A client of an information service; the next kinds are added here."""
 
 
@@ -101,6 +103,11 @@ class ConfiguredClients:
     def okt(self) -> OktClient | None:
         """The client of the service that tells of services; None where there is none."""
         return next((one for one in self.clients.values() if isinstance(one, OktClient)), None)
+
+    @property
+    def pit(self) -> PitClient | None:
+        """The client of the service that local copies of patients are filled from; None where there is none."""
+        return next((one for one in self.clients.values() if isinstance(one, PitClient)), None)
 
     def upstream_for(self, information: Information | Group | None) -> ServiceClient | None:
         """Return the client of the information service that answers for a type, or for journaling as a whole."""
@@ -169,18 +176,26 @@ class UpstreamRegistry:
                 return VkpClients(upstream, self._of_vkp(parts, config, upstream, caller))
             case OktUpstream():
                 return OktClient(upstream, self._service_caller(parts, config, upstream, tls))
-            case EpjUpstream() | PitUpstream() | PmdUpstream():
+            case PitUpstream():
+                return PitClient(upstream, self._service_caller(parts, config, upstream, tls, PIT_ANSWER_LIMIT))
+            case EpjUpstream() | PmdUpstream():
                 return None
         assert_never(upstream)
 
     def _service_caller(
-        self, parts: _Parts, config: Config, upstream: OktUpstream, tls: ReloadingContext | None
+        self,
+        parts: _Parts,
+        config: Config,
+        upstream: OktUpstream | PitUpstream,
+        tls: ReloadingContext | None,
+        most: int = ANSWER_LIMIT,
     ) -> ServiceCaller:
-        """Return what asks a service that is only read from."""
-        name, settings = upstream.name, Breaker()
-        breaker = parts.breakers.get(name, (upstream.url, settings), lambda: CircuitBreaker(settings))
-        made = (self._tokens(parts, config.helseid), self._prover, _caller(parts, name, upstream.url, tls))
-        return ServiceCaller(name, upstream.url, *made, breaker=breaker, settings=settings)
+        """Return what asks a service that is only read from; `most` is how many bytes an answer may have."""
+        name, url, settings = upstream.name, upstream.url, Breaker()
+        breaker = parts.breakers.get(name, (url, settings), lambda: CircuitBreaker(settings))
+        caller = parts.callers.get(name, (url, tls, most), lambda: Caller(url, tls, answer_limit=most))
+        made = (self._tokens(parts, config.helseid), self._prover, caller)
+        return ServiceCaller(name, url, *made, breaker=breaker, settings=settings)
 
     def _of_vkp(self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller) -> dict[str, VkpClient]:
         made = {}

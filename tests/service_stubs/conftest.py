@@ -75,7 +75,8 @@ class Sender:
     def registration(self, **changes: Any) -> Client:
         """Describe the client as HelseID knows it."""
         jwk = {**self.key.as_dict(private=False), "kid": self.key.thumbprint()}
-        known = {"client_id": self.client_id, "name": "Gateway", "scopes": ["nhn:jft/api"], "jwks": {"keys": [jwk]}}
+        scopes = ["nhn:jft/api", "nhn:pit/api.read", "nhn:pit/api.write"]
+        known = {"client_id": self.client_id, "name": "Gateway", "scopes": scopes, "jwks": {"keys": [jwk]}}
         return Client(**{**known, **changes})
 
     def assertion(self, issuer: str, header: dict[str, Any] | None = None, **claims: Any) -> str:
