@@ -279,7 +279,7 @@ def registration(key: ECKey, **changes: Any) -> Client:
     known = {
         "client_id": CLIENT_ID,
         "name": "Gateway",
-        "scopes": ["nhn:jft/api", "nhn:pit/api.read"],
+        "scopes": ["nhn:jft/api", "nhn:pit/api.read", "nhn:okt/api.read"],
         "jwks": {"keys": [key.as_dict(private=False)]},
     }
     return Client(**{**known, **changes})

@@ -63,7 +63,7 @@ async def scene(client_key: ECKey, signing_keys: None, logged: Logged) -> AsyncI
     """Run HelseID and JFT."""
     del signing_keys, logged
     async with (
-        running(HelseIdStub([registration(client_key, scopes=["nhn:jft/api", "nhn:okt/api.read"])])) as helseid,
+        running(HelseIdStub([registration(client_key)])) as helseid,
         running(JftStub(helseid.issuer)) as jft,
         aiohttp.ClientSession() as session,
     ):
