@@ -42,7 +42,7 @@ _MOST_PER_HOST = 256
 """Connections to HelseID."""
 T = TypeVar("T")
 
-ServiceClient = JftClient | PitClient
+ServiceClient = JftClient
 """A client of an information service; the next kinds are added here."""
 
 
@@ -85,7 +85,7 @@ class ConfiguredClients:
     """Of senders' tokens."""
     tokens: TokenSource | None
     """Of the gateway's own tokens; None where no information service is called."""
-    clients: Mapping[str, ServiceClient | OktClient | VkpClients]
+    clients: Mapping[str, ServiceClient | OktClient | PitClient | VkpClients]
     """By the names of their upstreams."""
     parts: _Parts
 
@@ -156,7 +156,7 @@ class UpstreamRegistry:
 
     def _client(
         self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates
-    ) -> ServiceClient | OktClient | VkpClients | None:
+    ) -> ServiceClient | OktClient | PitClient | VkpClients | None:
         """Return the client of an upstream: here stands which kind has which; None for a VKP that we do not call ourselves."""
         tls = certificates.of(upstream.name)
         match upstream:
