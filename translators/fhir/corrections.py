@@ -54,6 +54,8 @@ def _renewed() -> tuple[dict[str, str], dict[str, tuple[str, frozenset[str]]]]:
 
 
 _WHOLE, _PARTLY = _renewed()
+RENEWED: Mapping[str, str] = _WHOLE
+"""Code systems of STU3 with their URL in R4, which has all their codes; those of HL7 v2 and v3 go by a rule."""
 PARTLY_RENEWED: Mapping[str, tuple[str, frozenset[str]]] = _PARTLY
 """Code systems of STU3 with their URL in R4, and the codes that R4 has not."""
 
