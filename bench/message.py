@@ -20,7 +20,7 @@ _TEXT = "Bruker ble ringt opp og svarte at alt var i orden."
 
 def alarm_follow_up(size: int = SIZE) -> bytes:
     """Return the message as compact JSON of exactly `size` bytes; whole notes first, letters in the last one for the rest."""
-    tree = json.loads(resources.files("gateway.cli.demo").joinpath("messages", "alarm-follow-up.json").read_bytes())
+    tree = json.loads(resources.files("translators").joinpath("examples", "alarm-follow-up.json").read_bytes())
     sections = tree["entry"][0]["resource"]["section"]
     longest = len(_bytes(_note(_TEXT)))
     while size - len(_bytes(tree)) > 2 * longest:
@@ -32,14 +32,14 @@ def alarm_follow_up(size: int = SIZE) -> bytes:
 
 def failed_dispense(size: int = STU3_SIZE) -> bytes:
     """Return a message of STU3 as XML of exactly `size` bytes: letters in its note for what is missing."""
-    data = resources.files("gateway.cli.demo").joinpath("messages", "stu3", "dispense-with-note.xml").read_bytes()
+    data = resources.files("translators").joinpath("examples", "stu3", "dispense-with-note.xml").read_bytes()
     head, end, rest = data.partition(b"</div>")
     return head + b"x" * (size - len(data)) + end + rest
 
 
 def note_in_soap(size: int = SOAP_SIZE) -> bytes:
     """Return a MsgHead in its Envelope of exactly `size` bytes: letters in its note for what is missing."""
-    data = resources.files("gateway.cli.demo").joinpath("messages", "soap", "note.xml").read_bytes()
+    data = resources.files("translators").joinpath("examples", "soap", "note.xml").read_bytes()
     head, end, rest = data.partition(b"</TekstNotatInnhold>")
     return head + b"x" * (size - len(data)) + end + rest
 

@@ -56,7 +56,7 @@ def patients(count: int) -> list[bytes]:
 def messages(count: int, *, seed: int, senders: int, municipalities: tuple[str, ...]) -> list[Message]:
     """Make messages of several senders to several municipalities, about sixty patients."""
     draw = random.Random(seed)  # noqa: S311 - the same messages in every run
-    template = resources.files("gateway.cli.demo").joinpath("messages", "alarm-follow-up.json").read_bytes()
+    template = resources.files("translators").joinpath("examples", "alarm-follow-up.json").read_bytes()
     known = patients(60)
     return [
         Message(

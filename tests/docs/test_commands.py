@@ -62,7 +62,7 @@ def test_completion_is_asked_for_by_the_name_that_click_gives_the_program() -> N
         assert "vkp-gateway" in result.output
 
 
-MESSAGE = "gateway/cli/demo/messages/quirks.json"
+MESSAGE = "translators/examples/quirks.json"
 CELL = ("--municipality", "nordfjell", "--sender", "Evondos_E300_Nordfjell", "--information", "medisinering")
 REQUEST = ("--surface", "vkp-r4", "--to", "jft", "--municipality", "havnes")
 

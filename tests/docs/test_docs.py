@@ -129,7 +129,7 @@ def test_every_command_is_in_a_document(command: str) -> None:
             "jft",
             "--municipality",
             "havnes",
-            "gateway/cli/demo/messages/quirks.json",
+            "translators/examples/quirks.json",
         ],
     ],
     ids=lambda arguments: arguments[0],

@@ -96,7 +96,7 @@ routes:
 
 def message(name: str) -> bytes:
     """Return the bytes of one of the demo's messages."""
-    return resources.files("gateway.cli.demo").joinpath("messages", f"{name}.json").read_bytes()
+    return resources.files("translators").joinpath("examples", f"{name}.json").read_bytes()
 
 
 def another(body: bytes) -> bytes:
@@ -106,7 +106,7 @@ def another(body: bytes) -> bytes:
 
 def stu3_message(name: str) -> bytes:
     """Return the bytes of one of the demo's STU3 messages, from HER-id 135240 to Havnes."""
-    return resources.files("gateway.cli.demo").joinpath("messages", "stu3", name).read_bytes()
+    return resources.files("translators").joinpath("examples", "stu3", name).read_bytes()
 
 
 @dataclass

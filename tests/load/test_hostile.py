@@ -109,7 +109,7 @@ async def hostile(port: int) -> AsyncIterator[None]:
 async def waits(port: int, token: str, seconds: float) -> list[float]:
     """Return how long good senders waited for each answer."""
     loop, found = asyncio.get_running_loop(), list[float]()
-    body = resources.files("gateway.cli.demo").joinpath("messages", "alarm-follow-up.json").read_bytes()
+    body = resources.files("translators").joinpath("examples", "alarm-follow-up.json").read_bytes()
     until = loop.time() + seconds
 
     async def good() -> None:

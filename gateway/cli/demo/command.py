@@ -98,7 +98,7 @@ Send a message of your own (a token from the double of HelseID first):
 
   TOKEN=$(curl -s {running.helseid_url}/stub/token -d '{wanted}' | sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')
   curl -i {running.gateway_url}/epj/r4/{orgnr}/composition -H "Authorization: Bearer $TOKEN" \\
-    --data-binary @gateway/cli/demo/messages/note.json
+    --data-binary @translators/examples/note.json
 
 What arrived, bodies in base64: {running.vkp_url}/stub/received and {running.jft_url}/stub/received.
 Edit {path} and reload it with: kill -HUP {running.pids["gateway"]}

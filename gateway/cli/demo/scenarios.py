@@ -112,7 +112,7 @@ def _expected(scenario: Scenario, mode: Mode) -> Expected:
 
 @cache
 def _message(file: str) -> bytes:
-    return resources.files("gateway.cli.demo").joinpath("messages", file).read_bytes()
+    return resources.files("translators").joinpath("examples", file).read_bytes()
 
 
 def r4_scenarios() -> list[Scenario]:

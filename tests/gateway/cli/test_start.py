@@ -43,7 +43,7 @@ def imported(*arguments: object, folder: Path = ROOT) -> tuple[int, set[str]]:
     return code, set(modules)
 
 
-MESSAGE = "gateway/cli/demo/messages/quirks.json"
+MESSAGE = "translators/examples/quirks.json"
 CELL = ("--municipality", "nordfjell", "--sender", "Evondos_E300_Nordfjell", "--information", "medisinering")
 
 

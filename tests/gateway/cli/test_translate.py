@@ -234,7 +234,7 @@ def test_msghead_is_translated_in_its_envelope_and_alone(
     run: Callable[..., Result], file: str, information: str, path: str
 ) -> None:
     """As it came over SOAP, and as files of the national message formats have it."""
-    body = resources.files("gateway.cli.demo").joinpath("messages", "soap", f"{file}.xml").read_bytes()
+    body = resources.files("translators").joinpath("examples", "soap", f"{file}.xml").read_bytes()
     alone = body[body.index(b"<MsgHead") : body.index(b"</MsgHead>") + len(b"</MsgHead>")]
     documents = [translated(run, each, "--surface", "vkp-soap", "--to", "jft") for each in (body, alone)]
     for document in documents:
