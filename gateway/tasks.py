@@ -3,16 +3,18 @@
 import asyncio
 import random
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+J = TypeVar("J")
 
 _LAST = 5.0
 """Seconds that the last time may take."""
@@ -161,6 +163,68 @@ class Periodic:
 
     def _pause(self) -> float:
         return self._every() if callable(self._every) else self._every
+
+
+class WorkQueue(Generic[J]):
+    """A bounded queue of jobs that are worked off one at a time, beside whatever else there is to do; a job that fails is told of."""
+
+    def __init__(self, name: str, work: Callable[[J], Awaitable[None]], *, most: int, most_bytes: int) -> None:
+        """`most` jobs wait at a time, of no more than `most_bytes` together."""
+        self._name = name
+        self._work = work
+        self._most = most
+        self._most_bytes = most_bytes
+        self._waiting: deque[tuple[J, int]] = deque()
+        self._bytes = 0
+        self._come = asyncio.Event()
+        self._done = asyncio.Event()
+        self._done.set()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def offer(self, job: J, size: int) -> bool:
+        """Take a job of so many bytes, and tell whether there was room for it; returns at once."""
+        if self._stopping or len(self._waiting) >= self._most or self._bytes + size > self._most_bytes:
+            return False
+        self._waiting.append((job, size))
+        self._bytes += size
+        self._done.clear()
+        self._come.set()
+        return True
+
+    def start(self) -> None:
+        """Begin; once."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self, within: float) -> list[J]:
+        """Take nothing more, and finish what waits within so many seconds; return what was not begun."""
+        self._stopping = True
+        self._come.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._done.wait()
+        left = [job for job, _ in self._waiting]
+        self._waiting.clear()
+        if self._task is not None:
+            await self._task
+        return left
+
+    async def _run(self) -> None:
+        while not self._stopping or self._waiting:
+            await self._come.wait()
+            while self._waiting:
+                job, size = self._waiting.popleft()
+                try:
+                    await self._work(job)
+                except Exception:
+                    log.exception("task.defect", task=self._name)
+                finally:
+                    self._bytes -= size
+                # Whatever has come for senders meanwhile goes first.
+                await asyncio.sleep(0)
+            self._done.set()
+            if not self._stopping:
+                self._come.clear()
 
 
 class FileThread:

@@ -191,6 +191,30 @@ FINDING = Table(
 )
 """Faults, repairs and losses counted by the Norwegian day; a place is a path, and no row holds a value of a message."""
 
+COMPARISON = Table(
+    "comparison",
+    METADATA,
+    Column("day", Integer, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("municipality", "vendor", "system", "information", "outcome")),
+    Column("answers", Integer, nullable=False),
+)
+"""Comparisons of VKP's answers with the new side's counted, by days since the epoch."""
+
+DIFFERENCE = Table(
+    "difference",
+    METADATA,
+    *(
+        Column(name, Text, primary_key=True)
+        for name in ("municipality", "vendor", "system", "information", "fingerprint")
+    ),
+    *(Column(name, Text, nullable=False) for name in ("path", "kind", "correlation_id")),
+    *(Column(name, Integer, nullable=False) for name in ("answers", "places")),
+    Column("is_accepted", Boolean, nullable=False),
+    *(Column(name, Double, nullable=False) for name in ("first_seen", "last_seen")),
+    Index("difference_last_seen", "last_seen"),
+)
+"""What comparisons found: names of elements, and never an index, an id or a value."""
+
 DECISION = Table(
     "decision",
     METADATA,

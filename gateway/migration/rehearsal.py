@@ -2,9 +2,8 @@
 
 import asyncio
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -23,7 +22,7 @@ from gateway.pipeline.identify import Identified
 from gateway.pipeline.translate import ClaimedSettings
 from gateway.routing.route import Route
 from gateway.routing.table import Decision
-from gateway.tasks import USUAL, Intervals, Periodic
+from gateway.tasks import USUAL, Intervals, Periodic, WorkQueue
 from gateway.times import Clock
 
 log = structlog.get_logger()
@@ -44,13 +43,7 @@ class Rehearsals:
     def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
         self._clock = clock
         self._tally = Tally(store, clock, intervals)
-        self._waiting: deque[Rehearsal] = deque()
-        self._bytes = 0
-        self._come = asyncio.Event()
-        self._done = asyncio.Event()
-        self._done.set()
-        self._stopping = False
-        self._working: asyncio.Task[None] | None = None
+        self._queue = WorkQueue("rehearsal", self._rehearse, most=_MOST, most_bytes=_MOST_BYTES)
         self._seen: dict[str, int] = {}
 
     def offering(self, config: Config) -> Rehearse:
@@ -72,44 +65,22 @@ class Rehearsals:
             return
         if not 200 <= status < 300:
             self._tally.count(envelope, envelope.information or "", RehearsalVerdict.NOT_ACCEPTED)
-        elif self._stopping or len(self._waiting) >= _MOST or self._bytes + len(body) > _MOST_BYTES:
+            return
+        received = datetime.fromtimestamp(self._clock(), UTC)
+        if not self._queue.offer(Rehearsal(claimed, identified, decision.route, received, body, reference), len(body)):
             self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "too many at once")
-        else:
-            received = datetime.fromtimestamp(self._clock(), UTC)
-            self._waiting.append(Rehearsal(claimed, identified, decision.route, received, body, reference))
-            self._bytes += len(body)
-            self._done.clear()
-            self._come.set()
 
     def start(self) -> None:
         """Rehearse what is taken, one message at a time, until `stop`."""
         self._tally.start()
-        self._working = asyncio.get_running_loop().create_task(self._run())
-
-    async def _run(self) -> None:
-        while not self._stopping or self._waiting:
-            await self._come.wait()
-            while self._waiting:
-                await self._rehearse(self._waiting.popleft())
-                # Whatever has come for senders meanwhile goes first.
-                await asyncio.sleep(0)
-            self._done.set()
-            if not self._stopping:
-                self._come.clear()
+        self._queue.start()
 
     async def stop(self) -> None:
         """Take nothing more, finish what waits within a limit, and write the verdicts."""
-        self._stopping = True
-        self._come.set()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST):
-                await self._done.wait()
-        while self._waiting:
-            envelope = self._waiting.popleft().identified.envelope
+        for left in await self._queue.stop(_LAST):
+            envelope = left.identified.envelope
             self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "the gateway stopped")
         await self._tally.stop()
-        if self._working is not None:
-            await self._working
 
     async def _rehearse(self, rehearsal: Rehearsal) -> None:
         size, envelope = len(rehearsal.body), rehearsal.identified.envelope
@@ -120,8 +91,6 @@ class Rehearsals:
             found = JudgedMessage(
                 RehearsalVerdict.DEFECT, f"the gateway failed: {type(error).__name__}", envelope.information or ""
             )
-        finally:
-            self._bytes -= size
         self._tally.count(envelope, found.information, found.verdict, found.reason)
         self._tally.findings.note(envelope, found.information, found.findings, rehearsal.reference)
 

@@ -146,6 +146,12 @@ REHEARSED = Counter(
     ["municipality", "vendor", "information", "verdict"],
     registry=REGISTRY,
 )
+COMPARED = Counter(
+    "vkp_gateway_compared",
+    "Searches of mode compare, by what the answers of VKP and of the new side have shown.",
+    ["municipality", "vendor", "information", "outcome"],
+    registry=REGISTRY,
+)
 DECISIONS_DROPPED = Counter(
     "vkp_gateway_decisions_dropped",
     "Decisions that are missing in the decision log: the ledger could not be written for too long.",

@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from gateway.config.model import Config
-from gateway.ledger import decision_log, findings, idempotency, rehearsals, restore, retention, traffic
+from gateway.ledger import comparisons, decision_log, findings, idempotency, rehearsals, restore, retention, traffic
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import PENDING, MessageState
@@ -193,6 +193,7 @@ class Maintenance:
         await store.write(
             lambda connection: traffic.purge(connection, before, now) + findings.purge(connection, before)
         )
+        await store.write(lambda connection: comparisons.purge(connection, before))
         await store.write(lambda connection: idempotency.purge(connection, now - idempotency.KEPT))
         number, oldest = await store.read(lambda connection: retention.kept_longer(connection, times.payload))
         if number:

@@ -13,6 +13,7 @@ from gateway.config.upstreams import VkpUpstream
 from gateway.files import contents
 from gateway.ledger.key_files import Keys
 from gateway.limits import TokenBuckets
+from gateway.migration.comparison import Comparisons
 from gateway.migration.rehearsal import Rehearsals
 from gateway.outbox.context import DeliveryContext
 from gateway.outbox.outbox import Outbox
@@ -60,10 +61,11 @@ class RuntimeState:
 class Builder:
     """Makes what runs; what stays the same from one configuration to the next is kept, as are proofs used and rates."""
 
-    def __init__(self, folder: Path, rehearsals: Rehearsals, clock: Clock) -> None:
+    def __init__(self, folder: Path, rehearsals: Rehearsals, comparisons: Comparisons, clock: Clock) -> None:
         """Begin with nothing made yet, while an event loop runs."""
         self._folder = folder
         self._rehearsals = rehearsals
+        self._comparisons = comparisons
         self._clock = clock
         self._proofs = DpopVerifier(clock)
         self._rates, self._parsed = TokenBuckets(), TokenBuckets()

@@ -17,6 +17,7 @@ from gateway.config.values import is_loopback
 from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.decision_log import DecisionLog
+from gateway.migration.comparison import Comparisons
 from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
 from gateway.observability import telemetry
@@ -64,6 +65,7 @@ class Node:
         self._server = Server(self._current, self._record)
         self._ledger = ProcessLedger(self._path.parent, self._clock, intervals)
         self._rehearsals = Rehearsals(self._database, self._clock, intervals)
+        self._comparisons = Comparisons(self._database, self._clock, intervals)
         self._decisions = DecisionLog(self._database, self._clock, intervals)
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login, clock=self._clock)
         self._routes = ActiveRoutes(table, self._admin.decisions.taken, self._clock, intervals)
@@ -101,7 +103,7 @@ class Node:
         await asyncio.gather(*self._reloads, return_exceptions=True)
         outbox = self._ledger.outbox
         await asyncio.gather(self._server.stop(), *([outbox.finish()] if outbox is not None else []))
-        await asyncio.gather(self._rehearsals.stop(), self._decisions.stop())
+        await asyncio.gather(self._rehearsals.stop(), self._comparisons.stop(), self._decisions.stop())
         await self._admin.stop()
         await self._routes.stop()
         await self._ledger.close()
@@ -157,13 +159,14 @@ class Node:
             return self._admin.use(config, prepared.auth, problems, generation)
 
     async def _begin(self) -> None:
-        self._builder = Builder(self._path.parent, self._rehearsals, self._clock)
+        self._builder = Builder(self._path.parent, self._rehearsals, self._comparisons, self._clock)
         config, of_file = self._first
         prepared = self._prepare(config, of_file)
         self._use(prepared, await self._prepare_ledger(prepared, self._intervals.ledger_patience))
         self._admin.report.use(lambda: self._routes.table)
         self._admin.reloads.use(self.reload)
         self._rehearsals.start()
+        self._comparisons.start()
         self._decisions.start()
         await self._admin.start(config, self._sockets.admin)
         prepare()

@@ -99,7 +99,7 @@ async def test_sample_is_counted_out(store: Database) -> None:
     rehearsals = Rehearsals(lambda: store, Clock())
     offer = offering(rehearsals, REHEARSE.replace("mode: rehearse", "mode: rehearse, sample: 30%"))
     offer()
-    assert len(rehearsals._waiting) == 1
+    assert len(rehearsals._queue._waiting) == 1
     for _ in range(9):
         offer()
     (found,) = await done(rehearsals, store)
@@ -113,12 +113,12 @@ async def test_what_is_too_much_is_skipped_and_counted(store: Database, monkeypa
     offer = offering(rehearsals)
     for _ in range(3):
         offer()
-    monkeypatch.setattr(module, "_MOST", 10)
-    monkeypatch.setattr(module, "_MOST_BYTES", rehearsals._bytes + 1)
+    rehearsals._queue._most = 10
+    rehearsals._queue._most_bytes = rehearsals._queue._bytes + 1
     offer()
     counts = {(one.information, *one.counts.items()) for one in await done(rehearsals, store)}
     assert counts == {("notat", ("clean", 2), ("skipped", 2))}
-    assert rehearsals._bytes == 0
+    assert rehearsals._queue._bytes == 0
 
 
 async def test_large_message_is_rehearsed_in_a_thread(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +170,8 @@ async def test_verdicts_wait_while_the_ledger_cannot_be_written(store: Database)
     offer()
     rehearsals.start()
     rehearsals._stopping = True
-    rehearsals._come.set()
-    await rehearsals._done.wait()
+    rehearsals._queue._come.set()
+    await rehearsals._queue._done.wait()
     await rehearsals._tally._flush()
     assert rehearsals._tally._counts.total() == 1
     ledgers.append(None)
@@ -196,4 +196,4 @@ async def test_nothing_is_taken_once_it_stops(store: Database) -> None:
     offer = offering(rehearsals)
     await done(rehearsals, store)
     offer()
-    assert not rehearsals._waiting
+    assert not rehearsals._queue._waiting
