@@ -4,14 +4,10 @@ import asyncio
 import logging
 import os
 import sqlite3
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from alembic import command
@@ -20,21 +16,21 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as OutOfConnections
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import StartupError
 from gateway.ledger.file_lock import FileLock, LockTaken
+from gateway.ledger.writer import WRITES, LedgerUnavailable, Work, Writer, unavailable
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Database", "LedgerUnavailable", "file_of", "migrate", "open_store"]
 
 log = structlog.get_logger()
 T = TypeVar("T")
-Work = Callable[[Connection], T]
 
 _MIGRATIONS = "gateway.ledger:migrations"
-_TOGETHER = 256
-"""Pieces of work in one transaction at most."""
-_WRITES = "writes"
-"""The option of the writer's connection."""
 _BUSY = 5.0
 """Seconds that SQLite waits for another process's lock, and PostgreSQL for a connection."""
 _POSTGRESQL: dict[str, Any] = {
@@ -46,12 +42,6 @@ _POSTGRESQL: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-_MOST_WAITING = 10_000
-"""Pieces of work that may wait for the writer; a database that hangs must not fill the memory."""
-_IN_VAIN = 2
-"""Pieces in a row that the database failed on alone, after which the rest of their transaction is not tried."""
-_CLOSING = 10.0
-"""Seconds that the writer has for what waits, when the ledger is closed."""
 _TO_MIGRATE = 300
 """Seconds that a starting node waits for another that makes or changes the tables."""
 _LONGEST_LOG = 16 * 1024 * 1024
@@ -64,29 +54,15 @@ _LOCK_KEY = 0x766B7067
 """PostgreSQL's advisory lock while the tables are made or changed."""
 
 
-class LedgerUnavailable(Exception):  # noqa: N818 - the condition
-    """The ledger cannot be read or written now; nothing was changed."""
-
-    def __init__(self, reason: str, *, is_away: bool = False) -> None:
-        super().__init__(reason)
-        self.is_away = is_away
-        """Whether it was the database that failed, whatever was asked of it."""
-
-
 class Database:
     """An open database. Work is given as functions that take a connection; they may be run again, so they change nothing else."""
 
     def __init__(self, engine: Engine, lock: FileLock | None) -> None:
         self.engine = engine
         self._lock = lock
-        self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
-        self._closed = False
+        self._writer = Writer(engine)
         self.submitted = 0
         """Pieces of work, but for those that are no news."""
-        self._failures = 0
-        """Pieces of work that failed since the last that was done."""
-        self._writer = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
-        self._writer.start()
 
     @property
     def is_sqlite(self) -> bool:
@@ -95,20 +71,13 @@ class Database:
 
     async def write(self, work: Work[T], *, is_news: bool = True) -> T:
         """Do `work` and return its result when it is durable; raises `LedgerUnavailable`."""
-        return await asyncio.wrap_future(self.submit(work, is_news=is_news))
+        self.submitted += is_news
+        return await self._writer.write(work)
 
     def submit(self, work: Work[T], *, is_news: bool = True) -> "Future[T]":
         """Have `work` done; the result is there when it is durable."""
         self.submitted += is_news
-        future: Future[T] = Future()
-        if self._closed:
-            future.set_exception(LedgerUnavailable("closed"))
-            return future
-        if self._queue.qsize() >= _MOST_WAITING:
-            future.set_exception(LedgerUnavailable("too much waits for it", is_away=True))
-            return future
-        self._queue.put((work, future))
-        return future
+        return self._writer.submit(work)
 
     async def read(self, work: Work[T]) -> T:
         """Do `work`, which changes nothing, beside the writer; raises `LedgerUnavailable`."""
@@ -119,7 +88,7 @@ class Database:
             with self.engine.connect() as connection:
                 return work(connection)
         except SQLAlchemyError as error:
-            raise _unavailable(error) from None
+            raise unavailable(error) from None
 
     async def tidy(self) -> None:
         """Shorten SQLite's log of writes where it has grown, and give back what was cleared away, a bounded part at a time.
@@ -136,117 +105,11 @@ class Database:
 
     async def close(self) -> None:
         """Finish what waits, and close."""
-        self._closed = True
-        self._queue.put(None)
-        await asyncio.to_thread(self._writer.join, _CLOSING)
+        await self._writer.close()
         self.engine.dispose()
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.release()
-
-    def _write(self) -> None:
-        """Run on the writer's thread: take what waits, do it in one transaction, and say what came of it."""
-        connection: Connection | None = None
-        is_last = False
-        while not is_last:
-            batch, is_last = self._next()
-            if batch:
-                connection = self._surely_do(connection, batch)
-        if connection is not None:
-            with suppress(SQLAlchemyError):
-                connection.close()
-
-    def _surely_do(
-        self, connection: Connection | None, batch: list[tuple[Work[Any], Future[Any]]]
-    ) -> Connection | None:
-        """Do a batch; whatever happens, somebody gets an answer, and the writer goes on."""
-        try:
-            return self._do(connection, batch)
-        except BaseException as error:  # noqa: BLE001 - a log that cannot be written, memory that is not there
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(LedgerUnavailable(type(error).__name__))
-            return None
-
-    def _next(self) -> tuple[list[tuple[Work[Any], Future[Any]]], bool]:
-        batch: list[tuple[Work[Any], Future[Any]]] = []
-        while (piece := self._queue.get()) is not None:
-            # From here on nobody can cancel it.
-            if piece[1].set_running_or_notify_cancel():
-                batch.append(piece)
-            if len(batch) == _TOGETHER or self._queue.empty():
-                return batch, False
-        return batch, True
-
-    def _do(self, connection: Connection | None, batch: list[tuple[Work[Any], Future[Any]]]) -> Connection | None:
-        """Do a batch; when it fails as a whole, each piece alone, so that one cannot fail the others."""
-        try:
-            connection = connection or self.engine.connect().execution_options(**{_WRITES: True})
-            with connection.begin():
-                results = [work(connection) for work, _ in batch]
-        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
-            connection = _checked(connection)
-            if len(batch) > 1:
-                return self._each_alone(connection, batch)
-            self._tell_failure(batch[0][1], error)
-            return connection
-        for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
-        self._tell_done()
-        return connection
-
-    def _each_alone(
-        self, connection: Connection | None, batch: list[tuple[Work[Any], Future[Any]]]
-    ) -> Connection | None:
-        """Do each piece in a transaction of its own; where it is the database that fails, the last ones are not tried."""
-        in_vain, reason = 0, ""
-        for piece in batch:
-            if in_vain == _IN_VAIN:
-                # Each would take as long as the limits allow, and all others wait behind them.
-                piece[1].set_exception(LedgerUnavailable(reason, is_away=True))
-                continue
-            connection = self._do(connection, [piece])
-            error = piece[1].exception()
-            in_vain = in_vain + 1 if isinstance(error, LedgerUnavailable) and error.is_away else 0
-            reason = str(error)
-        return connection
-
-    def _tell_failure(self, future: "Future[Any]", error: Exception) -> None:
-        """Answer whoever waits, and log the first failure of an outage."""
-        failure = _unavailable(error) if isinstance(error, SQLAlchemyError) else error
-        try:
-            if isinstance(error, SQLAlchemyError):
-                self._failures += 1
-                if self._failures == 1:
-                    log.error("ledger.unavailable", reason=str(failure))
-        finally:
-            future.set_exception(failure)
-
-    def _tell_done(self) -> None:
-        if self._failures:
-            failures, self._failures = self._failures, 0
-            log.warning("ledger.available", failures=failures)
-
-
-def _checked(connection: Connection | None) -> Connection | None:
-    """Return the connection if it can go on being used; None has the next work open another."""
-    if connection is None:
-        return None
-    with suppress(SQLAlchemyError):
-        if connection.in_transaction():
-            connection.rollback()
-        if not connection.closed and not connection.invalidated and connection.dialect.name == "sqlite":
-            return connection
-    with suppress(SQLAlchemyError):
-        connection.close()
-    return None
-
-
-def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
-    """Name what is wrong without the statement and its values, which SQLAlchemy's own text has."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
-    return LedgerUnavailable(str(name), is_away=isinstance(error, OperationalError | OutOfConnections))
 
 
 def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock | None = None) -> Database:
@@ -286,7 +149,7 @@ _CANNOT_WRITE = frozenset({"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"})
 def _why_not(error: Exception) -> str:
     """Say what is wrong; where it is a file that cannot be written, also which, and what to do."""
     own = getattr(error, "sqlite_errorname", None) or type(error).__name__
-    what = str(_unavailable(error)) if isinstance(error, SQLAlchemyError) else own
+    what = str(unavailable(error)) if isinstance(error, SQLAlchemyError) else own
     if isinstance(error, OSError) and error.filename is not None:
         what = f"{what}: {error.filename}: {error.strerror}"
     elif not what.startswith(tuple(_CANNOT_WRITE)):
@@ -318,7 +181,7 @@ def _sqlite(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads first and writes then would not wait for the lock, but fail at once.
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
 
     return engine
 

@@ -11,7 +11,7 @@ import traceback
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -24,6 +24,8 @@ from tests.gateway.ledger.read_only import read_only
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from concurrent.futures import Future
+
+    from gateway.ledger.writer import Writer
 
 SECRET = "65128312345"  # a synthetic number, as a value that no text may have
 
@@ -46,7 +48,7 @@ def noted(connection: Connection) -> set[str]:
 
 
 @contextmanager
-def busy(store: Database) -> Iterator[None]:
+def busy(store: Database | Writer) -> Iterator[None]:
     """Keep the writer busy, so that work waits."""
     begun, gate = threading.Event(), threading.Event()
 
@@ -294,3 +296,34 @@ async def test_file_is_durable_and_for_its_owner_alone(sqlite_store: Database, t
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         assert connection.execute("SELECT job FROM run").fetchall() == [("job",)]
     connection.close()
+
+
+async def test_loop_is_woken_once_for_all_that_a_transaction_did(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that waits gets its own result; waking the loop for each would cost more than the work."""
+    loop, woken = asyncio.get_running_loop(), []
+    call = loop.call_soon_threadsafe
+
+    def counted(*what: Any, **how: Any) -> Any:
+        woken.append(what)
+        return call(*what, **how)
+
+    with busy(store):
+        waiting = [loop.create_task(store.write(partial(note, job=f"job-{number}"))) for number in range(20)]
+        await asyncio.sleep(0)
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    assert await asyncio.gather(*waiting) == [f"job-{number}" for number in range(20)]
+    assert len(woken) == 1
+
+
+async def test_work_that_nobody_waits_for_any_more_is_not_done(store: Database) -> None:
+    """It was given up before its turn came; what came with it is done."""
+    loop = asyncio.get_running_loop()
+    with busy(store):
+        given_up, other = (loop.create_task(store.write(partial(note, job=job))) for job in ("a", "b"))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(0)
+    assert await other == "b"
+    assert await store.read(noted) == {"b"}

@@ -16,6 +16,7 @@ from gateway.ledger.database import Database, LedgerUnavailable, migrate, open_s
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Taken
 from gateway.ledger.tables import RUN
+from gateway.ledger.writer import Writer
 from tests.gateway.ledger.conftest import arrive
 from tests.gateway.ledger.test_database import busy, note, noted
 
@@ -140,16 +141,17 @@ async def test_pieces_that_are_wrong_themselves_never_give_up_the_others(store: 
     assert await asyncio.wrap_future(last) == "last"
 
 
-async def test_no_more_waits_for_the_writer_than_may(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_waits_for_the_writer_than_may(store: Database) -> None:
     """A database that hangs does not fill the memory; what came before the bound is done."""
-    monkeypatch.setattr(module, "_MOST_WAITING", 3)
-    with busy(store):
-        waiting = [store.submit(partial(note, job=f"job-{number}")) for number in range(3)]
+    writer = Writer(store.engine, most_waiting=3)
+    with busy(writer):
+        waiting = [writer.submit(partial(note, job=f"job-{number}")) for number in range(3)]
         with pytest.raises(LedgerUnavailable, match="too much waits"):
-            await store.write(partial(note, job="refused"))
+            await writer.write(partial(note, job="refused"))
     await asyncio.gather(*map(asyncio.wrap_future, waiting))
     assert await store.read(noted) == {"job-0", "job-1", "job-2"}
-    await store.write(partial(note, job="after"))
+    await writer.write(partial(note, job="after"))
+    await writer.close()
 
 
 def test_tables_are_changed_without_the_limits(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

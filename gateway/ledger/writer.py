@@ -1,0 +1,238 @@
+"""The one writer of the ledger's database: a thread that commits together what waits, and tells each what came of its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar, cast
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as OutOfConnections
+
+log = structlog.get_logger()
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+WRITES = "writes"
+"""The option of the writer's connection."""
+_TOGETHER = 256
+"""Pieces of work in one transaction at most."""
+_IN_VAIN = 2
+"""Pieces in a row that the database failed on alone, after which the rest of their transaction is not tried."""
+_CLOSING = 10.0
+"""Seconds that the writer has for what waits, when the ledger is closed."""
+
+
+class LedgerUnavailable(Exception):  # noqa: N818 - the condition
+    """The ledger cannot be read or written now; nothing was changed."""
+
+    def __init__(self, reason: str, *, is_away: bool = False) -> None:
+        super().__init__(reason)
+        self.is_away = is_away
+        """Whether it was the database that failed, whatever was asked of it."""
+
+
+class _Waiting(Generic[T]):
+    """What a coroutine waits for: like a `Future` for the writer, but the event loop is woken once for all of a transaction."""
+
+    __slots__ = ("_error", "_is_done", "_result", "future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[T] = loop.create_future()
+        self._result: T | None = None
+        self._error: Exception | None = None
+        self._is_done = False
+
+    def set_running_or_notify_cancel(self) -> bool:
+        return not self.future.cancelled()
+
+    def done(self) -> bool:
+        return self._is_done
+
+    def exception(self) -> Exception | None:
+        return self._error
+
+    def set_result(self, result: T) -> None:
+        self._result, self._is_done = result, True
+
+    def set_exception(self, error: Exception) -> None:
+        self._error, self._is_done = error, True
+
+    def tell(self) -> None:
+        """Let the coroutine go on; called on its loop."""
+        if self.future.done():
+            return  # nobody waits any more
+        if self._error is not None:
+            self.future.set_exception(self._error)
+        else:
+            self.future.set_result(cast("T", self._result))
+
+
+_Piece = tuple[Work[Any], "Future[Any] | _Waiting[Any]"]
+
+
+def _wake(pieces: Sequence[_Piece]) -> None:
+    """Tell the coroutines that wait for these pieces, each loop at once."""
+    waiting: dict[asyncio.AbstractEventLoop, list[_Waiting[Any]]] = {}
+    for _, one in pieces:
+        if isinstance(one, _Waiting):
+            waiting.setdefault(one.loop, []).append(one)
+    for loop, ones in waiting.items():
+        with suppress(RuntimeError):  # a loop that is closed has nobody who waits
+            loop.call_soon_threadsafe(_tell, ones)
+
+
+def _tell(ones: Sequence[_Waiting[Any]]) -> None:
+    for one in ones:
+        one.tell()
+
+
+class Writer:
+    """Does work in the order in which it comes; work may be run again, so it changes nothing but the database."""
+
+    def __init__(self, engine: Engine, most_waiting: int = 10_000) -> None:
+        """Of so many pieces of work that wait none more is taken: a database that hangs must not fill the memory."""
+        self._engine = engine
+        self._most_waiting = most_waiting
+        self._queue: SimpleQueue[_Piece | None] = SimpleQueue()
+        self._closed = False
+        self._failures = 0
+        """Pieces of work that failed since the last that was done."""
+        self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Work[T]) -> T:
+        """Do `work` and return its result when it is durable; raises `LedgerUnavailable`."""
+        waiting = _Waiting[T](asyncio.get_running_loop())
+        if (why_not := self._put(work, waiting)) is not None:
+            raise why_not
+        return await waiting.future
+
+    def submit(self, work: Work[T]) -> "Future[T]":
+        """Have `work` done; the result is there when it is durable."""
+        future: Future[T] = Future()
+        if (why_not := self._put(work, future)) is not None:
+            future.set_exception(why_not)
+        return future
+
+    def _put(self, work: Work[T], waiting: "Future[T] | _Waiting[T]") -> LedgerUnavailable | None:
+        if self._closed:
+            return LedgerUnavailable("closed")
+        if self._queue.qsize() >= self._most_waiting:
+            return LedgerUnavailable("too much waits for it", is_away=True)
+        self._queue.put((work, waiting))
+        return None
+
+    async def close(self) -> None:
+        """Finish what waits, as far as there is time."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join, _CLOSING)
+
+    def _write(self) -> None:
+        """Run on the writer's thread: take what waits, do it in one transaction, and say what came of it."""
+        connection: Connection | None = None
+        is_last = False
+        while not is_last:
+            batch, is_last = self._next()
+            if batch:
+                connection = self._surely_do(connection, batch)
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
+
+    def _surely_do(self, connection: Connection | None, batch: list[_Piece]) -> Connection | None:
+        """Do a batch; whatever happens, somebody gets an answer, and the writer goes on."""
+        try:
+            return self._do(connection, batch)
+        except BaseException as error:  # noqa: BLE001 - a log that cannot be written, memory that is not there
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(LedgerUnavailable(type(error).__name__))
+            return None
+        finally:
+            _wake(batch)
+
+    def _next(self) -> tuple[list[_Piece], bool]:
+        batch: list[_Piece] = []
+        while (piece := self._queue.get()) is not None:
+            # From here on nobody can cancel it.
+            if piece[1].set_running_or_notify_cancel():
+                batch.append(piece)
+            if len(batch) == _TOGETHER or self._queue.empty():
+                return batch, False
+        return batch, True
+
+    def _do(self, connection: Connection | None, batch: list[_Piece]) -> Connection | None:
+        """Do a batch; when it fails as a whole, each piece alone, so that one cannot fail the others."""
+        try:
+            connection = connection or self._engine.connect().execution_options(**{WRITES: True})
+            with connection.begin():
+                results = [work(connection) for work, _ in batch]
+        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
+            connection = _checked(connection)
+            if len(batch) > 1:
+                return self._each_alone(connection, batch)
+            self._tell_failure(batch[0][1], error)
+            return connection
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+        self._tell_done()
+        return connection
+
+    def _each_alone(self, connection: Connection | None, batch: list[_Piece]) -> Connection | None:
+        """Do each piece in a transaction of its own; where it is the database that fails, the last ones are not tried."""
+        in_vain, reason = 0, ""
+        for piece in batch:
+            if in_vain == _IN_VAIN:
+                # Each would take as long as the limits allow, and all others wait behind them.
+                piece[1].set_exception(LedgerUnavailable(reason, is_away=True))
+                continue
+            connection = self._do(connection, [piece])
+            _wake([piece])
+            error = piece[1].exception()
+            in_vain = in_vain + 1 if isinstance(error, LedgerUnavailable) and error.is_away else 0
+            reason = str(error)
+        return connection
+
+    def _tell_failure(self, future: "Future[Any] | _Waiting[Any]", error: Exception) -> None:
+        """Answer whoever waits, and log the first failure of an outage."""
+        failure = unavailable(error) if isinstance(error, SQLAlchemyError) else error
+        try:
+            if isinstance(error, SQLAlchemyError):
+                self._failures += 1
+                if self._failures == 1:
+                    log.error("ledger.unavailable", reason=str(failure))
+        finally:
+            future.set_exception(failure)
+
+    def _tell_done(self) -> None:
+        if self._failures:
+            failures, self._failures = self._failures, 0
+            log.warning("ledger.available", failures=failures)
+
+
+def _checked(connection: Connection | None) -> Connection | None:
+    """Return the connection if it can go on being used; None has the next work open another."""
+    if connection is None:
+        return None
+    with suppress(SQLAlchemyError):
+        if connection.in_transaction():
+            connection.rollback()
+        if not connection.closed and not connection.invalidated and connection.dialect.name == "sqlite":
+            return connection
+    with suppress(SQLAlchemyError):
+        connection.close()
+    return None
+
+
+def unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
+    """Name what is wrong without the statement and its values, which SQLAlchemy's own text has."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
+    return LedgerUnavailable(str(name), is_away=isinstance(error, OperationalError | OutOfConnections))
