@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy import Connection, Update, func, insert, select
 
+from gateway.ledger import prepared
 from gateway.ledger import statements as sql
 from gateway.ledger.database import Database
 from gateway.ledger.records import (
@@ -68,17 +69,44 @@ class Ledger:
         """
         now, why = self._clock(), "the service is away" if wait else "others about the patient come first"
         received = self.line(arrival.received_at, RECEIVED)
-        lines = {
+        may_repeat = arrival.received_at < self.marks_until
+        values = {
+            **structs.asdict(arrival),
             "lines": received + self.line(now, MessageState.DELIVERING),
             "held_lines": received + self.line(now, MessageState.HELD, why),
+            "wait": wait,
+            "node": self.node,
+            "until": until + LEASE,
+            "payload": seal(arrival.reference),
+            "may_repeat": may_repeat,
         }
-        ours = {"wait": wait, "node": self.node, "until": until + LEASE, "payload": seal(arrival.reference)}
-        may_repeat = arrival.received_at < self.marks_until
-        values = {**structs.asdict(arrival), **lines, **ours, "may_repeat": may_repeat}
+        ended_before = self._leases.ended_before()
 
-        again = {
+        def work(connection: Connection) -> Taken | Waiting | Known:
+            for _ in range(2):
+                for message, state, is_reused in prepared.rows(connection, self._arrive, values):
+                    if other_numbers:
+                        rows = [{"message": message, "patient": number} for number in other_numbers]
+                        connection.execute(insert(PATIENT_NUMBER), rows)
+                    if state == MessageState.HELD.value:
+                        return Waiting(message, arrival.reference, bool(is_reused))
+                    return Taken(message, arrival.reference, may_repeat, bool(is_reused))
+                known = self._known(connection, arrival)
+                if known is None:
+                    continue
+                if now - known.received_at <= window or self._clock.steady_for() < _SETTLED:
+                    again = self._again(arrival, now, until, ended_before, wait=wait)
+                    return self._taken_again(connection, again, seal, known) or known
+                connection.execute(sql.FORGET_COPY, {"message": known.id})
+            raise RuntimeError("an arrival that is neither new nor known")
+
+        return await self.store.write(work)
+
+    def _again(self, arrival: Arrival, now: float, until: float, ended_before: float, *, wait: bool) -> dict[str, Any]:
+        """Return what is written of a message that came before, and may be taken up again."""
+        return {
             "now": now,
-            "ended_before": self._leases.ended_before(),
+            "ended_before": ended_before,
             "node": self.node,
             "until": until + LEASE,
             "wait": wait,
@@ -88,25 +116,6 @@ class Ledger:
             "line": self.line(now, MessageState.DELIVERING, "repeated by its sender"),
             "held_line": self.line(now, MessageState.HELD, "repeated by its sender"),
         }
-
-        def work(connection: Connection) -> Taken | Waiting | Known:
-            for _ in range(2):
-                if (row := connection.execute(self._arrive, values).one_or_none()) is not None:
-                    if other_numbers:
-                        rows = [{"message": row.id, "patient": number} for number in other_numbers]
-                        connection.execute(insert(PATIENT_NUMBER), rows)
-                    if row.state == MessageState.HELD.value:
-                        return Waiting(row.id, arrival.reference, row.identifier_reused)
-                    return Taken(row.id, arrival.reference, may_repeat, row.identifier_reused)
-                known = self._known(connection, arrival)
-                if known is None:
-                    continue
-                if now - known.received_at <= window or self._clock.steady_for() < _SETTLED:
-                    return self._taken_again(connection, again, seal, known) or known
-                connection.execute(sql.FORGET_COPY, {"message": known.id})
-            raise RuntimeError("an arrival that is neither new nor known")
-
-        return await self.store.write(work)
 
     def _known(self, connection: Connection, arrival: Arrival) -> Known | None:
         row = connection.execute(sql.COPY, {"copy": arrival.copy}).one_or_none()
@@ -140,7 +149,7 @@ class Ledger:
             "status": status,
             "line": self.line(now, MessageState.PASSED, str(status)),
         }
-        await self.store.write(lambda connection: connection.execute(self._note, values).rowcount)
+        await self.store.write(lambda connection: prepared.changed(connection, self._note, values))
 
     async def find(self, copy: str) -> Known | None:
         """Return what has become of the message that is known by this hash."""
@@ -205,8 +214,8 @@ class Ledger:
         latest = {"now": now, "latest": now + LONGEST_PAUSE + LEASE}
 
         def work(connection: Connection) -> list[Due]:
-            connection.execute(sql.BRING_FORWARD, latest)
-            return sorted((Due(*row) for row in connection.execute(sql.CLAIM, values)), key=lambda due: due.id)
+            prepared.changed(connection, sql.BRING_FORWARD, latest)
+            return sorted((_due(*row) for row in prepared.rows(connection, sql.CLAIM, values)), key=lambda due: due.id)
 
         return await self.store.write(work)
 
@@ -293,7 +302,7 @@ class Ledger:
     ) -> bool:
         """Change a message's state; False when it was in none of those that the new one may follow."""
         everything = self._changed(message, state, reason, values)
-        return await self.store.write(lambda connection: connection.execute(statement, everything).rowcount == 1)
+        return await self.store.write(lambda connection: prepared.changed(connection, statement, everything) == 1)
 
     def _changed(self, message: int, state: MessageState, reason: str, also: dict[str, Any]) -> dict[str, Any]:
         line = self.line(self._clock(), state, reason)
@@ -303,6 +312,11 @@ class Ledger:
         """Return one line of a history: when, on which node, what, and why."""
         stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
         return f"{stamp} {self.node} {what} {' '.join(why.split())}\n"
+
+
+def _due(*row: Any) -> Due:
+    due = Due(*row)
+    return structs.replace(due, resend_unclear=bool(due.resend_unclear))
 
 
 def _known(row: Any) -> Known:

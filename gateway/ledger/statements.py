@@ -1,6 +1,7 @@
 """The ledger's statements, made once; every change of state says which states it may follow."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from sqlalchemy import (
     Boolean,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -42,8 +44,9 @@ POLL_COLUMNS = (
 )
 
 
-def _in(states: Sequence[MessageState]) -> ColumnElement[bool]:
-    return M.state.in_([state.value for state in states])
+def _in(states: Sequence[MessageState], of: ColumnElement[str] = M.state) -> ColumnElement[bool]:
+    """As constants, which a compiled statement keeps: a list of values would be written into it at each execution."""
+    return of.in_([literal_column(f"'{state.value}'") for state in states])
 
 
 def _into(state: MessageState, after: Sequence[MessageState], *also: ColumnElement[bool]) -> Update:
@@ -52,6 +55,7 @@ def _into(state: MessageState, after: Sequence[MessageState], *also: ColumnEleme
     return changed.values(state=state.value, reason=bindparam("because"), history=_NOTED)
 
 
+@cache
 def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
     """Insert an arrival unless its copy is there: held when earlier ones about the patient are, or when told to."""
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
@@ -82,6 +86,7 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
     )
 
 
+@cache
 def note_passed(dialect: str) -> ReturningInsert[tuple[int]]:
     """Insert what VKP had from its sender, unless a copy of it is there."""
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
@@ -119,7 +124,7 @@ _GIVEN_UP = and_(M.state == MessageState.DELIVERING.value, M.lease < bindparam("
 _OTHERS_PENDING = exists().where(
     _EARLIER.c.patient == M.patient,
     _EARLIER.c.municipality == M.municipality,
-    _EARLIER.c.state.in_([state.value for state in PENDING]),
+    _in(PENDING, _EARLIER.c.state),
     _EARLIER.c.id != M.id,
 )
 _MUST_WAIT = and_(bindparam("is_promised", type_=Boolean), or_(bindparam("wait", type_=Boolean), _OTHERS_PENDING))
@@ -185,7 +190,7 @@ QUARANTINED = _into(MessageState.QUARANTINED, [MessageState.DELIVERING], _OURS).
 _EARLIER_PENDING = exists().where(
     _EARLIER.c.patient == M.patient,
     _EARLIER.c.municipality == M.municipality,
-    _EARLIER.c.state.in_([state.value for state in PENDING]),
+    _in(PENDING, _EARLIER.c.state),
     _EARLIER.c.id < M.id,
 )
 _TURN = (

@@ -1,0 +1,43 @@
+"""Statements on the driver's own cursor: the same results and the same failures as the ordinary way, on both databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
+
+from gateway.ledger import prepared
+from gateway.ledger.tables import RUN
+from gateway.ledger.writer import LedgerUnavailable
+
+if TYPE_CHECKING:
+    from gateway.ledger.database import Database
+
+_ADD = insert(RUN).values(job=bindparam("name"), at=0.0, node=bindparam("node"), outcome="50 % søndag: ':name'")
+_CHANGE = update(RUN).where(RUN.c.job.in_([literal_column("'a'"), literal_column("'b'")])).values(at=bindparam("now"))
+_ALL = select(RUN.c.job, RUN.c.at, RUN.c.outcome).order_by(RUN.c.job)
+
+
+async def test_rows_and_counts_are_those_of_the_ordinary_way(store: Database) -> None:
+    """Values that stand in a statement are bound with those that are given, whatever characters they have."""
+
+    def work(connection: Connection) -> tuple[int, list[tuple[object, ...]], list[tuple[object, ...]]]:
+        for name in ("a", "b", "c"):
+            assert prepared.changed(connection, _ADD, {"name": name, "node": "n"}) == 1
+        count = prepared.changed(connection, _CHANGE, {"now": 7.5})
+        return count, prepared.rows(connection, _ALL, {}), [tuple(row) for row in connection.execute(_ALL)]
+
+    count, found, ordinary = await store.write(work)
+    assert (count, found) == (2, ordinary)
+    assert [row[:2] for row in found] == [("a", 7.5), ("b", 7.5), ("c", 0.0)]
+
+
+async def test_failure_is_one_of_sqlalchemy(store: Database) -> None:
+    """So whoever waits is told as for every other statement."""
+
+    def work(connection: Connection) -> None:
+        prepared.changed(connection, _ADD, {"name": "a", "node": None})
+
+    with pytest.raises(LedgerUnavailable, match=r"SQLITE_CONSTRAINT_NOTNULL|23502"):
+        await store.write(work)
