@@ -76,3 +76,8 @@ def end_of_day(day: str) -> float:
     """Return when a day, as 2026-12-31, ends in Norway, in seconds since the epoch."""
     after = date.fromisoformat(day) + timedelta(days=1)
     return datetime(after.year, after.month, after.day, tzinfo=ZoneInfo("Europe/Oslo")).timestamp()
+
+
+def day_of(seconds: float) -> str:
+    """Return the day in Norway, as 2026-12-31."""
+    return datetime.fromtimestamp(seconds, ZoneInfo("Europe/Oslo")).date().isoformat()

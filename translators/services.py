@@ -49,7 +49,7 @@ class Service:
 
     iplos: int | None = None
     level: str | None = None
-    """CareServiceLevel, as VKP has it; never an organisational place."""
+    """CareServiceLevel, as VKP has it, or a ServiceCode that a file names itself; never an organisational place."""
     name: str | None = None
     start: str | None = None
     """A date, as all dates here in ISO form, so that their order is that of their texts."""
@@ -82,6 +82,7 @@ def answers(codes: Iterable[str], service: Service, today: str, profile: Mapping
         return False
     return any(
         (service.iplos is not None and IPLOS_OF.get(code) == service.iplos)
+        or service.level == code
         or (service.level is not None and any(matches(one, service.level) for one in profile.get(code, ())))
         for code in codes
     )

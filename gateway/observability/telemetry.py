@@ -52,6 +52,12 @@ CONTENT_NOT_READ = Counter(
     ["reason", "outcome"],
     registry=REGISTRY,
 )
+ANSWERS_REFUSED = Counter(
+    "vkp_gateway_answers_refused",
+    "Answers to retrievals that are not what the contract of who gave them says: an alarm.",
+    ["upstream"],
+    registry=REGISTRY,
+)
 CONNECTIONS_REFUSED = Counter(
     "vkp_gateway_connections_refused",
     "Connections of senders that were closed at once: too many in all, or from one address.",
@@ -105,6 +111,18 @@ QUARANTINED = Counter(
 )
 POLLS = Counter(
     "vkp_gateway_polls", "Questions how far an event has come, by the answer.", ["stage"], registry=REGISTRY
+)
+SERVICE_FILES_UNUSABLE = Gauge(
+    "vkp_gateway_service_file_unusable",
+    "Whether a municipality's file of services cannot be read, or has a line that is wrong: an alarm.",
+    ["municipality"],
+    registry=REGISTRY,
+)
+SWEEP_LEFT = Gauge(
+    "vkp_gateway_okt_sweep_seconds_left",
+    "Seconds that a municipality's sweep of OKT will at least take, as it begins; 0 once it is complete.",
+    ["municipality"],
+    registry=REGISTRY,
 )
 OVERDUE_EVENTS = Counter(
     "vkp_gateway_overdue_events",

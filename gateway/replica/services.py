@@ -1,29 +1,49 @@
 """Who has which service: rows beside the patients of a copy, written by the sweep of OKT or read from a file."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, or_, select
 
-from gateway.ledger.crypto import LookupHasher
+from gateway.config.model import Municipality
+from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.ledger.tables import REPLICA_SERVICE
+from translators.services import IPLOS_OF, Service, answers
 
 S = REPLICA_SERVICE.c
-IPLOS_OF: Mapping[str, int] = {"TA": 6, "GPS": 26, "MD": 27, "DT": 28}
-"""The IPLOS number of the service behind a ServiceCode; RT and DHO have none (NHN's list of service codes)."""
+T = TypeVar("T")
+Source = Literal["okt", "file"]
+_MOST_PARAMETERS = 500
+"""Values in one statement."""
+_PREFIX = 15
+"""Characters of a patient's hash that stand in the ids of the resources about the patient."""
 
 
-class Service(msgspec.Struct, frozen=True):
-    """A service that a patient has, as its source says it."""
+class SealedService(msgspec.Struct, frozen=True):
+    """What is sealed in a row: whose service it is, and all of it."""
 
-    iplos: int | None
-    level: str | None
-    """The CareServiceLevel ("2.2.3") of a file; None from OKT, whose `serviceLevel` is a place."""
-    begins: str | None
-    """Dates as they were written, YYYY-MM-DD."""
-    ends: str | None
-    is_ceased: bool = False
-    """Whether it has ceased for the time being."""
+    number: str
+    """National number."""
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one patient."""
+
+    seen_at: float
+    """When the source was asked, in seconds since the epoch; the oldest of its rows."""
+    services: tuple[Service, ...]
+    """Their dates, types and levels alone; none where the source knows of none."""
+
+
+def source_of(municipality: Municipality) -> Source | None:
+    """Return who says which patient of a municipality has which service; None where nobody does."""
+    chosen = municipality.services_from
+    return None if chosen is None else "okt" if chosen.file is None else "file"
 
 
 def hash_of_number(lookup: LookupHasher, municipality: str, number: str) -> str:
@@ -38,60 +58,169 @@ def has_need(
 
     `profile` is the municipality's partner profile: patterns over CareServiceLevel by ServiceCode, with VKP's `%` for any text.
     """
-    numbers = {IPLOS_OF[code] for code in codes if code in IPLOS_OF}
-    patterns = [pattern for code in codes for pattern in profile.get(code, ())]
-    return any(
-        _is_under_way(each, today)
-        and (each.iplos in numbers or any(matches(pattern, each.level) for pattern in patterns))
-        for each in services
-    )
-
-
-def matches(pattern: str, level: str | None) -> bool:
-    """Tell whether a CareServiceLevel is as a pattern says, `%` standing for any text."""
-    if level is None:
-        return False
-    first, *rest = pattern.split("%")
-    if not rest:
-        return level == pattern
-    if not level.startswith(first):
-        return False
-    left, last = level[len(first) :], rest.pop()
-    for part in rest:
-        _, found, left = left.partition(part) if part else ("", "-", left)
-        if not found:
-            return False
-    return left.endswith(last)
-
-
-def _is_under_way(service: Service, today: str) -> bool:
-    begun = service.begins is None or service.begins <= today
-    return begun and (service.ends is None or today <= service.ends) and not service.is_ceased
+    return any(answers(codes, each, today, profile) for each in services)
 
 
 def put_services(  # noqa: PLR0913, PLR0917 - a row and where it stands
     connection: Connection,
     municipality: str,
     patient: str,
-    source: str,
+    source: Source,
     seen_at: float,
-    services: Sequence[tuple[Service, bytes | None]],
+    services: Sequence[tuple[Service, bytes]],
 ) -> None:
-    """Put what a source says now of a patient (a hash) in the place of what it said before; with each service what is sealed of it."""
+    """Put what a source says now of a patient (a hash) in the place of what it said before; with each service what is sealed of it.
+
+    Of a patient without services it is kept that the source was asked.
+    """
     connection.execute(
         delete(REPLICA_SERVICE).where(S.municipality == municipality, S.patient == patient, S.source == source)
     )
+    rows = list(_rows(municipality, patient, source, seen_at, services))
+    connection.execute(insert(REPLICA_SERVICE), rows)
+
+
+def replace_all(
+    connection: Connection,
+    municipality: str,
+    source: Source,
+    seen_at: float,
+    patients: Mapping[str, Sequence[tuple[Service, bytes]]],
+) -> None:
+    """Put everything that a source says of a municipality's patients (hashes) in the place of all that it said before."""
+    connection.execute(delete(REPLICA_SERVICE).where(S.municipality == municipality, S.source == source))
+    rows = (
+        row for patient, services in patients.items() for row in _rows(municipality, patient, source, seen_at, services)
+    )
+    for some in _batches(rows, 5000):
+        connection.execute(insert(REPLICA_SERVICE), some)
+
+
+def _rows(
+    municipality: str, patient: str, source: Source, seen_at: float, services: Sequence[tuple[Service, bytes]]
+) -> Iterator[dict[str, object]]:
     common = {"municipality": municipality, "patient": patient, "source": source, "seen_at": seen_at}
-    rows = [{**common, **msgspec.structs.asdict(service), "sealed": sealed} for service, sealed in services]
-    if rows:
-        connection.execute(insert(REPLICA_SERVICE), rows)
+    for service, sealed in services:
+        own = {"iplos": service.iplos, "level": service.level, "begins": service.start, "ends": service.end}
+        yield {**common, **own, "is_ceased": service.ceased, "sealed": sealed}
+    if not services:
+        nothing = dict.fromkeys(("iplos", "level", "begins", "ends", "sealed"))
+        yield {**common, **nothing, "is_ceased": False}
 
 
-def services_of(connection: Connection, municipality: str, patients: Collection[str]) -> dict[str, list[Service]]:
-    """Return the services of patients, by their hashes; those that have none are not there."""
-    columns = (S.patient, S.iplos, S.level, S.begins, S.ends, S.is_ceased)
-    statement = select(*columns).where(S.municipality == municipality, S.patient.in_(patients))
-    found: dict[str, list[Service]] = {}
-    for patient, *service in connection.execute(statement):
-        found.setdefault(patient, []).append(Service(*service))
+def services_of(
+    connection: Connection, municipality: str, patients: Collection[str], source: Source
+) -> dict[str, Known]:
+    """Return what a source has said of patients, by their hashes; of whom it was never asked, nothing."""
+    columns = (S.patient, S.seen_at, S.iplos, S.level, S.begins, S.ends, S.is_ceased)
+    found: dict[str, Known] = {}
+    for some in _batches(patients, _MOST_PARAMETERS):
+        where = (S.municipality == municipality, S.patient.in_(some), S.source == source)
+        for patient, seen_at, *fields in connection.execute(select(*columns).where(*where).order_by(S.id)):
+            iplos, level, begins, ends, is_ceased = fields
+            service = Service(iplos=iplos, level=level, start=begins, end=ends, ceased=is_ceased)
+            told = () if iplos is None and level is None else (service,)
+            before = found.get(patient)
+            known = (
+                Known(seen_at, told) if before is None else Known(min(before.seen_at, seen_at), before.services + told)
+            )
+            found[patient] = known
     return found
+
+
+def patients_with(
+    connection: Connection,
+    municipality: Municipality,
+    source: Source,
+    codes: Collection[str],
+    today: str,
+) -> list[str]:
+    """Return the patients (hashes) who have a service behind one of these ServiceCodes; of any service where no code is given."""
+    where = [S.municipality == municipality.key, S.source == source, or_(S.iplos.is_not(None), S.level.is_not(None))]
+    if codes:
+        numbers = [IPLOS_OF[code] for code in codes if code in IPLOS_OF]
+        where.append(or_(S.iplos.in_(numbers), S.level.is_not(None)))
+    columns = (S.patient, S.iplos, S.level, S.begins, S.ends, S.is_ceased)
+    found: dict[str, None] = {}
+    for patient, iplos, level, begins, ends, is_ceased in connection.execute(select(*columns).where(*where)):
+        service = Service(iplos=iplos, level=level, start=begins, end=ends, ceased=is_ceased)
+        if not codes or answers(codes, service, today, municipality.partner_profile):
+            found[patient] = None
+    return list(found)
+
+
+def sealed_services(
+    connection: Connection, municipality: str, patients: Iterable[str], source: Source
+) -> Iterator[tuple[str, bytes]]:
+    """Go through what is sealed of patients' services, each with its patient's hash, in the order of the patients."""
+    for some in _batches(patients, _MOST_PARAMETERS):
+        where = (S.municipality == municipality, S.patient.in_(some), S.source == source, S.sealed.is_not(None))
+        found: dict[str, list[bytes]] = {}
+        for patient, sealed in connection.execute(select(S.patient, S.sealed).where(*where).order_by(S.id)):
+            found.setdefault(patient, []).append(sealed)
+        for patient in some:
+            yield from ((patient, sealed) for sealed in found.get(patient, ()))
+
+
+def patients_of_id(connection: Connection, municipality: str, identifier: str) -> list[str]:
+    """Return the patients (hashes) that a resource of this id may be about."""
+    prefix = identifier.replace("-", "")
+    prefix = prefix[:12] + prefix[13:16]
+    if len(prefix) != _PREFIX or not prefix.isalnum():
+        return []
+    where = (S.municipality == municipality, S.patient >= prefix, S.patient < f"{prefix}g")
+    return list(connection.scalars(select(S.patient).where(*where).distinct()))
+
+
+def oldest_and_count(connection: Connection, municipality: str, source: Source) -> tuple[float | None, int]:
+    """Return when the source was asked longest ago about a patient, and of how many patients something is known."""
+    statement = select(func.min(S.seen_at), func.count(S.patient.distinct()))
+    oldest, count = connection.execute(statement.where(S.municipality == municipality, S.source == source)).one()
+    return oldest, count
+
+
+class ServiceSeal:
+    """Seals services, each about its patient, and makes the ids that senders know them by."""
+
+    def __init__(self, cipher: PayloadCipher, lookup: LookupHasher) -> None:
+        self._cipher = cipher
+        self._lookup = lookup
+
+    def hash(self, municipality: str, number: str) -> str:
+        """Return the hash by which a national number is found."""
+        return hash_of_number(self._lookup, municipality, number)
+
+    def mark(self, municipality: str, text: str) -> str:
+        """Return what a text is known again by, and cannot be guessed from."""
+        return self._lookup.hash("service-file", municipality, text)
+
+    def seal(self, municipality: str, number: str, services: Iterable[Service]) -> list[tuple[Service, bytes]]:
+        """Return services with what is kept of each."""
+        about = _about(municipality, self.hash(municipality, number))
+        return [(one, self._cipher.seal(msgspec.json.encode(SealedService(number, one)), about)) for one in services]
+
+    def open(self, municipality: str, patient: str, sealed: bytes) -> SealedService:
+        """Return what was sealed; raises `PayloadUnreadable`."""
+        try:
+            return msgspec.json.decode(self._cipher.open(sealed, _about(municipality, patient)), type=SealedService)
+        except msgspec.DecodeError:
+            raise PayloadUnreadable("sealed by another version") from None
+
+    def identifier(self, municipality: str, patient: str, service: Service, index: int) -> str:
+        """Return the UUID (version 8, RFC 9562) of a service, the same as long as it stays the same.
+
+        Its first half is of the patient's hash, so that one resource is found again by its id.
+        """
+        parts = (str(service.iplos), service.level or "", service.start or "", service.place or "", str(index))
+        own = self._lookup.hash("service", municipality, patient, *parts)
+        return f"{patient[:8]}-{patient[8:12]}-8{patient[12:15]}-8{own[:3]}-{own[3:15]}"
+
+
+def _about(municipality: str, patient: str) -> str:
+    return f"replica-service {municipality} {patient}"
+
+
+def _batches(items: Iterable[T], most: int) -> Iterator[list[T]]:
+    left = iter(items)
+    while some := list(islice(left, most)):
+        yield some

@@ -4,6 +4,7 @@ Others use:
 
 - `registry.UpstreamRegistry`, `registry.ConfiguredClients`: which kind of upstream has which client;
 - `jft.JftClient`: JFT, and what became of a delivery;
+- `okt.OktClient`: OKT, one person at a time;
 - `vkp.VkpClient`, `vkp.Sent`: VKP as we call it ourselves;
 - `http_client.Answer`, `circuit_breaker.pause`.
 """

@@ -108,6 +108,7 @@ PROFILE = {"TA": ["%.2.1"], "RT": ["%.9"]}
         (["TA"], Service(level="4.2.1"), True),
         (["RT"], Service(level="4.9"), True),
         (["GPS"], Service(level="4.2.1"), False),
+        (["DHO", "GPS"], Service(level="DHO"), True),
         (["TA"], Service(iplos=1, place="1.2.1"), False),
         (["TA"], Service(iplos=6, ceased=True), False),
         (["TA"], Service(iplos=6, end="2026-11-28"), False),

@@ -1,0 +1,162 @@
+"""Whether a tjenstlig behov is fulfilled, and the answers about services (tjenester), both from the copy alone."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from gateway.config.model import Municipality, Sender
+from gateway.errors import Failure, Fault
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.replica.services import (
+    ServiceSeal,
+    Source,
+    has_need,
+    patients_of_id,
+    patients_with,
+    sealed_services,
+    services_of,
+    source_of,
+)
+from gateway.replica.sweep import PatientNumbers, read_feed
+from gateway.surfaces.search import Search
+from gateway.times import DAY, Clock, day_of, when
+from translators.contract import Tree
+from translators.patient import NATIONAL_SYSTEMS
+from translators.services import episode_of_care
+
+FILE_FRESHNESS = DAY
+"""Seconds that a file's services are good for after it could last be read."""
+_RETRY_AFTER = 60
+
+
+def codes_of(search: Search, sender: Sender) -> tuple[str, ...]:
+    """Return the ServiceCodes that a search is made for, in upper case: its own, or where it names none, all of its sender's.
+
+    None at all where the sender is registered without any: it is held to none.
+    """
+    return search.service_codes or tuple(code.upper() for code in sender.service_codes)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Says which patients have a service behind ServiceCodes."""
+
+    patients: PatientNumbers
+    clock: Clock
+    freshness: float
+    """Seconds for which what OKT said of a patient may be used."""
+
+    def check(self, connection: Connection, municipality: Municipality, patient: str, codes: Collection[str]) -> None:
+        """Raise `Failure` unless a patient (a hash) has such a service: `NO_NEED`, or `UNAVAILABLE` while that is not known."""
+        if not codes:
+            return
+        source, now = self._source(municipality), self.clock()
+        known = services_of(connection, municipality.key, [patient], source).get(patient)
+        if known is None and source == "okt" and self.patients.has(connection, municipality.key, patient):
+            raise _not_yet("OKT has not been asked about this patient yet")
+        if known is not None and source == "okt" and known.seen_at + self.freshness < now:
+            raise _not_yet(f"What OKT said of this patient at {when(known.seen_at)} is too old")
+        if source == "file":
+            self._check_file(connection, municipality)
+        services = known.services if known is not None else ()
+        if not has_need(services, codes, municipality.partner_profile, day_of(now)):
+            raise Failure(Fault.NO_NEED, "The patient has no service behind the ServiceCodes")
+
+    def all_with(self, connection: Connection, municipality: Municipality, codes: Collection[str]) -> list[str]:
+        """Return the patients (hashes) who have such a service; raises `Failure` while that is not known of all."""
+        source, now = self._source(municipality), self.clock()
+        if source == "file":
+            self._check_file(connection, municipality)
+        elif (fresh_at := read_feed(connection, municipality.key, source).fresh_at) is None:
+            raise _not_yet("The first sweep of OKT is not complete yet")
+        elif fresh_at + self.freshness < now:
+            raise _not_yet(f"The last complete sweep of OKT, of {when(fresh_at)}, is too old")
+        return patients_with(connection, municipality, source, codes, day_of(now))
+
+    @staticmethod
+    def _source(municipality: Municipality) -> Source:
+        if (source := source_of(municipality)) is None:
+            raise Failure(Fault.NOT_SUPPORTED, f"services_from of {municipality.key} says nothing, so no need is known")
+        return source
+
+    def _check_file(self, connection: Connection, municipality: Municipality) -> None:
+        fresh_at = read_feed(connection, municipality.key, "file").fresh_at
+        if fresh_at is None:
+            raise _not_yet("The file of services has not been read yet")
+        if fresh_at + FILE_FRESHNESS < self.clock():
+            raise _not_yet(f"The file of services could last be read at {when(fresh_at)}")
+
+
+class ServiceSource:
+    """Answers searches for services from what OKT has said."""
+
+    def __init__(self, database: Database, seal: ServiceSeal, needs: Needs) -> None:
+        self._database = database
+        self._seal = seal
+        self._needs = needs
+
+    async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Tree, ...]:
+        """Return EpisodeOfCares; raises `Failure`: see `pipeline.retrieval.RetrievalSource`."""
+        codes = codes_of(search, sender)
+        try:
+            return await self._database.read(lambda connection: self._find(connection, search, municipality, codes))
+        except LedgerUnavailable as error:
+            raise Failure(Fault.UNAVAILABLE, f"The copy cannot be read: {error}") from None
+        except PayloadUnreadable as error:
+            raise Failure(Fault.UNAVAILABLE, f"The copy cannot be read: it was {error}") from None
+
+    def _find(
+        self, connection: Connection, search: Search, municipality: Municipality, codes: Collection[str]
+    ) -> tuple[Tree, ...]:
+        patients = self._patients(connection, search, municipality, codes)
+        self._check_fresh(connection, municipality, patients)
+        found = self._episodes(connection, municipality, patients)
+        return tuple(one for one in found if search.id is None or one["id"] == search.id)
+
+    def _patients(
+        self, connection: Connection, search: Search, municipality: Municipality, codes: Collection[str]
+    ) -> list[str]:
+        if search.id is not None:
+            found = patients_of_id(connection, municipality.key, search.id)
+        elif search.patient is None:
+            return self._needs.all_with(connection, municipality, codes)
+        elif search.patient.system in NATIONAL_SYSTEMS or search.patient.system is None:
+            found = [self._seal.hash(municipality.key, search.patient.value)]
+        else:
+            key = search.patient
+            found = self._needs.patients.of_identifier(connection, municipality.key, key.system or "", key.value)
+            if not found:
+                raise Failure(Fault.PATIENT, "The search names a patient by a number of which no national one is known")
+        for patient in found:
+            self._needs.check(connection, municipality, patient, codes)
+        return found
+
+    def _check_fresh(self, connection: Connection, municipality: Municipality, patients: Collection[str]) -> None:
+        """Raise `Failure` where what OKT said of one of the patients is missing or too old to be told."""
+        known = services_of(connection, municipality.key, patients, "okt")
+        now = self._needs.clock()
+        for patient in patients:
+            one = known.get(patient)
+            if one is None and self._needs.patients.has(connection, municipality.key, patient):
+                raise _not_yet("OKT has not been asked about this patient yet")
+            if one is not None and one.seen_at + self._needs.freshness < now:
+                raise _not_yet(f"What OKT said at {when(one.seen_at)} is too old")
+
+    def _episodes(
+        self, connection: Connection, municipality: Municipality, patients: Iterable[str]
+    ) -> list[dict[str, Tree]]:
+        today = day_of(self._needs.clock())
+        found: list[dict[str, Tree]] = []
+        last, index = "", 0
+        for patient, sealed in sealed_services(connection, municipality.key, patients, "okt"):
+            last, index = patient, index + 1 if patient == last else 0
+            told = self._seal.open(municipality.key, patient, sealed)
+            identifier = self._seal.identifier(municipality.key, patient, told.service, index)
+            found.append(episode_of_care(told.service, told.number, today, identifier))
+        return found
+
+
+def _not_yet(text: str) -> Failure:
+    return Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER)

@@ -1,0 +1,238 @@
+"""The sweep of OKT: one look-up for each patient of a municipality's copy, at a rate of its own, again and again.
+
+OKT has no list and tells of no changes, so a sweep takes as long as its rate says, hours for many patients. How far it has come
+stands in the database after every few patients: whoever takes over goes on there. What was learnt of a patient stays until OKT
+has answered anew, or until it is older than `freshness`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
+
+from gateway.config.model import Municipality
+from gateway.ledger.database import Database
+from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_PATIENT, REPLICA_SERVICE
+from gateway.observability.telemetry import ANSWERS_REFUSED, SWEEP_LEFT
+from gateway.replica.services import ServiceSeal, Source, put_services
+from gateway.times import Clock, when
+from gateway.upstreams.okt import AnswerRefused, OktClient, ServiceUnavailable
+from translators.services import Service
+
+log = structlog.get_logger()
+
+G, P, S = REPLICA_GENERATION.c, REPLICA_PATIENT.c, REPLICA_SERVICE.c
+SOURCE: Source = "okt"
+_NUMBER, _MAKER = 1, "services"
+"""A sweep is one generation that is written over: rows are kept by patient, each as old as it is."""
+_BATCH = 20
+"""Patients between two looks at the database."""
+_REFUSED_IN_A_ROW = 20
+"""Answers that were not what the contract says, after which the sweep rests: OKT has changed, and asking on only loads it."""
+_PAUSE = 600.0
+_IDLE = 60.0
+"""Seconds until it is looked again for patients who are new."""
+_TIMEOUT = 10.0
+"""Seconds for one call."""
+
+
+class PatientNumbers(Protocol):
+    """The patients of a municipality's copy, by their hashes and national numbers."""
+
+    def after(self, connection: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
+        """Return the next patients in the order of their hashes."""
+        ...
+
+    def never_asked(self, connection: Connection, municipality: str, most: int) -> list[tuple[str, str]]:
+        """Return patients of whom OKT was never asked."""
+        ...
+
+    def count(self, connection: Connection, municipality: str) -> int:
+        """Return how many there are."""
+        ...
+
+    def has(self, connection: Connection, municipality: str, patient: str) -> bool:
+        """Whether a hash is that of one of them."""
+        ...
+
+    def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
+        """Return the hashes of whom the record system's own number names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How far a municipality's sweep has come; times in seconds since the epoch."""
+
+    began_at: float | None
+    """None before the first."""
+    complete_at: float | None = None
+    after: str = ""
+    """The hash of the last patient that was asked about; of a file, what it was when it was read."""
+    asked: int = 0
+    fresh_at: float | None = None
+    """When the last sweep began that reached its end."""
+
+
+def read_feed(connection: Connection, municipality: str, source: Source) -> Sweep:
+    """Return how far a municipality's sweep has come, or when its file was read; one that never began where none has."""
+    columns = (G.began_at, G.complete_at, G.read_to, G.entries, G.fresh_at)
+    row = connection.execute(select(*columns).where(*_key(municipality, source))).one_or_none()
+    return Sweep(row.began_at, row.complete_at, row.read_to or "", row.entries, row.fresh_at) if row else Sweep(None)
+
+
+def write_feed(connection: Connection, municipality: str, source: Source, sweep: Sweep) -> None:
+    """Write down how far it has come."""
+    values = {
+        "began_at": sweep.began_at,
+        "complete_at": sweep.complete_at,
+        "read_to": sweep.after,
+        "entries": sweep.asked,
+        "fresh_at": sweep.fresh_at,
+    }
+    key = _key(municipality, source)
+    if not connection.execute(update(REPLICA_GENERATION).where(*key).values(values)).rowcount:
+        new = {"municipality": municipality, "source": source, "generation": _NUMBER, "maker": _MAKER, "since": ""}
+        connection.execute(insert(REPLICA_GENERATION).values({**new, **values}))
+
+
+def _key(municipality: str, source: Source) -> tuple[ColumnElement[bool], ...]:
+    return (G.municipality == municipality, G.source == source, G.generation == _NUMBER)
+
+
+class OktSweep:
+    """Sweeps one municipality; whoever calls `step` has its lease."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a sweep is made of
+        self,
+        municipality: Municipality,
+        okt: OktClient,
+        database: Database,
+        patients: PatientNumbers,
+        seal: ServiceSeal,
+        clock: Clock,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._municipality = municipality
+        self._okt = okt
+        self._database = database
+        self._patients = patients
+        self._seal = seal
+        self._clock = clock
+        self._sleep = sleep
+        self._refused = 0
+        rate = okt.upstream.sweep.rate
+        self._interval = rate.seconds / rate.count
+        """Seconds between two calls."""
+
+    async def step(self) -> float:
+        """Ask about a few patients, and return how many seconds there is nothing to do.
+
+        Raises `ServiceUnavailable` where OKT cannot be asked, once what was learnt before is written down.
+        """
+        key, now = self._municipality.key, self._clock()
+        sweep = await self._database.read(lambda connection: read_feed(connection, key, SOURCE))
+        if (begins := self._begins(sweep)) is not None and now >= begins:
+            sweep = await self._begin(now, sweep)
+        if sweep.complete_at is not None:
+            found = await self._database.read(lambda connection: self._patients.never_asked(connection, key, _BATCH))
+            learnt = await self._ask(found, sweep)
+            return 0.0 if learnt or begins is None else min(_IDLE, max(0.0, begins - now))
+        after = sweep.after
+        found = await self._database.read(lambda connection: self._patients.after(connection, key, after, _BATCH))
+        if not found:
+            await self._complete(sweep)
+            return 0.0
+        await self._ask(found, sweep)
+        if self._refused >= _REFUSED_IN_A_ROW:
+            self._refused = 0
+            return _PAUSE
+        return 0.0
+
+    def _begins(self, sweep: Sweep) -> float | None:
+        """Return when the next sweep begins; None while one is under way."""
+        if sweep.began_at is None:
+            return 0.0
+        return sweep.began_at + self._okt.upstream.sweep.every if sweep.complete_at is not None else None
+
+    async def _begin(self, now: float, before: Sweep) -> Sweep:
+        """Begin a sweep, and say how long it will take."""
+        key = self._municipality.key
+        sweep = Sweep(now, fresh_at=before.fresh_at)
+
+        def work(connection: Connection) -> int:
+            write_feed(connection, key, SOURCE, sweep)
+            return self._patients.count(connection, key)
+
+        count = await self._database.write(work, is_news=False)
+        seconds = round(count * self._interval)
+        SWEEP_LEFT.labels(key).set(seconds)
+        log.info("okt.sweep_begins", municipality=key, patients=count, seconds=seconds, first=before.began_at is None)
+        return sweep
+
+    async def _complete(self, sweep: Sweep) -> None:
+        """End a sweep, and forget the services of whom the copy no longer has."""
+        key, done = self._municipality.key, replace(sweep, complete_at=self._clock(), fresh_at=sweep.began_at)
+        own = (S.municipality == key, S.source == SOURCE, S.seen_at < (sweep.began_at or 0.0))
+        is_there = exists().where(P.municipality == S.municipality, P.patient == S.patient)
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(REPLICA_SERVICE).where(*own, ~is_there))
+            write_feed(connection, key, SOURCE, done)
+
+        await self._database.write(work, is_news=False)
+        SWEEP_LEFT.labels(key).set(0)
+        log.info("okt.sweep_complete", municipality=key, patients=sweep.asked, began=when(sweep.began_at or 0.0))
+
+    async def _ask(self, patients: Sequence[tuple[str, str]], sweep: Sweep) -> int:
+        """Ask about each, and write down what was learnt, whatever ends it; return of how many something was."""
+        learnt: list[tuple[str, str, tuple[Service, ...], float]] = []
+        asked, after = 0, sweep.after
+        try:
+            for patient, number in patients:
+                services = await self._services(number)
+                if services is not None:
+                    learnt.append((patient, number, services, self._clock()))
+                asked, after = asked + 1, patient
+        finally:
+            if asked:
+                went = (
+                    sweep if sweep.complete_at is not None else replace(sweep, after=after, asked=sweep.asked + asked)
+                )
+                await self._database.write(lambda connection: self._write(connection, learnt, went), is_news=False)
+        return len(learnt)
+
+    async def _services(self, number: str) -> tuple[Service, ...] | None:
+        """Return a patient's services; None where OKT's answer is none, after which what was known of the patient stays."""
+        calls = 1
+        until = self._clock.monotonic()
+        try:
+            services = await self._okt.services(number, self._municipality.orgnr, _TIMEOUT)
+        except AnswerRefused as refusal:
+            self._refused += 1
+            ANSWERS_REFUSED.labels(self._okt.upstream.name).inc()
+            log.error("okt.answer_refused", municipality=self._municipality.key, reason=str(refusal))  # noqa: TRY400 - the place says nothing
+            services = None
+        else:
+            self._refused = 0
+            calls = 1 if services else 2
+        await self._sleep(max(0.0, until + calls * self._interval - self._clock.monotonic()))
+        return services
+
+    def _write(
+        self,
+        connection: Connection,
+        learnt: Sequence[tuple[str, str, tuple[Service, ...], float]],
+        sweep: Sweep,
+    ) -> None:
+        key = self._municipality.key
+        for patient, number, services, seen_at in learnt:
+            put_services(connection, key, patient, SOURCE, seen_at, self._seal.seal(key, number, services))
+        write_feed(connection, key, SOURCE, sweep)
+
+
+__all__ = ["OktSweep", "PatientNumbers", "ServiceUnavailable", "Sweep", "read_feed", "write_feed"]
