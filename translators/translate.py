@@ -93,6 +93,24 @@ def express(
     return _told_by_its_places(result, tree, surface, service, settings, wire_repairs)
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A translation, and the result with every text and number of the message knowing its own place (`translators.placed`)."""
+
+    translation: Translation
+    result: dict[str, Tree]
+    """What the calls say; of a message that is refused as much as could be made of it, which may be nothing."""
+
+
+def traced(tree: Tree, surface: str, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()) -> Traced:
+    """Translate a message as `translate` does, and say where each value of the result came from: for a person, not for traffic."""
+    translation = translate(tree, surface, service, settings, wire_repairs)
+    origin = placed(tree)
+    message = read(origin, surface, settings)
+    _, result, _ = _expressed(message, origin, service, settings, wire_repairs)
+    return Traced(translation, result or ({} if isinstance(message, Refused) else message.tree))
+
+
 def _told_by_its_places(  # noqa: PLR0913, PLR0917 - as `deliverable`
     result: Translation,
     tree: Tree,

@@ -69,6 +69,8 @@ class Once(Enum):
     """Elsewhere, so that nobody can tell what was done when it was cut short."""
 
 
+LARGEST_BODY = 64 * 1024
+"""Bytes of a body where an endpoint says nothing."""
 ALWAYS = (401, 403, 404, 421, 429, 500)
 """What every endpoint may answer: who asks is not known, may not, or asks for nothing that is there; and a defect."""
 UNAVAILABLE = 503
@@ -99,6 +101,8 @@ class Endpoint:
     csv: bool = False
     """Whether an answer may be a table."""
     once: Once = Once.NO
+    largest: int = LARGEST_BODY
+    """Bytes of a body; one that takes more takes a form in parts too, as browsers send files (uploads.py)."""
     is_live: bool = False
     """Whether an open page asks for it by itself, which does not count as a use of the session."""
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.endpoints import ENDPOINT, VISITOR, Access, Endpoint, Handler, Visitor
+from gateway.admin.endpoints import ENDPOINT, LARGEST_BODY, VISITOR, Access, Endpoint, Handler, Visitor
 from gateway.admin.problems import Code, Problem, as_problem, of_http
+from gateway.admin.uploads import MULTIPART, parts_of
 from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.auth.people.principal import LoginMethod
 from gateway.auth.people.rbac import may
@@ -172,6 +173,8 @@ def _is_from_here(request: web.Request, origin: str) -> bool:
 
 
 async def _csrf(request: web.Request) -> str:
+    if request.content_type == MULTIPART and request[ENDPOINT].largest > LARGEST_BODY:
+        return (await parts_of(request)).get(CSRF_FIELD, b"").decode("latin-1")
     if request.content_type == "application/x-www-form-urlencoded":
         try:
             value = (await request.post()).get(CSRF_FIELD, "")

@@ -12,6 +12,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.endpoints import ENDPOINT
 from gateway.admin.problems import Code, Problem
+from gateway.admin.uploads import whole_body
 from gateway.ledger.records import MessageState
 from gateway.model import Information
 from translators.national_number import kind_of
@@ -98,16 +99,19 @@ def of_query(request: web.Request, wanted: type[Body]) -> Body:
     return _checked(dict(given), wanted, strict=False)
 
 
-async def of_body(request: web.Request, wanted: type[Body]) -> Body:
-    """Return the JSON body of a request, as its endpoint declares it; raises `Problem`."""
+async def of_body(request: web.Request, wanted: type[Body], *, of_lines: Sequence[str] = ()) -> Body:
+    """Return the JSON body of a request, as its endpoint declares it; the texts in `of_lines` may have several lines.
+
+    Raises `Problem`.
+    """
     _check_declared(wanted, request[ENDPOINT].body)
     if request.content_type != "application/json":
         raise Problem(Code.BAD_REQUEST, "Content-Type must be application/json")
     try:
-        given = msgspec.json.decode(await request.read())
+        given = msgspec.json.decode(await whole_body(request))
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise Problem(Code.BAD_REQUEST, "the body is not JSON") from None
-    return _checked(given, wanted, strict=True)
+    return _checked(given, wanted, strict=True, of_lines=of_lines)
 
 
 def _check_declared(wanted: type[msgspec.Struct], declared: type[msgspec.Struct] | None) -> None:
@@ -115,7 +119,7 @@ def _check_declared(wanted: type[msgspec.Struct], declared: type[msgspec.Struct]
         raise TypeError(f"the endpoint reads {wanted.__name__}, and does not say so")
 
 
-def _checked(given: object, wanted: type[Body], *, strict: bool) -> Body:
+def _checked(given: object, wanted: type[Body], *, strict: bool, of_lines: Sequence[str] = ()) -> Body:
     try:
         found = msgspec.convert(given, wanted, strict=strict)
     except msgspec.ValidationError as error:
@@ -125,7 +129,8 @@ def _checked(given: object, wanted: type[Body], *, strict: bool) -> Body:
             raise Problem(Code.BAD_REQUEST, f"{place[1]}: not as expected") from None
         raise Problem(Code.BAD_REQUEST, f"expected: {', '.join(wanted.__struct_fields__)}") from None
     values = msgspec.structs.asdict(found)
-    if any(isinstance(value, str) and not value.isprintable() for value in values.values()):
+    one_line = (value for name, value in values.items() if name not in of_lines)
+    if any(isinstance(value, str) and not value.isprintable() for value in one_line):
         raise Problem(Code.BAD_REQUEST, "a value has characters that cannot be printed")
     for name, value in values.items():
         if isinstance(value, datetime) and not _FIRST_YEAR <= value.year <= _LAST_YEAR:

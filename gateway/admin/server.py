@@ -15,7 +15,7 @@ from gateway.admin.context import LedgerContext
 from gateway.admin.cutover_facts import CutoverFacts, CutoverFactsApi
 from gateway.admin.cutovers import Cutovers
 from gateway.admin.cutovers_api import CutoversApi
-from gateway.admin.endpoints import Endpoint, Handler
+from gateway.admin.endpoints import LARGEST_BODY, Endpoint, Handler
 from gateway.admin.guard import Guard
 from gateway.admin.idempotency import IdempotencyStore
 from gateway.admin.messages import Messages, MessagesApi
@@ -36,6 +36,7 @@ from gateway.admin.rollback import Rollback
 from gateway.admin.routes import Decisions, Reloads
 from gateway.admin.status import Reload, StatusApi, StatusBoard
 from gateway.admin.tokens import Tokens, TokensApi
+from gateway.admin.trial import Trials, TrialsApi
 from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.config.model import Config
 from gateway.limits import Throttle
@@ -44,7 +45,6 @@ from gateway.times import Clock
 if TYPE_CHECKING:
     from gateway.config.model import Address
 
-_LARGEST_BODY = 64 * 1024
 _PER_MINUTE = 20
 """Tokens that an address may get wrong, and logins that it may begin."""
 
@@ -62,6 +62,7 @@ class AdminPort:
         self.reloads = Reloads(self.ledger)
         self.cutovers = Cutovers(self.ledger)
         self.decisions = Decisions(self.ledger)
+        self.trials = Trials(self.ledger)
         self.endpoints = self._endpoints(registry, clock)
         known = {(each.method, each.path): each for each in self.endpoints}
         guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
@@ -75,7 +76,7 @@ class AdminPort:
             async with self._connections.answering(request.protocol):
                 return await guard(request, handler)
 
-        self.app = web.Application(middlewares=[guarded, counting(self.ledger)], client_max_size=_LARGEST_BODY)
+        self.app = web.Application(middlewares=[guarded, counting(self.ledger)], client_max_size=LARGEST_BODY)
         self.app[SITE] = self._site = Site(clock, known)
         self.app[STOPPING] = asyncio.Event()
         once = IdempotencyStore(self.ledger)
@@ -108,6 +109,7 @@ class AdminPort:
             OverridesApi(overrides),
             PanicsApi(panics),
             self.decisions,
+            TrialsApi(self.trials),
             rehearsals,
             Description(lambda: self.endpoints),
         )
@@ -126,6 +128,7 @@ class AdminPort:
         self.board.started(config)
         self._site.names = Names.of(config)
         self.decisions.use(config)
+        self.trials.use(config)
         address: Address = config.listen.admin
         await self._runner.setup()
         if self._runner.server is None:
@@ -147,6 +150,7 @@ class AdminPort:
         """Go on with another configuration, whose table has this number; `problems` are its warnings."""
         self.authenticator.use(doors)
         self.decisions.use(config)
+        self.trials.use(config)
         self._site.names = Names.of(config)
         return self.board.taken(config, problems, generation)
 

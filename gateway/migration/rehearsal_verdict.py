@@ -67,7 +67,7 @@ def judge(rehearsal: Rehearsal) -> JudgedMessage:
         return JudgedMessage(RehearsalVerdict.REFUSED, reason, information, findings)
     wanted = rehearsal.claimed.settings(rehearsal.identified, rehearsal.route, rehearsal.received)
     translation = translate(content.tree, rehearsal.identified.surface.NAME, _SERVICE, wanted, content.repairs)
-    verdict, reason = _verdict(translation)
+    verdict, reason = verdict_of(translation)
     return JudgedMessage(verdict, reason, information, findings_of(translation))
 
 
@@ -87,7 +87,8 @@ def _check_access(rehearsal: Rehearsal) -> None:
         raise Failure(Fault.NO_ACCESS, "The sender is not registered for the municipality")
 
 
-def _verdict(translation: Translation) -> tuple[RehearsalVerdict, str]:
+def verdict_of(translation: Translation) -> tuple[RehearsalVerdict, str]:
+    """Return the verdict on a translation, and its reason as `JudgedMessage` has it."""
     refusal = translation.refusal
     if refusal is not None:
         return RehearsalVerdict.REFUSED, told(fault_of(refusal.reason), str(refusal))

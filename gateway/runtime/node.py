@@ -164,6 +164,7 @@ class Node:
         prepared = self._prepare(config, of_file)
         self._use(prepared, await self._prepare_ledger(prepared, self._intervals.ledger_patience))
         self._admin.report.use(lambda: self._routes.table)
+        self._admin.trials.use_table(lambda: self._routes.table)
         self._admin.reloads.use(self.reload)
         self._rehearsals.start()
         self._comparisons.start()
