@@ -15,7 +15,7 @@ from gateway.admin.params import Page, of_query, part_of
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
-from gateway.ledger import rehearsals, traffic
+from gateway.ledger import comparisons, rehearsals, traffic
 from gateway.ledger.decision_log import LastSeen
 from gateway.ledger.rehearsals import summary
 from gateway.migration.report import Row, holding_back, rows
@@ -85,8 +85,12 @@ class Report:
 
         def work(connection: Connection) -> list[Row]:
             # All of it beside the messages: a large file has tens of thousands of cells.
-            seen, rehearsals = _seen(connection, now - _MONTH), summary(connection, since=now - _MONTH)
-            return rows(config, table, seen, rehearsals, datetime.fromtimestamp(now, UTC))
+            seen, rehearsed = _seen(connection, now - _MONTH), summary(connection, since=now - _MONTH)
+            tried: list[rehearsals.Summary | comparisons.ComparisonSummary] = [
+                *rehearsed,
+                *comparisons.summary(connection, since=now - _MONTH),
+            ]
+            return rows(config, table, seen, tried, datetime.fromtimestamp(now, UTC))
 
         return [row for row in await self._context.read(work) if places is None or row.municipality in places]
 

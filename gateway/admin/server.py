@@ -10,6 +10,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from prometheus_client import CollectorRegistry
 
 from gateway.admin.audit import Audit
+from gateway.admin.comparisons import Comparisons
 from gateway.admin.connections import BoundedConnections
 from gateway.admin.context import LedgerContext
 from gateway.admin.cutover_facts import CutoverFacts, CutoverFactsApi
@@ -111,6 +112,7 @@ class AdminPort:
             self.decisions,
             TrialsApi(self.trials),
             rehearsals,
+            Comparisons(self.ledger),
             Description(lambda: self.endpoints),
         )
         return [endpoint for subject in subjects for endpoint in subject.endpoints()]

@@ -27,6 +27,9 @@ COMMANDS = {
     "cutover": Entry(
         "cutover", "cutover", "Plan a change of cells, see whether it is ready, and apply it or take it back."
     ),
+    "comparison": Entry(
+        "comparison", "comparison", "Look at how the new side's answers to searches differ from VKP's."
+    ),
     "demo": Entry(
         "demo.command",
         "demo",

@@ -16,7 +16,9 @@ CUTOVER = section(
 
 GATE = section(
     "cutovers.*.gate",
-    must("rehearsed_at_least", "messages of its cells that were rehearsed, at least 1"),
+    must(
+        "rehearsed_at_least", "messages of its cells that were rehearsed, and searches that were compared, at least 1"
+    ),
     must("clean_at_least", "the part of them without a refusal, as 99.5%"),
     must("within", "how long before the switch they were rehearsed at most"),
 )

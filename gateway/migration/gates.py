@@ -96,12 +96,14 @@ def _is_share(least: float, part: int, whole: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class GateNumbers:
-    """What rehearsals of a cutover's cells have shown."""
+    """What rehearsals and comparisons of a cutover's cells have shown."""
 
     rehearsed: int
-    """Messages."""
+    """Messages that were rehearsed, and searches that were compared or that the new side did not answer."""
     clean: int
-    """Those that would have been delivered, repaired ones among them."""
+    """Those that would have been delivered, repaired ones among them, and those that were answered the same."""
+    how: str = "rehearsed"
+    """In words: what is journaled is rehearsed, what is retrieved is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ def judge_gate(gate: Gate | None, numbers: GateNumbers) -> Passing:
         return Passing(True, "the plan asks for no rehearsals")
     days = f"in the last {_span(gate.within)}"
     if numbers.rehearsed <= 0:
-        return Passing(False, f"nothing was rehearsed {days}; {gate.rehearsed_at_least} are asked for")
-    told = f"{numbers.rehearsed} rehearsed {days}, {numbers.clean} of them clean ({_percent(numbers)})"
+        return Passing(False, f"nothing was {numbers.how} {days}; {gate.rehearsed_at_least} are asked for")
+    told = f"{numbers.rehearsed} {numbers.how} {days}, {numbers.clean} of them clean ({_percent(numbers)})"
     reasons = []
     if numbers.rehearsed < gate.rehearsed_at_least:
         reasons.append(f"{gate.rehearsed_at_least} are asked for")

@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.cell_rules import is_enough
 from gateway.config.model import Config, Municipality
-from gateway.config.upstreams import SERVICES, Grant, JftUpstream
+from gateway.config.upstreams import SERVICES, Grant, JftUpstream, ServiceUpstream
+from gateway.ledger import comparisons
 from gateway.ledger import cutovers as store
+from gateway.ledger.comparisons import ComparisonSummary
 from gateway.ledger.cutovers import Cell, Seen
 from gateway.ledger.layers import layers_of
 from gateway.ledger.rehearsals import Summary, summary
@@ -20,7 +22,7 @@ from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file, warnings
 from gateway.migration.gates import GateNumbers, Outcomes, Passing, judge_gate, outcomes_of
 from gateway.migration.schedule import Timing, freeze_at, frozen_by, moment, shown, timing
-from gateway.model import Group
+from gateway.model import JOURNALING, Group, Information
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
 
@@ -34,7 +36,7 @@ class Gathered:
 
     numbers: GateNumbers
     unrehearsed: tuple[str, ...]
-    """Types that the plan names and nothing was rehearsed of."""
+    """Types that the plan names and nothing was rehearsed or compared of."""
     seen: tuple[Seen, ...]
     overdue: tuple[Cell, ...]
     layers: Layers
@@ -43,11 +45,14 @@ class Gathered:
 
 def gathered(connection: Connection, record: Cutover, now: float) -> Gathered:
     """Look at what the ledger knows of a plan's cells."""
-    cells, rehearsals = record.cells, _rehearsal_numbers(connection, record, now)
+    cells, (rehearsals, compared) = record.cells, _tried(connection, record, now)
     named = {each.value for route in cells.routes for each in route.information or ()}
+    shown_of = {one.information for one in rehearsals if one.rehearsed} | {
+        one.information for one in compared if one.tried
+    }
     return Gathered(
-        _numbers(rehearsals),
-        tuple(sorted(named - {one.information for one in rehearsals if one.rehearsed})),
+        _numbers(rehearsals, compared),
+        tuple(sorted(named - shown_of)),
         tuple(one for one in store.seen(connection, now - SEEN_WITHIN) if cells.may_be(one)),
         tuple(cells.of(store.overdue(connection))),
         layers_of(connection, now),
@@ -56,7 +61,7 @@ def gathered(connection: Connection, record: Cutover, now: float) -> Gathered:
 
 def gate_says(connection: Connection, record: Cutover, now: float) -> Passing:
     """Hold a plan's rehearsals against its gate."""
-    return judge_gate(record.plan.gate_rule, _numbers(_rehearsal_numbers(connection, record, now)))
+    return judge_gate(record.plan.gate_rule, _numbers(*_tried(connection, record, now)))
 
 
 def obstacles(connection: Connection, record: Cutover, config: Config, now: float) -> list[str]:
@@ -100,14 +105,27 @@ def outcomes_since(connection: Connection, record: Cutover) -> tuple[dict[str, i
     return {**counted, "quarantined": quarantined, "waiting": waiting}, outcomes
 
 
-def _rehearsal_numbers(connection: Connection, record: Cutover, now: float) -> list[Summary]:
+_Tried = tuple[list[Summary], list[ComparisonSummary]]
+
+
+def _tried(connection: Connection, record: Cutover, now: float) -> _Tried:
+    """Return what rehearsals of its journaling and comparisons of its retrieval have shown."""
     gate, cells = record.plan.gate, record.cells
     since = now - (gate.within if gate else SEEN_WITHIN)
-    return [one for place in cells.places for one in cells.of(summary(connection, municipality=place, since=since))]
+    places = cells.places
+    rehearsed = [one for place in places for one in summary(connection, municipality=place, since=since)]
+    compared = [one for place in places for one in comparisons.summary(connection, municipality=place, since=since)]
+    return cells.of(rehearsed), cells.of(compared)
 
 
-def _numbers(rehearsals: list[Summary]) -> GateNumbers:
-    return GateNumbers(sum(one.rehearsed for one in rehearsals), sum(one.passed for one in rehearsals))
+def _numbers(rehearsals: list[Summary], compared: list[ComparisonSummary]) -> GateNumbers:
+    return GateNumbers(
+        sum(one.rehearsed for one in rehearsals) + sum(one.tried for one in compared),
+        sum(one.passed for one in rehearsals) + sum(one.clean for one in compared),
+        " or ".join(
+            word for word, found in (("rehearsed", rehearsals or not compared), ("compared", compared)) if found
+        ),
+    )
 
 
 _DAYS = int(SEEN_WITHIN / 86_400)
@@ -176,8 +194,23 @@ class PreflightFacts:
 
     @property
     def going_new(self) -> list[Municipality]:
-        """Where messages go to an information service."""
-        return self.cells.going_new(self.config)
+        """Where journalings go to an information service."""
+        return self.cells.going_new(self.config) if self.is_journaling else []
+
+    @property
+    def is_journaling(self) -> bool:
+        """Whether any journaling goes to an information service by it."""
+        routes = (route for route in self.cells.routes if route.mode in GOES_NEW)
+        return any(route.information is None or route.information & JOURNALING for route in routes)
+
+    @property
+    def services(self) -> list[ServiceUpstream]:
+        """The information services that something goes to."""
+        types = {
+            each for route in self.cells.routes if route.mode in GOES_NEW for each in route.information or Information
+        }
+        found = (self.config.upstream_for(each) for each in sorted(types))
+        return list({one.name: one for one in found if one is not None}.values())
 
     @property
     def service(self) -> JftUpstream | None:
@@ -233,10 +266,10 @@ def _service(facts: PreflightFacts) -> Iterator[Finding]:
         return
     for text in warnings(facts.record.plan, facts.config):
         yield Finding("service", False, text, "service-warning", {"fault": text})
-    service = facts.service
-    if service is not None and is_enough(service.status, facts.config.environment):
-        values = {"name": service.name, "status": service.status.value}
-        yield Finding("service", True, f"{service.name} has status {service.status}", "service-status", values)
+    for service in facts.services:
+        if is_enough(service.status, facts.config.environment):
+            values = {"name": service.name, "status": service.status.value}
+            yield Finding("service", True, f"{service.name} has status {service.status}", "service-status", values)
 
 
 def _tokens(facts: PreflightFacts) -> Iterator[Finding]:
@@ -286,7 +319,7 @@ def _rehearsals(facts: PreflightFacts) -> Iterator[Finding]:
     code = "rehearsals-passed" if passing.ok else "rehearsals-failed" if numbers.rehearsed else "rehearsals-nothing"
     yield Finding("rehearsals", passing.ok, passing.text, code, values, stops=True)
     if types := facts.ledger.unrehearsed:
-        text = f"nothing was rehearsed of {', '.join(types)}"
+        text = f"nothing was {facts.ledger.numbers.how} of {', '.join(types)}"
         yield Finding("rehearsals", True, text, "rehearsals-types", {"types": types}, warns=True)
 
 

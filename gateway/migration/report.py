@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.config.model import Config, Sender
+from gateway.ledger.comparisons import ComparisonSummary
 from gateway.ledger.decision_log import LastSeen
 from gateway.ledger.rehearsals import Summary
 from gateway.model import JOURNALING, Envelope, Information, Mode
@@ -26,8 +27,12 @@ class CellStatus(StrEnum):
     LEGACY = "legacy"
     REHEARSING = "rehearsing"
     REHEARSED = "rehearsed clean"
+    COMPARING = "comparing"
+    COMPARED = "compared clean"
     CANARY = "canary"
     MOVED = "moved"
+    EPJ = "epj"
+    """The municipality's own record system answers."""
     CLOSED = "closed"
 
 
@@ -52,26 +57,34 @@ class Row:
     @property
     def holds_back(self) -> bool:
         """Whether VKP is still needed for it: messages come, and go there."""
-        return self.messages > 0 and self.standing not in (CellStatus.MOVED, CellStatus.CLOSED)
+        return self.messages > 0 and self.standing not in (CellStatus.MOVED, CellStatus.EPJ, CellStatus.CLOSED)
 
 
 def rows(
-    config: Config, table: RouteTable, seen: Iterable[LastSeen], rehearsals: Iterable[Summary], now: datetime
+    config: Config,
+    table: RouteTable,
+    seen: Iterable[LastSeen],
+    tried: Iterable[Summary | ComparisonSummary],
+    now: datetime,
 ) -> list[Row]:
-    """Return every cell that a registered sender may use, and what was seen beside them; in the order of the file."""
+    """Return every cell that a registered sender may use, and what was seen beside them; in the order of the file.
+
+    `tried` are rehearsals of journaling and comparisons of retrieval.
+    """
     came: dict[tuple[str | None, ...], tuple[int, float]] = {}
     for one in seen:
         cell = (one.municipality, one.vendor, one.system, one.information)
         messages, last = came.get(cell, (0, 0.0))
         came[cell] = (messages + one.messages, max(last, one.last))
-    shown = {(one.municipality, one.vendor, one.system, one.information): one for one in rehearsals}
+    shown = {(one.municipality, one.vendor, one.system, one.information): one for one in tried}
     found: list[Row] = []
     for municipality, vendor, system in _places(config):
-        for information in (*(each for each in Information if each in JOURNALING), None):
+        for information in (*Information, None):
             cell = (municipality, vendor, system, information.value if information else None)
-            if information is None and cell not in came:
-                continue
-            found.append(_row(config, table, cell, came.get(cell, (0, None)), shown.get(_named(cell)), now))
+            row = _row(config, table, cell, came.get(cell, (0, None)), shown.get(_named(cell)), now)
+            # Of retrieval only what somebody asks for, or has begun to move.
+            if information in JOURNALING or cell in came or (information and row.standing is not CellStatus.LEGACY):
+                found.append(row)
     return found
 
 
@@ -108,14 +121,15 @@ def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
     table: RouteTable,
     cell: tuple[str, str, str, str | None],
     came: tuple[int, float | None],
-    rehearsal: Summary | None,
+    tried: Summary | ComparisonSummary | None,
     now: datetime,
 ) -> Row:
     municipality, vendor, system, information = cell
     kind = Information(information) if information else None
     decided = table.decide(Envelope("any", municipality, None, vendor, system, kind), now)
     mode = decided.route.mode if decided.route else None
-    rehearsed, share = (rehearsal.rehearsed, rehearsal.clean_share) if rehearsal else (0, None)
+    rehearsed = 0 if tried is None else tried.tried if isinstance(tried, ComparisonSummary) else tried.rehearsed
+    share = tried.clean_share if tried is not None else None
     return Row(
         municipality=municipality,
         epj=config.municipalities[municipality].epj.system,
@@ -132,6 +146,7 @@ def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
 
 
 def _standing(mode: Mode | None, rehearsed: int, share: float | None) -> CellStatus:
+    is_clean = rehearsed >= _FEWEST and share is not None and share >= _ENOUGH
     match mode:
         case Mode.NEW:
             return CellStatus.MOVED
@@ -139,7 +154,10 @@ def _standing(mode: Mode | None, rehearsed: int, share: float | None) -> CellSta
             return CellStatus.CANARY
         case Mode.CLOSED:
             return CellStatus.CLOSED
+        case Mode.EPJ:
+            return CellStatus.EPJ
         case Mode.REHEARSE:
-            is_clean = rehearsed >= _FEWEST and share is not None and share >= _ENOUGH
             return CellStatus.REHEARSED if is_clean else CellStatus.REHEARSING
+        case Mode.COMPARE:
+            return CellStatus.COMPARED if is_clean else CellStatus.COMPARING
     return CellStatus.LEGACY

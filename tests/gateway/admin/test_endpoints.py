@@ -101,6 +101,7 @@ DECLARED = {
     ("DELETE", "/api/v1/panics/{id}"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("GET", "/api/v1/routes"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/decisions/{reference}"): (Access.AUTHENTICATED, Action.VIEW, False),
+    ("GET", "/api/v1/comparisons"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/rehearsals"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/openapi.json"): (Access.AUTHENTICATED, Action.VIEW, False),
 }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.config.load import load_text
+from gateway.ledger.comparisons import ComparisonSummary
 from gateway.ledger.decision_log import LastSeen
 from gateway.ledger.rehearsals import Summary
 from gateway.migration.report import UNREAD, CellStatus, Row, holding_back, rows
@@ -112,3 +113,19 @@ def test_what_was_seen_under_several_modes_is_added_up() -> None:
     )
     row = one(reported(seen), "nordfjell", "evondos", "medisinering")
     assert (row.messages, row.last_seen, row.holds_back) == (10, 6.0, False)
+
+
+def test_retrieval_has_a_row_where_somebody_asks_or_it_has_begun_to_move() -> None:
+    """And what its comparisons have shown; where a record system answers, VKP is not needed."""
+    file = FILE + "  - {municipality: nordfjell, vendor: dignio, information: [pasientinfo], mode: closed, text: Nei}\n"
+    loaded = load_text(file, "routes.yaml")
+    assert loaded.config is not None
+    assert loaded.table is not None
+    seen = (LastSeen("nordfjell", "dignio", "prevent", "tjenester", "legacy", 3, 5.0),)
+    compared = ComparisonSummary("nordfjell", "dignio", "prevent", "pasientinfo", {"equal": 3, "different": 1}, 1)
+    found = rows(loaded.config, loaded.table, seen, (compared,), NOW)
+    closed = one(found, "nordfjell", "dignio", "pasientinfo")
+    assert (closed.standing, closed.rehearsed, closed.clean_share) == (CellStatus.CLOSED, 4, 0.75)
+    asked = one(found, "nordfjell", "dignio", "tjenester")
+    assert (asked.standing, asked.holds_back) == (CellStatus.LEGACY, True)
+    assert len(found) == 6 * 3 + 2

@@ -12,6 +12,7 @@ from msgspec import structs
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.plans import CutoverPlan, Freeze
 from gateway.config.upstreams import Grant, JftUpstream, VkpClient
+from gateway.ledger import comparisons
 from gateway.ledger.cutovers import Cell, Seen, routes
 from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
@@ -354,3 +355,22 @@ def test_a_plan_is_for_the_municipalities_that_it_names() -> None:
     changes = (RouteSpec(municipality="sorvik", mode=Mode.NEW), RouteSpec(municipality="nordfjell", mode=Mode.NEW))
     assert Cells(routes("x", changes)).places == ("nordfjell", "sorvik")
     assert Cells(routes("x", (*changes, RouteSpec(mode=Mode.NEW)))).places == (None,)
+
+
+async def test_a_cutover_of_retrieval_is_gated_by_comparisons(site: Site, config: Config) -> None:
+    """Where the new side did not answer it is not clean; nothing is asked of journaling, and no journaling of it."""
+    day, cell = comparisons.day_of(NOW), ("nordfjell", "dignio", "prevent", "pasientinfo")
+    counts = {
+        comparisons.Compared(day, *cell, "equal"): 198,
+        comparisons.Compared(day, *cell, "accepted"): 1,
+        comparisons.Compared(day, *cell, "new-failed"): 1,
+        comparisons.Compared(day, *cell, "vkp-failed"): 7,
+    }
+    await site.store.write(lambda each: comparisons.add(each, counts, {}))
+    record = plan_to(information=("pasientinfo", "tjenester"))
+    found = await site.store.read(lambda each: gathered(each, record, NOW))
+    assert (found.numbers.rehearsed, found.numbers.clean, found.unrehearsed) == (200, 199, ("tjenester",))
+    told = findings(facts_of(config, record=record, ledger=found, tokens=None))
+    assert Finding("rehearsals", True, "200 compared in the last 7 days, 199 of them clean (99.5 %)") in told
+    assert Finding("rehearsals", True, "nothing was compared of tjenester", warns=True) in told
+    assert not [one for one in told if one.check in {"token", "rollback", "epj"}]
