@@ -95,10 +95,11 @@ def write(connection: Connection, rows: Sequence[PastDecision]) -> None:
     """Add rows to the log, and count their messages."""
     if rows:
         connection.execute(insert(DECISION), [structs.asdict(row) for row in rows])
-        traffic.add(connection, map(_counted, rows))
+        traffic.add(connection, map(counted, rows))
 
 
-def _counted(row: PastDecision) -> tuple[float, traffic.Counted, traffic.Numbers]:
+def counted(row: PastDecision) -> tuple[float, traffic.Counted, traffic.Numbers]:
+    """Return what a row adds to the counts of its hour and its day."""
     named = traffic.Counted(*(getattr(row, name) or "" for name in traffic.Counted.__struct_fields__))
     seconds = row.seconds or 0.0
     numbers = traffic.Numbers(1, int(row.outcome in traffic.FAILED), seconds, seconds, last=row.at)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.demo import story
 from gateway.cli.demo.scenarios import r4_scenarios
 from gateway.cli.demo.soap_scenarios import soap_scenarios
 from gateway.cli.demo.stage import Stage, StageFailed, stage, with_free_ports
@@ -47,7 +48,7 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with stage(path) as running:
+    async with stage(path, with_story=stay) as running:
         outcomes = []
         async for outcome in send_all(running, [*r4_scenarios(), *stu3_scenarios(), *soap_scenarios()]):
             outcomes.append(outcome)
@@ -63,8 +64,22 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
         if stay:
             if not as_json:
                 click.echo(_invitation(running, path))
-            await stopping.wait()
+            await _stay(running, stopping, as_json=as_json)
     return all_well
+
+
+async def _stay(running: Stage, stopping: asyncio.Event, *, as_json: bool) -> None:
+    """Tell the story of a migration on the pages, where the configuration has its municipalities, until Ctrl-C."""
+    if not story.is_told(running):
+        await stopping.wait()
+        return
+    for line in await story.begin(running):
+        if not as_json:
+            click.echo(line)
+    traffic = asyncio.get_running_loop().create_task(story.go_on(running))
+    await stopping.wait()
+    traffic.cancel()
+    await asyncio.gather(traffic, return_exceptions=True)
 
 
 def _line(outcome: TrafficOutcome) -> str:

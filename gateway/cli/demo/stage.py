@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 from joserfc.jwk import RSAKey
 
 from gateway.auth.people.authenticator import dev_login_problem
+from gateway.cli.demo.story_history import write_history
 from gateway.config.load import load
 from gateway.config.model import Config
 from gateway.config.upstreams import JftUpstream
+from gateway.errors import StartupError
 from gateway.ledger.key_files import make_missing
 from gateway.routing.table import RouteTable
 
@@ -59,8 +61,8 @@ def with_free_ports(path: Path, folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def stage(path: Path) -> AsyncIterator[Stage]:
-    """Start everything that the configuration at `path` names; raises `StageFailed`."""
+async def stage(path: Path, *, with_story: bool = False) -> AsyncIterator[Stage]:
+    """Start everything that the configuration at `path` names, perhaps with a month behind it; raises `StageFailed`."""
     loaded = load(str(path))
     config, table = loaded.config, loaded.table
     if config is None or table is None:
@@ -74,6 +76,11 @@ async def stage(path: Path) -> AsyncIterator[Stage]:
     folder = path.parent / "var"
     folder.mkdir(exist_ok=True)
     make_missing(config.keys, path.parent, int(time.time()))
+    if with_story:
+        try:
+            await write_history(config, table, path.parent, time.time())
+        except StartupError as error:
+            raise StageFailed(str(error)) from None
     issuer = config.helseid.issuer
     clients = _register_client(config, jft.scopes.write, path.parent, folder)
     children = [

@@ -1,0 +1,73 @@
+"""The demo's story: what is behind a fresh ledger, and what its people and senders do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.cli.demo import story, story_history
+from gateway.config.load import load
+from gateway.ledger import rehearsals, traffic
+from gateway.ledger.database import open_store
+from gateway.model import Mode
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from gateway.config.model import Config
+    from gateway.routing.table import RouteTable
+
+ROOT = Path(__file__).parents[4]
+NOW = 1_790_000_000.0
+WEEK = 7 * 86_400.0
+
+
+def _loaded() -> tuple[Config, RouteTable]:
+    loaded = load(str(ROOT / "routes.yaml"))
+    assert loaded.config is not None
+    assert loaded.table is not None
+    return loaded.config, loaded.table
+
+
+@pytest.mark.slow
+async def test_a_month_is_behind_a_fresh_ledger_and_is_told_once(tmp_path: Path) -> None:
+    """Enough was rehearsed for Bjørkeheim's gate; one vendor's fault shows; a second start adds nothing."""
+    config, table = _loaded()
+    for _ in range(2):
+        await story_history.write_history(config, table, tmp_path, NOW)
+    store = open_store(config.store, tmp_path, patience=0.0)
+
+    def read(connection: Connection) -> tuple[list[rehearsals.Summary], list[traffic.CellTraffic]]:
+        return rehearsals.summary(connection, since=NOW - WEEK), traffic.cells(connection, NOW - 30 * 86_400.0)
+
+    tried, seen = await store.read(read)
+    await store.close()
+    clean = {one.municipality: one for one in tried if one.municipality in ("bjorkeheim", "granli")}
+    assert clean.keys() == {"bjorkeheim", "granli"}
+    for one in tried:
+        if one.municipality == "bjorkeheim":
+            assert (one.rehearsed >= 200, one.clean_share) == (True, 1.0), one
+    faulty = {one.vendor for one in tried if one.clean_share is not None and one.clean_share < 0.8}
+    assert faulty == {story_history.FAULTY_VENDOR}
+    modes = {one.mode for one in seen if one.municipality == "myrvik"}
+    assert modes == {Mode.LEGACY, Mode.NEW}
+    assert {*story.CAST, "nordfjell", "havnes"} == {one.municipality for one in seen}
+    assert 300 < sum(one.numbers.messages for one in seen if one.municipality == "tangen") < 6000
+
+
+def test_the_cast_is_in_the_configuration_of_the_demo() -> None:
+    """With a dozen municipalities, each as far as its routes say."""
+    config, _ = _loaded()
+    assert set(story.CAST) <= config.municipalities.keys()
+    assert len(config.municipalities) == 12
+    assert {route.mode for route in config.routes} >= {Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED}
+
+
+def test_faulty_messages_are_those_of_one_vendor() -> None:
+    """What is written wrong is a field that VKP lets pass."""
+    bodies = [one.body for one in story.scenarios(_loaded()[0])]
+    wrong = [body for body in bodies if b"batteryLevel" in body]
+    assert len(wrong) == 2
+    assert len(bodies) > 20
