@@ -62,7 +62,7 @@ class SubmissionVerdict(Enum):
     FAILS = auto()
     """It failed on this message, and perhaps fails on all."""
     AWAY = auto()
-    """Nothing reached it."""
+    """Nothing reached it, or it has no time for any message now."""
     NOTHING = auto()
 
 
@@ -124,9 +124,10 @@ def submitted(answer: Answer, sent: bytes = b"") -> Submitted:
         raise NotDelivered(Fault.NO_ANSWER, "JFT answered 504", SubmissionVerdict.FAILS)
     if status == 429 or 500 <= status <= 599:
         seconds = _seconds(answer.value(b"retry-after"))
-        failure = unavailable(
-            f"JFT answered {status}", SubmissionVerdict.FAILS, _RETRY_AFTER if seconds is None else seconds
-        )
+        # How much it is asked, and when it says that it will be back, is nothing that a message can be the cause of.
+        says_when = status == 429 or (status == 503 and seconds is not None)
+        verdict = SubmissionVerdict.AWAY if says_when else SubmissionVerdict.FAILS
+        failure = unavailable(f"JFT answered {status}", verdict, _RETRY_AFTER if seconds is None else seconds)
         failure.hold_off = seconds or 0 if status in (429, 503) else 0
         raise failure
     log.error("jft.undocumented_answer", status=status)

@@ -169,3 +169,22 @@ async def test_held_message_of_a_municipality_that_is_gone_is_set_aside(
     clock.now += 2
     (row,) = await until_states(world, "quarantined")
     assert "not configured" in row.reason
+
+
+async def test_message_is_not_given_up_because_the_service_has_no_time_for_any(
+    begin: Callable[..., Awaitable[World]], clock: Clock
+) -> None:
+    """However often it was answered 429: how much a service is asked is nothing that a message can be the cause of."""
+    world = await begin(jft=", breaker: {failures: 1000, pause: 10ms, longest: 10ms}")
+    world.jft.behave(Behaviour(status=429, times=-1))
+    assert_success(await world.post("bundle", alarm()))
+    for _ in range(MOST_ATTEMPTS + 1):
+        (row,) = await rows(world)
+        clock.now += 700
+        lines = row.history.count("\n")
+        await until_written(world, lambda found: found[0].history.count("\n") == lines + 2)  # noqa: B023 - awaited here
+    (row,) = await rows(world)
+    assert (row.state, row.attempts) == ("held", 0)
+    world.jft.behave(Behaviour())
+    clock.now += 700
+    await until_states(world, "delivered")

@@ -181,7 +181,9 @@ async def test_what_is_known_of_a_service_outlives_its_client(scene: Scene) -> N
     ("behaviour", "blames"),
     [
         (Behaviour(status=500), True),
-        (Behaviour(status=429), True),
+        (Behaviour(status=503), True),
+        (Behaviour(status=429), False),
+        (Behaviour(status=503, retry_after=1), False),
         (Behaviour(status="drop"), True),
         (Behaviour(status=400), True),
         (Behaviour(status=413), True),
@@ -193,7 +195,7 @@ async def test_what_is_known_of_a_service_outlives_its_client(scene: Scene) -> N
 async def test_failure_while_the_service_is_at_hand_may_be_the_messages_own(
     scene: Scene, behaviour: Behaviour, *, blames: bool
 ) -> None:
-    """Who delivers held messages must know which one to give up."""
+    """Who delivers held messages must know which one to give up; a service that says when it has time is to be asked then."""
     scene.jft.behave(behaviour)
     assert (await refused(scene.client())).blames_message == blames
 
