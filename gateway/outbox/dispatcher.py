@@ -15,6 +15,7 @@ from gateway.ledger.records import LONGEST_PAUSE, MOST_ATTEMPTS, Due
 from gateway.observability.telemetry import DELIVERIES
 from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
+from gateway.outbox.pace import Pace
 from gateway.outbox.recorder import Recorder
 from gateway.tasks import Periodic
 from gateway.times import Clock
@@ -24,7 +25,6 @@ from translators.contract import Call
 
 log = structlog.get_logger()
 
-_AT_A_TIME = 32
 _TIMEOUT = 30.0
 """Seconds that one delivery may take."""
 LONGEST_OUTAGE_PAUSE = 60.0
@@ -47,6 +47,7 @@ class Dispatcher:
         self._every = every
         self.loop = Periodic("dispatch", self._dispatched, self._pause, passing=LedgerUnavailable)
         self._under_way: set[asyncio.Task[None]] = set()
+        self._pace = Pace()
 
     def wake(self) -> None:
         """Say that something may be due."""
@@ -69,7 +70,7 @@ class Dispatcher:
         if breaker.is_open(asyncio.get_running_loop().time()):
             return 0
         # One is enough to ask whether the service is back.
-        room = (_AT_A_TIME if breaker.is_closed else 1) - len(self._under_way)
+        room = (self._pace.room if breaker.is_closed else 1) - len(self._under_way)
         if room <= 0:
             return 0
         # By both clocks before claiming: nothing is sent once another node may take it, however long the claim took.
@@ -128,9 +129,12 @@ class Dispatcher:
             submitted = await current.service.submit(call, orgnr, NO_SUBJECT, remaining)
         except NotDelivered as failure:
             DELIVERIES.labels(failure.fault.value).inc()
+            if not failure.blames_message and failure.fault in (Fault.UNAVAILABLE, Fault.NO_ANSWER):
+                self._pace.was_too_much(asyncio.get_running_loop().time())
             await self._recorder.brought_to_end(self._not_delivered(due, failure))
             return
         DELIVERIES.labels("accepted").inc()
+        self._pace.went_well(asyncio.get_running_loop().time(), len(self._under_way))
         written = self._recorder.delivered(due.id, due.reference, submitted, current.follow.first)
         await self._recorder.brought_to_end(written)
         log.info("delivery.accepted", reference=due.reference, event_id=submitted.event_id)
