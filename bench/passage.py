@@ -16,6 +16,7 @@ from gateway.observability import telemetry
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.content import ContentReader, Worker
 from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.retrieval import Retrieval, RetrievalClients
 from gateway.routing.table import ActiveTable
 from gateway.times import Clock
 
@@ -52,8 +53,12 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
     authorizer = Authorizer(
         loaded.config, Directory(loaded.config), verifier, DpopVerifier(clock), TokenBuckets(), clock
     )
-    contents = ContentReader(loaded.config.limits, TokenBuckets(), Worker(), clock.monotonic)
-    pipeline = Pipeline(loaded.config, ActiveTable(loaded.table), authorizer, None, clock, contents=contents)
+    worker = Worker()
+    contents = ContentReader(loaded.config.limits, TokenBuckets(), worker, clock.monotonic)
+    retrieval = Retrieval(loaded.config, frozenset(), RetrievalClients(), worker.run)
+    pipeline = Pipeline(
+        loaded.config, ActiveTable(loaded.table), authorizer, None, clock, contents=contents, retrieval=retrieval
+    )
     telemetry.configure(io.StringIO())
     head = RequestHead("POST", "/epj/r4/312229544/bundle", ((b"Host", b"vkp"), (b"Authorization", authorization)))
 

@@ -25,12 +25,14 @@ class Fault(Enum):
     CLOSED = "closed"
     NOT_SUPPORTED = "not-supported"
     MALFORMED = "malformed"
+    PARAMETERS = "parameters"
     ADDRESS = "address"
     PATIENT = "patient"
     LOSS = "loss"
     REFUSED_BY_SERVICE = "refused-by-service"
     SIGNATURE = "signature"
     TOO_LARGE = "too-large"
+    TOO_MANY_FOUND = "too-many-found"
     TOKEN = "token"  # noqa: S105 - the name of a fault, no secret
     SCOPE = "scope"
     NO_ACCESS = "no-access"
@@ -70,12 +72,14 @@ WORDINGS = {
     Fault.CLOSED: Wording(400, "1.2", "suppressed", "Tjenesten er stengt"),
     Fault.NOT_SUPPORTED: Wording(400, "3", "not-supported", "Meldingstypen støttes ikke ennå"),
     Fault.MALFORMED: Wording(400, "2.4", "structure", "Meldingen har ugyldig format"),
+    Fault.PARAMETERS: Wording(400, "2.3", "invalid", "Søket har feil parametere"),
     Fault.ADDRESS: Wording(400, "2.2", "value", "Avsender eller mottaker i meldingen stemmer ikke med forespørselen"),
     Fault.PATIENT: Wording(400, "2.1", "value", "Ugyldig eller manglende personidentifikator"),
     Fault.LOSS: Wording(400, "2.4", "structure", "Meldingen har innhold som ikke kan overføres"),
     Fault.REFUSED_BY_SERVICE: Wording(400, "2.4", "invalid", "Meldingen ble avvist av mottakertjenesten"),
     Fault.SIGNATURE: Wording(400, "2.4", "security", "Meldingen er signert, og signaturen kan ikke kontrolleres"),
     Fault.TOO_LARGE: Wording(413, "2.4", "too-long", "Meldingen er for stor"),
+    Fault.TOO_MANY_FOUND: Wording(400, "3", "too-costly", "Søket gir for mange treff, avgrens det"),
     Fault.TOKEN: Wording(401, "1.5", "login", "Tilgangstokenet mangler eller er ugyldig"),
     Fault.SCOPE: Wording(403, "1.2", "forbidden", "Tilgangstokenet gir ikke rett til dette endepunktet"),
     Fault.NO_ACCESS: Wording(403, "1.4", "forbidden", "Avsenderen har ikke tilgang til kommunen"),

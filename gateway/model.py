@@ -87,7 +87,12 @@ class Mode(StrEnum):
     CLOSED = "closed"
 
 
-PASSING = frozenset({Mode.LEGACY, Mode.REHEARSE})
+SERVICE_CODES = ("RT", "TA", "GPS", "MD", "DT", "DHO")
+"""The ServiceCodes that NHN documents; a partner profile may name others."""
+WITHOUT_IPLOS = frozenset({"RT", "DHO"})
+"""Those behind which is no service of a municipality's by IPLOS."""
+
+PASSING = frozenset({Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE})
 """Modes of a decision in which VKP checks and answers a message, as it came."""
 
 

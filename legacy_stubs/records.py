@@ -13,6 +13,8 @@ _CODE_SYSTEMS = "http://ehelse.no/fhir/CodeSystem"
 _PROFILES = "http://ehelse.no/fhir/StructureDefinition"
 _WITH_PROFILE = frozenset({"Patient", "CarePlan", "Composition"})
 """No profile of VKP is published for the others."""
+LOCAL = "http://cosdoc.dips.no/lopenummer"
+"""The system of one record system's own numbers, as in a published sample."""
 _SNOMED = "http://snomed.info/sct"
 
 
@@ -26,6 +28,8 @@ class PatientRecord:
     gender: str
     born: date
     system: str = FNR
+    local: str | None = None
+    """The record system's own number of the patient."""
     services: frozenset[str] = frozenset({"rt", "ta", "md", "gps", "dho", "dt"})
     """The ServiceCodes of what the patient gets, in lower case."""
 
@@ -42,7 +46,8 @@ def _invented(  # noqa: PLR0913, PLR0917 - what a patient is
     given: str, family: str, gender: str, born: date, month_offset: int, services: str
 ) -> PatientRecord:
     number = number_for(born, 500, month_offset)
-    return PatientRecord(number, given, family, gender, born, services=frozenset(services.split()))
+    local = str(1300 + born.month)
+    return PatientRecord(number, given, family, gender, born, local=local, services=frozenset(services.split()))
 
 
 PATIENTS = (
@@ -78,7 +83,8 @@ _Contents = Iterable[tuple[str, Resource]]
 def _patient(patient: PatientRecord) -> _Contents:
     name = {"family": patient.family, "given": [patient.given]}
     address = {"use": "home", "line": ["Prøveveien 1"], "city": "Testvik", "postalCode": "0000"}
-    content = {"identifier": [patient.identifier()], "name": [name], "gender": patient.gender}
+    local = [{"system": LOCAL, "value": patient.local}] if patient.local else []
+    content = {"identifier": [patient.identifier(), *local], "name": [name], "gender": patient.gender}
     yield "Patient", {**content, "birthDate": patient.born.isoformat(), "address": [address]}
 
 

@@ -169,8 +169,8 @@ def _notes(config: Config, envelope: Envelope, decision: Decision) -> list[str]:
         notes.append("the sender is not in the file: VKP decides where it answers, otherwise 403 with code 1.4")
     elif municipality and sender.municipalities is not None and municipality.key not in sender.municipalities:
         notes.append("the sender is not registered for this municipality: outside mode legacy 403 with code 1.4")
-    if decision.mode is Mode.NEW and decision.upstream is None and envelope.information is not None:
-        notes.append("retrieval from the information services is not supported yet: 400 with code 3")
+    if decision.mode in {Mode.NEW, Mode.EPJ} and decision.upstream is None and envelope.information is not None:
+        notes.append("nobody answers for this information type yet: 400 with code 3")
     if decision.mode is None:
         notes.append("no route covers the message; `unrecognised` decides")
     return notes

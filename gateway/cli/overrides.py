@@ -14,7 +14,6 @@ from gateway.model import Group, Information, Mode
 from gateway.routing.route import KINDS, POLICIES, WORDS, ValueKind
 
 _ROOT = "/api/v1"
-_MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
 _ended = click.option("--ended", is_flag=True, help="Also what has ended.")
 _cells = with_options(
     municipality_option,
@@ -85,7 +84,7 @@ def list_overrides(*, client: AdminClient, ended: bool, limit: int, cursor: str 
 
 @override.command("set")
 @_cells
-@click.option("--mode", required=True, type=click.Choice([each.value for each in _MODES]))
+@click.option("--mode", required=True, type=click.Choice([each.value for each in Mode]))
 @_policies
 @click.option("--until", required=True, type=TIME, metavar="TIME", help="At most 90 days, as 2026-12-01T08:00+01:00.")
 @click.option("--ticket", required=True, metavar="ID", help="Where it is being worked on.")
@@ -99,7 +98,7 @@ def set_override(*, client: AdminClient, **asked: Any) -> None:
 @override.command()
 @click.argument("identifier", metavar="ID")
 @_cells
-@click.option("--mode", type=click.Choice([each.value for each in _MODES]))
+@click.option("--mode", type=click.Choice([each.value for each in Mode]))
 @_policies
 @click.option("--until", type=TIME, metavar="TIME", help="At most 90 days from now.")
 @click.option("--ticket", metavar="ID", help="Where it is being worked on.")

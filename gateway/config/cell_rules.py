@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from gateway.config.model import Environment, Municipality, Problem, Severity
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import ANSWERED, SERVICES, ServiceStatus, upstream_for
-from gateway.model import JOURNALING, Information, Mode
+from gateway.config.upstreams import ANSWERED, SERVICES, OktUpstream, ServiceStatus, upstream_for
+from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.index import Buckets, Chain, winner
 from gateway.routing.route import Route
 
 Pair = tuple[str | None, str | None]
 
-BESIDE_VKP = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY)
+_RETRIEVAL_ALONE = (Mode.COMPARE, Mode.EPJ)
+"""Modes in which a journaling would be delivered twice, or to whom takes none."""
+BESIDE_VKP = (Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE, Mode.CANARY)
 """Modes in which VKP answers some message."""
 
 
@@ -97,13 +99,17 @@ def _finding(facts: Facts, municipality: Municipality, route: Route, information
     if mode is Mode.CLOSED:
         return None
     if mode in BESIDE_VKP and municipality.epj.new_generation:
-        text = f"{mode} is not possible where epj.generation is new, only new and closed are: {{cell}}"
-        return _Finding(Severity.ERROR, text)
+        possible = "only new, closed and for retrieval epj are"
+        return _Finding(Severity.ERROR, f"{mode} is not possible where epj.generation is new, {possible}: {{cell}}")
     if mode is Mode.LEGACY:
         return None
+    if (mode is Mode.REHEARSE) if information in RETRIEVAL else (mode in _RETRIEVAL_ALONE):
+        return _other_group(route, information)
     if information in JOURNALING:
         return _journaling(facts, municipality, mode, information)
-    return _retrieval(facts, municipality, information) if mode is Mode.NEW else _only_journaling(route)
+    if mode is Mode.EPJ or (mode is Mode.COMPARE and not is_fed(municipality, information)):
+        return _record_system(municipality, mode, information)
+    return _retrieval(facts, municipality, mode, information)
 
 
 def _journaling(facts: Facts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
@@ -127,27 +133,55 @@ def _status(facts: Facts, mode: Mode, information: Information) -> _Finding | No
     )
 
 
-def _retrieval(facts: Facts, municipality: Municipality, information: Information) -> _Finding | None:
+def is_fed(municipality: Municipality, information: Information) -> bool:
+    """Tell whether the municipality's record system feeds the information service that has a type."""
+    return SERVICES.get(information) in municipality.epj.feeds
+
+
+def _record_system(municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
+    if municipality.epj.upstream is not None:
+        return None
+    needs = (
+        "epj.upstream" if mode is Mode.EPJ or information not in SERVICES else f"{SERVICES[information]} in epj.feeds"
+    )
+    also = "" if needs == "epj.upstream" or mode is Mode.EPJ else ", or epj.upstream,"
+    return _Finding(Severity.ERROR, f"{mode} needs {needs}{also} of {municipality.key}: {{cell}}")
+
+
+def _retrieval(facts: Facts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
     service = SERVICES.get(information)
     if service is None:
-        return _Finding(Severity.ERROR, "new is not possible, there is no information service yet: {cell}")
+        return _Finding(Severity.ERROR, f"{mode} is not possible, there is no information service yet: {{cell}}")
     if service not in municipality.epj.feeds:
-        return _Finding(Severity.ERROR, f"new needs {service} in epj.feeds of {municipality.key}: {{cell}}")
+        return _Finding(Severity.ERROR, f"{mode} needs {service} in epj.feeds of {municipality.key}: {{cell}}")
     if information not in ANSWERED:
-        text = f"retrieval from {service} is not supported yet: requests of {{cell}} are refused"
-        return _Finding(Severity.WARNING, text)
+        return _Finding(Severity.ERROR, f"retrieval from {service} is not supported yet: {{cell}}")
     if facts.upstreams.lacks(service):
-        return _Finding(Severity.ERROR, f"new needs an upstream of kind {service}: {{cell}}")
-    if information is Information.PASIENTINFO and municipality.services_from is None:
-        text = f"new needs services_from of {municipality.key}, for tjenstlig behov: {{cell}}"
+        return _Finding(Severity.ERROR, f"{mode} needs an upstream of kind {service}: {{cell}}")
+    if (finding := _status(facts, mode, information)) is not None:
+        return finding
+    return _services(facts, municipality, mode) if information is Information.PASIENTINFO else None
+
+
+def _services(facts: Facts, municipality: Municipality, mode: Mode) -> _Finding | None:
+    """Report what tjenstlig behov cannot be told by."""
+    known = municipality.services_from
+    if known is None:
+        text = f"{mode} needs services_from of {municipality.key}, for tjenstlig behov: {{cell}}"
         return _Finding(Severity.ERROR, text)
-    return _status(facts, Mode.NEW, information)
+    if known.file is not None:
+        return None
+    if facts.upstreams.lacks(OktUpstream.KIND):
+        return _Finding(
+            Severity.ERROR, f"services_from: okt of {municipality.key} needs an upstream of kind okt: {{cell}}"
+        )
+    return _status(facts, mode, Information.TJENESTER)
 
 
-def _only_journaling(route: Route) -> _Finding:
-    why = "is not possible for retrieval" if route.mode is Mode.REHEARSE else "is not supported yet for retrieval"
-    remedy = "; name information: [journaling]" if route.information is None else ""
-    return _Finding(Severity.ERROR, f"{route.mode} {why}{remedy}: {{cell}}")
+def _other_group(route: Route, information: Information) -> _Finding:
+    group, other = ("retrieval", "journaling") if information in RETRIEVAL else ("journaling", "retrieval")
+    remedy = f"; name information: [{other}]" if route.information is None else ""
+    return _Finding(Severity.ERROR, f"{route.mode} is not possible for {group}{remedy}: {{cell}}")
 
 
 def is_enough(status: ServiceStatus, environment: Environment) -> bool:

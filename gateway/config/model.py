@@ -180,6 +180,8 @@ class Limits:
     backlog_per_patient: int = 500
     duplicate_window: float = 14 * DAY
     """Seconds for which a message is known again."""
+    answer: int = 1000
+    """Resources that a search may find."""
     journaled_wait: float = 30.0
     """Seconds that a sender waits at most where a route answers when a message was journaled."""
 

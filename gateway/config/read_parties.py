@@ -286,7 +286,7 @@ def patient_ids(reader: Reader, node: Node) -> tuple[Numbers, dict[str, Resolver
     for system, (key, value) in reader.mapping(node).items():
         if not system.strip():
             reader.error(key, "expected an identifier system, found nothing")
-        match _resolved(reader, system, value):
+        match _resolved(reader, value):
             case "pit" | "vkp" as resolver:
                 resolvers[system] = resolver
             case dict() as table:
@@ -294,7 +294,7 @@ def patient_ids(reader: Reader, node: Node) -> tuple[Numbers, dict[str, Resolver
     return found, resolvers
 
 
-def _resolved(reader: Reader, system: str, node: Node) -> dict[str, str] | Resolver | None:
+def _resolved(reader: Reader, node: Node) -> dict[str, str] | Resolver | None:
     """Return the table of one identifier system, or who is asked in place of it."""
     if (fields := reader.fields(node, schema.PATIENT_IDS)) is None:
         return None
@@ -308,8 +308,6 @@ def _resolved(reader: Reader, system: str, node: Node) -> dict[str, str] | Resol
         return None
     if "file" in fields:
         reader.error(fields.key("file"), '"file" belongs to resolve: table')
-    what = f"resolve: {resolve} is not done by this version"
-    reader.warn(fields.value("resolve"), f"{what}: outside mode legacy, numbers of {quoted(system)} are refused")
     return "pit" if resolve == "pit" else "vkp"
 
 

@@ -9,7 +9,7 @@ from yaml import Node, SequenceNode
 
 from gateway.config import values, yaml_reader
 from gateway.config.read_parties import Municipalities, Vendors
-from gateway.config.route_keys import DELIVERING, LATER_MODES, POLICY_KEYS, ROUTE
+from gateway.config.route_keys import DELIVERING, POLICY_KEYS, ROUTE
 from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.model import Group, Information, Mode, Place
 from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear, types_of
@@ -80,17 +80,16 @@ def _route(
     readable = len(reader.problems) == before and not fields.strange
     mode = _mode(reader, fields)
     text = _text(reader, fields, mode)
-    judged = None if mode in LATER_MODES else mode
     policies = {name: value for name, value in reader.values(fields, *POLICY_KEYS).items() if value is not None}
-    _check_policies(reader, fields, judged, policies)
+    _check_policies(reader, fields, mode, policies)
     if not readable:
         return None
     information, grouped = named if named is not None else (None, frozenset())
     selectors = (municipality, vendor, system, information, grouped)
     route = Route(*selectors, mode or Mode.CLOSED, text, reader.place(node), **policies)
-    is_held = route.on_outage is OnOutage.HOLD and (judged is None or judged in DELIVERING)
+    is_held = route.on_outage is OnOutage.HOLD and (mode is None or mode in DELIVERING)
     hold_place = reader.place(fields.value("on_outage")) if is_held else None
-    return ParsedRoute(route, reader.place(fields.value("mode")), judged is not None, hold_place)
+    return ParsedRoute(route, reader.place(fields.value("mode")), mode is not None, hold_place)
 
 
 def _check_policies(reader: Reader, fields: Fields, mode: Mode | None, policies: Mapping[str, Any]) -> None:
@@ -153,8 +152,6 @@ def _information(reader: Reader, node: Node) -> tuple[frozenset[Information] | N
 
 def _mode(reader: Reader, fields: Fields) -> Mode | None:
     mode: Mode | None = fields.get("mode", partial(values.one_of("mode", Mode), reader))
-    if mode in LATER_MODES:
-        reader.error(fields.value("mode"), f'mode "{mode}" is not supported yet')
     return mode
 
 

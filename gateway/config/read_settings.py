@@ -146,9 +146,10 @@ def _limits(reader: Reader, node: Node) -> Limits | None:
     of_patient = fields.get("backlog_per_patient", partial(values.count, reader))
     window = fields.get("duplicate_window", partial(values.duration, reader))
     wait = fields.get("journaled_wait", partial(values.duration, reader))
+    answer = fields.get("answer", partial(values.count, reader))
     if body is None or timeout is None or rate is None or at_a_time is None or connections is None:
         return None
-    if of_sender is None or of_patient is None:
+    if of_sender is None or of_patient is None or answer is None:
         return None
     if backlog is None or window is None or wait is None or read is None or unverified is None:
         return None
@@ -166,6 +167,7 @@ def _limits(reader: Reader, node: Node) -> Limits | None:
         of_sender,
         of_patient,
         window,
+        answer,
         wait,
     )
 

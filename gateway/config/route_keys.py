@@ -97,7 +97,7 @@ ROUTE = section(
     Key("vendor", "short name; left out: every one"),
     Key("system", "short name; needs vendor"),
     Key("information", "types, or the groups journaling and retrieval; left out: every type"),
-    must("mode", "legacy, rehearse, canary, new or closed"),
+    must("mode", "legacy, rehearse, compare, canary, new, epj or closed"),
     Key("text", "what a closed route tells the sender"),
     PolicyKey(
         "losses",
@@ -171,8 +171,6 @@ ROUTE = section(
     later=("share_with",),
 )
 POLICY_KEYS = {key.name: key for key in ROUTE.keys.values() if isinstance(key, PolicyKey)}
-LATER_MODES = frozenset({Mode.COMPARE, Mode.EPJ})
-MODES = tuple(mode for mode in Mode if mode not in LATER_MODES)
 
 
 def as_written(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import EpjUpstream, Grant, JftUpstream, VkpUpstream
+from gateway.config.upstreams import EpjUpstream, Grant, JftUpstream, PitUpstream, VkpUpstream, vkp_of
 from gateway.config.yaml_reader import quoted
-from gateway.model import Information, Mode, Place
+from gateway.model import WITHOUT_IPLOS, Information, Mode, Place
 from gateway.routing.index import Buckets, Conflict, winner
 from gateway.routing.route import Route
 
@@ -43,6 +43,8 @@ def check(draft: Draft, buckets: Buckets) -> list[Problem]:
     facts = _facts(draft)
     found = [
         *_record_systems(draft),
+        *_local_numbers(draft),
+        *_needless(draft),
         *(_equally_specific(conflict) for conflict in buckets.conflicts),
         *check_cells(draft, buckets),
     ]
@@ -108,6 +110,39 @@ def _record_systems(draft: Draft) -> Iterator[Problem]:
             yield Problem(place, Severity.ERROR, f"upstream {name} is of kind {known[name]}, and not epj")
         elif draft.upstreams.clear:
             yield Problem(place, Severity.ERROR, f"unknown upstream {quoted(name)}")
+
+
+def _local_numbers(draft: Draft) -> Iterator[Problem]:
+    """Say of numbers of a record system's own what those who are asked for them do not document."""
+    vkp = vkp_of(draft.upstreams.known.values())
+    for municipality in draft.municipalities.known.values():
+        for system, resolver in municipality.resolvers.items():
+            what = f"patient_ids of {municipality.key}, {quoted(system)}: resolve: {resolver}"
+            if resolver == "pit" and PitUpstream.KIND not in municipality.epj.feeds:
+                yield Problem(municipality.place, Severity.ERROR, f"{what} needs pit in epj.feeds")
+            elif resolver == "vkp" and vkp is not None and vkp.client_for(municipality.key, None) is None:
+                text = f"{what} needs a client of the municipality's own, without a vendor, in {vkp.name}.clients"
+                yield Problem(municipality.place, Severity.ERROR, text)
+            else:
+                text = f"{what}: no search by such numbers is documented, so they are learnt from lists of patients"
+                yield Problem(municipality.place, Severity.WARNING, f"{text}, and others are refused")
+
+
+def _needless(draft: Draft) -> Iterator[Problem]:
+    """Say who can have no need by OKT, since none of a sender's ServiceCodes has an IPLOS code, and which patterns say nothing."""
+    for municipality in draft.municipalities.known.values():
+        source = municipality.services_from
+        if source is None or source.file is not None:
+            continue
+        if municipality.partner_profile:
+            text = f"partner_profile of {municipality.key} says nothing to OKT, which has no service levels"
+            yield Problem(municipality.place, Severity.WARNING, text)
+        for sender in draft.vendors.senders:
+            serves = sender.municipalities is None or municipality.key in sender.municipalities
+            codes = {code.upper() for code in sender.service_codes}
+            if serves and codes and codes <= WITHOUT_IPLOS:
+                text = f"{sender.key} can have no need by OKT, where {' and '.join(sorted(codes))} has no IPLOS code"
+                yield Problem(source.place, Severity.WARNING, f"{text}; a file can name who has such a service")
 
 
 def _vkp_is_there(draft: Draft) -> Iterable[Problem]:

@@ -141,6 +141,7 @@ LIMITS = section(
     Key("backlog", "messages of one municipality that may be held at a time", "10000"),
     Key("backlog_per_sender", "of them, those of one sender: others keep a place", "7500"),
     Key("backlog_per_patient", "of them, those about one patient, likewise", "500"),
+    Key("answer", "resources that a search may find, outside mode legacy; more: 400", "1000"),
     Key("duplicate_window", "how long a message is known again; at most retention.receipt", "14d"),
     Key(
         "journaled_wait",
@@ -242,7 +243,7 @@ SERVICES_FROM = section(
 
 PATIENT_IDS = section(
     "municipalities.*.patient_ids.*",
-    must("resolve", "table: from `file`; pit, vkp: not done by this version, such numbers are refused"),
+    must("resolve", "table: from `file`; vkp: from the answers of VKP to list searches; pit: from the copy of PIT"),
     Key("file", "CSV without a header line, from the folder of this file: local number, national number"),
 )
 

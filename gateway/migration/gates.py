@@ -24,7 +24,7 @@ FAILED = frozenset(
     }
 )
 """Outcomes of messages that failed because they went new."""
-FINE = frozenset({"accepted", "held", "duplicate", "passed"})
+FINE = frozenset({"accepted", "answered", "held", "duplicate", "passed"})
 """Outcomes of those that went well. What is in neither says nothing of the switch: a token, too many, an access register."""
 
 

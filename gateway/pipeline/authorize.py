@@ -130,20 +130,6 @@ class Authorizer:
         _count(admitted)
         return True
 
-    def check_need(self, head: RequestHead, operation: Operation, sender: Sender) -> None:
-        """Raise `Failure` for a retrieval that names no need, or one that the sender is not registered for.
-
-        A sender without service codes is not held to any: the register does not say yet what it may ask for.
-        """
-        if operation.group is not Group.RETRIEVAL or not sender.service_codes:
-            return
-        named = b",".join(head.values(b"servicecodes")).decode("latin-1").lower().split(",")
-        asked = {code.strip() for code in named} - {""}
-        if not asked:
-            raise Failure(Fault.NO_NEED, "The field ServiceCodes is missing or empty")
-        if not asked <= {code.lower() for code in sender.service_codes}:
-            raise Failure(Fault.NO_NEED, "ServiceCodes names a service that the sender is not registered for")
-
     async def _trusted(self, head: RequestHead, presented: Credentials | None) -> tuple[Credentials, Claims]:
         """Return a token that HelseID gave for us and whoever sends it may use, whatever it is used for."""
         presented = _usable(presented)
@@ -222,9 +208,12 @@ class Authorizer:
         return sender, municipality
 
     @contextmanager
-    def under_way(self, sender: Sender) -> Iterator[None]:
-        """Count a request while it is under way; raises `Failure` when as many of its sender's are as may be."""
-        with self._rates.under_way(sender.key, self._config.limits.concurrent_per_sender) as is_within:
+    def under_way(self, sender: Sender, group: Group) -> Iterator[None]:
+        """Count a request while it is under way; raises `Failure` when as many of its sender's in its group are as may be.
+
+        A record system that is slow to answer searches keeps no journaling out.
+        """
+        with self._rates.under_way(f"{group} {sender.key}", self._config.limits.concurrent_per_sender) as is_within:
             if not is_within:
                 raise Failure(Fault.TOO_MANY, "Too many of the sender's requests are under way", retry_after=1)
             yield

@@ -34,6 +34,10 @@ class Canary:
         self._claimed = ClaimedSettings(config)
         self._key = key
 
+    def share(self, number: str | None) -> float | None:
+        """Return where the patient with a national number stands; None without one, or without a key."""
+        return share_of(self._key, number) if self._key is not None and number is not None else None
+
     def placed(
         self, identified: Identified, route: Route | None = None, received: datetime | None = None
     ) -> Identified:

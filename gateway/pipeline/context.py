@@ -13,10 +13,12 @@ from gateway.pipeline.translate import findings_of
 from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
+from gateway.surfaces.search import Search
 from translators.contract import Translation
 
 NOTHING_KNOWN = Envelope(UNRECOGNISED, None, None, None, None, None)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SEARCHING = _READING | {"POST"}
 
 
 class RequestContext(Struct):
@@ -38,6 +40,8 @@ class RequestContext(Struct):
     unread: Failure | None = None
     """Why it was decided without its content, though routes differ by that."""
     translation: Translation | None = None
+    search: Search | None = None
+    """None while it was not read, and for a journaling."""
     upstream: str | None = None
     """The information service that is called."""
 
@@ -77,7 +81,7 @@ def finishes_alone(head: RequestHead, identified: Identified) -> bool:
     """Tell whether a request is finished though its sender has left: unless it is known only to read, it may journal."""
     if identified.operation is None:
         return head.method not in _READING
-    return identified.operation.group is Group.JOURNALING
+    return identified.operation.group is Group.JOURNALING or head.method not in _SEARCHING
 
 
 def account_of(

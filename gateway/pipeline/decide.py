@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from gateway.config.model import Config
 from gateway.errors import Failure
-from gateway.model import PASSING, Envelope, Group, Pass, RequestHead
+from gateway.model import PASSING, Envelope, Group, Mode, Pass, RequestHead
 from gateway.observability.telemetry import CONTENT_NOT_READ
 from gateway.pipeline.after_pass import AfterPass
 from gateway.pipeline.authorize import Authorized, Authorizer
@@ -71,7 +71,9 @@ class Decider:
         decision = table.decide(identified.envelope, datetime.fromtimestamp(now, UTC))
         found = RequestDecision(table, until, identified, decision)
         operation, vkp = identified.operation, table.vkp
-        if operation is None or vkp is None or decision.mode not in PASSING:
+        if operation is not None and operation.group is Group.RETRIEVAL and is_canary(decision):
+            return RequestDecision(table, until, structs.replace(identified, depends_on_content=True))
+        if operation is None or vkp is None or decision.mode not in PASSING or decision.mode is Mode.COMPARE:
             return found
         answer = Pass(vkp, finishes_alone(head, identified), self._after_pass.afterwards(table, identified, decision))
         if not self._verifies_in_legacy:
@@ -120,7 +122,7 @@ class Decider:
         """Add where a journaling that was decided passes; only such a one is decided by its content."""
         table = found.table
         vkp = table.vkp
-        if vkp is None or decision.mode not in PASSING or self._verifies_in_legacy:
+        if vkp is None or decision.mode not in PASSING or decision.mode is Mode.COMPARE or self._verifies_in_legacy:
             return found
         answer = Pass(vkp, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision))
         return structs.replace(found, answer=answer)

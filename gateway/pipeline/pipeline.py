@@ -19,6 +19,7 @@ from gateway.outbox.submit import Submitter
 from gateway.pipeline.after_pass import AfterPass, Rehearse
 from gateway.pipeline.authorize import Authorized, Authorizer, own_url
 from gateway.pipeline.canary import Canary
+from gateway.pipeline.compare import Comparer
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.context import (
     NOTHING_KNOWN,
@@ -29,6 +30,8 @@ from gateway.pipeline.context import (
 )
 from gateway.pipeline.decide import Decider, FastPath, RequestDecision
 from gateway.pipeline.identify import Identified, Identifier, asked_for
+from gateway.pipeline.retrieval import Retrieval
+from gateway.pipeline.search_lane import TO_ANSWER, SearchLane, is_search
 from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import ActiveTable
 from gateway.surfaces.base import AnswerContext, Content, Operation
@@ -41,10 +44,6 @@ from translators.translate import deliverable, translate
 _SERVICE = SERVICES[Group.JOURNALING]
 """What journalings are written for."""
 log = structlog.get_logger()
-
-_TO_ANSWER = 0.5
-"""Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
-
 
 Continuation = Callable[[Body], Handled | Awaitable[Handled]]
 """Takes the body of a request that has begun, and returns the answer, or what will be it."""
@@ -62,6 +61,8 @@ class Pipeline:
         clock: Clock,
         *,
         contents: ContentReader,
+        retrieval: Retrieval,
+        comparer: Comparer | None = None,
         canary_key: bytes | None = None,
         rehearse: Rehearse | None = None,
     ) -> None:
@@ -70,12 +71,15 @@ class Pipeline:
         self._routes = routes
         self._identifier = Identifier(config.limits.body, Directory(config))
         self._contents = contents
+        self._comparer = comparer
         self._authorizer = authorizer
         self._submitter = submitter
         self._clock = clock
         self._references = CorrelationIds()
         self._after_pass = AfterPass(config, contents, submitter, rehearse)
-        self._decider = Decider(config, self._identifier, authorizer, self._after_pass, Canary(config, canary_key))
+        canary = Canary(config, canary_key)
+        self._decider = Decider(config, self._identifier, authorizer, self._after_pass, canary)
+        self._search_lane = SearchLane(retrieval, canary, self._decider)
         self._fast_path = FastPath(self._decider.by_head, clock)
         self._allowed_numbers = allowed_numbers(config)
         self._address = config.public_url or own_url(config)
@@ -108,7 +112,7 @@ class Pipeline:
         """Answer a request whose body is here if VKP does; else return what `handle` will."""
         try:
             identified = found.identified
-            if identified is not None and found.decision is None:
+            if identified is not None and found.decision is None and not is_search(identified):
                 claims = self._authorizer.verified_at_once(identified.presented)
                 if (
                     claims is not None
@@ -179,6 +183,8 @@ class Pipeline:
                 return self._decider.without_content(found, identified, refusal.with_traceback(None), context.received)
             # Nobody can say who is a stranger now, and VKP may still know.
             claims = None
+        if is_search(identified):
+            return await self._search_lane.decided(context, found, identified)
         content = await self._contents.read(context.body, identified, claims)
         decide = partial(self._decider.by_content, found, identified, content, context.received)
         return await self._contents.run(content.size, decide)
@@ -195,7 +201,7 @@ class Pipeline:
         admitted = await self._authorizer.admit(context.head, identified.presented, operation, identified.municipality)
         if decision.mode in PASSING:
             return self._pass(context)
-        with self._authorizer.under_way(admitted.sender):
+        with self._authorizer.under_way(admitted.sender, operation.group):
             return await self._follow_here(context, identified, operation, admitted, decision.mode)
 
     async def _follow_here(
@@ -207,15 +213,13 @@ class Pipeline:
         mode: Mode | None,
     ) -> Handled:
         """Do what the decision says about a message that VKP does not answer."""
-        sender = admitted.sender
-        self._authorizer.check_need(context.head, operation, sender)
         content = None
         if identified.surface.ANSWERS_MESSAGES or context.content is not None:
             content = await self._read(context, identified, admitted)
         if mode is Mode.CLOSED:
             raise Failure(Fault.CLOSED, "The route is closed", text=context.route.text if context.route else None)
         if operation.group is Group.RETRIEVAL:
-            raise Failure(Fault.NOT_SUPPORTED, "Retrieval from the information services is not supported yet")
+            return await self._search_lane.answer(context, identified, admitted, mode, self._asked)
         content = content or await self._read(context, identified, admitted)
         return await self._journal(context, identified, admitted, content)
 
@@ -254,6 +258,8 @@ class Pipeline:
         if identified is None:
             return Handled(Pass(vkp), account)
         afterwards = self._after_pass.afterwards(context.table, identified, context.decision)
+        if self._comparer is not None and afterwards is None:
+            afterwards = self._comparer.afterwards(context, identified, self._asked(context))
         answer = Pass(vkp, finishes_alone(context.head, identified), afterwards)
         return Handled(answer, account)
 
@@ -280,7 +286,7 @@ class Pipeline:
             return Handled(answer, context.account(translation.undelivered))
         context.upstream = context.table.upstream_for(context.envelope.information)
         order = self._order(context, admitted, municipality, translation, business)
-        receipt = await self._submitter.deliver(order, context.deadline - _TO_ANSWER)
+        receipt = await self._submitter.deliver(order, context.deadline - TO_ANSWER)
         return Handled(surface.accepted(self._asked(context, receipt)), self._accepted(context, receipt))
 
     def _order(
@@ -377,6 +383,11 @@ class Pipeline:
         reference, now = (receipt.reference, receipt.at) if receipt else (context.correlation_id, self._now())
         sender = self._senders.get(context.envelope.sender or "")
         return AnswerContext(reference, now, context.head, recognised, content, sender)
+
+    def close(self) -> None:
+        """Do nothing more that no sender waits for."""
+        if self._comparer is not None:
+            self._comparer.close()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

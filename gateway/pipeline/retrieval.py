@@ -1,10 +1,27 @@
 """Retrieval where VKP does not answer: who does, and what an answer must be."""
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from gateway.config.model import Municipality, Sender
-from gateway.surfaces.search import Search
+import structlog
+from msgspec import structs
+
+from gateway.config.cell_rules import is_fed
+from gateway.config.model import Config, Municipality, Resolver, Sender
+from gateway.errors import Failure, Fault
+from gateway.model import SERVICE_CODES, Body, Information, Mode, RequestHead
+from gateway.observability.telemetry import ANSWERS_REFUSED
+from gateway.surfaces.base import Found, Recognised, Surface
+from gateway.surfaces.search import MOST_BYTES, PatientKey, Search
+from gateway.upstreams import epj
+from gateway.upstreams.epj import EpjClient
+from gateway.upstreams.service_caller import AnswerRefused
 from translators.contract import Tree
+from translators.national_number import kind_of
+from translators.patient import NATIONAL_SYSTEMS, system_of
+
+log = structlog.get_logger()
 
 
 class RetrievalSource(Protocol):
@@ -13,7 +30,166 @@ class RetrievalSource(Protocol):
     async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Tree, ...]:
         """Return the resources that are found, as VKP's R4 profiles have them.
 
-        Raises `Failure`: `NO_NEED` where the patient has no service behind the codes, `UNAVAILABLE` while what there is to answer
-        from is missing or too old.
+        A patient that `search` names has its national number there, or a number of the record system's own where `resolve: pit`
+        says so. Raises `Failure`: `NO_NEED` where the patient has no service behind the codes, `UNAVAILABLE` while what there is
+        to answer from is missing or too old.
         """
         ...
+
+
+class NumberResolver(Protocol):
+    """Knows national numbers of patients by the record system's own."""
+
+    async def national_number(self, municipality: Municipality, system: str, value: str) -> str | None:
+        """Return the national number; None where nobody knows it. Raises `Failure` while that cannot be said."""
+        ...
+
+
+Run = Callable[[int, Callable[[], Any]], Awaitable[Any]]
+"""Does work on so many bytes: at once where that is short, else in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalClients:
+    """Who is asked in place of VKP."""
+
+    record_systems: Mapping[str, EpjClient] = field(default_factory=dict)
+    """By the names of their upstreams."""
+    sources: Mapping[Information, RetrievalSource] = field(default_factory=dict)
+    resolvers: Mapping[Resolver, NumberResolver] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose behalf is asked, and what the sender's request brings along."""
+
+    municipality: Municipality
+    sender: Sender
+    scope: str
+    """What the sender's token needs for the search."""
+    authorization: bytes | None
+    """The sender's own field, for a record system with `auth: pass`."""
+
+
+class Retrieval:
+    """Answers the searches of one configuration."""
+
+    def __init__(self, config: Config, allowed_numbers: frozenset[str], clients: RetrievalClients, run: Run) -> None:
+        self._config = config
+        self._allowed = allowed_numbers
+        self._clients = clients
+        self._run = run
+
+    async def read(self, head: RequestHead, body: Body, surface: Surface, recognised: Recognised) -> Search:
+        """Return what is asked for; raises `Failure` for what is no search, or names a patient by what is no number."""
+        data = await body.read(MOST_BYTES if not recognised.by_content else self._config.limits.body)
+        if data is None:
+            raise Failure(Fault.TOO_LARGE, f"A search is larger than {MOST_BYTES} bytes")
+        return self.checked(surface.search(head, data, recognised))
+
+    def checked(self, search: Search) -> Search:
+        """Return a search with its number, once that is known to be one of this environment; raises `Failure` that repeats nothing."""
+        patient = search.patient
+        if patient is None or patient.system not in {None, *NATIONAL_SYSTEMS}:
+            return search
+        kind = kind_of(patient.value)
+        if kind is None:
+            raise Failure(Fault.PATIENT, "The search names no valid national identity number")
+        if kind not in self._allowed:
+            raise Failure(Fault.PATIENT, f"A number of the series {kind} is not for this environment")
+        return search
+
+    def check_need(self, search: Search, municipality: Municipality, sender: Sender) -> None:
+        """Raise `Failure` for a need that the sender is not registered for, or that nobody knows.
+
+        A sender without service codes is held to none of them: the register does not say yet what it may ask for.
+        """
+        asked, registered = set(search.service_codes), {code.upper() for code in sender.service_codes}
+        if registered and not asked <= registered:
+            raise Failure(Fault.NO_NEED, "ServiceCodes names a service that the sender is not registered for")
+        if not asked <= {*SERVICE_CODES, *registered, *municipality.partner_profile}:
+            raise Failure(Fault.NO_NEED, "ServiceCodes names a service that nobody knows")
+
+    def upstream(self, mode: Mode | None, information: Information, municipality: Municipality) -> str | None:
+        """Return who answers, by the name of the upstream; None where nobody does."""
+        if mode is Mode.EPJ or (mode is Mode.COMPARE and not is_fed(municipality, information)):
+            return municipality.epj.upstream
+        service = self._config.upstream_for(information)
+        return service.name if service is not None else None
+
+    async def find(self, search: Search, asker: Asker, mode: Mode | None, timeout: float) -> tuple[Found, ...]:  # noqa: ASYNC109 - given on to the call
+        """Return what is found; raises `Failure`. `timeout` is in seconds.
+
+        What nobody answers yet is refused in words: an empty answer would say that the patient has nothing of it.
+        """
+        name = self.upstream(mode, search.information, asker.municipality)
+        client = self._clients.record_systems.get(name or "")
+        source = self._clients.sources.get(search.information)
+        if client is not None:
+            found = await self._from_record_system(client, search, asker, timeout)
+        elif source is not None and name is not None:
+            resolved = await self.resolved(search, asker.municipality)
+            found = tuple(map(_found, await source.find(resolved, asker.municipality, asker.sender)))
+        else:
+            text = f"No information service answers for {search.information} yet"
+            raise Failure(Fault.NOT_SUPPORTED, text, text="Informasjonstypen støttes ikke ennå")
+        if len(found) > self._config.limits.answer:
+            raise Failure(Fault.TOO_MANY_FOUND, f"More than {self._config.limits.answer} resources are found")
+        return found
+
+    async def resolved(self, search: Search, municipality: Municipality) -> Search:
+        """Return a search by the patient's national number; raises `Failure` where nobody knows it.
+
+        A number that only the copy of PIT may know stays as it is.
+        """
+        patient = search.patient
+        if patient is None or patient.system in NATIONAL_SYSTEMS:
+            return search
+        if patient.system is None:
+            return structs.replace(search, patient=PatientKey(system_of(patient.value), patient.value))
+        if municipality.resolvers.get(patient.system) == "pit":
+            return search
+        number = await self.national_number(patient, municipality)
+        if number is None:
+            raise Failure(Fault.PATIENT, "The search names a patient by a number of which no national one is known")
+        return structs.replace(search, patient=PatientKey(system_of(number), number))
+
+    async def national_number(self, patient: PatientKey, municipality: Municipality) -> str | None:
+        """Return the national number of whom a search names; None where nobody knows it. Raises `Failure` while nobody can say."""
+        if patient.system is None or patient.system in NATIONAL_SYSTEMS:
+            return patient.value
+        if (number := municipality.local_numbers.get((patient.system, patient.value))) is not None:
+            return number
+        resolver = municipality.resolvers.get(patient.system)
+        by = self._clients.resolvers.get(resolver) if resolver is not None else None
+        return await by.national_number(municipality, patient.system, patient.value) if by is not None else None
+
+    async def _from_record_system(
+        self,
+        client: EpjClient,
+        search: Search,
+        asker: Asker,
+        timeout: float,  # noqa: ASYNC109 - given on to the call
+    ) -> tuple[Found, ...]:
+        name = client.upstream.name
+        try:
+            body = await client.ask(
+                search,
+                orgnr=asker.municipality.orgnr,
+                scope=asker.scope,
+                authorization=asker.authorization,
+                timeout=timeout,
+            )
+            found: tuple[Found, ...] = await self._run(len(body), lambda: epj.found(body, search))
+        except AnswerRefused as refusal:
+            ANSWERS_REFUSED.labels(name).inc()
+            log.error("retrieval.answer_refused", upstream=name, reason=str(refusal))  # noqa: TRY400 - the place says nothing
+            text = f"{name} answered what its contract does not say: {refusal}"
+            raise Failure(Fault.NO_ANSWER, text) from None
+        return found
+
+
+def _found(resource: Tree) -> Found:
+    if not isinstance(resource, dict):
+        raise TypeError("a source found what is no resource")
+    return Found(resource)

@@ -6,12 +6,11 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct, structs
 
-from gateway.model import UNRECOGNISED, Envelope, Group, Information, Mode
+from gateway.model import PASSING, UNRECOGNISED, Envelope, Group, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
-_BY_VKP = (Mode.LEGACY, Mode.REHEARSE)
 _MOST_REMEMBERED = 65_536
 
 
@@ -168,7 +167,7 @@ def _part(route: Route, sender: str | None) -> float:
 
 
 def _same_way(before: Mode | None, after: Mode | None) -> bool:
-    return before is after or (before in _BY_VKP and after in _BY_VKP)
+    return before is after or (before in PASSING and after in PASSING)
 
 
 def _order(one: Moved) -> tuple[int, str, str, str, str, str]:

@@ -286,5 +286,8 @@ class RoutedConfig(Protocol):
     def vkp(self) -> RoutedUpstream | None:
         """Legacy VKP; None where it is not configured."""
 
+    def epj_of(self, municipality: str | None) -> RoutedUpstream | None:
+        """Return a municipality's own record system; None where it answers nobody directly."""
+
     def upstream_for(self, information: Information | None) -> RoutedUpstream | None:
         """Return the information service that answers for a type; None where none does."""

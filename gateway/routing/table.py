@@ -45,6 +45,8 @@ class RouteTable:
         """The name of the upstream that is legacy VKP; None where it is not configured."""
         answering = {each: config.upstream_for(each) for each in Information}
         self._services = {each: one.name for each, one in answering.items() if one is not None}
+        found = {each: config.epj_of(each) for each in config.municipalities}
+        self._record_systems = {each: one.name for each, one in found.items() if one is not None}
         self._everywhere: dict[tuple[str | None, str | None, Group], frozenset[Mode]] = {}
         self._moving = _moving(config, layers)
 
@@ -74,7 +76,8 @@ class RouteTable:
 
     def _by(self, route: Route, envelope: Envelope, layer: Layer, name: str | None) -> Decision:
         mode, information = _side(route, envelope), envelope.information
-        return Decision(mode, self._upstream(mode, information), route, information, layer, name, self.generation)
+        upstream = self._upstream(mode, information, envelope.municipality)
+        return Decision(mode, upstream, route, information, layer, name, self.generation)
 
     def explain(self, envelope: Envelope, now: datetime) -> Explanation:
         """Return every rule, the strongest layer first, then every route in the order of the file, with why it was chosen or not."""
@@ -137,9 +140,11 @@ class RouteTable:
         """Return the name of the information service that answers for a type; None where none does."""
         return self._services.get(information) if information is not None else None
 
-    def _upstream(self, mode: Mode, information: Information | None) -> str | None:
-        if mode in (Mode.LEGACY, Mode.REHEARSE):
+    def _upstream(self, mode: Mode, information: Information | None, municipality: str | None) -> str | None:
+        if mode in PASSING:
             return self.vkp
+        if mode is Mode.EPJ:
+            return self._record_systems.get(municipality or "")
         return self.upstream_for(information) if mode is Mode.NEW else None
 
     def _remain(self, named: Selector, group: Group | None) -> Remaining:

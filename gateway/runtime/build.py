@@ -1,6 +1,7 @@
 """From a checked configuration and its routes to everything that serves by them."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from gateway.migration.rehearsal import Rehearsals
 from gateway.outbox.context import DeliveryContext
 from gateway.outbox.outbox import Outbox
 from gateway.pipeline.authorize import Authorizer
+from gateway.pipeline.compare import Comparer
 from gateway.pipeline.content import ContentReader, Worker
 from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.retrieval import Retrieval, RetrievalClients
+from gateway.pipeline.translate import allowed_numbers
 from gateway.proxy.certificate_files import needed
 from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.forwarder import UpstreamTarget
@@ -28,6 +32,7 @@ from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.routing.table import ActiveTable, RouteTable
 from gateway.times import Clock
+from gateway.upstreams.epj import EpjClient
 from gateway.upstreams.registry import ConfiguredClients, UpstreamRegistry
 
 
@@ -69,7 +74,7 @@ class Builder:
         self._clock = clock
         self._proofs = DpopVerifier(clock)
         self._rates, self._parsed = TokenBuckets(), TokenBuckets()
-        self.worker = Worker()
+        self.worker, self.retrieval_worker = Worker(), Worker()
         self.upstreams = UpstreamRegistry(folder, clock)
 
     def prepare(
@@ -91,6 +96,7 @@ class Builder:
         """Return everything that a prepared configuration makes; nothing of it can refuse."""
         config, keys, clients = prepared.config, prepared.keys, prepared.clients
         delivery = _delivery(prepared, routes) if outbox is not None else None
+        comparing = self._retrieval(config, {name: one.compare for name, one in clients.record_systems.items()})
         pipeline = Pipeline(
             config,
             routes,
@@ -98,6 +104,8 @@ class Builder:
             outbox.journaling(delivery) if outbox is not None and delivery is not None else None,
             self._clock,
             contents=ContentReader(config.limits, self._parsed, self.worker, self._clock.monotonic),
+            retrieval=self._retrieval(config, {name: one.lane for name, one in clients.record_systems.items()}),
+            comparer=Comparer(config, comparing, self._comparisons.take),
             canary_key=keys.canary if keys else None,
             rehearse=self._rehearsals.offering(config),
         )
@@ -117,6 +125,10 @@ class Builder:
         room = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
         lane = Lane(ways, pipeline.malformed, room)
         return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients)
+
+    def _retrieval(self, config: Config, record_systems: Mapping[str, EpjClient]) -> Retrieval:
+        """Return what answers searches in place of VKP; large answers are read in a thread of their own."""
+        return Retrieval(config, allowed_numbers(config), RetrievalClients(record_systems), self.retrieval_worker.run)
 
 
 def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:

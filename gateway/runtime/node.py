@@ -108,8 +108,11 @@ class Node:
         await self._routes.stop()
         await self._ledger.close()
         drain(self._running, {})
+        if self._running is not None:
+            self._running.pipeline.close()
         if self._builder is not None:
             self._builder.worker.close()
+            self._builder.retrieval_worker.close()
             await self._builder.upstreams.close()
         telemetry.flush()
 

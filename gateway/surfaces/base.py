@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.config.model import Municipality, Sender
-from gateway.errors import Failure, Wording
+from gateway.errors import Failure, Fault, Wording
 from gateway.model import MEMBERS, Group, Information, Reply, RequestHead, Topic
 from gateway.surfaces.paths import Path
+from gateway.surfaces.search import Search
 from translators.contract import Repair, Tree, Undelivered
 
 
@@ -114,6 +115,16 @@ class AnswerContext:
     """Whom the token names, whether it was verified or not."""
 
 
+class Found(NamedTuple):
+    """One resource of an answer, as VKP's R4 profiles have it."""
+
+    resource: dict[str, Tree]
+    url: str | None = None
+    """By which others of the same answer refer to it; None: nobody does."""
+    is_match: bool | None = None
+    """Whether it is what was asked for, or belongs to that; None: its type says so."""
+
+
 class Surface(Protocol):
     """An interface as senders know it; the modules of this package that implement it stand in `registry.py`."""
 
@@ -159,6 +170,24 @@ class Surface(Protocol):
         """Answer a journaling that was accepted, or was acknowledged and delivered nowhere for the reason that `undelivered` names."""
         ...
 
+    def search(self, head: RequestHead, body: bytes, recognised: Recognised) -> Search:
+        """Return what a retrieval asks for; raises `Failure` for what is no search of the interface, and repeats nothing of it."""
+        ...
+
+    def found(self, asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:
+        """Answer a retrieval with what was found, in the surface's own form."""
+        ...
+
     def refused(self, asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
         """Answer a request that was not done."""
         ...
+
+
+def no_search(head: RequestHead, body: bytes, recognised: Recognised) -> Search:  # noqa: ARG001 - as every surface
+    """Refuse, on a surface of which this version reads no search."""
+    raise Failure(Fault.NOT_SUPPORTED, "Retrieval is not supported on this interface yet")
+
+
+def none_found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:  # noqa: ARG001 - as every surface
+    """Refuse, as `no_search` does."""
+    raise Failure(Fault.NOT_SUPPORTED, "Retrieval is not supported on this interface yet")

@@ -1,15 +1,17 @@
 """VKP's R4 interface: `POST /epj/r4/{orgnr}/{resource}` for journaling and `.../{resource}/_search` for retrieval."""
 
 import re
+from uuid import NAMESPACE_URL, uuid5
 
 from gateway.auth.helseid.claims import VKP_ID
 from gateway.config.model import Municipality, Sender
-from gateway.errors import Failure, Wording
+from gateway.errors import Failure, Fault, Wording
 from gateway.model import Group, Information, Reply, RequestHead
 from gateway.surfaces import operation_outcome
-from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Found, Operation, Recognised
 from gateway.surfaces.paths import Path
-from translators.contract import Reason, Refused, Repair, Tree, Undelivered
+from gateway.surfaces.search import Search, date_bounds, only, parameters, patient_key, service_codes
+from translators.contract import Number, Reason, Refused, Repair, Tree, Undelivered
 from translators.fhir.json_codec import decode, encode
 
 NAME = "vkp-r4"
@@ -37,14 +39,25 @@ _RETRIEVAL = {
 }
 
 
+PATIENT_PARAMETER = {"Patient": "identifier", "AllergyIntolerance": "identifier"}
+"""By what a search names its patient, where that is not `patient.identifier`."""
+_LISTS = frozenset({"Patient", "EpisodeOfCare"})
+"""What may be asked of every patient with a service behind the ServiceCodes."""
+_METHODS = frozenset({"POST", "GET", "PUT", "PATCH", "DELETE"})
+"""Those that are recognised at the address of a search; all but the first two are refused in words where VKP does not answer."""
+_WITH_DATE = frozenset({"CarePlan", "Composition"})
+
+
 def recognise(head: RequestHead, path: Path) -> Recognised | None:
-    """Return which operation a request asks for."""
-    if head.method != "POST" or path.climbs:
+    """Return which operation a request asks for; a search by its path."""
+    if path.climbs:
         return None
-    match path.segments:
-        case ("epj", "r4", orgnr, resource) if _ORGNR.fullmatch(orgnr):
+    match head.method, *path.segments:
+        case ("POST", "epj", "r4", orgnr, resource) if _ORGNR.fullmatch(orgnr):
             operation = _JOURNALING.get(resource)
-        case ("epj", "r4", orgnr, resource, "_search") if _ORGNR.fullmatch(orgnr):
+        case ("GET", "epj", "r4", orgnr, resource) if _ORGNR.fullmatch(orgnr):
+            operation = _RETRIEVAL.get(resource)
+        case (method, "epj", "r4", orgnr, resource, "_search") if _ORGNR.fullmatch(orgnr) and method in _METHODS:
             operation = _RETRIEVAL.get(resource)
         case _:
             return None
@@ -80,6 +93,46 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender, head: 
 def accepted(asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:
     """Answer with an informational OperationOutcome."""
     return Reply(200, (_CONTENT_TYPE,), encode(operation_outcome.done(asked.reference, undelivered)))
+
+
+def search(head: RequestHead, body: bytes, recognised: Recognised) -> Search:
+    """Return what a search asks for; raises `Failure` for what VKP documents no meaning of."""
+    operation = recognised.operation
+    kind, information = operation.kind, operation.information
+    if information is None:
+        raise Failure(Fault.UNRECOGNISED, "No search is served at this address")
+    named = parameters(head, body)
+    name = PATIENT_PARAMETER.get(kind, "patient.identifier")
+    only(named, kind, (name, "date") if kind in _WITH_DATE else (name,))
+    if name not in named and kind not in _LISTS:
+        raise Failure(Fault.PARAMETERS, f"A search for {kind} needs the parameter {name}")
+    codes = service_codes(head)
+    if not codes:
+        raise Failure(Fault.NO_NEED, "The field ServiceCodes is missing or empty")
+    patient = patient_key(named[name][0], name) if name in named else None
+    dates = date_bounds(named.get("date", ()))
+    return Search(kind=kind, information=information, patient=patient, service_codes=codes, dates=dates)
+
+
+def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:  # noqa: ARG001 - as every surface
+    """Answer with a searchset Bundle; without a hit it has no `entry`, since an empty array is no valid FHIR."""
+    return Reply(200, (_CONTENT_TYPE,), encode(searchset(search, resources)))
+
+
+def searchset(search: Search, resources: tuple[Found, ...]) -> dict[str, Tree]:
+    """Return the Bundle that answers a search."""
+    entries: list[Tree] = []
+    total = 0
+    for index, (resource, url, said) in enumerate(resources):
+        kind = str(resource.get("resourceType"))
+        is_match = kind == search.kind if said is None else said
+        total += is_match
+        identity = resource.get("id", index)
+        made = f"urn:uuid:{uuid5(NAMESPACE_URL, f'{kind}/{identity}')}"
+        mode = "match" if is_match else "include"
+        entries.append({"fullUrl": url or made, "resource": resource, "search": {"mode": mode}})
+    bundle: dict[str, Tree] = {"resourceType": "Bundle", "type": "searchset", "total": Number(str(total))}
+    return {**bundle, "entry": entries} if entries else bundle
 
 
 def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:

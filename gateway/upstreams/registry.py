@@ -16,6 +16,7 @@ from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.model import Config
 from gateway.config.upstreams import (
     Breaker,
+    EpjAuth,
     EpjUpstream,
     HelseId,
     JftUpstream,
@@ -30,6 +31,8 @@ from gateway.model import Group, Information
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
+from gateway.upstreams.epj import ANSWER_LIMIT as EPJ_ANSWER_LIMIT
+from gateway.upstreams.epj import EpjClient
 from gateway.upstreams.http_client import ANSWER_LIMIT, Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.okt import OktClient
@@ -44,6 +47,17 @@ T = TypeVar("T")
 
 ServiceClient = JftClient
 """A client of an information service; the next kinds are added here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSystem:
+    """The clients of one municipality's record system: each has connections of its own, so that a comparison delays no sender."""
+
+    lane: EpjClient
+    compare: EpjClient
+
+
+Client = ServiceClient | OktClient | PitClient | VkpClients | RecordSystem
 
 
 class _Shared(Generic[T]):
@@ -85,7 +99,7 @@ class ConfiguredClients:
     """Of senders' tokens."""
     tokens: TokenSource | None
     """Of the gateway's own tokens; None where no information service is called."""
-    clients: Mapping[str, ServiceClient | OktClient | PitClient | VkpClients]
+    clients: Mapping[str, Client]
     """By the names of their upstreams."""
     parts: _Parts
 
@@ -98,6 +112,11 @@ class ConfiguredClients:
     def jft(self) -> JftClient | None:
         """The client of the service that journalings go to; None where there is none."""
         return next((one for one in self.clients.values() if isinstance(one, JftClient)), None)
+
+    @property
+    def record_systems(self) -> dict[str, RecordSystem]:
+        """Municipalities' own record systems, by the names of their upstreams."""
+        return {name: one for name, one in self.clients.items() if isinstance(one, RecordSystem)}
 
     @property
     def okt(self) -> OktClient | None:
@@ -154,9 +173,7 @@ class UpstreamRegistry:
             caller.close()
         await self._session.close()
 
-    def _client(
-        self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates
-    ) -> ServiceClient | OktClient | PitClient | VkpClients | None:
+    def _client(self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates) -> Client | None:
         """Return the client of an upstream: here stands which kind has which; None for a VKP that we do not call ourselves."""
         tls = certificates.of(upstream.name)
         match upstream:
@@ -178,7 +195,9 @@ class UpstreamRegistry:
                 return OktClient(upstream, self._service_caller(parts, config, upstream, tls))
             case PitUpstream():
                 return PitClient(upstream, self._service_caller(parts, config, upstream, tls, PIT_ANSWER_LIMIT))
-            case EpjUpstream() | PmdUpstream():
+            case EpjUpstream():
+                return self._record_system(parts, config, upstream, tls)
+            case PmdUpstream():
                 return None
         assert_never(upstream)
 
@@ -196,6 +215,30 @@ class UpstreamRegistry:
         caller = parts.callers.get(name, (url, tls, most), lambda: Caller(url, tls, answer_limit=most))
         made = (self._tokens(parts, config.helseid), self._prover, caller)
         return ServiceCaller(name, url, *made, breaker=breaker, settings=settings)
+
+    def _record_system(
+        self, parts: _Parts, config: Config, upstream: EpjUpstream, tls: ReloadingContext | None
+    ) -> RecordSystem:
+        made = []
+        tokens = self._tokens(parts, config.helseid) if upstream.auth is EpjAuth.CLIENT_CREDENTIALS else None
+        for name in (upstream.name, f"{upstream.name} compare"):
+            breaker = parts.breakers.get(
+                name, (upstream.url, upstream.breaker), lambda: CircuitBreaker(upstream.breaker)
+            )
+            made_of = (upstream.url, tls)
+            caller = parts.callers.get(name, made_of, lambda: Caller(upstream.url, tls, answer_limit=EPJ_ANSWER_LIMIT))
+            asking = ServiceCaller(
+                upstream.name,
+                upstream.url,
+                tokens,
+                self._prover,
+                caller,
+                breaker=breaker,
+                settings=upstream.breaker,
+                as_bearer=upstream.token_type == "bearer",  # noqa: S105 - the name of a type
+            )
+            made.append(EpjClient(upstream, asking))
+        return RecordSystem(*made)
 
     def _of_vkp(self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller) -> dict[str, VkpClient]:
         made = {}

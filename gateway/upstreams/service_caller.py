@@ -5,6 +5,7 @@ What JFT needs beside - to know whether an event was perhaps accepted - is in `j
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -12,6 +13,7 @@ from gateway.auth.helseid.access_tokens import TokenSource
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.upstreams import Breaker
+from gateway.model import Headers
 from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
 from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Call
@@ -26,10 +28,12 @@ _MAX_RETRY_AFTER = 3600
 class ServiceUnavailable(Exception):  # noqa: N818 - the condition
     """The service could not be asked, or failed; the text holds nothing of question or answer."""
 
-    def __init__(self, reason: str, retry_after: int = _RETRY_AFTER) -> None:
+    def __init__(self, reason: str, retry_after: int = _RETRY_AFTER, *, is_silent: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         """Seconds."""
+        self.is_silent = is_silent
+        """Whether it was asked and gave no usable answer in time."""
 
 
 class AnswerRefused(Exception):  # noqa: N818 - the condition
@@ -46,13 +50,15 @@ class ServiceCaller:
         self,
         name: str,
         url: str,
-        tokens: TokenSource,
+        tokens: TokenSource | None,
         prover: DpopProver,
         caller: Caller,
         *,
         breaker: CircuitBreaker,
         settings: Breaker,
+        as_bearer: bool = False,
     ) -> None:
+        """Without `tokens` only `ask_with` asks. With `as_bearer` our token is sent as a bearer token, to a server that knows no DPoP (RFC 9449 section 7.2)."""
         self._name = name
         self._url = url.rstrip("/")
         self._tokens = tokens
@@ -60,6 +66,7 @@ class ServiceCaller:
         self._caller = caller
         self._breaker = breaker
         self._settings = settings
+        self._as_bearer = as_bearer
         self._doors: dict[tuple[str, str], CircuitBreaker] = {}
         self._nonce: str | None = None
 
@@ -69,27 +76,54 @@ class ServiceCaller:
         Also raised for 401, 403, 429 and 5xx: they say nothing of what was asked.
         """
         now = asyncio.get_running_loop().time
+        until = now() + timeout
         door = self._doors.setdefault((orgnr, scope), CircuitBreaker(self._settings))
-        for breaker in (self._breaker, door):
-            if (wait := breaker.wait(now())) > 0:
-                raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while", math.ceil(wait))
+        self._check(self._breaker, door)
+        if self._tokens is None:
+            raise ServiceUnavailable(f"{self._name} is asked with no token of ours")
         try:
             token = await self._tokens.token(orgnr, scope)
         except HelseIdUnavailable as error:
             raise ServiceUnavailable(f"no token from HelseID: {error}") from None
+        answer = await self._attempted(lambda: self._answer(call, token, until))
+        if (of_door := door.may(now())) is not None:
+            door.failed(of_door, now()) if answer.status == 401 else door.succeeded(of_door)
+        if answer.status == 401:
+            self._tokens.forget(orgnr, scope, token)
+        if answer.status in (401, 403):
+            log.error("service.refuses_our_token", upstream=self._name, status=answer.status)
+            raise ServiceUnavailable(f"{self._name} does not accept the gateway's token ({answer.status})")
+        return answer
+
+    async def ask_with(self, call: Call, fields: Headers, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
+        """Ask with other credentials than a token of ours, or none: then 401 and 403 are answers too. Otherwise as `ask`."""
+        self._check(self._breaker)
+        return await self._attempted(
+            lambda: self._caller.call(call.method, call.path, (*_of(call), *fields), call.body, timeout)
+        )
+
+    def _check(self, *breakers: CircuitBreaker) -> None:
+        now = asyncio.get_running_loop().time()
+        for breaker in breakers:
+            if (wait := breaker.wait(now)) > 0:
+                raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while", math.ceil(wait))
+
+    async def _attempted(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return the answer of a call that the breaker lets go, whatever its status below 500."""
+        now = asyncio.get_running_loop().time
         if (attempt := self._breaker.may(now())) is None:
             raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while")
         try:
-            answer = await self._answer(call, token, now() + timeout)
-            self._learn(attempt, door, answer, now())
+            answer = await call()
+            self._learn(attempt, answer, now())
         except (Unreachable, NoAnswer) as error:
             self._failed(attempt, now(), str(error))
-            raise ServiceUnavailable(f"{self._name} cannot be asked: {error}") from None
+            is_silent = isinstance(error, NoAnswer)
+            raise ServiceUnavailable(f"{self._name} cannot be asked: {error}", is_silent=is_silent) from None
         finally:
             self._breaker.gave_up(attempt)
-        if answer.status == 401:
-            self._tokens.forget(orgnr, scope, token)
-        _raise_for(self._name, answer)
+        if answer.status in (408, 429) or answer.status >= 500:
+            raise ServiceUnavailable(f"{self._name} answered {answer.status}", retry_after(answer) or _RETRY_AFTER)
         return answer
 
     async def _answer(self, call: Call, token: str, until: float) -> Answer:
@@ -101,20 +135,16 @@ class ServiceCaller:
         return answer
 
     async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
-        url = self._url + call.path.partition("?")[0]
-        proof = self._prover.proof(call.method, url, token=token, nonce=self._nonce)
-        headers = (
-            *((name.encode(), value.encode()) for name, value in call.headers),
-            (b"Authorization", f"DPoP {token}".encode()),
-            (b"DPoP", proof.encode()),
-        )
-        answer = await self._caller.call(call.method, call.path, headers, call.body, timeout)
+        fields: Headers = ((b"Authorization", f"Bearer {token}".encode()),)
+        if not self._as_bearer:
+            url = self._url + call.path.partition("?")[0]
+            proof = self._prover.proof(call.method, url, token=token, nonce=self._nonce)
+            fields = ((b"Authorization", f"DPoP {token}".encode()), (b"DPoP", proof.encode()))
+        answer = await self._caller.call(call.method, call.path, (*_of(call), *fields), call.body, timeout)
         self._nonce = answer.value(b"dpop-nonce") or self._nonce
         return answer
 
-    def _learn(self, attempt: Attempt, door: CircuitBreaker, answer: Answer, now: float) -> None:
-        if (of_door := door.may(now)) is not None:
-            door.failed(of_door, now) if answer.status == 401 else door.succeeded(of_door)
+    def _learn(self, attempt: Attempt, answer: Answer, now: float) -> None:
         if answer.status == 429 or answer.status >= 500:
             self._failed(attempt, now, f"{self._name} answered {answer.status}")
             if answer.status in (429, 503):
@@ -133,12 +163,8 @@ class ServiceCaller:
             log.error("service.circuit_open", upstream=self._name, seconds=seconds, reason=reason)
 
 
-def _raise_for(name: str, answer: Answer) -> None:
-    if answer.status in (401, 403):
-        log.error("service.refuses_our_token", upstream=name, status=answer.status)
-        raise ServiceUnavailable(f"{name} does not accept the gateway's token ({answer.status})")
-    if answer.status in (408, 429) or answer.status >= 500:
-        raise ServiceUnavailable(f"{name} answered {answer.status}", retry_after(answer) or _RETRY_AFTER)
+def _of(call: Call) -> Headers:
+    return tuple((name.encode(), value.encode()) for name, value in call.headers)
 
 
 def retry_after(answer: Answer) -> int | None:

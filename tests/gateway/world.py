@@ -48,7 +48,6 @@ ROUTES = """\
   - {municipality: havnes, mode: closed, text: "Ikke ennå."}
   - {municipality: vikan, mode: new}
   - {municipality: vikan, information: [retrieval], mode: legacy}
-  - {municipality: vikan, information: [pasientinfo, tjenester], mode: new}
 """
 
 
@@ -62,10 +61,10 @@ helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: key.json{helsei
 upstreams:
   vkp: {{kind: vkp, url: "{vkp}"{vkp_host}}}
   jft: {{kind: jft, write_url: "{write}", read_url: "{read}", status: production{jft}}}
-municipalities:
+{upstreams}municipalities:
   nordfjell:
     {{name: Nordfjell kommune, orgnr: "312229544", her_ids: ["102287"],
-     epj: {{system: Gerica, generation: legacy, reads: [jft]}}}}
+     epj: {{system: Gerica, generation: legacy, reads: [jft]{epj}}}{nordfjell}}}
   sorvik:
     {{name: Sørvik kommune, orgnr: "313231593", her_ids: ["95938"], epj: {{system: CosDoc, generation: legacy}}}}
   havnes:

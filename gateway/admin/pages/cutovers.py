@@ -15,12 +15,11 @@ from gateway.admin.pages.render import page
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
-from gateway.config.route_keys import MODES
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import CHANGEABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import is_name
 from gateway.migration.schedule import shown
-from gateway.model import JOURNALING, RETRIEVAL, Information
+from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 
 if TYPE_CHECKING:
     from gateway.migration.preflight import Finding
@@ -114,7 +113,7 @@ class CutoverPages:
             "vendors": list(config.vendors.values()),
             "journaling": [each.value for each in Information if each in JOURNALING],
             "retrieval": [each.value for each in Information if each in RETRIEVAL],
-            "modes": [each.value for each in MODES],
+            "modes": [each.value for each in Mode],
         }
 
 

@@ -26,8 +26,6 @@ from gateway.routing.route import KINDS, POLICIES, WORDS
 _MOST = 200
 _MOST_ENDED = 20
 _LIST = "/overrides"
-_MODES = (Mode.LEGACY, Mode.REHEARSE, Mode.CANARY, Mode.NEW, Mode.CLOSED)
-"""Those that an override may set."""
 _GRAVEST = (Effect.CLOSES, Effect.OPENS, Effect.GOES_BACK, Effect.STAYS, Effect.GOES_NEW)
 """What a panic does, in the order in which it is to be seen."""
 _TIMES = ("made_at", "until", "ended_at")
@@ -161,7 +159,7 @@ class OverridePages:
             "everywhere": may_operate(who, None),
             "vendors": list(config.vendors.values()),
             "types": [*(group.value for group in MEMBERS), *(each.value for each in Information)],
-            "modes": [mode.value for mode in _MODES],
+            "modes": [mode.value for mode in Mode],
             "policies": POLICIES,
             "value_kinds": KINDS,
             "value_words": WORDS,

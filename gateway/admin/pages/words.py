@@ -56,7 +56,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "mode": tuple(Mode),
     "mode-help": tuple(Mode),
     "on-outage": tuple(OnOutage),
-    "outcome": ("passed", *DeliveryOutcome),
+    "outcome": ("passed", "answered", *DeliveryOutcome),
     "return": tuple(ReturnOutcome),
     "return-status": tuple(ReturnStatus),
     "role": tuple(Role),
@@ -99,14 +99,6 @@ class Words:
         self._now = now
         self._names = names
         self._ids = 0
-
-    def text(self, key: str) -> str:
-        """Return a text by its key."""
-        return self._t[key]
-
-    def municipalities(self) -> list[tuple[str, str]]:
-        """Return every municipality's short name with its name, by the name."""
-        return sorted(self._names.municipalities.items(), key=lambda item: item[1])
 
     def word(self, family: str, value: object) -> str:
         """Return what a code word means; one of an older version, which has no text, as it is."""

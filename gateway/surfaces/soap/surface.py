@@ -8,7 +8,7 @@ from gateway.auth.helseid.claims import VKP_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
 from gateway.model import Group, Information, Reply, RequestHead, same_number
-from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised, no_search, none_found
 from gateway.surfaces.paths import Path
 from gateway.surfaces.soap import answers, wsdl
 from translators.contract import Reason, Refused, Repair, Tree, Undelivered
@@ -21,6 +21,7 @@ NAME = "vkp-soap"
 PREFIX: tuple[str, ...] = ("ws", "v1")
 ANSWERS_MESSAGES = True
 
+search, found = no_search, none_found
 _JOURNALING = Operation("bundle", "Bundle", Group.JOURNALING, None, VKP_ID)
 _RETRIEVAL = {
     "HentPasientinformasjon": Operation("patient", "Patient", Group.RETRIEVAL, Information.PASIENTINFO, VKP_ID),

@@ -7,7 +7,7 @@ from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
 from gateway.model import Group, Reply, RequestHead, same_number
 from gateway.surfaces import operation_outcome
-from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised, no_search, none_found
 from gateway.surfaces.paths import Path
 from gateway.surfaces.vkp_stu3 import answers, message
 from gateway.surfaces.vkp_stu3.message import check_message, header_of, parties
@@ -17,6 +17,7 @@ from translators.stu3.message import WITHOUT_MESSAGE
 NAME = "vkp-stu3"
 PREFIX: tuple[str, ...] = ("epj", "stu3")
 ANSWERS_MESSAGES = True
+search, found = no_search, none_found
 _HER_ID = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 _MESSAGE = Operation("bundle", "Bundle", Group.JOURNALING, None, HER_ID)

@@ -30,7 +30,7 @@ municipalities:
   havnes:
     {{name: Havnes kommune, orgnr: "315058384", epj: {{system: Helseplattformen, generation: new, reads: [jft]}}}}
   vikan:
-    {{name: Vikan kommune, orgnr: "974760673", epj: {{system: Profil, generation: legacy, reads: [jft], feeds: [pit, okt]}}}}
+    {{name: Vikan kommune, orgnr: "974760674", epj: {{system: Profil, generation: legacy, reads: [jft], feeds: [pit, okt]}}}}
 vendors:
   dignio:
     name: Dignio

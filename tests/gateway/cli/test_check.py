@@ -23,7 +23,6 @@ def test_good_file_is_said_to_be_good(run: Callable[..., Result], routes_file: P
     result = run("check")
     assert result.exit_code == 0
     assert result.output.splitlines()[-1].startswith(f"{routes_file}: 0 errors, ")
-    assert "warning: retrieval from pit is not supported yet" in result.output
 
 
 def test_every_problem_is_told_with_its_place(run: Callable[..., Result], routes_file: Path) -> None:

@@ -41,7 +41,6 @@ def explained(run: Callable[..., Result], *arguments: object, **options: Any) ->
         (["--municipality", "312229544", "--information", "varsel"], ("legacy", "vkp")),
         (["--municipality", "havnes", "--information", "varsel"], ("new", "jft")),
         (["--municipality", "havnes", "--information", "diagnoser"], ("closed", None)),
-        (["--municipality", "vikan", "--information", "tjenester"], ("new", None)),
         (["--municipality", "999999999"], ("legacy", "vkp")),
         (["--sender", "Evondos_Nordfjell"], ("legacy", "vkp")),
         (["--information", "notat"], ("legacy", "vkp")),
@@ -66,7 +65,7 @@ def test_imagined_message_gets_its_decision(
     assert (document["layer"], document["rule"], document["canary"]) == ("routes", None, False)
     chosen = [one["route"] for one in document["considered"] if one["chosen"]]
     assert chosen == [document["route"]]
-    assert len(document["considered"]) == 8
+    assert len(document["considered"]) == 7
     assert all(one["reason"] for one in document["considered"])
 
 
@@ -80,12 +79,11 @@ def test_text_shows_routes_with_their_places(run: Callable[..., Result], routes_
 
 
 def test_notes_say_what_else_decides(run: Callable[..., Result]) -> None:
-    """Access and what is not supported are told beside the route."""
+    """Access is told beside the route."""
     unknown = " ".join(explained(run, "--municipality", "999999999", "--sender", "Nobody")["notes"])
     assert "municipality is not in the file" in unknown
     assert "sender is not in the file" in unknown
     assert "1.4" in " ".join(explained(run, "--municipality", "nordfjell", "--sender", "Dignio_Havnes")["notes"])
-    assert "not supported" in " ".join(explained(run, "--municipality", "vikan", "--information", "tjenester")["notes"])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.observability import telemetry
+from tests.gateway.pipeline.record_system import search, started
 from tests.gateway.world import HAVNES, NORDFJELL, VIKAN, another, message
 
 if TYPE_CHECKING:
@@ -184,12 +185,12 @@ WITH_CODES = "{vkp_id: Everywhere, municipalities: all, service_codes: [RT, Ta]}
 async def test_retrieval_must_name_a_need_that_the_sender_has(
     start: Callable[..., Awaitable[World]], codes: list[str], *, allowed: bool
 ) -> None:
-    """400 with code 1.3, before anything else is said of the retrieval."""
-    world = await start(everywhere=WITH_CODES)
-    headers = tuple(("ServiceCodes", each) for each in codes)
-    answer = await world.post(f"/epj/r4/{VIKAN}/patient/_search", b"identifier=1", headers=headers)
-    world.assert_refused(answer, 400, "3" if allowed else "1.3")
-    assert not list(world.vkp.received)
+    """400 with code 1.3, and nothing is fetched."""
+    async with started(start, everywhere=WITH_CODES) as (world, epj):
+        answer = await search(world, "patient", headers=tuple(("ServiceCodes", each) for each in codes))
+        assert (answer.status, bool(list(epj.received))) == ((200, True) if allowed else (400, False))
+        if not allowed:
+            world.assert_refused(answer, 400, "1.3")
 
 
 async def test_need_is_no_matter_of_journalings(start: Callable[..., Awaitable[World]]) -> None:
@@ -199,10 +200,15 @@ async def test_need_is_no_matter_of_journalings(start: Callable[..., Awaitable[W
     assert (await world.post("bundle", another(BODY), headers=(("ServiceCodes", "md"),))).status == 200
 
 
-async def test_sender_without_service_codes_is_not_held_to_any(world: World) -> None:
+async def test_sender_without_service_codes_is_held_to_those_that_are_known(
+    start: Callable[..., Awaitable[World]],
+) -> None:
     """The register does not say yet what it may ask for."""
-    answer = await world.post(f"/epj/r4/{VIKAN}/patient/_search", b"identifier=1")
-    world.assert_refused(answer, 400, "3")
+    async with started(start, nordfjell=", partner_profile: {KOMM: ['%.9']}") as (world, _):
+        assert (await search(world, "patient", headers=(("ServiceCodes", "dho,komm"),))).status == 200
+        answer = await search(world, "patient", headers=(("ServiceCodes", "dho,nobody"),))
+        issue = world.assert_refused(answer, 400, "1.3")
+        assert issue["diagnostics"].startswith("ServiceCodes names a service that nobody knows")
 
 
 @pytest.mark.parametrize("legacy", ["read", "verify"])

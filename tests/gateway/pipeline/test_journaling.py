@@ -153,16 +153,6 @@ async def test_closed_route_says_its_text(world: World) -> None:
     assert issue["details"]["text"] == "Send etter mandag."
 
 
-@pytest.mark.parametrize(("resource", "code"), [("patient", "3"), ("episodeofcare", "3")])
-async def test_retrieval_is_refused_where_it_is_new(world: World, resource: str, code: str) -> None:
-    """Not supported is said so, never as an empty Bundle that looks like no patients."""
-    answer = await world.post(
-        f"/epj/r4/{VIKAN}/{resource}/_search", b"identifier=12834010060", headers=(("ServiceCodes", "rt"),)
-    )
-    world.assert_refused(answer, 400, code)
-    assert b"Bundle" not in answer.body
-
-
 async def test_retrieval_passes_where_it_is_legacy(world: World) -> None:
     """The same municipality may still be read through VKP."""
     answer = await world.post(

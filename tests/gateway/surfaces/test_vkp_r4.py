@@ -118,9 +118,17 @@ def test_other_paths_are_not_known(target: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "post", "PATCH"])
 def test_other_methods_are_not_known(method: str) -> None:
-    """Every operation is a POST (RFC 9110 section 9.1: methods are case-sensitive)."""
+    """Every journaling is a POST (RFC 9110 section 9.1: methods are case-sensitive)."""
     assert recognise(f"/epj/r4/{ORGNR}/bundle", method) is None
-    assert recognise(f"/epj/r4/{ORGNR}/patient/_search", method) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "known"), [("GET", True), ("PUT", True), ("HEAD", False), ("OPTIONS", False), ("post", False)]
+)
+def test_search_is_known_by_its_path_and_by_get_of_its_resource(method: str, *, known: bool) -> None:
+    """Another method is refused in words where VKP does not answer, and so must be known to be a search."""
+    assert (recognise(f"/epj/r4/{ORGNR}/patient/_search", method) is not None) is known
+    assert (recognise(f"/epj/r4/{ORGNR}/patient", method) is not None) is (method == "GET")
 
 
 def operation(resource: str) -> Operation:

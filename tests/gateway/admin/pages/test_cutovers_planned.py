@@ -91,7 +91,7 @@ async def test_gate_is_of_what_goes_new_alone(world: World, nora: Browser) -> No
         ({"municipality": "sorvik"}, 403, "plan in every municipality"),
         ({"municipality": ""}, 400, "a route of a cutover needs"),
         ({"sender": "nobody"}, 400, "unknown vendor"),
-        ({"mode": "epj"}, 400, "is not supported yet"),
+        ({"mode": "epj"}, 400, "is not possible for journaling"),
         ({"mode": PATIENT}, 400, "mode, information"),
         ({"share": ""}, 400, "the part of the patients that goes new"),
         ({"share": "-1"}, 400, "share: not as expected"),

@@ -18,7 +18,7 @@ from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
 from gateway.migration.preflight import Finding, Gathered, Part, PreflightFacts, findings, gathered, tried
 from gateway.migration.schedule import moment
-from gateway.model import Information, Mode, Place
+from gateway.model import Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import NOW, taken
@@ -122,17 +122,10 @@ def test_the_service_must_be_far_enough(tmp_path: Path) -> None:
     assert "needs an upstream of kind jft" in text
 
 
-def test_retrieval_is_not_supported_yet(config: Config) -> None:
-    """Also where a plan names no type at all; what `check` only warns about is no fault of the plan, and not ready all the same."""
+def test_retrieval_needs_what_the_file_would_need(config: Config) -> None:
+    """Also where a plan names no type at all."""
     found = noes(facts_of(config, record=plan_to(information=None)))
-    assert any("new needs pit in epj.feeds of nordfjell" in text for check, text in found if check == "plan")
-    assert "service" not in dict(found)
-    nordfjell = config.municipalities["nordfjell"]
-    feeding = replace(nordfjell, epj=replace(nordfjell.epj, feeds=("pit",)))
-    warned = replace(config, municipalities={**config.municipalities, "nordfjell": feeding})
-    record = plan_to(information=frozenset({Information.PASIENTINFO}))
-    ((check, text),) = noes(facts_of(warned, record=record))
-    assert (check, "retrieval from pit is not supported yet" in text) == ("service", True)
+    assert [check for check, text in found if "new needs pit in epj.feeds of nordfjell" in text] == ["plan"]
 
 
 @pytest.mark.parametrize(

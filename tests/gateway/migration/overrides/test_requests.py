@@ -61,8 +61,8 @@ def test_sense_is_accepted(config: Config, wanted: dict[str, Any]) -> None:
         ({"municipality": "nordfjell", "information": [], "mode": "legacy"}, "no information is named"),
         ({"municipality": "nordfjell", "information": ["brev"], "mode": "legacy"}, "brev"),
         ({"municipality": "nordfjell", "mode": "nye"}, "nye"),
-        ({"municipality": "nordfjell", "mode": "compare"}, "not supported yet"),
-        ({"municipality": "nordfjell", "mode": "epj"}, "not supported yet"),
+        ({"municipality": "nordfjell", "mode": "compare"}, "is not possible for journaling"),
+        ({"municipality": "nordfjell", "mode": "epj"}, "is not possible for journaling"),
         ({"municipality": "nordfjell", "mode": "closed"}, 'mode "closed" needs "text"'),
         ({"municipality": "nordfjell", "mode": "legacy", "text": "x"}, '"text" belongs to mode closed only'),
         ({"municipality": "nordfjell", "mode": "legacy", "on_outage": "hold"}, '"on_outage" belongs'),
@@ -184,12 +184,3 @@ def test_what_is_shown_can_be_asked_for_again(told: dict[str, Any], types: list[
     second, why = route_of(shown(first), loaded.config)
     assert second is not None, why
     assert second == first
-
-
-@pytest.mark.parametrize("information", ["pasientinfo", "tjenester"])
-def test_what_the_file_only_warns_about_is_accepted(config: Config, information: str) -> None:
-    """As retrieval from a service that has no client yet: its requests are refused, and the override may say so beforehand."""
-    wanted = {"municipality": "vikan", "information": [information], "mode": "new"}
-    feeding = replace(config.municipalities["vikan"].epj, feeds=("pit", "okt"))
-    vikan = replace(config.municipalities["vikan"], epj=feeding)
-    assert problems(replace(config, municipalities={**config.municipalities, "vikan": vikan}), wanted) == []
