@@ -74,10 +74,17 @@ class Messages:
 
     async def shown(self, who: Principal, reference: str) -> dict[str, Any]:
         """Return one message with its history."""
+        found = await self.known(who, reference)
+        if found is None:
+            raise Problem(Code.NOT_FOUND)
+        return found
+
+    async def known(self, who: Principal, reference: str) -> dict[str, Any] | None:
+        """Likewise, or None where the ledger has none where someone may view."""
         within = reach(who, Action.VIEW)
         found = await self._context.read(lambda each: message_queries.message(each, reference, within))
         if found is None:
-            raise Problem(Code.NOT_FOUND)
+            return None
         message, steps = found
         history = [{"at": one.at, "node": one.node, "state": one.state, "reason": one.reason} for one in steps]
         return {**_described(message), "history": history}

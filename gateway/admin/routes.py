@@ -97,11 +97,18 @@ class Decisions:
         return web.json_response(document)
 
     async def _decision(self, request: web.Request) -> web.Response:
-        reference, within = reference_of(request), reach(person(request), Action.VIEW)
+        found = await self.of(person(request), reference_of(request))
+        if found is None:
+            raise Problem(Code.NOT_FOUND)
+        return web.json_response(found)
+
+    async def of(self, who: Principal, reference: str) -> dict[str, Any] | None:
+        """Return which way a message went, and what said so; None where it is not, or no longer, known. Raises `Problem`."""
+        within = reach(who, Action.VIEW)
         found = await self._context.read(lambda each: decision_log.by_reference(each, reference))
         if found is None or not (within is None or found.municipality in within):
-            raise Problem(Code.NOT_FOUND)
-        return web.json_response({**msgspec.to_builtins(found), "at": when(found.at)})
+            return None
+        return {**msgspec.to_builtins(found), "at": when(found.at)}
 
     async def _layers(self) -> Layers:
         """Return what lies over the routes: as this process has it, or else as the ledger does."""

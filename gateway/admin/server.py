@@ -95,7 +95,7 @@ class AdminPort:
             StaticFiles(),
             LoginPages(self.authenticator, Throttle(_PER_MINUTE, 60, clock)),
             OverviewPages(self.board, tokens),
-            MessagePages(messages),
+            MessagePages(messages, self.decisions),
             CutoverPages(self.cutovers, self.ledger),
             ReportPages(self.report, rehearsals, self.ledger),
             OverridePages(self.ledger, overrides, panics),

@@ -1,50 +1,231 @@
-"""The page for messages that need a person: what is in quarantine, and what nobody has acknowledged in time."""
+"""The pages for messages: searched, one with its whole way, and what an operator decides about it."""
 
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.admin.context import reach
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.messages import RELEASE, Messages
 from gateway.admin.pages.forms import field, form_of, see_other
-from gateway.admin.pages.render import page
+from gateway.admin.pages.render import page, words
+from gateway.admin.pages.words import MARKS, Words
 from gateway.admin.params import ListQuery, reference_of
-from gateway.auth.people.rbac import Action
-from gateway.ledger.records import MessageState
+from gateway.admin.problems import Code, Problem
+from gateway.admin.routes import Decisions
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action, may
+from gateway.ledger.records import BETWEEN, RECEIVED, MessageState
+from gateway.migration.schedule import TimeRefused, instant_of
+from gateway.model import Information
 
-_MOST = 100
+_ONE = "/messages/{reference}"
+_FIELDS = ("reference", "municipality", "state", "sender", "information", "mark", "since", "until")
+_LONGEST = 200
+_DONE = ("release", "discard")
+_KNOWN_REASONS = {
+    "the service is away": "why_away",
+    "others about the patient come first": "why_others",
+    "repeated by its sender": "why_repeated",
+    "unclear": "why_unclear",
+    "by a person": "why_person",
+    "discarded by a person": "why_person",
+    "released by a person": "why_person",
+    "retention ended": "why_retention",
+    "not read": "why_not_read",
+    "read": "why_read",
+    "its state cannot be asked": "why_not_asked",
+}
+"""Reasons of a history that have a text; others are what a service said."""
 
 
 class MessagePages:
-    """The page and its two forms."""
+    """The list and a page for each message; readers see all but what a message says."""
 
-    def __init__(self, messages: Messages) -> None:
+    def __init__(self, messages: Messages, decisions: Decisions) -> None:
         self._messages = messages
+        self._decisions = decisions
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
-        operate = Needs.role(Action.OPERATE, person=True)
+        view, operate = Needs.role(Action.VIEW, person=True), Needs.role(Action.OPERATE, person=True)
         return [
-            Endpoint("GET", "/messages", self._list, operate),
+            Endpoint("GET", "/messages", self._list, view),
+            Endpoint("GET", _ONE, self._show, view),
+            Endpoint("POST", f"{_ONE}/payload", self._payload, operate),
             Endpoint("POST", "/quarantine/{reference}/release", self._release, operate),
             Endpoint("POST", "/quarantine/{reference}/discard", self._discard, operate),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        who, operate = person(request), Action.OPERATE
-        quarantined = ListQuery(limit=_MOST, state=MessageState.QUARANTINED)
+        who, w = person(request), words(request)
+        asked = {name: request.query.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
+        errors: dict[str, str] = {}
+        if reference := asked["reference"]:
+            if await self._is_there(who, reference):
+                return see_other(message_path(reference))
+            errors["reference"] = w.text("msg_no_such")
+        wanted = _wanted(asked, request.query.get("cursor", ""), errors, w)
+        found = {"messages": [], "next": None} if errors else await self._messages.listed(who, wanted)
         return page(
             request,
             "messages.html",
-            ledger=await self._messages.overview(who, operate),
-            quarantine=await self._messages.listed(who, quarantined, operate),
-            overdue=await self._messages.listed(who, ListQuery(limit=_MOST, overdue=True), operate),
+            asked=asked,
+            errors=errors,
+            rows=[_row(one, w) for one in found["messages"]],
+            next=_more(asked, found["next"]),
+            is_searched=any(asked.values()),
+            overview=_overview((await self._messages.overview(who))["counts"]),
+            places=_places(who, w),
+            states=[(each.value, w.word("state", each)) for each in MessageState],
+            types=[(each.value, w.type(each)) for each in Information],
+            marks=[(each, w.word("mark", each)) for each in MARKS],
         )
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return await self._page(request)
+
+    async def _payload(self, request: web.Request) -> web.Response:
+        reason = field(await form_of(request), "reason")
+        shown = await self._messages.payload(person(request), reference_of(request), reason)
+        return await self._page(request, shown)
 
     async def _release(self, request: web.Request) -> web.Response:
         reason = field(await form_of(request), "reason")
         await self._messages.release(person(request), reference_of(request), reason, RELEASE)
-        return see_other("/messages")
+        return see_other(f"{message_path(reference_of(request))}?done=release")
 
     async def _discard(self, request: web.Request) -> web.Response:
         reason = field(await form_of(request), "reason")
         await self._messages.discard(person(request), reference_of(request), reason)
-        return see_other("/messages")
+        return see_other(f"{message_path(reference_of(request))}?done=discard")
+
+    async def _page(self, request: web.Request, payload: dict[str, Any] | None = None) -> web.Response:
+        who, reference, w = person(request), reference_of(request), words(request)
+        message = await self._messages.known(who, reference)
+        decision = await self._decisions.of(who, reference)
+        if message is None and decision is None:
+            raise Problem(Code.NOT_FOUND)
+        municipality = str((message or decision or {})["municipality"])
+        done = request.query.get("done", "")
+        return page(
+            request,
+            "message.html",
+            reference=reference,
+            path=message_path(reference),
+            quoted=quote(reference, safe=""),
+            message=message,
+            decision=decision and _decided(decision, w),
+            head=_row(message, w) if message else None,
+            steps=[_step(one, w) for one in (message or {}).get("history", ())],
+            operates=may(who.grants, Action.OPERATE, municipality),
+            payload=payload,
+            done=done if done in _DONE else "",
+        )
+
+    async def _is_there(self, who: Principal, reference: str) -> bool:
+        known = await self._messages.known(who, reference)
+        return known is not None or await self._decisions.of(who, reference) is not None
+
+
+def message_path(reference: str) -> str:
+    """Return the path of a message's page."""
+    return f"/messages/{quote(reference, safe='')}"
+
+
+def _wanted(asked: Mapping[str, str], cursor: str, errors: dict[str, str], w: Words) -> ListQuery:
+    """Return what is searched for, and say what is wrong at its field."""
+    values: dict[str, object] = {name: asked[name] for name in ("municipality", "state", "sender", "information")}
+    for name in ("since", "until"):
+        try:
+            values[name] = instant_of(asked[name]) if asked[name] else None
+        except TimeRefused:
+            errors[name] = w.text("msg_no_time")
+    overdue = asked["mark"] == "overdue"
+    values |= {"mark": None if overdue else asked["mark"], "cursor": cursor}
+    given = {name: value for name, value in values.items() if value}
+    try:
+        return msgspec.convert({**given, "overdue": overdue}, ListQuery)
+    except msgspec.ValidationError:
+        raise Problem(Code.BAD_REQUEST) from None
+
+
+def _more(asked: Mapping[str, str], cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    given = {name: value for name, value in asked.items() if value}
+    return f"/messages?{urlencode({**given, 'cursor': cursor})}"
+
+
+def _places(who: Principal, w: Words) -> list[tuple[str, str]]:
+    """Return the municipalities that someone may view, by name."""
+    within = reach(who, Action.VIEW)
+    return [(key, name) for key, name in w.municipalities() if within is None or key in within]
+
+
+def _overview(counts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return how many messages wait in each state, and since when the oldest does."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in counts:
+        known = found.setdefault(one["state"], {"messages": 0, "oldest": one["oldest"]})
+        known["messages"] += one["messages"]
+        known["oldest"] = min(known["oldest"], one["oldest"])
+    return found
+
+
+_KINDS = {
+    **dict.fromkeys(("acknowledged", "returned"), "good"),
+    **dict.fromkeys(("delivered", "read", "delivering", "returning"), "info"),
+    **dict.fromkeys(("held",), "warn"),
+    **dict.fromkeys(("quarantined", "refused", "overdue"), "bad"),
+}
+"""How the tag of a state looks."""
+
+
+def _row(message: dict[str, Any], w: Words) -> dict[str, Any]:
+    marks = [*message["marks"], *(["overdue"] if message["overdue"] else [])]
+    return {
+        **message,
+        "path": message_path(message["reference"]),
+        "kind": _KINDS.get(message["state"], ""),
+        "marks": [w.word("mark", each) for each in marks],
+        "why": _why(message["reason"], w),
+    }
+
+
+def _step(step: dict[str, Any], w: Words) -> dict[str, Any]:
+    what = step["state"]
+    named = {
+        RECEIVED: "msg_received",
+        MessageState.DELIVERING: "msg_attempt",
+        BETWEEN: "msg_tries",
+        "overdue": "msg_overdue",
+        "forgotten": "msg_forgotten",
+    }
+    text = w.text(named[what]) if what in named else w.word("state", what)
+    return {**step, "what": text, "kind": _KINDS.get(what, ""), "why": _why(step["reason"], w)}
+
+
+def _why(reason: str | None, w: Words) -> dict[str, str] | None:
+    """Return a reason as a text, or as what a service said where it has none."""
+    if reason is None:
+        return None
+    key = _KNOWN_REASONS.get(reason)
+    return {"text": w.text(key) if key else "", "said": reason}
+
+
+def _decided(decision: dict[str, Any], w: Words) -> dict[str, Any]:
+    """Return a decision with its code words as words."""
+    outcome = decision["outcome"]
+    told = w.word("outcome", outcome)
+    rules = [w.word("rule", rule) for rule in (decision["repairs"] or "").split(", ") if rule]
+    return {
+        **decision,
+        "outcome": w.word("fault", outcome) if told == outcome else told,
+        "is_refused": told == outcome,
+        "repairs": rules,
+        "losses": [each for each in (decision["losses"] or "").split(", ") if each],
+    }

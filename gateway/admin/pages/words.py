@@ -100,6 +100,14 @@ class Words:
         self._names = names
         self._ids = 0
 
+    def text(self, key: str) -> str:
+        """Return a text by its key."""
+        return self._t[key]
+
+    def municipalities(self) -> list[tuple[str, str]]:
+        """Return every municipality's short name with its name, by the name."""
+        return sorted(self._names.municipalities.items(), key=lambda item: item[1])
+
     def word(self, family: str, value: object) -> str:
         """Return what a code word means; one of an older version, which has no text, as it is."""
         return self._t.get(f"{family}-{value}", str(value))
