@@ -30,6 +30,7 @@ from gateway.admin.pages.overrides import OverridePages
 from gateway.admin.pages.overview import OverviewPages
 from gateway.admin.pages.render import SITE, Site, StaticFiles, counting, refusal_page
 from gateway.admin.pages.report import ReportPages
+from gateway.admin.pages.trial import TrialPages
 from gateway.admin.pages.words import Names
 from gateway.admin.panics import Panics, PanicsApi
 from gateway.admin.report import Rehearsals, Report
@@ -96,6 +97,7 @@ class AdminPort:
             LoginPages(self.authenticator, Throttle(_PER_MINUTE, 60, clock)),
             OverviewPages(self.board, tokens),
             MessagePages(messages, self.decisions),
+            TrialPages(self.trials),
             CutoverPages(self.cutovers, self.ledger),
             ReportPages(self.report, rehearsals, self.ledger),
             OverridePages(self.ledger, overrides, panics),

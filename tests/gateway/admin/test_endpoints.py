@@ -70,6 +70,8 @@ DECLARED = {
     ("POST", "/api/v1/quarantine/{reference}/release"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("POST", "/api/v1/quarantine/{reference}/discard"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("POST", "/api/v1/forget"): (Access.AUTHENTICATED, Action.OPERATE, False),
+    ("GET", "/try"): (Access.AUTHENTICATED, Action.VIEW, True),
+    ("POST", "/try"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("POST", "/api/v1/try"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/try/example"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/audit"): (Access.AUTHENTICATED, Action.VIEW, False),
