@@ -53,6 +53,10 @@ class Intervals:
     """Between two looks at what another process does with the first copy of a message."""
     acknowledgement: float = 0.5
     """Until JFT is first polled while a sender waits for the record; doubled from poll to poll."""
+    replica: float = 1.0
+    """Between two looks at which copies no other node fills."""
+    replica_count: float = 15.0
+    """Between two looks at how old and how large copies are."""
     ledger_patience: float = 30.0
     """How long a start waits for another process to leave the ledger."""
     last_writes: float = 5.0

@@ -306,6 +306,7 @@ REPLICA_PATIENT = Table(
     Column("updated", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index("replica_patient_resource", "municipality", "generation", "resource", unique=True),
+    Index("replica_patient_number", "municipality", "generation", "patient"),
     sqlite_autoincrement=True,
 )
 

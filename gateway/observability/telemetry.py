@@ -58,6 +58,30 @@ ANSWERS_REFUSED = Counter(
     ["upstream"],
     registry=REGISTRY,
 )
+REPLICA_PAGES = Counter(
+    "vkp_gateway_replica_pages",
+    "Pages of PIT that were read for a municipality's copy.",
+    ["municipality"],
+    registry=REGISTRY,
+)
+REPLICA_PATIENTS = Gauge(
+    "vkp_gateway_replica_patients",
+    "Patients of a municipality's copy: of the one that answers, and of one that is being made.",
+    ["municipality", "state"],
+    registry=REGISTRY,
+)
+REPLICA_AGE = Gauge(
+    "vkp_gateway_replica_age_seconds",
+    "Seconds since a municipality's copy was as its service had it; past the service's freshness nothing is answered: an alarm.",
+    ["municipality", "source"],
+    registry=REGISTRY,
+)
+REPLICA_FAILURES = Counter(
+    "vkp_gateway_replica_failures",
+    "Steps of filling a municipality's copy that failed, by why: away, refused, shrinks.",
+    ["municipality", "source", "why"],
+    registry=REGISTRY,
+)
 CONNECTIONS_REFUSED = Counter(
     "vkp_gateway_connections_refused",
     "Connections of senders that were closed at once: too many in all, or from one address.",

@@ -25,6 +25,7 @@ from gateway.outbox.outbox import keys_of
 from gateway.proxy.certificate_files import DATA_PORT
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import ReloadingContext
+from gateway.replica.worker import Replica
 from gateway.routing.table import RouteTable
 from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain, touch_named
@@ -64,6 +65,8 @@ class Node:
         self._first = (self._here(config), table)
         self._server = Server(self._current, self._record)
         self._ledger = ProcessLedger(self._path.parent, self._clock, intervals)
+        self._replica: Replica | None = None
+        """None as long as no ledger is open."""
         self._rehearsals = Rehearsals(self._database, self._clock, intervals)
         self._comparisons = Comparisons(self._database, self._clock, intervals)
         self._decisions = DecisionLog(self._database, self._clock, intervals)
@@ -101,8 +104,12 @@ class Node:
         for task in self._reloads:
             task.cancel()
         await asyncio.gather(*self._reloads, return_exceptions=True)
-        outbox = self._ledger.outbox
-        await asyncio.gather(self._server.stop(), *([outbox.finish()] if outbox is not None else []))
+        outbox, replica = self._ledger.outbox, self._replica
+        background = [
+            *([outbox.finish()] if outbox is not None else []),
+            *([replica.stop()] if replica is not None else []),
+        ]
+        await asyncio.gather(self._server.stop(), *background)
         await asyncio.gather(self._rehearsals.stop(), self._comparisons.stop(), self._decisions.stop())
         await self._admin.stop()
         await self._routes.stop()
@@ -233,6 +240,11 @@ class Node:
         if outbox is None or running.keys is None:
             return
         outbox.use(running.config, running.delivery)
+        if self._replica is None:
+            ledger = outbox.ledger
+            of_node = (ledger.store, ledger.node, self._clock, self._intervals)
+            self._replica = Replica(*of_node, self._path.parent, self._files)
+        self._replica.use(running.config, running.keys, running.clients.pit, running.clients.okt)
         self._admin.ledger.use(outbox.ledger, running.keys, running.config)
         self._admin.rollback.use(outbox.returning)
         tokens = running.clients.tokens if running.delivery is not None else None

@@ -4,6 +4,7 @@ NHN's page of 2026-06-17: `GET /v1/Patient` with `_lastUpdated` (a prefix, and a
 and a cursor in the `next` link. Nothing else can be asked for.
 """
 
+import asyncio
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,8 @@ MOST = 50
 ANSWER_LIMIT = 50 * 1024 * 1024
 """Bytes of a page: PIT takes a Patient of 900 KB, and a page has 50."""
 _LONGEST_CURSOR = 4096
+_SHORT = 8 * 1024
+"""Bytes of an answer that are read at once."""
 _QUERY = re.compile(r"[!-~]+")
 _CURSOR_GONE = (400, 404, 410)
 
@@ -63,7 +66,10 @@ class PitClient:
         if answer.status != 200:
             raise AnswerRefused(f"PIT answered {answer.status} to its documented question")
         try:
-            return _page(answer, cursor)
+            if len(answer.body) <= _SHORT:
+                return _page(answer, cursor)
+            # Fifty patients take longer than a sender's request should wait.
+            return await asyncio.to_thread(_page, answer, cursor)
         except Refused as error:
             raise AnswerRefused(str(error)) from None
 

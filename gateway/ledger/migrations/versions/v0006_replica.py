@@ -50,6 +50,7 @@ def upgrade() -> None:
     )
     resource = ["municipality", "generation", "resource"]
     op.create_index("replica_patient_resource", "replica_patient", resource, unique=True)
+    op.create_index("replica_patient_number", "replica_patient", ["municipality", "generation", "patient"])
     op.create_table(
         "replica_identifier",
         sa.Column("row", _number, primary_key=True, autoincrement=False),

@@ -1,0 +1,299 @@
+"""The patients of a copy: sealed, and found by keyed hashes of what identifies them."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, exists, func, insert, select
+
+from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
+from gateway.ledger.key_files import Keys
+from gateway.ledger.tables import (
+    REPLICA_FEED,
+    REPLICA_GENERATION,
+    REPLICA_IDENTIFIER,
+    REPLICA_PATIENT,
+    REPLICA_SERVICE,
+)
+from translators import pit
+from translators.contract import Tree
+from translators.fhir.json_codec import decode, encode
+from translators.fhir.moments import order_of
+from translators.pit import PitPatient
+
+P, N, F, G, S = REPLICA_PATIENT.c, REPLICA_IDENTIFIER.c, REPLICA_FEED.c, REPLICA_GENERATION.c, REPLICA_SERVICE.c
+T = TypeVar("T")
+_SEALED = (P.municipality, P.resource, P.updated, P.sealed)
+_MOST_PARAMETERS = 500
+"""Values in one statement."""
+_MOST_OF_A_NUMBER = 50
+"""Patients that one identifier finds at most: there should be one."""
+
+
+class SealedPatient(msgspec.Struct, frozen=True):
+    """A patient as it stands in the database."""
+
+    municipality: str
+    resource: str
+    """The keyed hash of the service's own id."""
+    updated: str
+    sealed: bytes
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """The state of the generation that answers."""
+
+    generation: int
+    maker: str
+    fresh_at: float | None
+
+
+class PatientSeal:
+    """Seals patients, each about its own id, and hashes what they are found by."""
+
+    def __init__(self, cipher: PayloadCipher, lookup: LookupHasher) -> None:
+        self._cipher = cipher
+        self._lookup = lookup
+        self.maker = f"{pit.VERSION}.{lookup.hash('replica', 'maker')[:16]}"
+        """Of rows that these keys and this version can read: rows with other hashes would be found by nobody."""
+
+    @classmethod
+    def of(cls, keys: Keys) -> "PatientSeal":
+        """Make one of the ledger's keys."""
+        return cls(keys.vault, keys.lookup)
+
+    def hash_of_id(self, municipality: str, own: str) -> str:
+        """Return the hash of the service's own id."""
+        return self._lookup.hash("replica", municipality, "id", own)
+
+    def hash_of(self, municipality: str, system: str, value: str) -> str:
+        """Return the hash of an identifier; a national number has no system."""
+        return self._lookup.hash("replica", municipality, system, value)
+
+    def hashes(self, municipality: str, patient: PitPatient) -> list[str]:
+        """Return the hashes that a patient is found by, that of the number it is best known by first."""
+        national = [self.hash_of(municipality, "", number) for number in patient.numbers]
+        return [*national, *(self.hash_of(municipality, *one) for one in patient.local)]
+
+    def seal(self, municipality: str, resource: str, patient: PitPatient) -> bytes:
+        """Return what is kept of a patient; `resource` is the hash of its id."""
+        return self._cipher.seal(_plain(patient), _about(municipality, resource))
+
+    def is_news(self, patient: PitPatient, known: SealedPatient) -> bool:
+        """Tell whether a patient is another than the one that is known: the time alone does not say, it may be of whole seconds."""
+        if order_of(patient.updated, known.updated) == -1:
+            return False
+        try:
+            return not patient.is_in_use or self._opened(known) != _plain(patient)
+        except PayloadUnreadable:
+            return True
+
+    def open(self, row: SealedPatient) -> Tree:
+        """Return a patient's resource; raises `PayloadUnreadable`."""
+        return decode(self._opened(row).partition(b"\n")[2])
+
+    def number_of(self, row: SealedPatient) -> str | None:
+        """Return the national number that a patient is best known by; raises `PayloadUnreadable`."""
+        return self._opened(row).partition(b"\n")[0].decode() or None
+
+    def _opened(self, row: SealedPatient) -> bytes:
+        return self._cipher.open(row.sealed, _about(row.municipality, row.resource))
+
+    def seal_cursor(self, municipality: str, cursor: str) -> bytes:
+        """Return a cursor as it is kept: nobody knows what is in it."""
+        return self._cipher.seal(cursor.encode(), f"replica-cursor {municipality}")
+
+    def open_cursor(self, municipality: str, sealed: bytes) -> str:
+        """Return a cursor; raises `PayloadUnreadable`."""
+        return self._cipher.open(sealed, f"replica-cursor {municipality}").decode()
+
+
+def _plain(patient: PitPatient) -> bytes:
+    return (patient.numbers[0] if patient.numbers else "").encode() + b"\n" + encode(patient.resource)
+
+
+def _about(municipality: str, resource: str) -> str:
+    return f"replica {municipality} {resource}"
+
+
+def put_patients(
+    connection: Connection, seal: PatientSeal, municipality: str, generation: int, patients: Sequence[PitPatient]
+) -> int:
+    """Write what changed of some patients into a generation, and return by how many it has grown.
+
+    The newest of each is what counts; one that is no longer in use goes.
+    """
+    newest = {seal.hash_of_id(municipality, one.id): one for one in patients}
+    statement = select(P.id, *_SEALED).where(*_in(municipality, generation), P.resource.in_(list(newest)))
+    known = {row[2]: (row[0], SealedPatient(*row[1:])) for row in connection.execute(statement)}
+    changed = {
+        resource: one
+        for resource, one in newest.items()
+        if resource not in known or seal.is_news(one, known[resource][1])
+    }
+    gone = [known[resource][0] for resource in changed if resource in known]
+    if gone:
+        connection.execute(delete(REPLICA_IDENTIFIER).where(N.row.in_(gone)))
+        connection.execute(delete(REPLICA_PATIENT).where(P.id.in_(gone)))
+    written = {resource: one for resource, one in changed.items() if one.is_in_use}
+    if written:
+        _insert(connection, seal, municipality, generation, written)
+    return len(written) - len(gone)
+
+
+def _insert(
+    connection: Connection, seal: PatientSeal, municipality: str, generation: int, patients: dict[str, PitPatient]
+) -> None:
+    of = {"municipality": municipality, "generation": generation}
+    hashes = {resource: seal.hashes(municipality, one) for resource, one in patients.items()}
+    rows = [
+        {
+            **of,
+            "resource": resource,
+            "patient": hashes[resource][0] if one.numbers else None,
+            "updated": one.updated,
+            "sealed": seal.seal(municipality, resource, one),
+        }
+        for resource, one in patients.items()
+    ]
+    statement = insert(REPLICA_PATIENT).returning(P.id, sort_by_parameter_order=True)
+    ids = list(connection.scalars(statement, rows))
+    found = [
+        {**of, "row": row, "hash": one} for row, resource in zip(ids, patients, strict=True) for one in hashes[resource]
+    ]
+    if found:
+        connection.execute(insert(REPLICA_IDENTIFIER), found)
+
+
+def missing(connection: Connection, municipality: str, before: int, generation: int) -> list[str]:
+    """Return when those patients last changed whom the generation before has, and this one has not."""
+    other = REPLICA_PATIENT.alias()
+    is_there = exists().where(
+        other.c.municipality == municipality, other.c.generation == generation, other.c.resource == P.resource
+    )
+    return list(connection.scalars(select(P.updated).where(*_in(municipality, before), ~is_there)))
+
+
+def count_of(connection: Connection, municipality: str, generation: int) -> int:
+    """Return how many patients a generation has."""
+    return connection.execute(select(func.count()).where(*_in(municipality, generation))).scalar_one()
+
+
+def last_generation(connection: Connection, municipality: str) -> int:
+    """Return the last generation that has rows; 0 where none has."""
+    found = connection.execute(select(func.max(P.generation)).where(P.municipality == municipality)).scalar_one()
+    return int(found or 0)
+
+
+_STANDING = (F.serving, G.maker, G.fresh_at)
+_ANSWERS = (
+    (F.source == "pit") & (G.municipality == F.municipality) & (G.source == F.source) & (G.generation == F.serving)
+)
+_FOUND = (
+    select(*_STANDING, P.id, *_SEALED)
+    .select_from(REPLICA_FEED)
+    .join(REPLICA_GENERATION, _ANSWERS)
+    .outerjoin(
+        REPLICA_IDENTIFIER,
+        (N.municipality == F.municipality) & (N.generation == F.serving) & (N.hash == bindparam("hash")),
+    )
+    .outerjoin(REPLICA_PATIENT, P.id == N.row)
+    .where(F.municipality == bindparam("municipality"))
+    .limit(_MOST_OF_A_NUMBER)
+)
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A patient that was found, and the row that it stands in."""
+
+    row: int
+    patient: SealedPatient
+
+
+def find(connection: Connection, municipality: str, identifier: str) -> tuple[Standing | None, list[Match]]:
+    """Return the patients that an identifier (a hash) finds, and the generation that says so: none where no copy answers yet."""
+    rows = connection.execute(_FOUND, {"municipality": municipality, "hash": identifier}).all()
+    if not rows:
+        return None, []
+    matches = [Match(row[3], SealedPatient(*row[4:])) for row in rows if row[3] is not None]
+    return Standing(*rows[0][:3]), matches
+
+
+def standing(connection: Connection, municipality: str) -> Standing | None:
+    """Return the generation that answers; None before the first does."""
+    statement = select(*_STANDING).select_from(REPLICA_FEED).join(REPLICA_GENERATION, _ANSWERS)
+    row = connection.execute(statement.where(F.municipality == municipality)).one_or_none()
+    return None if row is None else Standing(*row)
+
+
+def found_by(
+    connection: Connection, municipality: str, generation: int, identifiers: Iterable[str]
+) -> Iterator[SealedPatient]:
+    """Go through the patients that any of many identifiers (hashes) find, each once, in the order of their ids."""
+    rows: set[int] = set()
+    for some in _batches(list(identifiers)):
+        of = (N.municipality == municipality, N.generation == generation, N.hash.in_(some))
+        rows.update(connection.scalars(select(N.row).where(*of)))
+    for many in _batches(sorted(rows)):
+        for row in connection.execute(select(*_SEALED).where(P.id.in_(many)).order_by(P.id)):
+            yield SealedPatient(*row)
+
+
+def hashes_of(connection: Connection, rows: Collection[int]) -> list[str]:
+    """Return everything that the patients in these rows are found by."""
+    return list(connection.scalars(select(N.hash).where(N.row.in_(rows))))
+
+
+class CopiedNumbers:
+    """The national numbers of a copy's patients, by the hashes that their services are kept under."""
+
+    def __init__(self, seal: PatientSeal) -> None:
+        self._seal = seal
+
+    def after(self, connection: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
+        """Return the next patients in the order of their hashes, each hash with its number."""
+        return self._some(connection, municipality, (P.patient > patient,), most)
+
+    def never_asked(self, connection: Connection, municipality: str, most: int) -> list[tuple[str, str]]:
+        """Return patients of whom OKT was never asked."""
+        asked = exists().where(S.municipality == P.municipality, S.patient == P.patient, S.source == "okt")
+        return self._some(connection, municipality, (P.patient.is_not(None), ~asked), most)
+
+    def count(self, connection: Connection, municipality: str) -> int:
+        """Return how many patients have a number."""
+        where = (P.municipality == municipality, P.generation == _serving(municipality), P.patient.is_not(None))
+        return connection.execute(select(func.count(P.patient.distinct())).where(*where)).scalar_one()
+
+    def has(self, connection: Connection, municipality: str, patient: str) -> bool:
+        """Whether a hash is that of one of them."""
+        where = (P.municipality == municipality, P.generation == _serving(municipality), P.patient == patient)
+        return bool(connection.execute(select(exists().where(*where))).scalar_one())
+
+    def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
+        """Return the hash of whom the record system's own number names; none where it names several."""
+        of = (N.municipality == municipality, N.generation == _serving(municipality))
+        identifier = self._seal.hash_of(municipality, system, value)
+        rows = select(N.row).where(*of, N.hash == identifier)
+        found = list(connection.scalars(select(P.patient).where(P.id.in_(rows)).distinct()))
+        return [one for one in found if one is not None] if len(found) == 1 else []
+
+    def _some(
+        self, connection: Connection, municipality: str, where: tuple[ColumnElement[bool], ...], most: int
+    ) -> list[tuple[str, str]]:
+        of = (P.municipality == municipality, P.generation == _serving(municipality), *where)
+        statement = select(P.patient, *_SEALED).where(*of).order_by(P.patient).limit(most)
+        found = {row[0]: self._seal.number_of(SealedPatient(*row[1:])) for row in connection.execute(statement)}
+        return [(patient, number) for patient, number in found.items() if number is not None]
+
+
+def _serving(municipality: str) -> ScalarSelect[int]:
+    return select(F.serving).where(F.municipality == municipality, F.source == "pit").scalar_subquery()
+
+
+def _in(municipality: str, generation: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return P.municipality == municipality, P.generation == generation
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), _MOST_PARAMETERS):
+        yield items[start : start + _MOST_PARAMETERS]

@@ -1,0 +1,296 @@
+"""Fills the copy of one municipality's patients from PIT, a page at a time; every step can be the last before a restart.
+
+PIT tells what changed since a time. What is read between two times is a window: it begins a little before the last one began, so
+that nothing is missed which PIT wrote late or which changed under paging; what is read twice changes nothing. PIT does not tell
+of what is gone. So everything is read anew every so often into another generation, which then answers in place of the one before.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Protocol
+
+import structlog
+from msgspec import structs
+from sqlalchemy import Connection
+
+from gateway.config.model import Municipality
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.database import Database
+from gateway.observability.telemetry import REPLICA_PAGES
+from gateway.replica import feeds, patients
+from gateway.replica.feeds import FeedKey, Generation
+from gateway.replica.patients import PatientSeal
+from gateway.times import Clock
+from gateway.upstreams.pit import CursorLost, Page
+from translators.fhir.moments import order_of
+
+log = structlog.get_logger()
+
+EVER = "1900-01-01T00:00Z"
+"""Before any change that PIT knows."""
+OVERLAP = 300.0
+"""Seconds by which a window begins before the last one did: PIT writes what it was sent some time later."""
+_TIMEOUT = 60.0
+"""Seconds for one page."""
+_AFTER_LOSS = 1.0
+"""Seconds until PIT is asked again that has lost a cursor."""
+_AFTER_SHRINKING = 3600.0
+"""Seconds until everything is read anew where too many were gone."""
+_TOLD = 30.0
+"""Seconds between two lines about how far a first copy has come."""
+_OLD_ROWS = 60.0
+"""Seconds for which the rows of the generation before are kept: a list that was begun is read to its end."""
+_FEW, _SHARE = 50, 0.2
+"""Of the patients of a copy, how many may be gone at once, at least and as a share, before somebody has to look."""
+
+
+class Shrinks(Exception):  # noqa: N818 - the condition
+    """So many patients would be gone that it is more likely that PIT does not show them."""
+
+
+class Patients(Protocol):
+    """What of PIT is needed here."""
+
+    async def page(self, orgnr: str, since: str, cursor: str | None, timeout: float) -> Page:  # noqa: ASYNC109 - given on
+        """See `PitClient`."""
+        ...
+
+
+class PatientSync:
+    """Fills one copy; whoever calls `step` has its lease."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
+        self,
+        municipality: Municipality,
+        pit: Patients,
+        database: Database,
+        seal: PatientSeal,
+        node: str,
+        clock: Clock,
+        *,
+        every: float,
+        freshness: float,
+        whole: float,
+    ) -> None:
+        """Begin where the database says; times are in seconds: between two polls, how old an answer may be, between two readings of everything."""
+        self.key = FeedKey(municipality.key, "pit")
+        self._municipality = municipality
+        self._pit = pit
+        self._database = database
+        self._seal = seal
+        self._node = node
+        self._clock = clock
+        self._every, self._freshness, self._whole = every, freshness, whole
+        self._polled_at = -math.inf
+        """By the monotonic clock, when the window last began that was read to its end."""
+        self._whole_after = -math.inf
+        self._told_at = -math.inf
+
+    async def step(self) -> float:
+        """Do one thing that is due, and return after how many seconds there is more.
+
+        Raises `ServiceUnavailable` and `AnswerRefused` where PIT is away or answers what it does not document, `LeaseLost`, and
+        `Shrinks`; what was written before stands, and the next step goes on there.
+        """
+        known = await self._database.read(self._known)
+        serving, building = known
+        if serving is not None and (serving.asked_at is not None or self._is_poll_due()):
+            return await self._read_page(serving)
+        if building is not None:
+            return await self._build(serving, building)
+        if serving is None or self._is_whole_due(serving):
+            await self._begin(0 if serving is None else serving.generation)
+            return 0.0
+        if await self._database.write(lambda each: self._cleared(each, serving), is_news=False):
+            return 0.0
+        return max(0.0, self._polled_at + self._every - self._clock.monotonic())
+
+    def _known(self, connection: Connection) -> tuple[Generation | None, Generation | None]:
+        """Return the generation that answers and the one that is made; those that others made cannot be read."""
+        feed = feeds.feed(connection, self.key)
+        every = [one for one in feeds.generations(connection, self.key) if one.maker == self._seal.maker]
+        number = feed.serving if feed is not None else None
+        serving = next((one for one in every if one.generation == number), None)
+        building = next((one for one in reversed(every) if number is None or one.generation > number), None)
+        return serving, building
+
+    def _is_poll_due(self) -> bool:
+        return self._clock.monotonic() >= self._polled_at + self._every
+
+    def _is_whole_due(self, serving: Generation) -> bool:
+        is_old = self._clock() - serving.began_at >= self._whole
+        return is_old and self._clock.monotonic() >= self._whole_after
+
+    async def _begin(self, above: int) -> None:
+        """Begin to read everything, where nothing is being made already."""
+        now, key = self._clock(), self.key
+
+        def work(connection: Connection) -> int:
+            feeds.keep(connection, key, self._node, self._clock)
+            return begin(connection, key, self._seal.maker, now)
+
+        number = await self._database.write(work, is_news=False)
+        log.info("replica.begins", municipality=key.municipality, generation=number, first=above == 0)
+
+    async def _build(self, serving: Generation | None, building: Generation) -> float:
+        """Go on with another generation, and let it answer as soon as it has everything and is fresh."""
+        is_fresh = building.fresh_at is not None and (
+            serving is None or self._clock() - building.fresh_at < self._freshness / 2
+        )
+        if not is_fresh or building.asked_at is not None:
+            self._tell_progress(building)
+            await self._read_page(building)
+            return 0.0
+        if serving is not None:
+            await self._look_for_missing(serving, building)
+
+        def work(connection: Connection) -> Generation:
+            feeds.keep(connection, self.key, self._node, self._clock)
+            count = patients.count_of(connection, self.key.municipality, building.generation)
+            whole = structs.replace(building, entries=count)
+            feeds.serve(connection, whole, self._clock())
+            return whole
+
+        now_serving = await self._database.write(work, is_news=False)
+        age = self._clock() - (building.fresh_at or 0.0)
+        self._polled_at = self._clock.monotonic() - max(0.0, age)
+        log.info(
+            "replica.answers",
+            municipality=self.key.municipality,
+            generation=now_serving.generation,
+            patients=now_serving.entries,
+            seconds=round(self._clock() - now_serving.began_at),
+        )
+        return 0.0
+
+    async def _look_for_missing(self, serving: Generation, building: Generation) -> None:
+        """Ask once more about those who would be gone, since a page may have passed over them; raises `Shrinks` for too many."""
+        municipality = self.key.municipality
+
+        def work(connection: Connection) -> list[str]:
+            return patients.missing(connection, municipality, serving.generation, building.generation)
+
+        gone = await self._database.read(work)
+        if len(gone) > max(_FEW, _SHARE * serving.entries):
+            await self._give_up(building)
+            self._whole_after = self._clock.monotonic() + min(_AFTER_SHRINKING, self._whole)
+            raise Shrinks(f"{len(gone)} of {serving.entries} patients would be gone")
+        for updated in sorted(set(gone)):
+            cursor: str | None = None
+            while True:
+                page = await self._pit.page(self._municipality.orgnr, updated, cursor, _TIMEOUT)
+                await self._write(building, page)
+                cursor = page.next
+                if cursor is None or not page.patients or page.patients[-1].updated != updated:
+                    break
+
+    async def _give_up(self, building: Generation) -> None:
+        def work(connection: Connection) -> None:
+            feeds.keep(connection, self.key, self._node, self._clock)
+            feeds.forget_generation(connection, building)
+
+        await self._database.write(work, is_news=False)
+
+    async def _read_page(self, of: Generation) -> float:
+        """Read the next page of a generation's window, or the first of another window."""
+        now, cursor = self._clock(), self._cursor(of)
+        if of.asked_at is None or (of.cursor is not None and cursor is None):
+            of = structs.replace(of, asked_at=of.asked_at or now, cursor=None)
+        began = self._clock.monotonic()
+        try:
+            page = await self._pit.page(self._municipality.orgnr, of.since, cursor, _TIMEOUT)
+        except CursorLost:
+            log.warning("replica.cursor_lost", municipality=self.key.municipality)
+            # What changes late is in the next window, which begins before this one did.
+            await self._write_state(structs.replace(of, cursor=None, since=of.read_to or of.since, read_to=None))
+            return _AFTER_LOSS
+        REPLICA_PAGES.labels(self.key.municipality).inc()
+        read = await self._write(_after(of, page, now, self._seal), page)
+        if read.asked_at is None and read.complete_at is not None:
+            self._polled_at = began
+        return 0.0
+
+    def _cursor(self, of: Generation) -> str | None:
+        if of.cursor is None:
+            return None
+        try:
+            return self._seal.open_cursor(of.municipality, of.cursor)
+        except PayloadUnreadable:
+            return None
+
+    async def _write(self, of: Generation, page: Page) -> Generation:
+        """Write a page and how far that brings the generation, or neither."""
+
+        def work(connection: Connection) -> Generation:
+            feeds.keep(connection, self.key, self._node, self._clock)
+            grown = patients.put_patients(connection, self._seal, of.municipality, of.generation, page.patients)
+            read = structs.replace(of, entries=of.entries + grown)
+            feeds.write_generation(connection, read)
+            feeds.note_success(connection, self.key)
+            return read
+
+        return await self._database.write(work, is_news=False)
+
+    async def _write_state(self, of: Generation) -> None:
+        def work(connection: Connection) -> None:
+            feeds.keep(connection, self.key, self._node, self._clock)
+            feeds.write_generation(connection, of)
+
+        await self._database.write(work, is_news=False)
+
+    def _cleared(self, connection: Connection, serving: Generation) -> bool:
+        """Clear away some rows of generations that answer no more; return whether there may be more."""
+        if serving.complete_at is None or self._clock() - serving.complete_at < _OLD_ROWS:
+            return False
+        return feeds.clear_rows(connection, serving.municipality, [serving.generation])
+
+    def _tell_progress(self, building: Generation) -> None:
+        now = self._clock.monotonic()
+        if now - self._told_at >= _TOLD:
+            self._told_at = now
+            log.info(
+                "replica.progress",
+                municipality=self.key.municipality,
+                generation=building.generation,
+                pages=building.pages,
+                patients=building.entries,
+                read_to=building.read_to,
+            )
+
+
+def begin(connection: Connection, key: FeedKey, maker: str, now: float) -> int:
+    """Begin another generation of a copy; return its number."""
+    numbers = [one.generation for one in feeds.generations(connection, key)]
+    # Rows of one that was given up may still be there.
+    number = 1 + max(patients.last_generation(connection, key.municipality), *numbers, 0)
+    feeds.begin_generation(connection, Generation(*key, number, maker, now, EVER))
+    return number
+
+
+def _after(of: Generation, page: Page, now: float, seal: PatientSeal) -> Generation:
+    """Return how far a generation is once a page is read."""
+    asked_at = of.asked_at if of.asked_at is not None else now
+    answered_at = page.answered_at if page.answered_at is not None else now
+    window_at = of.window_at if of.window_at is not None else min(now, answered_at)
+    read = structs.replace(of, pages=of.pages + 1, asked_at=asked_at, window_at=window_at, read_to=_read_to(of, page))
+    if page.next is not None:
+        return structs.replace(read, cursor=seal.seal_cursor(of.municipality, page.next))
+    since = _written(min(window_at, asked_at) - OVERLAP)
+    return structs.replace(
+        read, cursor=None, read_to=None, asked_at=None, window_at=None, fresh_at=asked_at, since=since
+    )
+
+
+def _read_to(of: Generation, page: Page) -> str | None:
+    """Return the last change that was read; empty from where PIT does not keep the order that it was asked for."""
+    times = [*([of.read_to] if of.read_to is not None else []), *(one.updated for one in page.patients)]
+    if "" in times or any(order_of(one, other) not in (-1, 0) for one, other in pairwise(times)):
+        return ""
+    return times[-1] if times else None
+
+
+def _written(seconds: float) -> str:
+    """Return a time as PIT is asked, to the second before it."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=math.floor(seconds))
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
