@@ -82,6 +82,12 @@ REPLICA_FAILURES = Counter(
     ["municipality", "source", "why"],
     registry=REGISTRY,
 )
+REPLICA_DUPLICATES = Counter(
+    "vkp_gateway_replica_duplicates",
+    "Searches that found several records of one number in a municipality's copy, and were answered with the newest.",
+    ["municipality"],
+    registry=REGISTRY,
+)
 CONNECTIONS_REFUSED = Counter(
     "vkp_gateway_connections_refused",
     "Connections of senders that were closed at once: too many in all, or from one address.",

@@ -1,6 +1,6 @@
 """The patients of a copy: sealed, and found by keyed hashes of what identifies them."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -23,7 +23,7 @@ from translators.pit import PitPatient
 
 P, N, F, G, S = REPLICA_PATIENT.c, REPLICA_IDENTIFIER.c, REPLICA_FEED.c, REPLICA_GENERATION.c, REPLICA_SERVICE.c
 T = TypeVar("T")
-_SEALED = (P.municipality, P.resource, P.updated, P.sealed)
+_SEALED = (P.municipality, P.resource, P.updated, P.patient, P.sealed)
 _MOST_PARAMETERS = 500
 """Values in one statement."""
 _MOST_OF_A_NUMBER = 50
@@ -37,6 +37,8 @@ class SealedPatient(msgspec.Struct, frozen=True):
     resource: str
     """The keyed hash of the service's own id."""
     updated: str
+    patient: str | None
+    """The keyed hash of the national number that it is best known by."""
     sealed: bytes
 
 
@@ -219,6 +221,16 @@ def find(connection: Connection, municipality: str, identifier: str) -> tuple[St
     return Standing(*rows[0][:3]), matches
 
 
+def find_by_id(connection: Connection, municipality: str, resource: str) -> tuple[Standing | None, list[Match]]:
+    """Return the patient whom PIT knows by an id (a hash), likewise."""
+    told = standing(connection, municipality)
+    if told is None:
+        return None, []
+    where = (*_in(municipality, told.generation), P.resource == resource)
+    rows = connection.execute(select(P.id, *_SEALED).where(*where))
+    return told, [Match(row[0], SealedPatient(*row[1:])) for row in rows]
+
+
 def standing(connection: Connection, municipality: str) -> Standing | None:
     """Return the generation that answers; None before the first does."""
     statement = select(*_STANDING).select_from(REPLICA_FEED).join(REPLICA_GENERATION, _ANSWERS)
@@ -239,9 +251,11 @@ def found_by(
             yield SealedPatient(*row)
 
 
-def hashes_of(connection: Connection, rows: Collection[int]) -> list[str]:
-    """Return everything that the patients in these rows are found by."""
-    return list(connection.scalars(select(N.hash).where(N.row.in_(rows))))
+def hashes_of(connection: Connection, match: Match) -> list[str]:
+    """Return everything that a patient is found by, the number that it is best known by first."""
+    best = [match.patient.patient] if match.patient.patient is not None else []
+    others = connection.scalars(select(N.hash).where(N.row == match.row).order_by(N.hash))
+    return [*best, *(one for one in others if one not in best)]
 
 
 class CopiedNumbers:
