@@ -80,8 +80,17 @@ class Database:
         return self._writer.submit(work)
 
     async def read(self, work: Work[T]) -> T:
-        """Do `work`, which changes nothing, beside the writer; raises `LedgerUnavailable`."""
-        return await asyncio.to_thread(self._read, work)
+        """Do `work`, which changes nothing, beside the writer; raises `LedgerUnavailable`.
+
+        Whoever is cancelled meanwhile is so once it has ended: its connection must not outlive the ledger.
+        """
+        reading = asyncio.get_running_loop().run_in_executor(None, self._read, work)
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            await asyncio.wait({reading})
+            reading.exception()
+            raise
 
     def _read(self, work: Work[T]) -> T:
         try:
