@@ -45,6 +45,8 @@ class Intervals:
     purge: float = 3600.0
     decisions: float = 1.0
     """Between two writes of the decision log."""
+    notes: float = 0.05
+    """Until what VKP took is written, with all that it took since."""
     verdicts: float = 3.0
     """Between two writes of what rehearsals found."""
     rewrite: float = 1.0

@@ -23,13 +23,13 @@ from gateway.ledger.records import (
     Known,
     LeaseWatch,
     MessageState,
+    PassedNote,
     Recovered,
     Taken,
     Waiting,
     shortened,
 )
 from gateway.ledger.tables import PATIENT_NUMBER
-from gateway.model import Account
 from gateway.times import Clock
 
 LEASE = 30.0
@@ -135,21 +135,29 @@ class Ledger:
             return Waiting(row.id, row.reference, row.identifier_reused)
         return Taken(row.id, row.reference, row.possible_duplicate, row.identifier_reused)
 
-    async def note_passed(self, account: Account, known_by: tuple[str, str], status: int) -> None:
-        """Write down by what a message is known again that VKP took with this status."""
-        now, envelope = self._clock(), account.envelope
-        identity, copy = known_by
-        values = {
+    async def note_passed(self, notes: Sequence[PassedNote]) -> None:
+        """Write down by what messages are known again that VKP took."""
+        rows = [self._noted(note) for note in notes]
+
+        def work(connection: Connection) -> None:
+            for row in rows:
+                prepared.changed(connection, self._note, row)
+
+        await self.store.write(work)
+
+    def _noted(self, note: PassedNote) -> dict[str, Any]:
+        envelope = note.account.envelope
+        identity, copy = note.known_by
+        return {
             **{name: getattr(envelope, name) for name in ("surface", "municipality", "sender", "vendor", "system")},
             "information": envelope.information.value if envelope.information else None,
-            "reference": account.correlation_id,
-            "received_at": now,
+            "reference": note.account.correlation_id,
+            "received_at": note.at,
             "identity": identity,
             "copy": copy,
-            "status": status,
-            "line": self.line(now, MessageState.PASSED, str(status)),
+            "status": note.status,
+            "line": self.line(note.at, MessageState.PASSED, str(note.status)),
         }
-        await self.store.write(lambda connection: prepared.changed(connection, self._note, values))
 
     async def find(self, copy: str) -> Known | None:
         """Return what has become of the message that is known by this hash."""

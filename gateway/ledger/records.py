@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from gateway.model import Account
 from gateway.times import Clock
 
 
@@ -155,6 +156,17 @@ class Known(Struct, frozen=True):
     def is_success(self) -> bool:
         """Whether a copy may be answered with success; what is being sent for the first time may yet be refused."""
         return self.told or self.state not in (MessageState.DELIVERING, MessageState.REFUSED)
+
+
+class PassedNote(Struct, frozen=True):
+    """A message that VKP took from its sender, and by what it is known again."""
+
+    account: Account
+    known_by: tuple[str, str]
+    """Keyed hashes of what it calls itself, and of that with its content."""
+    status: int
+    at: float
+    """Seconds since the epoch."""
 
 
 class Due(Struct, frozen=True):

@@ -9,6 +9,7 @@ import structlog
 
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
+from gateway.ledger.records import PassedNote
 from gateway.model import Account
 from gateway.tasks import Intervals
 from gateway.times import Clock
@@ -29,6 +30,8 @@ class Recorder:
         self._clock = clock
         self._intervals = intervals
         self._writing: set[asyncio.Task[Any]] = set()
+        self._notes: list[PassedNote] = []
+        self._flush: asyncio.TimerHandle | None = None
         self._late = 0
         """Changes that wait for the ledger."""
 
@@ -60,9 +63,13 @@ class Recorder:
         self._spawn(self._until_written(reference, write))
 
     def note_passed(self, account: Account, hashes: tuple[str, str], status: int) -> None:
-        """Write down by what a message that VKP took is known again; where that fails, a copy is not known."""
-        if len(self._writing) < _MOST_NOTES:
-            self._spawn(self._note_passed(account, hashes, status))
+        """Write down by what a message that VKP took is known again, soon and with others; where that fails, a copy is not known."""
+        if len(self._notes) >= _MOST_NOTES:
+            return
+        if not self._notes:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_later(self._intervals.notes, lambda: self._spawn(self._write_notes()))
+        self._notes.append(PassedNote(account, hashes, status, self._clock()))
 
     async def brought_to_end(self, work: Coroutine[None, None, T]) -> T:
         """Return what `work` does, which goes on when nobody waits for it any more."""
@@ -83,15 +90,19 @@ class Recorder:
 
     async def stop(self) -> None:
         """Let what is being written be written; what cannot be is unclear at the next start."""
+        if self._notes and self._flush is not None:
+            self._flush.cancel()
+            self._spawn(self._write_notes())
         if self._writing:
             await asyncio.wait(self._writing, timeout=self._intervals.last_writes)
         for task in list(self._writing):
             task.cancel()
         await asyncio.gather(*self._writing, return_exceptions=True)
 
-    async def _note_passed(self, account: Account, hashes: tuple[str, str], status: int) -> None:
+    async def _write_notes(self) -> None:
+        notes, self._notes = self._notes, []
         with contextlib.suppress(LedgerUnavailable):
-            await self._ledger.note_passed(account, hashes, status)
+            await self._ledger.note_passed(notes)
 
     async def _until_written(self, reference: str, write: Callable[[], Awaitable[bool]]) -> None:
         self._late += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.ledger.messages import LEASE, Ledger
-from gateway.ledger.records import Known, MessageState, Taken, Waiting
+from gateway.ledger.records import Known, MessageState, PassedNote, Taken, Waiting
 from gateway.model import Account, Envelope, Information
 from tests.gateway.ledger.conftest import (
     NOW,
@@ -272,8 +272,9 @@ async def test_id_of_what_was_refused_is_not_reused(ledger: Ledger) -> None:
 
 async def test_what_vkp_took_is_known_when_the_route_has_changed_side(ledger: Ledger, other: Ledger) -> None:
     """The copy is answered with the first one's reference, and not delivered again."""
-    await ledger.note_passed(account("first"), ("identity", "copy"), 201)
-    await ledger.note_passed(account("second"), ("identity", "copy"), 200)
+    known_by = ("identity", "copy")
+    notes = [PassedNote(account("first"), known_by, 201, NOW), PassedNote(account("second"), known_by, 200, NOW)]
+    await ledger.note_passed(notes)
     found = await arrive(other, "third", received_at=NOW + 1, **COPY)
     assert isinstance(found, Known)
     assert (found.reference, found.state, found.received_at, found.is_success) == (
@@ -293,7 +294,7 @@ async def test_what_vkp_took_is_known_when_the_route_has_changed_side(ledger: Le
 async def test_what_vkp_took_after_it_was_refused_is_known(ledger: Ledger) -> None:
     """Its repeat reached VKP while the route was there; when the route comes back it is not delivered once more."""
     first = await brought_to(ledger, MessageState.REFUSED, "first", promised=False, **COPY)
-    await ledger.note_passed(account("second"), ("identity", "copy"), 200)
+    await ledger.note_passed([PassedNote(account("second"), ("identity", "copy"), 200, NOW)])
     found = await arrive(ledger, "third", promised=False, **COPY)
     assert isinstance(found, Known)
     assert found.is_success

@@ -11,7 +11,7 @@ from gateway.ledger.crypto import PayloadUnreadable
 from gateway.observability.telemetry import REGISTRY
 from gateway.outbox.order import opened
 from service_stubs.behaviour import Behaviour
-from tests.gateway.outbox.conftest import HOLD, alarm, means_of, rows, until, until_states
+from tests.gateway.outbox.conftest import HOLD, alarm, means_of, rows, until, until_states, until_written
 from tests.gateway.world import NORDFJELL, message
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ async def every_fate(world: World, clock: Clock) -> list[Answer]:
     answers += [await world.post("bundle", message("supervision")), await world.post("composition", message("note"))]
     await world.jft.start()
     clock.now += 2
-    await until_states(world, "delivered", "refused", "quarantined", "passed", "delivered", "delivered")
+    wanted = sorted(("delivered", "refused", "quarantined", "passed", "delivered", "delivered"))
+    await until_written(world, lambda found: sorted(row.state for row in found) == wanted)
     await world.jft.stop()
     answers.append(await world.post("bundle", alarm()))
     return answers
