@@ -48,7 +48,7 @@ def test_success_of_http_is_no_success_of_a_message(surface: Any, body: bytes, a
     rehearsed: list[int] = []
     _done(
         lambda _account, status, _body: noted.append(status),
-        lambda status, _body: rehearsed.append(status),
+        lambda _reference, status, _body: rehearsed.append(status),
         *(surface, ACCOUNT, 200, b"{}", body),
     )
     assert noted == rehearsed
