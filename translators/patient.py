@@ -67,6 +67,15 @@ def _identifiers_below(tree: Tree, path: str) -> Iterator[tuple[str, dict[str, T
             yield from _identifiers_below(below, f"{path}[{index}]")
 
 
+def identifiers_of(tree: Tree, systems: Container[object]) -> set[tuple[str, str]]:
+    """Return every system and value in a tree whose system is one of these, but for numbers that are no longer in use."""
+    return {
+        (str(identifier["system"]), str(identifier["value"]))
+        for _, identifier in _identifiers_below(tree, "")
+        if identifier["system"] in systems and identifier.get("use") != "old"
+    }
+
+
 def system_of(number: str) -> str:
     """Return the identifier system that a valid national number is written with."""
     if kind_of(number) is Kind.FH:

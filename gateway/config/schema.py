@@ -243,7 +243,10 @@ SERVICES_FROM = section(
 
 PATIENT_IDS = section(
     "municipalities.*.patient_ids.*",
-    must("resolve", "table: from `file`; vkp: from the answers of VKP to list searches; pit: from the copy of PIT"),
+    must(
+        "resolve",
+        "table: from `file`; vkp: from VKP's lists of patients, asked for with the municipality's own client; pit: from the copy of PIT",
+    ),
     Key("file", "CSV without a header line, from the folder of this file: local number, national number"),
 )
 

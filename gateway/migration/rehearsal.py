@@ -11,6 +11,7 @@ import structlog
 from msgspec import structs
 
 from gateway.config.model import Config
+from gateway.errors import Failure
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.findings import FindingTally
 from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of
@@ -18,7 +19,8 @@ from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, judge
 from gateway.model import Envelope
 from gateway.observability.telemetry import REHEARSED
 from gateway.pipeline.after_pass import Rehearse
-from gateway.pipeline.identify import Identified
+from gateway.pipeline.identify import Identified, Identifier
+from gateway.pipeline.patient_numbers import PatientNumbers
 from gateway.pipeline.translate import ClaimedSettings
 from gateway.routing.route import Route
 from gateway.routing.table import Decision
@@ -46,9 +48,9 @@ class Rehearsals:
         self._queue = WorkQueue("rehearsal", self._rehearse, most=_MOST, most_bytes=_MOST_BYTES)
         self._seen: dict[str, int] = {}
 
-    def offering(self, config: Config) -> Rehearse:
-        """Return what takes the messages of a configuration."""
-        return partial(self.offer, ClaimedSettings(config))
+    def offering(self, config: Config, numbers: PatientNumbers | None = None) -> Rehearse:
+        """Return what takes the messages of a configuration; `numbers` is asked whose the record system's own are."""
+        return partial(self.offer, ClaimedSettings(config, numbers))
 
     def offer(  # noqa: PLR0913, PLR0917 - what is known of a message that VKP has answered
         self,
@@ -85,6 +87,11 @@ class Rehearsals:
     async def _rehearse(self, rehearsal: Rehearsal) -> None:
         size, envelope = len(rehearsal.body), rehearsal.identified.envelope
         try:
+            rehearsal = await _with_numbers(rehearsal)
+        except Failure as failure:
+            self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, failure.diagnostics)
+            return
+        try:
             found = await asyncio.to_thread(judge, rehearsal) if size > _LARGE else judge(rehearsal)
         except Exception as error:
             log.exception("rehearsal.defect")
@@ -102,6 +109,15 @@ class Rehearsals:
         number = self._seen.get(place, 0)
         self._seen[place] = number + 1
         return math.ceil((number + 1) * route.sample) > math.ceil(number * route.sample)
+
+
+async def _with_numbers(rehearsal: Rehearsal) -> Rehearsal:
+    """Return a rehearsal with the national numbers that mode `new` would ask for; raises `Failure` while nobody can say."""
+    numbers, identified = rehearsal.claimed.numbers, rehearsal.identified
+    if numbers is None or not identified.asks_for_numbers:
+        return rehearsal
+    content = Identifier.content(rehearsal.body, identified)
+    return structs.replace(rehearsal, identified=await numbers.of_message(identified, content.tree))
 
 
 _MOST_KINDS = 2_000

@@ -6,6 +6,7 @@
 - `identify.Identifier`, `identify.Identified`: what a request is;
 - `decide.decided_unread`: what becomes of a request whose content cannot be read;
 - `retrieval.Retrieval`, `retrieval.RetrievalSource`, `compare.Comparer`: who answers a search in place of VKP, or beside it;
+- `patient_numbers.PatientNumbers`, `patient_numbers.NumberResolver`: whose a number of the record system's own is;
 - `content.ContentReader`: bodies, read within bounds;
 - `translate.settings`, `translate.ClaimedSettings`, `translate.findings_of`: what the configuration says about translating a message, and
   what its vendor is told of it;

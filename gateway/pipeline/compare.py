@@ -1,6 +1,7 @@
 """Mode `compare`: VKP has answered, and the new side is asked the same afterwards, with a budget and connections of its own."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -33,11 +34,15 @@ class Comparer:
         self._senders = {sender.key: sender for sender in config.senders}
         self._asking: set[asyncio.Task[None]] = set()
 
-    def afterwards(self, context: RequestContext, identified: Identified, asked: AnswerContext) -> Afterwards | None:
+    def afterwards(
+        self, context: RequestContext, identified: Identified, asked: Callable[[RequestContext], AnswerContext]
+    ) -> Afterwards | None:
         """Return what is done when VKP has answered a search; None where its route compares nothing."""
         if context.decision is None or context.decision.mode is not Mode.COMPARE or context.route is None:
             return None
-        return Afterwards(self._config.limits.body, partial(self._answered, context, identified, asked, context.route))
+        return Afterwards(
+            self._config.limits.body, partial(self._answered, context, identified, asked(context), context.route)
+        )
 
     def close(self) -> None:
         """Ask no more."""

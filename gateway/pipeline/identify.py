@@ -47,11 +47,19 @@ class Identified(Struct, frozen=True):
     """The message in the inner language, where a canary had to know its patient."""
     code_history: tuple[tuple[str, str], ...] = ()
     """By code system, the table that the sender's codes are of."""
+    local_numbers: dict[tuple[str, str], str] | None = None
+    """National numbers of those whom the message names by a number of the record system's own that is in no table; None while
+    nobody was asked."""
 
     @property
     def operation(self) -> Operation | None:
         """What is asked for; None for a request that no surface recognises."""
         return self.recognised.operation if self.recognised else None
+
+    @property
+    def asks_for_numbers(self) -> bool:
+        """Whether somebody has to be asked for national numbers, where the municipality's tables do not have them."""
+        return self.municipality is not None and bool(self.municipality.resolvers)
 
     def is_served(self, unrecognised_paths: tuple[str, ...]) -> bool:
         """Whether anything is served at this address: a surface knows it, or it lies below what may pass unrecognised."""

@@ -31,7 +31,7 @@ from gateway.pipeline.context import (
 from gateway.pipeline.decide import Decider, FastPath, RequestDecision
 from gateway.pipeline.identify import Identified, Identifier, asked_for
 from gateway.pipeline.retrieval import Retrieval
-from gateway.pipeline.search_lane import TO_ANSWER, SearchLane, is_search
+from gateway.pipeline.search_lane import TO_ANSWER, SearchLane, is_read_at_once, is_search
 from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import ActiveTable
 from gateway.surfaces.base import AnswerContext, Content, Operation
@@ -79,6 +79,7 @@ class Pipeline:
         self._after_pass = AfterPass(config, contents, submitter, rehearse)
         canary = Canary(config, canary_key)
         self._decider = Decider(config, self._identifier, authorizer, self._after_pass, canary)
+        self._numbers = retrieval.numbers
         self._search_lane = SearchLane(retrieval, canary, self._decider)
         self._fast_path = FastPath(self._decider.by_head, clock)
         self._allowed_numbers = allowed_numbers(config)
@@ -112,7 +113,7 @@ class Pipeline:
         """Answer a request whose body is here if VKP does; else return what `handle` will."""
         try:
             identified = found.identified
-            if identified is not None and found.decision is None and not is_search(identified):
+            if identified is not None and found.decision is None and is_read_at_once(identified):
                 claims = self._authorizer.verified_at_once(identified.presented)
                 if (
                     claims is not None
@@ -186,6 +187,7 @@ class Pipeline:
         if is_search(identified):
             return await self._search_lane.decided(context, found, identified)
         content = await self._contents.read(context.body, identified, claims)
+        identified = await self._numbers.of_message(identified, content.tree)
         decide = partial(self._decider.by_content, found, identified, content, context.received)
         return await self._contents.run(content.size, decide)
 
@@ -259,7 +261,7 @@ class Pipeline:
             return Handled(Pass(vkp), account)
         afterwards = self._after_pass.afterwards(context.table, identified, context.decision)
         if self._comparer is not None and afterwards is None:
-            afterwards = self._comparer.afterwards(context, identified, self._asked(context))
+            afterwards = self._comparer.afterwards(context, identified, self._asked)
         answer = Pass(vkp, finishes_alone(context.head, identified), afterwards)
         return Handled(answer, account)
 
@@ -273,6 +275,7 @@ class Pipeline:
         if identified.content is None or identified.envelope.sender != admitted.sender.key:
             history = admitted.sender.code_history
             context.envelope = self._identifier.with_information(context.envelope, content, history)
+        identified = await self._numbers.of_message(identified, content.tree)
         business, translation = await self._contents.run(
             content.size,
             lambda: (
@@ -343,6 +346,7 @@ class Pipeline:
             sender=sender,
             route=context.route,
             received=context.received,
+            learnt=identified.local_numbers,
         )
         return translate(content.tree, identified.surface.NAME, _SERVICE, wanted, content.repairs)
 
@@ -383,11 +387,6 @@ class Pipeline:
         reference, now = (receipt.reference, receipt.at) if receipt else (context.correlation_id, self._now())
         sender = self._senders.get(context.envelope.sender or "")
         return AnswerContext(reference, now, context.head, recognised, content, sender)
-
-    def close(self) -> None:
-        """Do nothing more that no sender waits for."""
-        if self._comparer is not None:
-            self._comparer.close()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

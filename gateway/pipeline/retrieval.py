@@ -8,10 +8,11 @@ import structlog
 from msgspec import structs
 
 from gateway.config.cell_rules import is_fed
-from gateway.config.model import Config, Municipality, Resolver, Sender
+from gateway.config.model import Config, Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.model import SERVICE_CODES, Body, Information, Mode, RequestHead
 from gateway.observability.telemetry import ANSWERS_REFUSED
+from gateway.pipeline.patient_numbers import PatientNumbers
 from gateway.surfaces.base import Found, Recognised, Surface
 from gateway.surfaces.search import MOST_BYTES, PatientKey, Search
 from gateway.upstreams import epj
@@ -37,14 +38,6 @@ class RetrievalSource(Protocol):
         ...
 
 
-class NumberResolver(Protocol):
-    """Knows national numbers of patients by the record system's own."""
-
-    async def national_number(self, municipality: Municipality, system: str, value: str) -> str | None:
-        """Return the national number; None where nobody knows it. Raises `Failure` while that cannot be said."""
-        ...
-
-
 Run = Callable[[int, Callable[[], Any]], Awaitable[Any]]
 """Does work on so many bytes: at once where that is short, else in a thread."""
 
@@ -56,7 +49,7 @@ class RetrievalClients:
     record_systems: Mapping[str, EpjClient] = field(default_factory=dict)
     """By the names of their upstreams."""
     sources: Mapping[Information, RetrievalSource] = field(default_factory=dict)
-    resolvers: Mapping[Resolver, NumberResolver] = field(default_factory=dict)
+    numbers: PatientNumbers = field(default_factory=lambda: PatientNumbers({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +72,8 @@ class Retrieval:
         self._allowed = allowed_numbers
         self._clients = clients
         self._run = run
+        self.numbers = clients.numbers
+        """Whose the record system's own numbers are."""
 
     async def read(self, head: RequestHead, body: Body, surface: Surface, recognised: Recognised) -> Search:
         """Return what is asked for; raises `Failure` for what is no search, or names a patient by what is no number."""
@@ -149,20 +144,10 @@ class Retrieval:
             return structs.replace(search, patient=PatientKey(system_of(patient.value), patient.value))
         if municipality.resolvers.get(patient.system) == "pit":
             return search
-        number = await self.national_number(patient, municipality)
+        number = await self.numbers.of_patient(patient, municipality)
         if number is None:
             raise Failure(Fault.PATIENT, "The search names a patient by a number of which no national one is known")
         return structs.replace(search, patient=PatientKey(system_of(number), number))
-
-    async def national_number(self, patient: PatientKey, municipality: Municipality) -> str | None:
-        """Return the national number of whom a search names; None where nobody knows it. Raises `Failure` while nobody can say."""
-        if patient.system is None or patient.system in NATIONAL_SYSTEMS:
-            return patient.value
-        if (number := municipality.local_numbers.get((patient.system, patient.value))) is not None:
-            return number
-        resolver = municipality.resolvers.get(patient.system)
-        by = self._clients.resolvers.get(resolver) if resolver is not None else None
-        return await by.national_number(municipality, patient.system, patient.value) if by is not None else None
 
     async def _from_record_system(
         self,

@@ -25,6 +25,11 @@ def is_search(identified: Identified) -> bool:
     return recognised is not None and recognised.operation.group is Group.RETRIEVAL and not recognised.by_content
 
 
+def is_read_at_once(identified: Identified) -> bool:
+    """Tell whether it is a journaling that nobody has to be asked about."""
+    return not is_search(identified) and not identified.asks_for_numbers
+
+
 class SearchLane:
     """Takes the searches of one configuration along their way."""
 
@@ -42,7 +47,7 @@ class SearchLane:
                 surface = identified.surface
                 context.search = await self._retrieval.read(context.head, context.body, surface, recognised)
                 if (patient := context.search.patient) is not None:
-                    share = self._canary.share(await self._retrieval.national_number(patient, municipality))
+                    share = self._canary.share(await self._retrieval.numbers.of_patient(patient, municipality))
         except Failure as failure:
             return self._decider.without_content(found, identified, failure.with_traceback(None), context.received)
         identified = structs.replace(identified, envelope=structs.replace(identified.envelope, share=share))

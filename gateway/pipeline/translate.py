@@ -1,11 +1,15 @@
 """What the configuration says about translating a message."""
 
+from collections import ChainMap
+from collections.abc import Mapping
 from datetime import datetime
+from typing import cast
 
 from gateway.config.model import Config, Environment, Municipality, Sender
 from gateway.errors import fault_of
 from gateway.model import Envelope, Finding
 from gateway.pipeline.identify import Identified
+from gateway.pipeline.patient_numbers import PatientNumbers
 from gateway.routing.route import Route
 from translators.contract import Settings, Translation
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
@@ -25,12 +29,17 @@ def settings(  # noqa: PLR0913 - what is known of a message
     sender: Sender | None,
     route: Route | None,
     received: datetime | None = None,
+    learnt: Mapping[tuple[str, str], str] | None = None,
 ) -> Settings:
     """Return the settings for a message of a sender to a municipality, as far as those are known.
 
-    `received` is when the gateway got it, for what does not say itself when it happened.
+    `received` is when the gateway got it, for what does not say itself when it happened; `learnt` are national numbers by the
+    record system's own, beside those of the municipality's tables.
     """
     service = config.jft
+    numbers: Mapping[tuple[str, str], str] = municipality.local_numbers if municipality else {}
+    if learnt:
+        numbers = ChainMap(dict(learnt), cast("dict[tuple[str, str], str]", numbers))
     return Settings(
         allowed_numbers=allowed,
         numbers=service.numbers if service is not None else "patient",
@@ -38,7 +47,7 @@ def settings(  # noqa: PLR0913 - what is known of a message
         source_system=config.vendors[sender.vendor].systems[sender.system] if sender else None,
         code_history=sender.code_history if sender else (),
         received=received.isoformat(timespec="milliseconds") if received else None,
-        local_numbers=municipality.local_numbers if municipality else {},
+        local_numbers=numbers,
         unknown_codes="pass" if municipality is not None and municipality.unknown_codes_pass else "refuse",
         not_to_be_journaled=config.not_to_be_journaled,
         signature=sender.signature if sender else "refuse",
@@ -62,8 +71,10 @@ def findings_of(translation: Translation) -> tuple[Finding, ...]:
 class ClaimedSettings:
     """The settings of one configuration for messages whose sender is only what the token claims."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, numbers: PatientNumbers | None = None) -> None:
         self._config = config
+        self.numbers = numbers
+        """Who is asked for national numbers beside the municipality's tables; None: nobody."""
         self._allowed = allowed_numbers(config)
         self._senders = {sender.key: sender for sender in config.senders}
 
@@ -80,4 +91,5 @@ class ClaimedSettings:
             sender=self.sender(identified.envelope),
             route=route,
             received=received,
+            learnt=identified.local_numbers,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.auth.people.authenticator import AuthConfig
 from gateway.config.directory import Directory
-from gateway.config.model import Config
+from gateway.config.model import Config, Resolver
 from gateway.config.plans import announced
 from gateway.config.upstreams import VkpUpstream
 from gateway.files import contents
@@ -21,6 +21,7 @@ from gateway.outbox.outbox import Outbox
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.compare import Comparer
 from gateway.pipeline.content import ContentReader, Worker
+from gateway.pipeline.patient_numbers import ListedNumbers, NumberResolver, NumbersOfVkp, PatientNumbers
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.retrieval import Retrieval, RetrievalClients
 from gateway.pipeline.translate import allowed_numbers
@@ -61,6 +62,7 @@ class RuntimeState:
     delivery: DeliveryContext | None
     """What journalings are delivered with; None where nothing is."""
     clients: ConfiguredClients
+    comparer: Comparer
 
 
 class Builder:
@@ -75,6 +77,7 @@ class Builder:
         self._proofs = DpopVerifier(clock)
         self._rates, self._parsed = TokenBuckets(), TokenBuckets()
         self.worker, self.retrieval_worker = Worker(), Worker()
+        self._listed = ListedNumbers(clock)
         self.upstreams = UpstreamRegistry(folder, clock)
 
     def prepare(
@@ -96,7 +99,9 @@ class Builder:
         """Return everything that a prepared configuration makes; nothing of it can refuse."""
         config, keys, clients = prepared.config, prepared.keys, prepared.clients
         delivery = _delivery(prepared, routes) if outbox is not None else None
-        comparing = self._retrieval(config, {name: one.compare for name, one in clients.record_systems.items()})
+        retrieval = self._retrieval(clients, {name: one.lane for name, one in clients.record_systems.items()})
+        comparing = self._retrieval(clients, {name: one.compare for name, one in clients.record_systems.items()})
+        comparer = Comparer(config, comparing, self._comparisons.take)
         pipeline = Pipeline(
             config,
             routes,
@@ -104,10 +109,10 @@ class Builder:
             outbox.journaling(delivery) if outbox is not None and delivery is not None else None,
             self._clock,
             contents=ContentReader(config.limits, self._parsed, self.worker, self._clock.monotonic),
-            retrieval=self._retrieval(config, {name: one.lane for name, one in clients.record_systems.items()}),
-            comparer=Comparer(config, comparing, self._comparisons.take),
+            retrieval=retrieval,
+            comparer=comparer,
             canary_key=keys.canary if keys else None,
-            rehearse=self._rehearsals.offering(config),
+            rehearse=self._rehearsals.offering(config, retrieval.numbers),
         )
         certificates = prepared.certificates
         ways = {
@@ -124,11 +129,14 @@ class Builder:
         limits = config.limits
         room = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
         lane = Lane(ways, pipeline.malformed, room)
-        return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients)
+        return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients, comparer)
 
-    def _retrieval(self, config: Config, record_systems: Mapping[str, EpjClient]) -> Retrieval:
+    def _retrieval(self, clients: ConfiguredClients, record_systems: Mapping[str, EpjClient]) -> Retrieval:
         """Return what answers searches in place of VKP; large answers are read in a thread of their own."""
-        return Retrieval(config, allowed_numbers(config), RetrievalClients(record_systems), self.retrieval_worker.run)
+        config = clients.config
+        resolvers: dict[Resolver, NumberResolver] = {"vkp": NumbersOfVkp(config, clients.vkp, self._listed)}
+        asked = RetrievalClients(record_systems, numbers=PatientNumbers(resolvers))
+        return Retrieval(config, allowed_numbers(config), asked, self.retrieval_worker.run)
 
 
 def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:

@@ -116,7 +116,7 @@ class Node:
         await self._ledger.close()
         drain(self._running, {})
         if self._running is not None:
-            self._running.pipeline.close()
+            self._running.comparer.close()
         if self._builder is not None:
             self._builder.worker.close()
             self._builder.retrieval_worker.close()

@@ -190,7 +190,10 @@ class UpstreamRegistry:
                     return None
                 host = upstream.host or _host_of(config.public_url)
                 caller = _caller(parts, upstream.name, upstream.url, tls, host, upstream.sni)
-                return VkpClients(upstream, self._of_vkp(parts, config, upstream, caller))
+                searching = _caller(
+                    parts, f"{upstream.name} search", upstream.url, tls, host, upstream.sni, EPJ_ANSWER_LIMIT
+                )
+                return VkpClients(upstream, self._of_vkp(parts, config, upstream, caller, searching))
             case OktUpstream():
                 return OktClient(upstream, self._service_caller(parts, config, upstream, tls))
             case PitUpstream():
@@ -240,12 +243,17 @@ class UpstreamRegistry:
             made.append(EpjClient(upstream, asking))
         return RecordSystem(*made)
 
-    def _of_vkp(self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller) -> dict[str, VkpClient]:
-        made = {}
+    def _of_vkp(
+        self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller, searching: Caller
+    ) -> dict[str, VkpClient]:
+        made, settings, name = {}, Breaker(), f"{upstream.name} search"
+        breaker = parts.breakers.get(name, (upstream.url, settings), lambda: CircuitBreaker(settings))
         for client in upstream.clients:
             own = replace(config.helseid, client_id=client.client_id, key_file=client.key_file)
             tokens = self._tokens(parts, own, f"{upstream.name} {client.client_id}")
-            made[client.client_id] = VkpClient(client, tokens, caller)
+            of_vkp = (upstream.name, upstream.url, tokens, self._prover, searching)
+            asking = ServiceCaller(*of_vkp, breaker=breaker, settings=settings, as_bearer=True)
+            made[client.client_id] = VkpClient(client, tokens, caller, asking)
         return made
 
     def _trust(self, parts: _Parts, helseid: HelseId) -> tuple[Issuer, TokenVerifier]:
@@ -283,9 +291,11 @@ def _caller(  # noqa: PLR0913, PLR0917 - what connections are told by
     tls: ReloadingContext | None,
     host: str | None = None,
     sni: str | None = None,
+    most: int = ANSWER_LIMIT,
 ) -> Caller:
     """Return the connections for a purpose."""
-    return parts.callers.get(what, (url, tls, host, sni), lambda: Caller(url, tls, host, sni))
+    made_of = (url, tls, host, sni, most)
+    return parts.callers.get(what, made_of, lambda: Caller(url, tls, host, sni, answer_limit=most))
 
 
 def _host_of(url: str | None) -> str | None:

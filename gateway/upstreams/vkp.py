@@ -16,7 +16,8 @@ from gateway.surfaces.vkp_stu3 import message
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 from gateway.surfaces.vkp_stu3.message import header_of, text_of
 from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
-from translators.contract import Refused, Tree
+from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
+from translators.contract import Call, Refused, Tree
 from translators.soap.envelope import opened
 
 log = structlog.get_logger()
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 _CODE = re.compile(r"[1-9](\.[1-9])?")
 """A code of vkp-operation-outcome; whatever else stands there is not repeated."""
 _MAX_RETRY_AFTER = 3600
+SEARCH_SCOPE = "nhn:vkp/api/user/patient.read"
 
 
 class Fate(StrEnum):
@@ -69,8 +71,12 @@ class VkpClient:
     takes a bound token as a bearer token (RFC 9449 section 7.2).
     """
 
-    def __init__(self, settings: upstreams.VkpClient, tokens: TokenSource, caller: Caller) -> None:
+    def __init__(
+        self, settings: upstreams.VkpClient, tokens: TokenSource, caller: Caller, searching: ServiceCaller | None = None
+    ) -> None:
+        """Without `searching` VKP is asked nothing."""
         self._settings = settings
+        self._searching = searching
         self._tokens = tokens
         self._caller = caller
 
@@ -94,6 +100,12 @@ class VkpClient:
         if answer.status == 401:
             self._tokens.forget(orgnr, scope, token)
         return judged(answer, request.surface)
+
+    async def ask(self, call: Call, orgnr: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
+        """Return VKP's answer to a search for patients, whatever its status below 500; raises `ServiceUnavailable`."""
+        if self._searching is None:
+            raise ServiceUnavailable("VKP is not searched")
+        return await self._searching.ask(call, orgnr, SEARCH_SCOPE, timeout)
 
 
 class VkpClients:

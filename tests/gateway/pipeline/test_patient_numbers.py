@@ -1,0 +1,128 @@
+"""Patients whom a message or a search names by a number of the record system's own: learnt from VKP's lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.pipeline.canary import share_of
+from gateway.pipeline.patient_numbers import learnt
+from gateway.pipeline.pipeline import Pipeline
+from gateway.runtime import build
+from legacy_stubs.records import LOCAL
+from service_stubs.behaviour import Behaviour
+from service_stubs.clients import Client
+from tests.gateway.clocks import FakeClock
+from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN
+from tests.gateway.pipeline.test_canary import with_subject
+from tests.gateway.world import NORDFJELL, ROUTES, message
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import pytest
+    from joserfc.jwk import ECKey
+
+    from tests.gateway.wire import Answer
+    from tests.gateway.world import World
+
+    Start = Callable[..., Awaitable[World]]
+
+NOTES = ROUTES + "  - {municipality: nordfjell, information: [notat], mode: new}\n"
+OWN = "gateway-at-vkp"
+SCOPE = "nhn:vkp/api/user/patient.read"
+FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
+
+
+async def asking(start: Start, key: ECKey, routes: str = NOTES, **options: Any) -> World:
+    """Start a gateway that has a client of Nordfjell's own at VKP, and asks it for numbers."""
+    client = f'municipality: nordfjell, client_id: {OWN}, key_file: key.json, scope: "{SCOPE}"'
+    resolved = f', patient_ids: {{"{LOCAL}": {{resolve: vkp}}}}'
+    world = await start(
+        serve=False, routes=routes, nordfjell=resolved, vkp_host=f", clients: [{{{client}}}]", **options
+    )
+    jwks = {"keys": [key.as_dict(private=False)]}
+    claims = {"nhn:vkp/client/claims/vkp-id": "Gateway_Nordfjell"}
+    world.helseid.register(Client(OWN, "Nordfjell at VKP", [SCOPE], jwks, claims=claims))
+    await world.serve()
+    return world
+
+
+async def note(world: World, local: str) -> Answer:
+    """Send a note about a patient of the record system."""
+    body = with_subject(message("note"), LOCAL, local)
+    return await world.post(f"/epj/r4/{NORDFJELL}/composition", body)
+
+
+async def test_journaling_is_delivered_with_the_number_that_a_list_told(start: Start, client_key: ECKey) -> None:
+    """VKP is asked once, with our own client and all service codes, and what it told is kept."""
+    world = await asking(start, client_key)
+    try:
+        assert (await note(world, "1303")).status == 200
+        assert (await note(world, "1311")).status == 200
+        assert [SOLVEIG in world.delivered[0].body, TORBJORN in world.delivered[1].body] == [True, True]
+        (listed,) = world.vkp.received
+        assert (listed.method, listed.target, listed.body) == ("POST", f"/epj/r4/{NORDFJELL}/patient/_search", "")
+        assert dict(listed.headers)["ServiceCodes"] == "RT,TA,GPS,MD,DT,DHO"
+        assert dict(listed.headers)["Authorization"].startswith("Bearer ")
+        shown = world.logged.everything()
+        assert not [number for number in (SOLVEIG, TORBJORN, "1303") if f'"{number}"' in shown]
+    finally:
+        await world.stop()
+
+
+async def test_number_that_nobody_knows_is_refused_and_asked_for_once_a_minute(start: Start, client_key: ECKey) -> None:
+    """A sender that repeats a wrong number does not make us list every patient each time."""
+    clock = FakeClock()
+    world = await asking(start, client_key, clock=clock)
+    world.helseid.clock = world.jft.clock = world.vkp.clock = clock
+    try:
+        for moved, lists in ((0, 1), (30, 1), (31, 2)):
+            clock.now += moved
+            answer = await note(world, "9999")
+            assert (answer.status, answer.code) == (400, "2.1"), answer.body
+            assert len(world.vkp.received) == lists
+    finally:
+        await world.stop()
+
+
+async def test_vkp_that_is_away_is_a_temporary_error(start: Start, client_key: ECKey) -> None:
+    """The sender repeats; nothing was delivered, and no patient was taken to be nobody."""
+    world = await asking(start, client_key)
+    try:
+        world.vkp.behave(Behaviour(status=503))
+        world.assert_refused(await note(world, "1303"), 503, "3.1")
+        assert (await note(world, "1303")).status == 200
+    finally:
+        await world.stop()
+
+
+async def test_canary_places_a_patient_by_the_number_that_was_learnt(
+    start: Start, client_key: ECKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same keyed hash for journaling and for searches, whichever number names the patient; a list goes to VKP."""
+    key = bytes(32)
+    part = (share_of(key, SOLVEIG) + share_of(key, TORBJORN)) / 2
+    monkeypatch.setattr(build, "Pipeline", lambda *given, **named: Pipeline(*given, **{**named, "canary_key": key}))
+    routes = NOTES.replace("[notat], mode: new", f"[notat], mode: canary, share: {part * 100:.4f}%")
+    world = await asking(start, client_key, routes)
+    try:
+        assert [(await note(world, local)).status for local in ("1303", "1311")] == [200, 200]
+        taken = SOLVEIG if share_of(key, SOLVEIG) < part else TORBJORN
+        assert [taken in one.body for one in world.delivered] == [True]
+        assert [one.target for one in world.vkp.received][1:] == [f"/epj/r4/{NORDFJELL}/composition"]
+    finally:
+        await world.stop()
+
+
+def patient(*identifiers: tuple[str, str]) -> dict[str, Any]:
+    """Return a Patient."""
+    return {
+        "resourceType": "Patient",
+        "identifier": [{"system": system, "value": value} for system, value in identifiers],
+    }
+
+
+def test_number_that_two_patients_have_is_nobodys() -> None:
+    """A wrong patient is worse than none."""
+    listed = [patient((FNR, SOLVEIG), (LOCAL, "1")), patient((FNR, TORBJORN), (LOCAL, "1"), (LOCAL, "2"))]
+    assert learnt([*listed, patient((LOCAL, "3"))], {LOCAL: "vkp"}) == {(LOCAL, "2"): TORBJORN}
