@@ -22,6 +22,7 @@ from gateway.admin.idempotency import IdempotencyStore
 from gateway.admin.messages import Messages, MessagesApi
 from gateway.admin.openapi import Description
 from gateway.admin.overrides import Overrides, OverridesApi
+from gateway.admin.pages.audit import AuditPages
 from gateway.admin.pages.cutovers import CutoverPages
 from gateway.admin.pages.live import STOPPING
 from gateway.admin.pages.login import LoginPages
@@ -90,7 +91,7 @@ class AdminPort:
 
     def _endpoints(self, registry: CollectorRegistry, clock: Clock) -> list[Endpoint]:
         tokens, messages, rehearsals = Tokens(), Messages(self.ledger), Rehearsals(self.ledger)
-        overrides, panics = Overrides(self.ledger), Panics(self.ledger)
+        overrides, panics, audit = Overrides(self.ledger), Panics(self.ledger), Audit(self.ledger)
         subjects = (
             StatusApi(self.board, registry),
             StaticFiles(),
@@ -103,7 +104,8 @@ class AdminPort:
             OverridePages(self.ledger, overrides, panics),
             TokensApi(tokens),
             MessagesApi(messages),
-            Audit(self.ledger),
+            audit,
+            AuditPages(audit, self.ledger),
             self.rollback,
             self.report,
             self.reloads,

@@ -70,6 +70,9 @@ DECLARED = {
     ("POST", "/api/v1/quarantine/{reference}/release"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("POST", "/api/v1/quarantine/{reference}/discard"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("POST", "/api/v1/forget"): (Access.AUTHENTICATED, Action.OPERATE, False),
+    ("GET", "/audit"): (Access.AUTHENTICATED, Action.VIEW, True),
+    ("POST", "/audit/verify"): (Access.AUTHENTICATED, Action.VIEW, True),
+    ("GET", "/audit/head.json"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("GET", "/try"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("POST", "/try"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("POST", "/api/v1/try"): (Access.AUTHENTICATED, Action.VIEW, False),
@@ -111,6 +114,7 @@ DECLARED = {
 }
 EVERYWHERE = {
     *(("GET", "/metrics"), ("GET", "/api/v1/audit"), ("GET", "/api/v1/audit/verify")),
+    *(("GET", "/audit"), ("POST", "/audit/verify"), ("GET", "/audit/head.json")),
     *(("POST", "/api/v1/audit/verify"), ("GET", "/api/v1/audit/head"), ("POST", "/api/v1/reload")),
 }
 """For those whose role holds for all municipalities."""

@@ -1,0 +1,89 @@
+"""The page for the audit: found by who, what and when, told in words; and whether it is whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from gateway.admin.pages.words import ACTIONS
+from gateway.migration.cutover import CutoverState
+
+if TYPE_CHECKING:
+    from tests.gateway.admin.shelf import Shelf
+    from tests.gateway.office import Browser
+
+
+_BY_PEOPLE = ("submitted", "cancelled", "rejected")
+"""States that only people bring a cutover to, whose actions have words of their own."""
+
+
+async def discard(shelf: Shelf, olga: Browser, *references: str) -> None:
+    """Have entries written."""
+    for reference in references:
+        await shelf.quarantined(reference, patient=reference)
+        page = await olga.post(
+            f"/quarantine/{reference}/discard", csrf=await olga.csrf(), reason=f"Ringt om {reference}"
+        )
+        assert page.status == 303
+
+
+async def test_entries_are_told_in_words(shelf: Shelf, olga: Browser, vera: Browser) -> None:
+    """By people's names and not by hashes, with links to what they are about."""
+    assert "Ingenting er gjort ennå" in (await vera.get("/audit")).text
+    await discard(shelf, olga, "one")
+    page = await vera.get("/audit")
+    for told in ("<td>Olga</td>", "forkastet en melding", 'href="/messages/one"', "Ringt om one", "tor. 28. mai"):
+        assert told in page.text
+    assert "quarantine.discard</td>" not in page.text
+    assert "discarded a message" in (await vera.get("/audit?lang=en")).text
+
+
+async def test_entries_are_found(shelf: Shelf, olga: Browser, vera: Browser) -> None:
+    """By each field; an hour that there is not is said at its own."""
+    await discard(shelf, olga, "one", "two")
+    for query, found in (
+        ({"target": "one"}, ["one"]),
+        ({"action": "quarantine.discard"}, ["one", "two"]),
+        ({"actor": "nobody"}, []),
+        ({"until": "2026-05-28T22:00"}, []),
+        ({"since": "2026-05-28T22:00"}, ["one", "two"]),
+    ):
+        page = await vera.get("/audit", params=query)
+        assert [each for each in ("one", "two") if f'href="/messages/{each}"' in page.text] == found, query
+    assert 'id="error-since"' in (await vera.get("/audit?since=2026-03-29T02:30")).text
+
+
+async def test_chain_is_verified_and_its_end_kept(shelf: Shelf, olga: Browser, vera: Browser) -> None:
+    """Alone, and against an end that was kept; one that was removed, or never was one, is told."""
+    await discard(shelf, olga, "one", "two")
+    kept = await vera.get("/audit/head.json")
+    assert kept.headers["Content-Disposition"].startswith("attachment")
+    csrf = await vera.csrf()
+    for head in ("", kept.text):
+        page = await vera.post("/audit/verify", csrf=csrf, head=head)
+        assert (page.status, "Kjeden er hel" in page.text) == (200, True)
+    page = await vera.post("/audit/verify", csrf=csrf, head="{}")
+    assert (page.status, 'id="error-head"' in page.text) == (400, True)
+    await shelf.ledger.store.write(lambda each: each.execute(text("UPDATE audit SET reason = 'x' WHERE id = 1")))
+    page = await vera.post("/audit/verify", csrf=csrf, head=kept.text)
+    assert "Kjeden er ikke hel" in page.text
+    assert "Første rad som ikke stemmer: 1" in page.text
+
+
+async def test_audit_is_for_those_who_may_view_everything(shelf: Shelf, nora: Browser) -> None:
+    """An entry may be of any municipality."""
+    del shelf
+    assert (await nora.get("/audit")).status == 403
+    assert 'href="/audit"' not in (await nora.get("/")).text
+
+
+def test_every_action_has_a_word() -> None:
+    """Read from the code that tells the audit."""
+    code = "".join(path.read_text(encoding="utf-8") for path in Path("gateway").rglob("*.py"))
+    subjects = "message|quarantine|patient|override|panic|rollback|routes|keys"
+    named = set(re.findall(rf'note\([^"]*"((?:{subjects}|cutover)\.[a-z-]+)"', code))
+    named |= {f"cutover.{state.value}" for state in CutoverState} - {f"cutover.{each}" for each in _BY_PEOPLE}
+    assert named <= set(ACTIONS)
