@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow conformance check chaos bench lock clean run-environment dev-environment
+.PHONY: demo test test-slow conformance check chaos bench lock clean run-environment dev-environment browser-environment
 
 # make demo ARGS=--once ends after the traffic.
 demo: run-environment
@@ -17,8 +17,8 @@ test: dev-environment
 	$(BIN)/vkp-gateway doctor --transparency
 	$(PYTEST) -m "not slow"
 
-# Random requests, machines of states, killed processes, load: what `make test` leaves out.
-test-slow: dev-environment
+# Random requests, machines of states, killed processes, load, a browser: what `make test` leaves out.
+test-slow: browser-environment
 	$(PYTEST) -m slow
 
 # The tests that prove documented facts; docs/conformance.md is written anew when they pass.
@@ -39,7 +39,7 @@ chaos: dev-environment
 bench: dev-environment
 	$(BIN)/python -m bench $(ARGS)
 
-run-environment dev-environment: %-environment:
+run-environment dev-environment browser-environment: %-environment:
 	@command -v $(PYTHON) >/dev/null || { echo "set-up: there is no $(PYTHON): install Python 3.11 or newer," \
 	  "or name it with make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) scripts/setup.py $* $(VENV)
@@ -50,6 +50,8 @@ lock:
 	  --all-extras pyproject.toml --output-file locks/dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	  --constraints locks/dev.lock --extra demo --extra postgres --extra build pyproject.toml --output-file locks/run.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+	  --constraints locks/dev.lock --group browser --output-file locks/browser.lock
 
 clean:
 	rm -rf $(VENV) var

@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from gateway.ledger import database
 from gateway.ledger.database import migrate, open_store
+from tests.browser import presence
 from tests.postgres import Server, server
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ settings.register_profile("sweep", **_ALWAYS, max_examples=200)
 def pytest_configure(config: pytest.Config) -> None:
     """Draw few examples of a property in `make test`, and many in `make test-slow`."""
     settings.load_profile({"not slow": "sample", "slow": "sweep"}.get(config.option.markexpr, "usual"))
+    if presence.REQUIRED and _wants_browser(config) and (why := presence.why_absent()):
+        raise pytest.UsageError(f"the tests of pages in a browser are required, and cannot run: {why}")
+
+
+def _wants_browser(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr != "not slow")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say aloud that pages were not tried in a browser."""
+    if _wants_browser(config) and (why := presence.why_absent()):
+        terminalreporter.section("THE BROWSER TESTS DID NOT RUN", red=True, bold=True)
+        terminalreporter.line(f"No page was tried in a browser: {why}", red=True)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -101,7 +115,9 @@ def postgres_template(postgres_server: Server) -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no module whose every test is slow when none of these is to run."""
+    """Import no module whose every test is slow when none of these is to run, nor one that needs a browser without it."""
+    if collection_path.parent.name == "browser" and presence.why_absent():
+        return True
     if config.option.markexpr != "not slow" or not collection_path.match("test_*.py"):
         return None
     return "\npytestmark = pytest.mark.slow\n" in collection_path.read_text(encoding="utf-8") or None

@@ -125,6 +125,15 @@ def test_small_lock_stands_in_the_big_one() -> None:
     assert small.items() <= big.items()
 
 
+def test_browser_lock_has_what_its_group_asks_for_and_fits_the_big_one() -> None:
+    """It is added to what is there, so what both have is the same."""
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["browser"]
+    values = environment("3.11.0", "linux")
+    versions, big = pins("browser", values), pins("dev", values)
+    assert {canonicalize_name(each.name) for each in map(Requirement, group)} <= versions.keys()
+    assert all(big.get(name, version) == version for name, version in versions.items())
+
+
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("name", EXTRAS)

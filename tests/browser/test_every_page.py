@@ -1,0 +1,121 @@
+"""Every page that there is, in a real browser: readable for everyone, on every width, with and without scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.conftest import SCREENSHOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+pytestmark = pytest.mark.slow
+
+STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+RUN_AXE = """async (tags) => (await axe.run(document, {runOnly: tags, resultTypes: ["violations"]})).violations.map(
+  (one) => one.id + ": " + one.nodes.slice(0, 3).map((node) => node.target.join(" ") + " " + node.html.slice(0, 160)).join(" | "))"""
+FOCUSED = """() => {
+  const one = document.activeElement;
+  if (!one || one === document.body) return null;
+  const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+  const number = [...document.querySelectorAll("*")].indexOf(one);
+  return {name: one.tagName + " " + (one.textContent || "").trim().slice(0, 40), number,
+          seen: box.width > 0 && box.height > 0, marked: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2};
+}"""
+
+
+def file_name(address: str) -> str:
+    """Return what the picture of a page is called."""
+    return re.sub(r"\W+", "-", address).strip("-") or "first"
+
+
+@pytest.mark.parametrize("language", ["nb", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_page_breaks_a_rule_of_wcag(
+    reading: Callable[..., Any], addresses: list[str], axe: str, language: str, scheme: str
+) -> None:
+    """By axe, of the levels A and AA of WCAG 2.1; and the browser blocks nothing, and misses nothing."""
+    found = []
+    async with reading(language, scheme) as reader:
+        for address in addresses:
+            await reader.open(address)
+            await reader.page.evaluate(axe)
+            found += [f"{address}: {one}" for one in await reader.page.evaluate(RUN_AXE, STANDARD)]
+            await reader.page.screenshot(
+                path=SCREENSHOTS / f"{file_name(address)}-{language}-{scheme}.png", full_page=True
+            )
+        assert not reader.complaints
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", [400, 640])
+async def test_no_page_is_wider_than_a_narrow_window(
+    reading: Callable[..., Any], addresses: list[str], width: int
+) -> None:
+    """A telephone's, and a window of 1280 at 200 % zoom: what is wide scrolls within itself."""
+    wide = {}
+    async with reading(width=width) as reader:
+        for address in addresses:
+            await reader.open(address)
+            if (needed := await reader.page.evaluate("document.documentElement.scrollWidth")) > width:
+                wide[address] = needed
+            await reader.page.screenshot(path=SCREENSHOTS / f"{file_name(address)}-{width}.png", full_page=True)
+    assert not wide
+
+
+async def test_every_page_says_what_it_is(reading: Callable[..., Any], addresses: list[str]) -> None:
+    """Its title is its own, one heading stands above all, and the navigation says where the reader is."""
+    titles: dict[str, str] = {}
+    async with reading() as reader:
+        for address in addresses:
+            await reader.open(address)
+            title = await reader.page.title()
+            assert titles.setdefault(title, address) == address, title
+            assert await reader.page.locator("h1").count() == 1, address
+            assert await reader.page.get_attribute("html", "lang") == "nb"
+            assert await reader.page.locator("nav [aria-current]").count() <= 1, address
+
+
+async def test_every_page_can_be_used_by_keyboard_alone(reading: Callable[..., Any], addresses: list[str]) -> None:
+    """The first stop leads to the content; each is seen and marked; and the walk comes out at the end."""
+    async with reading() as reader:
+        for address in addresses:
+            await reader.open(address)
+            await reader.page.keyboard.press("Tab")
+            assert await reader.page.evaluate("document.activeElement.className") == "skip", address
+            await reader.page.keyboard.press("Enter")
+            assert await reader.page.evaluate("document.activeElement.id") == "main", address
+            stops, last = 0, -1
+            while stops < 600:
+                await reader.page.keyboard.press("Tab")
+                focused = await reader.page.evaluate(FOCUSED)
+                if focused is None or focused["number"] < last:
+                    break
+                assert focused["seen"], (address, focused)
+                assert focused["marked"], (address, focused)
+                stops, last = stops + 1, focused["number"]
+            assert stops < 600, address
+
+
+async def test_pages_say_the_same_without_scripts(reading: Callable[..., Any], addresses: list[str]) -> None:
+    """Only what is live needs them."""
+    async with reading(scripts=False) as reader:
+        for address in addresses:
+            await reader.open(address)
+            assert await reader.page.locator("main h1").inner_text(), address
+            assert await reader.page.locator("#live-lost:visible").count() == 0, address
+
+
+async def test_print_has_the_content_alone(reading: Callable[..., Any], addresses: list[str]) -> None:
+    """Neither navigation nor buttons."""
+    async with reading() as reader:
+        await reader.page.emulate_media(media="print")
+        for address in addresses:
+            await reader.open(address)
+            assert await reader.page.locator("nav:visible, button:visible, form:visible").count() == 0, address
+            assert await reader.page.locator("h1:visible").count() == 1, address
+            await reader.page.screenshot(path=SCREENSHOTS / f"{file_name(address)}-print.png", full_page=True)
