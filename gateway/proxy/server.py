@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import math
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Protocol
 
 import structlog
@@ -61,6 +63,12 @@ class Lane:
     """How bytes that are no HTTP request are told so, given a status and why, and the account of it."""
     room: ConnectionLimits = USUAL_ROOM
     """For senders' connections."""
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    """Return a time as HTTP writes it (RFC 9110 section 5.6.7)."""
+    return formatdate(second, usegmt=True).encode("ascii")
 
 
 class Server:
@@ -255,7 +263,7 @@ class Server:
         if not sender.awaits(incoming):
             return reply.status  # it has left, or was told already
         fields = [
-            (b"Date", formatdate(usegmt=True).encode("ascii")),
+            (b"Date", _date(int(time.time()))),
             *reply.headers,
             (b"Content-Length", b"%d" % len(reply.body)),
         ]
