@@ -51,6 +51,10 @@ class Report:
         """Take what returns the routes in force."""
         self._table = table
 
+    def table(self) -> RouteTable | None:
+        """Return which routes are in force; None where nobody has said."""
+        return self._table()
+
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for programs."""
         return [

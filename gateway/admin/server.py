@@ -20,18 +20,23 @@ from gateway.admin.endpoints import LARGEST_BODY, Endpoint, Handler
 from gateway.admin.guard import Guard
 from gateway.admin.idempotency import IdempotencyStore
 from gateway.admin.messages import Messages, MessagesApi
+from gateway.admin.municipalities import Municipalities
 from gateway.admin.openapi import Description
 from gateway.admin.overrides import Overrides, OverridesApi
+from gateway.admin.overview import Overview
 from gateway.admin.pages.audit import AuditPages
 from gateway.admin.pages.cutovers import CutoverPages
 from gateway.admin.pages.live import STOPPING
 from gateway.admin.pages.login import LoginPages
 from gateway.admin.pages.messages import MessagePages
+from gateway.admin.pages.municipalities import MunicipalityPages
 from gateway.admin.pages.overrides import OverridePages
 from gateway.admin.pages.overview import OverviewPages
 from gateway.admin.pages.render import SITE, Site, StaticFiles, counting, refusal_page
 from gateway.admin.pages.report import ReportPages
+from gateway.admin.pages.tokens import TokenPages
 from gateway.admin.pages.trial import TrialPages
+from gateway.admin.pages.vendors import VendorPages
 from gateway.admin.pages.words import Names
 from gateway.admin.panics import Panics, PanicsApi
 from gateway.admin.report import Rehearsals, Report
@@ -40,6 +45,7 @@ from gateway.admin.routes import Decisions, Reloads
 from gateway.admin.status import Reload, StatusApi, StatusBoard
 from gateway.admin.tokens import Tokens, TokensApi
 from gateway.admin.trial import Trials, TrialsApi
+from gateway.admin.vendors import Vendors
 from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.config.model import Config
 from gateway.limits import Throttle
@@ -66,6 +72,7 @@ class AdminPort:
         self.cutovers = Cutovers(self.ledger)
         self.decisions = Decisions(self.ledger)
         self.trials = Trials(self.ledger)
+        self.overview = Overview(self.ledger, self.report)
         self.endpoints = self._endpoints(registry, clock)
         known = {(each.method, each.path): each for each in self.endpoints}
         guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
@@ -92,11 +99,15 @@ class AdminPort:
     def _endpoints(self, registry: CollectorRegistry, clock: Clock) -> list[Endpoint]:
         tokens, messages, rehearsals = Tokens(), Messages(self.ledger), Rehearsals(self.ledger)
         overrides, panics, audit = Overrides(self.ledger), Panics(self.ledger), Audit(self.ledger)
+        municipalities, vendors = Municipalities(self.ledger, self.overview), Vendors(self.ledger, self.overview)
         subjects = (
             StatusApi(self.board, registry),
             StaticFiles(),
             LoginPages(self.authenticator, Throttle(_PER_MINUTE, 60, clock)),
-            OverviewPages(self.board, tokens),
+            OverviewPages(self.board, self.overview),
+            MunicipalityPages(municipalities),
+            VendorPages(vendors),
+            TokenPages(tokens),
             MessagePages(messages, self.decisions),
             TrialPages(self.trials),
             CutoverPages(self.cutovers, self.ledger),
@@ -108,6 +119,9 @@ class AdminPort:
             AuditPages(audit, self.ledger),
             self.rollback,
             self.report,
+            self.overview,
+            municipalities,
+            vendors,
             self.reloads,
             CutoversApi(self.cutovers),
             CutoverFactsApi(self.cutovers, CutoverFacts(self.ledger, self.cutovers)),
@@ -135,6 +149,7 @@ class AdminPort:
         self._site.names = Names.of(config)
         self.decisions.use(config)
         self.trials.use(config)
+        self.overview.use(config)
         address: Address = config.listen.admin
         await self._runner.setup()
         if self._runner.server is None:
@@ -157,6 +172,7 @@ class AdminPort:
         self.authenticator.use(doors)
         self.decisions.use(config)
         self.trials.use(config)
+        self.overview.use(config)
         self._site.names = Names.of(config)
         return self.board.taken(config, problems, generation)
 

@@ -91,6 +91,19 @@ class Seen(Struct, frozen=True):
     sender: str | None
 
 
+class SeenSender(Struct, frozen=True):
+    """A sender that has sent something for one municipality, and over which surface."""
+
+    sender: str | None
+    """None for one that routes.yaml does not know."""
+    vendor: str | None
+    system: str | None
+    surface: str
+    messages: int
+    last: float
+    """Seconds since the epoch."""
+
+
 def insert(connection: Connection, row: Row) -> bool:
     """Write a new cutover; False where there is one of that name."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -210,6 +223,13 @@ def seen(connection: Connection, since: float) -> list[Seen]:
     """Return who has sent something since then."""
     named = [D[name] for name in Seen.__struct_fields__]
     return [Seen(*row) for row in connection.execute(select(*named).where(D.at >= since).distinct())]
+
+
+def senders(connection: Connection, municipality: str, since: float) -> list[SeenSender]:
+    """Return who has sent something for a municipality since then, the last first."""
+    named = (D.sender, D.vendor, D.system, D.surface)
+    wanted = select(*named, func.count(), func.max(D.at)).where(D.municipality == municipality, D.at >= since)
+    return [SeenSender(*row) for row in connection.execute(wanted.group_by(*named).order_by(func.max(D.at).desc()))]
 
 
 def delivering(connection: Connection, before: float) -> list[Cell]:

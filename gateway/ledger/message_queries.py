@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, false, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, false, func, or_, select, true, tuple_
 
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
@@ -147,6 +147,16 @@ def message(
     statement = select(*_SHOWN, M.history).where(M.reference == reference, *reachable(within))
     row = connection.execute(statement).one_or_none()
     return None if row is None else (_shown(row), steps(row.history))
+
+
+def unclear(connection: Connection) -> dict[str, int]:
+    """Return how many quarantined messages were sent and never answered, by municipality."""
+    wanted = (
+        select(M.municipality, func.count())
+        .where(M.state == MessageState.QUARANTINED.value, M.reason == "unclear")
+        .group_by(M.municipality)
+    )
+    return {municipality: int(number) for municipality, number in connection.execute(wanted)}
 
 
 def last_run(connection: Connection, job: str) -> float | None:

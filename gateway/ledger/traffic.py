@@ -119,14 +119,14 @@ def cells(
     *,
     municipality: str | None = None,
     vendor: str | None = None,
+    mode: str | None = None,
 ) -> list[CellTraffic]:
     """Return the traffic of each cell from the beginning of the day of `since`, by the way that it went; None does not narrow."""
     named = [_T[name] for name in Counted.__struct_fields__]
     wanted = select(*named, *_SUMS).where(_T.span == DAY, _T.start >= day_of(since)).group_by(*named)
-    if municipality is not None:
-        wanted = wanted.where(_T.municipality == municipality)
-    if vendor is not None:
-        wanted = wanted.where(_T.vendor == vendor)
+    for name, value in (("municipality", municipality), ("vendor", vendor), ("mode", mode)):
+        if value is not None:
+            wanted = wanted.where(_T[name] == value)
     return [CellTraffic(*row[:5], Numbers(*row[5:])) for row in connection.execute(wanted)]
 
 

@@ -131,6 +131,35 @@ def judge_gate(gate: Gate | None, numbers: GateNumbers) -> Passing:
     return Passing(not reasons, "; ".join([told, *reasons]))
 
 
+_ENOUGH, _FEWEST = 200, 20
+"""Messages that a gate asks for at most, and at least."""
+_CLEAN = 0.995
+_WEEK = 7 * 86_400.0
+_WEEKS = (1, 2, 4)
+_FEW, _MANY = 5, 20
+"""Messages of which a share is failed, where few come, and where many do."""
+_SHORTEST, _LONGEST = 900.0, 2 * 86_400.0
+"""Seconds for which a cutover is watched."""
+
+
+def suggested_gate(messages_a_week: float) -> Gate:
+    """Return a gate that the traffic which is there can open: in the shortest time that brings enough messages, else in four weeks.
+
+    It asks for four of five that are expected, so that a quiet week does not close it.
+    """
+    weeks = next((each for each in _WEEKS if messages_a_week * each * 0.8 >= _ENOUGH), _WEEKS[-1])
+    asked = min(_ENOUGH, max(_FEWEST, int(messages_a_week * weeks * 0.8)))
+    return Gate(asked, _CLEAN, weeks * _WEEK)
+
+
+def suggested_watch(messages_a_week: float) -> RollBackWhen:
+    """Return a rule by which a cutover rolls itself back that can decide in the time for which it watches."""
+    of = _MANY if messages_a_week >= _ENOUGH else _FEW
+    expected = _LONGEST if messages_a_week <= 0 else 2 * of * _WEEK / messages_a_week
+    within = min(_LONGEST, max(_SHORTEST, -(-expected // _SHORTEST) * _SHORTEST))
+    return RollBackWhen(0.05 if of == _MANY else 0.2, of, within, 0.5)
+
+
 def _percent(numbers: GateNumbers) -> str:
     # Rounded down: 99.96 % must not look like all of them.
     return f"{numbers.clean * 10_000 // numbers.rehearsed / 100:g} %"

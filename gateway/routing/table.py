@@ -68,6 +68,11 @@ class RouteTable:
             return Decision(None, None, None, envelope.information, generation=self.generation)
         return self._by(route, envelope, Layer.ROUTES, None)
 
+    def deciding(self, municipality: str | None, vendor: str | None, system: str | None) -> tuple[int, ...]:
+        """Return what tells senders apart that rules and routes may decide otherwise about, as long as this table is there."""
+        named = (municipality, vendor, system)
+        return (*map(id, self.layers.chain(named)), -1, *map(id, self._buckets.chain(*named)))
+
     def placed(self, decision: Decision, envelope: Envelope) -> Decision:
         """Return a canary's decision once it is known where the patient stands; every other decision as it is."""
         if decision.route is None or decision.route.mode is not Mode.CANARY:

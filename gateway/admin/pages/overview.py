@@ -1,59 +1,194 @@
-"""The first page: what runs, and who is logged in; and the page for API tokens."""
+"""The first page: where every municipality stands, what waits for whoever reads, and what comes next; kept up to date."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from markupsafe import Markup
 
+from gateway.admin.cutover_access import By
 from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.pages.forms import Form, form_of, municipalities_of, see_other
-from gateway.admin.pages.render import page
+from gateway.admin.overview import Overview, OverviewQuery, Snapshot, Waiting
+from gateway.admin.pages.charts import SPARK_HEIGHT, SPARK_WIDTH
+from gateway.admin.pages.live import stream
+from gateway.admin.pages.render import fragment, page, piece, words
+from gateway.admin.pages.words import Words
 from gateway.admin.status import StatusBoard, grants_document, status_document
-from gateway.admin.tokens import Tokens
-from gateway.auth.people.api_tokens import TokenRequest
-from gateway.auth.people.rbac import TOKEN_ROLES, Action
+from gateway.auth.people.rbac import Action
+from gateway.migration.overview import TROUBLES, Row
+from gateway.migration.schedule import OSLO
+from gateway.migration.standing import TYPES
+from gateway.model import Mode
+
+_MOST_KEPT = 5_000
+"""Rows whose HTML is kept: of all municipalities, in both languages, a few times over."""
+_WIDTH, _HEIGHT = 640.0, 96.0
+_HALF_A_YEAR = 182 * 86_400.0
+_FILTERS = ("search", "record_system", "vendor", "mode", "trouble")
+_ROW = "overview_row.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Municipalities that have moved, over time, up to the end of VKP, as points of an SVG."""
+
+    moved: str
+    needed: str
+    """From today to all of them at the end; empty where no end is known."""
+    first: float
+    today: float
+    """Across."""
+    last: float
+    """Seconds since the epoch, as `first`."""
 
 
 class OverviewPages:
-    """What runs, and API tokens."""
+    """The page, and what it is kept up to date with."""
 
-    def __init__(self, board: StatusBoard, tokens: Tokens) -> None:
+    def __init__(self, board: StatusBoard, overview: Overview) -> None:
         self._board = board
-        self._tokens = tokens
+        self._overview = overview
+        self._rows: dict[tuple[str, Row], Markup] = {}
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
-        operate = Needs.role(Action.OPERATE, person=True)
+        view = Needs.role(Action.VIEW)
         return [
-            Endpoint("GET", "/", self._overview, Needs.role(Action.VIEW)),
-            Endpoint("GET", "/tokens", self._list, operate),
-            Endpoint("POST", "/tokens", self._make, operate),
-            Endpoint("POST", "/tokens/{id}/revoke", self._revoke, operate),
+            Endpoint("GET", "/", self._show, view),
+            Endpoint("GET", "/overview/live", self._live, Needs.role(Action.VIEW, person=True)),
         ]
 
-    async def _overview(self, request: web.Request) -> web.Response:
-        who = person(request)
-        status = status_document(self._board, who)
-        return page(request, "overview.html", grants=grants_document(who.grants), running=status)
+    async def _show(self, request: web.Request) -> web.Response:
+        asked, who = _asked(request), person(request)
+        found = await self._overview.seen_by(By.of(request), asked, even_unread=True)
+        config, says = self._overview.standings().config, words(request)
+        return page(
+            request,
+            "overview.html",
+            **self._shown(found, says),
+            asked=asked,
+            rows=[(row.key, self._row(row, says)) for row in found.rows],
+            is_narrowed=any(getattr(asked, name) for name in _FILTERS),
+            types=TYPES,
+            record_systems=[(one, one) for one in sorted({each.epj.system for each in config.municipalities.values()})],
+            vendors=sorted(((one.key, one.name) for one in config.vendors.values()), key=lambda one: one[1].casefold()),
+            modes=tuple(Mode),
+            mode_options=[(one.value, says.mode(one.value)) for one in Mode],
+            trouble_options=[
+                ("any", says.text("ov_any_trouble")),
+                *((one, says.word("trouble", one)) for one in TROUBLES),
+            ],
+            live=f"/overview/live?{urlencode({n: request.query[n] for n in _FILTERS if request.query.get(n)})}",
+            grants=grants_document(who.grants),
+            running=status_document(self._board, who),
+        )
 
-    async def _list(self, request: web.Request) -> web.Response:
-        return self._page(request, "")
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        asked, by, says = _asked(request), By.of(request), words(request)
+        first: list[tuple[str, ...]] = []
 
-    async def _make(self, request: web.Request) -> web.Response:
-        _, secret = await self._tokens.make(request, _wanted(await form_of(request)))
-        return self._page(request, secret)
+        async def regions() -> Mapping[str, str]:
+            found = await self._overview.seen_by(by, asked)
+            keys = tuple(row.key for row in found.rows)
+            first.append(keys) if not first else None
+            told = self._shown(found, says)
+            parts = {
+                name: fragment(request, f"overview_{name}.html", **told) for name in ("progress", "waiting", "ahead")
+            }
+            parts["changed"] = "" if keys == first[0] else says.text("ov_changed")
+            return {**parts, **{f"m-{row.key}": str(self._row(row, says)) for row in found.rows}}
 
-    async def _revoke(self, request: web.Request) -> web.Response:
-        await self._tokens.revoke(request, request.match_info["id"])
-        return see_other("/tokens")
+        return await stream(request, regions)
 
-    def _page(self, request: web.Request, secret: str) -> web.Response:
-        tokens = self._tokens.listed(request)
-        return page(request, "tokens.html", tokens=tokens, secret=secret, token_roles=sorted(TOKEN_ROLES))
+    def _shown(self, found: Snapshot, says: Words) -> dict[str, Any]:
+        ends = None if found.ends is None else _begins(date.fromisoformat(found.ends))
+        return {
+            "found": found,
+            "ends": ends,
+            "curve": _curve(found, ends),
+            "waiting": [(_waiting(one, says), _href(one), one) for one in found.waiting],
+        }
+
+    def _row(self, row: Row, says: Words) -> Markup:
+        """Return the HTML of a row, made once for as long as it stays the same."""
+        key = (says.language, row)
+        if (known := self._rows.get(key)) is not None:
+            return known
+        if len(self._rows) >= _MOST_KEPT:
+            self._rows.clear()
+        made = piece(says, _ROW, row=row, points=_points(row.traffic), told=_modes(row, says))
+        self._rows[key] = made
+        return made
 
 
-def _wanted(form: Form) -> TokenRequest:
-    days = form.get("days", [""])[0]
-    return TokenRequest(
-        name=form.get("name", [""])[0],
-        roles=list(form.get("roles", [])),
-        days=int(days) if days.isdecimal() and len(days) < 4 else 0,
-        municipalities=municipalities_of(form) or None,
+def _asked(request: web.Request) -> OverviewQuery:
+    """Return what is asked for; what is no value of a filter does not narrow, as in a link of somebody's."""
+    given = {name: request.query.get(name, "").strip()[:200] or None for name in _FILTERS}
+    mode, trouble = given["mode"], given["trouble"]
+    return OverviewQuery(
+        search=given["search"],
+        record_system=given["record_system"],
+        vendor=given["vendor"],
+        mode=Mode(mode) if mode in tuple(Mode) else None,
+        trouble=trouble if trouble in ("any", *TROUBLES) else None,  # type: ignore[arg-type] # one of them
     )
+
+
+def _modes(row: Row, says: Words) -> str:
+    """Say of each mode which types have it: what the boxes of a row show by a letter; those of the most are the rest."""
+    by: dict[str, list[str]] = {}
+    for kind, mode in zip(TYPES, row.modes, strict=True):
+        if mode:
+            by.setdefault(mode, []).append(says.type(kind.value))
+    if len(by) < 2:
+        return next((f"{says.mode(mode)}: {says.types(None)}" for mode in by), says.text("ov_nobody"))
+    most = max(by, key=lambda mode: len(by[mode]))
+    told = [f"{says.mode(mode)}: {says.listed(types)}" for mode, types in by.items() if mode != most]
+    return "; ".join([*told, f"{says.mode(most)}: {says.text('ov_rest')}"])
+
+
+def _points(values: Sequence[int]) -> str:
+    """Return the curve of one row in whole numbers, since there are hundreds of them; empty where nothing came."""
+    most, across = max(values), (SPARK_WIDTH - 1) / (len(values) - 1)
+    if not most:
+        return ""
+    high = SPARK_HEIGHT - 2
+    return " ".join(f"{index * across:.0f},{1 + high - high * value / most:.0f}" for index, value in enumerate(values))
+
+
+def _waiting(one: Waiting, says: Words) -> str:
+    return says.text(f"waits-{one.kind}").replace("…", says.number(one.number))
+
+
+def _href(one: Waiting) -> str:
+    if one.cutover is not None:
+        return f"/cutovers/{one.cutover}"
+    return "/messages?overdue=true" if one.kind == "overdue" else "/messages?state=quarantined"
+
+
+def _begins(day: date) -> float:
+    return datetime.combine(day, time(), OSLO).timestamp()
+
+
+def _curve(found: Snapshot, ends: float | None) -> Curve | None:
+    """Return the curve; None where there is neither a move nor an end to draw."""
+    known = [at for at, _ in found.curve if at]
+    if not found.total or (not known and ends is None):
+        return None
+    first = min([*known, found.at - _HALF_A_YEAR])
+    last = max(ends or 0.0, found.at + _HALF_A_YEAR / 2)
+
+    def point(at: float, number: int) -> str:
+        across = (max(at, first) - first) / (last - first) * _WIDTH
+        return f"{across:.1f},{_HEIGHT - _HEIGHT * number / found.total:.1f}"
+
+    points, before = [point(first, 0)], 0
+    for at, number in found.curve:
+        points += [point(at, before), point(at, number)]
+        before = number
+    points.append(point(found.at, before))
+    needed = f"{point(found.at, before)} {point(ends, found.total)}" if ends is not None and ends > found.at else ""
+    return Curve(" ".join(points), needed, first, (found.at - first) / (last - first) * _WIDTH, last)

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from aiohttp.typedefs import Middleware
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from gateway.admin import guard
 from gateway.admin.context import LedgerContext
@@ -94,6 +95,12 @@ def page(request: web.Request, template: str, *, status: int = 200, **values: ob
 def fragment(request: web.Request, template: str, **values: object) -> str:
     """Return a part of a page, for `live.stream`; the template is one that the page includes."""
     return _rendered(request, template, values)[1]
+
+
+def piece(says: Words, template: str, **values: object) -> Markup:
+    """Return a small part of many pages, which knows nothing of who reads."""
+    text = _TEMPLATES.get_template(template).render(w=says, t=TEXTS[says.language], **values)
+    return Markup(text)  # noqa: S704 - a template that escapes
 
 
 def refusal_page(request: web.Request, refusal: Problem, claims: dict[str, str] | None = None) -> web.Response:

@@ -9,12 +9,14 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
 from gateway.admin.pages.catalogue import TEXTS, Texts
-from gateway.config.model import Config, Role
+from gateway.config.model import Config, Environment, Role
 from gateway.errors import Fault
 from gateway.ledger.records import MessageState
 from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.ledger.returns import ReturnStatus
+from gateway.migration.overview import TROUBLES
 from gateway.migration.schedule import OSLO, moment
+from gateway.migration.standing import Step
 from gateway.model import Group, Information, Mode
 from gateway.outbox.order import DeliveryOutcome
 from gateway.outbox.return_jobs import ReturnOutcome
@@ -81,13 +83,21 @@ ACTIONS = (
     "keys.accept-canary",
 )
 """What the audit tells of."""
+RULES = tuple(key.removeprefix("rule-help-") for key in TEXTS["nb"] if key.startswith("rule-help-"))
+"""Repairs, and `loss` for every loss; docs/losses.md has the same."""
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "action": ACTIONS,
     "answer-when": tuple(AnswerWhen),
     "effect": tuple(Effect),
+    "env": tuple(Environment),
     "fault": tuple(each.value for each in Fault),
+    "fault-help": tuple(each.value for each in Fault),
+    "finding": ("fault", "loss", "repair"),
+    "findings": ("fault", "loss", "repair"),
+    "findings-help": ("fault", "loss", "repair"),
     "gloss": GLOSSARY,
     "group": tuple(Group),
+    "happened": ("set", "ended"),
     "layer": tuple(Layer),
     "letter": tuple(Mode),
     "mark": MARKS,
@@ -98,12 +108,18 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "return": tuple(ReturnOutcome),
     "return-status": tuple(ReturnStatus),
     "role": tuple(Role),
+    "rule": RULES,
+    "rule-help": RULES,
     "short": tuple(Information),
     "state": tuple(MessageState),
+    "step": tuple(Step),
+    "todo": tuple(Step),
+    "trouble": TROUBLES,
     "surface": ("vkp-r4", "vkp-stu3", "vkp-soap", "unrecognised"),
     "type": tuple(Information),
     "unclear": tuple(Unclear),
     "verdict": tuple(RehearsalVerdict),
+    "waits": ("approve", "rolled-back", "missed", "refused", "unclear", "quarantined", "overdue"),
     "word": GLOSSARY,
 }
 """Families of texts, and the values that each has a text for: `mode-legacy` says what `legacy` is."""

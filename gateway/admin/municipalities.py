@@ -1,0 +1,330 @@
+"""One municipality: each cell with what is known of it and what comes next, its traffic, routes, senders and history."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from msgspec import Struct, structs
+from sqlalchemy import Connection
+
+from gateway.admin.context import LedgerContext, reach
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.overview import Overview
+from gateway.admin.problems import Code, Problem
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
+from gateway.config.model import Config
+from gateway.ledger import cutovers as store
+from gateway.ledger import findings, message_queries, overrides, retention, traffic
+from gateway.ledger.overrides import Listing, SetRule
+from gateway.ledger.traffic import CellTraffic, Interval, Numbers
+from gateway.migration import overview
+from gateway.migration.cutover import WAITING, Cutover
+from gateway.migration.findings import Group, grouped
+from gateway.migration.gates import suggested_gate
+from gateway.migration.standing import Cell, Standing, Step, next_step, why_not_new
+from gateway.model import Mode
+from gateway.routing.layers import Layer
+from gateway.times import when, when_any
+
+_MONTH_DAYS = 30
+_HOURS = 24
+_MOST_EVENTS, _MOST_FOUND = 30, 10
+_CellKey = tuple[str, str, str]
+
+
+class CellView(Struct, frozen=True):
+    """One cell as the page of its municipality has it."""
+
+    cell: Cell
+    messages: int
+    """Of the last seven days, today's among them."""
+    failed: int
+    rehearsed: int
+    """Within four weeks."""
+    clean: int
+    last: float | None
+    step: Step
+    lacks: Step | None
+    """What of the configuration keeps it from an information service."""
+    cutover: str | None
+    """One that is planned for it, or has switched it and watches."""
+    switches: float | None
+    """When that is to switch, or was."""
+    weekly: float
+    """Messages of a week that a rehearsal would see, as far as it is known."""
+
+    @property
+    def wanted(self) -> int:
+        """Rehearsed messages that a gate should ask for, by the traffic that is there."""
+        return suggested_gate(self.weekly).rehearsed_at_least
+
+
+class RouteInForce(Struct, frozen=True):
+    """A route that decides about some cells."""
+
+    mode: str | None
+    layer: str
+    rule: str | None
+    place: str
+    """`file:line:column`."""
+    senders: tuple[tuple[str, str], ...]
+    """Vendors and systems."""
+    types: tuple[str, ...]
+
+
+class Happening(Struct, frozen=True):
+    """One line of a municipality's history."""
+
+    at: float
+    kind: str
+    """`cutover`, `override` or `panic`."""
+    name: str
+    what: str
+    by: str | None
+    reason: str | None
+
+
+class MunicipalityView(Struct, frozen=True):
+    """A municipality for whoever looks."""
+
+    at: float
+    standing: Standing
+    row: overview.Row
+    cells: tuple[CellView, ...]
+    untyped: Mapping[tuple[str, str], Numbers]
+    """By vendor and system, messages of seven days whose type was not read, since it did not matter."""
+    hours: tuple[Interval, ...]
+    days: tuple[Interval, ...]
+    routes: tuple[RouteInForce, ...]
+    senders: tuple[store.SeenSender, ...]
+    waiting: Mapping[str, tuple[int, float]]
+    """By state, how many messages wait, and since when the oldest."""
+    found: tuple[Group, ...]
+    """Faults, repairs and losses of thirty days, the most frequent first."""
+    history: tuple[Happening, ...]
+
+
+class _Ledger(Struct, frozen=True):
+    week: list[CellTraffic]
+    rehearsed: list[CellTraffic]
+    hours: list[Interval]
+    days: list[Interval]
+    senders: list[store.SeenSender]
+    counts: list[retention.Count]
+    unclear: int
+    found: list[tuple[findings.Found, findings.Times]]
+    rules: list[SetRule]
+
+
+class Municipalities:
+    """Its methods raise `Problem`."""
+
+    def __init__(self, context: LedgerContext, board: Overview) -> None:
+        self._context = context
+        self._board = board
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoint for programs."""
+        return [
+            Endpoint(
+                *("GET", "/api/v1/municipalities/{municipality}", self._show, Needs.role(Action.VIEW)),
+                summary="One municipality: its cells and what comes next for them, traffic, routes, senders, findings, history",
+                answer="key name cells hours days routes senders waiting findings history",
+            )
+        ]
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return web.json_response(_document(await self.seen_by(person(request), request.match_info["municipality"])))
+
+    async def seen_by(self, who: Principal, key: str) -> MunicipalityView:
+        """Return a municipality, for someone who may view it."""
+        standings, within = self._board.standings(), reach(who, Action.VIEW)
+        named = next((one.key for one in standings.config.municipalities.values() if key in (one.key, one.orgnr)), None)
+        if named is None or (within is not None and named not in within):
+            raise Problem(Code.NOT_FOUND, "no such municipality where you may view it")
+        now = self._context.now()
+        facts = await self._board.facts()
+        known = _NOTHING if facts is None else await self._context.read(lambda each: _read(each, named, now))
+        standing, row = standings.all[named], self._board.row(facts, named)
+        cutovers = [] if facts is None else [one for one in facts.cutovers if named in overview.places_of(one)]
+        return MunicipalityView(
+            at=now,
+            standing=standing,
+            row=row,
+            cells=tuple(_cells(standings.config, standing, known, cutovers)),
+            untyped=_untyped(known.week),
+            hours=tuple(known.hours),
+            days=tuple(known.days),
+            routes=tuple(_routes(standing)),
+            senders=tuple(known.senders),
+            waiting=_waiting(known),
+            found=tuple(grouped(known.found)[:_MOST_FOUND]),
+            history=tuple(_history(cutovers, known.rules, named)),
+        )
+
+
+_NOTHING = _Ledger([], [], [], [], [], [], 0, [], [])
+
+
+def _read(connection: Connection, key: str, now: float) -> _Ledger:
+    month = traffic.days_ago(now, _MONTH_DAYS - 1)
+    rules = [
+        one
+        for layer in (Layer.PANIC, Layer.OVERRIDE)
+        for one in overrides.listed(connection, Listing(layer, [key], None, _MOST_EVENTS))
+    ]
+    return _Ledger(
+        traffic.cells(connection, traffic.days_ago(now, overview.WEEK - 1), municipality=key),
+        traffic.cells(
+            connection,
+            traffic.days_ago(now, overview.REHEARSED_WITHIN - 1),
+            municipality=key,
+            mode=Mode.REHEARSE.value,
+        ),
+        traffic.intervals(connection, key, traffic.HOUR, (now // 3600 - _HOURS + 1) * 3600),
+        traffic.intervals(connection, key, traffic.DAY, month),
+        store.senders(connection, key, traffic.days_ago(now, overview.WEEK - 1)),
+        [one for one in retention.counts(connection) if one.municipality == key],
+        message_queries.unclear(connection).get(key, 0),
+        findings.found(connection, month, municipality=key),
+        rules,
+    )
+
+
+def _cells(config: Config, standing: Standing, known: _Ledger, cutovers: Iterable[Cutover]) -> Iterable[CellView]:
+    week, rehearsed = _by_cell(known.week), _by_cell(known.rehearsed)
+    planned = [one for one in cutovers if one.ended_at is None and (one.state in WAITING or one.is_executed)]
+    of = [(one, one.cells) for one in sorted(planned, key=lambda one: one.at)]
+    for cell in standing.cells:
+        key = (cell.vendor, cell.system, cell.information.value)
+        came, tried = week.get(key, Numbers()), rehearsed.get(key, Numbers())
+        about = next(
+            (one for one, cells in of if cells.route(cell.municipality, *key) is not None and _is_open(one)), None
+        )
+        step = next_step(config, cell, tried)
+        weekly = max(came.messages, came.rehearsed, tried.rehearsed / 4)
+        yield CellView(
+            cell=cell,
+            messages=max(came.messages, came.rehearsed),
+            failed=came.failed,
+            rehearsed=tried.rehearsed,
+            clean=tried.clean,
+            last=came.last or None,
+            step=overview.PLANNED.get(about.state, step) if about else step,
+            lacks=None
+            if step is Step.DONE
+            else why_not_new(config, config.municipalities[cell.municipality], cell.information),
+            cutover=about.name if about else None,
+            switches=about.at if about else None,
+            weekly=weekly,
+        )
+
+
+def _is_open(record: Cutover) -> bool:
+    """Tell whether there is something to wait for: a cutover that is done says no more than its route."""
+    return record.state in overview.PLANNED
+
+
+def _by_cell(found: Iterable[CellTraffic]) -> dict[_CellKey, Numbers]:
+    sums: dict[_CellKey, Numbers] = {}
+    for one in found:
+        sums.setdefault((one.vendor, one.system, one.information), Numbers()).add(one.numbers)
+    return sums
+
+
+def _untyped(week: Iterable[CellTraffic]) -> dict[tuple[str, str], Numbers]:
+    sums: dict[tuple[str, str], Numbers] = {}
+    for one in week:
+        if not one.information:
+            sums.setdefault((one.vendor, one.system), Numbers()).add(one.numbers)
+    return sums
+
+
+def _routes(standing: Standing) -> Iterable[RouteInForce]:
+    together: dict[tuple[str, str, str, str], list[Cell]] = {}
+    for cell in standing.cells:
+        key = (cell.place, cell.layer.value, cell.rule or "", cell.mode.value if cell.mode else "")
+        together.setdefault(key, []).append(cell)
+    for (place, layer, rule, mode), cells in together.items():
+        senders = tuple(dict.fromkeys((one.vendor, one.system) for one in cells))
+        types = tuple(dict.fromkeys(one.information.value for one in cells))
+        yield RouteInForce(mode or None, layer, rule or None, place, senders, types)
+
+
+def _waiting(known: _Ledger) -> dict[str, tuple[int, float]]:
+    found = {one.state: (one.messages, one.oldest) for one in known.counts}
+    if known.unclear:
+        found["unclear"] = (known.unclear, found.get("quarantined", (0, 0.0))[1])
+    return found
+
+
+def _history(cutovers: Iterable[Cutover], rules: Sequence[SetRule], key: str) -> list[Happening]:
+    found = [
+        Happening(event.at, "cutover", one.name, event.what, event.by, event.reason)
+        for one in cutovers
+        for event in one.history
+    ]
+    for one in {(rule.layer, rule.name): rule for rule in rules if rule.route.municipality in (None, key)}.values():
+        found.append(Happening(one.made_at, one.layer.value, one.name, "set", one.made_by, one.reason))
+        if one.ended_at is not None:
+            found.append(Happening(one.ended_at, one.layer.value, one.name, "ended", one.ended_by, one.ended_why))
+    return sorted(found, key=lambda each: each.at, reverse=True)[:_MOST_EVENTS]
+
+
+def _document(view: MunicipalityView) -> dict[str, Any]:
+    standing = view.standing
+    return {
+        "key": standing.key,
+        "name": standing.name,
+        "record_system": standing.record_system,
+        "is_moved": standing.is_moved,
+        "next_step": view.row.step.value,
+        "troubles": [structs.asdict(one) for one in view.row.troubles],
+        "cells": [_cell(one) for one in view.cells],
+        "untyped": [
+            {"vendor": vendor, "system": system, "messages": numbers.messages, "last": when_any(numbers.last or None)}
+            for (vendor, system), numbers in view.untyped.items()
+        ],
+        "hours": [_interval(one) for one in view.hours],
+        "days": [_interval(one) for one in view.days],
+        "routes": [structs.asdict(one) for one in view.routes],
+        "senders": [{**structs.asdict(one), "last": when(one.last)} for one in view.senders],
+        "waiting": {
+            state: {"messages": number, "oldest": when(oldest)} for state, (number, oldest) in view.waiting.items()
+        },
+        "findings": [one.document() for one in view.found],
+        "history": [{**structs.asdict(one), "at": when(one.at)} for one in view.history],
+    }
+
+
+def _cell(one: CellView) -> dict[str, Any]:
+    names = ("messages", "failed", "rehearsed", "clean", "cutover")
+    cell = one.cell
+    return {
+        "vendor": cell.vendor,
+        "system": cell.system,
+        "information": cell.information.value,
+        "mode": cell.mode.value if cell.mode else None,
+        "layer": cell.layer.value,
+        "rule": cell.rule,
+        "route": cell.place or None,
+        **{name: getattr(one, name) for name in names},
+        "clean_share": one.clean / one.rehearsed if one.rehearsed else None,
+        "last": when_any(one.last),
+        "next_step": one.step.value,
+        "lacks": one.lacks.value if one.lacks else None,
+        "rehearsed_wanted": one.wanted,
+    }
+
+
+def _interval(one: Interval) -> dict[str, Any]:
+    numbers = one.numbers
+    return {
+        "from": when(one.start),
+        "mode": one.mode or None,
+        "messages": numbers.messages,
+        "failed": numbers.failed,
+        "mean_seconds": numbers.seconds / numbers.messages if numbers.messages else None,
+        "slowest_seconds": numbers.slowest if numbers.messages else None,
+    }

@@ -1,0 +1,161 @@
+"""The page of one municipality: its cells in words with what to do about each, its traffic, routes, senders and history."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.municipalities import CellView, Municipalities, MunicipalityView
+from gateway.admin.pages import prefilled
+from gateway.admin.pages.charts import Chart, line_chart, stack_chart
+from gateway.admin.pages.charts import Line as Curve
+from gateway.admin.pages.live import stream
+from gateway.admin.pages.render import fragment, page, words
+from gateway.admin.pages.words import Words
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
+from gateway.ledger.traffic import DAY, HOUR, Interval, Numbers, day_of
+from gateway.migration.standing import TYPES, Step
+from gateway.model import RETRIEVAL, Mode
+
+_ONE = "/municipalities/{municipality}"
+_WAYS = (
+    ("mun_way_vkp", "c1", ("", Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE)),
+    ("mun_way_new", "c2", (Mode.NEW, Mode.CANARY)),
+    ("mun_way_epj", "c5", (Mode.EPJ,)),
+    ("mun_way_closed", "c6", (Mode.CLOSED,)),
+)
+"""Which way messages went: the text, the colour, and the modes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row: a cell, or retrieval cells that stand alike and have no traffic; with the forms that whoever reads may use."""
+
+    cells: tuple[CellView, ...]
+    rehearse: str | None = None
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A vendor's system with its cells, and the forms for all of them at once."""
+
+    vendor: str
+    system: str
+    lines: tuple[Line, ...]
+    untyped: Numbers | None
+    rehearse: str | None
+    plan: str | None
+
+
+class MunicipalityPages:
+    """The page, and what it is kept up to date with."""
+
+    def __init__(self, municipalities: Municipalities) -> None:
+        self._municipalities = municipalities
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for people."""
+        view = Needs.role(Action.VIEW, person=True)
+        return [Endpoint("GET", _ONE, self._show, view), Endpoint("GET", f"{_ONE}/live", self._live, view)]
+
+    async def _show(self, request: web.Request) -> web.Response:
+        who, says = person(request), words(request)
+        view = await self._municipalities.seen_by(who, request.match_info["municipality"])
+        return page(
+            request,
+            "municipality.html",
+            **_shown(who, view),
+            types=TYPES,
+            charts=_charts(view, says),
+        )
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        who, key = person(request), request.match_info["municipality"]
+
+        async def regions() -> Mapping[str, str]:
+            told = _shown(who, await self._municipalities.seen_by(who, key))
+            return {name: fragment(request, f"municipality_{name}.html", **told) for name in ("now", "cells")}
+
+        return await stream(request, regions)
+
+
+def _shown(who: Principal, view: MunicipalityView) -> dict[str, Any]:
+    return {"view": view, "senders": _senders(who, view)}
+
+
+def _senders(who: Principal, view: MunicipalityView) -> list[Sender]:
+    by: dict[tuple[str, str], list[CellView]] = {}
+    for one in view.cells:
+        by.setdefault((one.cell.vendor, one.cell.system), []).append(one)
+    return [
+        Sender(
+            vendor,
+            system,
+            tuple(_lines(who, cells, view.at)),
+            view.untyped.get((vendor, system)),
+            prefilled.rehearsal(who, cells, view.at),
+            prefilled.cutover(who, [one for one in cells if one.step is Step.PLAN], view.at),
+        )
+        for (vendor, system), cells in by.items()
+    ]
+
+
+def _lines(who: Principal, cells: Sequence[CellView], now: float) -> Iterable[Line]:
+    together: dict[tuple[object, ...], list[CellView]] = {}
+    for one in cells:
+        is_quiet = one.cell.information in RETRIEVAL and not one.messages
+        key = (one.cell.mode, one.cell.layer, one.step, one.cutover) if is_quiet else (one.cell.information,)
+        together.setdefault(key, []).append(one)
+    for alike in together.values():
+        yield Line(tuple(alike), prefilled.rehearsal(who, alike, now), prefilled.cutover(who, alike, now))
+
+
+def _charts(view: MunicipalityView, says: Words) -> list[tuple[str, list[Chart]]]:
+    """Return the charts of a day, by the hour, and of a month, by the day."""
+    hour = int(view.at // HOUR) * HOUR
+    hours = [hour - (23 - each) * HOUR for each in range(24)]
+    noon = day_of(view.at) + DAY // 2
+    days = [day_of(noon - (29 - each) * DAY) for each in range(30)]
+    return [
+        (says.text("mun_day"), _of(view.hours, hours, says.clock, says)),
+        (says.text("mun_month"), _of(view.days, days, lambda at: says.date(at).partition(" ")[2], says)),
+    ]
+
+
+def _of(
+    intervals: Sequence[Interval], starts: Sequence[int], label: Callable[[float], str], says: Words
+) -> list[Chart]:
+    times = [label(start) for start in starts]
+    at: dict[int, list[Interval]] = {}
+    for one in intervals:
+        at.setdefault(one.start, []).append(one)
+    columns = [at.get(start, []) for start in starts]
+    ways = [
+        Curve(says.text(text), colour, tuple(_sum(each, modes).messages for each in columns))
+        for text, colour, modes in _WAYS
+    ]
+    all_of = [_sum(each, None) for each in columns]
+    failed = Curve(says.text("mun_failed"), "c3", tuple(one.failed for one in all_of))
+    mean = tuple(round(1000 * one.seconds / one.messages) if one.messages else 0 for one in all_of)
+    slowest = tuple(round(1000 * one.slowest) for one in all_of)
+    return [
+        stack_chart(says.text("mun_traffic"), times, [way for way in ways if any(way.values)] or ways[:1]),
+        line_chart(says.text("mun_failures"), times, [failed]),
+        line_chart(
+            says.text("mun_latency"),
+            times,
+            [Curve(says.text("mun_mean"), "c1", mean), Curve(says.text("mun_slowest"), "c4", slowest)],
+        ),
+    ]
+
+
+def _sum(intervals: Sequence[Interval], modes: Sequence[str] | None) -> Numbers:
+    numbers = Numbers()
+    for one in intervals:
+        if modes is None or one.mode in modes:
+            numbers.add(one.numbers)
+    return numbers
