@@ -62,6 +62,19 @@ _ENVELOPES = {"1.1": SOAP_1_1, "1.2": SOAP_1_2}
 _APPRECS = {"1.0": (f"{{{APPREC_1_0}}}AppRec", "1.0 2004-11-21"), "1.1": (f"{{{APPREC_1_1}}}AppRec", "v1.1 2012-02-15")}
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _SEND = "http://vkp.nhn.no/Journalforing/IJournalforing/SendMelding"
+_HENT = "http://vkp.nhn.no/Innhenting/IInnhenting/"
+OPERATIONS = {"patient": "HentPasientinformasjon", "episodeofcare": "HentTjenester", "careplan": "HentBesoksplan"}
+"""The operations of Innhenting, by the resource that their scopes are named after."""
+
+
+def action_of(asked: AnswerContext) -> str:
+    """Return the action of the operation that was asked for (WS-Addressing), without what its answer adds."""
+    operation = asked.recognised.operation if asked.recognised is not None else None
+    if operation is None or operation.group is Group.JOURNALING:
+        return _SEND
+    tree = asked.content.tree if asked.content else None
+    named = tree.get("resourceType") if isinstance(tree, dict) else None
+    return _HENT + (str(named) if named in OPERATIONS.values() else OPERATIONS[operation.resource])
 
 
 def version_of(asked: AnswerContext) -> str:
@@ -119,11 +132,14 @@ def receipt(asked: AnswerContext, error: str | None = None, told: str = "") -> R
     if error is not None:
         apprec["Error"] = [{"V": error, "S": _ERRORS_OID, "DN": ERRORS[error], "OT": printable(told)}]
     version = version_of(asked)
-    envelope, body = _envelope(version)
+    envelope, body = opened_answer(version)
     wsdl.render(
-        element, apprec, etree.SubElement(body, f"{{{JOURNALING}}}SendMeldingResponse", nsmap={None: JOURNALING})
+        "journalforing",
+        element,
+        apprec,
+        etree.SubElement(body, f"{{{JOURNALING}}}SendMeldingResponse", nsmap={None: JOURNALING}),
     )
-    return _reply(asked, version, envelope, 200, (), f"{_SEND}Response")
+    return reply(asked, version, envelope, 200, (), f"{_SEND}Response")
 
 
 def fault(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
@@ -131,7 +147,7 @@ def fault(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     version, name = version_of(asked), "GenericFault"
     is_ours = failure.fault.is_temporary
     namespace = _ENVELOPES[version]
-    envelope, body = _envelope(version)
+    envelope, body = opened_answer(version)
     at = etree.SubElement(body, f"{{{namespace}}}Fault")
     code = ("Server" if is_ours else "Client") if version == "1.1" else ("Receiver" if is_ours else "Sender")
     if "must be understood" in failure.diagnostics:
@@ -156,10 +172,10 @@ def fault(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     status = wording.status
     if failure.fault not in _OF_HTTP:
         status = 500 if version == "1.1" or is_ours else 400
-    return _reply(asked, version, envelope, status, extra_headers(failure), f"{_SEND}{name}")
+    return reply(asked, version, envelope, status, extra_headers(failure), f"{action_of(asked)}{name}")
 
 
-def _reply(  # noqa: PLR0913, PLR0917 - what an answer has
+def reply(  # noqa: PLR0913, PLR0917 - what an answer has
     asked: AnswerContext, version: str, envelope: etree._Element, status: int, headers: Headers, action: str
 ) -> Reply:
     """Write an answer; a request with WS-Addressing's MessageID hears which one it answers."""
@@ -175,7 +191,8 @@ def _reply(  # noqa: PLR0913, PLR0917 - what an answer has
     return Reply(status, ((b"Content-Type", _CONTENT_TYPES[version]), *headers), body)
 
 
-def _envelope(version: str) -> tuple[etree._Element, etree._Element]:
+def opened_answer(version: str) -> tuple[etree._Element, etree._Element]:
+    """Return an empty envelope of a version of SOAP, and its Body."""
     namespace = _ENVELOPES[version]
     envelope = etree.Element(f"{{{namespace}}}Envelope", nsmap={"soap": namespace})
     return envelope, etree.SubElement(envelope, f"{{{namespace}}}Body")

@@ -8,25 +8,29 @@ from gateway.auth.helseid.claims import VKP_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
 from gateway.model import Group, Information, Reply, RequestHead, same_number
-from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised, no_search, none_found
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Found, Operation, Recognised
 from gateway.surfaces.paths import Path
-from gateway.surfaces.soap import answers, wsdl
+from gateway.surfaces.search import Search
+from gateway.surfaces.soap import answers, searches, wsdl
 from translators.contract import Reason, Refused, Repair, Tree, Undelivered
 from translators.payload import MSGHEAD, fields_of, objects
 from translators.soap.envelope import VERSIONS, opened
 from translators.soap.message import decode
-from translators.soap.schema import RETRIEVAL, searches
+from translators.soap.schema import RETRIEVAL
+from translators.soap.schema import searches as search_schema
 
 NAME = "vkp-soap"
 PREFIX: tuple[str, ...] = ("ws", "v1")
 ANSWERS_MESSAGES = True
 
-search, found = no_search, none_found
 _JOURNALING = Operation("bundle", "Bundle", Group.JOURNALING, None, VKP_ID)
 _RETRIEVAL = {
-    "HentPasientinformasjon": Operation("patient", "Patient", Group.RETRIEVAL, Information.PASIENTINFO, VKP_ID),
-    "HentTjenester": Operation("episodeofcare", "EpisodeOfCare", Group.RETRIEVAL, Information.TJENESTER, VKP_ID),
-    "HentBesoksplan": Operation("careplan", "CarePlan", Group.RETRIEVAL, Information.BESOKSPLAN, VKP_ID),
+    answers.OPERATIONS[kind.lower()]: Operation(kind.lower(), kind, Group.RETRIEVAL, information, VKP_ID)
+    for kind, information in (
+        ("Patient", Information.PASIENTINFO),
+        ("EpisodeOfCare", Information.TJENESTER),
+        ("CarePlan", Information.BESOKSPLAN),
+    )
 }
 SEARCH = Operation("patient", "", Group.RETRIEVAL, None, VKP_ID)
 """A search before its body was read, which says what is asked for."""
@@ -82,7 +86,7 @@ def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, 
     try:
         if name.namespace != RETRIEVAL or name.localname not in _RETRIEVAL:
             raise Refused(Reason.FORMAT, "a search is expected here")  # noqa: TRY301 - one place adds the tree
-        if (fault := searches().fault(found.body, found.document.lines_before)) is not None:
+        if (fault := search_schema().fault(found.body, found.document.lines_before)) is not None:
             raise Refused(Reason.FORMAT, f"not valid by its schema: {fault}")  # noqa: TRY301 - likewise
     except Refused as refusal:
         refusal.tree = tree
@@ -148,6 +152,20 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender, head: 
 def accepted(asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:  # noqa: ARG001 - an AppRec has no place for why
     """Answer with an AppRec that says OK: whatever `Ack` asks for, a synchronous answer has no other form."""
     return answers.receipt(asked)
+
+
+def search(head: RequestHead, body: bytes, recognised: Recognised) -> Search:
+    """Return what an operation of Innhenting asks for; raises `Failure`."""
+    if (action := _action_of(head)) and action.rpartition("/")[2] != answers.OPERATIONS.get(
+        recognised.operation.resource
+    ):
+        raise Failure(Fault.BAD_REQUEST, "The SOAP action names another operation than the Body")
+    return searches.search(body, recognised.operation)
+
+
+def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:
+    """Answer in plain XML; raises `Failure` for what that has no place for."""
+    return searches.found(asked, search, resources)
 
 
 def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:

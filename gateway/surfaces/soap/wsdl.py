@@ -46,9 +46,9 @@ def operation(service: str, version: str, name: str) -> Any:
     return binding.get(name)
 
 
-def render(element: str, values: dict[str, Any], parent: etree._Element) -> None:
-    """Write an element of the journaling service below another; `element` is its qualified name."""
-    kind: Any = _document("journalforing").types.get_element(element)
+def render(service: str, element: str, values: dict[str, Any], parent: etree._Element) -> None:
+    """Write an element of a service below another; `element` is its qualified name."""
+    kind: Any = _document(service).types.get_element(element)
     kind.render(parent, kind(**values))
 
 

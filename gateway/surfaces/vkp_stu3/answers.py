@@ -2,9 +2,10 @@
 
 from uuid import UUID, uuid5
 
-from gateway.model import Headers, Reply, same_number
+from gateway.model import Group, Headers, Reply, same_number
 from gateway.surfaces.base import AnswerContext, Form
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
+from gateway.surfaces.vkp_stu3 import searches
 from gateway.surfaces.vkp_stu3.message import header_of, message_id, parties, reference, texts
 from translators.contract import Tree
 
@@ -80,7 +81,9 @@ def _entry(identifier: str, resource: dict[str, Tree]) -> Tree:
 
 
 def _form(asked: AnswerContext) -> Form:
-    """Return the form of the body, or before a byte of it was seen, the one that Content-Type makes likely."""
+    """Return the form of the body, or before a byte of it was seen, the one that Content-Type makes likely; of a retrieval, what it wants."""
+    if asked.recognised is not None and asked.recognised.operation.group is Group.RETRIEVAL:
+        return searches.form_of(asked.head)
     if asked.content is not None and asked.content.form is not None:
         return asked.content.form
     claimed = b"".join(asked.head.values(b"content-type")).lower() if asked.head else b""

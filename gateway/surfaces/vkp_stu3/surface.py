@@ -1,15 +1,16 @@
-"""VKP's STU3 interface: `POST /epj/stu3/{HER-id}/{resource}` with a message Bundle or an Encounter, in XML or JSON."""
+"""VKP's STU3 interface, in XML and JSON: `POST /epj/stu3/{HER-id}/{resource}` with a message Bundle or an Encounter, searches, and reads by id."""
 
 import re
 
 from gateway.auth.helseid.claims import HER_ID
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault, Wording
-from gateway.model import Group, Reply, RequestHead, same_number
+from gateway.model import Group, Information, Reply, RequestHead, same_number
 from gateway.surfaces import operation_outcome
-from gateway.surfaces.base import Addressed, AnswerContext, Form, Operation, Recognised, no_search, none_found
+from gateway.surfaces.base import Addressed, AnswerContext, Form, Found, Operation, Recognised
 from gateway.surfaces.paths import Path
-from gateway.surfaces.vkp_stu3 import answers, message
+from gateway.surfaces.search import Search
+from gateway.surfaces.vkp_stu3 import answers, message, searches
 from gateway.surfaces.vkp_stu3.message import check_message, header_of, parties
 from translators.contract import Reason, Refused, Repair, Tree, Undelivered
 from translators.stu3.message import WITHOUT_MESSAGE
@@ -17,25 +18,38 @@ from translators.stu3.message import WITHOUT_MESSAGE
 NAME = "vkp-stu3"
 PREFIX: tuple[str, ...] = ("epj", "stu3")
 ANSWERS_MESSAGES = True
-search, found = no_search, none_found
 _HER_ID = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 _MESSAGE = Operation("bundle", "Bundle", Group.JOURNALING, None, HER_ID)
 _ENCOUNTER = Operation("encounter", "Encounter", Group.JOURNALING, None, HER_ID)
 _OPERATIONS = {"bundle": _MESSAGE, "$process-message": _MESSAGE, "encounter": _ENCOUNTER}
+_RETRIEVAL = {
+    kind.lower(): Operation(kind.lower(), kind, Group.RETRIEVAL, information, HER_ID)
+    for kind, information in (
+        ("Patient", Information.PASIENTINFO),
+        ("EpisodeOfCare", Information.TJENESTER),
+        ("CarePlan", Information.BESOKSPLAN),
+        ("Composition", Information.TILTAKSPLAN),
+    )
+}
 _KINDS = ("Bundle", *WITHOUT_MESSAGE)
 """What is read where no path says what to expect."""
 
 
 def recognise(head: RequestHead, path: Path) -> Recognised | None:
-    """Return which operation a request asks for."""
-    if head.method != "POST" or path.climbs:
+    """Return which operation a request asks for; a search by whatever method, since its path says that it only reads."""
+    if path.climbs:
         return None
-    match path.segments:
-        case ("epj", "stu3", her_id, resource) if _HER_ID.fullmatch(her_id) and resource in _OPERATIONS:
-            return Recognised(_OPERATIONS[resource], her_id=her_id)
+    match head.method, *path.segments:
+        case ("POST", "epj", "stu3", her_id, resource):
+            operation = _OPERATIONS.get(resource)
+        case (_, "epj", "stu3", her_id, resource, "_search"):
+            operation = _RETRIEVAL.get(resource)
+        case ("GET", "epj", "stu3", her_id, resource) | ("GET", "epj", "stu3", her_id, resource, _):
+            operation = _RETRIEVAL.get(resource)
         case _:
             return None
+    return Recognised(operation, her_id=her_id) if operation is not None and _HER_ID.fullmatch(her_id) else None
 
 
 def describe(head: RequestHead, path: Path, address: str) -> Reply | None:
@@ -89,6 +103,16 @@ def accepted(asked: AnswerContext, *, undelivered: Undelivered | None = None) ->
     told = operation_outcome.done(asked.reference, undelivered)
     answer = answers.message(asked, "ok", told if undelivered is not None else None)
     return answers.reply(asked, 200, answer or told)
+
+
+def search(head: RequestHead, body: bytes, recognised: Recognised) -> Search:
+    """Return what a search or a read asks for; raises `Failure`."""
+    return searches.search(head, body, recognised.operation)
+
+
+def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:
+    """Answer with a searchset Bundle, or a read with its resource, as FHIR STU3; raises `Failure`."""
+    return answers.reply(asked, 200, searches.answered(search, resources))
 
 
 def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:

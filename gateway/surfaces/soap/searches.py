@@ -1,0 +1,226 @@
+"""The operations of Innhenting: what one asks for, and what was found as plain XML, by the WSDL and zeep.
+
+The plain XML has places for what VFT systems use, and for no more of FHIR; docs/soap.md says which elements these are.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from lxml import etree
+
+from gateway.errors import Failure, Fault, fault_of
+from gateway.model import Reply
+from gateway.surfaces.base import AnswerContext, Found, Operation
+from gateway.surfaces.search import DateBound, PatientKey, Search
+from gateway.surfaces.soap import answers, wsdl
+from translators.contract import Refused, Tree
+from translators.patient import BIRTH_NUMBER, D_NUMBER, FH_NUMBER
+from translators.soap.envelope import VERSIONS, opened
+from translators.soap.local_time import with_offset
+from translators.soap.schema import RETRIEVAL, searches
+
+_SYSTEMS = {"FNR": BIRTH_NUMBER, "DNR": D_NUMBER, "FHN": FH_NUMBER}
+_TYPES = {system: name for name, system in _SYSTEMS.items()}
+_GENDERS = {"male": "1", "female": "2", "other": "9", "unknown": "0"}
+"""FHIR's codes in kodeverk 3101."""
+_EXTENT = "urn:vkp-gateway:okt:weekly-extent"
+
+
+def search(body: bytes, operation: Operation) -> Search:
+    """Return what an envelope asks for, by zeep; raises `Failure`. The schema is checked again: nobody may have asked before."""
+    try:
+        found = opened(body)
+        name = etree.QName(found.body)
+        if name.namespace != RETRIEVAL or name.localname != answers.OPERATIONS.get(operation.resource):
+            raise Failure(Fault.MALFORMED, "Another operation is expected here")
+        if (wrong := searches().fault(found.body, found.document.lines_before)) is not None:
+            raise Failure(Fault.MALFORMED, f"Not valid by its schema: {wrong}")
+        version = VERSIONS.get(etree.QName(found.document.root).namespace or "", "1.1")
+        asked: Any = wsdl.operation("innhenting", version, name.localname).input.deserialize(found.document.root)
+        return _search(asked, operation)
+    except Refused as refusal:
+        raise Failure(fault_of(refusal.reason), str(refusal)) from None
+
+
+def _search(asked: Any, operation: Operation) -> Search:
+    if operation.information is None:
+        raise Failure(Fault.UNRECOGNISED, "No search is served at this address")
+    patient = asked.Pasient
+    if patient is None and operation.kind == "CarePlan":
+        raise Failure(Fault.PARAMETERS, "HentBesoksplan needs Pasient")
+    periods = (("ge", getattr(asked, "FraOgMed", None)), ("le", getattr(asked, "TilOgMed", None)))
+    return Search(
+        kind=operation.kind,
+        information=operation.information,
+        patient=PatientKey(_SYSTEMS[patient.Type], patient.Id.strip()) if patient is not None else None,
+        service_codes=tuple(dict.fromkeys(code.strip().upper() for code in asked.Tjenestekode)),
+        dates=tuple(DateBound(prefix, with_offset(at.isoformat(), prefix)) for prefix, at in periods if at is not None),
+    )
+
+
+def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:
+    """Answer with what was found; raises `Failure` for what the plain XML has no place for where it must."""
+    name = answers.OPERATIONS[search.kind.lower()]
+    write = {"Patient": _patient, "EpisodeOfCare": _service, "CarePlan": _visits}[search.kind]
+    items = [
+        item
+        for index, one in enumerate(resources)
+        if one.resource.get("resourceType") == search.kind
+        for item in write(_unmodified(one.resource, f"resource {index + 1}"), f"resource {index + 1}")
+    ]
+    element = {"Patient": "Pasient", "EpisodeOfCare": "Tjeneste", "CarePlan": "Besok"}[search.kind]
+    version = answers.version_of(asked)
+    envelope, body = answers.opened_answer(version)
+    try:
+        wsdl.render("innhenting", f"{{{RETRIEVAL}}}{name}Response", {element: items}, body)
+    except (ValueError, TypeError):
+        raise Failure(Fault.NOT_SUPPORTED, "A value of the answer cannot be told in XML") from None
+    if searches().fault(body[0]) is not None:
+        raise Failure(Fault.NOT_SUPPORTED, "A value of the answer cannot be told in XML")
+    return answers.reply(asked, version, envelope, 200, (), f"{answers.action_of(asked)}Response")
+
+
+def _unmodified(resource: dict[str, Tree], where: str) -> dict[str, Tree]:
+    """Return a resource that says no more than its elements do; raises `Failure` for one that the plain XML would tell otherwise."""
+    if {"modifierExtension", "implicitRules"} & resource.keys():
+        raise Failure(Fault.NOT_SUPPORTED, f"The {where} has a modifier that the plain XML has no place for")
+    return resource
+
+
+def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
+    name = next(_objects(patient.get("name")), {})
+    current = [one for one in _objects(patient.get("identifier")) if one.get("use") != "old" and _text(one, "value")]
+    middle = [_text(one, "valueString") for one in _extensions(name.get("_given"), "no-basis-middlename")]
+    yield _filled(
+        {
+            "Identifikator": [_identifier(one) for one in current if _text(one, "system") in _TYPES],
+            "LokaltNummer": [
+                _filled({"Id": _text(one, "value"), "System": _text(one, "system")})
+                for one in current
+                if _text(one, "system") not in _TYPES
+            ],
+            "Navn": None if "family" in name or "given" in name else _text(name, "text"),
+            "Fornavn": " ".join(one for one in _texts(name.get("given")) if one not in middle),
+            "Mellomnavn": " ".join(one for one in middle if one),
+            "Etternavn": _text(name, "family"),
+            "Fodselsdato": date if len(date := _text(patient, "birthDate") or "") == 10 else None,
+            "Kjonn": _GENDERS.get(_text(patient, "gender") or ""),
+            "Telefon": _phones(patient.get("telecom")),
+            "Adresse": [
+                _filled(
+                    {
+                        "Linje": _texts(one.get("line")),
+                        "Postnummer": _text(one, "postalCode"),
+                        "Poststed": _text(one, "city"),
+                    }
+                )
+                for one in _objects(patient.get("address"))
+            ],
+            "Sone": _extension(patient, "vkp-sone"),
+            "Husholdning": _extension(patient, "vkp-household"),
+            "Kontakt": [_contact(one) for one in _objects(patient.get("contact"))],
+        }
+    )
+
+
+def _contact(contact: dict[str, Tree]) -> dict[str, Any]:
+    name = next(_objects(contact.get("name")), {})
+    whole = _text(name, "text") or " ".join([*_texts(name.get("given")), *_texts(name.get("family"))])
+    relations = [_text(one, "text") or _display(one) for one in _objects(contact.get("relationship"))]
+    told = {
+        "Navn": whole,
+        "Relasjon": ", ".join(one for one in relations if one),
+        "Telefon": _phones(contact.get("telecom")),
+    }
+    return _filled(told)
+
+
+def _service(episode: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
+    concepts = list(_objects(episode.get("type")))
+    coding = next((one for concept in concepts for one in _objects(concept.get("coding")) if _text(one, "code")), {})
+    period = next(_objects(episode.get("period")), {})
+    if not coding:
+        raise Failure(Fault.NOT_SUPPORTED, f"The {where} has no code for its type, which Tjeneste needs")
+    text = next((told for concept in concepts if (told := _text(concept, "text"))), None)
+    yield _filled(
+        {
+            "Pasient": _about(episode, "patient", where),
+            "Kode": _text(coding, "code"),
+            "Kodeverk": _text(coding, "system"),
+            "Navn": _text(coding, "display") or text,
+            "Status": _text(episode, "status"),
+            "Fra": (_text(period, "start") or "")[:10],
+            "Til": (_text(period, "end") or "")[:10],
+            "Sted": _text(next(_objects(episode.get("managingOrganization")), {}), "display"),
+            "Omfang": _extension(episode, _EXTENT),
+        }
+    )
+
+
+def _visits(plan: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
+    """Return each visit of a plan; one without a time is no visit that can be told."""
+    patient, status = _about(plan, "subject", where), _text(plan, "status")
+    for index, activity in enumerate(_objects(plan.get("activity"))):
+        detail = next(_objects(activity.get("detail")), {})
+        period = next(_objects(detail.get("scheduledPeriod")), {})
+        start, end = _text(period, "start") or "", _text(period, "end") or ""
+        if detail.get("doNotPerform") is True or "modifierExtension" in activity:
+            raise Failure(
+                Fault.NOT_SUPPORTED, f"Visit {index + 1} of {where} is one that shall not be, which Besok cannot say"
+            )
+        if "T" not in start or (end and "T" not in end):
+            raise Failure(Fault.NOT_SUPPORTED, f"Visit {index + 1} of {where} has no time, which Besok needs")
+        told = {"Pasient": patient, "Tittel": _text(plan, "title"), "Beskrivelse": _text(detail, "description")}
+        own = _text(detail, "status") if status in ("active", "completed") else status
+        yield _filled({**told, "Status": own, "Start": start, "Slutt": end})
+
+
+def _about(resource: dict[str, Tree], name: str, where: str) -> dict[str, Any]:
+    identifiers = _objects(next(_objects(resource.get(name)), {}).get("identifier"))
+    found = next((one for one in identifiers if _text(one, "system") in _TYPES and _text(one, "value")), None)
+    if found is None:
+        raise Failure(Fault.NOT_SUPPORTED, f"The {where} names its patient by no national number")
+    return _identifier(found)
+
+
+def _identifier(identifier: dict[str, Tree]) -> dict[str, Any]:
+    return {"Id": _text(identifier, "value"), "Type": _TYPES[_text(identifier, "system") or ""]}
+
+
+def _phones(contacts: Tree) -> list[str]:
+    points = [one for one in _objects(contacts) if _text(one, "system") in (None, "phone", "sms")]
+    return [value for one in points if (value := _text(one, "value"))]
+
+
+def _extension(holder: dict[str, Tree], name: str) -> str | None:
+    return next((_text(one, "valueString") for one in _extensions(holder, name)), None)
+
+
+def _extensions(holders: Tree, name: str) -> Iterator[dict[str, Tree]]:
+    for holder in _objects(holders):
+        for one in _objects(holder.get("extension")):
+            if name in (_text(one, "url") or ""):
+                yield one
+
+
+def _display(concept: dict[str, Tree]) -> str | None:
+    return next((_text(one, "display") or _text(one, "code") for one in _objects(concept.get("coding"))), None)
+
+
+def _filled(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _objects(value: Tree) -> Iterator[dict[str, Tree]]:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict):
+            yield one
+
+
+def _texts(value: Tree) -> list[str]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+
+
+def _text(holder: dict[str, Tree], name: str) -> str | None:
+    value = holder.get(name)
+    return value if isinstance(value, str) and value.strip() else None

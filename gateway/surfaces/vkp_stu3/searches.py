@@ -1,0 +1,198 @@
+"""VKP's STU3 retrieval: searches and reads, and their answers in XML or JSON.
+
+The parameters are those of VKP's CapabilityStatement of 2019. `type.text` names services as the field ServiceCodes does on the R4
+interface; STU3 senders do not know that field, so nobody is refused for leaving it out.
+"""
+
+import re
+from urllib.parse import parse_qs, unquote
+
+from gateway.errors import Failure, Fault
+from gateway.model import RequestHead
+from gateway.surfaces.base import Form, Found, Operation
+from gateway.surfaces.search import (
+    Parameters,
+    PatientKey,
+    Search,
+    date_bounds,
+    only,
+    parameters,
+    patient_key,
+    service_codes,
+)
+from gateway.surfaces.vkp_r4 import searchset
+from translators.contract import Refused, Tree
+from translators.stu3.answers import expressed
+
+FORMAT = "_format"
+"""In which form an answer is wanted (FHIR STU3, http.html#mime-type)."""
+_PARAMETERS = {
+    "Patient": ("identifier", "name"),
+    "EpisodeOfCare": ("patient", "type.text", "type"),
+    "CarePlan": ("patient", "subject", "date"),
+    "Composition": ("subject", "type", "category", "date"),
+}
+_PATIENT = {
+    "Patient": ("identifier",),
+    "EpisodeOfCare": ("patient",),
+    "CarePlan": ("patient", "subject"),
+    "Composition": ("subject",),
+}
+_LISTS = frozenset({"Patient", "EpisodeOfCare"})
+_PARTS_OF_A_READ = 5
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
+_LONGEST = 256
+"""Characters of a name, or of a type."""
+
+
+def search(head: RequestHead, body: bytes, operation: Operation) -> Search:
+    """Return what a search or a read asks for; raises `Failure` for what VKP documents no meaning of."""
+    kind, information, resource_id = operation.kind, operation.information, _id_of(head)
+    if information is None:
+        raise Failure(Fault.UNRECOGNISED, "No search is served at this address")
+    named = parameters(head, body)
+    _check_form(head, named)
+    codes = service_codes(head)
+    if resource_id is not None:
+        only(named, f"one {kind}", (FORMAT,))
+        return Search(kind=kind, information=information, service_codes=codes, id=resource_id)
+    only(named, kind, (*_PARAMETERS[kind], FORMAT))
+    patient = _patient(named, kind)
+    if patient is None and kind not in _LISTS:
+        raise Failure(Fault.PARAMETERS, f"A search for {kind} needs the parameter {_PATIENT[kind][0]}")
+    return Search(
+        kind=kind,
+        information=information,
+        patient=patient,
+        service_codes=_codes(named, codes) if kind == "EpisodeOfCare" else codes,
+        dates=date_bounds([bound for text in named.get("date", ()) for bound in _bounds(text)]),
+        name=_text(named, "name"),
+        types=_tokens(named, "type") if kind == "Composition" else (),
+        categories=_tokens(named, "category"),
+    )
+
+
+def _id_of(head: RequestHead) -> str | None:
+    """Return the id that a read has as the last part of its path, in the letter case that it came with."""
+    parts = [part for part in unquote(head.target.partition("?")[0].partition("#")[0]).split("/") if part]
+    if len(parts) < _PARTS_OF_A_READ or parts[-1].lower() == "_search":
+        return None
+    if _ID.fullmatch(parts[-1]) is None:
+        raise Failure(Fault.MALFORMED, "The path ends with no id of FHIR")
+    return parts[-1]
+
+
+def _check_form(head: RequestHead, named: Parameters) -> None:
+    """Raise `Failure` where `_format` asks for a form that is none of VKP's two, or stands where an error could not follow it."""
+    if FORMAT not in named:
+        return
+    if FORMAT not in parse_qs(head.target.partition("?")[2]):
+        raise Failure(Fault.PARAMETERS, f"The parameter {FORMAT} belongs to the address")
+    text = named[FORMAT][0].partition(";")[0].strip().lower().replace(" ", "+")
+    if text.rpartition("/")[2].removeprefix("fhir+") not in ("json", "xml"):
+        raise Failure(Fault.MALFORMED, f"The parameter {FORMAT} is neither xml nor json")
+
+
+def form_of(head: RequestHead | None) -> Form:
+    """Return in which form a retrieval is answered: as `_format` or Accept says, JSON where neither does."""
+    if head is None:
+        return Form.JSON
+    asked = parse_qs(head.target.partition("?")[2]).get(FORMAT, [""])[0] or b",".join(head.values(b"accept")).decode(
+        "latin-1"
+    )
+    first = asked.partition(",")[0].lower()
+    return Form.XML if "xml" in first else Form.JSON
+
+
+def answered(search: Search, resources: tuple[Found, ...]) -> dict[str, Tree]:
+    """Return what answers a search: a searchset, or of a read the resource itself; raises `Failure`.
+
+    What the inner language's searches have no parameter for is looked at here, so no filter is left out.
+    """
+    chosen = tuple(
+        one for one in resources if one.resource.get("resourceType") != search.kind or _is_meant(search, one.resource)
+    )
+    try:
+        told = tuple(Found(expressed(one.resource), one.url) for one in chosen)
+    except Refused as refused:
+        raise Failure(Fault.NOT_SUPPORTED, f"The answer cannot be told in STU3: {refused}") from None
+    if search.id is None:
+        return searchset(search, told)
+    found = next((one.resource for one in told if one.resource.get("resourceType") == search.kind), None)
+    if found is None:
+        raise Failure(Fault.UNRECOGNISED, "There is no such resource", text="Ressursen finnes ikke")
+    return found
+
+
+def _patient(named: Parameters, kind: str) -> PatientKey | None:
+    given = [name for name in _PATIENT[kind] if name in named]
+    if len(given) > 1:
+        raise Failure(Fault.PARAMETERS, f"The parameters {' and '.join(given)} say the same")
+    return patient_key(named[given[0]][0], given[0]) if given else None
+
+
+def _codes(named: Parameters, header: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the services that `type.text` names, or `type`, as VKP's example has it; else those of the field."""
+    given = [name for name in ("type.text", "type") if name in named]
+    if len(given) > 1:
+        raise Failure(Fault.PARAMETERS, "The parameters type.text and type say the same")
+    if not given:
+        return header
+    codes = tuple(dict.fromkeys(code.strip().upper() for code in named[given[0]][0].split(",") if code.strip()))
+    if not codes or not all(code.isalnum() and code.isascii() and len(code) <= 16 for code in codes):
+        raise Failure(Fault.NO_NEED, f"The parameter {given[0]} is not a list of ServiceCodes with commas between them")
+    if header and not set(codes) <= set(header):
+        raise Failure(Fault.NO_NEED, f"The parameter {given[0]} names a service that the field ServiceCodes does not")
+    return codes
+
+
+def _bounds(text: str) -> tuple[str, ...]:
+    """Return the two ends of a date without a prefix, which means all of it."""
+    return (f"ge{text}", f"le{text}") if text[:1].isdigit() else (text,)
+
+
+def _text(named: Parameters, name: str) -> str | None:
+    if name not in named:
+        return None
+    text = named[name][0].strip()
+    if not text or len(text) > _LONGEST:
+        raise Failure(Fault.MALFORMED, f"The parameter {name} is empty or too long")
+    return text
+
+
+def _tokens(named: Parameters, name: str) -> tuple[str, ...]:
+    text = _text(named, name)
+    return tuple(one.strip() for one in text.split(",")) if text is not None else ()
+
+
+def _is_meant(search: Search, resource: dict[str, Tree]) -> bool:
+    if search.id is not None and resource.get("id") != search.id:
+        return False
+    if search.name is not None and not _is_called(resource, search.name.casefold()):
+        return False
+    wanted = ((search.types, "type"), (search.categories, "category"))
+    return all(not tokens or any(_has_code(resource.get(name), token) for token in tokens) for tokens, name in wanted)
+
+
+def _is_called(patient: dict[str, Tree], wanted: str) -> bool:
+    """Whether a part of a name begins so, whatever its letter case (FHIR STU3, search.html#string)."""
+    parts: list[str] = []
+    for name in _objects(patient.get("name")):
+        for part in ("text", "family", "given", "prefix", "suffix"):
+            value = name.get(part)
+            parts += [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    return any(part.casefold().startswith(wanted) for part in parts)
+
+
+def _has_code(concepts: Tree, token: str) -> bool:
+    system, separator, code = token.rpartition("|")
+    for concept in _objects(concepts):
+        for coding in _objects(concept.get("coding")):
+            same = not separator or coding.get("system", "") == system
+            if same and (not code or coding.get("code") == code):
+                return True
+    return False
+
+
+def _objects(value: Tree) -> list[dict[str, Tree]]:
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
