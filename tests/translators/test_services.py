@@ -90,6 +90,7 @@ def test_a_pattern_of_many_wildcards_is_as_fast_as_any_other() -> None:
         ("%", "", True),
     ],
 )
+@pytest.mark.fact("vkp-partner-profile")
 def test_a_percent_sign_stands_for_any_text(pattern: str, level: str, expected: bool) -> None:
     """The whole level is compared."""
     assert matches(pattern, level) is expected
@@ -116,6 +117,7 @@ PROFILE = {"TA": ["%.2.1"], "RT": ["%.9"]}
         ([], Service(iplos=6, level="4.2.1"), False),
     ],
 )
+@pytest.mark.fact("okt-iplos")
 def test_a_need_is_fulfilled_by_type_or_level_of_a_service_under_way(
     codes: list[str],
     service: Service,
@@ -138,6 +140,7 @@ def test_a_need_is_fulfilled_by_type_or_level_of_a_service_under_way(
         ("5-6 timer", None, None),
     ],
 )
+@pytest.mark.fact("okt-texts")
 def test_an_extent_is_read_where_it_says_hours_or_minutes(text: str, value: str | None, unit: str | None) -> None:
     """Digits as they were written; every other text is kept as text alone."""
     extent = extent_of(text)

@@ -175,6 +175,7 @@ def _write_people(people: People, connection: Connection) -> None:
     connection.execute(insert(REPLICA_PATIENT), [{**of, "resource": one, "patient": one} for one in people.known])
 
 
+@pytest.mark.fact("okt-look-up")
 async def test_sweep_asks_once_about_each_patient_at_its_rate_and_again_after_its_interval(copy: Copy) -> None:
     """A patient without services takes two calls."""
     began = copy.clock.now

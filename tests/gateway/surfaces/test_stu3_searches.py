@@ -63,6 +63,7 @@ def context(target: str, **fields: str) -> AnswerContext:
     return AnswerContext("reference", datetime(2026, 11, 29, tzinfo=UTC), head, recognised)
 
 
+@pytest.mark.fact("vkp-stu3-searches")
 def test_searches_of_the_capability_statement_are_read() -> None:
     """With GET and with POST, in any letter case of the path."""
     assert search(f"Patient?identifier={FNR}|{NUMBER}") == Search(

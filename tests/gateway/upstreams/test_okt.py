@@ -47,6 +47,7 @@ def client(scene: Scene, okt: OktStub) -> OktClient:
     return OktClient(upstream, caller)
 
 
+@pytest.mark.fact("okt-parent")
 async def test_services_of_a_person_are_told_to_the_municipality_that_said_them(
     client: OktClient, okt: OktStub
 ) -> None:
@@ -119,6 +120,7 @@ async def test_limit_of_look_ups_is_kept_to(client: OktClient, okt: OktStub) -> 
         await client.services(SOMEBODY, HAVNES, 5.0)
 
 
+@pytest.mark.fact("okt-look-up")
 async def test_no_number_is_told_whatever_goes_wrong(
     client: OktClient, okt: OktStub, logged: Logged, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,6 +138,7 @@ async def test_no_number_is_told_whatever_goes_wrong(
     assert SOMEBODY not in json.dumps(told)
 
 
+@pytest.mark.fact("okt-synthetic")
 def test_double_takes_synthetic_numbers_alone(okt: OktStub) -> None:
     """As OKT's prototype does."""
     for number in ("01010112345", "13116900216", "1"):
