@@ -27,11 +27,12 @@ from gateway.pipeline.context import (
     RequestContext,
     account_of,
     finishes_alone,
+    is_canary,
 )
 from gateway.pipeline.decide import Decider, FastPath, RequestDecision
 from gateway.pipeline.identify import Identified, Identifier, asked_for
 from gateway.pipeline.retrieval import Retrieval
-from gateway.pipeline.search_lane import TO_ANSWER, SearchLane, is_read_at_once, is_search
+from gateway.pipeline.search_lane import TO_ANSWER, SearchLane, is_read_at_once, is_retrieval, is_search
 from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import ActiveTable
 from gateway.surfaces.base import AnswerContext, Content, Operation
@@ -189,7 +190,11 @@ class Pipeline:
         content = await self._contents.read(context.body, identified, claims)
         identified = await self._numbers.of_message(identified, content.tree)
         decide = partial(self._decider.by_content, found, identified, content, context.received)
-        return await self._contents.run(content.size, decide)
+        decided = await self._contents.run(content.size, decide)
+        of = decided.identified or identified
+        if decided.failure is None and is_canary(decided.decision) and is_retrieval(of):
+            return await self._search_lane.decided(context, found, of)
+        return decided
 
     async def _follow(self, context: RequestContext, identified: Identified) -> Handled:
         """Do what the decision says."""
@@ -216,7 +221,7 @@ class Pipeline:
     ) -> Handled:
         """Do what the decision says about a message that VKP does not answer."""
         content = None
-        if identified.surface.ANSWERS_MESSAGES or context.content is not None:
+        if not is_search(identified) and (identified.surface.ANSWERS_MESSAGES or context.content is not None):
             content = await self._read(context, identified, admitted)
         if mode is Mode.CLOSED:
             raise Failure(Fault.CLOSED, "The route is closed", text=context.route.text if context.route else None)

@@ -117,6 +117,7 @@ class Retrieval:
 
         What nobody answers yet is refused in words: an empty answer would say that the patient has nothing of it.
         """
+        search = _with_codes(search, asker)
         name = self.upstream(mode, search.information, asker.municipality)
         client = self._clients.record_systems.get(name or "")
         source = self._clients.sources.get(search.information)
@@ -172,6 +173,18 @@ class Retrieval:
             text = f"{name} answered what its contract does not say: {refusal}"
             raise Failure(Fault.NO_ANSWER, text) from None
         return found
+
+
+def _with_codes(search: Search, asker: Asker) -> Search:
+    """Return a search with its ServiceCodes: where it names none, as over STU3 or SOAP, all of its sender's.
+
+    Of a sender who is registered without any, all that may be asked for: some need there must be.
+    """
+    if search.service_codes:
+        return search
+    every = (*SERVICE_CODES, *(code for code in asker.municipality.partner_profile if code not in SERVICE_CODES))
+    codes = tuple(code.upper() for code in asker.sender.service_codes) or every
+    return structs.replace(search, service_codes=codes)
 
 
 def _found(resource: Tree) -> Found:

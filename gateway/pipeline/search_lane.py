@@ -19,15 +19,19 @@ TO_ANSWER = 0.5
 """Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
 
 
+def is_retrieval(identified: Identified) -> bool:
+    """Tell whether something is asked for, by the path or by the content."""
+    return identified.recognised is not None and identified.recognised.operation.group is Group.RETRIEVAL
+
+
 def is_search(identified: Identified) -> bool:
     """Tell whether it is a retrieval whose path says what it asks for, so that no journaling is in its body."""
-    recognised = identified.recognised
-    return recognised is not None and recognised.operation.group is Group.RETRIEVAL and not recognised.by_content
+    return is_retrieval(identified) and identified.recognised is not None and not identified.recognised.by_content
 
 
 def is_read_at_once(identified: Identified) -> bool:
     """Tell whether it is a journaling that nobody has to be asked about."""
-    return not is_search(identified) and not identified.asks_for_numbers
+    return not is_retrieval(identified) and not identified.asks_for_numbers
 
 
 class SearchLane:

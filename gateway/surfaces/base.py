@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from gateway.config.model import Municipality, Sender
-from gateway.errors import Failure, Fault, Wording
+from gateway.errors import Failure, Wording
 from gateway.model import MEMBERS, Group, Information, Reply, RequestHead, Topic
 from gateway.surfaces.paths import Path
 from gateway.surfaces.search import Search
@@ -181,13 +181,3 @@ class Surface(Protocol):
     def refused(self, asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
         """Answer a request that was not done."""
         ...
-
-
-def no_search(head: RequestHead, body: bytes, recognised: Recognised) -> Search:  # noqa: ARG001 - as every surface
-    """Refuse, on a surface of which this version reads no search."""
-    raise Failure(Fault.NOT_SUPPORTED, "Retrieval is not supported on this interface yet")
-
-
-def none_found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:  # noqa: ARG001 - as every surface
-    """Refuse, as `no_search` does."""
-    raise Failure(Fault.NOT_SUPPORTED, "Retrieval is not supported on this interface yet")

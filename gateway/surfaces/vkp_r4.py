@@ -41,7 +41,7 @@ _RETRIEVAL = {
 
 PATIENT_PARAMETER = {"Patient": "identifier", "AllergyIntolerance": "identifier"}
 """By what a search names its patient, where that is not `patient.identifier`."""
-_LISTS = frozenset({"Patient", "EpisodeOfCare"})
+LISTS = frozenset({"Patient", "EpisodeOfCare"})
 """What may be asked of every patient with a service behind the ServiceCodes."""
 _METHODS = frozenset({"POST", "GET", "PUT", "PATCH", "DELETE"})
 """Those that are recognised at the address of a search; all but the first two are refused in words where VKP does not answer."""
@@ -104,7 +104,7 @@ def search(head: RequestHead, body: bytes, recognised: Recognised) -> Search:
     named = parameters(head, body)
     name = PATIENT_PARAMETER.get(kind, "patient.identifier")
     only(named, kind, (name, "date") if kind in _WITH_DATE else (name,))
-    if name not in named and kind not in _LISTS:
+    if name not in named and kind not in LISTS:
         raise Failure(Fault.PARAMETERS, f"A search for {kind} needs the parameter {name}")
     codes = service_codes(head)
     if not codes:

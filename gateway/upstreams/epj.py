@@ -7,7 +7,7 @@ from gateway.config.upstreams import EpjAuth, EpjUpstream
 from gateway.errors import Failure, Fault
 from gateway.surfaces.base import Found
 from gateway.surfaces.search import Search
-from gateway.surfaces.vkp_r4 import PATIENT_PARAMETER
+from gateway.surfaces.vkp_r4 import LISTS, PATIENT_PARAMETER
 from gateway.upstreams.http_client import Answer
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Number, Refused, Tree
@@ -74,7 +74,8 @@ class EpjClient:
 def question(search: Search, orgnr: str) -> Call:
     """Return a search as VKP's R4 interface has it: the number stands in the form, and never in the address.
 
-    Raises `Failure` for what that interface cannot ask: left out, a filter would show other patients' data.
+    What that interface has no parameter for, a name, a type or an id, the surface looks at when it answers. Raises `Failure` for
+    the id of what no list can be asked of.
     """
     form = []
     if search.patient is not None:
@@ -82,8 +83,8 @@ def question(search: Search, orgnr: str) -> Call:
         name = PATIENT_PARAMETER.get(search.kind, "patient.identifier")
         form.append((name, value if system is None else f"{system}|{value}"))
     form += [("date", bound.prefix + bound.instant) for bound in search.dates]
-    if search.id or search.name or search.types or search.categories:
-        raise Failure(Fault.NOT_SUPPORTED, "The record system has no search by id, name, type or category")
+    if search.id is not None and search.kind not in LISTS:
+        raise Failure(Fault.NOT_SUPPORTED, f"The record system has no search for a {search.kind} by its id")
     headers = [("Accept", "application/fhir+json"), ("ServiceCodes", ",".join(search.service_codes))]
     if form:
         headers.append(("Content-Type", "application/x-www-form-urlencoded"))

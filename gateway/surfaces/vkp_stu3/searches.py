@@ -20,7 +20,7 @@ from gateway.surfaces.search import (
     patient_key,
     service_codes,
 )
-from gateway.surfaces.vkp_r4 import searchset
+from gateway.surfaces.vkp_r4 import LISTS, searchset
 from translators.contract import Refused, Tree
 from translators.stu3.answers import expressed
 
@@ -38,7 +38,7 @@ _PATIENT = {
     "CarePlan": ("patient", "subject"),
     "Composition": ("subject",),
 }
-_LISTS = frozenset({"Patient", "EpisodeOfCare"})
+
 _PARTS_OF_A_READ = 5
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _LONGEST = 256
@@ -58,7 +58,7 @@ def search(head: RequestHead, body: bytes, operation: Operation) -> Search:
         return Search(kind=kind, information=information, service_codes=codes, id=resource_id)
     only(named, kind, (*_PARAMETERS[kind], FORMAT))
     patient = _patient(named, kind)
-    if patient is None and kind not in _LISTS:
+    if patient is None and kind not in LISTS:
         raise Failure(Fault.PARAMETERS, f"A search for {kind} needs the parameter {_PATIENT[kind][0]}")
     return Search(
         kind=kind,

@@ -1,0 +1,173 @@
+"""Retrieval of STU3 and SOAP senders where VKP does not answer: the same lanes as R4's, in their own wire forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lxml import etree
+
+from gateway.surfaces.soap import wsdl
+from gateway.surfaces.vkp_stu3 import message as stu3_wire
+from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN
+from tests.gateway.pipeline.record_system import started as of_epj
+from tests.gateway.pipeline.stu3_sender import NORDFJELL_HER, SENDER
+from tests.gateway.world import NORDFJELL, ROUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.gateway.wire import Answer
+    from tests.gateway.world import World
+
+    Start = Callable[..., Awaitable[World]]
+
+XML = (("Accept", "application/fhir+xml"),)
+ENVELOPES = {"1.1": "http://schemas.xmlsoap.org/soap/envelope/", "1.2": "http://www.w3.org/2003/05/soap-envelope"}
+PERSON = f"<h:Pasient><h:Id>{SOLVEIG}</h:Id><h:Type>FNR</h:Type></h:Pasient>"
+BY_SERVICE = "<h:Tjenestekode>TA</h:Tjenestekode>"
+
+
+def started(start: Start, **changes: Any) -> Any:
+    """Start a gateway whose sender has two services."""
+    sender = '{vkp_id: Everywhere, her_id: "99001", municipalities: all, service_codes: [RT, TA]}'
+    return of_epj(start, everywhere=sender, **changes)
+
+
+async def get(world: World, target: str, method: str = "GET", body: bytes = b"", **options: Any) -> Answer:
+    """Ask Nordfjell over STU3."""
+    path = f"/epj/stu3/{NORDFJELL_HER}/{target}"
+    token = world.token(vkp_id=None, her_id=SENDER)
+    return await world.send(world.request(path, body, method=method, **{"token": token, **options}))
+
+
+def tree_of(answer: Answer) -> Any:
+    """Read an answer in its form."""
+    return stu3_wire.decode(answer.body)[0]
+
+
+async def ask(world: World, name: str, inside: str = PERSON, version: str = "1.1", orgnr: str = NORDFJELL) -> Answer:
+    """Ask over SOAP."""
+    body = f'<h:{name} xmlns:h="http://vkp.nhn.no/Innhenting"><h:Mottaker><h:Orgnr>{orgnr}</h:Orgnr></h:Mottaker>{inside}</h:{name}>'
+    envelope = f'<s:Envelope xmlns:s="{ENVELOPES[version]}"><s:Body>{body}</s:Body></s:Envelope>'
+    return await world.post("/ws/v1/Innhenting", envelope.encode(), headers=(("Content-Type", "text/xml"),))
+
+
+def read(answer: Answer, name: str, version: str = "1.1") -> Any:
+    """Read an answer by the WSDL, as a client made of it does."""
+    assert answer.status == 200, answer.body
+    return wsdl.operation("innhenting", version, name).output.deserialize(etree.fromstring(answer.body))
+
+
+def fault_of(answer: Answer) -> tuple[int, str]:
+    """Return a fault's status and VKP's code in its detail."""
+    return answer.status, str(etree.fromstring(answer.body).findtext(".//{http://vkp.nhn.no/Common}ErrorCode"))
+
+
+async def test_searches_over_stu3_are_answered_in_its_release_and_form(start: Start) -> None:
+    """With GET, with a form, with the services named by `type.text`, and without any."""
+    async with started(start) as (world, epj):
+        found = await get(world, f"Patient?identifier={SOLVEIG}", headers=XML)
+        assert found.values("Content-Type") == ["application/fhir+xml; charset=utf-8"]
+        bundle = tree_of(found)
+        assert (bundle["type"], bundle["total"].text) == ("searchset", "1")
+        by_form = await get(world, "patient/_search", "POST", f"identifier={SOLVEIG}".encode())
+        assert tree_of(by_form) == bundle
+        services = tree_of(await get(world, f"EpisodeOfCare?type.text=TA&patient={SOLVEIG}"))
+        assert services["entry"][0]["resource"]["resourceType"] == "EpisodeOfCare"
+        plan = tree_of(await get(world, f"CarePlan?patient={SOLVEIG}&date=ge2024-05-17", headers=XML))
+        (careplan,) = [one["resource"] for one in plan["entry"] if one["resource"]["resourceType"] == "CarePlan"]
+        assert careplan["meta"]["profile"] == ["http://ehelse.no/fhir/StructureDefinition/vkp-CarePlan-v06"]
+        assert [one.service_codes for one in epj.received][2] == "TA"
+        assert all(one.service_codes for one in epj.received)
+        assert {(one["surface"], one["outcome"]) for one in world.logged.named("message")} == {("vkp-stu3", "answered")}
+
+
+async def test_a_read_and_a_name_are_chosen_from_what_the_sender_may_see(start: Start) -> None:
+    """The record system has no such searches; a patient without need is not found by id either."""
+    async with started(start) as (world, _):
+        everybody = tree_of(await get(world, "Patient"))
+        one = everybody["entry"][0]["resource"]
+        assert tree_of(await get(world, f"Patient/{one['id']}")) == one
+        found = tree_of(await get(world, f"Patient?name={one['name'][0]['family'][:3].lower()}"))
+        assert one in [each["resource"] for each in found["entry"]]
+        missing = await get(world, "Patient/nobody", headers=XML)
+        assert (missing.status, tree_of(missing)["issue"][0]["details"]["text"]) == (404, "Ressursen finnes ikke")
+        plan = await get(world, "CarePlan/1")
+        assert (plan.status, tree_of(plan)["issue"][0]["details"]["coding"][0]["code"]) == (400, "3")
+        assert SOLVEIG not in world.logged.everything()
+
+
+@pytest.mark.parametrize("form", ["xml", "json"])
+async def test_bad_searches_over_stu3_are_refused_in_words_and_nothing_is_fetched(start: Start, form: str) -> None:
+    """In the form that is asked for, with VKP's codes; no value is repeated."""
+    cases = (
+        ("Patient?identifier=12345678901", 400, "2.1"),
+        ("Patient?identifier=01010112345", 400, "2.1"),
+        ("Patient?birthdate=1940", 400, "2.3"),
+        (f"Patient?identifier={SOLVEIG}&identifier={TORBJORN}", 400, "2.3"),
+        (f"Composition?subject={SOLVEIG}&date=today", 400, "2.4"),
+        (f"EpisodeOfCare?type.text=DHO&patient={SOLVEIG}", 400, "1.3"),
+        ("CarePlan", 400, "2.3"),
+    )
+    async with started(start) as (world, epj):
+        for target, status, code in cases:
+            answer = await get(world, target, headers=(("Accept", f"application/fhir+{form}"),))
+            assert answer.values("Content-Type") == [f"application/fhir+{form}; charset=utf-8"]
+            (issue,) = tree_of(answer)["issue"]
+            assert (answer.status, issue["details"]["coding"][0]["code"]) == (status, code), target
+            assert not [one for one in (SOLVEIG, TORBJORN, "12345678901", "01010112345") if one in str(answer.body)]
+        put = await get(world, "patient/_search", "PUT", f"identifier={SOLVEIG}".encode())
+        assert put.status == 400
+        assert not list(epj.received)
+        assert not list(world.vkp.received)
+        assert SOLVEIG not in world.logged.everything()
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+async def test_operations_over_soap_are_answered_in_plain_xml(start: Start, version: str) -> None:
+    """By the WSDL, in the request's version of SOAP; without a patient the list of those with a need."""
+    async with started(start) as (world, epj):
+        (patient,) = read(
+            await ask(world, "HentPasientinformasjon", PERSON + BY_SERVICE, version), "HentPasientinformasjon", version
+        )
+        assert [one.Id for one in patient.Identifikator] == [SOLVEIG]
+        services = read(await ask(world, "HentTjenester", PERSON, version), "HentTjenester", version)
+        assert {one.Pasient.Id for one in services} == {SOLVEIG}
+        visits = read(await ask(world, "HentBesoksplan", PERSON, version), "HentBesoksplan", version)
+        assert visits
+        everybody = read(
+            await ask(world, "HentPasientinformasjon", BY_SERVICE, version), "HentPasientinformasjon", version
+        )
+        assert SOLVEIG in {one.Identifikator[0].Id for one in everybody}
+        assert next(one.service_codes for one in epj.received) == "TA"
+        assert all(one.service_codes for one in epj.received)
+        assert {(one["surface"], one["outcome"]) for one in world.logged.named("message")} == {("vkp-soap", "answered")}
+        assert SOLVEIG not in world.logged.everything()
+
+
+async def test_bad_searches_over_soap_are_faults_and_nothing_is_fetched(start: Start) -> None:
+    """A number that is none, a service that is not the sender's, no patient where there must be one."""
+    async with started(start) as (world, epj):
+        wrong = PERSON.replace(SOLVEIG, "12345678901")
+        assert fault_of(await ask(world, "HentTjenester", wrong)) == (500, "2.1")
+        assert fault_of(await ask(world, "HentTjenester", PERSON + BY_SERVICE.replace("TA", "DHO"))) == (500, "1.3")
+        assert fault_of(await ask(world, "HentBesoksplan", BY_SERVICE, "1.2")) == (400, "2.3")
+        assert fault_of(await ask(world, "HentTjenester", "<h:Annet/>"))[1] == "2.4"
+        assert not list(epj.received)
+        assert "12345678901" not in world.logged.everything()
+
+
+@pytest.mark.parametrize("mode", ["closed, text: Stengt", "legacy"])
+async def test_other_modes_hold_for_both_surfaces(start: Start, mode: str) -> None:
+    """Closed in the route's words; in legacy VKP answers."""
+    routes = ROUTES + f"  - {{municipality: nordfjell, information: [retrieval], mode: {mode}}}\n"
+    async with started(start, routes=routes) as (world, epj):
+        stu3, soap = await get(world, f"Patient?identifier={SOLVEIG}"), await ask(world, "HentTjenester")
+        assert not list(epj.received)
+        if mode == "legacy":
+            assert (stu3.status, soap.status) == (200, 200)
+            assert len(list(world.vkp.received)) == 2
+        else:
+            assert (stu3.status, tree_of(stu3)["issue"][0]["details"]["text"]) == (400, "Stengt")
+            assert fault_of(soap) == (500, "1.2")
