@@ -1,0 +1,232 @@
+"""Modes `new`, `canary` and `compare` of searches, with a source that a test makes in place of a service's copy."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.config import cell_rules
+from gateway.errors import Failure, Fault
+from gateway.migration.comparison import Comparisons
+from gateway.model import Information
+from gateway.pipeline import compare
+from gateway.pipeline.canary import share_of
+from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.retrieval import RetrievalClients
+from gateway.runtime import build
+from service_stubs.behaviour import Behaviour
+from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search
+from tests.gateway.world import NORDFJELL, ROUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.config.model import Municipality, Sender
+    from gateway.pipeline.after_pass import ComparedAnswers
+    from gateway.surfaces.search import Search
+    from tests.gateway.world import World
+
+    Start = Callable[..., Awaitable[World]]
+
+FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
+LOCAL = "http://cosdoc.dips.no/lopenummer"
+MANY = 5
+
+
+@dataclass
+class Source:
+    """Finds one patient, or what a test says."""
+
+    seen: list[tuple[Search, str, str]] = field(default_factory=list)
+    found: tuple[Any, ...] = ({"resourceType": "Patient", "id": "1"},)
+    failure: Failure | None = None
+    let: asyncio.Event | None = None
+
+    async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Any, ...]:
+        """Find it."""
+        self.seen.append((search, municipality.key, sender.key))
+        if self.let is not None:
+            await self.let.wait()
+        if self.failure is not None:
+            raise self.failure
+        return self.found
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> Source:
+    """Let a source answer for patients."""
+    made = Source()
+    monkeypatch.setattr(cell_rules, "ANSWERED", frozenset({Information.PASIENTINFO, Information.TJENESTER}))
+
+    def clients(*given: Any, **named: Any) -> RetrievalClients:
+        return replace(RetrievalClients(*given, **named), sources={Information.PASIENTINFO: made})
+
+    monkeypatch.setattr(build, "RetrievalClients", clients)
+    return made
+
+
+async def serving(start: Start, mode: str, numbers: str = "", **options: Any) -> World:
+    """Start a gateway in which Nordfjell's patients have this mode."""
+    other = "status: test}\n"
+    return await start(
+        upstreams=f'  pit: {{kind: pit, url: "http://127.0.0.1:1", {other}  okt: {{kind: okt, url: "http://127.0.0.1:1", {other}',
+        epj=", feeds: [pit]",
+        nordfjell=f", services_from: okt{numbers}",
+        routes=ROUTES + f"  - {{municipality: nordfjell, information: [pasientinfo], mode: {mode}}}\n",
+        **options,
+    )
+
+
+# Mode `new`.
+
+
+async def test_source_is_asked_by_the_national_number_and_answered_as_vkp_does(start: Start, source: Source) -> None:
+    """With what was asked, for whom, and by whom."""
+    world = await serving(start, "new")
+    answer = await search(world, "patient", b"identifier=17834150018")
+    assert (answer.status, answer.json["total"], answer.json["entry"][0]["resource"]) == (200, 1, source.found[0])
+    ((asked, municipality, sender),) = source.seen
+    assert asked.patient is not None
+    assert (asked.patient.system, asked.patient.value, asked.service_codes) == (FNR, SOLVEIG, ("RT", "TA"))
+    assert (municipality, sender) == ("nordfjell", "Everywhere")
+    source.found = ()
+    assert (await search(world, "patient")).json == {"resourceType": "Bundle", "type": "searchset", "total": 0}
+    assert source.seen[1][0].patient is None
+    assert [(one["mode"], one["upstream"], one["outcome"]) for one in world.logged.named("message")] == [
+        ("new", "pit", "answered")
+    ] * 2
+    world.assert_discreet(answer)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (Failure(Fault.NO_NEED, "no service behind the codes"), 400, "1.3"),
+        (Failure(Fault.UNAVAILABLE, "the copy is too old", retry_after=30), 503, "3.1"),
+    ],
+    ids=["no need", "too old"],
+)
+async def test_source_that_does_not_answer_says_why(
+    start: Start, source: Source, failure: Failure, status: int, code: str
+) -> None:
+    """Never an empty answer."""
+    world = await serving(start, "new")
+    source.failure = failure
+    world.assert_refused(await search(world, "patient", b"identifier=17834150018"), status, code)
+
+
+async def test_local_number_of_nobody_is_refused(start: Start, source: Source) -> None:
+    """A number of a system that the municipality has not, or of which no national one is known."""
+    world = await serving(start, "new")
+    issue = world.assert_refused(await search(world, "patient", f"identifier={LOCAL}|1302".encode()), 400, "2.1")
+    assert "1302" not in issue["diagnostics"]
+    assert not source.seen
+
+
+# Mode `canary`.
+
+
+async def test_canary_of_searches_divides_patients_as_that_of_journaling(
+    start: Start, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of patients goes to VKP, and what is no number is refused: it could be of either side."""
+    key = bytes(32)
+    part = (share_of(key, SOLVEIG) + share_of(key, TORBJORN)) / 2
+    monkeypatch.setattr(build, "Pipeline", lambda *given, **named: Pipeline(*given, **{**named, "canary_key": key}))
+    world = await serving(start, f"canary, share: {part * 100:.4f}%")
+    taken = min((SOLVEIG, TORBJORN), key=lambda number: share_of(key, number))
+    for form in (f"identifier={SOLVEIG}", f"identifier={FNR}|{TORBJORN}", ""):
+        assert (await search(world, "patient", form.encode())).status == 200
+    assert [one[0].patient.value for one in source.seen if one[0].patient] == [taken]
+    assert len(world.vkp.received) == 2
+    assert [one["canary"] for one in world.logged.named("message")] == [True] * 3
+    world.assert_refused(await search(world, "patient", b"identifier=17834150019"), 400, "2.1")
+    assert len(world.vkp.received) == 2
+    world.assert_discreet()
+
+
+# Mode `compare`.
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[ComparedAnswers]:
+    """Take what is compared."""
+    taken: asyncio.Queue[ComparedAnswers] = asyncio.Queue()
+    monkeypatch.setattr(Comparisons, "take", lambda _, answers: taken.put_nowait(answers))
+    return taken
+
+
+async def test_vkp_answers_and_the_other_side_is_asked_afterwards(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
+) -> None:
+    """The sender has VKP's own bytes while the other side still thinks."""
+    world = await serving(start, "compare")
+    source.let = asyncio.Event()
+    answer = await search(world, "patient", b"identifier=17834150018")
+    assert answer.values("X-VKP-Correlation-Id")
+    assert compared.empty()
+    source.let.set()
+    found = await compared.get()
+    assert found.theirs.body == answer.body
+    assert found.ours is not None
+    assert (found.ours.status, b'"total":1' in found.ours.body) == (200, True)
+    assert (found.envelope.information, found.route.mode) == ("pasientinfo", "compare")
+    world.assert_discreet()
+
+
+async def test_search_that_the_other_side_refuses_is_compared_as_its_refusal(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
+) -> None:
+    """Also one that only VKP takes."""
+    world = await serving(start, "compare")
+    source.failure = Failure(Fault.NO_NEED, "no service behind the codes")
+    assert (await search(world, "patient", b"identifier=17834150018")).status == 200
+    found = await compared.get()
+    assert found.ours is not None
+    assert (found.ours.status, b'"1.3"' in found.ours.body) == (400, True)
+    await search(world, "patient", b"identifier=17834150018&unknown=1")
+    found = await compared.get()
+    assert found.ours is not None
+    assert b"has no parameter unknown" in found.ours.body
+
+
+async def test_other_side_that_is_slow_or_fails_changes_nothing(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a budget of its own, and a burst is counted and not asked."""
+    monkeypatch.setattr(compare, "_SECONDS", 0.01)
+    monkeypatch.setattr(compare, "_MOST", MANY)
+    world = await serving(start, "compare")
+    source.let = asyncio.Event()
+    answers = [await search(world, "patient") for _ in range(MANY)]
+    late = [await compared.get() for _ in range(MANY)]
+    assert {one.status for one in answers} == {200}
+    assert {one.ours.status for one in late if one.ours is not None} == {504}
+    monkeypatch.setattr(compare, "_SECONDS", 60.0)
+    for _ in range(MANY + 1):
+        assert (await search(world, "patient")).status == 200
+    assert (await compared.get()).ours is None
+    source.let.set()
+    assert {(await compared.get()).ours is None for _ in range(MANY)} == {False}
+    source.failure = Failure(Fault.UNAVAILABLE, "away")
+    assert (await search(world, "patient")).status == 200
+    assert (await compared.get()).ours is not None
+
+
+async def test_sender_that_leaves_is_compared_with_nothing(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
+) -> None:
+    """As in mode legacy its search is cut; the next one is compared as ever."""
+    world = await serving(start, "compare")
+    world.vkp.behave(Behaviour(delay=0.2))
+    _, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+    writer.write(world.request(f"/epj/r4/{NORDFJELL}/patient/_search", b"identifier=17834150018", headers=CODES))
+    await writer.drain()
+    writer.close()
+    assert (await search(world, "patient", b"identifier=17834150018")).status == 200
+    assert (await compared.get()).ours is not None
+    assert compared.empty()
+    assert len(source.seen) == 1
