@@ -1,10 +1,11 @@
-"""Run the double of legacy VKP: `python -m legacy_stubs`."""
+"""Run the double of legacy VKP: `python -m legacy_stubs`, or with `--record-system` that of a record system."""
 
 import asyncio
 from typing import Any
 
 import click
 
+from legacy_stubs.epj import EpjStub, Lets
 from legacy_stubs.vkp_r4 import LegacyVkp
 from service_stubs.listening import serve
 
@@ -21,9 +22,20 @@ from service_stubs.listening import serve
     help="Whether messages need what VKP's profiles and pages say, or must only be readable.",
 )
 @click.option("--any-audience", is_flag=True, help="Take tokens that are for another API.")
+@click.option(
+    "--record-system",
+    type=click.Choice(["dpop", "bearer", "anybody"]),
+    help="Be a record system in VKP's place, which answers searches and lets in so.",
+)
 @click.option("--fails-later", is_flag=True, help="Let the record system refuse what was answered with success.")
-def main(**options: Any) -> None:
+def main(record_system: Lets | None, **options: Any) -> None:
     """Run a double of legacy VKP's R4 and STU3 interfaces until it is told to stop."""
+    if record_system is not None:
+        if not options["issuer"]:
+            raise click.UsageError("--record-system needs --issuer")
+        where = {name: options[name] for name in ("issuer", "host", "port")}
+        asyncio.run(serve([EpjStub(lets=record_system, **where)]))
+        return
     audience = None if options.pop("any_audience") else "nhn:vkp"
     asyncio.run(serve([LegacyVkp(audience=audience, **options)]))
 

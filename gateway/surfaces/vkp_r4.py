@@ -39,6 +39,8 @@ _RETRIEVAL = {
 }
 
 
+SEARCHED = tuple(one.kind for one in _RETRIEVAL.values())
+"""The FHIR types that can be searched for."""
 PATIENT_PARAMETER = {"Patient": "identifier", "AllergyIntolerance": "identifier"}
 """By what a search names its patient, where that is not `patient.identifier`."""
 LISTS = frozenset({"Patient", "EpisodeOfCare"})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.surfaces.vkp_stu3 import message
 from translators.contract import Refused, Tree
+from translators.patient import NATIONAL_SYSTEMS
 from translators.soap.envelope import opened
 
 
@@ -14,6 +15,8 @@ class Answer:
 
     code: str | None = None
     response: str | None = None
+    patients: int | None = None
+    """How many patients a searchset is about; None in what is none."""
 
 
 def read_answer(body: bytes) -> Answer:
@@ -28,7 +31,18 @@ def read_answer(body: bytes) -> Answer:
     for resource in _resources(tree):
         codes += [code for issue in _each(resource, "issue") for code in _texts(issue, "details", "coding", "code")]
         responses += list(_texts(resource, "response", "code"))
-    return Answer(next(iter(codes), None), next(iter(responses), None))
+    is_searchset = isinstance(tree, dict) and tree.get("type") == "searchset"
+    patients = len({number for one in _resources(tree) for number in _numbers(one)}) if is_searchset else None
+    return Answer(next(iter(codes), None), next(iter(responses), None), patients)
+
+
+def _numbers(resource: dict[str, Tree]) -> Iterator[str]:
+    """Go through the national numbers of whom a resource is, or is about."""
+    holders = [resource] if resource.get("resourceType") == "Patient" else []
+    for holder in (*holders, *_each(resource, "subject"), *_each(resource, "patient")):
+        for identifier in _each(holder, "identifier"):
+            if identifier.get("system") in NATIONAL_SYSTEMS:
+                yield from _texts(identifier, "value")
 
 
 def _of_soap(body: bytes) -> Answer:

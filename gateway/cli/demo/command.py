@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.demo import story
+from gateway.cli.demo.retrieval_scenarios import searches
 from gateway.cli.demo.scenarios import r4_scenarios
 from gateway.cli.demo.soap_scenarios import soap_scenarios
 from gateway.cli.demo.stage import Stage, StageFailed, stage, with_free_ports
@@ -50,7 +51,7 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with stage(path, with_story=stay) as running:
         outcomes = []
-        async for outcome in send_all(running, [*r4_scenarios(), *stu3_scenarios(), *soap_scenarios()]):
+        async for outcome in send_all(running, [*r4_scenarios(), *searches(), *stu3_scenarios(), *soap_scenarios()]):
             outcomes.append(outcome)
             if not as_json:
                 click.echo(_line(outcome))
@@ -84,10 +85,12 @@ async def _stay(running: Stage, stopping: asyncio.Event, *, as_json: bool) -> No
 
 def _line(outcome: TrafficOutcome) -> str:
     way = f"{outcome.mode} -> {outcome.upstream}" if outcome.upstream else str(outcome.mode)
-    result = " ".join(filter(None, (str(outcome.status), outcome.code, outcome.response)))
+    found = counted(outcome.patients, "patient") if outcome.patients is not None else None
+    asked = f"{outcome.type}/" if outcome.type is not None else ""
+    result = " ".join(filter(None, (str(outcome.status), outcome.code, outcome.response, found)))
     verdict = "as the routes say" if outcome.as_expected else f"NOT as the routes say: {outcome.note}"
     return (
-        f"{outcome.surface:<8}  {outcome.municipality:<9}  {outcome.information:<12}  {way:<13}  {result:<19}  "
+        f"{outcome.surface:<8}  {outcome.municipality:<9}  {asked + outcome.information:<30}  {way:<13}  {result:<19}  "
         f"{verdict}  ({outcome.name}, {outcome.sender})"
     )
 

@@ -20,10 +20,11 @@ from gateway.auth.people.authenticator import dev_login_problem
 from gateway.cli.demo.story_history import write_history
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.config.upstreams import JftUpstream
+from gateway.config.upstreams import EpjAuth, EpjUpstream, JftUpstream
 from gateway.errors import StartupError
 from gateway.ledger.key_files import make_missing
 from gateway.routing.table import RouteTable
+from gateway.surfaces import vkp_r4
 
 _LOOPBACK = re.compile(r"127\.0\.0\.1:(\d+)")
 _CAST = ("nordfjell", "sorvik", "havnes")
@@ -47,6 +48,8 @@ class Stage:
     vkp_url: str
     jft_url: str
     helseid_url: str
+    epj_urls: tuple[str, ...]
+    """Of municipalities' own record systems."""
     pids: dict[str, int]
 
 
@@ -82,11 +85,13 @@ async def stage(path: Path, *, with_story: bool = False) -> AsyncIterator[Stage]
         except StartupError as error:
             raise StageFailed(str(error)) from None
     issuer = config.helseid.issuer
-    clients = _register_client(config, jft.scopes.write, path.parent, folder)
+    clients = _register_client(config, _scopes(config), path.parent, folder)
+    record_systems = [one for one in config.upstreams.values() if isinstance(one, EpjUpstream)]
     children = [
         _Child("HelseID", 1, "service_stubs", "helseid", "--port", _port(issuer), "--clients", str(clients)),
         _Child("VKP", 1, "legacy_stubs", "--port", _port(vkp.url), "--issuer", issuer),
         _Child("JFT", 2, "service_stubs", "jft", "--issuer", issuer, *_jft_ports(jft)),
+        *(_record_system(one, issuer) for one in record_systems),
         _Child("gateway", 1, "gateway", "serve", "--config", str(path), *_pages(config)),
     ]
     try:
@@ -95,7 +100,8 @@ async def stage(path: Path, *, with_story: bool = False) -> AsyncIterator[Stage]
         for child in children:
             await child.ready()
         pids = {child.name: child.pid for child in children}
-        yield Stage(config, table, f"http://{config.listen.data}", vkp.url, jft.write_url, issuer, pids)
+        epj_urls = tuple(one.url for one in record_systems)
+        yield Stage(config, table, f"http://{config.listen.data}", vkp.url, jft.write_url, issuer, epj_urls, pids)
     finally:
         await asyncio.gather(*(child.end() for child in children))
 
@@ -165,7 +171,7 @@ class _Child:
             ready.set_exception(StageFailed(f"{self.name} did not start: {last}"))
 
 
-def _register_client(config: Config, scope: str, base: Path, folder: Path) -> Path:
+def _register_client(config: Config, scopes: list[str], base: Path, folder: Path) -> Path:
     """Make the gateway's key unless it is there, and tell the HelseID double of its public half."""
     key_file = config.helseid.key_file
     if key_file.startswith("${"):
@@ -183,13 +189,27 @@ def _register_client(config: Config, scope: str, base: Path, folder: Path) -> Pa
         "name": "VKP migration gateway",
         "tenancy": "multi",
         "orgnr": None,
-        "scopes": [scope],
+        "scopes": scopes,
         "jwks": {"keys": [key.as_dict(private=False)]},
         "delegations": None,
     }
     clients = folder / "demo-clients.json"
     clients.write_text(json.dumps({"clients": [client]}), encoding="utf-8")
     return clients
+
+
+def _scopes(config: Config) -> list[str]:
+    """Return everything that the gateway asks HelseID for."""
+    found = [config.jft.scopes.write] if config.jft is not None else []
+    if any(isinstance(one, EpjUpstream) for one in config.upstreams.values()):
+        found += sorted(f"nhn:vkp/api/user/{kind.lower()}.read" for kind in vkp_r4.SEARCHED)
+    return found
+
+
+def _record_system(upstream: EpjUpstream, issuer: str) -> _Child:
+    lets = {EpjAuth.CLIENT_CREDENTIALS: upstream.token_type, EpjAuth.PASS: "bearer", EpjAuth.MTLS: "anybody"}
+    own = ("--record-system", lets[upstream.auth], "--issuer", issuer)
+    return _Child(upstream.name, 1, "legacy_stubs", "--port", _port(upstream.url), *own)
 
 
 def _jft_ports(jft: JftUpstream) -> tuple[str, ...]:

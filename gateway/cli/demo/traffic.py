@@ -41,6 +41,10 @@ class TrafficOutcome:
     response: str | None
     """The code of an answer that is a message."""
     receiver: str | None
+    type: str | None
+    """The FHIR type that a search asks for; None for a journaling."""
+    patients: int | None
+    """How many patients the answer to a search is about."""
     as_expected: bool
     note: str
     """What differed, for a person; empty when nothing did."""
@@ -101,6 +105,8 @@ class _Crew:
             code=seen.answer.code,
             response=seen.answer.response,
             receiver=seen.receiver,
+            type=scenario.kind,
+            patients=seen.answer.patients if scenario.kind is not None else None,
             as_expected=not note,
             note=note,
         )
@@ -112,12 +118,13 @@ class _Crew:
 
     async def _send(self, scenario: Scenario) -> _Seen:
         seen_at_vkp, seen_at_jft = await self._received(self._stage.vkp_url), await self._received(self._stage.jft_url)
+        seen_at_epj = [len(await self._received(url)) for url in self._stage.epj_urls]
         orgnr = self._stage.config.municipalities[scenario.municipality].orgnr
         headers = {"Authorization": f"Bearer {await self._token(scenario)}"}
         if scenario.content_type is not None:
             headers["Content-Type"] = scenario.content_type
-        if "_search" in scenario.path:
-            headers["ServiceCodes"] = "rt"
+        if scenario.kind is not None:
+            headers["ServiceCodes"] = scenario.codes
         named = her_id_of(scenario.municipality) if scenario.surface == vkp_stu3.NAME else orgnr
         url = URL(self._stage.gateway_url + scenario.target(named), encoded=True)
         async with self._session.post(url, data=self._body, headers=headers) as response:
@@ -126,7 +133,9 @@ class _Crew:
         at_jft = (await self._received(self._stage.jft_url))[len(seen_at_jft) :]
         accepted = [one for one in at_jft if one["status"] == 202 and one["orgnr_parent"] == orgnr]
         digest = hashlib.sha256(self._body).hexdigest()
-        receiver = {(1, 0): "vkp", (0, 1): "jft", (0, 0): None}.get((len(at_vkp), len(accepted)), "both or twice")
+        at_epj = sum([len(await self._received(url)) for url in self._stage.epj_urls]) - sum(seen_at_epj)
+        ways = {(1, 0, 0): "vkp", (0, 1, 0): "jft", (0, 0, 1): "epj", (0, 0, 0): None}
+        receiver = ways.get((len(at_vkp), len(accepted), at_epj), "both or twice")
         return _Seen(status, read_answer(body), receiver, all(one["sha256"] == digest for one in at_vkp))
 
     async def _token(self, scenario: Scenario) -> str:
@@ -157,6 +166,7 @@ def _difference(wanted: Expected, seen: _Seen) -> str:
             ("code", seen.answer.code, wanted.code),
             ("response", seen.answer.response, wanted.response),
             ("received by", seen.receiver, wanted.receiver),
+            ("patients", seen.answer.patients, wanted.patients),
         )
         if was != should
     ]
