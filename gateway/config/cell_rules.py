@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.config.model import Environment, Municipality, Problem, Severity
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import ANSWERED, SERVICES, OktUpstream, ServiceStatus, upstream_for
+from gateway.config.upstreams import SERVICES, OktUpstream, ServiceStatus, upstream_for
 from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.index import Buckets, Chain, winner
 from gateway.routing.route import Route
@@ -154,8 +154,6 @@ def _retrieval(facts: Facts, municipality: Municipality, mode: Mode, information
         return _Finding(Severity.ERROR, f"{mode} is not possible, there is no information service yet: {{cell}}")
     if service not in municipality.epj.feeds:
         return _Finding(Severity.ERROR, f"{mode} needs {service} in epj.feeds of {municipality.key}: {{cell}}")
-    if information not in ANSWERED:
-        return _Finding(Severity.ERROR, f"retrieval from {service} is not supported yet: {{cell}}")
     if facts.upstreams.lacks(service):
         return _Finding(Severity.ERROR, f"{mode} needs an upstream of kind {service}: {{cell}}")
     if (finding := _status(facts, mode, information)) is not None:

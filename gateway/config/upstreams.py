@@ -291,9 +291,6 @@ SERVICES: Mapping[Information | Group, str] = {
 }
 """Which kind of information service answers for what; what is not named has none yet."""
 
-ANSWERED: frozenset[Information] = frozenset()
-"""The retrievals that this version answers from an information service."""
-
 
 def upstream_for(upstreams: Iterable[Upstream], information: Information | Group | None) -> ServiceUpstream | None:
     """Return the information service that answers for a type, or for journaling as a whole; None where there is none."""

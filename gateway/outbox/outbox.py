@@ -7,12 +7,13 @@ import socket
 from pathlib import Path
 
 from gateway.config.model import Config
+from gateway.config.upstreams import PitUpstream
 from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
 from gateway.ledger.messages import Ledger
 from gateway.ledger.restore import PositionFile
-from gateway.model import JOURNALING, Mode
+from gateway.model import JOURNALING, Information, Mode
 from gateway.outbox.context import Backlog, DeliveryContext
 from gateway.outbox.dispatcher import Dispatcher
 from gateway.outbox.maintenance import Maintenance
@@ -102,11 +103,17 @@ class Outbox:
         return self._means
 
 
+_COPIED = frozenset({Information.PASIENTINFO, Information.TJENESTER})
+
+
 def needs_ledger(config: Config) -> bool:
-    """Tell whether any journaling may be answered by an information service."""
+    """Tell whether an information service may answer for any journaling, or a copy of what one has for any retrieval."""
+    has_pit = any(isinstance(one, PitUpstream) for one in config.upstreams.values())
+    modes = {JOURNALING: (Mode.NEW, Mode.CANARY), _COPIED: (Mode.NEW, Mode.CANARY, Mode.COMPARE) if has_pit else ()}
     return any(
-        route.mode in (Mode.NEW, Mode.CANARY) and (route.information is None or route.information & JOURNALING)
+        route.mode in of and (route.information is None or route.information & types)
         for route in config.routes
+        for types, of in modes.items()
     )
 
 

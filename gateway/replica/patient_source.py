@@ -6,20 +6,25 @@ temporary error: old data is never told as new.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
-from gateway.config.model import Municipality, Sender
+from gateway.config.model import Config, Municipality, Sender
+from gateway.config.upstreams import OktUpstream, PitUpstream
 from gateway.errors import Failure, Fault
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.key_files import Keys
+from gateway.model import Information
 from gateway.observability.telemetry import REPLICA_DUPLICATES
 from gateway.replica import patients as rows
-from gateway.replica.patients import Match, PatientSeal, SealedPatient, Standing
-from gateway.replica.service_source import Needs, codes_of
+from gateway.replica.patients import CopiedNumbers, Match, PatientSeal, SealedPatient, Standing
+from gateway.replica.service_source import Needs, ServiceSource, codes_of
+from gateway.replica.services import ServiceSeal
 from gateway.surfaces.search import PatientKey, Search
 from gateway.times import DAY, Clock
 from translators.contract import Tree
@@ -98,7 +103,7 @@ class PatientSource:
             standing = self._fresh.check(name, rows.standing(connection, name), self._longest)
             having = self._needs.all_with(connection, municipality, codes)
             if len(having) > self._most and search.name is None:
-                raise Failure(Fault.NOT_SUPPORTED, _TOO_MANY.format(self._most))
+                raise Failure(Fault.TOO_MANY_FOUND, _TOO_MANY.format(self._most))
             found = rows.found_by(connection, name, standing.generation, having)
             return tuple(self._within(self._named(map(self._seal.open, _one_each(found)), search.name)))
         if search.id is not None:
@@ -143,7 +148,7 @@ class PatientSource:
     def _within(self, found: Iterable[Tree]) -> Iterable[Tree]:
         for count, one in enumerate(found):
             if count == self._most:
-                raise Failure(Fault.NOT_SUPPORTED, _TOO_MANY.format(self._most))
+                raise Failure(Fault.TOO_MANY_FOUND, _TOO_MANY.format(self._most))
             yield one
 
 
@@ -180,6 +185,30 @@ class CopiedLocalNumbers:
         self._fresh.check(municipality, standing, DAY)
         numbers = {self._seal.number_of(one.patient) for one in matches}
         return numbers.pop() if len(numbers) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyAnswers:
+    """What one configuration answers from copies."""
+
+    sources: Mapping[Information, PatientSource | ServiceSource]
+    local_numbers: CopiedLocalNumbers
+
+
+def answers_of(config: Config, keys: Keys, database: Database, clock: Clock) -> CopyAnswers | None:
+    """Return what answers from the copies of a configuration; None where it has no PIT to fill them from."""
+    pit = next((one for one in config.upstreams.values() if isinstance(one, PitUpstream)), None)
+    okt = next((one for one in config.upstreams.values() if isinstance(one, OktUpstream)), None)
+    if pit is None:
+        return None
+    seal = PatientSeal.of(keys)
+    fresh = Freshness(clock, seal.maker, pit.every)
+    needs = Needs(CopiedNumbers(seal), clock, okt.freshness if okt is not None else DAY)
+    patients = PatientSource(database, seal, needs, fresh, pit.freshness, config.limits.answer)
+    sources: dict[Information, PatientSource | ServiceSource] = {Information.PASIENTINFO: patients}
+    if okt is not None:
+        sources[Information.TJENESTER] = ServiceSource(database, ServiceSeal(keys.vault, keys.lookup), needs)
+    return CopyAnswers(sources, CopiedLocalNumbers(database, seal, fresh, clock))
 
 
 async def _read(database: Database, work: Callable[[Connection], T]) -> T:

@@ -31,6 +31,7 @@ from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.pool import Pool
 from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
+from gateway.replica.patient_source import CopyAnswers, answers_of
 from gateway.routing.table import ActiveTable, RouteTable
 from gateway.times import Clock
 from gateway.upstreams.epj import EpjClient
@@ -99,8 +100,10 @@ class Builder:
         """Return everything that a prepared configuration makes; nothing of it can refuse."""
         config, keys, clients = prepared.config, prepared.keys, prepared.clients
         delivery = _delivery(prepared, routes) if outbox is not None else None
-        retrieval = self._retrieval(clients, {name: one.lane for name, one in clients.record_systems.items()})
-        comparing = self._retrieval(clients, {name: one.compare for name, one in clients.record_systems.items()})
+        copies = answers_of(config, keys, outbox.ledger.store, self._clock) if outbox and keys else None
+        systems = clients.record_systems.items()
+        retrieval = self._retrieval(clients, {name: one.lane for name, one in systems}, copies)
+        comparing = self._retrieval(clients, {name: one.compare for name, one in systems}, copies)
         comparer = Comparer(config, comparing, self._comparisons.take)
         pipeline = Pipeline(
             config,
@@ -131,11 +134,16 @@ class Builder:
         lane = Lane(ways, pipeline.malformed, room)
         return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients, comparer)
 
-    def _retrieval(self, clients: ConfiguredClients, record_systems: Mapping[str, EpjClient]) -> Retrieval:
+    def _retrieval(
+        self, clients: ConfiguredClients, record_systems: Mapping[str, EpjClient], copies: CopyAnswers | None
+    ) -> Retrieval:
         """Return what answers searches in place of VKP; large answers are read in a thread of their own."""
         config = clients.config
         resolvers: dict[Resolver, NumberResolver] = {"vkp": NumbersOfVkp(config, clients.vkp, self._listed)}
-        asked = RetrievalClients(record_systems, numbers=PatientNumbers(resolvers))
+        if copies is not None:
+            resolvers["pit"] = copies.local_numbers
+        sources = copies.sources if copies is not None else {}
+        asked = RetrievalClients(record_systems, sources, PatientNumbers(resolvers))
         return Retrieval(config, allowed_numbers(config), asked, self.retrieval_worker.run)
 
 

@@ -1,0 +1,93 @@
+"""A running gateway whose municipality feeds PIT: its searches are answered from the copy, and no number is shown anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from service_stubs.listening import running
+from service_stubs.people import LOCAL, number_of
+from service_stubs.pit import PitStub
+from tests.gateway.world import NORDFJELL, ROUTES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.gateway.wire import Answer
+    from tests.gateway.world import World
+
+SCOPES = ("nhn:jft/api", "nhn:pit/api.read", "nhn:vkp/api/user/patient.read")
+NEW = ROUTES + "  - {municipality: nordfjell, information: [pasientinfo], mode: new}\n"
+
+
+@pytest.fixture
+async def served(start: Callable[..., Awaitable[World]]) -> AsyncIterator[tuple[World, PitStub]]:
+    """Start it; the first two of 70 patients have a safety alarm by the municipality's own file."""
+    world = await start(client={"scopes": [*SCOPES]}, serve=False)
+    rows = "".join(f"{number_of(index)};6;2020-01-01\n" for index in (0, 1))
+    (world.folder / "services.csv").write_text(rows, encoding="utf-8")
+    async with running(PitStub(world.helseid.issuer)) as pit:
+        pit.fill(NORDFJELL, 70)
+        pit.put(NORDFJELL, {"resourceType": "Patient", "id": "without", "name": [{"family": "Uten"}]})
+        patients = f", services_from: {{file: services.csv}}, patient_ids: {{'{LOCAL}': {{resolve: pit}}}}"
+        upstream = f'  pit: {{kind: pit, url: "{pit.url}", status: test}}\n'
+        world.write(upstreams=upstream, epj=", feeds: [pit]", nordfjell=patients, routes=NEW)
+        await world.serve()
+        yield world, pit
+        await world.stop()
+
+
+async def _search(world: World, form: str = "") -> Answer:
+    headers = (("ServiceCodes", "ta"), ("Content-Type", "application/x-www-form-urlencoded"))
+    return await world.post(f"/epj/r4/{NORDFJELL}/patient/_search", form.encode(), headers=headers)
+
+
+async def _answered(world: World, form: str) -> Answer:
+    """Search until the copy is whole."""
+    async with asyncio.timeout(30):
+        while (answer := await _search(world, form)).status == 503:
+            assert answer.values("Retry-After")
+            await asyncio.sleep(0.02)
+    return answer
+
+
+def _names(answer: Answer) -> list[Any]:
+    return [entry["resource"]["id"] for entry in answer.json.get("entry", [])]
+
+
+async def test_searches_are_answered_from_the_copy(served: tuple[World, PitStub]) -> None:
+    """By number, by local number and without one; nobody is none, and no need is told as that."""
+    world, pit = served
+    first = await _answered(world, f"identifier={number_of(1)}")
+    assert (first.status, _names(first)) == (200, ["person-1"])
+    asked = len(pit.asked)
+    found = [
+        await _search(world, f"identifier={LOCAL}|100001"),
+        await _search(world),
+        await _search(world, f"identifier={number_of(80)}"),
+    ]
+    assert [(one.status, sorted(_names(one))) for one in found] == [
+        (200, ["person-1"]),
+        (200, ["person-0", "person-1"]),
+        (200, []),
+    ]
+    assert found[2].json["total"] == 0
+    without_need = await _search(world, f"identifier={number_of(5)}")
+    assert (without_need.status, without_need.code) == (400, "1.3")
+    assert len(pit.asked) == asked, "a search is never asked on"
+    world.assert_discreet(without_need, found[2])
+    assert all(number_of(index) not in one.target for one in pit.asked for index in range(70))
+    assert number_of(1) not in world.logged.everything()
+
+
+async def test_nothing_of_a_patient_is_readable_in_the_database(served: tuple[World, PitStub]) -> None:
+    """Numbers, names and addresses are in what is sealed alone."""
+    world, _ = served
+    await _answered(world, f"identifier={number_of(1)}")
+    await world.stop()
+    written = b"".join(path.read_bytes() for path in (world.folder / "var").glob("gateway.db*"))
+    for text in (number_of(1), "Solbakken", "Storgata", "100001", "person-1"):
+        assert text.encode() not in written
+    await world.serve()
