@@ -4,6 +4,7 @@ Names in a table are of routes.yaml and of senders, so somebody else may have ch
 write the same tables and know nothing of the admin port.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -12,6 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a formula begins with (OWASP, "CSV Injection")."""
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+def sheet_of(heads: Sequence[str], rows: Iterable[Sequence[object]], mark: str) -> bytes:
+    """Return a table for a person's spreadsheet, whose country says what stands between cells, beginning with UTF-8's mark."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=mark)
+    writer.writerow(heads)
+    writer.writerows([cell_of(value) for value in row] for row in rows)
+    return codecs.BOM_UTF8 + text.getvalue().encode()
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Mapping[str, object]], *, heading: bool = True) -> str:

@@ -5,16 +5,23 @@ from typing import Any
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import LedgerContext, reach
+from gateway.admin.csv import sheet_of
 from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.pages.render import page
+from gateway.admin.pages.render import page, words
+from gateway.admin.pages.words import Words
 from gateway.admin.report import Rehearsals, RehearsalsQuery, Report
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
-from gateway.migration.report import Row, holding_back
+from gateway.migration.report import UNREAD, Row, holding_back
 from gateway.migration.schedule import OSLO, moment
 
 _AT_ONCE = 100
 """Cells of one page, and rehearsals; the API has all of them."""
+_HEADS = (
+    *("municipality", "rep_by_epj", "rep_by_vendor", "cut_system", "information", "cut_mode", "rep_standing"),
+    *("rep_rehearsed", "rep_clean", "rep_messages", "rep_last", "rep_holds_back"),
+)
+"""Texts above the columns of the file."""
 
 
 class ReportPages:
@@ -26,8 +33,9 @@ class ReportPages:
         self._context = context
 
     def endpoints(self) -> list[Endpoint]:
-        """Return the endpoint for people."""
-        return [Endpoint("GET", "/report", self._show, Needs.role(Action.VIEW, person=True))]
+        """Return the endpoints for people."""
+        view = Needs.role(Action.VIEW, person=True)
+        return [Endpoint("GET", "/report", self._show, view), Endpoint("GET", "/report/file", self._file, view)]
 
     async def _show(self, request: web.Request) -> web.Response:
         who, named, number = person(request), request.query.get("municipality", ""), _number(request)
@@ -49,6 +57,34 @@ class ReportPages:
             named=named,
             places=_places(who, self._context),
         )
+
+    async def _file(self, request: web.Request) -> web.Response:
+        """Answer with every cell as a file for a spreadsheet, in the reader's language."""
+        w, who = words(request), person(request)
+        rows = [_sheet_row(row, w) for row in await self._report.rows(who)]
+        heads = [w.text(name) for name in _HEADS]
+        headers = {"Content-Disposition": f'attachment; filename="{w.text("rep_file_name")}.csv"'}
+        body = sheet_of(heads, rows, w.text("csv_mark"))
+        return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
+
+
+def _sheet_row(row: Row, w: Words) -> list[object]:
+    clean = "" if row.clean_share is None or not row.rehearsed else w.percent(row.clean_share).replace("\u00a0", " ")
+    last = "" if row.last_seen is None else moment(row.last_seen).astimezone(OSLO).strftime("%Y-%m-%d %H:%M")
+    return [
+        w.municipality(row.municipality),
+        row.epj,
+        w.vendor(row.vendor),
+        w.system(row.vendor, row.system),
+        w.text("rep_unread") if row.information == UNREAD else w.type(row.information),
+        w.mode(row.mode),
+        w.word("rep", row.standing.value),
+        row.rehearsed,
+        clean,
+        row.messages,
+        last,
+        w.text("rep_yes" if row.holds_back else "rep_no"),
+    ]
 
 
 def _number(request: web.Request) -> int:

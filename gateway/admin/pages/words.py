@@ -15,6 +15,7 @@ from gateway.ledger.records import MessageState
 from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.ledger.returns import ReturnStatus
 from gateway.migration.overview import TROUBLES
+from gateway.migration.report import CellStatus
 from gateway.migration.schedule import OSLO, moment
 from gateway.migration.standing import Step
 from gateway.model import Group, Information, Mode
@@ -105,6 +106,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "mode-help": tuple(Mode),
     "on-outage": tuple(OnOutage),
     "outcome": ("passed", "answered", *DeliveryOutcome),
+    "rep": tuple(CellStatus),
     "return": tuple(ReturnOutcome),
     "return-status": tuple(ReturnStatus),
     "role": tuple(Role),

@@ -52,6 +52,7 @@ DECLARED = {
     ("POST", "/cutovers/{name}/cancel"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("POST", "/cutovers/{name}/rollback"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("GET", "/report"): (Access.AUTHENTICATED, Action.VIEW, True),
+    ("GET", "/report/file"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("GET", "/overrides"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("POST", "/overrides"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("GET", "/overrides/{id}"): (Access.AUTHENTICATED, Action.VIEW, False),

@@ -69,7 +69,7 @@ async def test_links_lead_to_the_whole_report(site: World, vera: Browser) -> Non
     """The session of the browser is enough for them."""
     del site
     page = await vera.get("/report")
-    for link, kind in (("/api/v1/report?format=csv", "text/csv"), ("/api/v1/report", "application/json")):
+    for link, kind in (("/report/file", "text/csv"), ("/api/v1/report", "application/json")):
         assert f'href="{link}"' in page.text
         answer = await vera.get(link)
         assert (answer.status, answer.headers["Content-Type"].startswith(kind)) == (200, True)
@@ -130,3 +130,21 @@ async def test_it_is_linked_for_everyone_and_says_when_there_is_nothing(office: 
 def test_every_standing_has_a_text() -> None:
     """As a cell may stand."""
     assert {name for name in TEXTS["nb"] if name.startswith("rep-")} == {f"rep-{one.value}" for one in CellStatus}
+
+
+async def test_file_is_for_a_spreadsheet_in_the_readers_language(site: World, vera: Browser) -> None:
+    """Norwegian: semicolons, Norwegian headings and words, percent as people write it, Norwegian time; English: commas."""
+    await site.site.decided("passed", 7, mode="rehearse", layer="routes", rule=None)
+    await site.site.rehearsed(199, 1)
+    page = await vera.get("/report/file?lang=nb")
+    assert page.headers["Content-Disposition"] == 'attachment; filename="rapport.csv"'
+    heads, *rows = page.text.removeprefix("\ufeff").splitlines()
+    assert heads == (
+        "Kommune;Journalsystem;Leverandør;Avsenders system;Informasjonstype;Modus;Status;"
+        "Prøvekjørt;Uten feil;Meldinger;Sist sett (norsk tid);Trenger VKP"
+    )
+    (row,) = [one for one in rows if ";notat;" in one and one.startswith("Nordfjell") and ";dignio;" in one]
+    assert row.endswith(";notat;prøvekjøres;prøvekjørt uten feil;200;99,5 %;7;2026-05-28 22:26;ja")
+    english = await vera.get("/report/file?lang=en")
+    assert english.headers["Content-Disposition"] == 'attachment; filename="report.csv"'
+    assert ",note,being rehearsed,rehearsed clean,200,99.5%,7," in english.text
