@@ -46,6 +46,11 @@ class Event:
     failed: float | None = None
     """When it was lost after it was accepted: it is found by no search, and only the older form of the status says so."""
 
+    @property
+    def place(self) -> tuple[float, int]:
+        """Where it stands among others: by when JFT last changed it, and of those of one moment as they came."""
+        return self.changed, self.sequence
+
     def be_read(self, now: float) -> None:
         """Note that a record system has read it; the first time counts."""
         if self.read is None:

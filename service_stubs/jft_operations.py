@@ -148,9 +148,9 @@ def _accepted(event: Event, rules: Rules) -> web.Response:
 
 def _found(incoming: Incoming, store: EventStore, rules: Rules, parameters: Sequence[tuple[str, str]]) -> web.Response:
     query = read_query(parameters)
-    events, more = query.page(store.of_municipality(incoming.resource_type, incoming.caller.orgnr_parent))
+    events, cursor = query.page(store.of_municipality(incoming.resource_type, incoming.caller.orgnr_parent))
     for event in events:
         event.be_read(incoming.now)
     base = f"{rules.read_url}/v1/{incoming.resource_type}"
-    body = searchset(events, query, base, more=more)
+    body = searchset(events, query, base, cursor)
     return web.Response(body=body, content_type="application/json", charset="utf-8")

@@ -34,11 +34,15 @@ class Query:
     descending: bool
     filters: Sequence[Keeps]
 
-    def page(self, events: Iterable[Event]) -> tuple[list[Event], bool]:
-        """Return the events of this page, and whether more follow."""
+    def page(self, events: Iterable[Event]) -> tuple[list[Event], str | None]:
+        """Return the events of this page, and where the next one begins; None where none follows.
+
+        To be asked before they are noted as read: that moves them.
+        """
         found = [event for event in events if all(keeps(event) for keeps in self.filters)]
-        found.sort(key=lambda event: event.sequence, reverse=self.descending)
-        return found[: self.count], len(found) > self.count
+        found.sort(key=lambda event: event.place, reverse=self.descending)
+        page = found[: self.count]
+        return page, _cursor(page[-1]) if len(found) > self.count else None
 
 
 def read_query(pairs: Sequence[tuple[str, str]]) -> Query:
@@ -55,12 +59,12 @@ def read_query(pairs: Sequence[tuple[str, str]]) -> Query:
     return Query(pairs, _count(single.get("_count", str(_DEFAULT_COUNT))), descending, filters)
 
 
-def searchset(events: Sequence[Event], query: Query, base: str, *, more: bool) -> bytes:
-    """Return the searchset Bundle; `next` carries the search on after the last event of this page."""
+def searchset(events: Sequence[Event], query: Query, base: str, cursor: str | None) -> bytes:
+    """Return the searchset Bundle; `next` carries the search on at `cursor`."""
     links = [_link("self", base, query.pairs)]
-    if more:
+    if cursor is not None:
         rest = [pair for pair in query.pairs if pair[0] != "cursor"]
-        links.append(_link("next", base, [*rest, ("cursor", _cursor(events[-1]))]))
+        links.append(_link("next", base, [*rest, ("cursor", cursor)]))
     entries = [
         {"fullUrl": f"{base}/{event.id}", "resource": msgspec.Raw(event.resource()), "search": {"mode": "match"}}
         for event in events
@@ -119,16 +123,18 @@ def _tagged(value: str, *, wanted: bool) -> Keeps:
 
 def _after(cursor: str, *, descending: bool) -> Keeps:
     try:
-        position = int(base64.b64decode(cursor, altchars=b"-_", validate=True))
+        changed, _, sequence = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").partition(" ")
+        place = float(changed), int(sequence)
     except (binascii.Error, ValueError) as error:
         raise _refused("cursor", "not a cursor of this service") from error
     if descending:
-        return lambda event: event.sequence < position
-    return lambda event: event.sequence > position
+        return lambda event: event.place < place
+    return lambda event: event.place > place
 
 
 def _cursor(event: Event) -> str:
-    return base64.urlsafe_b64encode(f"{event.sequence:012d}".encode()).decode()
+    changed, sequence = event.place
+    return base64.urlsafe_b64encode(f"{changed!r} {sequence}".encode()).decode()
 
 
 def _link(relation: str, base: str, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

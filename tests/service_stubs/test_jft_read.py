@@ -128,6 +128,22 @@ async def test_pages_are_followed_by_cursor(epj: Epj) -> None:
         assert " ".join(found) == expected
 
 
+@pytest.mark.fact("jft-last-updated")
+async def test_event_that_is_read_moves_behind_those_that_are_not(epj: Epj, clock: Clock) -> None:
+    """Whoever follows `next` in the usual order sees an event again that moved while it was read, and misses none."""
+    for number in range(3):
+        await epj.submit(f"n{number}")
+    found, url = [], f"{epj.url}?_count=2"
+    while url and len(found) < 9:
+        clock.now += 60
+        bundle = await epj.get(url)
+        found += [entry["resource"]["title"] for entry in bundle["entry"]]
+        url = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), "")
+    assert found == ["n0", "n1", "n2", "n0", "n1", "n2"]
+    clock.now += 60
+    assert await epj.titles("?_sort=-_lastUpdated") == ["n2", "n1", "n0"]
+
+
 async def test_default_page_has_twenty_events(epj: Epj) -> None:
     """As PIT documents it."""
     for _ in range(21):
