@@ -283,6 +283,16 @@ class CopiedNumbers:
         where = (P.municipality == municipality, P.generation == _serving(municipality), P.patient == patient)
         return bool(connection.execute(select(exists().where(*where))).scalar_one())
 
+    def is_there(self, connection: Connection, municipality: str) -> bool:
+        """Whether the copy has been complete, so that who is not in it is not known."""
+        return standing(connection, municipality) is not None
+
+    def same(self, connection: Connection, municipality: str, patient: str) -> list[str]:
+        """Return the hashes of everything that whom a hash names is found by, with that hash: people have several numbers."""
+        of = (N.municipality == municipality, N.generation == _serving(municipality))
+        rows = select(N.row).where(*of, N.hash == patient)
+        return list(dict.fromkeys([patient, *connection.scalars(select(N.hash).where(N.row.in_(rows)))]))
+
     def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
         """Return the hash of whom the record system's own number names; none where it names several."""
         of = (N.municipality == municipality, N.generation == _serving(municipality))

@@ -54,8 +54,8 @@ class Needs:
             return
         source, now = self._source(municipality), self.clock()
         known = services_of(connection, municipality.key, [patient], source).get(patient)
-        if known is None and source == "okt" and self.patients.has(connection, municipality.key, patient):
-            raise _not_yet("OKT has not been asked about this patient yet")
+        if known is None and source == "okt":
+            self.check_asked(connection, municipality, patient)
         if known is not None and source == "okt" and known.seen_at + self.freshness < now:
             raise _not_yet(f"What OKT said of this patient at {when(known.seen_at)} is too old")
         if source == "file":
@@ -63,6 +63,25 @@ class Needs:
         services = known.services if known is not None else ()
         if not has_need(services, codes, municipality.partner_profile, day_of(now)):
             raise Failure(Fault.NO_NEED, "The patient has no service behind the ServiceCodes")
+
+    def check_asked(self, connection: Connection, municipality: Municipality, patient: str) -> None:
+        """Raise `Failure` where nothing is known of a patient since nobody has asked yet."""
+        if not self.patients.is_there(connection, municipality.key):
+            raise _not_yet("The copy of the municipality's patients is being made")
+        if self.patients.has(connection, municipality.key, patient):
+            raise _not_yet("OKT has not been asked about this patient yet")
+
+    def check_any(
+        self, connection: Connection, municipality: Municipality, same: list[str], codes: Collection[str]
+    ) -> None:
+        """Raise `Failure` unless one of several hashes, all of one patient, has such a service."""
+        failures: list[Failure] = []
+        for patient in same:
+            try:
+                return self.check(connection, municipality, patient, codes)
+            except Failure as failure:
+                failures.append(failure)
+        raise next((one for one in failures if one.fault is not Fault.NO_NEED), failures[0])
 
     def all_with(self, connection: Connection, municipality: Municipality, codes: Collection[str]) -> list[str]:
         """Return the patients (hashes) who have such a service; raises `Failure` while that is not known of all."""
@@ -118,19 +137,25 @@ class ServiceSource:
     def _patients(
         self, connection: Connection, search: Search, municipality: Municipality, codes: Collection[str]
     ) -> list[str]:
-        if search.id is not None:
-            found = patients_of_id(connection, municipality.key, search.id)
-        elif search.patient is None:
+        if search.patient is None and search.id is None:
             return self._needs.all_with(connection, municipality, codes)
-        elif search.patient.system in NATIONAL_SYSTEMS or search.patient.system is None:
-            found = [self._seal.hash(municipality.key, search.patient.value)]
-        else:
-            key = search.patient
-            found = self._needs.patients.of_identifier(connection, municipality.key, key.system or "", key.value)
-            if not found:
-                raise Failure(Fault.PATIENT, "The search names a patient by a number of which no national one is known")
-        for patient in found:
-            self._needs.check(connection, municipality, patient, codes)
+        found: list[str] = []
+        for patient in self._named(connection, search, municipality):
+            same = self._needs.patients.same(connection, municipality.key, patient)
+            self._needs.check_any(connection, municipality, same, codes)
+            found += same
+        return found
+
+    def _named(self, connection: Connection, search: Search, municipality: Municipality) -> list[str]:
+        """Return whom a search names, by hashes."""
+        key = search.patient
+        if key is None:
+            return patients_of_id(connection, municipality.key, search.id or "")
+        if key.system is None or key.system in NATIONAL_SYSTEMS:
+            return [self._seal.hash(municipality.key, key.value)]
+        found = self._needs.patients.of_identifier(connection, municipality.key, key.system, key.value)
+        if not found:
+            raise Failure(Fault.PATIENT, "The search names a patient by a number of which no national one is known")
         return found
 
     def _check_fresh(self, connection: Connection, municipality: Municipality, patients: Collection[str]) -> None:
@@ -139,8 +164,8 @@ class ServiceSource:
         now = self._needs.clock()
         for patient in patients:
             one = known.get(patient)
-            if one is None and self._needs.patients.has(connection, municipality.key, patient):
-                raise _not_yet("OKT has not been asked about this patient yet")
+            if one is None:
+                self._needs.check_asked(connection, municipality, patient)
             if one is not None and one.seen_at + self._needs.freshness < now:
                 raise _not_yet(f"What OKT said at {when(one.seen_at)} is too old")
 

@@ -58,6 +58,14 @@ class PatientNumbers(Protocol):
         """Whether a hash is that of one of them."""
         ...
 
+    def is_there(self, connection: Connection, municipality: str) -> bool:
+        """Whether the copy has been complete, so that who is not in it is not known."""
+        ...
+
+    def same(self, connection: Connection, municipality: str, patient: str) -> list[str]:
+        """Return the hashes of everything that whom a hash names is found by, with that hash."""
+        ...
+
     def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
         """Return the hashes of whom the record system's own number names."""
         ...

@@ -79,10 +79,10 @@ class Replica:
             if pit is not None:
                 made[FeedKey(name, "pit")] = (*of, pit.upstream, id(pit)), partial(self._sync, municipality, pit, seal)
             source = source_of(municipality)
-            if source == "okt" and okt is not None:
+            if okt is not None and (source == "okt" or okt.upstream.KIND in municipality.epj.feeds):
                 sweep = partial(OktSweep, municipality, okt, self._database, CopiedNumbers(seal), services, self._clock)
-                made[FeedKey(name, source)] = (*of, okt.upstream, id(okt)), sweep
-            elif source == "file" and (file := municipality.services_from) is not None and file.file is not None:
+                made[FeedKey(name, "okt")] = (*of, okt.upstream, id(okt)), sweep
+            if source == "file" and (file := municipality.services_from) is not None and file.file is not None:
                 path = self._folder / file.file
                 follow = partial(ServiceFile, name, path, self._database, services, self._clock, self._files)
                 made[FeedKey(name, source)] = (*of, path), follow

@@ -77,6 +77,7 @@ class People:
     """The patients of the copy."""
 
     def __init__(self, lookup: LookupHasher, *numbers: str) -> None:
+        self.complete, self.aliases = True, dict[str, list[str]]()
         self.known = dict(sorted((hash_of_number(lookup, "havnes", number), number) for number in numbers))
 
     def after(self, _: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
@@ -96,6 +97,14 @@ class People:
     def has(self, _: Connection, __: str, patient: str) -> bool:
         """Whether a hash is theirs."""
         return patient in self.known
+
+    def is_there(self, _: Connection, __: str) -> bool:
+        """Whether the copy was complete."""
+        return self.complete
+
+    def same(self, _: Connection, __: str, patient: str) -> list[str]:
+        """Return everything that whom a hash names is found by."""
+        return [patient, *self.aliases.get(patient, ())]
 
     def of_identifier(self, _: Connection, __: str, system: str, value: str) -> list[str]:
         """Return whom a local number names."""
@@ -272,6 +281,19 @@ async def test_patient_who_was_never_asked_about_is_no_patient_without_need(copy
     assert await copy.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
     copy.people.known.clear()
     assert await copy.refusal(number=SOMEBODY, codes="TA") is Fault.NO_NEED
+    copy.people.complete = False
+    assert await copy.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
+
+
+async def test_patient_is_found_by_any_of_several_numbers(copy: Copy) -> None:
+    """OKT is asked by one of them, and a sender may know another."""
+    await copy.swept()
+    other = "52834010061"
+    copy.people.aliases[hash_of_number(copy.lookup, "havnes", other)] = [
+        hash_of_number(copy.lookup, "havnes", SOMEBODY)
+    ]
+    assert await copy.find(number=other, codes="TA") == await copy.find(number=SOMEBODY, codes="TA")
+    assert await copy.refusal(number=other, codes="GPS") is Fault.NO_NEED
 
 
 async def test_one_resource_is_read_by_its_id_where_there_is_a_need(copy: Copy) -> None:
