@@ -21,6 +21,7 @@ from translators.contract import Refused, Tree
 from translators.fhir.elements import stu3
 from translators.fhir.json_codec import decode
 from translators.fhir.xml_codec import decode as decode_xml
+from translators.soap.plain import resources_of
 
 log = structlog.get_logger()
 
@@ -28,6 +29,8 @@ _MOST, _MOST_BYTES = 200, 16_000_000
 """Searches that wait, and the bytes of their answers; what comes then is counted and not compared."""
 _LARGE = 50_000
 """Bytes of answers that are compared in a thread, so that nobody need wait for it."""
+_HEAD = 1024
+"""Bytes at the beginning of an answer in XML, by which FHIR is told from SOAP."""
 _LAST = 2.0
 """Seconds that what waits has when the gateway stops."""
 _MOST_KINDS = 2_000
@@ -78,8 +81,11 @@ def _says_something(answer: Reply) -> bool:
 
 
 def _read(body: bytes) -> Tree:
-    """Return an answer as a tree; raises `Refused`."""
-    return decode_xml(body, stu3())[0] if body.lstrip()[:1] == b"<" else decode(body)
+    """Return an answer as a tree, whatever interface it is of; raises `Refused`."""
+    if body.lstrip()[:1] != b"<":
+        return decode(body)
+    is_fhir = b'"http://hl7.org/fhir"' in body[:_HEAD] or b"'http://hl7.org/fhir'" in body[:_HEAD]
+    return decode_xml(body, stu3())[0] if is_fhir else resources_of(body)
 
 
 class Comparisons:

@@ -99,6 +99,23 @@ def test_xml_is_compared_with_xml() -> None:
     assert (found[0].path, found[0].kind, found[1]) == ("Patient.gender", "different", False)
 
 
+def test_plain_xml_of_soap_is_compared_by_the_names_of_fhir() -> None:
+    """Whatever prefixes and version of SOAP; an IPLOS code for a service level is accepted as everywhere."""
+
+    def service(kode: str, navn: str, soap: str = "http://schemas.xmlsoap.org/soap/envelope/") -> bytes:
+        inside = f"<Tjeneste><Pasient><Id>1</Id><Type>FNR</Type></Pasient>{kode}<Navn>{navn}</Navn><Fra>2026-01-01</Fra></Tjeneste>"
+        answer = f'<HentTjenesterResponse xmlns="http://vkp.nhn.no/Innhenting">{inside}</HentTjenesterResponse>'
+        return f'<s:Envelope xmlns:s="{soap}"><s:Body>{answer}</s:Body></s:Envelope>'.encode()
+
+    level = "<Kode>2.2.3</Kode>"
+    iplos = "<Kode>27</Kode><Kodeverk>urn:oid:2.16.578.1.12.4.1.1.9151</Kodeverk>"
+    newer = "http://www.w3.org/2003/05/soap-envelope"
+    assert judge(answers(service(level, "Dispenser"), service(level, "Dispenser", newer)), NOW).outcome == "equal"
+    assert judge(answers(service(level, "Dispenser"), service(iplos, "Dispenser")), NOW).outcome == "accepted"
+    (found,) = judge(answers(service(level, "Dispenser"), service(level, "Alarm")), NOW).found
+    assert found[0].path == "EpisodeOfCare.type.coding.display"
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Database]:
     """Open a ledger."""
