@@ -7,11 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import generate_latest
 
+from gateway.observability import telemetry
 from gateway.observability.telemetry import ANSWERS_REFUSED
 from legacy_stubs.epj import EpjStub
 from service_stubs.behaviour import Behaviour
-from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN, search, started
+from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search, started
 from tests.gateway.wire import RawUpstream
 from tests.gateway.world import NORDFJELL, ROUTES, another, message
 
@@ -56,6 +58,24 @@ async def test_the_sample_clients_searches_have_the_same_answers_as_from_vkp(sta
         assert not [number for number in (SOLVEIG, TORBJORN) if number in shown]
 
 
+async def test_no_number_of_a_search_is_anywhere_but_in_its_form(start: Start) -> None:
+    """Not in an address that we make, a log, a metric, an error or a file name, whether it is answered or refused."""
+    async with started(start) as (world, epj):
+        forms = (SOLVEIG, f"urn:oid:2.16.578.1.12.4.1.4.1|{TORBJORN}", "17834150019", "01010112377")
+        answers = [await search(world, "patient", f"identifier={number}".encode()) for number in forms]
+        by_query = world.request(f"/epj/r4/{NORDFJELL}/patient?identifier={TORBJORN}", method="GET", headers=CODES)
+        answers.append(await world.send(by_query))
+        epj.behave(Behaviour(status="drop", times=1))
+        answers.append(await search(world, "patient", f"identifier={SOLVEIG}".encode()))
+        epj.body = json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": OTHER}]}).encode()
+        answers.append(await search(world, "patient", f"identifier={SOLVEIG}".encode()))
+        assert [one.status for one in answers] == [200, 200, 400, 400, 200, 504, 504]
+        world.assert_discreet(*(one for one in answers if one.status != 200))
+        assert not any(one.has_query for one in epj.received)
+        shown = generate_latest(telemetry.REGISTRY).decode() + "".join(str(each) for each in world.folder.rglob("*"))
+        assert not [number for number in (SOLVEIG, TORBJORN, "17834150019", "01010112377") if number in shown]
+
+
 async def test_search_goes_on_with_our_own_credentials(start: Start) -> None:
     """Our token for the municipality with a proof, in place of the sender's; the codes go along, and nothing else of its fields."""
     async with started(start) as (world, epj):
@@ -91,6 +111,7 @@ async def test_credentials_are_those_that_the_upstream_names(start: Start, auth:
         assert [one.scheme for one in epj.received] == [scheme]
 
 
+@pytest.mark.fact("vkp-no-hits")
 async def test_no_hit_has_no_entry(start: Start) -> None:
     """An empty array is no valid FHIR, and no patient is `total: 0`."""
     async with started(start) as (world, epj):

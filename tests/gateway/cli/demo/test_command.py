@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[4]
 KEYS = {
     "name", "surface", "municipality", "sender", "information", "mode", "upstream", "status", "code", "response", "receiver",
-    "as_expected", "note",
+    "as_expected", "note", "type", "patients",
 }  # fmt: skip
 
 
@@ -45,7 +45,11 @@ async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     assert document.keys() == {"messages", "ok"}
     assert all(one.keys() == KEYS and one["as_expected"] for one in document["messages"])
     ways = {(one["surface"], one["mode"]) for one in document["messages"]}
-    assert ways == set(itertools.product(("vkp-r4", "vkp-stu3", "vkp-soap"), ("legacy", "new", "closed")))
+    assert ways >= set(itertools.product(("vkp-r4", "vkp-stu3", "vkp-soap"), ("legacy", "new", "closed")))
+    searches = [one for one in document["messages"] if one["type"] is not None]
+    assert {one["mode"] for one in searches} >= {"legacy", "epj", "closed"}
+    told = {(one["mode"], one["upstream"], one["type"], one["patients"]) for one in searches}
+    assert {("epj", "sorvik-epj", "CarePlan", 1), ("epj", "sorvik-epj", "Patient", 3)} <= told
     assert {one["response"] for one in document["messages"] if one["surface"] == "vkp-stu3"} == {
         None,
         "ok",
