@@ -36,6 +36,8 @@ class Intervals:
     dispatch: float = 1.0
     """When nothing says that there is news: another process may have held it."""
     follow: float = 1.0
+    share: float = 1.0
+    """Between two looks at what is to be shared with other services."""
     count: float = 1.0
     recover: float = 10.0
     followers: float = 60.0

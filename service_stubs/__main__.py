@@ -12,12 +12,14 @@ from service_stubs.jft import JftStub
 from service_stubs.listening import serve
 from service_stubs.okt import OktStub
 from service_stubs.pit import PitStub
+from service_stubs.pmd import PmdStub
 
 HELSEID_PORT = 9100
 WRITE_PORT = 9102
 READ_PORT = 9103
 OKT_PORT = 9105
 PIT_PORT = 9104
+PMD_PORT = 9106
 
 _CLIENTS_OPTION = click.option(
     "--clients", "clients_file", type=click.Path(path_type=Path), help="JSON file of registered clients."
@@ -104,6 +106,16 @@ def run_jft(**options: Any) -> None:
 def run_okt(**options: Any) -> None:
     """Run a double of OKT, which knows nobody until it is told by POST /stub/services."""
     asyncio.run(serve([OktStub(**options)]))
+
+
+@main.command("pmd")
+@_HOST_OPTION
+@click.option("--port", default=PMD_PORT, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--issuer", default=f"http://127.0.0.1:{HELSEID_PORT}", show_default=True, help="Trusted token issuer.")
+@click.option("--scope", help="The scope that tokens must have; without it whoever comes is taken.")
+def run_pmd(**options: Any) -> None:
+    """Run a double of PMD."""
+    asyncio.run(serve([PmdStub(**options)]))
 
 
 @main.command("pit")

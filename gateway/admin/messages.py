@@ -30,6 +30,7 @@ from gateway.ledger import audit, message_actions, message_queries, retention
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.message_actions import Done, NotDone
 from gateway.ledger.records import MessageState
+from gateway.ledger.shares import FAILED, NOT_SHARED, Share
 from gateway.outbox.order import StoredMessage, opened
 from gateway.times import when, when_any
 
@@ -85,9 +86,12 @@ class Messages:
         found = await self._context.read(lambda each: message_queries.message(each, reference, within))
         if found is None:
             return None
-        message, steps = found
+        message, steps, shared = found
         history = [{"at": one.at, "node": one.node, "state": one.state, "reason": one.reason} for one in steps]
-        return {**_described(message), "history": history}
+        described, kept = _described(message), [_share_document(one) for one in shared]
+        if any(one.state in FAILED for one in shared):
+            described["marks"] = [*described["marks"], NOT_SHARED]
+        return {**described, "shares": kept, "history": history}
 
     async def payload(self, who: Principal, reference: str, reason: str) -> dict[str, Any]:
         """Return what a sender sent, and what is sent for it, once it is written down who saw it."""
@@ -209,6 +213,13 @@ def _described(message: message_queries.Shown) -> dict[str, Any]:
     }
 
 
+def _share_document(one: Share) -> dict[str, Any]:
+    """Return what may be shown of what is shared of a message."""
+    plain = {name: getattr(one, name) for name in ("target", "reason", "left_out", "tries")}
+    times = {name: when_any(getattr(one, name)) for name in ("created_at", "due", "ended_at")}
+    return {**plain, "state": one.state.value, **times}
+
+
 def _payload_document(reference: str, kept: StoredMessage) -> dict[str, Any]:
     call = kept.call
     return {
@@ -274,7 +285,7 @@ class MessagesApi:
             Endpoint(
                 *("GET", f"{_ROOT}/messages/{{reference}}", self._show, view),
                 summary="One message with its history",
-                answer="reference state history",
+                answer="reference state shares history",
             ),
             Endpoint(
                 *("POST", f"{_ROOT}/messages/{{reference}}/payload", self._payload),

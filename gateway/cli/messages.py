@@ -125,9 +125,12 @@ def forget(*, client: AdminClient, reason: str) -> None:
 def print_message(document: Document) -> None:
     """Print what the ledger knows of a message."""
     for name, value in document.items():
-        if name != "history" and value not in (None, [], False):
+        if name not in ("history", "shares") and value not in (None, [], False):
             shown = ", ".join(value) if isinstance(value, list) else "yes" if value is True else value
             click.echo(f"{name.replace('_', ' '):<14}{plain(shown)}")
+    for share in document.get("shares", ()):
+        told = "; ".join(filter(None, (share["reason"], share["left_out"] and f"left out: {share['left_out']}")))
+        click.echo(plain(f"{'shared with':<14}{share['target']}: {share['state']} {told}".rstrip()))
     for step in document["history"]:
         click.echo(plain(f"  {step['at']} {step['node']} {step['state']} {step['reason'] or ''}".rstrip()))
 

@@ -31,6 +31,7 @@ _HELP = {
     "acknowledge_within": "As 24h.",
     "share": "The part of the patients that a canary takes over, as 25%.",
     "accept_differences": "A difference that is known: PATH [KIND] UNTIL REASON, as 'Patient.telecom missing 2026-12-31 VKP has none'.",
+    "share_with": "A service that measurements are shared with: pmd.",
     "always": "A sender whose patients a canary takes over all.",
     "never": "A sender of whom a canary takes nothing over.",
     "sample": "The part of the messages that a rehearsal looks at, as 10%.",

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from gateway.config.model import Environment, Municipality, Problem, Severity
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import SERVICES, OktUpstream, ServiceStatus, upstream_for
+from gateway.config.upstreams import (
+    SERVICES,
+    OktUpstream,
+    PmdUpstream,
+    ServiceStatus,
+    ServiceUpstream,
+    pmd_of,
+    upstream_for,
+)
 from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.index import Buckets, Chain, winner
 from gateway.routing.route import Route
@@ -89,9 +97,31 @@ def judge(facts: Facts, municipality: Municipality, parsed: ParsedRoute, types: 
     for information in Information:
         if information in types and (finding := _finding(facts, municipality, parsed.route, information)):
             reasons.setdefault(finding, []).append(information)
+    if Information.MALEDATA in types and (finding := _sharing(facts, municipality, parsed.route)):
+        reasons.setdefault(finding, []).append(Information.MALEDATA)
     for finding, affected in reasons.items():
         text = finding.text.replace("{cell}", _cell(municipality, parsed.route, affected))
         yield Problem(parsed.mode_place, finding.severity, text)
+
+
+def _sharing(facts: Facts, municipality: Municipality, route: Route) -> _Finding | None:
+    """Return what keeps measurements from being shared as the route says."""
+    kind = PmdUpstream.KIND
+    if kind not in route.share_with:
+        return None
+    if facts.upstreams.lacks(kind):
+        return _Finding(Severity.ERROR, f"share_with {kind} needs an upstream of kind {kind}: {{cell}}")
+    if municipality.kommunenummer is None:
+        return _Finding(Severity.ERROR, f"share_with {kind} needs kommunenummer of {municipality.key}: {{cell}}")
+    service = pmd_of(facts.upstreams.known.values())
+    if service is None or facts.environment is None:
+        return None
+    if not is_enough(service.status, facts.environment):
+        return _Finding(Severity.ERROR, _status_text(f"share_with {kind}", service, facts.environment))
+    if facts.environment is Environment.PRODUCTION and service.scope is None:
+        text = f"share_with {kind} needs upstreams.{service.name}.scope in environment production: no access of machines to PMD is documented: {{cell}}"
+        return _Finding(Severity.ERROR, text)
+    return None
 
 
 def _finding(facts: Facts, municipality: Municipality, route: Route, information: Information) -> _Finding | None:
@@ -125,12 +155,7 @@ def _status(facts: Facts, mode: Mode, information: Information) -> _Finding | No
     service = upstream_for(facts.upstreams.known.values(), information)
     if service is None or facts.environment is None or is_enough(service.status, facts.environment):
         return None
-    wanted = "production" if facts.environment is Environment.PRODUCTION else "test or production"
-    return _Finding(
-        Severity.ERROR,
-        f"{mode} needs a service with status {wanted} in environment {facts.environment}, "
-        f"and {service.name} has {service.status}: {{cell}}",
-    )
+    return _Finding(Severity.ERROR, _status_text(mode.value, service, facts.environment))
 
 
 def is_fed(municipality: Municipality, information: Information) -> bool:
@@ -180,6 +205,14 @@ def _other_group(route: Route, information: Information) -> _Finding:
     group, other = ("retrieval", "journaling") if information in RETRIEVAL else ("journaling", "retrieval")
     remedy = f"; name information: [{other}]" if route.information is None else ""
     return _Finding(Severity.ERROR, f"{route.mode} is not possible for {group}{remedy}: {{cell}}")
+
+
+def _status_text(what: str, service: ServiceUpstream, environment: Environment) -> str:
+    wanted = "production" if environment is Environment.PRODUCTION else "test or production"
+    return (
+        f"{what} needs a service with status {wanted} in environment {environment}, "
+        f"and {service.name} has {service.status}: {{cell}}"
+    )
 
 
 def is_enough(status: ServiceStatus, environment: Environment) -> bool:

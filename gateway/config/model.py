@@ -251,7 +251,7 @@ class Municipality:
     services_from: ServicesFrom | None = None
     partner_profile: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """By ServiceCode, patterns of CareServiceLevels, `%` as in VKP."""
-    number: str | None = None
+    kommunenummer: str | None = None
     """Kommunenummer, four digits; None where routes.yaml does not say."""
 
 

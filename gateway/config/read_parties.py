@@ -110,7 +110,7 @@ def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uni
     unknown = fields.get("unknown_codes", lambda at: reader.choice(at, "value of unknown_codes", ("refuse", "pass")))
     services_from = fields.get("services_from", partial(_services_from, reader))
     profile = fields.get("partner_profile", partial(_partner_profile, reader)) or {}
-    number = fields.get("number", partial(_kommunenummer, reader))
+    kommunenummer = fields.get("kommunenummer", partial(_kommunenummer, reader))
     if epj is None:
         return None
     return Municipality(
@@ -125,7 +125,7 @@ def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uni
         resolvers=resolvers,
         services_from=services_from,
         partner_profile=profile,
-        number=number,
+        kommunenummer=kommunenummer,
     )
 
 

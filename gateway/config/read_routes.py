@@ -81,7 +81,7 @@ def _route(
     mode = _mode(reader, fields)
     text = _text(reader, fields, mode)
     policies = {name: value for name, value in reader.values(fields, *POLICY_KEYS).items() if value is not None}
-    _check_policies(reader, fields, mode, policies)
+    _check_policies(reader, fields, mode, policies, named[0] if named is not None else None)
     if not readable:
         return None
     information, grouped = named if named is not None else (None, frozenset())
@@ -92,7 +92,13 @@ def _route(
     return ParsedRoute(route, reader.place(fields.value("mode")), mode is not None, hold_place)
 
 
-def _check_policies(reader: Reader, fields: Fields, mode: Mode | None, policies: Mapping[str, Any]) -> None:
+def _check_policies(
+    reader: Reader,
+    fields: Fields,
+    mode: Mode | None,
+    policies: Mapping[str, Any],
+    named: frozenset[Information] | None,
+) -> None:
     """Report policies that say nothing with the mode, or not together; None is a mode that is not read, or cannot be."""
     for key in POLICY_KEYS.values() if mode is not None else ():
         if mode not in key.modes and key.name in fields and not yaml_reader.is_unused(fields.value(key.name)):
@@ -100,6 +106,8 @@ def _check_policies(reader: Reader, fields: Fields, mode: Mode | None, policies:
     if mode is Mode.CANARY and "share" not in fields:
         reader.error(fields.value("mode"), 'mode "canary" needs "share": the part of the patients that goes new')
     _check_senders(reader, fields, frozenset(policies.get("always", ())))
+    if policies.get("share_with") and named is not None and Information.MALEDATA not in named:
+        reader.error(fields.value("share_with"), "only maledata is shared, and the route names none of it")
     if mode is None or mode in DELIVERING:
         _check_together(reader, fields, policies)
 

@@ -9,6 +9,7 @@ from typing import Any
 from yaml import MappingNode, Node, ScalarNode
 
 from gateway.config import values
+from gateway.config.upstreams import PmdUpstream
 from gateway.config.yaml_reader import MAP, STR, Key, Reader, must, quoted, section
 from gateway.model import Mode
 from gateway.routing.route import AcceptedDifference, AnswerWhen, OnOutage, Unclear, ValueKind, policies_of
@@ -54,6 +55,11 @@ ACCEPTED = section(
 )
 _AS_TEXT = re.compile(r"(?P<path>\S+) (?:(?P<kind>[a-z]+) )?(?P<until>\d{4}-\d\d-\d\d) (?P<reason>\S.*)")
 """An accepted difference in one line, as options and forms have it."""
+
+
+def _share_with(reader: Reader, node: Node) -> tuple[str, ...]:
+    kinds = (reader.choice(item, "kind of service to share with", (PmdUpstream.KIND,)) for item in reader.items(node))
+    return tuple(dict.fromkeys(kind for kind in kinds if kind is not None))
 
 
 def _path(reader: Reader, node: Node) -> str | None:
@@ -162,13 +168,19 @@ ROUTE = section(
         modes=(Mode.REHEARSE,),
     ),
     PolicyKey(
+        "share_with",
+        "pmd: measurements (maledata) are shared with PMD too, once they are journaled; only with new and canary",
+        "[]",
+        _share_with,
+        modes=DELIVERING,
+    ),
+    PolicyKey(
         "accept_differences",
         "differences that a comparison may find and that are known; only with mode compare",
         "[]",
         _accepted,
         modes=(Mode.COMPARE,),
     ),
-    later=("share_with",),
 )
 POLICY_KEYS = {key.name: key for key in ROUTE.keys.values() if isinstance(key, PolicyKey)}
 

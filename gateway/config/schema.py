@@ -233,7 +233,7 @@ MUNICIPALITY = section(
         "by ServiceCode, patterns of service levels with % as in VKP: {TA: [%.2.1]}; for a file and the record system's own levels",
         "{}",
     ),
-    Key("number", "kommunenummer, four digits, quoted", "null"),
+    Key("kommunenummer", "four digits, quoted; sharing with PMD needs it", "null"),
 )
 
 SERVICES_FROM = section(

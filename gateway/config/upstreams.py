@@ -303,6 +303,11 @@ def jft_of(upstreams: Iterable[Upstream]) -> JftUpstream | None:
     return next((one for one in upstreams if isinstance(one, JftUpstream)), None)
 
 
+def pmd_of(upstreams: Iterable[Upstream]) -> PmdUpstream | None:
+    """Return the service that measurements are shared with; None where it is not configured."""
+    return next((one for one in upstreams if isinstance(one, PmdUpstream)), None)
+
+
 def vkp_of(upstreams: Iterable[Upstream]) -> VkpUpstream | None:
     """Return legacy VKP; None where it is not configured."""
     return next((one for one in upstreams if isinstance(one, VkpUpstream)), None)

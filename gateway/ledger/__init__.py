@@ -3,7 +3,7 @@
 Others use:
 
 - `database.Database`, `database.open_store`, `file_lock.FileLock`: one writer, and who has a SQLite file;
-- `messages.Ledger`, `records.MessageState`, `returns.Returns`: messages from their arrival to the record, and back to VKP;
+- `messages.Ledger`, `records.MessageState`, `returns.Returns`, `shares`: messages from their arrival to the record, and back to VKP;
 - `message_queries`, `message_actions`, `decision_log`, `rehearsals`, `comparisons`, `traffic`, `findings`: what people see of them, and do;
 - `overrides.SetRule`, `layers.layers_of`, `cutovers`: what is set over the routes;
 - `restore`: a database that was restored from a copy;

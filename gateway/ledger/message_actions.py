@@ -9,7 +9,7 @@ from sqlalchemy.types import Text
 from gateway.ledger import audit
 from gateway.ledger.message_queries import is_about, reachable
 from gateway.ledger.records import MessageState
-from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER
+from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, SHARE
 
 M = MESSAGE.c
 Reach = Collection[str] | None
@@ -141,6 +141,7 @@ def forget(connection: Connection, patient: str, within: Reach, note: audit.Note
     for first in range(0, len(forgotten), _AT_ONCE):
         some = forgotten[first : first + _AT_ONCE]
         connection.execute(delete(PATIENT_NUMBER).where(PATIENT_NUMBER.c.message.in_(some)))
+        connection.execute(delete(SHARE).where(SHARE.c.message.in_(some), SHARE.c.payload.is_not(None)))
     rows = connection.execute(select(M.reference, M.municipality, M.state).where(*whose).order_by(M.id))
     left = tuple(Left(row.reference, row.municipality, MessageState(row.state)) for row in rows)
     told = f"{len(forgotten)} forgotten, {len(left)} left"

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, false, func, or_, select, true, tuple_
 
+from gateway.ledger import shares
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
 
@@ -142,11 +143,11 @@ def messages(
 
 def message(
     connection: Connection, reference: str, within: Collection[str] | None
-) -> tuple[Shown, tuple[Step, ...]] | None:
-    """Return a message with its history; None where there is none within these municipalities."""
+) -> tuple[Shown, tuple[Step, ...], list[shares.Share]] | None:
+    """Return a message with its history and what of it is shared; None where there is none within these municipalities."""
     statement = select(*_SHOWN, M.history).where(M.reference == reference, *reachable(within))
     row = connection.execute(statement).one_or_none()
-    return None if row is None else (_shown(row), steps(row.history))
+    return None if row is None else (_shown(row), steps(row.history), shares.of_message(connection, reference))
 
 
 def unclear(connection: Connection) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy import Connection, Update, func, insert, select
 
-from gateway.ledger import prepared
+from gateway.ledger import prepared, shares
 from gateway.ledger import statements as sql
 from gateway.ledger.database import Database
 from gateway.ledger.records import (
@@ -29,6 +29,7 @@ from gateway.ledger.records import (
     Waiting,
     shortened,
 )
+from gateway.ledger.shares import NewShare
 from gateway.ledger.tables import PATIENT_NUMBER
 from gateway.times import Clock
 
@@ -60,12 +61,14 @@ class Ledger:
         window: float,
         wait: bool = False,
         other_numbers: Sequence[str] = (),
+        share: Callable[[str], NewShare] | None = None,
     ) -> Taken | Waiting | Known:
         """Write down a message before anything is sent, or say that it is there already.
 
         `seal` returns its payload for the reference that it is kept under. Until `until` it is ours to deliver if it is taken.
         A copy that is older than `window` seconds is no copy any more. With `wait` a promised message is held at once.
         `other_numbers` are keyed hashes of the patient's other numbers, by which the message is found too.
+        `share` returns what of it is shared with another service, once it is journaled, for the reference that it is kept under.
         """
         now, why = self._clock(), "the service is away" if wait else "others about the patient come first"
         received = self.line(arrival.received_at, RECEIVED)
@@ -88,6 +91,10 @@ class Ledger:
                     if other_numbers:
                         rows = [{"message": message, "patient": number} for number in other_numbers]
                         connection.execute(insert(PATIENT_NUMBER), rows)
+                    if share is not None:
+                        shares.note(
+                            connection, message, arrival.reference, arrival.municipality, share(arrival.reference), now
+                        )
                     if state == MessageState.HELD.value:
                         return Waiting(message, arrival.reference, bool(is_reused))
                     return Taken(message, arrival.reference, may_repeat, bool(is_reused))
@@ -96,7 +103,12 @@ class Ledger:
                     continue
                 if now - known.received_at <= window or self._clock.steady_for() < _SETTLED:
                     again = self._again(arrival, now, until, ended_before, wait=wait)
-                    return self._taken_again(connection, again, seal, known) or known
+                    found = self._taken_again(connection, again, seal, known)
+                    if found is not None and share is not None:
+                        shares.note(
+                            connection, known.id, known.reference, arrival.municipality, share(known.reference), now
+                        )
+                    return found or known
                 connection.execute(sql.FORGET_COPY, {"message": known.id})
             raise RuntimeError("an arrival that is neither new nor known")
 

@@ -18,7 +18,8 @@ from gateway.files import replaced
 from gateway.ledger import audit, overrides
 from gateway.ledger.key_files import is_from_environment
 from gateway.ledger.records import FOLLOWED, MessageState
-from gateway.ledger.tables import MESSAGE, RUN
+from gateway.ledger.shares import ShareState
+from gateway.ledger.tables import MESSAGE, RUN, SHARE
 from gateway.times import DAY, when
 
 M = MESSAGE.c
@@ -142,6 +143,10 @@ def make_safe(
     aside = {"state": MessageState.QUARANTINED.value, "reason": REASON, "told": True, "possible_duplicate": True}
     free = {"owner": None, "lease": None, "due": note.at, "history": M.history.concat(line)}
     quarantined = connection.execute(update(MESSAGE).where(_UNDELIVERED).values(**aside, **free)).rowcount
+    # Whether it was shared since the copy was made nobody knows, and what may have been is not sent again.
+    undone = SHARE.c.state.in_([ShareState.WAITING.value, ShareState.SENDING.value])
+    unclear = {"state": ShareState.UNCLEAR.value, "reason": REASON, "ended_at": note.at, "payload": None}
+    connection.execute(update(SHARE).where(undone).values(**unclear))
     followed = M.state.in_([state.value for state in FOLLOWED])
     asked = connection.execute(update(MESSAGE).where(followed).values(due=note.at)).rowcount
     done = Restored(

@@ -82,6 +82,30 @@ PATIENT_NUMBER = Table(
 )
 """Keyed hashes of the numbers that the patient of a message has beside the one by which messages are put in order."""
 
+SHARE = Table(
+    "share",
+    METADATA,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("message", _Number, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("municipality", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("left_out", Text),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("created_at", Double, nullable=False),
+    Column("due", Double),
+    Column("ended_at", Double),
+    Column("owner", Text),
+    Column("lease", Double),
+    Column("payload", LargeBinary),
+    Index("share_of_message", "message", "target", unique=True),
+    Index("share_due", "state", "due"),
+    sqlite_autoincrement=True,
+)
+"""What of a message is shared with another service once it is journaled; payloads are sealed, and kept until that is done."""
+
 AUDIT = Table(
     "audit",
     METADATA,

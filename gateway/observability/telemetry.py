@@ -200,6 +200,18 @@ COMPARED = Counter(
     ["municipality", "vendor", "information", "outcome"],
     registry=REGISTRY,
 )
+SHARED = Counter(
+    "vkp_gateway_shared",
+    "Measurements of journaled messages that were to be shared with another service, by what became of it.",
+    ["municipality", "target", "outcome"],
+    registry=REGISTRY,
+)
+SHARES_WAITING = Gauge(
+    "vkp_gateway_shares_waiting",
+    "Journaled messages whose measurements wait to be shared with another service.",
+    ["target", "municipality"],
+    registry=REGISTRY,
+)
 DECISIONS_DROPPED = Counter(
     "vkp_gateway_decisions_dropped",
     "Decisions that are missing in the decision log: the ledger could not be written for too long.",

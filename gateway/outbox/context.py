@@ -12,6 +12,7 @@ from gateway.ledger.key_files import Keys
 from gateway.observability.telemetry import QUARANTINED, UNCLEAR
 from gateway.routing.table import ActiveTable
 from gateway.upstreams.jft import JftClient
+from gateway.upstreams.pmd import PmdClient
 from gateway.upstreams.vkp import VkpClients
 
 log = structlog.get_logger()
@@ -28,6 +29,8 @@ class DeliveryContext:
     routes: ActiveTable
     vkp: VkpClients | None
     """Our own clients of VKP, where there are any."""
+    pmd: PmdClient | None = None
+    """The client of the service that measurements are shared with; None where there is none."""
 
 
 CurrentDelivery = Callable[[], DeliveryContext | None]

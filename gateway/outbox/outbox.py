@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from gateway.config.model import Config
-from gateway.config.upstreams import PitUpstream
+from gateway.config.upstreams import PitUpstream, pmd_of
 from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
@@ -19,6 +19,7 @@ from gateway.outbox.dispatcher import Dispatcher
 from gateway.outbox.maintenance import Maintenance
 from gateway.outbox.recorder import Recorder
 from gateway.outbox.returns import Returner
+from gateway.outbox.sharing import Sharer
 from gateway.outbox.submit import Submitter
 from gateway.outbox.tracker import Tracker
 from gateway.tasks import USUAL, Intervals
@@ -56,8 +57,15 @@ class Outbox:
             intervals=intervals,
             positions=positions,
         )
+        self._sharing = Sharer(self.ledger, self._recorder, self._delivery, clock, intervals)
         self.returning = Returner(self.ledger, self._delivery, clock, intervals)
-        self._loops = (*self._upkeep.loops, self._dispatch.loop, self._following.loop, self.returning.loop)
+        self._loops = (
+            *self._upkeep.loops,
+            *self._sharing.loops,
+            self._dispatch.loop,
+            self._following.loop,
+            self.returning.loop,
+        )
         self._is_working = False
 
     def use(self, config: Config, means: DeliveryContext | None) -> None:
@@ -82,12 +90,14 @@ class Outbox:
             self._clock,
             self._dispatch.wake,
             self._intervals.copies,
+            pmd_of(means.config.upstreams.values()),
         )
 
     async def finish(self) -> None:
         """Begin nothing more, and finish what is under way, within a limit; what is held stays held."""
         await asyncio.gather(*(loop.stop() for loop in self._loops))
-        await asyncio.gather(self._dispatch.finish(_FINISH), self.returning.stop(_FINISH))
+        ending = (self._dispatch.finish, self._sharing.finish, self.returning.stop)
+        await asyncio.gather(*(end(_FINISH) for end in ending))
 
     async def close(self) -> None:
         """Close the ledger, when no request needs it any more."""

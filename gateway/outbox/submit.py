@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from gateway.config.model import Limits
+from gateway.config.upstreams import PmdUpstream
 from gateway.errors import Failure, Fault
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.key_files import Keys
@@ -18,6 +19,7 @@ from gateway.model import Account
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.order import Business, DeliveryOutcome, Order, Receipt, known_by, sealed
 from gateway.outbox.recorder import Recorder
+from gateway.outbox.sharing import to_share
 from gateway.outbox.tracker import Tracker
 from gateway.routing.route import AnswerWhen, OnOutage, Unclear
 from gateway.times import Clock
@@ -47,8 +49,12 @@ class Submitter:
         clock: Clock,
         wake: Callable[[], None],
         poll_again: float,
+        pmd: PmdUpstream | None = None,
     ) -> None:
-        """`poll_again` is in how many seconds to look again at what another process does with the first copy of a message."""
+        """`poll_again` is in how many seconds to look again at what another process does with the first copy of a message.
+
+        `pmd` is whom measurements are shared with, where a route says so.
+        """
         self._ledger = ledger
         self._recorder = recorder
         self._following = following
@@ -60,6 +66,7 @@ class Submitter:
         self._clock = clock
         self._wake = wake
         self._poll_again = poll_again
+        self._pmd = pmd
         self._sending: dict[int, asyncio.Future[None]] = {}
         """By message: what copies that come meanwhile wait for."""
 
@@ -103,6 +110,7 @@ class Submitter:
             if known is not None and known.is_success and self._clock() - known.received_at <= window:
                 return known
             raise full
+        share = await to_share(order, self._pmd, self._keys.vault)
         return await self._ledger.arrive(
             arrival,
             partial(self._sealed, order),
@@ -110,6 +118,7 @@ class Submitter:
             window=self._limits.duplicate_window,
             wait=self._service.breaker.is_open(loop_now),
             other_numbers=[self._keys.lookup.hash("patient", number) for number in order.other_numbers],
+            share=share,
         )
 
     async def _no_room(self, arrival: Arrival) -> Failure | None:

@@ -77,6 +77,8 @@ class Policies(Struct, frozen=True, kw_only=True):
     """Senders of whom a canary takes nothing over."""
     sample: Part = 1.0
     """The part of messages that a rehearsal looks at, 0 to 1."""
+    share_with: tuple[str, ...] = ()
+    """The kinds of services with which measurements are shared once they are journaled."""
     accept_differences: tuple[AcceptedDifference, ...] = ()
     """What a comparison may find and is known."""
 

@@ -161,7 +161,7 @@ def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None
     upstream, client = config.jft, prepared.clients.jft
     if upstream is None or client is None or keys is None:
         return None
-    return DeliveryContext(config, keys, client, upstream.follow, routes, prepared.clients.vkp)
+    return DeliveryContext(config, keys, client, upstream.follow, routes, prepared.clients.vkp, prepared.clients.pmd)
 
 
 def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeState | None) -> Pool:

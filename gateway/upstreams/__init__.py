@@ -6,6 +6,7 @@ Others use:
 - `jft.JftClient`: JFT, and what became of a delivery;
 - `okt.OktClient`: OKT, one person at a time;
 - `pit.PitClient`: the patients that PIT has;
+- `pmd.PmdClient`: PMD, each bundle once;
 - `vkp.VkpClient`, `vkp.Sent`: VKP as we call it ourselves;
 - `epj.EpjClient`, `service_caller.AnswerRefused`: a record system of a municipality's own, and an answer that breaks a contract;
 - `http_client.Answer`, `circuit_breaker.pause`.

@@ -38,6 +38,7 @@ from gateway.upstreams.jft import JftClient
 from gateway.upstreams.okt import OktClient
 from gateway.upstreams.pit import ANSWER_LIMIT as PIT_ANSWER_LIMIT
 from gateway.upstreams.pit import PitClient
+from gateway.upstreams.pmd import PmdClient
 from gateway.upstreams.service_caller import ServiceCaller
 from gateway.upstreams.vkp import VkpClient, VkpClients
 
@@ -57,7 +58,7 @@ class RecordSystem:
     compare: EpjClient
 
 
-Client = ServiceClient | OktClient | PitClient | VkpClients | RecordSystem
+Client = ServiceClient | OktClient | PitClient | PmdClient | VkpClients | RecordSystem
 
 
 class _Shared(Generic[T]):
@@ -122,6 +123,11 @@ class ConfiguredClients:
     def okt(self) -> OktClient | None:
         """The client of the service that tells of services; None where there is none."""
         return next((one for one in self.clients.values() if isinstance(one, OktClient)), None)
+
+    @property
+    def pmd(self) -> PmdClient | None:
+        """The client of the service that measurements are shared with; None where there is none."""
+        return next((one for one in self.clients.values() if isinstance(one, PmdClient)), None)
 
     @property
     def pit(self) -> PitClient | None:
@@ -201,19 +207,20 @@ class UpstreamRegistry:
             case EpjUpstream():
                 return self._record_system(parts, config, upstream, tls)
             case PmdUpstream():
-                return None
+                return PmdClient(upstream, self._service_caller(parts, config, upstream, tls))
         assert_never(upstream)
 
     def _service_caller(
         self,
         parts: _Parts,
         config: Config,
-        upstream: OktUpstream | PitUpstream,
+        upstream: OktUpstream | PitUpstream | PmdUpstream,
         tls: ReloadingContext | None,
         most: int = ANSWER_LIMIT,
     ) -> ServiceCaller:
-        """Return what asks a service that is only read from; `most` is how many bytes an answer may have."""
-        name, url, settings = upstream.name, upstream.url, Breaker()
+        """Return what asks a service; `most` is how many bytes an answer may have."""
+        name, url = upstream.name, upstream.url
+        settings = upstream.breaker if isinstance(upstream, PmdUpstream) else Breaker()
         breaker = parts.breakers.get(name, (url, settings), lambda: CircuitBreaker(settings))
         caller = parts.callers.get(name, (url, tls, most), lambda: Caller(url, tls, answer_limit=most))
         made = (self._tokens(parts, config.helseid), self._prover, caller)

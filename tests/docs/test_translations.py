@@ -15,7 +15,7 @@ NOT_RULES = {
     *("mode-of-class", "section-of"),
     *("not-journaled", "not-to-be-journaled"),  # what a code becomes, and why a message is delivered nowhere
     *("plus-40", "plus-65", "plus-80"),  # series of national numbers
-    "replaced-by",  # codes of FHIR
+    *("replaced-by", "vital-signs"),  # codes of FHIR
     *("entered-in-error", "in-progress", "not-done", "not-taken", "on-hold", "user-friendly-name"),  # codes of FHIR
     *("ahead-of-target", "behind-target", "on-target", "derived-from", "has-member"),
     *("nhn-source-system", "us-ascii", "utf-8"),

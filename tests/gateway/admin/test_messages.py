@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
 from gateway.auth.people.api_tokens import TokenRequest
-from gateway.ledger import retention
+from gateway.cli.messages import print_message
+from gateway.ledger import retention, shares
+from gateway.ledger.shares import NewShare
 from tests.gateway.admin.shelf import (
     BODY,
     CALL,
@@ -23,7 +27,7 @@ from tests.gateway.admin.shelf import (
     holds_nothing,
     post,
 )
-from tests.gateway.office import NORA
+from tests.gateway.office import NORA, NOW
 
 if TYPE_CHECKING:
     from tests.gateway.admin.shelf import Shelf
@@ -81,7 +85,7 @@ async def test_list_and_one_message(shelf: Shelf, vera: Browser) -> None:
     assert page.json == {"messages": [expected], "next": None}
     one = (await vera.get("/api/v1/messages/one")).json
     history = one.pop("history")
-    assert one == expected
+    assert one == {**expected, "shares": []}
     assert [(step["state"], step["reason"]) for step in history] == [
         ("received", None),
         ("delivering", None),
@@ -337,3 +341,20 @@ async def test_actions_are_logged_without_their_reasons(shelf: Shelf, olga: Brow
     assert (event["action"], event["target"]) == ("quarantine.discard", "one")
     assert event["by"].startswith("olga (")
     assert "Ringt" not in shelf.office.logged.everything()
+
+
+async def test_what_is_shared_of_a_message_is_shown_and_marked_where_it_failed(shelf: Shelf, vera: Browser) -> None:
+    """With what was left out, and never what was sealed."""
+    message = await shelf.delivered("shared")
+    new = NewShare("pmd", b"sealed", left_out="Observation.device: it has no identifier")
+    await shelf.ledger.store.write(lambda each: shares.note(each, message, "shared", "nordfjell", new, NOW))
+    one = (await vera.get("/api/v1/messages/shared")).json
+    assert one["marks"] == []
+    (share,) = one["shares"]
+    assert (share["target"], share["state"], share["left_out"]) == ("pmd", "waiting", new.left_out)
+    assert "payload" not in share
+    await shelf.ledger.store.write(lambda each: shares.give_up(each, before=NOW + 1, now=NOW + 1))
+    one = (await vera.get("/api/v1/messages/shared")).json
+    assert (one["marks"], one["shares"][0]["state"]) == (["not-shared"], "given-up")
+    printed = CliRunner().invoke(click.Command("show", callback=lambda: print_message(one))).output
+    assert "shared with   pmd: given-up retention ended; left out: Observation.device: it has no identifier" in printed

@@ -26,6 +26,7 @@ OTHER: dict[str, Any] = {
     "always": ("a",),
     "never": ("b",),
     "sample": 0.1,
+    "share_with": ("pmd",),
     "accept_differences": (AcceptedDifference("Patient.telecom", "2026-12-31", "the EPJ has none", "missing"),),
 }
 """Of each key, a value that is not the default; a new key stands here too."""

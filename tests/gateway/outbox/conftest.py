@@ -85,7 +85,7 @@ def clock() -> Clock:
     return Clock()
 
 
-QUICK = Intervals(dispatch=0.02, follow=0.02, copies=0.02, rewrite=0.02, count=0.02, acknowledgement=0.02)
+QUICK = Intervals(dispatch=0.02, follow=0.02, share=0.02, copies=0.02, rewrite=0.02, count=0.02, acknowledgement=0.02)
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""Client of PMD (Pasientens måledata): shares measurements, each bundle once.
+
+PMD documents no conditional create, so what it may have got is never sent again.
+"""
+
+from typing import Protocol
+
+from gateway.config.upstreams import PmdUpstream
+from gateway.model import Headers
+from gateway.upstreams.http_client import Answer
+from gateway.upstreams.service_caller import ServiceUnavailable
+from translators.contract import Call, Refused, Tree
+from translators.fhir.json_codec import decode
+
+
+class NotTaken(Exception):  # noqa: N818 - the condition
+    """PMD says that it does not take a bundle, or a part of it; the text holds no value."""
+
+
+class _Caller(Protocol):
+    async def ask(self, call: Call, orgnr: str, scope: str, timeout: float) -> Answer: ...  # noqa: ASYNC109 - given on to the call
+    async def ask_with(self, call: Call, fields: Headers, timeout: float) -> Answer: ...  # noqa: ASYNC109 - likewise
+
+
+class PmdClient:
+    """Sends bundles with a token for the municipality, where a scope of machines is configured."""
+
+    def __init__(self, upstream: PmdUpstream, caller: _Caller) -> None:
+        self.upstream = upstream
+        self._caller = caller
+
+    async def share(self, bundle: bytes, orgnr: str, timeout: float) -> None:  # noqa: ASYNC109 - given on to the call
+        """Share a bundle of a municipality; returns once PMD has taken all of it. `timeout` is in seconds.
+
+        Raises `NotTaken`; and `ServiceUnavailable` where PMD has not got it, or may have (`is_silent`): also for a success that
+        is not answered as the contract says.
+        """
+        headers = (("Content-Type", "application/fhir+json"), ("Accept", "application/fhir+json"))
+        call, scope = Call("pmd", "POST", "/", headers, bundle), self.upstream.scope
+        if scope is None:
+            answer = await self._caller.ask_with(call, (), timeout)
+        else:
+            answer = await self._caller.ask(call, orgnr, scope, timeout)
+        if answer.status in (401, 403):
+            raise ServiceUnavailable(f"PMD asks for a token ({answer.status}): no scope is configured")
+        if not 200 <= answer.status < 300:
+            raise NotTaken(f"PMD answered {answer.status}")
+        if answer.body.strip():
+            _check(answer.body)
+
+
+def _check(body: bytes) -> None:
+    """Raise `NotTaken` where entries were refused; `ServiceUnavailable` for what is no answer of PMD."""
+    try:
+        found = decode(body)
+    except Refused as error:
+        raise ServiceUnavailable(f"PMD's success cannot be read: {error}", is_silent=True) from None
+    if not isinstance(found, dict) or found.get("resourceType") not in ("Bundle", "OperationOutcome"):
+        raise ServiceUnavailable("PMD's success is neither Bundle nor OperationOutcome", is_silent=True)
+    if found["resourceType"] == "OperationOutcome":
+        if any(one.get("severity") in ("error", "fatal") for one in _dicts(found.get("issue"))):
+            raise NotTaken("PMD answered with a success that tells of an error")
+        return
+    entries = _dicts(found.get("entry"))
+    told = [one["response"] for one in entries if isinstance(one.get("response"), dict)]
+    failed = [one for one in told if isinstance(one, dict) and not str(one.get("status")).startswith("2")]
+    if failed:
+        raise NotTaken(f"PMD did not take {len(failed)} of {len(entries)} measurements")
+
+
+def _dicts(value: Tree) -> list[dict[str, Tree]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -1,0 +1,225 @@
+"""Measurements are shared with PMD once they are journaled: whatever PMD does, the journaling is not touched, and nothing is shared twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import generate_latest
+from sqlalchemy import select
+
+from gateway.ledger.shares import ShareState
+from gateway.ledger.tables import SHARE
+from gateway.observability.telemetry import REGISTRY
+from gateway.times import DAY
+from service_stubs.behaviour import Behaviour
+from service_stubs.listening import running
+from service_stubs.pmd import PmdStub
+from tests.gateway.outbox.conftest import assert_success, delivery_of, restart, until_states
+from tests.gateway.world import another, message
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.gateway.auth.helseid.conftest import Clock
+    from tests.gateway.world import World
+
+    Begin = Callable[..., Awaitable[World]]
+
+SECRET = (b"01813210165", b"81.30", b"81,30")
+
+
+@pytest.fixture
+async def pmd() -> AsyncIterator[PmdStub]:
+    """Start a double of PMD."""
+    async with running(PmdStub()) as stub:
+        yield stub
+
+
+def shared_with(pmd: PmdStub, more: str = "") -> dict[str, str]:
+    """Return what a configuration has besides."""
+    upstream = f'}}\n  pmd: {{kind: pmd, url: "{pmd.url}", status: test, breaker: {{failures: 100}}{more}'
+    return {"policies": "share_with: [pmd]", "vkp_host": upstream, "patient_ids": ', kommunenummer: "1804"'}
+
+
+def weight() -> bytes:
+    """Return a measurement of its own."""
+    return another(message("measurement"))
+
+
+async def shares(world: World) -> list[Any]:
+    """Return the rows of what is shared."""
+    store = delivery_of(world).ledger.store
+    return await store.read(lambda each: list(each.execute(select(SHARE).order_by(SHARE.c.id))))
+
+
+async def until_rows(world: World, holds: Callable[[list[Any]], bool]) -> list[Any]:
+    """Wait until the rows are so, and return them."""
+    for _ in range(1000):
+        if holds(found := await shares(world)):
+            return found
+        await asyncio.sleep(0.01)
+    pytest.fail(f"it never was: {[(row.state, row.reason, row.tries) for row in found]}")
+
+
+async def until_shares(world: World, *wanted: str) -> list[Any]:
+    """Wait until shares have these states."""
+    return await until_rows(world, lambda found: [row.state for row in found] == list(wanted))
+
+
+async def test_measurements_are_shared_once_they_are_journaled(begin: Begin, pmd: PmdStub) -> None:
+    """With the municipality's number and the profile of their code; a copy shares nothing again, and other messages nothing at all."""
+    world = await begin(**shared_with(pmd))
+    body = weight()
+    assert_success(await world.post("bundle", body), await world.post("bundle", body))
+    assert_success(await world.post("composition", message("note")))
+    (row,) = await until_shares(world, "shared")
+    assert (row.payload, row.left_out, row.tries) == (None, None, 1)
+    (bundle,) = pmd.shared
+    assert (bundle.kommunenummer, bundle.form) == ("1804", "collection")
+    (observation,) = bundle.observations
+    assert observation["code"]["coding"] == [{"system": "http://loinc.org", "code": "29463-7"}]
+    assert observation["valueQuantity"]["value"] == 81.3
+    assert pmd.refused == []
+
+
+async def test_a_batch_is_sent_where_that_is_configured(begin: Begin, pmd: PmdStub) -> None:
+    """With a request in each entry; the double that takes nothing else takes it."""
+    pmd.forms = ("batch",)
+    world = await begin(**shared_with(pmd, ", bundle: batch"))
+    assert_success(await world.post("bundle", weight()))
+    await until_shares(world, "shared")
+    assert [one.form for one in pmd.shared] == ["batch"]
+
+
+async def test_nothing_is_shared_of_what_was_not_journaled(begin: Begin, pmd: PmdStub, clock: Clock) -> None:
+    """It waits while its message is held, and is shared when that is delivered; what is refused never is."""
+    more = shared_with(pmd)
+    world = await begin(**{**more, "policies": f"{more['policies']}, on_outage: hold"})
+    world.jft.behave(Behaviour(status=400))
+    assert (await world.post("bundle", weight())).status == 400
+    await world.jft.stop()
+    assert_success(await world.post("bundle", weight()))
+    await delivery_of(world)._sharing.share()
+    assert [row.state for row in await shares(world)] == ["waiting", "waiting"]
+    assert len(pmd.shared) == 0
+    await world.jft.start()
+    clock.now += 60
+    await until_states(world, "refused", "delivered")
+    await until_shares(world, "waiting", "shared")
+    assert len(pmd.shared) == 1
+
+
+async def test_pmd_that_is_away_delays_nothing_and_is_asked_again(begin: Begin, pmd: PmdStub, clock: Clock) -> None:
+    """With pauses that grow, also when the gateway was stopped in between."""
+    world = await begin(**shared_with(pmd))
+    pmd.behave(Behaviour(status=503, times=2))
+    assert_success(await world.post("bundle", weight()))
+    (row,) = await until_rows(world, lambda found: [(one.tries, one.state) for one in found] == [(1, "waiting")])
+    assert row.due > clock.now
+    assert "503" in row.reason
+    clock.now = row.due
+    await until_rows(world, lambda found: [(one.tries, one.state) for one in found] == [(2, "waiting")])
+    await restart(world)
+    assert [row.state for row in await shares(world)] == ["waiting"]
+    clock.now += 700
+    await until_shares(world, "shared")
+    assert len(pmd.shared) == 1
+    assert world.logged.named("sharing.failed") == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "state", "reason"),
+    [
+        (Behaviour(status=422), ShareState.REFUSED, "PMD answered 422"),
+        (Behaviour(status="202-then-drop"), ShareState.UNCLEAR, "pmd cannot be asked"),
+        (None, ShareState.UNCLEAR, "cannot be read"),
+    ],
+)
+async def test_what_pmd_refuses_or_may_have_is_not_sent_again(  # noqa: PLR0917 - a case is several things
+    begin: Begin, pmd: PmdStub, clock: Clock, behaviour: Behaviour | None, state: ShareState, reason: str
+) -> None:
+    """The sender was told of success, since it is journaled; people are told of the rest."""
+    world = await begin(**shared_with(pmd))
+    pmd.results = "page"
+    if behaviour is not None:
+        pmd.behave(behaviour)
+    assert_success(await world.post("bundle", weight()))
+    (row,) = await until_shares(world, state.value)
+    assert reason in row.reason
+    assert row.payload is None
+    clock.now += DAY
+    await delivery_of(world)._sharing.share()
+    assert [each.state for each in await shares(world)] == [state.value]
+    (told,) = world.logged.named("sharing.failed")
+    assert (told["state"], told["reference"]) == (state.value, row.reference)
+
+
+async def test_an_entry_that_pmd_does_not_take_is_told_of(begin: Begin, pmd: PmdStub) -> None:
+    """A part of a bundle is never taken for the whole."""
+    world = await begin(**shared_with(pmd))
+    pmd.refuse_entries = 1
+    assert_success(await world.post("bundle", weight()))
+    (row,) = await until_shares(world, "refused")
+    assert row.reason == "PMD did not take 1 of 1 measurements"
+
+
+async def test_what_was_with_a_process_that_is_gone_is_unclear(begin: Begin, pmd: PmdStub) -> None:
+    """PMD may have it: it is not sent again."""
+    world = await begin(**shared_with(pmd))
+    await pmd.stop()
+    assert_success(await world.post("bundle", weight()))
+    store = delivery_of(world).ledger.store
+    lost = SHARE.update().values(state="sending", owner="another", lease=0.0)
+    await store.write(lambda each: each.execute(lost).rowcount)
+    await delivery_of(world)._sharing.recover()
+    (row,) = await shares(world)
+    assert (row.state, row.payload) == ("unclear", None)
+    assert len(world.logged.named("sharing.failed")) == 1
+
+
+async def test_what_cannot_be_shared_in_time_is_given_up_and_told_of(begin: Begin, pmd: PmdStub, clock: Clock) -> None:
+    """After the retention of payloads, with an alarm, a mark and a metric; of what was never journaled nobody need hear."""
+    world = await begin(**shared_with(pmd))
+    world.jft.behave(Behaviour(status=400))
+    assert (await world.post("bundle", weight())).status == 400
+    await pmd.stop()
+    assert_success(await world.post("bundle", weight()))
+    clock.now += 14 * DAY + 60
+    for _ in range(100):  # what is being sent at this moment is given up the next time
+        await delivery_of(world)._sharing.give_up()
+        refused, journaled = await shares(world)
+        if journaled.ended_at is not None:
+            break
+        await asyncio.sleep(0.01)
+    assert (refused.state, refused.reason) == ("given-up", "not journaled")
+    assert (journaled.state, journaled.reason, journaled.payload) == ("given-up", "retention ended", None)
+    (told,) = world.logged.named("sharing.failed")
+    assert told["reference"] == journaled.reference
+    labels = {"municipality": "havnes", "target": "pmd", "outcome": "given-up"}
+    assert (REGISTRY.get_sample_value("vkp_gateway_shared_total", labels) or 0) >= 1
+
+
+async def test_what_waits_is_counted(begin: Begin, pmd: PmdStub) -> None:
+    """For an alarm before anything is given up."""
+    world = await begin(**shared_with(pmd))
+    await pmd.stop()
+    assert_success(await world.post("bundle", weight()))
+    await delivery_of(world)._sharing.recover()
+    labels = {"municipality": "havnes", "target": "pmd"}
+    assert REGISTRY.get_sample_value("vkp_gateway_shares_waiting", labels) == 1
+
+
+async def test_no_number_and_no_value_is_shown_or_at_rest(begin: Begin, pmd: PmdStub) -> None:
+    """In no log, metric or file, whatever became of it."""
+    world = await begin(**shared_with(pmd))
+    answers = []
+    for behaviour in (Behaviour(status=422), Behaviour(status=503), Behaviour(status="202-then-drop")):
+        pmd.behave(behaviour)
+        answers.append(await world.post("bundle", weight()))
+        await until_rows(world, lambda found: len([row for row in found if row.tries]) == len(answers))
+    world.assert_discreet(*answers)
+    files = b"".join(path.read_bytes() for path in (world.folder / "var").glob("gateway.db*"))
+    shown = world.logged.everything().encode() + generate_latest(REGISTRY)
+    assert not [each for each in SECRET if each in files or each in shown]
