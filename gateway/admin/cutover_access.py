@@ -13,7 +13,7 @@ from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.config.model import Config
 from gateway.migration.cells import Cells
-from gateway.migration.cutover import CANCELLABLE, STARTABLE, Cutover, CutoverState
+from gateway.migration.cutover import CANCELLABLE, REJECTABLE, STARTABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import (
     CutoverRequest,
     GateRequest,
@@ -49,6 +49,7 @@ class Offers:
     """What somebody may do about a cutover as it stands."""
 
     approve: bool
+    reject: bool
     is_own: bool
     """Whether they would approve it, had they not written it."""
     start: bool
@@ -90,10 +91,12 @@ def has_approved(by: By, record: Cutover) -> bool:
 
 def offers(by: By, record: Cutover) -> Offers:
     """Return what a page offers somebody; what is asked for is checked again."""
-    approves = record.state is CutoverState.SUBMITTED and may_everywhere(by.person, record.cells, Action.APPROVE)
+    judges = may_everywhere(by.person, record.cells, Action.APPROVE)
+    approves = record.state is CutoverState.SUBMITTED and judges
     is_own, steers = has_written(by, record), may_steer(by.person, record.cells)
     return Offers(
         approve=approves and not is_own and not has_approved(by, record),
+        reject=judges and not is_own and record.state in REJECTABLE,
         is_own=approves and is_own,
         start=steers and record.state in STARTABLE,
         cancel=steers and record.state in CANCELLABLE,

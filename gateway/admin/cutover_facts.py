@@ -27,11 +27,19 @@ from gateway.migration.cells import Cells, changes_of
 from gateway.migration.cutover import Cutover, CutoverEvent, CutoverState, begun, of_row
 from gateway.migration.cutover_plan import Plan
 from gateway.migration.gates import FAILED, Outcomes
-from gateway.migration.preflight import outcomes_since, still_delivering
+from gateway.migration.preflight import (
+    Finding,
+    PreflightFacts,
+    findings,
+    gathered,
+    outcomes_since,
+    still_delivering,
+)
 from gateway.migration.schedule import OSLO, moment
 from gateway.migration.traffic import DAYS, CellTraffic, WhatIf, what_if, with_traffic
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layer, Layers, Rule
+from gateway.routing.route import RouteSpec
 from gateway.routing.table import RouteTable
 from gateway.times import when, when_any
 
@@ -100,6 +108,23 @@ class CutoverFacts:
         if not may_see(by.person, record.cells):
             raise Problem(Code.FORBIDDEN, f"{Action.VIEW} in one of its municipalities")
         return record, await self.effects(record)
+
+    async def outlook(self, record: Cutover) -> list[Finding]:
+        """Return what a preflight would find of a plan that nobody has submitted, but for tokens and approvals."""
+        config, now = self._context.config, self._context.now()
+        found = await self._context.read(lambda each: gathered(each, record, now))
+        facts = PreflightFacts(record, config, now, found, {})
+        told = await asyncio.to_thread(findings, facts)
+        return [one for one in told if one.check not in ("token", "approvals")]
+
+    async def volume(self, changes: Sequence[RouteSpec]) -> int:
+        """Return how many messages the cells of some changes sent in the last days; of unread types where no others are known."""
+        cells = Cells(store.routes("draft", changes))
+        now, places = self._context.now(), frozenset(filter(None, cells.places))
+        begins = _days(now)[0][0]
+        groups = await self._context.read(lambda each: grouped(each, begins, now + 1, places))
+        typed = sum(one.messages for one in cells.of(groups) if one.information)
+        return typed or sum(one.messages for one in groups if cells.may_be(one))
 
     def draft(self, by: By, plan: Plan) -> Cutover:
         """Return the cutover that a plan would be."""

@@ -129,6 +129,10 @@ class Cutovers:
             raise Problem(Code.NOT_FOUND, "no such cutover where you may see it")
         return record
 
+    async def is_known(self, name: str) -> bool:
+        """Tell whether there is a cutover of that name, wherever it is."""
+        return await self._context.read(lambda each: cutovers.one(each, name)) is not None
+
     async def in_force(self) -> RouteTable:
         """Return which routes decide now, with what lies over them."""
         config, now = self._context.config, self._context.now()

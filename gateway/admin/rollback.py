@@ -1,7 +1,7 @@
 """Going back to VKP, for people: what the new side got since a time, and sending back what nobody has read."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
@@ -142,17 +142,29 @@ class Rollback:
 
     async def _list(self, request: web.Request) -> web.Response:
         wanted = await of_body(request, Listed)
-        selection = await self._selection(person(request), Action.VIEW, wanted)
+        selection = await self.selection(person(request), Action.VIEW, wanted)
         after = row_of(_CURSOR, wanted.cursor) or 0
         groups = () if wanted.group is None else (wanted.group,)
         try:
-            counts = await self._returns.counts(selection)
             items = await self._returns.items(selection, wanted.limit + 1, after=after, standings=groups)
         except LedgerUnavailable as error:
             raise Problem(Code.LEDGER, str(error)) from None
-        obstacles = self._obstacles(selection)
         more = cursor_after(_CURSOR, items[wanted.limit - 1].id) if len(items) > wanted.limit else None
         document = {
+            **await self.summary(selection),
+            "items": [item_document(item) for item in items[: wanted.limit]],
+            "next": more,
+        }
+        return web.json_response(document)
+
+    async def summary(self, selection: Selection) -> dict[str, Any]:
+        """Return how much there is of a selection, by how it stands, and what keeps it from being sent; raises `Problem`."""
+        try:
+            counts = await self._returns.counts(selection)
+        except LedgerUnavailable as error:
+            raise Problem(Code.LEDGER, str(error)) from None
+        obstacles = self._obstacles(selection)
+        return {
             "selection": selection_document(selection),
             "sending": {
                 "possible": not obstacles,
@@ -162,13 +174,10 @@ class Rollback:
             },
             "vkp_success": self._context.config.vkp_success,
             "groups": {one.standing.value: {"messages": one.messages, "sendable": one.sendable} for one in counts},
-            "items": [item_document(item) for item in items[: wanted.limit]],
-            "next": more,
         }
-        return web.json_response(document)
 
     async def _export(self, request: web.Request) -> web.Response:
-        selection = await self._selection(person(request), Action.VIEW, await of_body(request, Selected))
+        selection = await self.selection(person(request), Action.VIEW, await of_body(request, Selected))
         # As text at once: rows as they are would take ten times as much memory.
         parts, count, after = [csv_of(())], 0, 0
         try:
@@ -183,8 +192,13 @@ class Rollback:
         return web.Response(text="".join(parts), content_type="text/csv", charset="utf-8", headers=headers)
 
     async def _send(self, request: web.Request) -> web.Response:
-        wanted, who = await of_body(request, Sending), person(request)
-        selection, reason = await self._selection(who, Action.OPERATE, wanted), reason_of(wanted.reason)
+        job = await self.begin(person(request), await of_body(request, Sending))
+        location = f"{_ROOT}/jobs/{job.id}"
+        return web.json_response(job_document(job), status=202, headers={"Location": location})
+
+    async def begin(self, who: Principal, wanted: Sending) -> Job:
+        """Begin to send back what nobody has read; raises `Problem`."""
+        selection, reason = await self.selection(who, Action.OPERATE, wanted), reason_of(wanted.reason)
         if obstacles := self._obstacles(selection):
             raise Problem(Code.CONFLICT, "; ".join(obstacles))
         if self._sending.is_busy(selection.municipality):
@@ -192,11 +206,9 @@ class Rollback:
         detail = msgspec.json.encode({**selection_document(selection), "rate": wanted.rate, "confirm": wanted.confirm})
         await self._note(who, "rollback.send", selection.municipality, reason, detail.decode())
         try:
-            job = self._sending.begin(selection, wanted.rate)
+            return self._sending.begin(selection, wanted.rate)
         except Busy:
             raise Problem(Code.CONFLICT, _BUSY) from None
-        location = f"{_ROOT}/jobs/{job.id}"
-        return web.json_response(job_document(job), status=202, headers={"Location": location})
 
     async def _send_one(self, request: web.Request) -> web.Response:
         wanted, who = await of_body(request, SendingOne), person(request)
@@ -222,22 +234,27 @@ class Rollback:
         return web.json_response(document)
 
     async def _job(self, request: web.Request) -> web.Response:
-        return web.json_response(job_document(self._known_job(request, Action.VIEW)))
+        return web.json_response(job_document(self.job(request, Action.VIEW)))
 
     async def _stop(self, request: web.Request) -> web.Response:
-        job, who = self._known_job(request, Action.OPERATE), person(request)
+        return web.json_response(job_document(await self.stop(request)), status=202)
+
+    async def stop(self, request: web.Request) -> Job:
+        """Let the job of a path send nothing more; raises `Problem`."""
+        job, who = self.job(request, Action.OPERATE), person(request)
         # Stopping does no harm, and must not wait for a ledger that cannot be written.
         job.stopping.set()
         await self._note(who, "rollback.stop", job.selection.municipality, None, job.id)
-        return web.json_response(job_document(job), status=202)
+        return job
 
-    def _known_job(self, request: web.Request, action: Action) -> Job:
+    def job(self, request: web.Request, action: Action) -> Job:
+        """Return the job of a path, where someone may do this; raises `Problem`."""
         job = self._sending.job(request.match_info["id"])
         if job is None or not may(person(request).grants, action, job.selection.municipality):
             raise Problem(Code.NOT_FOUND, "no such job of this process; what is left can be asked for again")
         return job
 
-    async def _selection(self, who: Principal, action: Action, asked: Selected) -> Selection:
+    async def selection(self, who: Principal, action: Action, asked: Selected) -> Selection:
         """Return what is spoken of; raises `Problem` where someone may not do this."""
         wanted = asked if asked.panic is None else await self._of_panic(who, action, asked, asked.panic)
         if wanted.municipality is None or wanted.since is None:

@@ -25,6 +25,7 @@ from gateway.admin.openapi import Description
 from gateway.admin.overrides import Overrides, OverridesApi
 from gateway.admin.overview import Overview
 from gateway.admin.pages.audit import AuditPages
+from gateway.admin.pages.cutover_wizard import CutoverWizard
 from gateway.admin.pages.cutovers import CutoverPages
 from gateway.admin.pages.live import STOPPING
 from gateway.admin.pages.login import LoginPages
@@ -34,6 +35,7 @@ from gateway.admin.pages.overrides import OverridePages
 from gateway.admin.pages.overview import OverviewPages
 from gateway.admin.pages.render import SITE, Site, StaticFiles, counting, refusal_page
 from gateway.admin.pages.report import ReportPages
+from gateway.admin.pages.send_back import SendBackPages
 from gateway.admin.pages.tokens import TokenPages
 from gateway.admin.pages.trial import TrialPages
 from gateway.admin.pages.vendors import VendorPages
@@ -100,6 +102,7 @@ class AdminPort:
         tokens, messages, rehearsals = Tokens(), Messages(self.ledger), Rehearsals(self.ledger)
         overrides, panics, audit = Overrides(self.ledger), Panics(self.ledger), Audit(self.ledger)
         municipalities, vendors = Municipalities(self.ledger, self.overview), Vendors(self.ledger, self.overview)
+        facts, back = CutoverFacts(self.ledger, self.cutovers), SendBackPages(self.rollback)
         subjects = (
             StatusApi(self.board, registry),
             StaticFiles(),
@@ -110,7 +113,9 @@ class AdminPort:
             TokenPages(tokens),
             MessagePages(messages, self.decisions),
             TrialPages(self.trials),
-            CutoverPages(self.cutovers, self.ledger),
+            CutoverWizard(self.ledger, self.cutovers, facts),
+            CutoverPages(self.cutovers, facts, back, self.ledger),
+            back,
             ReportPages(self.report, rehearsals, self.ledger),
             OverridePages(self.ledger, overrides, panics),
             TokensApi(tokens),
@@ -124,7 +129,7 @@ class AdminPort:
             vendors,
             self.reloads,
             CutoversApi(self.cutovers),
-            CutoverFactsApi(self.cutovers, CutoverFacts(self.ledger, self.cutovers)),
+            CutoverFactsApi(self.cutovers, facts),
             OverridesApi(overrides),
             PanicsApi(panics),
             self.decisions,

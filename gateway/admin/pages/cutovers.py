@@ -1,131 +1,220 @@
-"""The pages for cutovers: what is planned and how far it has come; people submit, approve and steer there."""
+"""The pages for cutovers: what is planned and waits for whom, one cutover from its plan to its end, and what failed of it."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, reach
-from gateway.admin.cutover_access import By, may_everywhere, offers
-from gateway.admin.cutovers import Cutovers, Listing, Step
+from gateway.admin.context import LedgerContext
+from gateway.admin.cutover_access import By, Submitted, may_everywhere, offers
+from gateway.admin.cutover_facts import CutoverFacts, narrowed
+from gateway.admin.cutovers import Cutovers, Listing, Postponing
 from gateway.admin.endpoints import Endpoint, Handler, Needs, person
-from gateway.admin.pages.cutover_view import changes, list_item, shown_cutover, submitted_plan
-from gateway.admin.pages.forms import field, form_of, see_other, version_of
-from gateway.admin.pages.render import page
+from gateway.admin.pages import live
+from gateway.admin.pages.cutover_view import (
+    changes,
+    confirm_name,
+    effects_view,
+    failed_view,
+    is_confirmed,
+    list_item,
+    parts_view,
+    shown_cutover,
+    stages,
+    watched,
+)
+from gateway.admin.pages.forms import Form, field, form_of, see_other, version_of
+from gateway.admin.pages.plan_words import fault
+from gateway.admin.pages.render import fragment, page, words
+from gateway.admin.pages.send_back import SendBackPages, selections
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import CHANGEABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import is_name
-from gateway.migration.schedule import shown
-from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
-
-if TYPE_CHECKING:
-    from gateway.migration.preflight import Finding
 
 _MOST = 50
 _PATIENCE = 10.0
 """Seconds that the tokens of a preflight may keep a page waiting."""
 _AHEAD = CHANGEABLE - {CutoverState.CANCELLED}
 """States of which a preflight says something."""
+_MOVING = (
+    CutoverState.SUBMITTED,
+    CutoverState.APPROVED,
+    CutoverState.DRAINING,
+    CutoverState.SWITCHED,
+    CutoverState.WATCHING,
+)
+"""States that somebody may be looking at while they change."""
 _ONE = "/cutovers/{name}"
+_TOLD_HERE = (Code.BAD_REQUEST, Code.CONFLICT, Code.CHANGED_MEANWHILE)
+"""What is refused so is told on the page itself, at the field."""
 
 
 class CutoverPages:
-    """The list with the form for a plan, and a page for each; whoever plans, and whoever operates, may steer."""
+    """The list, and a page for each; whoever plans, and whoever operates, may steer."""
 
-    def __init__(self, cutovers: Cutovers, context: LedgerContext) -> None:
+    def __init__(self, cutovers: Cutovers, facts: CutoverFacts, back: SendBackPages, context: LedgerContext) -> None:
         self._cutovers = cutovers
+        self._facts = facts
+        self._back = back
         self._context = context
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
-        view = Needs.role(Action.VIEW, person=True)
+        view, plan = Needs.role(Action.VIEW, person=True), Needs.role(Action.PLAN, person=True)
+        approve = Needs.role(Action.APPROVE, person=True)
         return [
             Endpoint("GET", "/cutovers", self._list, view),
-            Endpoint("POST", "/cutovers", self._submit, Needs.role(Action.PLAN, person=True)),
+            Endpoint("POST", "/cutovers", self._submit, plan),
             Endpoint("GET", _ONE, self._show, view),
-            Endpoint("POST", f"{_ONE}/approve", self._approve, Needs.role(Action.APPROVE, person=True)),
-            Endpoint("POST", f"{_ONE}/start", _step(self._cutovers.start), view),
-            Endpoint("POST", f"{_ONE}/cancel", _step(self._cutovers.cancel), view),
-            Endpoint("POST", f"{_ONE}/rollback", _step(self._cutovers.roll_back), view),
+            Endpoint("GET", f"{_ONE}/live", self._live, view),
+            Endpoint("GET", f"{_ONE}/failed", self._failed, view),
+            *(Endpoint("POST", f"{_ONE}/{name}", self._step(name), approve) for name in ("approve", "reject")),
+            *(Endpoint("POST", f"{_ONE}/{name}", self._step(name), view) for name in ("start", "cancel", "rollback")),
+            Endpoint("POST", f"{_ONE}/postpone", self._step("postpone"), plan),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        who, now = person(request), self._context.now()
+        who, now, w = person(request), self._context.now(), words(request)
         wanted = _listing(request)
         records, more = await self._cutovers.listed(who, wanted)
         return page(
             request,
             "cutovers.html",
-            cutovers=[list_item(one, now) for one in records],
+            cutovers=[list_item(w, one, now) for one in records],
+            inbox=[list_item(w, one, now) for one in await self._facts.inbox(By.of(request))],
             more=more,
             state=wanted.state or "",
             states=[each.value for each in CutoverState],
-            waiting=await self._waiting(who),
+            waiting=await self._waiting(request, who),
             may_plan=may(who.grants, Action.PLAN, Where.SOMEWHERE),
-            choices=self._choices(who),
         )
 
-    async def _show(self, request: web.Request) -> web.Response:
-        who, name = person(request), request.match_info["name"]
-        record = await self._cutovers.shown(who, name)
-        findings: list[Finding] = []
-        if record.state in _AHEAD:
-            record, findings = await self._cutovers.preflight(who, name, _PATIENCE)
-        now, table = self._context.now(), await self._cutovers.in_force()
-        # Beside the messages: a large plan has thousands of cells.
-        done = await asyncio.to_thread(changes, record.plan, table, self._context.config, now)
-        return page(
-            request,
-            "cutover.html",
-            cutover=shown_cutover(record, offers(By.of(request), record), now),
-            changes=done,
-            findings=findings,
-        )
-
-    async def _submit(self, request: web.Request) -> web.Response:
-        record, _ = await self._cutovers.submit(By.of(request), submitted_plan(await form_of(request)))
-        return _to(record)
-
-    async def _approve(self, request: web.Request) -> web.Response:
-        form = await form_of(request)
-        return _to(await self._cutovers.approve(By.of(request), request.match_info["name"], field(form, "hash")))
-
-    async def _waiting(self, who: Principal) -> list[dict[str, Any]]:
+    async def _waiting(self, request: web.Request, who: Principal) -> list[dict[str, Any]]:
         """Return the plans of the file that nobody has submitted, as the list has them."""
         return [
             {
                 "name": plan.name,
-                "at": shown(plan.at),
-                "places": sorted({route.municipality or "" for route in plan.routes}),
+                "at": plan.at,
+                "changes": changes(words(request), plan),
                 "may_submit": may_everywhere(who, Cells(plan.routes), Action.PLAN),
             }
             for plan in await self._cutovers.waiting(who)
         ]
 
-    def _choices(self, who: Principal) -> dict[str, Any]:
-        """Return what the form for a plan lets one choose from."""
-        config, within = self._context.config, reach(who, Action.PLAN)
+    async def _submit(self, request: web.Request) -> web.Response:
+        """Submit a plan that is written in the file."""
+        name = field(await form_of(request), "from_file")
+        record, _ = await self._cutovers.submit(By.of(request), Submitted(from_file=name or "-"))
+        return see_other(f"/cutovers/{record.name}")
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return await self._page(request)
+
+    async def _page(
+        self, request: web.Request, form: Form | None = None, wrong: Mapping[str, str] | None = None, status: int = 200
+    ) -> web.Response:
+        """Return the page of a cutover; `wrong` has what was refused, by action and field."""
+        who, name, w = person(request), request.match_info["name"], words(request)
+        record, found = await self._cutovers.shown(who, name), None
+        if record.state in _AHEAD:
+            record, findings = await self._cutovers.preflight(who, name, _PATIENCE)
+            found = await asyncio.to_thread(parts_view, w, findings)
+        sent = await self._back.offered(who, selections(record)) if record.state is CutoverState.ROLLED_BACK else []
+        return page(
+            request,
+            "cutover.html",
+            status=status,
+            parts=found,
+            changes=changes(w, record.plan),
+            is_moving=record.state in _MOVING,
+            may_change=record.state in CHANGEABLE and may_everywhere(who, record.cells, Action.PLAN),
+            sent_back=sent,
+            typed={each: field(form or {}, each) for each in ("reason", "comment", "at")},
+            wrong=wrong or {},
+            **await self._regions(request, record),
+            **effects_view(w, await self._facts.effects(record)),
+        )
+
+    async def _regions(self, request: web.Request, record: Cutover) -> dict[str, Any]:
+        """Return what the parts of the page need that are kept up to date."""
+        who, now, w = person(request), self._context.now(), words(request)
+        one = await self._facts.progress(record)
+        undo = await self._back.offered(who, selections(record)) if record.is_executed else []
         return {
-            "municipalities": [one for one in config.municipalities.values() if within is None or one.key in within],
-            "vendors": list(config.vendors.values()),
-            "journaling": [each.value for each in Information if each in JOURNALING],
-            "retrieval": [each.value for each in Information if each in RETRIEVAL],
-            "modes": [each.value for each in Mode],
+            "cutover": shown_cutover(w, record, offers(By.of(request), record), now),
+            "stages": stages(w, one),
+            "watched": watched(w, one),
+            "undo": undo,
         }
 
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        who, name = person(request), request.match_info["name"]
+        await self._cutovers.shown(who, name)
 
-def _step(step: Step) -> Handler:
-    """Return what takes a cutover one step on, or back, as a form asks."""
+        async def regions() -> Mapping[str, str]:
+            record = await self._cutovers.shown(who, name)
+            values = await self._regions(request, record)
+            return {"progress": fragment(request, "cutover_progress.html", **values)}
 
-    async def taken(request: web.Request) -> web.Response:
-        form = await form_of(request)
-        reason, versions = field(form, "reason"), version_of(form)
-        return _to(await step(By.of(request), request.match_info["name"], reason, versions))
+        return await live.stream(request, regions, every=1.0)
 
-    return taken
+    async def _failed(self, request: web.Request) -> web.Response:
+        who, w = person(request), words(request)
+        record = await self._cutovers.shown(who, request.match_info["name"])
+        found = narrowed(who, await self._facts.failed(record))
+        return page(request, "cutover_failed.html", name=record.name, messages=failed_view(w, found))
+
+    def _step(self, action: str) -> Handler:
+        """Return what takes a cutover one step on, or back, as a form asks; what is refused is told on the page."""
+
+        async def taken(request: web.Request) -> web.Response:
+            form, w = await form_of(request), words(request)
+            try:
+                record = await self._taken(request, action, form)
+            except Problem as problem:
+                if problem.code not in _TOLD_HERE:
+                    raise
+                where = problem.detail.partition(":")[0] if problem.code is Code.BAD_REQUEST else ""
+                if action == "postpone" and fault(w, problem.detail).field == "at":
+                    where = "at"
+                told = {
+                    "at": fault(w, problem.detail).text,
+                    "reason": w.text("wrong_reason"),
+                    "comment": w.text("wrong_comment"),
+                    "typed": w.text("wrong_typed"),
+                }
+                said = w.text(problem.code) if problem.code is Code.CHANGED_MEANWHILE else w.text(f"not-now-{action}")
+                wrong = {f"{action}-{where if where in told else 'all'}": told.get(where, said)}
+                return await self._page(request, form, wrong, problem.status)
+            return see_other(f"/cutovers/{record.name}")
+
+        return taken
+
+    async def _taken(self, request: web.Request, action: str, form: Form) -> Cutover:
+        by, name, reason = By.of(request), request.match_info["name"], field(form, "reason")
+        match action:
+            case "approve":
+                return await self._cutovers.approve(by, name, field(form, "hash"), field(form, "comment"))
+            case "reject":
+                return await self._cutovers.reject(by, name, field(form, "hash"), reason)
+            case "postpone":
+                return await self._cutovers.postpone(by, name, Postponing(field(form, "at"), reason), version_of(form))
+            case "rollback":
+                record = await self._cutovers.shown(by.person, name)
+                if record.is_executed and not is_confirmed(
+                    field(form, "typed"), confirm_name(words(request), record.plan)
+                ):
+                    raise Problem(Code.BAD_REQUEST, "typed: not the name")
+                # Of no version: the gateway itself takes it from step to step meanwhile, and none of them changes what is meant.
+                return await self._cutovers.roll_back(by, name, reason)
+            case "start":
+                return await self._cutovers.start(by, name, reason, version_of(form))
+            case _:
+                return await self._cutovers.cancel(by, name, reason, version_of(form))
 
 
 def _listing(request: web.Request) -> Listing:
@@ -134,7 +223,3 @@ def _listing(request: web.Request) -> Listing:
     if (cursor and not is_name(cursor)) or state not in ("", *CutoverState):
         raise Problem(Code.BAD_REQUEST, "cursor, state")
     return Listing(_MOST, cursor or None, CutoverState(state) if state else None)
-
-
-def _to(record: Cutover) -> web.Response:
-    return see_other(f"/cutovers/{record.name}")

@@ -168,6 +168,14 @@ class Words:
         """Return what a code word means; one of an older version, which has no text, as it is."""
         return self._t.get(f"{family}-{value}", str(value))
 
+    def text_if_any(self, key: str) -> str:
+        """Likewise, of a key that code has put together; empty where there is none."""
+        return self._t.get(key, "")
+
+    def plural(self, name: str, count: int) -> str:
+        """Return how many there are of something: `1 melding`, `2 meldinger`."""
+        return self._t[f"{'one' if count == 1 else 'many'}-{name}"].replace("…", self.number(count))
+
     def mode(self, mode: str) -> str:
         """Return a mode as a state of a municipality: `legacy` is with VKP."""
         return self.word("mode", mode)
@@ -191,6 +199,11 @@ class Words:
     def system(self, vendor: str | None, key: str | None) -> str:
         """Return the name of a vendor's system; None is all of them."""
         return self._t["all_systems"] if key is None else self._names.systems.get((vendor or "", key), key)
+
+    def whole_system(self, vendor: str | None, key: str | None) -> str:
+        """Return a system's name with its vendor's, unless that stands in it."""
+        maker, name = self.vendor(vendor), self.system(vendor, key)
+        return name if name.casefold().startswith(maker.casefold()) else f"{maker} {name}"
 
     def person(self, actor: str) -> str:
         """Return who did something, as the audit has it, by the entry of `people.persons` and without the hash."""
@@ -220,6 +233,10 @@ class Words:
     def iso(self, at: Instant) -> str:
         """Return a time as machines read it, in UTC."""
         return when(_seconds(at))
+
+    def wall(self, at: Instant) -> str:
+        """Return a time as a field for Norwegian clocks has it: `2026-11-28T17:27`."""
+        return _local(at).replace(tzinfo=None).isoformat(timespec="minutes")
 
     def ago(self, at: Instant) -> str:
         """Return how long since, or how long until."""

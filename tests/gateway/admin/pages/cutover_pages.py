@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,12 @@ def hidden(page: Page, name: str) -> str:
     return found[1]
 
 
+def plain(page: Page) -> str:
+    """Return what a page says, without its tags."""
+    text = re.sub(r"<(small|br|td|th|li|dd|dt|p|h[1-6]|b|span|a|tr|time|strong)\b[^>]*>", " ", page.text)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", text)).replace("\xa0", " ").split())
+
+
 def in_file(world: World, *names: str) -> None:
     """Have plans in routes.yaml."""
     changed = routes("from-file", [RouteSpec(municipality="nordfjell", information=("notat",), mode=Mode.NEW)])
@@ -40,8 +47,8 @@ def in_file(world: World, *names: str) -> None:
     world.configure(cutovers={one: CutoverPlan(one, moment(AT), changed, None, None, 1, place) for one in names})
 
 
-def with_vendors(world: World, folder: Path) -> None:
+def with_vendors(world: World, folder: Path, more: str = "") -> None:
     """Go on with a file that has vendors, senders and rehearsals."""
-    file = config_of(folder, more="  - {municipality: nordfjell, information: [notat], mode: rehearse}\n")
+    file = config_of(folder, more=f"  - {{municipality: nordfjell, information: [notat], mode: rehearse}}\n{more}")
     names = ("upstreams", "municipalities", "vendors", "senders", "routes")
     world.configure(**{name: getattr(file, name) for name in names})

@@ -11,10 +11,10 @@ import pytest
 
 from gateway.admin.pages import catalogue
 from gateway.admin.pages.catalogue import TEXTS, language
-from gateway.admin.pages.words import FAMILIES
+from gateway.admin.pages.plan_words import FAMILIES as OF_PLANS
+from gateway.admin.pages.words import FAMILIES as OF_ALL
 from gateway.admin.problems import Code
 from gateway.migration import preflight
-from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState
 from gateway.migration.report import CellStatus
 from gateway.routing.route import POLICIES
 from tests.gateway.office import NORA
@@ -30,9 +30,10 @@ CHECKS = {
     "rules",
     "approvals",
 }
+FAMILIES = {**OF_ALL, **OF_PLANS}
 ALIKE = {
     *("percent_mark", "span_seconds", "span_minutes", "at_clock", "decimal_mark", "state", "word-loss"),
-    *("rep_back", "nav_health"),
+    *("rep_back", "nav_health", "pre-plan-wrong", "pre-service-warning", "service-status-prototype"),
 }
 """What may be the same in both languages."""
 
@@ -54,7 +55,6 @@ def test_every_text_of_a_page_is_there_and_none_is_unused() -> None:
     used = {name for page in templates for name in re.findall(r"\bt\.(\w+)", page)}
     used |= {f"{family}-{value}" for family, values in FAMILIES.items() for value in values}
     used |= {"valid", "expired", "revoked", *Code}
-    used |= {f"cut-{word}" for word in (*CutoverState, CHANGED, POSTPONED, APPROVAL, RETIRED)}
     used |= {f"rep-{status}" for status in CellStatus}
     used |= {f"over_{name}" for name in POLICIES}
     used |= {f"cut-check-{check}" for check in CHECKS}

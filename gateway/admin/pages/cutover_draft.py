@@ -1,0 +1,325 @@
+"""A plan as the wizard has it so far: what was written, which fields a step shows, and what is wrong with each; pure."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.admin.cutover_access import Submitted
+from gateway.admin.pages.forms import Form
+from gateway.config.route_keys import POLICY_KEYS
+from gateway.migration.cells import GOES_NEW
+from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest, is_name
+from gateway.migration.schedule import OSLO
+from gateway.model import Information, Mode
+from gateway.routing.route import KINDS, WORDS, RouteSpec, ValueKind, line_of
+
+_DAY, _HOUR, _MINUTE = 86_400.0, 3600.0, 60.0
+_WHOLE = re.compile(r"[0-9]{1,6}")
+_DECIMAL = re.compile(r"[0-9]{1,6}(?:[.,][0-9]{1,4})?")
+_LONGEST = 4000
+_MOST = 100
+"""Changes."""
+OF_CHANGE = ("municipality", "sender", "information", "mode", "text", *KINDS)
+OF_PLAN = (
+    *("name", "at", "approvals", "gate_messages", "gate_clean", "gate_days", "back_failed", "back_held"),
+    *("back_messages", "back_minutes", "step_back", "suggested"),
+)
+USUAL = {"approvals": "1", "gate_messages": "200", "gate_clean": "99,5", "gate_days": "7"}
+USUAL |= {"back_failed": "5", "back_held": "50", "back_messages": "20", "back_minutes": "15"}
+Values = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong with a field: the key of the text that says so."""
+
+    field: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The values of all fields, by their names; a change's are kept apart."""
+
+    changes: tuple[Values, ...] = ({},)
+    plan: Values = field(default_factory=dict)
+
+    def of(self, number: int, name: str) -> str:
+        """Return what was written for a change; empty where nothing was."""
+        return _first(self.changes[number], name)
+
+    def said(self, name: str) -> str:
+        """Return what was written for the plan."""
+        return _first(self.plan, name)
+
+    @property
+    def goes_new(self) -> bool:
+        """Whether a gate and a rollback rule say something of it."""
+        return any(_first(one, "mode") in GOES_NEW for one in self.changes)
+
+    def hidden(self, shown: int | None, plan_is_shown: bool) -> list[tuple[str, str]]:
+        """Return the fields that a step does not show, and carries along."""
+        found = [
+            (f"c{number}_{name}", value)
+            for number, values in enumerate(self.changes)
+            for name, many in values.items()
+            for value in many
+            if number != shown
+        ]
+        if not plan_is_shown:
+            found += [(name, value) for name, many in self.plan.items() for value in many]
+        return found
+
+    def kept(self, number: int, shown: Sequence[str]) -> list[tuple[str, str]]:
+        """Return the fields of one change that a step about it does not show."""
+        return [
+            (f"c{number}_{name}", value)
+            for name, many in self.changes[number].items()
+            if name not in shown
+            for value in many
+        ]
+
+    def without(self, number: int) -> "Draft":
+        """Return it without one of its changes; there always is one."""
+        return replace(self, changes=(*self.changes[:number], *self.changes[number + 1 :]) or ({},))
+
+    def with_more(self) -> "Draft":
+        """Return it with another change, of the same municipality as the last."""
+        place = self.changes[-1].get("municipality", ())
+        return replace(self, changes=(*self.changes, {"municipality": place})[:_MOST])
+
+
+def of_form(form: Form) -> Draft:
+    """Return what a form of the wizard has brought."""
+    count = min(_whole(_first(form, "count")) or 1, _MOST)
+    changes = [{name: _given(form, f"c{number}_{name}") for name in OF_CHANGE} for number in range(count)]
+    kept = [{name: values for name, values in one.items() if any(values)} for one in changes]
+    return Draft(tuple(kept), {name: values for name in OF_PLAN if any(values := _given(form, name)) or name in form})
+
+
+def of_query(query: Mapping[str, Sequence[str]]) -> Draft:
+    """Return what a link prefills."""
+    vendor, system = _first(query, "vendor"), _first(query, "system")
+    change: dict[str, tuple[str, ...]] = {name: _given(query, name) for name in ("municipality", "information", "mode")}
+    change["sender"] = (f"{vendor}/{system}" if system else vendor,)
+    given = {name: _given(query, name) for name in OF_PLAN if name in query}
+    if "gate_messages" in given:
+        given["suggested"] = ("0",)
+    return Draft(({name: values for name, values in change.items() if any(values)},), {**_usual(), **given})
+
+
+def of_plan(plan: Plan) -> Draft:
+    """Return what the wizard would have been told for a plan."""
+    told: dict[str, str] = {
+        "name": plan.name,
+        "approvals": str(plan.approvals),
+        "step_back": "yes" if plan.step_back else "",
+    }
+    told["at"] = plan.at.astimezone(OSLO).replace(tzinfo=None).isoformat(timespec="minutes")
+    if (gate := plan.gate) is not None:
+        told |= {"gate_messages": str(gate.rehearsed_at_least), "gate_clean": hundredths(gate.clean_at_least)}
+        told["gate_days"] = _number(gate.within / _DAY)
+    if (back := plan.roll_back_when) is not None:
+        told |= {"back_failed": hundredths(back.failed_at_least), "back_messages": str(back.of_at_least)}
+        told["back_held"] = "" if back.held_at_least is None else hundredths(back.held_at_least)
+        told["back_minutes"] = _number(back.within / _MINUTE)
+    told["suggested"] = "0"
+    values = {name: (told.get(name, ""),) for name in OF_PLAN}
+    return Draft(tuple(map(_of_spec, plan.set)), values)
+
+
+def _of_spec(spec: RouteSpec) -> Values:
+    sender = "/".join(filter(None, (spec.vendor, spec.system)))
+    found: dict[str, tuple[str, ...]] = {"municipality": (spec.municipality or "",), "sender": (sender,)}
+    found |= {"information": spec.information or (), "mode": (spec.mode.value,), "text": (spec.text or "",)}
+    for name, value in spec.as_keys().items():
+        if name in KINDS and value is not None:
+            found[name] = _as_field(name, value)
+    return {name: values for name, values in found.items() if any(values)}
+
+
+def _as_field(name: str, value: Any) -> tuple[str, ...]:
+    match KINDS[name]:
+        case ValueKind.PART:
+            return (hundredths(value),)
+        case ValueKind.SECONDS:
+            return (_number(value / _HOUR),)
+        case ValueKind.LIST | ValueKind.ENTRIES:
+            return tuple(value) if name in SENDERS else ("\n".join(map(line_of, value)),)
+        case _:
+            return (str(value),)
+
+
+SENDERS = ("always", "never")
+"""Lists of senders, which are ticked and not written."""
+
+
+def policies(mode: str) -> tuple[str, ...]:
+    """Return the fields of a mode beside its cells, the ones that people decide about first."""
+    order = ("share", "always", "never", "sample", "on_outage", "unclear", "answer", "acknowledge_within")
+    mine = [name for name, key in POLICY_KEYS.items() if mode in key.modes]
+    first = ("text",) if mode == Mode.CLOSED else ()
+    return (*first, *(name for name in order if name in mine), *(name for name in mine if name not in order))
+
+
+def wrong_cells(draft: Draft, number: int, municipalities: Sequence[str], senders: Sequence[str]) -> Iterator[Wrong]:
+    """Say what is wrong with where a change is, and with its mode."""
+    if draft.of(number, "municipality") not in municipalities:
+        yield Wrong("municipality", "wrong_municipality")
+    if draft.of(number, "sender") not in ("", *senders):
+        yield Wrong("sender", "wrong_sender")
+    given = draft.changes[number].get("information", ())
+    if not given or any(one not in _TYPES for one in given):
+        yield Wrong("information", "wrong_information")
+    if draft.of(number, "mode") not in tuple(Mode):
+        yield Wrong("mode", "wrong_mode")
+
+
+_TYPES = frozenset(Information)
+
+
+def wrong_choices(draft: Draft, number: int) -> Iterator[Wrong]:
+    """Say what is wrong with the fields of a change's mode."""
+    mode = draft.of(number, "mode")
+    for name in policies(mode):
+        value, kind = draft.of(number, name), KINDS.get(name)
+        if kind is ValueKind.PART and (value or name == "share") and not _is_part(value):
+            yield Wrong(name, "wrong_part")
+        elif kind is ValueKind.SECONDS and value and not _DECIMAL.fullmatch(value):
+            yield Wrong(name, "wrong_hours")
+        elif kind is ValueKind.WORD and value and value not in WORDS[name]:
+            yield Wrong(name, "wrong_choice")
+        elif name == "text" and not (value and value.isprintable() and len(value) <= 500):
+            yield Wrong(name, "wrong_text")
+
+
+def wrong_conditions(draft: Draft) -> Iterator[Wrong]:
+    """Say what is wrong with name, numbers and approvals; the time is looked at by whoever knows the clock."""
+    if not is_name(draft.said("name")):
+        yield Wrong("name", "wrong_name")
+    if not 1 <= (_whole(draft.said("approvals")) or 0) <= 100:
+        yield Wrong("approvals", "wrong_approvals")
+    if not draft.goes_new:
+        return
+    yield from _wrong_numbers(draft, {"gate_messages": _WHOLE, "gate_clean": _DECIMAL, "gate_days": _WHOLE}, ())
+    back = {"back_failed": _DECIMAL, "back_messages": _WHOLE, "back_minutes": _WHOLE, "back_held": _DECIMAL}
+    yield from _wrong_numbers(draft, back, ("back_held",))
+
+
+def _wrong_numbers(draft: Draft, names: Mapping[str, re.Pattern[str]], may_lack: Sequence[str]) -> Iterator[Wrong]:
+    """All of a group's numbers stand there, or none."""
+    given = {name: draft.said(name) for name in names}
+    for name, value in given.items():
+        if value and not names[name].fullmatch(value):
+            yield Wrong(name, "wrong_number")
+        elif not value and any(given.values()) and name not in may_lack:
+            yield Wrong(name, "wrong_all_or_none")
+
+
+def submitted(draft: Draft) -> Submitted:
+    """Return the plan that a draft without anything wrong asks for."""
+    return Submitted(
+        name=draft.said("name"),
+        at=draft.said("at") or "-",
+        set=tuple(_spec(draft, number) for number in range(len(draft.changes))),
+        gate=_gate(draft) if draft.goes_new else None,
+        roll_back_when=_back(draft) if draft.goes_new else None,
+        step_back=bool(draft.said("step_back")),
+        approvals=_whole(draft.said("approvals")) or 1,
+    )
+
+
+def _spec(draft: Draft, number: int) -> RouteSpec:
+    vendor, _, system = draft.of(number, "sender").partition("/")
+    mode = Mode(draft.of(number, "mode"))
+    values = {name: _policy(draft, number, name) for name in policies(mode)}
+    return RouteSpec(
+        municipality=draft.of(number, "municipality"),
+        vendor=vendor or None,
+        system=system or None,
+        information=tuple(Information(one).value for one in draft.changes[number].get("information", ())),
+        mode=mode,
+        **{name: value for name, value in values.items() if value is not None},
+    )
+
+
+def _policy(draft: Draft, number: int, name: str) -> Any:
+    value, kind = draft.of(number, name), KINDS.get(name)
+    if kind in (ValueKind.LIST, ValueKind.ENTRIES):
+        lines = [line.strip() for one in draft.changes[number].get(name, ()) for line in one.splitlines()]
+        return tuple(filter(None, lines)) or None
+    if not value:
+        return None
+    if kind is ValueKind.PART:
+        return _part(value)
+    return float(value.replace(",", ".")) * _HOUR if kind is ValueKind.SECONDS else value
+
+
+def _gate(draft: Draft) -> GateRequest | None:
+    if not draft.said("gate_messages"):
+        return None
+    days = int(draft.said("gate_days"))
+    return GateRequest(
+        rehearsed_at_least=int(draft.said("gate_messages")),
+        clean_at_least=_part(draft.said("gate_clean")),
+        within=days * _DAY,
+    )
+
+
+def _back(draft: Draft) -> RollBackRequest | None:
+    if not draft.said("back_failed"):
+        return None
+    held = draft.said("back_held")
+    return RollBackRequest(
+        failed_at_least=_part(draft.said("back_failed")),
+        of_at_least=int(draft.said("back_messages")),
+        within=int(draft.said("back_minutes")) * _MINUTE,
+        held_at_least=_part(held) if held else None,
+    )
+
+
+def suggested_gate(messages: int) -> tuple[int, int]:
+    """Return how many rehearsals a gate may ask for where this many messages came in seven days, and within how many days.
+
+    With more than the cells ever send the gate never opens; with fewer than 20 it says little, so it looks back longer.
+    """
+    if messages >= 250:
+        return 200, 7
+    if messages >= 25:
+        return messages * 4 // 5, 7
+    return max(5, messages * 4 * 4 // 5), 30
+
+
+def hundredths(part: float) -> str:
+    """Return a part of 1 in hundredths, as people write it."""
+    return f"{part * 100:.4f}".rstrip("0").rstrip(".").replace(".", ",")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".").replace(".", ",")
+
+
+def _is_part(text: str) -> bool:
+    return _DECIMAL.fullmatch(text) is not None and 0 < _part(text) <= 1
+
+
+def _part(text: str) -> float:
+    """Return hundredths as a part of 1, without what binary numbers add."""
+    return float(f"{text.replace(',', '.')}e-2")
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if _WHOLE.fullmatch(text) else None
+
+
+def _usual() -> dict[str, tuple[str, ...]]:
+    return {name: (value,) for name, value in USUAL.items()}
+
+
+def _given(form: Mapping[str, Sequence[str]], name: str) -> tuple[str, ...]:
+    return tuple(value.strip()[:_LONGEST] for value in form.get(name, ()))
+
+
+def _first(values: Mapping[str, Sequence[str]], name: str) -> str:
+    return next(iter(values.get(name, ())), "").strip()
