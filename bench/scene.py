@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, RSAKey
 
 from bench.copies import copies
 from bench.driver import Address, closed_loop, post, run
@@ -83,6 +83,8 @@ class Scene:
     issuer: str
     token: str
     """Of a sender that all municipalities know."""
+    issuer_key: Path
+    """The public key that the token was signed with."""
     body: bytes
     vkp: Server
     jft: Server
@@ -160,7 +162,9 @@ def scene(settings: Settings) -> Iterator[Scene]:
         stack.enter_context(child("helseid", command, folder, helseid))
         process = stack.enter_context(_fixed_answers(folder, vkp, jft))
         upstreams = (Server("VKP, fixed answer", vkp, process), Server("JFT, fixed answer", jft, process))
-        yield Scene(settings, cores, folder, issuer, _token(issuer), alarm_follow_up(), *upstreams)
+        yield Scene(
+            settings, cores, folder, issuer, _token(issuer), _key(issuer, folder), alarm_follow_up(), *upstreams
+        )
 
 
 @contextlib.contextmanager
@@ -201,3 +205,14 @@ def _token(issuer: str) -> str:
     request = urllib.request.Request(f"{issuer}/stub/token", wanted, {"Content-Type": "application/json"})  # noqa: S310 - loopback
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
         return str(json.load(answer)["access_token"])
+
+
+def _key(issuer: str, folder: Path) -> Path:
+    """Keep the public key of the double of HelseID for proxies that do not ask for it themselves."""
+    with urllib.request.urlopen(f"{issuer}/.well-known/openid-configuration", timeout=30) as answer:  # noqa: S310 - loopback
+        address = str(json.load(answer)["jwks_uri"])
+    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - loopback
+        key = RSAKey.import_key(json.load(answer)["keys"][0])
+    file = folder / "issuer.pem"
+    file.write_bytes(key.as_pem(private=False))
+    return file

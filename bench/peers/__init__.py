@@ -12,14 +12,25 @@ from bench.peers.configs import haproxy, nginx
 from bench.processes import output_of
 
 Command = tuple[str | Path, ...]
+_GO = Path(__file__).with_name("go")
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a proxy listens and what it passes to."""
+class Job:
+    """What a proxy is to do."""
 
+    folder: Path
+    """For its files."""
     listen: int
+    admin: int
+    """Where it shows its metrics, if it has any."""
     upstream: int
+    key: Path
+    """The public key of who issues the senders' tokens."""
+    municipalities: tuple[str, ...]
+    """Their numbers in the path; nobody else's requests are passed on."""
+    buffered: bool
+    """Whether a request's body is read before it is passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +40,9 @@ class Peer:
     name: str
     program: str | None
     """What must be found on PATH; None for what comes with the project."""
-    command: Callable[[Path, Ports, bool], Command]
-    """Of the folder for its files, its ports, and whether a request's body is read before it is passed on."""
+    command: Callable[[Job], Command]
+    does_the_same: bool
+    """Whether it chooses a route, verifies tokens, counts and logs, as the gateway does."""
     version: Callable[[], str]
 
     @property
@@ -39,32 +51,48 @@ class Peer:
         return self.program is None or shutil.which(self.program) is not None
 
 
-def _nginx(folder: Path, ports: Ports, buffered: bool) -> Command:
-    file = folder / "nginx.conf"
-    file.write_text(nginx.proxy(folder, ports.listen, ports.upstream, buffered=buffered), encoding="utf-8")
-    return ("nginx", "-p", folder, "-c", file, "-e", folder / "nginx-error.log")
+def _nginx(job: Job) -> Command:
+    file = job.folder / "nginx.conf"
+    file.write_text(nginx.proxy(job.folder, job.listen, job.upstream, buffered=job.buffered), encoding="utf-8")
+    return ("nginx", "-p", job.folder, "-c", file, "-e", job.folder / "nginx-error.log")
 
 
-def _haproxy(folder: Path, ports: Ports, buffered: bool) -> Command:
-    file = folder / "haproxy.cfg"
-    file.write_text(haproxy.proxy(ports.listen, ports.upstream, buffered=buffered), encoding="utf-8")
+def _haproxy(job: Job) -> Command:
+    file = job.folder / "haproxy.cfg"
+    text = haproxy.proxy(
+        *(job.folder, job.listen, job.admin, job.upstream),
+        key=job.key,
+        municipalities=job.municipalities,
+        buffered=job.buffered,
+    )
+    file.write_text(text, encoding="utf-8")
     return ("haproxy", "-db", "-f", file)
 
 
-def _mitmproxy(folder: Path, ports: Ports, buffered: bool) -> Command:
-    streaming = () if buffered else ("--set", "stream_large_bodies=1")
+def _go(job: Job) -> Command:
+    """Build it with the Go that is on the machine; it needs nothing but the standard library."""
+    program = job.folder / "peer"
+    output_of("go", "-C", str(_GO), "build", "-o", str(program), ".")
+    ports = ("-listen", str(job.listen), "-metrics", str(job.admin), "-upstream", str(job.upstream))
+    more = ("-key", job.key, "-routes", ",".join(job.municipalities), *(("-buffered",) if job.buffered else ()))
+    # One core is what is measured, whichever the machine has.
+    return ("env", "GOMAXPROCS=1", program, *ports, *more)
+
+
+def _mitmproxy(job: Job) -> Command:
+    streaming = () if job.buffered else ("--set", "stream_large_bodies=1")
     return (
         "mitmdump",
         "--quiet",
-        *("--mode", f"reverse:http://127.0.0.1:{ports.upstream}"),
-        *("--listen-host", "127.0.0.1", "--listen-port", str(ports.listen)),
-        *("--set", f"confdir={folder}", *streaming),
+        *("--mode", f"reverse:http://127.0.0.1:{job.upstream}"),
+        *("--listen-host", "127.0.0.1", "--listen-port", str(job.listen)),
+        *("--set", f"confdir={job.folder}", *streaming),
     )
 
 
-def _aiohttp(_folder: Path, ports: Ports, buffered: bool) -> Command:
-    lane = "--buffered" if buffered else "--streamed"
-    return (sys.executable, "-m", "bench.peers.aiohttp_proxy", str(ports.listen), str(ports.upstream), lane)
+def _aiohttp(job: Job) -> Command:
+    lane = "--buffered" if job.buffered else "--streamed"
+    return (sys.executable, "-m", "bench.peers.aiohttp_proxy", str(job.listen), str(job.upstream), lane)
 
 
 def _version(*command: str) -> str:
@@ -73,10 +101,14 @@ def _version(*command: str) -> str:
     return found.group() if found else "of unknown version"
 
 
-NGINX = Peer("nginx", "nginx", _nginx, lambda: _version("nginx", "-v"))
+NGINX = Peer("nginx, bare", "nginx", _nginx, does_the_same=False, version=lambda: _version("nginx", "-v"))
+"""The floor: it knows no municipality, no token, and keeps no log."""
+GO = Peer("Go ReverseProxy", "go", _go, does_the_same=True, version=lambda: _version("go", "version"))
+HAPROXY = Peer("HAProxy", "haproxy", _haproxy, does_the_same=True, version=lambda: _version("haproxy", "-v"))
 PEERS = (
     NGINX,
-    Peer("HAProxy", "haproxy", _haproxy, lambda: _version("haproxy", "-v")),
-    Peer("aiohttp proxy", None, _aiohttp, lambda: metadata.version("aiohttp")),
-    Peer("mitmproxy", "mitmdump", _mitmproxy, lambda: _version("mitmdump", "--version")),
+    HAPROXY,
+    GO,
+    Peer("aiohttp proxy", None, _aiohttp, does_the_same=False, version=lambda: metadata.version("aiohttp")),
+    Peer("mitmproxy", "mitmdump", _mitmproxy, does_the_same=False, version=lambda: _version("mitmdump", "--version")),
 )
