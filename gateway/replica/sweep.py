@@ -35,6 +35,8 @@ _REFUSED_IN_A_ROW = 20
 _PAUSE = 600.0
 _IDLE = 60.0
 """Seconds until it is looked again for patients who are new."""
+_NOBODY_YET = 1.0
+"""Seconds until it is looked again whether the first copy of the patients is complete."""
 _TIMEOUT = 10.0
 """Seconds for one call."""
 
@@ -143,6 +145,9 @@ class OktSweep:
         Raises `ServiceUnavailable` where OKT cannot be asked, once what was learnt before is written down.
         """
         key, now = self._municipality.key, self._clock()
+        if not await self._database.read(lambda connection: self._patients.is_there(connection, key)):
+            # A sweep of nobody would be complete, and every list empty.
+            return _NOBODY_YET
         sweep = await self._database.read(lambda connection: read_feed(connection, key, SOURCE))
         if (begins := self._begins(sweep)) is not None and now >= begins:
             sweep = await self._begin(now, sweep)

@@ -198,6 +198,13 @@ async def test_sweep_asks_once_about_each_patient_at_its_rate_and_again_after_it
     assert len(copy.okt.asked) == 6
 
 
+async def test_sweep_waits_for_the_first_copy_of_the_patients(copy: Copy) -> None:
+    """A sweep of nobody would be complete, and a list of those with a need would say that there are none."""
+    copy.people.complete = False
+    assert await copy.sweep.step() == 1.0
+    assert await copy.refusal(codes="TA") is Fault.UNAVAILABLE
+
+
 async def test_sweep_says_how_long_it_will_take(copy: Copy, logged: Logged) -> None:
     """At least: as many look-ups as there are patients, at the rate."""
     await copy.sweep.step()
