@@ -9,6 +9,7 @@ from gateway.config.read_upstreams import Upstreams
 from gateway.config.upstreams import (
     SERVICES,
     OktUpstream,
+    PitUpstream,
     PmdUpstream,
     ServiceStatus,
     ServiceUpstream,
@@ -183,7 +184,13 @@ def _retrieval(facts: Facts, municipality: Municipality, mode: Mode, information
         return _Finding(Severity.ERROR, f"{mode} needs an upstream of kind {service}: {{cell}}")
     if (finding := _status(facts, mode, information)) is not None:
         return finding
-    return _services(facts, municipality, mode) if information is Information.PASIENTINFO else None
+    if information is Information.TJENESTER and (
+        facts.upstreams.lacks(PitUpstream.KIND) or PitUpstream.KIND not in municipality.epj.feeds
+    ):
+        # The sweep of OKT asks about the patients of the copy.
+        text = f"{mode} needs pit in epj.feeds of {municipality.key} and an upstream of kind pit, since OKT has no list of patients: {{cell}}"
+        return _Finding(Severity.ERROR, text)
+    return _services(facts, municipality, mode)
 
 
 def _services(facts: Facts, municipality: Municipality, mode: Mode) -> _Finding | None:
@@ -194,10 +201,9 @@ def _services(facts: Facts, municipality: Municipality, mode: Mode) -> _Finding 
         return _Finding(Severity.ERROR, text)
     if known.file is not None:
         return None
-    if facts.upstreams.lacks(OktUpstream.KIND):
-        return _Finding(
-            Severity.ERROR, f"services_from: okt of {municipality.key} needs an upstream of kind okt: {{cell}}"
-        )
+    if facts.upstreams.lacks(OktUpstream.KIND) or OktUpstream.KIND not in municipality.epj.feeds:
+        needs = "okt in epj.feeds and an upstream of kind okt"
+        return _Finding(Severity.ERROR, f"services_from: okt of {municipality.key} needs {needs}: {{cell}}")
     return _status(facts, mode, Information.TJENESTER)
 
 

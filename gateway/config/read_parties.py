@@ -10,6 +10,7 @@ from yaml import Node
 
 from gateway.config import schema, values, yaml_reader
 from gateway.config.model import Environment, Epj, Municipality, Resolver, Sender, ServicesFrom, Vendor
+from gateway.config.service_file import FileUnusable, read_services
 from gateway.config.upstreams import SERVICE_KINDS
 from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.files import contents
@@ -137,7 +138,15 @@ def _services_from(reader: Reader, node: Node) -> ServicesFrom | None:
         return ServicesFrom(None, place) if reader.choice(node, "value of services_from", ("okt",)) == "okt" else None
     fields = reader.fields(node, schema.SERVICES_FROM)
     file = fields.get("file", reader.text) if fields is not None else None
-    return ServicesFrom(file, place) if file is not None else None
+    if fields is None or file is None:
+        return None
+    try:
+        read_services(Path(reader.file).parent / file)
+    except FileUnusable as unusable:
+        # The gateway goes on with what the file said before.
+        for problem in unusable.problems:
+            reader.warn(fields.value("file"), f"{quoted(file)}: {problem}")
+    return ServicesFrom(file, place)
 
 
 def _partner_profile(reader: Reader, node: Node) -> dict[str, tuple[str, ...]]:

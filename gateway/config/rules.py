@@ -141,7 +141,9 @@ def _needless(draft: Draft) -> Iterator[Problem]:
             serves = sender.municipalities is None or municipality.key in sender.municipalities
             codes = {code.upper() for code in sender.service_codes}
             if serves and codes and codes <= WITHOUT_IPLOS:
-                text = f"{sender.key} can have no need by OKT, where {' and '.join(sorted(codes))} has no IPLOS code"
+                text = (
+                    f"{sender.key} can have no need by OKT, which has no IPLOS code for {' and '.join(sorted(codes))}"
+                )
                 yield Problem(source.place, Severity.WARNING, f"{text}; a file can name who has such a service")
 
 

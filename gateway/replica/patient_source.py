@@ -207,7 +207,9 @@ def answers_of(config: Config, keys: Keys, database: Database, clock: Clock) -> 
     patients = PatientSource(database, seal, needs, fresh, pit.freshness, config.limits.answer)
     sources: dict[Information, PatientSource | ServiceSource] = {Information.PASIENTINFO: patients}
     if okt is not None:
-        sources[Information.TJENESTER] = ServiceSource(database, ServiceSeal(keys.vault, keys.lookup), needs)
+        sources[Information.TJENESTER] = ServiceSource(
+            database, ServiceSeal(keys.vault, keys.lookup), needs, config.limits.answer
+        )
     return CopyAnswers(sources, CopiedLocalNumbers(database, seal, fresh, clock))
 
 

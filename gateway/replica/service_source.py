@@ -111,10 +111,12 @@ class Needs:
 class ServiceSource:
     """Answers searches for services from what OKT has said."""
 
-    def __init__(self, database: Database, seal: ServiceSeal, needs: Needs) -> None:
+    def __init__(self, database: Database, seal: ServiceSeal, needs: Needs, most: int) -> None:
+        """`most` is how many services an answer may have."""
         self._database = database
         self._seal = seal
         self._needs = needs
+        self._most = most
 
     async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Tree, ...]:
         """Return EpisodeOfCares; raises `Failure`: see `pipeline.retrieval.RetrievalSource`."""
@@ -176,6 +178,8 @@ class ServiceSource:
         found: list[dict[str, Tree]] = []
         last, index = "", 0
         for patient, sealed in sealed_services(connection, municipality.key, patients, "okt"):
+            if len(found) == self._most:
+                raise Failure(Fault.TOO_MANY_FOUND, f"More than {self._most} services are found")
             last, index = patient, index + 1 if patient == last else 0
             told = self._seal.open(municipality.key, patient, sealed)
             identifier = self._seal.identifier(municipality.key, patient, told.service, index)

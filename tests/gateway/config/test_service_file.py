@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.config.load import load
 from gateway.config.service_file import FileUnusable, read_services, services_in
 from translators.services import Service
 
@@ -63,3 +64,36 @@ def test_file_that_cannot_be_read_says_why_and_not_what(tmp_path: Path) -> None:
         services_in(f"{NUMBER},6\n".encode() + b"\xff")
     with pytest.raises(FileUnusable, match="80 more lines are wrong"):
         services_in(b"1,2\n" * 100)
+
+
+ROUTES = """\
+version: 1
+helseid: {issuer: https://sts.example, client_id: gateway, key_file: key.json}
+upstreams:
+  vkp: {kind: vkp, url: https://vkp.example}
+municipalities:
+  nordfjell:
+    name: Nordfjell kommune
+    orgnr: "312229544"
+    epj: {system: Gerica, generation: legacy}
+    services_from: {file: services.csv}
+routes:
+  - {mode: legacy}
+"""
+
+
+def test_check_warns_of_a_file_that_cannot_be_used_and_takes_the_configuration(tmp_path: Path) -> None:
+    """A gateway that starts with yesterday's services is better than none."""
+    (tmp_path / "routes.yaml").write_text(ROUTES, encoding="utf-8")
+    assert _warnings(tmp_path) == ['"services.csv": cannot be read: No such file or directory']
+    (tmp_path / "services.csv").write_text(f"{NUMBER},6\n{OTHER},six\n", encoding="utf-8")
+    (warning,) = _warnings(tmp_path)
+    assert warning.startswith('"services.csv": line 2: the second column')
+    (tmp_path / "services.csv").write_text(f"{NUMBER},6\n", encoding="utf-8")
+    assert _warnings(tmp_path) == []
+
+
+def _warnings(folder: Path) -> list[str]:
+    found = load(str(folder / "routes.yaml"))
+    assert found.config is not None
+    return [problem.text for problem in found.problems if "services.csv" in problem.text]

@@ -143,7 +143,9 @@ class Copy:
         while not await sweep.step():
             pass
 
-    async def find(self, *, codes: str = "", municipality: Municipality = HAVNES, **asked: Any) -> list[Any]:
+    async def find(
+        self, *, codes: str = "", municipality: Municipality = HAVNES, most: int = 100, **asked: Any
+    ) -> list[Any]:
         """Search for services."""
         needs = Needs(self.people, self.clock, 24 * HOUR)
         number = asked.pop("number", None)
@@ -156,7 +158,7 @@ class Copy:
             **asked,
         )
         sender = Sender("vendor", "system", "vkp-id", None, None, (), None, PLACE)
-        return list(await ServiceSource(self.database, self.seal, needs).find(search, municipality, sender))
+        return list(await ServiceSource(self.database, self.seal, needs, most).find(search, municipality, sender))
 
     async def refusal(self, **asked: Any) -> Fault:
         """Search in vain."""
@@ -281,6 +283,7 @@ async def test_list_has_the_patients_with_a_service_behind_the_codes(copy: Copy)
     found = await copy.find(codes="TA")
     assert {one["patient"]["identifier"]["value"] for one in found} == {SOMEBODY}
     assert await copy.find(codes="RT") == []
+    assert await copy.refusal(codes="TA", most=1) is Fault.TOO_MANY_FOUND
 
 
 async def test_patient_who_was_never_asked_about_is_no_patient_without_need(copy: Copy) -> None:
