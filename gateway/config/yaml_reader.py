@@ -381,7 +381,8 @@ def within(section: Section, make: Callable[..., T]) -> Callable[[Reader, Node],
 
 def child(node: Node, *names: str) -> Node | None:
     """Return the value of the first of these keys that a mapping has."""
-    pairs = {key.value: value for key, value in node.value} if isinstance(node, MappingNode) else {}
+    held = node.value if isinstance(node, MappingNode) else ()
+    pairs = {key.value: value for key, value in held if isinstance(key, ScalarNode)}
     return next((pairs[name] for name in names if name in pairs), None)
 
 
