@@ -45,6 +45,8 @@ class Intervals:
     tidy: float = 60.0
     """Between two looks at whether SQLite's files have grown."""
     purge: float = 3600.0
+    heartbeat: float = 10.0
+    """Between two times that a node says that it is there."""
     decisions: float = 1.0
     """Between two writes of the decision log."""
     notes: float = 0.05

@@ -61,6 +61,13 @@ def _tell_step(moved: float) -> None:
     structlog.get_logger().error("clock.stepped", seconds=round(moved, 3))
 
 
+def ahead_of(before: float, after: float, said: float) -> float:
+    """Return by how many seconds our clock is certainly ahead of one that said `said`, whole seconds, in between."""
+    if before > said + 1:
+        return before - (said + 1)
+    return min(0.0, after - said)
+
+
 def when(seconds: float) -> str:
     """Return a time as people and programs can both read it, to the second."""
     return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

@@ -2,7 +2,7 @@
 
 Others use:
 
-- `server.AdminPort`: the port, with all its endpoints; `status.Reload`: what became of a reload;
+- `server.AdminPort`: the port, with all its endpoints; `status.Reload`: what became of a reload; `health.NodeState`: what runs;
 - `rollback.CONFIRMATION`, `rollback_documents.csv_of`, `report.COLUMNS`, `csv.table_of`: for commands that show what the API
   answers. They are no part of this file, so that a command imports what it uses and nothing else.
 """

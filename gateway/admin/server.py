@@ -18,6 +18,7 @@ from gateway.admin.cutovers import Cutovers
 from gateway.admin.cutovers_api import CutoversApi
 from gateway.admin.endpoints import LARGEST_BODY, Endpoint, Handler
 from gateway.admin.guard import Guard
+from gateway.admin.health import Health, HealthApi
 from gateway.admin.idempotency import IdempotencyStore
 from gateway.admin.messages import Messages, MessagesApi
 from gateway.admin.municipalities import Municipalities
@@ -27,6 +28,7 @@ from gateway.admin.overview import Overview
 from gateway.admin.pages.audit import AuditPages
 from gateway.admin.pages.cutover_wizard import CutoverWizard
 from gateway.admin.pages.cutovers import CutoverPages
+from gateway.admin.pages.health import HealthPages
 from gateway.admin.pages.live import STOPPING
 from gateway.admin.pages.login import LoginPages
 from gateway.admin.pages.messages import MessagePages
@@ -75,6 +77,8 @@ class AdminPort:
         self.decisions = Decisions(self.ledger)
         self.trials = Trials(self.ledger)
         self.overview = Overview(self.ledger, self.report)
+        self._messages = Messages(self.ledger)
+        self.health = Health(self.ledger, self._messages, clock)
         self.endpoints = self._endpoints(registry, clock)
         known = {(each.method, each.path): each for each in self.endpoints}
         guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
@@ -99,7 +103,7 @@ class AdminPort:
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
 
     def _endpoints(self, registry: CollectorRegistry, clock: Clock) -> list[Endpoint]:
-        tokens, messages, rehearsals = Tokens(), Messages(self.ledger), Rehearsals(self.ledger)
+        tokens, messages, rehearsals = Tokens(), self._messages, Rehearsals(self.ledger)
         overrides, panics, audit = Overrides(self.ledger), Panics(self.ledger), Audit(self.ledger)
         municipalities, vendors = Municipalities(self.ledger, self.overview), Vendors(self.ledger, self.overview)
         facts, back = CutoverFacts(self.ledger, self.cutovers), SendBackPages(self.rollback)
@@ -113,6 +117,7 @@ class AdminPort:
             TokenPages(tokens),
             MessagePages(messages, self.decisions),
             TrialPages(self.trials),
+            HealthPages(self.health),
             CutoverWizard(self.ledger, self.cutovers, facts),
             CutoverPages(self.cutovers, facts, back, self.ledger),
             back,
@@ -134,6 +139,7 @@ class AdminPort:
             PanicsApi(panics),
             self.decisions,
             TrialsApi(self.trials),
+            HealthApi(self.health),
             rehearsals,
             Comparisons(self.ledger),
             Description(lambda: self.endpoints),

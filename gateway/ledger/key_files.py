@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -120,6 +120,34 @@ def check(kind: str, source: str, folder: Path) -> str:
     found = read_payload(source, folder)
     older = len(found.keys) - 1
     return f"key {found.current}" + (f", {older} older still open what they sealed" if older else "")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAge:
+    """What may be told of a key in use."""
+
+    name: str
+    """As `KeyFiles` calls it."""
+    id: str
+    made_at: int
+    """Seconds since 1970."""
+    older: int = 0
+    """Earlier keys that still open what they sealed."""
+
+
+def ages(files: KeyFiles, folder: Path) -> list[KeyAge]:
+    """Return how old each key is; those that cannot be read here are left out."""
+    found = []
+    for kind, source in asdict(files).items():
+        with suppress(StartupError):
+            if kind == PAYLOAD:
+                payload = read_payload(source, folder)
+                current = next(key for key in payload.keys if key.id == payload.current)
+                found.append(KeyAge(kind, current.id, current.made_at, len(payload.keys) - 1))
+            else:
+                single = read_single(source, folder)
+                found.append(KeyAge(kind, single.id, single.made_at))
+    return found
 
 
 def is_from_environment(source: str) -> bool:

@@ -39,6 +39,11 @@ class ReloadingContext:
         """Say why the certificate in use is not valid now; None where it is, or where there is none."""
         return self._source.why_not(self._clock())
 
+    @property
+    def validity(self) -> tuple[float, float] | None:
+        """From when until when the certificate in use is valid, in seconds since the epoch; None where there is none."""
+        return self._source.validity
+
     def is_current(self, files: Files) -> bool:
         """Tell whether the context is what these files would make now."""
         try:
@@ -97,6 +102,11 @@ class Certificates:
     def of(self, what: str) -> ReloadingContext | None:
         """Return how connections to an upstream, or those of the data port, are encrypted; None where they are not."""
         return self._kept.get(what)
+
+    def validities(self) -> dict[str, tuple[float, float]]:
+        """Return from when until when each certificate of ours is valid, by what it is for."""
+        found = {what: kept.validity for what, kept in self._kept.items()}
+        return {what: validity for what, validity in found.items() if validity is not None}
 
     def look(self) -> None:
         """Take files that have been exchanged."""

@@ -4,6 +4,7 @@ Its tables are in `gateway.ledger.tables`; nothing of a patient is readable ther
 
 Others use:
 
-- `worker.Replica`: fills the copies of one process.
+- `worker.Replica`: fills the copies of one process;
+- `feeds`: which copies there are, and how fresh each is;
 - `patient_source.answers_of`, `patient_source.CopyAnswers`: answers about patients and services, and national numbers by local ones.
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.admin.health import NodeState
 from gateway.admin.server import AdminPort
 from gateway.admin.status import Reload
 from gateway.config.load import Loaded, Stamp, load, remember, stamp
@@ -17,6 +18,8 @@ from gateway.config.values import is_loopback
 from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.decision_log import DecisionLog
+from gateway.ledger.messages import Ledger
+from gateway.ledger.nodes import Beat
 from gateway.migration.comparison import Comparisons
 from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
@@ -29,6 +32,7 @@ from gateway.replica.worker import Replica
 from gateway.routing.table import RouteTable
 from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain, touch_named
+from gateway.runtime.heartbeat import Heartbeat
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
 from gateway.surfaces.registry import prepare as prepare_surfaces
@@ -72,6 +76,8 @@ class Node:
         self._decisions = DecisionLog(self._database, self._clock, intervals)
         self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login, clock=self._clock)
         self._routes = ActiveRoutes(table, self._admin.decisions.taken, self._clock, intervals)
+        self._heartbeat = Heartbeat(self._of_ledger, self._beat, self._clock, intervals)
+        self._since = self._clock()
         self._running: RuntimeState | None = None
         self._files = FileThread(intervals.file_patience)
         self._is_unanswered = False
@@ -113,6 +119,7 @@ class Node:
         await asyncio.gather(self._rehearsals.stop(), self._comparisons.stop(), self._decisions.stop())
         await self._admin.stop()
         await self._routes.stop()
+        await self._heartbeat.stop()
         await self._ledger.close()
         drain(self._running, {})
         if self._running is not None:
@@ -179,6 +186,8 @@ class Node:
         self._rehearsals.start()
         self._comparisons.start()
         self._decisions.start()
+        self._heartbeat.start()
+        self._admin.health.use(self._state)
         await self._admin.start(config, self._sockets.admin)
         prepare()
         prepare_surfaces()
@@ -275,6 +284,26 @@ class Node:
         self._reloads.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("reload.defect", exc_info=task.exception())
+
+    def _of_ledger(self) -> Ledger | None:
+        return self._ledger.outbox.ledger if self._ledger.outbox is not None else None
+
+    def _beat(self) -> Beat:
+        table, running = self._routes.table, self._running
+        issuer = running.clients.parts.issuer if running is not None else None
+        return Beat(
+            since=self._since,
+            generation=table.generation,
+            version=self._configured().version,
+            layers=table.layers.version,
+            ahead_of_helseid=issuer.ahead if issuer is not None else None,
+        )
+
+    def _state(self) -> NodeState | None:
+        running = self._running
+        if running is None:
+            return None
+        return NodeState(self._beat(), running.clients, running.certificates, self._path.parent)
 
     def _database(self) -> Database | None:
         outbox = self._ledger.outbox

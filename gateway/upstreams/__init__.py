@@ -2,7 +2,7 @@
 
 Others use:
 
-- `registry.UpstreamRegistry`, `registry.ConfiguredClients`: which kind of upstream has which client;
+- `registry.UpstreamRegistry`, `registry.ConfiguredClients`, `registry.standings`: which kind of upstream has which client, and how each stands;
 - `jft.JftClient`: JFT, and what became of a delivery;
 - `okt.OktClient`: OKT, one person at a time;
 - `pit.PitClient`: the patients that PIT has;

@@ -130,6 +130,10 @@ class JftClient:
             raise unavailable(text, SubmissionVerdict.NOTHING, max(1, math.ceil(wait)))
         return door
 
+    def refused_for(self, now: float) -> list[str]:
+        """Return the orgnr of municipalities for which nothing is sent, since JFT refuses our tokens for them."""
+        return sorted({orgnr for (orgnr, _), door in self._doors.items() if door.is_open(now)})
+
     @staticmethod
     def _learn_of_token(door: CircuitBreaker, status: int, now: float) -> None:
         """Count 401, in a row; calls under way beside each other are counted together, so no probe is held back here."""

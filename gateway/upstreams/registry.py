@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar, assert_never
+from typing import Generic, Literal, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -87,6 +87,20 @@ class _Parts:
     callers: _Shared[Caller] = field(default_factory=_Shared)
     breakers: _Shared[CircuitBreaker] = field(default_factory=_Shared)
 
+    def breaker(self, name: str) -> CircuitBreaker | None:
+        """Return the circuit breaker of this name."""
+        known = self.breakers.made.get(name)
+        return None if known is None else known[1]
+
+    def token_sources(self) -> list[tuple[str, TokenSource]]:
+        """Return the sources of our tokens by the upstream whose own client they are of; "" for the gateway's."""
+        return [(name, source) for name, (_, source) in self.tokens.made.items()]
+
+    @property
+    def issuer(self) -> Issuer | None:
+        """HelseID, as all clients ask it."""
+        return next((issuer for issuer, _ in self.trust.all), None)
+
     def next(self) -> "_Parts":
         return _Parts(_Shared(self.trust), _Shared(self.tokens), _Shared(self.callers), _Shared(self.breakers))
 
@@ -139,6 +153,38 @@ class ConfiguredClients:
         upstream = self.config.upstream_for(information)
         client = self.clients.get(upstream.name) if upstream is not None else None
         return client if isinstance(client, ServiceClient) else None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStanding:
+    """How an upstream stands, as far as this process knows by its own calls."""
+
+    name: str
+    kind: str
+    url: str
+    breaker: Literal["closed", "open", "probing"] | None
+    """None where requests only pass through: nothing is left alone then."""
+    wait: float
+    """Seconds until it is asked again."""
+    refused_for: tuple[str, ...] = ()
+    """The orgnr of municipalities for which it refuses our tokens."""
+
+
+def standings(clients: ConfiguredClients, now: float) -> list[UpstreamStanding]:
+    """Return how every upstream of a configuration stands at a moment of the event loop."""
+    found = []
+    for name, upstream in clients.config.upstreams.items():
+        client = clients.clients.get(name)
+        refused = client.refused_for(now) if isinstance(client, JftClient) else []
+        breaker = clients.parts.breaker(name) or clients.parts.breaker(f"{name} search")
+        state: Literal["closed", "open", "probing"] | None = None
+        if breaker is not None:
+            state = "closed" if breaker.is_closed else "probing" if breaker.is_probing else "open"
+        url = upstream.write_url if isinstance(upstream, JftUpstream) else upstream.url
+        kind = type(upstream).__name__.removesuffix("Upstream").lower()
+        wait = breaker.wait(now) if breaker is not None else 0.0
+        found.append(UpstreamStanding(name, kind, url, state, wait, tuple(refused)))
+    return found
 
 
 class UpstreamRegistry:

@@ -47,6 +47,11 @@ GLOSSARY = (
 )
 """Words that a page explains where somebody stops at them; CONTEXT.md has them for developers."""
 MARKS = ("possible-duplicate", "identifier-reused", "overdue")
+LOOK_AT = (
+    *("upstream-away", "token-refused-there", "helseid-away", "node-gone", "nodes-differ"),
+    *("clock-differs", "clock-doubted", "certificate-ends", "copy-fails", "messages-wait"),
+)
+"""What somebody should look at (health.py)."""
 ACTIONS = (
     "message.payload",
     "message.search",
@@ -99,8 +104,10 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "gloss": GLOSSARY,
     "group": tuple(Group),
     "happened": ("set", "ended"),
+    "key": ("payload", "lookup", "canary", "helseid", "client"),
     "layer": tuple(Layer),
     "letter": tuple(Mode),
+    "look": LOOK_AT,
     "mark": MARKS,
     "mode": tuple(Mode),
     "mode-help": tuple(Mode),
@@ -120,6 +127,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "surface": ("vkp-r4", "vkp-stu3", "vkp-soap", "unrecognised"),
     "type": tuple(Information),
     "unclear": tuple(Unclear),
+    "upstream": ("vkp", "jft", "pit", "okt", "pmd", "epj", "file", "helseid"),
     "verdict": tuple(RehearsalVerdict),
     "waits": ("approve", "rolled-back", "missed", "refused", "unclear", "quarantined", "overdue"),
     "word": GLOSSARY,

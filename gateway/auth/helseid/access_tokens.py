@@ -175,8 +175,20 @@ class _Wanted:
 class _Held:
     token: str = field(repr=False)
     refresh_at: float
-    """By the monotonic clock, as the end."""
+    """By the monotonic clock, as the other two."""
     ends_at: float
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldToken:
+    """What may be told of a token; seconds."""
+
+    orgnr: str
+    scope: str
+    age: float
+    left: float
+    """Until it is used no more; negative where it has ended."""
 
 
 class TokenSource:
@@ -203,6 +215,15 @@ class TokenSource:
             return held.token
         # Shielded: one who gives up waiting takes nothing from the others.
         return (await asyncio.shield(self._begin(wanted, subject))).token
+
+    def held(self) -> list[HeldToken]:
+        """Return what may be told of the tokens that are kept for municipalities, the oldest first; not of those for a sender's own."""
+        now = self._clock.monotonic()
+        return [
+            HeldToken(wanted.orgnr, wanted.scope, now - held.asked_at, held.ends_at - now)
+            for wanted, held in self._held.items()
+            if wanted.subject is None
+        ]
 
     def forget(self, orgnr: str, scope: str, token: str, subject: Subject | None = None) -> None:
         """Drop a token that a service refused, so that the next request fetches another: once a minute at most.
@@ -252,7 +273,7 @@ def _held(granted: Granted, asked_at: float, left: float) -> _Held:
     margin = min(_LARGEST_MARGIN, granted.lifetime * _MARGIN)
     ends_at = asked_at + min(granted.lifetime - margin, left)
     renewal = min(_LARGEST_RENEWAL, granted.lifetime * _RENEWAL)
-    return _Held(granted.token, asked_at + granted.lifetime - renewal, ends_at)
+    return _Held(granted.token, asked_at + granted.lifetime - renewal, ends_at, asked_at)
 
 
 def _wanted(orgnr: str, scope: str, subject: Subject | None) -> _Wanted:

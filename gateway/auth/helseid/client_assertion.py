@@ -87,6 +87,20 @@ def load(key_file: str, folder: Path) -> Key:
     return key
 
 
+def age(key_file: str, folder: Path) -> tuple[str, float | None]:
+    """Return the id of a key, and when its file was written, in seconds since the epoch; None of the environment.
+
+    Raises `StartupError`.
+    """
+    kid = str(load(key_file, folder).kid)
+    if _FROM_ENVIRONMENT.fullmatch(key_file):
+        return kid, None
+    try:
+        return kid, (folder / key_file).stat().st_mtime
+    except OSError as error:
+        raise StartupError(f"{key_file}: {error.strerror}") from None
+
+
 def _fault(key: Key) -> str | None:
     """Say why HelseID would not take a key (security profile, FAPI 2.0 section 5.4); None where it would."""
     if isinstance(key, ECKey):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from joserfc.jwk import import_key
 
 from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
 from gateway.auth.helseid.jws import Key
-from gateway.times import Clock
+from gateway.times import Clock, ahead_of
 
 log = structlog.get_logger()
 
@@ -74,6 +75,8 @@ class Issuer:
         self._discovered_at = self._known_at = clock.monotonic()
         self._fetched_at = self._tried_at = -math.inf
         self._failed = False
+        self.ahead: float | None = None
+        """Seconds that our clock is ahead of HelseID's, as far as its last answer says; None before the first."""
         self._fetching = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
 
@@ -103,6 +106,16 @@ class Issuer:
             log.warning("helseid.discovery.unavailable", reason=str(error))
             return known
         return self._discovery
+
+    @property
+    def keys_age(self) -> float | None:
+        """Seconds since the keys were fetched; None where there are none."""
+        return None if self._keys is None else self._clock.monotonic() - self._fetched_at
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the keys could not be fetched the last time."""
+        return self._failed
 
     @property
     def has_keys(self) -> bool:
@@ -184,13 +197,20 @@ class Issuer:
         return endpoint if isinstance(endpoint, str) and _origin(endpoint) == _origin(self.url) else None
 
     async def _get(self, url: str) -> dict[str, Any]:
+        before = self._clock()
         try:
             async with self._session.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
+                self._compare(before, response.headers.get("Date", ""))
                 if response.status != 200:
                     raise HelseIdUnavailable(f"status {response.status}")
                 return json_object(await read_bounded(response, _DOCUMENT_LIMIT))
         except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
             raise HelseIdUnavailable(type(error).__name__) from None
+
+    def _compare(self, before: float, date: str) -> None:
+        """Take note of what HelseID's clock says."""
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            self.ahead = ahead_of(before, self._clock(), parsedate_to_datetime(date).timestamp())
 
 
 def _signing_keys(document: dict[str, Any]) -> dict[str | None, Key]:

@@ -15,7 +15,7 @@ from gateway.cli.doctor.installation.findings import Finding, fine, warning, wro
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.model import Mode
-from gateway.times import Clock
+from gateway.times import Clock, ahead_of
 
 UNSURE, TOO_FAR = 2.0, 5.0
 """Seconds that the clocks may differ before somebody should look, and before HelseID refuses what we sign."""
@@ -59,14 +59,7 @@ async def _clock(issuer: str, session: aiohttp.ClientSession) -> Finding:
             said = parsedate_to_datetime(answer.headers["Date"]).timestamp()
     except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
         return warning(name, "HelseID's answer has no Date to compare with", "look at the clock yourself: timedatectl")
-    return clock(difference(before, time.time(), said))
-
-
-def difference(before: float, after: float, said: float) -> float:
-    """Return by how many seconds our clock is certainly ahead of one that said `said`, whole seconds, in between."""
-    if before > said + 1:
-        return before - (said + 1)
-    return min(0.0, after - said)
+    return clock(ahead_of(before, time.time(), said))
 
 
 def clock(ahead: float) -> Finding:

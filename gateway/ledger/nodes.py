@@ -1,0 +1,62 @@
+"""Which processes share the ledger: each says regularly that it is there, what it runs, and how its clock stands."""
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.ledger.tables import RUN
+
+_JOB = "node "
+"""What the names of their rows in `run` begin with."""
+_FORGOTTEN = 3600.0
+"""Seconds after which a node that says nothing is not told of any more."""
+
+
+class Beat(Struct, frozen=True):
+    """What a node says of itself; times in seconds since the epoch, differences in seconds."""
+
+    since: float
+    """When the process started."""
+    generation: int
+    """The number of the table that it routes by."""
+    version: str
+    """Of its routes.yaml."""
+    layers: int
+    """The version of what lies over its routes."""
+    ahead_of_database: float = 0.0
+    ahead_of_helseid: float | None = None
+
+
+class NodeSeen(Struct, frozen=True):
+    """A node, and when it was heard of last."""
+
+    name: str
+    at: float
+    beat: Beat
+
+
+def put(connection: Connection, node: str, now: float, beat: Beat) -> None:
+    """Write down that a node is there, and forget those that have long said nothing."""
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(RUN)
+    values = {"at": now, "node": node, "outcome": msgspec.json.encode(beat).decode()}
+    statement = insert.values(job=_JOB + node, **values).on_conflict_do_update(index_elements=["job"], set_=values)
+    connection.execute(statement)
+    connection.execute(delete(RUN).where(RUN.c.job.startswith(_JOB), RUN.c.at < now - _FORGOTTEN))
+
+
+def leave(connection: Connection, node: str) -> None:
+    """Forget a node that stops."""
+    connection.execute(delete(RUN).where(RUN.c.job == _JOB + node))
+
+
+def seen(connection: Connection) -> list[NodeSeen]:
+    """Return every node that was heard of lately; one of another version, whose words are others, is left out."""
+    found = []
+    for row in connection.execute(select(RUN).where(RUN.c.job.startswith(_JOB)).order_by(RUN.c.job)):
+        try:
+            beat = msgspec.json.decode(row.outcome, type=Beat)
+        except msgspec.DecodeError:
+            continue
+        found.append(NodeSeen(row.job.removeprefix(_JOB), row.at, beat))
+    return found
