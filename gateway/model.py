@@ -87,11 +87,6 @@ class Mode(StrEnum):
     CLOSED = "closed"
 
 
-SERVICE_CODES = ("RT", "TA", "GPS", "MD", "DT", "DHO")
-"""The ServiceCodes that NHN documents; a partner profile may name others."""
-WITHOUT_IPLOS = frozenset({"RT", "DHO"})
-"""Those behind which is no service of a municipality's by IPLOS."""
-
 PASSING = frozenset({Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE})
 """Modes of a decision in which VKP checks and answers a message, as it came."""
 

@@ -18,8 +18,8 @@ from translators.fhir.elements import r4, stu3
 from translators.fhir.json_codec import encode
 from translators.fhir.moments import instant_of
 from translators.patient import NATIONAL_SYSTEMS
+from translators.services import IPLOS
 
-IPLOS = "urn:oid:2.16.578.1.12.4.1.1.9151"
 WITHHELD = "(name withheld)"
 _SERVICE_LEVEL = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _RESOURCE_URL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]{1,63})/[^/]+(?:/_history/[^/]+)?")

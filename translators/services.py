@@ -15,7 +15,9 @@ IPLOS = "urn:oid:2.16.578.1.12.4.1.1.9151"
 """Kodeverk 9151, tjenestetype; its codes are numbers, so `06` is 6."""
 IPLOS_OF = {"TA": 6, "GPS": 26, "MD": 27, "DT": 28}
 """The type of service behind a ServiceCode; RT and DHO have none."""
-SERVICE_CODES = frozenset({*IPLOS_OF, "RT", "DHO"})
+SERVICE_CODES = ("RT", "TA", "GPS", "MD", "DT", "DHO")
+"""The ServiceCodes that NHN documents; a partner profile may name others."""
+WITHOUT_IPLOS = frozenset(SERVICE_CODES) - IPLOS_OF.keys()
 STAY_TYPES = "http://hl7.no/fhir/ig/okt/CodeSystem/OktStayTypeCs"
 _STAYS = frozenset({"dagopphold", "korttidsopphold"})
 _EXTENSIONS = "http://hl7.no/fhir/ig/okt/StructureDefinition/"

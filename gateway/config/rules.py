@@ -12,9 +12,10 @@ from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
 from gateway.config.upstreams import EpjUpstream, Grant, JftUpstream, PitUpstream, VkpUpstream, vkp_of
 from gateway.config.yaml_reader import quoted
-from gateway.model import WITHOUT_IPLOS, Information, Mode, Place
+from gateway.model import Information, Mode, Place
 from gateway.routing.index import Buckets, Conflict, winner
 from gateway.routing.route import Route
+from translators.services import WITHOUT_IPLOS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from gateway.config.model import Config, Municipality, Resolver
 from gateway.errors import Failure, Fault
-from gateway.model import SERVICE_CODES, Information
+from gateway.model import Information
 from gateway.pipeline.identify import Identified
 from gateway.surfaces.search import PatientKey, Search
 from gateway.times import Clock
@@ -23,6 +23,7 @@ from gateway.upstreams.vkp import VkpClients
 from translators.contract import Tree
 from translators.national_number import kind_of
 from translators.patient import NATIONAL_SYSTEMS, identifiers_of
+from translators.services import SERVICE_CODES
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from msgspec import structs
 from gateway.config.cell_rules import is_fed
 from gateway.config.model import Config, Municipality, Sender
 from gateway.errors import Failure, Fault
-from gateway.model import SERVICE_CODES, Body, Information, Mode, RequestHead
+from gateway.model import Body, Information, Mode, RequestHead
 from gateway.observability.telemetry import ANSWERS_REFUSED
 from gateway.pipeline.patient_numbers import PatientNumbers
 from gateway.surfaces.base import Found, Recognised, Surface
@@ -21,6 +21,7 @@ from gateway.upstreams.service_caller import AnswerRefused
 from translators.contract import Tree
 from translators.national_number import kind_of
 from translators.patient import NATIONAL_SYSTEMS, system_of
+from translators.services import SERVICE_CODES
 
 log = structlog.get_logger()
 

@@ -22,8 +22,15 @@ from tests.translators.drawing import at, check_account, check_elements, check_t
 from tests.translators.stu3_messages import ALONE
 from translators.contract import Reason, Settings, Translation, Tree
 from translators.fhir import json_codec, xml_codec
+from translators.fhir.conform import conform
 from translators.fhir.elements import r4, stu3
+from translators.fhir.plan import from_stu3
+from translators.made import settled
 from translators.national_number import TEST_KINDS, kind_of
+from translators.okt import services_of
+from translators.services import answers, episode_of_care
+from translators.source import Source
+from translators.stu3.answers import expressed
 from translators.translate import translate
 
 FOLDER = Path(os.environ["VKP_EXAMPLES"])
@@ -201,3 +208,39 @@ def test_every_call_is_taken_by_the_double_or_refused_for_a_fault_of_the_message
             found[f"calls of {surface}"] += 1
     with capsys.disabled():
         print(f"\n{len(examples)} published examples: {dict(sorted(found.items()))}")  # noqa: T201 - a person reads it
+
+
+RETRIEVED = ("vkp-Patient-Magnar-Solbakken.xml", "vkp-CarePlan-Arbeidsplan-Magnar-Solbakken.xml")
+
+
+@pytest.mark.parametrize("name", RETRIEVED)
+def test_what_vkp_answered_is_told_to_stu3_senders_as_it_was(name: str) -> None:
+    """Brought to R4 and back, a published answer says the same; profiles of the inner language get their older names again."""
+    tree = _read(FOLDER / name)
+    source = Source(tree, str(tree["resourceType"]))
+    newer = conform(source.root, from_stu3())
+    settled(newer)
+    assert structure_faults(json.loads(json_codec.encode(newer))) == []
+    assert _plain(expressed(newer)) == _plain(tree)
+
+
+def _plain(tree: Tree) -> Any:
+    """Leave out the blanks at the ends of texts, which are repaired on the way to R4."""
+    return json.loads(json_codec.encode(tree).replace(b' "', b'"'))
+
+
+@pytest.mark.parametrize("path", sorted(NEW_SERVICES[0].parent.glob("okt-*.json")), ids=lambda path: path.stem)
+def test_what_okt_answered_becomes_services(path: Path) -> None:
+    """NHN's own examples, whose persons are of NHN's synthetic series."""
+    body = path.read_bytes()
+    number = json.loads(body)["personIdentifier"]
+    assert kind_of(number) in TEST_KINDS
+    services = services_of(body, number)
+    assert len(services) == len(json.loads(body)["oktMessages"])
+    for one in services:
+        assert structure_faults(json.loads(json_codec.encode(episode_of_care(one, number, "2026-11-29", OKT_ID)))) == []
+        assert one.extent is None or one.extent.unit in ("h", "min")
+    assert any(answers(["TA"], one, "2026-11-29", {}) for one in services) == (number == "22750884907")
+
+
+OKT_ID = "00000000-0000-4000-8000-000000000000"
