@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from bench import config_size, held, inprocess, latency, memory, relay, translated
+from bench import config_size, dashboard, held, inprocess, latency, memory, relay, translated
 from bench.load import wrk_installed
 from bench.peers import NGINX, PEERS
 from bench.processes import BenchFailed, others_busy, output_of
@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Scene], Findings]] = {
     "held": held.measure,
     "memory": memory.measure,
     "config": config_size.measure,
+    "dashboard": dashboard.measure,
 }
 
 

@@ -40,6 +40,8 @@ class LedgerContext:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self._open: _Open | None = None
+        self.changes = 0
+        """How often somebody has changed something here: what was read before is old."""
 
     def use(self, ledger: Ledger, keys: Keys, config: Config) -> None:
         """Take a ledger, or go on with another configuration; whoever opened it closes it."""
@@ -93,7 +95,9 @@ class LedgerContext:
     async def write_unmarked(self, work: Callable[[Connection], T]) -> T:
         """Likewise, without a mark: it is not the work of a request."""
         try:
-            return await self.ledger.store.write(work)
+            done = await self.ledger.store.write(work)
+            self.changes += 1
+            return done
         except LedgerUnavailable as error:
             raise Problem(Code.LEDGER, str(error)) from None
 

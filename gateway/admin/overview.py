@@ -120,7 +120,7 @@ class Overview:
         self._config: Config | None = None
         self._compiled: tuple[Config, RouteTable] | None = None
         self._standings: Standings | None = None
-        self._facts: tuple[float, Facts] | None = None
+        self._facts: tuple[float, int, Facts] | None = None
         self._past: tuple[float, int, Mapping[str, Mapping[int, Day]]] | None = None
         self._rehearsed: tuple[float, Mapping[tuple[str, str, str, str], traffic.Numbers]] | None = None
         self._rows: tuple[Facts, Standings, tuple[Row, ...]] | None = None
@@ -160,9 +160,11 @@ class Overview:
             return None
         async with self._reading:
             passed = self._context.clock.monotonic()
-            if self._facts is None or not 0 <= passed - self._facts[0] < _FRESH:
-                self._facts = (passed, await self._read(passed))
-            return self._facts[1]
+            # Whoever changes something here sees it at once.
+            changes = self._context.changes
+            if self._facts is None or self._facts[1] != changes or not 0 <= passed - self._facts[0] < _FRESH:
+                self._facts = (passed, changes, await self._read(passed))
+            return self._facts[2]
 
     async def seen_by(self, by: By, asked: OverviewQuery, *, even_unread: bool = False) -> Snapshot:
         """Return what somebody may see of it, and has asked for; `even_unread`: without what a ledger knows that cannot be read now."""

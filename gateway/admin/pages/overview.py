@@ -70,7 +70,7 @@ class OverviewPages:
             "overview.html",
             **self._shown(found, says),
             asked=asked,
-            rows=[(row.key, self._row(row, says)) for row in found.rows],
+            rows=self.rows(found, says),
             is_narrowed=any(getattr(asked, name) for name in _FILTERS),
             types=TYPES,
             record_systems=[(one, one) for one in sorted({each.epj.system for each in config.municipalities.values()})],
@@ -99,7 +99,7 @@ class OverviewPages:
                 name: fragment(request, f"overview_{name}.html", **told) for name in ("progress", "waiting", "ahead")
             }
             parts["changed"] = "" if keys == first[0] else says.text("ov_changed")
-            return {**parts, **{f"m-{row.key}": str(self._row(row, says)) for row in found.rows}}
+            return {**parts, **{f"m-{key}": str(html) for key, html in self.rows(found, says)}}
 
         return await stream(request, regions)
 
@@ -111,6 +111,10 @@ class OverviewPages:
             "curve": _curve(found, ends),
             "waiting": [(_waiting(one, says), _href(one), one) for one in found.waiting],
         }
+
+    def rows(self, found: Snapshot, says: Words) -> list[tuple[str, Markup]]:
+        """Return the HTML of each row, by its key."""
+        return [(row.key, self._row(row, says)) for row in found.rows]
 
     def _row(self, row: Row, says: Words) -> Markup:
         """Return the HTML of a row, made once for as long as it stays the same."""
