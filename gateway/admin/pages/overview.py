@@ -58,7 +58,7 @@ class OverviewPages:
         view = Needs.role(Action.VIEW)
         return [
             Endpoint("GET", "/", self._show, view),
-            Endpoint("GET", "/overview/live", self._live, Needs.role(Action.VIEW, person=True)),
+            Endpoint("GET", "/overview/live", self._live, Needs.role(Action.VIEW, person=True), is_live=True),
         ]
 
     async def _show(self, request: web.Request) -> web.Response:

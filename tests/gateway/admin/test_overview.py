@@ -147,7 +147,7 @@ async def test_what_waits_comes_and_is_set_is_told(site: World, vera: Browser, o
     assert [one["kind"] for one in mine["waiting"]] == ["unclear", "overdue"]
     assert [one["kind"] for one in his["waiting"]] == ["unclear", "overdue"]
     arne = await found(await site.person(ARNE))
-    assert [(one["kind"], one["cutover"]) for one in arne["waiting"]][0] == ("approve", "nordfjell-1")
+    assert next((one["kind"], one["cutover"]) for one in arne["waiting"]) == ("approve", "nordfjell-1")
     assert [(one["kind"], one["name"]) for one in mine["coming"]] == [("cutover", "nordfjell-1"), ("freeze", "Jul")]
     (above,) = mine["above"]
     assert (above["layer"], above["municipalities"], above["modes"]) == ("panic", ["sorvik"], ["legacy"])
