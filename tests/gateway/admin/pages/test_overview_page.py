@@ -1,0 +1,329 @@
+"""Oversikt, Kommune and Leverandør: in words, narrowed, filtered by links, live, with forms filled in and a file to send."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from msgspec import structs
+
+from gateway.admin.pages.words import RULES
+from gateway.ledger import findings, rehearsals
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.findings import Times
+from tests.gateway.admin.cutovers.conftest import MONA, PETTER, PLAN, ROOT, World, ask, office, world
+from tests.gateway.admin.test_overview import FINDING, MORE, later, place
+from tests.gateway.migration.cutovers.scene import config_of
+from tests.gateway.office import NORA, NOW
+
+if TYPE_CHECKING:
+    from tests.gateway.office import Browser, Office
+
+__all__ = ["office", "world"]
+CODES = re.compile(
+    r"\b(legacy|rehearse|canary|epj|closed|rehearsing|medication|unclear|quarantined|rolled-back|record-system)\b"
+)
+
+
+@pytest.fixture
+def site(world: World, tmp_path: Path) -> World:
+    """Have vendors, senders and routes in force behind the admin port."""
+    place(world, config_of(tmp_path, more=MORE))
+    return world
+
+
+def seen(page: str) -> str:
+    """Return what a person reads of a page: no tags, no addresses."""
+    return " ".join(html.unescape(re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)).split())
+
+
+def links(page: str, path: str) -> list[dict[str, list[str]]]:
+    """Return the parameters of each link to a path."""
+    found = [urlsplit(html.unescape(one)) for one in re.findall(r'href="([^"]+)"', page)]
+    return [parse_qs(one.query) for one in found if one.path == path and one.query]
+
+
+async def test_overview_says_where_everybody_stands_in_words(site: World, vera: Browser) -> None:
+    """With a row for each municipality, whose boxes are told to those who do not see them; no code word of the product."""
+    await site.site.decided("loss", 9)
+    page = await vera.get("/")
+    text = seen(page.text)
+    for shown in (
+        "0 av 3 kommuner flyttet, 1 er i gang",
+        "Venter på deg",
+        "Neste sju døgn",
+        "Satt over rutene nå",
+        "feiler 9",
+    ):
+        assert shown in text
+    assert (
+        "delvis flyttet: medisinering, varsel, tilsyn, notat, måledata og skjemabesvarelse; hos VKP: resten"
+        in page.text
+    )
+    assert CODES.findall(text) == []
+    english = await vera.get("/?lang=en")
+    assert "0 of 3 municipalities moved, 1 have begun" in seen(english.text)
+    assert "partly moved: medication" in english.text
+
+
+async def test_overview_is_filtered_by_its_address(site: World, vera: Browser) -> None:
+    """Without a script; the form keeps what was asked for, and what is no filter's value does not narrow."""
+    del site
+    page = await vera.get("/?search=Nordf&vendor=dignio&mode=canary")
+    assert ('<tr id="m-nordfjell">' in page.text, '<tr id="m-sorvik">' in page.text) == (True, False)
+    for kept in ('value="Nordf"', '<option value="dignio" selected>', '<option value="canary" selected>', "1 av 3"):
+        assert kept in page.text
+    assert "/overview/live?search=Nordf&amp;vendor=dignio&amp;mode=canary" in page.text
+    nothing = await vera.get("/?record_system=Ingen")
+    assert ("Ingen kommuner passer" in nothing.text, "<table" in nothing.text) == (True, False)
+    odd = await vera.get("/?mode=moved&trouble=%3Cscript%3E&search=%22%3E%3Cscript%3E")
+    assert (odd.status, "<script>" in odd.text) == (200, False)
+    assert '<tr id="m-sorvik">' in (await vera.get("/?mode=moved&trouble=odd")).text
+
+
+async def test_overview_is_there_though_the_ledger_cannot_be_read(
+    site: World, vera: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The routes are known all the same, and the page says what is missing."""
+
+    async def fail(_work: object) -> None:
+        raise LedgerUnavailable("away")
+
+    await later(site)
+    monkeypatch.setattr(site.shelf.ledger.store, "read", fail)
+    page = await vera.get("/")
+    assert (page.status, "Meldingsloggen kan ikke leses nå" in page.text) == (200, True)
+    assert '<tr id="m-nordfjell">' in page.text
+
+
+async def test_overview_is_kept_up_to_date(site: World, vera: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parts are sent, each row by itself, with what came meanwhile."""
+    await site.site.decided("passed", 7, mode="legacy")
+    monkeypatch.setattr("gateway.admin.pages.live.LASTS", 0.0)
+    monkeypatch.setattr("gateway.admin.pages.live.stream.__defaults__", (0.0, 0.05))
+    text = (await vera.get("/overview/live?vendor=dignio")).text
+    events = {}
+    for line in text.splitlines():
+        if line.startswith("data: "):
+            one = json.loads(line.removeprefix("data: "))
+            events[one["id"]] = one["html"]
+    assert events.keys() == {"progress", "waiting", "ahead", "changed", "m-nordfjell"}
+    assert ">7<" in events["m-nordfjell"]
+    cells = (await vera.get("/municipalities/nordfjell/live")).text
+    assert '"id":"cells"' in cells
+
+
+async def test_rows_that_stay_the_same_are_made_once(
+    site: World, vera: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each language: hundreds of them are looked at every other second."""
+    await vera.get("/")
+    made = []
+    monkeypatch.setattr("gateway.admin.pages.overview.piece", lambda *_, row, **__: made.append(row.key) or "<th>")
+    await vera.get("/")
+    assert made == []
+    await site.site.decided("passed", 1, mode="legacy")
+    await later(site)
+    await vera.get("/")
+    assert made == ["nordfjell"]
+
+
+async def test_a_municipality_is_told_in_words_with_what_to_do(site: World, vera: Browser) -> None:
+    """Each cell; charts with their numbers as tables; the routes with file and line; nothing to press for a viewer."""
+    await site.site.rehearsed(198, 2)
+    await site.site.decided("passed", 7, mode="rehearse", layer="routes", rule=None, seconds=0.25)
+    petter = await site.person(PETTER)
+    assert (await ask(petter, "POST", ROOT, PLAN)).status == 201
+    page = await vera.get("/municipalities/nordfjell")
+    text = seen(page.text)
+    for shown in (
+        "99 % av 200",
+        "En omlegging venter på at noen andre enn den som skrev den, godkjenner. nordfjell-1",
+        "Start en prøvekjøring for å se hva den nye tjenesten ville ha sagt.",
+        "Meldinger etter vei",
+        "Svartid i millisekunder",
+        "Dignio_Nordfjell dignio VKP FHIR R4",
+        "Petter",
+        "sendt inn",
+    ):
+        assert shown in text
+    assert re.search(r"<code>\S*routes\.yaml:\d+:\d+</code>", page.text)
+    assert CODES.findall(re.sub(r"\S*routes\.yaml\S*|nordfjell-1", "", text)) == []
+    assert links(page.text, "/cutovers/new") == links(page.text, "/overrides") == []
+
+
+async def test_operators_get_an_override_for_a_rehearsal_and_planners_a_cutover(site: World, olga: Browser) -> None:
+    """Filled in: an override of fourteen days, or a plan with a name and a time on a working day."""
+    page = await olga.get("/municipalities/nordfjell")
+    wanted = links(page.text, "/overrides")
+    every, *each = [one for one in wanted if one.get("vendor") == ["dignio"]]
+    assert every["information"] == ["medisinering", "varsel", "tilsyn", "maledata", "skjemabesvarelse"]
+    assert [one["information"] for one in each] == [[kind] for kind in every["information"]]
+    assert (every["mode"], every["until"], every["municipality"]) == (["rehearse"], ["2026-06-11T22:26"], ["nordfjell"])
+    petter = await site.person(PETTER)
+    page = await petter.get("/municipalities/nordfjell")
+    assert links(page.text, "/overrides") == []
+    first = links(page.text, "/cutovers/new")[0]
+    assert (first["sender"], first["mode"], first["at"]) == (["dignio/prevent"], ["rehearse"], ["2026-06-01T10:00"])
+
+
+async def test_a_rehearsal_ends_before_a_cutover_that_is_planned(site: World) -> None:
+    """An override would win over it."""
+    petter = await site.person(PETTER)
+    plan = {**PLAN, "at": "2026-06-02T08:00:00+02:00"}
+    assert (await ask(petter, "POST", ROOT, plan)).status == 201
+    nora = await site.person(NORA)
+    wanted = links((await nora.get("/municipalities/nordfjell")).text, "/overrides")
+    (tilsyn,) = (one for one in wanted if one["information"] == ["tilsyn"] and one["vendor"] == ["dignio"])
+    assert tilsyn["until"] == ["2026-06-02T08:00"]
+
+
+@pytest.mark.parametrize(
+    ("rehearsed", "messages", "days", "of"), [(4000, "200", "7", "20"), (80, "64", "28", "5"), (10, "20", "28", "5")]
+)
+async def test_a_plan_is_suggested_from_the_volume_that_is_there(
+    site: World, rehearsed: int, messages: str, days: str, of: str
+) -> None:
+    """The gate asks for what comes, and the rollback rule for what can come while it watches."""
+    await site.site.rehearsed(rehearsed, hours_ago=24 * 10)
+    petter = await site.person(PETTER)
+    wanted = links((await petter.get("/municipalities/nordfjell")).text, "/cutovers/new")
+    one = next(each for each in wanted if each["mode"] == ["new"])
+    assert (one["information"], one["gate_messages"], one["gate_days"], one["gate_clean"]) == (
+        ["notat"],
+        [messages],
+        [days],
+        ["99,5"],
+    )
+    assert (one["back_messages"], one["municipality"], one["name"]) == (
+        [of],
+        ["nordfjell"],
+        ["nordfjell-dignio-notat-flytt-0601"],
+    )
+
+
+async def test_what_a_suggested_form_says_is_taken(site: World) -> None:
+    """A plan with its values is one that the API takes."""
+    await site.site.rehearsed(80)
+    petter = await site.person(PETTER)
+    one = next(
+        each
+        for each in links((await petter.get("/municipalities/nordfjell")).text, "/cutovers/new")
+        if each["mode"] == ["new"]
+    )
+    change = {
+        "municipality": "nordfjell",
+        "vendor": "dignio",
+        "system": "prevent",
+        "information": one["information"],
+        "mode": "new",
+    }
+    gate = {
+        "rehearsed_at_least": int(one["gate_messages"][0]),
+        "clean_at_least": 0.995,
+        "within": int(one["gate_days"][0]) * 86_400,
+    }
+    back = {
+        "failed_at_least": int(one["back_failed"][0]) / 100,
+        "of_at_least": int(one["back_messages"][0]),
+        "within": int(one["back_minutes"][0]) * 60,
+    }
+    plan = {"name": one["name"][0], "at": one["at"][0], "set": [change], "gate": gate, "roll_back_when": back}
+    assert (await ask(petter, "POST", ROOT, plan)).status == 201
+
+
+async def test_nobody_sees_another_municipality_or_its_vendors(site: World) -> None:
+    """Neither on Oversikt nor by an address."""
+    mona = await site.person(MONA)
+    page = await mona.get("/")
+    assert ("m-sorvik" in page.text, "m-nordfjell" in page.text, "0 av 1" in page.text) == (True, False, True)
+    for path in ("/municipalities/nordfjell", "/vendors/dignio", "/vendors/dignio/file", "/municipalities/nowhere"):
+        assert (await mona.get(path)).status == 404
+    assert "dignio" not in (await mona.get("/vendors")).text
+
+
+async def found(site: World) -> None:
+    """Have a fault, a loss and a repair in Dignio's messages."""
+    loss = structs.replace(FINDING, kind="loss", rule="loss", place="Bundle.signature", detail="no place for it")
+    repair = structs.replace(FINDING, kind="repair", rule="null-dropped", place="Composition.title", detail="")
+    rows = {one: Times(3, NOW - 60, NOW, f"ref-{one.kind}") for one in (FINDING, loss, repair)}
+    await site.shelf.ledger.store.write(lambda each: findings.add(each, rows))
+
+
+async def test_a_vendors_page_explains_what_was_found(site: World, vera: Browser) -> None:
+    """Grouped, with path, count, first and last seen, one reference, and the rule's page; in both languages."""
+    await found(site)
+    page = await vera.get("/vendors/dignio")
+    text = seen(page.text)
+    for shown in (
+        "Meldingen er ikke gyldig FHIR. Se hva som er galt",
+        "Composition.date",
+        "Flytt opplysningen til et element",
+        "Bundle.signature",
+        "FHIR tillater ikke null der.",
+        "tors. 28. mai kl. 22.25" if "tors." in text else "tor. 28. mai kl. 22.25",
+        "ref-fault",
+        "Start prøvekjøring: medisinering, varsel, tilsyn, måledata og skjemabesvarelse",
+    ):
+        assert shown in text
+    for rule in ("malformed", "loss", "null-dropped"):
+        assert f'href="/rules/{rule}"' in page.text
+    assert "FHIR allows no null there." in (await vera.get("/vendors/dignio?lang=en")).text
+
+
+async def test_a_vendors_file_needs_nothing_else_and_has_nothing_of_a_patient(site: World, vera: Browser) -> None:
+    """It opens wherever the vendor gets it: no address of ours, no script; and no more than places, counts and references."""
+    await found(site)
+    page = await vera.get("/vendors/dignio/file")
+    assert page.headers["Content-Disposition"] == 'attachment; filename="dignio-2026-05-28.html"'
+    assert re.findall(r"(?:href|src|action)=|<script|url\(|@import", page.text) == []
+    assert re.findall(r"\d{11}", page.text) == []
+    for shown in ("Composition.date", "ref-loss", "Filen inneholder ingen personopplysninger", "<style>"):
+        assert shown in page.text
+    assert "Petter" not in page.text
+
+
+async def test_every_rule_has_a_page(site: World, vera: Browser) -> None:
+    """With what the vendor does about it; another name has none, and is not repeated."""
+    del site
+    text = seen((await vera.get("/rules/null-dropped")).text)
+    assert "null tatt bort" in text
+    assert "FHIR tillater ikke null der." in text
+    both = seen((await vera.get("/rules/loss")).text)
+    assert "innhold som ikke kan overføres" in both
+    assert (await vera.get("/rules/%3Cscript%3E")).status == 404
+
+
+def test_rules_with_a_page_are_those_of_the_page_about_losses() -> None:
+    """Every repair, and `loss`."""
+    document = Path(__file__).parents[4] / "docs" / "losses.md"
+    table = document.read_text(encoding="utf-8").split("## Rules of repair", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE)) | {"loss"} == set(RULES)
+
+
+async def test_vendors_are_listed_with_how_far_they_have_come(site: World, vera: Browser) -> None:
+    """Of the municipalities that somebody may view."""
+    await found(site)
+    text = seen((await vera.get("/vendors")).text)
+    assert "D 1 0 av 6 3" in text
+    assert "E 1 6 av 6 0" in text
+
+
+async def test_what_a_rehearsal_could_not_read_is_told_too(site: World, vera: Browser) -> None:
+    """A cell without rehearsals says nothing of them."""
+    hour = rehearsals.hour_of(site.office.clock()) - 1
+    counted = rehearsals.Counted(hour, "nordfjell", "dignio", "prevent", "notat", "skipped", "unreadable")
+    await site.shelf.ledger.store.write(lambda each: rehearsals.add(each, {counted: 3}))
+    assert "Prøvekjørt: 0 av 20" in seen((await vera.get("/municipalities/nordfjell")).text)
+
+
+async def test_overview_without_a_ledger_says_so(office: Office, vera: Browser) -> None:
+    """All is with VKP then."""
+    del office
+    page = await vera.get("/")
+    assert (page.status, "Det er ingen meldingslogg" in page.text) == (200, True)
