@@ -16,6 +16,7 @@ from statistics import median
 import aiohttp
 from msgspec import structs
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, insert
 
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
@@ -35,6 +36,7 @@ from gateway.ledger.database import open_store
 from gateway.ledger.decision_log import PastDecision
 from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
+from gateway.ledger.tables import DECISION
 from gateway.migration.simulation import invented
 from gateway.model import JOURNALING
 from gateway.routing.table import RouteTable
@@ -175,10 +177,28 @@ def _configured(folder: Path, municipalities: int) -> tuple[Config, RouteTable]:
 
 
 async def _fill(ledger: Ledger, config: Config, messages: int) -> None:
+    """Write messages, and what they are counted by: at once at the end, which takes a fraction of the time."""
     chance, now = random.Random(_SEED), time.time()  # noqa: S311 - likewise
     known = await ledger.store.read(lambda each: sum(one.numbers.messages for one in traffic.cells(each, 0.0)))
+    sums: dict[tuple[int, int, traffic.Counted], traffic.Numbers] = {}
     for _ in range(known, messages, _AT_ONCE):
-        await ledger.store.write(partial(decision_log.write, rows=_decisions(config, _AT_ONCE, chance, now, _DAYS)))
+        rows = _decisions(config, _AT_ONCE, chance, now, _DAYS)
+        values = [structs.asdict(row) for row in rows]
+        await ledger.store.write(partial(_insert, values=values))
+        for row in rows:
+            counted = traffic.Counted(
+                str(row.municipality), str(row.vendor), str(row.system), str(row.information), "legacy"
+            )
+            failed, took = int(row.outcome in traffic.FAILED), row.seconds or 0.0
+            for span, start in ((traffic.HOUR, int(row.at // 3600) * 3600), (traffic.DAY, traffic.day_of(row.at))):
+                if span == traffic.DAY or row.at > now - traffic.KEPT_BY_HOUR:
+                    numbers = traffic.Numbers(1, failed, took, took, last=row.at)
+                    sums.setdefault((span, start, counted), traffic.Numbers()).add(numbers)
+    await ledger.store.write(partial(traffic.write, sums=sums))
+
+
+def _insert(connection: Connection, values: list[dict[str, object]]) -> None:
+    connection.execute(insert(DECISION), values)
 
 
 def _decisions(config: Config, number: int, chance: random.Random, now: float, days: int) -> list[PastDecision]:
