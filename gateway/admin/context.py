@@ -95,11 +95,11 @@ class LedgerContext:
     async def write_unmarked(self, work: Callable[[Connection], T]) -> T:
         """Likewise, without a mark: it is not the work of a request."""
         try:
-            done = await self.ledger.store.write(work)
-            self.changes += 1
-            return done
+            return await self.ledger.store.write(work)
         except LedgerUnavailable as error:
             raise Problem(Code.LEDGER, str(error)) from None
+        finally:
+            self.changes += 1
 
     def note(
         self, who: Principal, action: str, target: str, reason: str | None = None, detail: str | None = None

@@ -60,7 +60,10 @@ class MunicipalityPages:
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
         view = Needs.role(Action.VIEW, person=True)
-        return [Endpoint("GET", _ONE, self._show, view), Endpoint("GET", f"{_ONE}/live", self._live, view, is_live=True)]
+        return [
+            Endpoint("GET", _ONE, self._show, view),
+            Endpoint("GET", f"{_ONE}/live", self._live, view, is_live=True),
+        ]
 
     async def _show(self, request: web.Request) -> web.Response:
         who, says = person(request), words(request)

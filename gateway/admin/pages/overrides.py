@@ -10,7 +10,7 @@ from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overrides import Overrides
 from gateway.admin.pages.forms import field, form_of, see_other, version_of
-from gateway.admin.pages.overrides_view import empty, filled, override_of, panic_of
+from gateway.admin.pages.overrides_view import filled, of_query, override_of, panic_of
 from gateway.admin.pages.render import page
 from gateway.admin.panics import Panics
 from gateway.admin.rule_service import Listed, may_operate, may_view
@@ -66,7 +66,7 @@ class OverridePages:
             there_are_more=bool(panics["next"] or overrides["next"]),
             cutovers=await self._cutovers(who),
             ended=await self._ended(who),
-            values=empty(),
+            values=of_query(request.query),
             **self._choices(who),
         )
 

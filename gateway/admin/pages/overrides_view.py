@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
+from multidict import MultiMapping
 
 from gateway.admin.overrides import OverrideBody
 from gateway.admin.pages.catalogue import TEXTS
@@ -14,6 +15,7 @@ from gateway.admin.pages.forms import Form, field
 from gateway.admin.panics import PanicBody
 from gateway.admin.problems import Code, Problem
 from gateway.migration.schedule import OSLO, TimeRefused, instant_of
+from gateway.model import Information
 from gateway.routing.route import POLICIES, Policies, ValueKind, line_of, policies_of
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -32,6 +34,8 @@ _SECONDS = policies_of(ValueKind.SECONDS)
 _FLAGS = policies_of(ValueKind.FLAG)
 _USUAL = Policies()
 _PERCENT = re.compile(r"([0-9]{1,3}(?:[.,][0-9]{1,6})?) ?%?")
+_LONGEST_GIVEN = 500
+"""Characters of a value that a link fills in."""
 _PLACE = re.compile(r"`\$\.(\w+)")
 
 
@@ -79,6 +83,13 @@ def empty() -> dict[str, Any]:
     """Return the values of a form that sets nothing yet."""
     names = ("municipality", "vendor", "system", *POLICIES, "text", "mode", "reason", "ticket", "until", "until_was")
     return {**dict.fromkeys(names, ""), "information": []}
+
+
+def of_query(query: MultiMapping[str]) -> dict[str, Any]:
+    """Return the values of a form that a link has filled in; nothing is set by a link, and what is no choice is not chosen."""
+    named = ("municipality", "vendor", "system", "mode", "until", "reason", "ticket")
+    given = {name: query.get(name, "")[:_LONGEST_GIVEN] for name in named}
+    return {**empty(), **given, "information": query.getall("information", [])[: len(Information)]}
 
 
 def wall_of(moment: str) -> str:

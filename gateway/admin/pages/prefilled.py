@@ -78,7 +78,8 @@ def _planned(views: Sequence[CellView], word: str, now: float) -> Fields:
     cell = views[0].cell
     about = f"-{cell.information.value}" if len(views) == 1 else ""
     name = f"{cell.municipality}-{cell.vendor}{about}-{word}-{at:%m%d}"[:_LONGEST]
-    fields = [("municipality", cell.municipality), ("sender", f"{cell.vendor}/{cell.system}"), *_types(views)]
+    fields = [("municipality", cell.municipality), ("vendor", cell.vendor), ("system", cell.system)]
+    fields += _types(views)
     return [*fields, ("name", name), ("at", at.strftime("%Y-%m-%dT%H:%M"))]
 
 

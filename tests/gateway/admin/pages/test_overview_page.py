@@ -149,7 +149,7 @@ async def test_a_municipality_is_told_in_words_with_what_to_do(site: World, vera
         "Svartid i millisekunder",
         "Dignio_Nordfjell dignio VKP FHIR R4",
         "Petter",
-        "sendt inn",
+        "omlegging nordfjell-1 :",
     ):
         assert shown in text
     assert re.search(r"<code>\S*routes\.yaml:\d+:\d+</code>", page.text)
@@ -165,11 +165,17 @@ async def test_operators_get_an_override_for_a_rehearsal_and_planners_a_cutover(
     assert every["information"] == ["medisinering", "varsel", "tilsyn", "maledata", "skjemabesvarelse"]
     assert [one["information"] for one in each] == [[kind] for kind in every["information"]]
     assert (every["mode"], every["until"], every["municipality"]) == (["rehearse"], ["2026-06-11T22:26"], ["nordfjell"])
+    form = (
+        await olga.get(next(one for one in re.findall(r'href="(/overrides[?][^"]+)"', html.unescape(page.text))))
+    ).text
+    assert 'value="2026-06-11T22:26"' in form
+    for kind in every["information"]:
+        assert f'value="{kind}" checked' in form
     petter = await site.person(PETTER)
     page = await petter.get("/municipalities/nordfjell")
     assert links(page.text, "/overrides") == []
     first = links(page.text, "/cutovers/new")[0]
-    assert (first["sender"], first["mode"], first["at"]) == (["dignio/prevent"], ["rehearse"], ["2026-06-01T10:00"])
+    assert (first["vendor"], first["mode"], first["at"]) == (["dignio"], ["rehearse"], ["2026-06-01T10:00"])
 
 
 async def test_a_rehearsal_ends_before_a_cutover_that_is_planned(site: World) -> None:
