@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.config import cell_rules
 from gateway.errors import Failure, Fault
 from gateway.migration.comparison import Comparisons
 from gateway.model import Information
@@ -59,7 +58,6 @@ class Source:
 def source(monkeypatch: pytest.MonkeyPatch) -> Source:
     """Let a source answer for patients."""
     made = Source()
-    monkeypatch.setattr(cell_rules, "ANSWERED", frozenset({Information.PASIENTINFO, Information.TJENESTER}))
 
     def clients(*given: Any, **named: Any) -> RetrievalClients:
         return replace(RetrievalClients(*given, **named), sources={Information.PASIENTINFO: made})
