@@ -174,6 +174,10 @@ class PitStub:
             case "GET", "/stub/received":
                 body = msgspec.json.encode(list(self.asked))
                 return web.Response(body=body, content_type="application/json", charset="utf-8")
+            case "POST", "/stub/patients":
+                wanted = msgspec.json.decode(await request.read())
+                self.put(str(wanted["orgnr"]), wanted["resource"])
+                return web.Response(status=204)
             case "POST", "/stub/fill":
                 wanted = msgspec.json.decode(await request.read())
                 self.fill(str(wanted["orgnr"]), int(wanted["count"]))

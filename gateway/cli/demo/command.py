@@ -97,7 +97,7 @@ def _line(outcome: TrafficOutcome) -> str:
 
 def _summary(outcomes: list[TrafficOutcome]) -> str:
     well = sum(outcome.as_expected for outcome in outcomes)
-    to_vkp = sum(outcome.mode == "legacy" for outcome in outcomes)
+    to_vkp = sum(outcome.receiver == "vkp" for outcome in outcomes)
     to_jft = sum(outcome.receiver == "jft" for outcome in outcomes)
     events = "became an event" if to_jft == 1 else "became events"
     return f"\n{well} of {counted(len(outcomes), 'message')} as the routes say: {to_vkp} went to VKP, {to_jft} {events} in JFT."

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 from joserfc.jwk import RSAKey
 
 from gateway.auth.people.authenticator import dev_login_problem
+from gateway.cli.demo.retrieval_scenarios import fill
 from gateway.cli.demo.story_history import write_history
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.config.upstreams import EpjAuth, EpjUpstream, JftUpstream
+from gateway.config.upstreams import EpjAuth, EpjUpstream, JftUpstream, OktUpstream, PitUpstream
 from gateway.errors import StartupError
 from gateway.ledger.key_files import make_missing
 from gateway.routing.table import RouteTable
@@ -92,13 +93,18 @@ async def stage(path: Path, *, with_story: bool = False) -> AsyncIterator[Stage]
         _Child("VKP", 1, "legacy_stubs", "--port", _port(vkp.url), "--issuer", issuer),
         _Child("JFT", 2, "service_stubs", "jft", "--issuer", issuer, *_jft_ports(jft)),
         *(_record_system(one, issuer) for one in record_systems),
+        *_services(config, issuer),
         _Child("gateway", 1, "gateway", "serve", "--config", str(path), *_pages(config)),
     ]
     try:
-        for child in children:
-            await child.start(folder)
-        for child in children:
-            await child.ready()
+        # The gateway last: what it copies is there then.
+        for started in (children[:-1], children[-1:]):
+            for child in started:
+                await child.start(folder)
+            for child in started:
+                await child.ready()
+            if started[-1].name != "gateway":
+                await fill(config)
         pids = {child.name: child.pid for child in children}
         epj_urls = tuple(one.url for one in record_systems)
         yield Stage(config, table, f"http://{config.listen.data}", vkp.url, jft.write_url, issuer, epj_urls, pids)
@@ -203,6 +209,17 @@ def _scopes(config: Config) -> list[str]:
     found = [config.jft.scopes.write] if config.jft is not None else []
     if any(isinstance(one, EpjUpstream) for one in config.upstreams.values()):
         found += sorted(f"nhn:vkp/api/user/{kind.lower()}.read" for kind in vkp_r4.SEARCHED)
+    found += [one.scopes.read for one in config.upstreams.values() if isinstance(one, PitUpstream | OktUpstream)]
+    return found
+
+
+def _services(config: Config, issuer: str) -> list[_Child]:
+    """Return doubles of the services that retrieval is answered from."""
+    found = []
+    for upstream in config.upstreams.values():
+        if isinstance(upstream, PitUpstream | OktUpstream):
+            own = ("--port", _port(upstream.url), "--issuer", issuer)
+            found.append(_Child(upstream.KIND.upper(), 1, "service_stubs", upstream.KIND, *own))
     return found
 
 

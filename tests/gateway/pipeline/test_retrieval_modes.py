@@ -71,7 +71,7 @@ async def serving(start: Start, mode: str, numbers: str = "", **options: Any) ->
     other = "status: test}\n"
     return await start(
         upstreams=f'  pit: {{kind: pit, url: "http://127.0.0.1:1", {other}  okt: {{kind: okt, url: "http://127.0.0.1:1", {other}',
-        epj=", feeds: [pit]",
+        epj=", feeds: [pit, okt]",
         nordfjell=f", services_from: okt{numbers}",
         routes=ROUTES + f"  - {{municipality: nordfjell, information: [pasientinfo], mode: {mode}}}\n",
         **options,

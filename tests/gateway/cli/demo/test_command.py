@@ -47,9 +47,14 @@ async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     ways = {(one["surface"], one["mode"]) for one in document["messages"]}
     assert ways >= set(itertools.product(("vkp-r4", "vkp-stu3", "vkp-soap"), ("legacy", "new", "closed")))
     searches = [one for one in document["messages"] if one["type"] is not None]
-    assert {one["mode"] for one in searches} >= {"legacy", "epj", "closed"}
+    assert {one["mode"] for one in searches} == {"legacy", "epj", "closed", "compare", "canary", "new"}
     told = {(one["mode"], one["upstream"], one["type"], one["patients"]) for one in searches}
-    assert {("epj", "sorvik-epj", "CarePlan", 1), ("epj", "sorvik-epj", "Patient", 3)} <= told
+    assert {
+        ("epj", "sorvik-epj", "CarePlan", 1),
+        ("new", "pit", "Patient", 1),
+        ("new", "okt", "EpisodeOfCare", 1),
+    } <= told
+    assert {("canary", "pit", "Patient", 1), ("canary", "vkp", "Patient", 1), ("compare", "vkp", "Patient", 1)} <= told
     assert {one["response"] for one in document["messages"] if one["surface"] == "vkp-stu3"} == {
         None,
         "ok",
