@@ -201,10 +201,15 @@ def _services(facts: Facts, municipality: Municipality, mode: Mode) -> _Finding 
         return _Finding(Severity.ERROR, text)
     if known.file is not None:
         return None
-    if facts.upstreams.lacks(OktUpstream.KIND) or OktUpstream.KIND not in municipality.epj.feeds:
-        needs = "okt in epj.feeds and an upstream of kind okt"
-        return _Finding(Severity.ERROR, f"services_from: okt of {municipality.key} needs {needs}: {{cell}}")
-    return _status(facts, mode, Information.TJENESTER)
+    if facts.upstreams.lacks(OktUpstream.KIND):
+        text = f"services_from: okt of {municipality.key} needs an upstream of kind okt: {{cell}}"
+        return _Finding(Severity.ERROR, text)
+    if (finding := _status(facts, mode, Information.TJENESTER)) is not None or is_fed(
+        municipality, Information.TJENESTER
+    ):
+        return finding
+    text = f"services_from: okt of {municipality.key}, whose epj.feeds has no okt: nobody has a need unless others feed it: {{cell}}"
+    return _Finding(Severity.WARNING, text)
 
 
 def _other_group(route: Route, information: Information) -> _Finding:
