@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import etree
 
+from gateway.observability.telemetry import COMPARED
 from gateway.surfaces.soap import wsdl
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
 from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN
@@ -171,3 +174,28 @@ async def test_other_modes_hold_for_both_surfaces(start: Start, mode: str) -> No
         else:
             assert (stu3.status, tree_of(stu3)["issue"][0]["details"]["text"]) == (400, "Stengt")
             assert fault_of(soap) == (500, "1.2")
+
+
+async def test_answers_are_compared_in_the_surfaces_own_form(start: Start) -> None:
+    """VKP answers; what differs is found in STU3's XML and in the plain XML of SOAP, by names and without values."""
+    before = _outcomes()
+    async with started(start, routes=COMPARED_ROUTES) as (world, epj):
+        for answer in (await get(world, f"Patient?identifier={SOLVEIG}"), await ask(world, "HentTjenester", PERSON)):
+            assert answer.status == 200
+        async with asyncio.timeout(20):
+            while (_outcomes() - before).total() < 2:  # noqa: ASYNC110 - it is compared beside the lane
+                await asyncio.sleep(0.01)
+        assert set(_outcomes() - before) <= {"equal", "different"}
+        assert len(list(epj.received)) == 2
+        assert SOLVEIG not in world.logged.everything()
+
+
+COMPARED_ROUTES = ROUTES + "  - {municipality: nordfjell, information: [retrieval], mode: compare}\n"
+
+
+def _outcomes() -> Counter[str]:
+    samples = (sample for family in COMPARED.collect() for sample in family.samples if sample.name.endswith("_total"))
+    found = Counter[str]()
+    for sample in samples:
+        found[sample.labels["outcome"]] += int(sample.value)
+    return found
