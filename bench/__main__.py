@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from bench import config_size, dashboard, held, inprocess, latency, memory, relay, translated
+from bench import config_size, dashboard, growth, held, inprocess, latency, memory, relay, translated
 from bench.load import wrk_installed
 from bench.peers import NGINX, PEERS
 from bench.processes import BenchFailed, others_busy, output_of
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[[Scene], Findings]] = {
     "translated": translated.measure,
     "inprocess": inprocess.measure,
     "held": held.measure,
+    "growth": growth.measure,
     "memory": memory.measure,
     "config": config_size.measure,
     "dashboard": dashboard.measure,

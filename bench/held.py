@@ -93,8 +93,8 @@ def _plain(file: Path, count: int, together: int) -> float:
     for first in range(0, count, together):
         connection.execute("BEGIN")
         for number in range(first, min(first + together, count)):
-            arrival = _arrival(number)
-            values = [getattr(arrival, name) for name in Arrival.__struct_fields__]
+            made = arrival(number)
+            values = [getattr(made, name) for name in Arrival.__struct_fields__]
             connection.execute(statement, (*values, os.urandom(_PAYLOAD), "history", "held"))
         connection.execute("COMMIT")
     passed = time.perf_counter() - start
@@ -108,8 +108,9 @@ async def _arrivals(file: Path, count: int, at_a_time: int) -> float:
 
     async def sender() -> None:
         while (number := next(numbers)) < count:
-            arrival = _arrival(number)
-            await ledger.arrive(arrival, lambda _: os.urandom(_PAYLOAD), until=time.time(), window=1e9, wait=True)
+            await ledger.arrive(
+                arrival(number), lambda _: os.urandom(_PAYLOAD), until=time.time(), window=1e9, wait=True
+            )
 
     start = time.perf_counter()
     await asyncio.gather(*(sender() for _ in range(at_a_time)))
@@ -118,7 +119,8 @@ async def _arrivals(file: Path, count: int, at_a_time: int) -> float:
     return count / passed
 
 
-def _arrival(number: int) -> Arrival:
+def arrival(number: int) -> Arrival:
+    """Return the message with this number."""
     hashed = f"{number:032x}"
     return Arrival(
         reference=f"bench-{number}",
