@@ -159,7 +159,7 @@ async def addresses(site: Site) -> list[str]:
             if pattern is None or pattern in found:
                 continue
             async with session.get(site.root + address, headers=headers) as answer:
-                if answer.content_type != "text/html" or answer.status != 200:
+                if answer.content_type != "text/html" or "Content-Disposition" in answer.headers:
                     # A file to be kept.
                     found[pattern] = ""
                     continue

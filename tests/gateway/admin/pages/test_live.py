@@ -7,10 +7,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from gateway.admin.endpoints import Endpoint, Needs
-from gateway.admin.pages import charts, live
+from gateway.admin.pages import charts, live, render
+from gateway.admin.pages.catalogue import TEXTS
 from gateway.admin.problems import Code, Problem
+from gateway.admin.server import AdminPort
 from gateway.auth.people.rbac import Action
 from tests.gateway.office import NORA
 
@@ -127,3 +130,26 @@ def test_curves_begin_at_zero_and_fit_their_frame() -> None:
         "0.0,80.0 640.0,0.0 640.0,40.0 0.0,120.0",
     ]
     assert [value for _, value in charts.line_chart("one", ["kl. 1", "kl. 2"], lines).rows] == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_what_pages_ask_by_themselves_is_declared_so() -> None:
+    """Else an open page would keep its session for as long as it is open."""
+    port = AdminPort(CollectorRegistry())
+    assert {one.path for one in port.endpoints if one.path.endswith("/live")} == {
+        one.path for one in port.endpoints if one.is_live
+    }
+
+
+def test_field_has_its_label_its_help_and_its_error() -> None:
+    """Tied to it by ids, so that whoever cannot see the page hears them with it."""
+    text = render._TEMPLATES.from_string(
+        '{% import "components.html" as c with context %}'
+        '{{ c.input("at", "Når", "<b>", help="norsk tid", error="mangler", required=false) }}{{ c.select("to", "Til", [("a", "A")]) }}'
+    ).render(t=TEXTS["nb"])
+    assert '<label for="field-at">Når <small>(kan stå tom)</small></label>' in text
+    assert (
+        '<input id="field-at" name="at" aria-invalid="true" aria-describedby="help-at error-at" type="text" value="&lt;b&gt;"'
+    ) in text
+    assert '<small id="help-at">norsk tid</small>' in text
+    assert '<p class="error" id="error-at">mangler</p>' in text
+    assert '<select id="field-to" name="to" required>' in text
