@@ -70,7 +70,7 @@ class CutoverPages:
             Endpoint("GET", "/cutovers", self._list, view),
             Endpoint("POST", "/cutovers", self._submit, plan),
             Endpoint("GET", _ONE, self._show, view),
-            Endpoint("GET", f"{_ONE}/live", self._live, view),
+            Endpoint("GET", f"{_ONE}/live", self._live, view, is_live=True),
             Endpoint("GET", f"{_ONE}/failed", self._failed, view),
             *(Endpoint("POST", f"{_ONE}/{name}", self._step(name), approve) for name in ("approve", "reject")),
             *(Endpoint("POST", f"{_ONE}/{name}", self._step(name), view) for name in ("start", "cancel", "rollback")),

@@ -45,7 +45,7 @@ class SendBackPages:
             Endpoint("GET", _NEW, self._ask, operate),
             Endpoint("POST", _NEW, self._send, operate),
             Endpoint("GET", _JOB, self._show, view),
-            Endpoint("GET", f"{_JOB}/live", self._live, view),
+            Endpoint("GET", f"{_JOB}/live", self._live, view, is_live=True),
             Endpoint("POST", f"{_JOB}/stop", self._stop, operate),
         ]
 
