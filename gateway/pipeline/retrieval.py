@@ -61,7 +61,7 @@ class Asker:
     sender: Sender
     scope: str
     """What the sender's token needs for the search."""
-    authorization: bytes | None
+    authorization: bytes | None = field(repr=False)
     """The sender's own field, for a record system with `auth: pass`."""
 
 

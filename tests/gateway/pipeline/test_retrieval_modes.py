@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.config.load import load_text
 from gateway.errors import Failure, Fault
 from gateway.migration.comparison import Comparisons
-from gateway.model import Information
+from gateway.model import Information, Mode
 from gateway.pipeline import compare
 from gateway.pipeline.canary import share_of
+from gateway.pipeline.content import Worker
 from gateway.pipeline.pipeline import Pipeline
-from gateway.pipeline.retrieval import RetrievalClients
+from gateway.pipeline.retrieval import Asker, Retrieval, RetrievalClients
 from gateway.runtime import build
+from gateway.surfaces.search import Search
 from service_stubs.behaviour import Behaviour
-from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search
-from tests.gateway.world import NORDFJELL, ROUTES
+from tests.gateway.cli.conftest import HEAD
+from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search, started
+from tests.gateway.world import NORDFJELL, ROUTES, VIKAN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.config.model import Municipality, Sender
     from gateway.pipeline.after_pass import ComparedAnswers
-    from gateway.surfaces.search import Search
     from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
@@ -97,6 +101,37 @@ async def test_source_is_asked_by_the_national_number_and_answered_as_vkp_does(s
         ("new", "pit", "answered")
     ] * 2
     world.assert_discreet(answer)
+
+
+def shape(tree: Any) -> Any:
+    """Return which elements an answer has, and of what kind its values are."""
+    if isinstance(tree, dict):
+        return {name: shape(value) for name, value in tree.items() if name != "resource"}
+    return [shape(one) for one in tree] if isinstance(tree, list) else type(tree)
+
+
+async def test_answer_has_the_same_shape_as_vkps(start: Start, source: Source) -> None:
+    """But for the resources themselves, which `compare` holds against each other."""
+    world = await serving(start, "new")
+    theirs = await world.post(f"/epj/r4/{VIKAN}/patient/_search", b"identifier=17834150018", headers=CODES)
+    ours = await search(world, "patient", b"identifier=17834150018")
+    assert shape(ours.json) == shape(theirs.json)
+    assert ours.json["total"] == theirs.json["total"] == len(source.found)
+
+
+async def test_what_nobody_answers_is_refused_in_words_and_never_empty() -> None:
+    """Whatever put such a route there: an empty answer would say that the patient has none of it."""
+    loaded = load_text(HEAD + "  - {mode: closed, text: Nei.}\n", "routes.yaml")
+    assert loaded.config is not None
+    municipality = loaded.config.municipalities["nordfjell"]
+    retrieval = Retrieval(loaded.config, frozenset(), RetrievalClients(), Worker().run)
+    asked = Search(kind="Condition", information=Information.DIAGNOSER, service_codes=("TA",))
+    asker = Asker(municipality, loaded.config.senders[0], "nhn:vkp/api/user/condition.read", b"Bearer secret")
+    for mode in (Mode.NEW, Mode.EPJ, Mode.COMPARE):
+        with pytest.raises(Failure) as refused:
+            await retrieval.find(asked, asker, mode, 1.0)
+        assert (refused.value.fault, refused.value.text) == (Fault.NOT_SUPPORTED, "Informasjonstypen støttes ikke ennå")
+    assert "secret" not in repr(asker)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +247,20 @@ async def test_other_side_that_is_slow_or_fails_changes_nothing(
     source.failure = Failure(Fault.UNAVAILABLE, "away")
     assert (await search(world, "patient")).status == 200
     assert (await compared.get()).ours is not None
+
+
+async def test_what_no_service_has_is_compared_with_the_record_system(
+    start: Start, compared: asyncio.Queue[ComparedAnswers]
+) -> None:
+    """Over connections of its own; both doubles have the same record, so that the answers are the same."""
+    routes = ROUTES + "  - {municipality: nordfjell, information: [diagnoser], mode: compare}\n"
+    async with started(start, routes=routes) as (world, epj):
+        theirs = await search(world, "condition", b"patient.identifier=17834150018")
+        found = await compared.get()
+        assert found.ours is not None
+        assert (found.theirs.body, found.ours.body) == (theirs.body, found.ours.body)
+        assert json.loads(found.ours.body) == theirs.json
+        assert [one.resource_type for one in epj.received] == ["Condition"]
 
 
 async def test_sender_that_leaves_is_compared_with_nothing(
