@@ -43,6 +43,7 @@ from gateway.admin.pages.trial import TrialPages
 from gateway.admin.pages.vendors import VendorPages
 from gateway.admin.pages.words import Names
 from gateway.admin.panics import Panics, PanicsApi
+from gateway.admin.replica import Copies
 from gateway.admin.report import Rehearsals, Report
 from gateway.admin.rollback import Rollback
 from gateway.admin.routes import Decisions, Reloads
@@ -142,6 +143,7 @@ class AdminPort:
             HealthApi(self.health),
             rehearsals,
             Comparisons(self.ledger),
+            Copies(self.ledger),
             Description(lambda: self.endpoints),
         )
         return [endpoint for subject in subjects for endpoint in subject.endpoints()]

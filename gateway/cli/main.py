@@ -55,6 +55,9 @@ COMMANDS = {
         "Decide about messages whose senders were told of success and that could not be delivered.",
     ),
     "reload": Entry("reload", "reload", "Have routes.yaml read again."),
+    "replica": Entry(
+        "replica", "replica", "Look at the local copies of patients and services, and have one made anew."
+    ),
     "report": Entry("inspect", "report", "Say of each municipality, vendor and type how far it is."),
     "resend": Entry("messages", "resend", "Have a quarantined message delivered after all."),
     "rollback": Entry("rollback", "rollback", "Go back to VKP with nothing lost."),

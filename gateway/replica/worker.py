@@ -248,9 +248,7 @@ def copied(config: Config) -> list[Municipality]:
     return [one for one in config.municipalities.values() if "pit" in one.epj.feeds]
 
 
-def rebuild(
-    connection: Connection, municipality: str, seal: PatientSeal, now: float, *, from_nothing: bool
-) -> int | None:
+def rebuild(connection: Connection, municipality: str, keys: Keys, now: float, *, from_nothing: bool) -> int | None:
     """Have everything of a municipality read anew, and return the number of the generation that is made.
 
     What answers now answers until then; with `from_nothing` nothing does, so that nothing is compared with it either. None where no
@@ -264,4 +262,4 @@ def rebuild(
     for one in feeds.generations(connection, key):
         if from_nothing or one.generation != known.serving:
             feeds.forget_generation(connection, one)
-    return begin(connection, key, seal.maker, now)
+    return begin(connection, key, PatientSeal.of(keys).maker, now)

@@ -144,6 +144,8 @@ DECLARED = {
     ("GET", "/api/v1/vendors"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/vendors/{vendor}"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/comparisons"): (Access.AUTHENTICATED, Action.VIEW, False),
+    ("GET", "/api/v1/replica"): (Access.AUTHENTICATED, Action.VIEW, False),
+    ("POST", "/api/v1/replica/{municipality}/rebuild"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("GET", "/api/v1/rehearsals"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/openapi.json"): (Access.AUTHENTICATED, Action.VIEW, False),
 }
