@@ -251,11 +251,13 @@ def found_by(
             yield SealedPatient(*row)
 
 
-def hashes_of(connection: Connection, match: Match) -> list[str]:
-    """Return everything that a patient is found by, the number that it is best known by first."""
-    best = [match.patient.patient] if match.patient.patient is not None else []
-    others = connection.scalars(select(N.hash).where(N.row == match.row).order_by(N.hash))
-    return [*best, *(one for one in others if one not in best)]
+def hashes_of(connection: Connection, match: Match) -> Iterator[str]:
+    """Go through everything that a patient is found by, the number that it is best known by first; the rest is read when it is wanted."""
+    best = match.patient.patient
+    if best is not None:
+        yield best
+    others = list(connection.scalars(select(N.hash).where(N.row == match.row).order_by(N.hash)))
+    yield from (one for one in others if one != best)
 
 
 class CopiedNumbers:

@@ -5,6 +5,7 @@ that nothing is missed which PIT wrote late or which changed under paging; what 
 of what is gone. So everything is read anew every so often into another generation, which then answers in place of the one before.
 """
 
+import asyncio
 import math
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -72,8 +73,12 @@ class PatientSync:
         every: float,
         freshness: float,
         whole: float,
+        at_once: int = 20,
     ) -> None:
-        """Begin where the database says; times are in seconds: between two polls, how old an answer may be, between two readings of everything."""
+        """Begin where the database says; times are in seconds: between two polls, how old an answer may be, between two readings of everything.
+
+        `at_once` is how many pages a step reads.
+        """
         self.key = FeedKey(municipality.key, "pit")
         self._municipality = municipality
         self._pit = pit
@@ -82,9 +87,11 @@ class PatientSync:
         self._node = node
         self._clock = clock
         self._every, self._freshness, self._whole = every, freshness, whole
+        self._at_once = at_once
         self._polled_at = -math.inf
         """By the monotonic clock, when the window last began that was read to its end."""
         self._whole_after = -math.inf
+        self._rests = 0.0
         self._told_at = -math.inf
 
     async def step(self) -> float:
@@ -96,7 +103,8 @@ class PatientSync:
         known = await self._database.read(self._known)
         serving, building = known
         if serving is not None and (serving.asked_at is not None or self._is_poll_due()):
-            return await self._read_page(serving)
+            await self._read_pages(serving)
+            return self._rest()
         if building is not None:
             return await self._build(serving, building)
         if serving is None or self._is_whole_due(serving):
@@ -114,6 +122,11 @@ class PatientSync:
         serving = next((one for one in every if one.generation == number), None)
         building = next((one for one in reversed(every) if number is None or one.generation > number), None)
         return serving, building
+
+    def _rest(self) -> float:
+        """Return how long PIT is left alone after what it just answered."""
+        seconds, self._rests = self._rests, 0.0
+        return seconds
 
     def _is_poll_due(self) -> bool:
         return self._clock.monotonic() >= self._polled_at + self._every
@@ -140,8 +153,8 @@ class PatientSync:
         )
         if not is_fresh or building.asked_at is not None:
             self._tell_progress(building)
-            await self._read_page(building)
-            return 0.0
+            await self._read_pages(building)
+            return self._rest()
         if serving is not None:
             await self._look_for_missing(serving, building)
 
@@ -192,24 +205,35 @@ class PatientSync:
 
         await self._database.write(work, is_news=False)
 
-    async def _read_page(self, of: Generation) -> float:
-        """Read the next page of a generation's window, or the first of another window."""
-        now, cursor = self._clock(), self._cursor(of)
+    async def _read_pages(self, of: Generation) -> None:
+        """Read some pages of a generation's window, or of another window; each is written while the next is asked for."""
+        cursor = self._cursor(of)
         if of.asked_at is None or (of.cursor is not None and cursor is None):
-            of = structs.replace(of, asked_at=of.asked_at or now, cursor=None)
-        began = self._clock.monotonic()
+            of = structs.replace(of, asked_at=of.asked_at or self._clock(), cursor=None)
+        ahead: asyncio.Task[Page] | None = self._asked(of, cursor)
         try:
-            page = await self._pit.page(self._municipality.orgnr, of.since, cursor, _TIMEOUT)
+            for left in reversed(range(self._at_once)):
+                if ahead is None:
+                    break
+                page = await ahead
+                ahead = self._asked(of, page.next) if page.next is not None and left else None
+                REPLICA_PAGES.labels(self.key.municipality).inc()
+                of = await self._write(_after(of, page, self._clock(), self._seal), page)
         except CursorLost:
             log.warning("replica.cursor_lost", municipality=self.key.municipality)
             # What changes late is in the next window, which begins before this one did.
             await self._write_state(structs.replace(of, cursor=None, since=of.read_to or of.since, read_to=None))
-            return _AFTER_LOSS
-        REPLICA_PAGES.labels(self.key.municipality).inc()
-        read = await self._write(_after(of, page, now, self._seal), page)
-        if read.asked_at is None and read.complete_at is not None:
-            self._polled_at = began
-        return 0.0
+            self._rests = _AFTER_LOSS
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+        if of.asked_at is None and of.complete_at is not None:
+            self._polled_at = self._clock.monotonic() - max(0.0, self._clock() - (of.fresh_at or 0.0))
+
+    def _asked(self, of: Generation, cursor: str | None) -> "asyncio.Task[Page]":
+        page = self._pit.page(self._municipality.orgnr, of.since, cursor, _TIMEOUT)
+        return asyncio.get_running_loop().create_task(page)
 
     def _cursor(self, of: Generation) -> str | None:
         if of.cursor is None:

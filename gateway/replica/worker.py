@@ -179,9 +179,9 @@ class Replica:
             return
 
     def _sync(self, municipality: Municipality, pit: PitClient, seal: PatientSeal) -> Filling:
-        settings = pit.upstream
-        times = {"every": settings.every, "freshness": settings.freshness, "whole": settings.whole}
-        return PatientSync(municipality, pit, self._database, seal, self._node, self._clock, **times)
+        of = pit.upstream
+        with_what = (municipality, pit, self._database, seal, self._node, self._clock)
+        return PatientSync(*with_what, every=of.every, freshness=of.freshness, whole=of.whole)
 
     def _end(self, key: FeedKey) -> None:
         if (task := self._tasks.pop(key, None)) is not None:

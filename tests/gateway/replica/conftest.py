@@ -152,12 +152,16 @@ class Copy:
     every: float = 60.0
     freshness: float = 900.0
     whole: float = 86_400.0
+    at_once: int = 1
+    """Pages that a step reads."""
 
     @cached_property
     def sync(self) -> PatientSync:
         """Fills it."""
-        times = {"every": self.every, "freshness": self.freshness, "whole": self.whole}
-        return PatientSync(HAVNES, self.pit, self.store, self.seal, self.node, self.clock, **times)
+        times: dict[str, Any] = {"every": self.every, "freshness": self.freshness, "whole": self.whole}
+        return PatientSync(
+            HAVNES, self.pit, self.store, self.seal, self.node, self.clock, **times, at_once=self.at_once
+        )
 
     def restart(self, **changes: Any) -> None:
         """Go on as another process does, which remembers nothing."""

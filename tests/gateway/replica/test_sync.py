@@ -299,3 +299,24 @@ async def test_copy_of_other_keys_is_made_anew(copy: Copy, pit: FakePit, clock: 
     await copy.fill()
     assert await copy.ids() == _ids(*range(4))
     assert await copy.store.read(lambda each: [one.generation for one in feeds.generations(each, KEY)]) == [2]
+
+
+async def test_next_page_is_asked_for_while_one_is_written(copy: Copy, pit: FakePit, clock: FakeClock) -> None:
+    """One ahead and no more; what fails then loses nothing of what was written before."""
+    _fill(pit, clock, 30)
+    copy.restart(at_once=5)
+    await copy.fill(most=1)
+
+    def away(page: int) -> None:
+        if page == 4:
+            pit.failures.append(ServiceUnavailable("pit cannot be asked"))
+
+    pit.before = away
+    with pytest.raises(ServiceUnavailable):
+        await copy.fill()
+    (building,) = await copy.store.read(lambda each: feeds.generations(each, KEY))
+    assert (building.pages, building.entries) == (3, 9)
+    await copy.fill()
+    assert await copy.ids() == _ids(*range(30))
+    assert len({cursor for _, cursor in pit.asked}) == 10
+    assert len(pit.asked) == 11
