@@ -8,7 +8,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin import guard
 from gateway.admin.endpoints import Endpoint, Needs, Visitor, visitor
 from gateway.admin.pages.forms import form_of, municipalities_of, see_other
-from gateway.admin.pages.render import page, refusal_page
+from gateway.admin.pages.render import page, refusal_page, words
 from gateway.admin.problems import Code, Problem
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.auth.people.authenticator import Authenticator
@@ -43,7 +43,8 @@ class LoginPages:
 
     async def _page(self, request: web.Request) -> web.Response:
         can_log_in = visitor(request).doors.login is not None
-        return page(request, "login.html", can_log_in=can_log_in, all_roles=sorted(Role))
+        roles = [(role.value, words(request).word("role", role)) for role in sorted(Role)]
+        return page(request, "login.html", can_log_in=can_log_in, role_options=roles)
 
     async def _start(self, request: web.Request) -> web.Response:
         seen = visitor(request)

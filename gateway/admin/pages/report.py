@@ -18,7 +18,7 @@ from gateway.migration.schedule import OSLO, moment
 _AT_ONCE = 100
 """Cells of one page, and rehearsals; the API has all of them."""
 _HEADS = (
-    *("municipality", "rep_by_epj", "rep_by_vendor", "cut_system", "information", "cut_mode", "rep_standing"),
+    *("municipality", "rep_by_epj", "rep_by_vendor", "over_system", "information", "cut_mode", "rep_standing"),
     *("rep_rehearsed", "rep_clean", "rep_messages", "rep_last", "rep_holds_back"),
 )
 """Texts above the columns of the file."""
@@ -45,17 +45,17 @@ class ReportPages:
         return page(
             request,
             "report.html",
-            cells=[_cell(row) for row in cells[first : first + _AT_ONCE]],
+            cells=cells[first : first + _AT_ONCE],
             total=len(cells),
             first=first,
             number=number,
             vkp_success=self._context.config.vkp_success,
             more=len(cells) > first + _AT_ONCE,
             back={name: counter.most_common(_AT_ONCE) for name, counter in holding_back(cells).items()},
-            rehearsals=[_rehearsal(one) for one in tried["rehearsals"]],
+            rehearsals=[_rehearsal(one, words(request)) for one in tried["rehearsals"]],
             more_rehearsals=tried["next"] is not None,
             named=named,
-            places=_places(who, self._context),
+            places=_places(who, words(request)),
         )
 
     async def _file(self, request: web.Request) -> web.Response:
@@ -93,20 +93,19 @@ def _number(request: web.Request) -> int:
     return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 6 else 1
 
 
-def _places(who: Principal, context: LedgerContext) -> list[str]:
+def _places(who: Principal, w: Words) -> list[tuple[str, str]]:
     within = reach(who, Action.VIEW)
-    return [key for key in context.config.municipalities if within is None or key in within]
+    return [(key, name) for key, name in w.municipalities() if within is None or key in within]
 
 
-def _cell(row: Row) -> dict[str, Any]:
-    last = None if row.last_seen is None else moment(row.last_seen).astimezone(OSLO).strftime("%Y-%m-%d %H:%M")
-    return {"row": row, "clean": _hundredths(row.clean_share, row.rehearsed), "last": last}
-
-
-def _rehearsal(one: dict[str, Any]) -> dict[str, Any]:
-    return {**one, "clean": _hundredths(one["clean_share"], one["rehearsed"])}
-
-
-def _hundredths(share: float | None, of: int) -> str | None:
-    """Return the part that was clean, rounded down: 99.996 % must not look like all of them."""
-    return None if share is None or not of else f"{round(share * of) * 10_000 // of / 100:g}"
+def _rehearsal(one: dict[str, Any], w: Words) -> dict[str, Any]:
+    """Return what rehearsals of a cell showed, with each reason as the words of its fault, or of the rules that repaired."""
+    reasons = []
+    for reason in one["reasons"]:
+        first, mark, said = reason["reason"].partition(": ")
+        named = [first] if mark else reason["reason"].split(", ")
+        told = [w.word("fault" if mark else "rule", name) for name in named]
+        is_known = all(text != name for text, name in zip(told, named, strict=True))
+        words_and_rest = (told, said) if is_known else ([], reason["reason"])
+        reasons.append({**reason, "words": words_and_rest[0], "said": words_and_rest[1]})
+    return {**one, "reasons": reasons}

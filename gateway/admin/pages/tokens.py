@@ -4,7 +4,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.endpoints import Endpoint, Needs
 from gateway.admin.pages.forms import Form, form_of, municipalities_of, see_other
-from gateway.admin.pages.render import page
+from gateway.admin.pages.render import page, words
 from gateway.admin.tokens import Tokens
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.auth.people.rbac import TOKEN_ROLES, Action
@@ -38,7 +38,8 @@ class TokenPages:
 
     def _page(self, request: web.Request, secret: str) -> web.Response:
         tokens = self._tokens.listed(request)
-        return page(request, "tokens.html", tokens=tokens, secret=secret, token_roles=sorted(TOKEN_ROLES))
+        roles = [(role, words(request).word("role", role)) for role in sorted(TOKEN_ROLES)]
+        return page(request, "tokens.html", tokens=tokens, secret=secret, role_options=roles)
 
 
 def _wanted(form: Form) -> TokenRequest:

@@ -111,15 +111,27 @@ def _known(name: str, text: str) -> _Known:
 def _damaged(wanted: Kind) -> Iterator[_Known]:
     """Return the examples of the type that were damaged where the fault was found, each in every way."""
     place = wanted.place or _place_in(wanted.reason)
-    steps = _STEP.findall(place)[1:]
+    kind, *steps = _STEP.findall(place) or [""]
     if not steps:
         return
     for one in _examples():
         if one.name.endswith(".json") and wanted.information in ("", one.information):
             for damage in ("without", "wrong", "unknown"):
                 tree = decode(one.text.encode())
-                if _damage(tree, steps, damage):
+                if any(_damage(each, steps, damage) for each in _resources(tree, kind)):
                     yield _known(f"{one.name} ({damage})", encode(tree).decode())
+
+
+def _resources(tree: Tree, kind: str) -> Iterator[Tree]:
+    """Return the resources of a type: a loss is told by its place in the innermost one."""
+    pending = [tree]
+    for value in pending:  # grows while it is gone through
+        if isinstance(value, dict):
+            if value.get("resourceType") == kind:
+                yield value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
 
 
 def _place_in(reason: str) -> str:

@@ -51,7 +51,7 @@ async def test_without_a_ledger_there_is_nothing(olga: Browser) -> None:
         assert error(await post(olga, path, body)) == (503, "no-ledger", "")
     page = await olga.get("/messages")
     assert page.status == 503
-    assert "ingen hovedbok" in page.text
+    assert "ingen meldingslogg" in page.text
 
 
 async def test_list_and_one_message(shelf: Shelf, vera: Browser) -> None:

@@ -177,6 +177,8 @@ async def test_synthetic_person_is_taken_for_a_good_one_and_said_so(shelf: Shelf
         Kind("notat", "loss: would be lost: Composition.unheard"),
         Kind("varsel", rule="malformed", place="Bundle.entry.resource.status"),
         Kind("notat", rule="empty-string-dropped"),
+        Kind("varsel", rule="loss", place="DetectedIssue.unheard"),
+        Kind("maledata", rule="loss", place="Observation.code.unheard"),
         Kind(reason="test"),
     ],
     ids=str,

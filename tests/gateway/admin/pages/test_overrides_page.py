@@ -376,4 +376,4 @@ async def test_without_a_ledger_there_is_no_banner(olga: Browser) -> None:
     assert banner(await olga.get("/")) == ""
     page = await olga.get(LIST)
     assert page.status == 503
-    assert "Det er ingen hovedbok" in page.text
+    assert "Det er ingen meldingslogg" in page.text
