@@ -13,6 +13,7 @@ from gateway.ledger import shares
 from gateway.ledger.crypto import PayloadCipher, PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import DueShare, NewShare, ShareState
 from gateway.model import Information
 from gateway.observability.telemetry import SHARED, SHARES_WAITING
@@ -127,7 +128,9 @@ class Sharer:
         """Say of what was with processes that are gone that it is unclear, and count what waits."""
         store, now = self._ledger.store, self._clock()
         if not self._recorder.is_busy:
-            lost = partial(shares.recover, node=self._ledger.node, alone=store.is_sqlite, ended_before=now, now=now)
+            # By the database's clock, which other nodes' leases may go by.
+            ended = now - await store.read(lambda each: ahead_of_database(each, now))
+            lost = partial(shares.recover, node=self._ledger.node, alone=store.is_sqlite, ended_before=ended, now=now)
             for reference, municipality in await store.write(lost):
                 _tell_failed(reference, municipality, ShareState.UNCLEAR, "the gateway was stopped while it was sent")
         waiting = await store.read(shares.waiting)
