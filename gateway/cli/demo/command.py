@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.demo import story
+from gateway.cli.demo.afterwards import Aftermath, looked_at
 from gateway.cli.demo.retrieval_scenarios import searches
 from gateway.cli.demo.scenarios import r4_scenarios
 from gateway.cli.demo.soap_scenarios import soap_scenarios
@@ -57,10 +58,14 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
                 click.echo(_line(outcome))
             if stopping.is_set():
                 return False
-        all_well = all(outcome.as_expected for outcome in outcomes)
+        after = await looked_at(running, outcomes)
+        all_well = all(outcome.as_expected for outcome in outcomes) and all(one.as_expected for one in after)
         if as_json:
-            print_json({"messages": [asdict(outcome) for outcome in outcomes], "ok": all_well})
+            told = {"messages": [asdict(one) for one in outcomes], "afterwards": [asdict(one) for one in after]}
+            print_json({**told, "ok": all_well})
         else:
+            for one in after:
+                click.echo(_after_line(one))
             click.echo(_summary(outcomes))
         if stay:
             if not as_json:
@@ -93,6 +98,11 @@ def _line(outcome: TrafficOutcome) -> str:
         f"{outcome.surface:<8}  {outcome.municipality:<9}  {asked + outcome.information:<30}  {way:<13}  {result:<19}  "
         f"{verdict}  ({outcome.name}, {outcome.sender})"
     )
+
+
+def _after_line(one: Aftermath) -> str:
+    verdict = "as planted" if one.as_expected else f"NOT as planted: {one.note}"
+    return f"afterwards  {one.name:<17} {'; '.join(one.found) or 'nothing'}  {verdict}"
 
 
 def _summary(outcomes: list[TrafficOutcome]) -> str:

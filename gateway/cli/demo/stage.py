@@ -21,7 +21,7 @@ from gateway.cli.demo.retrieval_scenarios import fill
 from gateway.cli.demo.story_history import write_history
 from gateway.config.load import load
 from gateway.config.model import Config
-from gateway.config.upstreams import EpjAuth, EpjUpstream, JftUpstream, OktUpstream, PitUpstream
+from gateway.config.upstreams import EpjAuth, EpjUpstream, JftUpstream, OktUpstream, PitUpstream, PmdUpstream
 from gateway.errors import StartupError
 from gateway.ledger.key_files import make_missing
 from gateway.routing.table import RouteTable
@@ -214,10 +214,10 @@ def _scopes(config: Config) -> list[str]:
 
 
 def _services(config: Config, issuer: str) -> list[_Child]:
-    """Return doubles of the services that retrieval is answered from."""
+    """Return doubles of the services that retrieval is answered from, and measurements are shared with."""
     found = []
     for upstream in config.upstreams.values():
-        if isinstance(upstream, PitUpstream | OktUpstream):
+        if isinstance(upstream, PitUpstream | OktUpstream | PmdUpstream):
             own = ("--port", _port(upstream.url), "--issuer", issuer)
             found.append(_Child(upstream.KIND.upper(), 1, "service_stubs", upstream.KIND, *own))
     return found

@@ -42,7 +42,11 @@ async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     code, output, errors = await run("--json", "--config", str(config))
     document = json.loads(output)
     assert (code, document["ok"]) == (0, True), errors
-    assert document.keys() == {"messages", "ok"}
+    assert document.keys() == {"messages", "afterwards", "ok"}
+    assert {one["name"]: one["found"] for one in document["afterwards"]} == {
+        "comparison": ["Patient.address.city different", "Patient.identifier missing, accepted"],
+        "sharing with PMD": ["1811: 1 measured"],
+    }
     assert all(one.keys() == KEYS and one["as_expected"] for one in document["messages"])
     ways = {(one["surface"], one["mode"]) for one in document["messages"]}
     assert ways >= set(itertools.product(("vkp-r4", "vkp-stu3", "vkp-soap"), ("legacy", "new", "closed")))
