@@ -185,6 +185,10 @@ class OktSweep:
         seconds = round(count * self._interval)
         SWEEP_LEFT.labels(key).set(seconds)
         log.info("okt.sweep_begins", municipality=key, patients=count, seconds=seconds, first=before.began_at is None)
+        settings = self._okt.upstream
+        if max(seconds, settings.sweep.every) + seconds > settings.freshness:
+            # Some patients would be too old to be told of before they are asked about again.
+            log.error("okt.sweep_too_slow", municipality=key, seconds=seconds, freshness=settings.freshness)
         return sweep
 
     async def _complete(self, sweep: Sweep) -> None:

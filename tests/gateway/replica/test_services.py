@@ -212,6 +212,13 @@ async def test_sweep_says_how_long_it_will_take(copy: Copy, logged: Logged) -> N
     await copy.sweep.step()
     (began,) = logged.named("okt.sweep_begins")
     assert (began["patients"], began["seconds"], began["first"]) == (3, 1, True)
+    assert not logged.named("okt.sweep_too_slow")
+    await copy.swept()
+    copy.okt.upstream = replace(copy.okt.upstream, sweep=Sweep(6 * HOUR, Rate(1, 9 * HOUR)))
+    copy.clock.now += 6 * HOUR
+    await copy.sweep.step()
+    (slow,) = logged.named("okt.sweep_too_slow")
+    assert slow["seconds"] == 27 * HOUR
 
 
 async def test_sweep_goes_on_where_another_process_left_it(copy: Copy) -> None:

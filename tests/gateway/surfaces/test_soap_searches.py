@@ -7,11 +7,14 @@ or `refused: <text>`. REWRITE_CASES=1 writes the second part anew; read what cha
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from gateway.errors import WORDINGS, Failure, Fault
@@ -20,6 +23,8 @@ from gateway.surfaces.base import AnswerContext, Content, Found
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.search import DateBound, PatientKey, Search
 from gateway.surfaces.soap import surface, wsdl
+from tests.translators.drawing import Drawing
+from translators.fhir.elements import r4
 from translators.fhir.json_codec import decode
 
 NUMBER = "12834010060"
@@ -137,3 +142,19 @@ def test_refusal_is_a_fault_with_the_action_of_its_operation() -> None:
     context = AnswerContext("reference", context.now, context.head, context.recognised, Content(tree))
     told = surface.refused(context, Failure(Fault.NO_NEED, "none"), WORDINGS[Fault.NO_NEED]).body
     assert b"IInnhenting/HentTjenesterGenericFault<" in told
+
+
+DRAWING = Drawing(r4(), tuple(NAMES), strict=True)
+
+
+@pytest.mark.slow
+@given(st.data())
+def test_whatever_is_drawn_is_told_by_the_schema_or_refused_without_a_value(data: Any) -> None:
+    """No resource of R4 breaks an answer, and none is told with what is not valid by the WSDL."""
+    kind = data.draw(st.sampled_from(sorted(NAMES)))
+    resource = DRAWING.object(data.draw, kind, 1, most=8)
+    told = _answered({**resource, "resourceType": kind})
+    if told.startswith("refused: "):
+        assert not re.search(r"[0-9]{6}", told)
+    else:
+        assert etree.fromstring(told).tag.endswith(f"{NAMES[kind]}Response")
