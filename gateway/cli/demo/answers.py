@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lxml import etree
+
 from gateway.surfaces.vkp_stu3 import message
 from translators.contract import Refused, Tree
 from translators.patient import NATIONAL_SYSTEMS
 from translators.soap.envelope import opened
+from translators.soap.schema import RETRIEVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,14 @@ def _numbers(resource: dict[str, Tree]) -> Iterator[str]:
 
 
 def _of_soap(body: bytes) -> Answer:
-    """Read an AppRec's status and error, or VKP's code in a fault."""
+    """Read an AppRec's status and error, how many patients a search has found, or VKP's code in a fault."""
     try:
         found = opened(body).body
     except Refused:
         return Answer()
+    if etree.QName(found).namespace == RETRIEVAL:
+        numbers = found.iterfind(".//{*}Type/../{*}Id")
+        return Answer(patients=len({one.text for one in numbers}))
     status, error = next(found.iter("{*}Status"), None), next(found.iter("{*}Error"), None)
     if status is not None:
         return Answer(error.get("V") if error is not None else None, f"AppRec {status.get('V')}")

@@ -9,6 +9,10 @@ from gateway.cli.demo.scenarios import Scenario
 from gateway.config.model import Config
 from gateway.config.upstreams import OktUpstream, PitUpstream
 from gateway.model import Information
+from gateway.surfaces.soap import surface as vkp_soap
+from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
+from translators.soap.envelope import SOAP_1_1
+from translators.soap.schema import RETRIEVAL
 
 _FORM = "application/x-www-form-urlencoded"
 _NUMBER, _OTHER = "17834150018", "02763850091"
@@ -37,7 +41,41 @@ def searches() -> list[Scenario]:
         # A canary takes over all of this sender's patients, and leaves its lists.
         *_seven("nordfjell", "Dignio_Prevent_Nordfjell", _OTHER, "md")[:1],
         *_seven("nordfjell", "Dignio_Prevent_Nordfjell", _OTHER, "md")[-1:],
+        *_over_stu3("sorvik", "135244"),
+        *_over_stu3("havnes", "135240"),
+        *_over_soap("sorvik", "313231593", "Dignio_Prevent_Sorvik"),
+        *_over_soap("havnes", "315058384", "Dignio_Prevent_Havnes"),
     ]
+
+
+def _over_stu3(municipality: str, sender: str) -> list[Scenario]:
+    """Without service codes, which no STU3 sender is refused for: those of the sender are meant."""
+    found = []
+    for kind, information, form in (
+        ("Patient", Information.PASIENTINFO, f"identifier={_OTHER}"),
+        ("EpisodeOfCare", Information.TJENESTER, f"type.text=MD&patient={_OTHER}"),
+    ):
+        path = f"{kind.lower()}/_search"
+        one = Scenario(f"search for {kind}", municipality, sender, information, path, form=form, content_type=_FORM)
+        one = replace(one, prefix="/epj/stu3", surface=vkp_stu3.NAME, kind=kind, codes="", patients=1)
+        found.append(one)
+    return found
+
+
+def _over_soap(municipality: str, orgnr: str, sender: str) -> list[Scenario]:
+    """Plain XML, with the patient and the municipality in the body."""
+    found = []
+    for name, kind, information in (
+        ("HentPasientinformasjon", "Patient", Information.PASIENTINFO),
+        ("HentTjenester", "EpisodeOfCare", Information.TJENESTER),
+    ):
+        patient = f"<Pasient><Id>{_OTHER}</Id><Type>FNR</Type></Pasient>"
+        asked = f'<{name} xmlns="{RETRIEVAL}"><Mottaker><Orgnr>{orgnr}</Orgnr></Mottaker>{patient}</{name}>'
+        body = f'<s:Envelope xmlns:s="{SOAP_1_1}"><s:Body>{asked}</s:Body></s:Envelope>'
+        one = Scenario(name, municipality, sender, information, "Innhenting", form=body, content_type="text/xml")
+        one = replace(one, prefix="/ws/v1", surface=vkp_soap.NAME, kind=kind, codes="", patients=1, names_in_path=False)
+        found.append(one)
+    return found
 
 
 def _seven(municipality: str, sender: str, number: str = _NUMBER, codes: str = "ta") -> list[Scenario]:

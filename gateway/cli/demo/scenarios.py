@@ -89,7 +89,7 @@ class Expected:
 def expected(scenario: Scenario, mode: Mode) -> Expected:
     """Return what must happen to a scenario whose route has this mode."""
     wanted = _expected(scenario, mode)
-    if not scenario.names_in_path:
+    if not scenario.names_in_path and scenario.kind is None:
         if scenario.flaw is Flaw.TOKEN:
             # Whom it is for is not read for a stranger, and some municipality has moved.
             return Expected(401, "1.5", None)

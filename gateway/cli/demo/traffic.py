@@ -139,7 +139,7 @@ class _Crew:
         headers = {"Authorization": f"Bearer {await self._token(scenario)}"}
         if scenario.content_type is not None:
             headers["Content-Type"] = scenario.content_type
-        if scenario.kind is not None:
+        if scenario.codes and scenario.kind is not None:
             headers["ServiceCodes"] = scenario.codes
         named = her_id_of(scenario.municipality) if scenario.surface == vkp_stu3.NAME else orgnr
         url = URL(self._stage.gateway_url + scenario.target(named), encoded=True)

@@ -53,6 +53,8 @@ async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     searches = [one for one in document["messages"] if one["type"] is not None]
     assert {one["mode"] for one in searches} == {"legacy", "epj", "closed", "compare", "canary", "new"}
     told = {(one["mode"], one["upstream"], one["type"], one["patients"]) for one in searches}
+    by_surface = {(one["surface"], one["upstream"], one["patients"]) for one in searches}
+    assert by_surface >= set(itertools.product(("vkp-r4", "vkp-stu3", "vkp-soap"), ("sorvik-epj", "pit", "okt"), (1,)))
     assert {
         ("epj", "sorvik-epj", "CarePlan", 1),
         ("new", "pit", "Patient", 1),
