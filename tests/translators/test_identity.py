@@ -19,7 +19,7 @@ OWN: Tree = {"system": "http://vendor.example/no", "value": "A-1"}
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 OTHER_TIME = "2019-01-01T00:00:00Z"
 TIMESTAMP = "http://ehelse.no/fhir/StructureDefinition/vkp-timestamp-v05"
-STU3 = Path(__file__).parents[2] / "gateway" / "cli" / "demo" / "messages" / "stu3"
+STU3 = Path(__file__).parents[2] / "translators" / "examples" / "stu3"
 FEWER = settings(suppress_health_check=list(HealthCheck))
 SCALARS: st.SearchStrategy[Tree] = st.one_of(
     st.sampled_from(["", "1", "1.0", "true", "null", "a", '"', ",", "[]", "{}"]),
