@@ -1,6 +1,7 @@
-"""What the demo looks at when its traffic is over: what comparisons have found, and what was shared with PMD."""
+"""What the demo waits for before its traffic, and looks at afterwards: what comparisons found, and what was shared with PMD."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ import msgspec
 from gateway.cli.demo.stage import Stage
 from gateway.cli.demo.traffic import TrafficOutcome
 from gateway.cli.ledger_reader import NoLedger, Unreadable, read
+from gateway.config.model import Municipality
 from gateway.config.upstreams import pmd_of
 from gateway.ledger import comparisons
 from gateway.ledger.comparisons import ComparisonOutcome
 from gateway.model import Information, Mode
+from gateway.replica import status
 
 _PATIENCE, _PAUSE = 60, 0.5
 """How often, and after how many seconds, is looked again: both are done after a sender has its answer."""
@@ -31,6 +34,31 @@ class Aftermath:
     as_expected: bool
     note: str
     """What was expected; empty where it was so."""
+
+
+async def copied(stage: Stage) -> None:
+    """Wait until what compared searches are asked of is there: else they would find that the new side does not answer."""
+    wanted = {route.municipality for route in stage.config.routes if route.mode is Mode.COMPARE}
+    known = [one for name, one in stage.config.municipalities.items() if name in wanted]
+    copies = {(one.key, "pit") for one in known} | {(one.key, "okt") for one in known if _asks_okt(one)}
+
+    async def look() -> tuple[bool, tuple[str, ...]]:
+        try:
+            found = await asyncio.to_thread(
+                read,
+                stage.config.store,
+                Path(stage.config.file).parent,
+                lambda each: status.copies(each, {}, time.time()),
+            )
+        except (NoLedger, Unreadable):
+            return False, ()
+        return copies <= {(one.municipality, one.source) for one in found if one.state == "answers"}, ()
+
+    await _until(look)
+
+
+def _asks_okt(municipality: Municipality) -> bool:
+    return municipality.services_from is not None and municipality.services_from.file is None
 
 
 async def looked_at(stage: Stage, outcomes: Iterable[TrafficOutcome]) -> list[Aftermath]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.demo import story
-from gateway.cli.demo.afterwards import Aftermath, looked_at
+from gateway.cli.demo.afterwards import Aftermath, copied, looked_at
 from gateway.cli.demo.retrieval_scenarios import searches
 from gateway.cli.demo.scenarios import r4_scenarios
 from gateway.cli.demo.soap_scenarios import soap_scenarios
@@ -51,6 +51,7 @@ async def _play(path: Path, *, as_json: bool, stay: bool) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with stage(path, with_story=stay) as running:
+        await copied(running)
         outcomes = []
         async for outcome in send_all(running, [*r4_scenarios(), *searches(), *stu3_scenarios(), *soap_scenarios()]):
             outcomes.append(outcome)
