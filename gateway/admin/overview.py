@@ -24,7 +24,7 @@ from gateway.ledger.overrides import SetRule
 from gateway.migration import overview
 from gateway.migration.cutover import WAITING, Cutover, CutoverState
 from gateway.migration.overview import Day, Facts, Row
-from gateway.migration.standing import TYPES, Standings
+from gateway.migration.standing import TYPES, Standings, Step
 from gateway.model import Mode
 from gateway.routing.layers import Layer
 from gateway.routing.table import RouteTable
@@ -123,6 +123,7 @@ class Overview:
         self._facts: tuple[float, int, Facts] | None = None
         self._past: tuple[float, int, Mapping[str, Mapping[int, Day]]] | None = None
         self._rehearsed: tuple[float, Mapping[tuple[str, str, str, str], traffic.Numbers]] | None = None
+        self._ahead: tuple[Standings, object, Mapping[str, Step]] | None = None
         self._rows: tuple[Facts, Standings, tuple[Row, ...]] | None = None
         self._reading = asyncio.Lock()
 
@@ -225,7 +226,9 @@ class Overview:
     def _all_rows(self, facts: Facts | None, standings: Standings) -> tuple[Row, ...]:
         facts = facts or Facts(self._context.now(), (0,) * overview.DAYS, {}, {}, (), {}, ())
         if self._rows is None or self._rows[0] is not facts or self._rows[1] is not standings:
-            self._rows = (facts, standings, tuple(overview.rows(standings, facts)))
+            if self._ahead is None or self._ahead[0] is not standings or self._ahead[1] is not facts.rehearsed:
+                self._ahead = (standings, facts.rehearsed, overview.steps(standings, facts))
+            self._rows = (facts, standings, tuple(overview.rows(standings, facts, self._ahead[2])))
         return self._rows[2]
 
 

@@ -15,8 +15,8 @@ HOUR, DAY = 3600, 86_400
 """What is counted together: an hour, or a day of Norwegian time, which is an hour longer or shorter twice a year."""
 KEPT_BY_HOUR = 3 * 86_400.0
 """Seconds for which hours are kept; days are kept as long as decisions."""
-FAILED = frozenset({*(each.value for each in Fault), "unclear"}) - {Fault.SENDER_LEFT.value}
-"""Outcomes by which a sender was refused, or not answered."""
+FAILED = frozenset({*(each.value for each in Fault), "unclear"}) - {Fault.SENDER_LEFT.value, Fault.CLOSED.value}
+"""Outcomes by which a sender was refused, or not answered; a route that is closed refuses as it is meant to."""
 _OSLO = ZoneInfo("Europe/Oslo")
 _T = TRAFFIC.c
 _KEY = ("span", "start", "municipality", "vendor", "system", "information", "mode")

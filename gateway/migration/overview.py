@@ -107,17 +107,26 @@ def read_rehearsed(connection: Connection, now: float) -> dict[tuple[str, str, s
     return found
 
 
-def rows(standings: Standings, facts: Facts) -> list[Row]:
-    """Return a row for every municipality, in the order of their names."""
+def steps(standings: Standings, facts: Facts) -> dict[str, Step]:
+    """Return what comes next for each municipality where nothing is planned; the same as long as routes and rehearsals are."""
+    return {
+        key: first_step(of_cells(one.cells, facts.rehearsed, standings.config)) for key, one in standings.all.items()
+    }
+
+
+def rows(standings: Standings, facts: Facts, ahead: Mapping[str, Step]) -> list[Row]:
+    """Return a row for every municipality, in the order of their names; `ahead` is what `steps` returned."""
     config = standings.config
     cutovers, panics = _by_place(facts.cutovers), _panics(facts.rules, config)
-    return [_row(one, facts, cutovers.get(one.key, []), one.key in panics, config) for one in standings.all.values()]
+    return [
+        _row(one, facts, cutovers.get(one.key, []), one.key in panics, ahead[one.key]) for one in standings.all.values()
+    ]
 
 
-def _row(one: Standing, facts: Facts, cutovers: Sequence[Cutover], has_panic: bool, config: Config) -> Row:
+def _row(one: Standing, facts: Facts, cutovers: Sequence[Cutover], has_panic: bool, ahead: Step) -> Row:
     of = facts.traffic.get(one.key, {})
     curve = [of.get(day, (0, 0)) for day in facts.days]
-    step, about = _step(one, facts, cutovers, config)
+    step, about = _step(cutovers, ahead)
     return Row(
         one.key,
         one.name,
@@ -145,12 +154,12 @@ PLANNED: Mapping[CutoverState, Step] = {
 }
 
 
-def _step(one: Standing, facts: Facts, cutovers: Iterable[Cutover], config: Config) -> tuple[Step, Cutover | None]:
+def _step(cutovers: Iterable[Cutover], ahead: Step) -> tuple[Step, Cutover | None]:
     planned = [each for each in cutovers if each.state in PLANNED and each.ended_at is None]
     if planned:
         first = min(planned, key=lambda each: (list(PLANNED).index(each.state), each.at))
         return PLANNED[first.state], first
-    return first_step(of_cells(one.cells, facts.rehearsed, config)), None
+    return ahead, None
 
 
 def _troubles(

@@ -52,6 +52,7 @@ class OverviewPages:
         self._board = board
         self._overview = overview
         self._rows: dict[tuple[str, Row], Markup] = {}
+        self._told: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
@@ -123,9 +124,19 @@ class OverviewPages:
             return known
         if len(self._rows) >= _MOST_KEPT:
             self._rows.clear()
-        made = piece(says, _ROW, row=row, points=_points(row.traffic), told=_modes(row, says))
+        made = piece(says, _ROW, row=row, points=_points(row.traffic[:-1]), told=self._modes(row.modes, says))
         self._rows[key] = made
         return made
+
+    def _modes(self, modes: tuple[str, ...], says: Words) -> str:
+        """Return `_modes` in words, once for the few ways in which municipalities stand."""
+        key = (says.language, modes)
+        if (known := self._told.get(key)) is not None:
+            return known
+        if len(self._told) >= _MOST_KEPT:
+            self._told.clear()
+        told = self._told[key] = _modes(modes, says)
+        return told
 
 
 def _asked(request: web.Request) -> OverviewQuery:
@@ -141,10 +152,10 @@ def _asked(request: web.Request) -> OverviewQuery:
     )
 
 
-def _modes(row: Row, says: Words) -> str:
+def _modes(modes: Sequence[str], says: Words) -> str:
     """Say of each mode which types have it: what the boxes of a row show by a letter; those of the most are the rest."""
     by: dict[str, list[str]] = {}
-    for kind, mode in zip(TYPES, row.modes, strict=True):
+    for kind, mode in zip(TYPES, modes, strict=True):
         if mode:
             by.setdefault(mode, []).append(says.type(kind.value))
     if len(by) < 2:
@@ -155,7 +166,10 @@ def _modes(row: Row, says: Words) -> str:
 
 
 def _points(values: Sequence[int]) -> str:
-    """Return the curve of one row in whole numbers, since there are hundreds of them; empty where nothing came."""
+    """Return the curve of one row in whole numbers, since there are hundreds of them; empty where nothing came.
+
+    Of whole days: today's would look like a fall until the evening.
+    """
     most, across = max(values), (SPARK_WIDTH - 1) / (len(values) - 1)
     if not most:
         return ""

@@ -14,7 +14,7 @@ _number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _NAMES = ("municipality", "vendor", "system", "information")
 _OSLO = ZoneInfo("Europe/Oslo")
 _FAILED = (
-    *("closed", "not-supported", "malformed", "address", "patient", "loss", "refused-by-service", "signature"),
+    *("not-supported", "malformed", "address", "patient", "loss", "refused-by-service", "signature"),
     *("too-large", "token", "scope", "no-access", "no-need", "too-many", "unavailable", "no-answer", "bad-request"),
     *("bad-target", "unrecognised", "unclear"),
 )
