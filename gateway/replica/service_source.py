@@ -19,7 +19,7 @@ from gateway.replica.services import (
     services_of,
     source_of,
 )
-from gateway.replica.sweep import PatientNumbers, read_feed
+from gateway.replica.sweep import CopiedPatients, read_feed
 from gateway.surfaces.search import Search
 from gateway.times import DAY, Clock, day_of, when
 from translators.contract import Tree
@@ -43,7 +43,7 @@ def codes_of(search: Search, sender: Sender) -> tuple[str, ...]:
 class Needs:
     """Says which patients have a service behind ServiceCodes."""
 
-    patients: PatientNumbers
+    patients: CopiedPatients
     clock: Clock
     freshness: float
     """Seconds for which what OKT said of a patient may be used."""

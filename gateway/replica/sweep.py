@@ -41,7 +41,7 @@ _TIMEOUT = 10.0
 """Seconds for one call."""
 
 
-class PatientNumbers(Protocol):
+class CopiedPatients(Protocol):
     """The patients of a municipality's copy, by their hashes and national numbers."""
 
     def after(self, connection: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
@@ -121,7 +121,7 @@ class OktSweep:
         municipality: Municipality,
         okt: OktClient,
         database: Database,
-        patients: PatientNumbers,
+        patients: CopiedPatients,
         seal: ServiceSeal,
         clock: Clock,
         *,
@@ -252,4 +252,4 @@ class OktSweep:
         write_feed(connection, key, SOURCE, sweep)
 
 
-__all__ = ["OktSweep", "PatientNumbers", "ServiceUnavailable", "Sweep", "read_feed", "write_feed"]
+__all__ = ["OktSweep", "CopiedPatients", "ServiceUnavailable", "Sweep", "read_feed", "write_feed"]
