@@ -252,4 +252,4 @@ class OktSweep:
         write_feed(connection, key, SOURCE, sweep)
 
 
-__all__ = ["OktSweep", "CopiedPatients", "ServiceUnavailable", "Sweep", "read_feed", "write_feed"]
+__all__ = ["CopiedPatients", "OktSweep", "ServiceUnavailable", "Sweep", "read_feed", "write_feed"]

@@ -175,13 +175,13 @@ def _is_meant(search: Search, resource: dict[str, Tree]) -> bool:
 
 
 def _is_called(patient: dict[str, Tree], wanted: str) -> bool:
-    """Whether a part of a name begins so, whatever its letter case (FHIR STU3, search.html#string)."""
+    """Whether a word of a name begins so, whatever its letter case (FHIR STU3, search.html#string)."""
     parts: list[str] = []
     for name in _objects(patient.get("name")):
         for part in ("text", "family", "given", "prefix", "suffix"):
             value = name.get(part)
             parts += [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
-    return any(part.casefold().startswith(wanted) for part in parts)
+    return any(word.casefold().startswith(wanted) for part in parts for word in (part, *part.split()))
 
 
 def _has_code(concepts: Tree, token: str) -> bool:

@@ -120,7 +120,9 @@ async def test_no_number_is_in_what_is_logged_counted_or_told(
         answer = await ask(world, "HentTjenester", person)
         told += [answer.body] if answer.status >= 400 else []
     okt.shape = "half"
-    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while not world.logged.named("okt.answer_refused"):  # noqa: ASYNC110 - the next sweep says when
+            await asyncio.sleep(0.02)
     written = await asyncio.to_thread(
         lambda: b"".join(path.read_bytes() + str(path).encode() for path in world.folder.rglob("*") if path.is_file())
     )
