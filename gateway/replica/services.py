@@ -172,11 +172,11 @@ def patients_of_id(connection: Connection, municipality: str, identifier: str) -
     return list(connection.scalars(select(S.patient).where(*where).distinct()))
 
 
-def oldest_and_count(connection: Connection, municipality: str, source: Source) -> tuple[float | None, int]:
-    """Return when the source was asked longest ago about a patient, and of how many patients something is known."""
-    statement = select(func.min(S.seen_at), func.count(S.patient.distinct()))
-    oldest, count = connection.execute(statement.where(S.municipality == municipality, S.source == source)).one()
-    return oldest, count
+def oldest_of(connection: Connection, municipality: str, source: Source) -> float | None:
+    """Return when the source was asked about the patient whom it was asked about longest ago; None where about nobody."""
+    statement = select(func.min(S.seen_at)).where(S.municipality == municipality, S.source == source)
+    oldest: float | None = connection.execute(statement).scalar_one()
+    return oldest
 
 
 class ServiceSeal:

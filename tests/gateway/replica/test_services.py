@@ -256,8 +256,12 @@ async def test_answer_that_is_refused_leaves_what_was_known_until_it_is_too_old(
     await copy.swept()
     assert len(logged.named("okt.answer_refused")) == 3
     assert len(await copy.find(number=SOMEBODY, codes="TA")) == 2
+    copy.okt.answers[ANOTHER] = (GPS,)
     copy.clock.now += 18 * HOUR + 1
+    await copy.swept()
     assert await copy.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
+    assert await copy.refusal(number=ANOTHER, codes="TA") is Fault.NO_NEED
+    assert await copy.refusal(codes="TA") is Fault.UNAVAILABLE
 
 
 async def test_okt_that_answers_nobody_as_documented_is_left_alone_for_a_while(copy: Copy) -> None:
