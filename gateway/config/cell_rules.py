@@ -112,8 +112,6 @@ def _sharing(facts: Facts, municipality: Municipality, route: Route) -> _Finding
         return None
     if facts.upstreams.lacks(kind):
         return _Finding(Severity.ERROR, f"share_with {kind} needs an upstream of kind {kind}: {{cell}}")
-    if municipality.kommunenummer is None:
-        return _Finding(Severity.ERROR, f"share_with {kind} needs kommunenummer of {municipality.key}: {{cell}}")
     service = pmd_of(facts.upstreams.known.values())
     if service is None or facts.environment is None:
         return None
@@ -122,6 +120,9 @@ def _sharing(facts: Facts, municipality: Municipality, route: Route) -> _Finding
     if facts.environment is Environment.PRODUCTION and service.scope is None:
         text = f"share_with {kind} needs upstreams.{service.name}.scope in environment production: no access of machines to PMD is documented: {{cell}}"
         return _Finding(Severity.ERROR, text)
+    if municipality.kommunenummer is None:
+        text = f"share_with {kind} shares nothing of {municipality.key} without its kommunenummer: {{cell}}"
+        return _Finding(Severity.WARNING, text)
     return None
 
 

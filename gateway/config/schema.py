@@ -233,7 +233,7 @@ MUNICIPALITY = section(
         "by ServiceCode, patterns of service levels with % as in VKP: {TA: [%.2.1]}; for a file and the record system's own levels",
         "{}",
     ),
-    Key("kommunenummer", "four digits, quoted; sharing with PMD needs it", "null"),
+    Key("kommunenummer", "four digits, quoted; without it nothing is shared with PMD", "null"),
 )
 
 SERVICES_FROM = section(
