@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from bench import config_size, dashboard, growth, held, inprocess, latency, memory, relay, translated
+from bench import config_size, dashboard, growth, held, inprocess, latency, memory, relay, replica, translated
 from bench.load import wrk_installed
 from bench.peers import NGINX, PEERS
 from bench.processes import BenchFailed, others_busy, output_of
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Scene], Findings]] = {
     "inprocess": inprocess.measure,
     "held": held.measure,
     "growth": growth.measure,
+    "replica": replica.measure,
     "memory": memory.measure,
     "config": config_size.measure,
     "dashboard": dashboard.measure,

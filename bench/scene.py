@@ -191,7 +191,7 @@ def _register(folder: Path) -> Path:
     client = {
         "client_id": CLIENT_ID,
         "name": "Gateway",
-        "scopes": [SCOPE],
+        "scopes": [SCOPE, "nhn:pit/api.read"],
         "jwks": {"keys": [key.as_dict(private=False)]},
     }
     make_missing(KeyFiles(), folder, int(time.time()))

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Literal, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select
 
 from gateway.config.model import Municipality
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
@@ -108,15 +108,26 @@ def _rows(
         yield {**common, **nothing, "is_ceased": False}
 
 
+_SAID = (
+    select(S.patient, S.seen_at, S.iplos, S.level, S.begins, S.ends, S.is_ceased)
+    .where(
+        S.municipality == bindparam("municipality"),
+        S.patient.in_(bindparam("patients", expanding=True)),
+        S.source == bindparam("source"),
+    )
+    .order_by(S.id)
+)
+"""Made once: every search asks so."""
+
+
 def services_of(
     connection: Connection, municipality: str, patients: Collection[str], source: Source
 ) -> dict[str, Known]:
     """Return what a source has said of patients, by their hashes; of whom it was never asked, nothing."""
-    columns = (S.patient, S.seen_at, S.iplos, S.level, S.begins, S.ends, S.is_ceased)
     found: dict[str, Known] = {}
     for some in _batches(patients, _MOST_PARAMETERS):
-        where = (S.municipality == municipality, S.patient.in_(some), S.source == source)
-        for patient, seen_at, *fields in connection.execute(select(*columns).where(*where).order_by(S.id)):
+        values = {"municipality": municipality, "patients": some, "source": source}
+        for patient, seen_at, *fields in connection.execute(_SAID, values):
             iplos, level, begins, ends, is_ceased = fields
             service = Service(iplos=iplos, level=level, start=begins, end=ends, ceased=is_ceased)
             told = () if iplos is None and level is None else (service,)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
 
 from gateway.config.model import Municipality
 from gateway.ledger.database import Database
@@ -87,10 +87,15 @@ class Sweep:
     """When the last sweep began that reached its end."""
 
 
+_FEED = select(G.began_at, G.complete_at, G.read_to, G.entries, G.fresh_at).where(
+    G.municipality == bindparam("municipality"), G.source == bindparam("source"), G.generation == _NUMBER
+)
+"""Made once: every search asks so."""
+
+
 def read_feed(connection: Connection, municipality: str, source: Source) -> Sweep:
     """Return how far a municipality's sweep has come, or when its file was read; one that never began where none has."""
-    columns = (G.began_at, G.complete_at, G.read_to, G.entries, G.fresh_at)
-    row = connection.execute(select(*columns).where(*_key(municipality, source))).one_or_none()
+    row = connection.execute(_FEED, {"municipality": municipality, "source": source}).one_or_none()
     return Sweep(row.began_at, row.complete_at, row.read_to or "", row.entries, row.fresh_at) if row else Sweep(None)
 
 

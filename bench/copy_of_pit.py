@@ -1,0 +1,203 @@
+"""`python -m bench.copy_of_pit`: in a process of its own, reads the double of PIT alone, fills a copy, and searches it; prints JSON."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import aiohttp
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection
+
+from bench.scene import CLIENT_ID
+from bench.stats import percentile
+from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
+from gateway.auth.helseid.client_assertion import ClientIdentity
+from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.issuer import Issuer
+from gateway.config.model import Epj, Municipality, Sender, ServicesFrom
+from gateway.config.upstreams import Breaker, PitUpstream, ReadScopes, ServiceStatus
+from gateway.ledger.crypto import LookupHasher, PayloadCipher
+from gateway.ledger.database import Database, open_store
+from gateway.model import Information, Place
+from gateway.replica import feeds
+from gateway.replica.patient_source import Freshness, PatientSource
+from gateway.replica.patients import CopiedNumbers, PatientSeal
+from gateway.replica.service_source import Needs
+from gateway.replica.services import ServiceSeal, replace_all
+from gateway.replica.sweep import Sweep, write_feed
+from gateway.replica.sync import EVER, PatientSync
+from gateway.surfaces.search import PatientKey, Search
+from gateway.times import Clock
+from gateway.upstreams.circuit_breaker import CircuitBreaker
+from gateway.upstreams.http_client import Caller
+from gateway.upstreams.pit import ANSWER_LIMIT, PATH, PitClient
+from gateway.upstreams.service_caller import ServiceCaller
+from service_stubs.people import number_of
+from translators.contract import Call
+from translators.services import Service
+
+ORGNR = "312229544"
+LIST = 500
+"""Patients with the service that the list is of."""
+SCOPE = "nhn:pit/api.read"
+_PLACE = Place("bench", 1, 1)
+_HAVING = Sender("bench", "sender", "bench", None, None, ("TA",), None, _PLACE)
+_EVERY = 60.0
+_LIVE_FOR_EVER = 1e9
+
+
+@dataclass
+class Measured:
+    """What was measured; times in seconds, CPU of this process alone."""
+
+    pages: int = 0
+    alone: float = 0.0
+    sync: float = 0.0
+    sync_cpu: float = 0.0
+    memory_before: float = 0.0
+    """MB, resident."""
+    memory_first: float = 0.0
+    """After the first tenth."""
+    memory_most: float = 0.0
+    search_cpu: float = 0.0
+    """Of one search, nothing else going on."""
+    searches: float = 0.0
+    """A second, beside the filling of another generation."""
+    search_p50: float = 0.0
+    search_p99: float = 0.0
+    listed: float = 0.0
+
+
+def memory() -> float:
+    """Return this process's resident memory in MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+def _municipality() -> Municipality:
+    epj = Epj("A", new_generation=False, reads=("jft",), feeds=("pit",))
+    return Municipality("bench", "Bench", ORGNR, (), epj, _PLACE, services_from=ServicesFrom("services.csv", _PLACE))
+
+
+async def _read_alone(caller: ServiceCaller) -> tuple[int, float]:
+    """Read every page, and look at nothing but where the next one is."""
+    began, pages = time.perf_counter(), 0
+    query = urlencode({"_lastUpdated": f"ge{EVER}", "_sort": "_lastUpdated", "_count": 50})
+    while query:
+        answer = await caller.ask(Call("pit", "GET", f"{PATH}?{query}", (), b""), ORGNR, SCOPE, 30.0)
+        following = answer.body.partition(b'"relation":"next","url":"')[2].partition(b'"')[0].decode()
+        query = following.partition("?")[2]
+        pages += 1
+    return pages, time.perf_counter() - began
+
+
+async def _fill(sync: PatientSync, found: Measured) -> None:
+    began, cpu = time.perf_counter(), time.process_time()
+    found.memory_before = memory()
+    while await sync.step() == 0:
+        size = memory()
+        found.memory_first = found.memory_first or (size if time.perf_counter() - began > 1.0 else 0.0)
+        found.memory_most = max(found.memory_most, size)
+    found.sync, found.sync_cpu = time.perf_counter() - began, time.process_time() - cpu
+
+
+async def _have_services(store: Database, seal: ServiceSeal, clock: Clock, count: int) -> list[int]:
+    """Give every patient a service, and some a safety alarm; returns these."""
+    having = [index * (count // LIST) for index in range(LIST)]
+    alarms, of = frozenset(having), {}
+    for index in range(count):
+        number = number_of(index)
+        services = [Service(iplos=6 if index in alarms else 27)]
+        of[seal.hash("bench", number)] = seal.seal("bench", number, services)
+    now = clock()
+
+    def work(connection: Connection) -> None:
+        replace_all(connection, "bench", "file", now, of)
+        write_feed(connection, "bench", "file", Sweep(now, now, "", len(of), now))
+
+    await store.write(work)
+    return having
+
+
+async def _search(source: PatientSource, sync: PatientSync, having: list[int], seconds: float, found: Measured) -> None:
+    """Search 1,000 times a second while everything is read anew."""
+    municipality, taken = _municipality(), []
+
+    async def one(index: int) -> None:
+        began = time.perf_counter()
+        search = _by(number_of(having[index % LIST]))
+        if len(await source.find(search, municipality, _HAVING)) != 1:
+            raise RuntimeError("a patient was not found")
+        taken.append(time.perf_counter() - began)
+
+    cpu = time.process_time()
+    for index in range(LIST):
+        await one(index)
+    found.search_cpu = (time.process_time() - cpu) / LIST
+    taken.clear()
+    filling = asyncio.get_running_loop().create_task(_for_ever(sync.step))
+    began, tasks = time.perf_counter(), []
+    for index in range(int(1000 * seconds)):
+        if (early := began + index / 1000 - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
+        tasks.append(asyncio.get_running_loop().create_task(one(index)))
+    await asyncio.gather(*tasks)
+    found.searches = len(taken) / (time.perf_counter() - began)
+    filling.cancel()
+    await asyncio.gather(filling, return_exceptions=True)
+    found.search_p50, found.search_p99 = percentile(taken, 0.5), percentile(taken, 0.99)
+    began = time.perf_counter()
+    if len(await source.find(_by(None), municipality, _HAVING)) != LIST:
+        raise RuntimeError("the list is not whole")
+    found.listed = time.perf_counter() - began
+
+
+async def _for_ever(step: Callable[[], Awaitable[float]]) -> None:
+    while True:
+        await step()
+
+
+def _by(number: str | None) -> Search:
+    patient = None if number is None else PatientKey(None, number)
+    return Search(kind="Patient", information=Information.PASIENTINFO, patient=patient, service_codes=("TA",))
+
+
+async def main(folder: Path, issuer: str, url: str, count: int, seconds: float) -> Measured:
+    """Measure all of it."""
+    clock, found = Clock(), Measured()
+    key = ECKey.import_key(json.loads((folder / "gateway-key.json").read_text()))
+    settings, prover = Breaker(), DpopProver(clock)
+    async with aiohttp.ClientSession() as session:
+        identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
+        endpoint = TokenEndpoint(Issuer(issuer, session, clock), identity, prover, session, clock)
+        made = (TokenSource(endpoint, clock), prover, Caller(url, None, answer_limit=ANSWER_LIMIT))
+        caller = ServiceCaller("pit", url, *made, breaker=CircuitBreaker(settings), settings=settings)
+        for _ in range(2):  # the first time the double writes its patients
+            found.pages, found.alone = await _read_alone(caller)
+        store = await asyncio.to_thread(open_store, "sqlite:///copy.db", folder)
+        vault, lookup = PayloadCipher({"k": b"p" * 32}, "k"), LookupHasher(b"l" * 32)
+        seal = PatientSeal(vault, lookup)
+        upstream = PitUpstream("pit", url, ReadScopes(SCOPE), ServiceStatus.TEST, _PLACE)
+        of = (_municipality(), PitClient(upstream, caller), store, seal, "bench", clock)
+        sync = PatientSync(*of, every=_EVERY, freshness=_LIVE_FOR_EVER, whole=_LIVE_FOR_EVER)
+        await store.write(lambda each: feeds.claim(each, sync.key, "bench", clock))
+        await _fill(sync, found)
+        having = await _have_services(store, ServiceSeal(vault, lookup), clock, count)
+        fresh = Freshness(clock, seal.maker, _EVERY)
+        source = PatientSource(
+            store, seal, Needs(CopiedNumbers(seal), clock, _LIVE_FOR_EVER), fresh, _LIVE_FOR_EVER, 1000
+        )
+        anew = PatientSync(*of, every=_LIVE_FOR_EVER, freshness=_LIVE_FOR_EVER, whole=0.0)
+        await _search(source, anew, having, seconds, found)
+        await store.close()
+    return found
+
+
+if __name__ == "__main__":
+    sys.setswitchinterval(0.0005)  # as a node does
+    arguments = (Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    print(json.dumps(asdict(asyncio.run(main(*arguments)))))
