@@ -150,7 +150,7 @@ SERVICE_FILES_UNUSABLE = Gauge(
 )
 SWEEP_LEFT = Gauge(
     "vkp_gateway_okt_sweep_seconds_left",
-    "Seconds that a municipality's sweep of OKT will at least take, as it begins; 0 once it is complete.",
+    "Seconds that a municipality's sweep of OKT will at least take from now; 0 once it is complete.",
     ["municipality"],
     registry=REGISTRY,
 )

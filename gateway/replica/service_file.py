@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,8 @@ from sqlalchemy import Connection
 from gateway.config.service_file import FileUnusable, Services, read_services
 from gateway.ledger.database import Database
 from gateway.observability.telemetry import SERVICE_FILES_UNUSABLE
+from gateway.replica import feeds
+from gateway.replica.feeds import FeedKey
 from gateway.replica.services import ServiceSeal, Source, replace_all
 from gateway.replica.sweep import Sweep, read_feed, write_feed
 from gateway.tasks import FileThread
@@ -45,13 +48,17 @@ class ServiceFile:
             reasons = error.problems if isinstance(error, FileUnusable) else ["takes too long to be read"]
             log.error("services.file_unusable", municipality=key, file=self._path.name, reasons=reasons)  # noqa: TRY400 - they name lines alone
             SERVICE_FILES_UNUSABLE.labels(key).set(1)
+            failure, now = f"{self._path.name}: {reasons[0]}", self._clock()
+            await self._database.write(
+                lambda connection: feeds.note_failure(connection, FeedKey(key, SOURCE), failure, now), is_news=False
+            )
             return _EVERY
         SERVICE_FILES_UNUSABLE.labels(key).set(0)
         now = self._clock()
         known = await self._database.read(lambda connection: read_feed(connection, key, SOURCE))
         if known.after == mark:
             fresh = replace(known, fresh_at=now)
-            await self._database.write(lambda connection: write_feed(connection, key, SOURCE, fresh), is_news=False)
+            await self._database.write(partial(self._write, fresh), is_news=False)
             return _EVERY
         await self._take(services, mark, now)
         return _EVERY
@@ -66,10 +73,14 @@ class ServiceFile:
 
         def work(connection: Connection) -> None:
             replace_all(connection, key, SOURCE, now, sealed)
-            write_feed(connection, key, SOURCE, Sweep(now, now, mark, len(sealed), now))
+            self._write(Sweep(now, now, mark, len(sealed), now), connection)
 
         await self._database.write(work, is_news=False)
         log.info("services.file_read", municipality=key, file=self._path.name, patients=len(sealed))
+
+    def _write(self, read: Sweep, connection: Connection) -> None:
+        write_feed(connection, self._municipality, SOURCE, read)
+        feeds.note_success(connection, FeedKey(self._municipality, SOURCE))
 
 
 def _read(path: Path, seal: ServiceSeal, municipality: str) -> tuple[str, Services]:

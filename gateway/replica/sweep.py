@@ -6,6 +6,7 @@ has answered anew, or until it is older than `freshness`.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -17,6 +18,8 @@ from gateway.config.model import Municipality
 from gateway.ledger.database import Database
 from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_PATIENT, REPLICA_SERVICE
 from gateway.observability.telemetry import ANSWERS_REFUSED, SWEEP_LEFT
+from gateway.replica import feeds
+from gateway.replica.feeds import FeedKey
 from gateway.replica.services import ServiceSeal, Source, put_services
 from gateway.times import Clock, when
 from gateway.upstreams.okt import AnswerRefused, OktClient, ServiceUnavailable
@@ -37,6 +40,8 @@ _IDLE = 60.0
 """Seconds until it is looked again for patients who are new."""
 _NOBODY_YET = 1.0
 """Seconds until it is looked again whether the first copy of the patients is complete."""
+_TOLD = 60.0
+"""Seconds between two lines about how far a sweep has come."""
 _TIMEOUT = 10.0
 """Seconds for one call."""
 
@@ -140,6 +145,11 @@ class OktSweep:
         self._clock = clock
         self._sleep = sleep
         self._refused = 0
+        self._refusal: str | None = None
+        """Of the last answer that was none."""
+        self._count: int | None = None
+        """How many patients the sweep that is under way is about; None before this process has counted."""
+        self._told_at = -math.inf
         rate = okt.upstream.sweep.rate
         self._interval = rate.seconds / rate.count
         """Seconds between two calls."""
@@ -165,6 +175,7 @@ class OktSweep:
         if not found:
             await self._complete(sweep)
             return 0.0
+        await self._tell_progress(sweep)
         await self._ask(found, sweep)
         if self._refused >= _REFUSED_IN_A_ROW:
             self._refused = 0
@@ -186,15 +197,25 @@ class OktSweep:
             write_feed(connection, key, SOURCE, sweep)
             return self._patients.count(connection, key)
 
-        count = await self._database.write(work, is_news=False)
+        count = self._count = await self._database.write(work, is_news=False)
         seconds = round(count * self._interval)
-        SWEEP_LEFT.labels(key).set(seconds)
+        self._told_at = self._clock.monotonic()
         log.info("okt.sweep_begins", municipality=key, patients=count, seconds=seconds, first=before.began_at is None)
         settings = self._okt.upstream
         if max(seconds, settings.sweep.every) + seconds > settings.freshness:
             # Some patients would be too old to be told of before they are asked about again.
             log.error("okt.sweep_too_slow", municipality=key, seconds=seconds, freshness=settings.freshness)
         return sweep
+
+    async def _tell_progress(self, sweep: Sweep) -> None:
+        key = self._municipality.key
+        if self._count is None:
+            self._count = await self._database.read(lambda connection: self._patients.count(connection, key))
+        left = round(max(0, self._count - sweep.asked) * self._interval)
+        SWEEP_LEFT.labels(key).set(left)
+        if (now := self._clock.monotonic()) - self._told_at >= _TOLD:
+            self._told_at = now
+            log.info("okt.sweep_progress", municipality=key, asked=sweep.asked, patients=self._count, seconds_left=left)
 
     async def _complete(self, sweep: Sweep) -> None:
         """End a sweep, and forget the services of whom the copy no longer has."""
@@ -235,7 +256,7 @@ class OktSweep:
         try:
             services = await self._okt.services(number, self._municipality.orgnr, _TIMEOUT)
         except AnswerRefused as refusal:
-            self._refused += 1
+            self._refused, self._refusal = self._refused + 1, str(refusal)
             ANSWERS_REFUSED.labels(self._okt.upstream.name).inc()
             log.error("okt.answer_refused", municipality=self._municipality.key, reason=str(refusal))  # noqa: TRY400 - the place says nothing
             services = None
@@ -255,6 +276,11 @@ class OktSweep:
         for patient, number, services, seen_at in learnt:
             put_services(connection, key, patient, SOURCE, seen_at, self._seal.seal(key, number, services))
         write_feed(connection, key, SOURCE, sweep)
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            feeds.note_failure(connection, FeedKey(key, SOURCE), refusal, self._clock())
+        else:
+            feeds.note_success(connection, FeedKey(key, SOURCE))
 
 
 __all__ = ["CopiedPatients", "OktSweep", "ServiceUnavailable", "Sweep", "read_feed", "write_feed"]

@@ -17,6 +17,7 @@ from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.database import Database, open_store
 from gateway.ledger.tables import REPLICA_PATIENT, REPLICA_SERVICE
 from gateway.model import Information, Place, Rate
+from gateway.replica import feeds
 from gateway.replica.service_file import ServiceFile
 from gateway.replica.service_source import Needs, ServiceSource
 from gateway.replica.services import ServiceSeal, hash_of_number
@@ -176,7 +177,9 @@ async def copy(tmp_path: Path) -> AsyncIterator[Copy]:
     people = People(lookup, SOMEBODY, ANOTHER, NOBODY)
     okt = Okt({SOMEBODY: (ALARM, GPS), ANOTHER: (GPS,)})
     await database.write(partial(_write_people, people))
-    yield Copy(database, lookup, FakeClock(), people, okt, [])
+    clock = FakeClock()
+    await database.write(lambda connection: feeds.claim(connection, feeds.FeedKey("havnes", "okt"), "node", clock))
+    yield Copy(database, lookup, clock, people, okt, [])
     await database.close()
 
 
@@ -219,6 +222,15 @@ async def test_sweep_says_how_long_it_will_take(copy: Copy, logged: Logged) -> N
     await copy.sweep.step()
     (slow,) = logged.named("okt.sweep_too_slow")
     assert slow["seconds"] == 27 * HOUR
+    numbers = [f"{SOMEBODY[:-2]}{index:02}" for index in range(50)]
+    copy.people = People(copy.lookup, *numbers)
+    copy.clock.now += 27 * HOUR
+    slower = copy.sweep
+    for _ in range(3):
+        await slower.step()
+    told = [(one["asked"], one["patients"]) for one in logged.named("okt.sweep_progress")]
+    assert told[-1][1] == 50
+    assert told == sorted(told)
 
 
 async def test_sweep_goes_on_where_another_process_left_it(copy: Copy) -> None:
@@ -255,6 +267,8 @@ async def test_answer_that_is_refused_leaves_what_was_known_until_it_is_too_old(
     copy.clock.now += 6 * HOUR
     await copy.swept()
     assert len(logged.named("okt.answer_refused")) == 3
+    feed = await copy.database.read(feeds.feeds)
+    assert [(one.source, one.failure) for one in feed] == [("okt", "OktEvent.oktMessages[0].x: not documented")]
     assert len(await copy.find(number=SOMEBODY, codes="TA")) == 2
     copy.okt.answers[ANOTHER] = (GPS,)
     copy.clock.now += 18 * HOUR + 1
