@@ -153,12 +153,13 @@ class CutoverPages:
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         who, name = person(request), request.match_info["name"]
+        seen = request.query.get("state", "")
         await self._cutovers.shown(who, name)
 
         async def regions() -> Mapping[str, str]:
             record = await self._cutovers.shown(who, name)
             values = await self._regions(request, record)
-            return {"progress": fragment(request, "cutover_progress.html", **values)}
+            return {"progress": fragment(request, "cutover_progress.html", seen=seen, **values)}
 
         return await live.stream(request, regions, every=1.0)
 

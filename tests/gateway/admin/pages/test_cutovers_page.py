@@ -269,13 +269,14 @@ async def test_live_regions_tell_how_it_goes(world: World, nora: Browser, arne: 
     await switched(world, nora, arne)
     await world.site.decided("accepted", 3)
     page = await nora.get(PAGE)
-    assert f'data-live="{PAGE}/live"' in page.text
+    assert f'data-live="{PAGE}/live?state=' in page.text
     async with world.office.http.get(
-        world.office.address + f"{PAGE}/live",
+        world.office.address + f"{PAGE}/live?state=approved",
         headers={"Cookie": "; ".join(f"{name}={value}" for name, value in nora.cookies.items())},
     ) as stream:
         event = (await stream.content.readuntil(b"\r\n\r\n")).decode()
     assert "3 gikk bra, 0 feilet." in event
+    assert "Omleggingen er kommet videre" in event
 
 
 async def test_what_failed_is_listed_with_its_reason(world: World, nora: Browser, arne: Browser) -> None:
