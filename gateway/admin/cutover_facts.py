@@ -27,14 +27,8 @@ from gateway.migration.cells import Cells, changes_of
 from gateway.migration.cutover import Cutover, CutoverEvent, CutoverState, begun, of_row
 from gateway.migration.cutover_plan import Plan
 from gateway.migration.gates import FAILED, Outcomes
-from gateway.migration.preflight import (
-    Finding,
-    PreflightFacts,
-    findings,
-    gathered,
-    outcomes_since,
-    still_delivering,
-)
+from gateway.migration.gathered import gathered, outcomes_since, still_delivering
+from gateway.migration.preflight import Finding, PreflightFacts, findings
 from gateway.migration.schedule import OSLO, moment
 from gateway.migration.traffic import DAYS, CellTraffic, WhatIf, what_if, with_traffic
 from gateway.routing.diff import Change

@@ -49,16 +49,8 @@ from gateway.migration.cutover import (
     replanned,
 )
 from gateway.migration.cutover_plan import Plan, encoded, faults, hash_of, is_name, of_file
-from gateway.migration.preflight import (
-    Finding,
-    Obtain,
-    PreflightFacts,
-    findings,
-    gathered,
-    obstacles,
-    outcomes_since,
-    tried,
-)
+from gateway.migration.gathered import gathered, outcomes_since
+from gateway.migration.preflight import Finding, Obtain, PreflightFacts, findings, obstacles, tried
 from gateway.migration.schedule import TimeRefused, instant_of, shown, why_not
 from gateway.migration.scheduler import counted_into, rolled_back, tell
 from gateway.routing.index import Buckets

@@ -27,7 +27,8 @@ from gateway.migration.cutover import (
 )
 from gateway.migration.cutover_plan import faults
 from gateway.migration.gates import GateDecision, Outcomes, judge_outcomes, why_back
-from gateway.migration.preflight import changed_by, conflicts, obstacles, outcomes_since, still_delivering
+from gateway.migration.gathered import changed_by, outcomes_since, still_delivering
+from gateway.migration.preflight import conflicts, obstacles
 from gateway.migration.schedule import moment
 from gateway.observability.telemetry import REGISTRY
 from gateway.routing.index import Buckets

@@ -69,7 +69,7 @@ async def test_a_plan_of_the_file_is_submitted_by_its_name(world: World, nora: B
         ({"name": "a b"}, "name:"),
         ({"set": []}, "set:"),
         ({"set": [{"municipality": "nordfjell", "information": ["nothing"], "mode": "new"}]}, "information type"),
-        ({"set": [{"municipality": "nordfjell", "mode": "epj"}]}, 'mode "epj"'),
+        ({"set": [{"municipality": "nordfjell", "mode": "epj"}]}, "epj needs epj.upstream"),
         ({"approvals": 0}, "approvals"),
         ({"gate": {"rehearsed_at_least": 1}}, "gate"),
         ({"more": 1}, "expected:"),

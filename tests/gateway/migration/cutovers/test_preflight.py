@@ -16,7 +16,8 @@ from gateway.ledger import comparisons
 from gateway.ledger.cutovers import Cell, Seen, routes
 from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
-from gateway.migration.preflight import Finding, Gathered, Part, PreflightFacts, findings, gathered, tried
+from gateway.migration.gathered import Gathered, gathered
+from gateway.migration.preflight import Finding, Part, PreflightFacts, findings, tried
 from gateway.migration.schedule import moment
 from gateway.model import Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
