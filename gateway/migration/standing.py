@@ -43,6 +43,8 @@ class Step(StrEnum):
     """A share has moved: now the rest."""
     REHEARSE = "rehearse"
     """A rehearsal can begin."""
+    QUIET = "quiet"
+    """Nothing of it came while it was rehearsed: it can move with what is ready."""
     RECORD_SYSTEM = "record-system"
     """The record system does not read, or feed, the information service yet."""
     SERVICE = "service"
@@ -188,6 +190,8 @@ def next_step(config: Config, cell: Cell, numbers: Numbers) -> Step:
     if cell.mode is Mode.REHEARSE:
         found = GateNumbers(numbers.rehearsed, numbers.clean)
         gate = suggested_gate(numbers.rehearsed / 4)
+        if not numbers.rehearsed and not numbers.messages:
+            return why or Step.QUIET
         if found.rehearsed < gate.rehearsed_at_least:
             return Step.REHEARSE_ON
         if not judge_gate(gate, found).ok:

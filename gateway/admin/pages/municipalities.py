@@ -101,10 +101,16 @@ def _senders(who: Principal, view: MunicipalityView) -> list[Sender]:
             tuple(_lines(who, cells, view.at)),
             view.untyped.get((vendor, system)),
             prefilled.rehearsal(who, cells, view.at),
-            prefilled.cutover(who, [one for one in cells if one.step is Step.PLAN], view.at),
+            prefilled.cutover(who, _ready(cells), view.at),
         )
         for (vendor, system), cells in by.items()
     ]
+
+
+def _ready(cells: Sequence[CellView]) -> list[CellView]:
+    """Return what may move together: cells whose rehearsals are good enough, and with them those of which nothing came."""
+    is_some = any(one.step is Step.PLAN for one in cells)
+    return [one for one in cells if is_some and one.step in (Step.PLAN, Step.QUIET)]
 
 
 def _lines(who: Principal, cells: Sequence[CellView], now: float) -> Iterable[Line]:

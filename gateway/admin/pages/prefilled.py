@@ -19,7 +19,7 @@ _FRIDAY, _HOUR = 4, 10
 """Nothing is suggested from Friday on; a cutover is suggested for this hour."""
 _LONGEST = 64
 Fields = list[tuple[str, str]]
-_PLANNABLE = (Step.PLAN, Step.MEND, Step.REHEARSE_ON, Step.WIDEN, Step.DIRECT)
+_PLANNABLE = (Step.PLAN, Step.MEND, Step.REHEARSE_ON, Step.QUIET, Step.WIDEN, Step.DIRECT)
 
 
 def rehearsal(who: Principal, views: Sequence[CellView], now: float) -> str | None:

@@ -74,7 +74,7 @@ async def test_each_municipality_has_its_modes_traffic_and_next_step(site: World
     assert (nordfjell["messages"], nordfjell["failed"], nordfjell["messages_by_day"][-1]) == (9, 2, 7)
     assert (len(nordfjell["messages_by_day"]), sum(nordfjell["messages_by_day"])) == (14, 13)
     assert (nordfjell["modes"]["medisinering"], nordfjell["modes"]["legemidler"]) == ("canary", "legacy")
-    assert nordfjell["next_step"]["step"] == "rehearse-on"
+    assert nordfjell["next_step"]["step"] == "rehearse"
     assert row(document, "havnes")["modes"]["notat"] is None
     assert [one["key"] for one in document["municipalities"]] == ["havnes", "nordfjell", "sorvik"]
 
@@ -238,7 +238,7 @@ async def test_a_vendors_findings_are_grouped_and_what_remains_is_told(site: Wor
     assert (left["municipality"], left["modes"]) == ("nordfjell", {"legacy": 5, "rehearse": 1})
     assert left["steps"] == {
         "rehearse": ["medisinering", "varsel", "tilsyn", "maledata", "skjemabesvarelse"],
-        "rehearse-on": ["notat"],
+        "quiet": ["notat"],
     }
     lines = {one["key"]: one for one in (await found(vera, "/api/v1/vendors"))["vendors"]}
     assert (lines["dignio"]["faults"], lines["evondos"]["moved"], lines["evondos"]["cells"]) == (5, 6, 6)

@@ -114,6 +114,7 @@ def cell(mode: Mode, information: Information = Information.NOTAT, municipality:
         (cell(Mode.LEGACY, municipality="havnes"), 0, 0, Step.DIRECT),
         (cell(Mode.LEGACY, Information.DIAGNOSER), 0, 0, Step.SERVICE),
         (cell(Mode.LEGACY, Information.PASIENTINFO), 0, 0, Step.RECORD_SYSTEM),
+        (cell(Mode.REHEARSE), 0, 0, Step.QUIET),
         (cell(Mode.REHEARSE), 19, 19, Step.REHEARSE_ON),
         (cell(Mode.REHEARSE), 40, 30, Step.MEND),
         (cell(Mode.REHEARSE), 40, 40, Step.PLAN),

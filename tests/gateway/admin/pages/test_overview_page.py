@@ -320,12 +320,19 @@ async def test_vendors_are_listed_with_how_far_they_have_come(site: World, vera:
     assert "E 1 6 av 6 0" in text
 
 
-async def test_what_a_rehearsal_could_not_read_is_told_too(site: World, vera: Browser) -> None:
-    """A cell without rehearsals says nothing of them."""
+async def test_what_never_comes_moves_with_what_is_ready(site: World, tmp_path: Path) -> None:
+    """A gate of its own would never open; a rehearsal that read nothing says nothing of it."""
+    place(site, config_of(tmp_path, more="  - {municipality: nordfjell, information: [journaling], mode: rehearse}\n"))
+    await site.site.rehearsed(400)
     hour = rehearsals.hour_of(site.office.clock()) - 1
-    counted = rehearsals.Counted(hour, "nordfjell", "dignio", "prevent", "notat", "skipped", "unreadable")
-    await site.shelf.ledger.store.write(lambda each: rehearsals.add(each, {counted: 3}))
-    assert "Prøvekjørt: 0 av 20" in seen((await vera.get("/municipalities/nordfjell")).text)
+    skipped = rehearsals.Counted(hour, "nordfjell", "dignio", "prevent", "tilsyn", "skipped", "unreadable")
+    await site.shelf.ledger.store.write(lambda each: rehearsals.add(each, {skipped: 3}))
+    petter = await site.person(PETTER)
+    page = (await petter.get("/municipalities/nordfjell")).text
+    assert "Ingenting av denne typen er sendt mens den har vært prøvekjørt." in seen(page)
+    together = links(page, "/cutovers/new")[0]
+    assert set(together["information"]) == {"medisinering", "varsel", "tilsyn", "notat", "maledata", "skjemabesvarelse"}
+    assert (together["vendor"], together["gate_messages"]) == (["dignio"], ["200"])
 
 
 async def test_overview_without_a_ledger_says_so(office: Office, vera: Browser) -> None:
