@@ -13,6 +13,8 @@ from gateway.admin.pages.words import Words
 from gateway.auth.people.rbac import Action
 
 _PARTS = "health_parts.html"
+_MOST = 100
+"""Tokens of a kind that are told one by one; the API has all."""
 _EVERY = 5.0
 """Seconds between two looks."""
 
@@ -49,11 +51,30 @@ class HealthPages:
             "health": document,
             "trouble": [w.word("look", each) for each in document["trouble"]],
             "waiting": [(w.word("mark" if state == "overdue" else "state", state), n) for state, n in waiting.items()],
+            "tokens": _grouped(document["tokens"]),
+            "most": _MOST,
             "keys": [{**one, "name": _key_name(one["name"], w)} for one in document["keys"]],
             "gone": GONE,
             "soon": SOON,
             "unsure": UNSURE,
         }
+
+
+def _grouped(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return tokens by what they are for: a country has hundreds of each."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for one in tokens:
+        found.setdefault((one["client"], one["scope"]), []).append(one)
+    return [
+        {
+            "client": client,
+            "scope": scope,
+            "tokens": each,
+            "age": max(one["age"] for one in each),
+            "left": min(one["left"] for one in each),
+        }
+        for (client, scope), each in sorted(found.items())
+    ]
 
 
 def _key_name(name: str, w: Words) -> str:

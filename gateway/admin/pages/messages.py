@@ -1,6 +1,7 @@
 """The pages for messages: searched, one with its whole way, and what an operator decides about it."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -120,7 +121,7 @@ class MessagePages:
             message=message,
             decision=decision and _decided(decision, w),
             head=_row(message, w) if message else None,
-            steps=[_step(one, w) for one in (message or {}).get("history", ())],
+            steps=_steps(message, decision, w),
             operates=may(who.grants, Action.OPERATE, municipality),
             payload=payload,
             done=done if done in _DONE else "",
@@ -196,6 +197,20 @@ def _row(message: dict[str, Any], w: Words) -> dict[str, Any]:
     }
 
 
+def _steps(message: dict[str, Any] | None, decision: dict[str, Any] | None, w: Words) -> list[dict[str, Any]]:
+    """Return what happened after the route was chosen in the order of time, the answer to the sender among it."""
+    history = (message or {}).get("history", [])
+    steps = [{**_step(one, w), "is_answer": False} for one in history if one["state"] != RECEIVED]
+    if decision is not None:
+        steps.append({"at": decision["at"], "is_answer": True})
+
+    def ended(one: dict[str, Any]) -> datetime:
+        # An answer is told by its whole second, and what led to it stands before it.
+        return datetime.fromisoformat(one["at"]) + timedelta(seconds=one["is_answer"])
+
+    return sorted(steps, key=ended)
+
+
 def _step(step: dict[str, Any], w: Words) -> dict[str, Any]:
     what = step["state"]
     named = {
@@ -221,11 +236,12 @@ def _decided(decision: dict[str, Any], w: Words) -> dict[str, Any]:
     """Return a decision with its code words as words."""
     outcome = decision["outcome"]
     told = w.word("outcome", outcome)
-    rules = [w.word("rule", rule) for rule in (decision["repairs"] or "").split(", ") if rule]
+    rules = [{"name": each, "text": w.word("rule", each)} for each in (decision["repairs"] or "").split(", ") if each]
     return {
         **decision,
         "outcome": w.word("fault", outcome) if told == outcome else told,
         "is_refused": told == outcome,
+        "route": (decision["route"] or "").rpartition("/")[2],
         "repairs": rules,
         "losses": [each for each in (decision["losses"] or "").split(", ") if each],
     }

@@ -238,6 +238,11 @@ class Words:
         """Return the time of day: `17.27`."""
         return _local(at).strftime(f"%H{self._t['clock_mark']}%M")
 
+    def exact(self, at: Instant) -> str:
+        """Return a time to the second: `søn. 29. nov. kl. 03.33.07`."""
+        mark = self._t["clock_mark"]
+        return f"{self.date(at)}{self._t['at_clock']}{_local(at).strftime(f'%H{mark}%M{mark}%S')}"
+
     def iso(self, at: Instant) -> str:
         """Return a time as machines read it, in UTC."""
         return when(_seconds(at))

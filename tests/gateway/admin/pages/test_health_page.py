@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from gateway.ledger import nodes
+from tests.gateway.runtime.test_heartbeat import viewer
 
 if TYPE_CHECKING:
+    import pytest
     from sqlalchemy import Connection
 
     from tests.gateway.admin.shelf import Shelf
@@ -48,3 +51,37 @@ async def test_reader_of_one_municipality_sees_what_is_of_it(shelf: Shelf, nora:
     page = await nora.get("/health")
     assert (page.status, "Ingen meldinger venter" in page.text) == (200, True)
     assert (await nora.get("/api/v1/health")).json["backlog"] == []
+
+
+async def test_open_page_is_kept_up_to_date(shelf: Shelf, vera: Browser) -> None:
+    """The stream has the same region as the page, and ends with the port."""
+    await shelf.quarantined("one")
+    url, cookies = f"{shelf.office.address}/health/live", "; ".join(f"{k}={v}" for k, v in vera.cookies.items())
+    async with shelf.office.http.get(url, headers={"Cookie": cookies, "Accept-Language": "nb"}) as stream:
+        assert stream.content_type == "text/event-stream"
+        line = await stream.content.readline()
+        event = json.loads(line.decode().removeprefix("data: "))
+    assert event["id"] == "health"
+    assert "Meldinger er i karantene" in event["html"]
+
+
+async def test_tokens_are_told_by_what_they_are_for(
+    shelf: Shelf, vera: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A country has hundreds of each: their number, the oldest and the first to end, and each when asked for."""
+    health = shelf.office.port.health
+    found = await health.document(viewer())
+    kind = {"client": "helseid", "scope": "nhn:jft/api"}
+    tokens = [
+        {**kind, "municipality": "nordfjell", "age": 70, "left": 500},
+        {**kind, "municipality": "sorvik", "age": 30, "left": -5},
+    ]
+
+    async def document(_who: object) -> dict[str, object]:
+        return {**found, "tokens": tokens}
+
+    monkeypatch.setattr(health, "document", document)
+    text = (await vera.get("/health")).text
+    row = text[text.index("<code>nhn:jft/api</code>") :].partition("</tr>")[0]
+    for told in ('<td class="number">2</td>', "1 min 10 s", "utløpt", "Nordfjell kommune", "Sørvik kommune"):
+        assert told in row
