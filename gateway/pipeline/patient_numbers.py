@@ -5,8 +5,8 @@ such numbers, so they are learnt from lists of patients, and kept.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 import structlog
 from msgspec import Struct, structs
@@ -27,6 +27,8 @@ from translators.services import SERVICE_CODES
 
 log = structlog.get_logger()
 
+Run = Callable[[int, Callable[[], Any]], Awaitable[Any]]
+"""Does work on so many bytes: at once where that is short, else in a thread."""
 LocalNumbers = dict[tuple[str, str], str]
 """National numbers by identifier system and the record system's own number."""
 _MOST_OF_MESSAGE = 20
@@ -101,8 +103,10 @@ class ListedNumbers:
 class NumbersOfVkp:
     """Learns numbers from VKP's lists of patients, with the municipality's own client of VKP."""
 
-    def __init__(self, config: Config, clients: VkpClients | None, listed: ListedNumbers) -> None:
+    def __init__(self, config: Config, clients: VkpClients | None, listed: ListedNumbers, run: Run) -> None:
+        """Read large lists with `run`, beside the event loop."""
         self._config = config
+        self._run = run
         self._clients = clients
         self._listed = listed
 
@@ -133,7 +137,7 @@ class NumbersOfVkp:
             answer = await client.ask(epj.question(search, municipality.orgnr), municipality.orgnr, _TIMEOUT)
             if answer.status != 200:
                 raise AnswerRefused(f"VKP answered {answer.status} to a list of patients")  # noqa: TRY301 - told alike
-            found = epj.found(answer.body, search)
+            found = await self._run(len(answer.body), lambda: epj.found(answer.body, search))
         except (ServiceUnavailable, AnswerRefused) as error:
             log.error("patient_numbers.not_listed", municipality=municipality.key, reason=str(error))  # noqa: TRY400 - as above
             text = f"VKP cannot be asked whose a number of the record system's own is: {error}"

@@ -16,23 +16,16 @@ from gateway.errors import WORDINGS, Failure, Fault, fault_of
 from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
 from gateway.outbox.order import Business, Order, Receipt, business_of
 from gateway.outbox.submit import Submitter
+from gateway.pipeline import search_lane
 from gateway.pipeline.after_pass import AfterPass, Rehearse
 from gateway.pipeline.authorize import Authorized, Authorizer, own_url
 from gateway.pipeline.canary import Canary
 from gateway.pipeline.compare import Comparer
 from gateway.pipeline.content import ContentReader
-from gateway.pipeline.context import (
-    NOTHING_KNOWN,
-    CorrelationIds,
-    RequestContext,
-    account_of,
-    finishes_alone,
-    is_canary,
-)
+from gateway.pipeline.context import NOTHING_KNOWN, CorrelationIds, RequestContext, account_of, finishes_alone
 from gateway.pipeline.decide import Decider, FastPath, RequestDecision
 from gateway.pipeline.identify import Identified, Identifier, asked_for
 from gateway.pipeline.retrieval import Retrieval
-from gateway.pipeline.search_lane import TO_ANSWER, SearchLane, is_read_at_once, is_retrieval, is_search
 from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import ActiveTable
 from gateway.surfaces.base import AnswerContext, Content, Operation
@@ -81,7 +74,7 @@ class Pipeline:
         canary = Canary(config, canary_key)
         self._decider = Decider(config, self._identifier, authorizer, self._after_pass, canary)
         self._numbers = retrieval.numbers
-        self._search_lane = SearchLane(retrieval, canary, self._decider)
+        self._search_lane = search_lane.SearchLane(retrieval, canary, self._decider)
         self._fast_path = FastPath(self._decider.by_head, clock)
         self._allowed_numbers = allowed_numbers(config)
         self._address = config.public_url or own_url(config)
@@ -114,12 +107,10 @@ class Pipeline:
         """Answer a request whose body is here if VKP does; else return what `handle` will."""
         try:
             identified = found.identified
-            if identified is not None and found.decision is None and is_read_at_once(identified):
+            if identified is not None and found.decision is None and search_lane.is_read_at_once(identified):
                 claims = self._authorizer.verified_at_once(identified.presented)
-                if (
-                    claims is not None
-                    and (content := self._contents.read_at_once(body, identified, claims)) is not None
-                ):
+                content = self._contents.read_at_once(body, identified, claims) if claims is not None else None
+                if content is not None:
                     found = self._decider.by_content(found, identified, content, self._now())
                     if (answer := found.answer) is not None:
                         return Handled(answer, self._passed(found, answer))
@@ -185,16 +176,19 @@ class Pipeline:
                 return self._decider.without_content(found, identified, refusal.with_traceback(None), context.received)
             # Nobody can say who is a stranger now, and VKP may still know.
             claims = None
-        if is_search(identified):
+        if search_lane.is_search(identified):
             return await self._search_lane.decided(context, found, identified)
         content = await self._contents.read(context.body, identified, claims)
-        identified = await self._numbers.of_message(identified, content.tree)
-        decide = partial(self._decider.by_content, found, identified, content, context.received)
-        decided = await self._contents.run(content.size, decide)
+        decide = partial(self._decider.by_content, content=content, now=context.received)
+        decided = await self._contents.run(content.size, partial(decide, found, identified))
         of = decided.identified or identified
-        if decided.failure is None and is_canary(decided.decision) and is_retrieval(of):
+        if not search_lane.asks_for_patient(decided):
+            return decided
+        if search_lane.is_retrieval(of):
             return await self._search_lane.decided(context, found, of)
-        return decided
+        # Only where a canary decides is anybody asked for its patient's number before.
+        known = await self._numbers.of_message(of, content.tree)
+        return await self._contents.run(content.size, partial(decide, found, known)) if known.local_numbers else decided
 
     async def _follow(self, context: RequestContext, identified: Identified) -> Handled:
         """Do what the decision says."""
@@ -221,7 +215,9 @@ class Pipeline:
     ) -> Handled:
         """Do what the decision says about a message that VKP does not answer."""
         content = None
-        if not is_search(identified) and (identified.surface.ANSWERS_MESSAGES or context.content is not None):
+        if not search_lane.is_search(identified) and (
+            identified.surface.ANSWERS_MESSAGES or context.content is not None
+        ):
             content = await self._read(context, identified, admitted)
         if mode is Mode.CLOSED:
             raise Failure(Fault.CLOSED, "The route is closed", text=context.route.text if context.route else None)
@@ -294,7 +290,7 @@ class Pipeline:
             return Handled(answer, context.account(translation.undelivered))
         context.upstream = context.table.upstream_for(context.envelope.information)
         order = self._order(context, admitted, municipality, translation, business)
-        receipt = await self._submitter.deliver(order, context.deadline - TO_ANSWER)
+        receipt = await self._submitter.deliver(order, context.deadline - search_lane.TO_ANSWER)
         return Handled(surface.accepted(self._asked(context, receipt)), self._accepted(context, receipt))
 
     def _order(

@@ -1,8 +1,8 @@
 """Retrieval where VKP does not answer: who does, and what an answer must be."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from msgspec import structs
@@ -12,7 +12,7 @@ from gateway.config.model import Config, Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.model import Body, Information, Mode, RequestHead
 from gateway.observability.telemetry import ANSWERS_REFUSED
-from gateway.pipeline.patient_numbers import PatientNumbers
+from gateway.pipeline.patient_numbers import PatientNumbers, Run
 from gateway.surfaces.base import Found, Recognised, Surface
 from gateway.surfaces.search import MOST_BYTES, PatientKey, Search
 from gateway.upstreams import epj
@@ -37,10 +37,6 @@ class RetrievalSource(Protocol):
         to answer from is missing or too old.
         """
         ...
-
-
-Run = Callable[[int, Callable[[], Any]], Awaitable[Any]]
-"""Does work on so many bytes: at once where that is short, else in a thread."""
 
 
 @dataclass(frozen=True, slots=True)

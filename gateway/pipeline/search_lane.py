@@ -9,7 +9,7 @@ from gateway.errors import Failure, Fault
 from gateway.model import Group, Handled, Mode
 from gateway.pipeline.authorize import Authorized
 from gateway.pipeline.canary import Canary
-from gateway.pipeline.context import RequestContext
+from gateway.pipeline.context import RequestContext, is_canary
 from gateway.pipeline.decide import Decider, RequestDecision
 from gateway.pipeline.identify import Identified
 from gateway.pipeline.retrieval import Asker, Retrieval
@@ -32,6 +32,11 @@ def is_search(identified: Identified) -> bool:
 def is_read_at_once(identified: Identified) -> bool:
     """Tell whether it is a journaling that nobody has to be asked about."""
     return not is_retrieval(identified) and not identified.asks_for_numbers
+
+
+def asks_for_patient(decided: RequestDecision) -> bool:
+    """Tell whether a canary has decided, so that it matters who the patient is."""
+    return decided.failure is None and is_canary(decided.decision)
 
 
 class SearchLane:

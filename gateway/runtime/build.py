@@ -139,7 +139,9 @@ class Builder:
     ) -> Retrieval:
         """Return what answers searches in place of VKP; large answers are read in a thread of their own."""
         config = clients.config
-        resolvers: dict[Resolver, NumberResolver] = {"vkp": NumbersOfVkp(config, clients.vkp, self._listed)}
+        resolvers: dict[Resolver, NumberResolver] = {
+            "vkp": NumbersOfVkp(config, clients.vkp, self._listed, self.retrieval_worker.run)
+        }
         if copies is not None:
             resolvers["pit"] = copies.local_numbers
         sources = copies.sources if copies is not None else {}

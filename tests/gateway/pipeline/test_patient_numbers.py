@@ -96,6 +96,17 @@ async def test_vkp_that_is_away_is_a_temporary_error(start: Start, client_key: E
         await world.stop()
 
 
+async def test_nobody_is_asked_about_what_vkp_answers(start: Start, client_key: ECKey) -> None:
+    """Also where routes differ by what a message says: VKP knows its own patients, and may be away for us alone."""
+    world = await asking(start, client_key, NOTES.replace("[notat]", "[notat, maledata]"))
+    try:
+        body = with_subject(message("alarm-follow-up"), LOCAL, "1303")
+        assert (await world.post(f"/epj/r4/{NORDFJELL}/bundle", body)).status == 200
+        assert [one.target for one in world.vkp.received] == [f"/epj/r4/{NORDFJELL}/bundle"]
+    finally:
+        await world.stop()
+
+
 async def test_canary_places_a_patient_by_the_number_that_was_learnt(
     start: Start, client_key: ECKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
