@@ -238,7 +238,7 @@ MUNICIPALITY = section(
 
 SERVICES_FROM = section(
     "municipalities.*.services_from",
-    must("file", "CSV without a header line, from the folder of this file, of patients' services"),
+    must("file", "CSV of who has which service (docs/retrieval.md), from the folder of this file"),
 )
 
 PATIENT_IDS = section(
