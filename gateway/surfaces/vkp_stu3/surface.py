@@ -112,7 +112,10 @@ def search(head: RequestHead, body: bytes, recognised: Recognised) -> Search:
 
 def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:
     """Answer with a searchset Bundle, or a read with its resource, as FHIR STU3; raises `Failure`."""
-    return answers.reply(asked, 200, searches.answered(search, resources))
+    try:
+        return answers.reply(asked, 200, searches.answered(search, resources))
+    except RecursionError:
+        raise Failure(Fault.NOT_SUPPORTED, "The answer is nested too deep to be told in STU3") from None
 
 
 def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:

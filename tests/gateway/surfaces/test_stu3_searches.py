@@ -212,3 +212,13 @@ def test_no_hit_has_no_entry_and_a_read_has_the_resource_itself() -> None:
     assert (caught.value.fault, WORDINGS[caught.value.fault].status) == (Fault.UNRECOGNISED, 404)
     with pytest.raises(Failure, match="told in STU3"):
         answer("Patient", search("Patient"), {"resourceType": "Patient", "implicitRules": "x", "contact": "x"})
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/xml"])
+def test_answer_that_is_nested_too_deep_is_refused(accept: str) -> None:
+    """It is a record system that says so, and nothing may end the process's way through a message."""
+    inner: Tree = {"url": "http://example.org/x", "valueString": "x"}
+    for _ in range(5000):
+        inner = {"url": "http://example.org/x", "extension": [inner]}
+    with pytest.raises(Failure, match="nested too deep"):
+        answer("Patient", search("Patient"), {"resourceType": "Patient", "extension": [inner]}, accept=accept)
