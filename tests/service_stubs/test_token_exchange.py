@@ -77,7 +77,7 @@ async def test_client_must_be_allowed_to_exchange(sender: Sender, helseid: Helse
         ({"subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}, "invalid_request"),
         ({"requested_token_type": "urn:ietf:params:oauth:token-type:id_token"}, "invalid_request"),
         ({"requested_token_type": EXCHANGE["subject_token_type"]}, "ok"),
-        ({"scope": "nhn:pit/api.read"}, "invalid_scope"),
+        ({"scope": "nhn:other/api"}, "invalid_scope"),
     ],
     ids=str,
 )
