@@ -73,20 +73,20 @@ async def test_senders_are_known_for_a_day_without_helseid(frozen: tuple[World, 
     world, clock = frozen
     token, bound = world.token(lifetime=200_000), Device(world, clock=clock)
     bound.token = bound.bound(lifetime=200_000)
-    closed = f"/epj/r4/{VIKAN}/patient/_search"
-    assert (await world.post(closed, token=token)).status == 400
+    refused = f"/epj/r4/{VIKAN}/composition"  # by what it says, once its sender is known
+    assert (await world.post(refused, b"{}", token=token)).status == 400
     await world.helseid.stop()
-    bound.target = closed
+    bound.target = refused
     clock.now += 89_999
-    assert (await world.post(closed, token=token)).status == 400
-    assert (await bound.post([bound.proof()], body=b"")).status == 400
+    assert (await world.post(refused, b"{}", token=token)).status == 400
+    assert (await bound.post([bound.proof()], body=b"{}")).status == 400
     await fetched(world)
     clock.now += 301
-    assert (await world.post(closed, token=token)).status == 503
-    assert (await bound.post([bound.proof()], body=b"")).status == 503
+    assert (await world.post(refused, b"{}", token=token)).status == 503
+    assert (await bound.post([bound.proof()], body=b"{}")).status == 503
     await world.helseid.start()
     clock.now += 1
-    assert (await world.post(closed, token=token)).status == 400
+    assert (await world.post(refused, b"{}", token=token)).status == 400
 
 
 async def test_token_of_a_key_that_cannot_be_asked_for_is_no_wrong_token(frozen: tuple[World, Clock]) -> None:
