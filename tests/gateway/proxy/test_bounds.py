@@ -233,7 +233,7 @@ def pool(world: World) -> Any:
 async def test_a_sender_has_so_many_messages_under_way_at_a_time(start: Callable[..., Awaitable[World]]) -> None:
     """One more is told to come again in a second: 429; when one is done there is room; another sender is not touched."""
     world = await start(rate="1000/s, concurrent_per_sender: 2")
-    world.jft.behave(Behaviour(delay=1.0, times=2))
+    world.jft.behave(Behaviour(delay=3.0, times=2))
     sending = [asyncio.get_running_loop().create_task(world.post(NOTE, message("note"))) for _ in range(2)]
     builder = world.gateway._built_by()
     await until(lambda: builder._rates._under_way["Everywhere"] == 2)
