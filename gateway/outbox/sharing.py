@@ -11,7 +11,7 @@ import structlog
 from gateway.config.upstreams import PmdUpstream
 from gateway.ledger import shares
 from gateway.ledger.crypto import PayloadCipher, PayloadUnreadable
-from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import DueShare, NewShare, ShareState
@@ -78,6 +78,13 @@ def _kept_as(reference: str) -> str:
     return f"{reference} {TARGET}"
 
 
+async def give_up(store: Database, *, before: float, now: float) -> None:
+    """End what could not be shared since before a time, and forget what was shared of messages that are gone."""
+    for reference, municipality in await store.write(partial(shares.give_up, before=before, now=now)):
+        _tell_failed(reference, municipality, ShareState.GIVEN_UP, "retention ended")
+    await store.write(shares.purge)
+
+
 class Sharer:
     """Claims what is to be shared and sends it; that several nodes do so at once harms nothing."""
 
@@ -94,7 +101,6 @@ class Sharer:
         self.loops = (
             Periodic("share", self._worked, intervals.share, passing=passing),
             Periodic("recover shares", self.recover, intervals.recover, passing=passing),
-            Periodic("tidy shares", self.give_up, intervals.tidy, passing=passing),
         )
 
     async def share(self) -> int:
@@ -139,16 +145,6 @@ class Sharer:
         for cell, number in waiting.items():
             SHARES_WAITING.labels(*cell).set(number)
         self._shown |= waiting.keys()
-
-    async def give_up(self) -> None:
-        """End what could not be shared for as long as it may be kept, and forget what was shared of forgotten messages."""
-        current, now = self._current(), self._clock()
-        if current is None:
-            return
-        before = now - current.config.retention.payload
-        for reference, municipality in await self._ledger.store.write(partial(shares.give_up, before=before, now=now)):
-            _tell_failed(reference, municipality, ShareState.GIVEN_UP, "retention ended")
-        await self._ledger.store.write(shares.purge)
 
     async def finish(self, within: float) -> None:
         """Let what is under way end, for so many seconds; what does not is unclear at the next start."""

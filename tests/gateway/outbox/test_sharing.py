@@ -188,7 +188,7 @@ async def test_what_cannot_be_shared_in_time_is_given_up_and_told_of(begin: Begi
     assert_success(await world.post("bundle", weight()))
     clock.now += 14 * DAY + 60
     for _ in range(100):  # what is being sent at this moment is given up the next time
-        await delivery_of(world)._sharing.give_up()
+        await delivery_of(world)._upkeep.purge()
         refused, journaled = await shares(world)
         if journaled.ended_at is not None:
             break
@@ -199,6 +199,17 @@ async def test_what_cannot_be_shared_in_time_is_given_up_and_told_of(begin: Begi
     assert told["reference"] == journaled.reference
     labels = {"municipality": "havnes", "target": "pmd", "outcome": "given-up"}
     assert (REGISTRY.get_sample_value("vkp_gateway_shared_total", labels) or 0) >= 1
+
+
+async def test_a_clock_that_is_ahead_gives_nothing_up(begin: Begin, pmd: PmdStub, clock: Clock) -> None:
+    """Nothing is cleared away while the clock is in doubt."""
+    world = await begin(**shared_with(pmd))
+    await pmd.stop()
+    assert_success(await world.post("bundle", weight()))
+    clock.ahead += 30 * DAY
+    await delivery_of(world)._upkeep.purge()
+    await until_rows(world, lambda found: [one.state for one in found] == ["waiting"])
+    assert world.logged.named("retention.waits")
 
 
 async def test_what_waits_is_counted(begin: Begin, pmd: PmdStub) -> None:
