@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, reach
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
@@ -29,15 +30,18 @@ from gateway.admin.rule_service import (
 )
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
+from gateway.config.model import Entry, Role
 from gateway.ledger import overrides
+from gateway.ledger.decision_log import PastGroup, grouped
 from gateway.ledger.layers import layers_of
 from gateway.ledger.overrides import Listing, SetRule
 from gateway.migration import panics
 from gateway.migration.override_rules import new_name, shown
+from gateway.migration.traffic import DAYS, CellTraffic, with_traffic
 from gateway.model import Information
 from gateway.routing.diff import Change, effect_of
-from gateway.routing.layers import Layer
-from gateway.times import when_any
+from gateway.routing.layers import Layer, Layers
+from gateway.times import DAY, when_any
 
 _CURSOR = "panic:"
 _MOST_RULES = 10_000
@@ -57,6 +61,15 @@ class PanicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """What senders are told where VKP cannot answer."""
     dry_run: bool = False
     """Say what it would do to each cell, and set nothing."""
+
+
+class PanicScope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What would go back: everything of one of these."""
+
+    municipality: _Word | None = None
+    """Short name or orgnr."""
+    vendor: _Word | None = None
+    information: Information | None = None
 
 
 class Panics:
@@ -109,6 +122,34 @@ class Panics:
         if asked.dry_run:
             document |= {"id": None, "holds": False, "made_at": None}
         return {**document, "rollback": await self._rollbacks(scope)}
+
+    async def effects(self, who: Principal, asked: PanicScope) -> tuple[panics.Scope, list[CellTraffic]]:
+        """Return what a panic would do to each cell that someone may view, beside what it sends; nothing is set."""
+        scope = panics.Scope(short_name(self._context, asked.municipality), asked.vendor, asked.information)
+        config, now = self._context.config, self._context.now()
+        if problems := panics.problems_of(scope, config):
+            raise Problem(Code.BAD_REQUEST, "; ".join(problems))
+        if scope.municipality is not None and not may_view(who, scope.municipality):
+            raise Problem(Code.NOT_FOUND, "no such municipality where you may view")
+        within = reach(who, Action.VIEW) if scope.municipality is None else frozenset({scope.municipality})
+        routes = panics.panic_routes(scope, config, "", panics.CLOSED_TEXT)
+
+        def looked(connection: Connection) -> tuple[Layers, list[PastGroup]]:
+            return layers_of(connection, now), grouped(connection, now - DAYS * DAY, now + 1, within)
+
+        layers, groups = await self._context.read(looked)
+        changes = await asyncio.to_thread(panics.effects, routes, layers, config, now)
+        mine = [one for one in changes if within is None or one.municipality in within]
+        return scope, await asyncio.to_thread(with_traffic, mine, groups, config, DAYS)
+
+    def operators(self, scope: panics.Scope) -> list[Entry]:
+        """Return who may turn a panic of this scope on, by the configuration: whom others call."""
+        people = self._context.config.people
+        return [
+            one
+            for one in (people.entries if people is not None else ())
+            if Role.OPERATOR in one.roles and (one.municipalities is None or scope.municipality in one.municipalities)
+        ]
 
     async def end(self, who: Principal, before: Sequence[SetRule], reason: str) -> dict[str, Any]:
         """End every rule of a panic."""
@@ -182,6 +223,12 @@ class PanicsApi:
                 query=Listed,
             ),
             Endpoint(
+                *("GET", f"{_ROOT}/effects", self._effects, view),
+                summary="What a panic would do to each cell, what they send, and who may turn it on; nothing is set",
+                answer="days cells operators",
+                query=PanicScope,
+            ),
+            Endpoint(
                 *("POST", _ROOT, self._set, operate),
                 summary="Take everything of a municipality, vendor or type back to VKP at once",
                 answer=f"{_NAMES} rollback cells dry_run",
@@ -202,6 +249,12 @@ class PanicsApi:
 
     async def _list(self, request: web.Request) -> web.Response:
         return web.json_response(await self._panics.listed(person(request), of_query(request, Listed)))
+
+    async def _effects(self, request: web.Request) -> web.Response:
+        scope, cells = await self._panics.effects(person(request), of_query(request, PanicScope))
+        called = [{"name": one.name, "contact": one.contact or None} for one in self._panics.operators(scope)]
+        told = [{**_cells(one.change), "messages_a_day": round(one.per_day + one.untyped_per_day, 1)} for one in cells]
+        return web.json_response({"days": DAYS, "cells": told, "operators": called})
 
     async def _set(self, request: web.Request) -> web.Response:
         wanted = await of_body(request, PanicBody)

@@ -35,6 +35,7 @@ from gateway.admin.pages.messages import MessagePages
 from gateway.admin.pages.municipalities import MunicipalityPages
 from gateway.admin.pages.overrides import OverridePages
 from gateway.admin.pages.overview import OverviewPages
+from gateway.admin.pages.panics import PanicPages
 from gateway.admin.pages.render import SITE, Site, StaticFiles, counting, refusal_page
 from gateway.admin.pages.report import ReportPages
 from gateway.admin.pages.send_back import SendBackPages
@@ -123,7 +124,8 @@ class AdminPort:
             CutoverPages(self.cutovers, facts, back, self.ledger),
             back,
             ReportPages(self.report, rehearsals, self.ledger),
-            OverridePages(self.ledger, overrides, panics),
+            OverridePages(self.ledger, overrides),
+            PanicPages(self.ledger, panics, back),
             TokensApi(tokens),
             MessagesApi(messages),
             audit,

@@ -100,6 +100,8 @@ class Entry:
     roles: frozenset[Role]
     municipalities: frozenset[str] | None
     """Short names; None means all."""
+    contact: str = ""
+    """How they are reached; shown to whoever is logged in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,10 +109,11 @@ def _entry(reader: Reader, names: Collection[str] | None, name: str, node: Node)
             reader.error(fields.value("municipalities"), "name a municipality, or leave the key out for all")
         known = (reader.known(item, "municipality", names) for item in items)
         municipalities = frozenset(one for one in known if one is not None)
-    if claim is None or value is None:
+    contact = fields.get("contact", reader.text) if "contact" in fields else ""
+    if claim is None or value is None or contact is None:
         return None
     roles = frozenset(Role(word) for word in words if word is not None)
-    return Entry(name, claim, value, roles, municipalities)
+    return Entry(name, claim, value, roles, municipalities, contact)
 
 
 def _value(reader: Reader, node: Node) -> str | None:

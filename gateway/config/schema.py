@@ -321,6 +321,7 @@ PERSON = section(
     must("value", "what the claim must be, exactly"),
     must("roles", "viewer, planner, approver, operator"),
     Key("municipalities", "short names that the roles are limited to; left out: all"),
+    Key("contact", "how an operator is reached, for those who may turn no panic on themselves"),
 )
 
 SECTIONS: tuple[Section, ...] = (

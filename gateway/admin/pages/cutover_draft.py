@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.admin.cutover_access import Submitted
 from gateway.admin.pages.forms import Form
+from gateway.admin.params import is_number_in
 from gateway.config.route_keys import POLICY_KEYS
 from gateway.migration.cells import GOES_NEW
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest, is_name
@@ -306,7 +307,8 @@ def _usual() -> dict[str, tuple[str, ...]]:
 
 
 def _given(form: Mapping[str, Sequence[str]], name: str) -> tuple[str, ...]:
-    return tuple(value.strip()[:_LONGEST] for value in form.get(name, ()))
+    # What may be a national identity number is not carried along.
+    return tuple("" if is_number_in(value) else value.strip()[:_LONGEST] for value in form.get(name, ()))
 
 
 def _first(values: Mapping[str, Sequence[str]], name: str) -> str:

@@ -24,7 +24,7 @@ from gateway.admin.pages.cutover_view import (
     stages,
     watched,
 )
-from gateway.admin.pages.forms import Form, field, form_of, see_other, version_of
+from gateway.admin.pages.forms import Form, field, form_of, kept, see_other, version_of
 from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import fragment, page, words
 from gateway.admin.pages.send_back import SendBackPages, selections
@@ -133,7 +133,7 @@ class CutoverPages:
             is_moving=record.state in _MOVING,
             may_change=record.state in CHANGEABLE and may_everywhere(who, record.cells, Action.PLAN),
             sent_back=sent,
-            typed={each: field(form or {}, each) for each in ("reason", "comment", "at")},
+            typed={each: kept(form or {}, each) for each in ("reason", "comment", "at")},
             wrong=wrong or {},
             **await self._regions(request, record),
             **effects_view(w, await self._facts.effects(record)),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.admin.params import is_number_in
 from gateway.admin.problems import Code, PreconditionFailed, Problem
 
 FORM = "application/x-www-form-urlencoded"
@@ -26,6 +27,12 @@ async def form_of(request: web.Request) -> Form:
 def field(form: Form, name: str) -> str:
     """Return what was written into a field, without blanks around it; empty where nothing was."""
     return form.get(name, [""])[0].strip()
+
+
+def kept(form: Form, name: str) -> str:
+    """Return what was written into a field, to be shown again; what may be a national identity number is not."""
+    text = field(form, name)
+    return "" if is_number_in(text) else text
 
 
 def municipalities_of(form: Form) -> list[str]:

@@ -1,7 +1,6 @@
 """The pages for what people set over the routes: what holds, and forms to set, change and end it."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -10,34 +9,28 @@ from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overrides import Overrides
 from gateway.admin.pages.forms import field, form_of, see_other, version_of
-from gateway.admin.pages.overrides_view import filled, of_query, override_of, panic_of
-from gateway.admin.pages.render import page
-from gateway.admin.panics import Panics
+from gateway.admin.pages.overrides_view import filled, override_of, written, wrong_fields
+from gateway.admin.pages.render import page, words
+from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import Listed, may_operate, may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import cutovers
 from gateway.migration.override_rules import shown
-from gateway.migration.schedule import OSLO
 from gateway.model import MEMBERS, Information, Mode
-from gateway.routing.diff import Effect
 from gateway.routing.route import KINDS, POLICIES, WORDS
 
 _MOST = 200
 _MOST_ENDED = 20
 _LIST = "/overrides"
-_GRAVEST = (Effect.CLOSES, Effect.OPENS, Effect.GOES_BACK, Effect.STAYS, Effect.GOES_NEW)
-"""What a panic does, in the order in which it is to be seen."""
-_TIMES = ("made_at", "until", "ended_at")
 
 
 class OverridePages:
-    """The list, and a page for each override and panic."""
+    """The list, and a page for each override."""
 
-    def __init__(self, context: LedgerContext, overrides: Overrides, panics: Panics) -> None:
+    def __init__(self, context: LedgerContext, overrides: Overrides) -> None:
         self._context = context
         self._overrides = overrides
-        self._panics = panics
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
@@ -48,90 +41,72 @@ class OverridePages:
             Endpoint("GET", f"{_LIST}/{{id}}", self._show, view),
             Endpoint("POST", f"{_LIST}/{{id}}/change", self._change, operate),
             Endpoint("POST", f"{_LIST}/{{id}}/end", self._end, operate),
-            Endpoint("POST", "/panics", self._set_panic, operate),
-            Endpoint("POST", "/panics/preview", self._preview_panic, operate),
-            Endpoint("GET", "/panics/{id}", self._show_panic, view),
-            Endpoint("POST", "/panics/{id}/end", self._end_panic, operate),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        who, holding = person(request), Listed(limit=_MOST)
-        panics = await self._panics.listed(who, holding)
-        overrides = await self._overrides.listed(who, holding)
+        given = {name: request.query.getall(name) for name in request.query}
+        return await self._page(request, written(given), {})
+
+    async def _page(self, request: web.Request, values: dict[str, Any], wrong: Mapping[str, str]) -> web.Response:
+        who = person(request)
+        overrides = await self._overrides.listed(who, Listed(limit=_MOST))
         return page(
             request,
             "overrides.html",
-            panics=_in_oslo(panics["panics"]),
-            overrides=_in_oslo(overrides["overrides"]),
-            there_are_more=bool(panics["next"] or overrides["next"]),
+            status=400 if wrong else 200,
+            overrides=overrides["overrides"],
+            there_are_more=bool(overrides["next"]),
             cutovers=await self._cutovers(who),
             ended=await self._ended(who),
-            values=of_query(request.query),
+            values=values,
+            wrong=wrong,
             **self._choices(who),
         )
 
     async def _show(self, request: web.Request) -> web.Response:
         who = person(request)
         document = self._overrides.document(await self._overrides.one(who, request.match_info["id"], Action.VIEW))
-        (told,) = _in_oslo([document])
+        return self._one(request, document, filled(document), {})
+
+    def _one(
+        self, request: web.Request, document: dict[str, Any], values: dict[str, Any], wrong: Mapping[str, str]
+    ) -> web.Response:
+        who = person(request)
         may = document["holds"] and may_operate(who, document["municipality"])
-        return page(
-            request, "overrides_one.html", one=told, values=filled(document), may_change=may, **self._choices(who)
-        )
+        status = 400 if wrong else 200
+        told = {"one": document, "values": values, "wrong": wrong, "may_change": may}
+        return page(request, "overrides_one.html", status=status, **told, **self._choices(who))
 
     async def _set(self, request: web.Request) -> web.Response:
-        await self._overrides.set(person(request), override_of(await form_of(request)))
+        form = await form_of(request)
+        try:
+            await self._overrides.set(person(request), override_of(form))
+        except Problem as problem:
+            return await self._page(request, written(form), wrong_fields(words(request), problem))
         return see_other(_LIST)
 
     async def _change(self, request: web.Request) -> web.Response:
         who, form = person(request), await form_of(request)
         before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
         versions = version_of(form)
-        await self._overrides.change(who, before, override_of(form), versions)
+        try:
+            await self._overrides.change(who, before, override_of(form), versions)
+        except Problem as problem:
+            wrong = wrong_fields(words(request), problem)
+            return self._one(request, self._overrides.document(before), written(form), wrong)
         return see_other(_LIST)
 
     async def _end(self, request: web.Request) -> web.Response:
         who, form = person(request), await form_of(request)
         before = await self._overrides.one(who, request.match_info["id"], Action.OPERATE)
-        await self._overrides.end(who, before, field(form, "reason"), version_of(form))
-        return see_other(_LIST)
-
-    async def _set_panic(self, request: web.Request) -> web.Response:
-        document = await self._panics.set(person(request), panic_of(await form_of(request)))
-        return see_other(f"/panics/{document['id']}")
-
-    async def _preview_panic(self, request: web.Request) -> web.Response:
-        form = await form_of(request)
-        found = await self._panics.set(person(request), panic_of(form, dry_run=True))
-        # What closes or opens must not stand below hundreds of cells that go back as they are meant to.
-        cells = sorted(found["cells"], key=lambda each: _GRAVEST.index(each["effect"]))
-        return page(
-            request,
-            "overrides_panic_preview.html",
-            values={name: field(form, name) for name in ("scope", "reason", "text")},
-            one=found,
-            cells=cells[:_MOST],
-            left_out=len(cells[_MOST:]),
-            counts={each: number for each in _GRAVEST if (number := sum(one["effect"] == each for one in cells))},
-        )
-
-    async def _show_panic(self, request: web.Request) -> web.Response:
-        who = person(request)
-        together = await self._panics.one(who, request.match_info["id"], Action.VIEW)
-        (told,) = _in_oslo([self._panics.document(together)])
-        told["rules"] = [rule for rule in told["rules"] if may_view(who, rule["municipality"])]
-        return page(
-            request,
-            "overrides_panic.html",
-            one=told,
-            rollback=await self._panics.rollbacks(who, together),
-            may_end=told["holds"] and may_operate(who, told["municipality"]),
-        )
-
-    async def _end_panic(self, request: web.Request) -> web.Response:
-        who, form = person(request), await form_of(request)
-        before = await self._panics.one(who, request.match_info["id"], Action.OPERATE)
-        await self._panics.end(who, before, field(form, "reason"))
+        try:
+            await self._overrides.end(who, before, field(form, "reason"), version_of(form))
+        except Problem as problem:
+            if problem.code is not Code.BAD_REQUEST:
+                raise
+            document = self._overrides.document(before)
+            wrong = {"end-reason": words(request).text("wrong_reason")}
+            return self._one(request, document, filled(document), wrong)
         return see_other(_LIST)
 
     async def _cutovers(self, who: Principal) -> list[dict[str, Any]]:
@@ -140,16 +115,10 @@ class OverridePages:
         return [{"id": rule.id, **shown(rule.route)} for rule in found if may_view(who, rule.route.municipality)]
 
     async def _ended(self, who: Principal) -> list[dict[str, Any]]:
-        """Return what has ended of the newest panics and overrides, the last first."""
-        all_of_them = Listed(limit=_MOST, ended=True)
-        panics = (await self._panics.listed(who, all_of_them))["panics"]
-        overrides = (await self._overrides.listed(who, all_of_them))["overrides"]
-        both = [
-            *({**each, "is_panic": True, "mode": None, "system": None} for each in panics),
-            *({**each, "is_panic": False} for each in overrides),
-        ]
-        ended = [{**each, "ended_at": each["ended_at"] or each["until"]} for each in both if not each["holds"]]
-        return _in_oslo(sorted(ended, key=lambda each: each["ended_at"], reverse=True)[:_MOST_ENDED])
+        """Return what has ended of the newest overrides, the last first."""
+        found = (await self._overrides.listed(who, Listed(limit=_MOST, ended=True)))["overrides"]
+        ended = [{**each, "ended_at": each["ended_at"] or each["until"]} for each in found if not each["holds"]]
+        return sorted(ended, key=lambda each: str(each["ended_at"]), reverse=True)[:_MOST_ENDED]
 
     def _choices(self, who: Principal) -> dict[str, Any]:
         """Return what the forms offer; nothing more is looked up than what someone may set."""
@@ -164,12 +133,3 @@ class OverridePages:
             "value_kinds": KINDS,
             "value_words": WORDS,
         }
-
-
-def _in_oslo(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what is told with its times as clocks in Norway show them, and the offset, so that each means one instant."""
-    return [{**each, **{name: _oslo(each[name]) for name in _TIMES}} for each in documents]
-
-
-def _oslo(moment: str | None) -> str | None:
-    return None if moment is None else datetime.fromisoformat(moment).astimezone(OSLO).isoformat(" ", "minutes")

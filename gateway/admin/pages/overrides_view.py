@@ -1,4 +1,4 @@
-"""What the forms for overrides and panics bring, read as the API would have it; what is refused is never repeated."""
+"""What the forms for overrides bring, read as the API would have it; what is refused is never repeated."""
 
 import re
 from collections.abc import Mapping
@@ -7,23 +7,18 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
-from multidict import MultiMapping
 
 from gateway.admin.overrides import OverrideBody
-from gateway.admin.pages.catalogue import TEXTS
-from gateway.admin.pages.forms import Form, field
-from gateway.admin.panics import PanicBody
+from gateway.admin.pages.forms import Form, field, kept
+from gateway.admin.pages.plan_words import fault
+from gateway.admin.pages.words import Words
+from gateway.admin.params import is_number_in
 from gateway.admin.problems import Code, Problem
 from gateway.migration.schedule import OSLO, TimeRefused, instant_of
-from gateway.model import Information
 from gateway.routing.route import POLICIES, Policies, ValueKind, line_of, policies_of
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
-WORDS = frozenset(texts["over_panic_word"] for texts in TEXTS.values())
-"""What somebody writes who means to turn a panic on."""
-SCOPES = ("municipality", "vendor", "information")
-"""By what everything goes back; a form has one of these and its name, with a colon between."""
 _EVERYWHERE = "*"
 """Chosen as a municipality: an override of all of them must be meant."""
 _WORDS = ("vendor", "system", *policies_of(ValueKind.WORD))
@@ -34,8 +29,6 @@ _SECONDS = policies_of(ValueKind.SECONDS)
 _FLAGS = policies_of(ValueKind.FLAG)
 _USUAL = Policies()
 _PERCENT = re.compile(r"([0-9]{1,3}(?:[.,][0-9]{1,6})?) ?%?")
-_LONGEST_GIVEN = 500
-"""Characters of a value that a link fills in."""
 _PLACE = re.compile(r"`\$\.(\w+)")
 
 
@@ -54,17 +47,6 @@ def override_of(form: Form) -> OverrideBody:
     return _checked(given, OverrideBody)
 
 
-def panic_of(form: Form, *, dry_run: bool = False) -> PanicBody:
-    """Return what a form turns back, once its maker has confirmed that, or would turn back; raises `Problem`."""
-    if not dry_run and field(form, "confirm").upper() not in WORDS:
-        raise Problem(Code.BAD_REQUEST, f"confirm: one of {', '.join(sorted(WORDS))} turns it on")
-    kind, _, name = field(form, "scope").partition(":")
-    if kind not in SCOPES:
-        raise Problem(Code.BAD_REQUEST, f"scope: one of {', '.join(SCOPES)}")
-    given = {kind: name, "reason": field(form, "reason"), "text": field(form, "text") or None, "dry_run": dry_run}
-    return _checked(given, PanicBody)
-
-
 def filled(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a form that would set an override as it is."""
     values: dict[str, Any] = {name: document.get(name) or "" for name in (*_WORDS, "text", "mode", "reason", "ticket")}
@@ -79,17 +61,51 @@ def filled(document: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def empty() -> dict[str, Any]:
-    """Return the values of a form that sets nothing yet."""
+def written(form: Form) -> dict[str, Any]:
+    """Return the values of a form as somebody wrote them, or as a link prefills them; empty where nothing was."""
     names = ("municipality", "vendor", "system", *POLICIES, "text", "mode", "reason", "ticket", "until", "until_was")
-    return {**dict.fromkeys(names, ""), "information": []}
+    values: dict[str, Any] = {name: kept(form, name) for name in names}
+    lines = {name: "\n".join(form.get(name, ())) for name in (*_LISTS, *_ENTRIES)}
+    values |= {name: "" if is_number_in(text) else text for name, text in lines.items()}
+    values |= {name: bool(field(form, name)) for name in _FLAGS}
+    return {**values, "information": list(form.get("information", ()))}
 
 
-def of_query(query: MultiMapping[str]) -> dict[str, Any]:
-    """Return the values of a form that a link has filled in; nothing is set by a link, and what is no choice is not chosen."""
-    named = ("municipality", "vendor", "system", "mode", "until", "reason", "ticket")
-    given = {name: query.get(name, "")[:_LONGEST_GIVEN] for name in named}
-    return {**empty(), **given, "information": query.getall("information", [])[: len(Information)]}
+def wrong_fields(w: Words, problem: Problem) -> dict[str, str]:
+    """Return what is wrong by field, in the reader's words; raises the problem where it is about none."""
+    if problem.code is Code.CONFLICT:
+        return {"all": w.text("over_wrong_conflict")}
+    if problem.code is not Code.BAD_REQUEST:
+        raise problem
+    found: dict[str, str] = {}
+    for told in problem.detail.split("; "):
+        name = told.partition(":")[0]
+        if name == "until":
+            past, long = "has passed" in told, "at most" in told
+            key = "plan-fault-time-past" if past else "over_wrong_long" if long else ""
+            found["until"] = w.text(key) if key else fault(w, told).text
+        elif name in _TOLD:
+            found[_ABOUT.get(name, name)] = w.text(_TOLD[name])
+        else:
+            said = fault(w, told)
+            found[said.field if said.field in (*POLICIES, "mode", "information", "text", "municipality") else "all"] = (
+                f"{said.text} {said.original}".strip()
+            )
+    return found
+
+
+_ABOUT = {"it names no cell": "municipality", "a value has characters that cannot be printed": "all"}
+_TOLD = {
+    "reason": "wrong_reason",
+    "ticket": "over_wrong_ticket",
+    "text": "wrong_panic_text",
+    "mode": "wrong_mode",
+    "municipality": "wrong_municipality",
+    "information": "wrong_information",
+    "it names no cell": "wrong_municipality",
+    "a value has characters that cannot be printed": "over_wrong_characters",
+    **dict.fromkeys((*_PARTS,), "wrong_part"),
+}
 
 
 def wall_of(moment: str) -> str:

@@ -10,7 +10,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.pages import live
 from gateway.admin.pages.cutover_view import is_confirmed
-from gateway.admin.pages.forms import field, form_of, see_other
+from gateway.admin.pages.forms import field, form_of, kept, see_other
 from gateway.admin.pages.render import fragment, page, words
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rollback import CONFIRMATION, Rollback, Selected, Sending
@@ -79,7 +79,7 @@ class SendBackPages:
         if not field(form, "reason"):
             wrong["reason"] = w.text("wrong_reason")
         if wrong:
-            return await self._page(request, given, wrong, field(form, "reason"))
+            return await self._page(request, given, wrong, kept(form, "reason"))
         asked = _selected(given)
         values = {name: getattr(asked, name) for name in Selected.__struct_fields__}
         sending = Sending(**values, confirm="epj-stopped-reading-jft", reason=field(form, "reason"))
@@ -90,7 +90,7 @@ class SendBackPages:
                 return await self._page(request, given, {"reason": w.text("wrong_reason")})
             if problem.code is not Code.CONFLICT:
                 raise
-            return await self._page(request, given, {"reason": w.text("back_wrong_now")}, field(form, "reason"))
+            return await self._page(request, given, {"reason": w.text("back_wrong_now")}, kept(form, "reason"))
         return see_other(f"/returns/{job.id}")
 
     async def _page(

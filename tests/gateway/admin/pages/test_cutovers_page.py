@@ -189,7 +189,7 @@ async def test_an_approver_rejects_with_a_reason(world: World, nora: Browser, ar
     refused = await click(arne, f"{PAGE}/reject", hash=plan["hash"], reason=" ")
     assert (refused.status, "Skriv en begrunnelse" in refused.text) == (400, True)
     refused = await click(arne, f"{PAGE}/reject", hash=plan["hash"], reason=f"om {PATIENT}")
-    assert (refused.status, PATIENT in refused.text.replace(f'value="om {PATIENT}"', "")) == (400, False)
+    assert (refused.status, PATIENT in refused.text) == (400, False)
     assert (await click(arne, f"{PAGE}/reject", hash=plan["hash"], reason="Ferie")).status == 303
     assert (await world.site.get()).state is CutoverState.REJECTED
     page = plain(await nora.get(PAGE))

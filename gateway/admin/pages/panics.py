@@ -1,0 +1,165 @@
+"""The pages for panics: what one would do before it is turned on, whom to call, what is on, and what the new service has got."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+
+from gateway.admin.context import LedgerContext
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.pages import plan_words
+from gateway.admin.pages.cutover_view import is_confirmed, rows
+from gateway.admin.pages.forms import Form, field, form_of, kept, see_other
+from gateway.admin.pages.render import page, words
+from gateway.admin.pages.send_back import SendBackPages
+from gateway.admin.pages.words import Words
+from gateway.admin.panics import PanicBody, Panics, PanicScope
+from gateway.admin.problems import Code, Problem
+from gateway.admin.rule_service import Listed, may_operate, may_view
+from gateway.auth.people.rbac import Action
+from gateway.migration import panics as rules
+from gateway.model import Information
+from gateway.routing.diff import Effect
+
+_LIST = "/panics"
+_MOST, _MOST_ENDED = 200, 20
+_MOST_ROWS = 200
+SCOPES = ("municipality", "vendor", "information")
+"""By what everything goes back; a form has one of these and its name, with a colon between."""
+_GRAVEST = (Effect.CLOSES, Effect.OPENS, Effect.GOES_BACK, Effect.STAYS, Effect.GOES_NEW)
+"""What a panic does, in the order in which it is to be seen."""
+
+
+class PanicPages:
+    """The list with what a panic would do, and a page for each."""
+
+    def __init__(self, context: LedgerContext, panics: Panics, back: SendBackPages) -> None:
+        self._context = context
+        self._panics = panics
+        self._back = back
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints for people."""
+        view, operate = Needs.role(Action.VIEW), Needs.role(Action.OPERATE, person=True)
+        return [
+            Endpoint("GET", _LIST, self._list, view),
+            Endpoint("POST", _LIST, self._set, operate),
+            Endpoint("GET", f"{_LIST}/{{id}}", self._show, view),
+            Endpoint("POST", f"{_LIST}/{{id}}/end", self._end, operate),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return await self._page(request, request.query.get("scope", ""), {}, {})
+
+    async def _page(
+        self, request: web.Request, scope: str, form: Form, wrong: Mapping[str, str], status: int = 200
+    ) -> web.Response:
+        who, w, config = person(request), words(request), self._context.config
+        found = (await self._panics.listed(who, Listed(limit=_MOST, ended=True)))["panics"]
+        previewed: dict[str, Any] = {"scope": "", "effects": None}
+        if scope:
+            asked, cells = await self._panics.effects(who, _scope_of(scope))
+            # What closes or opens must not stand below hundreds of cells that go back as they are meant to.
+            ordered = sorted(cells, key=lambda one: _GRAVEST.index(one.effect))
+            shown = rows(w, ordered)
+            previewed = {
+                "scope": scope,
+                "name": name_of(w, asked),
+                "effects": shown[:_MOST_ROWS],
+                "left_out": len(shown[_MOST_ROWS:]),
+                "sentences": plan_words.sentences(w, ordered),
+                "closes": any(one.effect is Effect.CLOSES for one in cells),
+                "may_set": may_operate(who, asked.municipality),
+                "operators": [(w.person(one.name), one.contact) for one in self._panics.operators(asked)],
+            }
+        return page(
+            request,
+            "panics.html",
+            status=status,
+            panics=[one for one in found if one["holds"]],
+            ended=[one for one in found if not one["holds"]][:_MOST_ENDED],
+            municipalities=sorted(
+                (one for one in config.municipalities.values() if may_view(who, one.key)), key=lambda one: one.name
+            ),
+            vendors=sorted(config.vendors.values(), key=lambda one: one.name),
+            types=[each.value for each in Information],
+            typed={name: kept(form, name) for name in ("reason", "text")},
+            wrong=wrong,
+            **previewed,
+        )
+
+    async def _set(self, request: web.Request) -> web.Response:
+        form, w = await form_of(request), words(request)
+        scope, reason, text = field(form, "scope"), field(form, "reason"), field(form, "text")
+        asked = _scope_of(scope)
+        known = rules.Scope(asked.municipality, asked.vendor, asked.information)
+        if not is_confirmed(field(form, "typed"), name_of(w, known)):
+            return await self._page(request, scope, form, {"panic-typed": w.text("wrong_typed")}, 400)
+        body = PanicBody(**msgspec.structs.asdict(asked), reason=reason, text=text or None)
+        try:
+            document = await self._panics.set(person(request), body)
+        except Problem as problem:
+            about = problem.detail.partition(":")[0]
+            if problem.code is Code.CONFLICT:
+                wrong = {"panic-all": w.text("panic_is_on")}
+            elif problem.code is Code.BAD_REQUEST and about in ("reason", "text"):
+                wrong = {f"panic-{about}": w.text("wrong_reason" if about == "reason" else "wrong_panic_text")}
+            else:
+                raise
+            return await self._page(request, scope, form, wrong, problem.status)
+        return see_other(f"{_LIST}/{document['id']}")
+
+    async def _show(self, request: web.Request) -> web.Response:
+        who = person(request)
+        together = await self._panics.one(who, request.match_info["id"], Action.VIEW)
+        told = self._panics.document(together)
+        told["rules"] = [rule for rule in told["rules"] if may_view(who, rule["municipality"])]
+        return await self._one(request, told, {})
+
+    async def _one(self, request: web.Request, told: dict[str, Any], wrong: Mapping[str, str]) -> web.Response:
+        who = person(request)
+        together = await self._panics.one(who, told["id"], Action.VIEW)
+        offered = await self._panics.rollbacks(who, together)
+        known = [one["selection"] for one in offered if one["selection"]["since"] is not None]
+        wanted = [
+            {"system": None, **one, "information": [one["information"]] if one["information"] else []} for one in known
+        ]
+        return page(
+            request,
+            "panic.html",
+            status=400 if wrong else 200,
+            one=told,
+            sent_back=await self._back.offered(who, wanted),
+            may_end=told["holds"] and may_operate(who, told["municipality"]),
+            wrong=wrong,
+        )
+
+    async def _end(self, request: web.Request) -> web.Response:
+        who, form, w = person(request), await form_of(request), words(request)
+        before = await self._panics.one(who, request.match_info["id"], Action.OPERATE)
+        try:
+            await self._panics.end(who, before, field(form, "reason"))
+        except Problem as problem:
+            if problem.code is not Code.BAD_REQUEST:
+                raise
+            return await self._one(request, self._panics.document(before), {"end-reason": w.text("wrong_reason")})
+        return see_other(f"{_LIST}/{before[0].name}")
+
+
+def name_of(w: Words, scope: rules.Scope) -> str:
+    """Return what goes back by its name, which is typed to confirm it."""
+    if scope.municipality is not None:
+        return w.municipality(scope.municipality)
+    return w.vendor(scope.vendor) if scope.vendor is not None else w.type(scope.information or "")
+
+
+def _scope_of(text: str) -> PanicScope:
+    """Return what a form or a link means; raises `Problem`, which does not repeat it."""
+    kind, _, name = text.partition(":")
+    if kind not in SCOPES or not name.isprintable():
+        raise Problem(Code.BAD_REQUEST, f"scope: one of {', '.join(SCOPES)}")
+    try:
+        return msgspec.convert({kind: name}, PanicScope)
+    except msgspec.ValidationError:
+        raise Problem(Code.BAD_REQUEST, f"{kind}: not as expected") from None
