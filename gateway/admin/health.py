@@ -22,7 +22,7 @@ from gateway.errors import StartupError
 from gateway.ledger import key_files, message_queries, nodes, retention
 from gateway.ledger.nodes import Beat, NodeSeen
 from gateway.proxy.tls import Certificates
-from gateway.replica import feeds
+from gateway.replica.status import copies
 from gateway.times import Clock, when, when_any
 from gateway.upstreams.registry import ConfiguredClients, standings
 
@@ -158,24 +158,20 @@ def _written(connection: Connection, now: float) -> _Written:
 
 
 def _copies(connection: Connection, now: float) -> list[dict[str, Any]]:
-    made = {(one.municipality, one.source, one.generation): one for one in feeds.generations(connection)}
-    copies = []
-    for one in feeds.feeds(connection):
-        serving = made.get((one.municipality, one.source, one.serving)) if one.serving is not None else None
-        fresh = serving.fresh_at if serving is not None else None
-        copies.append(
-            {
-                "municipality": one.municipality,
-                "source": one.source,
-                "entries": serving.entries if serving is not None else None,
-                "age": None if fresh is None else int(now - fresh),
-                "failures": one.failures,
-                "failure": one.failure,
-                "failed_at": when_any(one.failed_at),
-                "node": one.owner,
-            }
-        )
-    return copies
+    return [
+        {
+            "municipality": one.municipality,
+            "source": one.source,
+            "entries": None if one.age is None else one.patients,
+            "made": None if one.making is None else {"entries": one.making.entries, "pages": one.making.pages},
+            "age": None if one.age is None else int(one.age),
+            "failures": one.failures,
+            "failure": one.failure,
+            "failed_at": when_any(one.failed_at),
+            "node": one.node,
+        }
+        for one in copies(connection, {}, now)
+    ]
 
 
 def _node(one: NodeSeen, own: str, now: float) -> dict[str, Any]:

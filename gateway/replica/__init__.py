@@ -5,7 +5,6 @@ Its tables are in `gateway.ledger.tables`; nothing of a patient is readable ther
 Others use:
 
 - `worker.Replica`, `worker.rebuild`: fills the copies of one process; has one made anew;
-- `feeds`: which copies there are, and how fresh each is;
-- `status.copies`: the same for people;
+- `status.copies`: how far each copy is;
 - `patient_source.answers_of`, `patient_source.CopyAnswers`: answers about patients and services, and national numbers by local ones.
 """

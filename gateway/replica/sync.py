@@ -7,6 +7,7 @@ of what is gone. So everything is read anew every so often into another generati
 
 import asyncio
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Protocol
@@ -23,7 +24,7 @@ from gateway.replica import feeds, patients
 from gateway.replica.feeds import FeedKey, Generation
 from gateway.replica.patients import PatientSeal
 from gateway.times import Clock
-from gateway.upstreams.pit import CursorLost, Page
+from gateway.upstreams.pit import AnswerRefused, CursorLost, Page, ServiceUnavailable
 from translators.fhir.moments import order_of
 
 log = structlog.get_logger()
@@ -34,6 +35,8 @@ OVERLAP = 300.0
 """Seconds by which a window begins before the last one did: PIT writes what it was sent some time later."""
 _TIMEOUT = 60.0
 """Seconds for one page."""
+_TOGETHER = 5
+"""Pages that are written together: the disk takes longer than each."""
 _AFTER_LOSS = 1.0
 """Seconds until PIT is asked again that has lost a cursor."""
 _AFTER_SHRINKING = 3600.0
@@ -74,10 +77,12 @@ class PatientSync:
         freshness: float,
         whole: float,
         at_once: int = 20,
+        pace: float = 3.0,
     ) -> None:
         """Begin where the database says; times are in seconds: between two polls, how old an answer may be, between two readings of everything.
 
-        `at_once` is how many pages a step reads.
+        `at_once` is how many pages a step reads, `pace` how many times as long as a page PIT and senders are left alone after it
+        while everything is read beside a copy that answers.
         """
         self.key = FeedKey(municipality.key, "pit")
         self._municipality = municipality
@@ -87,7 +92,7 @@ class PatientSync:
         self._node = node
         self._clock = clock
         self._every, self._freshness, self._whole = every, freshness, whole
-        self._at_once = at_once
+        self._at_once, self._pace = at_once, pace
         self._polled_at = -math.inf
         """By the monotonic clock, when the window last began that was read to its end."""
         self._whole_after = -math.inf
@@ -153,7 +158,7 @@ class PatientSync:
         )
         if not is_fresh or building.asked_at is not None:
             self._tell_progress(building)
-            await self._read_pages(building)
+            await self._read_pages(building, 0.0 if serving is None else self._pace)
             return self._rest()
         if serving is not None:
             await self._look_for_missing(serving, building)
@@ -193,7 +198,7 @@ class PatientSync:
             cursor: str | None = None
             while True:
                 page = await self._pit.page(self._municipality.orgnr, updated, cursor, _TIMEOUT)
-                await self._write(building, page)
+                await self._write(building, [page])
                 cursor = page.next
                 if cursor is None or not page.patients or page.patients[-1].updated != updated:
                     break
@@ -205,21 +210,31 @@ class PatientSync:
 
         await self._database.write(work, is_news=False)
 
-    async def _read_pages(self, of: Generation) -> None:
-        """Read some pages of a generation's window, or of another window; each is written while the next is asked for."""
-        cursor = self._cursor(of)
+    async def _read_pages(self, of: Generation, pace: float = 0.0) -> None:
+        """Read some pages of a generation's window, or of another window; the next is asked for while others are written.
+
+        With `pace` each page is followed by a rest of so many times what it took.
+        """
+        cursor, clock = self._cursor(of), asyncio.get_running_loop().time
         if of.asked_at is None or (of.cursor is not None and cursor is None):
             of = structs.replace(of, asked_at=of.asked_at or self._clock(), cursor=None)
         ahead: asyncio.Task[Page] | None = self._asked(of, cursor)
+        read: list[Page] = []
         try:
             for left in reversed(range(self._at_once)):
                 if ahead is None:
                     break
-                page = await ahead
+                began, page = clock(), await ahead
                 ahead = self._asked(of, page.next) if page.next is not None and left else None
-                REPLICA_PAGES.labels(self.key.municipality).inc()
-                of = await self._write(_after(of, page, self._clock(), self._seal), page)
-        except CursorLost:
+                of, read = _after(of, page, self._clock(), self._seal), [*read, page]
+                if ahead is None or pace or len(read) == _TOGETHER:
+                    of, read = await self._write(of, read), []
+                if ahead is not None and pace:
+                    await asyncio.sleep(pace * (clock() - began))
+        except (CursorLost, ServiceUnavailable, AnswerRefused) as error:
+            of = await self._write(of, read) if read else of
+            if not isinstance(error, CursorLost):
+                raise
             log.warning("replica.cursor_lost", municipality=self.key.municipality)
             # What changes late is in the next window, which begins before this one did.
             await self._write_state(structs.replace(of, cursor=None, since=of.read_to or of.since, read_to=None))
@@ -243,17 +258,20 @@ class PatientSync:
         except PayloadUnreadable:
             return None
 
-    async def _write(self, of: Generation, page: Page) -> Generation:
-        """Write a page and how far that brings the generation, or neither."""
+    async def _write(self, of: Generation, pages: Sequence[Page]) -> Generation:
+        """Write pages and how far they bring the generation, or neither."""
 
         def work(connection: Connection) -> Generation:
             feeds.keep(connection, self.key, self._node, self._clock)
-            grown = patients.put_patients(connection, self._seal, of.municipality, of.generation, page.patients)
-            read = structs.replace(of, entries=of.entries + grown)
+            read = of
+            for page in pages:
+                grown = patients.put_patients(connection, self._seal, of.municipality, of.generation, page.patients)
+                read = structs.replace(read, entries=read.entries + grown)
             feeds.write_generation(connection, read)
             feeds.note_success(connection, self.key)
             return read
 
+        REPLICA_PAGES.labels(self.key.municipality).inc(len(pages))
         return await self._database.write(work, is_news=False)
 
     async def _write_state(self, of: Generation) -> None:

@@ -29,7 +29,7 @@ from gateway.upstreams.pit import AnswerRefused, PitClient, ServiceUnavailable
 
 log = structlog.get_logger()
 
-_AT_ONCE = 8
+_AT_ONCE = 2
 """Municipalities whose pages are read at a time, so that a first copy of all of them leaves room for senders."""
 _LONGEST_PAUSE = 60.0
 _GONE = 600.0

@@ -160,7 +160,7 @@ class Copy:
         """Fills it."""
         times: dict[str, Any] = {"every": self.every, "freshness": self.freshness, "whole": self.whole}
         return PatientSync(
-            HAVNES, self.pit, self.store, self.seal, self.node, self.clock, **times, at_once=self.at_once
+            HAVNES, self.pit, self.store, self.seal, self.node, self.clock, **times, at_once=self.at_once, pace=0.0
         )
 
     def restart(self, **changes: Any) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
+from service_stubs.behaviour import Behaviour
 from service_stubs.listening import running
 from service_stubs.people import LOCAL, number_of
 from service_stubs.pit import PitStub
-from tests.gateway.world import NORDFJELL, ROUTES
+from tests.gateway.world import NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,8 +21,18 @@ if TYPE_CHECKING:
     from tests.gateway.wire import Answer
     from tests.gateway.world import World
 
-SCOPES = ("nhn:jft/api", "nhn:pit/api.read", "nhn:vkp/api/user/patient.read")
-NEW = ROUTES + "  - {municipality: nordfjell, information: [pasientinfo], mode: new}\n"
+SCOPES = (
+    "nhn:jft/api",
+    "nhn:pit/api.read",
+    *(f"nhn:vkp/api/user/{one}" for one in ("patient.read", "composition.write")),
+)
+NEW = (
+    ROUTES
+    + """\
+  - {municipality: nordfjell, information: [pasientinfo], mode: new}
+  - {municipality: nordfjell, information: [notat], mode: new}
+"""
+)
 
 
 @pytest.fixture
@@ -91,3 +104,45 @@ async def test_nothing_of_a_patient_is_readable_in_the_database(served: tuple[Wo
     for text in (number_of(1), "Solbakken", "Storgata", "100001", "person-1"):
         assert text.encode() not in written
     await world.serve()
+
+
+async def test_pit_that_hangs_holds_up_no_search(served: tuple[World, PitStub]) -> None:
+    """Searches are answered from the copy until that is too old, whatever PIT does."""
+    world, pit = served
+    await _answered(world, f"identifier={number_of(1)}")
+    pit.behave(Behaviour(delay=60.0, times=-1))
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            assert _names(await _search(world, f"identifier={number_of(1)}")) == ["person-1"]
+
+
+async def test_reload_keeps_the_copy(served: tuple[World, PitStub]) -> None:
+    """Nothing is read anew, and searches are answered all the while."""
+    world, pit = served
+    await _answered(world, f"identifier={number_of(1)}")
+    whole = [one for one in pit.asked if "ge1900" in one.target]
+    world.write()
+    reload = await world.gateway.reload()
+    assert not reload.problems or all("warning" in one for one in reload.problems)
+    assert _names(await _search(world, f"identifier={number_of(1)}")) == ["person-1"]
+    assert [one for one in pit.asked if "ge1900" in one.target] == whole
+
+
+async def test_journaling_by_a_local_number_goes_by_the_national_one(served: tuple[World, PitStub]) -> None:
+    """Which the copy knows; one that nobody has is refused, and neither is shown."""
+    world, _ = served
+    await _answered(world, f"identifier={number_of(1)}")
+    note = json.loads(message("note"))
+
+    async def journaled(local: str) -> Answer:
+        note["subject"]["identifier"] = {"system": LOCAL, "value": local}
+        note["identifier"] = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid4()}"}
+        return await world.post(f"/epj/r4/{NORDFJELL}/composition", json.dumps(note).encode())
+
+    answer = await journaled("100001")
+    assert answer.status < 300, answer.body
+    (delivered,) = world.delivered
+    assert json.loads(delivered.body)["subject"]["identifier"]["value"] == number_of(1)
+    refused = await journaled("999999")
+    assert (refused.status, refused.code) == (400, "2.1")
+    assert number_of(1) not in world.logged.everything()
