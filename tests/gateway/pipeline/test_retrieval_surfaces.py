@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import etree
+from zeep import Client
+from zeep.exceptions import Fault as ZeepFault
+from zeep.transports import Transport
 
 from gateway.observability.telemetry import COMPARED
 from gateway.surfaces.soap import wsdl
@@ -147,6 +151,34 @@ async def test_operations_over_soap_are_answered_in_plain_xml(start: Start, vers
         assert all(one.service_codes for one in epj.received)
         assert {(one["surface"], one["outcome"]) for one in world.logged.named("message")} == {("vkp-soap", "answered")}
         assert SOLVEIG not in world.logged.everything()
+
+
+async def test_client_that_zeep_makes_of_the_description_asks_for_all_three(start: Start) -> None:
+    """As a vendor would: from the WSDL at its address, in either version of SOAP; a refusal is a fault with VKP's code."""
+    async with started(start) as (world, epj):
+
+        def ask_all() -> tuple[list[Any], str]:
+            transport = Transport()
+            transport.session.headers["Authorization"] = f"Bearer {world.token()}"
+            transport.session.trust_env = False
+            client = Client(f"http://127.0.0.1:{world.data_port}/ws/v1/Innhenting?wsdl", transport=transport)
+            basic, ws = (client.bind("InnhentingService", port) for port in ("Basic", "WS"))
+            whom = {"Mottaker": {"HerId": NORDFJELL_HER}, "Pasient": {"Id": SOLVEIG, "Type": "FNR"}}
+            since = datetime(2024, 5, 17, 7, 8, 9, tzinfo=UTC)
+            found = [
+                basic.HentPasientinformasjon(**whom, Tjenestekode=["TA"])[0].Identifikator[0].Id,
+                ws.HentTjenester(**whom)[0].Pasient.Id,
+                basic.HentBesoksplan(**whom, FraOgMed=since)[0].Pasient.Id,
+            ]
+            with pytest.raises(ZeepFault) as caught:
+                ws.HentTjenester(**whom, Tjenestekode=["DHO"])
+            transport.session.close()
+            return found, etree.tostring(caught.value.detail).decode()
+
+        found, detail = await asyncio.to_thread(ask_all)
+        assert found == [SOLVEIG] * 3
+        assert "ErrorCode>1.3<" in detail
+        assert [one.resource_type for one in epj.received] == ["Patient", "EpisodeOfCare", "CarePlan"]
 
 
 async def test_bad_searches_over_soap_are_faults_and_nothing_is_fetched(start: Start) -> None:
