@@ -14,8 +14,8 @@ from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
+from gateway.ledger import comparisons, findings, message_queries, overrides, retention, traffic
 from gateway.ledger import cutovers as store
-from gateway.ledger import findings, message_queries, overrides, retention, traffic
 from gateway.ledger.overrides import Listing, SetRule
 from gateway.ledger.traffic import CellTraffic, Interval, Numbers
 from gateway.migration import overview
@@ -41,7 +41,7 @@ class CellView(Struct, frozen=True):
     """Of the last seven days, today's among them."""
     failed: int
     rehearsed: int
-    """Within four weeks."""
+    """Messages, or answers that were compared, within four weeks."""
     clean: int
     last: float | None
     step: Step
@@ -110,6 +110,7 @@ class _Ledger(Struct, frozen=True):
     rehearsed: list[CellTraffic]
     hours: list[Interval]
     days: list[Interval]
+    compared: list[comparisons.ComparisonSummary]
     senders: list[store.SeenSender]
     counts: list[retention.Count]
     unclear: int
@@ -164,7 +165,7 @@ class Municipalities:
         )
 
 
-_NOTHING = _Ledger([], [], [], [], [], [], 0, [], [])
+_NOTHING = _Ledger([], [], [], [], [], [], [], 0, [], [])
 
 
 def _read(connection: Connection, key: str, now: float) -> _Ledger:
@@ -184,6 +185,7 @@ def _read(connection: Connection, key: str, now: float) -> _Ledger:
         ),
         traffic.intervals(connection, key, traffic.HOUR, (now // 3600 - _HOURS + 1) * 3600),
         traffic.intervals(connection, key, traffic.DAY, month),
+        comparisons.summary(connection, since=traffic.days_ago(now, overview.REHEARSED_WITHIN - 1), municipality=key),
         store.senders(connection, key, traffic.days_ago(now, overview.WEEK - 1)),
         [one for one in retention.counts(connection) if one.municipality == key],
         message_queries.unclear(connection).get(key, 0),
@@ -194,6 +196,9 @@ def _read(connection: Connection, key: str, now: float) -> _Ledger:
 
 def _cells(config: Config, standing: Standing, known: _Ledger, cutovers: Iterable[Cutover]) -> Iterable[CellView]:
     week, rehearsed = _by_cell(known.week), _by_cell(known.rehearsed)
+    for one in known.compared:
+        tried = Numbers(rehearsed=one.tried, clean=one.clean)
+        rehearsed.setdefault((one.vendor, one.system, one.information), Numbers()).add(tried)
     planned = [one for one in cutovers if one.ended_at is None and (one.state in WAITING or one.is_executed)]
     of = [(one, one.cells) for one in sorted(planned, key=lambda one: one.at)]
     for cell in standing.cells:

@@ -11,7 +11,7 @@ from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import SERVICES
 from gateway.ledger.traffic import Numbers
 from gateway.migration.gates import GateNumbers, judge_gate, suggested_gate
-from gateway.model import JOURNALING, RETRIEVAL, Envelope, Information, Mode
+from gateway.model import JOURNALING, Envelope, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.table import Decision, RouteTable
 
@@ -45,6 +45,8 @@ class Step(StrEnum):
     """A rehearsal can begin."""
     QUIET = "quiet"
     """Nothing of it came while it was rehearsed: it can move with what is ready."""
+    COMPARE = "compare"
+    """A comparison of the answers to searches can begin."""
     RECORD_SYSTEM = "record-system"
     """The record system does not read, or feed, the information service yet."""
     SERVICE = "service"
@@ -176,7 +178,7 @@ def why_not_new(config: Config, municipality: Municipality, information: Informa
 
 
 def next_step(config: Config, cell: Cell, numbers: Numbers) -> Step:
-    """Return what comes next for a cell, by what its rehearsals of four weeks have shown; what is planned goes before."""
+    """Return what comes next for a cell, by what its rehearsals, or comparisons, of four weeks have shown; what is planned goes before."""
     if cell.mode in LEFT_VKP:
         return Step.DONE
     municipality = config.municipalities[cell.municipality]
@@ -185,9 +187,7 @@ def next_step(config: Config, cell: Cell, numbers: Numbers) -> Step:
         return Step.WIDEN
     if municipality.epj.new_generation:
         return why or Step.DIRECT
-    if cell.information in RETRIEVAL:
-        return why or (Step.PLAN if cell.mode in _SHOWS else Step.REHEARSE)
-    if cell.mode is Mode.REHEARSE:
+    if cell.mode in _SHOWS:
         found = GateNumbers(numbers.rehearsed, numbers.clean)
         gate = suggested_gate(numbers.rehearsed / 4)
         if not numbers.rehearsed and not numbers.messages:
@@ -197,7 +197,7 @@ def next_step(config: Config, cell: Cell, numbers: Numbers) -> Step:
         if not judge_gate(gate, found).ok:
             return Step.MEND
         return why or Step.PLAN
-    return why or Step.REHEARSE
+    return why or (Step.REHEARSE if cell.information in JOURNALING else Step.COMPARE)
 
 
 def first_step(steps: Sequence[Step]) -> Step:

@@ -18,7 +18,7 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger.traffic import DAY, HOUR, Interval, Numbers, day_of
 from gateway.migration.standing import TYPES, Step
-from gateway.model import RETRIEVAL, Mode
+from gateway.model import JOURNALING, RETRIEVAL, Mode
 
 _ONE = "/municipalities/{municipality}"
 _WAYS = (
@@ -100,7 +100,7 @@ def _senders(who: Principal, view: MunicipalityView) -> list[Sender]:
             system,
             tuple(_lines(who, cells, view.at)),
             view.untyped.get((vendor, system)),
-            prefilled.rehearsal(who, cells, view.at),
+            prefilled.rehearsal(who, [one for one in cells if one.cell.information in JOURNALING], view.at),
             prefilled.cutover(who, _ready(cells), view.at),
         )
         for (vendor, system), cells in by.items()

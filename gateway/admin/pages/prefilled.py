@@ -23,7 +23,7 @@ _PLANNABLE = (Step.PLAN, Step.MEND, Step.REHEARSE_ON, Step.QUIET, Step.WIDEN, St
 
 
 def rehearsal(who: Principal, views: Sequence[CellView], now: float) -> str | None:
-    """Return the form for a rehearsal of cells of one sender: an override for a time for operators, else a cutover for planners.
+    """Return the form for a rehearsal of cells of one sender, or for a comparison of its searches: an override for a time for operators, else a cutover for planners.
 
     None where the rules allow it for none of them, or whoever looks may set neither. An override would win over a cutover of the
     same cell, so it ends before one that is planned.
@@ -32,15 +32,16 @@ def rehearsal(who: Principal, views: Sequence[CellView], now: float) -> str | No
     if not fitting:
         return None
     cell = fitting[0].cell
+    mode = (Mode.REHEARSE if cell.information in JOURNALING else Mode.COMPARE).value
     if may(who.grants, Action.OPERATE, cell.municipality):
         planned = [one.switches for one in fitting if one.switches is not None and one.switches > now]
         until = min([now + _REHEARSAL, *planned])
         fields = [("municipality", cell.municipality), ("vendor", cell.vendor), ("system", cell.system)]
-        fields += [*_types(fitting), ("mode", Mode.REHEARSE.value), ("until", _local(until))]
+        fields += [*_types(fitting), ("mode", mode), ("until", _local(until))]
         return f"/overrides?{urlencode(fields)}#new"
     free = [one for one in fitting if one.cutover is None]
     if free and may(who.grants, Action.PLAN, cell.municipality):
-        return f"/cutovers/new?{urlencode([*_planned(free, 'prove', now), ('mode', Mode.REHEARSE.value)])}"
+        return f"/cutovers/new?{urlencode([*_planned(free, 'prove', now), ('mode', mode)])}"
     return None
 
 
@@ -62,7 +63,8 @@ def cutover(who: Principal, views: Sequence[CellView], now: float) -> str | None
 
 def _may_rehearse(view: CellView) -> bool:
     cell = view.cell
-    return cell.mode is Mode.LEGACY and cell.information in JOURNALING and view.step is not Step.DIRECT
+    is_offered = cell.information in JOURNALING or view.step is Step.COMPARE
+    return cell.mode is Mode.LEGACY and is_offered and view.step is not Step.DIRECT
 
 
 def _types(views: Sequence[CellView]) -> Fields:

@@ -166,3 +166,20 @@ def test_a_suggested_rollback_rule_can_decide_while_it_watches(weekly: float) ->
     assert expected >= rule.of_at_least or rule.within == 172_800
     assert why_back(rule, Outcomes(0, rule.of_at_least)) is not None
     assert why_back(rule, Outcomes(rule.of_at_least, 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "tried", "step"),
+    [
+        (Mode.LEGACY, 0, Step.COMPARE),
+        (Mode.COMPARE, 0, Step.QUIET),
+        (Mode.COMPARE, 9, Step.REHEARSE_ON),
+        (Mode.COMPARE, 90, Step.PLAN),
+    ],
+)
+def test_searches_are_compared_where_journaling_is_rehearsed(
+    config: Config, mode: Mode, tried: int, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as the record system feeds a service."""
+    monkeypatch.setattr("gateway.migration.standing.why_not_new", lambda *_: None)
+    assert next_step(config, cell(mode, Information.PASIENTINFO), Numbers(rehearsed=tried, clean=tried)) is step
