@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gateway.observability import telemetry
 from gateway.pipeline.canary import share_of
 from gateway.pipeline.patient_numbers import learnt
 from gateway.pipeline.pipeline import Pipeline
@@ -105,6 +106,18 @@ async def test_nobody_is_asked_about_what_vkp_answers(start: Start, client_key: 
         assert [one.target for one in world.vkp.received] == [f"/epj/r4/{NORDFJELL}/bundle"]
     finally:
         await world.stop()
+
+
+async def test_rehearsal_asks_as_mode_new_would(start: Start, client_key: ECKey) -> None:
+    """When VKP has answered; its verdict is of the message with its patient's number."""
+    counted = telemetry.REHEARSED.labels("nordfjell", "skyresponse", "notat", "repaired")
+    before = counted._value.get()
+    world = await asking(start, client_key, NOTES.replace("[notat], mode: new", "[notat], mode: rehearse"))
+    assert (await note(world, "1303")).status == 200
+    await world.stop()
+    addresses = [f"/epj/r4/{NORDFJELL}/composition", f"/epj/r4/{NORDFJELL}/patient/_search"]
+    assert [one.target for one in world.vkp.received] == addresses
+    assert counted._value.get() == before + 1
 
 
 async def test_canary_places_a_patient_by_the_number_that_was_learnt(
