@@ -106,6 +106,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "not-now": ("approve", "reject", "start", "cancel", "postpone", "rollback"),
     "one": ("vendors", "messages"),
     "own": ("approved", "draining", "switched", "rolled_back", "missed", "refused", RETIRED),
+    "quiet": (*Effect, "partly"),
     "part": tuple(Part),
     "part-none": (Part.STOPS, Part.WARNS, Part.APPROVAL),
     "plan-fault": PLAN_FAULTS,
@@ -208,7 +209,8 @@ def sentences(w: Words, found: Sequence[CellTraffic]) -> list[str]:
             "vendors": w.plural("vendors", len(vendors)),
             "messages": w.plural("messages", round(sum(one.per_day + one.untyped_per_day for one in alike))),
         }
-        told.append(_sentence(w, f"effect-of-{effect}", values))
+        is_quiet = not any(one.per_day or one.untyped_per_day for one in alike)
+        told.append(_sentence(w, f"{'quiet' if is_quiet else 'effect-of'}-{effect}", values))
     return told
 
 
