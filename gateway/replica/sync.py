@@ -7,10 +7,12 @@ of what is gone. So everything is read anew every so often into another generati
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from msgspec import structs
@@ -24,7 +26,7 @@ from gateway.replica import feeds, patients
 from gateway.replica.feeds import FeedKey, Generation
 from gateway.replica.patients import PatientSeal
 from gateway.times import Clock
-from gateway.upstreams.pit import AnswerRefused, CursorLost, Page, ServiceUnavailable
+from gateway.upstreams.pit import AnswerRefused, CursorLost, Follow, Page, ServiceUnavailable
 from translators.fhir.moments import order_of
 
 log = structlog.get_logger()
@@ -37,6 +39,8 @@ _TIMEOUT = 60.0
 """Seconds for one page."""
 _TOGETHER = 5
 """Pages that are written together: the disk takes longer than each."""
+_AHEAD = 3
+"""Pages that are asked for and not taken yet: one comes while another is read."""
 _AFTER_LOSS = 1.0
 """Seconds until PIT is asked again that has lost a cursor."""
 _AFTER_SHRINKING = 3600.0
@@ -56,7 +60,14 @@ class Shrinks(Exception):  # noqa: N818 - the condition
 class Patients(Protocol):
     """What of PIT is needed here."""
 
-    async def page(self, orgnr: str, since: str, cursor: str | None, timeout: float) -> Page:  # noqa: ASYNC109 - given on
+    async def page(
+        self,
+        orgnr: str,
+        since: str,
+        cursor: str | None,
+        timeout: float,  # noqa: ASYNC109 - given on
+        follow: Follow | None = None,
+    ) -> Page:
         """See `PitClient`."""
         ...
 
@@ -218,18 +229,17 @@ class PatientSync:
         cursor, clock = self._cursor(of), asyncio.get_running_loop().time
         if of.asked_at is None or (of.cursor is not None and cursor is None):
             of = structs.replace(of, asked_at=of.asked_at or self._clock(), cursor=None)
-        ahead: asyncio.Task[Page] | None = self._asked(of, cursor)
+        ahead = _Ahead(partial(self._pit.page, self._municipality.orgnr, of.since, timeout=_TIMEOUT), self._at_once)
+        ahead.ask(cursor)
         read: list[Page] = []
         try:
-            for left in reversed(range(self._at_once)):
-                if ahead is None:
-                    break
-                began, page = clock(), await ahead
-                ahead = self._asked(of, page.next) if page.next is not None and left else None
+            while ahead.asked:
+                began, page = clock(), await ahead.asked[0]
+                ahead.taken(page.next)
                 of, read = _after(of, page, self._clock(), self._seal), [*read, page]
-                if ahead is None or pace or len(read) == _TOGETHER:
+                if not ahead.asked or pace or len(read) == _TOGETHER:
                     of, read = await self._write(of, read), []
-                if ahead is not None and pace:
+                if ahead.asked and pace:
                     await asyncio.sleep(pace * (clock() - began))
         except (CursorLost, ServiceUnavailable, AnswerRefused) as error:
             of = await self._write(of, read) if read else of
@@ -240,15 +250,9 @@ class PatientSync:
             await self._write_state(structs.replace(of, cursor=None, since=of.read_to or of.since, read_to=None))
             self._rests = _AFTER_LOSS
         finally:
-            if ahead is not None:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+            await ahead.close()
         if of.asked_at is None and of.complete_at is not None:
             self._polled_at = self._clock.monotonic() - max(0.0, self._clock() - (of.fresh_at or 0.0))
-
-    def _asked(self, of: Generation, cursor: str | None) -> "asyncio.Task[Page]":
-        page = self._pit.page(self._municipality.orgnr, of.since, cursor, _TIMEOUT)
-        return asyncio.get_running_loop().create_task(page)
 
     def _cursor(self, of: Generation) -> str | None:
         if of.cursor is None:
@@ -299,6 +303,36 @@ class PatientSync:
                 patients=building.entries,
                 read_to=building.read_to,
             )
+
+
+class _Ahead:
+    """Pages that were asked for and are not taken yet: a few at most, so many in all."""
+
+    def __init__(self, ask: Callable[..., Coroutine[Any, Any, Page]], most: int) -> None:
+        self._ask = ask
+        self._most = most
+        self._begun: set[str | None] = set()
+        self.asked: deque[asyncio.Task[Page]] = deque()
+
+    def ask(self, cursor: str | None) -> None:
+        """Ask for a page, unless it was asked for, or as many are."""
+        if len(self._begun) < self._most and len(self.asked) < _AHEAD and cursor not in self._begun:
+            self._begun.add(cursor)
+            page = self._ask(cursor=cursor, follow=self.ask)
+            self.asked.append(asyncio.get_running_loop().create_task(page))
+
+    def taken(self, following: str | None) -> None:
+        """Take note that the first was taken, which says how the next is asked for."""
+        self.asked.popleft()
+        if following is not None:
+            self.ask(following)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        self._most = 0
+        for task in self.asked:
+            task.cancel()
+        await asyncio.gather(*self.asked, return_exceptions=True)
 
 
 def begin(connection: Connection, key: FeedKey, maker: str, now: float) -> int:

@@ -6,9 +6,13 @@ and a cursor in the `next` link. Nothing else can be asked for.
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+import msgspec
 
 from gateway.config.upstreams import PitUpstream
 from gateway.upstreams.http_client import Answer
@@ -29,6 +33,10 @@ _SHORT = 8 * 1024
 """Bytes of an answer that are read at once."""
 _QUERY = re.compile(r"[!-~]+")
 _CURSOR_GONE = (400, 404, 410)
+
+
+Follow = Callable[[str], None]
+"""Takes how the page after one is asked for."""
 
 
 class CursorLost(Exception):  # noqa: N818 - the condition
@@ -53,10 +61,18 @@ class PitClient:
         self.upstream = upstream
         self._caller = caller
 
-    async def page(self, orgnr: str, since: str, cursor: str | None, timeout: float) -> Page:  # noqa: ASYNC109 - given on to the call
+    async def page(
+        self,
+        orgnr: str,
+        since: str,
+        cursor: str | None,
+        timeout: float,  # noqa: ASYNC109 - given on to the call
+        follow: Follow | None = None,
+    ) -> Page:
         """Return what changed at `since` (an instant) or later, or the page that `cursor`, the `next` of another one, is for.
 
-        Raises `ServiceUnavailable`, `CursorLost`, and `AnswerRefused` for what the contract does not say. `timeout` is in seconds.
+        `follow` is called with the `next` of the page as soon as it is there, before the page is read: one that is refused then
+        is still refused. Raises `ServiceUnavailable`, `CursorLost`, and `AnswerRefused` for what the contract does not say. `timeout` is in seconds.
         """
         first = urlencode({"_lastUpdated": f"ge{since}", "_sort": "_lastUpdated", "_count": MOST})
         call = Call("pit", "GET", f"{PATH}?{cursor or first}", (("Accept", "application/fhir+json"),), b"")
@@ -66,12 +82,27 @@ class PitClient:
         if answer.status != 200:
             raise AnswerRefused(f"PIT answered {answer.status} to its documented question")
         try:
+            if follow is not None and (following := _hint(answer, cursor)) is not None:
+                follow(following)
             if len(answer.body) <= _SHORT:
                 return _page(answer, cursor)
             # Fifty patients take longer than a sender's request should wait.
             return await asyncio.to_thread(_page, answer, cursor)
         except Refused as error:
             raise AnswerRefused(str(error)) from None
+
+
+class _Links(msgspec.Struct):
+    link: list[dict[str, Any]] = []
+
+
+def _hint(answer: Answer, cursor: str | None) -> str | None:
+    """Return where the next page is, where that can be told without reading the rest."""
+    try:
+        following = _next({"link": list[Tree](msgspec.json.decode(answer.body, type=_Links).link)})
+    except (msgspec.DecodeError, Refused, UnicodeError, RecursionError):
+        return None
+    return following if following != cursor else None
 
 
 def _page(answer: Answer, cursor: str | None) -> Page:

@@ -79,7 +79,14 @@ class FakePit:
         """What time it is there."""
         return datetime.fromtimestamp(self.clock.now, UTC)
 
-    async def page(self, orgnr: str, since: str, cursor: str | None, timeout: float) -> Page:  # noqa: ASYNC109 - as the client's
+    async def page(
+        self,
+        orgnr: str,
+        since: str,
+        cursor: str | None,
+        timeout: float,  # noqa: ASYNC109 - as the client's
+        follow: Any = None,
+    ) -> Page:
         """Answer as PIT does."""
         assert (orgnr, timeout) == (HAVNES.orgnr, 60.0)
         self.asked.append((since, cursor))
@@ -98,6 +105,8 @@ class FakePit:
         if first + self.size < len(self.changed):
             done = int(cursor or 0) + self.size if self.counts else 0
             following = str(done) if self.counts else f"{found[-1][0].isoformat()}/{found[-1][1]}"
+        if follow is not None and following is not None:
+            follow(following)
         return Page(tuple(self._patient(index) for _, index in found), following, self.clock.now)
 
     def _patient(self, index: int) -> PitPatient:
