@@ -7,10 +7,12 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from msgspec import Struct, structs
 from sqlalchemy import Connection
 
+from gateway.admin import replica
 from gateway.admin.context import LedgerContext, reach
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overview import Overview
 from gateway.admin.problems import Code, Problem
+from gateway.admin.replica import Copies
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
@@ -24,6 +26,7 @@ from gateway.migration.findings import Group, grouped
 from gateway.migration.gates import suggested_gate
 from gateway.migration.standing import Cell, Standing, Step, next_step, why_not_new
 from gateway.model import Mode
+from gateway.replica.status import CopyStatus
 from gateway.routing.layers import Layer
 from gateway.times import when, when_any
 
@@ -100,6 +103,8 @@ class MunicipalityView(Struct, frozen=True):
     senders: tuple[store.SeenSender, ...]
     waiting: Mapping[str, tuple[int, float]]
     """By state, how many messages wait, and since when the oldest."""
+    copies: tuple[CopyStatus, ...]
+    """The local copies of its patients and services, with their ages."""
     found: tuple[Group, ...]
     """Faults, repairs and losses of thirty days, the most frequent first."""
     history: tuple[Happening, ...]
@@ -121,8 +126,9 @@ class _Ledger(Struct, frozen=True):
 class Municipalities:
     """Its methods raise `Problem`."""
 
-    def __init__(self, context: LedgerContext, board: Overview) -> None:
+    def __init__(self, context: LedgerContext, board: Overview, copies: Copies) -> None:
         self._context = context
+        self._copies = copies
         self._board = board
 
     def endpoints(self) -> list[Endpoint]:
@@ -131,7 +137,7 @@ class Municipalities:
             Endpoint(
                 *("GET", "/api/v1/municipalities/{municipality}", self._show, Needs.role(Action.VIEW)),
                 summary="One municipality: its cells and what comes next for them, traffic, routes, senders, findings, history",
-                answer="key name cells hours days routes senders waiting findings history",
+                answer="key name cells hours days routes senders waiting copies findings history",
             )
         ]
 
@@ -160,6 +166,7 @@ class Municipalities:
             routes=tuple(_routes(standing)),
             senders=tuple(known.senders),
             waiting=_waiting(known),
+            copies=() if facts is None else tuple(await self._copies.listed(who, named)),
             found=tuple(grouped(known.found)[:_MOST_FOUND]),
             history=tuple(_history(cutovers, known.rules, named)),
         )
@@ -208,6 +215,8 @@ def _cells(config: Config, standing: Standing, known: _Ledger, cutovers: Iterabl
             (one for one, cells in of if cells.route(cell.municipality, *key) is not None and _is_open(one)), None
         )
         step = next_step(config, cell, tried)
+        if step is Step.QUIET and came.messages:
+            step = Step.REHEARSE_ON  # it came before the rehearsal began
         weekly = max(came.messages, came.rehearsed, tried.rehearsed / 4)
         yield CellView(
             cell=cell,
@@ -298,6 +307,7 @@ def _document(view: MunicipalityView) -> dict[str, Any]:
         "waiting": {
             state: {"messages": number, "oldest": when(oldest)} for state, (number, oldest) in view.waiting.items()
         },
+        "copies": [replica.document(one) for one in view.copies],
         "findings": [one.document() for one in view.found],
         "history": [{**structs.asdict(one), "at": when(one.at)} for one in view.history],
     }

@@ -105,9 +105,13 @@ class AdminPort:
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
 
     def _endpoints(self, registry: CollectorRegistry, clock: Clock) -> list[Endpoint]:
+        copies = Copies(self.ledger)
         tokens, messages, rehearsals = Tokens(), self._messages, Rehearsals(self.ledger)
         overrides, panics, audit = Overrides(self.ledger), Panics(self.ledger), Audit(self.ledger)
-        municipalities, vendors = Municipalities(self.ledger, self.overview), Vendors(self.ledger, self.overview)
+        municipalities, vendors = (
+            Municipalities(self.ledger, self.overview, copies),
+            Vendors(self.ledger, self.overview),
+        )
         facts, back = CutoverFacts(self.ledger, self.cutovers), SendBackPages(self.rollback)
         subjects = (
             StatusApi(self.board, registry),
@@ -145,7 +149,7 @@ class AdminPort:
             HealthApi(self.health),
             rehearsals,
             Comparisons(self.ledger),
-            Copies(self.ledger),
+            copies,
             Description(lambda: self.endpoints),
         )
         return [endpoint for subject in subjects for endpoint in subject.endpoints()]

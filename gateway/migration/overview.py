@@ -127,6 +127,9 @@ def _row(one: Standing, facts: Facts, cutovers: Sequence[Cutover], has_panic: bo
     of = facts.traffic.get(one.key, {})
     curve = [of.get(day, (0, 0)) for day in facts.days]
     step, about = _step(cutovers, ahead)
+    messages = sum(messages for messages, _ in curve[-WEEK:])
+    if step is Step.QUIET and messages:
+        step = Step.REHEARSE_ON  # what comes may be of a type that was not read, or came before the rehearsal began
     return Row(
         one.key,
         one.name,
@@ -136,7 +139,7 @@ def _row(one: Standing, facts: Facts, cutovers: Sequence[Cutover], has_panic: bo
         one.is_moved,
         one.is_begun,
         tuple(messages for messages, _ in curve),
-        sum(messages for messages, _ in curve[-WEEK:]),
+        messages,
         sum(failed for _, failed in curve[-WEEK:]),
         step,
         about.name if about else None,
