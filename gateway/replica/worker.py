@@ -29,9 +29,11 @@ from gateway.upstreams.pit import AnswerRefused, PitClient, ServiceUnavailable
 
 log = structlog.get_logger()
 
-_AT_ONCE = 2
+_AT_ONCE = 4
 """Municipalities whose pages are read at a time, so that a first copy of all of them leaves room for senders."""
 _LONGEST_PAUSE = 60.0
+_LOOK = 10.0
+"""Seconds until it is looked whether somebody wants everything read anew."""
 _GONE = 600.0
 """Seconds for which a copy is kept that no configuration of this node names: another node may have read its file later."""
 
@@ -62,7 +64,6 @@ class Replica:
         self._wanted: dict[FeedKey, Filling] = {}
         self._made_of: dict[FeedKey, object] = {}
         self._tasks: dict[FeedKey, asyncio.Task[None]] = {}
-        self._wakes: dict[FeedKey, asyncio.Event] = {}
         self._unnamed: dict[FeedKey, float] = {}
         """Since when a copy is named by no configuration here, by the monotonic clock."""
         self._room = asyncio.Semaphore(_AT_ONCE)
@@ -122,7 +123,6 @@ class Replica:
             if key not in self._wanted:
                 continue
             if key in held and key not in self._tasks:
-                self._wakes[key] = asyncio.Event()
                 task = asyncio.get_running_loop().create_task(self._fill(key, self._wanted[key]))
                 self._tasks[key] = task
             elif key not in held and key in self._tasks:
@@ -148,7 +148,7 @@ class Replica:
             try:
                 async with room:
                     seconds = await filling.step()
-                attempt = 0
+                attempt, seconds = 0, min(seconds, _LOOK) if key.source == "pit" else seconds
             except LeaseLost:
                 return
             except LedgerUnavailable:
@@ -157,10 +157,7 @@ class Replica:
                 attempt += 1
                 seconds = pause(attempt, 0.5, longest=_LONGEST_PAUSE)
                 await self._failed(key, error, attempt)
-            wake = self._wakes[key]
-            if seconds > 0:
-                await _rest(wake, seconds)
-            wake.clear()
+            await asyncio.sleep(seconds)
 
     async def _failed(self, key: FeedKey, error: Exception, attempt: int) -> None:
         """Tell of a failure: at first where PIT is away, always where somebody has to look."""
@@ -186,12 +183,6 @@ class Replica:
     def _end(self, key: FeedKey) -> None:
         if (task := self._tasks.pop(key, None)) is not None:
             task.cancel()
-
-    def soon(self, municipality: str) -> None:
-        """Do not wait for the time of a municipality's copies to come round, where this node fills them."""
-        for key, wake in self._wakes.items():
-            if key.municipality == municipality:
-                wake.set()
 
     async def count(self) -> None:
         """Tell how old and how large copies are, and delete those whose municipality has left the configuration."""
@@ -222,14 +213,6 @@ class Replica:
         while await self._database.write(lambda each: feeds.forget_feed(each, key), is_news=False):
             pass
         log.info("replica.forgotten", municipality=key.municipality, source=key.source)
-
-
-async def _rest(wake: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await wake.wait()
-    except TimeoutError:
-        return
 
 
 def _why(error: Exception) -> str:
