@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.admin.pages.catalogue import TEXTS
+from gateway.admin.pages.words import FAMILIES
 from tests.browser.conftest import SCREENSHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.browser.conftest import Reader
 
 pytestmark = pytest.mark.slow
 
 STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 RUN_AXE = """async (tags) => (await axe.run(document, {runOnly: tags, resultTypes: ["violations"]})).violations.map(
   (one) => one.id + ": " + one.nodes.slice(0, 3).map((node) => node.target.join(" ") + " " + node.html.slice(0, 160)).join(" | "))"""
+TEXT = """() => {
+  const main = document.querySelector("main").cloneNode(true);
+  main.querySelectorAll("code, pre, script, textarea, [lang], [data-quoted]").forEach((each) => each.remove());
+  main.querySelectorAll("*").forEach((each) => each.append(" "));
+  return main.textContent.replace(/\\s+/g, " ");
+}"""
 FOCUSED = """() => {
   const one = document.activeElement;
   if (!one || one === document.body) return null;
@@ -26,6 +35,48 @@ FOCUSED = """() => {
   return {name: one.tagName + " " + (one.textContent || "").trim().slice(0, 40), number,
           seen: box.width > 0 && box.height > 0, marked: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2};
 }"""
+CODE_WORDS = {
+    str(value)
+    for family, values in FAMILIES.items()
+    for value in values
+    if TEXTS["nb"].get(f"{family}-{value}", value) != value and family not in ("word", "gloss", "short", "letter")
+}
+"""What the product calls things, and a Norwegian page must not."""
+NORWEGIAN = {word for text in TEXTS["nb"].values() for word in re.findall(r"[\w-]+", text)}
+ENGLISH_ONLY = {
+    "the",
+    "and",
+    "not",
+    "with",
+    "which",
+    "message",
+    "messages",
+    "vendor",
+    "municipality",
+    "would",
+    "none",
+}
+NORWEGIAN_ONLY = {
+    "og",
+    "ikke",
+    "eller",
+    "fra",
+    "som",
+    "når",
+    "melding",
+    "meldinger",
+    "avsender",
+    "leverandør",
+    "ingen",
+    "skal",
+}
+
+
+async def _looked_at(reader: Reader, addresses: list[str]) -> None:
+    """Open each page; the browser itself must find nothing wrong."""
+    for address in addresses:
+        await reader.open(address)
+    assert not reader.complaints
 
 
 def file_name(address: str) -> str:
@@ -119,3 +170,24 @@ async def test_print_has_the_content_alone(reading: Callable[..., Any], addresse
             assert await reader.page.locator("nav:visible, button:visible, form:visible").count() == 0, address
             assert await reader.page.locator("h1:visible").count() == 1, address
             await reader.page.screenshot(path=SCREENSHOTS / f"{file_name(address)}-print.png", full_page=True)
+
+
+@pytest.mark.parametrize("language", ["nb", "en"])
+async def test_no_page_has_words_of_the_product_or_of_another_language(
+    reading: Callable[..., Any], addresses: list[str], language: str
+) -> None:
+    """But for what people wrote, and what stands as code."""
+    foreign = ENGLISH_ONLY | (CODE_WORDS - NORWEGIAN) if language == "nb" else NORWEGIAN_ONLY
+    found = {}
+    async with reading(language) as reader:
+        for address in addresses:
+            await reader.open(address)
+            text = await reader.page.evaluate(TEXT)
+            if strange := foreign & set(re.findall(r"[\w-]+", text)):
+                found[address] = {one: _around(text, one) for one in sorted(strange)}
+    assert not found, "\n".join(f"{address}: {words}" for address, words in found.items())
+
+
+def _around(text: str, word: str) -> str:
+    at = re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)
+    return text[max(0, at.start() - 30) : at.end() + 30] if at else ""
