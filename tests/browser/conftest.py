@@ -41,7 +41,7 @@ _ARGUMENTS = [
 _NO_PAGES = ("/api/", "/static/", "/livez", "/metrics", "/login/start", "/login/callback")
 _OF_ONE_KIND = 5
 """Pages of one kind that are looked through for links: what one leads to depends on how far it has come."""
-_NOT_IN_THE_DEMO = ("/returns/{id}",)
+_NOT_IN_THE_DEMO = ("/returns/",)
 """What the demo cannot come to: it has no client of ours at VKP, by which messages are sent back."""
 _PATIENCE = 240.0
 """Seconds for what the story brings about."""
