@@ -24,11 +24,11 @@ class Entry(NamedTuple):
 COMMANDS = {
     "audit": Entry("inspect", "audit", "Look at the audit of a running gateway."),
     "check": Entry("check", "check", "Say everything that is wrong with a configuration."),
+    "comparison": Entry(
+        "comparison", "comparison", "Look at what comparisons of VKP's answers with the new side's have shown."
+    ),
     "cutover": Entry(
         "cutover", "cutover", "Plan a change of cells, see whether it is ready, and apply it or take it back."
-    ),
-    "comparison": Entry(
-        "comparison", "comparison", "Look at how the new side's answers to searches differ from VKP's."
     ),
     "demo": Entry(
         "demo.command",

@@ -3,16 +3,19 @@
 from collections import ChainMap
 from collections.abc import Mapping
 from datetime import datetime
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from gateway.config.model import Config, Environment, Municipality, Sender
 from gateway.errors import fault_of
 from gateway.model import Envelope, Finding
 from gateway.pipeline.identify import Identified
-from gateway.pipeline.patient_numbers import PatientNumbers
 from gateway.routing.route import Route
 from translators.contract import Settings, Translation
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS
+
+if TYPE_CHECKING:
+    # What asks for numbers has the clients of services, which a command that only translates does without.
+    from gateway.pipeline.patient_numbers import PatientNumbers
 
 
 def allowed_numbers(config: Config) -> frozenset[str]:
@@ -71,7 +74,7 @@ def findings_of(translation: Translation) -> tuple[Finding, ...]:
 class ClaimedSettings:
     """The settings of one configuration for messages whose sender is only what the token claims."""
 
-    def __init__(self, config: Config, numbers: PatientNumbers | None = None) -> None:
+    def __init__(self, config: Config, numbers: "PatientNumbers | None" = None) -> None:
         self._config = config
         self.numbers = numbers
         """Who is asked for national numbers beside the municipality's tables; None: nobody."""

@@ -63,7 +63,8 @@ async def test_municipality_may_be_named_by_its_orgnr(olga: Browser, shelf: Shel
         ({"text": f"om {PATIENT}"}, "text: without national identity numbers"),
         ({"ticket": PATIENT}, "ticket: without national identity numbers"),
         ({"vendor": PATIENT}, "(number)"),
-        ({"share_with": ["pmd"]}, "expected: "),
+        ({"share_with": ["pmd"]}, "only maledata is shared"),
+        ({"unheard_of": ["pmd"]}, "expected: "),
     ],
 )
 async def test_nonsense_is_refused(olga: Browser, shelf: Shelf, changed: dict[str, Any], why: str) -> None:

@@ -120,7 +120,7 @@ def completed(arguments: Iterable[str], incomplete: str) -> list[str]:
 
 def test_a_shell_completes_commands_their_parts_and_options() -> None:
     """As click does it for bash, zsh and fish."""
-    assert completed([], "re") == ["reload", "report", "resend"]
+    assert completed([], "re") == ["reload", "replica", "report", "resend"]
     assert completed([], "--v") == ["--version"]
     assert completed(["quarantine"], "re") == ["release"]
     assert completed(["explain"], "--mu") == ["--municipality"]

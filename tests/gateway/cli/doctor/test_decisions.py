@@ -9,6 +9,7 @@ from gateway.cli.doctor.installation import files, helseid, machine, servers
 from gateway.cli.doctor.installation.findings import Finding, FindingState, table
 from gateway.cli.doctor.installation.run import Part
 from gateway.config.model import Address
+from gateway.times import ahead_of
 
 OK, WARNING, FAILED = FindingState.OK, FindingState.WARNING, FindingState.FAILED
 TLS = "tls: {cert_file: server.pem, key_file: server.key}"
@@ -23,7 +24,7 @@ DAY = 86_400
 )
 def test_a_difference_of_clocks_is_what_is_certain(before: float, after: float, said: float, ahead: float) -> None:
     """A Date has whole seconds, and an answer takes its time."""
-    assert helseid.difference(before, after, said) == pytest.approx(ahead)
+    assert ahead_of(before, after, said) == pytest.approx(ahead)
 
 
 @pytest.mark.parametrize(
