@@ -10,6 +10,7 @@ from aiohttp import web  # noqa: TID251 - a handler of the admin port
 from prometheus_client import CollectorRegistry
 
 from gateway.admin.endpoints import Access
+from gateway.admin.pages.live import STOPPING
 from gateway.admin.server import AdminPort
 from gateway.auth.people.rbac import MAY, Action, Where
 from tests.gateway.office import ARNE, NORA, OLGA, VERA, Browser
@@ -199,6 +200,8 @@ async def test_roles_by_endpoints(office: Office, role: str) -> None:
     await browser.log_in(PEOPLE[role])
     actions = {action for one, allowed in MAY.items() if one.value in ROLES[role] for action in allowed}
     csrf = {"X-CSRF-Token": await browser.csrf()}
+    # What is live answers, and ends at once.
+    office.port.app[STOPPING].set()
     for method, path in INSIDE:
         if path == "/logout":
             continue
