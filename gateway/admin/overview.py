@@ -254,7 +254,7 @@ def _waiting(by: By, facts: Facts, visible: Iterable[Row]) -> Iterator[Waiting]:
             yield Waiting("approve", 1, record.name, record.at)
     for record in seen:
         if (kind := overview.went_wrong(record, facts.at)) is not None:
-            yield Waiting(kind, 1, record.name, record.at)
+            yield Waiting(kind, 1, record.name, record.ended_at or record.at)
     keys = {row.key for row in visible}
     found = [of for key, of in facts.waiting.items() if key in keys]
     for kind in ("unclear", "quarantined", "overdue"):
