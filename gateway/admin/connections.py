@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.observability.telemetry import CONNECTIONS_REFUSED
+from gateway.observability.metrics import CONNECTIONS_REFUSED
 
 MOST = 64
 """At a time; one more ends the one on which nothing was asked for longest."""

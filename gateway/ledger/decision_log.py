@@ -13,7 +13,8 @@ from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.findings import FindingTally
 from gateway.ledger.tables import DECISION
 from gateway.model import UNRECOGNISED, Account, Finding
-from gateway.observability.telemetry import DECISIONS_DROPPED, diagnostics_of
+from gateway.observability.metrics import DECISIONS_DROPPED
+from gateway.observability.telemetry import diagnostics_of
 from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from gateway.ledger.comparisons import Compared, ComparisonOutcome, Differing, Sighting, add, day_of, merge
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.model import Reply
-from gateway.observability.telemetry import COMPARED
+from gateway.observability.metrics import COMPARED
 from gateway.pipeline.after_pass import ComparedAnswers
 from gateway.routing.route import Route
 from gateway.tasks import USUAL, Intervals, Periodic, WorkQueue

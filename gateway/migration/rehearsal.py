@@ -17,7 +17,7 @@ from gateway.ledger.findings import FindingTally
 from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of
 from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, judge
 from gateway.model import Envelope
-from gateway.observability.telemetry import REHEARSED
+from gateway.observability.metrics import REHEARSED
 from gateway.pipeline.after_pass import Rehearse
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.pipeline.patient_numbers import PatientNumbers

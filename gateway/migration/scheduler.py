@@ -30,7 +30,7 @@ from gateway.migration.gates import GateDecision, Outcomes, judge_outcomes, why_
 from gateway.migration.gathered import changed_by, outcomes_since, still_delivering
 from gateway.migration.preflight import conflicts, obstacles
 from gateway.migration.schedule import moment
-from gateway.observability.telemetry import REGISTRY
+from gateway.observability.metrics import REGISTRY
 from gateway.routing.index import Buckets
 from gateway.times import Clock
 

@@ -2,5 +2,6 @@
 
 Others use:
 
-- `telemetry`: the metrics, each by its name; `telemetry.mask`, the second line of defence in every log line.
+- `metrics`: the metrics, each by its name
+- `telemetry`: the log; `telemetry.mask`, the second line of defence in every line of it
 """

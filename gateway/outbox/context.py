@@ -9,7 +9,7 @@ import structlog
 from gateway.config.model import Config
 from gateway.config.upstreams import Follow
 from gateway.ledger.key_files import Keys
-from gateway.observability.telemetry import QUARANTINED, UNCLEAR
+from gateway.observability.metrics import QUARANTINED, UNCLEAR
 from gateway.routing.table import ActiveTable
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.pmd import PmdClient

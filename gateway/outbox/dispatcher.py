@@ -12,7 +12,7 @@ from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import LONGEST_PAUSE, MOST_ATTEMPTS, Due
-from gateway.observability.telemetry import DELIVERIES
+from gateway.observability.metrics import DELIVERIES
 from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.pace import Pace

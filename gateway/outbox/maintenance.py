@@ -13,7 +13,7 @@ from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import PENDING, MessageState
 from gateway.ledger.restore import PositionFile
 from gateway.ledger.retention import ahead_of_database
-from gateway.observability.telemetry import CLOCK_DOUBTED, CLOCK_STEPS, LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS
+from gateway.observability.metrics import CLOCK_DOUBTED, CLOCK_STEPS, LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS
 from gateway.outbox import sharing
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.recorder import Recorder

@@ -14,7 +14,7 @@ from gateway.ledger.messages import Ledger
 from gateway.ledger.records import MessageState
 from gateway.ledger.returns import Going, ReturnItem, Returns, Selection
 from gateway.model import Mode
-from gateway.observability.telemetry import QUARANTINED, UNCLEAR
+from gateway.observability.metrics import QUARANTINED, UNCLEAR
 from gateway.outbox.context import CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.return_jobs import Busy, Done, Job, Pace, Progress, ReturnOutcome, cells_of

@@ -16,7 +16,7 @@ from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import DueShare, NewShare, ShareState
 from gateway.model import Information
-from gateway.observability.telemetry import SHARED, SHARES_WAITING
+from gateway.observability.metrics import SHARED, SHARES_WAITING
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
 from gateway.outbox.order import Order
 from gateway.outbox.recorder import Recorder

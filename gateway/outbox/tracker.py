@@ -11,7 +11,7 @@ from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import FollowedEvent, MessageState
 from gateway.limits import TokenBuckets
-from gateway.observability.telemetry import OVERDUE_EVENTS, POLLS
+from gateway.observability.metrics import OVERDUE_EVENTS, POLLS
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
 from gateway.tasks import Intervals, Periodic
 from gateway.times import Clock

@@ -18,7 +18,7 @@ from gateway.config.upstreams import OrgnrClaims
 from gateway.errors import Failure, Fault
 from gateway.limits import TokenBuckets
 from gateway.model import Group, RequestHead
-from gateway.observability.telemetry import BOUND_AS_BEARER, OTHER_ORGANISATIONS
+from gateway.observability.metrics import BOUND_AS_BEARER, OTHER_ORGANISATIONS
 from gateway.surfaces.base import Operation
 from gateway.times import Clock
 

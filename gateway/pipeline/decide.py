@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from gateway.config.model import Config
 from gateway.errors import Failure
 from gateway.model import PASSING, Envelope, Group, Mode, Pass, RequestHead
-from gateway.observability.telemetry import CONTENT_NOT_READ
+from gateway.observability.metrics import CONTENT_NOT_READ
 from gateway.pipeline.after_pass import AfterPass
 from gateway.pipeline.authorize import Authorized, Authorizer
 from gateway.pipeline.canary import Canary

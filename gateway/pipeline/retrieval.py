@@ -11,7 +11,7 @@ from gateway.config.cell_rules import is_fed
 from gateway.config.model import Config, Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.model import Body, Information, Mode, RequestHead
-from gateway.observability.telemetry import ANSWERS_REFUSED
+from gateway.observability.metrics import ANSWERS_REFUSED
 from gateway.pipeline.patient_numbers import PatientNumbers, Run
 from gateway.surfaces.base import Found, Recognised, Surface
 from gateway.surfaces.search import MOST_BYTES, PatientKey, Search

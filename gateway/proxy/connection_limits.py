@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from gateway.config.model import Network
-from gateway.observability.telemetry import CONNECTIONS_REFUSED
+from gateway.observability.metrics import CONNECTIONS_REFUSED
 
 _PREFIX = 4
 """Groups of an IPv6 address that are one sender's: whoever has one address has all of its /64."""

@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from gateway.config.model import Address
-from gateway.observability.telemetry import HANDSHAKES_FAILED, NOT_ACCEPTED, PROXY_HEADERS_REFUSED
+from gateway.observability.metrics import HANDSHAKES_FAILED, NOT_ACCEPTED, PROXY_HEADERS_REFUSED
 from gateway.proxy.certificate_files import SHAKING_HANDS
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.proxy_protocol import ProxyHeaderError, bytes_missing, source_address

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from gateway.observability.telemetry import NAMES_UNRESOLVED
+from gateway.observability.metrics import NAMES_UNRESOLVED
 
 log = structlog.get_logger()
 

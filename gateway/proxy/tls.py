@@ -9,7 +9,7 @@ import structlog
 
 from gateway.config.model import Config
 from gateway.errors import StartupError
-from gateway.observability.telemetry import CERTIFICATES_UNUSABLE
+from gateway.observability.metrics import CERTIFICATES_UNUSABLE
 from gateway.proxy.certificate_files import ContextSource, Files, Make, needed
 
 log = structlog.get_logger()

@@ -20,7 +20,7 @@ from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.key_files import Keys
 from gateway.model import Information
-from gateway.observability.telemetry import REPLICA_DUPLICATES
+from gateway.observability.metrics import REPLICA_DUPLICATES
 from gateway.replica import patients as rows
 from gateway.replica.patients import CopiedNumbers, Match, PatientSeal, SealedPatient, Standing
 from gateway.replica.service_source import Needs, ServiceSource, codes_of

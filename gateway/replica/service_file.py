@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from gateway.config.service_file import FileUnusable, Services, read_services
 from gateway.ledger.database import Database
-from gateway.observability.telemetry import SERVICE_FILES_UNUSABLE
+from gateway.observability.metrics import SERVICE_FILES_UNUSABLE
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey
 from gateway.replica.services import ServiceSeal, Source, replace_all

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, ins
 from gateway.config.model import Municipality
 from gateway.ledger.database import Database
 from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_PATIENT, REPLICA_SERVICE
-from gateway.observability.telemetry import ANSWERS_REFUSED, SWEEP_LEFT
+from gateway.observability.metrics import ANSWERS_REFUSED, SWEEP_LEFT
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey
 from gateway.replica.services import ServiceSeal, Source, put_services

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from gateway.config.model import Municipality
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import Database
-from gateway.observability.telemetry import REPLICA_PAGES
+from gateway.observability.metrics import REPLICA_PAGES
 from gateway.replica import feeds, patients
 from gateway.replica.feeds import FeedKey, Generation
 from gateway.replica.patients import PatientSeal

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from gateway.config.model import Config, Municipality
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.key_files import Keys
-from gateway.observability.telemetry import REPLICA_AGE, REPLICA_FAILURES, REPLICA_PATIENTS
+from gateway.observability.metrics import REPLICA_AGE, REPLICA_FAILURES, REPLICA_PATIENTS
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey, LeaseLost
 from gateway.replica.patients import CopiedNumbers, PatientSeal

@@ -16,7 +16,7 @@ from gateway.ledger.layers import layers_of
 from gateway.ledger.messages import Ledger
 from gateway.migration.scheduler import Scheduler
 from gateway.model import Envelope
-from gateway.observability.telemetry import REGISTRY
+from gateway.observability.metrics import REGISTRY
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import NOTHING_ABOVE, Layer, Layers
 from gateway.routing.table import ActiveTable, RouteTable

@@ -23,7 +23,7 @@ from gateway.ledger.nodes import Beat
 from gateway.migration.comparison import Comparisons
 from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
-from gateway.observability import telemetry
+from gateway.observability import metrics, telemetry
 from gateway.outbox.outbox import keys_of
 from gateway.proxy.certificate_files import DATA_PORT
 from gateway.proxy.server import Lane, Server, Serving
@@ -74,7 +74,7 @@ class Node:
         self._rehearsals = Rehearsals(self._database, self._clock, intervals)
         self._comparisons = Comparisons(self._database, self._clock, intervals)
         self._decisions = DecisionLog(self._database, self._clock, intervals)
-        self._admin = AdminPort(telemetry.REGISTRY, dev_login=dev_login, clock=self._clock)
+        self._admin = AdminPort(metrics.REGISTRY, dev_login=dev_login, clock=self._clock)
         self._routes = ActiveRoutes(table, self._admin.decisions.taken, self._clock, intervals)
         self._heartbeat = Heartbeat(self._of_ledger, self._beat, self._clock, intervals)
         self._since = self._clock()
@@ -171,7 +171,7 @@ class Node:
                 await self._ledger.abandon(ledger)
                 return self._refuse(["the gateway is stopping"])
             generation = self._use(prepared, ledger)
-            telemetry.RELOADS.labels("taken").inc()
+            metrics.RELOADS.labels("taken").inc()
             log.info("reload.taken", generation=generation, warnings=problems)
             return self._admin.use(config, prepared.auth, problems, generation)
 
@@ -260,7 +260,7 @@ class Node:
         self._admin.cutovers.use(lambda: self._routes.layers, tokens.token if tokens is not None else None)
 
     def _refuse(self, problems: list[str]) -> Reload:
-        telemetry.RELOADS.labels("refused").inc()
+        metrics.RELOADS.labels("refused").inc()
         log.error("reload.refused", problems=problems)
         return self._admin.board.refused(problems)
 

@@ -16,7 +16,7 @@ from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
 from gateway.ledger.restore import PositionFile
 from gateway.model import Mode
-from gateway.observability.telemetry import LEDGER_RUNS
+from gateway.observability.metrics import LEDGER_RUNS
 from gateway.outbox.outbox import Outbox
 from gateway.routing.layers import NOTHING_ABOVE, Layers
 from gateway.runtime.active_routes import read_layers

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gateway.cli.main import main
 from gateway.config.schema import SECTIONS, Section
 from gateway.errors import WORDINGS, Fault
-from gateway.observability import telemetry
+from gateway.observability import metrics
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -52,7 +52,7 @@ def test_every_fault_has_its_row_in_the_answers_page(fault: Fault) -> None:
 def test_every_metric_is_in_the_operating_page() -> None:
     """Nobody has to read the code to know what can be alarmed on."""
     page = _read("docs/operating.md")
-    for metric in telemetry.REGISTRY.collect():
+    for metric in metrics.REGISTRY.collect():
         name = metric.name + ("_total" if metric.type == "counter" else "")
         assert f"`{name}`" in page
 

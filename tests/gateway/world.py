@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli.demo.traffic import with_own_ids
 from gateway.config.load import load
-from gateway.observability import telemetry
+from gateway.observability import metrics, telemetry
 from gateway.runtime.node import Node
 from gateway.tasks import USUAL, Intervals
 from service_stubs.clients import Client
@@ -133,7 +133,7 @@ class Logged:
 
 def accepted_count() -> float:
     """How many messages were counted as accepted, of any kind."""
-    samples = itertools.chain.from_iterable(family.samples for family in telemetry.MESSAGES.collect())
+    samples = itertools.chain.from_iterable(family.samples for family in metrics.MESSAGES.collect())
     return sum(
         one.value for one in samples if one.name == "vkp_gateway_messages_total" and one.labels["outcome"] == "accepted"
     )

@@ -21,7 +21,7 @@ from gateway.ledger.decision_log import (
     write,
 )
 from gateway.model import Account, Envelope, Information, Mode
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.tasks import Intervals
 from tests.gateway.ledger.conftest import NOW
 
@@ -150,13 +150,13 @@ async def test_rows_wait_while_the_ledger_cannot_be_written(
 ) -> None:
     """Up to a bound; what comes then is counted as missing, and no message fails."""
     monkeypatch.setattr(decision_log, "_MOST", 3)
-    failing, before = Failing(store), telemetry.DECISIONS_DROPPED._value.get()
+    failing, before = Failing(store), metrics.DECISIONS_DROPPED._value.get()
     kept = DecisionLog(lambda: failing, clock)  # type: ignore[arg-type, return-value] # as much of a store as is asked
     for number in range(5):
         kept.record(account(str(number)))
     await kept._flush()
     assert (len(kept._rows), failing.tries) == (3, 1)
-    assert telemetry.DECISIONS_DROPPED._value.get() == before + 2
+    assert metrics.DECISIONS_DROPPED._value.get() == before + 2
     failing.fails = False
     await kept.stop()
     assert [one.reference for one in await everything(store)] == ["0", "1", "2"]
@@ -164,11 +164,11 @@ async def test_rows_wait_while_the_ledger_cannot_be_written(
 
 async def test_what_is_left_at_the_end_is_counted(store: Database, clock: Clock) -> None:
     """When the ledger stays away."""
-    failing, before = Failing(store), telemetry.DECISIONS_DROPPED._value.get()
+    failing, before = Failing(store), metrics.DECISIONS_DROPPED._value.get()
     kept = DecisionLog(lambda: failing, clock)  # type: ignore[arg-type, return-value] # as much of a store as is asked
     kept.record(account())
     await kept.stop()
-    assert telemetry.DECISIONS_DROPPED._value.get() == before + 1
+    assert metrics.DECISIONS_DROPPED._value.get() == before + 1
 
 
 async def test_without_a_ledger_nothing_gathers(clock: Clock) -> None:

@@ -14,7 +14,7 @@ from gateway.ledger.database import Database, open_store
 from gateway.migration import comparison as module
 from gateway.migration.comparison import Comparisons, judge
 from gateway.model import Envelope, Information, Mode, Place, Reply
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.pipeline.after_pass import ComparedAnswers
 from gateway.routing.route import AcceptedDifference, RouteSpec
 from gateway.times import end_of_day
@@ -134,14 +134,14 @@ async def done(comparisons: Comparisons) -> None:
 async def test_what_was_found_is_in_the_ledger_when_it_stops_and_holds_no_value(store: Database) -> None:
     """By cell, and in the metric; a number that stands in both answers stands nowhere else."""
     labels = {"municipality": "nordfjell", "vendor": "evondos", "information": "pasientinfo", "outcome": "different"}
-    before = telemetry.REGISTRY.get_sample_value("vkp_gateway_compared_total", labels) or 0.0
+    before = metrics.REGISTRY.get_sample_value("vkp_gateway_compared_total", labels) or 0.0
     comparisons = Comparisons(lambda: store, FakeClock())
     for ours in (OTHER, SAME, bundle(**{NUMBER: "x"})):
         comparisons.take(answers(PHONE, ours, TELECOM))
     await done(comparisons)
     (found,) = await store.read(lambda each: summary(each, since=0))
     assert found.counts == {"different": 2, "accepted": 1}
-    assert telemetry.REGISTRY.get_sample_value("vkp_gateway_compared_total", labels) == before + 2
+    assert metrics.REGISTRY.get_sample_value("vkp_gateway_compared_total", labels) == before + 2
     known = await store.read(lambda each: known_differences(each, since=0))
     assert {(one.path, one.kind, one.answers, one.is_accepted) for one in known} == {
         ("Patient.telecom", "missing", 3, True),

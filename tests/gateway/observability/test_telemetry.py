@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Account, Envelope, Information, Mode
-from gateway.observability import telemetry
+from gateway.observability import metrics, telemetry
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -159,7 +159,7 @@ def account(**changes: Any) -> Account:
 
 def value(name: str, **labels: str) -> float:
     """Return a metric's value."""
-    return telemetry.REGISTRY.get_sample_value(name, labels) or 0.0
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 def test_message_is_logged_once_and_counted() -> None:

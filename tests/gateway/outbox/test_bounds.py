@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from gateway.ledger.records import MOST_ATTEMPTS
 from gateway.ledger.tables import MESSAGE
-from gateway.observability.telemetry import QUARANTINED
+from gateway.observability.metrics import QUARANTINED
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (
     HOLD,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.ledger.database import LedgerUnavailable
-from gateway.observability.telemetry import DELIVERIES
+from gateway.observability.metrics import DELIVERIES
 from gateway.upstreams.jft import Submitted
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (

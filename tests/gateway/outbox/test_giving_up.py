@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.model import KeyFiles
 from gateway.ledger.key_files import make_missing
-from gateway.observability.telemetry import QUARANTINED
+from gateway.observability.metrics import QUARANTINED
 from gateway.outbox.dispatcher import MOST_ATTEMPTS
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from gateway.ledger.crypto import PayloadUnreadable
-from gateway.observability.telemetry import REGISTRY
+from gateway.observability.metrics import REGISTRY
 from gateway.outbox.order import opened
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import HOLD, alarm, means_of, rows, until, until_states, until_written

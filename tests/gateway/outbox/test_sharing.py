@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from gateway.ledger.shares import ShareState
 from gateway.ledger.tables import SHARE
-from gateway.observability.telemetry import REGISTRY
+from gateway.observability.metrics import REGISTRY
 from gateway.times import DAY
 from service_stubs.behaviour import Behaviour
 from service_stubs.listening import running

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.config.upstreams import Follow
 from gateway.ledger.records import FollowedEvent, MessageState
 from gateway.model import Rate
-from gateway.observability.telemetry import OVERDUE_EVENTS, POLLS
+from gateway.observability.metrics import OVERDUE_EVENTS, POLLS
 from gateway.outbox.tracker import interval, next_poll
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (

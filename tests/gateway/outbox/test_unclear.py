@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.observability.telemetry import QUARANTINED, UNCLEAR
+from gateway.observability.metrics import QUARANTINED, UNCLEAR
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (
     HOLD,

@@ -11,7 +11,7 @@ import pytest
 from gateway.ledger.messages import Ledger
 from gateway.ledger.retention import PURGE, last_run
 from gateway.ledger.returns import Selection
-from gateway.observability.telemetry import LEDGER_MESSAGES
+from gateway.observability.metrics import LEDGER_MESSAGES
 from gateway.outbox.returns import NO_SERVICE
 from tests.gateway.ledger.conftest import taken
 from tests.gateway.outbox.conftest import (

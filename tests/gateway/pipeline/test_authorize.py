@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from tests.gateway.pipeline.record_system import search, started
 from tests.gateway.world import HAVNES, NORDFJELL, VIKAN, another, message
 
@@ -79,9 +79,7 @@ PARENT = "helseid://claims/client/claims/orgnr_parent"
 def of_other_organisations() -> float:
     """Return how many requests to Havnes were counted."""
     return (
-        telemetry.REGISTRY.get_sample_value(
-            "vkp_gateway_tokens_of_other_organisations_total", {"municipality": "havnes"}
-        )
+        metrics.REGISTRY.get_sample_value("vkp_gateway_tokens_of_other_organisations_total", {"municipality": "havnes"})
         or 0.0
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.proxy.downstream_request import DownstreamRequest
 from tests.gateway.pipeline.test_pipeline import at_vkp, digest
 from tests.gateway.world import HAVNES, NORDFJELL, SORVIK, VIKAN, another, message, stu3_message
@@ -127,7 +127,7 @@ async def test_unreadable_body_that_could_be_what_vkp_does_not_answer_is_refused
 
 def unread(reason: str, outcome: str) -> float:
     """Return how many requests were decided without their content."""
-    return telemetry.CONTENT_NOT_READ.labels(reason, outcome)._value.get()
+    return metrics.CONTENT_NOT_READ.labels(reason, outcome)._value.get()
 
 
 CLOSED_JOURNALING = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.pipeline.canary import share_of
 from gateway.pipeline.patient_numbers import learnt
 from gateway.pipeline.pipeline import Pipeline
@@ -110,7 +110,7 @@ async def test_nobody_is_asked_about_what_vkp_answers(start: Start, client_key: 
 
 async def test_rehearsal_asks_as_mode_new_would(start: Start, client_key: ECKey) -> None:
     """When VKP has answered; its verdict is of the message with its patient's number."""
-    counted = telemetry.REHEARSED.labels("nordfjell", "skyresponse", "notat", "repaired")
+    counted = metrics.REHEARSED.labels("nordfjell", "skyresponse", "notat", "repaired")
     before = counted._value.get()
     world = await asking(start, client_key, NOTES.replace("[notat], mode: new", "[notat], mode: rehearse"))
     assert (await note(world, "1303")).status == 200

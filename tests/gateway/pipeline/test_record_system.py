@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import generate_latest
 
-from gateway.observability import telemetry
-from gateway.observability.telemetry import ANSWERS_REFUSED
+from gateway.observability import metrics
+from gateway.observability.metrics import ANSWERS_REFUSED
 from legacy_stubs.epj import EpjStub
 from service_stubs.behaviour import Behaviour
 from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search, started
@@ -72,7 +72,7 @@ async def test_no_number_of_a_search_is_anywhere_but_in_its_form(start: Start) -
         assert [one.status for one in answers] == [200, 200, 400, 400, 200, 504, 504]
         world.assert_discreet(*(one for one in answers if one.status != 200))
         assert not any(one.has_query for one in epj.received)
-        shown = generate_latest(telemetry.REGISTRY).decode() + "".join(str(each) for each in world.folder.rglob("*"))
+        shown = generate_latest(metrics.REGISTRY).decode() + "".join(str(each) for each in world.folder.rglob("*"))
         assert not [number for number in (SOLVEIG, TORBJORN, "17834150019", "01010112377") if number in shown]
 
 

@@ -13,7 +13,7 @@ from zeep import Client
 from zeep.exceptions import Fault as ZeepFault
 from zeep.transports import Transport
 
-from gateway.observability.telemetry import COMPARED
+from gateway.observability.metrics import COMPARED
 from gateway.surfaces.soap import wsdl
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
 from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config.load import load_text
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.proxy import connection_limits, forwarder
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits, origin_of
 from service_stubs.behaviour import Behaviour
@@ -66,12 +66,12 @@ async def test_connections_beyond_the_bound_are_closed(
 ) -> None:
     """Who has one keeps it and is served; who comes beyond it is closed, until somebody leaves."""
     world = await start(vkp=raw_upstream, rate=f"1000/s, {limit}: 2")
-    refused = telemetry.CONNECTIONS_REFUSED.labels(bound)._value.get()
+    refused = metrics.CONNECTIONS_REFUSED.labels(bound)._value.get()
     kept = [await connected(world) for _ in range(2)]
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     assert await asyncio.wait_for(reader.read(), 120) == b""
     writer.close()
-    assert telemetry.CONNECTIONS_REFUSED.labels(bound)._value.get() == refused + 1
+    assert metrics.CONNECTIONS_REFUSED.labels(bound)._value.get() == refused + 1
     for reader, writer, _ in kept:
         writer.write(kept_alive(world, BUNDLE, b"{}"))
         answer = await world.read_answer(reader)
@@ -339,9 +339,9 @@ async def test_a_connection_without_a_descriptor_is_told_and_counted(world: Worl
             """Return the real one's."""
             return int(real.fileno())
 
-    before = telemetry.NOT_ACCEPTED._value.get()
+    before = metrics.NOT_ACCEPTED._value.get()
     listener._accept(Scarce())
-    assert telemetry.NOT_ACCEPTED._value.get() == before + 1
+    assert metrics.NOT_ACCEPTED._value.get() == before + 1
     assert [each["error"] for each in world.logged.named("proxy.cannot_accept")] == ["Too many open files"]
     listener._take(real)
     assert (await world.post(BUNDLE, b"{}")).status

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.proxy import listener
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits
 from gateway.proxy.proxy_protocol import ProxyHeaderError, bytes_missing, source_address
@@ -265,14 +265,14 @@ async def test_a_balancers_connection_without_its_header_is_closed(
 ) -> None:
     """Nobody knows whose it is: a request, a ClientHello, half a header, or one that does not come in time."""
     world = await behind()
-    before = telemetry.PROXY_HEADERS_REFUSED._value.get()
+    before = metrics.PROXY_HEADERS_REFUSED._value.get()
     wrong = [world.request(BUNDLE), bytes.fromhex("16030100f8010000f4"), block(0x12, bytes(12)), b"PROXY TCP4 1"]
     for stream in wrong:
         assert await ended(world, stream, says_it_is_all=True) == b""
     monkeypatch.setattr(listener, "HANDSHAKE", 0.2)
     for stream in (b"PROXY TCP4 1", b""):
         assert await ended(world, stream) == b""
-    assert telemetry.PROXY_HEADERS_REFUSED._value.get() == before + len(wrong) + 2
+    assert metrics.PROXY_HEADERS_REFUSED._value.get() == before + len(wrong) + 2
     assert {each["reason"] for each in world.logged.named("proxy.header_refused")} == {
         "it does not begin as one",
         "it is of another family or transport",
@@ -287,9 +287,9 @@ async def test_a_connection_that_only_looks_whether_the_port_is_open_is_no_fault
 ) -> None:
     """Balancers do so every few seconds: neither told nor counted."""
     world = await behind()
-    before = telemetry.PROXY_HEADERS_REFUSED._value.get()
+    before = metrics.PROXY_HEADERS_REFUSED._value.get()
     assert await ended(world, b"", says_it_is_all=True) == b""
-    assert telemetry.PROXY_HEADERS_REFUSED._value.get() == before
+    assert metrics.PROXY_HEADERS_REFUSED._value.get() == before
     assert not world.logged.named("proxy.header_refused")
     assert world.gateway._server._guests._count == 0
 
@@ -326,9 +326,9 @@ async def test_each_sender_behind_a_balancer_has_its_own_bound(
     guests = world.gateway._server._guests
     async with brought(world, trusting, line("192.0.2.7")), brought(world, trusting, binary("192.0.2.7")):
         await until(lambda: guests._by_origin == {"192.0.2.7": 2})
-        refused = telemetry.CONNECTIONS_REFUSED.labels("address")._value.get()
+        refused = metrics.CONNECTIONS_REFUSED.labels("address")._value.get()
         assert await ended(world, line("192.0.2.7")) == b""
-        assert telemetry.CONNECTIONS_REFUSED.labels("address")._value.get() == refused + 1
+        assert metrics.CONNECTIONS_REFUSED.labels("address")._value.get() == refused + 1
         assert await told_of(world, raw_upstream, trusting, line("192.0.2.8")) == (200, [b"192.0.2.8"])
         waiting = [await asyncio.open_connection("127.0.0.1", world.data_port) for _ in range(4)]
         await until(lambda: guests._by_origin == {"192.0.2.7": 2, "127.0.0.1": 4})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import generate_latest
 
-from gateway.observability.telemetry import ANSWERS_REFUSED, REGISTRY
+from gateway.observability.metrics import ANSWERS_REFUSED, REGISTRY
 from service_stubs.listening import running
 from service_stubs.okt import OktStub, message
 from service_stubs.people import number_of

@@ -15,7 +15,7 @@ from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.key_files import Keys
 from gateway.ledger.tables import REPLICA_FEED, REPLICA_IDENTIFIER, REPLICA_PATIENT
 from gateway.model import Place
-from gateway.observability.telemetry import REPLICA_FAILURES
+from gateway.observability.metrics import REPLICA_FAILURES
 from gateway.replica import feeds
 from gateway.replica.worker import Replica
 from gateway.tasks import USUAL, FileThread

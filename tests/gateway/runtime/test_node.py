@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config.load import load
 from gateway.errors import StartupError
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.runtime.node import Node
 from tests.gateway.world import HAVNES, NORDFJELL, ROUTES, message
 
@@ -24,7 +24,7 @@ CLOSED = ROUTES.replace("  - {mode: legacy}\n", '  - {mode: closed, text: "Steng
 
 def reloads(result: str) -> float:
     """Return how many reloads ended so."""
-    return telemetry.REGISTRY.get_sample_value("vkp_gateway_reloads_total", {"result": result}) or 0.0
+    return metrics.REGISTRY.get_sample_value("vkp_gateway_reloads_total", {"result": result}) or 0.0
 
 
 async def test_message_under_way_keeps_its_configuration(

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gateway.cli.main import main
 from gateway.config.model import Role
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from tests.gateway.asking import SECRET, ask, let_in
 from tests.gateway.world import HAVNES, NORDFJELL, ROUTES, message
 
@@ -210,7 +210,7 @@ async def test_every_message_says_which_table_decided_about_it(operated: World) 
             told = [line["generation"] for line in operated.logged.named("message")]
             routes = await ask(operated, "GET", "/api/v1/routes")
             assert (told, routes.document["generation"]) == ([number, number], number)
-            assert telemetry.REGISTRY.get_sample_value("vkp_gateway_generation") == number
+            assert metrics.REGISTRY.get_sample_value("vkp_gateway_generation") == number
             assert (await operated.gateway.reload()).taken
     finally:
         await operated.stop()

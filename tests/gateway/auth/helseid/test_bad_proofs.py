@@ -13,7 +13,7 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
 from gateway.auth.helseid import dpop_verifier
-from gateway.observability.telemetry import BOUND_AS_BEARER
+from gateway.observability.metrics import BOUND_AS_BEARER
 from tests.gateway.auth.helseid.device import ALGORITHMS, BODY, Device, compact, encoded, far, refused
 from tests.gateway.world import another
 

@@ -13,7 +13,7 @@ from gateway.ledger.database import Database, open_store
 from gateway.ledger.rehearsals import Summary, summary
 from gateway.migration import rehearsal as module
 from gateway.migration.rehearsal import OTHER, Rehearsals
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from tests.gateway.ledger.conftest import NOW, Clock
 from tests.gateway.migration.rehearsal.scene import NORDFJELL_R4, REHEARSE, identified, loaded
 from tests.gateway.migration.rehearsal.test_verdict import NOW as MOMENT
@@ -82,7 +82,7 @@ async def test_verdicts_are_in_the_ledger_when_it_stops(store: Database) -> None
 
 def _metric(verdict: str) -> float:
     labels = {"municipality": "nordfjell", "vendor": "evondos", "information": "notat", "verdict": verdict}
-    return telemetry.REGISTRY.get_sample_value("vkp_gateway_rehearsed_total", labels) or 0.0
+    return metrics.REGISTRY.get_sample_value("vkp_gateway_rehearsed_total", labels) or 0.0
 
 
 @pytest.mark.parametrize("status", [199, 302, 400, 503])

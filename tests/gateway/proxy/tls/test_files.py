@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from gateway.cli.main import main
 from gateway.errors import StartupError
-from gateway.observability import telemetry
+from gateway.observability import metrics
 from gateway.proxy.certificate_files import Files, for_senders, for_upstream
 from gateway.proxy.tls import ReloadingContext
 from tests.gateway.authority import Authority
@@ -31,7 +31,7 @@ from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS, connection, post,
 
 def unusable(what: str = "listen.data") -> float:
     """Return what the metric says."""
-    return telemetry.CERTIFICATES_UNUSABLE.labels(what)._value.get()
+    return metrics.CERTIFICATES_UNUSABLE.labels(what)._value.get()
 
 
 def certificates(world: World) -> Any:
