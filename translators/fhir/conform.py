@@ -24,7 +24,6 @@ from translators.source import Cursor, Key
 
 MAX_DEPTH = 64
 """Deeper than any published profile; a limit so that a hostile message cannot exhaust the stack."""
-
 _KEEPS_BLANKS = frozenset({"string", "markdown", "xhtml", "base64Binary"})
 _MATCHED = frozenset({("Identifier", "value"), ("Reference", "reference")})
 """Strings that others are matched with, so that blanks around them have no meaning; so is every `id`."""
