@@ -92,6 +92,8 @@ async def reader(sender: Sender, helseid: HelseIdStub, clock: Clock, cursors: Cu
     ],
     ids=str,
 )
+@pytest.mark.fact("pit-changes")
+@pytest.mark.fact("pit-pages")
 async def test_question_that_is_not_documented_is_refused(pairs: tuple[tuple[str, str], ...], reader: Reader) -> None:
     """`_lastUpdated` is needed, with a prefix and the minute; a number cannot be asked for."""
     status, body = await reader.get(*pairs)

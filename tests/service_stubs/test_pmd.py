@@ -92,6 +92,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
+@pytest.mark.fact("pmd-tag")
 async def test_what_is_not_as_documented_is_refused(pmd: PmdStub, name: str) -> None:
     """And said why, without the number."""
     assert (await sent(pmd, changed(WRONG[name])))[0] in (400, 422)

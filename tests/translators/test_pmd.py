@@ -22,6 +22,8 @@ HOW = Sharing("1804", PATIENT, "r-1", "2026-11-03T09:02:00.000+00:00")
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
+@pytest.mark.fact("pmd-tag")
+@pytest.mark.fact("pmd-weight")
 def test_a_message_is_shared_as_its_case_says(file: Path) -> None:
     """Each Observation with the profile of its code, and nothing that refers to what is not sent."""
     message, wanted, left_out = file.read_text(encoding="utf-8").split(LINE)

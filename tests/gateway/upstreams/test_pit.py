@@ -54,6 +54,7 @@ async def _pages(client: PitClient, since: str = EVER) -> list[Page]:
     return pages
 
 
+@pytest.mark.fact("pit-pages")
 async def test_everybody_is_read_page_by_page(client: PitClient, pit: PitStub) -> None:
     """Fifty at a time, in the order of their changes; the cursor is followed at our own address of PIT."""
     pages = await _pages(client)
@@ -63,11 +64,13 @@ async def test_everybody_is_read_page_by_page(client: PitClient, pit: PitStub) -
     assert pages[0].answered_at is not None
 
 
+@pytest.mark.fact("pit-municipality")
 async def test_municipality_sees_its_own_patients_alone(client: PitClient) -> None:
     """As the token says which it is."""
     assert (await client.page(SORVIK, EVER, None, 5.0)).patients == ()
 
 
+@pytest.mark.fact("pit-changes")
 async def test_only_what_changed_since_is_read(client: PitClient, pit: PitStub) -> None:
     """To the fraction of a second that PIT told."""
     latest = (await _pages(client))[-1].patients[-1].updated

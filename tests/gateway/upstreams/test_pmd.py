@@ -87,6 +87,7 @@ async def test_a_success_that_is_not_pmds_is_unclear(body: bytes) -> None:
     assert raised.value.is_silent
 
 
+@pytest.mark.fact("pmd-people")
 async def test_without_a_scope_no_token_is_sent() -> None:
     """As the development host wants it; one that asks for a token all the same is asked again later."""
     ((_, orgnr, scope),) = (await shared(200, b"", None)).asked
