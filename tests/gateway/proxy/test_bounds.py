@@ -233,17 +233,17 @@ def pool(world: World) -> Any:
 async def test_a_sender_has_so_many_messages_under_way_at_a_time(start: Callable[..., Awaitable[World]]) -> None:
     """One more is told to come again in a second: 429; when one is done there is room; another sender is not touched."""
     world = await start(rate="1000/s, concurrent_per_sender: 2")
-    world.jft.behave(Behaviour(delay=3.0, times=2))
+    world.jft.behave(Behaviour(delay=1.0, times=2))
     sending = [asyncio.get_running_loop().create_task(world.post(NOTE, message("note"))) for _ in range(2)]
     builder = world.gateway._built_by()
-    await until(lambda: builder._rates._under_way["Everywhere"] == 2)
+    await until(lambda: builder._rates._under_way["journaling Everywhere"] == 2)
     refused = await world.post(NOTE, message("note"))
     assert (refused.status, refused.code, refused.values("Retry-After")) == (429, "3.1", ["1"])
     other = await world.post(NOTE, message("note"), token=world.token(vkp_id="Dignio_Havnes"))
     assert other.status == 200
     assert [(await each).status for each in sending] == [200, 200]
     assert (await world.post(NOTE, message("note"))).status == 200
-    assert builder._rates._under_way["Everywhere"] == 0
+    assert builder._rates._under_way["journaling Everywhere"] == 0
 
 
 @pytest.mark.parametrize("verify", ["", "admit: {legacy: verify}"])

@@ -13,7 +13,7 @@ from translators.fhir import familiar
 from translators.fhir.familiar import LARGEST, Names, apart
 from translators.fhir.xml_parser import parse
 
-MESSAGES = Path(__file__).parents[3] / "gateway" / "cli" / "demo" / "messages" / "stu3"
+MESSAGES = Path(__file__).parents[3] / "translators" / "examples" / "stu3"
 GROWTH = """
 import resource
 import sys
