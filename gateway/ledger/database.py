@@ -42,6 +42,8 @@ _POSTGRESQL: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_LAST_READS = 5.0
+"""Seconds that reads under way have when the ledger is closed."""
 _TO_MIGRATE = 300
 """Seconds that a starting node waits for another that makes or changes the tables."""
 _LONGEST_LOG = 16 * 1024 * 1024
@@ -61,6 +63,7 @@ class Database:
         self.engine = engine
         self._lock = lock
         self._writer = Writer(engine)
+        self._reading: set[asyncio.Future[Any]] = set()
         self.submitted = 0
         """Pieces of work, but for those that are no news."""
 
@@ -82,15 +85,17 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Do `work`, which changes nothing, beside the writer; raises `LedgerUnavailable`.
 
-        Whoever is cancelled meanwhile is so once it has ended: its connection must not outlive the ledger.
+        It goes on where whoever waits for it is cancelled, and `close` waits for it: its connection must not outlive the ledger.
         """
         reading = asyncio.get_running_loop().run_in_executor(None, self._read, work)
-        try:
-            return await asyncio.shield(reading)
-        except asyncio.CancelledError:
-            await asyncio.wait({reading})
-            reading.exception()
-            raise
+        self._reading.add(reading)
+        reading.add_done_callback(self._has_read)
+        return await asyncio.shield(reading)
+
+    def _has_read(self, reading: "asyncio.Future[Any]") -> None:
+        self._reading.discard(reading)
+        if not reading.cancelled():
+            reading.exception()  # told to whoever waited
 
     def _read(self, work: Work[T]) -> T:
         try:
@@ -115,6 +120,8 @@ class Database:
     async def close(self) -> None:
         """Finish what waits, and close."""
         await self._writer.close()
+        if self._reading:
+            await asyncio.wait(self._reading, timeout=_LAST_READS)
         self.engine.dispose()
         lock, self._lock = self._lock, None
         if lock is not None:

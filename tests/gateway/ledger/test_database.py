@@ -327,3 +327,24 @@ async def test_work_that_nobody_waits_for_any_more_is_not_done(store: Database) 
         await asyncio.sleep(0)
     assert await other == "b"
     assert await store.read(noted) == {"b"}
+
+
+async def test_read_whose_reader_is_gone_has_ended_when_the_ledger_is_closed(ledger_url: str, tmp_path: Path) -> None:
+    """Its connection would outlive the ledger, and PostgreSQL would keep it."""
+    store = await asyncio.to_thread(open_store, ledger_url, tmp_path, patience=0.0)
+    begun, gate, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_connection: Connection) -> None:
+        begun.set()
+        gate.wait(60)
+        ended.set()
+
+    reading = asyncio.get_running_loop().create_task(store.read(slow))
+    await asyncio.to_thread(begun.wait, 60)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    closing = asyncio.get_running_loop().create_task(store.close())
+    gate.set()
+    await closing
+    assert ended.is_set()
