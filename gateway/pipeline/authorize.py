@@ -143,7 +143,7 @@ class Authorizer:
         self, presented: Credentials, claims: Claims, operation: Operation, municipality: Municipality | None
     ) -> Authorized:
         self._check_scope(claims, operation)
-        sender, called = self._check_access(claims, operation.sender_claim, municipality)
+        sender, called = self._check_access(claims, operation, municipality)
         other = self._check_organisation(claims, called)
         return Authorized(sender, claims["exp"], _is_bound_as_bearer(presented, claims), presented, claims, other)
 
@@ -195,8 +195,11 @@ class Authorizer:
         return municipality.key
 
     def _check_access(
-        self, claims: Claims, claim: str, municipality: Municipality | None
+        self, claims: Claims, operation: Operation, municipality: Municipality | None
     ) -> tuple[Sender, Municipality]:
+        claim = operation.sender_claim
+        if operation.or_her_id and text_claim(claims, claim) is None:
+            claim = HER_ID
         named = text_claim(claims, claim)
         sender = self._senders[claim](named) if named else None
         if sender is None:

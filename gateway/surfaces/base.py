@@ -42,6 +42,8 @@ class Operation:
     """What a retrieval asks for; a journaling says it in its body, or by its resource."""
     sender_claim: str
     """The claim of a token that names the sender here."""
+    or_her_id: bool = False
+    """Whether a token without that claim may name the sender by its HER-id."""
 
     @property
     def only_type(self) -> Information | None:

@@ -23,16 +23,18 @@ NAME = "vkp-soap"
 PREFIX: tuple[str, ...] = ("ws", "v1")
 ANSWERS_MESSAGES = True
 
-_JOURNALING = Operation("bundle", "Bundle", Group.JOURNALING, None, VKP_ID)
+_JOURNALING = Operation("bundle", "Bundle", Group.JOURNALING, None, VKP_ID, or_her_id=True)
 _RETRIEVAL = {
-    answers.OPERATIONS[kind.lower()]: Operation(kind.lower(), kind, Group.RETRIEVAL, information, VKP_ID)
+    answers.OPERATIONS[kind.lower()]: Operation(
+        kind.lower(), kind, Group.RETRIEVAL, information, VKP_ID, or_her_id=True
+    )
     for kind, information in (
         ("Patient", Information.PASIENTINFO),
         ("EpisodeOfCare", Information.TJENESTER),
         ("CarePlan", Information.BESOKSPLAN),
     )
 }
-SEARCH = Operation("patient", "", Group.RETRIEVAL, None, VKP_ID)
+SEARCH = Operation("patient", "", Group.RETRIEVAL, None, VKP_ID, or_her_id=True)
 """A search before its body was read, which says what is asked for."""
 _KINDS = {"HER": "her_id", "ENH": "orgnr"}
 

@@ -245,6 +245,13 @@ async def test_token_scope_and_access_are_faults(world: World) -> None:
     assert not world.delivered
 
 
+async def test_token_without_a_vkp_id_names_its_sender_by_her_id(world: World) -> None:
+    """As the message itself does; one with both is the vkp-id's, and a HER-id that nobody has gives no access."""
+    assert apprec_of(await post(world, body_of(), token=world.token(vkp_id=None, her_id="99001")))["status"] == "1"
+    for other in ({"vkp_id": None, "her_id": "99009"}, {"vkp_id": "Nobody", "her_id": "99001"}):
+        assert fault_of(await post(world, body_of(), token=world.token(**other))) == (403, "Client", "1.4")
+
+
 async def test_service_that_is_down_is_a_fault_of_the_server_with_a_hint_when_to_come_again(world: World) -> None:
     """In both versions, and no receipt."""
     world.jft.behave(Behaviour(status=503, times=9))
