@@ -14,9 +14,9 @@ from legacy_stubs.operations import Operation, find_operation
 from legacy_stubs.outcomes import RefusedError
 from legacy_stubs.searches import search
 from service_stubs.api_access import AccessError, ApiAccess, Credentials
-from service_stubs.behaviour import Behaviour, Script, act, end_connection
+from service_stubs.behaviour import Script, act, end_connection
 from service_stubs.issuer_keys import IssuerKeys, IssuerUnavailableError
-from service_stubs.listening import Listener
+from service_stubs.listening import Listener, ScriptedStub
 from service_stubs.proofs import Call
 from service_stubs.recording import Recorder
 
@@ -40,7 +40,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class EpjStub:
+class EpjStub(ScriptedStub):
     """A double of a record system that trusts the tokens of `issuer`."""
 
     issuer: str
@@ -59,26 +59,9 @@ class EpjStub:
         self._keys = IssuerKeys(self.issuer)
         self._listener = Listener(self._handle, self.host, self.port, _MAX_BODY)
 
-    async def start(self) -> None:
-        """Listen."""
-        await self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop at once."""
-        await self._listener.stop()
-
-    @property
-    def url(self) -> str:
-        """The base address, to which `/epj/r4/...` is added."""
-        return self._listener.url
-
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
         return [f"a record system on {self.url}"]
-
-    def behave(self, behaviour: Behaviour) -> None:
-        """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
-        self._script.follow(behaviour)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         match request.method, request.path:

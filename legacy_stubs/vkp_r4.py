@@ -19,9 +19,9 @@ from legacy_stubs.register import AccessRegister
 from legacy_stubs.searches import search, stu3_search
 from legacy_stubs.stu3_messages import Answer
 from legacy_stubs.validation import Checks, check_envelope, check_message
-from service_stubs.behaviour import Behaviour, Script, act, end_connection
+from service_stubs.behaviour import Script, act, end_connection
 from service_stubs.issuer_keys import IssuerKeys
-from service_stubs.listening import Listener, running
+from service_stubs.listening import Listener, ScriptedStub, running
 from service_stubs.recording import Recorder
 
 __all__ = ["LegacyVkp", "Received", "running"]
@@ -43,7 +43,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class LegacyVkp:
+class LegacyVkp(ScriptedStub):
     """A double of `https://api.test.vkpnorge.no/epj/r4` and `.../epj/stu3`; with `issuer` it also verifies signatures."""
 
     host: str = "127.0.0.1"
@@ -63,26 +63,9 @@ class LegacyVkp:
         self._keys = IssuerKeys(self.issuer) if self.issuer else None
         self._listener = Listener(self._handle, self.host, self.port, _MAX_BODY)
 
-    async def start(self) -> None:
-        """Listen."""
-        await self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop at once."""
-        await self._listener.stop()
-
-    @property
-    def url(self) -> str:
-        """The base address, to which `/epj/...` is added."""
-        return self._listener.url
-
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
         return [f"legacy VKP (R4, STU3 and SOAP) on {self.url}"]
-
-    def behave(self, behaviour: Behaviour) -> None:
-        """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
-        self._script.follow(behaviour)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         match request.method, request.path:

@@ -9,6 +9,8 @@ from typing import Protocol, TypeVar
 import click
 from aiohttp import web
 
+from service_stubs.behaviour import Behaviour, Mix, Script
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _IDLE_CONNECTION_SECONDS = 75.0
@@ -68,6 +70,30 @@ class Listener:
         """The address to call, without a trailing slash."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
+
+
+class ScriptedStub:
+    """A double with one listener, whose next answers follow a script."""
+
+    _listener: Listener
+    _script: Script
+
+    async def start(self) -> None:
+        """Listen."""
+        await self._listener.start()
+
+    async def stop(self) -> None:
+        """Stop at once."""
+        await self._listener.stop()
+
+    @property
+    def url(self) -> str:
+        """The base address, without a trailing slash."""
+        return self._listener.url
+
+    def behave(self, behaviour: Behaviour | Mix) -> None:
+        """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
+        self._script.follow(behaviour)
 
 
 @asynccontextmanager

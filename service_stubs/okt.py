@@ -11,9 +11,9 @@ import msgspec
 from aiohttp import web
 
 from service_stubs.api_access import AccessError, ApiAccess, Credentials
-from service_stubs.behaviour import Behaviour, Mix, Script, act, end_connection
+from service_stubs.behaviour import Script, act, end_connection
 from service_stubs.issuer_keys import IssuerKeys, IssuerUnavailableError
-from service_stubs.listening import Listener
+from service_stubs.listening import Listener, ScriptedStub
 from service_stubs.national_numbers import Kind, kind_of
 from service_stubs.problems import ProblemError
 from service_stubs.proofs import Call
@@ -54,7 +54,7 @@ def message(iplos: str, description: str = "", **changes: Any) -> Message:
 
 
 @dataclass
-class OktStub:
+class OktStub(ScriptedStub):
     """A double of OKT that trusts the tokens of `issuer`.
 
     What it knows of somebody is told to the municipality alone that said it. Somebody without services is answered 404, or with
@@ -78,26 +78,9 @@ class OktStub:
         self._access = ApiAccess(IssuerKeys(self.issuer), _AUDIENCE, _SCOPE)
         self._listener = Listener(self._handle, self.host, self.port, _MAX_BODY)
 
-    async def start(self) -> None:
-        """Listen."""
-        await self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop at once."""
-        await self._listener.stop()
-
-    @property
-    def url(self) -> str:
-        """The base address."""
-        return self._listener.url
-
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
         return [f"OKT on {self.url}"]
-
-    def behave(self, behaviour: Behaviour | Mix) -> None:
-        """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
-        self._script.follow(behaviour)
 
     def put(self, orgnr: str, number: str, messages: list[Message]) -> None:
         """Say which services somebody has; raises `ValueError` for a number that is not synthetic, or what OKT would not take."""

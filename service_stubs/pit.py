@@ -19,10 +19,10 @@ import msgspec
 from aiohttp import web
 
 from service_stubs.api_access import AccessError, ApiAccess, Caller, Credentials
-from service_stubs.behaviour import Behaviour, Mix, Script, act, end_connection
+from service_stubs.behaviour import Script, act, end_connection
 from service_stubs.fhir_structure import structure_faults
 from service_stubs.issuer_keys import IssuerKeys, IssuerUnavailableError
-from service_stubs.listening import Listener
+from service_stubs.listening import Listener, ScriptedStub
 from service_stubs.national_numbers import SYSTEMS, Kind, kind_of
 from service_stubs.people import person
 from service_stubs.problems import Fault, ProblemError
@@ -105,7 +105,7 @@ class _Query:
 
 
 @dataclass
-class PitStub:
+class PitStub(ScriptedStub):
     """A double of `api.pit.test.nhn.no` that trusts the tokens of `issuer`."""
 
     issuer: str
@@ -129,14 +129,6 @@ class PitStub:
         self._pages = 0
         self._epoch = 0
 
-    async def start(self) -> None:
-        """Listen."""
-        await self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop at once."""
-        await self._listener.stop()
-
     @property
     def url(self) -> str:
         """The base address."""
@@ -145,10 +137,6 @@ class PitStub:
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
         return [f"PIT on {self._listener.url}"]
-
-    def behave(self, behaviour: Behaviour | Mix) -> None:
-        """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
-        self._script.follow(behaviour)
 
     def put(self, orgnr: str, resource: dict[str, Any], at: float | None = None) -> str:
         """Add a patient, or change the one with this id, now or at a later time; returns the id."""

@@ -14,10 +14,10 @@ import msgspec
 from aiohttp import web
 
 from service_stubs.api_access import AccessError, ApiAccess, Credentials
-from service_stubs.behaviour import Behaviour, Mix, Script, act, end_connection
+from service_stubs.behaviour import Script, act, end_connection
 from service_stubs.fhir_structure import structure_faults
 from service_stubs.issuer_keys import IssuerKeys, IssuerUnavailableError
-from service_stubs.listening import Listener
+from service_stubs.listening import Listener, ScriptedStub
 from service_stubs.national_numbers import SYSTEMS, Kind, kind_of
 from service_stubs.problems import ProblemError
 from service_stubs.proofs import Call
@@ -51,7 +51,7 @@ class SharedBundle(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class PmdStub:
+class PmdStub(ScriptedStub):
     """A double of `pmd.test.nhn.no`; with a `scope` it trusts the tokens of `issuer` alone."""
 
     issuer: str = ""
@@ -72,26 +72,9 @@ class PmdStub:
         self._access = ApiAccess(IssuerKeys(self.issuer), _AUDIENCE, self.scope) if self.scope is not None else None
         self._listener = Listener(self._handle, self.host, self.port, _MAX_BODY)
 
-    async def start(self) -> None:
-        """Listen."""
-        await self._listener.start()
-
-    async def stop(self) -> None:
-        """Stop at once."""
-        await self._listener.stop()
-
-    @property
-    def url(self) -> str:
-        """The base address."""
-        return self._listener.url
-
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
         return [f"PMD on {self.url}"]
-
-    def behave(self, behaviour: Behaviour | Mix) -> None:
-        """Let the next answers follow `behaviour`, as `POST /stub/behaviour` does."""
-        self._script.follow(behaviour)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         match request.method, request.path:
