@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ import pytest
 
 from gateway.config.model import Epj, Municipality
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
-from gateway.ledger.database import Database, open_store
 from gateway.model import Place
 from gateway.replica import feeds
 from gateway.replica import patients as rows
@@ -23,16 +21,20 @@ from gateway.replica.sync import PatientSync
 from gateway.upstreams.pit import Page
 from service_stubs.people import number_of, person
 from tests.gateway.clocks import FakeClock
+from tests.gateway.ledger.conftest import ledger_url, store
+from tests.gateway.replica.services_world import services
 from translators.pit import PitPatient, patient_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from sqlalchemy import Connection
 
+    from gateway.ledger.database import Database
     from gateway.replica.feeds import Generation
-    from tests.postgres import Server
+
+__all__ = ["ledger_url", "services", "store"]
+"""Fixtures that are made elsewhere."""
 
 HAVNES = Municipality(
     "havnes",
@@ -123,25 +125,6 @@ def clock() -> FakeClock:
 def pit(clock: FakeClock) -> FakePit:
     """Make an empty PIT."""
     return FakePit(clock)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Name an empty database of each kind."""
-    if request.param == "sqlite":
-        yield "sqlite:///ledger.db"
-        return
-    server: Server = request.getfixturevalue("postgres_server")
-    with server.cleared(request.getfixturevalue("postgres_template")) as url:
-        yield url
-
-
-@pytest.fixture
-async def store(store_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """Open it."""
-    opened = await asyncio.to_thread(open_store, store_url, tmp_path, patience=0.0)
-    yield opened
-    await opened.close()
 
 
 def seal_with(lookup: bytes = b"l" * 32) -> PatientSeal:

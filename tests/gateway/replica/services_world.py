@@ -1,0 +1,179 @@
+"""A copy of the services of three patients, with an OKT that answers as it is told to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import delete, insert, select
+
+from gateway.config.model import Epj, Municipality, Sender, ServicesFrom
+from gateway.config.upstreams import OktUpstream, ReadScopes, ServiceStatus, Sweep
+from gateway.errors import Failure, Fault
+from gateway.ledger.crypto import LookupHasher, PayloadCipher
+from gateway.ledger.tables import REPLICA_PATIENT, REPLICA_SERVICE
+from gateway.model import Information, Place, Rate
+from gateway.replica import feeds
+from gateway.replica.service_source import Needs, ServiceSource
+from gateway.replica.services import ServiceSeal, hash_of_number
+from gateway.replica.sweep import OktSweep
+from gateway.surfaces.search import PatientKey, Search
+from tests.gateway.clocks import FakeClock
+from translators.services import Service
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from gateway.ledger.database import Database
+
+SOMEBODY, ANOTHER, NOBODY = "22750884907", "19779998080", "16758532406"
+PLACE = Place("f", 1, 1)
+HAVNES = Municipality(
+    "havnes",
+    "Havnes",
+    "315058384",
+    (),
+    Epj("x", True, (), ("pit", "okt")),
+    PLACE,
+    services_from=ServicesFrom(None, PLACE),
+)
+ALARM, GPS = (
+    Service(iplos=6, name="Trygghetsalarm", start="2022-06-20"),
+    Service(iplos=26, start="2022-06-20", ceased=True),
+)
+HOUR = 3600.0
+SWEEP = Sweep(6 * HOUR, Rate(5, 1.0))
+UPSTREAM = OktUpstream("okt", "http://localhost", ReadScopes("x"), ServiceStatus.TEST, PLACE, sweep=SWEEP)
+
+
+@dataclass
+class Okt:
+    """Answers as it is told to; each look-up takes no time."""
+
+    answers: dict[str, tuple[Service, ...] | Exception] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    upstream: OktUpstream = UPSTREAM
+
+    async def services(self, number: str, orgnr: str, timeout: float) -> tuple[Service, ...]:  # noqa: ASYNC109 - as the client
+        """Return what it was told to."""
+        assert (orgnr, timeout) == (HAVNES.orgnr, 10.0)
+        self.asked.append(number)
+        answer = self.answers.get(number, ())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class People:
+    """The patients of the services."""
+
+    def __init__(self, lookup: LookupHasher, *numbers: str) -> None:
+        self.complete, self.aliases = True, dict[str, list[str]]()
+        self.known = dict(sorted((hash_of_number(lookup, "havnes", number), number) for number in numbers))
+
+    def after(self, _: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
+        """Return the next ones."""
+        assert municipality == "havnes"
+        return [one for one in self.known.items() if one[0] > patient][:most]
+
+    def never_asked(self, connection: Connection, _: str, most: int) -> list[tuple[str, str]]:
+        """Return those without a row."""
+        asked = set(connection.scalars(select(REPLICA_SERVICE.c.patient)))
+        return [one for one in self.known.items() if one[0] not in asked][:most]
+
+    def count(self, _: Connection, __: str) -> int:
+        """Count them."""
+        return len(self.known)
+
+    def has(self, _: Connection, __: str, patient: str) -> bool:
+        """Whether a hash is theirs."""
+        return patient in self.known
+
+    def is_there(self, _: Connection, __: str) -> bool:
+        """Whether the copy was complete."""
+        return self.complete
+
+    def same(self, _: Connection, __: str, patient: str) -> list[str]:
+        """Return everything that whom a hash names is found by."""
+        return [patient, *self.aliases.get(patient, ())]
+
+    def of_identifier(self, _: Connection, __: str, system: str, value: str) -> list[str]:
+        """Return whom a local number names."""
+        return [patient for patient, number in self.known.items() if (system, value) == ("urn:epj", f"local-{number}")]
+
+
+@dataclass
+class SweptCopy:
+    """A copy under a clock that stands still."""
+
+    database: Database
+    lookup: LookupHasher
+    clock: FakeClock
+    people: People
+    okt: Okt
+    slept: list[float]
+
+    @property
+    def seal(self) -> ServiceSeal:
+        """What seals and opens."""
+        return ServiceSeal(PayloadCipher({"k": b"k" * 32}, "k"), self.lookup)
+
+    @property
+    def sweep(self) -> OktSweep:
+        """A sweep as a process that has just started has it."""
+
+        async def sleep(seconds: float) -> None:
+            self.slept.append(round(seconds, 3))
+            self.clock.now += seconds
+
+        return OktSweep(HAVNES, self.okt, self.database, self.people, self.seal, self.clock, sleep=sleep)  # type: ignore[arg-type]
+
+    async def swept(self) -> None:
+        """Sweep until there is nothing to do."""
+        sweep = self.sweep
+        while not await sweep.step():
+            pass
+
+    async def find(
+        self, *, codes: str = "", municipality: Municipality = HAVNES, most: int = 100, **asked: Any
+    ) -> list[Any]:
+        """Search for services."""
+        needs = Needs(self.people, self.clock, 24 * HOUR)
+        number = asked.pop("number", None)
+        patient = PatientKey(None, number) if number else asked.pop("patient", None)
+        search = Search(
+            kind="EpisodeOfCare",
+            information=Information.TJENESTER,
+            patient=patient,
+            service_codes=tuple(codes.split()),
+            **asked,
+        )
+        sender = Sender("vendor", "system", "vkp-id", None, None, (), None, PLACE)
+        return list(await ServiceSource(self.database, self.seal, needs, most).find(search, municipality, sender))
+
+    async def refusal(self, **asked: Any) -> Fault:
+        """Search in vain."""
+        with pytest.raises(Failure) as caught:
+            await self.find(**asked)
+        assert not any(number in str(caught.value) for number in (SOMEBODY, ANOTHER, NOBODY))
+        return caught.value.fault
+
+
+@pytest.fixture
+async def services(store: Database) -> SweptCopy:
+    """Make a copy with three patients, on each kind of database."""
+    lookup = LookupHasher(b"l" * 32)
+    people = People(lookup, SOMEBODY, ANOTHER, NOBODY)
+    okt = Okt({SOMEBODY: (ALARM, GPS), ANOTHER: (GPS,)})
+    await store.write(partial(_write_people, people))
+    clock = FakeClock()
+    await store.write(lambda connection: feeds.claim(connection, feeds.FeedKey("havnes", "okt"), "node", clock))
+    return SweptCopy(store, lookup, clock, people, okt, [])
+
+
+def _write_people(people: People, connection: Connection) -> None:
+    connection.execute(delete(REPLICA_PATIENT))
+    of = {"municipality": "havnes", "generation": 1, "updated": "", "sealed": b""}
+    connection.execute(insert(REPLICA_PATIENT), [{**of, "resource": one, "patient": one} for one in people.known])
