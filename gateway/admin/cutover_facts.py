@@ -11,11 +11,10 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext
-from gateway.admin.cutover_access import By, Submitted, may_see, offers, planned
+from gateway.admin.cutover_access import By, Submitted, check_everywhere, may_everywhere, offers, planned
 from gateway.admin.cutovers import Cutovers, brief
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.params import of_body
-from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
@@ -85,23 +84,25 @@ class CutoverFacts:
         records = [record for record in map(of_row, rows) if offers(by, record).approve]
         return sorted(records, key=lambda record: record.at)
 
-    async def effects(self, record: Cutover) -> PlanEffects:
-        """Return what a cutover changes."""
+    async def effects(self, who: Principal, record: Cutover) -> PlanEffects:
+        """Return what a cutover changes, as far as somebody may view: of other municipalities neither cells nor traffic."""
         config, now, cells = self._context.config, self._context.now(), record.cells
         days = _days(now)
         table = await self._cutovers.in_force()
         places = None if None in cells.places else frozenset(filter(None, cells.places))
         groups = await self._context.read(lambda each: [grouped(each, *day, places) for day in days])
         past = list(zip((begins for begins, _ in days), groups, strict=True))
-        return await asyncio.to_thread(_effects, record, table, past, config, now)
+        found = await asyncio.to_thread(_effects, record, table, past, config, now)
+        if may_everywhere(who, cells, Action.VIEW):
+            return found
+        return PlanEffects(tuple(one for one in found.cells if _is_seen(who, one)), None)
 
     async def of_plan(self, by: By, wanted: Submitted) -> tuple[Cutover, PlanEffects]:
         """Return the cutover that a plan would be, and what it would change; nothing is written."""
         plan = planned(wanted, self._context.config)
         record = self.draft(by, plan)
-        if not may_see(by.person, record.cells):
-            raise Problem(Code.FORBIDDEN, f"{Action.VIEW} in one of its municipalities")
-        return record, await self.effects(record)
+        check_everywhere(by.person, record.cells, Action.VIEW)
+        return record, await self.effects(by.person, record)
 
     async def outlook(self, record: Cutover) -> list[Finding]:
         """Return what a preflight would find of a plan that nobody has submitted, but for tokens and approvals."""
@@ -111,9 +112,13 @@ class CutoverFacts:
         told = await asyncio.to_thread(findings, facts)
         return [one for one in told if one.check not in ("token", "approvals")]
 
-    async def volume(self, changes: Sequence[RouteSpec]) -> int:
-        """Return how many messages the cells of some changes sent in the last days; of unread types where no others are known."""
+    async def volume(self, who: Principal, changes: Sequence[RouteSpec]) -> int:
+        """Return how many messages the cells of some changes sent in the last days; of unread types where no others are known.
+
+        Raises `Problem` for cells of a municipality where somebody may not view.
+        """
         cells = Cells(store.routes("draft", changes))
+        check_everywhere(who, cells, Action.VIEW)
         now, places = self._context.now(), frozenset(filter(None, cells.places))
         begins = _days(now)[0][0]
         groups = await self._context.read(lambda each: grouped(each, begins, now + 1, places))
@@ -224,7 +229,7 @@ class CutoverFactsApi:
 
     async def _effects(self, request: web.Request) -> web.Response:
         record = await self._one(request)
-        return web.json_response(effects_document(record, await self._facts.effects(record)))
+        return web.json_response(effects_document(record, await self._facts.effects(person(request), record)))
 
     async def _progress(self, request: web.Request) -> web.Response:
         return web.json_response(progress_document(await self._facts.progress(await self._one(request))))
@@ -237,6 +242,11 @@ class CutoverFactsApi:
 
     async def _one(self, request: web.Request) -> Cutover:
         return await self._cutovers.shown(person(request), request.match_info["name"])
+
+
+def _is_seen(who: Principal, one: CellTraffic) -> bool:
+    place = one.change.municipality
+    return place is not None and may_view(who, place)
 
 
 def narrowed(who: Principal, found: Sequence[FailedMessage]) -> list[FailedMessage]:

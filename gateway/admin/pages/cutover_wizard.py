@@ -139,7 +139,7 @@ class CutoverWizard:
         if step.name == "cells" and drafts.policies(draft.of(step.number, "mode")):
             return replace(state, step=_Step("choices", step.number))
         if step.name in ("cells", "choices"):
-            return replace(state, step=_Step("conditions"), draft=await self._with_suggestion(draft))
+            return replace(state, step=_Step("conditions"), draft=await self._with_suggestion(person(request), draft))
         return replace(state, step=_Step("look"))
 
     async def _submit(self, request: web.Request, form: Form, state: _State) -> web.Response:
@@ -218,11 +218,11 @@ class CutoverWizard:
         found |= {one.field: one.text for one in told if one.change is None and one.field in drafts.OF_PLAN}
         return found, tuple(one for one in told if one.change is not None or one.field not in found)
 
-    async def _with_suggestion(self, draft: Draft) -> Draft:
+    async def _with_suggestion(self, who: Principal, draft: Draft) -> Draft:
         """Return it with a gate that the volume of its cells can reach, unless one was written."""
         if not draft.goes_new or draft.said("suggested"):
             return draft
-        volume = await self._facts.volume(drafts.submitted(replace(draft, plan={})).set or ())
+        volume = await self._facts.volume(who, drafts.submitted(replace(draft, plan={})).set or ())
         gate, watch = suggested_gate(volume), suggested_watch(volume)
         told = {
             "gate_messages": (str(gate.rehearsed_at_least),),

@@ -133,22 +133,21 @@ class CutoverPages:
             is_moving=record.state in _MOVING,
             may_change=record.state in CHANGEABLE and may_everywhere(who, record.cells, Action.PLAN),
             sent_back=sent,
+            undo=await self._back.offered(who, selections(record)) if record.is_executed else [],
             typed={each: kept(form or {}, each) for each in ("reason", "comment", "at")},
             wrong=wrong or {},
             **await self._regions(request, record),
-            **effects_view(w, await self._facts.effects(record)),
+            **effects_view(w, await self._facts.effects(who, record)),
         )
 
     async def _regions(self, request: web.Request, record: Cutover) -> dict[str, Any]:
         """Return what the parts of the page need that are kept up to date."""
-        who, now, w = person(request), self._context.now(), words(request)
+        now, w = self._context.now(), words(request)
         one = await self._facts.progress(record)
-        undo = await self._back.offered(who, selections(record)) if record.is_executed else []
         return {
             "cutover": shown_cutover(w, record, offers(By.of(request), record), now),
             "stages": stages(w, one),
             "watched": watched(w, one),
-            "undo": undo,
         }
 
     async def _live(self, request: web.Request) -> web.StreamResponse:

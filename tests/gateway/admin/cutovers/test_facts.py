@@ -108,3 +108,15 @@ async def test_the_inbox_has_what_somebody_may_approve(world: World, nora: Brows
     await approve(arne, first["hash"])
     assert [one["name"] for one in (await arne.get("/api/v1/inbox")).json["cutovers"]] == ["own", "later"]
     assert (await nora.get("/api/v1/inbox")).json["cutovers"] == []
+
+
+async def test_traffic_of_a_municipality_is_for_those_who_view_there(world: World, nora: Browser) -> None:
+    """A plan that somebody makes up tells nothing of others; of one that is theirs too, they see their own cells."""
+    wide = {**PLAN, "set": [*PLAN["set"], {"municipality": "sorvik", "information": ["notat"], "mode": "rehearse"}]}
+    assert error(await ask(nora, "POST", f"{ROOT}/preview", wide))[0] == 403
+    petter = await world.person(PETTER)
+    assert (await ask(petter, "POST", ROOT, wide)).status == 201
+    everything, own = [(await who.get(f"{ONE}/effects")).json for who in (petter, nora)]
+    assert {one["municipality"] for one in everything["cells"]} == {"nordfjell", "sorvik"}
+    assert {one["municipality"] for one in own["cells"]} == {"nordfjell"}
+    assert (everything["past"] is None, own["past"]) == (False, None)
