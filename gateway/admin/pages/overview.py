@@ -184,7 +184,7 @@ def _waiting(one: Waiting, says: Words) -> str:
 def _href(one: Waiting) -> str:
     if one.cutover is not None:
         return f"/cutovers/{one.cutover}"
-    return "/messages?overdue=true" if one.kind == "overdue" else "/messages?state=quarantined"
+    return "/messages?mark=overdue" if one.kind == "overdue" else "/messages?state=quarantined"
 
 
 def _begins(day: date) -> float:
