@@ -59,6 +59,7 @@ ACTIONS = (
     "quarantine.release",
     "quarantine.discard",
     "patient.forget",
+    "replica.rebuild",
     "override.set",
     "override.change",
     "override.end",
