@@ -115,6 +115,9 @@ class PatientSource:
             return ()
         if len(matches) > 1:
             REPLICA_DUPLICATES.labels(name).inc()
+            if len({one.patient.patient or one.patient.resource for one in matches}) > 1:
+                # A record system's own number that two patients have names nobody.
+                raise Failure(Fault.PATIENT, "The search names a patient by a number that more than one has")
         match = newest(matches)
         self._check_need(connection, municipality, match, codes)
         return tuple(self._named([self._seal.open(match.patient)], search.name))
@@ -224,7 +227,7 @@ async def _read(database: Database, work: Callable[[Connection], T]) -> T:
 
 
 def newest(matches: Sequence[Match]) -> Match:
-    """Return the record of a number that changed last: it is of the same person, and the others were not kept up."""
+    """Return the record of a person that changed last; the others were not kept up."""
     chosen = matches[0]
     for one in matches[1:]:
         order = order_of(chosen.patient.updated, one.patient.updated)

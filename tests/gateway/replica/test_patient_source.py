@@ -184,6 +184,15 @@ async def test_codes_of_the_sender_count_where_the_search_has_none(filled: Copy)
     assert needs.codes == [("TA",), ("GPS",)]
 
 
+async def test_local_number_that_two_patients_have_finds_neither(filled: Copy, pit: FakePit) -> None:
+    """Whichever was chosen could be the wrong one."""
+    source = _source(filled, [1, 2])
+    assert await _ids(source, _by("100001", LOCAL)) != []
+    pit.put(2, identifier=[pit.people[2]["identifier"][0], {"system": LOCAL, "value": "100001"}])
+    await filled.pass_time(60)
+    assert (await _refused(source, _by("100001", LOCAL))).fault is Fault.PATIENT
+
+
 # National numbers by those of the record system.
 
 
