@@ -30,7 +30,14 @@ class ServiceFile:
     """Follows one municipality's file; a file that cannot be used changes nothing, and is an alarm."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what following a file takes
-        self, municipality: str, path: Path, database: Database, seal: ServiceSeal, clock: Clock, files: FileThread
+        self,
+        municipality: str,
+        path: Path,
+        database: Database,
+        seal: ServiceSeal,
+        clock: Clock,
+        files: FileThread,
+        node: str,
     ) -> None:
         self._municipality = municipality
         self._path = path
@@ -38,6 +45,7 @@ class ServiceFile:
         self._seal = seal
         self._clock = clock
         self._files = files
+        self._node = node
 
     async def step(self) -> float:
         """Look at the file, take it in where it has changed, and return how many seconds there is nothing to do."""
@@ -72,13 +80,15 @@ class ServiceFile:
         )
 
         def work(connection: Connection) -> None:
-            replace_all(connection, key, SOURCE, now, sealed)
             self._write(Sweep(now, now, mark, len(sealed), now), connection)
+            replace_all(connection, key, SOURCE, now, sealed)
 
         await self._database.write(work, is_news=False)
         log.info("services.file_read", municipality=key, file=self._path.name, patients=len(sealed))
 
     def _write(self, read: Sweep, connection: Connection) -> None:
+        """Write down when it was read, as long as this node fills the copy; raises `LeaseLost`."""
+        feeds.keep(connection, FeedKey(self._municipality, SOURCE), self._node, self._clock)
         write_feed(connection, self._municipality, SOURCE, read)
         feeds.note_success(connection, FeedKey(self._municipality, SOURCE))
 

@@ -135,6 +135,7 @@ class OktSweep:
         seal: ServiceSeal,
         clock: Clock,
         *,
+        node: str,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._municipality = municipality
@@ -143,6 +144,7 @@ class OktSweep:
         self._patients = patients
         self._seal = seal
         self._clock = clock
+        self._node = node
         self._sleep = sleep
         self._refused = 0
         self._refusal: str | None = None
@@ -182,6 +184,10 @@ class OktSweep:
             return _PAUSE
         return 0.0
 
+    def _keep(self, connection: Connection) -> None:
+        """Stay the one that fills it; raises `LeaseLost`, so that two nodes never write the same rows."""
+        feeds.keep(connection, FeedKey(self._municipality.key, SOURCE), self._node, self._clock)
+
     def _begins(self, sweep: Sweep) -> float | None:
         """Return when the next sweep begins; None while one is under way."""
         if sweep.began_at is None:
@@ -194,6 +200,7 @@ class OktSweep:
         sweep = Sweep(now, fresh_at=before.fresh_at)
 
         def work(connection: Connection) -> int:
+            self._keep(connection)
             write_feed(connection, key, SOURCE, sweep)
             return self._patients.count(connection, key)
 
@@ -224,6 +231,7 @@ class OktSweep:
         is_there = exists().where(P.municipality == S.municipality, P.patient == S.patient)
 
         def work(connection: Connection) -> None:
+            self._keep(connection)
             connection.execute(delete(REPLICA_SERVICE).where(*own, ~is_there))
             write_feed(connection, key, SOURCE, done)
 
@@ -273,6 +281,7 @@ class OktSweep:
         sweep: Sweep,
     ) -> None:
         key = self._municipality.key
+        self._keep(connection)
         for patient, number, services, seen_at in learnt:
             put_services(connection, key, patient, SOURCE, seen_at, self._seal.seal(key, number, services))
         write_feed(connection, key, SOURCE, sweep)

@@ -81,11 +81,22 @@ class Replica:
                 made[FeedKey(name, "pit")] = (*of, pit.upstream, id(pit)), partial(self._sync, municipality, pit, seal)
             source = source_of(municipality)
             if okt is not None and (source == "okt" or okt.upstream.KIND in municipality.epj.feeds):
-                sweep = partial(OktSweep, municipality, okt, self._database, CopiedNumbers(seal), services, self._clock)
+                sweep = partial(
+                    OktSweep,
+                    municipality,
+                    okt,
+                    self._database,
+                    CopiedNumbers(seal),
+                    services,
+                    self._clock,
+                    node=self._node,
+                )
                 made[FeedKey(name, "okt")] = (*of, okt.upstream, id(okt)), sweep
             if source == "file" and (file := municipality.services_from) is not None and file.file is not None:
                 path = self._folder / file.file
-                follow = partial(ServiceFile, name, path, self._database, services, self._clock, self._files)
+                follow = partial(
+                    ServiceFile, name, path, self._database, services, self._clock, self._files, self._node
+                )
                 made[FeedKey(name, source)] = (*of, path), follow
         for key in [*self._wanted]:
             if key not in made or self._made_of[key] != made[key][0]:

@@ -128,7 +128,7 @@ class SweptCopy:
             self.slept.append(round(seconds, 3))
             self.clock.now += seconds
 
-        return OktSweep(HAVNES, self.okt, self.database, self.people, self.seal, self.clock, sleep=sleep)  # type: ignore[arg-type]
+        return OktSweep(HAVNES, self.okt, self.database, self.people, self.seal, self.clock, node="node", sleep=sleep)  # type: ignore[arg-type]
 
     async def swept(self) -> None:
         """Sweep until there is nothing to do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -139,13 +140,15 @@ FROM_FILE = replace(HAVNES, services_from=ServicesFrom("services.csv", PLACE), p
 
 
 @pytest.fixture
-def file(services: SweptCopy, tmp_path: Path) -> ServiceFile:
+async def file(services: SweptCopy, tmp_path: Path) -> ServiceFile:
     """Follow a file that names three services."""
     text = f"nummer;tjeneste;fra;til\n{SOMEBODY};4.2.1;2022-06-20;\n{ANOTHER};RT;;\n{ANOTHER};06;;2026-01-01\n"
     (tmp_path / "services.csv").write_text(text, encoding="utf-8")
-    return ServiceFile(
-        "havnes", tmp_path / "services.csv", services.database, services.seal, services.clock, FileThread(5.0)
+    await services.database.write(
+        lambda each: feeds.claim(each, feeds.FeedKey("havnes", "file"), "node", services.clock)
     )
+    path, thread = tmp_path / "services.csv", FileThread(5.0)
+    return ServiceFile("havnes", path, services.database, services.seal, services.clock, thread, "node")
 
 
 async def test_need_comes_from_the_file_and_the_answer_from_okt(services: SweptCopy, file: ServiceFile) -> None:
@@ -181,3 +184,16 @@ async def test_file_is_taken_in_when_it_changes_and_one_that_is_wrong_changes_no
     assert await services.refusal(number=SOMEBODY, codes="TA", municipality=FROM_FILE) is Fault.NO_NEED
     feed = await services.database.read(lambda connection: read_feed(connection, "havnes", "file"))
     assert (feed.fresh_at, feed.asked) == (services.clock.now, 1)
+
+
+async def test_node_whose_lease_was_taken_writes_nothing(services: SweptCopy, file: ServiceFile) -> None:
+    """It has stalled, and another goes on: two that write would have each service there twice."""
+    await services.swept()
+    await services.database.write(lambda each: feeds.release(each, "node"))
+    for key in (feeds.FeedKey("havnes", "okt"), feeds.FeedKey("havnes", "file")):
+        assert await services.database.write(partial(feeds.claim, key=key, node="other", clock=services.clock))
+    services.clock.now += 6 * HOUR
+    with pytest.raises(feeds.LeaseLost):
+        await services.swept()
+    with pytest.raises(feeds.LeaseLost):
+        await file.step()
