@@ -85,7 +85,7 @@ class ServiceCaller:
             token = await self._tokens.token(orgnr, scope)
         except HelseIdUnavailable as error:
             raise ServiceUnavailable(f"no token from HelseID: {error}") from None
-        answer = await self._attempted(lambda: self._answer(call, token, until))
+        answer = await self._attempted(lambda: self._answer(call, token, until), until)
         if (of_door := door.may(now())) is not None:
             door.failed(of_door, now()) if answer.status == 401 else door.succeeded(of_door)
         if answer.status == 401:
@@ -98,8 +98,9 @@ class ServiceCaller:
     async def ask_with(self, call: Call, fields: Headers, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
         """Ask with other credentials than a token of ours, or none: then 401 and 403 are answers too. Otherwise as `ask`."""
         self._check(self._breaker)
+        until = asyncio.get_running_loop().time() + timeout
         return await self._attempted(
-            lambda: self._caller.call(call.method, call.path, (*_of(call), *fields), call.body, timeout)
+            lambda: self._caller.call(call.method, call.path, (*_of(call), *fields), call.body, timeout), until
         )
 
     def _check(self, *breakers: CircuitBreaker) -> None:
@@ -108,9 +109,12 @@ class ServiceCaller:
             if (wait := breaker.wait(now)) > 0:
                 raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while", math.ceil(wait))
 
-    async def _attempted(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _attempted(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
         """Return the answer of a call that the breaker lets go, whatever its status below 500."""
         now = asyncio.get_running_loop().time
+        if until <= now():
+            # Nothing is sent that nobody can wait for; that a token came late says nothing of the service.
+            raise ServiceUnavailable(f"no time was left to ask {self._name}")
         if (attempt := self._breaker.may(now())) is None:
             raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while")
         try:
@@ -123,7 +127,10 @@ class ServiceCaller:
         finally:
             self._breaker.gave_up(attempt)
         if answer.status in (408, 429) or answer.status >= 500:
-            raise ServiceUnavailable(f"{self._name} answered {answer.status}", retry_after(answer) or _RETRY_AFTER)
+            # With 504 whoever stands before the service has sent it on.
+            is_silent = answer.status == 504
+            text, seconds = f"{self._name} answered {answer.status}", retry_after(answer) or _RETRY_AFTER
+            raise ServiceUnavailable(text, seconds, is_silent=is_silent)
         return answer
 
     async def _answer(self, call: Call, token: str, until: float) -> Answer:

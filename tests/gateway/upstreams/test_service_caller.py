@@ -57,3 +57,25 @@ async def test_service_that_keeps_failing_is_left_alone(scene: Scene) -> None:
             await caller.ask(QUESTION, HAVNES, SCOPE, 5.0)
     with pytest.raises(ServiceUnavailable, match="left alone"):
         await caller.ask(QUESTION, HAVNES, SCOPE, 5.0)
+
+
+@pytest.mark.parametrize(("status", "is_silent"), [(504, True), (500, False), (503, False)])
+async def test_what_a_gateway_before_the_service_sent_on_may_have_arrived(
+    scene: Scene, status: int, *, is_silent: bool
+) -> None:
+    """504 says that somebody waited for the service in vain."""
+    scene.jft.behave(Behaviour(status=status))
+    with pytest.raises(ServiceUnavailable) as caught:
+        await _caller(scene).ask(QUESTION, HAVNES, SCOPE, 5.0)
+    assert caught.value.is_silent is is_silent
+
+
+async def test_nothing_is_sent_when_no_time_is_left_and_the_service_is_not_blamed(scene: Scene) -> None:
+    """A token that came late says nothing of the service."""
+    caller = _caller(scene, failures=1)
+    with pytest.raises(ServiceUnavailable, match="no time was left") as caught:
+        await caller.ask(QUESTION, HAVNES, SCOPE, 0.0)
+    assert not caught.value.is_silent
+    with pytest.raises(ServiceUnavailable, match="no time was left"):
+        await caller.ask_with(QUESTION, (), 0.0)
+    assert (await caller.ask(QUESTION, HAVNES, SCOPE, 5.0)).status < 500
