@@ -1,5 +1,6 @@
 """Whether a tjenstlig behov is fulfilled, and the answers about services (tjenester), both from the copy alone."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -178,13 +179,15 @@ class ServiceSource:
     ) -> list[dict[str, Tree]]:
         today = day_of(self._needs.clock())
         found: list[dict[str, Tree]] = []
-        last, index = "", 0
+        alike: Counter[tuple[str, tuple[str, ...]]] = Counter()
         for patient, sealed in sealed_services(connection, municipality.key, patients, "okt"):
             if len(found) == self._most:
                 raise Failure(Fault.TOO_MANY_FOUND, f"More than {self._most} services are found")
-            last, index = patient, index + 1 if patient == last else 0
             told = self._seal.open(municipality.key, patient, sealed)
-            identifier = self._seal.identifier(municipality.key, patient, told.service, index)
+            # By its place among those that nothing tells apart, so that another service changes no id.
+            same = patient, self._seal.known_by(told.service)
+            identifier = self._seal.identifier(municipality.key, patient, told.service, alike[same])
+            alike[same] += 1
             found.append(episode_of_care(told.service, told.number, today, identifier))
         return found
 

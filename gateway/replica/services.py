@@ -217,13 +217,17 @@ class ServiceSeal:
         except msgspec.DecodeError:
             raise PayloadUnreadable("sealed by another version") from None
 
+    @staticmethod
+    def known_by(service: Service) -> tuple[str, ...]:
+        """Return what tells a service from others of the same patient."""
+        return (str(service.iplos), service.level or "", service.start or "", service.place or "")
+
     def identifier(self, municipality: str, patient: str, service: Service, index: int) -> str:
         """Return the UUID (version 8, RFC 9562) of a service, the same as long as it stays the same.
 
         Its first half is of the patient's hash, so that one resource is found again by its id.
         """
-        parts = (str(service.iplos), service.level or "", service.start or "", service.place or "", str(index))
-        own = self._lookup.hash("service", municipality, patient, *parts)
+        own = self._lookup.hash("service", municipality, patient, *self.known_by(service), str(index))
         return f"{patient[:8]}-{patient[8:12]}-8{patient[12:15]}-8{own[:3]}-{own[3:15]}"
 
 

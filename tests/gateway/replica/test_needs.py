@@ -11,7 +11,8 @@ from gateway.errors import Fault
 from gateway.ledger.tables import REPLICA_SERVICE
 from gateway.replica.services import hash_of_number
 from gateway.surfaces.search import PatientKey
-from tests.gateway.replica.services_world import ALARM, ANOTHER, HOUR, NOBODY, SOMEBODY, SweptCopy, _write_people
+from tests.gateway.replica.services_world import ALARM, ANOTHER, GPS, HOUR, NOBODY, SOMEBODY, SweptCopy, _write_people
+from translators.services import Service
 
 
 async def test_services_of_a_patient_are_told_where_one_of_them_stands_behind_the_codes(services: SweptCopy) -> None:
@@ -100,3 +101,14 @@ async def test_services_of_whom_the_copy_has_no_more_are_forgotten(services: Swe
     await services.swept()
     stored = await services.database.read(lambda connection: set(connection.scalars(select(REPLICA_SERVICE.c.patient))))
     assert stored == set(services.people.known)
+
+
+async def test_service_keeps_its_id_when_another_of_the_patient_comes_or_goes(services: SweptCopy) -> None:
+    """By which senders know it again."""
+    await services.swept()
+    before = {one["id"] for one in await services.find(number=SOMEBODY, codes="TA")}
+    services.okt.answers[SOMEBODY] = (Service(iplos=27, start="2020-01-01"), ALARM, GPS)
+    services.clock.now += 6 * HOUR
+    await services.swept()
+    after = {one["id"] for one in await services.find(number=SOMEBODY, codes="TA")}
+    assert before < after
