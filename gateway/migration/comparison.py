@@ -10,9 +10,8 @@ from msgspec import Struct, structs
 
 from gateway.ledger.comparisons import Compared, ComparisonOutcome, Differing, Sighting, add, day_of, merge
 from gateway.ledger.database import Database, LedgerUnavailable
-from gateway.model import Reply
 from gateway.observability.metrics import COMPARED
-from gateway.pipeline.after_pass import ComparedAnswers
+from gateway.pipeline.after_pass import ComparedAnswers, says_something
 from gateway.routing.route import Route
 from gateway.tasks import USUAL, Intervals, Periodic, WorkQueue
 from gateway.times import Clock
@@ -50,12 +49,12 @@ class Judged(Struct, frozen=True):
 def judge(answers: ComparedAnswers, now: float) -> Judged:
     """Hold two answers against each other, at `now` in seconds since the epoch; never raises for what they hold."""
     theirs, ours = answers.theirs, answers.ours
-    if ours is None:
-        return Judged(ComparisonOutcome.SKIPPED)
-    if not _says_something(theirs):
+    if not says_something(theirs):
         is_late = theirs.status == 504
         return Judged(ComparisonOutcome.VKP_TIMED_OUT if is_late else ComparisonOutcome.VKP_FAILED)
-    if not _says_something(ours):
+    if ours is None:
+        return Judged(ComparisonOutcome.SKIPPED)
+    if not says_something(ours):
         return Judged(ComparisonOutcome.NEW_TIMED_OUT if ours.status == 504 else ComparisonOutcome.NEW_FAILED)
     try:
         left = _read(theirs.body)
@@ -73,11 +72,6 @@ def is_accepted(difference: Difference, route: Route, now: float) -> bool:
     if (difference.path, difference.kind) in _BUILT_IN:
         return True
     return any(one.covers(difference.path, difference.kind.value, now) for one in route.accept_differences)
-
-
-def _says_something(answer: Reply) -> bool:
-    """Tell whether an answer is one to the search: what was found, or why it is refused."""
-    return 200 <= answer.status < 300 or answer.status == 400
 
 
 def _read(body: bytes) -> Tree:

@@ -38,6 +38,11 @@ class ComparedAnswers(Struct, frozen=True):
     """What the sender would have been told by the new side, in the same form; None where that was not asked: too many at once."""
 
 
+def says_something(answer: Reply) -> bool:
+    """Tell whether an answer is one to the search: what was found, or why it is refused."""
+    return 200 <= answer.status < 300 or answer.status == 400
+
+
 Compare = Callable[[ComparedAnswers], None]
 """Takes the two answers to a search in mode `compare`; it returns at once and never raises."""
 

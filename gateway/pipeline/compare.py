@@ -9,7 +9,7 @@ import structlog
 from gateway.config.model import Config
 from gateway.errors import Failure, Fault
 from gateway.model import Account, Afterwards, Mode, Reply
-from gateway.pipeline.after_pass import Compare, ComparedAnswers
+from gateway.pipeline.after_pass import Compare, ComparedAnswers, says_something
 from gateway.pipeline.context import RequestContext
 from gateway.pipeline.identify import Identified
 from gateway.pipeline.retrieval import Asker, Retrieval
@@ -62,7 +62,9 @@ class Comparer:
     ) -> None:
         theirs = Reply(status, (), answer)
         compared = ComparedAnswers(account.correlation_id, account.envelope, route, theirs, None)
-        if len(self._asking) >= _MOST or account.envelope.sender not in self._senders:
+        is_known = account.envelope.sender in self._senders
+        # What VKP has refused, or failed on, is not worth a question; whether its sender is who it says VKP alone knows.
+        if not says_something(theirs) or not is_known or len(self._asking) >= _MOST:
             self._compare(compared)
             return
         task = asyncio.get_running_loop().create_task(self._ask(context, identified, asked, compared, body))

@@ -226,6 +226,17 @@ async def test_search_that_the_other_side_refuses_is_compared_as_its_refusal(
     assert b"has no parameter unknown" in found.ours.body
 
 
+async def test_other_side_is_not_asked_what_vkp_has_not_answered(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
+) -> None:
+    """Of a token that VKP refuses nobody knows whose it is."""
+    world = await serving(start, "compare")
+    stranger = world.token(signing="other-key")
+    assert (await search(world, "patient", b"identifier=17834150018", token=stranger)).status == 401
+    found = await compared.get()
+    assert (found.theirs.status, found.ours, source.seen) == (401, None, [])
+
+
 async def test_other_side_that_is_slow_or_fails_changes_nothing(
     start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
