@@ -213,7 +213,11 @@ class PatientSync:
         for updated in sorted(set(gone)):
             cursor: str | None = None
             while True:
-                page = await self._pit.page(self._municipality.orgnr, updated, cursor, _TIMEOUT)
+                try:
+                    page = await self._pit.page(self._municipality.orgnr, updated, cursor, _TIMEOUT)
+                except CursorLost:
+                    # Nobody is gone before everybody was asked for once more: the step is done again.
+                    raise ServiceUnavailable("PIT lost the cursor of a question") from None
                 await self._write(building, [page])
                 cursor = page.next
                 if cursor is None or not page.patients or page.patients[-1].updated != updated:

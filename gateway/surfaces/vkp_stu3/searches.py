@@ -113,7 +113,7 @@ def answered(search: Search, resources: tuple[Found, ...]) -> dict[str, Tree]:
         one for one in resources if one.resource.get("resourceType") != search.kind or _is_meant(search, one.resource)
     )
     try:
-        told = tuple(Found(expressed(one.resource), one.url) for one in chosen)
+        told = tuple(one._replace(resource=expressed(one.resource)) for one in chosen)
     except Refused as refused:
         raise Failure(Fault.NOT_SUPPORTED, f"The answer cannot be told in STU3: {refused}") from None
     if search.id is None:
