@@ -9,6 +9,7 @@ from gateway.admin.problems import Code, Problem
 from gateway.admin.vendors import Vendors
 from gateway.auth.people.rbac import Action
 from gateway.errors import Fault
+from gateway.model import JOURNALING
 
 _FAULTS = frozenset(each.value for each in Fault)
 
@@ -34,12 +35,19 @@ class VendorPages:
 
     async def _show(self, request: web.Request) -> web.Response:
         view = await self._vendors.seen_by(person(request), request.match_info["vendor"])
-        return page(request, "vendor.html", view=view, is_file=False)
+        return page(request, "vendor.html", view=view, is_file=False, journaling_types=len(JOURNALING))
 
     async def _file(self, request: web.Request) -> web.Response:
         """Answer with the same as one file that needs nothing else: it opens wherever the vendor gets it."""
         view, says = await self._vendors.seen_by(person(request), request.match_info["vendor"]), words(request)
-        text = piece(says, "vendor_file.html", view=view, is_file=True, style=static_files()["style.css"][0])
+        text = piece(
+            says,
+            "vendor_file.html",
+            view=view,
+            is_file=True,
+            journaling_types=len(JOURNALING),
+            style=static_files()["style.css"][0],
+        )
         name = f"{view.vendor.key}-{says.iso(view.at)[:10]}.html"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(text=str(text), content_type="text/html", charset="utf-8", headers=headers)
