@@ -31,8 +31,8 @@ def rows(connection: Connection, statement: Executable, values: Mapping[str, Any
 
 def _run(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Any:
     text, fixed = _compiled(statement, connection.dialect.name)
-    cursor = connection.connection.cursor()
     try:
+        cursor = connection.connection.cursor()
         cursor.execute(text, {**fixed, **values})
     except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError.instance(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sqlite3
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -33,4 +34,5 @@ def read_only(engine: Engine) -> Iterator[None]:
         with lock:
             event.remove(engine, "begin", begin)
             for connection in refusing:
-                connection.execute("PRAGMA query_only = OFF")
+                with suppress(sqlite3.ProgrammingError):  # the pool has closed one that was more than it keeps
+                    connection.execute("PRAGMA query_only = OFF")

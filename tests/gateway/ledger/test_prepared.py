@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
@@ -41,3 +41,16 @@ async def test_failure_is_one_of_sqlalchemy(store: Database) -> None:
 
     with pytest.raises(LedgerUnavailable, match=r"SQLITE_CONSTRAINT_NOTNULL|23502"):
         await store.write(work)
+
+
+async def test_connection_that_is_closed_is_a_failure_of_the_ledger(store: Database) -> None:
+    """Whoever closed it: the next work has another."""
+
+    def work(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.close()
+        prepared.changed(connection, _ADD, {"name": "a", "node": "n"})
+
+    with pytest.raises(LedgerUnavailable):
+        await store.write(work)
+    assert await store.write(lambda each: prepared.changed(each, _ADD, {"name": "b", "node": "n"})) == 1
