@@ -141,7 +141,7 @@ def expressed_inside(resource: Tree, path: str) -> Fields:
 
 
 def _lacks_code(kind: str, name: str, fields: Fields) -> bool:
-    """Whether a code is none of STU3's; `_renamed` has given it STU3's name where that has one."""
+    """Whether a code is none of STU3's, after giving it STU3's name in `fields` where that has one."""
     path, code = f"{kind}.{name}", fields[name]
     allowed = rules.stu3().codes.get(path)
     if allowed is None or not isinstance(code, str):
