@@ -59,7 +59,7 @@ def _object(value: Tree, old: str, new: str, path: str) -> Fields:
         raise Refused(Reason.UNSUPPORTED, "STU3 has no such type", path)
     result: Fields = {}
     kept: Fields = {}
-    for name, field in _moved(old, value).items():
+    for name, field in _moved(old, value, path).items():
         stem = name.removeprefix("_")
         below, element = f"{path}.{printable_name(name)}", had.get(stem)
         if stem == "resourceType":
@@ -81,7 +81,7 @@ def _object(value: Tree, old: str, new: str, path: str) -> Fields:
     return _with_older_urls(new, result)
 
 
-def _moved(kind: str, value: Fields) -> Fields:
+def _moved(kind: str, value: Fields, path: str) -> Fields:
     """Take what stands elsewhere in STU3 out of its place: identifiers that are no longer in use."""
     identifiers = value.get("identifier")
     if kind != "Patient" or not isinstance(identifiers, list):
@@ -89,6 +89,10 @@ def _moved(kind: str, value: Fields) -> Fields:
     old = [one for one in identifiers if isinstance(one, dict) and one.get("use") == "old"]
     if not old:
         return value
+    if any(len(one) == 1 for one in old):
+        raise Refused(
+            Reason.UNSUPPORTED, "STU3 cannot say that an identifier without a value is old", f"{path}.identifier"
+        )
     told: list[Tree] = [
         {"url": OLD_IDENTIFIER, "valueIdentifier": {name: field for name, field in one.items() if name != "use"}}
         for one in old
