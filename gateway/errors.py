@@ -28,6 +28,7 @@ class Fault(Enum):
     PARAMETERS = "parameters"
     ADDRESS = "address"
     PATIENT = "patient"
+    UNKNOWN_PATIENT = "unknown-patient"
     LOSS = "loss"
     REFUSED_BY_SERVICE = "refused-by-service"
     SIGNATURE = "signature"
@@ -75,6 +76,7 @@ WORDINGS = {
     Fault.PARAMETERS: Wording(400, "2.3", "invalid", "Søket har feil parametere"),
     Fault.ADDRESS: Wording(400, "2.2", "value", "Avsender eller mottaker i meldingen stemmer ikke med forespørselen"),
     Fault.PATIENT: Wording(400, "2.1", "value", "Ugyldig eller manglende personidentifikator"),
+    Fault.UNKNOWN_PATIENT: Wording(400, "2.1", "value", "Pasienten er ikke kjent ved dette nummeret"),
     Fault.LOSS: Wording(400, "2.4", "structure", "Meldingen har innhold som ikke kan overføres"),
     Fault.REFUSED_BY_SERVICE: Wording(400, "2.4", "invalid", "Meldingen ble avvist av mottakertjenesten"),
     Fault.SIGNATURE: Wording(400, "2.4", "security", "Meldingen er signert, og signaturen kan ikke kontrolleres"),
@@ -102,6 +104,8 @@ def fault_of(reason: Reason) -> Fault:
             return Fault.MALFORMED
         case Reason.PATIENT:
             return Fault.PATIENT
+        case Reason.UNKNOWN_PATIENT:
+            return Fault.UNKNOWN_PATIENT
         case Reason.LOSS:
             return Fault.LOSS
         case Reason.UNSUPPORTED:

@@ -73,6 +73,8 @@ class Reason(StrEnum):
     """Not well-formed, too deep, wrong encoding, or not what the path says."""
     PATIENT = "patient"
     """No usable national identity number names the patient."""
+    UNKNOWN_PATIENT = "unknown-patient"
+    """The patient is named by a number of the record system's own, of which no national one is known."""
     LOSS = "loss"
     """Something would be lost that the route does not tolerate."""
     UNSUPPORTED = "unsupported"

@@ -168,9 +168,10 @@ def _check_number(identifier: PatientIdentifier, allowed: frozenset[str]) -> Non
 
 
 def _unnamed(identifiers: list[PatientIdentifier], path: str | None) -> Refused:
-    found = "the patient has only a number of the record system's own" if identifiers else "no patient is identified"
-    where = identifiers[0].path if identifiers else path
-    return Refused(Reason.PATIENT, f"{found}; a national identity number is needed", where)
+    if identifiers:
+        found = "the patient has only a number of the record system's own; a national identity number is needed"
+        return Refused(Reason.UNKNOWN_PATIENT, found, identifiers[0].path)
+    return Refused(Reason.PATIENT, "no patient is identified; a national identity number is needed", path)
 
 
 def _another(persons: list[set[str]]) -> int | None:

@@ -18,6 +18,7 @@ FAILED = frozenset(
             Fault.LOSS.value,
             Fault.MALFORMED.value,
             Fault.PATIENT.value,
+            Fault.UNKNOWN_PATIENT.value,
             Fault.SIGNATURE.value,
         ),
         *("unclear", "quarantined"),

@@ -144,7 +144,9 @@ class Retrieval:
             return search
         number = await self.numbers.of_patient(patient, municipality)
         if number is None:
-            raise Failure(Fault.PATIENT, "The search names a patient by a number of which no national one is known")
+            raise Failure(
+                Fault.UNKNOWN_PATIENT, "The search names a patient by a number of which no national one is known"
+            )
         return structs.replace(search, patient=PatientKey(system_of(number), number))
 
     async def _from_record_system(

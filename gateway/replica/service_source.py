@@ -160,7 +160,9 @@ class ServiceSource:
             return [self._seal.hash(municipality.key, key.value)]
         found = self._needs.patients.of_identifier(connection, municipality.key, key.system, key.value)
         if not found:
-            raise Failure(Fault.PATIENT, "The search names a patient by a number of which no national one is known")
+            raise Failure(
+                Fault.UNKNOWN_PATIENT, "The search names a patient by a number of which no national one is known"
+            )
         return found
 
     def _check_fresh(self, connection: Connection, municipality: Municipality, patients: Collection[str]) -> None:

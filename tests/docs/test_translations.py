@@ -14,6 +14,7 @@ NOT_RULES = {
     *("alert-of-reason", "category-of-class", "dispense-event", "event-of", "event-of-section"),  # maps
     *("mode-of-class", "section-of"),
     *("not-journaled", "not-to-be-journaled"),  # what a code becomes, and why a message is delivered nowhere
+    "unknown-patient",  # a reason to refuse
     *("plus-40", "plus-65", "plus-80"),  # series of national numbers
     *("replaced-by", "vital-signs"),  # codes of FHIR
     *("entered-in-error", "in-progress", "not-done", "not-taken", "on-hold", "user-friendly-name"),  # codes of FHIR

@@ -44,7 +44,10 @@ NUMBER_SYSTEMS = {
 FAULTY = {
     "categoryMissing": (Reason.FORMAT, r"Bundle\.entry\[1\]\.resource\.category"),
     "performerMissing": (Reason.FORMAT, r"Bundle\.entry\[1\]\.resource\.performer"),
-    "feil-subject-system": (Reason.PATIENT, r"Bundle\.entry\[\d+\]\.resource\.(subject|patient)\.identifier\.value"),
+    "feil-subject-system": (
+        Reason.UNKNOWN_PATIENT,
+        r"Bundle\.entry\[\d+\]\.resource\.(subject|patient)\.identifier\.value",
+    ),
 }
 JOURNALED = ("Bundle", *ALONE)
 TIME = "2018-06-25T10:02:03.463Z"

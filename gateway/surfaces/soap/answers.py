@@ -48,7 +48,7 @@ BY_OUTCOME = {
 """The AppRec code for each code of vkp-operation-outcome."""
 ABOUT_THE_MESSAGE = frozenset(
     {Fault.CLOSED, Fault.NOT_SUPPORTED, Fault.MALFORMED, Fault.ADDRESS, Fault.PATIENT, Fault.LOSS}
-    | {Fault.REFUSED_BY_SERVICE, Fault.SIGNATURE}
+    | {Fault.UNKNOWN_PATIENT, Fault.REFUSED_BY_SERVICE, Fault.SIGNATURE}
 )
 """What an AppRec tells, once a MsgHead was read; everything else is a fault."""
 _OF_HTTP = frozenset(
@@ -101,6 +101,8 @@ def error_of(failure: Failure, wording: Wording, tree: Tree) -> str:
         return "S99"
     if failure.fault is Fault.MALFORMED and not message_id(tree):
         return "E10"
+    if failure.fault is Fault.UNKNOWN_PATIENT:
+        return "E35"
     if failure.fault is Fault.PATIENT and not list(objects(fields_of(info, "Patient"), "Ident")):
         return "E30"
     if failure.fault is Fault.ADDRESS and "Sender" in failure.diagnostics:

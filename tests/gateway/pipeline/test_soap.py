@@ -174,6 +174,20 @@ async def test_body_of_a_stranger_is_not_read_and_passes_nowhere(world: World, m
     assert not world.vkp.received
 
 
+async def test_patient_named_by_a_number_that_nobody_knows_is_one_the_receiver_does_not_have(world: World) -> None:
+    """E35: the number may be right where it was made, but no national one is known for it."""
+    body = body_of("soap-stu3-dispense-inline")
+    system, number = b'<system value="urn:oid:2.16.578.1.12.4.1.4.1"/>', b'<value value="12834010060"/>'
+    assert system in body
+    assert number in body
+    local = body.replace(system, b'<system value="http://record.example/no"/>').replace(
+        number, b'<value value="4711"/>'
+    )
+    found = apprec_of(await post(world, local))
+    assert (found["status"], found["error"]) == ("2", "E35")
+    assert not world.delivered
+
+
 async def test_receiver_that_names_two_municipalities_is_refused(world: World) -> None:
     """It is for one of them at most."""
     body = body_of().replace(

@@ -76,7 +76,7 @@ async def test_local_number_finds_the_patient_that_the_copy_says(services: Swept
     await services.swept()
     known = PatientKey("urn:epj", f"local-{SOMEBODY}")
     assert len(await services.find(patient=known, codes="TA")) == 2
-    assert await services.refusal(patient=PatientKey("urn:epj", "1"), codes="TA") is Fault.PATIENT
+    assert await services.refusal(patient=PatientKey("urn:epj", "1"), codes="TA") is Fault.UNKNOWN_PATIENT
 
 
 async def test_rows_hold_nothing_that_names_a_patient_or_a_place(services: SweptCopy) -> None:

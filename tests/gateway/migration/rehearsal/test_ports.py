@@ -92,7 +92,9 @@ async def test_message_is_passed_as_in_mode_legacy_and_judged(rehearsing: Any) -
     (cell,) = found.verdicts
     assert (cell.municipality, cell.vendor, cell.information) == ("nordfjell", "skyresponse", "notat")
     assert cell.counts == {"clean": 2, "refused": 1}
-    assert cell.reasons[0].reason.startswith("patient: Composition.subject.identifier.value: the patient has only")
+    assert cell.reasons[0].reason.startswith(
+        "unknown-patient: Composition.subject.identifier.value: the patient has only"
+    )
     logged = world.logged.named("message")
     assert {(one["mode"], one["upstream"], one["layer"], one["canary"]) for one in logged} == {
         ("rehearse", "vkp", "routes", False)
