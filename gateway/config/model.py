@@ -102,6 +102,8 @@ class Entry:
     """Short names; None means all."""
     contact: str = ""
     """How they are reached; shown to whoever is logged in."""
+    full_name: str = ""
+    """What pages call them; empty: by the short name."""
 
 
 @dataclass(frozen=True, slots=True)

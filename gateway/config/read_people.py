@@ -110,10 +110,11 @@ def _entry(reader: Reader, names: Collection[str] | None, name: str, node: Node)
         known = (reader.known(item, "municipality", names) for item in items)
         municipalities = frozenset(one for one in known if one is not None)
     contact = fields.get("contact", reader.text) if "contact" in fields else ""
-    if claim is None or value is None or contact is None:
+    full_name = fields.get("full_name", reader.text) if "full_name" in fields else ""
+    if claim is None or value is None or contact is None or full_name is None:
         return None
     roles = frozenset(Role(word) for word in words if word is not None)
-    return Entry(name, claim, value, roles, municipalities, contact)
+    return Entry(name, claim, value, roles, municipalities, contact, full_name)
 
 
 def _value(reader: Reader, node: Node) -> str | None:

@@ -321,6 +321,10 @@ PERSON = section(
     must("value", "what the claim must be, exactly"),
     must("roles", "viewer, planner, approver, operator"),
     Key("municipalities", "short names that the roles are limited to; left out: all"),
+    Key(
+        "full_name",
+        "what pages call whoever is meant; left out: by the short name, which `kari-planlegger` makes Kari Planlegger",
+    ),
     Key("contact", "how an operator is reached, for those who may turn no panic on themselves"),
 )
 

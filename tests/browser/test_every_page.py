@@ -53,8 +53,8 @@ ENGLISH_ONLY = {
     "messages",
     "vendor",
     "municipality",
-    "would",
-    "none",
+    *("none", "of", "is", "was", "has", "are", "would", "nothing", "what", "who", "where", "this", "that", "failed"),
+    *("refused", "missing", "approvals", "expected", "answered", "lost"),
 }
 NORWEGIAN_ONLY = {
     "og",

@@ -126,7 +126,8 @@ def _row(entry: dict[str, Any], w: Words) -> dict[str, Any]:
         link = f"/messages/{quote(target, safe='')}"
     elif action.startswith("cutover."):
         link = f"/cutovers/{quote(target, safe='')}"
-    return {**entry, "who": _who(entry["actor"], w), "action": w.word("action", action), "link": link}
+    is_own = entry["actor"].startswith("gateway (")
+    return {**entry, "who": _who(entry["actor"], w), "is_own": is_own, "action": w.word("action", action), "link": link}
 
 
 def _who(actor: str, w: Words) -> str:

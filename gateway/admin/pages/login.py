@@ -21,7 +21,7 @@ from gateway.limits import Throttle
 
 log = structlog.get_logger()
 
-_PLAYED = re.compile(r"[a-z]{0,20}")
+_PLAYED = re.compile(r"(?=.{0,30}\Z)(?:[a-z]+(?:-[a-z]+)*)?")
 
 
 class LoginPages:
@@ -97,7 +97,7 @@ class LoginPages:
         if not roles or not set(roles) <= set(Role) or not seen.doors.municipalities.issuperset(places):
             raise Problem(Code.BAD_REQUEST, "roles, municipalities")
         if _PLAYED.fullmatch(played) is None:
-            raise Problem(Code.BAD_REQUEST, "played: at most 20 letters from a to z")
+            raise Problem(Code.BAD_REQUEST, "played: at most 30 letters from a to z, and hyphens between them")
         where = frozenset(places) if places else None
         log.warning("people.dev_login", roles=sorted(roles))
         grants = tuple(Grant(Role(role), where) for role in sorted(set(roles)))

@@ -27,20 +27,6 @@ _ONE = "/messages/{reference}"
 _FIELDS = ("reference", "municipality", "state", "sender", "information", "mark", "since", "until")
 _LONGEST = 200
 _DONE = ("release", "discard")
-_KNOWN_REASONS = {
-    "the service is away": "why_away",
-    "others about the patient come first": "why_others",
-    "repeated by its sender": "why_repeated",
-    "unclear": "why_unclear",
-    "by a person": "why_person",
-    "discarded by a person": "why_person",
-    "released by a person": "why_person",
-    "retention ended": "why_retention",
-    "not read": "why_not_read",
-    "read": "why_read",
-    "its state cannot be asked": "why_not_asked",
-}
-"""Reasons of a history that have a text; others are what a service said."""
 
 
 class MessagePages:
@@ -193,7 +179,7 @@ def _row(message: dict[str, Any], w: Words) -> dict[str, Any]:
         "path": message_path(message["reference"]),
         "kind": _KINDS.get(message["state"], ""),
         "marks": [w.word("mark", each) for each in marks],
-        "why": _why(message["reason"], w),
+        "why": message["reason"],
     }
 
 
@@ -221,15 +207,7 @@ def _step(step: dict[str, Any], w: Words) -> dict[str, Any]:
         "forgotten": "msg_forgotten",
     }
     text = w.text(named[what]) if what in named else w.word("state", what)
-    return {**step, "what": text, "kind": _KINDS.get(what, ""), "why": _why(step["reason"], w)}
-
-
-def _why(reason: str | None, w: Words) -> dict[str, str] | None:
-    """Return a reason as a text, or as what a service said where it has none."""
-    if reason is None:
-        return None
-    key = _KNOWN_REASONS.get(reason)
-    return {"text": w.text(key) if key else "", "said": reason}
+    return {**step, "what": text, "kind": _KINDS.get(what, ""), "why": step["reason"]}
 
 
 def _decided(decision: dict[str, Any], w: Words) -> dict[str, Any]:

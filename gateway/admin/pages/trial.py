@@ -196,7 +196,9 @@ def _lines(column: Column, w: Words) -> dict[str, Any]:
     lines = []
     for one in column.lines:
         mark = one.mark.value if one.mark is not None else ""
-        told = w.word("rule", one.told) if mark in ("repaired", "derived") else one.told if mark == "lost" else ""
+        told = (
+            w.word("rule", one.told) if mark in ("repaired", "derived") else w.told(one.told) if mark == "lost" else ""
+        )
         text = "  " * one.depth + one.text
         lines.append({"mark": mark, "sign": _SIGNS.get(mark, " "), "text": text, "told": told, "path": one.path})
     return {"lines": lines, "more": column.more}

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
+from markupsafe import Markup
+
+from gateway.admin.pages import phrases
 from gateway.admin.pages.catalogue import TEXTS, Texts
 from gateway.config.model import Config, Environment, Role
 from gateway.errors import Fault
@@ -144,6 +147,7 @@ class Names:
     municipalities: Mapping[str, str] = field(default_factory=dict)
     vendors: Mapping[str, str] = field(default_factory=dict)
     systems: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    people: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config) -> "Names":
@@ -152,6 +156,7 @@ class Names:
             {key: one.name for key, one in config.municipalities.items()},
             {key: one.name for key, one in config.vendors.items()},
             {(key, system): name for key, vendor in config.vendors.items() for system, name in vendor.systems.items()},
+            {one.name: one.full_name for one in (config.people.entries if config.people else ()) if one.full_name},
         )
 
 
@@ -180,6 +185,10 @@ class Words:
     def text_if_any(self, key: str) -> str:
         """Likewise, of a key that code has put together; empty where there is none."""
         return self._t.get(key, "")
+
+    def told(self, text: str | None) -> Markup:
+        """Return what the gateway says in diagnostics and reasons; what is not its own stands as it was said, and is marked so."""
+        return phrases.told(self.language, text or "")
 
     def plural(self, name: str, count: int) -> str:
         """Return how many there are of something: `1 melding`, `2 meldinger`."""
@@ -215,8 +224,11 @@ class Words:
         return name if name.casefold().startswith(maker.casefold()) else f"{maker} {name}"
 
     def person(self, actor: str) -> str:
-        """Return who did something, as the audit has it, by the entry of `people.persons` and without the hash."""
-        known = actor.partition(" (")[0].partition(", ")[0]
+        """Return who did something, as the audit has it, by name: that of an entry of `people.persons`, and no hash."""
+        entries = actor.partition(" (")[0].split(", ")
+        if full := next((self._names.people[one] for one in entries if one in self._names.people), None):
+            return full
+        known = entries[0]
         played = known.removeprefix("dev-login-") if known != "dev-login" else self._t["somebody"]
         return " ".join(part[:1].upper() + part[1:] for part in played.replace("_", "-").split("-"))
 

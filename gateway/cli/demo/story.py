@@ -58,9 +58,9 @@ async def begin(stage: Stage) -> list[str]:
     now = time.time()
     stamp = datetime.fromtimestamp(now, UTC).strftime("%m%d-%H%M")
     kari, arne, ola = (
-        _Person(stage, "kari", "planner"),
-        _Person(stage, "arne", "approver"),
-        _Person(stage, "ola", "operator"),
+        _Person(stage, "kari-planlegger", "planner"),
+        _Person(stage, "arne-godkjenner", "approver"),
+        _Person(stage, "ola-drift", "operator"),
     )
     try:
         for person in (kari, arne, ola):

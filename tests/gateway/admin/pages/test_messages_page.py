@@ -105,7 +105,7 @@ async def test_way_of_a_message_is_told_step_by_step(shelf: Shelf, vera: Browser
         'href="/cutovers/nordfjell-varsel"',
         "Flag.note",
         "forsøk på levering",
-        "JFT answered 503",
+        "Journalføringstjenesten svarte 503",
         "tatt vare på",
     ]
     places = [way.index(text) for text in told]
@@ -122,7 +122,7 @@ async def test_message_that_was_refused_says_why(shelf: Shelf, vera: Browser) ->
     await decided(shelf, "no", outcome="malformed", diagnostics="Bundle.entry.resource.status: is missing")
     page = await vera.get("/messages/no")
     assert "ugyldig format" in page.text
-    assert "Bundle.entry.resource.status: is missing" in page.text
+    assert "<code>Bundle.entry.resource.status</code>: mangler" in page.text
 
 
 async def test_message_elsewhere_is_not_there(shelf: Shelf, nora: Browser) -> None:

@@ -9,7 +9,12 @@ import pytest
 from gateway.admin.pages.words import Names, Words
 
 NOW = datetime(2026, 11, 28, 16, 27, 5, tzinfo=UTC).timestamp()
-NAMES = Names({"nordfjell": "Nordfjell kommune"}, {"acme": "Acme AS"}, {("acme", "one"): "Acme One"})
+NAMES = Names(
+    {"nordfjell": "Nordfjell kommune"},
+    {"acme": "Acme AS"},
+    {("acme", "one"): "Acme One"},
+    {"k1": "Kari Marie Nordmann"},
+)
 NB, EN = Words("nb", NOW, NAMES), Words("en", NOW, NAMES)
 
 
@@ -83,7 +88,8 @@ def test_percent_never_claims_what_is_not_so(part: float, norwegian: str, englis
 
 
 def test_people_are_told_by_name_and_not_by_hash() -> None:
-    """The entry of `people.persons` is a name once it is written as one."""
+    """By the full name of any of their entries of `people.persons`; without one, the entry is a name once it is written as one."""
+    assert NB.person("drift, k1 (5f0c8a1e2b3c4d5e)") == "Kari Marie Nordmann"
     assert NB.person("kari-planlegger (5f0c8a1e2b3c4d5e)") == "Kari Planlegger"
     assert NB.person("ola, drift (5f0c8a1e2b3c4d5e)") == "Ola"
     assert NB.person("dev-login-arne (dev-login-arne)") == "Arne"
