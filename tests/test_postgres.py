@@ -23,6 +23,7 @@ with server() as running:
 """
 
 
+@pytest.mark.slow
 def test_commits_are_written_to_the_disk_before_they_are_confirmed(postgres: str) -> None:
     """What tests prove of durability holds for a production server."""
     engine = create_engine(postgres)
@@ -52,6 +53,7 @@ def test_cleared_database_has_nothing_of_whoever_had_it_before(postgres_server: 
         assert connection.execute("SELECT count(*) FROM audit").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_server_ends_and_leaves_nothing_when_its_tests_are_killed() -> None:
     """Whoever kills pytest has no server, no socket and no folder to clean up."""
     command = (sys.executable, "-W", "ignore", "-c", _HOLDER)

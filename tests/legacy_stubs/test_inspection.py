@@ -78,6 +78,7 @@ async def test_connection_can_be_dropped(sender: Sender) -> None:
     assert [record.status for record in sender.vkp.received] == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_program_says_when_it_is_ready_and_stops_cleanly(stop: signal.Signals) -> None:
     """`python -m legacy_stubs`: one line, then answers; a signal ends it with status 0, idle connections or not."""

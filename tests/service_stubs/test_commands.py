@@ -34,6 +34,7 @@ def first_line(program: subprocess.Popen[str]) -> str:
     return program.stdout.readline().strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_helseid_says_when_it_is_ready_and_stops_cleanly(stop: signal.Signals) -> None:
     """One line, then answers; a signal ends it with status 0."""
@@ -48,6 +49,7 @@ def test_helseid_says_when_it_is_ready_and_stops_cleanly(stop: signal.Signals) -
         assert program.wait(timeout=5) == 0
 
 
+@pytest.mark.slow
 def test_jft_says_when_each_listener_is_ready() -> None:
     """One line per listener."""
     with start("jft", "--write-port", "0", "--read-port", "0") as program:

@@ -245,6 +245,7 @@ def _grows(surface: str, kind: str, form: str) -> bool:
     return (counts[2] - counts[1]) - (counts[1] - counts[0]) >= FORMS * FORMS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["json", "xml"])
 @pytest.mark.parametrize("surface", RELEASES)
 def test_no_usual_element_takes_more_calls_than_in_proportion(surface: str, form: str) -> None:

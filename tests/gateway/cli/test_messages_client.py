@@ -178,6 +178,7 @@ async def test_answer_that_does_not_come_is_told(token: Path, monkeypatch: pytes
     assert "does not answer in time" in result.stderr
 
 
+@pytest.mark.slow
 async def test_certificate_must_be_trusted(strange: Strange, token: Path, tmp_path: Path) -> None:
     """By the machine, or by SSL_CERT_FILE; before that the token is not sent."""
     authority = Authority(tmp_path)

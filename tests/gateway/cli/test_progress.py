@@ -9,13 +9,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gateway.cli.progress import progress
 from tests.gateway.cli.test_plan import _fill, _seen
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 SIMULATE = ("simulate", "--municipalities", "3", "--days", "40")
 
@@ -54,6 +54,7 @@ def test_json_comes_without_progress(tmp_path: Path) -> None:
     assert len(json.loads(found)["days"]) == 40
 
 
+@pytest.mark.slow
 def test_the_replay_of_the_past_shows_its_decisions(routes_file: Path) -> None:
     """So many as the log has."""
     _fill(routes_file.parent, [_seen(60), _seen(70)])

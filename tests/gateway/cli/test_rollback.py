@@ -141,6 +141,7 @@ async def test_send_may_wait_for_the_end(ask: Ask, scene: Scene) -> None:
     assert (again["id"], again["progress"]) == (lines[0][1], "done")
 
 
+@pytest.mark.slow
 async def test_what_gives_up_while_it_is_waited_for_is_exit_1(ask: Ask, scene: Scene) -> None:
     """With why."""
     for _ in range(5):

@@ -57,6 +57,7 @@ async def served(world: World) -> AsyncIterator[Served]:
         await asyncio.wait_for(process.communicate(), 120)
 
 
+@pytest.mark.slow
 async def test_process_serves_reloads_and_ends(start: Callable[..., Awaitable[World]]) -> None:
     """SIGHUP takes a good file and refuses a bad one whole; SIGTERM ends with exit 0; the admin port has two pages."""
     world = await start(serve=False)

@@ -47,6 +47,7 @@ MESSAGE = "translators/examples/quirks.json"
 CELL = ("--municipality", "nordfjell", "--sender", "Evondos_E300_Nordfjell", "--information", "medisinering")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -68,6 +69,7 @@ def test_a_small_command_imports_nothing_that_takes_long(arguments: tuple[str, .
     assert modules & SLOW <= allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code"),
     [(("check",), 0), (("explain", *CELL[:2]), 0), (("plan", "routes.yaml"), 0), (("keys", "init"), 0), (("init",), 0)],
@@ -81,6 +83,7 @@ def test_a_command_on_a_file_imports_nothing_that_takes_long(
     assert (found, modules & SLOW) == (code, set())
 
 
+@pytest.mark.slow
 def test_explain_reads_a_ledger_only_where_one_is(routes_file: Path) -> None:
     """It takes the libraries of the ledger then, and no others."""
     _fill(routes_file.parent, [])

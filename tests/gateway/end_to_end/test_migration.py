@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from functools import partial
 
+import pytest
+
 from tests.gateway.end_to_end.scene import (
     AT,
     CUTOVER,
@@ -118,6 +120,7 @@ async def unread_sent_back(migration: Migration, tool: Tool) -> None:
     assert migration.at_vkp == at_vkp + unread
 
 
+@pytest.mark.slow
 async def test_a_municipality_moves_and_comes_back_and_no_message_is_lost_or_at_both_sides(
     migration: Migration,
 ) -> None:
@@ -142,6 +145,7 @@ async def test_a_municipality_moves_and_comes_back_and_no_message_is_lost_or_at_
     migration.world.assert_discreet(*(one.answer for one in migration.sent))
 
 
+@pytest.mark.slow
 async def test_messages_that_are_under_way_while_it_switches_are_each_answered_and_at_one_side(
     migration: Migration,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ async def fail(ledger: Ledger, clock: Clock, times: int, begin: int = 0) -> int:
     return due.id
 
 
+@pytest.mark.slow
 async def test_history_tells_the_first_tries_and_the_last_and_counts_those_between(
     ledger: Ledger, clock: Clock
 ) -> None:

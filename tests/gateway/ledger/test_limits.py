@@ -80,6 +80,7 @@ async def test_arrival_that_waits_for_a_lock_is_unavailable_and_the_next_one_is_
     assert isinstance(await arrive(ledger, "first", identity="identity", copy="copy"), Taken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [LIMITS, SHORT])
 async def test_reading_that_waits_is_unavailable_and_the_connection_goes_back_usable(
     limited: Database, postgres: str, limits: str

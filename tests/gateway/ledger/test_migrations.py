@@ -114,6 +114,7 @@ async def test_two_nodes_may_open_an_empty_database_at_once(postgres: str, tmp_p
         await store.close()
 
 
+@pytest.mark.slow
 async def test_second_process_on_the_same_file_is_refused(tmp_path: Path) -> None:
     """And gets it when the first has closed it."""
     url = "sqlite:///ledger.db"

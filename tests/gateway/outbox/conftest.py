@@ -148,7 +148,7 @@ async def states(world: World) -> list[str]:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds."""
-    for _ in range(1000):
+    for _ in range(6000):
         if holds():
             return
         await asyncio.sleep(0.01)
@@ -157,7 +157,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def until_written(world: World, holds: Callable[[list[Row[Any]]], bool]) -> list[Row[Any]]:
     """Wait until what is written is so, and return it."""
-    for _ in range(1000):
+    for _ in range(6000):
         if holds(found := await rows(world)):
             return found
         await asyncio.sleep(0.01)

@@ -45,6 +45,7 @@ def failed(times: int) -> Callable[[list[Any]], bool]:
     return lambda found: (found[0].attempts, found[0].state) == (times, "held")
 
 
+@pytest.mark.slow
 async def test_message_that_is_never_answered_is_sent_twelve_times_and_set_aside(
     begin: Callable[..., Awaitable[World]], clock: Clock
 ) -> None:

@@ -96,6 +96,7 @@ async def test_copy_at_another_node_waits_while_the_first_is_in_flight(beside: t
     assert jft.asked == 1
 
 
+@pytest.mark.slow
 async def test_held_messages_are_delivered_once_by_two_nodes(beside: tuple[World, World], clock: Clock) -> None:
     """Whichever is quicker, each message goes once and each patient's in order."""
     one, other = beside

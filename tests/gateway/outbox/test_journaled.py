@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import alarm, assert_success, jft_of, rows, until, until_states
 from tests.gateway.outbox.test_tracking import at_epj
@@ -53,9 +55,10 @@ async def test_wait_that_ends_is_a_success_and_the_event_is_followed_on(
     await until_states(world, "acknowledged")
 
 
+@pytest.mark.slow
 async def test_wait_ends_in_time_for_the_senders_own_limit(begin: Callable[..., Awaitable[World]]) -> None:
     """However long `journaled_wait` is, the request's time is the bound."""
-    world = await begin(JOURNALED, limits=LONG, timeout="900ms")
+    world = await begin(JOURNALED, limits=LONG, timeout="3s")
     assert_success(await world.post("bundle", alarm()))
 
 

@@ -128,6 +128,7 @@ async def test_held_message_that_fails_while_the_ledger_does_is_no_defect(
     await until_states(world, "held")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policies", [REFUSE, HOLD])
 async def test_sender_is_told_to_try_again_while_somebody_has_locked_the_table(
     begin: Callable[..., Awaitable[World]], postgres: str, monkeypatch: pytest.MonkeyPatch, policies: str

@@ -184,6 +184,7 @@ async def test_a_strangers_body_is_not_read(world: World, wanted: dict[str, Any]
     assert at_vkp(world) == [(target, digest(b"{" * size))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [f"/epj/r4/{NORDFJELL}/bundle", "/epj/r4/000000000/bundle"])
 async def test_a_refused_request_is_forgotten_without_the_collector(world: World, target: str) -> None:
     """Its body does not stay in memory until the collector looks for cycles, which is seldom."""

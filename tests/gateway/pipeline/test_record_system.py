@@ -200,6 +200,7 @@ async def test_record_system_that_fails_is_a_temporary_error_and_is_left_alone(s
         assert (await world.post("bundle", another(message("alarm-follow-up")))).status == 200
 
 
+@pytest.mark.slow
 async def test_slow_record_system_is_told_so_and_keeps_no_journaling_out(start: Start) -> None:
     """As many searches as a sender may have under way wait for it, and its journaling is delivered all the same."""
     slow = RawUpstream()

@@ -156,6 +156,7 @@ async def test_the_longest_stalled_body_makes_room(
     assert sorted((each.complete, len(each.body)) for each in bodies) == [(False, 1), (True, 2), (True, 60_000)]
 
 
+@pytest.mark.slow
 async def test_a_trickle_is_no_progress(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +179,7 @@ async def test_a_trickle_is_no_progress(
         writer.close()
 
 
+@pytest.mark.slow
 async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +262,7 @@ async def test_what_vkp_answers_is_never_refused_by_it(
     assert [(await each).status for each in sending] == [200] * 5
 
 
+@pytest.mark.slow
 async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
     start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
 ) -> None:
@@ -282,6 +285,7 @@ async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
         assert answer.status == 504
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "begin", "trickle"),
     [

@@ -127,6 +127,7 @@ async def test_connection_is_not_idle_right_after_a_late_answer(
     writer.close()
 
 
+@pytest.mark.slow
 async def test_request_before_garbage_is_answered_after_a_half_close(world: World, raw_upstream: RawUpstream) -> None:
     """What follows a whole request does not cost its sender the answer."""
     arrived, released = raw_upstream.hold()
@@ -142,6 +143,7 @@ async def test_request_before_garbage_is_answered_after_a_half_close(world: Worl
     writer.close()
 
 
+@pytest.mark.slow
 async def test_stop_lets_a_slow_reader_have_its_answer(world: World, raw_upstream: RawUpstream) -> None:
     """An answer that was given but not yet taken is not thrown away."""
     size = 120_000

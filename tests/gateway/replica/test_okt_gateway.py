@@ -86,6 +86,7 @@ async def test_services_are_answered_from_the_sweep_over_every_surface(served: t
     assert asked == {"/okt-events/{pid}", "/okt-status/{pid}"}
 
 
+@pytest.mark.slow
 async def test_other_json_than_yesterday_is_an_alarm_and_leaves_what_is_known(served: tuple[World, OktStub]) -> None:
     """The path is told, and the answer stays as it was."""
     world, okt = served

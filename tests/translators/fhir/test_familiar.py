@@ -77,6 +77,7 @@ def test_invented_elements_are_strange_once_there_is_no_room() -> None:
     assert names.are_familiar(b"<a><d/><b/></a>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "texts", "most"),
     [

@@ -148,6 +148,7 @@ def _everything(release: Release, kind: str, seen: set[str]) -> dict[str, Tree]:
     return fields
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 def test_every_element_of_every_type_survives_xml(release: Release) -> None:
     """Not one is left to chance: each element of the tables, with its sibling, in XML and back."""

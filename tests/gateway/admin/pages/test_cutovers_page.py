@@ -69,6 +69,7 @@ async def test_list_has_every_cutover_with_what_it_does_and_when(world: World, n
     assert "tiden er passert" in plain(await vera.get("/cutovers?lang=nb"))
 
 
+@pytest.mark.slow
 async def test_list_comes_in_parts_and_by_state(world: World) -> None:
     """Fifty at a time; what is no name and no state is refused."""
     petter = await world.person(PETTER)

@@ -75,6 +75,7 @@ async def test_demo_goes_as_the_routes_say(config: Path) -> None:
     assert [each.name for each in config.parent.iterdir()] == [config.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["version: 1\n", None])
 async def test_demo_without_a_good_configuration_says_why(tmp_path: Path, text: str | None) -> None:
     """Exit 1 and the reason, without a trace."""

@@ -16,6 +16,7 @@ from tests.gateway.cli.doctor.conftest import pipe
 ONE = ["doctor", "--transparency", "--only", "letter case of the path"]
 
 
+@pytest.mark.slow
 def test_a_check_that_passes_with_a_gateway_process_is_exit_0() -> None:
     """The stage starts the gateway of this installation and ends it."""
     result = CliRunner().invoke(main, ONE)

@@ -85,6 +85,7 @@ async def test_a_gateway_that_runs_here_has_its_own_ports(world: World) -> None:
     assert "answers on the admin port" in the(found, "port for operators", OK)
 
 
+@pytest.mark.slow
 async def test_ports_that_somebody_else_has_fail(start: Callable[..., Awaitable[World]]) -> None:
     """Both are named, with what the system said."""
     world = await start(serve=False)

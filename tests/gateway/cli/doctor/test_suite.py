@@ -38,6 +38,7 @@ def test_there_are_enough_checks_and_no_two_of_a_group_share_a_name() -> None:
     assert len({(check.group, check.name) for check in CHECKS}) == len(CHECKS)
 
 
+@pytest.mark.slow
 def test_a_bare_pipe_passes_what_is_about_unchanged_bytes() -> None:
     """The checks ask for nothing but the same bytes, save where the versions of HTTP differ."""
     results = run(_in(*BYTES), pipe())
@@ -45,6 +46,7 @@ def test_a_bare_pipe_passes_what_is_about_unchanged_bytes() -> None:
     assert _failed(results) - UP_TO_BUFFERS == NOT_BY_A_PIPE, {name: differences[name] for name in _failed(results)}
 
 
+@pytest.mark.slow
 def test_a_bare_pipe_fails_what_a_gateway_must_do_itself() -> None:
     """It refuses nothing, removes no field and uses no connection again."""
     checks = _in("refused heads", "refused framing") + [
@@ -55,6 +57,7 @@ def test_a_bare_pipe_fails_what_a_gateway_must_do_itself() -> None:
     assert _failed(run(pooled, pipe(), seconds=1.0)) == {check.name for check in pooled}
 
 
+@pytest.mark.slow
 def test_no_check_passes_when_nothing_is_sent_on(hopeless: StageMaker) -> None:
     """Neither silence nor a yes to everything is taken for a right answer."""
     results = run(CHECKS, hopeless, workers=8, seconds=1.0)

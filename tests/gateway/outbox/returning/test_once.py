@@ -195,6 +195,7 @@ MAY_HAVE = {Fate.ACCEPTED, Fate.UNCLEAR}
 POINTS = ("before taking", "after taking", "after sending", "after writing")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["delivered", "held"])
 @pytest.mark.parametrize("fate", list(Fate))
 @pytest.mark.parametrize("point", POINTS)
