@@ -56,7 +56,7 @@ def _restored(config: Config, folder: Path, since: float, reason: str) -> dict[s
     from gateway.times import Clock  # noqa: PLC0415 - said above
 
     async def work() -> dict[str, Any]:
-        store = await asyncio.to_thread(open_store, config.store, folder, patience=0)
+        store = await asyncio.to_thread(open_store, config.store, folder, patience=0, alone=True)
         try:
             clock, node = Clock(), node_name()
             now, known = clock(), restore.PositionFile(config.keys, folder).read()

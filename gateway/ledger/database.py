@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+import time
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
@@ -33,7 +34,10 @@ T = TypeVar("T")
 _MIGRATIONS = "gateway.ledger:migrations"
 _BUSY = 5.0
 """Seconds that SQLite waits for another process's lock, and PostgreSQL for a connection."""
+_APPLICATION = "vkp-gateway"
+"""What PostgreSQL is told of whose connection it is, by which one that wants to be alone knows the others."""
 _POSTGRESQL: dict[str, Any] = {
+    "application_name": _APPLICATION,
     "connect_timeout": int(_BUSY),
     # A server that hangs, or is gone without a word, must not hang the gateway.
     "options": "-c lock_timeout=5s -c statement_timeout=15s -c idle_in_transaction_session_timeout=30s",
@@ -128,11 +132,14 @@ class Database:
             lock.release()
 
 
-def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock | None = None) -> Database:
+def open_store(
+    url: str, folder: Path, *, patience: float = 30.0, lock: FileLock | None = None, alone: bool = False
+) -> Database:
     """Open the ledger at `url`, bring its tables up to date, and return it; raises `StartupError`.
 
     A path of `sqlite:///` is relative to `folder`. `patience` is how many seconds another process may still have it: one
     that is about to end. `lock` is this process's own on the file, where it has one already: its owner releases it.
+    `alone` refuses a database of PostgreSQL that other processes of the gateway are connected to, as a file always is.
     """
     engine = owned = None
     try:
@@ -143,6 +150,8 @@ def open_store(url: str, folder: Path, *, patience: float = 30.0, lock: FileLock
             engine = _sqlite(path)
         else:
             engine = _postgresql(url)
+            if alone:
+                _refuse_others(engine)
         migrate(engine)
         if path is not None:
             _let_give_back(engine, path)
@@ -247,6 +256,20 @@ def _postgresql(url: str) -> Engine:
         pool_pre_ping=True,
         pool_timeout=_BUSY,
     )
+
+
+def _refuse_others(engine: Engine) -> None:
+    others = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = :name AND pid <> pg_backend_pid()"
+    )
+    with engine.connect() as connection:
+        for _ in range(20):  # a connection that was closed a moment ago may still be listed
+            if not connection.execute(text(others), {"name": _APPLICATION}).scalar_one():
+                return
+            connection.rollback()
+            time.sleep(0.1)
+        raise StartupError("store: another process of the gateway is connected to the database")
 
 
 def migrate(engine: Engine) -> None:
