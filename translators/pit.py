@@ -1,13 +1,18 @@
-"""A Patient of Pasientinformasjonstjenesten (PIT) as VKP answers with it: R4, profile vkp-Patient-v090.
+"""A page of Pasientinformasjonstjenesten (PIT), and its Patients as VKP answers with them: R4, profile vkp-Patient-v090.
 
 PIT's own profile is not published. What it sends is taken to be a Patient of FHIR R4 whose elements mean what R4 and the
 Norwegian base profile say, and is carried whole: only what says who stored it, and how, is left out.
 """
 
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
 
 from translators.contract import Reason, Refused, Tree
 from translators.fhir.invariants import objects
+from translators.fhir.json_codec import decode, encode
 from translators.fhir.quick_check import right_leaves
 from translators.fhir.structure import structure_faults
 from translators.national_number import kind_of
@@ -16,10 +21,14 @@ from translators.places import spelled
 
 VERSION = "1"
 """Of what is made of a Patient: another one makes local copies anew."""
+PATH = "/v1/Patient"
+"""Where PIT is asked."""
 PROFILE = "http://ehelse.no/fhir/StructureDefinition/vkp-Patient-v090"
 _BEST_FIRST = (BIRTH_NUMBER, D_NUMBER, FH_NUMBER)
 _OF_META = ("lastUpdated", "security", "tag")
 """What VKP's readers may know of its storage: when it changed, and whether it is to be kept from somebody."""
+_LONGEST_CURSOR = 4096
+_QUERY = re.compile(r"[!-~]+")
 
 
 class PitPatient(NamedTuple):
@@ -35,7 +44,84 @@ class PitPatient(NamedTuple):
     """Its national numbers, the one it is best known by first."""
     local: tuple[tuple[str, str], ...]
     """Its numbers in record systems, each with its identifier system; not those that are no longer in use."""
-    resource: dict[str, Tree]
+    written: bytes
+    """The resource as JSON."""
+
+
+class PitPage(NamedTuple):
+    """Some patients, in the order in which they changed."""
+
+    patients: tuple[PitPatient, ...]
+    next: str | None
+    """How the next page is asked for: what stands after `?`; None on the last."""
+
+
+class _Links(msgspec.Struct):
+    link: list[dict[str, Any]] = []
+
+
+def next_of(body: bytes, cursor: str | None) -> str | None:
+    """Return where the next page is, where that can be told without reading the rest; the page may still be refused."""
+    try:
+        following = _next({"link": list[Tree](msgspec.json.decode(body, type=_Links).link)})
+    except (msgspec.DecodeError, Refused, UnicodeError, RecursionError):
+        return None
+    return following if following != cursor else None
+
+
+def page_of(body: bytes, cursor: str | None) -> PitPage:
+    """Read an answer to the question that `cursor` asked; raises `Refused` with the place for what PIT does not document."""
+    bundle = decode(body)
+    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        raise Refused(Reason.FORMAT, "not a Bundle", "Bundle.resourceType")
+    if bundle.get("type") != "searchset":
+        raise Refused(Reason.FORMAT, "not a searchset", "Bundle.type")
+    following = _next(bundle)
+    if following is not None and following == cursor:
+        raise Refused(Reason.FORMAT, "the cursor leads to the page that it is on", "Bundle.link")
+    patients = [patient for index, entry in enumerate(_list(bundle, "entry")) if (patient := _patient(entry, index))]
+    return PitPage(tuple(patients), following)
+
+
+def _patient(entry: Tree, index: int) -> PitPatient | None:
+    """Return the patient of an entry; None for what PIT says about the search itself."""
+    path = f"Bundle.entry[{index}]"
+    if not isinstance(entry, dict):
+        raise Refused(Reason.FORMAT, "not an object", path)
+    resource, search = entry.get("resource"), entry.get("search")
+    mode = search.get("mode") if isinstance(search, dict) else None
+    if mode == "outcome" and isinstance(resource, dict) and resource.get("resourceType") == "OperationOutcome":
+        if any(isinstance(one, dict) and one.get("severity") in ("error", "fatal") for one in _list(resource, "issue")):
+            raise Refused(Reason.FORMAT, "PIT says that something was wrong", path)
+        return None
+    if mode not in (None, "match"):
+        raise Refused(Reason.FORMAT, "neither a match nor said of the search", f"{path}.search.mode")
+    return patient_of(resource, f"{path}.resource")
+
+
+def _next(bundle: dict[str, Tree]) -> str | None:
+    """Return the query of the `next` link: where it leads is ours to say, for a token goes with it."""
+    links = [(i, one) for i, one in enumerate(_list(bundle, "link")) if isinstance(one, dict)]
+    following = [(f"Bundle.link[{index}].url", one.get("url")) for index, one in links if one.get("relation") == "next"]
+    if not following:
+        return None
+    path, url = following[0]
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        parts = None
+    if len(following) > 1 or parts is None or not parts.path.endswith(PATH):
+        raise Refused(Reason.FORMAT, f"the next page is not at {PATH}", path)
+    if len(parts.query) > _LONGEST_CURSOR or not _QUERY.fullmatch(parts.query):
+        raise Refused(Reason.FORMAT, "no query that can be sent", path)
+    return parts.query
+
+
+def _list(owner: dict[str, Tree], name: str) -> list[Tree]:
+    found = owner.get(name, [])
+    if not isinstance(found, list):
+        raise Refused(Reason.FORMAT, "not an array", f"{owner.get('resourceType')}.{name}")
+    return found
 
 
 def patient_of(resource: Tree, path: str) -> PitPatient:
@@ -57,7 +143,8 @@ def patient_of(resource: Tree, path: str) -> PitPatient:
     result: dict[str, Tree] = {**resource, "meta": {**kept, "profile": [PROFILE]}}
     if identifiers:
         result["identifier"] = list[Tree](identifiers)
-    return PitPatient(own, updated, _is_in_use(resource), _numbers(identifiers), _local(identifiers), result)
+    numbers, local = _numbers(identifiers), _local(identifiers)
+    return PitPatient(own, updated, _is_in_use(resource), numbers, local, encode(result))
 
 
 def _standing(identifier: dict[str, Tree]) -> tuple[bool, int]:

@@ -63,10 +63,8 @@ class LookupHasher:
     def hash(self, *parts: str) -> str:
         """Return 32 hexadecimal characters for these parts in this order; other parts never run together to the same."""
         made = self._hmac.copy()
-        for part in parts:
-            encoded = _encoded(part)
-            made.update(len(encoded).to_bytes(_LENGTH_BYTES))
-            made.update(encoded)
+        encoded = [_encoded(part) for part in parts]
+        made.update(b"".join([piece for one in encoded for piece in (len(one).to_bytes(_LENGTH_BYTES), one)]))
         return made.hexdigest()[:HASH_CHARACTERS]
 
 

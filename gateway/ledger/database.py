@@ -52,6 +52,10 @@ _TO_MIGRATE = 300
 """Seconds that a starting node waits for another that makes or changes the tables."""
 _LONGEST_LOG = 16 * 1024 * 1024
 """Bytes of SQLite's log of writes; a long reader may have it grow, and once it has ended the log is shortened to this."""
+_PAGES_OF_LOG = 2000
+"""After how many pages of 4 KB SQLite writes the log into the file: a page that changed often meanwhile is written once."""
+_WRITERS_CACHE = 16 * 1024
+"""KB of the file that the writer keeps in memory."""
 _REWRITTEN = 512 * 1024 * 1024
 """Bytes of a file of an earlier version that is written anew at a start, some seconds' work."""
 _PAGES, _VACUUMS = 250, 40
@@ -190,7 +194,9 @@ def file_of(url: str, folder: Path) -> Path | None:
 def _sqlite(path: Path) -> Engine:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     arguments = {"check_same_thread": False, "timeout": _BUSY}
-    engine = create_engine(f"sqlite:///{path}", connect_args=arguments, hide_parameters=True)
+    # As many as threads read, and the writer's: to open one takes as long as a search.
+    most = min(32, (os.cpu_count() or 1) + 4) + 1
+    engine = create_engine(f"sqlite:///{path}", connect_args=arguments, hide_parameters=True, pool_size=most)
 
     # By SQLAlchemy's page on SQLite: the driver would begin transactions late, and not before a SELECT.
     @event.listens_for(engine, "connect")
@@ -201,10 +207,15 @@ def _sqlite(path: Path) -> Engine:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_OF_LOG}")
         connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(WRITES) and not connection.info.get(WRITES):
+            # Hashes come in no order: what is written to their indexes is all over them, and read again for each.
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{_WRITERS_CACHE}")
+            connection.info[WRITES] = True
         # A transaction that reads first and writes then would not wait for the lock, but fail at once.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
 

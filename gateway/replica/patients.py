@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, exists, func, insert, select, text
 
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.ledger.key_files import Keys
@@ -17,7 +17,7 @@ from gateway.ledger.tables import (
 )
 from translators import pit
 from translators.contract import Tree
-from translators.fhir.json_codec import decode, encode
+from translators.fhir.json_codec import decode
 from translators.fhir.moments import order_of
 from translators.pit import PitPatient
 
@@ -111,7 +111,7 @@ class PatientSeal:
 
 
 def _plain(patient: PitPatient) -> bytes:
-    return (patient.numbers[0] if patient.numbers else "").encode() + b"\n" + encode(patient.resource)
+    return (patient.numbers[0] if patient.numbers else "").encode() + b"\n" + patient.written
 
 
 def _about(municipality: str, resource: str) -> str:
@@ -147,24 +147,34 @@ def _insert(
     connection: Connection, seal: PatientSeal, municipality: str, generation: int, patients: dict[str, PitPatient]
 ) -> None:
     of = {"municipality": municipality, "generation": generation}
-    hashes = {resource: seal.hashes(municipality, one) for resource, one in patients.items()}
-    rows = [
-        {
-            **of,
-            "resource": resource,
-            "patient": hashes[resource][0] if one.numbers else None,
-            "updated": one.updated,
-            "sealed": seal.seal(municipality, resource, one),
-        }
-        for resource, one in patients.items()
-    ]
-    statement = insert(REPLICA_PATIENT).returning(P.id, sort_by_parameter_order=True)
-    ids = list(connection.scalars(statement, rows))
-    found = [
-        {**of, "row": row, "hash": one} for row, resource in zip(ids, patients, strict=True) for one in hashes[resource]
-    ]
+    rows, found = [], []
+    for row, (resource, one) in zip(_new_rows(connection, len(patients)), patients.items(), strict=True):
+        hashes = seal.hashes(municipality, one)
+        best = hashes[0] if one.numbers else None
+        sealed = seal.seal(municipality, resource, one)
+        rows.append({**of, "id": row, "resource": resource, "patient": best, "updated": one.updated, "sealed": sealed})
+        found += [{**of, "row": row, "hash": each} for each in hashes]
+    connection.execute(_PATIENTS, rows)
     if found:
-        connection.execute(insert(REPLICA_IDENTIFIER), found)
+        connection.execute(_IDENTIFIERS, found)
+
+
+_PATIENTS, _IDENTIFIERS = insert(REPLICA_PATIENT), insert(REPLICA_IDENTIFIER)
+_NEW_ROWS = {
+    "sqlite": text("SELECT seq FROM sqlite_sequence WHERE name = 'replica_patient'"),
+    "postgresql": text(
+        "SELECT nextval(pg_get_serial_sequence('replica_patient', 'id')) FROM generate_series(1, :count)"
+    ),
+}
+
+
+def _new_rows(connection: Connection, count: int) -> Sequence[int]:
+    """Return ids for new rows: asked for before, many rows are written at once, since nothing has to come back of each."""
+    found = connection.execute(_NEW_ROWS[connection.dialect.name], {"count": count})
+    if connection.dialect.name == "postgresql":
+        return [*found.scalars()]
+    last = found.scalar_one_or_none() or 0  # this transaction is the only one that writes
+    return range(last + 1, last + count + 1)
 
 
 def missing(connection: Connection, municipality: str, before: int, generation: int) -> list[str]:

@@ -99,7 +99,7 @@ class Node:
             except BaseException:
                 await self.stop()
                 raise
-        _calm_collector()
+        calm_collector()
         listen = self._configured().listen
         log.info("gateway.started", data=str(listen.data), admin=str(listen.admin), routes=str(self._path))
 
@@ -369,8 +369,8 @@ def _listens_elsewhere(before: Config, after: Config) -> bool:
     return (before.listen, before.tls is None) != (after.listen, after.tls is None)
 
 
-def _calm_collector() -> None:
-    """Let the cyclic collector look at little, and seldom: what was made so far stays, and messages leave no cycles."""
+def calm_collector() -> None:
+    """Let the cyclic collector look at little, and seldom: what was made so far stays, and messages leave no cycles; threads take short turns."""
     # The thread that reads large bodies gives way to the event loop after so many seconds.
     sys.setswitchinterval(_SWITCH)
     gc.collect()

@@ -36,6 +36,7 @@ from gateway.upstreams.epj import EpjClient
 from gateway.upstreams.http_client import ANSWER_LIMIT, Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.okt import OktClient
+from gateway.upstreams.page_process import PageProcess
 from gateway.upstreams.pit import ANSWER_LIMIT as PIT_ANSWER_LIMIT
 from gateway.upstreams.pit import PitClient
 from gateway.upstreams.pmd import PmdClient
@@ -197,6 +198,7 @@ class UpstreamRegistry:
         # Bounded for each host: one that hangs must not keep messages from another.
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MOST_PER_HOST)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        self._pages = PageProcess()
         self._used = _Parts()
 
     def prepare(self, config: Config, certificates: Certificates) -> ConfiguredClients:
@@ -223,6 +225,7 @@ class UpstreamRegistry:
         """Close every connection as soon as it is idle."""
         for caller in self._used.callers.all:
             caller.close()
+        await self._pages.close()
         await self._session.close()
 
     def _client(self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates) -> Client | None:
@@ -249,7 +252,8 @@ class UpstreamRegistry:
             case OktUpstream():
                 return OktClient(upstream, self._service_caller(parts, config, upstream, tls))
             case PitUpstream():
-                return PitClient(upstream, self._service_caller(parts, config, upstream, tls, PIT_ANSWER_LIMIT))
+                asking = self._service_caller(parts, config, upstream, tls, PIT_ANSWER_LIMIT)
+                return PitClient(upstream, asking, self._pages)
             case EpjUpstream():
                 return self._record_system(parts, config, upstream, tls)
             case PmdUpstream():

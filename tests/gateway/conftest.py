@@ -87,7 +87,7 @@ def keys_of_a_gateway(tmp_path_factory: pytest.TempPathFactory, client_key: ECKe
 @pytest.fixture
 def folder_with_keys(tmp_path: Path, keys_of_a_gateway: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make a folder for a gateway that runs in the tests' own process, whose collector is calm already."""
-    monkeypatch.setattr(node, "_calm_collector", lambda: None)
+    monkeypatch.setattr(node, "calm_collector", lambda: None)
     return Path(shutil.copytree(keys_of_a_gateway, tmp_path, dirs_exist_ok=True))
 
 

@@ -1,5 +1,6 @@
 """A Patient of PIT as VKP's senders are told of it: carried whole, known by its numbers, refused by place where it is not R4."""
 
+import json
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def test_patient_is_carried_whole_in_vkps_profile() -> None:
     security = [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]
     source = _patient()
     source["meta"]["security"] = security
-    resource = patient_of(source, "x").resource
+    resource = json.loads(patient_of(source, "x").written)
     assert resource == {
         **source,
         "meta": {"lastUpdated": "2026-05-04T08:36:37.123Z", "security": security, "profile": [PROFILE]},
@@ -44,7 +45,7 @@ def test_what_a_patient_is_identified_by_stands_first() -> None:
         {"system": BIRTH_NUMBER, "value": NUMBER},
     ]
     patient = patient_of(_patient(identifier=identifiers), "x")
-    assert patient.resource["identifier"] == [identifiers[3], identifiers[2], identifiers[1], identifiers[0]]
+    assert json.loads(patient.written)["identifier"] == [identifiers[3], identifiers[2], identifiers[1], identifiers[0]]
     assert patient.local == ((LOCAL, "123"),)
     assert patient.numbers[0] == NUMBER
 
