@@ -138,6 +138,12 @@ SWEEP_LEFT = Gauge(
     ["municipality"],
     registry=REGISTRY,
 )
+UNANSWERED = Gauge(
+    "vkp_gateway_okt_patients_unanswered",
+    "Patients of whom OKT has told nothing, or nothing within its freshness, since the first sweep; lists wait for them.",
+    ["municipality"],
+    registry=REGISTRY,
+)
 OVERDUE_EVENTS = Counter(
     "vkp_gateway_overdue_events",
     "Events that were not acknowledged in time: an alarm.",

@@ -280,10 +280,18 @@ class CopiedNumbers:
         """Return the next patients in the order of their hashes, each hash with its number."""
         return self._some(connection, municipality, (P.patient > patient,), most)
 
-    def never_asked(self, connection: Connection, municipality: str, most: int) -> list[tuple[str, str]]:
-        """Return patients of whom OKT was never asked."""
-        asked = exists().where(S.municipality == P.municipality, S.patient == P.patient, S.source == "okt")
-        return self._some(connection, municipality, (P.patient.is_not(None), ~asked), most)
+    def unanswered(self, connection: Connection, municipality: str, since: float) -> dict[str, float | None]:
+        """Return the patients whom OKT has told nothing of since a time, each with when it last did; in the order of their hashes."""
+        told = select(S.patient, func.max(S.seen_at).label("seen_at"))
+        by = told.where(S.municipality == municipality, S.source == "okt").group_by(S.patient).subquery()
+        of = (P.municipality == municipality, P.generation == _serving(municipality), P.patient.is_not(None))
+        statement = select(P.patient, by.c.seen_at).outerjoin(by, by.c.patient == P.patient).order_by(P.patient)
+        lacking = by.c.seen_at.is_(None) | (by.c.seen_at < since)
+        return {row[0]: row[1] for row in connection.execute(statement.where(*of, lacking))}
+
+    def named(self, connection: Connection, municipality: str, patients: Sequence[str]) -> list[tuple[str, str]]:
+        """Return patients (hashes) with their numbers."""
+        return self._some(connection, municipality, (P.patient.in_(patients),), len(patients))
 
     def count(self, connection: Connection, municipality: str) -> int:
         """Return how many patients have a number."""

@@ -14,7 +14,6 @@ from gateway.replica.services import (
     ServiceSeal,
     Source,
     has_need,
-    oldest_of,
     patients_of_id,
     patients_with,
     sealed_services,
@@ -92,10 +91,11 @@ class Needs:
             self._check_file(connection, municipality)
         elif read_feed(connection, municipality.key, source).fresh_at is None:
             raise _not_yet("The first sweep of OKT is not complete yet")
-        elif (oldest := oldest_of(connection, municipality.key, source)) is not None and oldest + self.freshness < now:
-            # Of some patient it is not known any more whether to name it, and who is missing seems to have no service.
-            raise _not_yet(f"What OKT said of some patient at {when(oldest)} is too old")
-        return patients_with(connection, municipality, source, codes, day_of(now))
+        elif lacking := self.patients.unanswered(connection, municipality.key, now - self.freshness):
+            # Whoever is missing in a list seems to have no service, and nobody reads that some are left out.
+            raise _not_yet(f"OKT has told nothing yet, or nothing lately, of {len(lacking)} of the patients")
+        since = now - self.freshness if source == "okt" else 0.0
+        return patients_with(connection, municipality, source, codes, day_of(now), since)
 
     @staticmethod
     def _source(municipality: Municipality) -> Source:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Literal, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 
 from gateway.config.model import Municipality
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
@@ -139,15 +139,20 @@ def services_of(
     return found
 
 
-def patients_with(
+def patients_with(  # noqa: PLR0913, PLR0917 - what is asked
     connection: Connection,
     municipality: Municipality,
     source: Source,
     codes: Collection[str],
     today: str,
+    since: float,
 ) -> list[str]:
-    """Return the patients (hashes) who have a service behind one of these ServiceCodes; of any service where no code is given."""
-    where = [S.municipality == municipality.key, S.source == source, or_(S.iplos.is_not(None), S.level.is_not(None))]
+    """Return the patients (hashes) who have a service behind one of these ServiceCodes; of any service where no code is given.
+
+    What the source told before `since` (in seconds since the epoch) is of patients who have left.
+    """
+    is_service = or_(S.iplos.is_not(None), S.level.is_not(None))
+    where = [S.municipality == municipality.key, S.source == source, is_service, S.seen_at >= since]
     if codes:
         numbers = [IPLOS_OF[code] for code in codes if code in IPLOS_OF]
         where.append(or_(S.iplos.in_(numbers), S.level.is_not(None)))
@@ -181,13 +186,6 @@ def patients_of_id(connection: Connection, municipality: str, identifier: str) -
         return []
     where = (S.municipality == municipality, S.patient >= prefix, S.patient < f"{prefix}g")
     return list(connection.scalars(select(S.patient).where(*where).distinct()))
-
-
-def oldest_of(connection: Connection, municipality: str, source: Source) -> float | None:
-    """Return when the source was asked about the patient whom it was asked about longest ago; None where about nobody."""
-    statement = select(func.min(S.seen_at)).where(S.municipality == municipality, S.source == source)
-    oldest: float | None = connection.execute(statement).scalar_one()
-    return oldest
 
 
 class ServiceSeal:

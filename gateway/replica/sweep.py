@@ -17,11 +17,11 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, ins
 from gateway.config.model import Municipality
 from gateway.ledger.database import Database
 from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_PATIENT, REPLICA_SERVICE
-from gateway.observability.metrics import ANSWERS_REFUSED, SWEEP_LEFT
+from gateway.observability.metrics import ANSWERS_REFUSED, SWEEP_LEFT, UNANSWERED
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey
 from gateway.replica.services import ServiceSeal, Source, put_services
-from gateway.times import Clock, when
+from gateway.times import DAY, Clock, when
 from gateway.upstreams.okt import AnswerRefused, OktClient, ServiceUnavailable
 from translators.services import Service
 
@@ -36,8 +36,10 @@ _BATCH = 20
 _REFUSED_IN_A_ROW = 20
 """Answers that were not what the contract says, after which the sweep rests: OKT has changed, and asking on only loads it."""
 _PAUSE = 600.0
-_IDLE = 60.0
-"""Seconds until it is looked again for patients who are new."""
+_IDLE = 10.0
+"""Seconds until it is looked again for patients who are new: lists wait for them."""
+_AGAIN = 600.0
+"""Seconds until OKT is asked again about a patient whose answer was none."""
 _NOBODY_YET = 1.0
 """Seconds until it is looked again whether the first copy of the patients is complete."""
 _TOLD = 60.0
@@ -53,8 +55,12 @@ class CopiedPatients(Protocol):
         """Return the next patients in the order of their hashes."""
         ...
 
-    def never_asked(self, connection: Connection, municipality: str, most: int) -> list[tuple[str, str]]:
-        """Return patients of whom OKT was never asked."""
+    def unanswered(self, connection: Connection, municipality: str, since: float) -> dict[str, float | None]:
+        """Return those whom OKT has told nothing of since a time (in seconds since the epoch), each with when it last did."""
+        ...
+
+    def named(self, connection: Connection, municipality: str, patients: Sequence[str]) -> list[tuple[str, str]]:
+        """Return some of them by their hashes."""
         ...
 
     def count(self, connection: Connection, municipality: str) -> int:
@@ -151,6 +157,9 @@ class OktSweep:
         """Of the last answer that was none."""
         self._count: int | None = None
         """How many patients the sweep that is under way is about; None before this process has counted."""
+        self._tried: dict[str, float] = {}
+        """Patients whom OKT gave no answer about that can be used, and when it was last asked, by the monotonic clock."""
+        self._alarmed_at = -math.inf
         self._told_at = -math.inf
         rate = okt.upstream.sweep.rate
         self._interval = rate.seconds / rate.count
@@ -168,10 +177,12 @@ class OktSweep:
         sweep = await self._database.read(lambda connection: read_feed(connection, key, SOURCE))
         if (begins := self._begins(sweep)) is not None and now >= begins:
             sweep = await self._begin(now, sweep)
+        if sweep.fresh_at is not None and (due := await self._due(sweep.fresh_at)):
+            found = await self._database.read(lambda connection: self._patients.named(connection, key, due))
+            await self._ask(found, sweep, is_swept=False)
+            return self._rested()
         if sweep.complete_at is not None:
-            found = await self._database.read(lambda connection: self._patients.never_asked(connection, key, _BATCH))
-            learnt = await self._ask(found, sweep)
-            return 0.0 if learnt or begins is None else min(_IDLE, max(0.0, begins - now))
+            return min(_IDLE, max(0.0, (begins or 0.0) - now))
         after = sweep.after
         found = await self._database.read(lambda connection: self._patients.after(connection, key, after, _BATCH))
         if not found:
@@ -179,10 +190,32 @@ class OktSweep:
             return 0.0
         await self._tell_progress(sweep)
         await self._ask(found, sweep)
-        if self._refused >= _REFUSED_IN_A_ROW:
-            self._refused = 0
-            return _PAUSE
-        return 0.0
+        return self._rested()
+
+    def _rested(self) -> float:
+        """Return how long OKT is left alone."""
+        if self._refused < _REFUSED_IN_A_ROW:
+            return 0.0
+        self._refused = 0
+        return _PAUSE
+
+    async def _due(self, since: float) -> list[str]:
+        """Return whom to ask about between two sweeps: the new first, then whose answer was none, the last tried last."""
+        key, too_old = self._municipality.key, self._clock() - self._okt.upstream.freshness
+
+        def work(connection: Connection) -> dict[str, float | None]:
+            return self._patients.unanswered(connection, key, max(since, too_old))
+
+        lacking = await self._database.read(work)
+        waiting = [one for one, seen_at in lacking.items() if seen_at is None or seen_at < too_old]
+        UNANSWERED.labels(key).set(len(waiting))
+        now, in_vain = self._clock.monotonic(), sum(one in self._tried for one in waiting)
+        if in_vain and now - self._alarmed_at >= _AGAIN:
+            self._alarmed_at = now
+            log.error("okt.lists_wait", municipality=key, patients=in_vain)
+        asked = [one for one, seen_at in lacking.items() if seen_at is None or seen_at < since]
+        asked.sort(key=lambda one: self._tried.get(one, -math.inf))
+        return [one for one in asked if now - self._tried.get(one, -math.inf) >= _AGAIN][:_BATCH]
 
     def _keep(self, connection: Connection) -> None:
         """Stay the one that fills it; raises `LeaseLost`, so that two nodes never write the same rows."""
@@ -206,7 +239,8 @@ class OktSweep:
 
         count = self._count = await self._database.write(work, is_news=False)
         seconds = round(count * self._interval)
-        self._told_at = self._clock.monotonic()
+        self._told_at = passed = self._clock.monotonic()
+        self._tried = {one: at for one, at in self._tried.items() if passed - at < DAY}  # the others have left
         log.info("okt.sweep_begins", municipality=key, patients=count, seconds=seconds, first=before.began_at is None)
         settings = self._okt.upstream
         if max(seconds, settings.sweep.every) + seconds > settings.freshness:
@@ -239,23 +273,23 @@ class OktSweep:
         SWEEP_LEFT.labels(key).set(0)
         log.info("okt.sweep_complete", municipality=key, patients=sweep.asked, began=when(sweep.began_at or 0.0))
 
-    async def _ask(self, patients: Sequence[tuple[str, str]], sweep: Sweep) -> int:
-        """Ask about each, and write down what was learnt, whatever ends it; return of how many something was."""
+    async def _ask(self, patients: Sequence[tuple[str, str]], sweep: Sweep, *, is_swept: bool = True) -> None:
+        """Ask about each, and write down what was learnt, whatever ends it; `is_swept`: it is the sweep's turn to."""
         learnt: list[tuple[str, str, tuple[Service, ...], float]] = []
-        asked, after = 0, sweep.after
+        went = sweep
         try:
             for patient, number in patients:
                 services = await self._services(number)
                 if services is not None:
                     learnt.append((patient, number, services, self._clock()))
-                asked, after = asked + 1, patient
+                    self._tried.pop(patient, None)
+                else:
+                    self._tried[patient] = self._clock.monotonic()
+                went = replace(went, after=patient, asked=went.asked + 1)
         finally:
-            if asked:
-                went = (
-                    sweep if sweep.complete_at is not None else replace(sweep, after=after, asked=sweep.asked + asked)
-                )
-                await self._database.write(lambda connection: self._write(connection, learnt, went), is_news=False)
-        return len(learnt)
+            if went is not sweep:
+                kept = went if is_swept else sweep
+                await self._database.write(lambda connection: self._write(connection, learnt, kept), is_news=False)
 
     async def _services(self, number: str) -> tuple[Service, ...] | None:
         """Return a patient's services; None where OKT's answer is none, after which what was known of the patient stays."""

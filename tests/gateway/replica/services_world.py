@@ -78,10 +78,15 @@ class People:
         assert municipality == "havnes"
         return [one for one in self.known.items() if one[0] > patient][:most]
 
-    def never_asked(self, connection: Connection, _: str, most: int) -> list[tuple[str, str]]:
-        """Return those without a row."""
-        asked = set(connection.scalars(select(REPLICA_SERVICE.c.patient)))
-        return [one for one in self.known.items() if one[0] not in asked][:most]
+    def unanswered(self, connection: Connection, _: str, since: float) -> dict[str, float | None]:
+        """Return those without a row, or with an old one."""
+        rows = connection.execute(select(REPLICA_SERVICE.c.patient, REPLICA_SERVICE.c.seen_at))
+        told: dict[str, float] = {row[0]: row[1] for row in rows}
+        return {one: told.get(one) for one in self.known if told.get(one, 0.0) < since}
+
+    def named(self, _: Connection, __: str, patients: list[str]) -> list[tuple[str, str]]:
+        """Return them with their numbers."""
+        return [(one, self.known[one]) for one in patients]
 
     def count(self, _: Connection, __: str) -> int:
         """Count them."""

@@ -12,16 +12,22 @@ from gateway.config.model import ServicesFrom
 from gateway.config.upstreams import Sweep
 from gateway.errors import Fault
 from gateway.model import Rate
+from gateway.observability.metrics import UNANSWERED
 from gateway.replica import feeds
+from gateway.replica.patients import CopiedNumbers
 from gateway.replica.service_file import ServiceFile
-from gateway.replica.services import hash_of_number
+from gateway.replica.services import hash_of_number, put_services
 from gateway.replica.sweep import read_feed
 from gateway.tasks import FileThread
 from gateway.upstreams.okt import AnswerRefused, ServiceUnavailable
+from service_stubs.people import number_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
+    from tests.gateway.replica.conftest import Copy, FakePit
     from tests.gateway.world import Logged
 from tests.gateway.replica.services_world import ANOTHER, GPS, HAVNES, HOUR, NOBODY, PLACE, SOMEBODY, People, SweptCopy
 
@@ -63,7 +69,7 @@ async def test_sweep_says_how_long_it_will_take(services: SweptCopy, logged: Log
     services.people = People(services.lookup, *numbers)
     services.clock.now += 27 * HOUR
     slower = services.sweep
-    for _ in range(3):
+    for _ in range(6):
         await slower.step()
     told = [(one["asked"], one["patients"]) for one in logged.named("okt.sweep_progress")]
     assert told[-1][1] == 50
@@ -132,8 +138,92 @@ async def test_new_patient_whose_answer_is_refused_is_not_asked_about_at_once_ag
     new = "16758532406"[:-2] + "99"
     services.people.known[hash_of_number(services.lookup, "havnes", new)] = new
     services.okt.answers[new] = AnswerRefused("x")
-    assert await services.sweep.step() == 60.0
+    await services.swept()
     assert services.okt.asked.count(new) == 1
+
+
+def _add(services: SweptCopy, *numbers: str) -> None:
+    """Have more patients in the copy."""
+    added = {hash_of_number(services.lookup, "havnes", number): number for number in numbers}
+    services.people.known = dict(sorted({**services.people.known, **added}.items()))
+
+
+async def test_list_waits_for_every_patient_and_says_of_how_many_nothing_is_known(
+    services: SweptCopy, logged: Logged
+) -> None:
+    """Whoever is left out seems to have no service; searches by number go on."""
+    await services.swept()
+    assert len(await services.find(codes="TA")) == 2
+    new = "52834010061"
+    services.okt.answers[new] = AnswerRefused("x")
+    _add(services, new)
+    sweep = services.sweep
+    while not await sweep.step():
+        pass
+    assert await services.refusal(codes="TA") is Fault.UNAVAILABLE
+    assert len(await services.find(number=SOMEBODY, codes="TA")) == 2
+    await sweep.step()
+    assert [one["patients"] for one in logged.named("okt.lists_wait")] == [1]
+    assert UNANSWERED.labels("havnes")._value.get() == 1
+    del services.okt.answers[new]
+    services.clock.now += 600
+    while not await sweep.step():
+        pass
+    assert len(await services.find(codes="TA")) == 2
+    assert UNANSWERED.labels("havnes")._value.get() == 0
+
+
+async def test_patients_whose_answers_are_refused_hide_none_who_is_new(services: SweptCopy) -> None:
+    """However many they are: whoever was tried waits for who was not."""
+    await services.swept()
+    refused = [f"{SOMEBODY[:-2]}{index:02}" for index in range(20, 39)]
+    services.okt.answers |= dict.fromkeys(refused, AnswerRefused("x"))
+    _add(services, *refused)
+    sweep = services.sweep
+    while not await sweep.step():
+        pass
+    last = [f"{ANOTHER[:-2]}{index:02}" for index in range(3)]
+    _add(services, *last)
+    services.okt.asked.clear()
+    services.clock.now += 600
+    while not await sweep.step():
+        pass
+    assert set(services.okt.asked[:3]) == set(last)
+    assert sorted(services.okt.asked[3:]) == sorted(refused)
+
+
+async def test_patient_who_is_new_during_a_sweep_is_asked_about_before_it_goes_on(services: SweptCopy) -> None:
+    """A sweep takes hours, and every list would wait for its end."""
+    await services.swept()
+    services.clock.now += 6 * HOUR
+    new = "52834010061"
+    _add(services, new)
+    services.okt.asked.clear()
+    sweep = services.sweep
+    while not await sweep.step():
+        pass
+    assert services.okt.asked[0] == new
+    assert await services.find(codes="TA")
+
+
+async def test_copy_says_of_whom_okt_has_told_nothing_since_a_time(copy: Copy, pit: FakePit) -> None:
+    """Of those whom the copy has now alone; a patient of whom nobody was known was told of."""
+    for index in range(4):
+        pit.put(index)
+    await copy.fill()
+    hashes = [copy.seal.hash_of("havnes", "", number_of(index)) for index in range(5)]
+
+    def work(connection: Connection) -> tuple[dict[str, float | None], list[tuple[str, str]]]:
+        for index, seen_at in ((0, 100.0), (1, 300.0), (4, 100.0)):
+            put_services(connection, "havnes", hashes[index], "okt", seen_at, [])
+        put_services(connection, "havnes", hashes[2], "file", 300.0, [])
+        numbers = CopiedNumbers(copy.seal)
+        return numbers.unanswered(connection, "havnes", 200.0), numbers.named(connection, "havnes", hashes[2:4])
+
+    lacking, named = await copy.store.write(work)
+    assert lacking == {hashes[0]: 100.0, hashes[2]: None, hashes[3]: None}
+    assert sorted(lacking) == list(lacking)
+    assert dict(named) == {hashes[2]: number_of(2), hashes[3]: number_of(3)}
 
 
 FROM_FILE = replace(HAVNES, services_from=ServicesFrom("services.csv", PLACE), partner_profile={"TA": ("%.2.1",)})
