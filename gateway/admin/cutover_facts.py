@@ -107,7 +107,7 @@ class CutoverFacts:
     async def outlook(self, record: Cutover) -> list[Finding]:
         """Return what a preflight would find of a plan that nobody has submitted, but for tokens and approvals."""
         config, now = self._context.config, self._context.now()
-        found = await self._context.read(lambda each: gathered(each, record, now))
+        found = await self._context.read(lambda each: gathered(each, record, config, now))
         facts = PreflightFacts(record, config, now, found, {})
         told = await asyncio.to_thread(findings, facts)
         return [one for one in told if one.check not in ("token", "approvals")]

@@ -178,7 +178,7 @@ class Cutovers:
     ) -> tuple[Cutover, list[Finding]]:
         """Look at everything that must hold, and change nothing; `patience` is seconds for all tokens together."""
         record, config, now = await self.shown(who, name), self._context.config, self._context.now()
-        found = await self._context.read(lambda each: gathered(each, record, now))
+        found = await self._context.read(lambda each: gathered(each, record, config, now))
         tokens = await self._tokens(record, config, patience)
         return record, findings(PreflightFacts(record, config, now, found, tokens))
 

@@ -14,10 +14,8 @@ from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import may_operate, short_name
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
-from gateway.config.model import Config
-from gateway.config.upstreams import OktUpstream, PitUpstream
 from gateway.ledger import audit
-from gateway.replica.status import CopyStatus, copies
+from gateway.replica.status import CopyStatus, copies, freshness_of
 from gateway.replica.worker import rebuild
 from gateway.times import when_any
 
@@ -100,12 +98,6 @@ class Copies:
     async def _rebuild(self, request: web.Request) -> web.Response:
         asked = await of_body(request, RebuildBody)
         return web.json_response(await self.rebuild(person(request), request.match_info["municipality"], asked))
-
-
-def freshness_of(config: Config) -> dict[str, float]:
-    """Return how old a copy of each service may be and still answer, in seconds."""
-    found = (one for one in config.upstreams.values() if isinstance(one, PitUpstream | OktUpstream))
-    return {one.KIND: one.freshness for one in found}
 
 
 def document(copy: CopyStatus) -> dict[str, Any]:

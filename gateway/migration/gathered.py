@@ -14,6 +14,7 @@ from gateway.ledger.rehearsals import Summary, summary
 from gateway.migration.cells import changes_of
 from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.gates import GateNumbers, Outcomes, Passing, judge_gate, outcomes_of
+from gateway.replica.status import CopyStatus, copies, freshness_of
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
 
@@ -32,9 +33,11 @@ class Gathered:
     overdue: tuple[Cell, ...]
     layers: Layers
     """What lies over the routes."""
+    copies: tuple[CopyStatus, ...] = ()
+    """What retrieval is answered from."""
 
 
-def gathered(connection: Connection, record: Cutover, now: float) -> Gathered:
+def gathered(connection: Connection, record: Cutover, config: Config, now: float) -> Gathered:
     """Look at what the ledger knows of a plan's cells."""
     cells, (rehearsals, compared) = record.cells, _tried(connection, record, now)
     named = {each.value for route in cells.routes for each in route.information or ()}
@@ -47,6 +50,7 @@ def gathered(connection: Connection, record: Cutover, now: float) -> Gathered:
         tuple(one for one in store.seen(connection, now - SEEN_WITHIN) if cells.may_be(one)),
         tuple(cells.of(store.overdue(connection))),
         layers_of(connection, now),
+        tuple(copies(connection, freshness_of(config), now)),
     )
 
 

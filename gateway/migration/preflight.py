@@ -19,6 +19,7 @@ from gateway.migration.gates import judge_gate
 from gateway.migration.gathered import SEEN_WITHIN, Gathered, gate_says
 from gateway.migration.schedule import Timing, freeze_at, frozen_by, moment, shown, timing
 from gateway.model import JOURNALING, Group, Information
+from gateway.replica.status import CopyStatus, copies, freshness_of, sources_of
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
 
@@ -31,6 +32,8 @@ def obstacles(connection: Connection, record: Cutover, config: Config, now: floa
         *stricter(config, record.cells),
         *conflicts(connection, record, config, now),
     ]
+    copied = _copies(record.cells, config, copies(connection, freshness_of(config), now))
+    found += [one.text for one in copied if not one.ok]
     freeze = frozen_by(moment(now), config.freezes)
     gate = gate_says(connection, record, now)
     return [*found, *([freeze] if freeze else []), *([] if gate.ok else [f"its gate: {gate.text}"])]
@@ -148,6 +151,7 @@ def findings(facts: PreflightFacts) -> list[Finding]:
         ),
         *_senders(facts),
         _acknowledgements(facts),
+        *_copies(facts.cells, facts.config, facts.ledger.copies),
         _time(facts),
         *_steps_back(facts.record, facts.ledger.layers, facts.config, facts.then),
         *_rules(facts.record, facts.ledger.layers, facts.config, facts.then),
@@ -260,6 +264,34 @@ def _acknowledgements(facts: PreflightFacts) -> Finding:
         text = f"{number} events of these cells were not acknowledged in time"
         return Finding("acknowledgements", False, text, "acknowledgements-overdue", {"number": number})
     return Finding("acknowledgements", True, "no acknowledgement is overdue", "acknowledgements-in-time")
+
+
+_UNREADY = {
+    "first": (
+        "has not been copied to its end yet, and searches would get temporary errors: "
+        "vkp-gateway replica status says how far it is; switch when it says answers"
+    ),
+    "old": (
+        "is too old to be answered from, and searches would get temporary errors: "
+        "vkp-gateway replica status says what fails; mend that first"
+    ),
+}
+
+
+def _copies(cells: Cells, config: Config, known: Sequence[CopyStatus]) -> Iterator[Finding]:
+    """Look whether what retrieval is to be answered from is whole and fresh."""
+    states = {(one.municipality, one.source): one.state for one in known}
+    for one in cells.going_new(config):
+        routes = (each for each in cells.routes if each.mode in GOES_NEW and each.municipality in (None, one.key))
+        types = {each for route in routes for each in route.information or Information}
+        for source in sources_of(one, types) if SERVICES[Information.PASIENTINFO] in one.epj.feeds else ():
+            state, values = states.get((one.key, source), "first"), {"municipality": one.key, "source": source}
+            if state == "answers":
+                text = f"{one.key}: what {source} knows has been copied, and is fresh"
+                yield Finding("copies", True, text, "copies-answer", values)
+            else:
+                text = f"{one.key}: what {source} knows {_UNREADY[state]}"
+                yield Finding("copies", False, text, f"copies-{state}", values, stops=True)
 
 
 def _time(facts: PreflightFacts) -> Finding:

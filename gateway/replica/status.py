@@ -1,13 +1,17 @@
 """How far each copy is, as people see it: from the database alone, so that every node says the same."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection
 
+from gateway.config.model import Config, Municipality
+from gateway.config.upstreams import OktUpstream, PitUpstream
+from gateway.model import Information
 from gateway.replica import feeds
-from gateway.replica.feeds import FeedKey, Generation
+from gateway.replica.feeds import FeedKey, Generation, Source
+from gateway.replica.services import source_of
 from gateway.times import DAY
 
 State = Literal["answers", "old", "first"]
@@ -36,6 +40,21 @@ class CopyStatus:
     failure: str | None
     """What went wrong last."""
     failed_at: float | None
+
+
+def freshness_of(config: Config) -> dict[str, float]:
+    """Return how old a copy of each service may be and still answer, in seconds."""
+    found = (one for one in config.upstreams.values() if isinstance(one, PitUpstream | OktUpstream))
+    return {one.KIND: one.freshness for one in found}
+
+
+def sources_of(municipality: Municipality, types: Collection[Information]) -> list[Source]:
+    """Return what retrieval of these types is answered from in a municipality: patients, who has which need, services."""
+    if not {Information.PASIENTINFO, Information.TJENESTER} & {*types}:
+        return []
+    needs = source_of(municipality)
+    wanted: list[Source | None] = ["pit", needs, "okt" if Information.TJENESTER in types else None]
+    return list(dict.fromkeys(one for one in wanted if one is not None))
 
 
 def copies(connection: Connection, freshness: Mapping[str, float], now: float) -> list[CopyStatus]:

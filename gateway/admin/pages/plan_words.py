@@ -91,6 +91,7 @@ _CODES = (
     ),
     *("time-ahead", "acknowledgements-overdue", "acknowledgements-in-time", "step-back-none", "step-back-meant"),
     *("step-back-not-meant", "rules-win", "rules-none", "approvals-missing", "approvals-given"),
+    *("copies-answer", "copies-first", "copies-old"),
 )
 PLAN_FAULTS = (*(name for name, _, _ in _FAULTS), "other")
 FAMILIES: Mapping[str, tuple[str, ...]] = {
@@ -115,6 +116,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "service-status": ("prototype", "test", "production"),
     "side": tuple(Side),
     "stage": ("submitted", "approved", "draining", "switched", "watching", "finished"),
+    "source": ("pit", "okt", "file"),
     "unknown": ("municipality", "vendor", "system", "sender", "mode", "information type"),
 }
 """Families of texts about plans, as those of `words`."""
@@ -238,6 +240,7 @@ _WORDS: Mapping[str, Said] = {
     "layer": lambda w, value: w.word("layer", value),
     "status": lambda w, value: w.word("service-status", value),
     "service": lambda w, value: w.word("service", value),
+    "source": lambda w, value: w.word("source", value),
     "fault": lambda w, value: fault(w, value).text,
     "what": lambda w, value: w.word("unknown", value),
 }

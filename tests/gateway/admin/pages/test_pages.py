@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 CHECKS = {
     *("plan", "epj", "service", "token", "rollback", "rehearsals", "losses", "senders", "acknowledgements", "time"),
-    "step_back",
-    "rules",
-    "approvals",
+    *("copies", "step_back", "rules", "approvals"),
 }
 FAMILIES = {**OF_ALL, **OF_PLANS}
 ALIKE = {

@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.config.model import ServicesFrom
 from gateway.config.plans import CutoverPlan, Freeze
 from gateway.config.upstreams import Grant, JftUpstream, VkpClient
 from gateway.ledger import comparisons
@@ -17,9 +18,12 @@ from gateway.ledger.cutovers import Cell, Seen, routes
 from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
 from gateway.migration.gathered import Gathered, gathered
-from gateway.migration.preflight import Finding, Part, PreflightFacts, findings, tried
+from gateway.migration.preflight import Finding, Part, PreflightFacts, findings, obstacles, tried
 from gateway.migration.schedule import moment
 from gateway.model import Mode, Place
+from gateway.replica import feeds
+from gateway.replica.feeds import FeedKey
+from gateway.replica.status import CopyStatus, State
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import NOW, taken
@@ -27,6 +31,8 @@ from tests.gateway.migration.cutovers.scene import AT, SELECTOR, config_of, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from gateway.config.model import Config
     from gateway.ledger.messages import Ledger
@@ -294,7 +300,7 @@ def test_what_is_not_in_the_configuration_any_more_is_told(config: Config) -> No
     )
 
 
-async def test_the_ledger_is_asked_about_these_cells_alone(site: Site, ledger: Ledger) -> None:
+async def test_the_ledger_is_asked_about_these_cells_alone(site: Site, ledger: Ledger, config: Config) -> None:
     """Rehearsals, senders and overdue events; a message that was not read may be of any type."""
     record = submitted()
     await site.rehearsed(10, 2)
@@ -307,7 +313,7 @@ async def test_the_ledger_is_asked_about_these_cells_alone(site: Site, ledger: L
         message = await taken(ledger, reference, municipality="nordfjell", information=information)
         assert await ledger.delivered(message, f"event-{reference}", "Communication", next_poll=NOW)
         assert await ledger.overdue(message, "not read")
-    found = await site.store.read(lambda each: gathered(each, record, NOW))
+    found = await site.store.read(lambda each: gathered(each, record, config, NOW))
     assert found.numbers == GateNumbers(12, 10)
     assert found.unrehearsed == ("tilsyn",)
     assert [(one.sender, one.information) for one in found.seen] == [("Dignio_Nordfjell", None)]
@@ -362,9 +368,85 @@ async def test_a_cutover_of_retrieval_is_gated_by_comparisons(site: Site, config
     }
     await site.store.write(lambda each: comparisons.add(each, counts, {}))
     record = plan_to(information=("pasientinfo", "tjenester"))
-    found = await site.store.read(lambda each: gathered(each, record, NOW))
+    found = await site.store.read(lambda each: gathered(each, record, config, NOW))
     assert (found.numbers.rehearsed, found.numbers.clean, found.unrehearsed) == (200, 199, ("tjenester",))
     told = findings(facts_of(config, record=record, ledger=found, tokens=None))
     assert Finding("rehearsals", True, "200 compared in the last 7 days, 199 of them clean (99.5 %)") in told
     assert Finding("rehearsals", True, "nothing was compared of tjenester", warns=True) in told
     assert not [one for one in told if one.check in {"token", "rollback", "epj"}]
+
+
+def _copied(config: Config) -> Config:
+    """Return a configuration where PIT has Nordfjell's patients, and OKT their services."""
+    one = config.municipalities["nordfjell"]
+    epj = replace(one.epj, feeds=("pit", "okt"))
+    nordfjell = replace(one, epj=epj, services_from=ServicesFrom(None, Place("f", 1, 1)))
+    return replace(config, municipalities={**config.municipalities, "nordfjell": nordfjell})
+
+
+def _copy(source: str, state: State) -> CopyStatus:
+    return CopyStatus("nordfjell", source, state, 9, NOW, 0.0, None, "node", 0, None, None)
+
+
+def test_cutover_of_retrieval_is_stopped_where_its_copies_are_not_whole_and_fresh(config: Config) -> None:
+    """With what to do; journaling needs none of them, and comparing neither."""
+    record, known = plan_to(information=("pasientinfo",)), _copied(config)
+    ledger = replace(LEDGER, copies=(_copy("pit", "answers"), _copy("okt", "old")))
+    found = [one for one in findings(facts_of(known, record=record, ledger=ledger)) if one.check == "copies"]
+    assert [(one.ok, one.part, one.code) for one in found] == [
+        (True, Part.OK, "copies-answer"),
+        (False, Part.STOPS, "copies-old"),
+    ]
+    assert "mend that first" in found[1].text
+    (never, *_) = (one for one in findings(facts_of(known, record=record)) if one.check == "copies")
+    assert (never.code, never.part) == ("copies-first", Part.STOPS)
+    assert "switch when it says answers" in never.text
+    for other in (plan_to(), plan_to(information=("pasientinfo",), mode=Mode.COMPARE)):
+        assert not [one for one in findings(facts_of(known, record=other)) if one.check == "copies"]
+
+
+@pytest.mark.parametrize(
+    ("types", "from_file", "wanted"),
+    [
+        (("pasientinfo",), False, ["pit", "okt"]),
+        (("pasientinfo",), True, ["pit", "file"]),
+        (("tjenester",), True, ["pit", "file", "okt"]),
+        (None, False, ["pit", "okt"]),
+        (("diagnoser", "notat"), False, []),
+    ],
+)
+def test_copies_that_are_looked_at_are_those_that_answer(
+    types: tuple[str, ...] | None, from_file: bool, wanted: list[str], config: Config
+) -> None:
+    """The patients, who has which need, and for tjenester the services."""
+    known = _copied(config)
+    if from_file:
+        one = replace(known.municipalities["nordfjell"], services_from=ServicesFrom("s.csv", Place("f", 1, 1)))
+        known = replace(known, municipalities={**known.municipalities, "nordfjell": one})
+    found = findings(facts_of(known, record=plan_to(information=types)))
+    assert [one.values["source"] for one in found if one.check == "copies"] == wanted
+
+
+async def test_copy_that_has_grown_old_refuses_a_cutover_at_its_time(site: Site, config: Config) -> None:
+    """What was found before is looked at again."""
+    record, known = plan_to(information=("pasientinfo",)), _copied(config)
+
+    def work(connection: Connection) -> list[list[str]]:
+        said = []
+        for source, fresh_at in (("pit", NOW), ("okt", NOW), ("pit", NOW - 86_401)):
+            key = FeedKey("nordfjell", source)  # type: ignore[arg-type] # one of them
+            feeds.claim(connection, key, "node", lambda: NOW)
+            for one in feeds.generations(connection, key):
+                feeds.forget_generation(connection, one)
+            generation = feeds.Generation(*key, 1, "m", NOW, "", complete_at=NOW, fresh_at=fresh_at)
+            feeds.begin_generation(connection, generation)
+            feeds.serve(connection, generation, NOW)
+            said.append(
+                [one for one in obstacles(connection, record, known, NOW) if "has been copied" in one or "knows" in one]
+            )
+        return said
+
+    first, ready, old = await site.store.write(work)
+    assert ["okt knows has not been copied" in one for one in first] == [True]
+    assert ready == []
+    assert ["pit knows is too old" in one for one in old] == [True]
