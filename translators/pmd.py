@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from translators.contract import Tree
+from translators.contract import Call, Tree
 from translators.document import new_url
 from translators.fhir.bundle import links_of
 from translators.fhir.corrections import NAMESPACE
@@ -81,6 +81,12 @@ class Shared:
     """None where there is nothing to share."""
     left_out: tuple[str, ...]
     """What of its Observations is not shared, by element and reason; no values."""
+
+
+def call_of(bundle: bytes) -> Call:
+    """Return how a bundle is sent."""
+    headers = (("Content-Type", "application/fhir+json"), ("Accept", "application/fhir+json"))
+    return Call("pmd", "POST", "/", headers, bundle)
 
 
 def shared(message: Tree, how: Sharing) -> Shared:

@@ -30,7 +30,7 @@ from gateway.ledger import audit, message_actions, message_queries, retention
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.message_actions import Done, NotDone
 from gateway.ledger.records import MessageState
-from gateway.ledger.shares import FAILED, NOT_SHARED, Share
+from gateway.ledger.shares import FAILED, NOT_SHARED, Share, ShareState
 from gateway.outbox.order import StoredMessage, opened
 from gateway.times import when, when_any
 
@@ -114,6 +114,21 @@ class Messages:
         """Give a quarantined message up for good."""
         note = self._context.note(who, "quarantine.discard", reference, reason_of(reason))
         return await self._change(who, note, message_actions.discard, MessageState.DISCARDED, _BY_A_PERSON)
+
+    async def decide_share(
+        self, who: Principal, reference: str, target: str, reason: str, into: ShareState
+    ) -> dict[str, Any]:
+        """Have what was perhaps shared of a message sent again, or give it up."""
+        action = "share.resend" if into is ShareState.WAITING else "share.discard"
+        note = self._context.note(who, action, reference, reason_of(reason), target)
+        within = reach(who, Action.OPERATE)
+
+        def work(connection: Connection) -> ShareState | NotDone | None:
+            return message_actions.decide_share(connection, reference, target, within, note, into)
+
+        state = _done(await self._context.write(work))
+        _tell(note)
+        return {"reference": reference, "target": target, "state": state.value}
 
     async def forget(self, who: Principal, patient: str, reason: str) -> dict[str, Any]:
         """Forget a patient's messages that nothing waits for."""
@@ -302,6 +317,18 @@ class MessagesApi:
             ),
             _decision("quarantine/{reference}/release", self._release, "Likewise"),
             _decision("quarantine/{reference}/discard", self._discard, "Give a quarantined message up for good"),
+            _decision(
+                "messages/{reference}/shares/{target}/resend",
+                self._resend_share,
+                "Send again what was perhaps shared of a message",
+                "reference target state",
+            ),
+            _decision(
+                "messages/{reference}/shares/{target}/discard",
+                self._discard_share,
+                "Give up what was perhaps shared of a message",
+                "reference target state",
+            ),
             Endpoint(
                 *("POST", f"{_ROOT}/forget", self._forget, operate),
                 summary="Forget a patient's messages that nothing waits for",
@@ -340,17 +367,28 @@ class MessagesApi:
         reason = (await of_body(request, ReasonBody)).reason
         return web.json_response(await self._messages.discard(person(request), reference_of(request), reason))
 
+    async def _resend_share(self, request: web.Request) -> web.Response:
+        return await self._decide_share(request, ShareState.WAITING)
+
+    async def _discard_share(self, request: web.Request) -> web.Response:
+        return await self._decide_share(request, ShareState.DISCARDED)
+
+    async def _decide_share(self, request: web.Request, into: ShareState) -> web.Response:
+        who, reference, target = person(request), reference_of(request), request.match_info["target"]
+        reason = (await of_body(request, ReasonBody)).reason
+        return web.json_response(await self._messages.decide_share(who, reference, target, reason, into))
+
     async def _forget(self, request: web.Request) -> web.Response:
         wanted = await of_body(request, Forget)
         return web.json_response(await self._messages.forget(person(request), wanted.patient, wanted.reason))
 
 
-def _decision(path: str, handler: Handler, summary: str) -> Endpoint:
-    """Return the endpoint for what an operator decides about a message in quarantine."""
+def _decision(path: str, handler: Handler, summary: str, answer: str = "reference municipality state") -> Endpoint:
+    """Return the endpoint for what an operator decides about a message in quarantine, or what is unclear of it."""
     return Endpoint(
         *("POST", f"{_ROOT}/{path}", handler, Needs.role(Action.OPERATE)),
         summary=summary,
-        answer="reference municipality state",
+        answer=answer,
         body=ReasonBody,
         also=(409, UNAVAILABLE),
         once=Once.LEDGER,

@@ -63,6 +63,31 @@ def show(*, client: AdminClient, reference: str) -> None:
         print_message(document)
 
 
+_target_option = click.option("--target", default="pmd", show_default=True, help="With whom it is shared.")
+
+
+@messages.command("resend-share")
+@click.argument("reference")
+@_target_option
+@reason_option
+@admin_options
+def resend_share(*, client: AdminClient, reference: str, target: str, reason: str) -> None:
+    """Send again what was perhaps shared of a message; where the service had it, it has it twice."""
+    path = f"{_ROOT}/messages/{segment(reference)}/shares/{segment(target)}/resend"
+    _print_change(client, client.post(path, reason=reason))
+
+
+@messages.command("discard-share")
+@click.argument("reference")
+@_target_option
+@reason_option
+@admin_options
+def discard_share(*, client: AdminClient, reference: str, target: str, reason: str) -> None:
+    """Give up what was perhaps shared of a message; what was kept to send is forgotten."""
+    path = f"{_ROOT}/messages/{segment(reference)}/shares/{segment(target)}/discard"
+    _print_change(client, client.post(path, reason=reason))
+
+
 @click.command()
 @click.argument("reference")
 @reason_option

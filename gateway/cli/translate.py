@@ -1,7 +1,8 @@
 """`vkp-gateway translate`: what one message becomes, without any network."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import click
 import msgspec
@@ -10,16 +11,21 @@ from gateway.cli.configuration import find_municipality, find_sender, usable
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import counted, print_json
 from gateway.config.model import Config
+from gateway.config.upstreams import PmdUpstream, pmd_of
 from gateway.errors import fault_of
 from gateway.model import Envelope, Information
 from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import RouteTable
 from gateway.surfaces.registry import SURFACES
-from translators.contract import Refused, Settings, Translation, Tree
+from translators.contract import Loss, Reason, Refused, Settings, Translation, Tree
+from translators.fhir.json_codec import decode, encode
 from translators.information import information_of
+from translators.jft import SERVICE as JOURNALING
+from translators.pmd import Sharing, call_of, shared
 from translators.translate import WRITERS
 from translators.translate import translate as translate_tree
 
+_PMD = PmdUpstream.KIND
 _COUNTED = ("leaves", "carried", "derived", "repaired", "lost")
 _SURFACES = {surface.NAME: surface for surface in SURFACES}
 
@@ -28,7 +34,13 @@ _SURFACES = {surface.NAME: surface for surface in SURFACES}
 @click.option(
     "--surface", required=True, type=click.Choice(sorted(_SURFACES)), help="The interface the message was sent to."
 )
-@click.option("--to", "service", required=True, type=click.Choice(sorted(WRITERS)), help="The information service.")
+@click.option(
+    "--to",
+    "service",
+    required=True,
+    type=click.Choice(sorted((*WRITERS, _PMD))),
+    help="The information service; pmd is what `share_with` shares with it, and needs --municipality.",
+)
 @click.option(
     "--municipality", metavar="NAME|ORGNR", help="An orgnr or short name; its route says which losses are tolerated."
 )
@@ -51,7 +63,9 @@ def translate(  # noqa: PLR0913 - the options of the command
     try:
         tree, repairs = _SURFACES[surface].read(message.read(), None)
         wanted = _settings(config, table, tree, municipality, sender)
-        translation = translate_tree(tree, surface, service, wanted, repairs)
+        translation = translate_tree(tree, surface, JOURNALING if service == _PMD else service, wanted, repairs)
+        if service == _PMD:
+            translation = _shared(translation, config, municipality, wanted)
     except Refused as refusal:
         translation = Translation(refusal=refusal)
     if as_json:
@@ -80,6 +94,25 @@ def _settings(
     route = table.decide(envelope, now).route if municipality else None
     allowed = allowed_numbers(config)
     return settings(config, allowed, municipality=municipality, sender=sender, route=route, received=now)
+
+
+def _shared(translation: Translation, config: Config, orgnr_or_name: str | None, how: Settings) -> Translation:
+    """Return what is shared with PMD of a message once JFT has accepted it, with what is left out among the losses."""
+    municipality = find_municipality(config, orgnr_or_name)
+    if municipality is None or municipality.kommunenummer is None:
+        raise click.UsageError("--to pmd needs --municipality, with a kommunenummer in routes.yaml")
+    if translation.refusal is not None or not translation.calls or translation.patient is None:
+        return translation
+    pmd = pmd_of(config.upstreams.values())
+    form: Literal["collection", "batch"] = pmd.bundle if pmd is not None else "collection"
+    sharing = Sharing(municipality.kommunenummer, translation.patient, "translate", how.received or "", form)
+    found = shared(decode(translation.calls[0].body), sharing) if translation.information == "maledata" else None
+    left_out = [one.partition(": ") for one in (found.left_out if found is not None else ())]
+    losses = (*translation.losses, *(Loss(path, path, reason) for path, _, reason in left_out))
+    if found is None or found.bundle is None:
+        refusal = Refused(Reason.UNSUPPORTED, "it has no measurement that can be shared")
+        return replace(translation, calls=(), losses=losses, refusal=refusal)
+    return replace(translation, calls=(call_of(encode(found.bundle)),), losses=losses)
 
 
 def _document(surface: str, translation: Translation, config: Config) -> dict[str, object]:

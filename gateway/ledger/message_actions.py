@@ -9,9 +9,10 @@ from sqlalchemy.types import Text
 from gateway.ledger import audit
 from gateway.ledger.message_queries import is_about, reachable
 from gateway.ledger.records import MessageState
+from gateway.ledger.shares import ShareState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, SHARE
 
-M = MESSAGE.c
+M, S = MESSAGE.c, SHARE.c
 Reach = Collection[str] | None
 """The municipalities that an action may touch; None is all."""
 
@@ -109,6 +110,30 @@ def discard(
         )
     )
     return _change(connection, changed, MessageState.DISCARDED, reference, within, note, line)
+
+
+def decide_share(  # noqa: PLR0913, PLR0917 - what an action is
+    connection: Connection, reference: str, target: str, within: Reach, note: audit.Note, into: ShareState
+) -> ShareState | NotDone | None:
+    """Have an unclear share sent again (`WAITING`) or give it up (`DISCARDED`); None where there is none within these municipalities.
+
+    Returns what it is now. One that is sent again may be with the service twice.
+    """
+    whose = (S.reference == reference, S.target == target, *([] if within is None else [S.municipality.in_(within)]))
+    row = connection.execute(select(S.state, S.payload.is_(None).label("is_empty")).where(*whose)).one_or_none()
+    if row is None:
+        return None
+    if row.state != ShareState.UNCLEAR.value:
+        return NotDone(f"it is {row.state}, not unclear")
+    is_again = into is ShareState.WAITING
+    if is_again and row.is_empty:
+        return NotDone("nothing is kept of it any more")
+    again = {"due": note.at, "ended_at": None}
+    ended = {"due": None, "ended_at": note.at, "payload": None, "reason": "discarded by a person"}
+    changed = update(SHARE).where(*whose, S.state == ShareState.UNCLEAR.value)
+    connection.execute(changed.values(state=into.value, **(again if is_again else ended)))
+    audit.write(connection, note)
+    return into
 
 
 def payload(connection: Connection, reference: str, within: Reach, note: audit.Note) -> Found | NotDone | None:

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, case, delete, exists, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import Text
 
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import MESSAGE, SHARE
@@ -29,7 +30,9 @@ class ShareState(StrEnum):
     REFUSED = "refused"
     """The service does not take it, or nothing of the message can be shared."""
     UNCLEAR = "unclear"
-    """It was sent and never answered: the service may have it, so it is not sent again."""
+    """It was sent and never answered: the service may have it, so it is not sent again unless a person says so."""
+    DISCARDED = "discarded"
+    """It was unclear, and a person gave it up."""
     GIVEN_UP = "given-up"
     """The service did not take it for as long as it may be kept."""
 
@@ -150,7 +153,8 @@ _END = (
         ended_at=bindparam("now"),
         owner=None,
         lease=None,
-        payload=None,
+        # A person may have what is unclear sent again.
+        payload=case((bindparam("into", type_=Text) == ShareState.UNCLEAR.value, _S.payload), else_=None),
     )
 )
 
@@ -180,7 +184,7 @@ def recover(
     changed = (
         update(SHARE)
         .where(_S.state == ShareState.SENDING.value, lost)
-        .values(state=ShareState.UNCLEAR.value, reason="unclear", ended_at=now, owner=None, lease=None, payload=None)
+        .values(state=ShareState.UNCLEAR.value, reason="unclear", ended_at=now, owner=None, lease=None)
         .returning(_S.reference, _S.municipality)
     )
     return [(row[0], row[1]) for row in connection.execute(changed)]
@@ -189,8 +193,10 @@ def recover(
 def give_up(connection: Connection, *, before: float, now: float) -> list[tuple[str, str]]:
     """End what waits for longer than it may be kept; return references and municipalities of what was journaled.
 
-    What was never journaled is ended likewise, and nobody need hear of it.
+    What was never journaled is ended likewise, and nobody need hear of it. Of what is unclear for so long nothing is kept to send.
     """
+    is_old = (_S.state == ShareState.UNCLEAR.value, _S.created_at < before, _S.payload.is_not(None))
+    connection.execute(update(SHARE).where(*is_old).values(payload=None))
     changed = (
         update(SHARE)
         .where(_S.state == ShareState.WAITING.value, _S.created_at < before)

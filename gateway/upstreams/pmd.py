@@ -11,6 +11,7 @@ from gateway.upstreams.http_client import Answer
 from gateway.upstreams.service_caller import ServiceUnavailable
 from translators.contract import Call, Refused, Tree
 from translators.fhir.json_codec import decode
+from translators.pmd import call_of
 
 
 class NotTaken(Exception):  # noqa: N818 - the condition
@@ -35,8 +36,7 @@ class PmdClient:
         Raises `NotTaken`; and `ServiceUnavailable` where PMD has not got it, or may have (`is_silent`): also for a success that
         is not answered as the contract says.
         """
-        headers = (("Content-Type", "application/fhir+json"), ("Accept", "application/fhir+json"))
-        call, scope = Call("pmd", "POST", "/", headers, bundle), self.upstream.scope
+        call, scope = call_of(bundle), self.upstream.scope
         if scope is None:
             answer = await self._caller.ask_with(call, (), timeout)
         else:

@@ -61,6 +61,8 @@ ACTIONS = (
     "message.resend",
     "quarantine.release",
     "quarantine.discard",
+    "share.resend",
+    "share.discard",
     "patient.forget",
     "replica.rebuild",
     "override.set",

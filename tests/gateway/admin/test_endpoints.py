@@ -82,6 +82,8 @@ DECLARED = {
     ("GET", "/api/v1/messages/{reference}"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("POST", "/api/v1/messages/{reference}/payload"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("POST", "/api/v1/messages/{reference}/resend"): (Access.AUTHENTICATED, Action.OPERATE, False),
+    ("POST", "/api/v1/messages/{reference}/shares/{target}/resend"): (Access.AUTHENTICATED, Action.OPERATE, False),
+    ("POST", "/api/v1/messages/{reference}/shares/{target}/discard"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("POST", "/api/v1/quarantine/{reference}/release"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("POST", "/api/v1/quarantine/{reference}/discard"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("POST", "/api/v1/forget"): (Access.AUTHENTICATED, Action.OPERATE, False),

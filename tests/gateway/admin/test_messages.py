@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -358,3 +359,36 @@ async def test_what_is_shared_of_a_message_is_shown_and_marked_where_it_failed(s
     assert (one["marks"], one["shares"][0]["state"]) == (["not-shared"], "given-up")
     printed = CliRunner().invoke(click.Command("show", callback=lambda: print_message(one))).output
     assert "shared with   pmd: given-up retention ended; left out: Observation.device: it has no identifier" in printed
+
+
+async def test_an_unclear_share_is_sent_again_or_given_up_by_a_person_and_the_audit_says_so(
+    shelf: Shelf, olga: Browser
+) -> None:
+    """Where she operates, once, and with a reason; a share that is not unclear is left as it is."""
+    store = shelf.ledger.store
+    for reference in ("again", "gone", "sent"):
+        message = await shelf.delivered(reference)
+        await store.write(
+            lambda each, message=message, reference=reference: shares.note(
+                each, message, reference, "nordfjell", NewShare("pmd", b"sealed"), NOW
+            )
+        )
+    taking = partial(shares.claim, node="gone", now=NOW, until=NOW + 1, most=2, longest=60.0)
+    assert len(await store.write(taking)) == 2
+    await store.write(lambda each: shares.recover(each, "node-a", alone=True, ended_before=0.0, now=NOW))
+    for reference, word, state in (("again", "resend", "waiting"), ("gone", "discard", "discarded")):
+        path = f"messages/{reference}/shares/pmd/{word}"
+        page = await post(olga, f"/api/v1/{path}", WHY)
+        assert page.json == {"reference": reference, "target": "pmd", "state": state}
+        assert error(await post(olga, f"/api/v1/{path}", WHY))[:2] == (409, "conflict")
+    page = await post(olga, "/api/v1/messages/sent/shares/pmd/resend", WHY)
+    assert error(page)[:2] == (409, "conflict")
+    page = await post(olga, "/api/v1/messages/sent/shares/other/resend", WHY)
+    assert error(page)[0] == 404
+    found = (await olga.get("/api/v1/audit")).json["entries"]
+    told = [(one["action"], one["target"], one["detail"]) for one in found if one["action"].startswith("share.")]
+    assert sorted(told) == [("share.discard", "gone", "pmd"), ("share.resend", "again", "pmd")]
+    kept = await store.read(
+        lambda each: each.execute(text("SELECT reference, payload IS NULL FROM share ORDER BY id")).all()
+    )
+    assert [tuple(one) for one in kept] == [("again", 0), ("gone", 1), ("sent", 0)]

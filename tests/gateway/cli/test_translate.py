@@ -244,3 +244,24 @@ def test_msghead_is_translated_in_its_envelope_and_alone(
         assert coverage["leaves"] == coverage["carried"] + coverage["repaired"] + coverage["lost"]
         assert not document["losses"]
     assert documents[0]["calls"] == documents[1]["calls"]
+
+
+def test_what_is_shared_with_pmd_is_shown(run: Callable[..., Result], routes_file: Path) -> None:
+    """As it would be sent once JFT has the message; what is left out is a loss, and a message without a measurement is refused."""
+    text = routes_file.read_text(encoding="utf-8")
+    routes_file.write_text(
+        text.replace('orgnr: "312229544",', 'orgnr: "312229544", kommunenummer: "4601",'), encoding="utf-8"
+    )
+    to_pmd = ("--surface", "vkp-r4", "--to", "pmd", "--municipality", "nordfjell")
+    result = run("translate", *to_pmd, "--json", "-", stdin=message("measurement"))
+    assert result.exit_code == 0, result.output
+    (call,) = json.loads(result.stdout)["calls"]
+    assert (call["service"], call["method"], call["path"]) == ("pmd", "POST", "/")
+    assert [one["resource"]["resourceType"] for one in call["body"]["entry"]] == ["Observation"]
+    assert [tag["code"] for tag in call["body"]["meta"]["tag"]] == ["4601"]
+    assert "81.30" in result.stdout
+    refused = run("translate", *to_pmd, "-", stdin=message("note"))
+    assert (refused.exit_code, "no measurement that can be shared" in refused.output) == (1, True)
+    unnamed = run("translate", *to_pmd[:4], "-", stdin=message("measurement"))
+    assert "--municipality" in unnamed.output
+    assert unnamed.exit_code == 2

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client import generate_latest
 from sqlalchemy import select
 
+from gateway.ledger.audit import Note
+from gateway.ledger.message_actions import NotDone, decide_share
 from gateway.ledger.shares import ShareState
 from gateway.ledger.tables import SHARE
 from gateway.observability.metrics import REGISTRY
@@ -148,12 +151,32 @@ async def test_what_pmd_refuses_or_may_have_is_not_sent_again(  # noqa: PLR0917 
     assert_success(await world.post("bundle", weight()))
     (row,) = await until_shares(world, state.value)
     assert reason in row.reason
-    assert row.payload is None
+    assert (row.payload is None) is (state is not ShareState.UNCLEAR)
     clock.now += DAY
     await delivery_of(world)._sharing.share()
     assert [each.state for each in await shares(world)] == [state.value]
     (told,) = world.logged.named("sharing.failed")
     assert (told["state"], told["reference"]) == (state.value, row.reference)
+
+
+@pytest.mark.parametrize("into", [ShareState.WAITING, ShareState.DISCARDED])
+async def test_a_person_decides_about_what_is_unclear(
+    begin: Begin, pmd: PmdStub, clock: Clock, into: ShareState
+) -> None:
+    """It is sent again as it was, or given up with what was kept of it."""
+    world = await begin(**shared_with(pmd))
+    pmd.behave(Behaviour(status="202-then-drop"))
+    assert_success(await world.post("bundle", weight()))
+    (row,) = await until_shares(world, "unclear")
+    note = Note(clock.now, "node", "somebody", "share", row.reference, "looked in PMD")
+    store = delivery_of(world).ledger.store
+    decide = partial(decide_share, reference=row.reference, target="pmd", within=None, note=note, into=into)
+    assert await store.write(decide) is into
+    await until_shares(world, "shared" if into is ShareState.WAITING else "discarded")
+    (row,) = await shares(world)
+    assert row.payload is None
+    assert len({one.identifier for one in pmd.shared}) <= 1
+    assert isinstance(await store.write(decide), NotDone)
 
 
 async def test_an_entry_that_pmd_does_not_take_is_told_of(begin: Begin, pmd: PmdStub) -> None:
@@ -175,7 +198,7 @@ async def test_what_was_with_a_process_that_is_gone_is_unclear(begin: Begin, pmd
     await store.write(lambda each: each.execute(lost).rowcount)
     await delivery_of(world)._sharing.recover()
     (row,) = await shares(world)
-    assert (row.state, row.payload) == ("unclear", None)
+    assert row.state == "unclear"
     assert len(world.logged.named("sharing.failed")) == 1
 
 
