@@ -7,6 +7,7 @@ Others use:
 - `message_queries`, `message_actions`, `decision_log`, `rehearsals`, `comparisons`, `traffic`, `findings`: what people see of them, and do;
 - `overrides.SetRule`, `layers.layers_of`, `cutovers`: what is set over the routes;
 - `nodes`: which processes share the ledger;
+- `learnt_numbers.LearntNumbers`: national numbers by those of record systems;
 - `restore`: a database that was restored from a copy;
 - `audit.Note`, `idempotency.Claim`, `retention`: who did what, once, and for how long it is kept;
 - `key_files.Keys`, `crypto.PayloadCipher`, `canary_key`, `tables`: the keys, what they seal and hash, and the tables for tests and migrations.

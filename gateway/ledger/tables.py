@@ -365,3 +365,15 @@ REPLICA_SERVICE = Table(
     sqlite_autoincrement=True,
 )
 """Who has which service: by OKT or by a file, beside whichever generation of patients answers."""
+
+LEARNT_NUMBER = Table(
+    "learnt_number",
+    METADATA,
+    Column("municipality", Text, primary_key=True),
+    # Keyed, of an identifier system and a number of the record system's own.
+    Column("hash", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("learnt_at", Double, nullable=False),
+    Index("learnt_number_at", "municipality", "learnt_at"),
+)
+"""National numbers by the record system's own, as VKP's lists of patients have told."""

@@ -7,7 +7,17 @@ from functools import partial
 import structlog
 
 from gateway.config.model import Config
-from gateway.ledger import comparisons, decision_log, findings, idempotency, rehearsals, restore, retention, traffic
+from gateway.ledger import (
+    comparisons,
+    decision_log,
+    findings,
+    idempotency,
+    learnt_numbers,
+    rehearsals,
+    restore,
+    retention,
+    traffic,
+)
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import PENDING, MessageState
@@ -191,7 +201,9 @@ class Maintenance:
         await sharing.give_up(store, before=times.payload, now=now)
         while await store.write(lambda connection: decision_log.purge(connection, before)):
             pass
-        await store.write(lambda connection: rehearsals.purge(connection, before))
+        await store.write(
+            lambda connection: rehearsals.purge(connection, before) + learnt_numbers.purge(connection, now)
+        )
         await store.write(
             lambda connection: traffic.purge(connection, before, now) + findings.purge(connection, before)
         )

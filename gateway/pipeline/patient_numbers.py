@@ -1,10 +1,11 @@
 """National numbers of patients whom a message or a search names by a number of the record system's own.
 
 A table of the municipality is looked at first. Where there is none, VKP or the copy of PIT is asked: neither documents a search by
-such numbers, so they are learnt from lists of patients, and kept.
+such numbers, so they are learnt from lists of patients, and kept: in the ledger, where there is one, for all nodes.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -13,6 +14,9 @@ from msgspec import Struct, structs
 
 from gateway.config.model import Config, Municipality, Resolver
 from gateway.errors import Failure, Fault
+from gateway.ledger.crypto import PayloadUnreadable
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.learnt_numbers import KEPT, LearntNumbers
 from gateway.model import Information
 from gateway.pipeline.identify import Identified
 from gateway.surfaces.search import PatientKey, Search
@@ -35,7 +39,6 @@ _MOST_OF_MESSAGE = 20
 """Different numbers of one message that are asked for; it is about one patient, and names a few people beside."""
 _AGAIN = 60.0
 """Seconds until VKP is asked for its list again since a number was not there."""
-_KEPT = 12 * 3600.0
 _TIMEOUT = 30.0
 _RETRY_AFTER = 30
 
@@ -88,7 +91,7 @@ class _Listed(Struct):
 
 
 class ListedNumbers:
-    """Keeps what lists have told, in memory alone; it outlives a configuration."""
+    """When lists were asked for, and what they have told where there is no ledger; it outlives a configuration."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -99,34 +102,77 @@ class ListedNumbers:
         """Return what one list at a time is asked for under."""
         return self._turns.setdefault(municipality, asyncio.Lock())
 
+    def age(self, municipality: str) -> float:
+        """Return how many seconds ago a list was asked for here."""
+        known = self.known.get(municipality)
+        return math.inf if known is None else self.clock.monotonic() - known.at
+
+    def find(self, municipality: str, named: tuple[str, str]) -> str | None:
+        """Return a number that is kept here."""
+        return self.known[municipality].numbers.get(named) if self.age(municipality) < KEPT else None
+
 
 class NumbersOfVkp:
     """Learns numbers from VKP's lists of patients, with the municipality's own client of VKP."""
 
-    def __init__(self, config: Config, clients: VkpClients | None, listed: ListedNumbers, run: Run) -> None:
-        """Read large lists with `run`, beside the event loop."""
+    def __init__(
+        self,
+        config: Config,
+        clients: VkpClients | None,
+        listed: ListedNumbers,
+        kept: LearntNumbers | None,
+        run: Run,
+    ) -> None:
+        """Read large lists with `run`, beside the event loop; keep them in `kept`, or in memory where there is no ledger."""
         self._config = config
         self._run = run
         self._clients = clients
         self._listed = listed
+        self._kept = kept
 
     async def national_number(self, municipality: Municipality, system: str, value: str) -> str | None:
         """Return the national number of a patient; asks VKP for its list where that is not known, once a minute at most."""
-        if (number := self._number(municipality, system, value, _KEPT)) is not None:
+        key, named = municipality.key, (system, value)
+        if (number := (await self._find(key, named))[0]) is not None:
             return number
-        async with self._listed.turn(municipality.key):
-            known = self._listed.known.get(municipality.key)
-            if known is None or self._age(known) >= _AGAIN:
-                numbers = await self._list(municipality)
-                self._listed.known[municipality.key] = _Listed(numbers, self._listed.clock.monotonic())
-        return self._number(municipality, system, value, _KEPT)
+        async with self._listed.turn(key):
+            number, is_lost = await self._find(key, named)
+            if number is not None or not (is_lost or await self._is_old(key)):
+                return number
+            return (await self._learn(municipality)).get(named)
 
-    def _number(self, municipality: Municipality, system: str, value: str, longest: float) -> str | None:
-        known = self._listed.known.get(municipality.key)
-        return known.numbers.get((system, value)) if known is not None and self._age(known) < longest else None
+    async def _find(self, municipality: str, named: tuple[str, str]) -> tuple[str | None, bool]:
+        """Return a number that is known, and whether what is kept of it cannot be read."""
+        if self._kept is None:
+            return self._listed.find(municipality, named), False
+        try:
+            return await self._kept.find(municipality, named), False
+        except PayloadUnreadable:
+            return None, True
+        except LedgerUnavailable as error:
+            text = f"It cannot be read whose a number of the record system's own is: {error}"
+            raise Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER) from None
 
-    def _age(self, listed: _Listed) -> float:
-        return self._listed.clock.monotonic() - listed.at
+    async def _is_old(self, municipality: str) -> bool:
+        """Tell whether VKP may be asked again, here and on other nodes."""
+        if self._listed.age(municipality) < _AGAIN:
+            return False
+        try:
+            age = await self._kept.age(municipality) if self._kept is not None else None
+        except LedgerUnavailable:
+            return True
+        return age is None or age >= _AGAIN
+
+    async def _learn(self, municipality: Municipality) -> LocalNumbers:
+        """Ask VKP for its list, and keep it."""
+        key, numbers = municipality.key, await self._list(municipality)
+        self._listed.known[key] = _Listed({} if self._kept is not None else numbers, self._listed.clock.monotonic())
+        if self._kept is not None:
+            try:
+                await self._kept.keep(key, numbers)
+            except LedgerUnavailable as error:
+                log.warning("patient_numbers.not_kept", municipality=key, reason=str(error))
+        return numbers
 
     async def _list(self, municipality: Municipality) -> LocalNumbers:
         client = self._clients.client_for(municipality.key, None) if self._clients is not None else None

@@ -13,6 +13,7 @@ from gateway.config.plans import announced
 from gateway.config.upstreams import VkpUpstream
 from gateway.files import contents
 from gateway.ledger.key_files import Keys
+from gateway.ledger.learnt_numbers import LearntNumbers
 from gateway.limits import TokenBuckets
 from gateway.migration.comparison import Comparisons
 from gateway.migration.rehearsal import Rehearsals
@@ -101,9 +102,10 @@ class Builder:
         config, keys, clients = prepared.config, prepared.keys, prepared.clients
         delivery = _delivery(prepared, routes) if outbox is not None else None
         copies = answers_of(config, keys, outbox.ledger.store, self._clock) if outbox and keys else None
+        learnt = LearntNumbers(outbox.ledger.store, keys, self._clock) if outbox and keys else None
         systems = clients.record_systems.items()
-        retrieval = self._retrieval(clients, {name: one.lane for name, one in systems}, copies)
-        comparing = self._retrieval(clients, {name: one.compare for name, one in systems}, copies)
+        retrieval = self._retrieval(clients, {name: one.lane for name, one in systems}, copies, learnt)
+        comparing = self._retrieval(clients, {name: one.compare for name, one in systems}, copies, learnt)
         comparer = Comparer(config, comparing, self._comparisons.take)
         pipeline = Pipeline(
             config,
@@ -135,12 +137,16 @@ class Builder:
         return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients, comparer)
 
     def _retrieval(
-        self, clients: ConfiguredClients, record_systems: Mapping[str, EpjClient], copies: CopyAnswers | None
+        self,
+        clients: ConfiguredClients,
+        record_systems: Mapping[str, EpjClient],
+        copies: CopyAnswers | None,
+        learnt: LearntNumbers | None,
     ) -> Retrieval:
         """Return what answers searches in place of VKP; large answers are read in a thread of their own."""
         config = clients.config
         resolvers: dict[Resolver, NumberResolver] = {
-            "vkp": NumbersOfVkp(config, clients.vkp, self._listed, self.retrieval_worker.run)
+            "vkp": NumbersOfVkp(config, clients.vkp, self._listed, learnt, self.retrieval_worker.run)
         }
         if copies is not None:
             resolvers["pit"] = copies.local_numbers

@@ -71,6 +71,20 @@ async def test_journaling_is_delivered_with_the_number_that_a_list_told(start: S
         await world.stop()
 
 
+async def test_number_that_was_learnt_is_known_after_a_restart(start: Start, client_key: ECKey) -> None:
+    """VKP, which may be away by then, is not asked again."""
+    world = await asking(start, client_key)
+    try:
+        assert (await note(world, "1303")).status == 200
+        await world.stop()
+        await world.serve()
+        world.vkp.behave(Behaviour(status=503))
+        assert (await note(world, "1311")).status == 200
+        assert len(world.vkp.received) == 1
+    finally:
+        await world.stop()
+
+
 async def test_number_that_nobody_knows_is_refused_and_asked_for_once_a_minute(start: Start, client_key: ECKey) -> None:
     """A sender that repeats a wrong number does not make us list every patient each time."""
     clock = FakeClock()
