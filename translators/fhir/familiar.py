@@ -13,24 +13,28 @@ LARGEST = 65_536
 """Bytes up to which a text is looked through; for a larger one a thread of its own costs little beside reading it."""
 
 _NAMES = re.compile(rb"</?([^\s/>!]+)")
-_ATTRIBUTES = (
-    b' value="',
-    b' url="',
-    b' id="',
-    b' xmlns="http://hl7.org/fhir"',
-    b' xmlns="http://www.w3.org/1999/xhtml"',
-    b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
-    b' xsi:schemaLocation="',
-    b' V="',
-    b' S="',
-    b' DN="',
-    b' xmlns="http://www.kith.no/xmlstds/msghead/2006-05-24"',
-    b' xmlns="http://www.kith.no/xmlstds/dialog/2013-01-23"',
-    b' xmlns="http://www.kith.no/xmlstds/base64container"',
-    b' xmlns="http://vkp.nhn.no/Journalforing"',
-    b' xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"',
-    b' xmlns:soap="http://www.w3.org/2003/05/soap-envelope"',
-    b' xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"',
+_ATTRIBUTE = re.compile(rb' (xmlns[A-Za-z:]*="[^"]*"|[A-Za-z:]+=")')
+"""An attribute's name, and what a namespace is."""
+_USUAL = frozenset(
+    (
+        b'value="',
+        b'url="',
+        b'id="',
+        b'xmlns="http://hl7.org/fhir"',
+        b'xmlns="http://www.w3.org/1999/xhtml"',
+        b'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
+        b'xsi:schemaLocation="',
+        b'V="',
+        b'S="',
+        b'DN="',
+        b'xmlns="http://www.kith.no/xmlstds/msghead/2006-05-24"',
+        b'xmlns="http://www.kith.no/xmlstds/dialog/2013-01-23"',
+        b'xmlns="http://www.kith.no/xmlstds/base64container"',
+        b'xmlns="http://vkp.nhn.no/Journalforing"',
+        b'xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"',
+        b'xmlns:soap="http://www.w3.org/2003/05/soap-envelope"',
+        b'xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"',
+    )
 )
 _DECLARATION = re.compile(rb"""<\?xml version=["']1\.[0-9]["'](?: encoding=["'][A-Za-z0-9._-]{1,40}["'])? ?\?>""")
 _REFERENCES = (b"&amp;", b"&lt;", b"&gt;", b"&quot;", b"&apos;", b"&#")
@@ -52,7 +56,8 @@ class Names:
             return False
         declaration = _DECLARATION.match(text)
         expected = declaration[0].count(b"=") if declaration else 0
-        if text.count(b"=") != sum(map(text.count, _ATTRIBUTES), expected):
+        attributes = _ATTRIBUTE.findall(text, declaration.end() if declaration else 0)
+        if text.count(b"=") != len(attributes) + expected or not _USUAL.issuperset(attributes):
             return False
         if b"&" in text and text.count(b"&") != sum(map(text.count, _REFERENCES)):
             return False
