@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, reach
+from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.params import of_query, part_of
 from gateway.admin.report import RehearsalsQuery
@@ -49,9 +49,9 @@ class Comparisons:
 
     async def listed(self, who: Principal, asked: ComparisonsQuery) -> dict[str, Any]:
         """Return what the comparisons of cells that someone may see have shown; raises `Problem`."""
-        within, known = reach(who, Action.VIEW), self._context.config.municipalities.values()
+        within = reach(who, Action.VIEW)
         cell = {name: getattr(asked, name) for name in _CELL}
-        cell["municipality"] = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)
+        cell["municipality"] = short_name(self._context.config, asked.municipality)
         since = self._context.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
 
         def work(connection: Connection) -> _Found:

@@ -118,6 +118,11 @@ def actor(who: Principal) -> str:
     return f"{', '.join(who.known_as)} ({who.subject})"
 
 
+def short_name(config: Config, named: str | None) -> str | None:
+    """Return a municipality's short name where it is named by its orgnr; anything else as it is."""
+    return next((one.key for one in config.municipalities.values() if one.orgnr == named), named)
+
+
 def reach(who: Principal, action: Action) -> Reach:
     """Return the municipalities where someone may do this."""
     fitting = [grant.municipalities for grant in who.grants if action in MAY[grant.role]]

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from gateway.admin.context import LedgerContext, Reach, reach
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.messages import Messages
+from gateway.admin.replica import document as copy_document
+from gateway.admin.replica import freshness_of
 from gateway.auth.helseid import client_assertion
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
@@ -22,7 +24,7 @@ from gateway.errors import StartupError
 from gateway.ledger import key_files, message_queries, nodes, retention
 from gateway.ledger.nodes import Beat, NodeSeen
 from gateway.proxy.tls import Certificates
-from gateway.replica.status import copies
+from gateway.replica.status import CopyStatus, copies
 from gateway.times import Clock, when, when_any
 from gateway.upstreams.registry import ConfiguredClients, standings
 
@@ -46,7 +48,7 @@ class NodeState(Struct, frozen=True):
 
 class _Written(Struct, frozen=True):
     seen: list[NodeSeen]
-    copies: list[dict[str, Any]]
+    copies: list[CopyStatus]
     doubted_since: float | None
     last_purge: float | None
 
@@ -74,11 +76,14 @@ class Health:
             document |= _of_process(state, within, now)
             document["keys"] += await asyncio.to_thread(_keys, state, now)
         if self._context.is_there:
-            written = await self._context.read(lambda each: _written(each, now))
+            freshness = freshness_of(self._context.config)
+            written = await self._context.read(lambda each: _written(each, freshness, now))
             node = self._context.ledger.node
             document["node"] = node
             document["nodes"] = [_node(one, node, now) for one in written.seen]
-            document["replica"] = [each for each in written.copies if within is None or each["municipality"] in within]
+            document["replica"] = [
+                copy_document(one) for one in written.copies if within is None or one.municipality in within
+            ]
             document["backlog"] = (await self._messages.overview(who))["counts"]
             document["clock"]["doubted_since"] = when_any(written.doubted_since)
             document["last_purge"] = when_any(written.last_purge)
@@ -151,27 +156,10 @@ def _keys(state: NodeState, now: float) -> list[dict[str, Any]]:
     return found
 
 
-def _written(connection: Connection, now: float) -> _Written:
+def _written(connection: Connection, freshness: Mapping[str, float], now: float) -> _Written:
     _, doubted = retention.last_look(connection)
     purged = message_queries.last_run(connection, retention.PURGE)
-    return _Written(nodes.seen(connection), _copies(connection, now), doubted, purged)
-
-
-def _copies(connection: Connection, now: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "municipality": one.municipality,
-            "source": one.source,
-            "entries": None if one.age is None else one.patients,
-            "made": None if one.making is None else {"entries": one.making.entries, "pages": one.making.pages},
-            "age": None if one.age is None else int(one.age),
-            "failures": one.failures,
-            "failure": one.failure,
-            "failed_at": when_any(one.failed_at),
-            "node": one.node,
-        }
-        for one in copies(connection, {}, now)
-    ]
+    return _Written(nodes.seen(connection), copies(connection, freshness, now), doubted, purged)
 
 
 def _node(one: NodeSeen, own: str, now: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, Reach, reach
+from gateway.admin.context import LedgerContext, Reach, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Handler, Needs, Once, person
 from gateway.admin.params import (
     Forget,
@@ -171,7 +171,7 @@ class Messages:
     def _filter(self, wanted: ListQuery, within: Reach, patient: str | None = None) -> message_queries.Filter:
         return message_queries.Filter(
             within=within,
-            municipality=self._short_name(wanted.municipality),
+            municipality=short_name(self._context.config, wanted.municipality),
             state=wanted.state,
             sender=wanted.sender,
             information=wanted.information,
@@ -181,10 +181,6 @@ class Messages:
             since=wanted.since.timestamp() if wanted.since else None,
             until=wanted.until.timestamp() if wanted.until else None,
         )
-
-    def _short_name(self, named: str | None) -> str | None:
-        known = self._context.config.municipalities.values()
-        return next((one.key for one in known if one.orgnr == named), named)
 
     def _hash_of(self, patient: str) -> str:
         return self._context.keys.lookup.hash("patient", number_of(patient))

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from gateway.admin import replica
-from gateway.admin.context import LedgerContext, reach
+from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overview import Overview
 from gateway.admin.problems import Code, Problem
@@ -147,8 +147,8 @@ class Municipalities:
     async def seen_by(self, who: Principal, key: str) -> MunicipalityView:
         """Return a municipality, for someone who may view it."""
         standings, within = self._board.standings(), reach(who, Action.VIEW)
-        named = next((one.key for one in standings.config.municipalities.values() if key in (one.key, one.orgnr)), None)
-        if named is None or (within is not None and named not in within):
+        named = short_name(standings.config, key) or ""
+        if named not in standings.all or (within is not None and named not in within):
             raise Problem(Code.NOT_FOUND, "no such municipality where you may view it")
         now = self._context.now()
         facts = await self._board.facts()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, reach
+from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of, without_numbers
 from gateway.admin.problems import Code, Problem, asked_versions
@@ -22,7 +22,6 @@ from gateway.admin.rule_service import (
     part_of,
     put,
     reason_to_end,
-    short_name,
     tell,
     text_of,
     told,
@@ -150,7 +149,7 @@ class Overrides:
 
     def _accepted(self, who: Principal, asked: OverrideBody) -> overrides.Changed:
         """Return what is to be set; raises `Problem`."""
-        municipality = short_name(self._context, asked.municipality)
+        municipality = short_name(self._context.config, asked.municipality)
         check_reach(who, municipality)
         reason, ticket = reason_of(asked.reason), text_of("ticket", asked.ticket)
         given = {name: value for name, value in msgspec.structs.asdict(asked).items() if name not in _BESIDE}

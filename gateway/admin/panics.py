@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, reach
+from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of
 from gateway.admin.problems import Code, Problem
@@ -23,7 +23,6 @@ from gateway.admin.rule_service import (
     part_of,
     put,
     reason_to_end,
-    short_name,
     tell,
     text_of,
     told,
@@ -101,7 +100,7 @@ class Panics:
 
         A dry run returns the same of a panic that has no id, and sets nothing.
         """
-        scope = panics.Scope(short_name(self._context, asked.municipality), asked.vendor, asked.information)
+        scope = panics.Scope(short_name(self._context.config, asked.municipality), asked.vendor, asked.information)
         check_reach(who, scope.municipality)
         if problems := panics.problems_of(scope, self._context.config):
             raise Problem(Code.BAD_REQUEST, "; ".join(problems))
@@ -125,7 +124,7 @@ class Panics:
 
     async def effects(self, who: Principal, asked: PanicScope) -> tuple[panics.Scope, list[CellTraffic]]:
         """Return what a panic would do to each cell that someone may view, beside what it sends; nothing is set."""
-        scope = panics.Scope(short_name(self._context, asked.municipality), asked.vendor, asked.information)
+        scope = panics.Scope(short_name(self._context.config, asked.municipality), asked.vendor, asked.information)
         config, now = self._context.config, self._context.now()
         if problems := panics.problems_of(scope, config):
             raise Problem(Code.BAD_REQUEST, "; ".join(problems))

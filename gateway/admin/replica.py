@@ -7,11 +7,11 @@ import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, reach
+from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import Endpoint, Needs, Once, person
 from gateway.admin.params import Page, ReasonBody, of_body, of_query, part_of, reason_of
 from gateway.admin.problems import Code, Problem
-from gateway.admin.rule_service import may_operate, short_name
+from gateway.admin.rule_service import may_operate
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import audit
@@ -64,7 +64,7 @@ class Copies:
 
     async def listed(self, who: Principal, municipality: str | None = None) -> list[CopyStatus]:
         """Return the copies of the municipalities that someone may see."""
-        within, named = reach(who, Action.VIEW), short_name(self._context, municipality)
+        within, named = reach(who, Action.VIEW), short_name(self._context.config, municipality)
         freshness, now = freshness_of(self._context.config), self._context.now()
         found = await self._context.read(lambda each: copies(each, freshness, now))
         return [
@@ -73,7 +73,7 @@ class Copies:
 
     async def rebuild(self, who: Principal, municipality: str, asked: RebuildBody) -> dict[str, Any]:
         """Have a copy made anew, and return the number of the generation that is made."""
-        name = short_name(self._context, municipality) or ""
+        name = short_name(self._context.config, municipality) or ""
         if not may_operate(who, name):
             raise Problem(Code.NOT_FOUND, "no such copy where you operate")
         keys, detail = self._context.keys, "from nothing" if asked.from_nothing else None

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, reach
+from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.csv import table_of
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.params import Page, of_query, part_of
@@ -159,8 +159,7 @@ class Rehearsals:
 
     async def listed(self, who: Principal, asked: RehearsalsQuery) -> dict[str, Any]:
         """Return what the rehearsals of cells that someone may see have shown; raises `Problem`."""
-        within, known = reach(who, Action.VIEW), self._context.config.municipalities.values()
-        named = next((one.key for one in known if one.orgnr == asked.municipality), asked.municipality)
+        within, named = reach(who, Action.VIEW), short_name(self._context.config, asked.municipality)
         since = self._context.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
 
         def work(connection: Connection) -> list[rehearsals.Summary]:

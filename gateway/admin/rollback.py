@@ -7,12 +7,11 @@ import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext
+from gateway.admin.context import LedgerContext, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.admin.problems import Code, Problem, as_problem
 from gateway.admin.rollback_documents import csv_of, item_document, job_document, selection_document
-from gateway.admin.rule_service import short_name
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may
 from gateway.ledger import audit, overrides
@@ -259,10 +258,8 @@ class Rollback:
         wanted = asked if asked.panic is None else await self._of_panic(who, action, asked, asked.panic)
         if wanted.municipality is None or wanted.since is None:
             raise Problem(Code.BAD_REQUEST, "expected: municipality and since, or panic")
-        known = self._context.config.municipalities.values()
-        named = wanted.municipality
-        found = next((one.key for one in known if named in (one.key, one.orgnr)), None)
-        if found is None or not may(who.grants, action, found):
+        found = short_name(self._context.config, wanted.municipality)
+        if found not in self._context.config.municipalities or not may(who.grants, action, found):
             raise Problem(Code.FORBIDDEN, f"{action} there")
         for name in ("vendor", "system"):
             if is_number_in(getattr(wanted, name) or ""):
@@ -281,7 +278,7 @@ class Rollback:
         allowed = [each for each in moments if may(who.grants, action, each)]
         if not allowed:
             raise Problem(Code.NOT_FOUND, f"no such panic of journaling where you {action}")
-        place = short_name(self._context, asked.municipality) or (allowed[0] if len(allowed) == 1 else None)
+        place = short_name(self._context.config, asked.municipality) or (allowed[0] if len(allowed) == 1 else None)
         if place is None:
             raise Problem(Code.BAD_REQUEST, f"municipality: the panic is of {', '.join(allowed)}; name one of them")
         if place not in allowed:

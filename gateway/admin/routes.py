@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, Reach, actor, reach
+from gateway.admin.context import LedgerContext, Reach, actor, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, person
 from gateway.admin.params import Page, ReasonBody, of_body, of_query, part_of, reason_of, reference_of, without_numbers
 from gateway.admin.problems import Code, Problem
@@ -79,8 +79,7 @@ class Decisions:
         if config is None:
             raise Problem(Code.FAILED)
         asked, within = of_query(request, Narrowed), reach(person(request), Action.VIEW)
-        named = next((one.key for one in config.municipalities.values() if one.orgnr == asked.municipality), None)
-        shows = _shows(within, named or asked.municipality)
+        shows = _shows(within, short_name(config, asked.municipality))
         layers = await self._layers()
         now = self._context.now()
         above = (rule for layer in ABOVE for rule in layers.of(layer) if rule.holds(now))

@@ -64,12 +64,6 @@ def tell(note: audit.Note) -> None:
     log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
-def short_name(context: LedgerContext, named: str | None) -> str | None:
-    """Return a municipality's short name where it is named by its orgnr."""
-    known = context.config.municipalities.values()
-    return next((one.key for one in known if one.orgnr == named), named)
-
-
 def text_of(name: str, text: str | None) -> str | None:
     """Return a text as it is kept and shown; raises `Problem`, which calls it by `name`."""
     try:

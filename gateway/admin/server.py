@@ -127,7 +127,7 @@ class AdminPort:
             CutoverWizard(self.ledger, self.cutovers, facts),
             CutoverPages(self.cutovers, facts, back, self.ledger),
             back,
-            ReportPages(self.report, rehearsals, self.ledger),
+            ReportPages(self.report, rehearsals, self.ledger, self.overview),
             OverridePages(self.ledger, overrides),
             PanicPages(self.ledger, panics, back),
             TokensApi(tokens),

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, Reach, reach
+from gateway.admin.context import LedgerContext, Reach, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, person
 from gateway.admin.params import of_body, of_query
 from gateway.admin.problems import Code, Problem
@@ -143,10 +143,9 @@ def _known(asked: Asked, config: Config, within: Reach) -> Asked:
     """Return what is asked with the names of the configuration; raises `Problem` for what someone may not view."""
     municipality, sender = asked.municipality, asked.sender
     if municipality is not None:
-        found = [one.key for one in config.municipalities.values() if municipality in (one.key, one.orgnr)]
-        if not found or not (within is None or found[0] in within):
+        municipality = short_name(config, municipality)
+        if municipality not in (config.municipalities if within is None else config.municipalities.keys() & within):
             raise Problem(Code.BAD_REQUEST, "municipality: none that you may view")
-        municipality = found[0]
     if sender is not None:
         known = [one for one in config.senders if sender in (one.vkp_id, one.her_id) and _serves(one, within)]
         if not known:

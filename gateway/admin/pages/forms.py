@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.admin.context import reach
+from gateway.admin.pages.words import Words
 from gateway.admin.params import is_number_in
 from gateway.admin.problems import Code, PreconditionFailed, Problem
+from gateway.auth.people.principal import Principal
+from gateway.auth.people.rbac import Action
 
 FORM = "application/x-www-form-urlencoded"
 _LONGEST_VERSION = 9
@@ -33,6 +37,12 @@ def kept(form: Form, name: str) -> str:
     """Return what was written into a field, to be shown again; what may be a national identity number is not."""
     text = field(form, name)
     return "" if is_number_in(text) else text
+
+
+def choices(who: Principal, w: Words) -> list[tuple[str, str]]:
+    """Return the municipalities that someone may view, to choose one of, by name."""
+    within = reach(who, Action.VIEW)
+    return [(key, name) for key, name in w.municipalities() if within is None or key in within]
 
 
 def municipalities_of(form: Form) -> list[str]:

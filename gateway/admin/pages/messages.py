@@ -8,10 +8,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import reach
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.messages import RELEASE, Messages
-from gateway.admin.pages.forms import field, form_of, see_other
+from gateway.admin.pages.forms import choices, field, form_of, see_other
 from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import MARKS, Words
 from gateway.admin.params import ListQuery, reference_of
@@ -66,7 +65,7 @@ class MessagePages:
             next=_more(asked, found["next"]),
             is_searched=any(asked.values()),
             overview=_overview((await self._messages.overview(who))["counts"]),
-            places=_places(who, w),
+            places=choices(who, w),
             states=[(each.value, w.word("state", each)) for each in MessageState],
             types=[(each.value, w.type(each)) for each in Information],
             marks=[(each, w.word("mark", each)) for each in MARKS],
@@ -145,12 +144,6 @@ def _more(asked: Mapping[str, str], cursor: str | None) -> str | None:
         return None
     given = {name: value for name, value in asked.items() if value}
     return f"/messages?{urlencode({**given, 'cursor': cursor})}"
-
-
-def _places(who: Principal, w: Words) -> list[tuple[str, str]]:
-    """Return the municipalities that someone may view, by name."""
-    within = reach(who, Action.VIEW)
-    return [(key, name) for key, name in w.municipalities() if within is None or key in within]
 
 
 def _overview(counts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

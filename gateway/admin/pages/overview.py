@@ -124,18 +124,20 @@ class OverviewPages:
             return known
         if len(self._rows) >= _MOST_KEPT:
             self._rows.clear()
-        made = piece(says, _ROW, row=row, points=_points(row.traffic[:-1]), told=self._modes(row.modes, says))
+        made = piece(
+            says, _ROW, row=row, modes=row.modes, points=_points(row.traffic[:-1]), told=self._modes(row.modes, says)
+        )
         self._rows[key] = made
         return made
 
     def _modes(self, modes: tuple[str, ...], says: Words) -> str:
-        """Return `_modes` in words, once for the few ways in which municipalities stand."""
+        """Return modes in words, once for the few ways in which municipalities stand."""
         key = (says.language, modes)
         if (known := self._told.get(key)) is not None:
             return known
         if len(self._told) >= _MOST_KEPT:
             self._told.clear()
-        told = self._told[key] = _modes(modes, says)
+        told = self._told[key] = says.standing(modes)
         return told
 
 
@@ -150,19 +152,6 @@ def _asked(request: web.Request) -> OverviewQuery:
         mode=Mode(mode) if mode in tuple(Mode) else None,
         trouble=trouble if trouble in ("any", *TROUBLES) else None,  # type: ignore[arg-type] # one of them
     )
-
-
-def _modes(modes: Sequence[str], says: Words) -> str:
-    """Say of each mode which types have it: what the boxes of a row show by a letter; those of the most are the rest."""
-    by: dict[str, list[str]] = {}
-    for kind, mode in zip(TYPES, modes, strict=True):
-        if mode:
-            by.setdefault(mode, []).append(says.type(kind.value))
-    if len(by) < 2:
-        return next((f"{says.mode(mode)}: {says.types(None)}" for mode in by), says.text("ov_nobody"))
-    most = max(by, key=lambda mode: len(by[mode]))
-    told = [f"{says.mode(mode)}: {says.listed(types)}" for mode, types in by.items() if mode != most]
-    return "; ".join([*told, f"{says.mode(most)}: {says.text('ov_rest')}"])
 
 
 def _points(values: Sequence[int]) -> str:

@@ -1,22 +1,27 @@
-"""The page for how far the migration has come: each cell, who still needs VKP, and what rehearsals have shown."""
+"""The page for how far the migration has come: each municipality with its cells, who still needs VKP, and what rehearsals have shown."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, reach
+from gateway.admin.context import LedgerContext
 from gateway.admin.csv import sheet_of
 from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.overview import Overview
+from gateway.admin.pages.forms import choices
 from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import Words
 from gateway.admin.report import Rehearsals, RehearsalsQuery, Report
-from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.migration.report import UNREAD, Row, holding_back
 from gateway.migration.schedule import OSLO, moment
+from gateway.migration.standing import TYPES, Standings
+from gateway.model import Mode
 
 _AT_ONCE = 100
-"""Cells of one page, and rehearsals; the API has all of them."""
+"""Rehearsals of one page, and lines of who needs VKP; the API has all of them."""
 _HEADS = (
     *("municipality", "rep_by_epj", "rep_by_vendor", "over_system", "information", "cut_mode", "rep_standing"),
     *("rep_rehearsed", "rep_clean", "rep_messages", "rep_last", "rep_holds_back"),
@@ -24,13 +29,32 @@ _HEADS = (
 """Texts above the columns of the file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One municipality: its cells together."""
+
+    key: str
+    record_system: str
+    modes: tuple[str, ...]
+    told: str
+    """The modes in words."""
+    cells: tuple[Row, ...]
+    rehearsed: int
+    clean_share: float | None
+    messages: int
+    with_vkp: int
+    """Messages of cells that need VKP."""
+    last_seen: float | None
+
+
 class ReportPages:
     """The page of the report."""
 
-    def __init__(self, report: Report, rehearsals: Rehearsals, context: LedgerContext) -> None:
+    def __init__(self, report: Report, rehearsals: Rehearsals, context: LedgerContext, board: Overview) -> None:
         self._report = report
         self._rehearsals = rehearsals
         self._context = context
+        self._board = board
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
@@ -38,24 +62,23 @@ class ReportPages:
         return [Endpoint("GET", "/report", self._show, view), Endpoint("GET", "/report/file", self._file, view)]
 
     async def _show(self, request: web.Request) -> web.Response:
-        who, named, number = person(request), request.query.get("municipality", ""), _number(request)
+        who, w, named = person(request), words(request), request.query.get("municipality", "")
         cells = [row for row in await self._report.rows(who) if named in ("", row.municipality)]
-        first = (number - 1) * _AT_ONCE
+        places = _places(cells, self._board.standings(), w)
         tried = await self._rehearsals.listed(who, RehearsalsQuery(limit=_AT_ONCE, municipality=named or None))
         return page(
             request,
             "report.html",
-            cells=cells[first : first + _AT_ONCE],
-            total=len(cells),
-            first=first,
-            number=number,
+            places=places,
+            cells=places[0].cells if named and places else (),
+            types=TYPES,
+            modes=tuple(Mode),
             vkp_success=self._context.config.vkp_success,
-            more=len(cells) > first + _AT_ONCE,
             back={name: counter.most_common(_AT_ONCE) for name, counter in holding_back(cells).items()},
-            rehearsals=[_rehearsal(one, words(request)) for one in tried["rehearsals"]],
+            rehearsals=[_rehearsal(one, w) for one in tried["rehearsals"]],
             more_rehearsals=tried["next"] is not None,
             named=named,
-            places=_places(who, words(request)),
+            choices=choices(who, w),
         )
 
     async def _file(self, request: web.Request) -> web.Response:
@@ -87,15 +110,30 @@ def _sheet_row(row: Row, w: Words) -> list[object]:
     ]
 
 
-def _number(request: web.Request) -> int:
-    """Return which part of the cells is asked for, from 1."""
-    text = request.query.get("page", "")
-    return max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 6 else 1
+def _places(cells: Iterable[Row], standings: Standings, w: Words) -> list[Place]:
+    """Return the municipalities of cells, by name."""
+    by: dict[str, list[Row]] = {}
+    for one in cells:
+        by.setdefault(one.municipality, []).append(one)
+    found = [_place(key, tuple(alike), standings.all[key].modes, w) for key, alike in by.items()]
+    return sorted(found, key=lambda one: w.municipality(one.key))
 
 
-def _places(who: Principal, w: Words) -> list[tuple[str, str]]:
-    within = reach(who, Action.VIEW)
-    return [(key, name) for key, name in w.municipalities() if within is None or key in within]
+def _place(key: str, cells: tuple[Row, ...], modes: tuple[str, ...], w: Words) -> Place:
+    rehearsed = sum(one.rehearsed for one in cells)
+    clean = sum(one.rehearsed * (one.clean_share or 0) for one in cells)
+    return Place(
+        key,
+        cells[0].epj,
+        modes,
+        w.standing(modes),
+        cells,
+        rehearsed,
+        clean / rehearsed if rehearsed else None,
+        sum(one.messages for one in cells),
+        sum(one.messages for one in cells if one.holds_back),
+        max((one.last_seen for one in cells if one.last_seen is not None), default=None),
+    )
 
 
 def _rehearsal(one: dict[str, Any], w: Words) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from gateway.ledger.returns import ReturnStatus
 from gateway.migration.overview import TROUBLES
 from gateway.migration.report import CellStatus
 from gateway.migration.schedule import OSLO, moment
-from gateway.migration.standing import Step
+from gateway.migration.standing import TYPES, Step
 from gateway.model import Group, Information, Mode
 from gateway.outbox.order import DeliveryOutcome
 from gateway.outbox.return_jobs import ReturnOutcome
@@ -191,6 +191,18 @@ class Words:
     def told(self, text: str | None) -> Markup:
         """Return what the gateway says in diagnostics and reasons; what is not its own stands as it was said, and is marked so."""
         return phrases.told(self.language, text or "")
+
+    def standing(self, modes: Sequence[str]) -> str:
+        """Say of each mode which types have it: what the boxes of a row show by a letter; those of the most are the rest."""
+        by: dict[str, list[str]] = {}
+        for kind, mode in zip(TYPES, modes, strict=True):
+            if mode:
+                by.setdefault(mode, []).append(self.type(kind.value))
+        if len(by) < 2:
+            return next((f"{self.mode(mode)}: {self.types(None)}" for mode in by), self._t["ov_nobody"])
+        most = max(by, key=lambda mode: len(by[mode]))
+        told = [f"{self.mode(mode)}: {self.listed(types)}" for mode, types in by.items() if mode != most]
+        return "; ".join([*told, f"{self.mode(most)}: {self._t['ov_rest']}"])
 
     def plural(self, name: str, count: int) -> str:
         """Return how many there are of something: `1 melding`, `2 meldinger`."""
