@@ -15,7 +15,6 @@ from gateway.admin.context import LedgerContext, Reach, reach
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.messages import Messages
 from gateway.admin.replica import document as copy_document
-from gateway.admin.replica import freshness_of
 from gateway.auth.helseid import client_assertion
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
@@ -24,7 +23,7 @@ from gateway.errors import StartupError
 from gateway.ledger import key_files, message_queries, nodes, retention
 from gateway.ledger.nodes import Beat, NodeSeen
 from gateway.proxy.tls import Certificates
-from gateway.replica.status import CopyStatus, copies
+from gateway.replica.status import CopyStatus, copies, freshness_of
 from gateway.times import Clock, when, when_any
 from gateway.upstreams.registry import ConfiguredClients, standings
 
