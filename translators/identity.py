@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from translators.contract import Number, Reason, Refused, Tree
+from translators.fhir.invariants import objects
 from translators.national_number import kind_of
 from translators.patient import NATIONAL_SYSTEMS
 from translators.payload import RELEASES, fields_of, is_msghead, message_id, payload_of, without_payload
@@ -104,7 +105,7 @@ def _told_apart(envelopes: list[dict[str, Tree]], resources: list[dict[str, Tree
     if times:
         return times[0]
     stored: list[Tree] = [
-        meta["lastUpdated"] for one in resources for meta in _objects(one.get("meta")) if "lastUpdated" in meta
+        meta["lastUpdated"] for one in resources for meta in objects(one.get("meta")) if "lastUpdated" in meta
     ]
     return stored or [envelope["id"] for envelope in envelopes if "id" in envelope]
 
@@ -113,10 +114,10 @@ def _says_when(resource: dict[str, Tree]) -> bool:
     """Tell whether a resource says when it happened, to the minute at least: a date alone is that of others too."""
     for name in _WHEN.get(_kind(resource), ()):
         found = resource.get(name)
-        times = [found, *(period.get(end) for period in _objects(found) for end in ("start", "end"))]
+        times = [found, *(period.get(end) for period in objects(found) for end in ("start", "end"))]
         if any(_TO_THE_MINUTE.search(_text(time)) for time in times):
             return True
-    times = [one.get("valueDateTime") for one in _objects(resource.get("extension")) if one.get("url") == _TIMESTAMP]
+    times = [one.get("valueDateTime") for one in objects(resource.get("extension")) if one.get("url") == _TIMESTAMP]
     return any(_TO_THE_MINUTE.search(_text(time)) for time in times)
 
 
@@ -153,7 +154,7 @@ def _unlinked(focus: dict[str, Tree]) -> Tree:
 
 def _links(bundle: dict[str, Tree]) -> dict[bytes, int]:
     """Return the places of entries by their URLs, as these are written between quotes."""
-    urls = [_text(entry.get("fullUrl")) for entry in _objects(bundle.get("entry"))]
+    urls = [_text(entry.get("fullUrl")) for entry in objects(bundle.get("entry"))]
     return {msgspec.json.encode(url)[1:-1]: place for place, url in reversed(list(enumerate(urls))) if url}
 
 
@@ -171,12 +172,12 @@ def _each(value: Tree, change: Callable[[dict[str, Tree]], Tree]) -> Tree:
 
 
 def _resources(bundle: dict[str, Tree]) -> Iterator[dict[str, Tree]]:
-    for entry in _objects(bundle.get("entry")):
-        yield from _objects(entry.get("resource"))
+    for entry in objects(bundle.get("entry")):
+        yield from objects(entry.get("resource"))
 
 
 def _identifier(resource: dict[str, Tree]) -> str | None:
-    for identifier in _objects(resource.get("identifier")):
+    for identifier in objects(resource.get("identifier")):
         system, value = _text(identifier.get("system")), _text(identifier.get("value"))
         if value and system not in NATIONAL_SYSTEMS and kind_of(value) is None:
             return f"{system}|{value}"
@@ -186,12 +187,6 @@ def _identifier(resource: dict[str, Tree]) -> str | None:
 def _id(resource: dict[str, Tree]) -> str | None:
     found = _text(resource.get("id"))
     return found if found and kind_of(found) is None else None
-
-
-def _objects(value: Tree) -> Iterator[dict[str, Tree]]:
-    for one in value if isinstance(value, list) else (value,):
-        if isinstance(one, dict):
-            yield one
 
 
 def _kind(resource: dict[str, Tree]) -> str:

@@ -13,6 +13,8 @@ from translators.national_number import Kind, kind_of
 BIRTH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.1"
 D_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.2"
 FH_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.3"
+SYSTEM_OF = {"FNR": BIRTH_NUMBER, "DNR": D_NUMBER, "FHN": FH_NUMBER}
+"""By the codes of kodeverk 8116."""
 NATIONAL_SYSTEMS = frozenset({BIRTH_NUMBER, D_NUMBER, FH_NUMBER})
 _NATIONAL = b'"urn:oid:2.16.578.1.12.4.1.4.'
 _NUMBERED = re.compile(rb'"system":"urn:oid:2\.16\.578\.1\.12\.4\.1\.4\.[1-3]","value":"([0-9]{11})"')

@@ -29,8 +29,8 @@ log = structlog.get_logger()
 class RetrievalSource(Protocol):
     """Answers searches in place of VKP from what an information service has told."""
 
-    async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Tree, ...]:
-        """Return the resources that are found, as VKP's R4 profiles have them.
+    async def find(self, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
+        """Return the resources that are found, as VKP's R4 profiles have them; `search` has ServiceCodes, or the patient is told of to anybody.
 
         A patient that `search` names has its national number there, or a number of the record system's own where `resolve: pit`
         says so. Raises `Failure`: `NO_NEED` where the patient has no service behind the codes, `UNAVAILABLE` while what there is
@@ -122,7 +122,7 @@ class Retrieval:
             found = await self._from_record_system(client, search, asker, timeout)
         elif source is not None and name is not None:
             resolved = await self.resolved(search, asker.municipality)
-            found = tuple(map(_found, await source.find(resolved, asker.municipality, asker.sender)))
+            found = tuple(map(_found, await source.find(resolved, asker.municipality)))
         else:
             text = f"No information service answers for {search.information} yet"
             raise Failure(Fault.NOT_SUPPORTED, text, text="Informasjonstypen støttes ikke ennå")

@@ -6,14 +6,14 @@ temporary error: old data is never told as new.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
-from gateway.config.model import Config, Municipality, Sender
+from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import OktUpstream, PitUpstream
 from gateway.errors import Failure, Fault
 from gateway.ledger.crypto import PayloadUnreadable
@@ -23,12 +23,11 @@ from gateway.model import Information
 from gateway.observability.metrics import REPLICA_DUPLICATES
 from gateway.replica import patients as rows
 from gateway.replica.patients import CopiedNumbers, Match, PatientSeal, SealedPatient, Standing
-from gateway.replica.service_source import Needs, ServiceSource, codes_of
+from gateway.replica.service_source import Needs, ServiceSource
 from gateway.replica.services import ServiceSeal
-from gateway.surfaces.search import PatientKey, Search
+from gateway.surfaces.search import PatientKey, Search, is_called
 from gateway.times import DAY, Clock
 from translators.contract import Tree
-from translators.fhir.invariants import objects
 from translators.fhir.moments import order_of
 from translators.patient import NATIONAL_SYSTEMS
 
@@ -90,15 +89,12 @@ class PatientSource:
         self._longest = longest
         self._most = most
 
-    async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Tree, ...]:
+    async def find(self, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
         """Return Patients; raises `Failure`: see `pipeline.retrieval.RetrievalSource`."""
-        codes = codes_of(search, sender)
-        return await _read(self._database, lambda each: self._find(each, search, municipality, codes))
+        return await _read(self._database, lambda each: self._find(each, search, municipality))
 
-    def _find(
-        self, connection: Connection, search: Search, municipality: Municipality, codes: Collection[str]
-    ) -> tuple[Tree, ...]:
-        name = municipality.key
+    def _find(self, connection: Connection, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
+        name, codes = municipality.key, search.service_codes
         if search.patient is None and search.id is None:
             standing = self._fresh.check(name, rows.standing(connection, name), self._longest)
             having = self._needs.all_with(connection, municipality, codes)
@@ -119,7 +115,7 @@ class PatientSource:
                 # A record system's own number that two patients have names nobody.
                 raise Failure(Fault.PATIENT, "The search names a patient by a number that more than one has")
         match = newest(matches)
-        self._check_need(connection, municipality, match, codes)
+        self._needs.check_any(connection, municipality, rows.hashes_of(connection, match), codes)
         return tuple(self._named([self._seal.open(match.patient)], search.name))
 
     def _hash(self, municipality: str, key: PatientKey | None) -> str:
@@ -128,25 +124,9 @@ class PatientSource:
         system = "" if key.system is None or key.system in NATIONAL_SYSTEMS else key.system
         return self._seal.hash_of(municipality, system, key.value)
 
-    def _check_need(
-        self, connection: Connection, municipality: Municipality, match: Match, codes: Collection[str]
-    ) -> None:
-        """Raise `Failure` unless the patient has a service behind one of the codes, by any of the patient's numbers."""
-        if not codes:
-            return
-        refused: Failure | None = None
-        for identifier in rows.hashes_of(connection, match):
-            try:
-                self._needs.check(connection, municipality, identifier, codes)
-            except Failure as failure:
-                refused = failure if refused is None or failure.fault is not Fault.NO_NEED else refused
-            else:
-                return
-        raise refused or Failure(Fault.NO_NEED, "The patient has no number that a service could be known by")
-
     @staticmethod
     def _named(found: Iterable[Tree], name: str | None) -> Iterable[Tree]:
-        return found if name is None else (one for one in found if has_name(one, name))
+        return found if name is None else (one for one in found if is_called(one, name))
 
     def _within(self, found: Iterable[Tree]) -> Iterable[Tree]:
         for count, one in enumerate(found):
@@ -245,17 +225,3 @@ def _one_each(found: Iterable[SealedPatient]) -> list[SealedPatient]:
         if before is None or order_of(before.updated, one.updated) == -1:
             chosen[key] = one
     return list(chosen.values())
-
-
-def has_name(patient: Tree, wanted: str) -> bool:
-    """Whether a part of a patient's name begins with a text, in whatever case (FHIR: search by string)."""
-    begins = wanted.casefold()
-    if not isinstance(patient, dict):
-        return False
-    for name in objects(patient.get("name")):
-        given = name.get("given")
-        parts = [name.get("text"), name.get("family"), *(given if isinstance(given, list) else [])]
-        words = [word for part in parts if isinstance(part, str) for word in (part, *part.split())]
-        if any(word.casefold().startswith(begins) for word in words):
-            return True
-    return False

@@ -50,6 +50,11 @@ class Standing(msgspec.Struct, frozen=True):
     fresh_at: float | None
 
 
+def hash_of(lookup: LookupHasher, municipality: str, system: str, value: str) -> str:
+    """Return the hash by which an identifier is found in a municipality's copy; a national number has no system."""
+    return lookup.hash("replica", municipality, system, value)
+
+
 class PatientSeal:
     """Seals patients, each about its own id, and hashes what they are found by."""
 
@@ -69,8 +74,8 @@ class PatientSeal:
         return self._lookup.hash("replica", municipality, "id", own)
 
     def hash_of(self, municipality: str, system: str, value: str) -> str:
-        """Return the hash of an identifier; a national number has no system."""
-        return self._lookup.hash("replica", municipality, system, value)
+        """Return `hash_of` an identifier."""
+        return hash_of(self._lookup, municipality, system, value)
 
     def hashes(self, municipality: str, patient: PitPatient) -> list[str]:
         """Return the hashes that a patient is found by, that of the number it is best known by first."""

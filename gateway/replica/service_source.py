@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from gateway.config.model import Municipality, Sender
+from gateway.config.model import Municipality
 from gateway.errors import Failure, Fault
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import Database, LedgerUnavailable
@@ -32,14 +32,6 @@ FILE_FRESHNESS = DAY
 _RETRY_AFTER = 60
 
 
-def codes_of(search: Search, sender: Sender) -> tuple[str, ...]:
-    """Return the ServiceCodes that a search is made for, in upper case: its own, or where it names none, all of its sender's.
-
-    None at all where the sender is registered without any: it is held to none.
-    """
-    return search.service_codes or tuple(code.upper() for code in sender.service_codes)
-
-
 @dataclass(frozen=True, slots=True)
 class Needs:
     """Says which patients have a service behind ServiceCodes."""
@@ -51,8 +43,6 @@ class Needs:
 
     def check(self, connection: Connection, municipality: Municipality, patient: str, codes: Collection[str]) -> None:
         """Raise `Failure` unless a patient (a hash) has such a service: `NO_NEED`, or `UNAVAILABLE` while that is not known."""
-        if not codes:
-            return
         source, now = self._source(municipality), self.clock()
         known = services_of(connection, municipality.key, [patient], source).get(patient)
         if known is None and source == "okt":
@@ -73,19 +63,21 @@ class Needs:
             raise _not_yet("OKT has not been asked about this patient yet")
 
     def check_any(
-        self, connection: Connection, municipality: Municipality, same: list[str], codes: Collection[str]
+        self, connection: Connection, municipality: Municipality, same: Iterable[str], codes: Collection[str]
     ) -> None:
-        """Raise `Failure` unless one of several hashes, all of one patient, has such a service."""
-        failures: list[Failure] = []
+        """Raise `Failure` unless one of several hashes, all of one patient, has such a service; no more of them are read than are needed."""
+        _check_named(codes)
+        refused: Failure | None = None
         for patient in same:
             try:
                 return self.check(connection, municipality, patient, codes)
             except Failure as failure:
-                failures.append(failure)
-        raise next((one for one in failures if one.fault is not Fault.NO_NEED), failures[0])
+                refused = failure if refused is None or failure.fault is not Fault.NO_NEED else refused
+        raise refused or Failure(Fault.NO_NEED, "The patient has no number that a service could be known by")
 
     def all_with(self, connection: Connection, municipality: Municipality, codes: Collection[str]) -> list[str]:
         """Return the patients (hashes) who have such a service; raises `Failure` while that is not known of all."""
+        _check_named(codes)
         source, now = self._source(municipality), self.clock()
         if source == "file":
             self._check_file(connection, municipality)
@@ -121,20 +113,17 @@ class ServiceSource:
         self._needs = needs
         self._most = most
 
-    async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Tree, ...]:
+    async def find(self, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
         """Return EpisodeOfCares; raises `Failure`: see `pipeline.retrieval.RetrievalSource`."""
-        codes = codes_of(search, sender)
         try:
-            return await self._database.read(lambda connection: self._find(connection, search, municipality, codes))
+            return await self._database.read(lambda connection: self._find(connection, search, municipality))
         except LedgerUnavailable as error:
             raise Failure(Fault.UNAVAILABLE, f"The copy cannot be read: {error}") from None
         except PayloadUnreadable as error:
             raise Failure(Fault.UNAVAILABLE, f"The copy cannot be read: it was {error}") from None
 
-    def _find(
-        self, connection: Connection, search: Search, municipality: Municipality, codes: Collection[str]
-    ) -> tuple[Tree, ...]:
-        patients = self._patients(connection, search, municipality, codes)
+    def _find(self, connection: Connection, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
+        patients = self._patients(connection, search, municipality, search.service_codes)
         self._check_fresh(connection, municipality, patients)
         found = self._episodes(connection, municipality, patients)
         return tuple(one for one in found if search.id is None or one["id"] == search.id)
@@ -192,6 +181,12 @@ class ServiceSource:
             alike[same] += 1
             found.append(episode_of_care(told.service, told.number, today, identifier))
         return found
+
+
+def _check_named(codes: Collection[str]) -> None:
+    """Raise `Failure` where no need is named: that must not be read as any."""
+    if not codes:
+        raise Failure(Fault.NO_NEED, "The search is for no ServiceCodes, so there is no need")
 
 
 def _not_yet(text: str) -> Failure:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 from gateway.config.model import Municipality
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.ledger.tables import REPLICA_SERVICE
+from gateway.replica.patients import hash_of
 from translators.services import IPLOS_OF, Service, answers
 
 S = REPLICA_SERVICE.c
@@ -44,11 +45,6 @@ def source_of(municipality: Municipality) -> Source | None:
     """Return who says which patient of a municipality has which service; None where nobody does."""
     chosen = municipality.services_from
     return None if chosen is None else "okt" if chosen.file is None else "file"
-
-
-def hash_of_number(lookup: LookupHasher, municipality: str, number: str) -> str:
-    """Return the hash by which a national number is found in a municipality's copy."""
-    return lookup.hash("replica", municipality, "", number)
 
 
 def has_need(
@@ -147,20 +143,19 @@ def patients_with(  # noqa: PLR0913, PLR0917 - what is asked
     today: str,
     since: float,
 ) -> list[str]:
-    """Return the patients (hashes) who have a service behind one of these ServiceCodes; of any service where no code is given.
+    """Return the patients (hashes) who have a service behind one of these ServiceCodes.
 
     What the source told before `since` (in seconds since the epoch) is of patients who have left.
     """
     is_service = or_(S.iplos.is_not(None), S.level.is_not(None))
     where = [S.municipality == municipality.key, S.source == source, is_service, S.seen_at >= since]
-    if codes:
-        numbers = [IPLOS_OF[code] for code in codes if code in IPLOS_OF]
-        where.append(or_(S.iplos.in_(numbers), S.level.is_not(None)))
+    numbers = [IPLOS_OF[code] for code in codes if code in IPLOS_OF]
+    where.append(or_(S.iplos.in_(numbers), S.level.is_not(None)))
     columns = (S.patient, S.iplos, S.level, S.begins, S.ends, S.is_ceased)
     found: dict[str, None] = {}
     for patient, iplos, level, begins, ends, is_ceased in connection.execute(select(*columns).where(*where)):
         service = Service(iplos=iplos, level=level, start=begins, end=ends, ceased=is_ceased)
-        if not codes or answers(codes, service, today, municipality.partner_profile):
+        if answers(codes, service, today, municipality.partner_profile):
             found[patient] = None
     return list(found)
 
@@ -197,7 +192,7 @@ class ServiceSeal:
 
     def hash(self, municipality: str, number: str) -> str:
         """Return the hash by which a national number is found."""
-        return hash_of_number(self._lookup, municipality, number)
+        return hash_of(self._lookup, municipality, "", number)
 
     def mark(self, municipality: str, text: str) -> str:
         """Return what a text is known again by, and cannot be guessed from."""

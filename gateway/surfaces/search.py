@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from gateway.errors import Failure, Fault
 from gateway.model import Information, RequestHead
+from translators.contract import Tree
+from translators.fhir.invariants import objects
 
 
 class PatientKey(Struct, frozen=True):
@@ -170,3 +172,14 @@ def service_codes(head: RequestHead) -> tuple[str, ...]:
     if not all(_CODE.fullmatch(code) for code in codes):
         raise Failure(Fault.NO_NEED, "ServiceCodes is not a list of codes with commas between them")
     return codes
+
+
+def is_called(patient: Tree, wanted: str) -> bool:
+    """Whether a word of a name begins so, whatever its letter case (FHIR R4 and STU3, search.html#string)."""
+    begins, parts = wanted.casefold(), list[Tree]()
+    for name in objects(patient.get("name") if isinstance(patient, dict) else None):
+        for part in ("text", "family", "given", "prefix", "suffix"):
+            value = name.get(part)
+            parts += value if isinstance(value, list) else [value]
+    words = (word for part in parts if isinstance(part, str) for word in (part, *part.split()))
+    return any(word.casefold().startswith(begins) for word in words)

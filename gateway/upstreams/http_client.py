@@ -12,6 +12,7 @@ from gateway.proxy.tls import ReloadingContext
 
 ANSWER_LIMIT = 256 * 1024
 """Bytes of an answer: a service says where the event is, or what was wrong with it."""
+_MAX_RETRY_AFTER = 3600
 CONNECTIONS = Connections(most=256, idle=4.0, age=300.0, connect=5.0, first_byte=80.0, silence=60.0)
 """Bounds towards a service. What is idle goes soon: a request on a connection that the service closes cannot be repeated."""
 
@@ -33,6 +34,12 @@ class Answer:
     def value(self, name: bytes) -> str | None:
         """Return the first value of a field, by its name in lower case; bytes above 0x7F as in Latin-1."""
         return next((value.decode("latin-1") for field, value in self.headers if field.lower() == name), None)
+
+    @property
+    def retry_after(self) -> int | None:
+        """The seconds that Retry-After asks for, an hour at most; its date form counts as not said."""
+        text = (self.value(b"retry-after") or "").strip()
+        return min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 class Caller:

@@ -17,7 +17,6 @@ log = structlog.get_logger()
 STATUS_PATH = re.compile(r"/v1/([A-Za-z]+)/([A-Za-z0-9\-][A-Za-z0-9\-.]{0,63})/\$status/?(?:[?#].*)?$")
 _RETRY_AFTER = 30
 """Seconds that a sender is asked to wait when the service does not say how long."""
-_MAX_RETRY_AFTER = 3600
 _NOT_ASKED = (401, 403, 408, 429)
 """Answers that say something of us, or of the service, and nothing of the event."""
 _STATUS_LIMIT = 16 * 1024
@@ -123,7 +122,7 @@ def submitted(answer: Answer, sent: bytes = b"") -> Submitted:
         # Something before JFT waited for it in vain: JFT may have the event.
         raise NotDelivered(Fault.NO_ANSWER, "JFT answered 504", SubmissionVerdict.FAILS)
     if status == 429 or 500 <= status <= 599:
-        seconds = _seconds(answer.value(b"retry-after"))
+        seconds = answer.retry_after
         # How much it is asked, and when it says that it will be back, is nothing that a message can be the cause of.
         says_when = status == 429 or (status == 503 and seconds is not None)
         verdict = SubmissionVerdict.AWAY if says_when else SubmissionVerdict.FAILS
@@ -137,12 +136,6 @@ def submitted(answer: Answer, sent: bytes = b"") -> Submitted:
 def unavailable(diagnostics: str, verdict: SubmissionVerdict, retry_after: int = _RETRY_AFTER) -> NotDelivered:
     """Make the failure of a call that was certainly not accepted."""
     return NotDelivered(Fault.UNAVAILABLE, diagnostics, verdict, retry_after)
-
-
-def _seconds(retry_after: str | None) -> int | None:
-    """Return the seconds that Retry-After asks for, within bounds; its date form counts as not said."""
-    text = (retry_after or "").strip()
-    return min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def event_status(answer: Answer) -> EventStatus:

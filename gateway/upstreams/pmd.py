@@ -9,7 +9,8 @@ from gateway.config.upstreams import PmdUpstream
 from gateway.model import Headers
 from gateway.upstreams.http_client import Answer
 from gateway.upstreams.service_caller import ServiceUnavailable
-from translators.contract import Call, Refused, Tree
+from translators.contract import Call, Refused
+from translators.fhir.invariants import objects
 from translators.fhir.json_codec import decode
 from translators.pmd import call_of
 
@@ -58,15 +59,11 @@ def _check(body: bytes) -> None:
     if not isinstance(found, dict) or found.get("resourceType") not in ("Bundle", "OperationOutcome"):
         raise ServiceUnavailable("PMD's success is neither Bundle nor OperationOutcome", is_silent=True)
     if found["resourceType"] == "OperationOutcome":
-        if any(one.get("severity") in ("error", "fatal") for one in _dicts(found.get("issue"))):
+        if any(one.get("severity") in ("error", "fatal") for one in objects(found.get("issue"))):
             raise NotTaken("PMD answered with a success that tells of an error")
         return
-    entries = _dicts(found.get("entry"))
+    entries = list(objects(found.get("entry")))
     told = [one["response"] for one in entries if isinstance(one.get("response"), dict)]
     failed = [one for one in told if isinstance(one, dict) and not str(one.get("status")).startswith("2")]
     if failed:
         raise NotTaken(f"PMD did not take {len(failed)} of {len(entries)} measurements")
-
-
-def _dicts(value: Tree) -> list[dict[str, Tree]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

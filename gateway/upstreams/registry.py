@@ -27,7 +27,6 @@ from gateway.config.upstreams import (
     VkpUpstream,
 )
 from gateway.errors import StartupError
-from gateway.model import Group, Information
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
@@ -47,9 +46,6 @@ _MOST_PER_HOST = 256
 """Connections to HelseID."""
 T = TypeVar("T")
 
-ServiceClient = JftClient
-"""A client of an information service; the next kinds are added here."""
-
 
 @dataclass(frozen=True, slots=True)
 class RecordSystem:
@@ -59,7 +55,7 @@ class RecordSystem:
     compare: EpjClient
 
 
-Client = ServiceClient | OktClient | PitClient | PmdClient | VkpClients | RecordSystem
+Client = JftClient | OktClient | PitClient | PmdClient | VkpClients | RecordSystem
 
 
 class _Shared(Generic[T]):
@@ -149,12 +145,6 @@ class ConfiguredClients:
         """The client of the service that local copies of patients are filled from; None where there is none."""
         return next((one for one in self.clients.values() if isinstance(one, PitClient)), None)
 
-    def upstream_for(self, information: Information | Group | None) -> ServiceClient | None:
-        """Return the client of the information service that answers for a type, or for journaling as a whole."""
-        upstream = self.config.upstream_for(information)
-        client = self.clients.get(upstream.name) if upstream is not None else None
-        return client if isinstance(client, ServiceClient) else None
-
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStanding:
@@ -182,9 +172,8 @@ def standings(clients: ConfiguredClients, now: float) -> list[UpstreamStanding]:
         if breaker is not None:
             state = "closed" if breaker.is_closed else "probing" if breaker.is_probing else "open"
         url = upstream.write_url if isinstance(upstream, JftUpstream) else upstream.url
-        kind = type(upstream).__name__.removesuffix("Upstream").lower()
         wait = breaker.wait(now) if breaker is not None else 0.0
-        found.append(UpstreamStanding(name, kind, url, state, wait, tuple(refused)))
+        found.append(UpstreamStanding(name, upstream.KIND, url, state, wait, tuple(refused)))
     return found
 
 
@@ -272,7 +261,7 @@ class UpstreamRegistry:
         name, url = upstream.name, upstream.url
         settings = upstream.breaker if isinstance(upstream, PmdUpstream) else Breaker()
         breaker = parts.breakers.get(name, (url, settings), lambda: CircuitBreaker(settings))
-        caller = parts.callers.get(name, (url, tls, most), lambda: Caller(url, tls, answer_limit=most))
+        caller = _caller(parts, name, url, tls, most=most)
         made = (self._tokens(parts, config.helseid), self._prover, caller)
         return ServiceCaller(name, url, *made, breaker=breaker, settings=settings)
 
@@ -285,8 +274,7 @@ class UpstreamRegistry:
             breaker = parts.breakers.get(
                 name, (upstream.url, upstream.breaker), lambda: CircuitBreaker(upstream.breaker)
             )
-            made_of = (upstream.url, tls)
-            caller = parts.callers.get(name, made_of, lambda: Caller(upstream.url, tls, answer_limit=EPJ_ANSWER_LIMIT))
+            caller = _caller(parts, name, upstream.url, tls, most=EPJ_ANSWER_LIMIT)
             asking = ServiceCaller(
                 upstream.name,
                 upstream.url,

@@ -22,7 +22,6 @@ log = structlog.get_logger()
 
 _RETRY_AFTER = 30
 """Seconds to wait where the service does not say how long."""
-_MAX_RETRY_AFTER = 3600
 
 
 class ServiceUnavailable(Exception):  # noqa: N818 - the condition
@@ -129,7 +128,7 @@ class ServiceCaller:
         if answer.status in (408, 429) or answer.status >= 500:
             # With 504 whoever stands before the service has sent it on.
             is_silent = answer.status == 504
-            text, seconds = f"{self._name} answered {answer.status}", retry_after(answer) or _RETRY_AFTER
+            text, seconds = f"{self._name} answered {answer.status}", answer.retry_after or _RETRY_AFTER
             raise ServiceUnavailable(text, seconds, is_silent=is_silent)
         return answer
 
@@ -155,7 +154,7 @@ class ServiceCaller:
         if answer.status == 429 or answer.status >= 500:
             self._failed(attempt, now, f"{self._name} answered {answer.status}")
             if answer.status in (429, 503):
-                self._breaker.hold_off(now, retry_after(answer) or 0)
+                self._breaker.hold_off(now, answer.retry_after or 0)
             return
         was_closed = self._breaker.is_closed
         self._breaker.succeeded(attempt)
@@ -172,9 +171,3 @@ class ServiceCaller:
 
 def _of(call: Call) -> Headers:
     return tuple((name.encode(), value.encode()) for name, value in call.headers)
-
-
-def retry_after(answer: Answer) -> int | None:
-    """Return the seconds that Retry-After asks for, within bounds; its date form counts as not said."""
-    text = (answer.value(b"retry-after") or "").strip()
-    return min(int(text), _MAX_RETRY_AFTER) if text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -24,7 +24,6 @@ log = structlog.get_logger()
 
 _CODE = re.compile(r"[1-9](\.[1-9])?")
 """A code of vkp-operation-outcome; whatever else stands there is not repeated."""
-_MAX_RETRY_AFTER = 3600
 SEARCH_SCOPE = "nhn:vkp/api/user/patient.read"
 
 
@@ -134,7 +133,7 @@ def judged(answer: Answer, surface: str) -> Sent:
         text = f"VKP does not let the gateway's own client send it ({status}{_code(answer)})"
         return Sent(Fate.NOT_DELIVERED, text, status)
     if status in (408, 429) or (500 <= status <= 599 and status != 504):
-        return Sent(Fate.NOT_DELIVERED, f"VKP answered {status}", status, _seconds(answer))
+        return Sent(Fate.NOT_DELIVERED, f"VKP answered {status}", status, float(answer.retry_after or 0))
     if 400 <= status < 500:
         return Sent(Fate.REFUSED, f"VKP refused it ({status}{_code(answer)})", status)
     # With 504 whoever stands before VKP has sent it on. A redirect is documented nowhere, and never followed.
@@ -168,7 +167,7 @@ def _of_soap(answer: Answer) -> Sent:
         body = opened(answer.body).body
     except Refused:
         fate = Fate.UNCLEAR if status < 300 else Fate.NOT_DELIVERED
-        return Sent(fate, f"VKP answered {status} with what is no SOAP", status, _seconds(answer))
+        return Sent(fate, f"VKP answered {status} with what is no SOAP", status, float(answer.retry_after or 0))
     told = next((one.get("V") for one in body.iterfind("{*}AppRec/{*}Status")), None)
     if told in ("1", "3"):
         return Sent(Fate.ACCEPTED, status=status)
@@ -176,7 +175,9 @@ def _of_soap(answer: Answer) -> Sent:
         return Sent(Fate.REFUSED, "VKP refused it (AppRec 2)", status)
     codes = [*body.iter("{*}faultcode"), *body.iter("{*}Value")]
     if codes and (codes[0].text or "").rpartition(":")[2] in ("Server", "Receiver"):
-        return Sent(Fate.NOT_DELIVERED, f"VKP cannot take it now (a fault, {status})", status, _seconds(answer))
+        return Sent(
+            Fate.NOT_DELIVERED, f"VKP cannot take it now (a fault, {status})", status, float(answer.retry_after or 0)
+        )
     if codes:
         return Sent(Fate.REFUSED, f"VKP refused it (a fault, {status})", status)
     return Sent(Fate.UNCLEAR, f"VKP answered {status} with what is no answer to a message", status)
@@ -215,8 +216,3 @@ def _each(value: Tree) -> Iterator[dict[str, Tree]]:
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, dict):
             yield one
-
-
-def _seconds(answer: Answer) -> float:
-    text = (answer.value(b"retry-after") or "").strip()
-    return float(min(int(text), _MAX_RETRY_AFTER)) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from lxml import etree
 
 from translators.contract import Tree
-from translators.patient import BIRTH_NUMBER, D_NUMBER, FH_NUMBER
+from translators.patient import SYSTEM_OF
 from translators.soap.envelope import opened
 
-_SYSTEMS = {"FNR": BIRTH_NUMBER, "DNR": D_NUMBER, "FHN": FH_NUMBER}
 _Fields = dict[str, Tree]
 
 
@@ -87,7 +86,7 @@ def _of_patient(at: etree._Element) -> Tree:
 
 
 def _identifier(at: etree._Element) -> _Fields:
-    return _filled(system=_SYSTEMS.get(_of(at, "Type") or ""), value=_of(at, "Id"))
+    return _filled(system=SYSTEM_OF.get(_of(at, "Type") or ""), value=_of(at, "Id"))
 
 
 def _phones(at: etree._Element) -> list[Tree]:

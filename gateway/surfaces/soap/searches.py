@@ -14,13 +14,13 @@ from gateway.surfaces.base import AnswerContext, Found, Operation
 from gateway.surfaces.search import DateBound, PatientKey, Search
 from gateway.surfaces.soap import answers, wsdl
 from translators.contract import Refused, Tree
-from translators.patient import BIRTH_NUMBER, D_NUMBER, FH_NUMBER
+from translators.fhir.invariants import objects
+from translators.patient import SYSTEM_OF
 from translators.soap.envelope import VERSIONS, opened
 from translators.soap.local_time import with_offset
 from translators.soap.schema import RETRIEVAL, searches
 
-_SYSTEMS = {"FNR": BIRTH_NUMBER, "DNR": D_NUMBER, "FHN": FH_NUMBER}
-_TYPES = {system: name for name, system in _SYSTEMS.items()}
+_TYPES = {system: name for name, system in SYSTEM_OF.items()}
 _GENDERS = {"male": "1", "female": "2", "other": "9", "unknown": "0"}
 """FHIR's codes in kodeverk 3101."""
 _EXTENT = "urn:vkp-gateway:okt:weekly-extent"
@@ -52,7 +52,7 @@ def _search(asked: Any, operation: Operation) -> Search:
     return Search(
         kind=operation.kind,
         information=operation.information,
-        patient=PatientKey(_SYSTEMS[patient.Type], patient.Id.strip()) if patient is not None else None,
+        patient=PatientKey(SYSTEM_OF[patient.Type], patient.Id.strip()) if patient is not None else None,
         service_codes=tuple(dict.fromkeys(code.strip().upper() for code in asked.Tjenestekode)),
         dates=tuple(DateBound(prefix, with_offset(at.isoformat(), prefix)) for prefix, at in periods if at is not None),
     )
@@ -88,8 +88,8 @@ def _unmodified(resource: dict[str, Tree], where: str) -> dict[str, Tree]:
 
 
 def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
-    name = next(_objects(patient.get("name")), {})
-    current = [one for one in _objects(patient.get("identifier")) if one.get("use") != "old" and _text(one, "value")]
+    name = next(objects(patient.get("name")), {})
+    current = [one for one in objects(patient.get("identifier")) if one.get("use") != "old" and _text(one, "value")]
     middle = [_text(one, "valueString") for one in _extensions(name.get("_given"), "no-basis-middlename")]
     yield _filled(
         {
@@ -114,19 +114,19 @@ def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
                         "Poststed": _text(one, "city"),
                     }
                 )
-                for one in _objects(patient.get("address"))
+                for one in objects(patient.get("address"))
             ],
             "Sone": _extension(patient, "vkp-sone"),
             "Husholdning": _extension(patient, "vkp-household"),
-            "Kontakt": [_contact(one) for one in _objects(patient.get("contact"))],
+            "Kontakt": [_contact(one) for one in objects(patient.get("contact"))],
         }
     )
 
 
 def _contact(contact: dict[str, Tree]) -> dict[str, Any]:
-    name = next(_objects(contact.get("name")), {})
+    name = next(objects(contact.get("name")), {})
     whole = _text(name, "text") or " ".join([*_texts(name.get("given")), *_texts(name.get("family"))])
-    relations = [_text(one, "text") or _display(one) for one in _objects(contact.get("relationship"))]
+    relations = [_text(one, "text") or _display(one) for one in objects(contact.get("relationship"))]
     told = {
         "Navn": whole,
         "Relasjon": ", ".join(one for one in relations if one),
@@ -136,9 +136,9 @@ def _contact(contact: dict[str, Tree]) -> dict[str, Any]:
 
 
 def _service(episode: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
-    concepts = list(_objects(episode.get("type")))
-    coding = next((one for concept in concepts for one in _objects(concept.get("coding")) if _text(one, "code")), {})
-    period = next(_objects(episode.get("period")), {})
+    concepts = list(objects(episode.get("type")))
+    coding = next((one for concept in concepts for one in objects(concept.get("coding")) if _text(one, "code")), {})
+    period = next(objects(episode.get("period")), {})
     if not coding:
         raise Failure(Fault.NOT_SUPPORTED, f"The {where} has no code for its type, which Tjeneste needs")
     text = next((told for concept in concepts if (told := _text(concept, "text"))), None)
@@ -151,7 +151,7 @@ def _service(episode: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
             "Status": _text(episode, "status"),
             "Fra": (_text(period, "start") or "")[:10],
             "Til": (_text(period, "end") or "")[:10],
-            "Sted": _text(next(_objects(episode.get("managingOrganization")), {}), "display"),
+            "Sted": _text(next(objects(episode.get("managingOrganization")), {}), "display"),
             "Omfang": _extension(episode, _EXTENT),
         }
     )
@@ -160,9 +160,9 @@ def _service(episode: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
 def _visits(plan: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
     """Return each visit of a plan; one without a time is no visit that can be told."""
     patient, status = _about(plan, "subject", where), _text(plan, "status")
-    for index, activity in enumerate(_objects(plan.get("activity"))):
-        detail = next(_objects(activity.get("detail")), {})
-        period = next(_objects(detail.get("scheduledPeriod")), {})
+    for index, activity in enumerate(objects(plan.get("activity"))):
+        detail = next(objects(activity.get("detail")), {})
+        period = next(objects(detail.get("scheduledPeriod")), {})
         start, end = _text(period, "start") or "", _text(period, "end") or ""
         if detail.get("doNotPerform") is True or "modifierExtension" in activity:
             raise Failure(
@@ -176,7 +176,7 @@ def _visits(plan: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
 
 
 def _about(resource: dict[str, Tree], name: str, where: str) -> dict[str, Any]:
-    identifiers = _objects(next(_objects(resource.get(name)), {}).get("identifier"))
+    identifiers = objects(next(objects(resource.get(name)), {}).get("identifier"))
     found = next((one for one in identifiers if _text(one, "system") in _TYPES and _text(one, "value")), None)
     if found is None:
         raise Failure(Fault.NOT_SUPPORTED, f"The {where} names its patient by no national number")
@@ -188,7 +188,7 @@ def _identifier(identifier: dict[str, Tree]) -> dict[str, Any]:
 
 
 def _phones(contacts: Tree) -> list[str]:
-    points = [one for one in _objects(contacts) if _text(one, "system") in (None, "phone", "sms")]
+    points = [one for one in objects(contacts) if _text(one, "system") in (None, "phone", "sms")]
     return [value for one in points if (value := _text(one, "value"))]
 
 
@@ -197,24 +197,18 @@ def _extension(holder: dict[str, Tree], name: str) -> str | None:
 
 
 def _extensions(holders: Tree, name: str) -> Iterator[dict[str, Tree]]:
-    for holder in _objects(holders):
-        for one in _objects(holder.get("extension")):
+    for holder in objects(holders):
+        for one in objects(holder.get("extension")):
             if name in (_text(one, "url") or ""):
                 yield one
 
 
 def _display(concept: dict[str, Tree]) -> str | None:
-    return next((_text(one, "display") or _text(one, "code") for one in _objects(concept.get("coding"))), None)
+    return next((_text(one, "display") or _text(one, "code") for one in objects(concept.get("coding"))), None)
 
 
 def _filled(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
-
-
-def _objects(value: Tree) -> Iterator[dict[str, Tree]]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            yield one
 
 
 def _texts(value: Tree) -> list[str]:

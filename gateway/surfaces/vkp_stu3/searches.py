@@ -15,6 +15,7 @@ from gateway.surfaces.search import (
     PatientKey,
     Search,
     date_bounds,
+    is_called,
     only,
     parameters,
     patient_key,
@@ -22,6 +23,7 @@ from gateway.surfaces.search import (
 )
 from gateway.surfaces.vkp_r4 import LISTS, searchset
 from translators.contract import Refused, Tree
+from translators.fhir.invariants import objects
 from translators.stu3.answers import expressed
 
 FORMAT = "_format"
@@ -168,31 +170,17 @@ def _tokens(named: Parameters, name: str) -> tuple[str, ...]:
 def _is_meant(search: Search, resource: dict[str, Tree]) -> bool:
     if search.id is not None and resource.get("id") != search.id:
         return False
-    if search.name is not None and not _is_called(resource, search.name.casefold()):
+    if search.name is not None and not is_called(resource, search.name):
         return False
     wanted = ((search.types, "type"), (search.categories, "category"))
     return all(not tokens or any(_has_code(resource.get(name), token) for token in tokens) for tokens, name in wanted)
 
 
-def _is_called(patient: dict[str, Tree], wanted: str) -> bool:
-    """Whether a word of a name begins so, whatever its letter case (FHIR STU3, search.html#string)."""
-    parts: list[str] = []
-    for name in _objects(patient.get("name")):
-        for part in ("text", "family", "given", "prefix", "suffix"):
-            value = name.get(part)
-            parts += [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
-    return any(word.casefold().startswith(wanted) for part in parts for word in (part, *part.split()))
-
-
 def _has_code(concepts: Tree, token: str) -> bool:
     system, separator, code = token.rpartition("|")
-    for concept in _objects(concepts):
-        for coding in _objects(concept.get("coding")):
+    for concept in objects(concepts):
+        for coding in objects(concept.get("coding")):
             same = not separator or coding.get("system", "") == system
             if same and (not code or coding.get("code") == code):
                 return True
     return False
-
-
-def _objects(value: Tree) -> list[dict[str, Tree]]:
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]

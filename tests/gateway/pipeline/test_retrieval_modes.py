@@ -28,7 +28,7 @@ from tests.gateway.world import NORDFJELL, ROUTES, VIKAN
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.config.model import Municipality, Sender
+    from gateway.config.model import Municipality
     from gateway.pipeline.after_pass import ComparedAnswers
     from tests.gateway.world import World
 
@@ -43,14 +43,14 @@ MANY = 5
 class Source:
     """Finds one patient, or what a test says."""
 
-    seen: list[tuple[Search, str, str]] = field(default_factory=list)
+    seen: list[tuple[Search, str]] = field(default_factory=list)
     found: tuple[Any, ...] = ({"resourceType": "Patient", "id": "1"},)
     failure: Failure | None = None
     let: asyncio.Event | None = None
 
-    async def find(self, search: Search, municipality: Municipality, sender: Sender) -> tuple[Any, ...]:
+    async def find(self, search: Search, municipality: Municipality) -> tuple[Any, ...]:
         """Find it."""
-        self.seen.append((search, municipality.key, sender.key))
+        self.seen.append((search, municipality.key))
         if self.let is not None:
             await self.let.wait()
         if self.failure is not None:
@@ -86,14 +86,14 @@ async def serving(start: Start, mode: str, numbers: str = "", **options: Any) ->
 
 
 async def test_source_is_asked_by_the_national_number_and_answered_as_vkp_does(start: Start, source: Source) -> None:
-    """With what was asked, for whom, and by whom."""
+    """With what was asked, for whom, and the ServiceCodes of the search or of its sender."""
     world = await serving(start, "new")
     answer = await search(world, "patient", b"identifier=17834150018")
     assert (answer.status, answer.json["total"], answer.json["entry"][0]["resource"]) == (200, 1, source.found[0])
-    ((asked, municipality, sender),) = source.seen
+    ((asked, municipality),) = source.seen
     assert asked.patient is not None
     assert (asked.patient.system, asked.patient.value, asked.service_codes) == (FNR, SOLVEIG, ("RT", "TA"))
-    assert (municipality, sender) == ("nordfjell", "Everywhere")
+    assert municipality == "nordfjell"
     source.found = ()
     assert (await search(world, "patient")).json == {"resourceType": "Bundle", "type": "searchset", "total": 0}
     assert source.seen[1][0].patient is None

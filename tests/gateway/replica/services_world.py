@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, insert, select
 
-from gateway.config.model import Epj, Municipality, Sender, ServicesFrom
+from gateway.config.model import Epj, Municipality, ServicesFrom
 from gateway.config.upstreams import OktUpstream, ReadScopes, ServiceStatus, Sweep
 from gateway.errors import Failure, Fault
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.tables import REPLICA_PATIENT, REPLICA_SERVICE
 from gateway.model import Information, Place, Rate
 from gateway.replica import feeds
+from gateway.replica.patients import hash_of
 from gateway.replica.service_source import Needs, ServiceSource
-from gateway.replica.services import ServiceSeal, hash_of_number
+from gateway.replica.services import ServiceSeal
 from gateway.replica.sweep import OktSweep
 from gateway.surfaces.search import PatientKey, Search
 from tests.gateway.clocks import FakeClock
@@ -71,7 +72,7 @@ class People:
 
     def __init__(self, lookup: LookupHasher, *numbers: str) -> None:
         self.complete, self.aliases = True, dict[str, list[str]]()
-        self.known = dict(sorted((hash_of_number(lookup, "havnes", number), number) for number in numbers))
+        self.known = dict(sorted((hash_of(lookup, "havnes", "", number), number) for number in numbers))
 
     def after(self, _: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
         """Return the next ones."""
@@ -155,8 +156,7 @@ class SweptCopy:
             service_codes=tuple(codes.split()),
             **asked,
         )
-        sender = Sender("vendor", "system", "vkp-id", None, None, (), None, PLACE)
-        return list(await ServiceSource(self.database, self.seal, needs, most).find(search, municipality, sender))
+        return list(await ServiceSource(self.database, self.seal, needs, most).find(search, municipality))
 
     async def refusal(self, **asked: Any) -> Fault:
         """Search in vain."""

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from gateway.errors import Fault
 from gateway.ledger.tables import REPLICA_SERVICE
-from gateway.replica.services import hash_of_number
+from gateway.replica.patients import hash_of
 from gateway.surfaces.search import PatientKey
 from tests.gateway.replica.services_world import ALARM, ANOTHER, GPS, HOUR, NOBODY, SOMEBODY, SweptCopy, _write_people
 from translators.services import Service
@@ -23,7 +23,8 @@ async def test_services_of_a_patient_are_told_where_one_of_them_stands_behind_th
         ("active", "6"),
         ("onhold", "26"),
     ]
-    assert await services.find(number=SOMEBODY) == found
+    assert await services.refusal(number=SOMEBODY) is Fault.NO_NEED
+    assert await services.refusal() is Fault.NO_NEED
     assert await services.refusal(number=SOMEBODY, codes="GPS") is Fault.NO_NEED
     assert await services.refusal(number=ANOTHER, codes="GPS") is Fault.NO_NEED
     assert await services.refusal(number=NOBODY, codes="TA") is Fault.NO_NEED
@@ -52,8 +53,8 @@ async def test_patient_is_found_by_any_of_several_numbers(services: SweptCopy) -
     """OKT is asked by one of them, and a sender may know another."""
     await services.swept()
     other = "52834010061"
-    services.people.aliases[hash_of_number(services.lookup, "havnes", other)] = [
-        hash_of_number(services.lookup, "havnes", SOMEBODY)
+    services.people.aliases[hash_of(services.lookup, "havnes", "", other)] = [
+        hash_of(services.lookup, "havnes", "", SOMEBODY)
     ]
     assert await services.find(number=other, codes="TA") == await services.find(number=SOMEBODY, codes="TA")
     assert await services.refusal(number=other, codes="GPS") is Fault.NO_NEED
@@ -95,7 +96,7 @@ async def test_rows_hold_nothing_that_names_a_patient_or_a_place(services: Swept
 async def test_services_of_whom_the_copy_has_no_more_are_forgotten(services: SweptCopy) -> None:
     """With the end of the next sweep."""
     await services.swept()
-    del services.people.known[hash_of_number(services.lookup, "havnes", SOMEBODY)]
+    del services.people.known[hash_of(services.lookup, "havnes", "", SOMEBODY)]
     await services.database.write(partial(_write_people, services.people))
     services.clock.now += 6 * HOUR
     await services.swept()

@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.config.model import Sender
 from gateway.errors import Failure, Fault
-from gateway.model import Information, Place
-from gateway.replica.patient_source import CopiedLocalNumbers, Freshness, PatientSource, has_name
-from gateway.surfaces.search import PatientKey, Search
+from gateway.model import Information
+from gateway.replica.patient_source import CopiedLocalNumbers, Freshness, PatientSource
+from gateway.surfaces.search import PatientKey, Search, is_called
 from service_stubs.people import LOCAL, number_of
 from tests.gateway.replica.conftest import HAVNES
 from translators.patient import BIRTH_NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from sqlalchemy import Connection
 
     from gateway.config.model import Municipality
     from tests.gateway.clocks import FakeClock
     from tests.gateway.replica.conftest import Copy, FakePit
-
-SENDER = Sender("vendor", "system", "vkp", None, None, ("TA",), None, Place("f", 1, 1))
 
 
 class _Needs:
@@ -35,9 +32,9 @@ class _Needs:
         self.having = having
         self.codes: list[Collection[str]] = []
 
-    def check(self, _: Connection, __: Municipality, patient: str, codes: Collection[str]) -> None:
+    def check_any(self, _: Connection, __: Municipality, same: Iterable[str], codes: Collection[str]) -> None:
         self.codes.append(codes)
-        if patient not in self.having:
+        if not any(patient in self.having for patient in same):
             raise Failure(Fault.NO_NEED, "no service")
 
     def all_with(self, _: Connection, __: Municipality, codes: Collection[str]) -> list[str]:
@@ -53,17 +50,18 @@ def _source(copy: Copy, having: list[int], most: int = 1000) -> PatientSource:
 
 def _by(number: str | None, system: str | None = None, **changes: Any) -> Search:
     patient = None if number is None else PatientKey(system, number)
-    return Search(kind="Patient", information=Information.PASIENTINFO, patient=patient, **changes)
+    asked = {"service_codes": ("TA",), **changes}
+    return Search(kind="Patient", information=Information.PASIENTINFO, patient=patient, **asked)
 
 
 async def _ids(source: PatientSource, search: Search) -> list[str]:
-    found = await source.find(search, HAVNES, SENDER)
+    found = await source.find(search, HAVNES)
     return [str(one["id"]) for one in found]  # type: ignore[index,call-overload] # a resource
 
 
 async def _refused(source: PatientSource, search: Search) -> Failure:
     with pytest.raises(Failure) as caught:
-        await source.find(search, HAVNES, SENDER)
+        await source.find(search, HAVNES)
     return caught.value
 
 
@@ -173,17 +171,6 @@ async def test_clock_that_is_set_back_makes_no_copy_young(filled: Copy) -> None:
     assert (await _refused(source, _by(number_of(1)))).fault is Fault.UNAVAILABLE
 
 
-async def test_codes_of_the_sender_count_where_the_search_has_none(filled: Copy) -> None:
-    """And its own where it has some."""
-    needs: Any = _Needs([filled.seal.hash_of("havnes", "", number_of(1))])
-    source = PatientSource(
-        filled.store, filled.seal, needs, Freshness(filled.clock, filled.seal.maker, 60.0), filled.freshness, 1000
-    )
-    await _ids(source, _by(number_of(1)))
-    await _ids(source, _by(number_of(1), service_codes=("GPS",)))
-    assert needs.codes == [("TA",), ("GPS",)]
-
-
 async def test_local_number_that_two_patients_have_finds_neither(filled: Copy, pit: FakePit) -> None:
     """Whichever was chosen could be the wrong one."""
     source = _source(filled, [1, 2])
@@ -242,4 +229,4 @@ async def test_local_number_is_not_looked_up_in_a_copy_that_is_not_there(copy: C
 )
 def test_name_is_compared_from_the_beginning_of_its_parts(name: dict[str, Any], wanted: str, *, expected: bool) -> None:
     """In whatever case, as FHIR has it of a search by string."""
-    assert has_name({"name": [name]}, wanted) is expected
+    assert is_called({"name": [name]}, wanted) is expected

@@ -14,9 +14,9 @@ from gateway.errors import Fault
 from gateway.model import Rate
 from gateway.observability.metrics import UNANSWERED
 from gateway.replica import feeds
-from gateway.replica.patients import CopiedNumbers
+from gateway.replica.patients import CopiedNumbers, hash_of
 from gateway.replica.service_file import ServiceFile
-from gateway.replica.services import hash_of_number, put_services
+from gateway.replica.services import put_services
 from gateway.replica.sweep import read_feed
 from gateway.tasks import FileThread
 from gateway.upstreams.okt import AnswerRefused, ServiceUnavailable
@@ -136,7 +136,7 @@ async def test_new_patient_whose_answer_is_refused_is_not_asked_about_at_once_ag
     """But with the next look."""
     await services.swept()
     new = "16758532406"[:-2] + "99"
-    services.people.known[hash_of_number(services.lookup, "havnes", new)] = new
+    services.people.known[hash_of(services.lookup, "havnes", "", new)] = new
     services.okt.answers[new] = AnswerRefused("x")
     await services.swept()
     assert services.okt.asked.count(new) == 1
@@ -144,7 +144,7 @@ async def test_new_patient_whose_answer_is_refused_is_not_asked_about_at_once_ag
 
 def _add(services: SweptCopy, *numbers: str) -> None:
     """Have more patients in the copy."""
-    added = {hash_of_number(services.lookup, "havnes", number): number for number in numbers}
+    added = {hash_of(services.lookup, "havnes", "", number): number for number in numbers}
     services.people.known = dict(sorted({**services.people.known, **added}.items()))
 
 

@@ -9,7 +9,6 @@ from joserfc.jwk import ECKey
 
 from gateway.config.load import load_text
 from gateway.config.model import Config
-from gateway.model import JOURNALING, RETRIEVAL, Group
 from gateway.proxy.tls import Certificates
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.registry import UpstreamRegistry
@@ -46,11 +45,10 @@ def _config(text: str = _FILE) -> Config:
 
 
 async def test_journalings_are_answered_by_the_client_of_their_kind(registry: UpstreamRegistry, tmp_path: Path) -> None:
-    """Every type of journaling has JFT's client, no retrieval has one yet, and VKP has its own."""
+    """JFT has one, and VKP its own."""
     config = _config()
     made = registry.prepare(config, Certificates(config, tmp_path))
-    assert {type(made.upstream_for(each)) for each in (*JOURNALING, Group.JOURNALING)} == {JftClient}
-    assert {made.upstream_for(each) for each in (*RETRIEVAL, None)} == {None}
+    assert isinstance(made.jft, JftClient)
     assert isinstance(made.vkp, VkpClients)
 
 
@@ -62,7 +60,7 @@ async def test_upstream_that_is_not_configured_has_no_client(registry: UpstreamR
     ]
     config = _config("\n".join(line for line in lines if "kind: jft" not in line))
     made = registry.prepare(config, Certificates(config, tmp_path))
-    assert (made.upstream_for(Group.JOURNALING), made.vkp, made.tokens) == (None, None, None)
+    assert (made.jft, made.vkp, made.tokens) == (None, None, None)
 
 
 async def test_reload_keeps_the_breaker_of_an_upstream_that_stays(registry: UpstreamRegistry, tmp_path: Path) -> None:
@@ -72,7 +70,7 @@ async def test_reload_keeps_the_breaker_of_an_upstream_that_stays(registry: Upst
         config = _config(text)
         made = registry.prepare(config, Certificates(config, tmp_path))
         registry.use(made)
-        client = made.upstream_for(Group.JOURNALING)
+        client = made.jft
         assert client is not None
         breakers.append(client.breaker)
     assert breakers[0] is breakers[1]
