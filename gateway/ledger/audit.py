@@ -138,7 +138,9 @@ class ExportedHead(msgspec.Struct, frozen=True):
 
     def is_signed(self, key: LookupHasher) -> bool:
         """Tell whether a gateway with this key has made it."""
-        return hmac.compare_digest(self.signature, key.hash(_HEAD, str(self.id), self.hash, self.at))
+        made = key.hash(_HEAD, str(self.id), self.hash, self.at)
+        # As bytes: texts that are not ASCII are compared only so.
+        return hmac.compare_digest(self.signature.encode(), made.encode())
 
 
 def verify(connection: Connection) -> int | None:
@@ -163,7 +165,9 @@ def verify_head(connection: Connection, kept: ExportedHead) -> str | None:
     known = latest if kept.id == number else connection.execute(_HASH_OF, {"number": kept.id}).scalar_one_or_none()
     if known is None:
         return f"entry {kept.id} is missing: entries were removed from the end"
-    return None if hmac.compare_digest(known, kept.hash) else f"entry {kept.id} is another than it was"
+    return (
+        None if hmac.compare_digest(known.encode(), kept.hash.encode()) else f"entry {kept.id} is another than it was"
+    )
 
 
 _HASH_OF = select(AUDIT.c.hash).where(AUDIT.c.id == bindparam("number"))

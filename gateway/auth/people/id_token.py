@@ -36,7 +36,7 @@ async def verified(token: str, issuer: Issuer, expected: Expected, clock: Clock)
     _check_parties(claims, issuer.url, expected)
     _check_times(claims, clock())
     nonce = claims.get("nonce")
-    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), expected.nonce.encode()):
+    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode("utf-8", "replace"), expected.nonce.encode()):
         raise LoginRefused("the ID token is for another login")
     if _level(claims) < expected.security_level:
         raise LoginRefused("the security level is too low")

@@ -224,10 +224,10 @@ async def test_chain_goes_on_from_a_head_that_was_kept(ledger: Ledger) -> None:
 
 
 def test_head_is_good_only_as_it_was_signed() -> None:
-    """By this key, with these words."""
+    """By this key, with these words; a signature may be any text."""
     head = ExportedHead.signed(2, "hash", "2026-12-01T08:00:00Z", KEY)
     assert not head.is_signed(LookupHasher(bytes(31) + b"x"))
-    for changed in ({"id": 3}, {"hash": "x"}, {"at": "2026-12-02T08:00:00Z"}, {"signature": "x"}):
+    for changed in ({"id": 3}, {"hash": "x"}, {"at": "2026-12-02T08:00:00Z"}, {"signature": "x"}, {"signature": "ö"}):
         assert not structs.replace(head, **changed).is_signed(KEY)
 
 
