@@ -18,6 +18,8 @@ KEPT: Final = 12 * 3600.0
 """Seconds for which what a list has told is used, and kept."""
 _TOGETHER = 500
 """Rows in one piece of work: others write between them."""
+_AT_ONCE = 30.0
+"""Seconds within which two lists are kept at once, by two nodes; a node asks for another after twice as long."""
 _AHEAD = 60.0
 """Seconds by which another node's clock may be ahead."""
 
@@ -48,12 +50,18 @@ class LearntNumbers:
         return None if at is None or at > (now := self._clock()) + _AHEAD else max(0.0, now - at)
 
     async def keep(self, municipality: str, numbers: Mapping[tuple[str, str], str]) -> None:
-        """Put a list in the place of the one before, which is known until all of this one is. Raises `LedgerUnavailable`."""
+        """Put a list in the place of the one before, which is known until all of this one is. Raises `LedgerUnavailable`.
+
+        What another node keeps at the same time stays. A list that names nobody takes nobody's place: it tells of nothing
+        that was learnt before.
+        """
+        if not numbers:
+            return
         now = self._clock()
         rows = await asyncio.to_thread(self._rows, municipality, numbers, now)
         for first in range(0, len(rows), _TOGETHER):
             await self._store.write(partial(_put, rows[first : first + _TOGETHER]), is_news=False)
-        others = delete(LEARNT_NUMBER).where(L.municipality == municipality, L.learnt_at != now)
+        others = delete(LEARNT_NUMBER).where(L.municipality == municipality, L.learnt_at < now - _AT_ONCE)
         await self._store.write(lambda each: each.execute(others).rowcount, is_news=False)
 
     def _rows(self, municipality: str, numbers: Mapping[tuple[str, str], str], now: float) -> list[dict[str, Any]]:

@@ -54,6 +54,17 @@ async def test_list_takes_the_place_of_the_one_before(store: Database) -> None:
     assert await learnt.find("sorvik", (LOCAL, "9")) == FIRST
 
 
+async def test_lists_that_two_nodes_keep_at_once_are_both_known(store: Database) -> None:
+    """Neither takes the other's numbers for old ones; and a list that names nobody takes nothing away."""
+    first, second = FakeClock(), FakeClock()
+    second.now += 0.02
+    await node(store, second).keep("nordfjell", {(LOCAL, "2"): SECOND})
+    await node(store, first).keep("nordfjell", {(LOCAL, "1"): FIRST})
+    first.now = second.now = first.now + 60
+    await node(store, first).keep("nordfjell", {})
+    assert [await node(store, second).find("nordfjell", (LOCAL, own)) for own in ("1", "2")] == [FIRST, SECOND]
+
+
 async def test_rows_name_nobody_and_are_read_with_their_key_alone(store: Database) -> None:
     """Nor with a row of another."""
     clock = FakeClock()
