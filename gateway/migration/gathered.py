@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from gateway.config.model import Config
+from gateway.config.plans import Gate
 from gateway.ledger import comparisons
 from gateway.ledger import cutovers as store
 from gateway.ledger.comparisons import ComparisonSummary
@@ -45,7 +46,7 @@ def gathered(connection: Connection, record: Cutover, config: Config, now: float
         one.information for one in compared if one.tried
     }
     return Gathered(
-        _numbers(rehearsals, compared),
+        _numbers(record.plan.gate_rule, rehearsals, compared),
         tuple(sorted(named - shown_of)),
         tuple(one for one in store.seen(connection, now - SEEN_WITHIN) if cells.may_be(one)),
         tuple(cells.of(store.overdue(connection))),
@@ -56,7 +57,8 @@ def gathered(connection: Connection, record: Cutover, config: Config, now: float
 
 def gate_says(connection: Connection, record: Cutover, now: float) -> Passing:
     """Hold a plan's rehearsals against its gate."""
-    return judge_gate(record.plan.gate_rule, _numbers(*_tried(connection, record, now)))
+    gate = record.plan.gate_rule
+    return judge_gate(gate, _numbers(gate, *_tried(connection, record, now)))
 
 
 def changed_by(connection: Connection, record: Cutover, config: Config, now: float) -> list[Change]:
@@ -93,11 +95,13 @@ def _tried(connection: Connection, record: Cutover, now: float) -> _Tried:
     return cells.of(rehearsed), cells.of(compared)
 
 
-def _numbers(rehearsals: list[Summary], compared: list[ComparisonSummary]) -> GateNumbers:
-    return GateNumbers(
-        sum(one.rehearsed for one in rehearsals) + sum(one.tried for one in compared),
-        sum(one.passed for one in rehearsals) + sum(one.clean for one in compared),
-        " or ".join(
-            word for word, found in (("rehearsed", rehearsals or not compared), ("compared", compared)) if found
-        ),
+def _numbers(gate: Gate | None, rehearsals: list[Summary], compared: list[ComparisonSummary]) -> GateNumbers:
+    """Return what was tried; of journaling or of retrieval alone where that does not pass, which the other must not hide."""
+    of_rehearsals = GateNumbers(sum(one.rehearsed for one in rehearsals), sum(one.passed for one in rehearsals))
+    of_comparisons = GateNumbers(sum(one.tried for one in compared), sum(one.clean for one in compared), "compared")
+    kinds = [of_rehearsals] if rehearsals or not compared else []
+    kinds += [of_comparisons] if compared else []
+    lacking = next((one for one in kinds if not judge_gate(gate, one).ok), None)
+    return lacking or GateNumbers(
+        sum(one.rehearsed for one in kinds), sum(one.clean for one in kinds), " or ".join(one.how for one in kinds)
     )

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.config.model import ServicesFrom
 from gateway.ledger import comparisons
-from gateway.migration.gathered import gathered
+from gateway.migration.gates import GateNumbers
+from gateway.migration.gathered import gate_says, gathered
 from gateway.migration.preflight import Finding, Part, findings, obstacles
 from gateway.model import Mode, Place
 from gateway.replica import feeds
@@ -42,6 +43,19 @@ async def test_a_cutover_of_retrieval_is_gated_by_comparisons(site: Site, config
     assert Finding("rehearsals", True, "200 compared in the last 7 days, 199 of them clean (99.5 %)") in told
     assert Finding("rehearsals", True, "nothing was compared of tjenester", warns=True) in told
     assert not [one for one in told if one.check in {"token", "rollback", "epj"}]
+
+
+async def test_searches_that_agree_do_not_hide_journaling_that_is_refused(site: Site, config: Config) -> None:
+    """Each is held against the gate by itself, in the preflight and at the time of the cutover."""
+    cell = ("nordfjell", "dignio", "prevent", "pasientinfo")
+    equal = comparisons.Compared(comparisons.day_of(NOW), *cell, "equal")
+    await site.store.write(lambda each: comparisons.add(each, {equal: 10_000}, {}))
+    await site.rehearsed(200, 30)
+    record = plan_to(information=("notat", "pasientinfo"))
+    found = await site.store.read(lambda each: gathered(each, record, config, NOW))
+    assert found.numbers == GateNumbers(230, 200)
+    said = await site.store.read(lambda each: gate_says(each, record, NOW))
+    assert (said.ok, "230 rehearsed" in said.text) == (False, True)
 
 
 def _copied(config: Config) -> Config:
