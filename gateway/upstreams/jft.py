@@ -12,6 +12,7 @@ from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.errors import Fault
 from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
+from gateway.upstreams.dpop_caller import DpopCaller, NonceTooLate, RefusedTokens
 from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.upstreams.jft_answers import (
     STATUS_PATH,
@@ -51,10 +52,10 @@ class JftClient:
     ) -> None:
         self._upstream = upstream
         self._tokens = tokens
-        self._write = _Host(upstream.write_url, caller, prover)
-        self._read = _Host(upstream.read_url, read_caller, prover) if read_caller else None
+        self._write = DpopCaller(upstream.write_url, caller, prover)
+        self._read = DpopCaller(upstream.read_url, read_caller, prover) if read_caller else None
         self.breaker = breaker or CircuitBreaker(upstream.breaker)
-        self._doors: dict[tuple[str, str], CircuitBreaker] = {}
+        self.refused_tokens = RefusedTokens(upstream.breaker)
 
     async def submit(self, call: Call, orgnr: str, sender: Subject | None, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
         """Send one call for a municipality; raises `NotDelivered` unless JFT accepted it.
@@ -69,16 +70,17 @@ class JftClient:
             self._refuse(now())
         subject = sender if self._upstream.grant is Grant.TOKEN_EXCHANGE else None
         scope = self._upstream.scopes.write
-        door = self._door(orgnr, scope, now())
+        self._check_tokens(orgnr, scope, now())
         token = await self._token(orgnr, scope, subject)
         if (left := until - now()) <= 0:
             raise unavailable("HelseID's token came too late", SubmissionVerdict.NOTHING)
         attempt = self.breaker.may(now())
         if attempt is None:
             self._refuse(now())
+        asked = self.refused_tokens.asked(orgnr, scope)
         try:
-            answer = await self._write.ask(call, token, left)
-            self._learn_of_token(door, answer.status, now())
+            answer = await _answer(self._write, call, token, left)
+            self.refused_tokens.answered(asked, answer.status, now())
             if answer.status == 401:
                 self._tokens.forget(orgnr, scope, token, subject)
             event = submitted(answer, call.body)
@@ -104,12 +106,13 @@ class JftClient:
         scope = self._upstream.scopes.read
         now = asyncio.get_running_loop().time
         try:
-            door = self._door(orgnr, scope, now())
+            self._check_tokens(orgnr, scope, now())
             token = await self._token(orgnr, scope, None)
-            answer = await self._read.ask(call, token, timeout)
+            asked = self.refused_tokens.asked(orgnr, scope)
+            answer = await _answer(self._read, call, token, timeout)
         except NotDelivered as failure:
             raise StatusUnknown(failure.diagnostics, is_temporary=True) from None
-        self._learn_of_token(door, answer.status, now())
+        self.refused_tokens.answered(asked, answer.status, now())
         if answer.status == 401:
             self._tokens.forget(orgnr, scope, token)
         return event_status(answer)
@@ -120,30 +123,11 @@ class JftClient:
         except HelseIdUnavailable as error:
             raise unavailable(f"no token from HelseID: {error}", SubmissionVerdict.NOTHING) from None
 
-    def _door(self, orgnr: str, scope: str, now: float) -> CircuitBreaker:
-        """Return what counts the refused tokens of a municipality; raises `NotDelivered` while they are too many."""
-        door = self._doors.get((orgnr, scope))
-        if door is None:
-            door = self._doors[orgnr, scope] = CircuitBreaker(self._upstream.breaker)
-        if (wait := door.wait(now)) > 0:
+    def _check_tokens(self, orgnr: str, scope: str, now: float) -> None:
+        """Raise `NotDelivered` while our tokens for a municipality were refused too often."""
+        if (wait := self.refused_tokens.wait(orgnr, scope, now)) > 0:
             text = "JFT refuses the gateway's tokens for this municipality, and is left alone for it for a while"
             raise unavailable(text, SubmissionVerdict.NOTHING, max(1, math.ceil(wait)))
-        return door
-
-    def refused_for(self, now: float) -> list[str]:
-        """Return the orgnr of municipalities for which nothing is sent, since JFT refuses our tokens for them."""
-        return sorted({orgnr for (orgnr, _), door in self._doors.items() if door.is_open(now)})
-
-    @staticmethod
-    def _learn_of_token(door: CircuitBreaker, status: int, now: float) -> None:
-        """Count 401, in a row; calls under way beside each other are counted together, so no probe is held back here."""
-        attempt = door.may(now)
-        if attempt is None:
-            return
-        if status == 401:
-            door.failed(attempt, now)
-        else:
-            door.succeeded(attempt)
 
     def _refuse(self, now: float) -> NoReturn:
         seconds = max(1, math.ceil(self.breaker.wait(now)))
@@ -172,41 +156,14 @@ class JftClient:
             log.error("jft.circuit_open", seconds=math.ceil(self.breaker.wait(now)), reason=failure.diagnostics)
 
 
-class _Host:
-    """One of JFT's hosts, with the nonce that it gave last."""
-
-    def __init__(self, url: str, caller: Caller, prover: DpopProver) -> None:
-        self._url = url.rstrip("/")
-        self._caller = caller
-        self._prover = prover
-        self._nonce: str | None = None
-
-    async def ask(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
-        """Return the answer to a call, repeated once where JFT asks for a nonce; raises `NotDelivered` when there is none."""
-        now = asyncio.get_running_loop().time
-        until = now() + timeout
-        answer = await self._send(call, token, timeout)
-        if answer.status == 401 and answer.value(b"dpop-nonce") is not None:
-            if (left := until - now()) <= 0:
-                raise unavailable("JFT asked for a nonce too late", SubmissionVerdict.NOTHING)
-            answer = await self._send(call, token, left)
-        return answer
-
-    async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - as above
-        proof = self._prover.proof(call.method, self._url + call.path, token=token, nonce=self._nonce)
-        headers = (
-            *((name.encode(), value.encode()) for name, value in call.headers),
-            (b"Authorization", f"DPoP {token}".encode()),
-            (b"DPoP", proof.encode()),
-        )
-        try:
-            answer = await self._caller.call(call.method, call.path, headers, call.body, timeout)
-        except Unreachable as error:
-            # Nothing was sent, so nothing can have been accepted.
-            raise unavailable(f"JFT cannot be reached: {error}", SubmissionVerdict.AWAY) from None
-        except NoAnswer as error:
-            raise NotDelivered(
-                Fault.NO_ANSWER, f"no usable answer from JFT: {error}", SubmissionVerdict.FAILS
-            ) from None
-        self._nonce = answer.value(b"dpop-nonce") or self._nonce
-        return answer
+async def _answer(host: DpopCaller, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
+    """Return the answer to a call; raises `NotDelivered` when there is none."""
+    try:
+        return await host.ask(call, token, timeout)
+    except NonceTooLate:
+        raise unavailable("JFT asked for a nonce too late", SubmissionVerdict.NOTHING) from None
+    except Unreachable as error:
+        # Nothing was sent, so nothing can have been accepted.
+        raise unavailable(f"JFT cannot be reached: {error}", SubmissionVerdict.AWAY) from None
+    except NoAnswer as error:
+        raise NotDelivered(Fault.NO_ANSWER, f"no usable answer from JFT: {error}", SubmissionVerdict.FAILS) from None

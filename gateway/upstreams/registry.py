@@ -166,7 +166,7 @@ def standings(clients: ConfiguredClients, now: float) -> list[UpstreamStanding]:
     found = []
     for name, upstream in clients.config.upstreams.items():
         client = clients.clients.get(name)
-        refused = client.refused_for(now) if isinstance(client, JftClient) else []
+        refused = client.refused_tokens.refused_for(now) if isinstance(client, JftClient) else []
         breaker = clients.parts.breaker(name) or clients.parts.breaker(f"{name} search")
         state: Literal["closed", "open", "probing"] | None = None
         if breaker is not None:

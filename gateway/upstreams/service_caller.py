@@ -15,6 +15,7 @@ from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.upstreams import Breaker
 from gateway.model import Headers
 from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
+from gateway.upstreams.dpop_caller import DpopCaller, NonceTooLate, RefusedTokens, fields_of
 from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Call
 
@@ -59,15 +60,11 @@ class ServiceCaller:
     ) -> None:
         """Without `tokens` only `ask_with` asks. With `as_bearer` our token is sent as a bearer token, to a server that knows no DPoP (RFC 9449 section 7.2)."""
         self._name = name
-        self._url = url.rstrip("/")
         self._tokens = tokens
-        self._prover = prover
         self._caller = caller
+        self._with_token = DpopCaller(url, caller, prover, as_bearer=as_bearer)
         self._breaker = breaker
-        self._settings = settings
-        self._as_bearer = as_bearer
-        self._doors: dict[tuple[str, str], CircuitBreaker] = {}
-        self._nonce: str | None = None
+        self.refused_tokens = RefusedTokens(settings)
 
     async def ask(self, call: Call, orgnr: str, scope: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
         """Return the service's answer, whatever its status below 500; raises `ServiceUnavailable`. `timeout` is in seconds.
@@ -76,17 +73,16 @@ class ServiceCaller:
         """
         now = asyncio.get_running_loop().time
         until = now() + timeout
-        door = self._doors.setdefault((orgnr, scope), CircuitBreaker(self._settings))
-        self._check(self._breaker, door)
+        self._check(self._breaker.wait(now()), self.refused_tokens.wait(orgnr, scope, now()))
         if self._tokens is None:
             raise ServiceUnavailable(f"{self._name} is asked with no token of ours")
         try:
             token = await self._tokens.token(orgnr, scope)
         except HelseIdUnavailable as error:
             raise ServiceUnavailable(f"no token from HelseID: {error}") from None
-        answer = await self._attempted(lambda: self._answer(call, token, until), until)
-        if (of_door := door.may(now())) is not None:
-            door.failed(of_door, now()) if answer.status == 401 else door.succeeded(of_door)
+        asked = self.refused_tokens.asked(orgnr, scope)
+        answer = await self._attempted(lambda: self._with_token.ask(call, token, until - now()), until)
+        self.refused_tokens.answered(asked, answer.status, now())
         if answer.status == 401:
             self._tokens.forget(orgnr, scope, token)
         if answer.status in (401, 403):
@@ -96,17 +92,16 @@ class ServiceCaller:
 
     async def ask_with(self, call: Call, fields: Headers, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
         """Ask with other credentials than a token of ours, or none: then 401 and 403 are answers too. Otherwise as `ask`."""
-        self._check(self._breaker)
-        until = asyncio.get_running_loop().time() + timeout
+        now = asyncio.get_running_loop().time()
+        self._check(self._breaker.wait(now))
         return await self._attempted(
-            lambda: self._caller.call(call.method, call.path, (*_of(call), *fields), call.body, timeout), until
+            lambda: self._caller.call(call.method, call.path, (*fields_of(call), *fields), call.body, timeout),
+            now + timeout,
         )
 
-    def _check(self, *breakers: CircuitBreaker) -> None:
-        now = asyncio.get_running_loop().time()
-        for breaker in breakers:
-            if (wait := breaker.wait(now)) > 0:
-                raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while", math.ceil(wait))
+    def _check(self, *waits: float) -> None:
+        if (wait := max(waits)) > 0:
+            raise ServiceUnavailable(f"{self._name} has failed and is left alone for a while", math.ceil(wait))
 
     async def _attempted(self, call: Callable[[], Awaitable[Answer]], until: float) -> Answer:
         """Return the answer of a call that the breaker lets go, whatever its status below 500."""
@@ -119,6 +114,8 @@ class ServiceCaller:
         try:
             answer = await call()
             self._learn(attempt, answer, now())
+        except NonceTooLate:
+            raise ServiceUnavailable(f"{self._name} asked for a nonce too late") from None
         except (Unreachable, NoAnswer) as error:
             self._failed(attempt, now(), str(error))
             is_silent = isinstance(error, NoAnswer)
@@ -130,24 +127,6 @@ class ServiceCaller:
             is_silent = answer.status == 504
             text, seconds = f"{self._name} answered {answer.status}", answer.retry_after or _RETRY_AFTER
             raise ServiceUnavailable(text, seconds, is_silent=is_silent)
-        return answer
-
-    async def _answer(self, call: Call, token: str, until: float) -> Answer:
-        """Send a call, and once more where the service asks for a nonce (RFC 9449 section 9)."""
-        now = asyncio.get_running_loop().time
-        answer = await self._send(call, token, until - now())
-        if answer.status == 401 and answer.value(b"dpop-nonce") is not None and until > now():
-            answer = await self._send(call, token, until - now())
-        return answer
-
-    async def _send(self, call: Call, token: str, timeout: float) -> Answer:  # noqa: ASYNC109 - given on to the call
-        fields: Headers = ((b"Authorization", f"Bearer {token}".encode()),)
-        if not self._as_bearer:
-            url = self._url + call.path.partition("?")[0]
-            proof = self._prover.proof(call.method, url, token=token, nonce=self._nonce)
-            fields = ((b"Authorization", f"DPoP {token}".encode()), (b"DPoP", proof.encode()))
-        answer = await self._caller.call(call.method, call.path, (*_of(call), *fields), call.body, timeout)
-        self._nonce = answer.value(b"dpop-nonce") or self._nonce
         return answer
 
     def _learn(self, attempt: Attempt, answer: Answer, now: float) -> None:
@@ -167,7 +146,3 @@ class ServiceCaller:
         if was_closed and not self._breaker.is_closed:
             seconds = math.ceil(self._breaker.wait(now))
             log.error("service.circuit_open", upstream=self._name, seconds=seconds, reason=reason)
-
-
-def _of(call: Call) -> Headers:
-    return tuple((name.encode(), value.encode()) for name, value in call.headers)

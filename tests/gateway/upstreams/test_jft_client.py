@@ -10,7 +10,7 @@ import pytest
 from gateway.config.upstreams import Breaker
 from gateway.errors import Fault
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.jft import JftClient, StatusUnknown, Submitted
+from gateway.upstreams.jft import JftClient, NotDelivered, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour
 from tests.ports import free_ports
 
@@ -94,6 +94,15 @@ async def test_accepted_calls_between_refused_tokens_keep_a_municipality_served(
         scene.jft.behave(Behaviour(status=401))
         await refused(client)
         assert await submit(client)
+
+
+async def test_refusals_of_calls_under_way_at_once_count_as_one(scene: Scene) -> None:
+    """One token that ended, or one step of a clock, refuses them all: the next one is asked for, and the service answers."""
+    client = scene.client(breaker=Breaker(failures=2, pause=60.0))
+    scene.jft.behave(Behaviour(status=401, times=8))
+    failures = await asyncio.gather(*(submit(client) for _ in range(8)), return_exceptions=True)
+    assert [type(one) for one in failures] == [NotDelivered] * 8
+    assert await submit(client)
 
 
 async def test_refused_messages_show_that_the_service_is_well(scene: Scene) -> None:
