@@ -38,6 +38,9 @@ class Fault(Enum):
     SCOPE = "scope"
     NO_ACCESS = "no-access"
     NO_NEED = "no-need"
+    """The sender says no need, or one that is not its own."""
+    NO_SERVICE = "no-service"
+    """By what is known here the patient has no service behind the need: VKP, which knows other services, may say otherwise."""
     TOO_MANY = "too-many"
     UNAVAILABLE = "unavailable"
     NO_ANSWER = "no-answer"
@@ -86,6 +89,7 @@ WORDINGS = {
     Fault.SCOPE: Wording(403, "1.2", "forbidden", "Tilgangstokenet gir ikke rett til dette endepunktet"),
     Fault.NO_ACCESS: Wording(403, "1.4", "forbidden", "Avsenderen har ikke tilgang til kommunen"),
     Fault.NO_NEED: Wording(400, "1.3", "forbidden", "Tjenstlig behov er ikke oppfylt"),
+    Fault.NO_SERVICE: Wording(400, "1.3", "forbidden", "Tjenstlig behov er ikke oppfylt"),
     Fault.TOO_MANY: Wording(429, "3.1", "throttled", "For mange forespørsler, prøv igjen senere"),
     Fault.UNAVAILABLE: Wording(503, "3.1", "transient", "Midlertidig feil, prøv igjen senere"),
     Fault.NO_ANSWER: Wording(504, "3.1", "timeout", "Mottakertjenesten svarte ikke i tide"),

@@ -242,7 +242,8 @@ def _verify_in_legacy(reader: Reader, node: Node) -> bool | None:
 
 def _wordings(reader: Reader, node: Node) -> dict[Fault, Wording]:
     found = dict(WORDINGS)
-    for name, (key, value) in reader.named(node).items():
+    named = reader.named(node)
+    for name, (key, value) in named.items():
         if reader.choice(key, "kind of refusal", [str(fault.value) for fault in Fault]) is None:
             continue
         if (fields := reader.fields(value, schema.ANSWER)) is None:
@@ -251,6 +252,9 @@ def _wordings(reader: Reader, node: Node) -> dict[Fault, Wording]:
         status = fields.get("status", partial(_status, reader)) or usual.status
         code = fields.get("code", lambda at: reader.choice(at, "code", list(CODES))) or usual.code
         found[Fault(name)] = replace(usual, status=status, code=code)
+    if Fault.NO_SERVICE.value not in named:
+        # For a sender both are a need that is not fulfilled.
+        found[Fault.NO_SERVICE] = found[Fault.NO_NEED]
     return found
 
 

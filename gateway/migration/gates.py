@@ -12,21 +12,26 @@ FAILED = frozenset(
     {
         # The service, or the way to it.
         *(Fault.UNAVAILABLE.value, Fault.NO_ANSWER.value, Fault.NOT_SUPPORTED.value),
-        # The message: rehearsals promised that such do not come, and VKP would have taken it.
+        # The message, or the search: rehearsals and comparisons promised that such do not come, and VKP would have taken it.
         *(
             Fault.REFUSED_BY_SERVICE.value,
             Fault.LOSS.value,
             Fault.MALFORMED.value,
+            Fault.PARAMETERS.value,
+            Fault.ADDRESS.value,
             Fault.PATIENT.value,
             Fault.UNKNOWN_PATIENT.value,
             Fault.SIGNATURE.value,
+            Fault.TOO_LARGE.value,
         ),
+        # What the search is answered from: a patient's services are others here, or it finds more than is given.
+        *(Fault.NO_SERVICE.value, Fault.TOO_MANY_FOUND.value),
         *("unclear", "quarantined"),
     }
 )
 """Outcomes of messages that failed because they went new."""
 FINE = frozenset({"accepted", "answered", "held", "duplicate", "passed"})
-"""Outcomes of those that went well. What is in neither says nothing of the switch: a token, too many, an access register."""
+"""Outcomes of those that went well. What is in neither says nothing of the switch: a token, too many, an access register, a need that is not the sender's."""
 
 
 class GateDecision(Enum):

@@ -33,7 +33,7 @@ class RetrievalSource(Protocol):
         """Return the resources that are found, as VKP's R4 profiles have them; `search` has ServiceCodes, or the patient is told of to anybody.
 
         A patient that `search` names has its national number there, or a number of the record system's own where `resolve: pit`
-        says so. Raises `Failure`: `NO_NEED` where the patient has no service behind the codes, `UNAVAILABLE` while what there is
+        says so. Raises `Failure`: `NO_SERVICE` where the patient has none behind the codes, `UNAVAILABLE` while what there is
         to answer from is missing or too old.
         """
         ...

@@ -42,7 +42,7 @@ class Needs:
     """Seconds for which what OKT said of a patient may be used."""
 
     def check(self, connection: Connection, municipality: Municipality, patient: str, codes: Collection[str]) -> None:
-        """Raise `Failure` unless a patient (a hash) has such a service: `NO_NEED`, or `UNAVAILABLE` while that is not known."""
+        """Raise `Failure` unless a patient (a hash) has such a service: `NO_SERVICE`, or `UNAVAILABLE` while that is not known."""
         source, now = self._source(municipality), self.clock()
         known = services_of(connection, municipality.key, [patient], source).get(patient)
         if known is None and source == "okt":
@@ -53,7 +53,7 @@ class Needs:
             self._check_file(connection, municipality)
         services = known.services if known is not None else ()
         if not has_need(services, codes, municipality.partner_profile, day_of(now)):
-            raise Failure(Fault.NO_NEED, "The patient has no service behind the ServiceCodes")
+            raise Failure(Fault.NO_SERVICE, "The patient has no service behind the ServiceCodes")
 
     def check_asked(self, connection: Connection, municipality: Municipality, patient: str) -> None:
         """Raise `Failure` where nothing is known of a patient since nobody has asked yet."""
@@ -72,8 +72,8 @@ class Needs:
             try:
                 return self.check(connection, municipality, patient, codes)
             except Failure as failure:
-                refused = failure if refused is None or failure.fault is not Fault.NO_NEED else refused
-        raise refused or Failure(Fault.NO_NEED, "The patient has no number that a service could be known by")
+                refused = failure if refused is None or failure.fault is not Fault.NO_SERVICE else refused
+        raise refused or Failure(Fault.NO_SERVICE, "The patient has no number that a service could be known by")
 
     def all_with(self, connection: Connection, municipality: Municipality, codes: Collection[str]) -> list[str]:
         """Return the patients (hashes) who have such a service; raises `Failure` while that is not known of all."""

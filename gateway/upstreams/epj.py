@@ -16,7 +16,7 @@ from translators.patient import NATIONAL_SYSTEMS
 
 ANSWER_LIMIT = 16 * 1024 * 1024
 """Bytes of an answer: a list of every patient of a large municipality."""
-_FAULTS = {"1.1": Fault.NO_ACCESS, "1.2": Fault.NO_ACCESS, "1.3": Fault.NO_NEED, "1.4": Fault.NO_ACCESS}
+_FAULTS = {"1.1": Fault.NO_ACCESS, "1.2": Fault.NO_ACCESS, "1.3": Fault.NO_SERVICE, "1.4": Fault.NO_ACCESS}
 _FAULTS |= {"2.1": Fault.PATIENT, "2.3": Fault.PARAMETERS, "2.4": Fault.MALFORMED}
 """What a record system's refusal means, by its code of vkp-operation-outcome; its text may name the patient and is not passed on."""
 _MODES: dict[Tree, bool | None] = {"match": True, "include": False, None: None}

@@ -24,6 +24,7 @@ from gateway.config.upstreams import (
     VkpClient,
     VkpUpstream,
 )
+from gateway.errors import Fault
 from gateway.model import JOURNALING, Information, Mode, Place, Rate
 from gateway.pipeline.translate import settings
 from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear
@@ -31,6 +32,7 @@ from gateway.times import DAY
 from translators.national_number import TEST_KINDS
 
 CASES = Path(__file__).parent / "cases"
+NO_NEED, NO_SERVICE = Fault.NO_NEED, Fault.NO_SERVICE
 
 
 def _config(case: str) -> Config:
@@ -372,3 +374,18 @@ def test_a_file_for_a_whole_country_has_no_problems(large: Callable[[int, int], 
     assert loaded.problems == ()
     assert loaded.config is not None
     assert (len(loaded.config.municipalities), len(loaded.config.senders)) == (60, 300)
+
+
+def test_need_that_is_not_fulfilled_has_one_answer_whatever_it_fails_by() -> None:
+    """A sender that was told another code for it before is told that one for both."""
+    text = (CASES / "sound-small.case").read_text(encoding="utf-8").split("----------\n")[0]
+    told = {}
+    for rows in ("", "no-need: {status: 403}", "no-need: {status: 403}, no-service: {code: '1.4'}"):
+        config = load_text(f"{text}\nanswers: {{{rows}}}\n", "routes.yaml").config
+        assert config is not None
+        told[rows] = [(config.wordings[each].status, config.wordings[each].code) for each in (NO_NEED, NO_SERVICE)]
+    assert list(told.values()) == [
+        [(400, "1.3"), (400, "1.3")],
+        [(403, "1.3"), (403, "1.3")],
+        [(403, "1.3"), (400, "1.4")],
+    ]

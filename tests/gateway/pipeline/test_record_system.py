@@ -126,6 +126,7 @@ async def test_refusal_is_told_by_its_code_and_not_in_the_record_systems_words(s
         answer = await search(world, "patient", b"identifier=02763850091", headers=(("ServiceCodes", "gps"),))
         issue = world.assert_refused(answer, 400, "1.3")
         assert issue["diagnostics"].startswith("The record system refused the search (400, 1.3). Reference ")
+        assert world.logged.named("message")[-1]["outcome"] == "no-service"
 
 
 PATIENT: dict[str, Any] = {

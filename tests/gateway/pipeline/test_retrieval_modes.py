@@ -137,7 +137,7 @@ async def test_what_nobody_answers_is_refused_in_words_and_never_empty() -> None
 @pytest.mark.parametrize(
     ("failure", "status", "code"),
     [
-        (Failure(Fault.NO_NEED, "no service behind the codes"), 400, "1.3"),
+        (Failure(Fault.NO_SERVICE, "no service behind the codes"), 400, "1.3"),
         (Failure(Fault.UNAVAILABLE, "the copy is too old", retry_after=30), 503, "3.1"),
     ],
     ids=["no need", "too old"],
@@ -215,7 +215,7 @@ async def test_search_that_the_other_side_refuses_is_compared_as_its_refusal(
 ) -> None:
     """Also one that only VKP takes."""
     world = await serving(start, "compare")
-    source.failure = Failure(Fault.NO_NEED, "no service behind the codes")
+    source.failure = Failure(Fault.NO_SERVICE, "no service behind the codes")
     assert (await search(world, "patient", b"identifier=17834150018")).status == 200
     found = await compared.get()
     assert found.ours is not None

@@ -25,9 +25,9 @@ async def test_services_of_a_patient_are_told_where_one_of_them_stands_behind_th
     ]
     assert await services.refusal(number=SOMEBODY) is Fault.NO_NEED
     assert await services.refusal() is Fault.NO_NEED
-    assert await services.refusal(number=SOMEBODY, codes="GPS") is Fault.NO_NEED
-    assert await services.refusal(number=ANOTHER, codes="GPS") is Fault.NO_NEED
-    assert await services.refusal(number=NOBODY, codes="TA") is Fault.NO_NEED
+    assert await services.refusal(number=SOMEBODY, codes="GPS") is Fault.NO_SERVICE
+    assert await services.refusal(number=ANOTHER, codes="GPS") is Fault.NO_SERVICE
+    assert await services.refusal(number=NOBODY, codes="TA") is Fault.NO_SERVICE
 
 
 async def test_list_has_the_patients_with_a_service_behind_the_codes(services: SweptCopy) -> None:
@@ -44,7 +44,7 @@ async def test_patient_who_was_never_asked_about_is_no_patient_without_need(serv
     """That is not known yet; of somebody whom the copy does not have, there is no need."""
     assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
     services.people.known.clear()
-    assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.NO_NEED
+    assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.NO_SERVICE
     services.people.complete = False
     assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
 
@@ -57,7 +57,7 @@ async def test_patient_is_found_by_any_of_several_numbers(services: SweptCopy) -
         hash_of(services.lookup, "havnes", "", SOMEBODY)
     ]
     assert await services.find(number=other, codes="TA") == await services.find(number=SOMEBODY, codes="TA")
-    assert await services.refusal(number=other, codes="GPS") is Fault.NO_NEED
+    assert await services.refusal(number=other, codes="GPS") is Fault.NO_SERVICE
 
 
 async def test_one_resource_is_read_by_its_id_where_there_is_a_need(services: SweptCopy) -> None:
@@ -67,7 +67,7 @@ async def test_one_resource_is_read_by_its_id_where_there_is_a_need(services: Sw
     services.clock.now += 6 * HOUR
     await services.swept()
     assert await services.find(id=one["id"], codes="TA") == [one]
-    assert await services.refusal(id=one["id"], codes="GPS") is Fault.NO_NEED
+    assert await services.refusal(id=one["id"], codes="GPS") is Fault.NO_SERVICE
     assert await services.find(id="4711", codes="TA") == []
     assert SOMEBODY not in one["id"]
 

@@ -35,7 +35,7 @@ class _Needs:
     def check_any(self, _: Connection, __: Municipality, same: Iterable[str], codes: Collection[str]) -> None:
         self.codes.append(codes)
         if not any(patient in self.having for patient in same):
-            raise Failure(Fault.NO_NEED, "no service")
+            raise Failure(Fault.NO_SERVICE, "no service")
 
     def all_with(self, _: Connection, __: Municipality, codes: Collection[str]) -> list[str]:
         self.codes.append(codes)
@@ -102,7 +102,7 @@ async def test_patient_without_the_need_is_not_told_of(filled: Copy) -> None:
     """Whatever number it is found by."""
     source = _source(filled, [2])
     for search in (_by(number_of(1)), _by("100001", LOCAL), _by(None, id="id-1")):
-        assert (await _refused(source, search)).fault is Fault.NO_NEED
+        assert (await _refused(source, search)).fault is Fault.NO_SERVICE
 
 
 async def test_need_by_another_of_the_patients_numbers_counts(filled: Copy, pit: FakePit) -> None:

@@ -119,7 +119,7 @@ async def test_answer_that_is_refused_leaves_what_was_known_until_it_is_too_old(
     services.clock.now += 18 * HOUR + 1
     await services.swept()
     assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
-    assert await services.refusal(number=ANOTHER, codes="TA") is Fault.NO_NEED
+    assert await services.refusal(number=ANOTHER, codes="TA") is Fault.NO_SERVICE
     assert await services.refusal(codes="TA") is Fault.UNAVAILABLE
 
 
@@ -248,7 +248,7 @@ async def test_need_comes_from_the_file_and_the_answer_from_okt(services: SweptC
     await file.step()
     assert len(await services.find(number=SOMEBODY, codes="TA", municipality=FROM_FILE)) == 2
     assert len(await services.find(number=ANOTHER, codes="RT", municipality=FROM_FILE)) == 1
-    assert await services.refusal(number=ANOTHER, codes="TA", municipality=FROM_FILE) is Fault.NO_NEED
+    assert await services.refusal(number=ANOTHER, codes="TA", municipality=FROM_FILE) is Fault.NO_SERVICE
     assert len(await services.find(codes="RT TA", municipality=FROM_FILE)) == 3
 
 
@@ -271,7 +271,7 @@ async def test_file_is_taken_in_when_it_changes_and_one_that_is_wrong_changes_no
     assert await services.refusal(number=SOMEBODY, codes="TA", municipality=FROM_FILE) is Fault.UNAVAILABLE
     path.write_text(f"{ANOTHER},06\n", encoding="utf-8")
     await file.step()
-    assert await services.refusal(number=SOMEBODY, codes="TA", municipality=FROM_FILE) is Fault.NO_NEED
+    assert await services.refusal(number=SOMEBODY, codes="TA", municipality=FROM_FILE) is Fault.NO_SERVICE
     feed = await services.database.read(lambda connection: read_feed(connection, "havnes", "file"))
     assert (feed.fresh_at, feed.asked) == (services.clock.now, 1)
 
