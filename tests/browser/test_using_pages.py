@@ -37,3 +37,51 @@ async def test_navigation_is_one_row_on_a_telephone_and_opens_by_keyboard(
         assert await page.locator("nav li:visible").count() > 8
         await page.locator("nav a").first.focus()
         assert await page.evaluate("document.activeElement.textContent") == "Oversikt"
+
+
+async def test_form_of_an_override_shows_the_fields_of_the_chosen_mode(reading: Callable[..., Any]) -> None:
+    """And sends no others, though they were filled in before another mode was chosen."""
+    async with reading(name="ola-drift") as reader:
+        page = reader.page
+        await reader.open("/overrides")
+        share, text = page.get_by_label("Andel av pasientene, i prosent"), page.get_by_label("Tekst til avsenderen")
+        assert not await share.is_visible()
+        await page.locator("input[name=mode][value=canary]").check()
+        await share.fill("12,5")
+        assert not await text.is_visible()
+        assert await page.locator("details.more").is_visible()
+        await page.locator("input[name=mode][value=closed]").check()
+        assert not await share.is_visible()
+        assert not await page.locator("details.more").is_visible()
+        await text.fill("Stengt i dag")
+        await page.get_by_label("Kommune").select_option("tangen")
+        await page.locator("input[name=information][value=tiltaksplan]").check()
+        await page.get_by_label("Begrunnelse").fill("Øvelse")
+        await page.get_by_label("Sak").fill("INC-1")
+        await page.get_by_label("Gjelder til").fill("31.02.2027 kl. 10.00")
+        await page.get_by_role("button", name="Sett overstyring").click()
+        await page.wait_for_selector(".errors")
+        assert await page.locator("#error-until").inner_text() == (
+            "Skriv en dato og et klokkeslett som finnes, for eksempel 01.12.2026 kl. 10.00."
+        )
+        assert await page.get_by_label("Gjelder til").input_value() == "31.02.2027 kl. 10.00"
+        tomorrow = await page.evaluate(
+            "new Date(Date.now() + 864e5).toLocaleDateString('de-DE', {day: '2-digit', month: '2-digit', year: 'numeric'})"
+        )
+        await page.get_by_label("Gjelder til").fill(f"{tomorrow} kl. 12.00")
+        await page.get_by_role("button", name="Sett overstyring").click()
+        await page.locator("tbody a", has_text="Tangen kommune").first.click()
+        await page.wait_for_selector("h1:has-text('Overstyring: Tangen kommune')")
+        assert "kl. 12.00" in await page.locator("main").inner_text()
+        await page.get_by_label("Begrunnelse").first.fill("Ferdig øvd")
+        await page.get_by_role("button", name="Avslutt").click()
+        assert [one for one in reader.complaints if "status of 400" not in one] == []
+
+
+async def test_all_fields_of_a_route_stand_there_without_scripts(reading: Callable[..., Any]) -> None:
+    """Whichever mode they are of; those that say nothing with the chosen one are left alone."""
+    async with reading(name="ola-drift", scripts=False) as reader:
+        page = reader.page
+        await reader.open("/overrides?municipality=tangen&information=diagnoser&mode=legacy&until=2026-11-30T08:00")
+        assert await page.get_by_label("Andel av pasientene, i prosent").is_visible()
+        assert await page.get_by_label("Tekst til avsenderen").is_visible()

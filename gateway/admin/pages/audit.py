@@ -10,7 +10,8 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.audit import Audit
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs
-from gateway.admin.pages.forms import field, form_of
+from gateway.admin.pages.forms import field, form_of, iso_of
+from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import Words
 from gateway.admin.params import AuditQuery
@@ -100,9 +101,9 @@ def _wanted(asked: Mapping[str, str], cursor: str, errors: dict[str, str], w: Wo
     for name in ("since", "until"):
         try:
             if asked[name]:
-                times[name] = instant_of(asked[name])
-        except TimeRefused:
-            errors[name] = w.text("msg_no_time")
+                times[name] = instant_of(iso_of(asked[name], day_alone=True))
+        except TimeRefused as refused:
+            errors[name] = fault(w, str(refused)).text
     return AuditQuery(
         actor=asked["actor"] or None,
         action=asked["action"] or None,

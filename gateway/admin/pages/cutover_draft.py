@@ -3,21 +3,20 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from gateway.admin.cutover_access import Submitted
-from gateway.admin.pages.forms import Form
+from gateway.admin.pages import route_fields
+from gateway.admin.pages.forms import Form, iso_of
+from gateway.admin.pages.route_fields import DECIMAL
 from gateway.admin.params import is_number_in
-from gateway.config.route_keys import POLICY_KEYS
 from gateway.migration.cells import GOES_NEW
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest, is_name
 from gateway.migration.schedule import OSLO
 from gateway.model import Information, Mode
-from gateway.routing.route import KINDS, WORDS, RouteSpec, ValueKind, line_of
+from gateway.routing.route import KINDS, RouteSpec
 
-_DAY, _HOUR, _MINUTE = 86_400.0, 3600.0, 60.0
+_DAY, _MINUTE = 86_400.0, 60.0
 _WHOLE = re.compile(r"[0-9]{1,6}")
-_DECIMAL = re.compile(r"[0-9]{1,6}(?:[.,][0-9]{1,4})?")
 _LONGEST = 4000
 _MOST = 100
 """Changes."""
@@ -119,11 +118,14 @@ def of_plan(plan: Plan) -> Draft:
     }
     told["at"] = plan.at.astimezone(OSLO).replace(tzinfo=None).isoformat(timespec="minutes")
     if (gate := plan.gate) is not None:
-        told |= {"gate_messages": str(gate.rehearsed_at_least), "gate_clean": hundredths(gate.clean_at_least)}
+        told |= {
+            "gate_messages": str(gate.rehearsed_at_least),
+            "gate_clean": route_fields.hundredths(gate.clean_at_least),
+        }
         told["gate_days"] = _number(gate.within / _DAY)
     if (back := plan.roll_back_when) is not None:
-        told |= {"back_failed": hundredths(back.failed_at_least), "back_messages": str(back.of_at_least)}
-        told["back_held"] = "" if back.held_at_least is None else hundredths(back.held_at_least)
+        told |= {"back_failed": route_fields.hundredths(back.failed_at_least), "back_messages": str(back.of_at_least)}
+        told["back_held"] = "" if back.held_at_least is None else route_fields.hundredths(back.held_at_least)
         told["back_minutes"] = _number(back.within / _MINUTE)
     told["suggested"] = "0"
     values = {name: (told.get(name, ""),) for name in OF_PLAN}
@@ -134,34 +136,8 @@ def _of_spec(spec: RouteSpec) -> Values:
     sender = "/".join(filter(None, (spec.vendor, spec.system)))
     found: dict[str, tuple[str, ...]] = {"municipality": (spec.municipality or "",), "sender": (sender,)}
     found |= {"information": spec.information or (), "mode": (spec.mode.value,), "text": (spec.text or "",)}
-    for name, value in spec.as_keys().items():
-        if name in KINDS and value is not None:
-            found[name] = _as_field(name, value)
+    found |= {name: route_fields.shown(name, value) for name, value in spec.as_keys().items() if name in KINDS}
     return {name: values for name, values in found.items() if any(values)}
-
-
-def _as_field(name: str, value: Any) -> tuple[str, ...]:
-    match KINDS[name]:
-        case ValueKind.PART:
-            return (hundredths(value),)
-        case ValueKind.SECONDS:
-            return (_number(value / _HOUR),)
-        case ValueKind.LIST | ValueKind.ENTRIES:
-            return tuple(value) if name in SENDERS else ("\n".join(map(line_of, value)),)
-        case _:
-            return (str(value),)
-
-
-SENDERS = ("always", "never")
-"""Lists of senders, which are ticked and not written."""
-
-
-def policies(mode: str) -> tuple[str, ...]:
-    """Return the fields of a mode beside its cells, the ones that people decide about first."""
-    order = ("share", "always", "never", "sample", "on_outage", "unclear", "answer", "acknowledge_within")
-    mine = [name for name, key in POLICY_KEYS.items() if mode in key.modes]
-    first = ("text",) if mode == Mode.CLOSED else ()
-    return (*first, *(name for name in order if name in mine), *(name for name in mine if name not in order))
 
 
 def wrong_cells(draft: Draft, number: int, municipalities: Sequence[str], senders: Sequence[str]) -> Iterator[Wrong]:
@@ -182,17 +158,14 @@ _TYPES = frozenset(Information)
 
 def wrong_choices(draft: Draft, number: int) -> Iterator[Wrong]:
     """Say what is wrong with the fields of a change's mode."""
-    mode = draft.of(number, "mode")
-    for name in policies(mode):
-        value, kind = draft.of(number, name), KINDS.get(name)
-        if kind is ValueKind.PART and (value or name == "share") and not _is_part(value):
+    for name in route_fields.fields_of(draft.of(number, "mode")):
+        value = draft.of(number, name)
+        if name == "share" and not value:
             yield Wrong(name, "wrong_part")
-        elif kind is ValueKind.SECONDS and value and not _DECIMAL.fullmatch(value):
-            yield Wrong(name, "wrong_hours")
-        elif kind is ValueKind.WORD and value and value not in WORDS[name]:
-            yield Wrong(name, "wrong_choice")
         elif name == "text" and not (value and value.isprintable() and len(value) <= 500):
             yield Wrong(name, "wrong_text")
+        elif key := route_fields.wrong(name, draft.changes[number].get(name, ())):
+            yield Wrong(name, key)
 
 
 def wrong_conditions(draft: Draft) -> Iterator[Wrong]:
@@ -203,8 +176,8 @@ def wrong_conditions(draft: Draft) -> Iterator[Wrong]:
         yield Wrong("approvals", "wrong_approvals")
     if not draft.goes_new:
         return
-    yield from _wrong_numbers(draft, {"gate_messages": _WHOLE, "gate_clean": _DECIMAL, "gate_days": _WHOLE}, ())
-    back = {"back_failed": _DECIMAL, "back_messages": _WHOLE, "back_minutes": _WHOLE, "back_held": _DECIMAL}
+    yield from _wrong_numbers(draft, {"gate_messages": _WHOLE, "gate_clean": DECIMAL, "gate_days": _WHOLE}, ())
+    back = {"back_failed": DECIMAL, "back_messages": _WHOLE, "back_minutes": _WHOLE, "back_held": DECIMAL}
     yield from _wrong_numbers(draft, back, ("back_held",))
 
 
@@ -222,7 +195,7 @@ def submitted(draft: Draft) -> Submitted:
     """Return the plan that a draft without anything wrong asks for."""
     return Submitted(
         name=draft.said("name"),
-        at=draft.said("at") or "-",
+        at=iso_of(draft.said("at")) or "-",
         set=tuple(_spec(draft, number) for number in range(len(draft.changes))),
         gate=_gate(draft) if draft.goes_new else None,
         roll_back_when=_back(draft) if draft.goes_new else None,
@@ -234,7 +207,8 @@ def submitted(draft: Draft) -> Submitted:
 def _spec(draft: Draft, number: int) -> RouteSpec:
     vendor, _, system = draft.of(number, "sender").partition("/")
     mode = Mode(draft.of(number, "mode"))
-    values = {name: _policy(draft, number, name) for name in policies(mode)}
+    given = draft.changes[number]
+    values = {name: route_fields.meant(name, given.get(name, ())) for name in route_fields.fields_of(mode)}
     return RouteSpec(
         municipality=draft.of(number, "municipality"),
         vendor=vendor or None,
@@ -245,25 +219,13 @@ def _spec(draft: Draft, number: int) -> RouteSpec:
     )
 
 
-def _policy(draft: Draft, number: int, name: str) -> Any:
-    value, kind = draft.of(number, name), KINDS.get(name)
-    if kind in (ValueKind.LIST, ValueKind.ENTRIES):
-        lines = [line.strip() for one in draft.changes[number].get(name, ()) for line in one.splitlines()]
-        return tuple(filter(None, lines)) or None
-    if not value:
-        return None
-    if kind is ValueKind.PART:
-        return _part(value)
-    return float(value.replace(",", ".")) * _HOUR if kind is ValueKind.SECONDS else value
-
-
 def _gate(draft: Draft) -> GateRequest | None:
     if not draft.said("gate_messages"):
         return None
     days = int(draft.said("gate_days"))
     return GateRequest(
         rehearsed_at_least=int(draft.said("gate_messages")),
-        clean_at_least=_part(draft.said("gate_clean")),
+        clean_at_least=route_fields.part(draft.said("gate_clean")),
         within=days * _DAY,
     )
 
@@ -273,29 +235,15 @@ def _back(draft: Draft) -> RollBackRequest | None:
         return None
     held = draft.said("back_held")
     return RollBackRequest(
-        failed_at_least=_part(draft.said("back_failed")),
+        failed_at_least=route_fields.part(draft.said("back_failed")),
         of_at_least=int(draft.said("back_messages")),
         within=int(draft.said("back_minutes")) * _MINUTE,
-        held_at_least=_part(held) if held else None,
+        held_at_least=route_fields.part(held) if held else None,
     )
-
-
-def hundredths(part: float) -> str:
-    """Return a part of 1 in hundredths, as people write it."""
-    return f"{part * 100:.4f}".rstrip("0").rstrip(".").replace(".", ",")
 
 
 def _number(value: float) -> str:
     return f"{value:.4f}".rstrip("0").rstrip(".").replace(".", ",")
-
-
-def _is_part(text: str) -> bool:
-    return _DECIMAL.fullmatch(text) is not None and 0 < _part(text) <= 1
-
-
-def _part(text: str) -> float:
-    """Return hundredths as a part of 1, without what binary numbers add."""
-    return float(f"{text.replace(',', '.')}e-2")
 
 
 def _whole(text: str) -> int | None:

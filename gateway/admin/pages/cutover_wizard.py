@@ -13,9 +13,10 @@ from gateway.admin.cutover_facts import CutoverFacts
 from gateway.admin.cutovers import Cutovers
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.pages import cutover_draft as drafts
+from gateway.admin.pages import route_fields
 from gateway.admin.pages.cutover_draft import Draft, Wrong
 from gateway.admin.pages.cutover_view import effects_view, parts_view
-from gateway.admin.pages.forms import Form, field, form_of, see_other, version_of
+from gateway.admin.pages.forms import Form, field, form_of, iso_of, see_other, version_of
 from gateway.admin.pages.plan_words import PlanFault, fault
 from gateway.admin.pages.render import page, words
 from gateway.admin.problems import Code, Problem
@@ -136,7 +137,7 @@ class CutoverWizard:
         if wrong or others:
             return replace(state, wrong=wrong, others=others)
         step, draft = state.step, state.draft
-        if step.name == "cells" and drafts.policies(draft.of(step.number, "mode")):
+        if step.name == "cells" and route_fields.fields_of(draft.of(step.number, "mode")):
             return replace(state, step=_Step("choices", step.number))
         if step.name in ("cells", "choices"):
             return replace(state, step=_Step("conditions"), draft=await self._with_suggestion(person(request), draft))
@@ -182,7 +183,7 @@ class CutoverWizard:
         faults_ = [fault(w, each) for each in self._faults(draft, step.number, is_of_cells=step.name == "cells")]
         # A mode that has fields of its own lacks them until its step.
         mine = [one for one in faults_ if step.name == "choices" or one.field in _OF_CELLS]
-        shown = _OF_CELLS if step.name == "cells" else drafts.policies(draft.of(step.number, "mode"))
+        shown = _OF_CELLS if step.name == "cells" else route_fields.fields_of(draft.of(step.number, "mode"))
         at_fields = {one.field: one.text for one in reversed(mine) if one.field in shown and not one.original}
         return at_fields, tuple(one for one in mine if one.field not in at_fields)
 
@@ -207,14 +208,14 @@ class CutoverWizard:
     async def _wrong_plan(self, request: web.Request, state: _State) -> tuple[dict[str, str], tuple[PlanFault, ...]]:
         w, draft, name = words(request), state.draft, state.draft.said("name")
         try:
-            at = instant_of(draft.said("at"))
+            at = instant_of(iso_of(draft.said("at")))
         except TimeRefused as refused:
             return {"at": fault(w, str(refused)).text}, ()
         why = why_not(at, self._context.now(), self._context.config.freezes)
         found = {"at": fault(w, why[0]).text} if why else {}
         if state.before is None and await self._cutovers.is_known(name):
             found = {"name": w.text("wrong_name_taken"), **found}
-        told = [fault(w, each) for each in faults(_plan(draft, draft.said("at")), self._context.config)]
+        told = [fault(w, each) for each in faults(_plan(draft, iso_of(draft.said("at"))), self._context.config)]
         found |= {one.field: one.text for one in told if one.change is None and one.field in drafts.OF_PLAN}
         return found, tuple(one for one in told if one.change is not None or one.field not in found)
 
@@ -253,15 +254,16 @@ class CutoverWizard:
             before=state.before,
             version=state.version,
             hidden=_hidden(state),
-            policies=drafts.policies(draft.of(step.number, "mode")),
-            kinds={name: kind.value for name, kind in KINDS.items()},
+            field_names=route_fields.fields_of(draft.of(step.number, "mode")),
+            kinds=KINDS,
             value_words=WORDS,
+            ticked=route_fields.senders(self._context.config, draft.of(step.number, "municipality")),
             **values,
-            **(choices := self._choices(person(request), draft.of(step.number, "municipality"))),
+            **(choices := self._choices(person(request))),
             sender_names=dict(choices["senders"]),
         )
 
-    def _choices(self, who: Principal, municipality: str = "") -> dict[str, Any]:
+    def _choices(self, who: Principal) -> dict[str, Any]:
         """Return what the fields let one choose from."""
         config, within = self._context.config, reach(who, Action.PLAN)
         places = [one for one in config.municipalities.values() if within is None or one.key in within]
@@ -270,11 +272,9 @@ class CutoverWizard:
             for vendor in sorted(config.vendors.values(), key=lambda one: one.name)
             for key, name in (("", ""), *vendor.systems.items())
         ]
-        serving = [one for one in config.senders if one.municipalities is None or municipality in one.municipalities]
         return {
             "municipalities": sorted(places, key=lambda one: one.name),
             "senders": named,
-            "serving": sorted(serving, key=lambda one: one.key),
             "modes": [each.value for each in Mode],
             "journaling": [each.value for each in Information if each in JOURNALING],
             "retrieval": [each.value for each in Information if each in RETRIEVAL],
@@ -302,7 +302,7 @@ def _back(state: _State) -> _Step:
         case "look":
             return _Step("conditions")
         case "conditions":
-            return _Step("choices" if drafts.policies(draft.of(last, "mode")) else "cells", last)
+            return _Step("choices" if route_fields.fields_of(draft.of(last, "mode")) else "cells", last)
         case _:
             return _Step("conditions") if last else _Step("cells")
 
@@ -324,5 +324,5 @@ def _hidden(state: _State) -> list[tuple[str, str]]:
                 numbers = [name for name in drafts.OF_PLAN if name.startswith(("gate_", "back_"))]
                 plan += [(name, draft.said(name)) for name in numbers]
         return [*draft.hidden(None, plan_is_shown=True), *plan]
-    fields = _OF_CELLS if step.name == "cells" else drafts.policies(draft.of(step.number, "mode"))
+    fields = _OF_CELLS if step.name == "cells" else route_fields.fields_of(draft.of(step.number, "mode"))
     return [*draft.hidden(step.number, plan_is_shown=False), *draft.kept(step.number, fields)]

@@ -24,7 +24,7 @@ from gateway.admin.pages.cutover_view import (
     stages,
     watched,
 )
-from gateway.admin.pages.forms import Form, field, form_of, kept, see_other, version_of
+from gateway.admin.pages.forms import Form, field, form_of, iso_of, kept, see_other, version_of
 from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import fragment, page, words
 from gateway.admin.pages.send_back import SendBackPages, selections
@@ -202,7 +202,9 @@ class CutoverPages:
             case "reject":
                 return await self._cutovers.reject(by, name, field(form, "hash"), reason)
             case "postpone":
-                return await self._cutovers.postpone(by, name, Postponing(field(form, "at"), reason), version_of(form))
+                return await self._cutovers.postpone(
+                    by, name, Postponing(iso_of(field(form, "at")), reason), version_of(form)
+                )
             case "rollback":
                 record = await self._cutovers.shown(by.person, name)
                 if record.is_executed and not is_confirmed(

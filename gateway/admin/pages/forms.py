@@ -1,5 +1,6 @@
 """What every page with a form does: read its fields, know the version that it showed, and send the browser on."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -12,6 +13,8 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 
 FORM = "application/x-www-form-urlencoded"
+_DAY = r"([0-9]{1,2})\.\s?([0-9]{1,2})\.\s?([0-9]{4})"
+_WRITTEN = re.compile(_DAY + r"(?:,?\s+(?:kl\.?\s*)?([0-9]{1,2})[.:]([0-9]{2})(?:[.:]([0-9]{2}))?)?", re.IGNORECASE)
 _LONGEST_VERSION = 9
 Form = Mapping[str, Sequence[str]]
 """The values of a form by the names of its fields."""
@@ -37,6 +40,19 @@ def kept(form: Form, name: str) -> str:
     """Return what was written into a field, to be shown again; what may be a national identity number is not."""
     text = field(form, name)
     return "" if is_number_in(text) else text
+
+
+def iso_of(text: str, *, day_alone: bool = False) -> str:
+    """Return a time as people write it, `1.12.2026 kl. 6.00`, as ISO 8601 has it, of the clocks that it was written by; other text as it is.
+
+    `day_alone`: a day without a time of day is its beginning.
+    """
+    found = _WRITTEN.fullmatch(text)
+    if found is None or (found[4] is None and not day_alone):
+        return text
+    day, month, year, hour, minute, second = found.groups()
+    clock = f"{hour or '0':0>2}:{minute or '00'}" + (f":{second}" if second else "")
+    return f"{year}-{month:0>2}-{day:0>2}T{clock}"
 
 
 def choices(who: Principal, w: Words) -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.messages import RELEASE, Messages
-from gateway.admin.pages.forms import choices, field, form_of, see_other
+from gateway.admin.pages.forms import choices, field, form_of, iso_of, see_other
+from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import MARKS, Words
 from gateway.admin.params import ListQuery, reference_of
@@ -127,9 +128,9 @@ def _wanted(asked: Mapping[str, str], cursor: str, errors: dict[str, str], w: Wo
     values: dict[str, object] = {name: asked[name] for name in ("municipality", "state", "sender", "information")}
     for name in ("since", "until"):
         try:
-            values[name] = instant_of(asked[name]) if asked[name] else None
-        except TimeRefused:
-            errors[name] = w.text("msg_no_time")
+            values[name] = instant_of(iso_of(asked[name], day_alone=True)) if asked[name] else None
+        except TimeRefused as refused:
+            errors[name] = fault(w, str(refused)).text
     overdue = asked["mark"] == "overdue"
     values |= {"mark": None if overdue else asked["mark"], "cursor": cursor}
     given = {name: value for name, value in values.items() if value}

@@ -8,6 +8,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overrides import Overrides
+from gateway.admin.pages import route_fields
 from gateway.admin.pages.forms import field, form_of, see_other, version_of
 from gateway.admin.pages.overrides_view import filled, override_of, written, wrong_fields
 from gateway.admin.pages.render import page, words
@@ -18,7 +19,7 @@ from gateway.auth.people.rbac import Action
 from gateway.ledger import cutovers
 from gateway.migration.override_rules import shown
 from gateway.model import MEMBERS, Information, Mode
-from gateway.routing.route import KINDS, POLICIES, WORDS
+from gateway.routing.route import KINDS, WORDS
 
 _MOST = 200
 _MOST_ENDED = 20
@@ -129,7 +130,9 @@ class OverridePages:
             "vendors": list(config.vendors.values()),
             "types": [*(group.value for group in MEMBERS), *(each.value for each in Information)],
             "modes": [mode.value for mode in Mode],
-            "policies": POLICIES,
-            "value_kinds": KINDS,
+            "field_names": route_fields.NAMES,
+            "of_modes": {name: route_fields.modes_of(name) for name in route_fields.NAMES},
+            "kinds": KINDS,
             "value_words": WORDS,
+            "ticked": route_fields.senders(config),
         }

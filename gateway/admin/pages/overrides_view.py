@@ -3,44 +3,36 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
 from gateway.admin.overrides import OverrideBody
-from gateway.admin.pages.forms import Form, field, kept
+from gateway.admin.pages import route_fields
+from gateway.admin.pages.forms import Form, field, iso_of, kept
 from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.words import Words
 from gateway.admin.params import is_number_in
 from gateway.admin.problems import Code, Problem
 from gateway.migration.schedule import OSLO, TimeRefused, instant_of
-from gateway.routing.route import POLICIES, Policies, ValueKind, line_of, policies_of
+from gateway.routing.route import POLICIES
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 _EVERYWHERE = "*"
 """Chosen as a municipality: an override of all of them must be meant."""
-_WORDS = ("vendor", "system", *policies_of(ValueKind.WORD))
-_LISTS = policies_of(ValueKind.LIST)
-_ENTRIES = policies_of(ValueKind.ENTRIES)
-_PARTS = policies_of(ValueKind.PART)
-_SECONDS = policies_of(ValueKind.SECONDS)
-_FLAGS = policies_of(ValueKind.FLAG)
-_USUAL = Policies()
-_PERCENT = re.compile(r"([0-9]{1,3}(?:[.,][0-9]{1,6})?) ?%?")
 _PLACE = re.compile(r"`\$\.(\w+)")
 
 
 def override_of(form: Form) -> OverrideBody:
     """Return what a form sets; raises `Problem`."""
     given: dict[str, Any] = {name: field(form, name) for name in ("mode", "reason", "ticket")}
-    given |= {name: field(form, name) or None for name in (*_WORDS, *_SECONDS, "text")}
-    given |= {
-        name: [line for each in form.get(name, []) for line in _lines(each)] or None for name in (*_LISTS, *_ENTRIES)
-    }
-    given |= {name: _part(name, field(form, name)) for name in _PARTS}
-    given |= {name: True for name in _FLAGS if field(form, name)}
+    given |= {name: field(form, name) or None for name in ("vendor", "system")}
+    for name in route_fields.NAMES:
+        if key := route_fields.wrong(name, form.get(name, ())):
+            raise Problem(Code.BAD_REQUEST, f"{name}: {_SAID[key]}")
+        value = route_fields.meant(name, form.get(name, ()))
+        given[name] = list(value) if isinstance(value, tuple) else value
     given |= {"information": list(form.get("information", [])) or None, "until": _until(form)}
     place = field(form, "municipality")
     given["municipality"] = None if place == _EVERYWHERE else place
@@ -49,12 +41,9 @@ def override_of(form: Form) -> OverrideBody:
 
 def filled(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a form that would set an override as it is."""
-    values: dict[str, Any] = {name: document.get(name) or "" for name in (*_WORDS, "text", "mode", "reason", "ticket")}
-    values |= {name: "\n".join(document.get(name, ())) for name in _LISTS}
-    values |= {name: "\n".join(map(line_of, document.get(name, ()))) for name in _ENTRIES}
-    values |= {name: _number(document.get(name), 100) for name in _PARTS}
-    values |= {name: bool(document.get(name)) for name in _FLAGS}
-    values |= {name: _seconds(name, document.get(name)) for name in _SECONDS}
+    names = ("vendor", "system", "mode", "reason", "ticket")
+    values: dict[str, Any] = {name: document.get(name) or "" for name in names}
+    values["policies"] = {name: route_fields.shown(name, document.get(name)) for name in route_fields.NAMES}
     values["municipality"] = document.get("municipality") or _EVERYWHERE
     values["information"] = document.get("information") or []
     values["until"], values["until_was"] = wall_of(document["until"]), document["until"]
@@ -63,11 +52,11 @@ def filled(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def written(form: Form) -> dict[str, Any]:
     """Return the values of a form as somebody wrote them, or as a link prefills them; empty where nothing was."""
-    names = ("municipality", "vendor", "system", *POLICIES, "text", "mode", "reason", "ticket", "until", "until_was")
+    names = ("municipality", "vendor", "system", "mode", "reason", "ticket", "until", "until_was")
     values: dict[str, Any] = {name: kept(form, name) for name in names}
-    lines = {name: "\n".join(form.get(name, ())) for name in (*_LISTS, *_ENTRIES)}
-    values |= {name: "" if is_number_in(text) else text for name, text in lines.items()}
-    values |= {name: bool(field(form, name)) for name in _FLAGS}
+    values["policies"] = {
+        name: tuple("" if is_number_in(each) else each for each in form.get(name, ())) for name in route_fields.NAMES
+    }
     return {**values, "information": list(form.get("information", ()))}
 
 
@@ -79,8 +68,10 @@ def wrong_fields(w: Words, problem: Problem) -> dict[str, str]:
         raise problem
     found: dict[str, str] = {}
     for told in problem.detail.split("; "):
-        name = told.partition(":")[0]
-        if name == "until":
+        name, _, said_of_it = told.partition(": ")
+        if said_of_it in _KEYS:
+            found[name] = w.text(_KEYS[said_of_it])
+        elif name == "until":
             past, long = "has passed" in told, "at most" in told
             key = "plan-fault-time-past" if past else "over_wrong_long" if long else ""
             found["until"] = w.text(key) if key else fault(w, told).text
@@ -94,6 +85,8 @@ def wrong_fields(w: Words, problem: Problem) -> dict[str, str]:
     return found
 
 
+_SAID = {"wrong_part": "expected percent", "wrong_hours": "expected hours", "wrong_choice": "expected one of its words"}
+_KEYS = {said: key for key, said in _SAID.items()}
 _ABOUT = {"it names no cell": "municipality", "a value has characters that cannot be printed": "all"}
 _TOLD = {
     "reason": "wrong_reason",
@@ -104,7 +97,6 @@ _TOLD = {
     "information": "wrong_information",
     "it names no cell": "wrong_municipality",
     "a value has characters that cannot be printed": "over_wrong_characters",
-    **dict.fromkeys((*_PARTS,), "wrong_part"),
 }
 
 
@@ -118,35 +110,13 @@ def _until(form: Form) -> datetime:
     """Return the end; one that was left as it was shown is the instant that it was, also where its clock time comes twice."""
     given, was = field(form, "until"), field(form, "until_was")
     try:
-        if was and wall_of(was) == given:
+        if was and wall_of(was) == iso_of(given):
             return instant_of(was)
-        return instant_of(given)
+        return instant_of(iso_of(given))
     except TimeRefused as refused:
         raise Problem(Code.BAD_REQUEST, f"until: {refused}") from None
     except (ValueError, OverflowError):
         raise Problem(Code.BAD_REQUEST, "until: not as expected") from None
-
-
-def _part(name: str, text: str) -> float | None:
-    """Return a number of percent as a part of 1; None where nothing is written. Raises `Problem`."""
-    if not text:
-        return None
-    percent = _PERCENT.fullmatch(text)
-    if percent is None:
-        raise Problem(Code.BAD_REQUEST, f"{name}: expected a number of percent")
-    return float(Decimal(percent[1].replace(",", ".")) / 100)
-
-
-def _number(number: float | None, times: int = 1) -> str:
-    return "" if number is None else f"{number * times:.6f}".rstrip("0").rstrip(".")
-
-
-def _seconds(name: str, seconds: float | None) -> str:
-    return "" if seconds in (None, getattr(_USUAL, name)) else f"{_number(seconds)}s"
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _checked(given: Mapping[str, Any], wanted: type[Struct]) -> Struct:

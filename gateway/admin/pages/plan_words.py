@@ -98,7 +98,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "back-blocked": ("not-here", "not-yet"),
     "back-group": tuple(ReturnStatus),
     "choice": ("text", *KINDS),
-    "choice-help": ("text", "share", "sample", "losses", "accept_differences", "share_with"),
+    "choice-help": ("text", "share", "sample", "losses", "acknowledge_within", "accept_differences", "share_with"),
     "cut": (*CutoverState, CHANGED, POSTPONED, APPROVAL, RETIRED, "elsewhere", "strangers", "untyped", "no-route"),
     "effect-of": (*Effect, "partly"),
     "event": ("submitted",),

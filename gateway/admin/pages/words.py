@@ -3,6 +3,7 @@
 Templates have it as `w`, and Python as `words(request)` of render.py.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -139,6 +140,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "word": GLOSSARY,
 }
 """Families of texts, and the values that each has a text for: `mode-legacy` says what `legacy` is."""
+_WALL = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
 _MINUTE, _TEN_MINUTES, _HOUR, _DAY = 60, 600, 3600, 86_400
 
 
@@ -277,6 +279,15 @@ class Words:
     def wall(self, at: Instant) -> str:
         """Return a time as a field for Norwegian clocks has it: `2026-11-28T17:27`."""
         return _local(at).replace(tzinfo=None).isoformat(timespec="minutes")
+
+    def written(self, wall: str) -> str:
+        """Return a time of Norwegian clocks in ISO 8601 as people write it into a field, `28.11.2026 kl. 17.27`; other text as it is."""
+        found = _WALL.fullmatch(wall)
+        if found is None:
+            return wall
+        year, month, day, hour, minute, second = found.groups()
+        clock = self._t["clock_mark"].join(filter(None, (hour, minute, second)))
+        return f"{day}.{month}.{year}{self._t['time_field_mark']}{clock}"
 
     def ago(self, at: Instant) -> str:
         """Return how long since, or how long until."""

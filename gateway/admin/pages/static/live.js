@@ -47,6 +47,22 @@
   open();
 })();
 
+// Fields of a route say with which modes they say something: those of the mode that is chosen are shown, and sent.
+document.querySelectorAll("form").forEach((form) => {
+  const parts = form.querySelectorAll("[data-modes]");
+  if (!parts.length) return;
+  const choose = () => {
+    const mode = new FormData(form).get("mode");
+    parts.forEach((part) => {
+      part.hidden = !part.dataset.modes.split(" ").includes(mode);
+      part.querySelectorAll("input, select, textarea").forEach((one) => (one.disabled = part.hidden));
+    });
+  };
+  form.addEventListener("change", choose);
+  window.addEventListener("pageshow", choose);
+  choose();
+});
+
 // An explanation that is shown is put away with Escape (WCAG 1.4.13).
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;

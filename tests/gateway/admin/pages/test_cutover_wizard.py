@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admin.pages.cutover_draft import Draft, hundredths, of_form, of_plan, submitted
+from gateway.admin.pages.cutover_draft import Draft, of_form, of_plan, submitted
+from gateway.admin.pages.route_fields import hundredths
 from gateway.migration.gates import suggested_gate
 from gateway.model import Mode
 from gateway.routing.route import RouteSpec
@@ -175,7 +176,7 @@ async def test_what_is_wrong_with_choices_is_told_at_the_field(
         ({"name": "-x"}, "name", "Skriv et navn"),
         ({"name": PATIENT}, "name", "Skriv et navn"),
         ({"name": "nordfjell-1"}, "name", "Det finnes alt en omlegging med dette navnet."),
-        ({"at": ""}, "at", "Velg dag og klokkeslett."),
+        ({"at": ""}, "at", "Skriv en dato og et klokkeslett"),
         ({"at": "2026-10-25T02:30"}, "at", "kommer to ganger"),
         ({"at": "2027-03-28T02:30"}, "at", "Klokkeslettet finnes ikke"),
         ({"at": "2026-01-01T06:00"}, "at", "Tidspunktet er passert"),
@@ -243,8 +244,8 @@ async def test_a_plan_is_changed_by_the_same_steps(world: World, nora: Browser, 
     await submit(nora)
     path = f"{PAGE}/change"
     page = await nora.get(path)
-    assert fields(page)["at"] == ["2026-05-28T22:31"]
-    look = await go(nora, page, path=path, at="2026-12-01T06:00")
+    assert fields(page)["at"] == ["28.05.2026 kl. 22.31"]
+    look = await go(nora, page, path=path, at="01.12.2026 kl. 06.00")
     done = await go(nora, look, "submit", path=path)
     assert (done.status, done.location) == (303, PAGE)
     assert (await nora.get(ONE)).json["at"] == "2026-12-01T05:00:00Z"

@@ -338,12 +338,13 @@ async def test_it_is_postponed_by_a_button(world: World, nora: Browser) -> None:
     for at, told in (
         ("2026-10-25T02:30", "Klokkeslettet kommer to ganger"),
         ("2026-05-01T06:00", "Tidspunktet er passert"),
-        ("", "Velg dag og klokkeslett."),
+        ("", "Skriv en dato og et klokkeslett"),
+        ("31.02.2026 kl. 06.00", "Skriv en dato og et klokkeslett som finnes"),
     ):
         page = await click(nora, f"{PAGE}/postpone", version="1", at=at, reason="Ny tid")
         assert page.status in (400, 409)
         assert re.search(rf'id="postpone-at-error">{told}', page.text), page.text
-    assert (await click(nora, f"{PAGE}/postpone", version="1", at="2026-06-05T06:00", reason="Ny tid")).status == 303
+    assert (await click(nora, f"{PAGE}/postpone", version="1", at="5.6.2026 kl. 06.00", reason="Ny tid")).status == 303
     page = plain(await nora.get(PAGE))
     assert "fre. 5. juni kl. 06.00" in page
     assert "utsatt Nora Ny tid" in page

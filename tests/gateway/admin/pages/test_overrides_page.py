@@ -112,11 +112,12 @@ async def test_form_of_a_change_has_every_key_of_a_route(olga: Browser, shelf: S
     await shelf.ledger.store.write(lambda each: each.execute(change).rowcount)
     page = await olga.get(f"{LIST}/{one['id']}")
     for shown in (
-        "<details open>",
-        'name="losses" rows="2">Flag.note\nFlag.&lt;b&gt;</textarea>',
-        'name="sample" type="text" value="12.5"',
-        '<option value="hold" selected>ta vare på og lever senere</option>',
-        'name="acknowledge_within" type="text" value="7200s"',
+        '<details class="more" open>',
+        'name="losses" aria-describedby="help-losses" rows="3">Flag.note\nFlag.&lt;b&gt;</textarea>',
+        'name="sample" aria-describedby="help-sample" type="text" value="12,5"',
+        'name="on_outage" value="hold" checked> ta vare på og lever senere',
+        'name="acknowledge_within" aria-describedby="help-acknowledge_within" type="text" value="2"',
+        '<div data-modes="new canary">',
     ):
         assert shown in page.text
 
@@ -126,7 +127,9 @@ async def test_form_of_a_change_has_every_key_of_a_route(olga: Browser, shelf: S
     [
         ({"until": "2026-10-25T02:30"}, "until", "Klokkeslettet kommer to ganger"),
         ({"until": "2027-03-28T02:30"}, "until", "Klokkeslettet finnes ikke"),
-        ({"until": ""}, "until", "Velg dag og klokkeslett."),
+        ({"until": ""}, "until", "Skriv en dato og et klokkeslett"),
+        ({"until": "28.05.2026"}, "until", "Skriv en dato og et klokkeslett"),
+        ({"until": "25.10.2026 kl. 02.30"}, "until", "Klokkeslettet kommer to ganger"),
         ({"until_was": "nonsense"}, "until", "Planen kan ikke brukes"),
         ({"until": "2026-05-28T22:26"}, "until", "Tidspunktet er passert"),
         ({"until": "2026-12-28T22:26"}, "until", "Høyst 90 dager fram"),
@@ -144,7 +147,9 @@ async def test_form_of_a_change_has_every_key_of_a_route(olga: Browser, shelf: S
         ({"text": f"om {PATIENT}"}, "text", "uten fødselsnummer"),
         ({"vendor": PATIENT}, "all", "Planen nevner en leverandør"),
         ({"until_was": PATIENT}, "until", "Planen kan ikke brukes"),
-        ({"until": PATIENT}, "until", "Velg dag og klokkeslett."),
+        ({"until": PATIENT}, "until", "Skriv en dato og et klokkeslett"),
+        ({"acknowledge_within": "snart"}, "acknowledge_within", "Skriv et antall timer"),
+        ({"answer": "now"}, "answer", "Velg et av alternativene."),
     ],
 )
 async def test_nonsense_in_the_form_is_told_at_its_field(
@@ -168,7 +173,7 @@ async def test_a_link_prefills_the_form(olga: Browser, shelf: Shelf) -> None:
         '<option value="nordfjell" selected>',
         'value="varsel" checked',
         'value="rehearse" required checked',
-        'value="2026-06-01T08:00"',
+        'value="01.06.2026 kl. 08.00"',
     ):
         assert shown in page.text
 
@@ -183,12 +188,13 @@ async def test_form_changes_what_was_seen(olga: Browser, shelf: Shelf) -> None:
         'value="closed" required checked',
         'value="varsel" checked',
         'value="notat" checked',
-        f'value="{UNTIL}"',
+        'value="28.05.2026 kl. 23.26.40"',
         'value="Stengt i dag."',
         'name="version" value="1"',
     ):
         assert shown in page.text
     changed = {**FORM, "text": "Til i morgen.", "version": "1", "until_was": one["until"]}
+    changed["until"] = "28.05.2026 kl. 23.26.40"
     page = await send(olga, f"{path}/change", changed)
     assert (page.status, page.location) == (303, LIST)
     (found,) = await holding(olga)

@@ -168,7 +168,7 @@ async def test_operators_get_an_override_for_a_rehearsal_and_planners_a_cutover(
     form = (
         await olga.get(next(one for one in re.findall(r'href="(/overrides[?][^"]+)"', html.unescape(page.text))))
     ).text
-    assert 'value="2026-06-11T22:26"' in form
+    assert 'value="11.06.2026 kl. 22.26"' in form
     for kind in every["information"]:
         assert f'value="{kind}" checked' in form
     petter = await site.person(PETTER)

@@ -16,7 +16,6 @@ from gateway.admin.pages.words import FAMILIES as OF_ALL
 from gateway.admin.problems import Code
 from gateway.migration import preflight
 from gateway.migration.report import CellStatus
-from gateway.routing.route import POLICIES
 from tests.gateway.office import NORA
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ def test_every_text_of_a_page_is_there_and_none_is_unused() -> None:
     used |= {f"{family}-{value}" for family, values in FAMILIES.items() for value in values}
     used |= {"valid", "expired", "revoked", *Code}
     used |= {f"rep-{status}" for status in CellStatus}
-    used |= {f"over_{name}" for name in POLICIES if name != "share"}
     used |= {f"cut-check-{check}" for check in CHECKS}
     modules = [each.read_text(encoding="utf-8") for each in package.iterdir() if each.name.endswith(".py")]
     known = TEXTS["nb"].keys()
