@@ -4,7 +4,7 @@ Preparing an execution costs SQLAlchemy more than SQLite needs to do it, and eac
 needs run this way, all others the ordinary one. Parameters are bound by name in both, and failures are SQLAlchemy's in both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,12 @@ def changed(connection: Connection, statement: Executable, values: Mapping[str, 
     return count
 
 
+def each(connection: Connection, statement: Executable, values: Sequence[Mapping[str, Any]]) -> None:
+    """Run a statement for each of many values in the transaction that is under way."""
+    text, fixed = _compiled(statement, connection.dialect.name)
+    _on_cursor(connection, "executemany", text, [{**fixed, **one} for one in values] if fixed else values)
+
+
 def rows(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run a statement in the transaction that is under way; return its rows as the driver has them: SQLite's booleans are numbers."""
     found: list[tuple[Any, ...]] = _run(connection, statement, values).fetchall()
@@ -31,9 +37,13 @@ def rows(connection: Connection, statement: Executable, values: Mapping[str, Any
 
 def _run(connection: Connection, statement: Executable, values: Mapping[str, Any]) -> Any:
     text, fixed = _compiled(statement, connection.dialect.name)
+    return _on_cursor(connection, "execute", text, {**fixed, **values})
+
+
+def _on_cursor(connection: Connection, method: str, text: str, values: object) -> Any:
     try:
         cursor = connection.connection.cursor()
-        cursor.execute(text, {**fixed, **values})
+        getattr(cursor, method)(text, values)
     except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError.instance(
             None, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, dialect=connection.dialect

@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, exists, func, insert, select, text
 
+from gateway.ledger import prepared
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.ledger.key_files import Keys
 from gateway.ledger.tables import (
@@ -130,7 +131,11 @@ def put_patients(
 
     The newest of each is what counts; one that is no longer in use goes.
     """
-    newest = {seal.hash_of_id(municipality, one.id): one for one in patients}
+    newest: dict[str, PitPatient] = {}
+    for one in patients:
+        resource = seal.hash_of_id(municipality, one.id)
+        if resource not in newest or order_of(one.updated, newest[resource].updated) != -1:
+            newest[resource] = one
     statement = select(P.id, *_SEALED).where(*_in(municipality, generation), P.resource.in_(list(newest)))
     known = {row[2]: (row[0], SealedPatient(*row[1:])) for row in connection.execute(statement)}
     changed = {
@@ -159,9 +164,8 @@ def _insert(
         sealed = seal.seal(municipality, resource, one)
         rows.append({**of, "id": row, "resource": resource, "patient": best, "updated": one.updated, "sealed": sealed})
         found += [{**of, "row": row, "hash": each} for each in hashes]
-    connection.execute(_PATIENTS, rows)
-    if found:
-        connection.execute(_IDENTIFIERS, found)
+    prepared.each(connection, _PATIENTS, rows)
+    prepared.each(connection, _IDENTIFIERS, found)
 
 
 _PATIENTS, _IDENTIFIERS = insert(REPLICA_PATIENT), insert(REPLICA_IDENTIFIER)

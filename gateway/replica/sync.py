@@ -90,7 +90,7 @@ class PatientSync:
         every: float,
         freshness: float,
         whole: float,
-        at_once: int = 20,
+        at_once: int = 100,
         pace: float = 3.0,
     ) -> None:
         """Begin where the database says; times are in seconds: between two polls, how old an answer may be, between two readings of everything.
@@ -243,16 +243,21 @@ class PatientSync:
         ahead = _Ahead(partial(self._pit.page, self._municipality.orgnr, of.since, timeout=_TIMEOUT), most)
         ahead.ask(cursor)
         read: list[Page] = []
+        writing: asyncio.Task[Generation] | None = None
         try:
             while ahead.asked:
                 began, page = clock(), await ahead.asked[0]
                 ahead.taken(page.next)
                 of, read = _after(of, page, self._clock(), self._seal), [*read, page]
                 if not ahead.asked or pace or len(read) == _TOGETHER:
-                    of, read = await self._write(of, read), []
+                    of = await _with_entries(of, writing)
+                    writing, read = asyncio.get_running_loop().create_task(self._write(of, read)), []
+                if not ahead.asked or pace:
+                    of, writing = await _with_entries(of, writing), None
                 if ahead.asked and pace:
                     await asyncio.sleep(pace * (clock() - began))
         except (CursorLost, ServiceUnavailable, AnswerRefused) as error:
+            of, writing = await _with_entries(of, writing), None
             of = await self._write(of, read) if read else of
             if not isinstance(error, CursorLost):
                 raise
@@ -262,6 +267,8 @@ class PatientSync:
             self._rests = _AFTER_LOSS
         finally:
             await ahead.close()
+            if writing is not None:
+                await asyncio.gather(writing, return_exceptions=True)
         if of.asked_at is None and of.complete_at is not None:
             self._polled_at = self._clock.monotonic() - max(0.0, self._clock() - (of.fresh_at or 0.0))
 
@@ -278,10 +285,9 @@ class PatientSync:
 
         def work(connection: Connection) -> Generation:
             feeds.keep(connection, self.key, self._node, self._clock)
-            read = of
-            for page in pages:
-                grown = patients.put_patients(connection, self._seal, of.municipality, of.generation, page.patients)
-                read = structs.replace(read, entries=read.entries + grown)
+            found = [one for page in pages for one in page.patients]
+            grown = patients.put_patients(connection, self._seal, of.municipality, of.generation, found)
+            read = structs.replace(of, entries=of.entries + grown)
             feeds.write_generation(connection, read)
             feeds.note_success(connection, self.key)
             return read
@@ -314,6 +320,11 @@ class PatientSync:
                 patients=building.entries,
                 read_to=building.read_to,
             )
+
+
+async def _with_entries(of: Generation, writing: asyncio.Task[Generation] | None) -> Generation:
+    """Return a generation with as many entries as what is being written of it leaves it with."""
+    return of if writing is None else structs.replace(of, entries=(await writing).entries)
 
 
 class _Ahead:

@@ -9,13 +9,15 @@ from sqlalchemy import func, select
 
 from gateway.ledger.tables import REPLICA_IDENTIFIER, REPLICA_PATIENT
 from gateway.replica import feeds
+from gateway.replica import patients as rows
 from gateway.replica.feeds import LeaseLost
 from gateway.replica.sync import Shrinks
 from gateway.upstreams.pit import AnswerRefused, CursorLost, ServiceUnavailable
-from service_stubs.people import LOCAL, number_of
+from service_stubs.people import LOCAL, number_of, person
 from tests.gateway.clocks import NOW
 from tests.gateway.replica.conftest import KEY, Copy, FakePit, seal_with
 from translators.patient import BIRTH_NUMBER
+from translators.pit import patient_of
 
 if TYPE_CHECKING:
     from tests.gateway.clocks import FakeClock
@@ -262,6 +264,18 @@ async def test_two_records_with_one_number_are_both_there(copy: Copy, pit: FakeP
     pit.put(2, identifier=[{"system": BIRTH_NUMBER, "value": number_of(1)}])
     await copy.fill()
     assert await copy.found(number_of(1)) == _ids(1, 2)
+
+
+async def test_of_a_record_that_was_read_twice_the_later_one_counts(copy: Copy) -> None:
+    """Pages are written together, and PIT may not keep the order that it was asked for."""
+    await copy.fill()
+    later, earlier = (
+        patient_of({**person(index), "id": "id-1", "meta": {"lastUpdated": f"2026-05-01T12:00:0{second}Z"}}, "x")
+        for index, second in ((50, 2), (1, 1))
+    )
+    await copy.store.write(lambda each: rows.put_patients(each, seal_with(), "havnes", 1, [later, earlier]))
+    assert await copy.found(number_of(50)) == _ids(1)
+    assert await copy.found(number_of(1)) == []
 
 
 async def test_node_that_lost_its_lease_writes_nothing(copy: Copy, pit: FakePit, clock: FakeClock) -> None:
