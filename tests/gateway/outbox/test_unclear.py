@@ -142,10 +142,11 @@ async def test_mark_stays_when_the_repeat_fails_too(begin: Callable[..., Awaitab
     assert world.named_messages("accepted")[0]["marks"] == ("possible-duplicate",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policies", [REFUSE, HOLD])
 async def test_slow_jft_is_unclear_and_told_in_time(begin: Callable[..., Awaitable[World]], policies: str) -> None:
     """The bytes have left and the sender's patience ends."""
-    world = await begin(policies, timeout="900ms")
+    world = await begin(policies, timeout="4s")
     jft_of(world).open.clear()
     answer = await world.post("bundle", alarm())
     assert answer.status == (504 if policies == REFUSE else 200)

@@ -65,9 +65,10 @@ async def test_event_that_was_taken_without_an_answer_is_not_promised(world: Wor
     assert len(world.jft.received) == 1
 
 
+@pytest.mark.slow
 async def test_slow_jft_is_given_up_in_time_for_an_answer(start: Callable[..., Awaitable[World]]) -> None:
     """The sender hears 504 before its own patience ends."""
-    world = await start(timeout="900ms")
+    world = await start(timeout="4s")
     world.jft.behave(Behaviour(delay=30))
     answer = await world.post("bundle", BODY)
     world.assert_refused(answer, 504, "3.1")

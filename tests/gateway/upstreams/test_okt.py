@@ -103,6 +103,7 @@ async def test_statuses_that_are_not_documented_are_refused(client: OktClient, o
 
 async def test_okt_that_is_slow_or_down_is_unavailable(client: OktClient, okt: OktStub) -> None:
     """And is left alone after some failures."""
+    await client.services(SOMEBODY, HAVNES, 5.0)  # a token is there
     okt.behave(Behaviour(delay=5.0))
     with pytest.raises(ServiceUnavailable):
         await client.services(SOMEBODY, HAVNES, 0.05)
