@@ -70,11 +70,30 @@ async def _approve(other: Page, root: str, name: str) -> None:
     await expect(other.locator("main")).to_contain_text("«Avtalt i møtet»")
 
 
+async def _begin_to_cancel(page: Page) -> None:
+    """Write why, and think about it."""
+    await action(page, "Avlys").locator("summary").click()
+    await action(page, "Avlys").get_by_label("Begrunnelse").press_sequentially("Vi venter")
+
+
+async def _start_after_all(page: Page) -> None:
+    """See what may be done now come by itself; what is being written, and where, stays as it was."""
+    from playwright.async_api import expect  # noqa: PLC0415 - said above
+
+    await expect(action(page, "Start nå")).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator("#offered")).to_contain_text("Start nå")
+    reason = action(page, "Avlys").get_by_label("Begrunnelse")
+    await expect(reason).to_have_value("Vi venter")
+    await expect(reason).to_be_focused()
+    await page.keyboard.type(" litt")
+    await expect(reason).to_have_value("Vi venter litt")
+    await action(page, "Avlys").locator("summary").click()
+
+
 async def _start(page: Page) -> None:
     """Start it, and see it switch and messages come, without loading the page anew."""
     from playwright.async_api import expect  # noqa: PLC0415 - said above
 
-    await page.reload()
     await action(page, "Start nå").locator("summary").click()
     await action(page, "Start nå").get_by_label("Begrunnelse").fill("Alle er klare")
     await action(page, "Start nå").get_by_role("button", name="Start nå").click()
@@ -90,7 +109,6 @@ async def _go_back(page: Page) -> None:
     """Take it back, which needs the municipality's name to be typed."""
     from playwright.async_api import expect  # noqa: PLC0415 - said above
 
-    await page.reload()
     back = action(page, "Rull tilbake")
     await back.locator("summary").click()
     await back.get_by_label("Begrunnelse").fill("Øvelse")
@@ -112,7 +130,9 @@ async def test_municipality_is_moved_and_taken_back_by_clicking(reading: Callabl
         page, root = planner.page, planner.site.root
         name = await _plan(page)
         assert await action(page, "Godkjenn").count() == 0, "nobody approves a plan of their own"
+        await _begin_to_cancel(page)
         await _approve(approver.page, root, name)
+        await _start_after_all(page)
         await _start(page)
         await _go_back(page)
         await page.goto(f"{root}/municipalities/furudal")

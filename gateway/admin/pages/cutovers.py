@@ -48,6 +48,9 @@ _MOVING = (
     CutoverState.WATCHING,
 )
 """States that somebody may be looking at while they change."""
+_STANDING = ("tense", "conditions", "preflight", "offered", "actions", "back", "history")
+"""Parts of the page that are another when the cutover is."""
+_TYPED = ("reason", "comment", "at")
 _ONE = "/cutovers/{name}"
 _TOLD_HERE = (Code.BAD_REQUEST, Code.CONFLICT, Code.CHANGED_MEANWHILE)
 """What is refused so is told on the page itself, at the field."""
@@ -118,30 +121,33 @@ class CutoverPages:
         self, request: web.Request, form: Form | None = None, wrong: Mapping[str, str] | None = None, status: int = 200
     ) -> web.Response:
         """Return the page of a cutover; `wrong` has what was refused, by action and field."""
-        who, name, w = person(request), request.match_info["name"], words(request)
-        record, found = await self._cutovers.shown(who, name), None
-        if record.state in _AHEAD:
-            record, findings = await self._cutovers.preflight(who, name, _PATIENCE)
-            found = await asyncio.to_thread(parts_view, w, findings)
-        sent = await self._back.offered(who, selections(record)) if record.state is CutoverState.ROLLED_BACK else []
-        return page(
-            request,
-            "cutover.html",
-            status=status,
-            parts=found,
-            changes=changes(w, record.plan),
-            is_moving=record.state in _MOVING,
-            may_change=record.state in CHANGEABLE and may_everywhere(who, record.cells, Action.PLAN),
-            sent_back=sent,
-            undo=await self._back.offered(who, selections(record)) if record.is_executed else [],
-            typed={each: kept(form or {}, each) for each in ("reason", "comment", "at")},
-            wrong=wrong or {},
-            **await self._regions(request, record),
-            **effects_view(w, await self._facts.effects(who, record)),
-        )
+        record = await self._cutovers.shown(person(request), request.match_info["name"])
+        typed = {each: kept(form or {}, each) for each in _TYPED}
+        values = await self._standing(request, record)
+        values |= {**await self._going(request, record), "is_moving": record.state in _MOVING}
+        return page(request, "cutover.html", status=status, **{**values, "typed": typed, "wrong": wrong or {}})
 
-    async def _regions(self, request: web.Request, record: Cutover) -> dict[str, Any]:
-        """Return what the parts of the page need that are kept up to date."""
+    async def _standing(self, request: web.Request, record: Cutover) -> dict[str, Any]:
+        """Return what the page needs that is another only when the cutover is: what it does, may be done, and has found."""
+        who, w, found = person(request), words(request), None
+        if record.state in _AHEAD:
+            record, findings = await self._cutovers.preflight(who, record.name, _PATIENCE)
+            found = await asyncio.to_thread(parts_view, w, findings)
+        is_back = record.state is CutoverState.ROLLED_BACK
+        return {
+            "parts": found,
+            "changes": changes(w, record.plan),
+            "may_change": record.state in CHANGEABLE and may_everywhere(who, record.cells, Action.PLAN),
+            "sent_back": await self._back.offered(who, selections(record)) if is_back else [],
+            "undo": await self._back.offered(who, selections(record)) if record.is_executed else [],
+            "typed": dict.fromkeys(_TYPED, ""),
+            "wrong": {},
+            "is_another": False,
+            **effects_view(w, await self._facts.effects(who, record)),
+        }
+
+    async def _going(self, request: web.Request, record: Cutover) -> dict[str, Any]:
+        """Return what the page needs that is another by the second."""
         now, w = self._context.now(), words(request)
         one = await self._facts.progress(record)
         return {
@@ -151,14 +157,20 @@ class CutoverPages:
         }
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
-        who, name = person(request), request.match_info["name"]
-        seen = request.query.get("state", "")
+        who, name, seen = person(request), request.match_info["name"], request.query.get("hash", "")
         await self._cutovers.shown(who, name)
+        standing: dict[int, dict[str, str]] = {}
 
         async def regions() -> Mapping[str, str]:
             record = await self._cutovers.shown(who, name)
-            values = await self._regions(request, record)
-            return {"progress": fragment(request, "cutover_progress.html", seen=seen, **values)}
+            going = await self._going(request, record)
+            if record.version not in standing:
+                # What somebody does is for the plan that they have read.
+                values = {**await self._standing(request, record), **going, "is_another": record.hash != seen}
+                found = {each: fragment(request, f"cutover_{each}.html", **values) for each in _STANDING}
+                standing.clear()
+                standing[record.version] = found
+            return {"progress": fragment(request, "cutover_progress.html", **going), **standing[record.version]}
 
         return await live.stream(request, regions, every=1.0)
 

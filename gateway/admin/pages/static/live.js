@@ -9,16 +9,44 @@
   const waiting = new Map();
   let source = null;
 
+  // The same element of a region that was made anew: by its id, else by what it says.
+  const twin = (fresh, one) =>
+    one.id
+      ? fresh.querySelector("#" + CSS.escape(one.id))
+      : [...fresh.querySelectorAll(one.tagName)].find((each) => each.textContent === one.textContent);
+  const isChanged = (one) =>
+    one.options
+      ? [...one.options].some((each) => each.selected !== each.defaultSelected)
+      : one.type !== "hidden" && (one.value !== one.defaultValue || one.checked !== one.defaultChecked);
+
   const show = (id, html) => {
     const region = document.getElementById(id);
     if (!region) return;
-    // What somebody is in the middle of is not taken away under their hands.
-    if (region.contains(document.activeElement) || region.querySelector("details[open], dialog[open]")) {
+    const fresh = region.cloneNode(false);
+    fresh.innerHTML = html;
+    const active = region.contains(document.activeElement) ? document.activeElement : null;
+    const changed = [...region.querySelectorAll("input, select, textarea")].filter(isChanged);
+    // What somebody is in the middle of, and would lose, is not taken away under their hands.
+    if ([...changed, ...(active ? [active] : [])].some((one) => !twin(fresh, one)) || region.querySelector(".error, dialog[open]")) {
       waiting.set(id, html);
       return;
     }
     waiting.delete(id);
-    region.innerHTML = html;
+    for (const one of changed) {
+      const same = twin(fresh, one);
+      same.value = one.value;
+      same.checked = one.checked;
+    }
+    for (const one of region.querySelectorAll("details[open] > summary")) {
+      const same = twin(fresh, one);
+      if (same) same.parentElement.open = true;
+    }
+    if (fresh.innerHTML === region.innerHTML) return;
+    const focused = active && twin(fresh, active);
+    region.replaceChildren(...fresh.childNodes);
+    if (!focused) return;
+    focused.focus({ preventScroll: true });
+    if (typeof active.selectionStart === "number") focused.setSelectionRange(active.selectionStart, active.selectionEnd);
   };
   const open = () => {
     if (source || document.hidden) return;

@@ -265,21 +265,6 @@ async def test_it_is_started_watched_and_rolled_back(world: World, nora: Browser
     assert "Styr omleggingen" not in page.text
 
 
-async def test_live_regions_tell_how_it_goes(world: World, nora: Browser, arne: Browser) -> None:
-    """The same that the page has, as it changes."""
-    await switched(world, nora, arne)
-    await world.site.decided("accepted", 3)
-    page = await nora.get(PAGE)
-    assert f'data-live="{PAGE}/live?state=' in page.text
-    async with world.office.http.get(
-        world.office.address + f"{PAGE}/live?state=approved",
-        headers={"Cookie": "; ".join(f"{name}={value}" for name, value in nora.cookies.items())},
-    ) as stream:
-        event = (await stream.content.readuntil(b"\r\n\r\n")).decode()
-    assert "3 gikk bra, 0 feilet." in event
-    assert "Omleggingen er kommet videre" in event
-
-
 async def test_what_failed_is_listed_with_its_reason(world: World, nora: Browser, arne: Browser) -> None:
     """In the reader's words, each with a link to the message."""
     await switched(world, nora, arne)
