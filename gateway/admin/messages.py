@@ -141,7 +141,7 @@ class Messages:
             {"reference": one.reference, "municipality": one.municipality, "state": one.state.value}
             for one in done.left
         ]
-        return {"forgotten": done.messages, "left": left}
+        return {"forgotten": done.messages, "not_shared": done.not_shared, "left": left}
 
     async def overview(self, who: Principal, action: Action = Action.VIEW) -> dict[str, Any]:
         """Return how many messages wait for something, and when what is old was last cleared away."""

@@ -141,6 +141,8 @@ def forget(*, client: AdminClient, reason: str) -> None:
         print_json(document)
     else:
         click.echo(f"forgotten  {document['forgotten']}")
+        if document["not_shared"]:
+            click.echo(f"not shared {document['not_shared']}")
         for one in document["left"]:
             click.echo(f"left       {plain(one['reference'])}  {plain(one['municipality'])}  {plain(one['state'])}")
     if document["left"]:

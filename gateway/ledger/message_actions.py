@@ -6,10 +6,10 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, Update, bindparam, delete, func, or_, select, update
 from sqlalchemy.types import Text
 
-from gateway.ledger import audit
+from gateway.ledger import audit, shares
 from gateway.ledger.message_queries import is_about, reachable
 from gateway.ledger.records import MessageState
-from gateway.ledger.shares import ShareState
+from gateway.ledger.shares import JOURNALED, ShareState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, SHARE
 
 M, S = MESSAGE.c, SHARE.c
@@ -59,6 +59,8 @@ class Forgotten(Struct, frozen=True):
     messages: int
     """That can no longer be found by the patient, and have no payload."""
     left: tuple[Left, ...]
+    not_shared: int = 0
+    """Of the forgotten ones, those that were still to be shared with another service, and are not any more."""
 
 
 def release(
@@ -120,6 +122,8 @@ def decide_share(  # noqa: PLR0913, PLR0917 - what an action is
     Returns what it is now. One that is sent again may be with the service twice.
     """
     whose = (S.reference == reference, S.target == target, *([] if within is None else [S.municipality.in_(within)]))
+    # Its state must not change meanwhile: by that the share has a time, or none.
+    state = connection.execute(select(M.state).where(M.reference == reference).with_for_update()).scalar_one_or_none()
     row = connection.execute(select(S.state, S.payload.is_(None).label("is_empty")).where(*whose)).one_or_none()
     if row is None:
         return None
@@ -128,10 +132,10 @@ def decide_share(  # noqa: PLR0913, PLR0917 - what an action is
     is_again = into is ShareState.WAITING
     if is_again and row.is_empty:
         return NotDone("nothing is kept of it any more")
-    again = {"due": note.at, "ended_at": None}
+    again = {"due": note.at if state in JOURNALED else None, "ended_at": None}
     ended = {"due": None, "ended_at": note.at, "payload": None, "reason": "discarded by a person"}
     changed = update(SHARE).where(*whose, S.state == ShareState.UNCLEAR.value)
-    connection.execute(changed.values(state=into.value, **(again if is_again else ended)))
+    connection.execute(changed.values(state=into.value, owner=None, lease=None, **(again if is_again else ended)))
     audit.write(connection, note)
     return into
 
@@ -152,6 +156,8 @@ def payload(connection: Connection, reference: str, within: Reach, note: audit.N
 def forget(connection: Connection, patient: str, within: Reach, note: audit.Note, line: str) -> Forgotten:
     """Forget the payloads of a patient's messages, and that they are the patient's; what is waited for is left as it is.
 
+    What is still to be shared of the forgotten ones is given up, which is told of as such.
+
     `patient` is the keyed hash of any of the patient's numbers. By what a message calls itself it is still known, so a copy is not delivered.
     """
     whose = (is_about(patient), *reachable(within))
@@ -162,16 +168,18 @@ def forget(connection: Connection, patient: str, within: Reach, note: audit.Note
         .values(payload=None, patient=None, history=_NOTED)
         .returning(M.id)
     )
-    forgotten = [row.id for row in connection.execute(changed, {"line": line})]
+    forgotten, given_up = [row.id for row in connection.execute(changed, {"line": line})], 0
     for first in range(0, len(forgotten), _AT_ONCE):
         some = forgotten[first : first + _AT_ONCE]
         connection.execute(delete(PATIENT_NUMBER).where(PATIENT_NUMBER.c.message.in_(some)))
-        connection.execute(delete(SHARE).where(SHARE.c.message.in_(some), SHARE.c.payload.is_not(None)))
+        given_up += shares.forget(connection, some, note.at)
     rows = connection.execute(select(M.reference, M.municipality, M.state).where(*whose).order_by(M.id))
     left = tuple(Left(row.reference, row.municipality, MessageState(row.state)) for row in rows)
     told = f"{len(forgotten)} forgotten, {len(left)} left"
+    if given_up:
+        told = f"{told}, {given_up} not shared"
     audit.write(connection, structs.replace(note, detail=told))
-    return Forgotten(len(forgotten), left)
+    return Forgotten(len(forgotten), left, given_up)
 
 
 def _change(  # noqa: PLR0913, PLR0917 - what an action is

@@ -145,7 +145,7 @@ def make_safe(
     quarantined = connection.execute(update(MESSAGE).where(_UNDELIVERED).values(**aside, **free)).rowcount
     # Whether it was shared since the copy was made nobody knows, and what may have been is not sent again.
     undone = SHARE.c.state.in_([ShareState.WAITING.value, ShareState.SENDING.value])
-    unclear = {"state": ShareState.UNCLEAR.value, "reason": REASON, "ended_at": note.at}
+    unclear = {"state": ShareState.UNCLEAR.value, "reason": REASON, "ended_at": note.at, "due": None, "owner": None}
     connection.execute(update(SHARE).where(undone).values(**unclear))
     followed = M.state.in_([state.value for state in FOLLOWED])
     asked = connection.execute(update(MESSAGE).where(followed).values(due=note.at)).rowcount

@@ -1,21 +1,33 @@
 """What of a journaled message is shared with another service: written with the message, sent once it is journaled, once.
 
-A share waits while its message is on the way. Where nobody knows whether the service has it, it is not sent again.
+A share waits while its message is on the way, and has no time of its own (`due`) until that is journaled: triggers of the database
+give it one, and end it when the message never will be (migration 0013). Where nobody knows whether the service has it, it is not
+sent again.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, case, delete, exists, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import Text
 
-from gateway.ledger.records import MessageState
+from gateway.ledger.database import Database
+from gateway.ledger.records import LeaseWatch, MessageState
 from gateway.ledger.tables import MESSAGE, SHARE
 
 _S, _M = SHARE.c, MESSAGE.c
-_JOURNALED = [state.value for state in (MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED)]
+JOURNALED = [state.value for state in (MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED)]
+"""States of a message whose measurements are shared."""
+_UNFINISHED = [
+    state.value
+    for state in (MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING)
+]
+_AT_ONCE = 500
+"""Rows in one transaction, so that no message waits long for it."""
 NOT_SHARED = "not-shared"
 """The mark of a message that was to be shared, and was not or perhaps not."""
 
@@ -34,7 +46,9 @@ class ShareState(StrEnum):
     DISCARDED = "discarded"
     """It was unclear, and a person gave it up."""
     GIVEN_UP = "given-up"
-    """The service did not take it for as long as it may be kept."""
+    """Not shared for as long as it may be kept, or its message was discarded, sent back to VKP or forgotten."""
+    NOT_JOURNALED = "not-journaled"
+    """Its message was refused, so there is nothing to share; a repeat that is taken up brings it anew."""
 
 
 FAILED = frozenset({ShareState.REFUSED, ShareState.UNCLEAR, ShareState.GIVEN_UP})
@@ -60,6 +74,8 @@ class DueShare(Struct, frozen=True):
     tries: int
     """Those that failed before."""
     payload: bytes | None
+    lease: float
+    """By which it is known to be with us still."""
 
 
 class Share(Struct, frozen=True):
@@ -81,23 +97,25 @@ def note(  # noqa: PLR0913, PLR0917 - what is known of it
     """Write down what is to be shared of a message, unless that is there; in the transaction that writes the message."""
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(SHARE)
     can_be = new.payload is not None
-    values = {
-        "message": message,
-        "target": new.target,
-        "reference": reference,
-        "municipality": municipality,
+    its = {
         "state": (ShareState.WAITING if can_be else ShareState.REFUSED).value,
         "reason": new.reason,
         "left_out": new.left_out,
-        "created_at": now,
-        "due": now if can_be else None,
         "ended_at": None if can_be else now,
         "payload": new.payload,
+        "created_at": now,
+        "tries": 0,
     }
-    connection.execute(insert.values(**values).on_conflict_do_nothing(index_elements=["message", "target"]))
+    whose = {"message": message, "target": new.target, "reference": reference, "municipality": municipality}
+    made = insert.values(**whose, **its)
+    connection.execute(
+        made.on_conflict_do_update(
+            index_elements=["message", "target"], set_=its, where=_S.state == ShareState.NOT_JOURNALED.value
+        )
+    )
 
 
-_IS_JOURNALED = exists().where(_M.id == _S.message, _M.state.in_(_JOURNALED))
+_IS_JOURNALED = exists().where(_M.id == _S.message, _M.state.in_(JOURNALED))
 _TURN = (
     select(_S.id)
     .where(_S.state == ShareState.WAITING.value, _S.due <= bindparam("now"), _IS_JOURNALED)
@@ -109,7 +127,7 @@ _CLAIM = (
     update(SHARE)
     .where(_S.id.in_(_TURN.scalar_subquery()))
     .values(state=ShareState.SENDING.value, owner=bindparam("node"), lease=bindparam("until"))
-    .returning(_S.id, _S.reference, _S.municipality, _S.target, _S.tries, _S.payload)
+    .returning(_S.id, _S.reference, _S.municipality, _S.target, _S.tries, _S.payload, _S.lease)
 )
 # Nothing is put off for longer: the clock was ahead when it was.
 _BRING_FORWARD = (
@@ -129,22 +147,31 @@ def claim(  # noqa: PLR0913 - what a claim says
     return sorted((DueShare(*row) for row in rows), key=lambda due: due.id)
 
 
-_OURS = (_S.id == bindparam("share"), _S.state == ShareState.SENDING.value, _S.owner == bindparam("node"))
+# What was taken for lost is ours still, until a person decides: nobody knows better what became of it.
+_OURS = (
+    _S.id == bindparam("share"),
+    _S.state.in_([ShareState.SENDING.value, ShareState.UNCLEAR.value]),
+    _S.owner == bindparam("node"),
+    _S.lease == bindparam("ours"),
+)
+_IS_EMPTY = _S.payload.is_(None)
 _AGAIN = (
     update(SHARE)
     .where(*_OURS)
     .values(
-        state=ShareState.WAITING.value,
-        reason=bindparam("because"),
+        # Nothing is kept of what was forgotten, or will never be journaled.
+        state=case((_IS_EMPTY, ShareState.GIVEN_UP.value), else_=ShareState.WAITING.value),
+        reason=case((_IS_EMPTY, "nothing is kept of it any more"), else_=bindparam("because", type_=Text)),
         tries=_S.tries + 1,
-        due=bindparam("next_try"),
+        due=case((_IS_EMPTY, bindparam("now")), (_IS_JOURNALED, bindparam("next_try")), else_=null()),
+        ended_at=None,
         owner=None,
         lease=None,
     )
 )
 _END = (
     update(SHARE)
-    .where(*_OURS)
+    .where(*_OURS, _S.state != bindparam("into", type_=Text))
     .values(
         state=bindparam("into"),
         reason=bindparam("because"),
@@ -159,64 +186,138 @@ _END = (
 )
 
 
-def again(connection: Connection, share: int, node: str, reason: str, next_try: float) -> bool:
-    """Put back a share that the service has not got."""
-    values = {"share": share, "node": node, "because": reason, "next_try": next_try}
-    return connection.execute(_AGAIN, values).rowcount == 1
+def _lock_message(connection: Connection, share: int) -> None:
+    """Have nobody change the state of a share's message before this transaction ends; SQLite has one writer."""
+    whose = select(_S.message).where(_S.id == share).scalar_subquery()
+    connection.execute(select(_M.id).where(_M.id == whose).with_for_update())
+
+
+def again(  # noqa: PLR0913, PLR0917 - what became of it
+    connection: Connection, due: DueShare, node: str, reason: str, next_try: float, now: float
+) -> bool:
+    """Put back a share that the service has not got; False where it is not ours any more."""
+    _lock_message(connection, due.id)
+    values = {"because": reason, "next_try": next_try, "now": now}
+    return connection.execute(_AGAIN, {**_ours(due, node), **values}).rowcount == 1
 
 
 def end(  # noqa: PLR0913, PLR0917 - what became of it
-    connection: Connection, share: int, node: str, state: ShareState, reason: str | None, now: float
+    connection: Connection, due: DueShare, node: str, state: ShareState, reason: str | None, now: float
 ) -> bool:
-    """Write down what became of a share for good."""
-    values = {"share": share, "node": node, "into": state.value, "because": reason, "now": now}
-    return connection.execute(_END, values).rowcount == 1
+    """Write down what became of a share for good; False where that is known already, or it is not ours any more."""
+    values = {"into": state.value, "because": reason, "now": now}
+    return connection.execute(_END, {**_ours(due, node), **values}).rowcount == 1
 
 
-def recover(
-    connection: Connection, node: str, *, alone: bool, ended_before: float, now: float
+def _ours(due: DueShare, node: str) -> dict[str, object]:
+    return {"share": due.id, "node": node, "ours": due.lease}
+
+
+_BEING_SENT = select(_S.id, _S.owner, _S.lease).where(_S.state == ShareState.SENDING.value)
+_LOST = (
+    update(SHARE)
+    .where(_S.id == bindparam("share"), _S.state == ShareState.SENDING.value, _S.lease == bindparam("ended"))
+    .values(state=ShareState.UNCLEAR.value, reason="unclear", ended_at=bindparam("now"))
+    .returning(_S.reference, _S.municipality)
+)
+
+
+def recover(  # noqa: PLR0913 - what it goes by
+    connection: Connection, node: str, leases: LeaseWatch, *, alone: bool, longest: float, now: float
 ) -> list[tuple[str, str]]:
     """Take what was with processes that are gone: whether it was shared is unclear. Return references and municipalities.
 
-    `alone` says that no other process shares the ledger.
+    `alone` says that no other process shares the ledger; `longest` is how many seconds a share may be with one process.
     """
-    lost = or_(_S.lease < ended_before, _S.owner != node) if alone else _S.lease < ended_before
-    changed = (
+    rows = connection.execute(_BEING_SENT).all()
+    ended = leases.ended({row.id: row.lease for row in rows}, longest)
+    lost = [row for row in rows if row.id in ended or (alone and row.owner != node)]
+    found = [connection.execute(_LOST, {"share": row.id, "ended": row.lease, "now": now}).all() for row in lost]
+    return [(row[0], row[1]) for each in found for row in each]
+
+
+_IS_UNFINISHED = exists().where(_M.id == _S.message, _M.state.in_(_UNFINISHED))
+"""Its message is on its way still, or promised, or a person decides: what is kept of it is kept for as long."""
+_CREATED_BEFORE = _S.created_at < bindparam("before")
+
+
+def _some(*conditions: ColumnElement[bool]) -> Any:
+    """Return a look for rows beyond one, in their order, a part at a time: by a reader, so that no message waits."""
+    return select(_S.id).where(_S.id > bindparam("after"), *conditions).order_by(_S.id).limit(_AT_ONCE)
+
+
+_NAMED = _S.id.in_(bindparam("shares", expanding=True))
+_TOO_OLD = (_S.state == ShareState.WAITING.value, _CREATED_BEFORE, ~_IS_UNFINISHED)
+_UNCLEAR_TOO_OLD = (_S.state == ShareState.UNCLEAR.value, _CREATED_BEFORE, ~_IS_UNFINISHED, _S.payload.is_not(None))
+_IS_TOLD = (_S.state != ShareState.GIVEN_UP.value) | _S.due.is_(None)
+_HAS_ENDED = _S.state.not_in([ShareState.WAITING.value, ShareState.SENDING.value])
+_GONE = (~exists().where(_M.id == _S.message), _HAS_ENDED, _IS_TOLD)
+_CLEARED = (
+    (
+        _some(*_TOO_OLD),
         update(SHARE)
-        .where(_S.state == ShareState.SENDING.value, lost)
-        .values(state=ShareState.UNCLEAR.value, reason="unclear", ended_at=now, owner=None, lease=None)
-        .returning(_S.reference, _S.municipality)
-    )
-    return [(row[0], row[1]) for row in connection.execute(changed)]
+        .where(_NAMED, *_TOO_OLD)
+        .values(state=ShareState.GIVEN_UP.value, reason="retention ended", due=_S.created_at, payload=None),
+    ),
+    # Of what is unclear for so long nothing is kept to send.
+    (_some(*_UNCLEAR_TOO_OLD), update(SHARE).where(_NAMED, *_UNCLEAR_TOO_OLD).values(payload=None)),
+    (_some(*_GONE), delete(SHARE).where(_NAMED, *_GONE)),
+)
 
 
-def give_up(connection: Connection, *, before: float, now: float) -> list[tuple[str, str]]:
-    """End what waits for longer than it may be kept; return references and municipalities of what was journaled.
+async def clear(store: Database, before: float) -> None:
+    """Give up what was created before a time and may be kept no longer, and delete what was shared of messages that are gone.
 
-    What was never journaled is ended likewise, and nobody need hear of it. Of what is unclear for so long nothing is kept to send.
+    What is given up is told of by whoever asks for `given_up`. Raises `LedgerUnavailable`.
     """
-    is_old = (_S.state == ShareState.UNCLEAR.value, _S.created_at < before, _S.payload.is_not(None))
-    connection.execute(update(SHARE).where(*is_old).values(payload=None))
-    changed = (
-        update(SHARE)
-        .where(_S.state == ShareState.WAITING.value, _S.created_at < before)
-        .values(
-            state=ShareState.GIVEN_UP.value,
-            reason=case((_IS_JOURNALED, "retention ended"), else_="not journaled"),
-            due=null(),
-            ended_at=now,
-            payload=None,
-        )
-        .returning(_S.reference, _S.municipality, _S.reason)
-    )
-    return [(row[0], row[1]) for row in connection.execute(changed) if row[2] == "retention ended"]
+    for look, change in _CLEARED:
+        after, values = 0, {"before": before}
+        while found := await store.read(partial(_ids, look, {**values, "after": after})):
+            await store.write(partial(_changed, change, {**values, "shares": found}))
+            after = found[-1]
+
+
+def _ids(look: Any, values: dict[str, Any], connection: Connection) -> list[int]:
+    return list(connection.scalars(look, values))
+
+
+def _changed(change: Any, values: dict[str, Any], connection: Connection) -> int:
+    return connection.execute(change, values).rowcount
+
+
+_UNTOLD = (
+    select(_S.id)
+    .where(_S.state == ShareState.GIVEN_UP.value, _S.due.is_not(None))
+    .limit(_AT_ONCE)
+    .with_for_update(skip_locked=True)
+)
+_TOLD = (
+    update(SHARE)
+    .where(_S.id.in_(_UNTOLD.scalar_subquery()))
+    .values(due=None, ended_at=bindparam("now"))
+    .returning(_S.reference, _S.municipality, _S.reason)
+)
+
+
+def given_up(connection: Connection, now: float) -> list[tuple[str, str, str]]:
+    """Return references, municipalities and reasons of some that were given up and that nobody was told of; they are told of now."""
+    return [(row[0], row[1], row[2]) for row in connection.execute(_TOLD, {"now": now})]
+
+
+def forget(connection: Connection, messages: Sequence[int], now: float) -> int:
+    """Give up what waits of some messages and forget what is kept of any; return how many that were."""
+    whose = _S.message.in_(messages)
+    given_up = {"state": ShareState.GIVEN_UP.value, "reason": "forgotten by a person", "due": now}
+    number = connection.execute(update(SHARE).where(whose, _S.state == ShareState.WAITING.value).values(**given_up))
+    connection.execute(update(SHARE).where(whose, _S.payload.is_not(None)).values(payload=None))
+    return number.rowcount
 
 
 def waiting(connection: Connection) -> dict[tuple[str, str], int]:
     """Return how many shares of journaled messages wait, by target and municipality."""
     wanted = (
         select(_S.target, _S.municipality, func.count())
-        .where(_S.state == ShareState.WAITING.value, _IS_JOURNALED)
+        .where(_S.state == ShareState.WAITING.value, _S.due.is_not(None))
         .group_by(_S.target, _S.municipality)
     )
     return {(target, municipality): number for target, municipality, number in connection.execute(wanted)}
@@ -224,14 +325,8 @@ def waiting(connection: Connection) -> dict[tuple[str, str], int]:
 
 def of_message(connection: Connection, reference: str) -> list[Share]:
     """Return what is shared of a message."""
-    columns: list[Any] = [_S[name] for name in Share.__struct_fields__]
+    # Until it is told of, `due` of what was given up says that.
+    due = case((_S.state == ShareState.GIVEN_UP.value, null()), else_=_S.due)
+    columns: list[Any] = [due if name == "due" else _S[name] for name in Share.__struct_fields__]
     rows = connection.execute(select(*columns).where(_S.reference == reference).order_by(_S.target))
     return [Share(row[0], ShareState(row[1]), *row[2:]) for row in rows]
-
-
-_DELETE_GONE = delete(SHARE).where(~exists().where(_M.id == _S.message))
-
-
-def purge(connection: Connection) -> int:
-    """Delete what was shared of messages that are forgotten; return how many rows."""
-    return connection.execute(_DELETE_GONE).rowcount

@@ -102,6 +102,7 @@ SHARE = Table(
     Column("payload", LargeBinary),
     Index("share_of_message", "message", "target", unique=True),
     Index("share_due", "state", "due"),
+    Index("share_reference", "reference"),
     sqlite_autoincrement=True,
 )
 """What of a message is shared with another service once it is journaled; payloads are sealed, and kept until that is done."""

@@ -16,6 +16,7 @@ from gateway.ledger import (
     rehearsals,
     restore,
     retention,
+    shares,
     traffic,
 )
 from gateway.ledger.database import LedgerUnavailable
@@ -24,7 +25,6 @@ from gateway.ledger.records import PENDING, MessageState
 from gateway.ledger.restore import PositionFile
 from gateway.ledger.retention import ahead_of_database
 from gateway.observability.metrics import CLOCK_DOUBTED, CLOCK_STEPS, LEDGER_MESSAGES, LEDGER_OLDEST, LEDGER_RUNS
-from gateway.outbox import sharing
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
 from gateway.outbox.recorder import Recorder
 from gateway.tasks import Intervals, Periodic
@@ -198,7 +198,7 @@ class Maintenance:
         line = self._ledger.line
         purged = await retention.purge(self._ledger.store, times, lambda state, why: line(now, state, why), _tell)
         store, before = self._ledger.store, now - keep.decision
-        await sharing.give_up(store, before=times.payload, now=now)
+        await shares.clear(store, times.payload)
         while await store.write(lambda connection: decision_log.purge(connection, before)):
             pass
         await store.write(

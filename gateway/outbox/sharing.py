@@ -11,8 +11,9 @@ import structlog
 from gateway.config.upstreams import PmdUpstream
 from gateway.ledger import shares
 from gateway.ledger.crypto import PayloadCipher, PayloadUnreadable
-from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.records import LeaseWatch
 from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import DueShare, NewShare, ShareState
 from gateway.model import Information
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 TARGET = PmdUpstream.KIND
 _AT_A_TIME = 8
 _TIMEOUT = 30.0
+_LONGEST = _TIMEOUT + 2 * LEASE
+"""Seconds for which a share is with one process at most."""
 _LONGEST_PAUSE = 600.0
 _LARGEST = 16 * 1024 * 1024
 """Bytes of what is shared, unpacked."""
@@ -78,13 +81,6 @@ def _kept_as(reference: str) -> str:
     return f"{reference} {TARGET}"
 
 
-async def give_up(store: Database, *, before: float, now: float) -> None:
-    """End what could not be shared since before a time, and forget what was shared of messages that are gone."""
-    for reference, municipality in await store.write(partial(shares.give_up, before=before, now=now)):
-        _tell_failed(reference, municipality, ShareState.GIVEN_UP, "retention ended")
-    await store.write(shares.purge)
-
-
 class Sharer:
     """Claims what is to be shared and sends it; that several nodes do so at once harms nothing."""
 
@@ -97,6 +93,7 @@ class Sharer:
         self._clock = clock
         self._under_way: set[asyncio.Task[None]] = set()
         self._shown: set[tuple[str, str]] = set()
+        self._leases = LeaseWatch(clock)
         passing = LedgerUnavailable
         self.loops = (
             Periodic("share", self._worked, intervals.share, passing=passing),
@@ -108,7 +105,7 @@ class Sharer:
         current = self._current()
         if current is None or current.pmd is None:
             return 0
-        now = self._clock()
+        now, began = self._clock(), self._clock.monotonic()
         claimed = partial(
             shares.claim, node=self._ledger.node, now=now, until=now + _TIMEOUT + LEASE, most=_AT_A_TIME,
             longest=_LONGEST_PAUSE + LEASE,
@@ -123,7 +120,8 @@ class Sharer:
                 for one in claiming.result():
                     await self._recorder.surely(one.reference, partial(self._again, one, "the gateway stops", 0.0))
             raise
-        tasks = [asyncio.get_running_loop().create_task(self._send(one, current, current.pmd)) for one in due]
+        until = began + _TIMEOUT
+        tasks = [asyncio.get_running_loop().create_task(self._send(one, current, current.pmd, until)) for one in due]
         self._under_way.update(tasks)
         for task in tasks:
             task.add_done_callback(self._under_way.discard)
@@ -131,14 +129,19 @@ class Sharer:
         return len(due)
 
     async def recover(self) -> None:
-        """Say of what was with processes that are gone that it is unclear, and count what waits."""
+        """Say of what was with processes that are gone that it is unclear, tell of what was given up, and count what waits."""
         store, now = self._ledger.store, self._clock()
-        if not self._recorder.is_busy:
-            # By the database's clock, which other nodes' leases may go by.
-            ended = now - await store.read(lambda each: ahead_of_database(each, now))
-            lost = partial(shares.recover, node=self._ledger.node, alone=store.is_sqlite, ended_before=ended, now=now)
+        # By the database's clock, which other nodes' leases may go by.
+        if not self._recorder.is_busy and await store.read(lambda each: ahead_of_database(each, now)) <= LEASE / 2:
+            lost = partial(
+                shares.recover, node=self._ledger.node, leases=self._leases, alone=store.is_sqlite, longest=_LONGEST,
+                now=now,
+            )  # fmt: skip
             for reference, municipality in await store.write(lost):
                 _tell_failed(reference, municipality, ShareState.UNCLEAR, "the gateway was stopped while it was sent")
+        while given_up := await store.write(lambda each: shares.given_up(each, now)):
+            for reference, municipality, reason in given_up:
+                _tell_failed(reference, municipality, ShareState.GIVEN_UP, reason)
         waiting = await store.read(shares.waiting)
         for gone in self._shown - waiting.keys():
             SHARES_WAITING.labels(*gone).set(0)
@@ -157,14 +160,19 @@ class Sharer:
     async def _worked(self) -> bool:
         return await self.share() >= _AT_A_TIME
 
-    async def _send(self, due: DueShare, current: DeliveryContext, pmd: PmdClient) -> None:
+    async def _send(self, due: DueShare, current: DeliveryContext, pmd: PmdClient, until: float) -> None:
+        """Send a share before `until`, by the monotonic clock: after that others may take it for lost."""
         municipality = current.config.municipalities.get(due.municipality)
         if municipality is None:
             await self._ended(due, ShareState.REFUSED, "the municipality is not configured any more")
             return
+        if (left := until - self._clock.monotonic()) <= 0:
+            why = "the ledger took too long"
+            await self._recorder.surely(due.reference, partial(self._again, due, why, self._clock()))
+            return
         state, reason = ShareState.SHARED, None
         try:
-            await pmd.share(_opened(current.keys.vault, due), municipality.orgnr, _TIMEOUT)
+            await pmd.share(_opened(current.keys.vault, due), municipality.orgnr, left)
         except ServiceUnavailable as error:
             if error.is_silent:
                 await self._ended(due, ShareState.UNCLEAR, str(error))
@@ -183,19 +191,27 @@ class Sharer:
 
     async def _ended(self, due: DueShare, state: ShareState, reason: str | None) -> None:
         await self._recorder.surely(due.reference, partial(self._end, due, state, reason))
-        if state is ShareState.SHARED:
-            SHARED.labels(due.municipality, TARGET, state.value).inc()
-            log.info("sharing.shared", reference=due.reference, municipality=due.municipality, target=TARGET)
-        else:
-            _tell_failed(due.reference, due.municipality, state, reason or "")
 
     async def _again(self, due: DueShare, reason: str, next_try: float) -> bool:
-        node = self._ledger.node
-        return await self._ledger.store.write(lambda each: shares.again(each, due.id, node, reason, next_try))
+        node, now = self._ledger.node, self._clock()
+        work = partial(shares.again, due=due, node=node, reason=reason, next_try=next_try, now=now)
+        if not (is_ours := await self._ledger.store.write(work)):
+            log.error("sharing.decided_meanwhile", reference=due.reference, state=ShareState.WAITING.value)
+        return is_ours
 
     async def _end(self, due: DueShare, state: ShareState, reason: str | None) -> bool:
+        """Write down what became of a share, and tell it as it is written: not what others have decided meanwhile."""
         node, now = self._ledger.node, self._clock()
-        return await self._ledger.store.write(lambda each: shares.end(each, due.id, node, state, reason, now))
+        work = partial(shares.end, due=due, node=node, state=state, reason=reason, now=now)
+        is_ours = await self._ledger.store.write(work)
+        if is_ours and state is ShareState.SHARED:
+            SHARED.labels(due.municipality, TARGET, state.value).inc()
+            log.info("sharing.shared", reference=due.reference, municipality=due.municipality, target=TARGET)
+        elif is_ours:
+            _tell_failed(due.reference, due.municipality, state, reason or "")
+        elif state is not ShareState.UNCLEAR:  # which others have found too, and told
+            log.error("sharing.decided_meanwhile", reference=due.reference, state=state.value)
+        return is_ours
 
 
 def _opened(vault: PayloadCipher, due: DueShare) -> bytes:

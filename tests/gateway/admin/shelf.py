@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from gateway.ledger import audit
+from gateway.ledger import audit, shares
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.key_files import Keys
 from gateway.ledger.messages import Ledger
@@ -16,12 +17,14 @@ from gateway.ledger.records import Arrival, Taken
 from gateway.ledger.tables import MESSAGE
 from gateway.model import RequestHead
 from gateway.outbox.order import sealed
+from tests.gateway.office import NOW
 from translators.contract import Call
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from gateway.ledger.database import Database
+    from gateway.ledger.shares import NewShare
     from tests.gateway.office import Browser, Office, Page
 
 PATIENT = "12834010060"
@@ -86,9 +89,16 @@ class Shelf:
         assert await self.ledger.quarantined(message, "unclear")
         return message
 
-    async def delivered(self, reference: str, *, overdue: bool = False, **changed: Any) -> int:
-        """Have a message delivered."""
+    async def delivered(
+        self, reference: str, *, overdue: bool = False, share: NewShare | None = None, **changed: Any
+    ) -> int:
+        """Have a message delivered, and perhaps something to be shared of it."""
         message = await self.message(reference, **changed)
+        if share is not None:
+            note = partial(
+                shares.note, message=message, reference=reference, municipality="nordfjell", new=share, now=NOW
+            )
+            await self.ledger.store.write(note)
         assert await self.ledger.delivered(message, f"event-{reference}", "Communication", next_poll=0)
         if overdue:
             assert await self.ledger.overdue(message, "not read")

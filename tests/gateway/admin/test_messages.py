@@ -13,6 +13,7 @@ from sqlalchemy import text
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli.messages import print_message
 from gateway.ledger import retention, shares
+from gateway.ledger.records import LeaseWatch
 from gateway.ledger.shares import NewShare
 from tests.gateway.admin.shelf import (
     BODY,
@@ -175,7 +176,11 @@ async def test_operator_of_one_municipality_stays_there(shelf: Shelf, nora: Brow
     for path, body in OPERATE[:4]:
         assert (await post(nora, path, body)).status == 404, path
     assert (await post(nora, "/api/v1/messages/search", {"patient": PATIENT})).json["messages"] == []
-    assert (await post(nora, "/api/v1/forget", {"patient": PATIENT, **WHY})).json == {"forgotten": 0, "left": []}
+    assert (await post(nora, "/api/v1/forget", {"patient": PATIENT, **WHY})).json == {
+        "forgotten": 0,
+        "not_shared": 0,
+        "left": [],
+    }
     assert (await shelf.row("one")).state == "quarantined"
     assert "<code>one</code>" not in (await nora.get("/messages")).text
     assert (await post(nora, "/api/v1/quarantine/two/release", WHY)).status == 200
@@ -280,16 +285,20 @@ async def test_patient_is_found_by_number(shelf: Shelf, olga: Browser) -> None:
 
 async def test_patient_is_forgotten(shelf: Shelf, olga: Browser) -> None:
     """What nothing waits for; the rest is listed and left. Afterwards nobody finds it by the number."""
-    await shelf.delivered("one")
+    await shelf.delivered("one", share=NewShare("pmd", b"sealed"))
     await shelf.quarantined("two", municipality="sorvik")
     page = await post(olga, "/api/v1/forget", {"patient": PATIENT, **WHY})
     left = [{"reference": "two", "municipality": "sorvik", "state": "quarantined"}]
-    assert (page.status, page.json) == (200, {"forgotten": 1, "left": left})
+    assert (page.status, page.json) == (200, {"forgotten": 1, "not_shared": 1, "left": left})
     assert (await shelf.row("one")).payload is None
     found = await post(olga, "/api/v1/messages/search", {"patient": PATIENT})
     assert [one["reference"] for one in found.json["messages"]] == ["two"]
     note = (await shelf.audited())[0]
-    assert (note.action, note.target, note.detail) == ("patient.forget", "a patient", "1 forgotten, 1 left")
+    assert (note.action, note.target, note.detail) == (
+        "patient.forget",
+        "a patient",
+        "1 forgotten, 1 left, 1 not shared",
+    )
     assert holds_nothing(str(note) + shelf.office.logged.everything())
 
 
@@ -346,15 +355,14 @@ async def test_actions_are_logged_without_their_reasons(shelf: Shelf, olga: Brow
 
 async def test_what_is_shared_of_a_message_is_shown_and_marked_where_it_failed(shelf: Shelf, vera: Browser) -> None:
     """With what was left out, and never what was sealed."""
-    message = await shelf.delivered("shared")
     new = NewShare("pmd", b"sealed", left_out="Observation.device: it has no identifier")
-    await shelf.ledger.store.write(lambda each: shares.note(each, message, "shared", "nordfjell", new, NOW))
+    await shelf.delivered("shared", share=new)
     one = (await vera.get("/api/v1/messages/shared")).json
     assert one["marks"] == []
     (share,) = one["shares"]
     assert (share["target"], share["state"], share["left_out"]) == ("pmd", "waiting", new.left_out)
     assert "payload" not in share
-    await shelf.ledger.store.write(lambda each: shares.give_up(each, before=NOW + 1, now=NOW + 1))
+    await shares.clear(shelf.ledger.store, NOW + 1)
     one = (await vera.get("/api/v1/messages/shared")).json
     assert (one["marks"], one["shares"][0]["state"]) == (["not-shared"], "given-up")
     printed = CliRunner().invoke(click.Command("show", callback=lambda: print_message(one))).output
@@ -367,15 +375,11 @@ async def test_an_unclear_share_is_sent_again_or_given_up_by_a_person_and_the_au
     """Where she operates, once, and with a reason; a share that is not unclear is left as it is."""
     store = shelf.ledger.store
     for reference in ("again", "gone", "sent"):
-        message = await shelf.delivered(reference)
-        await store.write(
-            lambda each, message=message, reference=reference: shares.note(
-                each, message, reference, "nordfjell", NewShare("pmd", b"sealed"), NOW
-            )
-        )
+        await shelf.delivered(reference, share=NewShare("pmd", b"sealed"))
     taking = partial(shares.claim, node="gone", now=NOW, until=NOW + 1, most=2, longest=60.0)
     assert len(await store.write(taking)) == 2
-    await store.write(lambda each: shares.recover(each, "node-a", alone=True, ended_before=0.0, now=NOW))
+    watch = LeaseWatch(shelf.office.clock)
+    await store.write(lambda each: shares.recover(each, "node-a", watch, alone=True, longest=90.0, now=NOW))
     for reference, word, state in (("again", "resend", "waiting"), ("gone", "discard", "discarded")):
         path = f"messages/{reference}/shares/pmd/{word}"
         page = await post(olga, f"/api/v1/{path}", WHY)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.cli.main import main
+from gateway.ledger.shares import NewShare
 from tests.gateway.admin.conftest import office, olga, open_office, shelf
 from tests.gateway.admin.shelf import OTHER_PATIENT, PATIENT, holds_nothing
 
@@ -160,12 +161,17 @@ async def test_quarantine_is_listed(ask: Ask, shelf: Shelf) -> None:
 
 async def test_patient_is_forgotten(ask: Ask, shelf: Shelf) -> None:
     """Exit 0 when nothing is left, 1 with what is."""
-    await shelf.delivered("one")
+    await shelf.delivered("one", share=NewShare("pmd", b"sealed"))
     await shelf.quarantined("two")
     result = await ask("forget", *WHY, stdin=f"{PATIENT}\n")
-    assert (result.exit_code, result.stdout) == (1, "forgotten  1\nleft       two  nordfjell  quarantined\n")
+    told = "forgotten  1\nnot shared 1\nleft       two  nordfjell  quarantined\n"
+    assert (result.exit_code, result.stdout) == (1, told)
     await ask("quarantine", "discard", "two", *WHY)
-    assert (await document(ask, "forget", *WHY, stdin=f"{PATIENT}\n")) == {"forgotten": 1, "left": []}
+    assert (await document(ask, "forget", *WHY, stdin=f"{PATIENT}\n")) == {
+        "forgotten": 1,
+        "not_shared": 0,
+        "left": [],
+    }
     assert (await ask("forget", *WHY, stdin="")).exit_code == 2
 
 

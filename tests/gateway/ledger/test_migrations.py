@@ -6,19 +6,22 @@ import asyncio
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, insert, text
 
 from gateway.errors import StartupError
 from gateway.ledger import database
 from gateway.ledger.database import _LOCK_KEY, Database, migrate, open_store
-from gateway.ledger.tables import METADATA
+from gateway.ledger.tables import MESSAGE, METADATA, SHARE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _OPENER = """\
@@ -156,3 +159,43 @@ def test_ledger_that_cannot_be_opened_is_told_without_its_password(url: str, rea
     with pytest.raises(StartupError, match=reason) as raised:
         open_store(url, tmp_path, patience=0.0)
     assert "hemmelig" not in str(raised.value)
+
+
+async def test_shares_of_an_earlier_version_get_their_time_from_their_messages(
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a file that is full of them; what will never be journaled keeps nothing, and is told of where a person must hear."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(database, "migrate", partial(_migrated_to, "0012"))
+        store = await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
+    states = ("held", "delivered", "refused", "discarded", "quarantined")
+    await store.write(lambda connection: _fill_with_shares(states, connection))
+    await store.close()
+    again = await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
+    wanted = text("SELECT state, due, payload IS NOT NULL AS is_kept FROM share ORDER BY id")
+    found = await again.read(lambda connection: [tuple(row) for row in connection.execute(wanted)])
+    await again.close()
+    assert found == [
+        ("waiting", None, 1),
+        ("waiting", 7.0, 1),
+        ("not-journaled", None, 0),
+        ("given-up", 5.0, 0),
+        ("waiting", None, 1),
+    ]
+
+
+def _migrated_to(version: str, engine: Engine) -> None:
+    config = database._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+
+
+def _fill_with_shares(states: Sequence[str], connection: Connection) -> None:
+    for number, state in enumerate(states, start=1):
+        values = {"id": number, "reference": f"r-{number}", "state": state, "history": "", "surface": "r4"}
+        its = {"municipality": "havnes", "sender": "s", "received_at": 5.0, "acknowledge_within": 1.0}
+        flags = dict.fromkeys(("promised", "told", "resend_unclear"), True)
+        connection.execute(insert(MESSAGE).values(**values, **its, **flags))
+        share = {"message": number, "target": "pmd", "reference": f"r-{number}", "municipality": "havnes"}
+        connection.execute(insert(SHARE).values(**share, state="waiting", created_at=5.0, due=7.0, payload=b"sealed"))

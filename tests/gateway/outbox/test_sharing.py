@@ -10,12 +10,14 @@ import pytest
 from prometheus_client import generate_latest
 from sqlalchemy import select
 
+from gateway.ledger import shares as shares_of_ledger
 from gateway.ledger.audit import Note
 from gateway.ledger.message_actions import NotDone, decide_share
 from gateway.ledger.shares import ShareState
 from gateway.ledger.tables import SHARE
 from gateway.observability.metrics import REGISTRY
 from gateway.times import DAY
+from gateway.upstreams.pmd import PmdClient
 from service_stubs.behaviour import Behaviour
 from service_stubs.listening import running
 from service_stubs.pmd import PmdStub
@@ -105,13 +107,14 @@ async def test_nothing_is_shared_of_what_was_not_journaled(begin: Begin, pmd: Pm
     await world.jft.stop()
     assert_success(await world.post("bundle", weight()))
     await delivery_of(world)._sharing.share()
-    assert [row.state for row in await shares(world)] == ["waiting", "waiting"]
+    assert [row.state for row in await shares(world)] == ["not-journaled", "waiting"]
     assert len(pmd.shared) == 0
     await world.jft.start()
     clock.now += 60
     await until_states(world, "refused", "delivered")
-    await until_shares(world, "waiting", "shared")
+    await until_shares(world, "not-journaled", "shared")
     assert len(pmd.shared) == 1
+    assert world.logged.named("sharing.failed") == []
 
 
 async def test_pmd_that_is_away_delays_nothing_and_is_asked_again(begin: Begin, pmd: PmdStub, clock: Clock) -> None:
@@ -202,8 +205,60 @@ async def test_what_was_with_a_process_that_is_gone_is_unclear(begin: Begin, pmd
     assert len(world.logged.named("sharing.failed")) == 1
 
 
+async def test_an_answer_that_comes_after_a_share_was_taken_for_lost_is_written_and_told(
+    begin: Begin, pmd: PmdStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What became of it is known after all; what a person has decided meanwhile stays, and that is told."""
+    world = await begin(**shared_with(pmd))
+    store = delivery_of(world).ledger.store
+    lost: list[Any] = [
+        SHARE.update().values(state="unclear"),
+        SHARE.update().where(SHARE.c.state == "sending").values(state="discarded", owner=None),
+    ]
+    share = PmdClient.share
+
+    async def slow(*given: Any) -> None:
+        await share(*given)
+        change = lost.pop(0)
+        await store.write(lambda each: each.execute(change).rowcount)
+
+    monkeypatch.setattr(PmdClient, "share", slow)
+    assert_success(await world.post("bundle", weight()))
+    await until_shares(world, "shared")
+    assert_success(await world.post("bundle", weight()))
+    await until_rows(world, lambda found: len(found) == 2 and found[1].state == "discarded")
+    for _ in range(1000):
+        if told := world.logged.named("sharing.decided_meanwhile"):
+            break
+        await asyncio.sleep(0.01)
+    assert [one["state"] for one in told] == ["shared"]
+    assert [len(world.logged.named(name)) for name in ("sharing.shared", "sharing.failed")] == [1, 0]
+
+
+async def test_a_call_has_what_is_left_of_the_time_for_which_a_share_is_ours(
+    begin: Begin, pmd: PmdStub, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger may be slow; where nothing is left it is put back and not sent."""
+    world = await begin(**shared_with(pmd))
+    claim, took, given = shares_of_ledger.claim, [40.0, 12.0], []
+
+    def slow(*values: Any, **named: Any) -> Any:
+        if found := claim(*values, **named):
+            clock.now += took.pop(0)
+        return found
+
+    async def share(_: PmdClient, __: bytes, ___: str, timeout: float) -> None:  # noqa: ASYNC109 - as the client has it
+        given.append(timeout)
+
+    monkeypatch.setattr(shares_of_ledger, "claim", slow)
+    monkeypatch.setattr(PmdClient, "share", share)
+    assert_success(await world.post("bundle", weight()))
+    (row,) = await until_shares(world, "shared")
+    assert (row.tries, given) == (2, [18.0])
+
+
 async def test_what_cannot_be_shared_in_time_is_given_up_and_told_of(begin: Begin, pmd: PmdStub, clock: Clock) -> None:
-    """After the retention of payloads, with an alarm, a mark and a metric; of what was never journaled nobody need hear."""
+    """After the retention of payloads, with an alarm, a mark and a metric; of what was refused nobody need hear."""
     world = await begin(**shared_with(pmd))
     world.jft.behave(Behaviour(status=400))
     assert (await world.post("bundle", weight())).status == 400
@@ -212,11 +267,12 @@ async def test_what_cannot_be_shared_in_time_is_given_up_and_told_of(begin: Begi
     clock.now += 14 * DAY + 60
     for _ in range(100):  # what is being sent at this moment is given up the next time
         await delivery_of(world)._upkeep.purge()
+        await delivery_of(world)._sharing.recover()
         refused, journaled = await shares(world)
         if journaled.ended_at is not None:
             break
         await asyncio.sleep(0.01)
-    assert (refused.state, refused.reason) == ("given-up", "not journaled")
+    assert (refused.state, refused.reason) == ("not-journaled", "its message was refused")
     assert (journaled.state, journaled.reason, journaled.payload) == ("given-up", "retention ended", None)
     (told,) = world.logged.named("sharing.failed")
     assert told["reference"] == journaled.reference
