@@ -60,7 +60,11 @@ def judge(answers: ComparedAnswers, now: float) -> Judged:
         left = _read(theirs.body)
     except Refused:
         return Judged(ComparisonOutcome.UNREADABLE)
-    found = tuple((one, is_accepted(one, answers.route, now)) for one in differences(left, _read(ours.body)))
+    try:
+        right = _read(ours.body)
+    except Refused:
+        return Judged(ComparisonOutcome.NEW_FAILED)
+    found = tuple((one, is_accepted(one, answers.route, now)) for one in differences(left, right))
     if not found:
         return Judged(ComparisonOutcome.EQUAL)
     is_known = all(accepted for _, accepted in found)
@@ -115,7 +119,12 @@ class Comparisons:
     async def _compare(self, answers: ComparedAnswers) -> None:
         now = self._clock()
         is_large = len(answers.theirs.body) > _LARGE
-        self._count(answers, await asyncio.to_thread(judge, answers, now) if is_large else judge(answers, now))
+        judged = Judged(ComparisonOutcome.NEW_FAILED)
+        try:
+            judged = await asyncio.to_thread(judge, answers, now) if is_large else judge(answers, now)
+        finally:
+            # What cannot be held against VKP's answer, whyever, is no answer that is the same.
+            self._count(answers, judged)
 
     def _count(self, answers: ComparedAnswers, judged: Judged) -> None:
         envelope, now = answers.envelope, self._clock()

@@ -60,6 +60,9 @@ SAME, OTHER, PHONE = bundle(gender="female"), bundle(gender="male"), bundle(gend
         (SAME, Reply(503, (), b""), "new-failed"),
         (SAME, Reply(504, (), b""), "new-timed-out"),
         (b"<html>", SAME, "unreadable"),
+        (SAME, b"<html>", "new-failed"),
+        (SAME, SAME[:-1], "new-failed"),
+        (b"<html>", b"<html>", "unreadable"),
         (SAME, None, "skipped"),
     ],
 )
@@ -161,6 +164,22 @@ async def test_a_burst_is_skipped_and_counted(store: Database, monkeypatch: pyte
     await done(comparisons)
     (found,) = await store.read(lambda each: summary(each, since=0))
     assert found.counts == {"equal": 2, "skipped": 3}
+
+
+async def test_what_cannot_be_compared_by_a_fault_of_ours_is_counted_too(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never as if it had not been asked: a gate must not open by it."""
+
+    def broken(*_: object) -> tuple[()]:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(module, "differences", broken)
+    comparisons = Comparisons(lambda: store, FakeClock())
+    comparisons.take(answers(SAME, SAME))
+    await done(comparisons)
+    (found,) = await store.read(lambda each: summary(each, since=0))
+    assert found.counts == {"new-failed": 1}
 
 
 async def test_a_ledger_that_is_away_for_a_while_loses_no_count(store: Database) -> None:
