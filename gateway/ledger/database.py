@@ -229,12 +229,17 @@ def _let_give_back(engine: Engine, path: Path) -> None:
         own.execute("PRAGMA auto_vacuum")
         if own.fetchone() != (0,):
             return
+        helps = "stop the gateway; sqlite3 FILE 'PRAGMA auto_vacuum = 2; VACUUM'"
         if path.stat().st_size > _REWRITTEN:
-            helps = "stop the gateway; sqlite3 FILE 'PRAGMA auto_vacuum = 2; VACUUM'"
-            log.warning("ledger.space_is_kept", file=path.name, do=helps)
+            log.warning("ledger.space_is_kept", file=path.name, reason="too large", do=helps)
             return
-        own.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        own.execute("VACUUM")
+        try:
+            own.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            own.execute("VACUUM")
+        except sqlite3.Error as error:
+            # A disk that is full, or another tool on the file: all but its size is as it should be.
+            reason = getattr(error, "sqlite_errorname", None) or type(error).__name__
+            log.warning("ledger.space_is_kept", file=path.name, reason=reason, do=helps)
 
 
 def _has_much_free(connection: Connection) -> bool:

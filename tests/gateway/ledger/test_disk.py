@@ -84,6 +84,27 @@ async def test_file_of_an_earlier_version_is_brought_to_it(
     await store.close()
 
 
+async def test_file_of_an_earlier_version_that_cannot_be_written_anew_is_used_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    """All but its size is as it should be: another tool on the file, or a full disk, keeps no gateway from starting."""
+    monkeypatch.setattr(database, "_REWRITTEN", -1)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as earlier:
+        earlier.execute("CREATE TABLE filling (some BLOB)")
+    await (await asyncio.to_thread(open_store, URL, tmp_path)).close()
+    monkeypatch.setattr(database, "_REWRITTEN", MEGABYTE * 100)
+    monkeypatch.setattr(database, "_BUSY", 0.0)
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store = await asyncio.to_thread(open_store, URL, tmp_path)
+        other.execute("ROLLBACK")
+    assert [one["reason"] for one in logged.named("ledger.space_is_kept")] == ["too large", "SQLITE_BUSY"]
+    await store.write(lambda each: fill(each, 1))
+    await store.close()
+    await (await asyncio.to_thread(open_store, URL, tmp_path)).close()
+    assert len(logged.named("ledger.space_is_kept")) == 2
+
+
 async def test_outage_is_told_once_and_its_end_with_how_much_failed(store: Database, logged: Logged) -> None:
     """However many pieces of work fail."""
     for _ in range(2):
