@@ -1,14 +1,14 @@
 """The decision log: which way each message went, and what said so; nothing of the message, and nothing of its patient."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import structlog
 from msgspec import Struct, structs
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
 
-from gateway.ledger import traffic
+from gateway.ledger import prepared, traffic
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.findings import FindingTally
 from gateway.ledger.tables import DECISION
@@ -90,21 +90,34 @@ class PastGroup(Struct, frozen=True):
 
 
 _COLUMNS = tuple(_D[name] for name in PastDecision.__struct_fields__)
+_INSERT = insert(DECISION).values({name: bindparam(name) for name in PastDecision.__struct_fields__})
 
 
 def write(connection: Connection, rows: Sequence[PastDecision]) -> None:
     """Add rows to the log, and count their messages."""
     if rows:
-        connection.execute(insert(DECISION), [structs.asdict(row) for row in rows])
-        traffic.add(connection, map(counted, rows))
+        prepared.each(connection, _INSERT, [structs.asdict(row) for row in rows])
+        traffic.add(connection, counted(rows))
 
 
-def counted(row: PastDecision) -> tuple[float, traffic.Counted, traffic.Numbers]:
-    """Return what a row adds to the counts of its hour and its day."""
-    named = traffic.Counted(*(getattr(row, name) or "" for name in traffic.Counted.__struct_fields__))
-    seconds = row.seconds or 0.0
-    numbers = traffic.Numbers(1, int(row.outcome in traffic.FAILED), seconds, seconds, last=row.at)
-    return row.at, named, numbers
+def counted(rows: Iterable[PastDecision]) -> list[tuple[float, traffic.Counted, traffic.Numbers]]:
+    """Return what rows add to the counts of their hours and days: those of one hour that are alike as one."""
+    sums: dict[tuple[Any, ...], traffic.Numbers] = {}
+    for row in rows:
+        named = (int(row.at // traffic.HOUR), row.municipality, row.vendor, row.system, row.information, row.mode)
+        numbers = sums.get(named)
+        if numbers is None:
+            numbers = sums[named] = traffic.Numbers(last=row.at)
+        seconds = row.seconds or 0.0
+        numbers.messages += 1
+        numbers.failed += row.outcome in traffic.FAILED
+        numbers.seconds += seconds
+        numbers.slowest = max(numbers.slowest, seconds)
+        numbers.last = max(numbers.last, row.at)
+    return [
+        (numbers.last, traffic.Counted(*(name or "" for name in names)), numbers)
+        for (_, *names), numbers in sums.items()
+    ]
 
 
 def past(connection: Connection, since: float, until: float | None = None) -> Iterator[PastDecision]:

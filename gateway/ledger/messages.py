@@ -150,12 +150,7 @@ class Ledger:
     async def note_passed(self, notes: Sequence[PassedNote]) -> None:
         """Write down by what messages are known again that VKP took."""
         rows = [self._noted(note) for note in notes]
-
-        def work(connection: Connection) -> None:
-            for row in rows:
-                prepared.changed(connection, self._note, row)
-
-        await self.store.write(work)
+        await self.store.write(lambda connection: prepared.each(connection, self._note, rows))
 
     def _noted(self, note: PassedNote) -> dict[str, Any]:
         envelope = note.account.envelope

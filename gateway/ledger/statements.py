@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 from gateway.ledger.records import FOLLOWED, PENDING, TOLD_TRIES, Arrival, MessageState, before
 from gateway.ledger.tables import MESSAGE
@@ -87,7 +87,7 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
 
 
 @cache
-def note_passed(dialect: str) -> ReturningInsert[tuple[int]]:
+def note_passed(dialect: str) -> Insert:
     """Insert what VKP had from its sender, unless a copy of it is there."""
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     names = ("reference", "received_at", "surface", "municipality", "sender", "vendor", "system", "information")
@@ -104,10 +104,9 @@ def note_passed(dialect: str) -> ReturningInsert[tuple[int]]:
     # What was refused before, and then went to VKP, is not to be delivered once more.
     taken = {"state": MessageState.PASSED.value, "told": True, "status": made.excluded.status}
     noted = M.history.concat(made.excluded.history)
-    changed = made.on_conflict_do_update(
+    return made.on_conflict_do_update(
         index_elements=["copy"], set_={**taken, "history": noted}, where=_in([MessageState.REFUSED])
     )
-    return changed.returning(M.id)
 
 
 COPY: Select[tuple[int, str, float, str, bool, str | None]] = select(*KNOWN_COLUMNS).where(M.copy == bindparam("copy"))

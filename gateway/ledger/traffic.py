@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
 
 from gateway.errors import Fault
+from gateway.ledger import prepared
 from gateway.ledger.tables import TRAFFIC
 
 HOUR, DAY = 3600, 86_400
@@ -91,20 +95,26 @@ def write(connection: Connection, sums: Mapping[tuple[int, int, Counted], Number
     """Add sums to what is counted."""
     if not sums:
         return
-    made = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(TRAFFIC)
-    new = made.excluded
-    more: dict[str, ColumnElement[float]] = {
-        name: _T[name] + new[name] for name in ("messages", "failed", "seconds", "rehearsed", "clean")
-    }
-    more |= {name: case((new[name] > _T[name], new[name]), else_=_T[name]) for name in ("slowest", "last")}
-    statement = made.on_conflict_do_update(index_elements=list(_KEY), set_=more)
     # Always in the same order: two nodes that add the same rows never wait for each other in a circle.
     rows = sorted(sums.items(), key=lambda item: (item[0][0], item[0][1], structs.astuple(item[0][2])))
     values = [
         {"span": span, "start": start, **structs.asdict(counted), **structs.asdict(numbers)}
         for (span, start, counted), numbers in rows
     ]
-    connection.execute(statement, values)
+    prepared.each(connection, _adding(connection.dialect.name), values)
+
+
+@cache
+def _adding(dialect: str) -> Insert:
+    made = (postgresql if dialect == "postgresql" else sqlite).insert(TRAFFIC)
+    new = made.excluded
+    more: dict[str, ColumnElement[float]] = {
+        name: _T[name] + new[name] for name in ("messages", "failed", "seconds", "rehearsed", "clean")
+    }
+    more |= {name: case((new[name] > _T[name], new[name]), else_=_T[name]) for name in ("slowest", "last")}
+    given: dict[str, ColumnElement[Any]] = {column.name: bindparam(column.name) for column in _T}
+    adding: Insert = made.values(given).on_conflict_do_update(index_elements=list(_KEY), set_=more)
+    return adding
 
 
 _SUMS = (

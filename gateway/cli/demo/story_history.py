@@ -92,7 +92,7 @@ def _written(config: Config, table: RouteTable, now: float) -> _Written:
         if now - message.at < _DAYS_OF_ROWS * _DAY:
             written.decisions.append(row)
         else:
-            written.counted.append(decision_log.counted(row))
+            written.counted += decision_log.counted([row])
         if mode is Mode.REHEARSE and now - message.at < _DAYS_OF_REHEARSALS * _DAY:
             _rehearse(message, row.reference, written)
     return written

@@ -12,6 +12,8 @@ from gateway.ledger.tables import RUN
 from gateway.ledger.writer import LedgerUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.ledger.database import Database
 
 _ADD = insert(RUN).values(job=bindparam("name"), at=0.0, node=bindparam("node"), outcome="50 % søndag: ':name'")
@@ -31,6 +33,18 @@ async def test_rows_and_counts_are_those_of_the_ordinary_way(store: Database) ->
     count, found, ordinary = await store.write(work)
     assert (count, found) == (2, ordinary)
     assert [row[:2] for row in found] == [("a", 7.5), ("b", 7.5), ("c", 0.0)]
+
+
+async def test_each_of_many_is_done_with_the_values_that_stand_in_the_statement(store: Database) -> None:
+    """In their order, and all or none of them."""
+
+    def add(*names: str | None) -> Callable[[Connection], None]:
+        return lambda connection: prepared.each(connection, _ADD, [{"name": name, "node": "n"} for name in names])
+
+    await store.write(add("b", "a"))
+    with pytest.raises(LedgerUnavailable, match=r"SQLITE_CONSTRAINT|23502"):
+        await store.write(add("c", None))
+    assert [row[0] for row in await store.read(lambda each: prepared.rows(each, _ALL, {}))] == ["a", "b"]
 
 
 async def test_failure_is_one_of_sqlalchemy(store: Database) -> None:

@@ -48,6 +48,29 @@ async def test_each_message_is_counted_in_its_hour_and_its_day_with_its_failure_
     assert (cell.information, cell.numbers.messages) == ("notat", 3)
 
 
+async def test_messages_that_are_written_together_are_counted_as_if_each_were_written_alone(store: Database) -> None:
+    """Those of one hour that are alike are added as one: their sums, the slowest, the last, and apart by where they went."""
+    rows = [
+        decision(NOW + 5, seconds=3.0),
+        decision(NOW, "loss"),
+        decision(NOW + 1, seconds=None),
+        decision(NOW + 2, mode="legacy"),
+        decision(NOW + 3600),
+    ]
+    await store.write(lambda each: write(each, rows))
+    hours = await store.read(lambda each: traffic.intervals(each, "nordfjell", traffic.HOUR, NOW - 3600))
+    assert [(one.mode, structs.astuple(one.numbers)) for one in hours] == [
+        ("legacy", (1, 0, 0.5, 0.5, 0, 0, NOW + 2)),
+        ("new", (3, 1, 3.5, 3.0, 0, 0, NOW + 5)),
+        ("new", (1, 0, 0.5, 0.5, 0, 0, NOW + 3600)),
+    ]
+    days = await store.read(lambda each: traffic.intervals(each, "nordfjell", traffic.DAY, NOW - 86_400))
+    assert [(one.mode, structs.astuple(one.numbers)) for one in days] == [
+        ("legacy", (1, 0, 0.5, 0.5, 0, 0, NOW + 2)),
+        ("new", (4, 1, 4.0, 3.0, 0, 0, NOW + 3600)),
+    ]
+
+
 async def test_rehearsals_are_counted_by_what_they_say(store: Database) -> None:
     """A skipped one says nothing, a repaired one is clean; the messages themselves are counted by their decisions."""
     names = (hour_of(NOW), "nordfjell", "evondos", "e300", "notat")
