@@ -10,7 +10,7 @@ from translators.fhir.json_codec import encode
 from translators.fhir.primitives import is_instant
 from translators.information import information_of
 from translators.made import made, plain, written
-from translators.note import Said, composition, time_of
+from translators.note import Said, composition, labels_of, time_of
 
 UUID_SYSTEM = URIS
 ANNOTATIONS = tuple(
@@ -85,8 +85,10 @@ def wrapped(entries: list[Entry], seed: str, settings: Settings) -> dict[str, Tr
     identifier = _identifier(resources[0])
     is_whole = identifier is not None and plain(identifier.get("system")) is not None
     own: Tree = {name: plain(value) for name, value in identifier.items()} if identifier and is_whole else None
+    labels = labels_of(resources)
     return {
         "resourceType": made("Bundle", _RULE),
+        **({"meta": made(labels, _RULE)} if labels else {}),
         "identifier": made(own or {"system": UUID_SYSTEM, "value": new_url(seed, "document")}, _RULE),
         "type": made("document", _RULE),
         "timestamp": made(instant(time_of(resources), settings), _RULE),

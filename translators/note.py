@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from html import escape
 
 from translators.contract import InformationName, Reason, Refused, Tree
-from translators.made import made, plain
+from translators.made import made, plain, written
 from translators.note_status import statuses
+from translators.patient import BEST_FIRST
 from translators.terminology import ALERT, CATEGORY, DISPENSE, SECTION, code_system
 
 LOINC = "http://loinc.org"
@@ -17,7 +18,9 @@ _UNNAMED = "Avsendersystemet"
 _RULE = "composition-of-a-document"
 _HOME_MEASURED = frozenset({"maledata", "skjemabesvarelse"})
 _PATIENT = ("subject", "patient")
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_LABELS = ("security", "tag")
+LINE_END = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
+"""Whatever ends a line of a text (Unicode, newline guidelines), of what FHIR lets a text hold."""
 _TIMES = ("whenHandedOver", "identifiedDateTime", "effectiveDateTime", "sent", "received", "authored", "date")
 
 
@@ -65,7 +68,7 @@ def composition(
     sections: list[Tree] = [*([status] if says else []), *map(_section, said), summary]
     fields: dict[str, Tree] = {
         "resourceType": "Composition",
-        "meta": {"profile": [PROFILE]},
+        "meta": {"profile": [PROFILE], **labels_of(every)},
         "status": "final",
         "type": {"coding": [dict(EPISODE_NOTE)]},
         "category": [_concept(CATEGORY, category)],
@@ -96,10 +99,33 @@ def _portable(reference: Tree, resource: dict[str, Tree]) -> Tree:
     contained = plain(resource.get("contained"))
     for inner in contained if isinstance(contained, list) else []:
         if isinstance(inner, dict) and f"#{plain(inner.get('id'))}" == link:
-            own = plain(inner.get("identifier"))
-            first = own[0] if isinstance(own, list) and own else own
-            others |= {"identifier": first} if isinstance(first, dict) and "identifier" not in others else {}
+            best = _best_identifier(plain(inner.get("identifier")))
+            others |= {"identifier": best} if best is not None and "identifier" not in others else {}
     return others or None
+
+
+def _best_identifier(identifiers: Tree) -> Tree:
+    """Return by which identifier somebody is known everywhere: a national number before one of a record system, none in use last."""
+    known = [one for one in (identifiers if isinstance(identifiers, list) else [identifiers]) if isinstance(one, dict)]
+    return min(known, key=_standing, default=None)
+
+
+def _standing(identifier: dict[str, Tree]) -> tuple[bool, int]:
+    system = plain(identifier.get("system"))
+    rank = BEST_FIRST.index(system) if isinstance(system, str) and system in BEST_FIRST else len(BEST_FIRST)
+    return plain(identifier.get("use")) == "old", rank
+
+
+def labels_of(resources: list[dict[str, Tree]]) -> dict[str, Tree]:
+    """Return for the `meta` of what is made of these resources who may read them, and how they are to be handled."""
+    labels: dict[str, Tree] = {}
+    for name in _LABELS:
+        found: list[Tree] = []
+        for meta in (plain(resource.get("meta")) for resource in resources):
+            own = plain(meta.get(name)) if isinstance(meta, dict) else None
+            found += [one for one in map(written, own if isinstance(own, list) else []) if one not in found]
+        labels |= {name: found} if found else {}
+    return labels
 
 
 def time_of(resources: list[dict[str, Tree]]) -> Tree:
@@ -155,7 +181,7 @@ def _section(said: Said) -> Tree:
 def _narrative(lines: list[str], status: str) -> dict[str, Tree]:
     if not lines:
         return {}
-    paragraphs = "".join(f"<p>{_LINE_END.sub('<br/>', escape(line, quote=False))}</p>" for line in lines)
+    paragraphs = "".join(f"<p>{LINE_END.sub('<br/>', escape(line, quote=False))}</p>" for line in lines)
     return {"text": {"status": status, "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'}}
 
 

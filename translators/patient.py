@@ -18,7 +18,8 @@ SYSTEM_OF = {"FNR": BIRTH_NUMBER, "DNR": D_NUMBER, "FHN": FH_NUMBER}
 NATIONAL_SYSTEMS = frozenset({BIRTH_NUMBER, D_NUMBER, FH_NUMBER})
 _NATIONAL = b'"urn:oid:2.16.578.1.12.4.1.4.'
 _NUMBERED = re.compile(rb'"system":"urn:oid:2\.16\.578\.1\.12\.4\.1\.4\.[1-3]","value":"([0-9]{11})"')
-_BEST_FIRST = (BIRTH_NUMBER, D_NUMBER, FH_NUMBER)
+BEST_FIRST = (BIRTH_NUMBER, D_NUMBER, FH_NUMBER)
+"""A number that replaces another one day before that."""
 _OF_THE_NUMBER = ("system", "_system", "value", "_value", "type", "period", "assigner", "use")
 """What an identifier says of its number, and no longer holds of another."""
 _HOLDS_OTHERS = frozenset({"Bundle", "Parameters"})
@@ -158,7 +159,7 @@ def _refuse_first(tree: dict[str, Tree], allowed: frozenset[str]) -> None:
 
 
 def _standing(number: str) -> tuple[int, str]:
-    return _BEST_FIRST.index(system_of(number)), number
+    return BEST_FIRST.index(system_of(number)), number
 
 
 def _check_number(identifier: PatientIdentifier, allowed: frozenset[str]) -> None:

@@ -16,7 +16,7 @@ from translators.fhir.json_codec import decode, encode
 from translators.fhir.quick_check import right_leaves
 from translators.fhir.structure import structure_faults
 from translators.national_number import kind_of
-from translators.patient import BIRTH_NUMBER, D_NUMBER, FH_NUMBER, NATIONAL_SYSTEMS
+from translators.patient import BEST_FIRST, NATIONAL_SYSTEMS
 from translators.places import spelled
 
 VERSION = "1"
@@ -24,7 +24,6 @@ VERSION = "1"
 PATH = "/v1/Patient"
 """Where PIT is asked."""
 PROFILE = "http://ehelse.no/fhir/StructureDefinition/vkp-Patient-v090"
-_BEST_FIRST = (BIRTH_NUMBER, D_NUMBER, FH_NUMBER)
 _OF_META = ("lastUpdated", "security", "tag")
 """What VKP's readers may know of its storage: when it changed, and whether it is to be kept from somebody."""
 _LONGEST_CURSOR = 4096
@@ -150,7 +149,7 @@ def patient_of(resource: Tree, path: str) -> PitPatient:
 def _standing(identifier: dict[str, Tree]) -> tuple[bool, int]:
     """Put in front what a patient is identified by: senders look at the first identifier."""
     system = identifier.get("system")
-    rank = _BEST_FIRST.index(system) if isinstance(system, str) and system in NATIONAL_SYSTEMS else len(_BEST_FIRST)
+    rank = BEST_FIRST.index(system) if isinstance(system, str) and system in NATIONAL_SYSTEMS else len(BEST_FIRST)
     return identifier.get("use") == "old", rank
 
 

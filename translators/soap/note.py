@@ -9,7 +9,7 @@ from translators.fhir.cross_version import OWN
 from translators.fhir.cross_version import RULE as KEPT
 from translators.made import made, plain
 from translators.national_number import kind_of
-from translators.note import EPISODE_NOTE, PROFILE
+from translators.note import EPISODE_NOTE, LINE_END, PROFILE
 from translators.patient import BIRTH_NUMBER, system_of
 from translators.soap.local_time import with_offset
 from translators.source import Cursor
@@ -25,7 +25,6 @@ _OFFSET = "offset-of-norwegian-time"
 _NATIONAL = ("FNR", "DNR", "FHN")
 _MODIFYING = ("Consent", "DocumentConnection", "Compression")
 _GENDERS = {"1": "male", "2": "female"}
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _ZONE_OF_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -167,7 +166,7 @@ def _sections(at: Cursor) -> list[Tree]:
         elif isinstance(below.value, dict):
             raise Refused(Reason.FORMAT, "neither a text nor XHTML", below.path)
         else:
-            text = _LINE_END.sub("<br/>", escape(str(below.value), quote=False))
+            text = LINE_END.sub("<br/>", escape(str(below.value), quote=False))
             div = below.replaced(f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{text}</p></div>', _AS_NARRATIVE)
         head: dict[str, Tree] = {"title": title, "code": {"coding": [coding(SECTION, "1")]}}
         told: Tree = {"status": made("additional", _RULE), "div": div}

@@ -8,7 +8,7 @@ from translators.contract import Reason, Refused, Tree
 from translators.document import ANNOTATIONS, Entry, new_entry
 from translators.fhir.rules import INHERITED
 from translators.made import made, plain
-from translators.note import subject_of
+from translators.note import labels_of, subject_of
 from translators.source import Cursor
 from translators.stu3.medication_dispense import device
 from translators.stu3.parts import (
@@ -48,7 +48,7 @@ def renewed(part: Part) -> list[Entry]:
     mode = _mode_of_all(at)
     is_typed = mode is not None or all(one.has("type") for one in at.each("participant"))
     result = begun(at, "Encounter", "encounter", claims_profile=is_typed)
-    extensions, devices = _extensions(at, part.link)
+    extensions, devices = _extensions(at, part.link, labels_of([result]))
     if extensions:
         result["extension"] = extensions
     modes = _modes(at, devices)
@@ -206,12 +206,12 @@ def _references(devices: list[Entry]) -> list[Tree]:
     return [{"url": _DEVICE_REFERENCE, "valueReference": {"reference": one.link}} for one in devices]
 
 
-def _extensions(at: Cursor, link: str) -> tuple[list[Tree], list[Entry]]:
+def _extensions(at: Cursor, link: str, labels: dict[str, Tree]) -> tuple[list[Tree], list[Entry]]:
     kept: list[Tree] = []
     devices: list[Entry] = []
     for extension in at.each("extension"):
         url = (extension.text("url") or "").lower()
-        found = _device(extension, link, len(devices)) if url == _DEVICE else None
+        found = _device(extension, link, len(devices), labels) if url == _DEVICE else None
         if found is not None:
             devices.append(found)
         elif url == ANNOTATIONS[0].lower():
@@ -223,7 +223,7 @@ def _extensions(at: Cursor, link: str) -> tuple[list[Tree], list[Entry]]:
     return kept, devices
 
 
-def _device(extension: Cursor, link: str, index: int) -> Entry | None:
+def _device(extension: Cursor, link: str, index: int, labels: dict[str, Tree]) -> Entry | None:
     """Return the device of an extension: flat as its definition has it, or one level deeper as the examples do.
 
     None where it says more than that, so that the extension has to stay one.
@@ -240,7 +240,7 @@ def _device(extension: Cursor, link: str, index: int) -> Entry | None:
     for one in (*holders, *inner):
         _use_url(one)
     values = {name: one.take(_OF_DEVICE[name]) for name, one in by_name.items()}
-    found = device(values.get("deviceidentifier"), values.get("display"), _DEVICE_RULE)
+    found = device(values.get("deviceidentifier"), values.get("display"), _DEVICE_RULE, labels)
     return new_entry(link, f"device {index}", found, _DEVICE_RULE)
 
 
@@ -286,7 +286,7 @@ def _issues(part: Part, encounter: dict[str, Tree], alerts: list[str]) -> list[E
 def _issue(part: Part, encounter: dict[str, Tree], code: str, index: int) -> Entry:
     issue: dict[str, Tree] = {
         "resourceType": "DetectedIssue",
-        "meta": {"profile": [f"{PROFILES}vkp-DetectedIssue-v090"]},
+        "meta": {"profile": [f"{PROFILES}vkp-DetectedIssue-v090"], **labels_of([encounter])},
         "status": "final",
         "code": {"coding": [coding(ALERT, code)]},
         "implicated": [{"reference": part.link}],

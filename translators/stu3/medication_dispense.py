@@ -7,6 +7,7 @@ from translators.codes import SenderCodes
 from translators.contract import Reason, Refused, Tree
 from translators.document import Entry, new_entry
 from translators.made import made, plain
+from translators.note import labels_of
 from translators.source import Cursor
 from translators.stu3.parts import (
     Part,
@@ -115,7 +116,7 @@ def alert(part: Part, code: str, superseded: str | None = None) -> list[Entry]:
         issue["patient"] = patient
     if at.at("whenHandedOver") is not None:
         issue |= {name.replace("whenHandedOver", "identifiedDateTime"): value for name, value in _handed_over(at)}
-    author, devices = _author(at, part.link)
+    author, devices = _author(at, part.link, labels_of([issue]))
     if author is not None:
         issue["author"] = author
     implicated = _medication(at)
@@ -130,9 +131,11 @@ def alert(part: Part, code: str, superseded: str | None = None) -> list[Entry]:
     return [Entry(part.link, part.url, issue), *devices]
 
 
-def device(identifier: Tree, name: Tree, rule: str) -> dict[str, Tree]:
-    """Return a Device with what a sender says of one: its identifier, and what people call it."""
+def device(identifier: Tree, name: Tree, rule: str, labels: dict[str, Tree]) -> dict[str, Tree]:
+    """Return a Device with what a sender says of one: its identifier, and what people call it; `labels` are what says so has."""
     result: dict[str, Tree] = {"resourceType": made("Device", rule)}
+    if labels:
+        result["meta"] = made(labels, rule)
     if identifier is not None:
         result["identifier"] = [identifier]
     if name is not None:
@@ -181,7 +184,7 @@ def _handed_over(at: Cursor) -> Iterable[tuple[str, Tree]]:
     return taken(at, "whenHandedOver").items()
 
 
-def _author(at: Cursor, link: str) -> tuple[Tree, list[Entry]]:
+def _author(at: Cursor, link: str, labels: dict[str, Tree]) -> tuple[Tree, list[Entry]]:
     """Return who raised the alert: the first performer, which is a Device of its own unless it is a person or refers to one."""
     performers = at.each("performer")
     actor = performers[0].at("actor") if performers else None
@@ -191,7 +194,7 @@ def _author(at: Cursor, link: str) -> tuple[Tree, list[Entry]]:
     if actor.at("reference") is not None or system is None or system.startswith(_NATIONAL):
         return actor.carry(), []
     rule = "performer-is-a-device"
-    made_device = device(actor.take("identifier"), actor.take("display"), rule)
+    made_device = device(actor.take("identifier"), actor.take("display"), rule, labels)
     entry = new_entry(link, "device", made_device, rule)
     return {"reference": made(entry.link, rule), **carried(actor, but=("reference",))}, [entry]
 
