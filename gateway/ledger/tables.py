@@ -378,3 +378,14 @@ LEARNT_NUMBER = Table(
     Index("learnt_number_at", "municipality", "learnt_at"),
 )
 """National numbers by the record system's own, as VKP's lists of patients have told."""
+
+LEARNT_LIST = Table(
+    "learnt_list",
+    METADATA,
+    Column("municipality", Text, primary_key=True),
+    # Until when a node asks for it.
+    Column("lease", Double),
+    Column("asked_at", Double),
+    Column("is_failed", Boolean, nullable=False),
+)
+"""When VKP's list of a municipality's patients was asked for, so that no two nodes do so at once."""

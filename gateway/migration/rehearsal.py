@@ -117,9 +117,12 @@ async def _with_numbers(rehearsal: Rehearsal) -> Rehearsal:
     if numbers is None or not identified.asks_for_numbers:
         return rehearsal
     content = Identifier.content(rehearsal.body, identified)
-    return structs.replace(rehearsal, identified=await numbers.of_message(identified, content.tree))
+    until = asyncio.get_running_loop().time() + _TO_FIND
+    return structs.replace(rehearsal, identified=await numbers.of_message(identified, content.tree, until))
 
 
+_TO_FIND = 45.0
+"""Seconds for whose a number of the record system's own is: longer than VKP has for its list."""
 _MOST_KINDS = 2_000
 """Different rows of one hour; with more, further reasons are counted as one, so that no sender can fill the ledger."""
 OTHER = "other reasons"

@@ -6,7 +6,9 @@ such numbers, so they are learnt from lists of patients, and kept: in the ledger
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -16,7 +18,7 @@ from gateway.config.model import Config, Municipality, Resolver
 from gateway.errors import Failure, Fault
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.learnt_numbers import KEPT, LearntNumbers
+from gateway.ledger.learnt_numbers import KEPT, LearntNumbers, ListClaim
 from gateway.model import Information
 from gateway.pipeline.identify import Identified
 from gateway.surfaces.search import PatientKey, Search
@@ -40,7 +42,11 @@ _MOST_OF_MESSAGE = 20
 _AGAIN = 60.0
 """Seconds until VKP is asked for its list again since a number was not there."""
 _TIMEOUT = 30.0
-_RETRY_AFTER = 30
+_RETRY_AFTER = 30.0
+"""Seconds until VKP is asked again since it could not be, and that a sender is told to wait."""
+_LOOK = 0.5
+"""Seconds between two looks at whether another node has a list now."""
+_NOT_LISTED = "VKP cannot be asked whose a number of the record system's own is"
 
 
 class NumberResolver(Protocol):
@@ -57,13 +63,16 @@ class PatientNumbers:
     def __init__(self, resolvers: Mapping[Resolver, NumberResolver]) -> None:
         self._resolvers = resolvers
 
-    async def of_patient(self, patient: PatientKey, municipality: Municipality) -> str | None:
-        """Return the national number of whom a search names; None where nobody knows it. Raises `Failure` while nobody can say."""
+    async def of_patient(self, patient: PatientKey, municipality: Municipality, until: float) -> str | None:
+        """Return the national number of whom a search names; None where nobody knows it. Raises `Failure` while nobody can say.
+
+        `until` is when whoever asks hears that nobody can, by the event loop's time.
+        """
         if patient.system is None or patient.system in NATIONAL_SYSTEMS:
             return patient.value
-        return await self._asked((patient.system, patient.value), municipality)
+        return await self._asked((patient.system, patient.value), municipality, until)
 
-    async def of_message(self, identified: Identified, tree: Tree) -> Identified:
+    async def of_message(self, identified: Identified, tree: Tree, until: float) -> Identified:
         """Return a message with the national numbers of those whom it names by a number that is in no table; likewise raises `Failure`."""
         municipality = identified.municipality
         if municipality is None or not municipality.resolvers or identified.local_numbers is not None:
@@ -71,16 +80,21 @@ class PatientNumbers:
         found: LocalNumbers = {}
         wanted = sorted(identifiers_of(tree, municipality.resolvers) - municipality.local_numbers.keys())
         for named in wanted[:_MOST_OF_MESSAGE]:
-            if (number := await self._asked(named, municipality)) is not None:
+            if (number := await self._asked(named, municipality, until)) is not None:
                 found[named] = number
         return structs.replace(identified, local_numbers=found)
 
-    async def _asked(self, named: tuple[str, str], municipality: Municipality) -> str | None:
+    async def _asked(self, named: tuple[str, str], municipality: Municipality, until: float) -> str | None:
         if (number := municipality.local_numbers.get(named)) is not None:
             return number
         resolver = municipality.resolvers.get(named[0])
         by = self._resolvers.get(resolver) if resolver is not None else None
-        return await by.national_number(municipality, *named) if by is not None else None
+        try:
+            async with asyncio.timeout_at(until):
+                return await by.national_number(municipality, *named) if by is not None else None
+        except TimeoutError:
+            text = "It takes too long to find out whose a number of the record system's own is"
+            raise _unavailable(text, _RETRY_AFTER) from None
 
 
 class _Listed(Struct):
@@ -90,26 +104,68 @@ class _Listed(Struct):
     at: float
 
 
+class _NotListed(Struct):
+    """Why a list could not be had, and when in the clock's seconds it may be asked for again."""
+
+    reason: str
+    again_at: float
+
+
 class ListedNumbers:
-    """When lists were asked for, and what they have told where there is no ledger; it outlives a configuration."""
+    """Which lists are asked for, when others were, and what they have told where no ledger keeps it; it outlives a configuration."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.known: dict[str, _Listed] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._known: dict[str, _Listed] = {}
+        self._failed: dict[str, _NotListed] = {}
+        self._asking: dict[str, asyncio.Task[LocalNumbers]] = {}
 
-    def turn(self, municipality: str) -> asyncio.Lock:
-        """Return what one list at a time is asked for under."""
-        return self._turns.setdefault(municipality, asyncio.Lock())
+    def asked(
+        self, municipality: str, ask: Callable[[], Coroutine[Any, Any, LocalNumbers]]
+    ) -> asyncio.Task[LocalNumbers]:
+        """Return the task that asks for a list: one at a time, which goes on whoever gives up waiting for it."""
+        if (asking := self._asking.get(municipality)) is None:
+            asking = self._asking[municipality] = asyncio.get_running_loop().create_task(ask())
+            asking.add_done_callback(lambda done: self._ended(municipality, done))
+        return asking
+
+    def _ended(self, municipality: str, asking: asyncio.Task[LocalNumbers]) -> None:
+        del self._asking[municipality]
+        if not asking.cancelled():
+            asking.exception()  # told to whoever waits
+
+    def is_asking(self, municipality: str) -> bool:
+        """Tell whether a list is asked for here now."""
+        return municipality in self._asking
+
+    def told(self, municipality: str, numbers: LocalNumbers) -> None:
+        """Note that a list came, and keep what of it is kept nowhere else."""
+        self._failed.pop(municipality, None)
+        self._known[municipality] = _Listed(numbers, self.clock.monotonic())
+
+    def failed(self, municipality: str, reason: str, wait: float) -> None:
+        """Note that none came, and that it may be asked for again in `wait` seconds."""
+        self._failed[municipality] = _NotListed(reason, self.clock.monotonic() + wait)
+
+    def why_not(self, municipality: str) -> tuple[str, float] | None:
+        """Return why a list may not be asked for now, since none came lately, and for how many seconds more."""
+        known = self._failed.get(municipality)
+        left = known.again_at - self.clock.monotonic() if known is not None else 0.0
+        return (known.reason, left) if known is not None and left > 0 else None
 
     def age(self, municipality: str) -> float:
-        """Return how many seconds ago a list was asked for here."""
-        known = self.known.get(municipality)
+        """Return how many seconds ago a list came here."""
+        known = self._known.get(municipality)
         return math.inf if known is None else self.clock.monotonic() - known.at
 
     def find(self, municipality: str, named: tuple[str, str]) -> str | None:
         """Return a number that is kept here."""
-        return self.known[municipality].numbers.get(named) if self.age(municipality) < KEPT else None
+        return self._known[municipality].numbers.get(named) if self.age(municipality) < KEPT else None
+
+    def close(self) -> None:
+        """Ask no more."""
+        for task in self._asking.values():
+            task.cancel()
 
 
 class NumbersOfVkp:
@@ -131,48 +187,84 @@ class NumbersOfVkp:
         self._kept = kept
 
     async def national_number(self, municipality: Municipality, system: str, value: str) -> str | None:
-        """Return the national number of a patient; asks VKP for its list where that is not known, once a minute at most."""
+        """Return the national number of a patient; asks VKP for its list where that is not known, once a minute at most.
+
+        While that fails it is asked for each half minute, by one node, and whoever comes between hears at once that nobody can say.
+        """
         key, named = municipality.key, (system, value)
-        if (number := (await self._find(key, named))[0]) is not None:
+        number, is_lost = await self._find(key, named)
+        if number is not None:
             return number
-        async with self._listed.turn(key):
-            number, is_lost = await self._find(key, named)
-            if number is not None or not (is_lost or await self._is_old(key)):
-                return number
-            return (await self._learn(municipality)).get(named)
+        if not self._listed.is_asking(key):
+            if (why_not := self._listed.why_not(key)) is not None:
+                raise _unavailable(*why_not)
+            if not is_lost and self._listed.age(key) < _AGAIN:
+                return None
+        learn = partial(self._learn, municipality, 0.0 if is_lost else _AGAIN)
+        numbers = await asyncio.shield(self._listed.asked(key, learn))
+        return numbers.get(named) or (await self._find(key, named))[0]
 
     async def _find(self, municipality: str, named: tuple[str, str]) -> tuple[str | None, bool]:
         """Return a number that is known, and whether what is kept of it cannot be read."""
-        if self._kept is None:
-            return self._listed.find(municipality, named), False
+        if (number := self._listed.find(municipality, named)) is not None or self._kept is None:
+            return number, False
         try:
             return await self._kept.find(municipality, named), False
         except PayloadUnreadable:
             return None, True
         except LedgerUnavailable as error:
             text = f"It cannot be read whose a number of the record system's own is: {error}"
-            raise Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER) from None
+            raise _unavailable(text, _RETRY_AFTER) from None
 
-    async def _is_old(self, municipality: str) -> bool:
-        """Tell whether VKP may be asked again, here and on other nodes."""
-        if self._listed.age(municipality) < _AGAIN:
+    async def _learn(self, municipality: Municipality, again: float) -> LocalNumbers:
+        """Ask VKP for its list, and keep it; nothing where a node did so within `again` seconds. Raises `Failure`."""
+        key, claim = municipality.key, await self._claim(municipality.key, again)
+        if claim is not None and claim.lease is None:
+            self._listed.told(key, {})
+            return {}
+        try:
+            numbers = await self._list(municipality)
+        except Failure as failure:
+            self._listed.failed(key, failure.diagnostics, _RETRY_AFTER)
+            await self._asked(key, claim, is_failed=True)
+            raise
+        is_kept = await self._is_kept(key, numbers)
+        self._listed.told(key, {} if is_kept else numbers)
+        await self._asked(key, claim, is_failed=False)
+        return numbers
+
+    async def _claim(self, municipality: str, again: float) -> ListClaim | None:
+        """Return whose it is to ask for a list, once no other node does so now; None where nobody can say. Raises `Failure`."""
+        if self._kept is None:
+            return None
+        try:
+            while True:
+                claim = await self._kept.claim(municipality, again, _RETRY_AFTER)
+                if not claim.is_under_way:
+                    break
+                await asyncio.sleep(_LOOK)
+        except LedgerUnavailable:
+            return None
+        if claim.wait > 0:
+            reason = f"{_NOT_LISTED}: another node could not"
+            self._listed.failed(municipality, reason, claim.wait)
+            raise _unavailable(reason, claim.wait)
+        return claim
+
+    async def _is_kept(self, municipality: str, numbers: LocalNumbers) -> bool:
+        if self._kept is None:
             return False
         try:
-            age = await self._kept.age(municipality) if self._kept is not None else None
-        except LedgerUnavailable:
-            return True
-        return age is None or age >= _AGAIN
+            await self._kept.keep(municipality, numbers)
+        except LedgerUnavailable as error:
+            log.warning("patient_numbers.not_kept", municipality=municipality, reason=str(error))
+            return False
+        return True
 
-    async def _learn(self, municipality: Municipality) -> LocalNumbers:
-        """Ask VKP for its list, and keep it."""
-        key, numbers = municipality.key, await self._list(municipality)
-        self._listed.known[key] = _Listed({} if self._kept is not None else numbers, self._listed.clock.monotonic())
-        if self._kept is not None:
-            try:
-                await self._kept.keep(key, numbers)
-            except LedgerUnavailable as error:
-                log.warning("patient_numbers.not_kept", municipality=key, reason=str(error))
-        return numbers
+    async def _asked(self, municipality: str, claim: ListClaim | None, *, is_failed: bool) -> None:
+        if self._kept is not None and claim is not None:
+            with suppress(LedgerUnavailable):  # its time ends
+                await self._kept.asked(municipality, claim, is_failed=is_failed)
 
     async def _list(self, municipality: Municipality) -> LocalNumbers:
         client = self._clients.client_for(municipality.key, None) if self._clients is not None else None
@@ -186,8 +278,7 @@ class NumbersOfVkp:
             found = await self._run(len(answer.body), lambda: epj.found(answer.body, search))
         except (ServiceUnavailable, AnswerRefused) as error:
             log.error("patient_numbers.not_listed", municipality=municipality.key, reason=str(error))  # noqa: TRY400 - as above
-            text = f"VKP cannot be asked whose a number of the record system's own is: {error}"
-            raise Failure(Fault.UNAVAILABLE, text, retry_after=_RETRY_AFTER) from None
+            raise _unavailable(f"{_NOT_LISTED}: {error}", _RETRY_AFTER) from None
         return learnt([one.resource for one in found], municipality.resolvers)
 
     def _codes(self, municipality: Municipality) -> tuple[str, ...]:
@@ -197,6 +288,10 @@ class NumbersOfVkp:
         ]
         codes = {code.upper() for one in senders for code in one.service_codes} | municipality.partner_profile.keys()
         return tuple(sorted(codes)) or SERVICE_CODES
+
+
+def _unavailable(reason: str, wait: float) -> Failure:
+    return Failure(Fault.UNAVAILABLE, reason, retry_after=math.ceil(wait))
 
 
 def learnt(patients: list[dict[str, Tree]], systems: Mapping[str, Resolver]) -> LocalNumbers:

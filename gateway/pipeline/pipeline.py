@@ -187,7 +187,7 @@ class Pipeline:
         if search_lane.is_retrieval(of):
             return await self._search_lane.decided(context, found, of)
         # Only where a canary decides is anybody asked for its patient's number before.
-        known = await self._numbers.of_message(of, content.tree)
+        known = await self._numbers.of_message(of, content.tree, context.deadline - search_lane.TO_ANSWER)
         return await self._contents.run(content.size, partial(decide, found, known)) if known.local_numbers else decided
 
     async def _follow(self, context: RequestContext, identified: Identified) -> Handled:
@@ -276,7 +276,8 @@ class Pipeline:
         if identified.content is None or identified.envelope.sender != admitted.sender.key:
             history = admitted.sender.code_history
             context.envelope = self._identifier.with_information(context.envelope, content, history)
-        identified = await self._numbers.of_message(identified, content.tree)
+        until = context.deadline - search_lane.TO_ANSWER
+        identified = await self._numbers.of_message(identified, content.tree, until)
         business, translation = await self._contents.run(
             content.size,
             lambda: (
@@ -290,7 +291,7 @@ class Pipeline:
             return Handled(answer, context.account(translation.undelivered))
         context.upstream = context.table.upstream_for(context.envelope.information)
         order = self._order(context, admitted, municipality, translation, business)
-        receipt = await self._submitter.deliver(order, context.deadline - search_lane.TO_ANSWER)
+        receipt = await self._submitter.deliver(order, until)
         return Handled(surface.accepted(self._asked(context, receipt)), self._accepted(context, receipt))
 
     def _order(

@@ -1,5 +1,6 @@
 """Retrieval where VKP does not answer: who does, and what an answer must be."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -121,7 +122,8 @@ class Retrieval:
         if client is not None:
             found = await self._from_record_system(client, search, asker, timeout)
         elif source is not None and name is not None:
-            resolved = await self.resolved(search, asker.municipality)
+            until = asyncio.get_running_loop().time() + timeout
+            resolved = await self.resolved(search, asker.municipality, until)
             found = tuple(map(_found, await source.find(resolved, asker.municipality)))
         else:
             text = f"No information service answers for {search.information} yet"
@@ -130,8 +132,8 @@ class Retrieval:
             raise Failure(Fault.TOO_MANY_FOUND, f"More than {self._config.limits.answer} resources are found")
         return found
 
-    async def resolved(self, search: Search, municipality: Municipality) -> Search:
-        """Return a search by the patient's national number; raises `Failure` where nobody knows it.
+    async def resolved(self, search: Search, municipality: Municipality, until: float) -> Search:
+        """Return a search by the patient's national number; raises `Failure` where nobody knows it, or can say `until` then.
 
         A number that only the copy of PIT may know stays as it is.
         """
@@ -142,7 +144,7 @@ class Retrieval:
             return structs.replace(search, patient=PatientKey(system_of(patient.value), patient.value))
         if municipality.resolvers.get(patient.system) == "pit":
             return search
-        number = await self.numbers.of_patient(patient, municipality)
+        number = await self.numbers.of_patient(patient, municipality, until)
         if number is None:
             raise Failure(
                 Fault.UNKNOWN_PATIENT, "The search names a patient by a number of which no national one is known"

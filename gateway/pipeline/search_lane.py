@@ -56,7 +56,8 @@ class SearchLane:
                 surface = identified.surface
                 context.search = await self._retrieval.read(context.head, context.body, surface, recognised)
                 if (patient := context.search.patient) is not None:
-                    share = self._canary.share(await self._retrieval.numbers.of_patient(patient, municipality))
+                    until = context.deadline - TO_ANSWER
+                    share = self._canary.share(await self._retrieval.numbers.of_patient(patient, municipality, until))
         except Failure as failure:
             return self._decider.without_content(found, identified, failure.with_traceback(None), context.received)
         identified = structs.replace(identified, envelope=structs.replace(identified.envelope, share=share))

@@ -79,7 +79,7 @@ class Builder:
         self._proofs = DpopVerifier(clock)
         self._rates, self._parsed = TokenBuckets(), TokenBuckets()
         self.worker, self.retrieval_worker = Worker(), Worker()
-        self._listed = ListedNumbers(clock)
+        self.listed = ListedNumbers(clock)
         self.upstreams = UpstreamRegistry(folder, clock)
 
     def prepare(
@@ -146,7 +146,7 @@ class Builder:
         """Return what answers searches in place of VKP; large answers are read in a thread of their own."""
         config = clients.config
         resolvers: dict[Resolver, NumberResolver] = {
-            "vkp": NumbersOfVkp(config, clients.vkp, self._listed, learnt, self.retrieval_worker.run)
+            "vkp": NumbersOfVkp(config, clients.vkp, self.listed, learnt, self.retrieval_worker.run)
         }
         if copies is not None:
             resolvers["pit"] = copies.local_numbers

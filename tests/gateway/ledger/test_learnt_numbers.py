@@ -34,9 +34,7 @@ async def test_number_that_one_node_learnt_is_known_to_another(store: Database) 
     assert await other.find("nordfjell", (LOCAL, "1")) == FIRST
     assert await other.find("sorvik", (LOCAL, "1")) is None
     assert await other.find("nordfjell", ("urn:other", "1")) is None
-    clock.now += 30
-    assert (await other.age("nordfjell"), await other.age("sorvik")) == (30, None)
-    clock.now += KEPT
+    clock.now += 30 + KEPT
     assert await other.find("nordfjell", (LOCAL, "1")) is None
     assert await store.write(lambda each: learnt_numbers.purge(each, clock.now)) == 1
 
@@ -83,4 +81,36 @@ async def test_what_a_clock_that_was_ahead_has_kept_is_not_used(store: Database)
     learnt = node(store, clock)
     await learnt.keep("nordfjell", {(LOCAL, "1"): FIRST})
     clock.now -= 7200
-    assert (await learnt.find("nordfjell", (LOCAL, "1")), await learnt.age("nordfjell")) == (None, None)
+    assert await learnt.find("nordfjell", (LOCAL, "1")) is None
+
+
+async def test_one_node_asks_for_a_list_and_no_other_until_it_is_old(store: Database) -> None:
+    """While it asks, and for a minute after, or half of one where it could not; each municipality has its own."""
+    clock = FakeClock()
+    first, second = node(store, clock), node(store, clock)
+    for is_failed, pause in ((False, 60), (True, 30)):
+        ours = await first.claim("nordfjell", 60.0, 30.0)
+        assert ours.lease is not None
+        assert (await second.claim("nordfjell", 60.0, 30.0)).is_under_way
+        other = await second.claim(f"sorvik-{is_failed}", 60.0, 30.0)
+        assert other.lease is not None
+        await first.asked("nordfjell", ours, is_failed=is_failed)
+        clock.now += pause - 1
+        lately = await second.claim("nordfjell", 60.0, 30.0)
+        assert (lately.lease, lately.is_under_way, lately.wait) == (None, False, 1.0 if is_failed else 0.0)
+        clock.now += 1
+
+
+async def test_list_of_a_node_that_is_gone_is_asked_for_by_another(store: Database) -> None:
+    """When its time has ended, or cannot be what it says; what it tells then is no end of the other's time."""
+    clock = FakeClock()
+    first, second = node(store, clock), node(store, clock)
+    gone = await first.claim("nordfjell", 60.0, 30.0)
+    clock.now += 59
+    assert (await second.claim("nordfjell", 60.0, 30.0)).is_under_way
+    clock.now += 1
+    assert (await second.claim("nordfjell", 60.0, 30.0)).lease is not None
+    await first.asked("nordfjell", gone, is_failed=False)
+    assert (await first.claim("nordfjell", 60.0, 30.0)).is_under_way
+    clock.now -= 3600
+    assert (await first.claim("nordfjell", 60.0, 30.0)).lease is not None

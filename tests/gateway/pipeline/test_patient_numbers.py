@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from gateway.config.model import Epj, Municipality
+from gateway.errors import Failure, Fault
+from gateway.ledger.crypto import LookupHasher, PayloadCipher
+from gateway.ledger.database import open_store
+from gateway.ledger.key_files import Keys
+from gateway.ledger.learnt_numbers import LearntNumbers
+from gateway.model import Place
 from gateway.observability import metrics
+from gateway.pipeline import patient_numbers
 from gateway.pipeline.canary import share_of
-from gateway.pipeline.patient_numbers import learnt
+from gateway.pipeline.patient_numbers import ListedNumbers, NumbersOfVkp, PatientNumbers, learnt
 from gateway.pipeline.pipeline import Pipeline
 from gateway.runtime import build
+from gateway.surfaces.search import PatientKey
+from gateway.upstreams.http_client import Answer as HttpAnswer
 from legacy_stubs.records import LOCAL
 from service_stubs.behaviour import Behaviour
 from service_stubs.clients import Client
@@ -18,9 +33,9 @@ from tests.gateway.pipeline.test_canary import with_subject
 from tests.gateway.world import NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
-    import pytest
     from joserfc.jwk import ECKey
 
     from tests.gateway.wire import Answer
@@ -101,11 +116,19 @@ async def test_number_that_nobody_knows_is_refused_and_asked_for_once_a_minute(s
 
 
 async def test_vkp_that_is_away_is_a_temporary_error(start: Start, client_key: ECKey) -> None:
-    """The sender repeats; nothing was delivered, and no patient was taken to be nobody."""
-    world = await asking(start, client_key)
+    """The sender repeats when it is told to, and VKP is not asked before; no patient was taken to be nobody."""
+    clock = FakeClock()
+    world = await asking(start, client_key, clock=clock)
+    world.helseid.clock = world.jft.clock = world.vkp.clock = clock
     try:
         world.vkp.behave(Behaviour(status=503))
-        world.assert_refused(await note(world, "1303"), 503, "3.1")
+        for moved, wait in ((0, "30"), (10, "20")):
+            clock.now += moved
+            answer = await note(world, "1303")
+            world.assert_refused(answer, 503, "3.1")
+            assert answer.values("Retry-After") == [wait]
+        assert (len(world.vkp.received), len(world.logged.named("patient_numbers.not_listed"))) == (1, 1)
+        clock.now += 20
         assert (await note(world, "1303")).status == 200
     finally:
         await world.stop()
@@ -150,6 +173,95 @@ async def test_canary_places_a_patient_by_the_number_that_was_learnt(
         assert [one.target for one in world.vkp.received][1:] == [f"/epj/r4/{NORDFJELL}/composition"]
     finally:
         await world.stop()
+
+
+class Vkp:
+    """Is asked for lists, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.let = asyncio.Event()
+        self.status = 200
+
+    def client_for(self, *_: object) -> Vkp:
+        return self
+
+    async def ask(self, *_: object) -> HttpAnswer:
+        self.asked += 1
+        await self.let.wait()
+        listed = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": patient(FNR_OF, LOCAL_OF)}]}
+        return HttpAnswer(self.status, (), json.dumps(listed).encode())
+
+
+FNR_OF, LOCAL_OF = (FNR, SOLVEIG), (LOCAL, "1303")
+PATIENT = PatientKey(*LOCAL_OF)
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[Callable[[Vkp, FakeClock], PatientNumbers]]:
+    """Return what makes a node that knows nothing yet; all of them have one ledger."""
+    store = await asyncio.to_thread(open_store, "sqlite:///ledger.db", tmp_path)
+    keys = Keys(PayloadCipher({"k": bytes(32)}, "k"), LookupHasher(bytes(32)))
+    config: Any = SimpleNamespace(senders=())
+    made: list[ListedNumbers] = []
+
+    async def run(_: int, work: Callable[[], Any]) -> Any:
+        return work()
+
+    def node(vkp: Vkp, clock: FakeClock) -> PatientNumbers:
+        made.append(ListedNumbers(clock))
+        kept: Any = LearntNumbers(store, keys, clock)
+        clients: Any = vkp
+        return PatientNumbers({"vkp": NumbersOfVkp(config, clients, made[-1], kept, run)})
+
+    yield node
+    for listed in made:
+        listed.close()
+    await store.close()
+
+
+NORD = Municipality(
+    "nordfjell", "N", NORDFJELL, (), Epj("E", False, (), ()), Place("r", 1, 1), resolvers={LOCAL: "vkp"}
+)
+
+
+async def test_nobody_waits_longer_than_its_own_time_and_the_list_comes_all_the_same(
+    nodes: Callable[[Vkp, FakeClock], PatientNumbers],
+) -> None:
+    """Whoever asks next has it."""
+    vkp, now = Vkp(), asyncio.get_running_loop().time()
+    numbers = nodes(vkp, FakeClock())
+    with pytest.raises(Failure) as refused:
+        await numbers.of_patient(PATIENT, NORD, now)
+    assert refused.value.fault is Fault.UNAVAILABLE
+    waiting = asyncio.get_running_loop().create_task(numbers.of_patient(PATIENT, NORD, now + 600))
+    await asyncio.sleep(0)
+    vkp.let.set()
+    assert (await waiting, vkp.asked) == (SOLVEIG, 1)
+
+
+async def test_two_nodes_ask_vkp_once_and_both_know(
+    nodes: Callable[[Vkp, FakeClock], PatientNumbers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one waits for it; where it fails, it hears that too."""
+    monkeypatch.setattr(patient_numbers, "_LOOK", 0.0)
+    vkp, clock, until = Vkp(), FakeClock(), asyncio.get_running_loop().time() + 600
+    first, second = nodes(vkp, clock), nodes(vkp, clock)
+    vkp.status = 500
+    vkp.let.set()
+    for node in (first, second):
+        with pytest.raises(Failure) as refused:
+            await node.of_patient(PATIENT, NORD, until)
+        assert (refused.value.fault, refused.value.retry_after) == (Fault.UNAVAILABLE, 30)
+    assert vkp.asked == 1
+    vkp.status = 200
+    vkp.let.clear()
+    clock.now += 30
+    asking = [asyncio.get_running_loop().create_task(node.of_patient(PATIENT, NORD, until)) for node in (first, second)]
+    while vkp.asked == 1:  # noqa: ASYNC110 - the double says when
+        await asyncio.sleep(0)
+    vkp.let.set()
+    assert (await asyncio.gather(*asking), vkp.asked) == ([SOLVEIG, SOLVEIG], 2)
 
 
 def patient(*identifiers: tuple[str, str]) -> dict[str, Any]:
