@@ -122,8 +122,29 @@ async def _go_back(page: Page) -> None:
     await page.screenshot(path=SCREENSHOTS / "clicking-3-back.png", full_page=True)
 
 
+async def _send_back(page: Page) -> None:
+    """Have what the new service got sent to VKP, once somebody says that nobody reads it there any more."""
+    from playwright.async_api import expect  # noqa: PLC0415 - said above
+
+    back = page.locator("#back")
+    await expect(back).to_contain_text(re.compile(r"\d+ er ikke hentet, og kan sendes tilbake"), timeout=PATIENCE)
+    await back.get_by_role("link", name=re.compile("Send .*tilbake")).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Send tilbake til VKP")
+    await expect(page.locator("main")).to_contain_text("Furudal kommune")
+    await page.get_by_label("Begrunnelse").fill("Gerica leser ikke lenger")
+    await page.get_by_label(re.compile("Skriv «Furudal kommune»")).fill("Furudal kommune")
+    await page.get_by_role("button").and_(page.locator(".grave")).click()
+    await expect(page.locator("#error-confirm")).to_be_visible()
+    await page.get_by_role("checkbox").check()
+    await page.get_by_label(re.compile("Skriv «Furudal kommune»")).fill("Furudal kommune")
+    await page.get_by_role("button").and_(page.locator(".grave")).click()
+    await expect(page.locator("#job")).to_contain_text(re.compile(r"sendt tilbake: [1-9]"), timeout=PATIENCE)
+    await expect(page.locator("#job .tag")).to_have_text("ferdig", timeout=PATIENCE)
+    await page.screenshot(path=SCREENSHOTS / "clicking-4-sent-back.png", full_page=True)
+
+
 async def test_municipality_is_moved_and_taken_back_by_clicking(reading: Callable[..., Any]) -> None:
-    """Looked at, planned, approved by somebody else, started, watched live, rolled back; each says where it has come."""
+    """Looked at, planned, approved by somebody else, started, watched live, rolled back, sent back; each says where it has come."""
     from playwright.async_api import expect  # noqa: PLC0415 - not there where these tests do not run
 
     async with reading(name="petra") as planner, reading(name="anders") as approver:
@@ -135,6 +156,7 @@ async def test_municipality_is_moved_and_taken_back_by_clicking(reading: Callabl
         await _start_after_all(page)
         await _start(page)
         await _go_back(page)
+        await _send_back(page)
         await page.goto(f"{root}/municipalities/furudal")
         await expect(page.locator("#cells .mode-rehearse").first).to_be_visible()
         assert await page.locator("#cells .mode-new").count() == 0

@@ -1,7 +1,7 @@
 """The pages for cutovers: what is planned and waits for whom, one cutover from its plan to its end, and what failed of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -46,10 +46,14 @@ _MOVING = (
     CutoverState.DRAINING,
     CutoverState.SWITCHED,
     CutoverState.WATCHING,
+    # What may be sent back shows once the routes are the old ones everywhere.
+    CutoverState.ROLLED_BACK,
 )
 """States that somebody may be looking at while they change."""
-_STANDING = ("tense", "conditions", "preflight", "offered", "actions", "back", "history")
-"""Parts of the page that are another when the cutover is."""
+_REGIONS = ("progress", "tense", "conditions", "preflight", "offered", "actions", "back", "history")
+"""Parts of the page that are kept up to date."""
+_NOW_AND_THEN = 5.0
+"""Seconds for which it stays said how much the new side has got."""
 _TYPED = ("reason", "comment", "at")
 _ONE = "/cutovers/{name}"
 _TOLD_HERE = (Code.BAD_REQUEST, Code.CONFLICT, Code.CHANGED_MEANWHILE)
@@ -123,7 +127,7 @@ class CutoverPages:
         """Return the page of a cutover; `wrong` has what was refused, by action and field."""
         record = await self._cutovers.shown(person(request), request.match_info["name"])
         typed = {each: kept(form or {}, each) for each in _TYPED}
-        values = await self._standing(request, record)
+        values = {**await self._standing(request, record), **await self._sent(request, record)}
         values |= {**await self._going(request, record), "is_moving": record.state in _MOVING}
         return page(request, "cutover.html", status=status, **{**values, "typed": typed, "wrong": wrong or {}})
 
@@ -133,18 +137,23 @@ class CutoverPages:
         if record.state in _AHEAD:
             record, findings = await self._cutovers.preflight(who, record.name, _PATIENCE)
             found = await asyncio.to_thread(parts_view, w, findings)
-        is_back = record.state is CutoverState.ROLLED_BACK
         return {
             "parts": found,
             "changes": changes(w, record.plan),
             "may_change": record.state in CHANGEABLE and may_everywhere(who, record.cells, Action.PLAN),
-            "sent_back": await self._back.offered(who, selections(record)) if is_back else [],
-            "undo": await self._back.offered(who, selections(record)) if record.is_executed else [],
             "typed": dict.fromkeys(_TYPED, ""),
             "wrong": {},
             "is_another": False,
             **effects_view(w, await self._facts.effects(who, record)),
         }
+
+    async def _sent(self, request: web.Request, record: Cutover) -> dict[str, Any]:
+        """Return what the new side has got of a cutover, to be told before and after it is rolled back."""
+        is_back = record.state is CutoverState.ROLLED_BACK
+        found = []
+        if is_back or record.is_executed:
+            found = await self._back.offered(person(request), selections(record))
+        return {"sent_back": found if is_back else [], "undo": found if record.is_executed else []}
 
     async def _going(self, request: web.Request, record: Cutover) -> dict[str, Any]:
         """Return what the page needs that is another by the second."""
@@ -159,18 +168,17 @@ class CutoverPages:
     async def _live(self, request: web.Request) -> web.StreamResponse:
         who, name, seen = person(request), request.match_info["name"], request.query.get("hash", "")
         await self._cutovers.shown(who, name)
-        standing: dict[int, dict[str, str]] = {}
+        clock, standing, sent = self._context.clock, _Kept(), _Kept()
 
         async def regions() -> Mapping[str, str]:
             record = await self._cutovers.shown(who, name)
-            going = await self._going(request, record)
-            if record.version not in standing:
-                # What somebody does is for the plan that they have read.
-                values = {**await self._standing(request, record), **going, "is_another": record.hash != seen}
-                found = {each: fragment(request, f"cutover_{each}.html", **values) for each in _STANDING}
-                standing.clear()
-                standing[record.version] = found
-            return {"progress": fragment(request, "cutover_progress.html", **going), **standing[record.version]}
+            values = await self._going(request, record)
+            # What somebody does is for the plan that they have read.
+            values |= {"is_another": record.hash != seen}
+            values = {**await standing.of(record.version, lambda: self._standing(request, record)), **values}
+            moment = (record.version, clock.monotonic() // _NOW_AND_THEN)
+            values |= await sent.of(moment, lambda: self._sent(request, record))
+            return {each: fragment(request, f"cutover_{each}.html", **values) for each in _REGIONS}
 
         return await live.stream(request, regions, every=1.0)
 
@@ -229,6 +237,19 @@ class CutoverPages:
                 return await self._cutovers.start(by, name, reason, version_of(form))
             case _:
                 return await self._cutovers.cancel(by, name, reason, version_of(form))
+
+
+class _Kept:
+    """Values that stay as they are while something else does."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, dict[str, Any]] | None = None
+
+    async def of(self, key: object, read: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Return them, read anew for another key."""
+        if self._known is None or self._known[0] != key:
+            self._known = (key, await read())
+        return self._known[1]
 
 
 def _listing(request: web.Request) -> Listing:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from joserfc.jwk import RSAKey
@@ -86,7 +87,7 @@ async def stage(path: Path, *, with_story: bool = False) -> AsyncIterator[Stage]
         except StartupError as error:
             raise StageFailed(str(error)) from None
     issuer = config.helseid.issuer
-    clients = _register_client(config, _scopes(config), path.parent, folder)
+    clients = _register_clients(config, path.parent, folder)
     record_systems = [one for one in config.upstreams.values() if isinstance(one, EpjUpstream)]
     children = [
         _Child("HelseID", 1, "service_stubs", "helseid", "--port", _port(issuer), "--clients", str(clients)),
@@ -177,12 +178,24 @@ class _Child:
             ready.set_exception(StageFailed(f"{self.name} did not start: {last}"))
 
 
-def _register_client(config: Config, scopes: list[str], base: Path, folder: Path) -> Path:
-    """Make the gateway's key unless it is there, and tell the HelseID double of its public half."""
-    key_file = config.helseid.key_file
-    if key_file.startswith("${"):
-        raise StageFailed("the demo needs helseid.key_file to be a file")
-    path = base / key_file
+def _register_clients(config: Config, base: Path, folder: Path) -> Path:
+    """Make the gateway's keys unless they are there, and tell the HelseID double of their public halves."""
+    own = config.helseid
+    clients = [_client("VKP migration gateway", own.client_id, _scopes(config), base / own.key_file)]
+    for one in config.vkp.clients if config.vkp is not None else ():
+        name = f"VKP migration gateway, {one.municipality}"
+        # VKP knows it by a vkp-id, as every sender.
+        claims = {"nhn:vkp/client/claims/vkp-id": f"migration-gateway-{one.municipality}"}
+        clients.append({**_client(name, one.client_id, one.scope.split(), base / one.key_file), "claims": claims})
+    path = folder / "demo-clients.json"
+    path.write_text(json.dumps({"clients": clients}), encoding="utf-8")
+    return path
+
+
+def _client(name: str, client_id: str, scopes: list[str], path: Path) -> dict[str, Any]:
+    """Return a client of HelseID with the key at `path`, which is made unless it is there."""
+    if path.name.startswith("${"):
+        raise StageFailed(f"the demo needs the key of {client_id} to be a file")
     if path.exists():
         key = RSAKey.import_key(json.loads(path.read_text(encoding="utf-8")))
     else:
@@ -190,18 +203,15 @@ def _register_client(config: Config, scopes: list[str], base: Path, folder: Path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(json.dumps(key.as_dict(private=True)), encoding="utf-8")
-    client = {
-        "client_id": config.helseid.client_id,
-        "name": "VKP migration gateway",
+    return {
+        "client_id": client_id,
+        "name": name,
         "tenancy": "multi",
         "orgnr": None,
         "scopes": scopes,
         "jwks": {"keys": [key.as_dict(private=False)]},
         "delegations": None,
     }
-    clients = folder / "demo-clients.json"
-    clients.write_text(json.dumps({"clients": [client]}), encoding="utf-8")
-    return clients
 
 
 def _scopes(config: Config) -> list[str]:
