@@ -4,21 +4,22 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, bindparam, insert, select
 
 from bench.held import arrival
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
 from bench.scene import Scene
-from gateway.ledger import message_queries, retention
+from gateway.ledger import message_queries, retention, shares
 from gateway.ledger.database import Database, open_store
 from gateway.ledger.messages import Ledger
-from gateway.ledger.tables import MESSAGE
+from gateway.ledger.tables import MESSAGE, SHARE
 from gateway.times import Clock
 
 _OF_A_PATIENT = 100
@@ -45,7 +46,7 @@ def measure(scene: Scene) -> Findings:
     rows = tuple((name, *(f"{1e3 * times[name]:.2f}" for times in found.values())) for name in names)
     columns = ("", *(f"{held:,} held, ms" for held in found))
     note = (
-        f"CPU time of this process, median of {_REPEATS}; {_OF_A_PATIENT} messages wait for each patient. Counting is linear in what is held, and "
+        f"CPU time of this process, median of {_REPEATS}; {_OF_A_PATIENT} messages wait for each patient, and each is to be shared. Counting is linear in what is held, and "
         "is done in a twentieth of the time at most."
     )
     smallest, largest = found[min(found)], found[max(found)]
@@ -85,6 +86,12 @@ async def _times(folder: Path, held: int) -> dict[str, float]:
         if await ledger.claim(32, until=time.time() + 30):
             raise BenchFailed("something was due")
 
+    async def claim_shares() -> None:
+        now = time.time()
+        claiming = partial(shares.claim, node="bench", now=now, until=now + 60, most=8, longest=660.0)
+        if await store.write(claiming):
+            raise BenchFailed("something was to be shared")
+
     async def look() -> None:
         nobody = message_queries.Filter(None, sender="Nobody")
         await store.read(lambda connection: message_queries.messages(connection, nobody, 50))
@@ -96,6 +103,7 @@ async def _times(folder: Path, held: int) -> dict[str, float]:
         "arrive, another patient": await _median(arrive, _REPEATS),
         "deliver": await _median(deliver, _REPEATS),
         "claim, nothing due": await _median(claim, _REPEATS),
+        "claim what is to be shared, nothing journaled": await _median(claim_shares, _REPEATS),
         "list messages of a sender who has none": await _median(look, _REPEATS // 4),
         _COUNTING: await _median(count, 5),
     }
@@ -120,6 +128,10 @@ async def _fill(store: Database, held: int) -> None:
 
 def _insert(connection: Connection, rows: list[dict[str, Any]]) -> None:
     connection.execute(insert(MESSAGE), rows)
+    names: dict[str, Any] = {name: bindparam(name) for name in ("reference", "municipality")}
+    message = select(MESSAGE.c.id).where(MESSAGE.c.reference == bindparam("reference")).scalar_subquery()
+    share = {"target": "pmd", "state": "waiting", "created_at": 0.0, "payload": _PAYLOAD}
+    connection.execute(insert(SHARE).values(message=message, **names, **share), rows)
 
 
 def _rows(held: int) -> Iterator[dict[str, Any]]:
