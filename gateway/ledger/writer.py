@@ -1,6 +1,7 @@
 """The one writer of the ledger's database: a thread that commits together what waits, and tells each what came of its own."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -221,10 +222,12 @@ def _checked(connection: Connection | None) -> Connection | None:
     """Return the connection if it can go on being used; None has the next work open another."""
     if connection is None:
         return None
-    with suppress(SQLAlchemyError):
+    with suppress(SQLAlchemyError, sqlite3.Error):
         if connection.in_transaction():
             connection.rollback()
         if not connection.closed and not connection.invalidated and connection.dialect.name == "sqlite":
+            # A commit that failed may have left the transaction open, which SQLAlchemy takes for ended: the next could not begin.
+            connection.dialect.do_rollback(connection.connection)
             return connection
     with suppress(SQLAlchemyError):
         connection.close()
