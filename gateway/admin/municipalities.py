@@ -1,5 +1,6 @@
 """One municipality: each cell with what is known of it and what comes next, its traffic, routes, senders and history."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ from gateway.times import when, when_any
 _MONTH_DAYS = 30
 _HOURS = 24
 _MOST_EVENTS, _MOST_FOUND = 30, 10
+_FRESH, _SLOWLY = 1.0, 15.0
+"""Seconds for which all who look share what was read, and what four weeks have shown."""
 _CellKey = tuple[str, str, str]
 
 
@@ -88,8 +91,8 @@ class Happening(Struct, frozen=True):
     reason: str | None
 
 
-class MunicipalityView(Struct, frozen=True):
-    """A municipality for whoever looks."""
+class MunicipalityNow(Struct, frozen=True):
+    """What of a municipality is another by the second."""
 
     at: float
     standing: Standing
@@ -97,28 +100,42 @@ class MunicipalityView(Struct, frozen=True):
     cells: tuple[CellView, ...]
     untyped: Mapping[tuple[str, str], Numbers]
     """By vendor and system, messages of seven days whose type was not read, since it did not matter."""
-    hours: tuple[Interval, ...]
-    days: tuple[Interval, ...]
-    routes: tuple[RouteInForce, ...]
-    senders: tuple[store.SeenSender, ...]
     waiting: Mapping[str, tuple[int, float]]
     """By state, how many messages wait, and since when the oldest."""
     copies: tuple[CopyStatus, ...]
     """The local copies of its patients and services, with their ages."""
+
+
+class MunicipalityView(MunicipalityNow, frozen=True):
+    """A municipality for whoever looks."""
+
+    hours: tuple[Interval, ...]
+    days: tuple[Interval, ...]
+    routes: tuple[RouteInForce, ...]
+    senders: tuple[store.SeenSender, ...]
     found: tuple[Group, ...]
     """Faults, repairs and losses of thirty days, the most frequent first."""
     history: tuple[Happening, ...]
 
 
-class _Ledger(Struct, frozen=True):
-    week: list[CellTraffic]
+class _Month(Struct, frozen=True):
+    """What four weeks have shown, which takes the longest to read."""
+
     rehearsed: list[CellTraffic]
-    hours: list[Interval]
-    days: list[Interval]
     compared: list[comparisons.ComparisonSummary]
-    senders: list[store.SeenSender]
+
+
+class _Now(Struct, frozen=True):
+    week: list[CellTraffic]
+    month: _Month
     counts: list[retention.Count]
     unclear: int
+
+
+class _Rest(Struct, frozen=True):
+    hours: list[Interval]
+    days: list[Interval]
+    senders: list[store.SeenSender]
     found: list[tuple[findings.Found, findings.Times]]
     rules: list[SetRule]
 
@@ -130,6 +147,9 @@ class Municipalities:
         self._context = context
         self._copies = copies
         self._board = board
+        self._known: dict[str, tuple[float, int, _Now]] = {}
+        self._months: dict[str, tuple[float, _Month]] = {}
+        self._reading = asyncio.Lock()
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoint for programs."""
@@ -146,64 +166,99 @@ class Municipalities:
 
     async def seen_by(self, who: Principal, key: str) -> MunicipalityView:
         """Return a municipality, for someone who may view it."""
+        view = await self.now_of(who, key)
+        named, now = view.standing.key, view.at
+        facts = await self._board.facts()
+        rest = _NO_REST if facts is None else await self._context.read(lambda each: _rest(each, named, now))
+        cutovers = [] if facts is None else [one for one in facts.cutovers if named in overview.places_of(one)]
+        return MunicipalityView(
+            **{name: getattr(view, name) for name in MunicipalityNow.__struct_fields__},
+            hours=tuple(rest.hours),
+            days=tuple(rest.days),
+            routes=tuple(_routes(view.standing)),
+            senders=tuple(rest.senders),
+            found=tuple(grouped(rest.found)[:_MOST_FOUND]),
+            history=tuple(_history(cutovers, rest.rules, named)),
+        )
+
+    async def now_of(self, who: Principal, key: str) -> MunicipalityNow:
+        """Return what is another by the second, for someone who may view it; all who look at once share what was read."""
         standings, within = self._board.standings(), reach(who, Action.VIEW)
         named = short_name(standings.config, key) or ""
         if named not in standings.all or (within is not None and named not in within):
             raise Problem(Code.NOT_FOUND, "no such municipality where you may view it")
-        now = self._context.now()
         facts = await self._board.facts()
-        known = _NOTHING if facts is None else await self._context.read(lambda each: _read(each, named, now))
+        known = _NOTHING if facts is None else await self._now(named)
         standing, row = standings.all[named], self._board.row(facts, named)
         cutovers = [] if facts is None else [one for one in facts.cutovers if named in overview.places_of(one)]
-        return MunicipalityView(
-            at=now,
+        return MunicipalityNow(
+            at=self._context.now(),
             standing=standing,
             row=row,
             cells=tuple(_cells(standings.config, standing, known, cutovers)),
             untyped=_untyped(known.week),
-            hours=tuple(known.hours),
-            days=tuple(known.days),
-            routes=tuple(_routes(standing)),
-            senders=tuple(known.senders),
             waiting=_waiting(known),
             copies=() if facts is None else tuple(await self._copies.listed(who, named)),
-            found=tuple(grouped(known.found)[:_MOST_FOUND]),
-            history=tuple(_history(cutovers, known.rules, named)),
         )
 
+    async def _now(self, key: str) -> _Now:
+        async with self._reading:
+            passed, now, changes = self._context.clock.monotonic(), self._context.now(), self._context.changes
+            known = self._known.get(key)
+            # Whoever changes something here sees it at once.
+            if known is not None and known[1] == changes and 0 <= passed - known[0] < _FRESH:
+                return known[2]
+            month = self._months.get(key)
+            if month is None or not 0 <= passed - month[0] < _SLOWLY:
+                month = (passed, await self._context.read(lambda each: _month(each, key, now)))
+            read = await self._context.read(lambda each: _read(each, key, now, month[1]))
+            # What nobody has looked at for a while is not kept.
+            self._known = {each: one for each, one in self._known.items() if passed - one[0] < _SLOWLY}
+            self._months = {each: one for each, one in self._months.items() if passed - one[0] < _SLOWLY}
+            self._known[key], self._months[key] = (passed, changes, read), month
+            return read
 
-_NOTHING = _Ledger([], [], [], [], [], [], [], 0, [], [])
+
+_NOTHING = _Now([], _Month([], []), [], 0)
+_NO_REST = _Rest([], [], [], [], [])
 
 
-def _read(connection: Connection, key: str, now: float) -> _Ledger:
+def _month(connection: Connection, key: str, now: float) -> _Month:
+    since = traffic.days_ago(now, overview.REHEARSED_WITHIN - 1)
+    return _Month(
+        traffic.cells(connection, since, municipality=key, mode=Mode.REHEARSE.value),
+        comparisons.summary(connection, since=since, municipality=key),
+    )
+
+
+def _read(connection: Connection, key: str, now: float, month: _Month) -> _Now:
+    return _Now(
+        traffic.cells(connection, traffic.days_ago(now, overview.WEEK - 1), municipality=key),
+        month,
+        [one for one in retention.counts(connection) if one.municipality == key],
+        message_queries.unclear(connection).get(key, 0),
+    )
+
+
+def _rest(connection: Connection, key: str, now: float) -> _Rest:
     month = traffic.days_ago(now, _MONTH_DAYS - 1)
     rules = [
         one
         for layer in (Layer.PANIC, Layer.OVERRIDE)
         for one in overrides.listed(connection, Listing(layer, [key], None, _MOST_EVENTS))
     ]
-    return _Ledger(
-        traffic.cells(connection, traffic.days_ago(now, overview.WEEK - 1), municipality=key),
-        traffic.cells(
-            connection,
-            traffic.days_ago(now, overview.REHEARSED_WITHIN - 1),
-            municipality=key,
-            mode=Mode.REHEARSE.value,
-        ),
+    return _Rest(
         traffic.intervals(connection, key, traffic.HOUR, (now // 3600 - _HOURS + 1) * 3600),
         traffic.intervals(connection, key, traffic.DAY, month),
-        comparisons.summary(connection, since=traffic.days_ago(now, overview.REHEARSED_WITHIN - 1), municipality=key),
         store.senders(connection, key, traffic.days_ago(now, overview.WEEK - 1)),
-        [one for one in retention.counts(connection) if one.municipality == key],
-        message_queries.unclear(connection).get(key, 0),
         findings.found(connection, month, municipality=key),
         rules,
     )
 
 
-def _cells(config: Config, standing: Standing, known: _Ledger, cutovers: Iterable[Cutover]) -> Iterable[CellView]:
-    week, rehearsed = _by_cell(known.week), _by_cell(known.rehearsed)
-    for one in known.compared:
+def _cells(config: Config, standing: Standing, known: _Now, cutovers: Iterable[Cutover]) -> Iterable[CellView]:
+    week, rehearsed = _by_cell(known.week), _by_cell(known.month.rehearsed)
+    for one in known.month.compared:
         tried = Numbers(rehearsed=one.tried, clean=one.clean)
         rehearsed.setdefault((one.vendor, one.system, one.information), Numbers()).add(tried)
     planned = [one for one in cutovers if one.ended_at is None and (one.state in WAITING or one.is_executed)]
@@ -266,7 +321,7 @@ def _routes(standing: Standing) -> Iterable[RouteInForce]:
         yield RouteInForce(mode or None, layer, rule or None, place, senders, types)
 
 
-def _waiting(known: _Ledger) -> dict[str, tuple[int, float]]:
+def _waiting(known: _Now) -> dict[str, tuple[int, float]]:
     found = {one.state: (one.messages, one.oldest) for one in known.counts}
     if known.unclear:
         found["unclear"] = (known.unclear, found.get("quarantined", (0, 0.0))[1])

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.municipalities import CellView, Municipalities, MunicipalityView
+from gateway.admin.municipalities import CellView, Municipalities, MunicipalityNow, MunicipalityView
 from gateway.admin.pages import prefilled
 from gateway.admin.pages.charts import Chart, line_chart, stack_chart
 from gateway.admin.pages.charts import Line as Curve
@@ -80,17 +80,17 @@ class MunicipalityPages:
         who, key = person(request), request.match_info["municipality"]
 
         async def regions() -> Mapping[str, str]:
-            told = _shown(who, await self._municipalities.seen_by(who, key))
+            told = _shown(who, await self._municipalities.now_of(who, key))
             return {name: fragment(request, f"municipality_{name}.html", **told) for name in ("now", "cells")}
 
         return await stream(request, regions)
 
 
-def _shown(who: Principal, view: MunicipalityView) -> dict[str, Any]:
+def _shown(who: Principal, view: MunicipalityNow) -> dict[str, Any]:
     return {"view": view, "senders": _senders(who, view)}
 
 
-def _senders(who: Principal, view: MunicipalityView) -> list[Sender]:
+def _senders(who: Principal, view: MunicipalityNow) -> list[Sender]:
     by: dict[tuple[str, str], list[CellView]] = {}
     for one in view.cells:
         by.setdefault((one.cell.vendor, one.cell.system), []).append(one)

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
+from gateway.admin import municipalities
+from gateway.admin.replica import Copies
+from gateway.auth.people.principal import LoginMethod, Principal
+from gateway.auth.people.rbac import Grant
+from gateway.config.model import Role
 from gateway.config.plans import Freeze
 from gateway.ledger import findings, traffic
 from gateway.ledger.findings import Found, Times
@@ -192,6 +197,33 @@ async def test_a_municipality_is_told_cell_by_cell(site: World, vera: Browser) -
     assert [(one["sender"], one["messages"]) for one in document["senders"]] == [("Dignio_Nordfjell", 10)]
     assert {one["mode"] for one in document["routes"]} == {"legacy", "rehearse", "new"}
     assert all("routes.yaml:" in one["place"] for one in document["routes"])
+
+
+async def test_all_who_look_at_a_municipality_share_what_was_read(site: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a second, and four weeks of rehearsals for longer; but for the page itself nothing is read that stays as it is."""
+    reads: list[str] = []
+    for name in ("_read", "_month", "_rest"):
+        monkeypatch.setattr(municipalities, name, _counted(reads, name, getattr(municipalities, name)))
+    who = Principal(LoginMethod.DEV_LOGIN, ("x",), "x", (Grant(Role.VIEWER),))
+    port = site.office.port
+    pages = municipalities.Municipalities(port.ledger, port.overview, Copies(port.ledger))
+    for _ in range(3):
+        view = await pages.now_of(who, "nordfjell")
+        assert view.standing.key == "nordfjell"
+    assert reads == ["_month", "_read"]
+    site.office.clock.now += 2
+    await pages.now_of(who, "nordfjell")
+    assert reads == ["_month", "_read", "_read"]
+    await pages.seen_by(who, "nordfjell")
+    assert reads[3:] == ["_rest"]
+
+
+def _counted(reads: list[str], name: str, read: Any) -> Any:
+    def told(*given: Any) -> Any:
+        reads.append(name)
+        return read(*given)
+
+    return told
 
 
 async def test_a_cutover_of_a_cell_is_what_comes_next_for_it(site: World, vera: Browser) -> None:
