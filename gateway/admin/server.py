@@ -124,7 +124,7 @@ class AdminPort:
             MessagePages(messages, self.decisions),
             TrialPages(self.trials),
             HealthPages(self.health),
-            CutoverWizard(self.ledger, self.cutovers, facts),
+            CutoverWizard(self.ledger, self.cutovers, facts, municipalities),
             CutoverPages(self.cutovers, facts, back, self.ledger),
             back,
             ReportPages(self.report, rehearsals, self.ledger, self.overview),

@@ -11,8 +11,9 @@ from gateway.admin.pages.route_fields import DECIMAL
 from gateway.admin.params import is_number_in
 from gateway.migration.cells import GOES_NEW
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest, is_name
+from gateway.migration.gates import suggested_gate, suggested_watch
 from gateway.migration.schedule import OSLO
-from gateway.model import Information, Mode
+from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, RouteSpec
 
 _DAY, _MINUTE = 86_400.0, 60.0
@@ -23,8 +24,23 @@ _MOST = 100
 OF_CHANGE = ("municipality", "sender", "information", "mode", "text", *KINDS)
 OF_PLAN = (
     *("name", "at", "approvals", "gate_messages", "gate_clean", "gate_days", "back_failed", "back_held"),
-    *("back_messages", "back_minutes", "step_back", "suggested"),
+    *("back_messages", "back_minutes", "step_back", "suggested", "named"),
 )
+"""`suggested`: the messages a week that the numbers were suggested by; `named`: the name that was."""
+BY_HAND = "-"
+"""Instead of `suggested`, where somebody wrote the numbers."""
+_DOES: Mapping[str, str] = {
+    Mode.REHEARSE: "provekjoring",
+    Mode.COMPARE: "sammenligning",
+    Mode.CANARY: "delvis",
+    Mode.LEGACY: "tilbake",
+    Mode.CLOSED: "stengt",
+}
+"""What a name says of a mode; what moves says nothing of it."""
+_LETTERS = str.maketrans({"æ": "ae", "ø": "o", "å": "a", "Æ": "Ae", "Ø": "O", "Å": "A"})
+_DAY_ALONE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_FEW_TYPES, _LONGEST_NAME = 2, 60
+"""A name has at most 64 characters; some are left for one that makes it another."""
 USUAL = {"approvals": "1", "gate_messages": "200", "gate_clean": "99,5", "gate_days": "7"}
 USUAL |= {"back_failed": "5", "back_held": "50", "back_messages": "20", "back_minutes": "15"}
 Values = Mapping[str, tuple[str, ...]]
@@ -95,7 +111,10 @@ def of_form(form: Form) -> Draft:
     count = min(_whole(_first(form, "count")) or 1, _MOST)
     changes = [{name: _given(form, f"c{number}_{name}") for name in OF_CHANGE} for number in range(count)]
     kept = [{name: values for name, values in one.items() if any(values)} for one in changes]
-    return Draft(tuple(kept), {name: values for name in OF_PLAN if any(values := _given(form, name)) or name in form})
+    plan = {name: values for name in OF_PLAN if any(values := _given(form, name)) or name in form}
+    if "name" in plan:
+        plan["name"] = (name_of(_first(plan, "name")),)
+    return Draft(tuple(kept), plan)
 
 
 def of_query(query: Mapping[str, Sequence[str]]) -> Draft:
@@ -104,8 +123,8 @@ def of_query(query: Mapping[str, Sequence[str]]) -> Draft:
     change: dict[str, tuple[str, ...]] = {name: _given(query, name) for name in ("municipality", "information", "mode")}
     change["sender"] = (_first(query, "sender") or (f"{vendor}/{system}" if system else vendor),)
     given = {name: _given(query, name) for name in OF_PLAN if name in query}
-    if "gate_messages" in given or "suggested" in given:
-        given["suggested"] = ("0",)
+    if "gate_messages" in given and not _first(given, "suggested").isdecimal():
+        given["suggested"] = (BY_HAND,)
     return Draft(({name: values for name, values in change.items() if any(values)},), {**_usual(), **given})
 
 
@@ -127,7 +146,7 @@ def of_plan(plan: Plan) -> Draft:
         told |= {"back_failed": route_fields.hundredths(back.failed_at_least), "back_messages": str(back.of_at_least)}
         told["back_held"] = "" if back.held_at_least is None else route_fields.hundredths(back.held_at_least)
         told["back_minutes"] = _number(back.within / _MINUTE)
-    told["suggested"] = "0"
+    told["suggested"] = BY_HAND
     values = {name: (told.get(name, ""),) for name in OF_PLAN}
     return Draft(tuple(map(_of_spec, plan.set)), values)
 
@@ -244,6 +263,39 @@ def _back(draft: Draft) -> RollBackRequest | None:
 
 def _number(value: float) -> str:
     return f"{value:.4f}".rstrip("0").rstrip(".").replace(".", ",")
+
+
+def name_of(text: str) -> str:
+    """Return what somebody calls a cutover as a name may be: `Furudal, nødmelding` becomes `Furudal-nodmelding`."""
+    return re.sub(r"[\s,–]+(?:-[\s,–]*)?", "-", text.strip().translate(_LETTERS))
+
+
+def suggested_name(draft: Draft, day: str) -> str:
+    """Return a name that says where, whose, what and when; `day` is a date of ISO 8601."""
+    change = draft.changes[0]
+    vendor = draft.of(0, "sender").partition("/")[0] if len(draft.changes) == 1 else ""
+    types = [Information(one) for one in change.get("information", ()) if one in _TYPES]
+    about = "-".join(each.value for each in types) if len(types) <= _FEW_TYPES else "journalforing"
+    if len(types) > _FEW_TYPES and not JOURNALING.issuperset(types):
+        about = "oppslag" if RETRIEVAL.issuperset(types) else ""
+    parts = (draft.of(0, "municipality"), vendor, about, _DOES.get(draft.of(0, "mode"), ""))
+    name = name_of("-".join(filter(None, parts)))
+    return f"{name[: _LONGEST_NAME - len(day) - 1]}-{day}" if _DAY_ALONE.fullmatch(day) else name[:_LONGEST_NAME]
+
+
+def suggested_fields(messages_a_week: int) -> dict[str, str]:
+    """Return a gate and a rule that rolls back, which cells with so much traffic can meet, as their fields have them."""
+    gate, watch = suggested_gate(messages_a_week), suggested_watch(messages_a_week)
+    return {
+        "gate_messages": str(gate.rehearsed_at_least),
+        "gate_clean": route_fields.hundredths(gate.clean_at_least),
+        "gate_days": _number(gate.within / _DAY),
+        "back_failed": route_fields.hundredths(watch.failed_at_least),
+        "back_held": route_fields.hundredths(watch.held_at_least or 0.5),
+        "back_messages": str(watch.of_at_least),
+        "back_minutes": _number(watch.within / _MINUTE),
+        "suggested": str(messages_a_week),
+    }
 
 
 def _whole(text: str) -> int | None:

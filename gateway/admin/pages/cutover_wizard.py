@@ -12,8 +12,9 @@ from gateway.admin.cutover_access import By, may_everywhere
 from gateway.admin.cutover_facts import CutoverFacts
 from gateway.admin.cutovers import Cutovers
 from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.municipalities import Municipalities
 from gateway.admin.pages import cutover_draft as drafts
-from gateway.admin.pages import route_fields
+from gateway.admin.pages import prefilled, route_fields
 from gateway.admin.pages.cutover_draft import Draft, Wrong
 from gateway.admin.pages.cutover_view import effects_view, parts_view
 from gateway.admin.pages.forms import Form, field, form_of, iso_of, see_other, version_of
@@ -22,13 +23,13 @@ from gateway.admin.pages.render import page, words
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
+from gateway.ledger import cutovers as store
+from gateway.migration.cells import Cells
 from gateway.migration.cutover import CHANGEABLE, Cutover
 from gateway.migration.cutover_plan import CutoverRequest, Plan, faults, of_wanted
-from gateway.migration.gates import suggested_gate, suggested_watch
 from gateway.migration.schedule import TimeRefused, instant_of, why_not
 from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, WORDS
-from gateway.times import DAY
 
 _STEP = re.compile(r"(cells|choices):([0-9]{1,3})|conditions|look")
 _OF_CELLS = ("municipality", "sender", "information", "mode")
@@ -69,10 +70,13 @@ class _State:
 class CutoverWizard:
     """The pages of the wizard: for a new plan, and for another one of a cutover that is there."""
 
-    def __init__(self, context: LedgerContext, cutovers: Cutovers, facts: CutoverFacts) -> None:
+    def __init__(
+        self, context: LedgerContext, cutovers: Cutovers, facts: CutoverFacts, municipalities: Municipalities
+    ) -> None:
         self._context = context
         self._cutovers = cutovers
         self._facts = facts
+        self._municipalities = municipalities
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints for people."""
@@ -140,8 +144,8 @@ class CutoverWizard:
         if step.name == "cells" and route_fields.fields_of(draft.of(step.number, "mode")):
             return replace(state, step=_Step("choices", step.number))
         if step.name in ("cells", "choices"):
-            return replace(state, step=_Step("conditions"), draft=await self._with_suggestion(person(request), draft))
-        return replace(state, step=_Step("look"))
+            return replace(state, step=_Step("conditions"), draft=await self._with_suggestions(person(request), state))
+        return replace(state, step=_Step("look"), draft=await self._named(state))
 
     async def _submit(self, request: web.Request, form: Form, state: _State) -> web.Response:
         """Check every step once more, then submit; what is wrong is shown where it belongs."""
@@ -219,20 +223,45 @@ class CutoverWizard:
         found |= {one.field: one.text for one in told if one.change is None and one.field in drafts.OF_PLAN}
         return found, tuple(one for one in told if one.change is not None or one.field not in found)
 
-    async def _with_suggestion(self, who: Principal, draft: Draft) -> Draft:
-        """Return it with a gate that the volume of its cells can reach, unless one was written."""
-        if not draft.goes_new or draft.said("suggested"):
+    async def _with_suggestions(self, who: Principal, state: _State) -> Draft:
+        """Return the draft with a time, a name and conditions that its cells can meet, but for what somebody wrote."""
+        draft = state.draft
+        if not draft.said("at"):
+            at = prefilled.planned_for(self._context.now()).strftime("%Y-%m-%dT%H:%M")
+            draft = replace(draft, plan={**draft.plan, "at": (at,)})
+        draft = await self._named(replace(state, draft=draft))
+        by = draft.said("suggested")
+        told = drafts.suggested_fields(int(by)) if by.isdecimal() else {}
+        if not draft.goes_new or any(draft.said(name) != value for name, value in told.items()) or by == drafts.BY_HAND:
             return draft
-        volume = await self._facts.volume(who, drafts.submitted(replace(draft, plan={})).set or ())
-        gate, watch = suggested_gate(volume), suggested_watch(volume)
-        told = {
-            "gate_messages": (str(gate.rehearsed_at_least),),
-            "gate_days": (f"{gate.within / DAY:.0f}",),
-            "back_messages": (str(watch.of_at_least),),
-            "back_minutes": (f"{watch.within / 60:.0f}",),
-            "suggested": (str(volume),),
-        }
-        return replace(draft, plan={**draft.plan, **told})
+        told = drafts.suggested_fields(await self._volume(who, draft))
+        return replace(draft, plan={**draft.plan, **{name: (value,) for name, value in told.items()}})
+
+    async def _named(self, state: _State) -> Draft:
+        """Return the draft with a name that says what it is, unless somebody wrote one, or it has one."""
+        draft, name = state.draft, state.draft.said("name")
+        if state.before is not None or name not in ("", draft.said("named")):
+            return draft
+        free = suggested = drafts.suggested_name(draft, iso_of(draft.said("at")).partition("T")[0])
+        number = 2
+        while await self._cutovers.is_known(free):
+            free, number = f"{suggested}-{number}", number + 1
+        return replace(draft, plan={**draft.plan, "name": (free,), "named": (free,)})
+
+    async def _volume(self, who: Principal, draft: Draft) -> int:
+        """Return the messages of a week of its cells, as the pages of their municipalities count them; of no known type where there are no others."""
+        changes = drafts.submitted(replace(draft, plan={})).set or ()
+        cells, found = Cells(store.routes("draft", changes)), 0
+        for place in filter(None, cells.places):
+            known = [(one, one.cell) for one in (await self._municipalities.now_of(who, place)).cells]
+            found += prefilled.weekly(
+                [
+                    one
+                    for one, cell in known
+                    if cells.route(place, cell.vendor, cell.system, cell.information.value) is not None
+                ]
+            )
+        return found or await self._facts.volume(who, changes)
 
     async def _show(self, request: web.Request, state: _State) -> web.Response:
         w, draft, step = words(request), state.draft, state.step
@@ -316,7 +345,7 @@ def _hidden(state: _State) -> list[tuple[str, str]]:
             (name, value)
             for name, many in draft.plan.items()
             for value in many
-            if name not in shown or name == "suggested"
+            if name not in shown or name in ("suggested", "named")
         ]
         if step.name == "conditions":
             plan += [("step_back", draft.said("step_back"))] if draft.said("step_back") else []

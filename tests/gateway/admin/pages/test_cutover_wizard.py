@@ -226,6 +226,40 @@ async def test_the_gate_is_suggested_by_the_volume_that_is_there(world: World, n
     assert (await go(nora, page)).status == 200
 
 
+async def test_the_gate_is_suggested_anew_for_other_cells_until_somebody_writes_one(
+    world: World, nora: Browser
+) -> None:
+    """What was suggested for one type says nothing of two."""
+    await world.site.decided("passed", 50, mode="legacy", layer="routes", rule=None, at=NOW - 3600)
+    await world.site.decided(
+        "passed", 300, mode="legacy", layer="routes", rule=None, at=NOW - 3600, information="varsel"
+    )
+    page = await conditions(nora)
+    page = await go(nora, await go(nora, page, "edit:0"), c0_information=["notat", "varsel"])
+    page = await go(nora, page)
+    assert fields(page)["gate_messages"] == [str(suggested_gate(350).rehearsed_at_least)]
+    assert fields(page)["name"] == ["nordfjell-notat-varsel-2026-06-01"]
+    page = await go(
+        nora, await go(nora, page, "edit:0", gate_messages="44", name="Den fra mai"), c0_information="notat"
+    )
+    page = await go(nora, page)
+    assert (fields(page)["gate_messages"], fields(page)["name"]) == (["44"], ["Den-fra-mai"])
+
+
+async def test_a_name_is_suggested_by_what_the_plan_does_and_when(world: World, nora: Browser) -> None:
+    """It follows the day until somebody writes another; one that is taken gets a number; blanks and letters of ours are no error."""
+    page = await conditions(nora)
+    assert (fields(page)["name"], fields(page)["at"]) == (["nordfjell-notat-2026-06-01"], ["01.06.2026 kl. 10.00"])
+    look = await go(nora, page, at="02.06.2026 kl. 10.00")
+    assert "nordfjell-notat-2026-06-02" in plain(look)
+    assert (await go(nora, look, "submit")).location == "/cutovers/nordfjell-notat-2026-06-02"
+    look = await go(nora, await conditions(nora), at="02.06.2026 kl. 11.00")
+    assert "nordfjell-notat-2026-06-02-2" in plain(look)
+    look = await go(nora, await conditions(nora), name="Blå time, notater")
+    assert (await go(nora, look, "submit")).location == "/cutovers/Bla-time-notater"
+    del world
+
+
 async def test_a_step_back_must_be_meant(world: World, nora: Browser, tmp_path: Path) -> None:
     """It is marked, asked for, and said in the plan."""
     with_vendors(world, tmp_path, "  - {municipality: nordfjell, information: [tilsyn], mode: new}\n")
