@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -22,7 +22,7 @@ from tests.postgres import Server, server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Dialect, Engine
 
 pytest_plugins = ("tests.conformance.plugin",)
 
@@ -90,6 +90,27 @@ def copied_tables() -> Iterator[None]:
                     file.backup(made)
 
         patch.setattr(database, "migrate", copied)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Have all engines share what SQLAlchemy compiled of statements: each test opens databases of its own, and a process one."""
+    compiled: dict[Any, Any] = {}
+    dialects: dict[str, Dialect] = {}
+    create = database.create_engine
+
+    def shared(*arguments: Any, **settings: Any) -> Engine:
+        engine = create(*arguments, execution_options={"compiled_cache": compiled}, **settings)
+        known = dialects.setdefault(engine.dialect.name, engine.dialect)
+        if getattr(known, "server_version_info", None) is not None:  # it has been connected, so it knows its database
+            engine.dialect = known
+        else:
+            dialects[engine.dialect.name] = engine.dialect
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "create_engine", shared)
         yield
 
 
