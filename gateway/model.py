@@ -34,6 +34,8 @@ class Rate:
 class Information(StrEnum):
     """Information types: what a message is about, named as the municipalities name it."""
 
+    __hash__ = str.__hash__  # each request is looked up by it, and Enum's own is a function of Python
+
     MEDISINERING = "medisinering"
     VARSEL = "varsel"
     TILSYN = "tilsyn"
@@ -51,6 +53,8 @@ class Information(StrEnum):
 
 class Group(StrEnum):
     """The two groups of information types: write towards the record, or read from it."""
+
+    __hash__ = str.__hash__  # each request is looked up by it, and Enum's own is a function of Python
 
     JOURNALING = "journaling"
     RETRIEVAL = "retrieval"
@@ -77,6 +81,8 @@ TOPICS: tuple[Topic, ...] = (None, *Group, *Information)
 
 class Mode(StrEnum):
     """How far a cell has migrated."""
+
+    __hash__ = str.__hash__  # each request is looked up by it, and Enum's own is a function of Python
 
     LEGACY = "legacy"
     REHEARSE = "rehearse"

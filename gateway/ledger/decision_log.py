@@ -12,7 +12,7 @@ from gateway.ledger import prepared, traffic
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.findings import FindingTally
 from gateway.ledger.tables import DECISION
-from gateway.model import UNRECOGNISED, Account, Finding
+from gateway.model import UNRECOGNISED, Account, Finding, Information, Mode
 from gateway.observability.metrics import DECISIONS_DROPPED
 from gateway.observability.telemetry import diagnostics_of
 from gateway.tasks import USUAL, Intervals, Periodic
@@ -171,9 +171,8 @@ def decision_of(account: Account, at: float, seconds: float | None = None) -> Pa
         sender=envelope.sender,
         vendor=envelope.vendor,
         system=envelope.system,
-        # As plain texts: a driver may write a member of an enumeration by its name.
-        information=envelope.information.value if envelope.information else None,
-        mode=account.mode.value if account.mode else None,
+        information=_TEXTS[envelope.information],
+        mode=_TEXTS[account.mode],
         layer=account.layer,
         rule=account.rule,
         route=account.route,
@@ -185,8 +184,14 @@ def decision_of(account: Account, at: float, seconds: float | None = None) -> Pa
     )
 
 
+_TEXTS: dict[str | None, str | None] = {None: None, **{each: each.value for kind in (Information, Mode) for each in kind}}
+"""Members of enumerations as plain texts: a driver may write them by their names."""
+
+
 def _named(names: tuple[str, ...]) -> str | None:
     """Return each name once; how many more there are, where there are many."""
+    if not names:
+        return None
     found = list(dict.fromkeys(names))
     more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
     return ", ".join([*found[:_MOST_NAMED], *more]) or None

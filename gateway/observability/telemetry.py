@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -15,7 +16,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from structlog.typing import EventDict, WrappedLogger
 
-from gateway.model import Account
+from gateway.model import Account, Information, Mode
 from gateway.observability.metrics import LOSSES, MESSAGES, REPAIRS, SECONDS
 from translators.fhir.elements import r4, stu3
 
@@ -52,37 +53,65 @@ def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {key: _masked(value) for key, value in event.items()}
 
 
+class MessageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One message's line, as it is written."""
+
+    event: str = "message"
+    level: str = "info"
+    correlation_id: str
+    surface: str
+    municipality: str | None
+    sender: str | None
+    information: Information | None
+    mode: Mode | None
+    canary: bool
+    layer: str | None
+    rule: str | None
+    generation: int | None
+    upstream: str | None
+    route: str | None
+    outcome: str
+    status: int
+    milliseconds: float
+    diagnostics: str | None
+    repairs: tuple[str, ...]
+    losses: int
+    """How many."""
+    event_id: str | None
+    first: str | None
+    marks: tuple[str, ...]
+    timestamp: str
+
+
 def record(account: Account, status: int, seconds: float) -> None:
     """Log and count one message when its answer has been given; `status` is the HTTP status that the sender got."""
     _count(account, seconds)
     envelope = account.envelope
     _MESSAGE_LOG.write(
-        {
-            "event": "message",
-            "level": "info",
-            "correlation_id": account.correlation_id,
-            "surface": envelope.surface,
-            "municipality": envelope.municipality,
-            "sender": envelope.sender,
-            "information": envelope.information,
-            "mode": account.mode,
-            "canary": account.canary,
-            "layer": account.layer,
-            "rule": account.rule,
-            "generation": account.generation,
-            "upstream": account.upstream,
-            "route": account.route,
-            "outcome": account.outcome,
-            "status": status,
-            "milliseconds": round(seconds * 1000, 3),
-            "diagnostics": diagnostics_of(account),
-            "repairs": account.repairs,
-            "losses": len(account.losses),
-            "event_id": account.event_id,
-            "first": account.first,
-            "marks": account.marks,
-            "timestamp": datetime.fromtimestamp(time.time(), UTC).isoformat(),
-        }
+        MessageEvent(
+            correlation_id=account.correlation_id,
+            surface=envelope.surface,
+            municipality=envelope.municipality,
+            sender=envelope.sender,
+            information=envelope.information,
+            mode=account.mode,
+            canary=account.canary,
+            layer=account.layer,
+            rule=account.rule,
+            generation=account.generation,
+            upstream=account.upstream,
+            route=account.route,
+            outcome=account.outcome,
+            status=status,
+            milliseconds=round(seconds * 1000, 3),
+            diagnostics=diagnostics_of(account),
+            repairs=account.repairs,
+            losses=len(account.losses),
+            event_id=account.event_id,
+            first=account.first,
+            marks=account.marks,
+            timestamp=datetime.fromtimestamp(time.time(), UTC).isoformat(),
+        )
     )
 
 
@@ -136,12 +165,12 @@ class MessageLog:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self._lines: list[str] = []
+        self._events: list[MessageEvent] = []
 
-    def write(self, event: dict[str, object]) -> None:
+    def write(self, event: MessageEvent) -> None:
         """Log an event within a moment; at once where no event loop runs."""
-        self._lines.append(msgspec.json.encode(event).decode())
-        if len(self._lines) > 1:
+        self._events.append(event)
+        if len(self._events) > 1:
             return
         try:
             asyncio.get_running_loop().call_later(_LOG_DELAY, self.flush)
@@ -150,11 +179,21 @@ class MessageLog:
 
     def flush(self) -> None:
         """Write what has been gathered."""
-        if self._lines:
-            lines, self._lines = self._lines, []
+        if self._events:
+            events, self._events = self._events, []
             stream = _Unbreakable(self._stream)
-            stream.write("\n".join(lines) + "\n")
+            stream.write(_lines(events))
             stream.flush()
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def _lines(events: list[MessageEvent]) -> str:
+    try:
+        return _ENCODER.encode_lines(events).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can have and no line: the others are not lost by it
+        return "".join(json.dumps(msgspec.to_builtins(event)) + "\n" for event in events)
 
 
 _MESSAGE_LOG = MessageLog(None)

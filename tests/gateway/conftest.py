@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from msgspec import structs
 from joserfc.jwk import ECKey, RSAKey
 
 from gateway.config.model import KeyFiles
@@ -65,8 +66,8 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
     structlog.configure(processors=[keep, *structlog.get_config()["processors"]])
     write = telemetry._MESSAGE_LOG.write
 
-    def keep_message(event: dict[str, Any]) -> None:
-        kept.events.append(dict(event))
+    def keep_message(event: telemetry.MessageEvent) -> None:
+        kept.events.append(structs.asdict(event))
         kept.message.set()
         write(event)
 

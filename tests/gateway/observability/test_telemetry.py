@@ -190,6 +190,35 @@ def test_message_is_logged_once_and_counted() -> None:
     assert (after[0] - before[0], after[1] - before[1]) == (2, 2)
 
 
+def test_line_has_its_members_in_their_order() -> None:
+    """Whoever reads logs by their beginnings finds what they found before."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    telemetry.record(account(repairs=("a", "b"), losses=("c",)), 200, 0.5)
+    telemetry.flush()
+    told, _, timestamp = stream.getvalue().rpartition('"timestamp":')
+    assert told == (
+        '{"event":"message","level":"info","correlation_id":"c","surface":"vkp-r4","municipality":"telemetry-test",'
+        '"sender":"sender","information":"varsel","mode":"new","canary":false,"layer":null,"rule":null,"generation":null,'
+        '"upstream":"jft","route":"routes.yaml:1:1","outcome":"accepted","status":200,"milliseconds":500.0,'
+        '"diagnostics":null,"repairs":["a","b"],"losses":1,"event_id":null,"first":null,"marks":[],'
+    )
+    assert timestamp.endswith('+00:00"}\n')
+
+
+def test_half_of_a_surrogate_pair_costs_no_other_line() -> None:
+    """Lines are written together, and a sender's text may be what no line can hold."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    for number in range(3):
+        telemetry.record(account(correlation_id=str(number), diagnostics="\ud800" if number == 1 else None), 200, 0.5)
+    assert [(line["correlation_id"], line["diagnostics"]) for line in lines(stream)] == [
+        ("0", None),
+        ("1", "\ud800"),
+        ("2", None),
+    ]
+
+
 def test_unknown_parts_are_empty_labels() -> None:
     """A request that names nothing that is known makes no new label of what it said."""
     telemetry.configure(io.StringIO())
