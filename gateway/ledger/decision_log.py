@@ -184,7 +184,10 @@ def decision_of(account: Account, at: float, seconds: float | None = None) -> Pa
     )
 
 
-_TEXTS: dict[str | None, str | None] = {None: None, **{each: each.value for kind in (Information, Mode) for each in kind}}
+_TEXTS: dict[str | None, str | None] = {
+    None: None,
+    **{each: each.value for kind in (Information, Mode) for each in kind},
+}
 """Members of enumerations as plain texts: a driver may write them by their names."""
 
 

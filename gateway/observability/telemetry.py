@@ -192,7 +192,9 @@ _ENCODER = msgspec.json.Encoder()
 def _lines(events: list[MessageEvent]) -> str:
     try:
         return _ENCODER.encode_lines(events).decode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can have and no line: the others are not lost by it
+    except (
+        UnicodeEncodeError
+    ):  # half of a surrogate pair, which JSON can have and no line: the others are not lost by it
         return "".join(json.dumps(msgspec.to_builtins(event)) + "\n" for event in events)
 
 

@@ -67,7 +67,7 @@ class Decider:
             return RequestDecision(table, failure=failure)
         until = now + _REMEMBERED
         if identified.depends_on_content:
-            return RequestDecision(table, until, identified)
+            return self._by_body(RequestDecision(table, until, identified), identified)
         decision = table.decide(identified.envelope, datetime.fromtimestamp(now, UTC))
         found = RequestDecision(table, until, identified, decision)
         operation, vkp = identified.operation, table.vkp
@@ -82,6 +82,18 @@ class Decider:
         if authorized is None:
             return structs.replace(found, until=now)
         return structs.replace(found, until=min(until, authorized.until), answer=answer, authorized=authorized)
+
+    def _by_body(self, found: RequestDecision, identified: Identified) -> RequestDecision:
+        """Add who sends a request that is decided by its body, where the head says all that this takes."""
+        recognised = identified.recognised
+        if not self._verifies_in_legacy or recognised is None or recognised.by_content:
+            return found
+        authorized = self._authorizer.admitted_at_once(
+            identified.presented, recognised.operation, identified.municipality
+        )
+        if authorized is None:
+            return found
+        return structs.replace(found, until=min(found.until, authorized.until), authorized=authorized)
 
     def by_content(
         self, found: RequestDecision, identified: Identified, content: Content, now: datetime
@@ -120,12 +132,21 @@ class Decider:
 
     def _passing(self, found: RequestDecision, identified: Identified, decision: Decision) -> RequestDecision:
         """Add where a journaling that was decided passes; only such a one is decided by its content."""
-        table = found.table
+        table, operation = found.table, identified.operation
         vkp = table.vkp
-        if vkp is None or decision.mode not in PASSING or decision.mode is Mode.COMPARE or self._verifies_in_legacy:
+        if vkp is None or decision.mode not in PASSING or decision.mode is Mode.COMPARE:
             return found
+        authorized = found.authorized
+        if self._verifies_in_legacy:
+            if operation is None or operation.group is not Group.JOURNALING:
+                return found
+            authorized = authorized or self._authorizer.admitted_at_once(
+                identified.presented, operation, identified.municipality
+            )
+            if authorized is None:
+                return found
         answer = Pass(vkp, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision))
-        return structs.replace(found, answer=answer)
+        return structs.replace(found, answer=answer, authorized=authorized)
 
 
 def decided_unread(

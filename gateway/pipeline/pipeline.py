@@ -112,7 +112,7 @@ class Pipeline:
                 content = self._contents.read_at_once(body, identified, claims) if claims is not None else None
                 if content is not None:
                     found = self._decider.by_content(found, identified, content, self._now())
-                    if (answer := found.answer) is not None:
+                    if (answer := found.answer) is not None and self._is_within_rate(found):
                         return Handled(answer, self._passed(found, answer))
         except Exception:
             log.exception("pipeline.defect")

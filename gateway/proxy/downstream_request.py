@@ -94,7 +94,8 @@ class DownstreamRequest:
         self.version = version
         self.framing = framing
         self.keep_alive = keep_alive
-        self.started_at = asyncio.get_running_loop().time()
+        self.started_at = 0.0
+        """When it began to be served, in the event loop's seconds."""
         self.pieces: list[bytes] = []
         self.trailers: Headers = ()
         self.complete = False

@@ -1,6 +1,5 @@
 """One request's passage to an upstream and its answer's way back, both streaming, neither changed."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,6 +39,9 @@ class UpstreamTarget:
 class Callbacks(Protocol):
     """Who runs the passages."""
 
+    now: Callable[[], float]
+    """The event loop's time."""
+
     def connect(self, passage: "Forwarder") -> None:
         """Run `passage.connect` in a task."""
 
@@ -75,8 +77,8 @@ class Forwarder:
         self._status = 0
         self._alone = False
         self._over = False
-        self._loop = asyncio.get_running_loop()
-        self._heard_at = self.body_since = self._loop.time()
+        self._now = carriage.now
+        self._heard_at = self.body_since = self._now()
         self._since_progress = 0
 
     def start(self) -> None:
@@ -139,7 +141,7 @@ class Forwarder:
         self._since_progress += len(data)
         if self._since_progress >= _PROGRESS:
             self._since_progress = 0
-            self.body_since = self._loop.time()
+            self.body_since = self._now()
         if self._gathered > _GATHERED:
             self.flush()
 
@@ -153,7 +155,7 @@ class Forwarder:
         """Send the end of the body on."""
         if self._incoming.framing is Framing.CHUNKED:
             self._to_upstream.append(last_chunk(trailers))
-        self._heard_at = self._loop.time()
+        self._heard_at = self._now()
         if self._connection is not None:
             self._connection.request_sent = True
 
@@ -172,7 +174,7 @@ class Forwarder:
     def sender_congested(self, *, congested: bool) -> None:
         """Read the answer no faster than the sender takes it."""
         if self._connection is not None and not self._over:
-            self._heard_at = self._loop.time()
+            self._heard_at = self._now()
             self._connection.read_paused(paused=congested)
 
     def flush(self) -> None:
@@ -220,7 +222,7 @@ class Forwarder:
 
     def response_flushed(self) -> None:
         """Send what has come to the sender, in one piece."""
-        self._heard_at = self._loop.time()
+        self._heard_at = self._now()
         data, self._to_sender = b"".join(self._to_sender), []
         if data and not self._alone:
             self._sender.write(data)
@@ -232,14 +234,14 @@ class Forwarder:
 
     def upstream_congested(self, *, congested: bool) -> None:
         """Read the request no faster than the upstream takes it."""
-        self.body_since = self._loop.time()
+        self.body_since = self._now()
         self._sender.hold(held=congested)
 
     def _bind(self, connection: UpstreamConnection) -> None:
         incoming = self._incoming
         head = incoming.head
         self._connection = connection
-        self.body_since = self._loop.time()
+        self.body_since = self._now()
         connection.begin(self, to_head=head.method == "HEAD")
         self._to_upstream.append(request_head(head.method.encode(), head.target.encode(), self._fields()))
         for piece in incoming.pieces:

@@ -31,6 +31,8 @@ _HOP_BY_HOP = frozenset(
 _HOP_BY_HOP_BUT_CODING = _HOP_BY_HOP - {b"transfer-encoding"}
 _NEVER_LISTED = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"date"})
 """Fields that Connection may not take away: framing, addressing, and what a sender cannot have meant."""
+_USUAL = frozenset({b"keep-alive", b"Keep-Alive"})
+"""What Connection says nearly always: it takes away nothing that would not be dropped without it."""
 
 
 class Framing(Enum):
@@ -42,18 +44,19 @@ class Framing(Enum):
     UNTIL_CLOSE = "until the connection closes"
 
 
-def canonical(headers: Headers, framing: Framing, length: int) -> Headers:
+def canonical(headers: Headers, framing: Framing, length: int, written: list[bytes]) -> Headers:
     """Return a head's fields with those that frame its body in their one usual form (RFC 9112 section 6).
 
-    A server behind may read `0120` or `Chunked` in another way than llhttp does, or not at all.
+    A server behind may read `0120` or `Chunked` in another way than llhttp does, or not at all. `written` are these fields'
+    values as they came; where they have that form, nothing changes.
     """
-    if framing is Framing.CHUNKED:
-        return _with(headers, b"transfer-encoding", b"chunked")
-    return _with(headers, b"content-length", b"%d" % length)
-
-
-def _with(headers: Headers, name: bytes, value: bytes) -> Headers:
+    name, value = _CODING if framing is Framing.CHUNKED else (b"content-length", b"%d" % length)
+    if all(each == value for each in written):
+        return headers
     return tuple((each, value if each.lower() == name else given) for each, given in headers)
+
+
+_CODING = (b"transfer-encoding", b"chunked")
 
 
 def end_to_end(headers: Headers, framing: Framing) -> list[tuple[bytes, bytes]]:
@@ -62,10 +65,14 @@ def end_to_end(headers: Headers, framing: Framing) -> list[tuple[bytes, bytes]]:
     `Transfer-Encoding: chunked` keeps its place when the body goes on chunked.
     """
     dropped = _HOP_BY_HOP if framing is not Framing.CHUNKED else _HOP_BY_HOP_BUT_CODING
-    for name, value in headers:
-        if name.lower() == b"connection":
-            dropped = dropped | _listed(value)
-    return [field for field in headers if field[0].lower() not in dropped]
+    names = [name.lower() for name, _ in headers]
+    if dropped.isdisjoint(names):
+        return list(headers)
+    if b"connection" in names:
+        for name, (_, value) in zip(names, headers, strict=True):
+            if name == b"connection" and value not in _USUAL:
+                dropped = dropped | _listed(value)
+    return [field for name, field in zip(names, headers, strict=True) if name not in dropped]
 
 
 def request_head(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
@@ -89,7 +96,7 @@ def last_chunk(trailers: Headers) -> bytes:
 
 
 def _lines(fields: list[tuple[bytes, bytes]]) -> list[bytes]:
-    return [b"%b: %b\r\n" % field for field in fields]
+    return [name + b": " + value + b"\r\n" for name, value in fields]
 
 
 def _listed(connection: bytes) -> frozenset[bytes]:

@@ -49,7 +49,8 @@ class UpstreamConnection(asyncio.Protocol):
         """What it was checked with."""
         self.idle_since = 0.0
         self.request_sent = False
-        self.made_at = asyncio.get_running_loop().time()
+        self.made_at = pool.now()
+        self._paused = False
         self.transport: asyncio.Transport | None = None
 
     def begin(self, carrier: ResponseHandler, *, to_head: bool) -> None:
@@ -66,8 +67,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def read_paused(self, *, paused: bool) -> None:
         """Stop or go on reading the answer, as its reader keeps up."""
-        if self.transport is None or self.transport.is_closing():
+        if paused is self._paused or self.transport is None or self.transport.is_closing():
             return
+        self._paused = paused
         if paused:
             self.transport.pause_reading()
         else:
@@ -166,6 +168,13 @@ class Pool:
         self._failures = 0
         self._down_until = 0.0
         self._draining = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def now(self) -> float:
+        """Return the event loop's time; asking which loop runs would be a system call on Python 3.11, each time."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
 
     @property
     def waiting(self) -> int:
@@ -179,7 +188,7 @@ class Pool:
 
     def take(self, name: str | None) -> UpstreamConnection | None:
         """Return a fresh idle connection, if there is one; the newest first, so that the others grow old and go."""
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         for _ in range(len(self._idle)):
             connection = self._idle.pop()
             if (
@@ -221,7 +230,7 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection for the next request."""
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         if self._draining or now - connection.made_at > self._limits.age or self._is_outdated(connection):
             self._cut(connection)
             return

@@ -13,6 +13,7 @@ _SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _HOST = re.compile(rb"[^\s/\\?#@,]*")
 _RTSP = re.compile(rb"RTSP/[0-9]\.[0-9]\r?\n")
 """How the request line of another protocol ends; llhttp reads it as HTTP's, and does not say so."""
+_RTSP_BEGINS = b"RTSP/"
 _LONGEST_END = 10
 """Bytes of such an end before its last."""
 
@@ -63,8 +64,12 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Read the next bytes; raises `BadRequest`, after which the connection is of no more use."""
-        seen, begun = self._line_end + data, len(self._line_end)
+        begun = len(self._line_end)
+        seen = self._line_end + data if begun else data
         self._line_end = seen[-_LONGEST_END:].rpartition(b"\n")[2]
+        if _RTSP_BEGINS not in seen:
+            self._read(data)
+            return
         at = 0
         for found in _RTSP.finditer(seen):
             self._read(data[at : found.end() - begun])
@@ -147,8 +152,10 @@ class RequestParser:
         self._size = 0
         self._framing = framing = self._checked_framing(version)
         self._upgrading = parser.should_upgrade()
-        if framing is not Framing.NONE or b"content-length" in self._special:
-            headers = canonical(headers, framing, self._length)
+        if (
+            written := self._special.get(b"transfer-encoding" if framing is Framing.CHUNKED else b"content-length")
+        ) is not None:
+            headers = canonical(headers, framing, self._length, written)
         head = RequestHead(method.decode("ascii"), self._target.decode("ascii"), headers)
         self._events.request_started(head, version, framing, keep_alive=parser.should_keep_alive())
 

@@ -197,7 +197,9 @@ class ResponseParser:
         lengths = self._special.get(b"content-length")
         if lengths and not lengths[0].isdigit():
             raise BadResponse("a length that is no number")
-        return canonical(headers, Framing.LENGTH if lengths else Framing.CHUNKED, int(lengths[0]) if lengths else 0)
+        if lengths:
+            return canonical(headers, Framing.LENGTH, int(lengths[0]), lengths)
+        return canonical(headers, Framing.CHUNKED, 0, self._special[b"transfer-encoding"])
 
     def _told(self) -> ResponseEvents:
         if self._events is None:

@@ -78,6 +78,7 @@ class Server:
         self._current = current
         self._record = record
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
         self._listener: ConnectionListener | None = None
         self._guests = ConnectionCounter()
         self._senders: set[DownstreamConnection] = set()
