@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from msgspec import structs
 from joserfc.jwk import ECKey, RSAKey
+from msgspec import structs
 
 from gateway.config.model import KeyFiles
 from gateway.ledger.key_files import make_missing
