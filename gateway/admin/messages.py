@@ -328,7 +328,7 @@ class MessagesApi:
             Endpoint(
                 *("POST", f"{_ROOT}/forget", self._forget, operate),
                 summary="Forget a patient's messages that nothing waits for",
-                answer="forgotten left",
+                answer="forgotten not_shared left",
                 body=Forget,
             ),
         ]
