@@ -10,7 +10,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, insert, update
 
 from bench.held import arrival
 from bench.processes import BenchFailed
@@ -124,26 +124,31 @@ async def _fill(store: Database, held: int) -> None:
     rows = _rows(held)
     while some := list(itertools.islice(rows, _AT_ONCE)):
         await store.write(lambda connection, some=some: _insert(connection, some))  # type: ignore[misc]
+    # From now on, however long that took.
+    away = update(MESSAGE).where(MESSAGE.c.due.is_not(None)).values(due=time.time() + _AWAY)
+    await store.write(lambda connection: connection.execute(away).rowcount)
 
 
 def _insert(connection: Connection, rows: list[dict[str, Any]]) -> None:
     connection.execute(insert(MESSAGE), rows)
-    names: dict[str, Any] = {name: bindparam(name) for name in ("reference", "municipality")}
-    message = select(MESSAGE.c.id).where(MESSAGE.c.reference == bindparam("reference")).scalar_subquery()
-    share = {"target": "pmd", "state": "waiting", "created_at": 0.0, "payload": _PAYLOAD}
-    connection.execute(insert(SHARE).values(message=message, **names, **share), rows)
+    common = {"target": "pmd", "state": "waiting", "created_at": 0.0, "payload": _PAYLOAD}
+    connection.execute(insert(SHARE), [{**common, **_whose(row)} for row in rows])
+
+
+def _whose(row: dict[str, Any]) -> dict[str, Any]:
+    return {"message": row["id"], "reference": row["reference"], "municipality": row["municipality"]}
 
 
 def _rows(held: int) -> Iterator[dict[str, Any]]:
-    due = time.time() + _AWAY
     for number in range(held):
         made = arrival(number)
         yield {
+            "id": number + 1,
             **{name: getattr(made, name) for name in made.__struct_fields__},
             "patient": f"waiting-{number // _OF_A_PATIENT:024x}",
             "state": "held",
             "told": True,
-            "due": None if number % _OF_A_PATIENT else due,
+            "due": None if number % _OF_A_PATIENT else 0.0,
             "payload": _PAYLOAD,
             "history": "",
         }
