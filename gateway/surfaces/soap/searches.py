@@ -16,7 +16,7 @@ from gateway.surfaces.soap import answers, wsdl
 from translators.contract import Refused, Tree
 from translators.fhir.invariants import objects
 from translators.patient import SYSTEM_OF
-from translators.soap.envelope import VERSIONS, opened
+from translators.soap.envelope import opened
 from translators.soap.local_time import with_offset
 from translators.soap.schema import RETRIEVAL, searches
 
@@ -35,11 +35,23 @@ def search(body: bytes, operation: Operation) -> Search:
             raise Failure(Fault.MALFORMED, "Another operation is expected here")
         if (wrong := searches().fault(found.body, found.document.lines_before)) is not None:
             raise Failure(Fault.MALFORMED, f"Not valid by its schema: {wrong}")
-        version = VERSIONS.get(etree.QName(found.document.root).namespace or "", "1.1")
-        asked: Any = wsdl.operation("innhenting", version, name.localname).input.deserialize(found.document.root)
+        if not found.tree:
+            raise Failure(Fault.MALFORMED, "A search is expected in an Envelope")
+        asked: Any = wsdl.operation("innhenting", str(found.tree["version"]), name.localname).input.deserialize(
+            found.document.root
+        )
+        _refuse_unread(asked, found.body)
         return _search(asked, operation)
     except Refused as refusal:
         raise Failure(fault_of(refusal.reason), str(refusal)) from None
+
+
+def _refuse_unread(asked: Any, body: etree._Element) -> None:
+    """Raise `Failure` for an element that zeep could not read, as a year of five digits: without it another search would be made."""
+    for child in body:
+        name = etree.QName(child).localname
+        if getattr(asked, name, None) in (None, []):
+            raise Failure(Fault.PARAMETERS, f"{name} has a value that cannot be searched for")
 
 
 def _search(asked: Any, operation: Operation) -> Search:
@@ -48,13 +60,17 @@ def _search(asked: Any, operation: Operation) -> Search:
     patient = asked.Pasient
     if patient is None and operation.kind == "CarePlan":
         raise Failure(Fault.PARAMETERS, "HentBesoksplan needs Pasient")
-    periods = (("ge", getattr(asked, "FraOgMed", None)), ("le", getattr(asked, "TilOgMed", None)))
+    bounds = {prefix: (name, getattr(asked, name, None)) for prefix, name in (("ge", "FraOgMed"), ("le", "TilOgMed"))}
     return Search(
         kind=operation.kind,
         information=operation.information,
         patient=PatientKey(SYSTEM_OF[patient.Type], patient.Id.strip()) if patient is not None else None,
         service_codes=tuple(dict.fromkeys(code.strip().upper() for code in asked.Tjenestekode)),
-        dates=tuple(DateBound(prefix, with_offset(at.isoformat(), prefix)) for prefix, at in periods if at is not None),
+        dates=tuple(
+            DateBound(prefix, with_offset(at.isoformat(), name))
+            for prefix, (name, at) in bounds.items()
+            if at is not None
+        ),
     )
 
 

@@ -80,10 +80,13 @@ def test_operation_names_patient_services_and_period(version: str) -> None:
         ("HentBesoksplan", "", "", Fault.PARAMETERS),
         ("HentTjenester", "", "http://vkp.nhn.no/Innhenting/IInnhenting/HentBesoksplan", Fault.BAD_REQUEST),
         ("HentBesoksplan", f"{PERSON}<h:FraOgMed>2026-10-25T02:30:00</h:FraOgMed>", "", Fault.MALFORMED),
+        ("HentBesoksplan", f"{PERSON}<h:FraOgMed>12026-01-01T00:00:00</h:FraOgMed>", "", Fault.PARAMETERS),
+        ("HentBesoksplan", f"{PERSON}<h:TilOgMed>2026-01-01T24:00:00</h:TilOgMed>", "", Fault.PARAMETERS),
+        ("HentBesoksplan", f"{PERSON}<h:TilOgMed>-2026-01-01T00:00:00Z</h:TilOgMed>", "", Fault.PARAMETERS),
     ],
 )
 def test_what_cannot_be_meant_is_refused(name: str, inside: str, action: str, fault: Fault) -> None:
-    """A plan of everybody, another operation than the action says, an hour that there is twice."""
+    """A plan of everybody, another operation than the action says, an hour that there is twice, a bound that zeep cannot read."""
     with pytest.raises(Failure) as caught:
         asked(name, inside, action=action)
     assert caught.value.fault is fault
