@@ -329,10 +329,11 @@ async def test_one_new_token_a_minute_after_refusals(tokens: TokenSource, helsei
         tokens.forget(HAVNES, SCOPE, await tokens.token(HAVNES, SCOPE))
         tokens.forget(NORDFJELL, SCOPE, await tokens.token(NORDFJELL, SCOPE))
     assert sorted(map(str, granted(helseid))) == [NORDFJELL] * 2 + [HAVNES] * 2
-    clock.now += 60
-    tokens.forget(HAVNES, SCOPE, await tokens.token(HAVNES, SCOPE))
-    await tokens.token(HAVNES, SCOPE)
-    assert granted(helseid).count(HAVNES) == 3
+    for seconds, expected in ((59, 2), (1, 3)):
+        clock.now += seconds
+        tokens.forget(HAVNES, SCOPE, await tokens.token(HAVNES, SCOPE))
+        await tokens.token(HAVNES, SCOPE)
+        assert granted(helseid).count(HAVNES) == expected
 
 
 @pytest.mark.fact("helseid-fk2")
