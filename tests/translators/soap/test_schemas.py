@@ -48,6 +48,13 @@ def test_what_the_schema_does_not_allow_is_told_by_element_and_line_and_no_value
     assert SECRET not in found
 
 
+def test_an_oid_may_have_any_decimal_digits_as_in_the_national_schemas() -> None:
+    """A pattern means by a digit more than 0 to 9."""
+    data = bare(message())
+    for oid, is_taken in (("२.१६", True), ("2..16", False), ("2.x", False)):
+        assert (fault(data.replace(b"2.16.578.1.12.4.1.1.8116", oid.encode())) is None) is is_taken
+
+
 def test_the_names_that_are_told_are_those_of_the_schemas() -> None:
     """The names that are told are those of the schemas."""
     files = [
