@@ -91,12 +91,17 @@ def accept(request: Request) -> Answer:
             "MIGversion": "v1.1 2012-02-15",
             "GenDate": info.GenDate,
             "Id": str(uuid4()),
-            "Sender": {"HCP": {"Inst": {"Name": info.Receiver.Organisation.OrganisationName}}},
-            "Receiver": {"HCP": {"Inst": {"Name": info.Sender.Organisation.OrganisationName}}},
+            "Sender": _institution(info.Receiver.Organisation),
+            "Receiver": _institution(info.Sender.Organisation),
             "Status": {"V": "1", "DN": "OK"},
             "OriginalMsgId": {"MsgType": {"V": info.Type.V}, "IssueDate": info.GenDate, "Id": info.MsgId},
         }
     return Answer(etree.tostring(operation.output.serialize(**values).content), content_type)
+
+
+def _institution(organisation: Any) -> dict[str, Any]:
+    """Return a party of an AppRec; an Organisation may be empty, and zeep has none for it then."""
+    return {"HCP": {"Inst": {"Name": organisation.OrganisationName if organisation is not None else None}}}
 
 
 def refuse(body: bytes, refused: RefusedError) -> Answer:
