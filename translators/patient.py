@@ -18,6 +18,8 @@ SYSTEM_OF = {"FNR": BIRTH_NUMBER, "DNR": D_NUMBER, "FHN": FH_NUMBER}
 NATIONAL_SYSTEMS = frozenset({BIRTH_NUMBER, D_NUMBER, FH_NUMBER})
 _NATIONAL = b'"urn:oid:2.16.578.1.12.4.1.4.'
 _NUMBERED = re.compile(rb'"system":"urn:oid:2\.16\.578\.1\.12\.4\.1\.4\.[1-3]","value":"([0-9]{11})"')
+NO_NUMBER = "no patient is identified; a national identity number is needed"
+"""What is said where nobody is named by a number of any kind."""
 BEST_FIRST = (BIRTH_NUMBER, D_NUMBER, FH_NUMBER)
 """A number that replaces another one day before that."""
 _OF_THE_NUMBER = ("system", "_system", "value", "_value", "type", "period", "assigner", "use")
@@ -174,7 +176,7 @@ def _unnamed(identifiers: list[PatientIdentifier], path: str | None) -> Refused:
     if identifiers:
         found = "the patient has only a number of the record system's own; a national identity number is needed"
         return Refused(Reason.UNKNOWN_PATIENT, found, identifiers[0].path)
-    return Refused(Reason.PATIENT, "no patient is identified; a national identity number is needed", path)
+    return Refused(Reason.PATIENT, NO_NUMBER, path)
 
 
 def _another(persons: list[set[str]]) -> int | None:

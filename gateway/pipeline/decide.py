@@ -174,9 +174,9 @@ def _goes_to_vkp(decision: Decision, unrecognised_passes: bool) -> bool:
 
 
 def _may_be_for_another(identified: Identified, table: RouteTable) -> bool:
-    """Tell whether a message that says in its body whom it is for may be for a municipality that VKP does not answer for."""
+    """Tell whether a message whose body would say whom it is for may be for a municipality that VKP does not answer for."""
     recognised, named = identified.recognised, identified.envelope
-    if recognised is None or not recognised.by_content:
+    if recognised is None or not recognised.by_content or named.municipality is not None:
         return False
     return not table.passes_everywhere(named.vendor, named.system, recognised.operation.group)
 

@@ -145,9 +145,12 @@ class Identifier:
 
 
 def _with_address(identified: Identified, content: Content, directory: Directory) -> tuple[Identified, Content]:
-    """Add whom the content is for, where the path does not say; content that names two municipalities cannot be used."""
+    """Add whom the content is for, where the path does not say; content that names two municipalities cannot be used.
+
+    What cannot be used for another reason may still say whom it is for, and where VKP answers for that one it is VKP's to judge.
+    """
     recognised = identified.recognised
-    if recognised is None or not recognised.by_content or content.failure is not None:
+    if recognised is None or not recognised.by_content:
         return identified, content
     whom = identified.surface.addressed(content.tree)
     if whom.operation is not None:
@@ -156,7 +159,7 @@ def _with_address(identified: Identified, content: Content, directory: Directory
     found += [directory.municipality_by_her_id(number) for number in whom.her_ids]
     known = {one.key: one for one in found if one is not None}
     if len(known) > 1:
-        failure = Failure(Fault.ADDRESS, "The receiver names two municipalities")
+        failure = content.failure or Failure(Fault.ADDRESS, "The receiver names two municipalities")
         return identified, replace(content, failure=failure)
     for municipality in known.values():
         envelope = structs.replace(identified.envelope, municipality=municipality.key)

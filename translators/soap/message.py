@@ -12,7 +12,7 @@ from translators.fhir.xhtml import DIV, XHTML, XML_SCHEMA_INSTANCE, text_of
 from translators.fhir.xml_parser import BLANKS, Document, tag_of
 from translators.payload import MSGHEAD as MSGHEAD_KIND
 from translators.payload import RELEASES
-from translators.soap.envelope import Opened, opened
+from translators.soap.envelope import Opened, looked_into
 from translators.soap.schema import BASE64, DIALOG_1_1, JOURNALING, MSGHEAD, SIGNATURE, messages
 
 SEND = f"{{{JOURNALING}}}SendMelding"
@@ -25,10 +25,12 @@ _REPEATING = frozenset(
 _FREE_TEXTS = tuple(f"{{{DIALOG_1_1}}}{name}" for name in ("TekstNotatInnhold", "Sporsmal"))
 """The elements that may hold anything by the schema (`xs:anyType`)."""
 _DROPPED = "empty-string-dropped"
+_BLANK = re.compile(r"[ \t\r\n]+")
 _VERSION = re.compile(r"fhirversion\s*=\s*\"?([0-9.]+)", re.IGNORECASE)
 _OF_STU3 = re.compile(rb"/StructureDefinition/vkp-[A-Za-z]+-v0[56]\b")
 _STU3, _R4 = RELEASES
-_PRINTABLE_ID = re.compile(r"[\x20-\x7e]{1,128}")
+_BY_VERSION = {"3": _STU3, "4": _R4}
+_LONGEST_ID = 256
 
 
 def decode(data: bytes) -> tuple[Tree, tuple[Repair, ...]]:
@@ -36,12 +38,8 @@ def decode(data: bytes) -> tuple[Tree, tuple[Repair, ...]]:
 
     Raises `Refused`, with what could be read for an answer, for what is not that by its schema, by the line.
     """
-    found = opened(data)
+    found = looked_into(data)
     element = found.body
-    if tag_of(element) not in (SEND, _ROOT):
-        refusal = Refused(Reason.FORMAT, "a SendMelding with a MsgHead is expected here")
-        refusal.tree = {"resourceType": "Envelope", "Envelope": found.tree}
-        raise refusal
     head = element if tag_of(element) == _ROOT else next(iter(element.iterchildren(_ROOT)), None)
     try:
         return _Reader(found).read(_valid(found, head))
@@ -51,6 +49,11 @@ def decode(data: bytes) -> tuple[Tree, tuple[Repair, ...]]:
 
 
 def _valid(found: Opened, head: etree._Element | None) -> etree._Element:
+    if found.hindrance is not None:
+        raise found.hindrance
+    if tag_of(found.body) not in (SEND, _ROOT):
+        found.tree["hindrance"] = "operation"
+        raise Refused(Reason.FORMAT, "a SendMelding with a MsgHead is expected here")
     fault = messages().fault(found.body, found.document.lines_before)
     if fault is not None or head is None:
         raise Refused(Reason.FORMAT, f"not valid by its schema: {fault}")
@@ -123,7 +126,7 @@ class _Reader:
                 raise Refused(Reason.UNSUPPORTED, "encrypted content is not read here", path)
             return {"Base64Container": text}
         try:
-            data = binascii.a2b_base64(text)
+            data = binascii.a2b_base64(_BLANK.sub("", text), strict_mode=True)
         except ValueError:
             raise Refused(Reason.FORMAT, "not base64", path) from None
         return self._fhir(data, mime, path)
@@ -131,12 +134,12 @@ class _Reader:
     def _fhir(self, data: bytes, mime: str, path: str) -> Tree:
         """Read a FHIR resource of the release that its MIME type names, or that it shows itself to be of."""
         if data.removeprefix(json_codec.BYTE_ORDER_MARK).lstrip().startswith(b"<"):
-            release = _named(mime) or _shown(data)
+            release = _named(mime, path) or _shown(data)
             tree, repairs = xml_codec.decode(data, elements.stu3() if release == _STU3 else elements.r4())
             self._repairs += repairs
         else:
             tree = json_codec.decode(data)
-            release = _named(mime) or _shown(data)
+            release = _named(mime, path) or _shown(data)
         if not isinstance(tree, dict) or not isinstance(tree.get("resourceType"), str):
             raise Refused(Reason.FORMAT, "a FHIR resource with resourceType is expected", path)
         return {release: tree}
@@ -161,11 +164,15 @@ def _attributes(element: etree._Element) -> dict[str, str]:
     return {name: value for name, value in element.items() if not name.startswith(XML_SCHEMA_INSTANCE)}
 
 
-def _named(mime: str) -> str | None:
+def _named(mime: str, path: str) -> str | None:
+    """Return the release that a MIME type names, if it names one; raises `Refused` for one that VKP never had."""
     found = _VERSION.search(mime)
     if found is None:
         return None
-    return _STU3 if found[1].startswith("3") else _R4
+    major = found[1].partition(".")[0]
+    if major not in _BY_VERSION:
+        raise Refused(Reason.UNSUPPORTED, "a release of FHIR that is neither STU3 nor R4", path)
+    return _BY_VERSION[major]
 
 
 def _shown(data: bytes) -> str:
@@ -182,16 +189,17 @@ def _sketch(found: Opened, head: etree._Element | None) -> Tree:
     fields: dict[str, Tree] = {}
     for name in ("MsgId", "GenDate"):
         text = info.findtext(f"{{{MSGHEAD}}}{name}") or ""
-        if _PRINTABLE_ID.fullmatch(text):
+        if text.isprintable() and 0 < len(text) <= _LONGEST_ID:
             fields[name] = text
     kind = info.find(f"{{{MSGHEAD}}}Type")
     if kind is not None:
         fields["Type"] = {key: kind.get(key) for key in ("V", "DN") if kind.get(key)}
     for name in ("Sender", "Receiver"):
-        party = info.find(f"{{{MSGHEAD}}}{name}")
-        if party is not None:
+        # Of several nobody knows which one another reader takes.
+        parties = list(found.body.iter(f"{{{MSGHEAD}}}{name}"))
+        if len(parties) == 1 and parties[0].getparent() is info:
             with suppress(Refused):
-                fields[name] = _Reader(found).fields(party, name)
+                fields[name] = _Reader(found).fields(parties[0], name)
     return {**tree, "MsgInfo": fields}
 
 

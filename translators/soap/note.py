@@ -10,7 +10,7 @@ from translators.fhir.cross_version import RULE as KEPT
 from translators.made import made, plain
 from translators.national_number import kind_of
 from translators.note import EPISODE_NOTE, LINE_END, PROFILE
-from translators.patient import BIRTH_NUMBER, system_of
+from translators.patient import BIRTH_NUMBER, NO_NUMBER, system_of
 from translators.soap.local_time import with_offset
 from translators.source import Cursor
 from translators.stu3.parts import coding
@@ -179,9 +179,7 @@ def _sections(at: Cursor) -> list[Tree]:
 def _subject(info: Cursor) -> Tree:
     number = number_of(info)
     if number is None:
-        raise Refused(
-            Reason.PATIENT, "no patient is identified; a national identity number is needed", "MsgHead.MsgInfo"
-        )
+        raise Refused(Reason.PATIENT, NO_NUMBER, "MsgHead.MsgInfo")
     at, text = number
     if at.parent is not None:
         at.parent.use("TypeId")

@@ -16,8 +16,8 @@ _READERS = dict(zip(RELEASES, (stu3.read, r4.read), strict=True))
 _ADDRESSING = ("resourceType", "Envelope", "Signature")
 _OF_INFO = ("Type", "MIGversion", "MsgId", "ProcessingStatus", "Ack", "Sender", "Receiver")
 _OF_WRAPPED = ("GenDate", "Patient", "ConversationRef", "RequestedPriority")
-_TESTS = ("D", "T")
-"""What ProcessingStatus says of a message that is none of production: debugging, and test."""
+_PRODUCTION, _TESTS = ("P", ""), ("D", "T")
+"""What ProcessingStatus says of a message: production, or debugging and test."""
 _WHY = "VKP R4 has no place for it"
 
 
@@ -93,8 +93,12 @@ def _wrapped(tree: dict[str, Tree], release: str, payload: Tree, settings: Setti
 
 
 def _is_test(root: Cursor) -> bool:
-    status = root.text("MsgInfo", "ProcessingStatus", "V")
-    return status is not None and status.strip().upper() in _TESTS
+    """Tell whether a message only tests the way; raises `Refused` for a status that says neither."""
+    status = (root.text("MsgInfo", "ProcessingStatus", "V") or "").strip().upper()
+    if status not in (*_PRODUCTION, *_TESTS):
+        path = f"{KIND}.MsgInfo.ProcessingStatus.V"
+        raise Refused(Reason.UNSUPPORTED, "a status that is neither of production nor of a test", path)
+    return status in _TESTS
 
 
 def _use(root: Cursor) -> None:

@@ -12,6 +12,7 @@ from gateway.surfaces.base import AnswerContext
 from gateway.surfaces.operation_outcome import extra_headers, printable
 from gateway.surfaces.soap import wsdl
 from translators.contract import Tree
+from translators.patient import NO_NUMBER
 from translators.payload import fields_of, message_id, objects
 from translators.soap.envelope import SOAP_1_1, SOAP_1_2
 from translators.soap.schema import APPREC_1_0, APPREC_1_1, COMMON, JOURNALING
@@ -56,6 +57,8 @@ _OF_HTTP = frozenset(
 )
 """Faults whose status says something to HTTP itself; the others have the one that SOAP's binding gives a fault."""
 _NAMESPACE = UUID("4f6f0c0e-4b7c-4dd5-9a9a-1f7f0b0d2c11")
+_CODES = {"header": "MustUnderstand", "version": "VersionMismatch"}
+"""The codes of faults that SOAP itself has for an Envelope, by what is wrong with it; all have the status 500."""
 _ERRORS_OID = "2.16.578.1.12.4.1.1.8221"
 _CONTENT_TYPES = {"1.1": b"text/xml; charset=utf-8", "1.2": b"application/soap+xml; charset=utf-8"}
 _ENVELOPES = {"1.1": SOAP_1_1, "1.2": SOAP_1_2}
@@ -88,22 +91,23 @@ def version_of(asked: AnswerContext) -> str:
 
 
 def is_about_a_message(asked: AnswerContext) -> bool:
-    """Tell whether a MsgHead was read, as far as an AppRec needs it."""
+    """Tell whether a MsgHead was read, as far as an AppRec needs it, and nothing around it has to be told by a fault."""
     tree = asked.content.tree if asked.content else None
+    if "hindrance" in fields_of(tree, "Envelope"):
+        return False
     is_journaling = asked.recognised is not None and asked.recognised.operation.group is Group.JOURNALING
     return is_journaling and bool(fields_of(tree, "MsgInfo"))
 
 
 def error_of(failure: Failure, wording: Wording, tree: Tree) -> str:
     """Return the AppRec code for a failure."""
-    info = fields_of(tree, "MsgInfo")
     if failure.fault is Fault.SIGNATURE:
         return "S99"
     if failure.fault is Fault.MALFORMED and not message_id(tree):
         return "E10"
     if failure.fault is Fault.UNKNOWN_PATIENT:
         return "E35"
-    if failure.fault is Fault.PATIENT and not list(objects(fields_of(info, "Patient"), "Ident")):
+    if failure.fault is Fault.PATIENT and failure.diagnostics.endswith(NO_NUMBER):
         return "E30"
     if failure.fault is Fault.ADDRESS and "Sender" in failure.diagnostics:
         return "X99"
@@ -152,8 +156,7 @@ def fault(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     envelope, body = opened_answer(version)
     at = etree.SubElement(body, f"{{{namespace}}}Fault")
     code = ("Server" if is_ours else "Client") if version == "1.1" else ("Receiver" if is_ours else "Sender")
-    if "must be understood" in failure.diagnostics:
-        code = "MustUnderstand"
+    code = _CODES.get(_hindrance(asked, failure), code)
     text = printable(failure.text or wording.text)
     told = printable(f"{text}: {failure.diagnostics}. Reference {asked.reference}.")
     if version == "1.1":
@@ -173,8 +176,15 @@ def fault(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
         etree.SubElement(generic, f"{{{COMMON}}}RetryAfter").text = str(failure.retry_after)
     status = wording.status
     if failure.fault not in _OF_HTTP:
-        status = 500 if version == "1.1" or is_ours else 400
+        status = 400 if version == "1.2" and code == "Sender" else 500
     return reply(asked, version, envelope, status, extra_headers(failure), f"{action_of(asked)}{name}")
+
+
+def _hindrance(asked: AnswerContext, failure: Failure) -> str:
+    """Return what of the Envelope this very failure is about; "" where it is about anything else."""
+    content = asked.content
+    found = fields_of(content.tree, "Envelope").get("hindrance") if content and content.failure is failure else None
+    return str(found or "")
 
 
 def reply(  # noqa: PLR0913, PLR0917 - what an answer has

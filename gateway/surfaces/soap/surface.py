@@ -14,7 +14,7 @@ from gateway.surfaces.search import Search
 from gateway.surfaces.soap import answers, searches, wsdl
 from translators.contract import Reason, Refused, Repair, Tree, Undelivered
 from translators.payload import MSGHEAD, fields_of, objects
-from translators.soap.envelope import VERSIONS, opened
+from translators.soap.envelope import Opened, looked_into
 from translators.soap.message import decode
 from translators.soap.schema import RETRIEVAL
 from translators.soap.schema import searches as search_schema
@@ -82,25 +82,33 @@ def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, 
     """Return a MsgHead, or a search, as a tree; raises `Refused` unless it is what the operation takes, by its schema."""
     if operation is None or operation.group is Group.JOURNALING:
         return decode(body)
-    found = opened(body)
+    found = looked_into(body)
     name = etree.QName(found.body)
-    tree: dict[str, Tree] = {"resourceType": "Envelope", "Envelope": found.tree}
-    try:
-        if name.namespace != RETRIEVAL or name.localname not in _RETRIEVAL:
-            raise Refused(Reason.FORMAT, "a search is expected here")  # noqa: TRY301 - one place adds the tree
-        if (fault := search_schema().fault(found.body, found.document.lines_before)) is not None:
-            raise Refused(Reason.FORMAT, f"not valid by its schema: {fault}")  # noqa: TRY301 - likewise
-    except Refused as refusal:
+    is_known = name.namespace == RETRIEVAL and name.localname in _RETRIEVAL
+    tree: dict[str, Tree] = {"resourceType": name.localname if is_known else "Envelope", "Envelope": found.tree}
+    tree |= _receiver(found.body)
+    if (refusal := found.hindrance or _search_fault(found, is_known=is_known)) is not None:
         refusal.tree = tree
-        raise
-    return {**tree, "resourceType": name.localname, **_receiver(found.document.root, name.localname)}, ()
+        raise refusal
+    return tree, ()
 
 
-def _receiver(root: etree._Element, name: str) -> dict[str, Tree]:
-    """Return whom a search asks, by zeep; its patient is not looked at here."""
-    version = VERSIONS.get(etree.QName(root).namespace or "", "1.1")
-    whom = wsdl.operation("innhenting", version, name).input.deserialize(root).Mottaker
-    return {"Mottaker": {key: value for key in ("Orgnr", "HerId") if (value := getattr(whom, key, None)) is not None}}
+def _search_fault(found: Opened, *, is_known: bool) -> Refused | None:
+    if not is_known:
+        return Refused(Reason.FORMAT, "a search is expected here")
+    if not found.tree:
+        return Refused(Reason.FORMAT, "a search is expected in an Envelope")
+    fault = search_schema().fault(found.body, found.document.lines_before)
+    return Refused(Reason.FORMAT, f"not valid by its schema: {fault}") if fault is not None else None
+
+
+def _receiver(body: etree._Element) -> dict[str, Tree]:
+    """Return whom a search asks, where it names one receiver by one number; its patient is not looked at here."""
+    numbers = [one for whom in body.iterchildren(f"{{{RETRIEVAL}}}Mottaker") for one in whom]
+    if len(numbers) != 1:
+        return {}
+    (one,) = numbers
+    return {"Mottaker": {etree.QName(one).localname: (one.text or "").strip()}}
 
 
 def addressed(tree: Tree) -> Addressed:

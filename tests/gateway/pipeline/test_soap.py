@@ -153,13 +153,14 @@ async def test_receiver_that_names_two_municipalities_is_refused(world: World) -
     [
         (b"<DatoNotat>2026-05-03", b"<DatoNotat>x", "T02"),
         (PATIENT, b"12834010061", "E31"),
-        (b'V="FNR"', b'V="XXX"', "E31"),
+        (b'V="FNR"', b'V="XXX"', "E30"),
+        (b'<Ack V="J"', b'<ProcessingStatus V="X"/><Ack V="J"', "T10"),
         (b"<MsgId>" + MESSAGE_ID.encode(), b"<MsgId>", "E10"),
         (b"<Id>99001</Id>", b"<Id>12345</Id>", "X99"),
         (b"</Receiver>", b'</Receiver><OtherReceiver><RoleReceiver V="KO"/></OtherReceiver>', "T02"),
         (b"http://www.kith.no/xmlstds/dialog/2013-01-23", b"http://www.kith.no/xmlstds/dialog/2006-10-11", "T10"),
     ],
-    ids=["schema", "number", "no number", "no id", "sender", "loss", "format"],
+    ids=["schema", "number", "no number", "status", "no id", "sender", "loss", "format"],
 )  # fmt: skip
 async def test_message_that_cannot_be_used_is_rejected_by_an_apprec_with_its_code(
     world: World, old: bytes, new: bytes, error: str

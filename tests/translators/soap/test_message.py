@@ -1,6 +1,7 @@
 """A SOAP message as a tree: the envelopes it may come in, what is refused of it, and what it is known again by."""
 
 import base64
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,38 @@ def _calls(data: bytes) -> int:
             translate(decode(data)[0], "vkp-soap", "jft", Settings(TEST_KINDS))
 
     return calls_of(work)
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("3.0", None), ("4.0", None), ("4.3.0", None), ("5.0", "neither STU3 nor R4"), ("1.0", "neither STU3 nor R4")],
+)
+def test_a_release_that_vkp_never_had_is_not_read_as_another(version: str, told: str | None) -> None:
+    """A release that vkp never had is not read as another."""
+    name = "soap-stu3-dispense-in-base64" if version == "3.0" else "soap-r4-note-in-base64"
+    data = re.sub(
+        rb"<MimeType>[^<]*", b"<MimeType>application/fhir+json; fhirVersion=" + version.encode(), message(name)
+    )
+    if told is None:
+        assert tree_of(data)["Document"][0]["RefDoc"]["Content"].keys() == {"stu3" if version == "3.0" else "r4"}
+    else:
+        refusal = refusal_of(data)
+        assert (refusal.reason, told in refusal.text) == (Reason.UNSUPPORTED, True)
+
+
+def test_base64_may_have_blanks_and_nothing_else_beside_it() -> None:
+    """Base64 may have blanks and nothing else beside it."""
+    data = message("soap-stu3-dispense-in-base64")
+    start = data.index(b'base64container">') + len(b'base64container">')
+    broken = b"\r\n".join(data[start : data.index(b"</Base64", start)][at : at + 76] for at in (0, 76))
+    rest = data[start + 152 :]
+    assert tree_of(data[:start] + b"\n " + broken + b"\t" + rest) == tree_of(data)
+    end = rest.index(b"</Base64")
+    assert "not base64" in str(refusal_of(data[:start] + broken + rest[:end] + b"!!" + rest[end:]))
+
+
+def test_the_id_of_a_message_that_is_refused_is_kept_in_any_letters() -> None:
+    """The id of a message that is refused is kept in any letters."""
+    data = message().replace(b"7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900", "melding-på-norsk".encode())
+    found: Any = refusal_of(data.replace(b"<DatoNotat>2026-05-03", b"<DatoNotat>x")).tree
+    assert found["MsgInfo"]["MsgId"] == "melding-på-norsk"
