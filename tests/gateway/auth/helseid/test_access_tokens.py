@@ -39,7 +39,12 @@ def granted(helseid: HelseIdStub) -> list[str | None]:
 
 def claims(token: str) -> dict[str, Any]:
     """Return what a token says."""
-    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return part_of(token, 1)
+
+
+def part_of(token: str, index: int) -> dict[str, Any]:
+    """Return the header or the claims of a token."""
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[index] + "=="))
     return decoded
 
 
@@ -308,6 +313,8 @@ async def test_single_tenant_client_names_no_organisation(
         said = claims(form["client_assertion"][0])
         assert ("details" in said) == multi_tenant
         assert 0 < said["exp"] - clock.now <= 60
+        header = part_of(form["client_assertion"][0], 0)
+        assert (header["typ"], header["kid"]) == ("client-authentication+jwt", client_key.kid)
         assert (said["aud"], said["iss"], said["sub"]) == (raw_upstream.url, CLIENT_ID, CLIENT_ID)
     assert said["details"]["practitioner_role"]["organization"]["identifier"]["value"] == f"NO:ORGNR:{HAVNES}:"
     await raw_upstream.stop()

@@ -94,6 +94,9 @@ async def test_audience_in_a_list_gives_access_where_the_setting_says_so(
     await lenient.verify(presented(helseid, claims={"aud": ["nhn:other", "nhn:vkp"]}))
     with pytest.raises(TokenRefused, match="another audience"):
         await lenient.verify(presented(helseid, claims={"aud": ["nhn:other"]}))
+    for listed in (["nhn:vkp"], ["nhn:other", "nhn:vkp"]):
+        with pytest.raises(TokenRefused, match="a list"):
+            await TokenVerifier(issuer, "nhn:vkp", clock).verify(presented(helseid, claims={"aud": listed}))
 
 
 class Published:
