@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from translators.contract import Call, Message, Reason, Refused, Settings
+from translators.contract import Call, Message, Reason, Refused, Settings, Tree
 from translators.document import lone_entry, seed_of, wrapped
+from translators.fhir.invariants import objects
 from translators.fhir.json_codec import encode
 from translators.made import settled
 
@@ -12,6 +13,9 @@ _TAKEN = frozenset({"Bundle", "Composition", "MedicationDispense"})
 _WRAPPED_AT = "Bundle.entry[1].resource"
 """Where a document that is made has the resource that it is made for."""
 _WRAPPED = frozenset({"Encounter", "Communication", "DetectedIssue"})
+_ANSWERS = frozenset({"searchset", "history", "batch-response", "transaction-response"})
+_CHANGES = frozenset({"PUT", "PATCH", "DELETE", "GET", "HEAD"})
+"""What the request of an entry asks for that is not to add something new."""
 
 
 def addressed(message: Message, settings: Settings) -> Message:
@@ -21,6 +25,7 @@ def addressed(message: Message, settings: Settings) -> Message:
     """
     kind = str(message.tree["resourceType"])
     if kind in _TAKEN:
+        _refuse_what_is_not_new(message.tree)
         return message
     if kind not in _WRAPPED:
         raise Refused(Reason.UNSUPPORTED, "JFT takes Bundle, Composition and MedicationDispense", kind)
@@ -30,6 +35,19 @@ def addressed(message: Message, settings: Settings) -> Message:
     coverage = replace(message.coverage, derived=message.coverage.derived + found.leaves)
     moved = [replace(one, path=f"{_WRAPPED_AT}{one.path.removeprefix(kind)}") for one in message.derived]
     return replace(message, tree=tree, derived=(*moved, *found.derived), coverage=coverage)
+
+
+def _refuse_what_is_not_new(tree: dict[str, Tree]) -> None:
+    """Raise `Refused` for a Bundle that answers, or that changes or takes back: JFT makes a new event of all that it gets."""
+    if tree["resourceType"] != "Bundle":
+        return
+    if tree.get("type") in _ANSWERS:
+        raise Refused(Reason.FORMAT, "an answer is no journaling", "Bundle.type")
+    for index, entry in enumerate(objects(tree.get("entry"))):
+        request = entry.get("request")
+        if isinstance(request, dict) and request.get("method") in _CHANGES:
+            text = "it changes or takes back what was sent before, which is not sent on: a person has to correct the record"
+            raise Refused(Reason.UNSUPPORTED, text, f"Bundle.entry[{index}].request.method")
 
 
 def calls(message: Message, settings: Settings) -> tuple[Call, ...]:
