@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from html import escape
 
 from translators.contract import InformationName, Reason, Refused, Tree
+from translators.fhir.bundle import Links, type_linked, type_named
+from translators.fhir.invariants import objects
 from translators.made import made, plain, written
 from translators.note_status import statuses
 from translators.patient import BEST_FIRST
@@ -19,6 +21,8 @@ _RULE = "composition-of-a-document"
 _HOME_MEASURED = frozenset({"maledata", "skjemabesvarelse"})
 _PATIENT = ("subject", "patient")
 _LABELS = ("security", "tag")
+_AUTHORS = frozenset({"Practitioner", "PractitionerRole", "Device", "Patient", "RelatedPerson", "Organization", None})
+"""What a Composition may be by; None for somebody of whom only a name or number is known."""
 LINE_END = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 """Whatever ends a line of a text (Unicode, newline guidelines), of what FHIR lets a text hold."""
 _TIMES = ("whenHandedOver", "identifiedDateTime", "effectiveDateTime", "sent", "received", "authored", "date")
@@ -153,20 +157,28 @@ def _patient(resources: list[tuple[str, dict[str, Tree]]]) -> Tree:
 
 def _authors(resources: list[tuple[str, dict[str, Tree]]], system: str | None) -> Tree:
     """Return who the note is by: the people who took part, else the device that saw it, else the system that sends it."""
+    kinds = {link: str(plain(resource["resourceType"])) for link, resource in resources}
     for _, resource in resources:
         participants = plain(resource.get("participant"))
         people = [_individual(one) for one in participants] if isinstance(participants, list) else []
-        portable = [_portable(one, resource) for one in people if one is not None]
-        known: list[Tree] = [one for one in portable if one is not None]
-        if known:
-            return known
         sender = plain(resource.get("sender")) or plain(resource.get("author"))
-        if isinstance(sender, dict) and (
-            found := _portable({name: plain(value) for name, value in sender.items()}, resource)
-        ):
-            return [found]
+        for found in (people, [sender]):
+            able = [{name: plain(value) for name, value in one.items()} for one in found if isinstance(one, dict)]
+            portable = [_portable(one, resource) for one in able if _kind_of(one, resource, kinds) in _AUTHORS]
+            known: list[Tree] = [one for one in portable if one is not None]
+            if known:
+                return known
     devices = [link for link, resource in resources if plain(resource["resourceType"]) == "Device"]
     return [{"reference": devices[0]}] if devices else [{"display": system or _UNNAMED}]
+
+
+def _kind_of(reference: dict[str, Tree], resource: dict[str, Tree], kinds: dict[str, str]) -> str | None:
+    """Return what a reference refers to, as the message or the reference says; None where neither does."""
+    link = reference.get("reference")
+    inner = plain(resource.get("contained"))
+    own = {f"#{one.get('id')}": str(one.get("resourceType")) for one in objects(inner)}
+    known = type_linked(link, Links({**kinds, **own}, {}, {})) if isinstance(link, str) else None
+    return known or type_named(reference)
 
 
 def _individual(participant: Tree) -> Tree:

@@ -35,6 +35,21 @@ class Links:
 
 
 NO_LINKS: Final = Links({}, {}, {})
+_NAMED = re.compile(r"(?:https?://\S+?/)?([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}(?:/_history/\S+)?")
+_DEFINITIONS = "http://hl7.org/fhir/StructureDefinition/"
+
+
+def type_named(reference: Fields) -> str | None:
+    """Return the type that a reference says beside its link; None where it says none."""
+    named = reference.get("type")
+    return named.removeprefix(_DEFINITIONS) if isinstance(named, str) else None
+
+
+def type_linked(link: str, links: Links) -> str | None:
+    """Return the type of what a link refers to: of the entry, else as the link has it; None where it does not say."""
+    known = links.kinds.get(link)
+    found = _NAMED.fullmatch(link) if known is None else None
+    return found[1] if found is not None and found[1] in r4().resources else known
 
 
 def links_of(resource: Fields) -> Links:
