@@ -151,6 +151,8 @@ class _Conformer:
             say_unknown(at, self._unknown[kind], result)
         if kind == "Coding":
             self._bring_up(at, result)
+        elif kind == "Extension" and result.get("valueCode") == ENTERED_IN_ERROR:
+            self.faults.entered_in_error(at.at("valueCode") or at)
         elif kind == "Identifier" and result.get("system") == URIS:
             _complete_uri(at, result)
         if kind in self._choices:
@@ -168,6 +170,8 @@ class _Conformer:
     def _bring_up(self, at: Cursor, coding: dict[str, Tree]) -> None:
         """Write today's code where the sender's says it by a superseded table."""
         system, code = coding.get("system"), coding.get("code")
+        if code == ENTERED_IN_ERROR:
+            self.faults.entered_in_error(at.at("code") or at)
         renewed = PARTLY_RENEWED.get(system) if isinstance(system, str) else None
         if renewed is not None and isinstance(code, str) and code not in renewed[1]:
             coding["system"] = RepairedText(renewed[0])
@@ -181,9 +185,9 @@ class _Conformer:
             return
         try:
             rewrite(at, kept, result)
-        except NoPlaceError:
-            for name in elements & at.value.keys():
-                self.faults.no_place(at.at(name) or at)
+        except NoPlaceError as unsaid:
+            for name in (unsaid.names or elements) & at.value.keys():
+                self.faults.no_place(at.at(name) or at, unsaid.text)
                 kept.pop(name, None)
 
     def _keep(self, at: Cursor, kept: dict[str, Tree], kind: str, result: dict[str, Tree]) -> None:
@@ -242,15 +246,10 @@ class _Conformer:
         return extensions(fields, kind, self._plan.release)
 
     def _ruled(self, at: Cursor, step: Step, value: _Result) -> _Result:
-        """Return what R4 calls a code or links to, or note why it has none; look for what was entered in error."""
+        """Return what R4 calls a code or links to, or note why it has none."""
         if step.retyped is not None and isinstance(value, str):
             at.say_relative()
             return linked(at, step.retyped, value, self._plan.retyped)
-        if isinstance(value, dict):
-            codings = value.get("coding")
-            for one in codings if isinstance(codings, list) else ():
-                if isinstance(one, dict) and one.get("code") == ENTERED_IN_ERROR:
-                    self.faults.entered_in_error(at)
         if step.codes is None or not isinstance(value, str):
             return value
         if value == ENTERED_IN_ERROR:

@@ -39,9 +39,9 @@ class Faults:
         """Note a code that the element does not have."""
         self._add(at, f"not one of the codes that FHIR {release} has here")
 
-    def no_place(self, at: Cursor) -> None:
+    def no_place(self, at: Cursor, text: str | None = None) -> None:
         """Note a modifier that R4 cannot say: without it, what stands beside it would mean something else."""
-        self._add(at, "it changes the meaning of the rest, and FHIR R4 has nothing that says the same")
+        self._add(at, text or "it changes the meaning of the rest, and FHIR R4 has nothing that says the same")
 
     def entered_in_error(self, at: Cursor) -> None:
         """Note something that its sender takes back."""

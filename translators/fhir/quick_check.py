@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from translators.contract import Number, Tree
-from translators.fhir.bundle import bundle_faults, links_of, unreached
+from translators.fhir.bundle import bundle_faults, links_of, type_linked, type_named, unreached
 from translators.fhir.corrections import Fields, Standing
 from translators.fhir.elements import r4
 from translators.fhir.invariants import objects
@@ -258,9 +258,11 @@ def _checked_object(step: Step, types: dict[str, _Type]) -> Other:
             return False
         if concepts is not None and not step.has_concept(item):
             return False
-        reference = item.get("reference") if targets is not None else None
+        if targets is None:
+            return True
+        reference = item.get("reference")
         found = context.kinds.kinds.get(reference) if isinstance(reference, str) else None
-        return found is None or targets is None or found in targets
+        return (found is None or found in targets) and ("type" not in item or type_named(item) in targets)
 
     return test
 
@@ -279,12 +281,15 @@ def _is_reference(value: Fields, context: _Context) -> bool:
     if not isinstance(reference, str):
         return True
     context.references.append((context.entry, reference))
+    if "type" in value and type_linked(reference, context.kinds) not in (None, type_named(value)):
+        return False
     return reference[:1] != "#"
 
 
 def _is_extension(value: Fields, _: _Context) -> bool:
-    """Whether there is one thing beside the URL: a value or extensions."""
-    return len(value) == 2 + ("id" in value) and "_url" not in value
+    """Whether there is one thing beside the URL: a value or extensions. What was entered in error is looked at more closely."""
+    is_one = len(value) == 2 + ("id" in value) and "_url" not in value
+    return is_one and value.get("valueCode") != ENTERED_IN_ERROR
 
 
 def _chooses(row: Row) -> Callable[[Fields, _Context], bool]:

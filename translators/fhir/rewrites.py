@@ -22,8 +22,16 @@ _CURRENCIES = "urn:iso:std:iso:4217"
 Fields: TypeAlias = dict[str, Tree]
 
 
+_NEVER_SAID = "it says why something was not done, and nothing says that it was not"
+
+
 class NoPlaceError(Exception):
-    """R4 has nothing that says the same."""
+    """R4 has nothing that says the same; `names` are the elements that it is about, where not all."""
+
+    def __init__(self, names: frozenset[str] = frozenset(), text: str | None = None) -> None:
+        super().__init__()
+        self.names = names
+        self.text = text
 
 
 Rewrite: TypeAlias = Callable[[Cursor, Fields, Fields], None]
@@ -42,11 +50,15 @@ class _Stated:
     """R4's status for each value that changes it."""
     silent: dict[str, frozenset[str] | None]
     """The values that R4's status says without it: which statuses, or None for all."""
+    reasons: frozenset[str] = frozenset()
+    """The elements that say why it was not so: of R4's status they would be the reason, whatever that is."""
 
     def __call__(self, at: Cursor, kept: Fields, result: Fields) -> None:
         if f"_{self.element}" in kept:
             raise NoPlaceError
         value, place = _written(kept.pop(self.element, None)), at.at(self.element)
+        if value not in self.becomes and any(one.value for one in map(at.at, self.reasons) if one is not None):
+            raise NoPlaceError(self.reasons, _NEVER_SAID)
         if place is None or value is None:
             return
         status = result.get("status")
@@ -73,9 +85,9 @@ def _written(value: Tree) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _negated(element: str, status: str | None) -> _Stated:
+def _negated(element: str, status: str | None, reason: str) -> _Stated:
     """Return how a truth value becomes a status; None where R4 has none for it."""
-    return _Stated(element, {"true": status} if status else {}, {"false": None})
+    return _Stated(element, {"true": status} if status else {}, {"false": None}, _named(reason))
 
 
 def _goal(at: Cursor, _: Fields, result: Fields) -> None:
@@ -132,11 +144,14 @@ def _observation(at: Cursor, kept: Fields, result: Fields) -> None:
 
 
 def _immunization(at: Cursor, kept: Fields, result: Fields) -> None:
+    is_given = _written(kept.get("notGiven")) != "true"
     _NOT_GIVEN(at, kept, result)
     explanation = kept.get("explanation")
     if not isinstance(explanation, dict):
         return
     reasons, others = explanation.get("reason"), explanation.get("reasonNotGiven")
+    if is_given and others is not None:
+        raise NoPlaceError(frozenset({"explanation"}), _NEVER_SAID)
     if reasons is not None:
         result["reasonCode"] = explanation.pop("reason")
     if isinstance(others, list) and len(others) == 1:
@@ -185,26 +200,28 @@ def _named(*elements: str) -> frozenset[str]:
     return frozenset({*elements, *(f"_{element}" for element in elements)})
 
 
-_NOT_GIVEN = _negated("notGiven", "not-done")
+_NOT_GIVEN = _negated("notGiven", "not-done", "reasonNotGiven")
 REWRITES: dict[str, tuple[frozenset[str], Rewrite]] = {
     **REGROUPINGS,
-    "Communication": (_named("notDone"), _negated("notDone", "not-done")),
-    "FamilyMemberHistory": (_named("notDone"), _negated("notDone", None)),
+    "Communication": (_named("notDone", "notDoneReason"), _negated("notDone", "not-done", "notDoneReason")),
+    "FamilyMemberHistory": (_named("notDone", "notDoneReason"), _negated("notDone", None, "notDoneReason")),
     "Goal": (frozenset({"status"}), _goal),
     "Immunization": (_named("notGiven", "explanation"), _immunization),
-    "MedicationAdministration": (_named("notGiven"), _NOT_GIVEN),
-    "MedicationDispense": (_named("notDone"), _negated("notDone", "declined")),
+    "MedicationAdministration": (_named("notGiven", "reasonNotGiven"), _NOT_GIVEN),
+    # Of a dispense its code says what happened: a reason may stand without `notDone`.
+    "MedicationDispense": (_named("notDone"), _Stated("notDone", {"true": "declined"}, {"false": None})),
     "MedicationStatement": (
-        _named("taken"),
+        _named("taken", "reasonNotTaken"),
         _Stated(
             "taken",
             {"n": "not-taken", "unk": "unknown"},
             {"y": frozenset({"active", "completed", "on-hold", "stopped"}), "na": frozenset({"intended"})},
+            _named("reasonNotTaken"),
         ),
     ),
     "Money": (frozenset({"code", "unit", "system", "comparator"}), _money),
     "Observation": (frozenset({"related"}), _observation),
-    "Procedure": (_named("notDone"), _negated("notDone", "not-done")),
+    "Procedure": (_named("notDone", "notDoneReason"), _negated("notDone", "not-done", "notDoneReason")),
     "Questionnaire.item": (frozenset({"enableWhen"}), _item),
     "Questionnaire.item.enableWhen": (frozenset({"question", "hasAnswer"}), _enable_when),
 }
