@@ -2,8 +2,9 @@
 
 import datetime as dt
 import decimal
+import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice
@@ -65,6 +66,7 @@ class _Place:
         return replace(self, resource=resource, root=root)
 
 
+_LINK = re.compile(r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/.*)?")
 _CHOICES = ("probability",)
 """Choices that an invariant is about as a whole."""
 
@@ -103,11 +105,28 @@ def _faults_beyond_model(model: Any, tree: dict[str, Any], place: _Place) -> Ite
             below = f"{place.path}.{name}" if index is None else f"{place.path}.{name}[{index}]"
             if text := code_fault(owner, name, item):
                 yield Fault(below, text)
+            if isinstance(item, dict):
+                targets = (field.json_schema_extra or {}).get("enum_reference_types", ())
+                yield from (Fault(below, text) for text in _reference_faults(item, targets, place))
             if isinstance(item, dict) and not name.startswith("_"):
                 inner = child if index is None else child[index]
                 yield from _faults_beyond_model(inner, item, place.at(below, owner, name))
             elif not isinstance(item, dict) and (message := _primitive_fault(field, name, item)):
                 yield Fault(below, message)
+
+
+def _reference_faults(reference: dict[str, Any], targets: Sequence[str], place: _Place) -> Iterator[str]:
+    """Find a type that a reference says, or has by what it refers to, and that may not stand there."""
+    link, said = str(reference.get("reference", "")), reference.get("type")
+    inner = [one for one in place.root.get("contained", ()) if f"#{one.get('id')}" == link]
+    named = _LINK.fullmatch(link)
+    is_of = inner[0]["resourceType"] if inner else named[1] if named else None
+    said = str(said).rpartition("/")[2] if said is not None else None
+    for kind in {said, is_of if inner else None} - {None}:
+        if targets and kind not in targets and "Resource" not in targets:
+            yield f"must refer to {' or '.join(targets)}"
+    if targets and None not in (said, is_of) and said != is_of:
+        yield "says another type than that of what it refers to"
 
 
 def _object_faults(owner: str, tree: dict[str, Any], place: _Place) -> Iterator[str]:
@@ -121,6 +140,9 @@ def _object_faults(owner: str, tree: dict[str, Any], place: _Place) -> Iterator[
         yield "the value must be a URI, as the system says"
     if owner == "Attachment" and "data" in tree and "size" in tree and tree["size"] != decoded_size(tree["data"]):
         yield "the size is not that of the data"
+    inner = [one["id"] for one in tree.get("contained", ()) if isinstance(one, dict) and "id" in one]
+    if len(inner) != len(set(inner)):
+        yield "contained resources must be told apart by their ids"
     if len(tree) == 1 and "id" in tree:
         yield "an element that says nothing (ele-1)"
 

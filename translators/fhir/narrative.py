@@ -13,7 +13,7 @@ from translators.contract import Refused
 from translators.fhir.xhtml import DIV, XHTML
 from translators.fhir.xml_parser import parse, tag_of
 
-_ENTITY = r"&(?:amp|lt|gt|quot|apos|#[0-9]{1,7});"
+_ENTITY = r"&(?:amp|lt|gt|quot|apos);"
 _INLINE = rf"(?:[^<>&\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]++|<br ?/>|{_ENTITY})*+"
 _PLAIN = re.compile(rf'<div xmlns="http://www\.w3\.org/1999/xhtml">(?:{_INLINE}(?:<p>{_INLINE}</p>)?+)*+</div>')
 """Most narratives: paragraphs, lines and text. Any other is parsed."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 from translators.contract import Number, Tree
-from translators.fhir.bundle import Links, bundle_faults, links_of, unreached
+from translators.fhir.bundle import Links, bundle_faults, links_of, type_linked, type_named, unreached
 from translators.fhir.invariants import Fields, objects
 from translators.fhir.narrative import narrative_fault
 from translators.fhir.primitives import FORBIDDEN
@@ -88,7 +88,8 @@ class _Checker:
         self._links: Links = links_of(root)
         self._references: list[tuple[int, str]] = []
         self._entry = -1
-        self._contained: frozenset[str] = frozenset()
+        self._contained: Mapping[str, str] = {}
+        """The types of what the resource at hand contains, by the references to it."""
         self._depth = 0
 
     def resource(self, value: Tree, trail: Trail | None, *, is_inner: bool = False) -> None:
@@ -102,10 +103,10 @@ class _Checker:
             self._check_inner(value, trail)
             self._object(value, row, trail)
             return
-        before, self._contained = self._contained, frozenset()
+        before, self._contained = self._contained, {}
         if "contained" in value:
             inner = list(objects(value["contained"]))
-            self._contained = frozenset(f"#{one.get('id')}" for one in inner)
+            self._contained = {f"#{one.get('id')}": str(one.get("resourceType")) for one in inner}
             self._check_references_to(inner, value, trail)
         self._object(value, row, trail)
         if kind == "Bundle":
@@ -125,9 +126,12 @@ class _Checker:
             self._fault(trail, "a version, a time or labels of a contained resource (dom-4, dom-5)")
 
     def _check_references_to(self, inner: list[Fields], value: Fields, trail: Trail | None) -> None:
-        """Check that every contained resource is referred to, or refers to the resource around it."""
+        """Check that every contained resource is told apart, and is referred to or refers to the resource around it."""
         used = {text for _, text in _texts(value, ()) if text[:1] == "#"}
+        ids = [one.get("id") for one in inner]
         for index, one in enumerate(inner):
+            if "id" in one and one["id"] in ids[:index]:
+                self._fault(((trail, "contained", index), "id", -1), "the same as that of another contained resource")
             if f"#{one.get('id')}" not in used and not any(text == "#" for _, text in _texts(one, ())):
                 self._fault((trail, "contained", index), "a contained resource that nothing refers to (dom-3)")
 
@@ -225,17 +229,27 @@ class _Checker:
             return
         if reference[:1] != "#":
             self._references.append((self._entry, reference))
+            kind = type_linked(reference, self._links) if "type" in value else None
         elif len(reference) > 1 and reference not in self._contained:
             self._fault(trail, "refers to a contained resource that is not there (ref-1)")
+            return
+        else:
+            kind = self._contained.get(reference)
+        if kind is not None and type_named(value) not in (None, kind):
+            self._fault((trail, "type", -1), "not the type of what it refers to")
 
     def _check_value(self, item: Fields, step: Step, trail: Trail) -> None:
         """Check what the element that holds a value asks of it: one of its codes, or one of the types to refer to."""
         if step.concepts is not None and not step.has_concept(item):
             self._fault(trail, "none of the codes that this element must have one of")
-        if step.targets is not None and isinstance(reference := item.get("reference"), str):
-            kind = self._links.kinds.get(reference)
+        if step.targets is None:
+            return
+        if isinstance(reference := item.get("reference"), str):
+            kind = self._links.kinds.get(reference, self._contained.get(reference))
             if kind is not None and kind not in step.targets:
                 self._fault(trail, f"refers to a {kind}, which it may not")
+        if (named := type_named(item)) is not None and named not in step.targets:
+            self._fault((trail, "type", -1), "a type that it may not refer to")
 
     def _fault(self, trail: Trail | None, text: str) -> None:
         self.faults.append(Fault(_path(trail), text))

@@ -159,6 +159,8 @@ class _Planner:
             # HL7 calls the id of a resource a string too, in R4; that of an element has no blanks around it.
             is_resource = owner in self._release.resources
             found, kind = (TEXTS["id"], "id") if is_resource else (_has_no_blanks_around, kind)
+        elif kind in ("string", "markdown"):
+            return str.strip, "a text of blanks alone"
         article = "an" if kind[0] in "aeio" else "a"
         return found, f"not {article} {kind}"
 

@@ -97,6 +97,24 @@ def told(resource: dict[str, Any]) -> list[str]:
             "contained[0]: a contained resource that nothing refers to (dom-3)",
         ),
         ({"contained": [{"resourceType": "Nothing"}]}, "contained[0]: not a resource of FHIR R4"),
+        (
+            {"contained": [{"resourceType": "Device", "id": "d"}] * 2, "author": [{"reference": "#d"}]},
+            "contained[1].id: the same as that of another contained resource",
+        ),
+        (
+            {"contained": [{"resourceType": "Medication", "id": "m"}], "author": [{"reference": "#m"}]},
+            "author[0]: refers to a Medication, which it may not",
+        ),
+        (
+            {"author": [{"reference": "Device/1", "type": "Patient"}]},
+            "author[0].type: not the type of what it refers to",
+        ),
+        ({"author": [{"type": "Medication", "display": "x"}]}, "author[0].type: a type that it may not refer to"),
+        ({"title": " "}, "title: a text of blanks alone"),
+        (
+            {"text": {"status": "generated", "div": DIV.replace("</div>", "&#1;</div>")}},
+            "text.div: not well-formed XHTML",
+        ),
     ],
     ids=lambda value: value.partition(":")[0] if isinstance(value, str) else "",
 )
