@@ -85,3 +85,15 @@ async def test_all_fields_of_a_route_stand_there_without_scripts(reading: Callab
         await reader.open("/overrides?municipality=tangen&information=diagnoser&mode=legacy&until=2026-11-30T08:00")
         assert await page.get_by_label("Andel av pasientene, i prosent").is_visible()
         assert await page.get_by_label("Tekst til avsenderen").is_visible()
+
+
+@pytest.mark.parametrize("address", ["/", "/report", "/messages", "/overrides", "/vendors"])
+async def test_no_column_is_cut_off_on_a_usual_window(reading: Callable[..., Any], address: str) -> None:
+    """Nor on a telephone, where cells stand below each other with their columns' names."""
+    for width in (1280, 400):
+        async with reading(width=width) as reader:
+            await reader.open(address)
+            cut = await reader.page.evaluate(
+                "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+            )
+            assert cut == 0, width

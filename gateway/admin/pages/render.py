@@ -1,7 +1,8 @@
 """Makes pages from templates, in the reader's language; whatever is put into one is escaped."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -10,7 +11,7 @@ from typing import Any
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from aiohttp.typedefs import Middleware
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gateway.admin import guard
 from gateway.admin.context import LedgerContext
@@ -31,6 +32,27 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
 )
+_ROW, _CELL = re.compile(r"<tr\b"), re.compile(r"<(td|th)\b(?![^>]*\bdata-label=)")
+
+
+def labelled(rows: Markup, labels: Sequence[str]) -> Markup:
+    """Return rows of a table whose cells have their columns' heads as labels, for windows too narrow for columns."""
+    first, *others = _ROW.split(rows)
+    told = [escape(label) for label in labels]
+
+    def one(row: str) -> str:
+        names = iter(told)
+
+        def cell(found: re.Match[str]) -> str:
+            label = next(names, "")
+            return f'<{found[1]} data-label="{label}"' if label and found[1] == "td" else f"<{found[1]}"
+
+        return "<tr" + _CELL.sub(cell, row)
+
+    return Markup(first + "".join(map(one, others)))  # noqa: S704 - what templates have escaped
+
+
+_TEMPLATES.filters["labelled"] = labelled
 _NAVIGATION = (
     ("/", "nav_overview", ("/municipalities",)),
     ("/vendors", "nav_vendors", ()),

@@ -153,3 +153,17 @@ def test_field_has_its_label_its_help_and_its_error() -> None:
     assert '<small id="help-at">norsk tid</small>' in text
     assert '<p class="error" id="error-at">mangler</p>' in text
     assert '<select id="field-to" name="to" required>' in text
+
+
+def test_cells_of_a_table_know_their_columns() -> None:
+    """In narrow windows each stands on a line of its own; the head of a row needs no label, and what is written is escaped."""
+    text = render._TEMPLATES.from_string(
+        '{% import "components.html" as c with context %}'
+        '{% call c.table("T", ["Kommune", ["Antall <b>", "number"], ["<i>", "", ""]]) %}'
+        '<tr><th scope="row">Nordfjell</th><td class="number">7</td><td>x</td></tr><tr><td>Havnes</td></tr>{% endcall %}'
+    ).render(t=TEXTS["nb"])
+    assert (
+        '<tr><th scope="row">Nordfjell</th><td data-label="Antall &lt;b&gt;" class="number">7</td><td>x</td></tr>'
+        in text
+    )
+    assert '<tr><td data-label="Kommune">Havnes</td></tr>' in text
