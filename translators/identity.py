@@ -40,7 +40,7 @@ _WHEN: dict[str, tuple[str, ...]] = {
 _TIMESTAMP = "http://ehelse.no/fhir/StructureDefinition/vkp-timestamp-v05"
 _TO_THE_MINUTE = re.compile(r"[0-9]T[0-9]{2}:[0-9]{2}")
 _REFERS = b'"reference":"'
-_REFERENCE = re.compile(rb'"reference":"((?:[^"\\]|\\.)*)"')
+_TEXT = re.compile(rb'(?:[^"\\]|\\.)*')
 
 
 def business_id(tree: Tree) -> str | None:
@@ -88,7 +88,7 @@ def _content(tree: Tree) -> bytes:
     envelopes = [*headers, tree] if resources or _kind(tree) in _ENVELOPE else []
     written = _ENCODER.encode([_lasting(tree), None if is_dated else _told_apart(envelopes, [*resources, tree])])
     links = _links(tree) if resources and _REFERS in written else {}
-    return _REFERENCE.sub(lambda found: _by_place(found, links), written) if links else written
+    return _by_place(written, links) if links else written
 
 
 def _content_of_msghead(tree: dict[str, Tree]) -> bytes:
@@ -158,10 +158,26 @@ def _links(bundle: dict[str, Tree]) -> dict[bytes, int]:
     return {msgspec.json.encode(url)[1:-1]: place for place, url in reversed(list(enumerate(urls))) if url}
 
 
-def _by_place(found: re.Match[bytes], links: dict[bytes, int]) -> bytes:
-    place = links.get(found[1].strip())
-    is_within_a_name = found.string[found.start() - 1 : found.start()] == b"\\"
-    return found[0] if place is None or is_within_a_name else b'"reference":%d' % place
+def _by_place(written: bytes, links: dict[bytes, int]) -> bytes:
+    """Put the places of entries where references name their URLs."""
+    before, *others = written.split(_REFERS)
+    pieces = [before]
+    for each in others:
+        url, after = _url(each)
+        place = links.get(url.strip())
+        is_within_a_name = before.endswith(b"\\")
+        pieces += [_REFERS, each] if place is None or is_within_a_name else [b'"reference":%d' % place, after]
+        before = each
+    return b"".join(pieces)
+
+
+def _url(written: bytes) -> tuple[bytes, bytes]:
+    """Return a text up to the quote that ends it, and what follows that."""
+    url, _, after = written.partition(b'"')
+    if b"\\" not in url:
+        return url, after
+    found = _TEXT.match(written)
+    return (found[0], written[found.end() + 1 :]) if found else (b"", written)
 
 
 def _each(value: Tree, change: Callable[[dict[str, Tree]], Tree]) -> Tree:

@@ -1,5 +1,6 @@
 """Which messages are the same: the business id that a sender gave, and the digest of what the message says."""
 
+import hashlib
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.translators.drawing import PATIENT, places, strings
 from tests.translators.stu3_messages import ANY, TABLE, header_of, lenient, messages
+from translators import identity
 from translators.contract import Number, Reason, Refused, Tree
 from translators.fhir import json_codec, xml_codec
 from translators.identity import business_id, content_digest
@@ -306,6 +308,36 @@ def test_a_reference_to_an_entry_counts_by_the_entry() -> None:
     assert content_digest(message("a", "b", "a")) == content_digest(message('"', "\\", '"'))
     assert content_digest(message("a", "b", "a")) != content_digest(message("a", "b", "b"))
     assert content_digest(message("a", "b", "a")) != content_digest(message("x", "b", "a"))
+
+
+URLS = st.sampled_from(["a", '"', "\\", '\\"', " a ", "æ", '","', '"reference":"a"', ""])
+REFERRING: st.SearchStrategy[Tree] = st.recursive(
+    URLS,
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["reference", '"reference', 'reference":"a', "\\reference"]), below, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.tuples(URLS, REFERRING), max_size=4))
+def test_digests_stay_what_they_were_for_ledgers_that_have_them(entries: list[tuple[str, Tree]]) -> None:
+    """References are found as the expression found them with which digests were made first, wherever else their name stands."""
+    own: list[Tree] = [{"fullUrl": url, "resource": _one("Flag", subject=said)} for url, said in entries]
+    tree: dict[str, Tree] = {"resourceType": "Bundle", "timestamp": "t", "entry": own}
+    links = identity._links(tree)
+    written = identity._ENCODER.encode([identity._lasting(tree), "t"])
+
+    def place(found: re.Match[bytes]) -> bytes:
+        number = links.get(found[1].strip())
+        is_within_a_name = found.string[found.start() - 1 : found.start()] == b"\\"
+        return found[0] if number is None or is_within_a_name else b'"reference":%d' % number
+
+    before = re.sub(rb'"reference":"((?:[^"\\]|\\.)*)"', place, written)
+    assert content_digest(tree) == hashlib.sha256(before).digest()
 
 
 @pytest.mark.parametrize("wrap", [lambda one: one, lambda one: [one]], ids=["object", "list"])

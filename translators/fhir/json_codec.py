@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -20,6 +20,47 @@ def decode(data: bytes) -> Tree:
     Raises `Refused` for anything that is not one well-formed JSON value, for a key that stands twice in an object, and for
     a lone surrogate, which no UTF-8 text can carry on.
     """
+    try:
+        return _plain(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # what is wrong with it is told below, without what this reader says of it
+    return _decode_carefully(data)
+
+
+def _plain(data: bytes) -> Tree:
+    """Read a text that is certainly well-formed and has no key twice, in half the time; raises `ValueError` for every other.
+
+    Whether a key stands twice is told by the colons: the last of its members alone is read, and writing that again leaves one out.
+    Only an escape could make a colon of what was none.
+    """
+    if b"\\u" in data:
+        raise ValueError("escapes")
+    tree: Tree = _QUICK_DECODER.decode(data)
+    if _ENCODER.encode(tree).count(b":") != data.count(b":"):
+        raise ValueError("a key that stands twice")
+    return _numbered(tree, has_negative_zero=b"-0" in data)
+
+
+def _numbered(tree: Tree, *, has_negative_zero: bool) -> Tree:
+    """Put numbers of their digits in the place of whole ones, which were read as Python's."""
+    whole = [tree]
+    waiting: list[Any] = [whole]
+    for node in waiting:
+        for place, value in node.items() if node.__class__ is dict else enumerate(node):
+            kind = value.__class__
+            if kind is str:
+                continue
+            if kind is dict or kind is list:
+                waiting.append(value)
+            elif kind is int:
+                if not value and has_negative_zero:
+                    raise ValueError("perhaps a negative zero")
+                node[place] = Number(str(value))
+    return whole[0]
+
+
+def _decode_carefully(data: bytes) -> Tree:
+    """Read a JSON text, or say what is wrong with it."""
     try:
         text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -80,4 +121,5 @@ _DECODER = json.JSONDecoder(
     parse_int=Number,
     parse_constant=_no_constant,
 )
+_QUICK_DECODER = msgspec.json.Decoder(float_hook=Number)
 _ENCODER = msgspec.json.Encoder(enc_hook=_written)
