@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,8 @@ from gateway.ledger.tables import AUDIT, MESSAGE, SHARE
 from tests.gateway.ledger.conftest import NOW, UNTIL, WINDOW, arrival, brought_to, payload, put, taken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sqlalchemy import Row
 
     from gateway.ledger.database import Database
@@ -306,19 +309,34 @@ async def many(store: Database, number: int, message: int, due: float | None) ->
     await store.write(lambda each: each.execute(insert(SHARE), made).rowcount)
 
 
-@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
-async def test_claiming_costs_no_more_when_thousands_wait_for_their_messages(ledger: Ledger, store: Database) -> None:
-    """Counted in steps of SQLite's machine, which do not depend on how busy anything is."""
-    message = await to_share(ledger, "one", journaled=False)
+async def steps(store: Database, work: Callable[[Connection], Sequence[object]]) -> int:
+    """Return how many steps of its machine SQLite takes to find nothing, which do not depend on how busy anything is."""
 
-    def steps(connection: Connection) -> int:
-        counted: list[int] = []
+    def counted(connection: Connection) -> int:
+        taken: list[int] = []
         driver: Any = connection.connection.driver_connection
-        driver.set_progress_handler(lambda: counted.append(1), 1)
-        assert shares.claim(connection, "node-a", now=NOW, until=UNTIL, most=8, longest=600.0) == []
+        driver.set_progress_handler(lambda: taken.append(1), 1)
+        assert not work(connection)
         driver.set_progress_handler(None, 1)
-        return len(counted)
+        return len(taken)
 
-    few = await store.write(steps)
+    return await store.write(counted)
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "work",
+    [
+        partial(shares.claim, node="node-a", now=NOW, until=UNTIL, most=8, longest=600.0),
+        partial(shares.of_message, reference="another"),
+    ],
+    ids=["claim", "show"],
+)
+async def test_work_costs_no_more_when_thousands_wait_for_their_messages(
+    ledger: Ledger, store: Database, work: Callable[[Connection], Sequence[object]]
+) -> None:
+    """Neither who looks for what is due, nor who looks at one message."""
+    message = await to_share(ledger, "one", journaled=False)
+    few = await steps(store, work)
     await many(store, 3000, message=message, due=None)
-    assert await store.write(steps) <= few + 10
+    assert await steps(store, work) <= few + 10
