@@ -25,6 +25,7 @@ from gateway.config.upstreams import Breaker, PitUpstream, ReadScopes, ServiceSt
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.database import Database, open_store
 from gateway.model import Information, Place
+from gateway.proxy.http_client import Caller
 from gateway.replica import feeds
 from gateway.replica.patient_source import Freshness, PatientSource
 from gateway.replica.patients import CopiedNumbers, PatientSeal
@@ -36,7 +37,6 @@ from gateway.runtime.node import calm_collector
 from gateway.surfaces.search import PatientKey, Search
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.http_client import Caller
 from gateway.upstreams.page_process import PageProcess
 from gateway.upstreams.pit import ANSWER_LIMIT, PitClient
 from gateway.upstreams.service_caller import ServiceCaller

@@ -11,10 +11,10 @@ from gateway.outbox.order import Business, business_of
 from gateway.outbox.submit import Submitter
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.identify import Identified, Identifier
+from gateway.proxy.http_client import Answer
 from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Surface
-from gateway.upstreams.http_client import Answer
 from gateway.upstreams.vkp import Fate, judged
 
 _NOT_ACCEPTED = 400

@@ -4,7 +4,7 @@ Others use:
 
 - `server.Server`, `server.Lane`, `forwarder.UpstreamTarget`: the data port, and where requests go on to;
 - `connection_limits.ConnectionLimits`: how many connections senders may have;
+- `http_client.Caller`, `http_client.Answer`: requests of our own, each with its whole answer;
 - `pool.Pool`, `pool.UpstreamConnection`, `pool.Unreachable`: connections to a server that we call;
-- `tls.Certificates`, `tls.ReloadingContext`, `certificate_files`: certificates, and files that are exchanged;
-- `headers.request_head`: a head as it is written.
+- `tls.Certificates`, `tls.ReloadingContext`, `certificate_files`: certificates, and files that are exchanged.
 """

@@ -9,5 +9,5 @@ Others use:
 - `pmd.PmdClient`: PMD, each bundle once;
 - `vkp.VkpClient`, `vkp.Sent`: VKP as we call it ourselves;
 - `epj.EpjClient`, `service_caller.AnswerRefused`: a record system of a municipality's own, and an answer that breaks a contract;
-- `http_client.Answer`, `circuit_breaker.pause`.
+- `circuit_breaker.pause`.
 """

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from gateway.auth.helseid.dpop import DpopProver
 from gateway.config.upstreams import Breaker
 from gateway.model import Headers
+from gateway.proxy.http_client import Answer, Caller
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.http_client import Answer, Caller
 from translators.contract import Call
 
 

@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 
 from gateway.config.upstreams import EpjAuth, EpjUpstream
 from gateway.errors import Failure, Fault
+from gateway.proxy.http_client import Answer
 from gateway.surfaces.base import Found
 from gateway.surfaces.search import Search
 from gateway.surfaces.vkp_r4 import LISTS, PATIENT_PARAMETER
-from gateway.upstreams.http_client import Answer
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Number, Refused, Tree
 from translators.fhir.json_codec import decode

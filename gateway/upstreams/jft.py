@@ -11,9 +11,9 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.errors import Fault
+from gateway.proxy.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
 from gateway.upstreams.dpop_caller import DpopCaller, NonceTooLate, RefusedTokens
-from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.upstreams.jft_answers import (
     STATUS_PATH,
     EventStatus,

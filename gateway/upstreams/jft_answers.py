@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from gateway.errors import Failure, Fault
-from gateway.upstreams.http_client import Answer
+from gateway.proxy.http_client import Answer
 from gateway.upstreams.jft_refusal import refusal_reasons
 
 log = structlog.get_logger()

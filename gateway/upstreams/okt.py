@@ -6,7 +6,7 @@ The person's number stands in the path of its one look-up, so the path is nowher
 from typing import Any, Protocol
 
 from gateway.config.upstreams import OktUpstream
-from gateway.upstreams.http_client import Answer
+from gateway.proxy.http_client import Answer
 from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 from translators.contract import Call, Refused
 from translators.national_number import kind_of

@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from gateway.config.upstreams import PitUpstream
-from gateway.upstreams.http_client import Answer
+from gateway.proxy.http_client import Answer
 from gateway.upstreams.page_process import PageProcessLost
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Refused

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.config.upstreams import PmdUpstream
 from gateway.model import Headers
-from gateway.upstreams.http_client import Answer
+from gateway.proxy.http_client import Answer
 from gateway.upstreams.service_caller import ServiceUnavailable
 from translators.contract import Call, Refused
 from translators.fhir.invariants import objects

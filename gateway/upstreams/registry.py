@@ -27,12 +27,12 @@ from gateway.config.upstreams import (
     VkpUpstream,
 )
 from gateway.errors import StartupError
+from gateway.proxy.http_client import ANSWER_LIMIT, Caller
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.epj import ANSWER_LIMIT as EPJ_ANSWER_LIMIT
 from gateway.upstreams.epj import EpjClient
-from gateway.upstreams.http_client import ANSWER_LIMIT, Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.okt import OktClient
 from gateway.upstreams.page_process import PageProcess

@@ -14,9 +14,9 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config.upstreams import Breaker
 from gateway.model import Headers
+from gateway.proxy.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.upstreams.circuit_breaker import Attempt, CircuitBreaker
 from gateway.upstreams.dpop_caller import DpopCaller, NonceTooLate, RefusedTokens, fields_of
-from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from translators.contract import Call
 
 log = structlog.get_logger()

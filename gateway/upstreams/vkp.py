@@ -11,11 +11,11 @@ from gateway.auth.helseid.access_tokens import TokenSource
 from gateway.auth.helseid.issuer import HelseIdUnavailable
 from gateway.config import upstreams
 from gateway.model import Headers
+from gateway.proxy.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.surfaces.soap import surface as vkp_soap
 from gateway.surfaces.vkp_stu3 import message
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 from gateway.surfaces.vkp_stu3.message import header_of, text_of
-from gateway.upstreams.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Refused, Tree
 from translators.soap.envelope import opened

@@ -26,10 +26,10 @@ from gateway.model import Place, RequestHead
 from gateway.outbox.context import DeliveryContext
 from gateway.outbox.order import sealed
 from gateway.outbox.returns import Returner
+from gateway.proxy.http_client import Caller
 from gateway.routing.table import ActiveTable
 from gateway.tasks import Intervals
 from gateway.times import Clock
-from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient, VkpClients
 from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM

@@ -14,8 +14,8 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config.upstreams import Breaker, JftUpstream, Scopes, ServiceStatus
 from gateway.model import Place
+from gateway.proxy.http_client import Caller
 from gateway.times import Clock
-from gateway.upstreams.http_client import Caller
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
 from service_stubs.helseid import HelseIdStub
 from service_stubs.jft import JftStub

@@ -10,11 +10,11 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.config.upstreams import Breaker, EpjAuth, EpjUpstream
 from gateway.errors import Failure, Fault
 from gateway.model import Information, Place
+from gateway.proxy.http_client import Caller
 from gateway.surfaces.search import DateBound, PatientKey, Search
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.epj import EpjClient, question
-from gateway.upstreams.http_client import Caller
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller
 from service_stubs.listening import running
 from tests.gateway.wire import RawUpstream

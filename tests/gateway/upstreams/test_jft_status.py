@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config.upstreams import Grant
-from gateway.upstreams.http_client import Caller
+from gateway.proxy.http_client import Caller
 from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour
 from tests.gateway.world import HAVNES, NORDFJELL

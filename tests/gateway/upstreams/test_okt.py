@@ -10,8 +10,8 @@ import pytest
 
 from gateway.config.upstreams import Breaker, OktUpstream, ReadScopes, ServiceStatus
 from gateway.model import Place
+from gateway.proxy.http_client import Caller
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.http_client import Caller
 from gateway.upstreams.okt import AnswerRefused, OktClient, ServiceUnavailable
 from gateway.upstreams.service_caller import ServiceCaller
 from service_stubs.behaviour import Behaviour

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.config.upstreams import Breaker, PitUpstream, ReadScopes, ServiceStatus
 from gateway.model import Place
+from gateway.proxy.http_client import Caller
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.http_client import Caller
 from gateway.upstreams.pit import ANSWER_LIMIT, AnswerRefused, CursorLost, Page, PitClient
 from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
 from service_stubs.behaviour import Behaviour

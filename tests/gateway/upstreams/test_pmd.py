@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.upstreams import PmdUpstream, ServiceStatus
 from gateway.model import Place
-from gateway.upstreams.http_client import Answer
+from gateway.proxy.http_client import Answer
 from gateway.upstreams.pmd import NotTaken, PmdClient
 from gateway.upstreams.service_caller import ServiceUnavailable
 

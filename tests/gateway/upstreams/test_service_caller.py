@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.upstreams import Breaker
+from gateway.proxy.http_client import Caller
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.http_client import Caller
 from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
 from service_stubs.behaviour import Behaviour
 from tests.gateway.world import HAVNES

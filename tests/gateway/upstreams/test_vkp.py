@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.upstreams.http_client import Answer, Caller
+from gateway.proxy.http_client import Answer, Caller
 from gateway.upstreams.vkp import Fate, Sent, StoredRequest, judged
 from legacy_stubs import stu3_messages
 from legacy_stubs.outcomes import RefusedError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.upstreams.http_client import ANSWER_LIMIT, Answer, Caller, NoAnswer, Unreachable
+from gateway.proxy.http_client import ANSWER_LIMIT, Answer, Caller, NoAnswer, Unreachable
 from tests.gateway.wire import RawUpstream, read_message
 from tests.ports import free_ports
 
