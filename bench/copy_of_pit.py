@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-import aiohttp
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection
 
@@ -19,6 +18,7 @@ from bench.stats import percentile
 from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config.model import Epj, Municipality, ServicesFrom
 from gateway.config.upstreams import Breaker, PitUpstream, ReadScopes, ServiceStatus
@@ -191,31 +191,28 @@ async def main(folder: Path, issuer: str, url: str, count: int, seconds: float) 
     clock, found = Clock(), Measured()
     key = ECKey.import_key(json.loads((folder / "gateway-key.json").read_text()))
     settings, prover = Breaker(), DpopProver(clock)
-    async with aiohttp.ClientSession() as session:
-        identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
-        endpoint = TokenEndpoint(Issuer(issuer, session, clock), identity, prover, session, clock)
-        made = (TokenSource(endpoint, clock), prover, Caller(url, None, answer_limit=ANSWER_LIMIT))
-        caller = ServiceCaller("pit", url, *made, breaker=CircuitBreaker(settings), settings=settings)
-        for _ in range(2):  # the first time the double writes its patients
-            found.pages, found.alone = await _read_alone(caller)
-        store = await asyncio.to_thread(open_store, "sqlite:///copy.db", folder)
-        vault, lookup = PayloadCipher({"k": b"p" * 32}, "k"), LookupHasher(b"l" * 32)
-        seal = PatientSeal(vault, lookup)
-        pages = PageProcess()
-        upstream = PitUpstream("pit", url, ReadScopes(SCOPE), ServiceStatus.TEST, _PLACE)
-        of = (_municipality(), PitClient(upstream, caller, pages), store, seal, "bench", clock)
-        sync = PatientSync(*of, every=_EVERY, freshness=_LIVE_FOR_EVER, whole=_LIVE_FOR_EVER)
-        await store.write(lambda each: feeds.claim(each, sync.key, "bench", clock))
-        await _fill(sync, pages, found)
-        having = await _have_services(store, ServiceSeal(vault, lookup), clock, count)
-        fresh = Freshness(clock, seal.maker, _EVERY)
-        source = PatientSource(
-            store, seal, Needs(CopiedNumbers(seal), clock, _LIVE_FOR_EVER), fresh, _LIVE_FOR_EVER, 1000
-        )
-        anew = PatientSync(*of, every=_LIVE_FOR_EVER, freshness=_LIVE_FOR_EVER, whole=0.0)
-        await _search(source, anew, having, seconds, found)
-        await pages.close()
-        await store.close()
+    identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
+    endpoint = TokenEndpoint(Issuer(issuer, HelseIdHttp(issuer), clock), identity, prover, clock)
+    made = (TokenSource(endpoint, clock), prover, Caller(url, None, answer_limit=ANSWER_LIMIT))
+    caller = ServiceCaller("pit", url, *made, breaker=CircuitBreaker(settings), settings=settings)
+    for _ in range(2):  # the first time the double writes its patients
+        found.pages, found.alone = await _read_alone(caller)
+    store = await asyncio.to_thread(open_store, "sqlite:///copy.db", folder)
+    vault, lookup = PayloadCipher({"k": b"p" * 32}, "k"), LookupHasher(b"l" * 32)
+    seal = PatientSeal(vault, lookup)
+    pages = PageProcess()
+    upstream = PitUpstream("pit", url, ReadScopes(SCOPE), ServiceStatus.TEST, _PLACE)
+    of = (_municipality(), PitClient(upstream, caller, pages), store, seal, "bench", clock)
+    sync = PatientSync(*of, every=_EVERY, freshness=_LIVE_FOR_EVER, whole=_LIVE_FOR_EVER)
+    await store.write(lambda each: feeds.claim(each, sync.key, "bench", clock))
+    await _fill(sync, pages, found)
+    having = await _have_services(store, ServiceSeal(vault, lookup), clock, count)
+    fresh = Freshness(clock, seal.maker, _EVERY)
+    source = PatientSource(store, seal, Needs(CopiedNumbers(seal), clock, _LIVE_FOR_EVER), fresh, _LIVE_FOR_EVER, 1000)
+    anew = PatientSync(*of, every=_LIVE_FOR_EVER, freshness=_LIVE_FOR_EVER, whole=0.0)
+    await _search(source, anew, having, seconds, found)
+    await pages.close()
+    await store.close()
     return found
 
 

@@ -2,10 +2,10 @@
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
 
 from gateway.auth.helseid.claims import credentials, read_unverified
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.directory import Directory
@@ -19,9 +19,6 @@ from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.retrieval import Retrieval, RetrievalClients
 from gateway.routing.table import ActiveTable
 from gateway.times import Clock
-
-if TYPE_CHECKING:
-    from aiohttp import ClientSession
 
 _ROUTES = """
 version: 1
@@ -47,7 +44,7 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
         raise ValueError(loaded.problems)
     clock = Clock()
     # Nothing is fetched: the token stands among those that were verified.
-    issuer = Issuer(claims["iss"], cast("ClientSession", None), clock)
+    issuer = Issuer(claims["iss"], HelseIdHttp(claims["iss"]), clock)
     verifier = TokenVerifier(issuer, claims["aud"], clock)
     verifier._remember(presented.digest, claims)  # noqa: SLF001 - in place of HelseID
     authorizer = Authorizer(

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from statistics import median
 
-import aiohttp
-
 from bench.driver import closed_loop, post, run
 from bench.inprocess import Steps, time_steps
 from bench.load import Turn, turn
@@ -18,6 +16,7 @@ from bench.stats import Spread, spread
 from gateway.auth.helseid.access_tokens import TokenEndpoint
 from gateway.auth.helseid.client_assertion import ClientIdentity, ClientKey
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.times import Clock
 
@@ -87,10 +86,9 @@ async def _submissions(scene: Scene, service: Server) -> list[bytes]:
     """Make requests as the gateway makes them, each with its own proof."""
     clock = Clock()
     prover = DpopProver(clock)
-    async with aiohttp.ClientSession() as session:
-        identity = ClientIdentity(CLIENT_ID, ClientKey("gateway-key.json", scene.folder), True, "assertion_details")
-        issuer = Issuer(scene.issuer, session, clock)
-        token = (await TokenEndpoint(issuer, identity, prover, session, clock).ask(TRANSLATED, SCOPE)).token
+    identity = ClientIdentity(CLIENT_ID, ClientKey("gateway-key.json", scene.folder), True, "assertion_details")
+    issuer = Issuer(scene.issuer, HelseIdHttp(scene.issuer), clock)
+    token = (await TokenEndpoint(issuer, identity, prover, clock).ask(TRANSLATED, SCOPE)).token
     url = f"http://127.0.0.1:{service.port}/v1/Bundle"
     fixed = (("Authorization", f"DPoP {token}"), ("Content-Type", "application/json"))
     return [

@@ -201,4 +201,4 @@ class AdminPort:
         for listening in self._listening:
             listening.close()
         await self._runner.cleanup()
-        await self.authenticator.close()
+        self.authenticator.close()

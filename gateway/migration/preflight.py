@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.cell_rules import is_enough
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import SERVICES, Grant, JftUpstream, ServiceUpstream

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gateway.auth.helseid.access_tokens import Subject
 from gateway.auth.helseid.claims import HER_ID, ORGNR_PARENT, VKP_ID, Claims, Credentials, scopes, text_claim
 from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused, TooManyProofs, bound_key
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.auth.helseid.jws import ALGORITHMS
 from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
 from gateway.config.directory import Directory

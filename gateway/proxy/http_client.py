@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from gateway.config.upstreams import Connections
 from gateway.model import Headers
 from gateway.proxy.headers import Framing, request_head
-from gateway.proxy.pool import Pool, Unreachable, UpstreamConnection
+from gateway.proxy.pool import PAUSE, Pool, Unreachable, UpstreamConnection
 from gateway.proxy.tls import ReloadingContext
 
 ANSWER_LIMIT = 256 * 1024
@@ -16,11 +16,15 @@ _MAX_RETRY_AFTER = 3600
 CONNECTIONS = Connections(most=256, idle=4.0, age=300.0, connect=5.0, first_byte=80.0, silence=60.0)
 """Bounds towards a service. What is idle goes soon: a request on a connection that the service closes cannot be repeated."""
 
-__all__ = ["ANSWER_LIMIT", "CONNECTIONS", "Answer", "Caller", "NoAnswer", "Unreachable"]
+__all__ = ["ANSWER_LIMIT", "CONNECTIONS", "Answer", "Caller", "KeptConnectionLost", "NoAnswer", "Unreachable"]
 
 
 class NoAnswer(Exception):  # noqa: N818 - the condition
     """The request, or a part of it, was sent, and no usable answer came: it may have been done all the same."""
+
+
+class KeptConnectionLost(NoAnswer):
+    """The connection had served before, and was lost before a byte of an answer came: most often the server had closed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Answer:
 class Caller:
     """Sends requests to one server."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what connections are told by, and two bounds
         self,
         url: str,
         tls: ReloadingContext | None,
@@ -53,17 +57,19 @@ class Caller:
         sni: str | None = None,
         *,
         answer_limit: int = ANSWER_LIMIT,
+        pause: float = PAUSE,
     ) -> None:
         """Begin without connections; `host` is the Host that is sent, `sni` the name that the certificate must have.
 
-        `answer_limit` is how many bytes the body of an answer may have.
+        `answer_limit` is how many bytes the body of an answer may have, `pause` for how many seconds a server counts as down
+        that could not be reached several times.
         """
         self._answer_limit = answer_limit
         parts = urlsplit(url)
         self._host = (host or parts.netloc.rpartition("@")[2]).encode("ascii")
         self._name = (sni or (host and _bare(host))) if tls is not None else None
         self._base = parts.path.rstrip("/")
-        self._pool = Pool(url, CONNECTIONS, tls)
+        self._pool = Pool(url, CONNECTIONS, tls, pause=pause)
 
     async def call(self, method: str, path: str, headers: Headers, body: bytes, timeout: float) -> Answer:  # noqa: ASYNC109 - it bounds the connection too
         """Send one request and return its answer; redirects are an answer like any other.
@@ -88,12 +94,16 @@ class Caller:
         connection.begin(waiting, to_head=method == "HEAD")
         connection.write(head + body)
         connection.request_sent = True
-        alarm = loop.call_at(until, waiting.response_failed, "no answer in time")
+        alarm = loop.call_at(until, waiting.give_up, "no answer in time")
         try:
             return await waiting.answer
         finally:
             alarm.cancel()
             waiting.leave()
+
+    def cut_idle(self) -> None:
+        """Close what is idle now: the next request has a new connection."""
+        self._pool.cut_idle()
 
     def close(self) -> None:
         """Close what is idle now, and the rest as soon as it is done."""
@@ -127,7 +137,7 @@ class _Waiting:
         """Take a piece of the answer's body."""
         self._body += data
         if len(self._body) > self._most:
-            self.response_failed("the answer is too large")
+            self.give_up("the answer is too large")
 
     def response_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - as every carrier
         """Take the end of the answer."""
@@ -138,9 +148,20 @@ class _Waiting:
             self.answer.set_result(Answer(self._status, self._headers, bytes(self._body)))
 
     def response_failed(self, reason: str) -> None:
-        """Give up waiting."""
+        """Take note that the connection is lost."""
+        connection = self._connection
+        if connection is not None and connection.has_served and not connection.has_heard:
+            self._fail(KeptConnectionLost(reason))
+        else:
+            self._fail(NoAnswer(reason))
+
+    def give_up(self, reason: str) -> None:
+        """Wait no longer."""
+        self._fail(NoAnswer(reason))
+
+    def _fail(self, failure: NoAnswer) -> None:
         if not self.answer.done():
-            self.answer.set_exception(NoAnswer(reason))
+            self.answer.set_exception(failure)
 
     def leave(self) -> None:
         """Cut the connection, unless it is whole and has been given back."""

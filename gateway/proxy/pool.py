@@ -49,6 +49,8 @@ class UpstreamConnection(asyncio.Protocol):
         """What it was checked with."""
         self.idle_since = 0.0
         self.request_sent = False
+        self.has_heard = False
+        """Whether anything came since the request that it is used for."""
         self.made_at = pool.now()
         self._paused = False
         self.transport: asyncio.Transport | None = None
@@ -57,7 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Take the connection for one request."""
         self._carrier = carrier
         self._ended = False
-        self.request_sent = False
+        self.request_sent = self.has_heard = False
         self._parser.expect(carrier, to_head=to_head)
 
     def write(self, data: bytes) -> None:
@@ -86,6 +88,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._ended = True
 
     @property
+    def has_served(self) -> bool:
+        """Whether it was kept after an earlier request."""
+        return self.idle_since > 0
+
+    @property
     def is_open(self) -> bool:
         """Whether it can be written to."""
         return self.transport is not None and not self.transport.is_closing()
@@ -101,6 +108,7 @@ class UpstreamConnection(asyncio.Protocol):
             # Whatever comes while nothing was asked, a blank line too, could be taken for the next sender's answer.
             self._failed("bytes that nobody asked for")
             return
+        self.has_heard = True
         try:
             self._parser.feed(data)
         except BadResponse as error:
@@ -153,7 +161,15 @@ class UpstreamConnection(asyncio.Protocol):
 class Pool:
     """The connections to one upstream."""
 
-    def __init__(self, url: str, limits: Connections, tls: ReloadingContext | None, lookup: Lookup = lookup) -> None:
+    def __init__(
+        self,
+        url: str,
+        limits: Connections,
+        tls: ReloadingContext | None,
+        lookup: Lookup = lookup,
+        *,
+        pause: float = PAUSE,
+    ) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._resolver = Resolver(self._host, lookup)
@@ -165,6 +181,7 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         self._connecting = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._pause = pause
         self._failures = 0
         self._down_until = 0.0
         self._draining = False
@@ -257,6 +274,10 @@ class Pool:
     def drain(self) -> None:
         """Close what is idle now, and the rest as soon as it is done."""
         self._draining = True
+        self.cut_idle()
+
+    def cut_idle(self) -> None:
+        """Close what is idle now."""
         while self._idle:
             self._cut(self._idle.popleft())
 
@@ -334,4 +355,4 @@ class Pool:
     def _count_failure(self, now: float) -> None:
         self._failures += 1
         if self._failures >= PATIENCE:
-            self._down_until = now + PAUSE
+            self._down_until = now + self._pause

@@ -8,7 +8,7 @@ import structlog
 
 from gateway.auth.helseid.access_tokens import Subject, TokenSource
 from gateway.auth.helseid.dpop import DpopProver
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.errors import Fault
 from gateway.proxy.http_client import Answer, Caller, NoAnswer, Unreachable

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar, assert_never
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity, ClientKey
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from gateway.config.model import Config
@@ -42,8 +41,6 @@ from gateway.upstreams.pmd import PmdClient
 from gateway.upstreams.service_caller import ServiceCaller
 from gateway.upstreams.vkp import VkpClient, VkpClients
 
-_MOST_PER_HOST = 256
-"""Connections to HelseID."""
 T = TypeVar("T")
 
 
@@ -79,6 +76,7 @@ class _Shared(Generic[T]):
 
 @dataclass(frozen=True)
 class _Parts:
+    helseid: _Shared[HelseIdHttp] = field(default_factory=_Shared)
     trust: _Shared[tuple[Issuer, TokenVerifier]] = field(default_factory=_Shared)
     tokens: _Shared[TokenSource] = field(default_factory=_Shared)
     callers: _Shared[Caller] = field(default_factory=_Shared)
@@ -99,7 +97,13 @@ class _Parts:
         return next((issuer for issuer, _ in self.trust.all), None)
 
     def next(self) -> "_Parts":
-        return _Parts(_Shared(self.trust), _Shared(self.tokens), _Shared(self.callers), _Shared(self.breakers))
+        callers, breakers = _Shared(self.callers), _Shared(self.breakers)
+        return _Parts(_Shared(self.helseid), _Shared(self.trust), _Shared(self.tokens), callers, breakers)
+
+    @property
+    def connections(self) -> "list[Caller | HelseIdHttp]":
+        """Everything that has connections."""
+        return [*self.callers.all, *self.helseid.all]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +188,6 @@ class UpstreamRegistry:
         self._folder = folder
         self._clock = clock
         self._prover = DpopProver(clock)
-        # Bounded for each host: one that hangs must not keep messages from another.
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=_MOST_PER_HOST)
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         self._pages = PageProcess()
         self._used = _Parts()
 
@@ -205,17 +206,16 @@ class UpstreamRegistry:
     def use(self, clients: ConfiguredClients) -> None:
         """Go on with the clients that `prepare` returned; connections that only others had end as soon as they are idle."""
         before, self._used = self._used, clients.parts
-        kept = {id(caller) for caller in self._used.callers.all}
-        for caller in before.callers.all:
-            if id(caller) not in kept:
-                caller.close()
+        kept = {id(each) for each in self._used.connections}
+        for each in before.connections:
+            if id(each) not in kept:
+                each.close()
 
     async def close(self) -> None:
         """Close every connection as soon as it is idle."""
-        for caller in self._used.callers.all:
-            caller.close()
+        for each in self._used.connections:
+            each.close()
         await self._pages.close()
-        await self._session.close()
 
     def _client(self, parts: _Parts, config: Config, upstream: Upstream, certificates: Certificates) -> Client | None:
         """Return the client of an upstream: here stands which kind has which; None for a VKP that we do not call ourselves."""
@@ -305,7 +305,8 @@ class UpstreamRegistry:
         """Return the issuer and verifier; they hold keys."""
 
         def make() -> tuple[Issuer, TokenVerifier]:
-            issuer = Issuer(helseid.issuer, self._session, self._clock)
+            http = parts.helseid.get("helseid", helseid.issuer, lambda: HelseIdHttp(helseid.issuer))
+            issuer = Issuer(helseid.issuer, http, self._clock)
             lists = helseid.accept_audience_list
             return issuer, TokenVerifier(issuer, helseid.audience, self._clock, takes_audience_list=lists)
 
@@ -324,7 +325,7 @@ class UpstreamRegistry:
 
         def make() -> TokenSource:
             identity = ClientIdentity(helseid.client_id, key, helseid.multi_tenant, helseid.assertion_field)
-            return TokenSource(TokenEndpoint(issuer, identity, self._prover, self._session, self._clock), self._clock)
+            return TokenSource(TokenEndpoint(issuer, identity, self._prover, self._clock), self._clock)
 
         return parts.tokens.get(upstream, made_of, make)
 

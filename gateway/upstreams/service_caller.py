@@ -11,7 +11,7 @@ import structlog
 
 from gateway.auth.helseid.access_tokens import TokenSource
 from gateway.auth.helseid.dpop import DpopProver
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.upstreams import Breaker
 from gateway.model import Headers
 from gateway.proxy.http_client import Answer, Caller, NoAnswer, Unreachable

@@ -8,7 +8,7 @@ from enum import StrEnum
 import structlog
 
 from gateway.auth.helseid.access_tokens import TokenSource
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config import upstreams
 from gateway.model import Headers
 from gateway.proxy.http_client import Answer, Caller, NoAnswer, Unreachable

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
 from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config import upstreams
 from gateway.config.load import load
@@ -239,11 +238,12 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
         running(HelseId([client])) as helseid,
         running(JftStub(helseid.issuer)) as jft,
         running(LegacyVkp(issuer=helseid.issuer)) as vkp,
-        aiohttp.ClientSession() as session,
     ):
         prover = DpopProver(Clock())
         identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
-        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, Clock()), identity, prover, session, Clock())
+        endpoint = TokenEndpoint(
+            Issuer(helseid.issuer, HelseIdHttp(helseid.issuer), Clock()), identity, prover, Clock()
+        )
         tokens = TokenSource(endpoint, Clock())
         upstream = upstreams.JftUpstream(
             "jft",

@@ -63,3 +63,31 @@ def _defined(tree: ast.Module) -> set[str]:
         )
         found |= {target.id for target in targets if isinstance(target, ast.Name)}
     return found
+
+
+CLIENTS = {"aiohttp.ClientSession", "aiohttp.request", "http.client", "urllib.request", "httpx", "requests"}
+OF_ITS_OWN = {"gateway/cli/admin_http.py", "gateway/cli/demo"}
+"""A command's one request to an admin port, and stand-ins for senders: processes that carry no traffic."""
+
+
+def test_the_gateway_has_one_http_client() -> None:
+    """Ours: it looks names up in threads of its own, bounds what it reads, follows no redirect and uses no proxy."""
+    found = set()
+    for file in ROOT.glob("gateway/**/*.py"):
+        here = file.relative_to(ROOT)
+        if OF_ITS_OWN.isdisjoint({str(here), *map(str, here.parents)}):
+            found |= {(str(here), name) for name in _named(ast.parse(file.read_text(encoding="utf-8"))) & CLIENTS}
+    assert not found
+
+
+def _named(tree: ast.Module) -> set[str]:
+    """Return what a module imports, and the attributes of names that it uses."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found.add(f"{node.value.id}.{node.attr}")
+    return found

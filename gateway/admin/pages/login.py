@@ -10,7 +10,7 @@ from gateway.admin.endpoints import Endpoint, Needs, Visitor, visitor
 from gateway.admin.pages.forms import form_of, municipalities_of, see_other
 from gateway.admin.pages.render import page, refusal_page, words
 from gateway.admin.problems import Code, Problem
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.auth.people.authenticator import Authenticator
 from gateway.auth.people.id_token import LoginRefused
 from gateway.auth.people.oidc_login import CALLBACK, LIFETIME

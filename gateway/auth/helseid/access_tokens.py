@@ -6,16 +6,13 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
 
-import aiohttp
 import structlog
-from joserfc.errors import JoseError
 
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
-from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
-from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
+from gateway.auth.helseid.http import ClientForms, HelseIdUnavailable
+from gateway.auth.helseid.issuer import Issuer
 from gateway.times import Clock
 
 log = structlog.get_logger()
@@ -24,8 +21,6 @@ _EXCHANGE = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
     "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
 }
-_ANSWER_LIMIT = 64 * 1024
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _LONGEST_LIFETIME = 86_400
 _LONGEST_WORDS = 200
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9_+/=.~-]{40,}|\d{11,}")
@@ -40,17 +35,13 @@ class Granted:
 
 
 class TokenEndpoint:
-    """Asks for tokens; the nonce that HelseID gave last is used until it gives another."""
+    """Asks for tokens."""
 
-    def __init__(
-        self, issuer: Issuer, identity: ClientIdentity, prover: DpopProver, session: aiohttp.ClientSession, clock: Clock
-    ) -> None:
+    def __init__(self, issuer: Issuer, identity: ClientIdentity, prover: DpopProver, clock: Clock) -> None:
         self._issuer = issuer
         self._identity = identity
-        self._prover = prover
-        self._session = session
+        self._forms = ClientForms(issuer.http, prover)
         self._clock = clock
-        self._nonce: str | None = None
 
     async def ask(self, orgnr: str, scope: str, subject_token: str | None = None) -> Granted:
         """Return a token for acting on behalf of the municipality; raises `HelseIdUnavailable`, and tells the operator why.
@@ -63,37 +54,17 @@ class TokenEndpoint:
             wanted = {"scope": scope, **_EXCHANGE, "subject_token": subject_token}
         try:
             endpoint = (await self._issuer.discovery()).token_endpoint
-            status, answer = await self._post(endpoint, orgnr, wanted)
-            if status == 400 and answer.get("error") == "use_dpop_nonce":
-                # Assertions are used once, so the repeat carries a new one as well as a new proof (RFC 9449 section 8).
-                status, answer = await self._post(endpoint, orgnr, wanted)
+            answer = await self._forms.post(endpoint, wanted, lambda: self._client(orgnr))
+            if answer.status in (404, 410):
+                self._issuer.mislaid()
+            document = answer.document
         except HelseIdUnavailable as error:
             log.warning("helseid.token.unavailable", orgnr=orgnr, scope=scope, reason=str(error))
             raise
-        if status in (404, 410):
-            self._issuer.mislaid()
-        return _granted(status, answer, orgnr, scope)
-
-    async def _post(self, endpoint: str, orgnr: str, wanted: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        form = {**self._client(orgnr), **wanted}
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "DPoP": self._prover.proof("POST", endpoint, nonce=self._nonce),
-        }
-        try:
-            async with self._session.post(
-                endpoint, data=urlencode(form).encode(), headers=headers, timeout=_TIMEOUT, allow_redirects=False
-            ) as response:
-                self._nonce = response.headers.get("DPoP-Nonce", self._nonce)
-                return response.status, json_object(await read_bounded(response, _ANSWER_LIMIT))
-        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
-            raise HelseIdUnavailable(type(error).__name__) from None
+        return _granted(answer.status, document, orgnr, scope)
 
     def _client(self, orgnr: str) -> dict[str, str]:
-        try:
-            return self._identity.assertion(self._issuer.url, orgnr, self._clock())
-        except (JoseError, ValueError, TypeError) as error:
-            raise HelseIdUnavailable(f"the client key cannot sign: {type(error).__name__}") from None
+        return self._identity.assertion(self._issuer.url, orgnr, self._clock())
 
 
 def _granted(status: int, answer: dict[str, Any], orgnr: str, scope: str) -> Granted:

@@ -6,31 +6,23 @@ import math
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import import_key
 
-from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
+from gateway.auth.helseid.http import HelseIdHttp, HelseIdUnavailable, origin
 from gateway.auth.helseid.jws import Key
 from gateway.times import Clock, ahead_of
 
 log = structlog.get_logger()
 
-_DOCUMENT_LIMIT = 256 * 1024
 _DISCOVERED_AGAIN = 43_200.0
 """Seconds after which the issuer's addresses are asked for again."""
 _OLDEST_DISCOVERY = 86_400.0
 """Seconds after which they are used no more (HelseID: FK2)."""
 _RETRY = 1.0
 """Seconds between tries while no keys were ever fetched."""
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
-
-
-class HelseIdUnavailable(Exception):  # noqa: N818 - the condition, named as operators say it
-    """HelseID cannot be reached, or answers something that is not to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +49,7 @@ class Issuer:
     def __init__(  # noqa: PLR0913 - three bounds, which tests shorten
         self,
         url: str,
-        session: aiohttp.ClientSession,
+        http: HelseIdHttp,
         clock: Clock,
         *,
         keep: float = 3600,
@@ -65,7 +57,7 @@ class Issuer:
         grace: float = 86_400,
     ) -> None:
         self.url = url
-        self._session = session
+        self.http = http
         self._clock = clock
         self._keep = keep
         self._pause = pause
@@ -184,7 +176,7 @@ class Issuer:
             raise HelseIdUnavailable("discovery names another issuer")
         endpoints = [document.get("token_endpoint"), document.get("jwks_uri")]
         for endpoint in endpoints:
-            if not isinstance(endpoint, str) or _origin(endpoint) != _origin(self.url):
+            if not isinstance(endpoint, str) or origin(endpoint) != origin(self.url):
                 raise HelseIdUnavailable("discovery names an address outside the issuer's origin")
         token, keys = map(str, endpoints)
         names = ("authorization_endpoint", "pushed_authorization_request_endpoint")
@@ -194,18 +186,15 @@ class Issuer:
 
     def _own(self, endpoint: object) -> str | None:
         """Return an address on the issuer's origin; logins cannot be without it, and messages can."""
-        return endpoint if isinstance(endpoint, str) and _origin(endpoint) == _origin(self.url) else None
+        return endpoint if isinstance(endpoint, str) and origin(endpoint) == origin(self.url) else None
 
     async def _get(self, url: str) -> dict[str, Any]:
         before = self._clock()
-        try:
-            async with self._session.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
-                self._compare(before, response.headers.get("Date", ""))
-                if response.status != 200:
-                    raise HelseIdUnavailable(f"status {response.status}")
-                return json_object(await read_bounded(response, _DOCUMENT_LIMIT))
-        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
-            raise HelseIdUnavailable(type(error).__name__) from None
+        answer = await self.http.get(url)
+        self._compare(before, answer.date)
+        if answer.status != 200:
+            raise HelseIdUnavailable(f"status {answer.status}")
+        return answer.document
 
     def _compare(self, before: float, date: str) -> None:
         """Take note of what HelseID's clock says."""
@@ -228,8 +217,3 @@ def _signing_keys(document: dict[str, Any]) -> dict[str | None, Key]:
     if not keys:
         raise ValueError("no key of use")
     return keys
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port

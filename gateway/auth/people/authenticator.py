@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
 
 from gateway.auth.helseid.client_assertion import ClientKey
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.people.api_tokens import ApiToken, ApiTokens
 from gateway.auth.people.id_token import LoginRefused
@@ -101,7 +101,6 @@ class Authenticator:
         self._dev_login = dev_login
         self.sessions = Sessions(clock)
         self.pending = PendingLogins(clock)
-        self._http: aiohttp.ClientSession | None = None
         self.doors: AuthConfig | None = None
         """None while nobody is let in at all; set by `use`."""
 
@@ -126,6 +125,8 @@ class Authenticator:
     def use(self, doors: AuthConfig | None) -> None:
         """Take what `prepare` returned; sessions end when another HelseID, or another level, is asked for from now on."""
         before, self.doors = self.doors, doors
+        if before is not None and before.login is not None and before.login.issuer is not self._issuer:
+            before.login.issuer.http.close()
         if before is not None and (doors is None or _vouched(before) != _vouched(doors)):
             self.sessions.end_all()
             self.pending.forget_all()
@@ -179,12 +180,13 @@ class Authenticator:
             key = ClientKey(people.client.key_file, folder)
         except StartupError as error:
             raise StartupError(f"people.helseid.key_file: {error}") from None
-        if self._http is None:
-            self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        known = self.doors.login.issuer if self.doors and self.doors.login else None
-        url = config.helseid.issuer
-        issuer = known if known is not None and known.url == url else Issuer(url, self._http, self._clock)
-        return HelseIdLogin(issuer, people, key, self._http, self._clock)
+        known, url = self._issuer, config.helseid.issuer
+        issuer = known if known is not None and known.url == url else Issuer(url, HelseIdHttp(url), self._clock)
+        return HelseIdLogin(issuer, people, key, self._clock)
+
+    @property
+    def _issuer(self) -> Issuer | None:
+        return self.doors.login.issuer if self.doors and self.doors.login else None
 
     def _tokens(self, path: Path) -> ApiTokens:
         if self.doors is not None and self.doors.tokens.path == path:
@@ -194,10 +196,10 @@ class Authenticator:
         except StartupError as error:
             raise StartupError(f"people.tokens_file: {error}") from None
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connections to HelseID."""
-        if self._http is not None:
-            await self._http.close()
+        if self._issuer is not None:
+            self._issuer.http.close()
 
 
 def _vouched(doors: AuthConfig) -> tuple[str, int]:

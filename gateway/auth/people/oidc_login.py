@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-import aiohttp
-from joserfc.errors import JoseError
-
 from gateway.auth.helseid.access_tokens import error_code
 from gateway.auth.helseid.client_assertion import client_assertion
 from gateway.auth.helseid.dpop import DpopProver
-from gateway.auth.helseid.http import UnusableAnswer, json_object, read_bounded
-from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
+from gateway.auth.helseid.http import ClientForms, HelseIdUnavailable
+from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.jws import JsonObject, Key, encoded
 from gateway.auth.people.id_token import Expected, LoginRefused, verified
 from gateway.auth.people.sessions import digest
@@ -21,9 +18,7 @@ from gateway.config.model import People
 from gateway.times import Clock
 
 CALLBACK = "/login/callback"
-_ANSWER_LIMIT = 64 * 1024
 _LONGEST_PARAMETER = 4096
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +38,13 @@ def new_secrets() -> Secrets:
 class HelseIdLogin:
     """The way to HelseID and back, for the client of one configuration."""
 
-    def __init__(
-        self, issuer: Issuer, people: People, key: Callable[[], Key], session: aiohttp.ClientSession, clock: Clock
-    ) -> None:
+    def __init__(self, issuer: Issuer, people: People, key: Callable[[], Key], clock: Clock) -> None:
         self.issuer = issuer
         self._people = people
         self._key = key
-        self._session = session
         self._clock = clock
         self._prover = DpopProver(clock)
-        self._nonce: str | None = None
+        self._forms = ClientForms(issuer.http, self._prover)
 
     async def begin(self, known: Secrets) -> str:
         """Push the request for a login and return where the browser must go; raises `HelseIdUnavailable`."""
@@ -105,34 +97,15 @@ class HelseIdLogin:
         return self._people.url + CALLBACK
 
     async def _post(self, url: str, form: Mapping[str, str], *, expected: int) -> JsonObject:
-        status, answer = await self._ask(url, form)
-        if status == 400 and answer.get("error") == "use_dpop_nonce":
-            # Assertions are used once, so the repeat carries a new one as well as a new proof (RFC 9449 section 8).
-            status, answer = await self._ask(url, form)
-        if status == expected:
-            return answer
-        if status == 400 and answer.get("error") == "invalid_grant":
+        answer = await self._forms.post(url, form, self._client)
+        if answer.status == expected:
+            return answer.document
+        if answer.status == 400 and answer.document.get("error") == "invalid_grant":
             raise LoginRefused("HelseID does not take the code")
-        raise HelseIdUnavailable(f"status {status}: {error_code(answer)}")
+        raise HelseIdUnavailable(f"status {answer.status}: {error_code(answer.document)}")
 
-    async def _ask(self, url: str, form: Mapping[str, str]) -> tuple[int, JsonObject]:
-        try:
-            client = client_assertion(self._people.client.client_id, self._key(), self.issuer.url, self._clock())
-        except (JoseError, ValueError, TypeError) as error:
-            raise HelseIdUnavailable(f"the client key cannot sign: {type(error).__name__}") from None
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "DPoP": self._prover.proof("POST", url, nonce=self._nonce),
-        }
-        body = urlencode({**client, **form}).encode()
-        try:
-            async with self._session.post(
-                url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False
-            ) as response:
-                self._nonce = response.headers.get("DPoP-Nonce", self._nonce)
-                return response.status, json_object(await read_bounded(response, _ANSWER_LIMIT))
-        except (aiohttp.ClientError, TimeoutError, UnusableAnswer) as error:
-            raise HelseIdUnavailable(type(error).__name__) from None
+    def _client(self) -> dict[str, str]:
+        return client_assertion(self._people.client.client_id, self._key(), self.issuer.url, self._clock())
 
 
 _MOST = 200

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from gateway.upstreams.http_client import Answer as HttpAnswer
 
 from gateway.config.model import Epj, Municipality
 from gateway.errors import Failure, Fault
@@ -23,7 +24,6 @@ from gateway.pipeline.patient_numbers import ListedNumbers, NumbersOfVkp, Patien
 from gateway.pipeline.pipeline import Pipeline
 from gateway.runtime import build
 from gateway.surfaces.search import PatientKey
-from gateway.upstreams.http_client import Answer as HttpAnswer
 from legacy_stubs.records import LOCAL
 from service_stubs.behaviour import Behaviour
 from service_stubs.clients import Client

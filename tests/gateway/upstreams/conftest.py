@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import pytest
 
 from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.config.upstreams import Breaker, JftUpstream, Scopes, ServiceStatus
 from gateway.model import Place
@@ -65,11 +65,12 @@ async def scene(client_key: ECKey, signing_keys: None, logged: Logged) -> AsyncI
     async with (
         running(HelseIdStub([registration(client_key)])) as helseid,
         running(JftStub(helseid.issuer)) as jft,
-        aiohttp.ClientSession() as session,
     ):
         prover = DpopProver(Clock())
         identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
-        endpoint = TokenEndpoint(Issuer(helseid.issuer, session, Clock()), identity, prover, session, Clock())
+        endpoint = TokenEndpoint(
+            Issuer(helseid.issuer, HelseIdHttp(helseid.issuer), Clock()), identity, prover, Clock()
+        )
         yield Scene(helseid, jft, TokenSource(endpoint, Clock()), prover)
 
 

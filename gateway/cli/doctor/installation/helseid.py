@@ -1,21 +1,18 @@
 """HelseID: its documents, its clock, and whether it gives the tokens that messages will need."""
 
 import asyncio
-import time
-from email.utils import parsedate_to_datetime
-
-import aiohttp
 
 from gateway.auth.helseid.access_tokens import TokenEndpoint
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
-from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
+from gateway.auth.helseid.http import HelseIdHttp, HelseIdUnavailable
+from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.jws import Key
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import Grant, JftUpstream
 from gateway.model import Mode
-from gateway.times import Clock, ahead_of
+from gateway.times import Clock
 
 UNSURE, TOO_FAR = 2.0, 5.0
 """Seconds that the clocks may differ before somebody should look, and before HelseID refuses what we sign."""
@@ -23,20 +20,19 @@ _NO_KEY = "doctor"
 """An id that no key has: all that matters is that keys are there."""
 _AT_ONCE = 4
 """Tokens that are asked for at a time."""
-_TIMEOUT = aiohttp.ClientTimeout(total=8)
 _NETWORK = "look at the network and its proxies, and at helseid.issuer"
 
 
-async def check_documents(config: Config, session: aiohttp.ClientSession) -> list[Finding]:
+async def check_documents(config: Config, http: HelseIdHttp) -> list[Finding]:
     """Fetch what HelseID publishes, as the gateway will."""
-    issuer = Issuer(config.helseid.issuer, session, Clock())
+    issuer = Issuer(config.helseid.issuer, http, Clock())
     try:
         await issuer.discovery()
     except HelseIdUnavailable as error:
         return [wrong("HelseID discovery", f"{config.helseid.issuer}: {error}", _NETWORK)]
     found = [fine("HelseID discovery", f"{config.helseid.issuer} names itself and addresses of its own")]
     found.append(await _keys(issuer))
-    found.append(await _clock(config.helseid.issuer, session))
+    found.append(clock(issuer.ahead))
     return found
 
 
@@ -50,21 +46,11 @@ async def _keys(issuer: Issuer) -> Finding:
     return fine(name, "senders' tokens can be checked")
 
 
-async def _clock(issuer: str, session: aiohttp.ClientSession) -> Finding:
+def clock(ahead: float | None) -> Finding:
+    """Judge how far our clock is from HelseID's; None where that is not known."""
     name = "clock"
-    url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    before = time.time()
-    try:
-        async with session.head(url, timeout=_TIMEOUT, allow_redirects=False) as answer:
-            said = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-    except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
+    if ahead is None:
         return warning(name, "HelseID's answer has no Date to compare with", "look at the clock yourself: timedatectl")
-    return clock(ahead_of(before, time.time(), said))
-
-
-def clock(ahead: float) -> Finding:
-    """Judge how far our clock is from HelseID's."""
-    name = "clock"
     shown = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} HelseID's"
     advice = "let the machine keep time (chrony, systemd-timesyncd): what we sign is good for seconds"
     if abs(ahead) > TOO_FAR:
@@ -74,17 +60,15 @@ def clock(ahead: float) -> Finding:
     return fine(name, f"within {UNSURE:.0f} s of HelseID's")
 
 
-async def check_tokens(
-    config: Config, upstream: JftUpstream, key: Key, session: aiohttp.ClientSession
-) -> list[Finding]:
+async def check_tokens(config: Config, upstream: JftUpstream, key: Key, http: HelseIdHttp) -> list[Finding]:
     """Ask for the token of every municipality whose messages the service may get."""
     if upstream.grant is Grant.TOKEN_EXCHANGE:
         return [fine("tokens", "not tried: they are got in exchange for senders' own")]
     helseid = config.helseid
     own = Clock()
-    issuer = Issuer(helseid.issuer, session, own)
+    issuer = Issuer(helseid.issuer, http, own)
     identity = ClientIdentity(helseid.client_id, lambda: key, helseid.multi_tenant, helseid.assertion_field)
-    endpoint = TokenEndpoint(issuer, identity, DpopProver(own), session, own)
+    endpoint = TokenEndpoint(issuer, identity, DpopProver(own), own)
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(municipality: Municipality) -> Finding:

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import aiohttp
 import structlog
 
 from gateway.auth.helseid import client_assertion
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.cli.doctor.installation import files, helseid, machine, servers
 from gateway.cli.doctor.installation.findings import Finding, Part, fine, warning, wrong
 from gateway.config.load import Loaded, load
@@ -49,11 +49,11 @@ def configuration(path: str, loaded: Loaded) -> list[Finding]:
 
 async def _waiting(config: Config, folder: Path, local: list[Finding], *, seconds: float) -> list[Part]:
     service = config.jft
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    with closing(HelseIdHttp(config.helseid.issuer)) as http:
         work: list[tuple[str, Work]] = [
             ("ports", lambda: machine.check_ports(config)),
-            ("HelseID", lambda: helseid.check_documents(config, session)),
-            ("tokens", lambda: _tokens(config, service, folder, session)),
+            ("HelseID", lambda: helseid.check_documents(config, http)),
+            ("tokens", lambda: _tokens(config, service, folder, http)),
             *(("upstreams", partial(servers.check_upstream, config, each)) for each in config.upstreams.values()),
         ]
         results = await asyncio.gather(*(_bounded(name, each, seconds) for name, each in work))
@@ -70,16 +70,14 @@ async def _waiting(config: Config, folder: Path, local: list[Finding], *, second
     ]
 
 
-async def _tokens(
-    config: Config, service: JftUpstream | None, folder: Path, session: aiohttp.ClientSession
-) -> list[Finding]:
+async def _tokens(config: Config, service: JftUpstream | None, folder: Path, http: HelseIdHttp) -> list[Finding]:
     if service is None:
         return []
     try:
         key = client_assertion.load(config.helseid.key_file, folder)
     except StartupError:
         return [wrong("tokens", "not tried: the client key cannot be used", "correct helseid.key_file first")]
-    return await helseid.check_tokens(config, service, key, session)
+    return await helseid.check_tokens(config, service, key, http)
 
 
 async def _bounded(name: str, work: Work, seconds: float) -> list[Finding]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 
 from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
+from gateway.auth.helseid.http import HelseIdHttp
 from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.helseid.token_verifier import TokenVerifier
 from service_stubs.helseid import HelseIdStub
@@ -32,13 +32,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the HTTP client that the gateway would use."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as client:
-        yield client
-
-
-@pytest.fixture
 async def helseid(client_key: ECKey, clock: Clock, signing_keys: None) -> AsyncIterator[HelseIdStub]:
     """Run a HelseID that knows the gateway."""
     del signing_keys
@@ -47,9 +40,9 @@ async def helseid(client_key: ECKey, clock: Clock, signing_keys: None) -> AsyncI
 
 
 @pytest.fixture
-def issuer(helseid: HelseIdStub, session: aiohttp.ClientSession, clock: Clock) -> Issuer:
+def issuer(helseid: HelseIdStub, clock: Clock) -> Issuer:
     """Make the issuer as the gateway sees it."""
-    return Issuer(helseid.issuer, session, clock)
+    return Issuer(helseid.issuer, HelseIdHttp(helseid.issuer), clock)
 
 
 @pytest.fixture
@@ -59,7 +52,7 @@ def verifier(issuer: Issuer, clock: Clock) -> TokenVerifier:
 
 
 @pytest.fixture
-def tokens(issuer: Issuer, client_key: ECKey, session: aiohttp.ClientSession, clock: Clock) -> TokenSource:
+def tokens(issuer: Issuer, client_key: ECKey, clock: Clock) -> TokenSource:
     """Make the source of the gateway's own tokens."""
     identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
-    return TokenSource(TokenEndpoint(issuer, identity, DpopProver(clock), session, clock), clock)
+    return TokenSource(TokenEndpoint(issuer, identity, DpopProver(clock), clock), clock)

@@ -14,14 +14,15 @@ import pytest
 from gateway.auth.helseid.access_tokens import TokenEndpoint, TokenSource
 from gateway.auth.helseid.client_assertion import ClientIdentity
 from gateway.auth.helseid.dpop import DpopProver
-from gateway.auth.helseid.issuer import Discovery, HelseIdUnavailable, Issuer
+from gateway.auth.helseid.http import HelseIdHttp, HelseIdUnavailable
+from gateway.auth.helseid.issuer import Discovery, Issuer
+from gateway.proxy.http_client import Caller
 from service_stubs.behaviour import Behaviour
 from tests.gateway.world import CLIENT_ID, HAVNES, NORDFJELL, VIKAN, another, message, registration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import aiohttp
     from joserfc.jwk import ECKey
 
     from service_stubs.helseid import HelseIdStub
@@ -67,17 +68,11 @@ async def test_messages_at_once_share_one_fetch(tokens: TokenSource, helseid: He
     assert granted(helseid) == [HAVNES]
 
 
-async def test_messages_at_once_share_one_failure(
-    tokens: TokenSource, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_messages_at_once_share_one_failure(client_key: ECKey, clock: Clock, raw_upstream: RawUpstream) -> None:
     """While HelseID hangs, messages fail together: each in its turn would wait longer than its sender does."""
     raw_upstream.answer = b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n"
     await raw_upstream.start()
-
-    async def discovery() -> Discovery:
-        return Discovery(raw_upstream.url, raw_upstream.url)
-
-    monkeypatch.setattr(tokens._endpoint._issuer, "discovery", discovery)
+    tokens = source(raw_upstream, client_key, clock)
     wanted = [tokens.token(HAVNES, SCOPE) for _ in range(20)]
     failures = await asyncio.gather(*wanted, return_exceptions=True)
     assert {type(failure) for failure in failures} == {HelseIdUnavailable}
@@ -92,16 +87,13 @@ async def test_service_that_hangs_keeps_no_one_from_helseid(world: World, raw_up
     """However many requests wait for one host, another host still gets its own."""
     raw_upstream.hold()
     await raw_upstream.start()
-    session = world.gateway._built_by().upstreams._session
-    loop = asyncio.get_running_loop()
-    waiting = [loop.create_task(session.get(raw_upstream.url)) for _ in range(120)]
-    for _ in range(100):
+    (helseid,) = world.gateway._built_by().upstreams._used.helseid.all
+    loop, service = asyncio.get_running_loop(), Caller(raw_upstream.url, None)
+    waiting = [loop.create_task(service.call("GET", "/", (), b"", 120.0)) for _ in range(300)]
+    for _ in range(256):
         await raw_upstream.seen.get()
-    async with (
-        asyncio.timeout(120),
-        session.get(world.helseid.issuer + "/.well-known/openid-configuration") as response,
-    ):
-        assert response.status == 200
+    answer = await helseid.get(world.helseid.issuer + "/.well-known/openid-configuration")
+    assert answer.status == 200
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -196,13 +188,13 @@ async def test_nonce_is_remembered(tokens: TokenSource, helseid: HelseIdStub) ->
 
 
 async def test_nonce_that_is_asked_for_again_is_given_up(
-    session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
+    client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
 ) -> None:
     """Exactly one repeat, whatever the token endpoint says."""
     await raw_upstream.start()
     raw_upstream.answer = answer(400, {"error": "use_dpop_nonce"}, b"DPoP-Nonce: n\r\n")
     with pytest.raises(HelseIdUnavailable):
-        await source(raw_upstream, session, client_key, clock).token(HAVNES, SCOPE)
+        await source(raw_upstream, client_key, clock).token(HAVNES, SCOPE)
     assert raw_upstream.seen.qsize() == 2
     await raw_upstream.stop()
 
@@ -247,12 +239,12 @@ def answer(status: int, document: object, fields: bytes = b"") -> bytes:
     return b"HTTP/1.1 %d x\r\n%bContent-Length: %d\r\n\r\n%b" % (status, fields, len(body), body)
 
 
-def source(raw: RawUpstream, session: aiohttp.ClientSession, key: ECKey, clock: Clock, **changes: Any) -> TokenSource:
+def source(raw: RawUpstream, key: ECKey, clock: Clock, **changes: Any) -> TokenSource:
     """Make a source that asks a server of raw bytes."""
-    issuer = Issuer(raw.url, session, clock)
+    issuer = Issuer(raw.url, HelseIdHttp(raw.url), clock)
     issuer._discovery = Discovery(f"{raw.url}/connect/token", f"{raw.url}/jwks")
     identity = ClientIdentity(CLIENT_ID, lambda: key, multi_tenant=True, assertion_field="assertion_details")
-    return TokenSource(TokenEndpoint(issuer, replace(identity, **changes), DpopProver(clock), session, clock), clock)
+    return TokenSource(TokenEndpoint(issuer, replace(identity, **changes), DpopProver(clock), clock), clock)
 
 
 GOOD = {"access_token": "t", "token_type": "DPoP", "expires_in": 600, "scope": SCOPE}
@@ -284,7 +276,7 @@ GOOD = {"access_token": "t", "token_type": "DPoP", "expires_in": 600, "scope": S
     ids=range(18),
 )
 async def test_unusable_answer_is_no_token(
-    session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream, given: bytes
+    client_key: ECKey, clock: Clock, raw_upstream: RawUpstream, given: bytes
 ) -> None:
     """Anything but a whole, documented success is told as HelseID being away."""
     await raw_upstream.start()
@@ -295,19 +287,19 @@ async def test_unusable_answer_is_no_token(
 
     raw_upstream.play = play
     with pytest.raises(HelseIdUnavailable):
-        await source(raw_upstream, session, client_key, clock).token(HAVNES, SCOPE)
+        await source(raw_upstream, client_key, clock).token(HAVNES, SCOPE)
     await raw_upstream.stop()
 
 
 @pytest.mark.fact("helseid-assertion")
 async def test_single_tenant_client_names_no_organisation(
-    session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
+    client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
 ) -> None:
     """Only a multi-tenant client says for whom it acts; the assertion lives for less than a minute."""
     await raw_upstream.start()
     raw_upstream.answer = answer(200, GOOD)
     for multi_tenant in (False, True):
-        tokens = source(raw_upstream, session, client_key, clock, multi_tenant=multi_tenant, assertion_field="details")
+        tokens = source(raw_upstream, client_key, clock, multi_tenant=multi_tenant, assertion_field="details")
         assert await tokens.token(HAVNES, SCOPE) == "t"
         form = parse_qs((await raw_upstream.seen.get()).body.decode())
         said = claims(form["client_assertion"][0])
@@ -357,12 +349,12 @@ async def test_a_token_endpoint_that_has_moved_is_found(
 
 
 async def test_a_short_token_is_not_renewed_as_soon_as_it_comes(
-    session: aiohttp.ClientSession, client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
+    client_key: ECKey, clock: Clock, raw_upstream: RawUpstream
 ) -> None:
     """A token that lives for less than the last minute of others serves four fifths of its time."""
     await raw_upstream.start()
     raw_upstream.answer = answer(200, {**GOOD, "expires_in": 50})
-    tokens = source(raw_upstream, session, client_key, clock)
+    tokens = source(raw_upstream, client_key, clock)
     for _ in range(3):
         await tokens.token(HAVNES, SCOPE)
         await renewed(tokens)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.auth.helseid.issuer import HelseIdUnavailable, Issuer
+from gateway.auth.helseid.http import HelseIdHttp, HelseIdUnavailable
+from gateway.auth.helseid.issuer import Issuer
 from tests.gateway.wire import RawUpstream, read_message
 from tests.gateway.world import message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    import aiohttp
 
     from service_stubs.helseid import HelseIdStub
     from tests.gateway.auth.helseid.conftest import Clock
@@ -70,9 +69,9 @@ async def fake(raw_upstream: RawUpstream, helseid: HelseIdStub) -> AsyncIterator
 
 
 @pytest.fixture
-def of_fake(fake: Fake, session: aiohttp.ClientSession, clock: Clock) -> Issuer:
+def of_fake(fake: Fake, clock: Clock) -> Issuer:
     """Make the issuer that asks the fake."""
-    return Issuer(fake.raw.url, session, clock, keep=3600, pause=10)
+    return Issuer(fake.raw.url, HelseIdHttp(fake.raw.url), clock, keep=3600, pause=10)
 
 
 @pytest.fixture
@@ -238,16 +237,14 @@ async def test_discovery_outside_the_issuer_is_refused(of_fake: Issuer, fake: Fa
     assert set(fake.asked) == {DISCOVERY}
 
 
-async def test_redirect_is_not_followed(
-    session: aiohttp.ClientSession, clock: Clock, raw_upstream: RawUpstream
-) -> None:
+async def test_redirect_is_not_followed(clock: Clock, raw_upstream: RawUpstream) -> None:
     """A redirect could name any server."""
     await raw_upstream.start()
     raw_upstream.answer = (
         b"HTTP/1.1 302 x\r\nLocation: %b/other\r\nContent-Length: 0\r\n\r\n" % raw_upstream.url.encode()
     )
     with pytest.raises(HelseIdUnavailable):
-        await Issuer(raw_upstream.url, session, clock).discovery()
+        await Issuer(raw_upstream.url, HelseIdHttp(raw_upstream.url), clock).discovery()
     assert raw_upstream.seen.qsize() == 1
     await raw_upstream.stop()
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.auth.helseid import access_tokens as tokens_module
 from gateway.auth.helseid.access_tokens import Subject, TokenSource
 from gateway.auth.helseid.claims import Credentials
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.load import load
 from gateway.runtime.node import Node
 from service_stubs.sender_tokens import SenderToken

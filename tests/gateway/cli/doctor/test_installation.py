@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import socket
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from joserfc.jwk import ECKey
 from gateway.cli.doctor.installation import helseid, machine, run
 from gateway.cli.doctor.installation.findings import Finding, FindingState, document, table
 from gateway.cli.main import main
+from gateway.times import Clock
 from tests.gateway.authority import Authority
 from tests.gateway.proxy.test_upstream_tls import TlsUpstream
 from tests.gateway.wire import RawUpstream
@@ -130,11 +130,9 @@ async def test_a_clock_that_differs_is_noticed(
 ) -> None:
     """By HelseID's own Date, which has whole seconds only."""
     world = await start(serve=False)
-    now = time.time
-    monkeypatch.setattr(helseid, "time", SimpleNamespace(time=lambda: now() + ahead))
+    monkeypatch.setattr(helseid, "Clock", lambda: Clock(lambda: time.time() + ahead))
     found = await examine(world)
     assert the(found, "clock", state)
-    monkeypatch.setattr(helseid, "time", time)
 
 
 async def test_another_key_than_helseid_has_fails(start: Callable[..., Awaitable[World]]) -> None:

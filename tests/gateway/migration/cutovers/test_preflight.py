@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from gateway.auth.helseid.issuer import HelseIdUnavailable
+from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.plans import CutoverPlan, Freeze
 from gateway.config.upstreams import Grant, JftUpstream, VkpClient
 from gateway.ledger.cutovers import Cell, Seen, routes
