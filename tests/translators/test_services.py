@@ -88,6 +88,7 @@ def test_a_pattern_of_many_wildcards_is_as_fast_as_any_other() -> None:
         ("2%3", "23", True),
         ("2%2", "2", False),
         ("%", "", True),
+        ("Sone A%", "sone a 2", True),
     ],
 )
 @pytest.mark.fact("vkp-partner-profile")
@@ -105,7 +106,11 @@ PROFILE = {"TA": ["%.2.1"], "RT": ["%.9"]}
         (["TA"], Service(iplos=6), True),
         (["MD", "TA"], Service(iplos=6), True),
         (["TA"], Service(iplos=26), False),
-        (["RT", "DHO"], Service(iplos=6), False),
+        (["GPS"], Service(iplos=26), True),
+        (["MD"], Service(iplos=27), True),
+        (["DT"], Service(iplos=28), True),
+        (["MD"], Service(iplos=28), False),
+        *((["RT", "DHO"], Service(iplos=iplos), False) for iplos in (6, 26, 27, 28)),
         (["TA"], Service(level="4.2.1"), True),
         (["RT"], Service(level="4.9"), True),
         (["GPS"], Service(level="4.2.1"), False),

@@ -9,6 +9,7 @@ from translators.patient import SYSTEM_OF
 from translators.soap.envelope import opened
 
 _Fields = dict[str, Tree]
+_YES, _NO = ("true", "1"), ("false", "0")
 
 
 def resources_of(data: bytes) -> _Fields:
@@ -48,6 +49,9 @@ def _patient(at: etree._Element) -> _Fields:
         telecom=_phones(at),
         address=addresses,
         contact=contacts,
+        active=False if _of(at, "Aktiv") in _NO else None,
+        deceasedDateTime=(died := _of(at, "Dodsdato")),
+        deceasedBoolean=True if died is None and _of(at, "Dod") in _YES else None,
         extension=[{"url": name, "valueString": text} for name in ("Sone", "Husholdning") if (text := _of(at, name))],
     )
 

@@ -14,6 +14,7 @@ from gateway.surfaces.base import AnswerContext, Found, Operation
 from gateway.surfaces.search import DateBound, PatientKey, Search
 from gateway.surfaces.soap import answers, wsdl
 from translators.contract import Refused, Tree
+from translators.fhir import rules
 from translators.fhir.invariants import objects
 from translators.patient import SYSTEM_OF
 from translators.soap.envelope import opened
@@ -23,6 +24,9 @@ from translators.soap.schema import RETRIEVAL, searches
 _TYPES = {system: name for name, system in SYSTEM_OF.items()}
 _GENDERS = {"male": "1", "female": "2", "other": "9", "unknown": "0"}
 """FHIR's codes in kodeverk 3101."""
+_TOLD = frozenset({"active", "deceasedBoolean", "deceasedDateTime", "link", "intent", "status"})
+"""The modifiers that the plain XML tells, or that are looked at by their values."""
+_DAY = "2026-11-29"
 _EXTENT = "urn:vkp-gateway:okt:weekly-extent"
 
 
@@ -98,14 +102,30 @@ def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) ->
 
 def _unmodified(resource: dict[str, Tree], where: str) -> dict[str, Tree]:
     """Return a resource that says no more than its elements do; raises `Failure` for one that the plain XML would tell otherwise."""
-    if {"modifierExtension", "implicitRules"} & resource.keys():
+    kind = resource.get("resourceType")
+    modifiers = {name for name in resource if f"{kind}.{name}" in rules.r4().modifiers or name in rules.INHERITED}
+    if modifiers - _TOLD or _is_extended(resource) or _is_another(resource):
         raise Failure(Fault.NOT_SUPPORTED, f"The {where} has a modifier that the plain XML has no place for")
     return resource
 
 
+def _is_extended(value: Tree) -> bool:
+    """Tell whether anything of a resource has an extension that modifies it."""
+    if isinstance(value, list):
+        return any(_is_extended(one) for one in value)
+    return isinstance(value, dict) and ("modifierExtension" in value or any(map(_is_extended, value.values())))
+
+
+def _is_another(resource: dict[str, Tree]) -> bool:
+    """Tell whether a patient has been replaced by another one, or a plan is no more than proposed."""
+    is_replaced = any(link.get("type") == "replaced-by" for link in objects(resource.get("link")))
+    return is_replaced or resource.get("intent") in ("proposal", "option")
+
+
 def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
-    name = next(objects(patient.get("name")), {})
-    current = [one for one in objects(patient.get("identifier")) if one.get("use") != "old" and _text(one, "value")]
+    name, born_on = _name_of(patient), _text(patient, "birthDate") or ""
+    died_on = (_text(patient, "deceasedDateTime") or "")[:10]
+    current = [one for one in _in_use(patient.get("identifier")) if _text(one, "value")]
     middle = [_text(one, "valueString") for one in _extensions(name.get("_given"), "no-basis-middlename")]
     yield _filled(
         {
@@ -119,7 +139,7 @@ def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
             "Fornavn": " ".join(one for one in _texts(name.get("given")) if one not in middle),
             "Mellomnavn": " ".join(one for one in middle if one),
             "Etternavn": _text(name, "family"),
-            "Fodselsdato": date if len(date := _text(patient, "birthDate") or "") == 10 else None,
+            "Fodselsdato": born_on if len(born_on) == len(_DAY) else None,
             "Kjonn": _GENDERS.get(_text(patient, "gender") or ""),
             "Telefon": _phones(patient.get("telecom")),
             "Adresse": [
@@ -130,13 +150,28 @@ def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
                         "Poststed": _text(one, "city"),
                     }
                 )
-                for one in objects(patient.get("address"))
+                for one in _in_use(patient.get("address"))
             ],
             "Sone": _extension(patient, "vkp-sone"),
             "Husholdning": _extension(patient, "vkp-household"),
             "Kontakt": [_contact(one) for one in objects(patient.get("contact"))],
+            "Aktiv": "false" if patient.get("active") is False else None,
+            "Dod": "true" if died_on or patient.get("deceasedBoolean") is True else None,
+            "Dodsdato": died_on if len(died_on) == len(_DAY) else None,
         }
     )
+
+
+def _name_of(holder: dict[str, Tree]) -> dict[str, Tree]:
+    """Return the name that somebody goes by: the usual one, or the first that is not one of earlier days."""
+    found = [one for one in _in_use(holder.get("name")) if one.get("use") != "maiden"]
+    known = [one for one in found if one.get("use") in (None, "usual", "official")]
+    return next(iter([*known, *found]), {})
+
+
+def _in_use(values: Tree) -> Iterator[dict[str, Tree]]:
+    """Go through what is in use, of names, numbers, telephones and addresses."""
+    return (one for one in objects(values) if one.get("use") != "old")
 
 
 def _contact(contact: dict[str, Tree]) -> dict[str, Any]:
@@ -204,7 +239,7 @@ def _identifier(identifier: dict[str, Tree]) -> dict[str, Any]:
 
 
 def _phones(contacts: Tree) -> list[str]:
-    points = [one for one in objects(contacts) if _text(one, "system") in (None, "phone", "sms")]
+    points = [one for one in _in_use(contacts) if _text(one, "system") in (None, "phone", "sms")]
     return [value for one in points if (value := _text(one, "value"))]
 
 

@@ -168,6 +168,19 @@ async def test_202_without_a_usable_address_is_no_success(
     assert accepted_count() == before
 
 
+@pytest.mark.fact("jft-accepted")
+@pytest.mark.parametrize("status", [b"200 OK", b"201 Created", b"203 Changed", b"303 See Other"])
+async def test_another_status_is_no_success_though_it_has_an_address(
+    start: Callable[..., Awaitable[World]], raw_jft: RawUpstream, status: bytes
+) -> None:
+    """Only 202 is documented; the event may be there, which the address alone does not say."""
+    world = await start(write=raw_jft.url)
+    raw_jft.answer = b"HTTP/1.1 " + status + b"\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
+    before = accepted_count()
+    world.assert_refused(await world.post("bundle", BODY), 504, "3.1")
+    assert accepted_count() == before
+
+
 @pytest.mark.parametrize(
     "answer",
     [
