@@ -3,6 +3,8 @@
 import json
 import re
 from collections import Counter
+from functools import cache
+from types import GenericAlias
 from typing import Any, NoReturn
 
 import msgspec
@@ -11,6 +13,8 @@ from translators.contract import Number, Reason, Refused, Tree
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LEVELS = 12
+"""Objects in objects; what is in a list counts twice."""
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_]{0,63}")
 
 
@@ -33,12 +37,30 @@ def _plain(data: bytes) -> Tree:
     Whether a key stands twice is told by the colons: the last of its members alone is read, and writing that again leaves one out.
     Only an escape could make a colon of what was none.
     """
-    if b"\\u" in data:
+    if b"\\" in data and b"\\u" in data:  # one byte is found far sooner than two
         raise ValueError("escapes")
-    tree: Tree = _QUICK_DECODER.decode(data)
+    has_numbers = False
+    try:
+        tree: Tree = _without_numbers().decode(data)
+    except msgspec.ValidationError:
+        has_numbers, tree = True, _QUICK_DECODER.decode(data)
     if _ENCODER.encode(tree).count(b":") != data.count(b":"):
         raise ValueError("a key that stands twice")
-    return _numbered(tree, has_negative_zero=b"-0" in data)
+    return _numbered(tree, has_negative_zero=b"-0" in data) if has_numbers else tree
+
+
+@cache
+def _without_numbers() -> msgspec.json.Decoder[Any]:
+    """Return what reads a text without numbers, as most are, and nothing that is nested deeper than messages are.
+
+    To look at each value of a tree whether it is a number would take as long as reading it.
+    """
+    shallow: Any = dict[str, str | bool | None]
+    found = shallow
+    for _ in range(_LEVELS):
+        listed: Any = list[shallow | str | bool | None]
+        found, shallow = GenericAlias(dict, (str, found | listed | str | bool | None)), found
+    return msgspec.json.Decoder(found)
 
 
 def _numbered(tree: Tree, *, has_negative_zero: bool) -> Tree:

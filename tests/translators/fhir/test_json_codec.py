@@ -253,8 +253,17 @@ def test_the_quick_way_reads_as_the_careful_one(text: str) -> None:
 
 def test_a_message_is_read_the_quick_way() -> None:
     """Or the test above would say nothing."""
-    data = '{"a": {"time": "12:30", "b": [1, -2.50, {"c": null}]}, "c": "ÆØÅ"}'.encode()
-    assert json_codec._plain(data) == json_codec._decode_carefully(data)
+    for numbers in ("", ", 1, -2.50"):
+        data = f'{{"a": {{"time": "12:30", "b": [true{numbers}, {{"c": null}}]}}, "c": "ÆØÅ"}}'.encode()
+        assert json_codec._plain(data) == json_codec._decode_carefully(data)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]"), (b'{"a":[', b"]}")])
+@pytest.mark.parametrize("depth", [1, 5, 6, 7, 12, 13, 14, 100])
+def test_what_is_nested_deeper_than_messages_are_is_read_too(depth: int, opening: bytes, closing: bytes) -> None:
+    """The quick way knows so many levels."""
+    data = opening * depth + b'"b"' + closing * depth
+    assert repr(decode(data)) == repr(json_codec._decode_carefully(data))
 
 
 @given(st.data())
