@@ -10,6 +10,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.audit import Audit
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs
+from gateway.admin.pages.changes import changed
 from gateway.admin.pages.forms import field, form_of, iso_of
 from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import page, words
@@ -128,7 +129,15 @@ def _row(entry: dict[str, Any], w: Words) -> dict[str, Any]:
     elif action.startswith("cutover."):
         link = f"/cutovers/{quote(target, safe='')}"
     is_own = entry["actor"].startswith("gateway (")
-    return {**entry, "who": _who(entry["actor"], w), "is_own": is_own, "action": w.word("action", action), "link": link}
+    told = changed(w, entry["detail"]) if entry["detail"] else []
+    return {
+        **entry,
+        "who": _who(entry["actor"], w),
+        "is_own": is_own,
+        "action": w.word("action", action),
+        "link": link,
+        "changes": told,
+    }
 
 
 def _who(actor: str, w: Words) -> str:

@@ -12,6 +12,7 @@ from gateway.admin.cutover_facts import CutoverFacts, narrowed
 from gateway.admin.cutovers import Cutovers, Listing, Postponing
 from gateway.admin.endpoints import Endpoint, Handler, Needs, person
 from gateway.admin.pages import live
+from gateway.admin.pages.changes import stored
 from gateway.admin.pages.cutover_view import (
     changes,
     confirm_name,
@@ -129,6 +130,7 @@ class CutoverPages:
         typed = {each: kept(form or {}, each) for each in _TYPED}
         values = {**await self._standing(request, record), **await self._sent(request, record)}
         values |= {**await self._going(request, record), "is_moving": record.state in _MOVING}
+        values["written"] = stored(words(request), record.plan)
         return page(request, "cutover.html", status=status, **{**values, "typed": typed, "wrong": wrong or {}})
 
     async def _standing(self, request: web.Request, record: Cutover) -> dict[str, Any]:

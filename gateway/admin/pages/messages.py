@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.endpoints import Endpoint, Handler, Needs, person
 from gateway.admin.messages import RELEASE, Messages
 from gateway.admin.pages.forms import choices, field, form_of, iso_of, see_other
 from gateway.admin.pages.plan_words import fault
@@ -20,13 +20,20 @@ from gateway.admin.routes import Decisions
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may
 from gateway.ledger.records import BETWEEN, RECEIVED, MessageState
+from gateway.ledger.shares import ShareState
 from gateway.migration.schedule import TimeRefused, instant_of
 from gateway.model import Information
 
 _ONE = "/messages/{reference}"
 _FIELDS = ("reference", "municipality", "state", "sender", "information", "mark", "since", "until")
 _LONGEST = 200
-_DONE = ("release", "discard")
+_DONE = ("release", "discard", "shared", "given-up")
+_SHARE_KINDS = {
+    ShareState.SHARED.value: "good",
+    ShareState.SENDING.value: "info",
+    **dict.fromkeys((ShareState.REFUSED.value, ShareState.UNCLEAR.value, ShareState.GIVEN_UP.value), "bad"),
+}
+"""How the tag of a share looks."""
 
 
 class MessagePages:
@@ -45,6 +52,10 @@ class MessagePages:
             Endpoint("POST", f"{_ONE}/payload", self._payload, operate),
             Endpoint("POST", "/quarantine/{reference}/release", self._release, operate),
             Endpoint("POST", "/quarantine/{reference}/discard", self._discard, operate),
+            *(
+                Endpoint("POST", f"{_ONE}/shares/{{target}}/{name}", self._share(into), operate)
+                for name, into in (("resend", ShareState.WAITING), ("discard", ShareState.DISCARDED))
+            ),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -90,6 +101,18 @@ class MessagePages:
         await self._messages.discard(person(request), reference_of(request), reason)
         return see_other(f"{message_path(reference_of(request))}?done=discard")
 
+    def _share(self, into: ShareState) -> Handler:
+        """Return what has a share that is unclear sent again, or gives it up, as a form asks."""
+
+        async def decided(request: web.Request) -> web.Response:
+            reference, target = reference_of(request), request.match_info["target"]
+            reason = field(await form_of(request), "reason")
+            await self._messages.decide_share(person(request), reference, target, reason, into)
+            done = "shared" if into is ShareState.WAITING else "given-up"
+            return see_other(f"{message_path(reference)}?done={done}")
+
+        return decided
+
     async def _page(self, request: web.Request, payload: dict[str, Any] | None = None) -> web.Response:
         who, reference, w = person(request), reference_of(request), words(request)
         message = await self._messages.known(who, reference)
@@ -110,6 +133,7 @@ class MessagePages:
             steps=_steps(message, decision, w),
             operates=may(who.grants, Action.OPERATE, municipality),
             payload=payload,
+            shares=[{**one, "kind": _SHARE_KINDS.get(one["state"], "")} for one in (message or {}).get("shares", ())],
             done=done if done in _DONE else "",
         )
 

@@ -32,24 +32,27 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
 )
-_ROW, _CELL = re.compile(r"<tr\b"), re.compile(r"<(td|th)\b(?![^>]*\bdata-label=)")
+_TAG = re.compile(r"<(/?)(table|tr|td|th)\b")
 
 
 def labelled(rows: Markup, labels: Sequence[str]) -> Markup:
     """Return rows of a table whose cells have their columns' heads as labels, for windows too narrow for columns."""
-    first, *others = _ROW.split(rows)
-    told = [escape(label) for label in labels]
+    told, depth = [escape(label) for label in labels], 0
+    names = iter(told)
 
-    def one(row: str) -> str:
-        names = iter(told)
+    def tag(found: re.Match[str]) -> str:
+        nonlocal depth, names
+        ends, name = found[1], found[2]
+        if name == "table":
+            depth += -1 if ends else 1
+        elif not ends and not depth:
+            if name == "tr":
+                names = iter(told)
+            elif (label := next(names, "")) and name == "td":
+                return f'<td data-label="{label}"'
+        return found[0]
 
-        def cell(found: re.Match[str]) -> str:
-            label = next(names, "")
-            return f'<{found[1]} data-label="{label}"' if label and found[1] == "td" else f"<{found[1]}"
-
-        return "<tr" + _CELL.sub(cell, row)
-
-    return Markup(first + "".join(map(one, others)))  # noqa: S704 - what templates have escaped
+    return Markup(_TAG.sub(tag, rows))  # noqa: S704 - what templates have escaped
 
 
 _TEMPLATES.filters["labelled"] = labelled

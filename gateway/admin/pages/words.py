@@ -17,7 +17,7 @@ from gateway.config.model import Config, Environment, Role
 from gateway.errors import Fault
 from gateway.ledger.records import MessageState
 from gateway.ledger.rehearsals import RehearsalVerdict
-from gateway.ledger.returns import ReturnStatus
+from gateway.ledger.shares import NOT_SHARED, ShareState
 from gateway.migration.overview import TROUBLES
 from gateway.migration.report import CellStatus
 from gateway.migration.schedule import OSLO, moment
@@ -115,17 +115,17 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "layer": tuple(Layer),
     "letter": tuple(Mode),
     "look": LOOK_AT,
-    "mark": MARKS,
+    "mark": (*MARKS, NOT_SHARED),
     "mode": tuple(Mode),
     "mode-help": tuple(Mode),
     "on-outage": tuple(OnOutage),
     "outcome": ("passed", "answered", *DeliveryOutcome),
     "rep": tuple(CellStatus),
     "return": tuple(ReturnOutcome),
-    "return-status": tuple(ReturnStatus),
     "role": tuple(Role),
     "rule": RULES,
     "rule-help": RULES,
+    "share": tuple(ShareState),
     "short": tuple(Information),
     "state": tuple(MessageState),
     "step": tuple(Step),

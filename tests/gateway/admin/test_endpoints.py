@@ -45,6 +45,8 @@ DECLARED = {
     ("POST", "/messages/{reference}/payload"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("POST", "/quarantine/{reference}/release"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("POST", "/quarantine/{reference}/discard"): (Access.AUTHENTICATED, Action.OPERATE, True),
+    ("POST", "/messages/{reference}/shares/{target}/resend"): (Access.AUTHENTICATED, Action.OPERATE, True),
+    ("POST", "/messages/{reference}/shares/{target}/discard"): (Access.AUTHENTICATED, Action.OPERATE, True),
     ("GET", "/cutovers"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("POST", "/cutovers"): (Access.AUTHENTICATED, Action.PLAN, True),
     ("GET", "/cutovers/{name}"): (Access.AUTHENTICATED, Action.VIEW, True),

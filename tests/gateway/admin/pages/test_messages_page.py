@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.ledger import shares
 from gateway.ledger.decision_log import PastDecision, write
+from gateway.ledger.records import LeaseWatch
+from gateway.ledger.shares import NewShare
 from tests.gateway.admin.shelf import SECRET, holds_nothing
+from tests.gateway.office import NOW
 
 if TYPE_CHECKING:
     from tests.gateway.admin.shelf import Shelf
@@ -182,3 +187,34 @@ async def test_content_is_shown_to_an_operator_with_a_reason(shelf: Shelf, olga:
     page = await olga.post("/messages/one/payload", csrf=csrf, reason="Vakta spør")
     assert (page.status, SECRET in page.text) == (200, True)
     assert [(note.action, note.reason) for note in await shelf.audited()] == [("message.payload", "Vakta spør")]
+
+
+async def test_an_unclear_share_is_decided_about_on_its_messages_page(
+    shelf: Shelf, olga: Browser, vera: Browser
+) -> None:
+    """By an operator, who is asked once more and says why; readers see how far it has come."""
+    store = shelf.ledger.store
+    for reference in ("again", "gone"):
+        await shelf.delivered(
+            reference, share=NewShare("pmd", b"sealed", left_out="Observation.device: it has no identifier")
+        )
+    taking = partial(shares.claim, node="gone", now=NOW, until=NOW + 1, most=2, longest=60.0)
+    assert len(await store.write(taking)) == 2
+    watch = LeaseWatch(shelf.office.clock)
+    await store.write(lambda each: shares.recover(each, "node-a", watch, alone=True, longest=90.0, now=NOW))
+    page = await vera.get("/messages/again")
+    assert "uklart om den kom fram" in page.text
+    assert "/shares/pmd/" not in page.text
+    csrf = await olga.csrf()
+    for reference, word, told in (
+        ("again", "resend", "Målingene sendes på nytt."),
+        ("gone", "discard", "Delingen er gitt opp."),
+    ):
+        path = f"/messages/{reference}/shares/pmd/{word}"
+        assert f'action="{path}"' in (await olga.get(f"/messages/{reference}")).text
+        assert (await vera.post(path, csrf=await vera.csrf(), reason="Ringt")).status == 403
+        page = await olga.post(path, csrf=csrf, reason="Ringt PMD")
+        assert page.status == 303
+        page = await olga.get(page.location)
+        assert told in page.text
+        assert f'action="{path}"' not in page.text
