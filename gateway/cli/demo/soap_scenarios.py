@@ -6,14 +6,14 @@ from gateway.cli.demo.scenarios import Flaw, Scenario
 from gateway.model import Information
 from gateway.surfaces.soap import surface
 
-_ORGNR, _HER_ID = b"999999999", b"<Id>135240</Id>"
-"""The receiver's organisation number and the sender's HER-id as the files have them."""
+_ORGNR, _HER_ID, _OTHERS = b"999999999", b"<Id>135240</Id>", (b'value="85441"', b'value="135240"')
+"""The receiver's organisation number and the sender's HER-id as the files have them, and the HER-ids of both in a message of STU3."""
 _PARTIES = (
-    ("nordfjell", "312229544", "Dignio_Prevent_Nordfjell", "135233"),
-    ("havnes", "315058384", "Dignio_Prevent_Havnes", "135240"),
-    ("sorvik", "313231593", "Dignio_Prevent_Sorvik", "135244"),
+    ("nordfjell", "312229544", "102287", "Dignio_Prevent_Nordfjell", "135233"),
+    ("havnes", "315058384", "85441", "Dignio_Prevent_Havnes", "135240"),
+    ("sorvik", "313231593", "95938", "Dignio_Prevent_Sorvik", "135244"),
 )
-"""Municipalities in the modes legacy, new and closed, each with its number, and a sender with its vkp-id and HER-id."""
+"""Municipalities in the modes legacy, new and closed, each with its two numbers, and a sender with its vkp-id and HER-id."""
 _CONTENT_TYPES = ("text/xml; charset=utf-8", "application/soap+xml; charset=utf-8")
 
 
@@ -35,9 +35,10 @@ def soap_scenarios() -> list[Scenario]:
 
 
 def _sent(
-    name: str, file: str, information: Information, party: tuple[str, str, str, str], content_type: str
+    name: str, file: str, information: Information, party: tuple[str, str, str, str, str], content_type: str
 ) -> Scenario:
-    municipality, orgnr, sender, her_id = party
+    municipality, orgnr, receiver, sender, her_id = party
+    inside = tuple((old, f'value="{new}"'.encode()) for old, new in zip(_OTHERS, (receiver, her_id), strict=True))
     return Scenario(
         name=name,
         municipality=municipality,
@@ -49,5 +50,5 @@ def _sent(
         prefix="/ws/v1",
         surface=surface.NAME,
         names_in_path=False,
-        instead=((_ORGNR, orgnr.encode()), (_HER_ID, f"<Id>{her_id}</Id>".encode())),
+        instead=((_ORGNR, orgnr.encode()), (_HER_ID, f"<Id>{her_id}</Id>".encode()), *inside),
     )

@@ -12,8 +12,9 @@ from gateway.surfaces.base import Addressed, AnswerContext, Form, Found, Operati
 from gateway.surfaces.paths import Path
 from gateway.surfaces.search import Search
 from gateway.surfaces.soap import answers, searches, wsdl
+from gateway.surfaces.vkp_stu3.message import header_of, parties
 from translators.contract import Reason, Refused, Repair, Tree, Undelivered
-from translators.payload import MSGHEAD, fields_of, objects
+from translators.payload import MSGHEAD, RELEASES, fields_of, objects, payload_of
 from translators.soap.envelope import Opened, looked_into
 from translators.soap.message import decode
 from translators.soap.schema import RETRIEVAL
@@ -36,6 +37,7 @@ _RETRIEVAL = {
 }
 SEARCH = Operation("patient", "", Group.RETRIEVAL, None, VKP_ID, or_her_id=True)
 """A search before its body was read, which says what is asked for."""
+STU3 = RELEASES[0]
 _KINDS = {"HER": "her_id", "ENH": "orgnr"}
 
 
@@ -157,6 +159,21 @@ def check_parties(tree: Tree, municipality: Municipality, sender: Sender, head: 
     her_ids = [same_number(number) for _, kind, number in _numbers(tree, "Sender") if kind == "HER"]
     if sender.her_id is not None and her_ids and same_number(sender.her_id) not in her_ids:
         raise Failure(Fault.ADDRESS, "MsgHead.MsgInfo.Sender: another HER-id than the access token's")
+    _check_header_inside(tree, municipality, sender)
+
+
+def _check_header_inside(tree: Tree, municipality: Municipality, sender: Sender) -> None:
+    """Raise `Failure` where a message of STU3 in a MsgHead names another receiver or sender than that, or the municipality, does."""
+    release, payload = payload_of(tree)
+    header = header_of(payload) if release == STU3 else None
+    if header is None:
+        return
+    for role, own in (("Receiver", municipality.her_ids), ("Sender", (sender.her_id,))):
+        around = (number for _, kind, number in _numbers(tree, role) if kind == "HER")
+        known = {same_number(number) for number in (*around, *own) if number is not None}
+        if known and any(same_number(number) not in known for number in parties(header, role.lower())):
+            where = "MsgHead.Document[0].RefDoc.Content"
+            raise Failure(Fault.ADDRESS, f"{where}: another HER-id than MsgInfo.{role} names")
 
 
 def accepted(asked: AnswerContext, *, undelivered: Undelivered | None = None) -> Reply:  # noqa: ARG001 - an AppRec has no place for why

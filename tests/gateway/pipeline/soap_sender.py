@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -21,13 +23,19 @@ TEXT_XML = (("Content-Type", "text/xml; charset=utf-8"), ("SOAPAction", f'"{ACTI
 SOAP_1_2 = "http://www.w3.org/2003/05/soap-envelope"
 MESSAGE_ID = "7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900"
 PATIENT = b"12834010060"
+_BASE64 = re.compile(rb"(?<=base64container\">)[^<]+")
 
 
 def body_of(name: str = "soap-note", orgnr: str = HAVNES, sender: str = "99001") -> bytes:
-    """Return a message to a municipality by its organisation number, from a sender by its HER-id."""
-    to = b'<Id>100001</Id><TypeId V="HER"'
-    data = message(name).replace(to, f'<Id>{orgnr}</Id><TypeId V="ENH"'.encode(), 1)
-    return data.replace(b"<Id>200002</Id>", f"<Id>{sender}</Id>".encode(), 1)
+    """Return a message to a municipality by its organisation number, and by a HER-id of its own, from a sender by its HER-id."""
+    one = b'<Id>100001</Id><TypeId V="HER"'
+    other = f'<Id>{orgnr}</Id><TypeId V="ENH"'.encode()
+    data = message(name).replace(one, other + b"/></Ident><Ident>" + one, 1)
+    data = data.replace(b"<Id>200002</Id>", f"<Id>{sender}</Id>".encode(), 1)
+    inside = b'value="200002"', f'value="{sender}"'.encode()
+    if b"application/fhir" not in data:
+        return data.replace(*inside)
+    return _BASE64.sub(lambda held: base64.b64encode(base64.b64decode(held[0]).replace(*inside)), data)
 
 
 async def post(world: World, body: bytes, **options: Any) -> Answer:

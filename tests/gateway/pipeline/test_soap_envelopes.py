@@ -177,3 +177,17 @@ async def test_message_whose_receiver_is_nobody_gets_an_answer_of_vkp(world: Wor
     start, end = body.index(b"<Organisation>", body.index(b"<Receiver>")), body.index(b"</Receiver>")
     assert apprec_of(await post(world, body[:start] + b"<Organisation/>" + body[end:]))["status"] == "1"
     assert len(world.vkp.received) == 1
+
+
+@pytest.mark.parametrize(("old", "new", "error"), [("100001", "102287", "E21"), ("99001", "200002", "X99")])
+async def test_message_of_stu3_inside_for_or_from_another_is_refused(
+    world: World, old: str, new: str, error: str
+) -> None:
+    """As it is on its own interface: a dispense for Nordfjell is none of Havnes, whatever stands around it."""
+    body = body_of("soap-stu3-dispense-inline")
+    assert f'value="{old}"' in body.decode()
+    found = apprec_of(await post(world, body.replace(f'value="{old}"'.encode(), f'value="{new}"'.encode())))
+    assert (found["status"], found["error"]) == ("2", error)
+    assert not world.delivered
+    own = body.replace(b'value="100001"', b'value="85441"')
+    assert apprec_of(await post(world, own))["status"] == "1"
