@@ -9,6 +9,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, reach, short_name
+from gateway.admin.cutover_facts import change_document
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of
 from gateway.admin.problems import Code, Problem
@@ -182,18 +183,8 @@ class Panics:
 
 def _cells(change: Change) -> dict[str, Any]:
     """Return cells that a panic changes alike, and how."""
-    before, after = change.before, change.after
-    return {
-        "effect": effect_of(before, after).value,
-        "text": str(change),
-        "municipality": change.municipality,
-        "senders": change.whose.name.lower(),
-        "vendor": change.vendor,
-        "system": change.system,
-        "information": list(change.information),
-        "before": {"mode": before.mode, "share": before.share, "layer": before.layer, "id": before.rule},
-        "after": {"mode": after.mode},
-    }
+    effect = effect_of(change.before, change.after).value
+    return {**change_document(change), "effect": effect, "text": str(change)}
 
 
 def _first(together: Sequence[SetRule]) -> SetRule:

@@ -4,17 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SPARK_WIDTH, SPARK_HEIGHT = 96, 20
+"""Of the small curve in a row of the overview."""
 WIDTH, HEIGHT = 640, 160
 _TICKS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Spark:
-    """A small curve in a row of a table; `values` may be nothing but zeros."""
-
-    points: str
-    total: float
-    last: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +37,6 @@ class Chart:
     columns: tuple[tuple[float, str], ...]
     rows: tuple[tuple[float, float], ...]
     """The height and the value of each line across."""
-
-
-def spark(values: Sequence[float]) -> Spark:
-    """Return the curve of one row."""
-    most = max(values, default=0) or 1
-    points = _curve(values, most, SPARK_WIDTH, SPARK_HEIGHT - 2, 1)
-    return Spark(points, sum(values), values[-1] if values else 0)
 
 
 def line_chart(title: str, times: Sequence[str], lines: Sequence[Line]) -> Chart:

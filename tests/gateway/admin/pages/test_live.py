@@ -119,10 +119,7 @@ async def test_static_files_are_there_before_the_login(office: Office, name: str
 
 
 def test_curves_begin_at_zero_and_fit_their_frame() -> None:
-    """A row without anything has a curve of zeros; a stack's areas lie upon each other."""
-    assert charts.spark([0, 5, 10]).points == "0.0,19.0 48.0,10.0 96.0,1.0"
-    assert charts.spark([0, 0]).total == 0
-    assert charts.spark([]).points == ""
+    """A stack's areas lie upon each other."""
     lines = [charts.Line("a", "c1", (1.0, 3.0)), charts.Line("b", "c2", (1.0, 1.0))]
     stacked = charts.stack_chart("both", ["kl. 1", "kl. 2"], lines)
     assert [one.points for one in stacked.drawn] == [

@@ -62,6 +62,17 @@ def test_every_text_of_a_page_is_there_and_none_is_unused() -> None:
         assert texts.keys() == used
 
 
+def test_every_family_of_words_is_used() -> None:
+    """By a template or by Python, beside the list of them: the texts of one that nothing names are unused."""
+    package = resources.files("gateway.admin.pages")
+    files = [*package.joinpath("templates").iterdir(), *package.iterdir()]
+    lists = re.compile(r"^FAMILIES: .*?^}", re.MULTILINE | re.DOTALL)
+    texts = [lists.sub("", one.read_text(encoding="utf-8")) for one in files if one.name.endswith((".html", ".py"))]
+    unused = {name for name in FAMILIES if not any(re.search(rf"""["']{name}(?:["']|-["'{{])""", one) for one in texts)}
+    # Named by what it is put together of: `~ "-help"`.
+    assert unused <= {"fault-help", "rule-help"}
+
+
 def test_words_of_a_template_are_of_families_that_there_are() -> None:
     """A family that is spelt otherwise would show the product's code words."""
     folder = resources.files("gateway.admin.pages").joinpath("templates")
