@@ -158,12 +158,12 @@ class AdminPort:
         """Return what a configuration lets in, without letting it in yet; raises `StartupError`."""
         return self.authenticator.prepare(config, Path(config.file).parent)
 
-    async def start(self, config: Config, sockets: Sequence[socket.socket] = ()) -> int:
+    async def start(self, config: Config, sockets: Sequence[socket.socket] = (), auth: AuthConfig | None = None) -> int:
         """Listen as `config` says, or on sockets that listen already; return the port, which the system chose when it was 0.
 
-        Raises `StartupError`, or `OSError` where the address is taken.
+        `auth` is what `prepare` returned. Raises `StartupError`, or `OSError` where the address is taken.
         """
-        self.authenticator.use(self.prepare(config))
+        self.authenticator.use(auth or self.prepare(config))
         self.board.started(config)
         self._site.names = Names.of(config)
         self.decisions.use(config)

@@ -1,17 +1,16 @@
 """From a checked configuration and its routes to everything that serves by them."""
 
-import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gateway.auth.helseid.client_assertion import ClientKey
 from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.auth.people.authenticator import AuthConfig
 from gateway.config.directory import Directory
 from gateway.config.model import Config, Resolver
 from gateway.config.plans import announced
 from gateway.config.upstreams import VkpUpstream
-from gateway.files import contents
 from gateway.ledger.key_files import Keys
 from gateway.ledger.learnt_numbers import LearntNumbers
 from gateway.limits import TokenBuckets
@@ -26,7 +25,6 @@ from gateway.pipeline.patient_numbers import ListedNumbers, NumberResolver, Numb
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.retrieval import Retrieval, RetrievalClients
 from gateway.pipeline.translate import allowed_numbers
-from gateway.proxy.certificate_files import needed
 from gateway.proxy.connection_limits import ConnectionLimits
 from gateway.proxy.forwarder import UpstreamTarget
 from gateway.proxy.pool import Pool
@@ -65,6 +63,8 @@ class RuntimeState:
     """What journalings are delivered with; None where nothing is."""
     clients: ConfiguredClients
     comparer: Comparer
+    client_keys: tuple[ClientKey, ...]
+    """What assertions towards HelseID are signed with, for messages and for logins."""
 
 
 class Builder:
@@ -134,7 +134,9 @@ class Builder:
         limits = config.limits
         room = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
         lane = Lane(ways, pipeline.malformed, room)
-        return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients, comparer)
+        auth = prepared.auth
+        client_keys = (*clients.parts.keys.all, *((auth.key,) if auth is not None and auth.key is not None else ()))
+        return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients, comparer, client_keys)
 
     def _retrieval(
         self,
@@ -178,17 +180,3 @@ def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeSt
     if known is not None and replace(known.upstream, place=upstream.place) == upstream and known.pool.tls is tls:
         return known.pool
     return Pool(upstream.url, upstream.connections, tls)
-
-
-def touch_named(config: Config, folder: Path) -> None:
-    """Read a byte of every file that a configuration names; what cannot be read is found out by who needs it."""
-    people = config.people
-    named = [config.helseid.key_file, *asdict(config.keys).values()]
-    named += [] if people is None else [people.client.key_file, people.tokens_file]
-    legacy = (each for each in config.upstreams.values() if isinstance(each, VkpUpstream))
-    named += [client.key_file for each in legacy for client in each.clients]
-    for _, files, _ in needed(config, folder):
-        named += [file for file in (files.cert, files.key, files.authorities) if file is not None]
-    for file in named:
-        with contextlib.suppress(OSError):
-            contents(folder / file, 0)

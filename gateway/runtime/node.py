@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from gateway.proxy.tls import ReloadingContext
 from gateway.replica.worker import Replica
 from gateway.routing.table import RouteTable
 from gateway.runtime.active_routes import ActiveRoutes
-from gateway.runtime.build import Builder, Prepared, RuntimeState, drain, touch_named
+from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
 from gateway.runtime.heartbeat import Heartbeat
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
@@ -165,7 +166,7 @@ class Node:
             if unguarded := self._routes.unguarded(self._configured(), config, loaded.table):
                 return self._refuse(unguarded)
             try:
-                prepared = self._prepare(config, loaded.table)
+                prepared = await self._prepared(config, loaded.table)
                 ledger = await self._prepare_ledger(prepared, patience=0)
             except (StartupError, OSError) as error:
                 return self._refuse([str(error)])
@@ -175,13 +176,16 @@ class Node:
             generation = self._use(prepared, ledger)
             metrics.RELOADS.labels("taken").inc()
             log.info("reload.taken", generation=generation, warnings=problems)
-            return self._admin.use(config, prepared.auth, problems, generation)
+            taken = self._admin.use(config, prepared.auth, problems, generation)
+            await self._remember(config)
+            return taken
 
     async def _begin(self) -> None:
         self._builder = Builder(self._path.parent, self._rehearsals, self._comparisons, self._clock)
         config, of_file = self._first
-        prepared = self._prepare(config, of_file)
+        prepared = await self._prepared(config, of_file)
         self._use(prepared, await self._prepare_ledger(prepared, self._intervals.ledger_patience))
+        self._file = await self._remember(config)
         self._admin.report.use(lambda: self._routes.table)
         self._admin.trials.use_table(lambda: self._routes.table)
         self._admin.reloads.use(self.reload)
@@ -190,10 +194,9 @@ class Node:
         self._decisions.start()
         self._heartbeat.start()
         self._admin.health.use(self._state)
-        await self._admin.start(config, self._sockets.admin)
+        await self._admin.start(config, self._sockets.admin, prepared.auth)
         prepare()
         prepare_surfaces()
-        self._file = stamp(self._path)
         await self._server.start(
             config.listen.data,
             reuse_port=config.listen.reuse_port,
@@ -203,8 +206,15 @@ class Node:
         )
         self._looking.start()
 
-    def _prepare(self, config: Config, of_file: RouteTable) -> Prepared:
+    async def _prepared(self, config: Config, of_file: RouteTable) -> Prepared:
         """Return what a configuration makes, its ledger apart; nothing of it is in use yet. Raises `StartupError`."""
+        try:
+            return await self._files.do(lambda: self._prepare(config, of_file))
+        except TimeoutError:
+            raise StartupError(_NO_ANSWER) from None
+
+    def _prepare(self, config: Config, of_file: RouteTable) -> Prepared:
+        """Read every file that a configuration names; where one is on a mount that hangs, so does this."""
         self._check_admin(config)
         keys = keys_of(config, self._path.parent)
         return self._built_by().prepare(config, of_file, keys, self._admin.prepare(config), self._running)
@@ -241,9 +251,16 @@ class Node:
         self._use_ledger(running)
         if is_first and self._ledger.outbox is not None:
             self._routes.follow(self._ledger.outbox.ledger, layers, self._configured)
-        if not remember(self._path, running.config.version):
-            log.warning("reload.not_remembered")
         return generation
+
+    async def _remember(self, config: Config) -> Stamp | None:
+        """Keep a copy of the file that is in use; return what tells whether the file has changed."""
+        found, is_kept = None, False
+        with suppress(TimeoutError):
+            found, is_kept = await self._files.do(lambda: (stamp(self._path), remember(self._path, config.version)))
+        if not is_kept:
+            log.warning("reload.not_remembered")
+        return found
 
     def _use_ledger(self, running: RuntimeState) -> None:
         """Let what is held be delivered, and what is delivered be followed, as a configuration says."""
@@ -336,19 +353,17 @@ class Node:
         return self._shown
 
     def _loaded(self) -> tuple[Stamp | None, Loaded]:
-        """Return the configuration; where a file that it names is on a mount that hangs, this hangs, and not the event loop."""
-        found, loaded = stamp(self._path), load(str(self._path))
-        if loaded.config is not None:
-            touch_named(loaded.config, self._path.parent)
-        return found, loaded
+        return stamp(self._path), load(str(self._path))
 
     async def _look(self) -> None:
-        """Take certificates and a configuration that have been exchanged."""
+        """Take certificates, keys of our clients and a configuration that have been exchanged."""
         if (running := self._running) is None:
             return
 
         def work() -> Stamp | None:
             running.certificates.look()
+            for key in running.client_keys:
+                key.look()
             return stamp(self._path)
 
         try:

@@ -78,6 +78,7 @@ class _Shared(Generic[T]):
 class _Parts:
     helseid: _Shared[HelseIdHttp] = field(default_factory=_Shared)
     trust: _Shared[tuple[Issuer, TokenVerifier]] = field(default_factory=_Shared)
+    keys: _Shared[ClientKey] = field(default_factory=_Shared)
     tokens: _Shared[TokenSource] = field(default_factory=_Shared)
     callers: _Shared[Caller] = field(default_factory=_Shared)
     breakers: _Shared[CircuitBreaker] = field(default_factory=_Shared)
@@ -98,7 +99,8 @@ class _Parts:
 
     def next(self) -> "_Parts":
         callers, breakers = _Shared(self.callers), _Shared(self.breakers)
-        return _Parts(_Shared(self.helseid), _Shared(self.trust), _Shared(self.tokens), callers, breakers)
+        keys, tokens = _Shared(self.keys), _Shared(self.tokens)
+        return _Parts(_Shared(self.helseid), _Shared(self.trust), keys, tokens, callers, breakers)
 
     @property
     def connections(self) -> "list[Caller | HelseIdHttp]":
@@ -317,11 +319,12 @@ class UpstreamRegistry:
         """Return the source of tokens of one of our clients, which holds them; `upstream` names whose own client it is."""
         issuer, _ = self._trust(parts, helseid)
         try:
-            key = ClientKey(helseid.key_file, self._folder)
+            read = ClientKey(helseid.key_file, self._folder)
         except StartupError as error:
             where = f"upstreams.{upstream}.client.key_file" if upstream else "helseid.key_file"
             raise StartupError(f"{where}: {error}") from None
         made_of = (issuer, helseid.client_id, helseid.key_file, helseid.multi_tenant, helseid.assertion_field)
+        key = parts.keys.get(upstream, made_of, lambda: read)
 
         def make() -> TokenSource:
             identity = ClientIdentity(helseid.client_id, key, helseid.multi_tenant, helseid.assertion_field)

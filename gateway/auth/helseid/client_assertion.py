@@ -29,28 +29,35 @@ _Stamp = tuple[int, int, int] | None
 
 
 class ClientKey:
-    """The key as its file has it now, so that a new one, with its own kid, is used without a restart."""
+    """The key of a file, which is looked at from time to time, so that a new one, with its own kid, is used without a restart."""
 
     def __init__(self, key_file: str, folder: Path) -> None:
         self._key_file = key_file
         self._folder = folder
-        self._stamp = self._look()
+        self._stamp = self._stamped()
+        self._told: _Stamp = None
         self._key = load(key_file, folder)
 
     def __call__(self) -> Key:
-        """Return the key; while a changed file cannot be used, the one before."""
-        stamp = self._look()
-        if stamp is not None and stamp != self._stamp:
-            try:
-                self._key = load(self._key_file, self._folder)
-            except StartupError as error:
-                log.error("helseid.client_key.unusable", reason=str(error), keeps=self._key.kid)  # noqa: TRY400 - the reason is all
-            else:
-                self._stamp = stamp
-                log.info("helseid.client_key.changed", kid=self._key.kid)
+        """Return the key; while a changed file cannot be used, the one before. No file is touched."""
         return self._key
 
-    def _look(self) -> _Stamp:
+    def look(self) -> None:
+        """Take the key of a file that has changed; one that cannot be used is told once. It may take as long as a mount does."""
+        stamp = self._stamped()
+        if stamp is None or stamp == self._stamp:
+            return
+        try:
+            key = load(self._key_file, self._folder)
+        except StartupError as error:
+            if stamp != self._told:
+                log.error("helseid.client_key.unusable", reason=str(error), keeps=self._key.kid)  # noqa: TRY400 - the reason is all
+            self._told = stamp
+        else:
+            self._key, self._stamp, self._told = key, stamp, None
+            log.info("helseid.client_key.changed", kid=key.kid)
+
+    def _stamped(self) -> _Stamp:
         """Return what changes with the file; None for a key of the environment, and for a file that is not there."""
         if _FROM_ENVIRONMENT.fullmatch(self._key_file):
             return None

@@ -80,6 +80,8 @@ class AuthConfig:
     municipalities: frozenset[str]
     issuer: str
     dev_login: bool
+    key: ClientKey | None = None
+    """What logins are signed with."""
 
 
 def dev_login_problem(config: Config) -> str | None:
@@ -111,15 +113,17 @@ class Authenticator:
         people = config.people
         if people is None and not self._dev_login:
             return None
+        key = self._key(people, folder) if people else None
         return AuthConfig(
             people=people,
             origins=Origins.of(people.url if people else None, config.listen.admin),
             times=people.session if people else _DEV_TIMES,
-            login=self._login(config, people, folder) if people else None,
+            login=self._login(config, people, key) if people and key else None,
             tokens=self._tokens(folder / (people.tokens_file if people else _DEV_TOKENS_FILE)),
             municipalities=frozenset(config.municipalities),
             issuer=config.helseid.issuer,
             dev_login=self._dev_login,
+            key=key,
         )
 
     def use(self, doors: AuthConfig | None) -> None:
@@ -174,12 +178,14 @@ class Authenticator:
         entries = doors.people.entries if doors.people else ()
         return narrowed(token.grants, grants_of(entry for entry in entries if entry.name in token.made_by))
 
-    def _login(self, config: Config, people: People, folder: Path) -> HelseIdLogin:
-        """Return the way to HelseID; as long as nothing of it changes the keys that were fetched are kept."""
+    def _key(self, people: People, folder: Path) -> ClientKey:
         try:
-            key = ClientKey(people.client.key_file, folder)
+            return ClientKey(people.client.key_file, folder)
         except StartupError as error:
             raise StartupError(f"people.helseid.key_file: {error}") from None
+
+    def _login(self, config: Config, people: People, key: ClientKey) -> HelseIdLogin:
+        """Return the way to HelseID; as long as nothing of it changes the keys that were fetched are kept."""
         known, url = self._issuer, config.helseid.issuer
         issuer = known if known is not None and known.url == url else Issuer(url, HelseIdHttp(url), self._clock)
         return HelseIdLogin(issuer, people, key, self._clock)

@@ -17,6 +17,8 @@ from gateway.errors import StartupError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.gateway.world import Logged
+
 
 def test_key_comes_from_a_file_beside_the_configuration(tmp_path: Path) -> None:
     """A relative path is below the configuration's folder."""
@@ -120,18 +122,24 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         client_assertion.load("key.json", tmp_path)
 
 
-def test_key_of_a_file_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
-    """A file that is gone, or holds nonsense, changes nothing."""
+def test_key_of_a_file_is_read_again_when_the_file_changes(tmp_path: Path, logged: Logged) -> None:
+    """When it is looked at, and by no signing; a file that is gone, or holds nonsense, changes nothing and is told once."""
     keys = [ECKey.generate_key("P-256", {"kid": str(number)}) for number in range(2)]
     path = tmp_path / "key.json"
     path.write_text(json.dumps(keys[0].as_dict(private=True)), encoding="utf-8")
     current = ClientKey("key.json", tmp_path)
     assert current().kid == "0"
     path.unlink()
+    current.look()
     assert current().kid == "0"
     path.write_text("half a ke", encoding="utf-8")
+    for _ in range(3):
+        current.look()
     assert current().kid == "0"
+    assert len(logged.named("helseid.client_key.unusable")) == 1
     path.write_text(json.dumps(keys[1].as_dict(private=True)), encoding="utf-8")
+    assert current().kid == "0"
+    current.look()
     assert current().kid == "1"
 
 
@@ -140,4 +148,5 @@ def test_key_of_the_environment_stays(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("GATEWAY_KEY", json.dumps({**key_pool[0].as_dict(private=True), "kid": "k"}))
     current = ClientKey("${GATEWAY_KEY}", tmp_path)
     monkeypatch.delenv("GATEWAY_KEY")
+    current.look()
     assert current() is current()

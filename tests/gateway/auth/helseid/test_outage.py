@@ -117,17 +117,19 @@ async def test_token_of_a_withdrawn_key_is_not_trusted_for_long(frozen: tuple[Wo
 
 
 async def test_our_own_key_is_changed_without_a_restart(frozen: tuple[World, Clock], client_key: ECKey) -> None:
-    """The next assertion is signed with what the file holds then; nonsense in it changes nothing."""
+    """Within seconds assertions are signed with what the file holds then; nonsense in it changes nothing."""
     world, clock = frozen
     assert (await world.post("bundle", another(BODY), token=world.token())).status == 200
     old, new = registration(client_key), ECKey.generate_key("P-384", {"kid": "new-key"})
     both = {"keys": [*old.jwks["keys"], new.as_dict(private=False)]}
     world.helseid.register(_with(old, both))
     write(world, "nonsense")
+    await world.gateway._look()
     clock.now += 400
     assert (await world.post("bundle", another(BODY), token=world.token())).status == 200
     assert world.logged.named("helseid.client_key.unusable")
     write(world, json.dumps(new.as_dict(private=True)))
+    await world.gateway._look()
     world.helseid.register(_with(old, {"keys": both["keys"][1:]}))
     clock.now += 400
     assert (await world.post("bundle", another(BODY), token=world.token())).status == 200
