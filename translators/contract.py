@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 
 class Number:
@@ -37,6 +37,21 @@ class RenumberedText(RepairedText):
     """A code of today in the place of a superseded one: it is never read by the old table again."""
 
     __slots__ = ()
+
+
+class FormerStatus(RepairedText):
+    """A status in the place of one that said more, of a type that has become another: a note has words for the former."""
+
+    __slots__ = ("code", "element")
+
+    def __new__(cls, text: str, element: str, code: str) -> Self:
+        """Return a text that knows what stood there: the element by its path in R4, and its code."""
+        made = super().__new__(cls, text)
+        made.element, made.code = element, code
+        return made
+
+    element: str
+    code: str
 
 
 class RepairedNumber(Number):

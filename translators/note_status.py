@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from translators.contract import Reason, Refused, Tree
+from translators.contract import FormerStatus, Reason, Refused, Tree
 from translators.fhir import rules
 from translators.fhir.rules import INHERITED
 from translators.made import plain
@@ -43,6 +43,13 @@ class Statuses:
     contained: tuple[str, ...]
 
 
+def status_words(kind: str, code: str) -> str | None:
+    """Return what a text says (nb) of a status of this type of resource; None for what says nothing, or has no words."""
+    words = _words()
+    told = words.statuses.get(f"{kind}.status", {}).get(code)
+    return f"{words.types[kind]}: {told}" if told else None
+
+
 def statuses(resource: dict[str, Tree], label: str | None) -> Statuses:
     """Return what a reader of a note about this resource has to know of its status; `label` is what the note calls it.
 
@@ -74,7 +81,8 @@ def _of_resource(resource: dict[str, Tree], kind: str, path: str, label: str | N
     said: list[str] = []
     for below in sorted(words.modifiers.get(kind, ())):
         for value, where in _values(resource, below.split("."), path):
-            said.append(_said(words.statuses.get(f"{kind}.{below}", {}), value, where))
+            of, code = (value.element, value.code) if isinstance(value, FormerStatus) else (f"{kind}.{below}", value)
+            said.append(_said(words.statuses.get(of, {}), code, where))
     told = ", ".join(one for one in said if one)
     if not told:
         return None

@@ -1,7 +1,7 @@
 """Flag v05, v06 and v090 to DetectedIssue: VKP took the profile of Flag away when alerts became DetectedIssues."""
 
 from translators.codes import CODE_SYSTEMS, SenderCodes
-from translators.contract import Reason, Refused, Tree
+from translators.contract import FormerStatus, Reason, Refused, Tree
 from translators.document import Entry
 from translators.made import made
 from translators.source import Cursor
@@ -64,7 +64,7 @@ def _status(at: Cursor) -> Tree:
     if place.value == "active":
         return place.replaced("final", "active-flag-is-final")
     if place.value == "inactive" and period is not None and period.has("end"):
-        return place.replaced("final", "inactive-flag-has-ended")
+        return place.replaced(FormerStatus("final", "Flag.status", "inactive"), "inactive-flag-has-ended")
     raise Refused(Reason.FORMAT, "a flag that is no longer active, and does not say since when", place.path)
 
 

@@ -8,6 +8,7 @@ from translators.contract import Reason, Refused, Tree
 from translators.document import Entry, new_entry
 from translators.made import made, plain
 from translators.note import labels_of
+from translators.note_status import status_words
 from translators.source import Cursor
 from translators.stu3.parts import (
     Part,
@@ -25,6 +26,8 @@ NAME = "vkp-medicationdispense-events"
 _FAILURE = "dispense-failure-is-an-alert"
 _OVER = frozenset({"cancelled", "declined", "stopped"})
 _STILL_TO_COME = frozenset({"in-progress", "on-hold", "preparation"})
+_NOT_DISPENSED = frozenset(f"1.{number}" for number in range(1, 10))
+"""The alerts that say themselves that no medicine came; the others do not say what became of it."""
 _NATIONAL = "urn:oid:2.16.578.1.12.4.1"
 """Where the systems of national numbers for persons, professionals and organisations begin; devices have others."""
 
@@ -122,7 +125,11 @@ def alert(part: Part, code: str, superseded: str | None = None) -> list[Entry]:
     implicated = _medication(at)
     if implicated is not None:
         issue["implicated"] = [implicated]
-    if (detail := _only_text(at)) is not None:
+    status = at.text("status")
+    words = status_words("MedicationDispense", status) if status is not None and code not in _NOT_DISPENSED else None
+    if words is not None:
+        issue["detail"] = made(words, _FAILURE)
+    elif (detail := _only_text(at)) is not None:
         issue["detail"] = detail
     own = at.take("extension")
     kept = [*(own if isinstance(own, list) else []), *leftovers(at, "MedicationDispense")]
@@ -164,7 +171,8 @@ def _refuse_not_done(at: Cursor) -> None:
 def _status(at: Cursor) -> Tree:
     """Return the status of the alert: final, or preliminary where the dispense was still to come when it was sent.
 
-    That nothing was dispensed is what the alert says itself. Raises `Refused` for a status that leaves open what happened.
+    That nothing was dispensed is what the alert says itself, or its detail. Raises `Refused` for a status that leaves open what
+    happened.
     """
     place = at.at("status")
     if place is None and at.has("_status"):
