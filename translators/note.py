@@ -1,6 +1,7 @@
 """The Composition of a document that has none: derived from the resources, with a text for people."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
@@ -203,9 +204,9 @@ def _summary(resources: list[dict[str, Tree]]) -> list[str]:
     for resource in resources:
         match plain(resource["resourceType"]):
             case "DetectedIssue":
-                said = [_code(resource, "code", ALERT), _text(resource, "code"), plain(resource.get("detail"))]
+                said = [*_codes(resource, "code", ALERT), _text(resource, "code"), plain(resource.get("detail"))]
             case "MedicationDispense":
-                said = [_code(resource, "category", DISPENSE), _text(resource, "category")]
+                said = [*_codes(resource, "category", DISPENSE), _text(resource, "category")]
             case _:
                 said = []
         lines.append(": ".join(dict.fromkeys(one for one in said if isinstance(one, str))))
@@ -217,7 +218,8 @@ def _text(resource: dict[str, Tree], name: str) -> Tree:
     return plain(concept.get("text")) if isinstance(concept, dict) else None
 
 
-def _code(resource: dict[str, Tree], name: str, system: str) -> str | None:
+def _codes(resource: dict[str, Tree], name: str, system: str) -> Iterator[str]:
+    """Go through what each code of a code system means."""
     concept = plain(resource.get(name))
     codings = plain(concept.get("coding")) if isinstance(concept, dict) else None
     for one in map(plain, codings) if isinstance(codings, list) else ():
@@ -225,8 +227,7 @@ def _code(resource: dict[str, Tree], name: str, system: str) -> str | None:
             found, code = code_system(system), one.get("code")
             known = found.concept(code) if found is not None and isinstance(code, str) else None
             if known is not None:
-                return known.definition or known.display
-    return None
+                yield known.definition or known.display
 
 
 def _concept(system: str, code: str) -> Tree:

@@ -1,7 +1,7 @@
 """The digital Encounter v06: modes and devices become participants, a sensor's event becomes a DetectedIssue."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from translators.codes import CODE_SYSTEMS, SenderCodes
 from translators.contract import Reason, Refused, Tree
@@ -39,6 +39,14 @@ _ALERT_RULE = "sensor-event-is-an-alert"
 
 AlertOf: TypeAlias = Callable[[Cursor], str | None]
 """The alert that a reason is, or None where it is a reason of today."""
+
+
+class _Alert(NamedTuple):
+    """What a reason says that was detected."""
+
+    code: str
+    text: str | None
+    """In its sender's words, which may say more than the code, or another thing."""
 
 
 def renewed(part: Part) -> list[Entry]:
@@ -255,23 +263,25 @@ def _alert_of(reason: Cursor) -> str | None:
     return alert_of_reason(code) if code is not None else None
 
 
-def _read_reasons(at: Cursor, result: dict[str, Tree], alert_of: AlertOf, superseded: str | None = None) -> list[str]:
+def _read_reasons(
+    at: Cursor, result: dict[str, Tree], alert_of: AlertOf, superseded: str | None = None
+) -> list[_Alert]:
     """Write the reasons, and return the alerts that they are: an event is what the encounter was for."""
-    alerts: list[str] = []
+    alerts: list[_Alert] = []
     reasons: list[Tree] = []
     for reason in at.each("reasonCode"):
         alert = alert_of(reason)
         if alert is None:
             reasons.append(reason.carry())
         else:
-            alerts.append(alert)
+            alerts.append(_Alert(alert, reason.text("text")))
             reasons.append(with_coding(reason, coding(REASON, "2"), _ALERT_RULE, superseded))
     if reasons:
         result["reasonCode"] = reasons
     return alerts
 
 
-def _issues(part: Part, encounter: dict[str, Tree], alerts: list[str]) -> list[Entry]:
+def _issues(part: Part, encounter: dict[str, Tree], alerts: list[_Alert]) -> list[Entry]:
     """Return the alerts of an encounter; raises `Refused` where it may not have taken place, and so nothing was detected."""
     if alerts and plain(encounter.get("status")) in _NOT_TAKEN_PLACE:
         text = "a sensor's event, of a supervision that did not take place: a person has to say what happened"
@@ -280,15 +290,15 @@ def _issues(part: Part, encounter: dict[str, Tree], alerts: list[str]) -> list[E
     if alerts and modified:
         text = "it may change what the rest means, so that no alert can be made of it"
         raise Refused(Reason.UNSUPPORTED, text, f"{part.at.path}.{min(modified)}")
-    return [_issue(part, encounter, code, index) for index, code in enumerate(alerts)]
+    return [_issue(part, encounter, alert, index) for index, alert in enumerate(alerts)]
 
 
-def _issue(part: Part, encounter: dict[str, Tree], code: str, index: int) -> Entry:
+def _issue(part: Part, encounter: dict[str, Tree], alert: _Alert, index: int) -> Entry:
     issue: dict[str, Tree] = {
         "resourceType": "DetectedIssue",
         "meta": {"profile": [f"{PROFILES}vkp-DetectedIssue-v090"], **labels_of([encounter])},
         "status": "final",
-        "code": {"coding": [coding(ALERT, code)]},
+        "code": {"coding": [coding(ALERT, alert.code)], **({"text": alert.text} if alert.text is not None else {})},
         "implicated": [{"reference": part.link}],
     }
     subject, period = subject_of([encounter]), encounter.get("period")
