@@ -12,7 +12,20 @@ from pathlib import Path
 
 import click
 
-from bench import config_size, dashboard, growth, held, inprocess, latency, memory, relay, replica, translated
+from bench import (
+    config_size,
+    dashboard,
+    drain,
+    growth,
+    held,
+    idle,
+    inprocess,
+    latency,
+    memory,
+    relay,
+    replica,
+    translated,
+)
 from bench.load import wrk_installed
 from bench.peers import NGINX, PEERS
 from bench.processes import BenchFailed, others_busy, output_of
@@ -24,9 +37,11 @@ _DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PARTS: dict[str, Callable[[Scene], Findings]] = {
     "relay": relay.measure,
     "latency": latency.measure,
+    "idle": idle.measure,
     "translated": translated.measure,
     "inprocess": inprocess.measure,
     "held": held.measure,
+    "drain": drain.measure,
     "growth": growth.measure,
     "replica": replica.measure,
     "memory": memory.measure,

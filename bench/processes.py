@@ -137,10 +137,10 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def output_of(*command: str) -> str:
+def output_of(*command: str, timeout: float = 30.0) -> str:
     """Return what a short command prints, on either stream; empty when it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - own commands
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)  # noqa: S603 - own commands
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "" if done.returncode else (done.stdout + done.stderr).strip()
