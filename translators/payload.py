@@ -12,7 +12,7 @@ RELEASES = ("stu3", "r4")
 """What a FHIR tree stands under in a MsgHead, by its release."""
 
 _NAMES = """
-    Ack Address Annotation Begrunnelse CS CV CaseNo City ComMethod Compression Consent Content ContentCategory
+    Ack Address Annotation Base64Container Begrunnelse CS CV CaseNo City ComMethod Compression Consent Content ContentCategory
     ContentDescription ContentType ConversationRef Country County DN DateOfBirth DatoNotat Description
     Dialogmelding Document DocumentConnection DokIdForesp DokIdNotat EmneSporsmal EnquiryRefId Envelope
     FamilyName FileReference Foresporsel Formål FraDato FromDate GenDate GivenName Hastegrad

@@ -13,6 +13,9 @@ SOAP_1_1 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP_1_2 = "http://www.w3.org/2003/05/soap-envelope"
 ADDRESSING = ("http://www.w3.org/2005/08/addressing", "http://schemas.xmlsoap.org/ws/2004/08/addressing")
 VERSIONS = {SOAP_1_1: "1.1", SOAP_1_2: "1.2"}
+NOT_UNDERSTOOD = "a header that must be understood, and is not"
+OF_NO_VERSION = "an Envelope of neither SOAP 1.1 nor SOAP 1.2"
+"""What is said of the Envelope where SOAP itself has a code for it."""
 _XOP = "{http://www.w3.org/2004/08/xop/include}Include"
 _ENCRYPTED = ("{http://www.w3.org/2001/04/xmlenc#}EncryptedData", "{http://www.w3.org/2001/04/xmlenc#}EncryptedKey")
 _LONGEST_ID = 256
@@ -32,10 +35,6 @@ _BEGINNING = 512
 _ENCODINGS = {"iso-8859-1": "iso-8859-1", "iso-8859-15": "iso-8859-15", "windows-1252": "cp1252"}
 
 
-class UnderstoodNot(Refused):
-    """A header that must be understood, and is not."""
-
-
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An envelope's content, or a document that came without one."""
@@ -45,8 +44,7 @@ class Opened:
     """The only element in the Body."""
     tree: dict[str, Tree]
     """What the answer needs: `version` of SOAP, the `MessageID` and its namespace where WS-Addressing gives one, and
-    `hindrance` where it says nothing that could be answered as a message: by its `header`, its `content`, the `operation` that it
-    asks for, or the `version` of an Envelope that is of none that is known."""
+    `hindrance` where it says nothing that could be answered as a message: `header`, `content`, or `operation` that is asked for."""
     hindrance: Refused | None = None
     """Why the content is not to be used, though it can be looked at."""
 
@@ -77,8 +75,7 @@ def looked_into(data: bytes) -> Opened:
     if etree.QName(root).localname != "Envelope":
         return Opened(document, root, {})
     if namespace not in VERSIONS:
-        refusal = Refused(Reason.FORMAT, "an Envelope of neither SOAP 1.1 nor SOAP 1.2")
-        raise _with({"hindrance": "version"}, refusal)
+        raise _with({}, Refused(Reason.FORMAT, OF_NO_VERSION))
     tree: dict[str, Tree] = {"version": VERSIONS[namespace]}
     header, body = root.find(f"{{{namespace}}}Header"), _body(root, namespace, tree)
     hindrance = _read_header(header, namespace, tree) if header is not None else None
@@ -117,7 +114,7 @@ def _read_header(header: etree._Element, namespace: str, tree: dict[str, Tree]) 
         elif (block.get(_ROLE[namespace]) or "").strip() not in _OUR_ROLES:
             continue
         elif (block.get(f"{{{namespace}}}mustUnderstand") or "").strip() in ("1", "true"):
-            return UnderstoodNot(Reason.UNSUPPORTED, "a header that must be understood, and is not")
+            return Refused(Reason.UNSUPPORTED, NOT_UNDERSTOOD)
     return None
 
 

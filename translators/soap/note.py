@@ -119,6 +119,8 @@ def _date(info: Cursor) -> Tree:
 
 def _timed(at: Cursor) -> Tree:
     text = at.value if isinstance(at.value, str) else ""
+    if _ZONE_OF_DATE.fullmatch(text):
+        return _day(at)
     whole = with_offset(text.strip(), at.path)
     return at.carry() if whole == text else at.replaced(whole, _OFFSET)
 

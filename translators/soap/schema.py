@@ -31,7 +31,7 @@ _FAULTS = (
 )
 _OTHER = "not what the schema says"
 _ELEMENT = re.compile(r"Element '(?:\{[^}]*\})?([^']*)'")
-_NAMED = re.compile(r'name="([A-Za-zå]+)"')
+_NAMED = re.compile(r'name="([A-Za-z0-9å]+)"')
 
 
 class Schema:

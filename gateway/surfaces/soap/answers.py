@@ -14,7 +14,7 @@ from gateway.surfaces.soap import wsdl
 from translators.contract import Tree
 from translators.patient import NO_NUMBER
 from translators.payload import fields_of, message_id, objects
-from translators.soap.envelope import SOAP_1_1, SOAP_1_2
+from translators.soap.envelope import NOT_UNDERSTOOD, OF_NO_VERSION, SOAP_1_1, SOAP_1_2
 from translators.soap.schema import APPREC_1_0, APPREC_1_1, COMMON, JOURNALING
 
 ERRORS = {
@@ -57,7 +57,7 @@ _OF_HTTP = frozenset(
 )
 """Faults whose status says something to HTTP itself; the others have the one that SOAP's binding gives a fault."""
 _NAMESPACE = UUID("4f6f0c0e-4b7c-4dd5-9a9a-1f7f0b0d2c11")
-_CODES = {"header": "MustUnderstand", "version": "VersionMismatch"}
+_CODES = {NOT_UNDERSTOOD: "MustUnderstand", OF_NO_VERSION: "VersionMismatch"}
 """The codes of faults that SOAP itself has for an Envelope, by what is wrong with it; all have the status 500."""
 _ERRORS_OID = "2.16.578.1.12.4.1.1.8221"
 _CONTENT_TYPES = {"1.1": b"text/xml; charset=utf-8", "1.2": b"application/soap+xml; charset=utf-8"}
@@ -156,7 +156,7 @@ def fault(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     envelope, body = opened_answer(version)
     at = etree.SubElement(body, f"{{{namespace}}}Fault")
     code = ("Server" if is_ours else "Client") if version == "1.1" else ("Receiver" if is_ours else "Sender")
-    code = _CODES.get(_hindrance(asked, failure), code)
+    code = next((own for said, own in _CODES.items() if failure.diagnostics.endswith(said)), code)
     text = printable(failure.text or wording.text)
     told = printable(f"{text}: {failure.diagnostics}. Reference {asked.reference}.")
     if version == "1.1":
@@ -178,13 +178,6 @@ def fault(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     if failure.fault not in _OF_HTTP:
         status = 400 if version == "1.2" and code == "Sender" else 500
     return reply(asked, version, envelope, status, extra_headers(failure), f"{action_of(asked)}{name}")
-
-
-def _hindrance(asked: AnswerContext, failure: Failure) -> str:
-    """Return what of the Envelope this very failure is about; "" where it is about anything else."""
-    content = asked.content
-    found = fields_of(content.tree, "Envelope").get("hindrance") if content and content.failure is failure else None
-    return str(found or "")
 
 
 def reply(  # noqa: PLR0913, PLR0917 - what an answer has

@@ -16,6 +16,7 @@ from gateway.surfaces.soap import answers, surface, wsdl
 from tests.translators.soap_messages import message
 from translators.contract import Refused
 from translators.soap import schema
+from translators.soap.envelope import NOT_UNDERSTOOD, OF_NO_VERSION
 
 PATH = "/ws/v1/Journalforing"
 NOW = datetime(2026, 5, 4, 8, 30, tzinfo=UTC)
@@ -57,6 +58,17 @@ def test_every_fault_is_told_by_a_valid_answer_in_the_version_of_the_request(fau
         assert late.status == 200
     else:
         assert etree.QName(found).localname == "Fault"
+
+
+@pytest.mark.parametrize("media_type", VERSIONS)
+@pytest.mark.parametrize(("said", "code"), [(NOT_UNDERSTOOD, "MustUnderstand"), (OF_NO_VERSION, "VersionMismatch")])
+def test_what_soap_has_a_code_for_is_told_by_it_wherever_it_was_found(said: str, code: str, media_type: str) -> None:
+    """A search is read by another part of the way than a message, and its answer knows no content."""
+    reply = surface.refused(
+        asked(media_type=media_type), Failure(Fault.NOT_SUPPORTED, said), WORDINGS[Fault.NOT_SUPPORTED]
+    )
+    assert f"soap:{code}<" in reply.body.decode()
+    assert reply.status == 500
 
 
 def test_every_code_of_an_outcome_has_an_apprec_code_with_its_text() -> None:

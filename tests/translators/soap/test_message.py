@@ -311,3 +311,24 @@ def test_the_id_of_a_message_that_is_refused_is_kept_in_any_letters() -> None:
     data = message().replace(b"7c1e0b52-93d4-4a8e-b6f0-5a2d3c4e0900", "melding-på-norsk".encode())
     found: Any = refusal_of(data.replace(b"<DatoNotat>2026-05-03", b"<DatoNotat>x")).tree
     assert found["MsgInfo"]["MsgId"] == "melding-på-norsk"
+
+
+@pytest.mark.parametrize(
+    ("day", "told"), [("2026-05-04Z", "2026-05-04"), ("2026-05-04+02:00", "2026-05-04"), ("2026", "2026")]
+)
+def test_the_day_of_a_file_is_told_without_an_offset_that_fhir_has_for_times_alone(day: str, told: str) -> None:
+    """The day of a file is told without an offset that fhir has for times alone."""
+    data = message("soap-note-with-files").replace(
+        b'<IssueDate V="2026-05-04T08:00:00"', f'<IssueDate V="{day}"'.encode()
+    )
+    translation = translate(tree_of(data), "vkp-soap", "jft", Settings(TEST_KINDS))
+    assert translation.refusal is None
+    assert f'"creation":"{told}"'.encode() in translation.calls[0].body
+
+
+def test_a_file_that_is_not_base64_is_told_by_its_place() -> None:
+    """A file that is not base64 is told by its place."""
+    data = message("soap-note-with-files").replace(b"JVBERi0xLjQ=", b"JVBERi0xLjQ=!!")
+    refusal = translate(tree_of(data), "vkp-soap", "jft", Settings(TEST_KINDS)).refusal
+    assert refusal is not None
+    assert refusal.path == "MsgHead.Document[1].RefDoc.Content.Base64Container"

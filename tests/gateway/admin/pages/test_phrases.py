@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[4]
-SAYING = ("Refused", "UnderstoodNot", "Failure", "NotDelivered", "Problem", "_refused", "_refuse", "_fail", "note")
+SAYING = ("Refused", "Failure", "NotDelivered", "Problem", "_refused", "_refuse", "_fail", "note")
 SAYING += (
     "ServiceUnavailable",
     "AnswerRefused",
