@@ -222,6 +222,8 @@ class Account(msgspec.Struct, frozen=True):
     """The number of the table that decided; None where nothing did."""
     findings: tuple[Finding, ...] = ()
     """What was found in it when it was translated."""
+    address: str | None = None
+    """The sender's, of a request that was refused before its sender was trusted; None of every other."""
 
 
 class Afterwards(msgspec.Struct, frozen=True):

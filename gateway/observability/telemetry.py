@@ -81,6 +81,8 @@ class MessageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     first: str | None
     marks: tuple[str, ...]
     timestamp: str
+    address: str | msgspec.UnsetType = msgspec.UNSET
+    """Only of what was refused before its sender was trusted."""
 
 
 def record(account: Account, status: int, seconds: float) -> None:
@@ -111,6 +113,7 @@ def record(account: Account, status: int, seconds: float) -> None:
             first=account.first,
             marks=account.marks,
             timestamp=datetime.fromtimestamp(time.time(), UTC).isoformat(),
+            address=msgspec.UNSET if account.address is None else account.address,
         )
     )
 

@@ -1,12 +1,20 @@
 """How many connections senders may have: all together, and from one address."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
+
+import structlog
 
 from gateway.config.model import Network
 from gateway.observability.metrics import CONNECTIONS_REFUSED
 
+log = structlog.get_logger()
+
+TOLD_AGAIN = 60.0
+"""Seconds between two lines about the same."""
+_MOST_TOLD = 1000
 _PREFIX = 4
 """Groups of an IPv6 address that are one sender's: whoever has one address has all of its /64."""
 
@@ -63,6 +71,34 @@ class ConnectionCounter:
         self._by_origin[origin] -= 1
         if not self._by_origin[origin]:
             del self._by_origin[origin]
+
+
+class RefusalLog:
+    """Tells of connections that were refused before anything was asked: of each address once in a while, with how many there were.
+
+    What an attacker does thousands of times is a line a minute, and many attackers are no more lines than are kept here.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """`now` is a clock that is never set back, in seconds."""
+        self._now = now
+        self._told: OrderedDict[tuple[str, str, str], list[float]] = OrderedDict()
+        """When each was told last, and how many have come since; the one told longest ago first."""
+
+    def tell(self, event: str, address: str, reason: str) -> None:
+        """Take note of one."""
+        key, now = (event, address, reason), self._now()
+        known = self._told.get(key)
+        if known is not None and now - known[0] < TOLD_AGAIN:
+            known[1] += 1
+            return
+        if known is None and len(self._told) >= _MOST_TOLD:
+            if now - next(iter(self._told.values()))[0] < TOLD_AGAIN:
+                return
+            self._told.popitem(last=False)
+        log.warning(event, address=address, reason=reason, times=1 + int(known[1]) if known is not None else 1)
+        self._told[key] = [now, 0]
+        self._told.move_to_end(key)
 
 
 def origin_of(address: str) -> str:

@@ -30,7 +30,7 @@ class ConnectionOwner(Protocol):
     def serve(self, incoming: DownstreamRequest) -> None:
         """Answer a request: it is the next in its turn."""
 
-    def refusal(self, error: BadRequest) -> Reply:
+    def refusal(self, error: BadRequest, sender: "DownstreamConnection") -> Reply:
         """Say how the sender of what is no request is told so."""
 
 
@@ -308,7 +308,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._say_bad(error)
 
     def _say_bad(self, error: BadRequest) -> None:
-        reply = self._owner.refusal(error)
+        reply = self._owner.refusal(error, self)
         fields = [*reply.headers, (b"Content-Length", b"%d" % len(reply.body)), (b"Connection", b"close")]
         self.write(response_head(reply.status, reason_of(reply.status), fields) + reply.body)
         self._linger()

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -37,6 +38,9 @@ class Listener(Protocol):
 
     def is_balancer(self, address: str) -> bool:
         """Tell whether connections from that address are a balancer's."""
+
+    def refused(self, event: str, address: str, reason: str) -> None:
+        """Tell of a connection that was refused before anything was asked."""
 
     def leave(self, origin: str) -> None:
         """Forget a connection that never became a sender's."""
@@ -108,20 +112,22 @@ class ConnectionListener:
             if origin is None:
                 connection.close()
             else:
-                self._begin(connection, origin, has_header=self._proxy_protocol and self._host.is_balancer(peer))
+                self._begin(connection, origin, peer, has_header=self._proxy_protocol and self._host.is_balancer(peer))
 
-    def _begin(self, connection: socket.socket, origin: str, *, has_header: bool) -> None:
+    def _begin(self, connection: socket.socket, origin: str, peer: str, *, has_header: bool) -> None:
         if len(self._handshakes) >= MOST_HANDSHAKES:
             next(iter(self._handshakes)).cancel()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sender = self._host.sender(origin)
-        task = self._loop.create_task(self._handshake(connection, sender, has_header=has_header))
+        task = self._loop.create_task(self._handshake(connection, sender, peer, has_header=has_header))
         self._handshakes[task] = self._loop.time()
-        task.add_done_callback(partial(self._done, connection, sender))
+        task.add_done_callback(partial(self._done, connection, sender, peer))
 
-    async def _handshake(self, connection: socket.socket, sender: DownstreamConnection, *, has_header: bool) -> None:
-        if has_header and not await self._is_introduced(connection, sender):
+    async def _handshake(
+        self, connection: socket.socket, sender: DownstreamConnection, peer: str, *, has_header: bool
+    ) -> None:
+        if has_header and not await self._is_introduced(connection, sender, peer):
             return
         if self._tls is None:
             await self._loop.connect_accepted_socket(lambda: sender, connection)
@@ -135,7 +141,7 @@ class ConnectionListener:
             ssl_shutdown_timeout=_GOODBYE,
         )
 
-    async def _is_introduced(self, connection: socket.socket, sender: DownstreamConnection) -> bool:
+    async def _is_introduced(self, connection: socket.socket, sender: DownstreamConnection, peer: str) -> bool:
         """Read whose connection a balancer brings, and count it as that sender's; tell whether it may go on."""
         try:
             async with asyncio.timeout(HANDSHAKE):
@@ -144,7 +150,7 @@ class ConnectionListener:
         except (ProxyHeaderError, TimeoutError) as error:
             PROXY_HEADERS_REFUSED.inc()
             reason = str(error) or "it did not come in time"
-            log.warning("proxy.header_refused", balancer=sender.origin, reason=reason)
+            self._host.refused("proxy.header_refused", peer, reason)
             return False
         if sender.said_peer is not None and sender.origin is not None:
             self._host.leave(sender.origin)
@@ -162,7 +168,9 @@ class ConnectionListener:
             received += data
         return received
 
-    def _done(self, connection: socket.socket, sender: DownstreamConnection, task: "asyncio.Task[None]") -> None:
+    def _done(
+        self, connection: socket.socket, sender: DownstreamConnection, peer: str, task: "asyncio.Task[None]"
+    ) -> None:
         """Forget a connection that never became a sender's; not in the task itself, which may end before it begins."""
         del self._handshakes[task]
         error = None if task.cancelled() else task.exception()
@@ -171,10 +179,19 @@ class ConnectionListener:
         if sender.transport is None:
             if self._tls is not None:
                 HANDSHAKES_FAILED.inc()
+                if (reason := _why(error)) is not None:
+                    self._host.refused("tls.handshake_failed", sender.said_peer or peer, reason)
             if sender.origin is not None:
                 self._host.leave(sender.origin)
             connection.close()
         self._host.handshake_ended()
+
+
+def _why(error: BaseException | None) -> str | None:
+    """Say why a handshake failed; None where the other side left, as whoever looks whether a port is open does."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no TLS").lower().replace("_", " ")
+    return "it was not done in time" if isinstance(error, TimeoutError) else None
 
 
 def bound(address: Address, backlog: int, *, reuse_port: bool) -> list[socket.socket]:

@@ -12,10 +12,11 @@ from functools import lru_cache
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from gateway.config.model import Address
 from gateway.model import Account, Afterwards, Body, Handled, Pass, Reply, RequestHead
-from gateway.proxy.connection_limits import USUAL_ROOM, ConnectionCounter, ConnectionLimits
+from gateway.proxy.connection_limits import USUAL_ROOM, ConnectionCounter, ConnectionLimits, RefusalLog
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.downstream_request import DownstreamRequest
 from gateway.proxy.forwarder import Forwarder, UpstreamTarget
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 Recorder = Callable[[Account, int, float], None]
 
 _BACKLOG = 1024
+_BEFORE_TRUST = frozenset({401, 413, 429})
+"""What is answered where nobody may be known but by an address: no token or a bad one, too much, too often."""
 _GRACE = 10.0
 """Seconds that requests in flight get to finish when the gateway stops."""
 _FIRST_REQUEST = 1.0
@@ -81,6 +84,7 @@ class Server:
         self.now = self._loop.time
         self._listener: ConnectionListener | None = None
         self._guests = ConnectionCounter()
+        self._refusals = RefusalLog(self.now)
         self._senders: set[DownstreamConnection] = set()
         self._passages: set[Forwarder] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,7 +150,14 @@ class Server:
 
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
-        return self._guests.enter(address, self._current()[1].room)
+        origin = self._guests.enter(address, self._current()[1].room)
+        if origin is None:
+            self.refused("connections.refused", address, "too many connections")
+        return origin
+
+    def refused(self, event: str, address: str, reason: str) -> None:
+        """Tell of a connection that was refused before anything was asked."""
+        self._refusals.tell(event, address, reason)
 
     def is_balancer(self, address: str) -> bool:
         """Tell whether connections from that address are a balancer's."""
@@ -197,11 +208,11 @@ class Server:
             # Not before the bytes that came along have been read: a request that is complete keeps its connection.
             self._loop.call_soon(self._reply, incoming, begun.answer, begun.account)
 
-    def refusal(self, error: BadRequest) -> Reply:
+    def refusal(self, error: BadRequest, sender: DownstreamConnection) -> Reply:
         """Account for bytes that are no request, and say how their sender is told."""
         _, lane = self._current()
         reply, account = lane.malformed(error.status, error.text)
-        self._record(account, reply.status, 0.0)
+        self._record(replace(account, address=sender.peer), reply.status, 0.0)
         return reply
 
     def _go_on(self, incoming: DownstreamRequest, begun: Continuation, lane: Lane) -> None:
@@ -255,6 +266,8 @@ class Server:
             log.exception("proxy.defect")
 
     def _reply(self, incoming: DownstreamRequest, reply: Reply, account: Account) -> None:
+        if reply.status in _BEFORE_TRUST:
+            account = replace(account, address=incoming.sender.peer)
         status = self.answer(incoming, reply)
         self._record(account, status, self._loop.time() - incoming.started_at)
 

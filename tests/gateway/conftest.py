@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 from joserfc.jwk import ECKey, RSAKey
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from gateway.config.model import KeyFiles
 from gateway.ledger.key_files import make_missing
@@ -67,7 +67,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
     write = telemetry._MESSAGE_LOG.write
 
     def keep_message(event: telemetry.MessageEvent) -> None:
-        kept.events.append(structs.asdict(event))
+        kept.events.append({name: each for name, each in structs.asdict(event).items() if each is not UNSET})
         kept.message.set()
         write(event)
 
