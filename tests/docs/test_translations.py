@@ -20,6 +20,7 @@ NOT_RULES = {
     *("entered-in-error", "in-progress", "not-done", "not-taken", "on-hold", "user-friendly-name"),  # codes of FHIR
     *("ahead-of-target", "behind-target", "on-target", "derived-from", "has-member"),
     *("nhn-source-system", "us-ascii", "utf-8"),
+    *("utf-16", "iso-8859-1", "iso-8859-15", "windows-1252", "latin-1"),  # encodings
     *("batch-response", "transaction-response"),  # types of a Bundle
 }
 """Texts of the translators that are written as a rule's name is."""
