@@ -67,6 +67,13 @@ class _Place:
 
 
 _LINK = re.compile(r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/.*)?")
+_SIMPLE_QUANTITIES = frozenset(
+    {
+        *("Range.low", "Range.high", "ObservationReferenceRange.low", "ObservationReferenceRange.high"),
+        *("MedicationDispense.quantity", "MedicationDispense.daysSupply", "DosageDoseAndRate.doseQuantity"),
+        *("MedicationAdministrationDosage.dose", "SampledData.origin"),
+    }
+)
 _CHOICES = ("probability",)
 """Choices that an invariant is about as a whole."""
 
@@ -143,6 +150,8 @@ def _object_faults(owner: str, tree: dict[str, Any], place: _Place) -> Iterator[
     inner = [one["id"] for one in tree.get("contained", ()) if isinstance(one, dict) and "id" in one]
     if len(inner) != len(set(inner)):
         yield "contained resources must be told apart by their ids"
+    if place.element in _SIMPLE_QUANTITIES and "comparator" in tree:
+        yield "a SimpleQuantity has no comparator (sqty-1)"
     if len(tree) == 1 and "id" in tree:
         yield "an element that says nothing (ele-1)"
 

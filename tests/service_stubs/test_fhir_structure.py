@@ -102,6 +102,7 @@ def test_codes_are_judged_by_hl7s_own_lists() -> None:
         ({"contained": [{"resourceType": "Medication", "id": "m"}], "author": [{"reference": "#m"}]}, "Composition.author[0]"),
         ({"author": [{"reference": "Device/1", "type": "Patient"}]}, "Composition.author[0]"),
         ({"author": [{"type": "Medication", "display": "x"}]}, "Composition.author[0]"),
+        ({"extension": [{"url": "a:b", "valueRange": {"low": {"value": 1, "comparator": "<"}}}]}, "Composition.extension[0].valueRange.low"),
         ({"text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><x/></div>'}}, "Composition.text.div"),
         ({"title": "x\u0001"}, "Composition.title"),
     ],

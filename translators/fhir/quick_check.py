@@ -251,7 +251,7 @@ def _entry(item: Tree, context: _Context, depth: int) -> bool:
 
 def _checked_object(step: Step, types: dict[str, _Type]) -> Other:
     """Return how to judge an object of whose place more is asked: its codes, or what it refers to."""
-    kind, concepts, targets = types[step.row_key], step.concepts, step.targets
+    kind, concepts, targets, is_exact = types[step.row_key], step.concepts, step.targets, step.is_exact
 
     def test(item: Tree, _owner: Fields, context: _Context, depth: int) -> bool:
         if not isinstance(item, dict) or not kind.right(item, context, depth):
@@ -259,7 +259,7 @@ def _checked_object(step: Step, types: dict[str, _Type]) -> Other:
         if concepts is not None and not step.has_concept(item):
             return False
         if targets is None:
-            return True
+            return not (is_exact and "comparator" in item)
         reference = item.get("reference")
         found = context.kinds.kinds.get(reference) if isinstance(reference, str) else None
         return (found is None or found in targets) and ("type" not in item or type_named(item) in targets)

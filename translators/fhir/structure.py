@@ -239,9 +239,11 @@ class _Checker:
             self._fault((trail, "type", -1), "not the type of what it refers to")
 
     def _check_value(self, item: Fields, step: Step, trail: Trail) -> None:
-        """Check what the element that holds a value asks of it: one of its codes, or one of the types to refer to."""
+        """Check what the element that holds a value asks of it: one of its codes or types to refer to, or no comparator."""
         if step.concepts is not None and not step.has_concept(item):
             self._fault(trail, "none of the codes that this element must have one of")
+        if step.is_exact and "comparator" in item:
+            self._fault((trail, "comparator", -1), "a comparator where there is none (sqty-1)")
         if step.targets is None:
             return
         if isinstance(reference := item.get("reference"), str):

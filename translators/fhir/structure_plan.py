@@ -16,6 +16,22 @@ Form: TypeAlias = Literal["text", "number", "boolean", "xhtml", "object", "resou
 
 DEEPEST = 65
 """How many objects may stand within each other, as in what is read."""
+_SIMPLE_QUANTITIES: Mapping[str, frozenset[str]] = {
+    "CarePlan.activity.detail": frozenset({"dailyAmount", "quantity"}),
+    "Dosage": frozenset({"maxDosePerAdministration", "maxDosePerLifetime"}),
+    "Dosage.doseAndRate": frozenset({"doseQuantity", "rateQuantity"}),
+    "Immunization": frozenset({"doseQuantity"}),
+    "MedicationAdministration.dosage": frozenset({"dose", "rateQuantity"}),
+    "MedicationDispense": frozenset({"daysSupply", "quantity"}),
+    "MedicationRequest.dispenseRequest": frozenset({"quantity"}),
+    "MedicationRequest.dispenseRequest.initialFill": frozenset({"quantity"}),
+    "Observation.referenceRange": frozenset({"high", "low"}),
+    "Range": frozenset({"high", "low"}),
+    "SampledData": frozenset({"origin"}),
+    "Specimen.collection": frozenset({"quantity"}),
+    "SupplyDelivery.suppliedItem": frozenset({"quantity"}),
+}
+"""The quantities that are no more and no less than their value (FHIR R4, datatypes.html#SimpleQuantity)."""
 NESTED = "Extension>Extension"
 """The plan of an extension within another, whose URL may be a name alone (FHIR R4, extensibility.html)."""
 
@@ -40,6 +56,8 @@ class Step:
     """The codes by their systems, one of which a CodeableConcept or Coding must have."""
     targets: frozenset[str] | None = None
     """What a Reference may refer to; None for anything."""
+    is_exact: bool = False
+    """Whether it is a Quantity without a comparator."""
     is_sibling: bool = False
     """Whether it is the `_name` of a primitive."""
     is_simple: bool = False
@@ -135,9 +153,11 @@ class _Planner:
             step.row, step.row_key = self._rows[key], key
             targets = self._table["targets"].get(owner.partition(">")[0], {}).get(name)
             step.targets = frozenset(targets) if targets is not None else None
+            step.is_exact = name in _SIMPLE_QUANTITIES.get(owner, ())
             step.is_sibling = element.type == ELEMENT and name[0] == "_"
             step.concepts = self._lists.get(self._table["codes"].get(owner.partition(">")[0], {}).get(name, ""))
-        step.is_simple = form == "object" and step.concepts is None and step.targets is None
+        is_asked = step.concepts is not None or step.targets is not None or step.is_exact
+        step.is_simple = form == "object" and not is_asked
         return step
 
     def _codes(self, owner: str, name: str) -> frozenset[str] | None:

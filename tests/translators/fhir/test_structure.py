@@ -112,6 +112,10 @@ def told(resource: dict[str, Any]) -> list[str]:
         ({"author": [{"type": "Medication", "display": "x"}]}, "author[0].type: a type that it may not refer to"),
         ({"title": " "}, "title: a text of blanks alone"),
         (
+            {"extension": [{"url": "a:b", "valueRange": {"low": {"value": 1, "comparator": "<"}}}]},
+            "extension[0].valueRange.low.comparator: a comparator where there is none (sqty-1)",
+        ),
+        (
             {"text": {"status": "generated", "div": DIV.replace("</div>", "&#1;</div>")}},
             "text.div: not well-formed XHTML",
         ),
