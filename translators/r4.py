@@ -82,7 +82,9 @@ def _is_other(resource: dict[str, Tree]) -> bool:
             return True
         case "MedicationDispense":
             is_done = resource.get("status") == "completed" and "performer" in resource
-            return not (is_done and has_code(resource.get("category"), DISPENSE))
+            category = resource.get("category")
+            is_one = is_done and has_code(category, DISPENSE)
+            return not is_one or medication_dispense.has_codes_of_others(category)
         case "Composition":
             at = Source(resource, "Composition").root
             codings = [one for concept in at.each("category") for one in concept.each("coding")]

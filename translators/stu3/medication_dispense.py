@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from translators.bindings import has_code
-from translators.codes import SenderCodes
+from translators.codes import CODE_SYSTEMS, SenderCodes
 from translators.contract import Reason, Refused, Tree
 from translators.document import Entry, new_entry
 from translators.made import made, plain
@@ -23,6 +23,7 @@ from translators.stu3.parts import (
 from translators.terminology import ALERT, DISPENSE, Event, dispense_event
 
 NAME = "vkp-medicationdispense-events"
+_OF_STU3 = tuple(f"{CODE_SYSTEMS}{NAME}-v0{number}" for number in (5, 6))
 _FAILURE = "dispense-failure-is-an-alert"
 _OVER = frozenset({"cancelled", "declined", "stopped"})
 _STILL_TO_COME = frozenset({"in-progress", "on-hold", "preparation"})
@@ -78,6 +79,7 @@ def newer_event_of(at: Cursor, codes: SenderCodes) -> Event:
     if found is not None:
         return Event("test", None)
     if has_code(category.value, DISPENSE):
+        _refuse_another_event(category)
         return Event("dispense", None)
     of_stu3 = code_of(category, NAME) if any(one.text("system") for one in category.each("coding")) else None
     if of_stu3 is not None and (event := dispense_event(of_stu3)) is not None:
@@ -86,6 +88,30 @@ def newer_event_of(at: Cursor, codes: SenderCodes) -> Event:
     if alerts and has_code(category.value, ALERT):
         return Event("alert", alerts[0])
     raise Refused(Reason.FORMAT, f"no known code of {NAME}", f"{category.path}.coding")
+
+
+def has_codes_of_others(category: Tree) -> bool:
+    """Tell whether a category has a code beside those of today's dispenses that may say that something else happened."""
+    return has_code(category, ALERT) or any(_is_of_stu3(one.get("system")) for one in _codings(category))
+
+
+def _refuse_another_event(category: Cursor) -> None:
+    """Raise `Refused` where a code beside that of a dispense says that none took place, or something else: who reads which is unknown."""
+    earlier = [
+        dispense_event(one.text("code") or "") for one in category.each("coding") if _is_of_stu3(one.text("system"))
+    ]
+    if has_code(category.value, ALERT) or any(event is None or event.kind != "dispense" for event in earlier):
+        text = "the code of a dispense, and one by which something else happened"
+        raise Refused(Reason.FORMAT, text, f"{category.path}.coding")
+
+
+def _is_of_stu3(system: Tree) -> bool:
+    return isinstance(system, str) and system.startswith(_OF_STU3)
+
+
+def _codings(concept: Tree) -> list[dict[str, Tree]]:
+    found = concept.get("coding") if isinstance(concept, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def renewed(part: Part, event: Event) -> list[Entry]:
