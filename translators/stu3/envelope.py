@@ -8,12 +8,14 @@ from translators.fhir.cross_version import extensions
 from translators.fhir.elements import stu3
 from translators.source import Cursor
 from translators.stu3.parts import taken
+from translators.terminology import code_system
 
-_USED_OF_HEADER = ("resourceType", "id", "language", "event", "receiver", "sender", "focus")
+_USED_OF_HEADER = ("resourceType", "id", "language", "receiver", "sender", "focus")
 """What addressing, answering and the links of a message use of its header."""
 _USED_OF_SOURCE = ("id", "name", "software", "version", "endpoint")
 _USED_OF_BUNDLE = ("resourceType", "id", "language", "type")
 _USED_OF_META = ("id", "versionId", "lastUpdated", "profile")
+_EVENTS = "http://ehelse.no/fhir/CodeSystem/vkp-message-event-v05"
 _LABELS = ("security", "tag")
 """What `meta` says of the content: who may read it, and how it is to be handled."""
 _ELSEWHERE = ("timestamp", "_timestamp", "text", "implicitRules", "_implicitRules")
@@ -43,7 +45,7 @@ class Envelope:
 def opened(header: Cursor) -> Envelope:
     """Read the header of a message that becomes a document; its timestamp is left to be read."""
     labels = _labels(header.at("meta"))
-    _use_plain(header, *_USED_OF_HEADER)
+    _use_plain(header, *_USED_OF_HEADER, *(("event",) if _is_of_vkp(header.text("event", "code")) else ()))
     source = header.at("source")
     if source is not None:
         _use_plain(source, *_USED_OF_SOURCE)
@@ -70,6 +72,12 @@ def taken_off(bundle: Cursor, header: Cursor, *, keeps_time: bool) -> Envelope:
         kept += extensions(time, "MessageHeader", stu3())
     labels = {name: [*of_bundle.get(name, []), *found.labels.get(name, [])] for name in _LABELS}
     return Envelope(kept, found.contained, labels)
+
+
+def _is_of_vkp(event: str | None) -> bool:
+    """Whether an event is one that VKP has: what any other says of the message is not known, and is kept."""
+    found = code_system(_EVENTS)
+    return event is not None and found is not None and found.concept(event) is not None
 
 
 def _labels(meta: Cursor | None) -> dict[str, list[Tree]]:
