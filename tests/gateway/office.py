@@ -84,6 +84,11 @@ class Page:
     text: str
 
     @property
+    def unlabelled(self) -> str:
+        """The text without the labels that the cells of a table have in narrow windows."""
+        return re.sub(r' data-label="[^"]*"', "", self.text)
+
+    @property
     def json(self) -> Any:
         """The body as JSON."""
         return json.loads(self.text)

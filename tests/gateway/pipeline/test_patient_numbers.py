@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway.upstreams.http_client import Answer as HttpAnswer
 
 from gateway.config.model import Epj, Municipality
 from gateway.errors import Failure, Fault
@@ -22,6 +21,7 @@ from gateway.pipeline import patient_numbers
 from gateway.pipeline.canary import share_of
 from gateway.pipeline.patient_numbers import ListedNumbers, NumbersOfVkp, PatientNumbers, learnt
 from gateway.pipeline.pipeline import Pipeline
+from gateway.proxy.http_client import Answer as HttpAnswer
 from gateway.runtime import build
 from gateway.surfaces.search import PatientKey
 from legacy_stubs.records import LOCAL
