@@ -10,6 +10,7 @@ from gateway.errors import Failure
 from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
 from gateway.pipeline.identify import Identified
 from gateway.pipeline.translate import findings_of
+from gateway.routing.layers import Layer
 from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
@@ -17,6 +18,7 @@ from gateway.surfaces.search import Search
 from translators.contract import Translation
 
 NOTHING_KNOWN = Envelope(UNRECOGNISED, None, None, None, None, None)
+_LAYERS = {each: each.value for each in Layer}
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _SEARCHING = _READING | {"POST"}
 
@@ -96,7 +98,7 @@ def account_of(
         upstream=upstream,
         route=str(route.place) if route else None,
         outcome=outcome,
-        layer=decision.layer.value if decision and route else None,
+        layer=_LAYERS[decision.layer] if decision and route else None,
         rule=decision.rule if decision else None,
         canary=is_canary(decision),
         generation=decision.generation if decision else None,

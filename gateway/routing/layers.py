@@ -18,6 +18,8 @@ from gateway.routing.route import POLICIES, Route
 class Layer(StrEnum):
     """Where a decision comes from, the strongest first."""
 
+    __hash__ = str.__hash__  # as of the model's enumerations
+
     PANIC = "panic"
     OVERRIDE = "override"
     CUTOVER = "cutover"

@@ -221,6 +221,7 @@ WRITTEN_SCALARS = st.sampled_from(
         '"\x01"',
     ]
 ) | st.sampled_from(["0", "-0", "-0.0", "1.50", "120", "-7", "1E+5", "01", "9" * 25, "9" * 5000, "NaN"])
+ESCAPES = st.sampled_from(['"\\ud83d\\u0041"', '"\\udc00"', '"\\udc00\\ud83d"', '"\\u003A"', '"\\u00e6"'])
 WRITTEN_KEYS = st.sampled_from(['"a"', '"a"', '"b"', '"a:"', '"\\u0061"', '":"', '"\\":"', '""'])
 
 
@@ -229,7 +230,7 @@ def _object(pairs: list[tuple[str, str, str, str]]) -> str:
 
 
 WRITTEN = st.recursive(
-    WRITTEN_SCALARS,
+    WRITTEN_SCALARS | ESCAPES,
     lambda inner: (
         st.lists(inner, max_size=4).map(lambda items: f"[{' , '.join(items)}]")
         | st.lists(st.tuples(WRITTEN_KEYS, BLANKS, BLANKS, inner), max_size=4).map(_object)
