@@ -25,9 +25,12 @@ BODY = message("alarm-follow-up")
 
 @pytest.fixture
 async def frozen(start: Callable[..., Awaitable[World]]) -> tuple[World, Clock]:
-    """Start a gateway and doubles that all look at the same clock, which stands still."""
+    """Start a gateway and doubles that all look at the same clock, which stands still.
+
+    Nothing is followed: a poll that is under way when the clock is moved has an old proof, and loses the token.
+    """
     clock = Clock()
-    world = await start(lifetime=300, clock=clock)
+    world = await start(lifetime=300, clock=clock, jft=", follow: {first: 10d, longest: 10d}")
     world.helseid.clock = world.jft.clock = clock
     return world, clock
 
