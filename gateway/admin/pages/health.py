@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from markupsafe import Markup
 
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.health import GONE, SOON, UNSURE, Health
@@ -79,4 +80,4 @@ def _grouped(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _key_name(name: str, w: Words) -> str:
     told = w.word("key", name)
-    return told if told != name else f"{w.word('key', 'client')} {name}"
+    return told if told != name else Markup("{} <code>{}</code>").format(w.word("key", "client"), name)
