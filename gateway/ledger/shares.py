@@ -8,16 +8,18 @@ sent again.
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import Text
 
-from gateway.ledger.database import Database
 from gateway.ledger.records import LeaseWatch, MessageState
 from gateway.ledger.tables import MESSAGE, SHARE
+
+if TYPE_CHECKING:
+    from gateway.ledger.database import Database
 
 _S, _M = SHARE.c, MESSAGE.c
 JOURNALED = [state.value for state in (MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED)]
@@ -265,7 +267,7 @@ _CLEARED = (
 )
 
 
-async def clear(store: Database, before: float) -> None:
+async def clear(store: "Database", before: float) -> None:
     """Give up what was created before a time and may be kept no longer, and delete what was shared of messages that are gone.
 
     What is given up is told of by whoever asks for `given_up`. Raises `LedgerUnavailable`.
