@@ -26,6 +26,8 @@ _OF_THE_NUMBER = ("system", "_system", "value", "_value", "type", "period", "ass
 """What an identifier says of its number, and no longer holds of another."""
 _HOLDS_OTHERS = frozenset({"Bundle", "Parameters"})
 _PATIENT_ELEMENTS = ("subject", "patient")
+_BENEFICIARIES = ("for", "beneficiary")
+"""Whom a Task or a Coverage is for: the patient, where it is a person with a national number."""
 
 
 class PatientIdentifier(NamedTuple):
@@ -258,6 +260,11 @@ def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[ob
                 identifiers = list(_identifiers(reference.get("identifier"), f"{path}.{name}.identifier"))
                 is_elsewhere = not identifiers and any(reference.get("reference") in level for level in links)
                 yield _Named(f"{path}.{name}", identifiers, is_elsewhere)
+    for name in _BENEFICIARIES:
+        if name in resource and isinstance(reference := resource[name], dict):
+            found = _identifiers(reference.get("identifier"), f"{path}.{name}.identifier")
+            if national := [one for one in found if one.is_national]:
+                yield _Named(f"{path}.{name}", national)
     for index, inner in enumerate(contained):
         yield from _of_resource(inner, f"{path}.contained[{index}]", links)
 

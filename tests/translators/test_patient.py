@@ -41,6 +41,8 @@ def _refusal(resource: dict[str, Tree], allowed: frozenset[str] = TEST_KINDS) ->
             "Flag.contained[0].identifier.value",
         ),
         ({"resourceType": "Account", "subject": [_reference(), _reference()]}, "Account.subject.identifier.value"),
+        ({"resourceType": "Task", "for": _reference()}, "Task.for.identifier.value"),
+        ({"resourceType": "Coverage", "beneficiary": _reference()}, "Coverage.beneficiary.identifier.value"),
         (
             _bundle({"resourceType": "Device"}, {"resourceType": "Flag", "subject": _reference()}),
             "Bundle.entry[1].resource.subject.identifier.value",
@@ -131,6 +133,17 @@ def test_a_reference_to_a_patient_of_the_message_is_enough() -> None:
         ],
     }
     check_patient(linked, TEST_KINDS)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("Task", "for"), ("Coverage", "beneficiary")])
+def test_whom_something_is_for_is_the_patient_of_the_message(kind: str, name: str) -> None:
+    """Another person is refused; who is named without a national number may be anybody, such as an organisation."""
+    about = {"resourceType": "Observation", "subject": _reference()}
+    check_patient(_bundle(about, {"resourceType": kind, name: _reference()}), TEST_KINDS)
+    check_patient(_bundle(about, {"resourceType": kind, name: {"reference": "Organization/1"}}), TEST_KINDS)
+    refused = _refusal(_bundle(about, {"resourceType": kind, name: _reference("30714510106")}))
+    assert refused.path == f"Bundle.entry[1].resource.{name}.identifier.value"
+    assert "patient" in refused.text
 
 
 def test_numbers_of_two_people_are_refused_and_two_of_one_are_not() -> None:
