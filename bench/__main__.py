@@ -60,7 +60,7 @@ def main(*, quick: bool, only: str | None, write: bool) -> None:
     settings = QUICK if quick else FULL
     print(_said_first(), file=sys.stderr)
     try:
-        found = _measure(settings, [only] if only else list(PARTS))
+        found, failed = _measure(settings, [only] if only else list(PARTS))
         print("\n\n".join(f"## {each.part}\n\n{each.markdown()}" for each in found))
         if len(found) > 1:
             print(f"\n## Together\n\n{goals_table([goal for each in found for goal in each.goals])}")
@@ -68,18 +68,25 @@ def main(*, quick: bool, only: str | None, write: bool) -> None:
             _write(found)
     except (BenchFailed, NoSuchPart) as failure:
         raise click.ClickException(str(failure)) from None
+    if failed:
+        raise click.ClickException(f"not measured: {'; '.join(failed)}")
 
 
-def _measure(settings: Settings, parts: list[str]) -> list[Findings]:
-    found = []
+def _measure(settings: Settings, parts: list[str]) -> tuple[list[Findings], list[str]]:
+    """Return what was found, and of each part that could not be measured why: the others took their time."""
+    found, failed = [], []
     with scene(settings) as surroundings:
         circumstances = _circumstances(surroundings)
         for part in parts:
             start = time.monotonic()
-            findings = PARTS[part](surroundings)
-            found.append(replace(findings, circumstances=circumstances))
+            try:
+                findings = PARTS[part](surroundings)
+            except BenchFailed as failure:
+                failed.append(f"{part}: {failure}")
+            else:
+                found.append(replace(findings, circumstances=circumstances))
             print(f"{part}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    return found
+    return found, failed
 
 
 def _write(found: list[Findings]) -> None:
