@@ -124,7 +124,7 @@ class Overview:
         self._past: tuple[float, int, Mapping[str, Mapping[int, Day]]] | None = None
         self._rehearsed: tuple[float, Mapping[tuple[str, str, str, str], traffic.Numbers]] | None = None
         self._ahead: tuple[Standings, object, Mapping[str, Step]] | None = None
-        self._rows: tuple[Facts, Standings, tuple[Row, ...]] | None = None
+        self._rows: overview.Before | None = None
         self._reading = asyncio.Lock()
 
     def use(self, config: Config) -> None:
@@ -225,11 +225,13 @@ class Overview:
 
     def _all_rows(self, facts: Facts | None, standings: Standings) -> tuple[Row, ...]:
         facts = facts or Facts(self._context.now(), (0,) * overview.DAYS, {}, {}, (), {}, ())
-        if self._rows is None or self._rows[0] is not facts or self._rows[1] is not standings:
+        if self._rows is None or self._rows.facts is not facts or self._rows.standings is not standings:
             if self._ahead is None or self._ahead[0] is not standings or self._ahead[1] is not facts.rehearsed:
                 self._ahead = (standings, facts.rehearsed, overview.steps(standings, facts))
-            self._rows = (facts, standings, tuple(overview.rows(standings, facts, self._ahead[2])))
-        return self._rows[2]
+            ahead = self._ahead[2]
+            made = tuple(overview.rows(standings, facts, ahead, self._rows))
+            self._rows = overview.Before(facts, standings, ahead, made)
+        return self._rows.rows
 
 
 def _is_wanted(row: Row, asked: OverviewQuery) -> bool:

@@ -114,13 +114,43 @@ def steps(standings: Standings, facts: Facts) -> dict[str, Step]:
     }
 
 
-def rows(standings: Standings, facts: Facts, ahead: Mapping[str, Step]) -> list[Row]:
-    """Return a row for every municipality, in the order of their names; `ahead` is what `steps` returned."""
+class Before(Struct, frozen=True):
+    """What rows were made of, and the rows."""
+
+    facts: Facts
+    standings: Standings
+    ahead: Mapping[str, Step]
+    rows: tuple[Row, ...]
+
+
+def rows(standings: Standings, facts: Facts, ahead: Mapping[str, Step], before: Before | None = None) -> list[Row]:
+    """Return a row for every municipality, in the order of their names; `ahead` is what `steps` returned.
+
+    A row of `before` is taken where nothing of it has changed: most have no message in two seconds.
+    """
     config = standings.config
     cutovers, panics = _by_place(facts.cutovers), _panics(facts.rules, config)
+    kept = {} if before is None else _kept(before, standings, facts, ahead)
     return [
-        _row(one, facts, cutovers.get(one.key, []), one.key in panics, ahead[one.key]) for one in standings.all.values()
+        kept.get(one.key) or _row(one, facts, cutovers.get(one.key, []), one.key in panics, ahead[one.key])
+        for one in standings.all.values()
     ]
+
+
+def _kept(before: Before, standings: Standings, facts: Facts, ahead: Mapping[str, Step]) -> dict[str, Row]:
+    """Return the rows that would be made again just as they are. What a cutover says of itself changes with the time."""
+    earlier = before.facts
+    if before.standings is not standings or before.ahead is not ahead or earlier.days != facts.days:
+        return {}
+    ruled = _panics(earlier.rules, standings.config) ^ _panics(facts.rules, standings.config)
+    changing = {*_by_place(earlier.cutovers), *_by_place(facts.cutovers), *ruled}
+    return {
+        row.key: row
+        for row in before.rows
+        if row.key not in changing
+        and earlier.traffic.get(row.key) == facts.traffic.get(row.key)
+        and earlier.waiting.get(row.key) == facts.waiting.get(row.key)
+    }
 
 
 def _row(one: Standing, facts: Facts, cutovers: Sequence[Cutover], has_panic: bool, ahead: Step) -> Row:
