@@ -296,6 +296,7 @@ async def test_what_waits_is_counted(begin: Begin, pmd: PmdStub) -> None:
     world = await begin(**shared_with(pmd))
     await pmd.stop()
     assert_success(await world.post("bundle", weight()))
+    await until_rows(world, lambda found: [(row.state, row.tries) for row in found] == [("waiting", 1)])
     await delivery_of(world)._sharing.recover()
     labels = {"municipality": "havnes", "target": "pmd"}
     assert REGISTRY.get_sample_value("vkp_gateway_shares_waiting", labels) == 1
