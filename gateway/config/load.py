@@ -68,31 +68,22 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
     if root is None:
         return Loaded(None, None, tuple(reader.problems))
     read_settings.version(reader, root)
-    environment = read_settings.environment(reader, root)
-    passes = read_settings.unrecognised_passes(reader, root)
-    unjournaled = read_settings.not_to_be_journaled(reader, root)
-    success = read_settings.vkp_success(reader, root)
+    single = reader.values(root)
+    environment, passes = single["environment"], single["unrecognised_passes"]
     settings = read_settings.settings(reader, root)
     draft = _draft(reader, root, environment, passes)
     persons = people(reader, root, settings.listen if settings else None, draft.municipalities.names)
     buckets = Buckets(one.route for one in draft.routes.parsed)
-    shared = rules.check_shared(settings.listen, settings.store, draft) if settings is not None else []
+    shared = rules.check_shared(settings.listen, single["store"] or "", draft) if settings is not None else []
     every = [*reader.problems, *rules.check(draft, buckets), *shared]
     found = sorted(every, key=lambda one: (one.place, one.text))
     problems = tuple(found)
-    if (
-        environment is None
-        or passes is None
-        or settings is None
-        or any(one.severity is Severity.ERROR for one in problems)
-    ):
+    if settings is None or any(one.severity is Severity.ERROR for one in problems):
         return Loaded(None, None, problems)
     config = Config(
         file=reader.file,
-        environment=environment,
         listen=settings.listen,
         limits=settings.limits,
-        unrecognised_passes=passes,
         unrecognised_paths=settings.unrecognised_paths,
         patient_numbers_also=settings.patient_numbers_also,
         helseid=settings.helseid,
@@ -103,8 +94,6 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         senders=draft.vendors.senders,
         routes=tuple(one.route for one in draft.routes.parsed),
         wordings=settings.wordings,
-        store=settings.store,
-        public_url=settings.public_url,
         tls=settings.tls,
         people=persons,
         keys=settings.keys,
@@ -113,9 +102,8 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         cutovers={one.name: one.plan for one in draft.plans.cutovers if one.plan is not None},
         guard_reload=draft.plans.guard_reload,
         sunset=draft.plans.sunset,
-        not_to_be_journaled=unjournaled,
-        vkp_success=success,
         version=version,
+        **single,
     )
     return Loaded(config, RouteTable(config, buckets), problems)
 

@@ -269,9 +269,9 @@ class Sender:
     her_id: str | None
     municipalities: frozenset[str] | None
     """Short names; None means all, which only environment test allows."""
-    service_codes: tuple[str, ...]
-    rate: Rate | None
     place: Place
+    service_codes: tuple[str, ...] = ()
+    rate: Rate | None = None
     code_history: tuple[tuple[str, str], ...] = ()
     """Which table the sender's codes are of, by code system."""
     apprec: Literal["1.0", "1.1"] = "1.1"

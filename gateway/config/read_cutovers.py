@@ -15,7 +15,7 @@ from gateway.config.model import Environment, Problem, Severity
 from gateway.config.plans import CutoverPlan, Freeze, Gate, RollBackWhen, Sunset
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import Routes, routes
-from gateway.config.yaml_reader import Fields, Reader, quoted
+from gateway.config.yaml_reader import Fields, Reader, quoted, unless_null, within
 from gateway.model import Mode, Place
 
 _GOES_NEW = (Mode.NEW, Mode.CANARY)
@@ -55,7 +55,7 @@ def plans(
     read = _Cutovers(reader, freezes, lambda node: routes(reader, node, municipalities, vendors), is_production)
     cutovers = root.get("cutovers", read.all) or ()
     guard = root.get("guard_reload", reader.boolean)
-    sunset = root.get("sunset", partial(_sunset, reader))
+    sunset = root.get("sunset", partial(unless_null(_sunset), reader))
     return Plans(cutovers, freezes, is_production if guard is None else guard, sunset)
 
 
@@ -87,8 +87,8 @@ class _Cutovers:
             text = f"nothing switches then, by the freeze at line {frozen.place.line}: {frozen.reason}"
             reader.error(fields.value("at"), " ".join(text.split()))
         ways = fields.get("set", self._set) or Routes((), None)
-        gate = fields.get("gate", partial(_gate, reader))
-        back = fields.get("roll_back_when", partial(_roll_back_when, reader))
+        gate = fields.get("gate", partial(unless_null(within(schema.GATE, Gate)), reader))
+        back = fields.get("roll_back_when", partial(unless_null(within(schema.ROLL_BACK_WHEN, RollBackWhen)), reader))
         approvals = fields.get("approvals", partial(_approvals, reader, 1 if self._is_production else 0))
         if self._is_production and any(one.route.mode in _GOES_NEW for one in ways.parsed):
             _must_be_there(reader, fields, "gate", "roll_back_when")
@@ -130,28 +130,6 @@ def _local(reader: Reader, node: Node) -> datetime | None:
     return at
 
 
-def _gate(reader: Reader, node: Node) -> Gate | None:
-    if reader.is_null(node) or (fields := reader.fields(node, schema.GATE)) is None:
-        return None
-    messages = fields.get("rehearsed_at_least", partial(values.count, reader))
-    clean = fields.get("clean_at_least", partial(values.percent, reader))
-    within = fields.get("within", partial(values.duration, reader))
-    return None if messages is None or clean is None or within is None else Gate(messages, clean, within)
-
-
-def _roll_back_when(reader: Reader, node: Node) -> RollBackWhen | None:
-    if reader.is_null(node) or (fields := reader.fields(node, schema.ROLL_BACK_WHEN)) is None:
-        return None
-    failed = fields.get("failed_at_least", partial(values.percent, reader))
-    messages = fields.get("of_at_least", partial(values.count, reader))
-    within = fields.get("within", partial(values.duration, reader))
-    says_held = "held_at_least" in fields and not reader.is_null(fields.value("held_at_least"))
-    held = fields.get("held_at_least", partial(values.percent, reader)) if says_held else None
-    if failed is None or messages is None or within is None or (says_held and held is None):
-        return None
-    return RollBackWhen(failed, messages, within, held)
-
-
 def _approvals(reader: Reader, least: int, node: Node) -> int | None:
     text = reader.identifier(node, "a number of people")
     if text is None or (re.fullmatch("[0-9]{1,2}", text) and int(text) >= least):
@@ -167,27 +145,21 @@ def _freezes(reader: Reader, node: Node) -> tuple[Freeze, ...]:
 
 
 def _freeze(reader: Reader, node: Node) -> Freeze | None:
-    if (fields := reader.fields(node, schema.FREEZE)) is None:
+    fields = reader.fields(node, schema.FREEZE)
+    if fields is None or (found := reader.made(fields, Freeze, place=reader.place(node))) is None:
         return None
-    begins = fields.get("from", partial(values.moment, reader))
-    ends = fields.get("to", partial(values.moment, reader))
-    reason = fields.get("reason", reader.text)
-    if begins is None or ends is None or reason is None:
-        return None
-    if ends <= begins:
+    if found.ends <= found.begins:
         reader.error(fields.value("to"), "the freeze ends before it begins")
         return None
-    return Freeze(begins, ends, reason, reader.place(node))
+    return found
 
 
 def _sunset(reader: Reader, node: Node) -> Sunset | None:
-    if reader.is_null(node) or (fields := reader.fields(node, schema.SUNSET)) is None:
+    fields = reader.fields(node, schema.SUNSET)
+    if fields is None or (found := reader.made(fields, Sunset)) is None:
         return None
-    deprecated = fields.get("deprecated", partial(values.day, reader))
-    ends = fields.get("ends", partial(values.day, reader))
-    headers = fields.get("headers", reader.boolean)
-    if deprecated is not None and ends is not None and ends < deprecated:
+    if found.deprecated is not None and found.ends is not None and found.ends < found.deprecated:
         reader.error(fields.value("ends"), "VKP ends before it is deprecated")
-    if headers and "deprecated" not in fields and "ends" not in fields:
+    if found.headers and "deprecated" not in fields and "ends" not in fields:
         reader.error(fields.value("headers"), 'headers need "deprecated" or "ends"')
-    return Sunset(deprecated, ends, bool(headers))
+    return found

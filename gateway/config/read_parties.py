@@ -11,7 +11,6 @@ from yaml import Node
 from gateway.config import schema, values, yaml_reader
 from gateway.config.model import Environment, Epj, Municipality, Resolver, Sender, ServicesFrom, Vendor
 from gateway.config.service_file import FileUnusable, read_services
-from gateway.config.upstreams import SERVICE_KINDS
 from gateway.config.yaml_reader import Fields, Reader, quoted
 from gateway.files import contents
 from gateway.model import same_number
@@ -172,23 +171,11 @@ def _kommunenummer(reader: Reader, node: Node) -> str | None:
 
 
 def _epj(reader: Reader, node: Node) -> Epj | None:
-    before = len(reader.problems)
-    if (fields := reader.fields(node, schema.EPJ)) is None:
+    fields = reader.fields(node, schema.EPJ)
+    if fields is None:
         return None
-    system = fields.get("system", reader.text)
-    generation = fields.get("generation", lambda at: reader.choice(at, "generation", ("legacy", "new")))
-    reads = fields.get("reads", partial(_services, reader)) or ()
-    feeds = fields.get("feeds", partial(_services, reader)) or ()
-    upstream = fields.get("upstream", reader.identifier)
-    if system is None or generation is None or len(reader.problems) > before:
-        return None
-    place = reader.place(fields.value("upstream")) if upstream is not None else None
-    return Epj(system, generation == "new", reads, feeds, upstream, place)
-
-
-def _services(reader: Reader, node: Node) -> tuple[str, ...]:
-    words = (reader.choice(item, "service", SERVICE_KINDS) for item in reader.items(node))
-    return tuple(word for word in words if word is not None)
+    place = reader.place(fields.value("upstream")) if "upstream" in fields else None
+    return reader.made(fields, Epj, upstream_place=place)
 
 
 def _code_history(reader: Reader, node: Node) -> tuple[tuple[str, str], ...]:
@@ -225,32 +212,19 @@ class _Senders:
         reader = self._reader
         if (fields := reader.fields(node, schema.SENDER)) is None:
             return
-        vkp_id = fields.get("vkp_id", reader.identifier)
-        her_id = fields.get("her_id", reader.identifier)
-        self._uniques.claim("vkp_id", vkp_id, fields.value("vkp_id"))
-        self._uniques.claim("her_id", her_id, fields.value("her_id"))
+        read = {name: value for name, value in reader.values(fields).items() if value is not None}
+        for name in ("vkp_id", "her_id"):
+            self._uniques.claim(name, read.setdefault(name, None), fields.value(name))
         if "vkp_id" not in fields and "her_id" not in fields:
             reader.error(node, 'a sender needs "vkp_id" or "her_id"')
-        municipality = self._municipality(fields)
-        codes = fields.get("service_codes", reader.identifiers) or ()
-        rate = fields.get("rate", partial(values.rate, reader))
-        history = fields.get("code_history", partial(_code_history, reader)) or ()
-        apprec = fields.get("apprec", lambda at: reader.choice(at, "version of AppRec", ("1.0", "1.1")))
-        signature = fields.get("signature", lambda at: reader.choice(at, "value of signature", ("refuse", "ignore")))
-        place = reader.place(node)
         self.found.append(
             Sender(
                 vendor,
                 system,
-                vkp_id,
-                her_id,
-                municipality,
-                codes,
-                rate,
-                place,
-                history,
-                apprec="1.0" if apprec == "1.0" else "1.1",
-                signature="ignore" if signature == "ignore" else "refuse",
+                municipalities=self._municipality(fields),
+                place=reader.place(node),
+                code_history=fields.get("code_history", partial(_code_history, reader)) or (),
+                **read,
             )
         )
 

@@ -60,31 +60,24 @@ def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People
 
 
 def _client(reader: Reader, node: Node) -> PeopleClient | None:
-    if (fields := reader.fields(node, schema.PEOPLE_HELSEID)) is None:
+    fields = reader.fields(node, schema.PEOPLE_HELSEID)
+    client = None if fields is None else reader.made(fields, PeopleClient, place=reader.place(fields.value("key_file")))
+    if fields is None or client is None:
         return None
-    client_id = fields.get("client_id", reader.identifier)
-    key_file = fields.get("key_file", partial(values.key_source, reader))
-    scopes = fields.get("scopes", reader.texts) or ()
-    if "openid" not in scopes:
+    if "openid" not in client.scopes:
         reader.error(fields.value("scopes"), 'a login needs the scope "openid"')
-    if PID_SCOPE in scopes:
+    if PID_SCOPE in client.scopes:
         text = "the gateway takes no national identity numbers of people: ask for the pseudonym, "
         reader.error(fields.value("scopes"), text + NEEDED_SCOPES[PSEUDONYM])
-    if client_id is None or key_file is None:
-        return None
-    return PeopleClient(client_id, key_file, scopes, reader.place(fields.value("key_file")))
+    return client
 
 
 def _session(reader: Reader, node: Node) -> SessionTimes | None:
-    if (fields := reader.fields(node, schema.PEOPLE_SESSION)) is None:
-        return None
-    idle = fields.get("idle", partial(values.duration, reader))
-    longest = fields.get("longest", partial(values.duration, reader))
-    if idle is None or longest is None:
-        return None
-    if idle > longest:
+    fields = reader.fields(node, schema.PEOPLE_SESSION)
+    times = None if fields is None else reader.made(fields, SessionTimes)
+    if fields is not None and times is not None and times.idle > times.longest:
         reader.error(fields.value("idle"), "people.session.idle is longer than people.session.longest")
-    return SessionTimes(idle, longest)
+    return times
 
 
 def _entries(reader: Reader, names: Collection[str] | None, node: Node) -> tuple[Entry, ...]:

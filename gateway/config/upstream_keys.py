@@ -26,7 +26,7 @@ from gateway.config.upstreams import (
     UpstreamTls,
     VkpUpstream,
 )
-from gateway.config.yaml_reader import Key, Read, Reader, Section, child, must, section, within
+from gateway.config.yaml_reader import Key, Read, Reader, Section, child, must, section, unless_null, within
 
 T = TypeVar("T", Breaker, Follow)
 
@@ -34,15 +34,6 @@ T = TypeVar("T", Breaker, Follow)
 def _unless_pass(reader: Reader, node: Node) -> str | None:
     word = values.host(reader, node)
     return None if word == "pass" else word
-
-
-def _word(name: str, *words: str) -> Read:
-    """Return what reads one of a few words, the value of `name`."""
-    return lambda reader, node: reader.choice(node, f"value of {name}", words)
-
-
-def _unless_null(reader: Reader, node: Node) -> str | None:
-    return None if reader.is_null(node) else reader.text(node)
 
 
 def _tls(reader: Reader, node: Node) -> UpstreamTls | None:
@@ -167,7 +158,7 @@ JFT = section(
         "numbers",
         "whose national numbers it looks at, and so do we: patient or everywhere",
         "patient",
-        read=_word("numbers", "patient", "everywhere"),
+        read=values.word("value of numbers", "patient", "everywhere"),
     ),
     _BREAKER,
     Key("follow", "how delivered events are followed to the record", "{}", read=_doubling(FOLLOW, Follow, "first")),
@@ -220,12 +211,17 @@ PMD = section(
     _KIND,
     must("url", "where measurements are shared", read=values.origin),
     _STATUS,
-    Key("scope", "the scope of machines; null: none is known, and production refuses it", "null", read=_unless_null),
+    Key(
+        "scope",
+        "the scope of machines; null: none is known, and production refuses it",
+        "null",
+        read=unless_null(Reader.text),
+    ),
     Key(
         "bundle",
         "what measurements are sent as: collection or batch",
         "collection",
-        read=_word("bundle", "collection", "batch"),
+        read=values.word("value of bundle", "collection", "batch"),
     ),
     _TLS,
     _BREAKER,
@@ -241,12 +237,12 @@ EPJ = section(
         "client_credentials",
         read=values.one_of("value of auth", EpjAuth),
     ),
-    Key("scope", "what HelseID is asked for; null: the scope of each search", "null", read=_unless_null),
+    Key("scope", "what HelseID is asked for; null: the scope of each search", "null", read=unless_null(Reader.text)),
     Key(
         "token_type",
         "how our own token is sent: dpop, with a proof, or bearer",
         "dpop",
-        read=_word("token_type", "dpop", "bearer"),
+        read=values.word("value of token_type", "dpop", "bearer"),
     ),
     Key("timeout", "from a search to the end of its answer", "30s", read=values.duration),
     _TLS,

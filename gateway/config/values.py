@@ -1,7 +1,7 @@
 """Readers of single values: sizes, durations, rates, addresses, URLs, organisation numbers."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, datetime
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from yaml import Node
 
 from gateway.config.model import Address, Network
-from gateway.config.yaml_reader import FLOAT, INT, STR, Reader, is_unused, quoted
+from gateway.config.yaml_reader import FLOAT, INT, STR, Read, Reader, is_unused, quoted
 from gateway.model import Rate
 
 D = TypeVar("D", date, datetime)
@@ -41,6 +41,31 @@ def one_of(what: str, words: type[E]) -> Callable[[Reader, Node], E | None]:
     def read(reader: Reader, node: Node) -> E | None:
         word = reader.choice(node, what, list(words))
         return words(word) if word in set(words) else None
+
+    return read
+
+
+def word(what: str, *words: str) -> Read:
+    """Make a reader of one of a few words; `what` names the kind of word."""
+    return lambda reader, node: reader.choice(node, what, words)
+
+
+def is_word(meant: str, what: str, *words: str) -> Read:
+    """Make a reader of one of a few words, which tells whether it is `meant`."""
+
+    def read(reader: Reader, node: Node) -> bool | None:
+        found = reader.choice(node, what, words)
+        return None if found is None else found == meant
+
+    return read
+
+
+def words(what: str, options: Collection[str]) -> Callable[[Reader, Node], tuple[str, ...]]:
+    """Make a reader of a list of a few words; `what` names the kind of word."""
+
+    def read(reader: Reader, node: Node) -> tuple[str, ...]:
+        found = (reader.choice(item, what, options) for item in reader.items(node))
+        return tuple(one for one in found if one is not None)
 
     return read
 
@@ -143,6 +168,20 @@ def network(reader: Reader, node: Node) -> Network | None:
         return found
     if text is not None:
         reader.unexpected(node, "an IP address, or a network such as 10.0.0.0/28")
+    return None
+
+
+def networks(reader: Reader, node: Node) -> tuple[Network, ...]:
+    """Read a list of addresses or networks."""
+    return tuple(found for item in reader.items(node) if (found := network(reader, item)) is not None)
+
+
+def ledger_url(reader: Reader, node: Node) -> str | None:
+    """Read the URL of a ledger: a SQLite file, or a PostgreSQL server."""
+    text = reader.text(node)
+    if text is None or text.startswith(("sqlite:///", "postgresql://")):
+        return text
+    reader.error(node, "expected sqlite:///FILE or postgresql://...")
     return None
 
 

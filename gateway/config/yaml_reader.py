@@ -140,6 +140,8 @@ class Key:
     read: "Read | None" = None
     """None: it is read by what reads its section."""
     required: bool = False
+    field: str | None = None
+    """What it is called in what is made of its section; None: as the file calls it."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,9 @@ def section(path: str, *keys: Key, later: tuple[str, ...] = ()) -> Section:
     return Section(path, {key.name: key for key in keys}, frozenset(later))
 
 
-def must(name: str, meaning: str, read: "Read | None" = None) -> Key:
+def must(name: str, meaning: str, read: "Read | None" = None, field: str | None = None) -> Key:
     """Make a key that may not be left out."""
-    return Key(name, meaning, read=read, required=True)
+    return Key(name, meaning, read=read, required=True, field=field)
 
 
 T = TypeVar("T")
@@ -300,12 +302,16 @@ class Reader:
     def values(self, fields: "Fields", *names: str) -> dict[str, Any]:
         """Read keys, each with its own reader: all of the section that have one, unless some are named."""
         keys = [fields.section.keys[name] for name in names] if names else fields.section.keys.values()
-        return {key.name: fields.get(key.name, partial(key.read, self)) for key in keys if key.read is not None}
+        readers = ((key, key.read) for key in keys if key.read is not None)
+        return {key.field or key.name: fields.get(key.name, partial(read, self)) for key, read in readers}
 
     def built(self, node: Node, section: Section, make: Callable[..., T], **known: Any) -> T | None:
-        """Read a mapping and make what it describes: each key that has a reader is an argument of its name."""
-        if (fields := self.fields(node, section)) is None:
-            return None
+        """Read a mapping and make what it describes: each key that has a reader is an argument of its name, or of its field's."""
+        fields = self.fields(node, section)
+        return None if fields is None else self.made(fields, make, **known)
+
+    def made(self, fields: "Fields", make: Callable[..., T], **known: Any) -> T | None:
+        """Make what the keys of a mapping describe; None when one of them cannot be used."""
         errors = self._errors
         found = self.values(fields)
         return make(**found, **known) if self._errors == errors and not fields.lacks_required else None
@@ -377,6 +383,11 @@ class Fields:
 def within(section: Section, make: Callable[..., T]) -> Callable[[Reader, Node], T | None]:
     """Return what reads a mapping inside another."""
     return lambda reader, node: reader.built(node, section, make)
+
+
+def unless_null(read: Callable[[Reader, Node], T | None]) -> Callable[[Reader, Node], T | None]:
+    """Return what reads a value that may be null, which stands for none."""
+    return lambda reader, node: None if reader.is_null(node) else read(reader, node)
 
 
 def child(node: Node, *names: str) -> Node | None:

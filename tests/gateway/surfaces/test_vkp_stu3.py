@@ -20,7 +20,7 @@ from translators.contract import Refused, Tree
 
 PLACE = Place("routes.yaml", 1, 1)
 HAVNES = Municipality("havnes", "Havnes", "315058384", ("85441", "85442"), Epj("E", False, (), ()), PLACE)
-DIGNIO = Sender("dignio", "prevent", None, "135240", None, (), None, PLACE)
+DIGNIO = Sender("dignio", "prevent", None, "135240", None, PLACE)
 NOW = datetime(2026, 11, 3, 8, 0, 21, tzinfo=UTC)
 ISSUE_TYPES = frozenset(
     [
