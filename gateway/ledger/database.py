@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import StartupError
 from gateway.ledger.file_lock import FileLock, LockTaken
+from gateway.ledger.reader import Reader
 from gateway.ledger.writer import WRITES, LedgerUnavailable, Work, Writer, unavailable
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Database:
         self.engine = engine
         self._lock = lock
         self._writer = Writer(engine)
+        self._reader = Reader(engine)
         self._reading: set[asyncio.Future[Any]] = set()
         self.submitted = 0
         """Pieces of work, but for those that are no news."""
@@ -89,6 +91,13 @@ class Database:
         """Have `work` done; the result is there when it is durable."""
         self.submitted += is_news
         return self._writer.submit(work)
+
+    async def look_up(self, work: Work[T]) -> T:
+        """Do `work`, which changes nothing and reads a few rows by their keys, beside the writer; raises `LedgerUnavailable`.
+
+        On a file such work is done by one thread in turn; PostgreSQL is asked over several connections, since each answer takes its time.
+        """
+        return await (self._reader.read(work) if self.is_sqlite else self.read(work))
 
     async def read(self, work: Work[T]) -> T:
         """Do `work`, which changes nothing, beside the writer; raises `LedgerUnavailable`.
@@ -127,7 +136,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what waits, and close."""
-        await self._writer.close()
+        await asyncio.gather(self._writer.close(), self._reader.close(_LAST_READS))
         if self._reading:
             await asyncio.wait(self._reading, timeout=_LAST_READS)
         self.engine.dispose()
@@ -194,8 +203,8 @@ def file_of(url: str, folder: Path) -> Path | None:
 def _sqlite(path: Path) -> Engine:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     arguments = {"check_same_thread": False, "timeout": _BUSY}
-    # As many as threads read, and the writer's: to open one takes as long as a search.
-    most = min(32, (os.cpu_count() or 1) + 4) + 1
+    # As many as threads read, and those of writer and reader: to open one takes as long as a search.
+    most = min(32, (os.cpu_count() or 1) + 4) + 2
     engine = create_engine(f"sqlite:///{path}", connect_args=arguments, hide_parameters=True, pool_size=most)
 
     # By SQLAlchemy's page on SQLite: the driver would begin transactions late, and not before a SELECT.

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as OutOfConnections
+
+from gateway.ledger.waiting import Waiting, wake
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -37,60 +39,12 @@ class LedgerUnavailable(Exception):  # noqa: N818 - the condition
         """Whether it was the database that failed, whatever was asked of it."""
 
 
-class _Waiting(Generic[T]):
-    """What a coroutine waits for: like a `Future` for the writer, but the event loop is woken once for all of a transaction."""
-
-    __slots__ = ("_error", "_is_done", "_result", "future", "loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.future: asyncio.Future[T] = loop.create_future()
-        self._result: T | None = None
-        self._error: Exception | None = None
-        self._is_done = False
-
-    def set_running_or_notify_cancel(self) -> bool:
-        return not self.future.cancelled()
-
-    def done(self) -> bool:
-        return self._is_done
-
-    def exception(self) -> Exception | None:
-        return self._error
-
-    def set_result(self, result: T) -> None:
-        self._result, self._is_done = result, True
-
-    def set_exception(self, error: Exception) -> None:
-        self._error, self._is_done = error, True
-
-    def tell(self) -> None:
-        """Let the coroutine go on; called on its loop."""
-        if self.future.done():
-            return  # nobody waits any more
-        if self._error is not None:
-            self.future.set_exception(self._error)
-        else:
-            self.future.set_result(cast("T", self._result))
-
-
-_Piece = tuple[Work[Any], "Future[Any] | _Waiting[Any]"]
+_Piece = tuple[Work[Any], "Future[Any] | Waiting[Any]"]
 
 
 def _wake(pieces: Sequence[_Piece]) -> None:
-    """Tell the coroutines that wait for these pieces, each loop at once."""
-    waiting: dict[asyncio.AbstractEventLoop, list[_Waiting[Any]]] = {}
-    for _, one in pieces:
-        if isinstance(one, _Waiting):
-            waiting.setdefault(one.loop, []).append(one)
-    for loop, ones in waiting.items():
-        with suppress(RuntimeError):  # a loop that is closed has nobody who waits
-            loop.call_soon_threadsafe(_tell, ones)
-
-
-def _tell(ones: Sequence[_Waiting[Any]]) -> None:
-    for one in ones:
-        one.tell()
+    """Tell the coroutines that wait for these pieces."""
+    wake(one for _, one in pieces if isinstance(one, Waiting))
 
 
 class Writer:
@@ -109,7 +63,7 @@ class Writer:
 
     async def write(self, work: Work[T]) -> T:
         """Do `work` and return its result when it is durable; raises `LedgerUnavailable`."""
-        waiting = _Waiting[T](asyncio.get_running_loop())
+        waiting = Waiting[T](asyncio.get_running_loop())
         if (why_not := self._put(work, waiting)) is not None:
             raise why_not
         return await waiting.future
@@ -121,7 +75,7 @@ class Writer:
             future.set_exception(why_not)
         return future
 
-    def _put(self, work: Work[T], waiting: "Future[T] | _Waiting[T]") -> LedgerUnavailable | None:
+    def _put(self, work: Work[T], waiting: "Future[T] | Waiting[T]") -> LedgerUnavailable | None:
         if self._closed:
             return LedgerUnavailable("closed")
         if self._queue.qsize() >= self._most_waiting:
@@ -201,7 +155,7 @@ class Writer:
             reason = str(error)
         return connection
 
-    def _tell_failure(self, future: "Future[Any] | _Waiting[Any]", error: Exception) -> None:
+    def _tell_failure(self, future: "Future[Any] | Waiting[Any]", error: Exception) -> None:
         """Answer whoever waits, and log the first failure of an outage."""
         failure = unavailable(error) if isinstance(error, SQLAlchemyError) else error
         try:

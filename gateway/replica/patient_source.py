@@ -6,7 +6,7 @@ temporary error: old data is never told as new.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -91,7 +91,9 @@ class PatientSource:
 
     async def find(self, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
         """Return Patients; raises `Failure`: see `pipeline.retrieval.RetrievalSource`."""
-        return await _read(self._database, lambda each: self._find(each, search, municipality))
+        is_list = search.patient is None and search.id is None
+        read = self._database.read if is_list else self._database.look_up
+        return await _read(read, lambda each: self._find(each, search, municipality))
 
     def _find(self, connection: Connection, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
         name, codes = municipality.key, search.service_codes
@@ -155,7 +157,7 @@ class CopiedLocalNumbers:
         known = self._known.get(identifier)
         if known is not None and now < known[1]:
             return known[0]
-        number = await _read(self._database, lambda each: self._find(each, name, identifier))
+        number = await _read(self._database.look_up, lambda each: self._find(each, name, identifier))
         if number is not None:
             self._known[identifier] = (number, now + _KEPT)
             self._known.move_to_end(identifier)
@@ -196,9 +198,9 @@ def answers_of(config: Config, keys: Keys, database: Database, clock: Clock) -> 
     return CopyAnswers(sources, CopiedLocalNumbers(database, seal, fresh, clock))
 
 
-async def _read(database: Database, work: Callable[[Connection], T]) -> T:
+async def _read(read: Callable[[Callable[[Connection], T]], Awaitable[T]], work: Callable[[Connection], T]) -> T:
     try:
-        return await database.read(work)
+        return await read(work)
     except LedgerUnavailable as error:
         raise Failure(Fault.UNAVAILABLE, f"The copy cannot be read: {error}") from None
     except PayloadUnreadable as error:

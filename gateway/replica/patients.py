@@ -233,7 +233,7 @@ class Match(msgspec.Struct, frozen=True):
 
 def find(connection: Connection, municipality: str, identifier: str) -> tuple[Standing | None, list[Match]]:
     """Return the patients that an identifier (a hash) finds, and the generation that says so: none where no copy answers yet."""
-    rows = connection.execute(_FOUND, {"municipality": municipality, "hash": identifier}).all()
+    rows = prepared.rows(connection, _FOUND, {"municipality": municipality, "hash": identifier})
     if not rows:
         return None, []
     matches = [Match(row[3], SealedPatient(*row[4:])) for row in rows if row[3] is not None]

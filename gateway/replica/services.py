@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 
 from gateway.config.model import Municipality
+from gateway.ledger import prepared
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.ledger.tables import REPLICA_SERVICE
 from gateway.replica.patients import hash_of
@@ -106,14 +107,12 @@ def _rows(
 
 _SAID = (
     select(S.patient, S.seen_at, S.iplos, S.level, S.begins, S.ends, S.is_ceased)
-    .where(
-        S.municipality == bindparam("municipality"),
-        S.patient.in_(bindparam("patients", expanding=True)),
-        S.source == bindparam("source"),
-    )
+    .where(S.municipality == bindparam("municipality"), S.source == bindparam("source"))
     .order_by(S.id)
 )
+_SAID_OF_ONE = _SAID.where(S.patient == bindparam("patient"))
 """Made once: every search asks so."""
+_SAID_OF_MANY = _SAID.where(S.patient.in_(bindparam("patients", expanding=True)))
 
 
 def services_of(
@@ -122,10 +121,8 @@ def services_of(
     """Return what a source has said of patients, by their hashes; of whom it was never asked, nothing."""
     found: dict[str, Known] = {}
     for some in _batches(patients, _MOST_PARAMETERS):
-        values = {"municipality": municipality, "patients": some, "source": source}
-        for patient, seen_at, *fields in connection.execute(_SAID, values):
-            iplos, level, begins, ends, is_ceased = fields
-            service = Service(iplos=iplos, level=level, start=begins, end=ends, ceased=is_ceased)
+        for patient, seen_at, iplos, level, begins, ends, is_ceased in _said(connection, municipality, some, source):
+            service = Service(iplos=iplos, level=level, start=begins, end=ends, ceased=bool(is_ceased))
             told = () if iplos is None and level is None else (service,)
             before = found.get(patient)
             known = (
@@ -133,6 +130,15 @@ def services_of(
             )
             found[patient] = known
     return found
+
+
+def _said(
+    connection: Connection, municipality: str, patients: Sequence[str], source: Source
+) -> Iterable[Sequence[Any]]:
+    values = {"municipality": municipality, "source": source}
+    if len(patients) == 1:
+        return prepared.rows(connection, _SAID_OF_ONE, {**values, "patient": patients[0]})
+    return connection.execute(_SAID_OF_MANY, {**values, "patients": patients})
 
 
 def patients_with(  # noqa: PLR0913, PLR0917 - what is asked

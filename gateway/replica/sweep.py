@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
 
 from gateway.config.model import Municipality
+from gateway.ledger import prepared
 from gateway.ledger.database import Database
 from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_PATIENT, REPLICA_SERVICE
 from gateway.observability.metrics import ANSWERS_REFUSED, SWEEP_LEFT, UNANSWERED
@@ -106,8 +107,10 @@ _FEED = select(G.began_at, G.complete_at, G.read_to, G.entries, G.fresh_at).wher
 
 def read_feed(connection: Connection, municipality: str, source: Source) -> Sweep:
     """Return how far a municipality's sweep has come, or when its file was read; one that never began where none has."""
-    row = connection.execute(_FEED, {"municipality": municipality, "source": source}).one_or_none()
-    return Sweep(row.began_at, row.complete_at, row.read_to or "", row.entries, row.fresh_at) if row else Sweep(None)
+    rows = prepared.rows(connection, _FEED, {"municipality": municipality, "source": source})
+    for began_at, complete_at, read_to, entries, fresh_at in rows:
+        return Sweep(began_at, complete_at, read_to or "", entries, fresh_at)
+    return Sweep(None)
 
 
 def write_feed(connection: Connection, municipality: str, source: Source, sweep: Sweep) -> None:
