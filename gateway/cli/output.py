@@ -1,6 +1,8 @@
-"""How answers are printed: JSON for programs, lines and sentences for people."""
+"""How answers are printed: JSON for programs, lines and sentences for people, and for these how far long work is."""
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import click
 import msgspec
@@ -38,3 +40,22 @@ def counted(number: int, thing: str, things: str | None = None) -> str:
 def plain(text: object) -> str:
     """Return a text of somebody else's for a terminal, without what would steer it."""
     return "".join(letter if letter.isprintable() else " " for letter in str(text))
+
+
+def shows_progress(*, as_json: bool) -> bool:
+    """Tell whether progress is shown: with `--json`, and where standard error is no terminal, it is not."""
+    return not as_json and sys.stderr.isatty()
+
+
+@contextmanager
+def progress(label: str, length: int, *, as_json: bool) -> Iterator[Callable[[int], None]]:
+    """Show how much of `length` is done; the caller says how much more each time.
+
+    It goes to standard error, so that no pipe and no file gets it, and nothing is shown where `shows_progress` says so.
+    """
+    if not shows_progress(as_json=as_json):
+        yield lambda _more: None
+        return
+    steps = max(1, length // 200)
+    with click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=steps) as bar:
+        yield bar.update

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlalchemy import Connection
 
-from gateway.cli.progress import is_shown, progress
+from gateway.cli.output import progress, shows_progress
 from gateway.ledger.decision_log import PastDecision, last_seen, past
 from gateway.routing.replay import Replay, replayed
 from gateway.routing.table import RouteTable
@@ -15,7 +15,7 @@ def replayed_log(
 ) -> Replay:
     """Say what the decisions since a time, in seconds since the epoch, would be by the second table instead of the first."""
     old, new = tables
-    messages = sum(one.messages for one in last_seen(connection, since)) if is_shown(as_json=as_json) else 0
+    messages = sum(one.messages for one in last_seen(connection, since)) if shows_progress(as_json=as_json) else 0
     with progress("Decisions", messages, as_json=as_json) as more:
         return replayed(_followed(past(connection, since), more), new, old)
 

@@ -9,8 +9,7 @@ from gateway.admin.rollback import CONFIRMATION
 from gateway.admin.rollback_documents import csv_of
 from gateway.cli.admin_client import AdminClient, Document, admin_options, segment
 from gateway.cli.options import TIME, cursor_option, limit_option, reason_option, with_options
-from gateway.cli.output import VKP_SUCCESS, plain, print_json, print_lines
-from gateway.cli.progress import progress
+from gateway.cli.output import VKP_SUCCESS, plain, print_json, print_lines, progress
 from gateway.ledger.returns import ReturnStatus
 from gateway.model import JOURNALING
 from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Progress

@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from gateway.cli.options import json_option
-from gateway.cli.output import counted, print_json
-from gateway.cli.progress import progress
+from gateway.cli.output import counted, print_json, progress
 from gateway.config.load import load_text
 from gateway.migration.simulation import GATE, Day, Play, SimulationOutcome, invented
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.cli.progress import progress
+from gateway.cli.output import progress
 from tests.gateway.cli.test_plan import _fill, _seen
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_the_replay_of_the_past_shows_its_decisions(routes_file: Path) -> None:
     assert "2 recorded messages" in found
 
 
-def test_nothing_is_shown_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_shows_progress_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody is there to see it move."""
     with progress("Days", 2, as_json=False) as more:
         more(1)
