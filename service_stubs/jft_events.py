@@ -18,10 +18,6 @@ ACKNOWLEDGED_SYSTEM = f"{TAG_SYSTEM}/journaling-acknowledged"
 StatusField = Literal["journalingAcknowledged", "journaled"]
 """What the status calls the last stage: the name of NHN's page, or the older one."""
 
-_MAX_EVENTS = 50_000
-_MAX_TEXT = 64_000_000
-"""Characters of messages that can be searched."""
-
 
 @dataclass
 class Event:
@@ -104,8 +100,13 @@ class Event:
 class EventStore:
     """Events in order of arrival; when there are too many, the texts of the oldest are forgotten, and then they themselves."""
 
-    def __init__(self, acknowledged_code: str = "true") -> None:
+    def __init__(
+        self, acknowledged_code: str = "true", *, max_events: int = 50_000, max_text: int = 64_000_000
+    ) -> None:
+        """`max_text` counts the characters of messages that can be searched."""
         self._acknowledged_code = acknowledged_code
+        self._max_events = max_events
+        self._max_text = max_text
         self._events: dict[str, Event] = {}
         self._with_text: deque[Event] = deque()
         self._length = 0
@@ -133,9 +134,9 @@ class EventStore:
         self._events[event.id] = event
         self._with_text.append(event)
         self._length += len(text)
-        while self._length > _MAX_TEXT and len(self._with_text) > 1:
+        while self._length > self._max_text and len(self._with_text) > 1:
             self._forget_text()
-        if len(self._events) > _MAX_EVENTS:
+        if len(self._events) > self._max_events:
             oldest = self._events.pop(next(iter(self._events)))
             if oldest is self._with_text[0]:
                 self._forget_text()

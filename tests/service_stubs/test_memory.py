@@ -1,8 +1,5 @@
 """What the stubs remember is bounded."""
 
-import pytest
-
-from service_stubs import jft_events, single_use
 from service_stubs.api_access import Caller
 from service_stubs.jft_events import EventStore
 from service_stubs.recording import Recorder
@@ -34,11 +31,9 @@ def test_event_store_forgets_the_oldest() -> None:
     assert len(list(store)) == 50_000
 
 
-def test_event_store_forgets_the_texts_of_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_store_forgets_the_texts_of_the_oldest_first() -> None:
     """Their status is still known when no search finds them any more."""
-    monkeypatch.setattr(jft_events, "_MAX_TEXT", 100)
-    monkeypatch.setattr(jft_events, "_MAX_EVENTS", 4)
-    store = EventStore()
+    store = EventStore(max_events=4, max_text=100)
     events = [store.add("Bundle", '{"a": "' + "x" * 31 + '"}', CALLER, None, 0) for _ in range(4)]
     assert list(store.of_municipality("Bundle", "310000001")) == events[2:]
     assert store.find("Bundle", events[0].id, "310000001") is events[0]
@@ -55,10 +50,9 @@ def test_used_values_are_free_again_after_their_time() -> None:
     assert used.use("a", 10, 10)
 
 
-def test_expired_values_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_values_are_forgotten_when_there_are_too_many() -> None:
     """Neither memory grows without end."""
-    monkeypatch.setattr(single_use, "_MAX_REMEMBERED", 2)
-    used, nonces = SingleUse(), Nonces(10)
+    used, nonces = SingleUse(max_remembered=2), Nonces(10, max_remembered=2)
     for number in range(5):
         assert used.use(str(number), number * 20, 10)
         nonces.issue(number * 20)
