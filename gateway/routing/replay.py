@@ -7,11 +7,10 @@ from typing import Protocol, TypeVar
 from msgspec import Struct, structs
 
 from gateway.model import PASSING, UNRECOGNISED, Envelope, Group, Information, Mode
+from gateway.routing.index import MOST_REMEMBERED
 from gateway.routing.layers import Layer
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
-
-_MOST_REMEMBERED = 65_536
 
 
 class Past(Protocol):
@@ -104,6 +103,7 @@ def replayed(
     table: RouteTable,
     old: RouteTable | None = None,
     count: Callable[[Recorded], int] = lambda _: 1,
+    most_remembered: int = MOST_REMEMBERED,
 ) -> Replay:
     """Say how many recorded messages `table` would have sent another way; `count` says how many an entry stands for.
 
@@ -118,7 +118,7 @@ def replayed(
         messages += number
         key = (past.municipality, past.sender, past.vendor, past.system, past.information)
         if table.layers.rules or key not in known:
-            if len(known) >= _MOST_REMEMBERED:
+            if len(known) >= most_remembered:
                 known.clear()
             known[key] = _now(past, table, old)
         before, after = Mode(past.mode) if past.mode else None, known[key].mode

@@ -31,8 +31,16 @@ class RouteTable:
     """The routes of a configuration under what people set; never changed, so a reload cannot split a message."""
 
     def __init__(
-        self, config: RoutedConfig, buckets: Buckets, layers: Layers = NOTHING_ABOVE, generation: int = 0
+        self,
+        config: RoutedConfig,
+        buckets: Buckets,
+        layers: Layers = NOTHING_ABOVE,
+        generation: int = 0,
+        *,
+        most_remembered: int = MOST_REMEMBERED,
     ) -> None:
+        """`most_remembered` bounds the answers that are kept of each kind."""
+        self._most_remembered = most_remembered
         self._config = config
         self._routes = config.routes
         self._buckets = buckets
@@ -57,7 +65,7 @@ class RouteTable:
 
     def with_layers(self, layers: Layers, generation: int = 0) -> "RouteTable":
         """Return the table with these rules over its routes, and with this number; what the routes say stays compiled."""
-        return RouteTable(self._config, self._buckets, layers, generation)
+        return RouteTable(self._config, self._buckets, layers, generation, most_remembered=self._most_remembered)
 
     def decide(self, envelope: Envelope, now: datetime) -> Decision:
         """Return the mode and upstream for a message at `now`, which may be any time: a rule that has ended then is none."""
@@ -108,7 +116,7 @@ class RouteTable:
         if (known := self._differing.get(named)) is not None:
             return known
         differs = self._remain((municipality, vendor, system), group).differ
-        if len(self._differing) < MOST_REMEMBERED:
+        if len(self._differing) < self._most_remembered:
             self._differing[named] = differs
         return differs
 
@@ -133,7 +141,7 @@ class RouteTable:
             return known
         every = (None, *self._config.municipalities)
         found = frozenset(route.mode for one in every for route in self.routes_that_remain(one, vendor, system, group))
-        if len(self._everywhere) < MOST_REMEMBERED:
+        if len(self._everywhere) < self._most_remembered:
             self._everywhere[named] = found
         return found
 
@@ -161,7 +169,7 @@ class RouteTable:
         # What has no type goes by the route that names its group, or none.
         topics: list[Topic] = [None, *Group, *Information] if group is None else [group, *sorted(MEMBERS[group])]
         found = remaining([in_turn(self.layers.on(named, each), winner(below, each)) for each in topics])
-        if len(self._remaining) < MOST_REMEMBERED:
+        if len(self._remaining) < self._most_remembered:
             self._remaining[key] = found
         return found
 

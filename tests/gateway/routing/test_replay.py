@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-import pytest
 from msgspec import Struct, structs
 
 from gateway.config.model import Config
@@ -114,13 +113,11 @@ def test_a_rule_over_the_other_routes_counts_until_its_end(make_route: MakeRoute
     assert replayed(seen, table).another_way == 2
 
 
-def test_what_is_remembered_is_bounded(
-    make_route: MakeRoute, with_routes: WithRoutes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_remembered_is_bounded(make_route: MakeRoute, with_routes: WithRoutes) -> None:
     """A log with more senders than fit is counted as well."""
-    monkeypatch.setattr("gateway.routing.replay._MOST_REMEMBERED", 2)
     table = RouteTable.compile(with_routes([make_route(1, mode=Mode.NEW)]))
-    assert replayed([Seen(sender=str(number % 7)) for number in range(70)], table).another_way == 70
+    seen = [Seen(sender=str(number % 7)) for number in range(70)]
+    assert replayed(seen, table, most_remembered=2).another_way == 70
 
 
 def test_what_depends_on_a_type_is_told_for_the_rules_of_that_time(

@@ -8,6 +8,7 @@ import pytest
 from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.model import JOURNALING, RETRIEVAL, Envelope, Group, Information, Mode
+from gateway.routing.index import Buckets
 from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 
@@ -175,12 +176,10 @@ def test_the_table_of_a_loaded_file_is_that_of_its_configuration(now: datetime) 
     assert loaded.table.decide(_envelope(), now) == RouteTable.compile(loaded.config).decide(_envelope(), now)
 
 
-def test_what_remains_is_not_remembered_without_bound(
-    make_route: MakeRoute, with_routes: WithRoutes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_remains_is_not_remembered_without_bound(make_route: MakeRoute, with_routes: WithRoutes) -> None:
     """Beyond the bound the answer is found anew each time, and it is the same."""
-    monkeypatch.setattr("gateway.routing.table.MOST_REMEMBERED", 1)
-    table = RouteTable.compile(with_routes([make_route(1), make_route(2, "nordfjell", mode=Mode.NEW)]))
+    config = with_routes([make_route(1), make_route(2, "nordfjell", mode=Mode.NEW)])
+    table = RouteTable(config, Buckets(config.routes), most_remembered=1)
     for _ in ("first", "again"):
         assert [one.place.line for one in table.routes_that_remain("nordfjell", None, None)] == [2]
         assert [one.place.line for one in table.routes_that_remain("sorvik", None, None)] == [1]
