@@ -122,7 +122,6 @@ _RETRY = 10.0
 """Seconds between tries to renew a token that is still good."""
 _MARGIN, _LARGEST_MARGIN = 0.1, 5.0
 """How long before its end a token is not used any more: a share of its lifetime, and seconds at most."""
-_MOST_HELD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +168,10 @@ class TokenSource:
     was got in exchange for a sender's is never used longer than that is valid.
     """
 
-    def __init__(self, endpoint: TokenEndpoint, clock: Clock) -> None:
+    def __init__(self, endpoint: TokenEndpoint, clock: Clock, *, most_held: int = 4096) -> None:
         self._endpoint = endpoint
         self._clock = clock
+        self._most_held = most_held
         self._held: OrderedDict[_Wanted, _Held] = OrderedDict()
         self._forgotten_at: dict[tuple[str, str], float] = {}
         self._fetching: dict[_Wanted, asyncio.Task[_Held]] = {}
@@ -235,7 +235,7 @@ class TokenSource:
     def _keep(self, wanted: _Wanted, held: _Held) -> None:
         self._held[wanted] = held
         self._held.move_to_end(wanted)
-        if len(self._held) > _MOST_HELD:
+        if len(self._held) > self._most_held:
             self._held.popitem(last=False)
 
 

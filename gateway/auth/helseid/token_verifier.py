@@ -12,7 +12,6 @@ from gateway.times import Clock
 LEEWAY = 5.0
 """Seconds that clocks may differ."""
 _TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
-_CACHED = 4096
 _CHECKED_AGAIN = 300.0
 """Seconds after which a signature is checked again, so that a key which HelseID withdraws is not trusted for long."""
 
@@ -32,11 +31,20 @@ class _Verified(Struct, frozen=True):
 class TokenVerifier:
     """Checks signature, type, issuer, audience and times; remembers verified tokens by their hash until they expire."""
 
-    def __init__(self, issuer: Issuer, audience: str, clock: Clock, *, takes_audience_list: bool = False) -> None:
+    def __init__(
+        self,
+        issuer: Issuer,
+        audience: str,
+        clock: Clock,
+        *,
+        takes_audience_list: bool = False,
+        most_remembered: int = 4096,
+    ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
         self._takes_audience_list = takes_audience_list
+        self._most_remembered = most_remembered
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     @property
@@ -95,7 +103,7 @@ class TokenVerifier:
     def _remember(self, digest: bytes, claims: Claims) -> None:
         begins, ends = _span(claims)
         self._verified[digest] = _Verified(claims, begins, ends, self._clock.monotonic() + _CHECKED_AGAIN)
-        if len(self._verified) > _CACHED:
+        if len(self._verified) > self._most_remembered:
             self._verified.popitem(last=False)
 
 

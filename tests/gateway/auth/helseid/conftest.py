@@ -52,7 +52,13 @@ def verifier(issuer: Issuer, clock: Clock) -> TokenVerifier:
 
 
 @pytest.fixture
-def tokens(issuer: Issuer, client_key: ECKey, clock: Clock) -> TokenSource:
-    """Make the source of the gateway's own tokens."""
+def endpoint(issuer: Issuer, client_key: ECKey, clock: Clock) -> TokenEndpoint:
+    """Make what asks for the gateway's own tokens."""
     identity = ClientIdentity(CLIENT_ID, lambda: client_key, multi_tenant=True, assertion_field="assertion_details")
-    return TokenSource(TokenEndpoint(issuer, identity, DpopProver(clock), clock), clock)
+    return TokenEndpoint(issuer, identity, DpopProver(clock), clock)
+
+
+@pytest.fixture
+def tokens(endpoint: TokenEndpoint, clock: Clock) -> TokenSource:
+    """Make the source of the gateway's own tokens."""
+    return TokenSource(endpoint, clock)

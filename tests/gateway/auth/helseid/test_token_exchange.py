@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.auth.helseid import access_tokens as tokens_module
-from gateway.auth.helseid.access_tokens import Subject, TokenSource
+from gateway.auth.helseid.access_tokens import Subject, TokenEndpoint, TokenSource
 from gateway.auth.helseid.claims import Credentials
 from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.load import load
@@ -34,7 +33,7 @@ BODY = message("alarm-follow-up")
 @pytest.fixture(autouse=True)
 def _may_exchange(request: pytest.FixtureRequest, client_key: ECKey) -> None:
     """Let the gateway's client exchange tokens, where a HelseID runs for the test alone."""
-    if "tokens" in request.fixturenames:
+    if "endpoint" in request.fixturenames:
         request.getfixturevalue("helseid").register(registration(client_key, may_exchange=True))
 
 
@@ -75,10 +74,10 @@ async def test_token_does_not_outlive_the_senders(tokens: TokenSource, helseid: 
 
 
 async def test_memory_of_exchanged_tokens_is_bounded(
-    tokens: TokenSource, helseid: HelseIdStub, monkeypatch: pytest.MonkeyPatch
+    endpoint: TokenEndpoint, helseid: HelseIdStub, clock: Clock
 ) -> None:
     """However many senders there are."""
-    monkeypatch.setattr(tokens_module, "_MOST_HELD", 2)
+    tokens = TokenSource(endpoint, clock, most_held=2)
     for _ in range(4):
         await tokens.token(HAVNES, SCOPE, subject(helseid))
     assert len(tokens._held) == 2

@@ -8,7 +8,6 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from gateway.auth.helseid import token_verifier
 from gateway.auth.helseid.claims import Credentials
 from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
 from service_stubs.sender_tokens import SenderToken
@@ -67,11 +66,9 @@ async def test_refused_token_is_judged_again(verifier: TokenVerifier, helseid: H
     await verifier.verify(presented(helseid))
 
 
-async def test_memory_of_verified_tokens_is_bounded(
-    verifier: TokenVerifier, helseid: HelseIdStub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_memory_of_verified_tokens_is_bounded(issuer: Issuer, helseid: HelseIdStub, clock: Clock) -> None:
     """However many tokens there are, only so many are remembered."""
-    monkeypatch.setattr(token_verifier, "_CACHED", 3)
+    verifier = TokenVerifier(issuer, "nhn:vkp", clock, most_remembered=3)
     for _ in range(6):
         await verifier.verify(presented(helseid))
     assert len(verifier._verified) == 3
