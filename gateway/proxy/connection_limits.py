@@ -9,12 +9,13 @@ import structlog
 
 from gateway.config.model import Network
 from gateway.observability.metrics import CONNECTIONS_REFUSED
+from gateway.proxy.bounds import Bounds
 
 log = structlog.get_logger()
 
 TOLD_AGAIN = 60.0
 """Seconds between two lines about the same."""
-_MOST_TOLD = 1000
+
 _PREFIX = 4
 """Groups of an IPv6 address that are one sender's: whoever has one address has all of its /64."""
 
@@ -79,9 +80,10 @@ class RefusalLog:
     What an attacker does thousands of times is a line a minute, and many attackers are no more lines than are kept here.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], *, most_told: int = 1000) -> None:
         """`now` is a clock that is never set back, in seconds."""
         self._now = now
+        self._most_told = most_told
         self._told: OrderedDict[tuple[str, str, str], list[float]] = OrderedDict()
         """When each was told last, and how many have come since; the one told longest ago first."""
 
@@ -92,7 +94,7 @@ class RefusalLog:
         if known is not None and now - known[0] < TOLD_AGAIN:
             known[1] += 1
             return
-        if known is None and len(self._told) >= _MOST_TOLD:
+        if known is None and len(self._told) >= self._most_told:
             if now - next(iter(self._told.values()))[0] < TOLD_AGAIN:
                 return
             self._told.popitem(last=False)
@@ -112,16 +114,6 @@ def origin_of(address: str) -> str:
     after = tail.split(":") if tail else []
     groups += [""] * (8 - len(groups) - len(after))
     return ":".join([*groups, *(group.lstrip("0") for group in after)][:_PREFIX]) + "::"
-
-
-IDLE = 75.0
-"""Seconds between requests."""
-HEAD = 15.0
-"""Seconds for a head, from its first byte."""
-SILENCE = 60.0
-"""Seconds without a byte of a body that is awaited, and without a byte taken of an answer."""
-LINGER = 2.0
-"""Seconds that a connection is kept after an answer that was given before the request was complete."""
 
 
 @dataclass(slots=True)
@@ -144,14 +136,14 @@ class Deadlines:
         self.last_read = now
         self.head_since = now
 
-    def are_up(self, now: float, *, idle: bool, in_head: bool, waits_for_body: bool) -> bool:
+    def are_up(self, now: float, bounds: Bounds, *, idle: bool, in_head: bool, waits_for_body: bool) -> bool:
         """Tell whether the sender takes too long over what it is doing."""
         if self.lingers_since is not None:
-            return now - self.lingers_since > LINGER
-        if self.blocked_since is not None and now - self.blocked_since > SILENCE:
+            return now - self.lingers_since > bounds.linger
+        if self.blocked_since is not None and now - self.blocked_since > bounds.silence:
             return True
         if in_head and self.head_since is not None:
-            return now - self.head_since > HEAD
+            return now - self.head_since > bounds.head
         if waits_for_body:
-            return now - self.last_read > SILENCE
-        return idle and now - self.last_read > IDLE
+            return now - self.last_read > bounds.silence
+        return idle and now - self.last_read > bounds.idle

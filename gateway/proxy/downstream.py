@@ -5,6 +5,7 @@ from collections import deque
 from typing import Protocol, cast
 
 from gateway.model import Headers, Reply, RequestHead
+from gateway.proxy.bounds import Bounds
 from gateway.proxy.connection_limits import Deadlines
 from gateway.proxy.downstream_request import DownstreamRequest
 from gateway.proxy.headers import Framing, chunk, last_chunk, reason_of, response_head
@@ -19,6 +20,7 @@ _MOST_AHEAD = 100
 class ConnectionOwner(Protocol):
     """Who answers the requests of all senders."""
 
+    bounds: Bounds
     stopping: bool
 
     def opened(self, sender: "DownstreamConnection") -> None:
@@ -236,7 +238,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._notice_progress(now)
         # Who waits for an answer may send the next head in its own time; it may even be us who do not read it.
         in_head = self._parser.in_head and not self._queue
-        if self._times.are_up(now, idle=not self._queue, in_head=in_head, waits_for_body=self.owes_body):
+        bounds, idle, waits_for_body = self._owner.bounds, not self._queue, self.owes_body
+        if self._times.are_up(now, bounds, idle=idle, in_head=in_head, waits_for_body=waits_for_body):
             self.abort()
 
     def _notice_progress(self, now: float) -> None:

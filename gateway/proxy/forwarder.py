@@ -10,14 +10,14 @@ from msgspec import structs
 from gateway.config.upstreams import Forwarded, VkpUpstream
 from gateway.errors import Failure, Fault
 from gateway.model import Account, Afterwards, Headers, Pass, Reply, RequestHead
+from gateway.proxy.bounds import Bounds
 from gateway.proxy.downstream_request import DownstreamRequest
 from gateway.proxy.headers import VIA, Framing, chunk, end_to_end, forwarding, last_chunk, request_head, response_head
 from gateway.proxy.pool import Pool, Unreachable, UpstreamConnection
 
 _RETRY_AFTER = 30
-STALLED = 3.0
-"""Seconds in which a body that is sent must grow by `_PROGRESS` bytes, while others wait for its connection."""
 _PROGRESS = 1024
+"""Bytes by which a body that is sent must grow within `Bounds.stalled`, while others wait for its connection."""
 _GATHERED = 65_536
 """Bytes that are gathered before they are sent, at most."""
 
@@ -41,6 +41,7 @@ class Callbacks(Protocol):
 
     now: Callable[[], float]
     """The event loop's time."""
+    bounds: Bounds
 
     def connect(self, passage: "Forwarder") -> None:
         """Run `passage.connect` in a task."""
@@ -123,7 +124,7 @@ class Forwarder:
             and self._connection is not None
             and not self._incoming.complete
             and self._sender.owes_body
-            and now - self.body_since > STALLED
+            and now - self.body_since > self._carriage.bounds.stalled
         )
 
     def cut_stalled(self) -> None:

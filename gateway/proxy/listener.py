@@ -11,6 +11,7 @@ import structlog
 
 from gateway.config.model import Address
 from gateway.observability.metrics import HANDSHAKES_FAILED, NOT_ACCEPTED, PROXY_HEADERS_REFUSED
+from gateway.proxy.bounds import Bounds
 from gateway.proxy.certificate_files import SHAKING_HANDS
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.proxy_protocol import ProxyHeaderError, bytes_missing, source_address
@@ -18,12 +19,8 @@ from gateway.proxy.tls import ReloadingContext
 
 log = structlog.get_logger()
 
-HANDSHAKE = 10.0
-"""Seconds for a handshake, and for a balancer's header before it."""
 _GOODBYE = 2.0
 """Seconds that a sender gets to agree that the connection ends."""
-MOST_HANDSHAKES = 512
-"""At a time; one more ends the oldest, so that nobody who only begins them keeps others out."""
 _AT_ONCE = 128
 """Connections that are taken before anything else is done."""
 _PAUSE = 1.0
@@ -32,6 +29,8 @@ _PAUSE = 1.0
 
 class Listener(Protocol):
     """Who counts connections, and answers what comes over them."""
+
+    bounds: Bounds
 
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
@@ -115,7 +114,7 @@ class ConnectionListener:
                 self._begin(connection, origin, peer, has_header=self._proxy_protocol and self._host.is_balancer(peer))
 
     def _begin(self, connection: socket.socket, origin: str, peer: str, *, has_header: bool) -> None:
-        if len(self._handshakes) >= MOST_HANDSHAKES:
+        if len(self._handshakes) >= self._host.bounds.handshakes:
             next(iter(self._handshakes)).cancel()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -137,14 +136,14 @@ class ConnectionListener:
             lambda: sender,
             connection,
             ssl=self._tls().context,
-            ssl_handshake_timeout=HANDSHAKE,
+            ssl_handshake_timeout=self._host.bounds.handshake,
             ssl_shutdown_timeout=_GOODBYE,
         )
 
     async def _is_introduced(self, connection: socket.socket, sender: DownstreamConnection, peer: str) -> bool:
         """Read whose connection a balancer brings, and count it as that sender's; tell whether it may go on."""
         try:
-            async with asyncio.timeout(HANDSHAKE):
+            async with asyncio.timeout(self._host.bounds.handshake):
                 header = await self._header(connection)
             sender.said_peer = source_address(header) if header else None
         except (ProxyHeaderError, TimeoutError) as error:

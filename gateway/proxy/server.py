@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from gateway.config.model import Address
 from gateway.model import Account, Afterwards, Body, Handled, Pass, Reply, RequestHead
+from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.proxy.connection_limits import USUAL_ROOM, ConnectionCounter, ConnectionLimits, RefusalLog
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.downstream_request import DownstreamRequest
@@ -32,8 +33,6 @@ Recorder = Callable[[Account, int, float], None]
 _BACKLOG = 1024
 _BEFORE_TRUST = frozenset({401, 413, 429})
 """What is answered where nobody may be known but by an address: no token or a bad one, too much, too often."""
-_GRACE = 10.0
-"""Seconds that requests in flight get to finish when the gateway stops."""
 _FIRST_REQUEST = 1.0
 """Seconds that a connection which was just opened gets to send its request when the gateway stops."""
 _ACCEPTING_TURNS = 4
@@ -77,9 +76,12 @@ def _date(second: int) -> bytes:
 class Server:
     """Listens for senders; each request is served by whatever `current` returns at that moment."""
 
-    def __init__(self, current: Callable[[], tuple[Serving, Lane]], record: Recorder) -> None:
+    def __init__(
+        self, current: Callable[[], tuple[Serving, Lane]], record: Recorder, bounds: Bounds = USUAL_BOUNDS
+    ) -> None:
         self._current = current
         self._record = record
+        self.bounds = bounds
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._listener: ConnectionListener | None = None
@@ -129,7 +131,7 @@ class Server:
         self._quiet = self._loop.create_future()
         self._notice_quiet()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._quiet, _GRACE)
+            await asyncio.wait_for(self._quiet, self.bounds.grace)
         last.cancel()
         for sender in list(self._senders):
             sender.abort()

@@ -26,6 +26,7 @@ from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
 from gateway.observability import metrics, telemetry
 from gateway.outbox.outbox import keys_of
+from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.proxy.certificate_files import DATA_PORT
 from gateway.proxy.server import Lane, Server, Serving
 from gateway.proxy.tls import ReloadingContext
@@ -60,6 +61,7 @@ class Node:
         admin_port: int | None = None,
         clock: Clock | None = None,
         intervals: Intervals = USUAL,
+        bounds: Bounds = USUAL_BOUNDS,
     ) -> None:
         """`sockets` are used in place of the addresses in `listen`, `admin_port` in place of the port of `listen.admin`."""
         self._path = Path(path)
@@ -68,7 +70,7 @@ class Node:
         self._sockets = sockets
         self._admin_port = admin_port
         self._first = (self._here(config), table)
-        self._server = Server(self._current, self._record)
+        self._server = Server(self._current, self._record, bounds)
         self._ledger = ProcessLedger(self._path.parent, self._clock, intervals)
         self._replica: Replica | None = None
         """None as long as no ledger is open."""

@@ -17,6 +17,7 @@ from msgspec import UNSET, structs
 from gateway.config.model import KeyFiles
 from gateway.ledger.key_files import make_missing
 from gateway.observability import telemetry
+from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.runtime import node
 from gateway.tasks import USUAL, Intervals
 from legacy_stubs.vkp_r4 import LegacyVkp
@@ -99,8 +100,14 @@ def intervals() -> Intervals:
 
 
 @pytest.fixture
-async def start(
-    folder_with_keys: Path, logged: Logged, client_key: ECKey, signing_keys: None, intervals: Intervals
+def bounds() -> Bounds:
+    """How patient the data ports of gateways are."""
+    return USUAL_BOUNDS
+
+
+@pytest.fixture
+async def start(  # noqa: PLR0917 - fixtures
+    folder_with_keys: Path, logged: Logged, client_key: ECKey, signing_keys: None, intervals: Intervals, bounds: Bounds
 ) -> AsyncIterator[Callable[..., Awaitable[World]]]:
     """Start a gateway between doubles; arguments change its configuration, `vkp` and `double` replace those of VKP and JFT."""
     del signing_keys
@@ -115,6 +122,7 @@ async def start(
             serve: bool = True,
             clock: Clock | None = None,
             intervals: Intervals = intervals,
+            bounds: Bounds = bounds,
             **changes: Any,
         ) -> World:
             helseid = HelseIdStub([registration(client_key, **(client or {}))], token_seconds=lifetime)
@@ -147,8 +155,8 @@ async def start(
                 "everywhere": '{vkp_id: Everywhere, her_id: "99001", municipalities: all}',
                 "routes": ROUTES,
             }
-            doubles = (helseid, vkp, jft)
-            world = World(folder_with_keys, data, *doubles, logged, settings, admin, clock=clock, intervals=intervals)
+            around = (folder_with_keys, data, helseid, vkp, jft, logged, settings, admin)
+            world = World(*around, clock=clock, intervals=intervals, bounds=bounds)
             world.write(**changes)
             if serve:
                 await world.serve()

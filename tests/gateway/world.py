@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.demo.traffic import with_own_ids
 from gateway.config.load import load
 from gateway.observability import metrics, telemetry
+from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.runtime.node import Node
 from gateway.tasks import USUAL, Intervals
 from service_stubs.clients import Client
@@ -155,6 +156,7 @@ class World:
     clock: Clock | None = None
     """The gateway's; None for the machine's."""
     intervals: Intervals = USUAL
+    bounds: Bounds = USUAL_BOUNDS
     vkp_id: str = "Everywhere"
     sent: list[bytes] = field(default_factory=list)
 
@@ -168,7 +170,8 @@ class World:
         loaded = load(str(self.config))
         assert loaded.config is not None, [str(problem) for problem in loaded.problems]
         assert loaded.table is not None
-        self.gateway = Node(str(self.config), loaded.config, loaded.table, clock=self.clock, intervals=self.intervals)
+        read = (str(self.config), loaded.config, loaded.table)
+        self.gateway = Node(*read, clock=self.clock, intervals=self.intervals, bounds=self.bounds)
         await self.gateway.start()
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.observability.metrics import UNCLEAR
+from gateway.proxy.bounds import Bounds
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (
     HOLD,
@@ -33,10 +34,10 @@ REFUSE = "on_outage: refuse"
 WAYS = ["hangs up", "is given up"]
 
 
-@pytest.fixture(autouse=True)
-def _short_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bounds() -> Bounds:
     """Have a stop wait for no answers: requests that are given up by hand have none."""
-    monkeypatch.setattr("gateway.proxy.server._GRACE", 0.01)
+    return Bounds(grace=0.01)
 
 
 async def leave(world: World, body: bytes, way: str, begun: Callable[[], bool]) -> None:

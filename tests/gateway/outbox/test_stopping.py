@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.observability.metrics import UNCLEAR
+from gateway.proxy.bounds import Bounds
 from service_stubs.behaviour import Behaviour
 from tests.gateway.cli.test_serve import served
 from tests.gateway.outbox.conftest import (
     HOLD,
+    QUICK,
     alarm,
     assert_success,
     counted,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 REFUSE = "on_outage: refuse"
 RESEND = f"{HOLD}, unclear: resend"
+IMPATIENT = {"bounds": Bounds(grace=0.05), "intervals": replace(QUICK, last_writes=0.3)}
 
 
 def begun(work: Any) -> asyncio.Task[Any]:
@@ -44,11 +47,8 @@ def begun(work: Any) -> asyncio.Task[Any]:
     return asyncio.get_running_loop().create_task(work)
 
 
-async def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
-    """Stop a gateway while JFT has a message and does not answer, and have no patience."""
-    monkeypatch.setattr("gateway.proxy.server._GRACE", 0.05)
-    recorder = delivery_of(world)._recorder
-    recorder._intervals = replace(recorder._intervals, last_writes=0.3)
+async def cut_off(world: World, body: bytes) -> None:
+    """Stop a gateway without patience while JFT has a message and does not answer."""
     jft = jft_of(world)
     jft.open.clear()
     sending = begun(world.post("bundle", body))
@@ -124,17 +124,12 @@ async def test_delivery_of_a_held_message_is_finished(begin: Callable[..., Await
     [(REFUSE, "refused", False), (HOLD, "quarantined", False), (RESEND, "delivered", True)],
 )
 async def test_message_that_was_cut_off_is_unclear_at_the_next_start(
-    begin: Callable[..., Awaitable[World]],
-    monkeypatch: pytest.MonkeyPatch,
-    policies: str,
-    state: str,
-    *,
-    possible_duplicate: bool,
+    begin: Callable[..., Awaitable[World]], policies: str, state: str, *, possible_duplicate: bool
 ) -> None:
     """Its sender heard nothing, and JFT may have it: it is treated as what was never answered."""
-    world = await begin(policies)
+    world = await begin(policies, **IMPATIENT)
     unclear = counted(UNCLEAR, municipality="havnes")
-    await cut_off(world, monkeypatch, alarm())
+    await cut_off(world, alarm())
     await world.serve()
     (row,) = await until_states(world, state)
     assert row.possible_duplicate is possible_duplicate
@@ -142,13 +137,11 @@ async def test_message_that_was_cut_off_is_unclear_at_the_next_start(
     assert counted(UNCLEAR, municipality="havnes") == unclear + (policies == HOLD)
 
 
-async def test_repeat_of_what_was_cut_off_is_delivered_and_marked(
-    begin: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_repeat_of_what_was_cut_off_is_delivered_and_marked(begin: Callable[..., Awaitable[World]]) -> None:
     """Where nothing was promised the sender repeats it; it may stand in the record twice, and the log says so."""
-    world = await begin(REFUSE)
+    world = await begin(REFUSE, **IMPATIENT)
     body = alarm()
-    await cut_off(world, monkeypatch, body)
+    await cut_off(world, body)
     await world.serve()
     await until_states(world, "refused")
     assert_success(await world.post("bundle", body))
@@ -156,11 +149,11 @@ async def test_repeat_of_what_was_cut_off_is_delivered_and_marked(
 
 
 async def test_later_messages_of_a_patient_go_on_after_one_was_cut_off(
-    begin: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch, clock: Clock
+    begin: Callable[..., Awaitable[World]], clock: Clock
 ) -> None:
     """What waits for a person holds up nobody."""
-    world = await begin()
-    await cut_off(world, monkeypatch, alarm(0))
+    world = await begin(**IMPATIENT)
+    await cut_off(world, alarm(0))
     await world.serve()
     await until_states(world, "quarantined")
     assert_success(await world.post("bundle", alarm(1)), await world.post("bundle", visit()))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.proxy import connection_limits
 from gateway.proxy.connection_limits import RefusalLog
 from tests.gateway.authority import Authority
 from tests.gateway.proxy.test_proxy_protocol import binary, brought, ended, line
@@ -108,13 +107,10 @@ async def test_a_balancer_without_a_header_is_told_by_its_own_address(start: Cal
     assert [one["address"] for one in world.logged.named("proxy.header_refused")] == ["127.0.0.1"]
 
 
-def test_what_is_refused_again_and_again_is_told_once_in_a_while(
-    logged: Logged, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_refused_again_and_again_is_told_once_in_a_while(logged: Logged) -> None:
     """With how often it was; and so many addresses at a time."""
-    monkeypatch.setattr(connection_limits, "_MOST_TOLD", 3)
     now = 0.0
-    refusals = RefusalLog(lambda: now)
+    refusals = RefusalLog(lambda: now, most_told=3)
     for _ in range(5):
         refusals.tell("connections.refused", "192.0.2.1", "why")
     for last in range(2, 9):

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.load import load_text
 from gateway.observability import metrics
-from gateway.proxy import connection_limits, forwarder
+from gateway.proxy.bounds import Bounds
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits, origin_of
 from service_stubs.behaviour import Behaviour
 from tests.gateway.proxy.test_leaving import connected, kept_alive, until
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 NOTE = f"/epj/r4/{HAVNES}/composition"
+SILENCE = Bounds(silence=0.6)
 
 
 @pytest.mark.parametrize(
@@ -120,19 +121,18 @@ async def stall(world: World, body: bytes = b"x") -> tuple[asyncio.StreamReader,
     return reader, writer
 
 
-async def full(start: Callable[..., Awaitable[World]], upstream: RawUpstream, count: int) -> World:
+async def full(start: Callable[..., Awaitable[World]], upstream: RawUpstream, count: int, bounds: Bounds) -> World:
     """Start a gateway whose connections to VKP can be used up."""
-    world = await start(vkp=upstream, vkp_host=f", connections: {{most: {count}, connect: 8s}}")
+    world = await start(vkp=upstream, vkp_host=f", connections: {{most: {count}, connect: 8s}}", bounds=bounds)
     world.write()
     return world
 
 
 async def test_the_longest_stalled_body_makes_room(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
 ) -> None:
     """When all connections to VKP are taken, one that waits for a body is cut for one that has its own: 408, and on."""
-    monkeypatch.setattr(forwarder, "STALLED", 0.5)
-    world = await full(start, raw_upstream, 2)
+    world = await full(start, raw_upstream, 2, Bounds(stalled=0.5))
     first = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
     await asyncio.sleep(0.1)
@@ -157,12 +157,9 @@ async def test_the_longest_stalled_body_makes_room(
 
 
 @pytest.mark.slow
-async def test_a_trickle_is_no_progress(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_trickle_is_no_progress(start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream) -> None:
     """A byte now and then does not hold a connection that others wait for."""
-    monkeypatch.setattr(forwarder, "STALLED", 0.5)
-    world = await full(start, raw_upstream, 1)
+    world = await full(start, raw_upstream, 1, Bounds(stalled=0.5))
     _, writer = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
 
@@ -181,12 +178,12 @@ async def test_a_trickle_is_no_progress(
 
 @pytest.mark.slow
 async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
 ) -> None:
     """Who sends a kilobyte in time, and who waits for VKP, keeps its connection; the one that waits is told 503."""
-    monkeypatch.setattr(forwarder, "STALLED", 0.4)
     arrived, released = raw_upstream.hold()
-    world = await start(vkp=raw_upstream, vkp_host=", connections: {most: 2, connect: 1500ms}")
+    connections = ", connections: {most: 2, connect: 1500ms}"
+    world = await start(vkp=raw_upstream, vkp_host=connections, bounds=Bounds(stalled=0.4))
     waiting = asyncio.get_running_loop().create_task(world.post(BUNDLE, b"{}"))
     await arrived.wait()
     reader, writer = await stall(world)
@@ -210,11 +207,10 @@ async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
 
 
 async def test_stalled_bodies_stay_while_nobody_waits(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
 ) -> None:
     """A slow sender is nobody's trouble as long as there is room."""
-    monkeypatch.setattr(forwarder, "STALLED", 0.2)
-    world = await full(start, raw_upstream, 2)
+    world = await full(start, raw_upstream, 2, Bounds(stalled=0.2))
     reader, writer = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
     await asyncio.sleep(0.8)
@@ -287,32 +283,26 @@ async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("limit", "begin", "trickle"),
+    ("bounds", "begin", "trickle"),
     [
-        ("IDLE", b"", b""),
-        ("HEAD", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"),
-        ("HEAD", b"P", b""),
-        ("SILENCE", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b""),
+        (Bounds(idle=0.6), b"", b""),
+        (Bounds(head=0.6), b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"),
+        (Bounds(head=0.6), b"P", b""),
+        (SILENCE, b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b""),
         (
-            "SILENCE",
+            SILENCE,
             b"POST /epj/r4/315058384/bundle HTTP/1.1\r\nHost: h\r\nAuthorization: TOKEN\r\nContent-Length: 9\r\n\r\nx",
             b"",
         ),
-        ("SILENCE", b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1", b""),
+        (SILENCE, b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1", b""),
     ],
     ids=["says nothing", "head trickles", "head stops", "body stops", "body that is read stops", "chunk stops"],
 )
-async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - a table
-    start: Callable[..., Awaitable[World]],
-    raw_upstream: RawUpstream,
-    monkeypatch: pytest.MonkeyPatch,
-    limit: str,
-    begin: bytes,
-    trickle: bytes,
+async def test_who_is_too_slow_is_cut(
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, bounds: Bounds, begin: bytes, trickle: bytes
 ) -> None:
     """A connection that gives nothing, or a head a field at a time, ends; another sender is served all the while."""
-    monkeypatch.setattr(connection_limits, limit, 0.6)
-    world = await start(vkp=raw_upstream)
+    world = await start(vkp=raw_upstream, bounds=bounds)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     writer.write(begin.replace(b"TOKEN", b"Bearer " + world.token().encode()))
     ended = asyncio.get_running_loop().create_task(reader.read())

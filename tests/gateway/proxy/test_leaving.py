@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.proxy import connection_limits
+from gateway.proxy.bounds import Bounds
 from gateway.proxy.request_parser import RequestParser
 from tests.gateway.proxy.fuzzing import Requests
 from tests.gateway.wire import read_message
@@ -93,10 +93,10 @@ async def test_body_that_breaks_while_it_is_read_is_answered_once(world: World) 
 
 
 async def test_head_sent_ahead_does_not_cut_the_answer_before_it(
-    world: World, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
 ) -> None:
     """The time for a head does not run while its sender waits for VKP, or while the gateway itself reads no further."""
-    monkeypatch.setattr(connection_limits, "HEAD", 0.3)
+    world = await start(vkp=raw_upstream, bounds=Bounds(head=0.3))
     arrived, released = raw_upstream.hold()
     reader, writer, _ = await connected(world)
     raw = kept_alive(world, BUNDLE, b"{}")
@@ -111,10 +111,10 @@ async def test_head_sent_ahead_does_not_cut_the_answer_before_it(
 
 
 async def test_connection_is_not_idle_right_after_a_late_answer(
-    world: World, raw_upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
 ) -> None:
     """The time between requests is counted from the answer, not from the request that it answers."""
-    monkeypatch.setattr(connection_limits, "IDLE", 0.6)
+    world = await start(vkp=raw_upstream, bounds=Bounds(idle=0.6))
     arrived, released = raw_upstream.hold()
     reader, writer, _ = await connected(world)
     writer.write(kept_alive(world, BUNDLE, b"{}"))

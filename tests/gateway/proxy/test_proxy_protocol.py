@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.observability import metrics
-from gateway.proxy import listener
+from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits
 from gateway.proxy.proxy_protocol import ProxyHeaderError, bytes_missing, source_address
 from tests.gateway.authority import Authority
@@ -188,8 +188,9 @@ def behind(
 ) -> Callable[..., Awaitable[World]]:
     """Start a gateway that believes its balancer, this machine unless another is named."""
 
-    async def started(balancer: str = "127.0.0.1", limits: str = "") -> World:
+    async def started(balancer: str = "127.0.0.1", limits: str = "", bounds: Bounds = USUAL_BOUNDS) -> World:
         return await start(
+            bounds=bounds,
             vkp=raw_upstream,
             vkp_host=", forwarded: x-forwarded",
             listen=", proxy_protocol: true",
@@ -261,24 +262,33 @@ async def test_a_header_may_come_a_byte_at_a_time(
 
 
 async def test_a_balancers_connection_without_its_header_is_closed(
-    behind: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
+    behind: Callable[..., Awaitable[World]],
 ) -> None:
-    """Nobody knows whose it is: a request, a ClientHello, half a header, or one that does not come in time."""
+    """Nobody knows whose it is: a request, a ClientHello, or half a header."""
     world = await behind()
     before = metrics.PROXY_HEADERS_REFUSED._value.get()
     wrong = [world.request(BUNDLE), bytes.fromhex("16030100f8010000f4"), block(0x12, bytes(12)), b"PROXY TCP4 1"]
     for stream in wrong:
         assert await ended(world, stream, says_it_is_all=True) == b""
-    monkeypatch.setattr(listener, "HANDSHAKE", 0.2)
-    for stream in (b"PROXY TCP4 1", b""):
-        assert await ended(world, stream) == b""
-    assert metrics.PROXY_HEADERS_REFUSED._value.get() == before + len(wrong) + 2
+    assert metrics.PROXY_HEADERS_REFUSED._value.get() == before + len(wrong)
     assert {each["reason"] for each in world.logged.named("proxy.header_refused")} == {
         "it does not begin as one",
         "it is of another family or transport",
         "it broke off",
-        "it did not come in time",
     }
+    assert world.gateway._server._guests._count == 0
+
+
+async def test_a_balancers_connection_whose_header_does_not_come_in_time_is_closed(
+    behind: Callable[..., Awaitable[World]],
+) -> None:
+    """Whether a part of it came, or nothing."""
+    world = await behind(bounds=Bounds(handshake=0.2))
+    before = metrics.PROXY_HEADERS_REFUSED._value.get()
+    for stream in (b"PROXY TCP4 1", b""):
+        assert await ended(world, stream) == b""
+    assert metrics.PROXY_HEADERS_REFUSED._value.get() == before + 2
+    assert {each["reason"] for each in world.logged.named("proxy.header_refused")} == {"it did not come in time"}
     assert world.gateway._server._guests._count == 0
 
 

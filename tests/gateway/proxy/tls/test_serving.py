@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.proxy import listener
+from gateway.proxy.bounds import Bounds
 from gateway.proxy.certificate_files import Files, for_senders
 from tests.gateway.authority import Authority
 from tests.gateway.proxy.test_upstream_tls import TlsUpstream
@@ -102,10 +102,10 @@ async def test_senders_need_a_certificate_when_authorities_are_named(
 
 
 async def test_a_handshake_that_stalls_is_ended(
-    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream
 ) -> None:
     """Whoever connects and says nothing is gone after a while."""
-    monkeypatch.setattr(listener, "HANDSHAKE", 0.3)
+    world = await start(vkp=raw_upstream, top=TLS, bounds=Bounds(handshake=0.3))
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     await until(lambda: world.gateway._server._guests._count == 1)
     assert await asyncio.wait_for(reader.read(), 120) == b""
@@ -115,10 +115,10 @@ async def test_a_handshake_that_stalls_is_ended(
 
 
 async def test_the_oldest_handshake_makes_room(
-    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream
 ) -> None:
     """Whoever only begins handshakes keeps nobody out."""
-    monkeypatch.setattr(listener, "MOST_HANDSHAKES", 3)
+    world = await start(vkp=raw_upstream, top=TLS, bounds=Bounds(handshakes=3))
     idle = [await asyncio.open_connection("127.0.0.1", world.data_port) for _ in range(10)]
     await until(lambda: world.gateway._server._guests._count == 3)
     assert (await post(world, authority.trusting())).status == 200
