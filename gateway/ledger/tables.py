@@ -331,18 +331,21 @@ REPLICA_PATIENT = Table(
     Column("updated", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index("replica_patient_resource", "municipality", "generation", "resource", unique=True),
-    Index("replica_patient_number", "municipality", "generation", "patient"),
     sqlite_autoincrement=True,
 )
 
 REPLICA_IDENTIFIER = Table(
     "replica_identifier",
     METADATA,
-    Column("row", _Number, primary_key=True, autoincrement=False),
+    Column("municipality", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("hash", Text, primary_key=True),
-    Column("municipality", Text, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Index("replica_identifier_hash", "municipality", "generation", "hash"),
+    Column("row", _Number, primary_key=True, autoincrement=False),
+    # Whether it is the national number that the patient is best known by: `replica_patient.patient`.
+    Column("is_first", Boolean, nullable=False),
+    Index("replica_identifier_row", "row"),
+    # Hashes come in no order: each tree of them costs as much as writing the patient.
+    sqlite_with_rowid=False,
 )
 """Keyed hashes of the identifiers that a patient of a copy is found by: national numbers, and those of the record system."""
 

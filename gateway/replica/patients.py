@@ -1,7 +1,8 @@
 """The patients of a copy: sealed, and found by keyed hashes of what identifies them."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, exists, func, insert, select, text
@@ -43,6 +44,21 @@ class SealedPatient(msgspec.Struct, frozen=True):
     sealed: bytes
 
 
+class ReadyPatient(NamedTuple):
+    """A patient as it is written: hashed and sealed before, so that nobody waits for that while the database is written to."""
+
+    row: SealedPatient
+    hashes: list[str]
+    """By which it is found, that of the number it is best known by first."""
+    plain: bytes
+    """What is sealed."""
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it stays."""
+        return bool(self.row.sealed)
+
+
 class Standing(msgspec.Struct, frozen=True):
     """The state of the generation that answers."""
 
@@ -62,6 +78,7 @@ class PatientSeal:
     def __init__(self, cipher: PayloadCipher, lookup: LookupHasher) -> None:
         self._cipher = cipher
         self._lookup = lookup
+        self._hashes: dict[str, Callable[..., str]] = {}
         self.maker = f"{pit.VERSION}.{lookup.hash('replica', 'maker')[:16]}"
         """Of rows that these keys and this version can read: rows with other hashes would be found by nobody."""
 
@@ -70,29 +87,38 @@ class PatientSeal:
         """Make one of the ledger's keys."""
         return cls(keys.vault, keys.lookup)
 
+    def _hash(self, municipality: str) -> Callable[..., str]:
+        """Return what hashes all that is found in a municipality's copy."""
+        known = self._hashes.get(municipality)
+        if known is None:
+            known = self._hashes[municipality] = self._lookup.after("replica", municipality)
+        return known
+
     def hash_of_id(self, municipality: str, own: str) -> str:
         """Return the hash of the service's own id."""
-        return self._lookup.hash("replica", municipality, "id", own)
+        return self._hash(municipality)("id", own)
 
     def hash_of(self, municipality: str, system: str, value: str) -> str:
         """Return `hash_of` an identifier."""
-        return hash_of(self._lookup, municipality, system, value)
+        return self._hash(municipality)(system, value)
 
-    def hashes(self, municipality: str, patient: PitPatient) -> list[str]:
-        """Return the hashes that a patient is found by, that of the number it is best known by first."""
-        national = [self.hash_of(municipality, "", number) for number in patient.numbers]
-        return [*national, *(self.hash_of(municipality, *one) for one in patient.local)]
+    def ready(self, municipality: str, patient: PitPatient) -> ReadyPatient:
+        """Return a patient as it is written."""
+        hashed = self._hash(municipality)
+        resource = hashed("id", patient.id)
+        plain = (patient.numbers[0] if patient.numbers else "").encode() + b"\n" + patient.written
+        hashes = [hashed("", number) for number in patient.numbers]
+        patient_hash = hashes[0] if hashes else None
+        hashes += [hashed(*one) for one in patient.local]
+        sealed = self._cipher.seal(plain, _about(municipality, resource)) if patient.is_in_use else b""
+        return ReadyPatient(SealedPatient(municipality, resource, patient.updated, patient_hash, sealed), hashes, plain)
 
-    def seal(self, municipality: str, resource: str, patient: PitPatient) -> bytes:
-        """Return what is kept of a patient; `resource` is the hash of its id."""
-        return self._cipher.seal(_plain(patient), _about(municipality, resource))
-
-    def is_news(self, patient: PitPatient, known: SealedPatient) -> bool:
+    def is_news(self, patient: ReadyPatient, known: SealedPatient) -> bool:
         """Tell whether a patient is another than the one that is known: the time alone does not say, it may be of whole seconds."""
-        if order_of(patient.updated, known.updated) == -1:
+        if order_of(patient.row.updated, known.updated) == -1:
             return False
         try:
-            return not patient.is_in_use or self._opened(known) != _plain(patient)
+            return not patient.is_in_use or self._opened(known) != patient.plain
         except PayloadUnreadable:
             return True
 
@@ -116,58 +142,61 @@ class PatientSeal:
         return self._cipher.open(sealed, f"replica-cursor {municipality}").decode()
 
 
-def _plain(patient: PitPatient) -> bytes:
-    return (patient.numbers[0] if patient.numbers else "").encode() + b"\n" + patient.written
-
-
 def _about(municipality: str, resource: str) -> str:
     return f"replica {municipality} {resource}"
 
 
 def put_patients(
-    connection: Connection, seal: PatientSeal, municipality: str, generation: int, patients: Sequence[PitPatient]
+    connection: Connection, seal: PatientSeal, municipality: str, generation: int, patients: Sequence[ReadyPatient]
 ) -> int:
     """Write what changed of some patients into a generation, and return by how many it has grown.
 
     The newest of each is what counts; one that is no longer in use goes.
     """
-    newest: dict[str, PitPatient] = {}
+    newest: dict[str, ReadyPatient] = {}
     for one in patients:
-        resource = seal.hash_of_id(municipality, one.id)
-        if resource not in newest or order_of(one.updated, newest[resource].updated) != -1:
-            newest[resource] = one
-    statement = select(P.id, *_SEALED).where(*_in(municipality, generation), P.resource.in_(list(newest)))
-    known = {row[2]: (row[0], SealedPatient(*row[1:])) for row in connection.execute(statement)}
-    changed = {
-        resource: one
-        for resource, one in newest.items()
-        if resource not in known or seal.is_news(one, known[resource][1])
-    }
-    gone = [known[resource][0] for resource in changed if resource in known]
-    if gone:
-        connection.execute(delete(REPLICA_IDENTIFIER).where(N.row.in_(gone)))
-        connection.execute(delete(REPLICA_PATIENT).where(P.id.in_(gone)))
-    written = {resource: one for resource, one in changed.items() if one.is_in_use}
-    if written:
-        _insert(connection, seal, municipality, generation, written)
-    return len(written) - len(gone)
+        before = newest.get(one.row.resource)
+        if before is None or order_of(one.row.updated, before.row.updated) != -1:
+            newest[one.row.resource] = one
+    changed, gone = [], []
+    for some in _batches(list(newest.values())):
+        known = _known(connection, municipality, generation, [one.row.resource for one in some])
+        news = [one for one in some if (of := known.get(one.row.resource)) is None or seal.is_news(one, of[1])]
+        gone += [known[one.row.resource][0] for one in news if one.row.resource in known]
+        changed += [one for one in news if one.is_in_use]
+    for rows in _batches(gone):
+        connection.execute(delete(REPLICA_IDENTIFIER).where(N.row.in_(rows)))
+        connection.execute(delete(REPLICA_PATIENT).where(P.id.in_(rows)))
+    if changed:
+        _insert(connection, municipality, generation, changed)
+    return len(changed) - len(gone)
 
 
-def _insert(
-    connection: Connection, seal: PatientSeal, municipality: str, generation: int, patients: dict[str, PitPatient]
-) -> None:
+def _known(
+    connection: Connection, municipality: str, generation: int, resources: list[str]
+) -> dict[str, tuple[int, SealedPatient]]:
+    """Return those of some patients (hashes of their ids) whom a generation has, each with its row."""
+    values = {"municipality": municipality, "generation": generation, "resources": resources}
+    return {row[2]: (row[0], SealedPatient(*row[1:])) for row in connection.execute(_KNOWN, values)}
+
+
+def _insert(connection: Connection, municipality: str, generation: int, patients: Sequence[ReadyPatient]) -> None:
     of = {"municipality": municipality, "generation": generation}
     rows, found = [], []
-    for row, (resource, one) in zip(_new_rows(connection, len(patients)), patients.items(), strict=True):
-        hashes = seal.hashes(municipality, one)
-        best = hashes[0] if one.numbers else None
-        sealed = seal.seal(municipality, resource, one)
-        rows.append({**of, "id": row, "resource": resource, "patient": best, "updated": one.updated, "sealed": sealed})
-        found += [{**of, "row": row, "hash": each} for each in hashes]
+    for number, (one, hashes, _) in zip(_new_rows(connection, len(patients)), patients, strict=True):
+        its = {"resource": one.resource, "patient": one.patient, "updated": one.updated, "sealed": one.sealed}
+        rows.append({**of, "id": number, **its})
+        found += [{**of, "row": number, "hash": each, "is_first": each == one.patient} for each in hashes]
     prepared.each(connection, _PATIENTS, rows)
-    prepared.each(connection, _IDENTIFIERS, found)
+    # In the order of the tree: neighbours are written together.
+    prepared.each(connection, _IDENTIFIERS, sorted(found, key=itemgetter("hash")))
 
 
+_KNOWN = select(P.id, *_SEALED).where(
+    P.municipality == bindparam("municipality"),
+    P.generation == bindparam("generation"),
+    P.resource.in_(bindparam("resources", expanding=True)),
+)
 _PATIENTS, _IDENTIFIERS = insert(REPLICA_PATIENT), insert(REPLICA_IDENTIFIER)
 _NEW_ROWS = {
     "sqlite": text("SELECT seq FROM sqlite_sequence WHERE name = 'replica_patient'"),
@@ -287,29 +316,28 @@ class CopiedNumbers:
 
     def after(self, connection: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
         """Return the next patients in the order of their hashes, each hash with its number."""
-        return self._some(connection, municipality, (P.patient > patient,), most)
+        return self._some(connection, municipality, (N.hash > patient,), most)
 
     def unanswered(self, connection: Connection, municipality: str, since: float) -> dict[str, float | None]:
         """Return the patients whom OKT has told nothing of since a time, each with when it last did; in the order of their hashes."""
         told = select(S.patient, func.max(S.seen_at).label("seen_at"))
         by = told.where(S.municipality == municipality, S.source == "okt").group_by(S.patient).subquery()
-        of = (P.municipality == municipality, P.generation == _serving(municipality), P.patient.is_not(None))
-        statement = select(P.patient, by.c.seen_at).outerjoin(by, by.c.patient == P.patient).order_by(P.patient)
+        of = _first(municipality)
+        statement = select(N.hash, by.c.seen_at).outerjoin(by, by.c.patient == N.hash).order_by(N.hash)
         lacking = by.c.seen_at.is_(None) | (by.c.seen_at < since)
         return {row[0]: row[1] for row in connection.execute(statement.where(*of, lacking))}
 
     def named(self, connection: Connection, municipality: str, patients: Sequence[str]) -> list[tuple[str, str]]:
         """Return patients (hashes) with their numbers."""
-        return self._some(connection, municipality, (P.patient.in_(patients),), len(patients))
+        return self._some(connection, municipality, (N.hash.in_(patients),), len(patients))
 
     def count(self, connection: Connection, municipality: str) -> int:
         """Return how many patients have a number."""
-        where = (P.municipality == municipality, P.generation == _serving(municipality), P.patient.is_not(None))
-        return connection.execute(select(func.count(P.patient.distinct())).where(*where)).scalar_one()
+        return connection.execute(select(func.count(N.hash.distinct())).where(*_first(municipality))).scalar_one()
 
     def has(self, connection: Connection, municipality: str, patient: str) -> bool:
         """Whether a hash is that of one of them."""
-        where = (P.municipality == municipality, P.generation == _serving(municipality), P.patient == patient)
+        where = (*_first(municipality), N.hash == patient)
         return bool(connection.execute(select(exists().where(*where))).scalar_one())
 
     def is_there(self, connection: Connection, municipality: str) -> bool:
@@ -333,14 +361,21 @@ class CopiedNumbers:
     def _some(
         self, connection: Connection, municipality: str, where: tuple[ColumnElement[bool], ...], most: int
     ) -> list[tuple[str, str]]:
-        of = (P.municipality == municipality, P.generation == _serving(municipality), *where)
-        statement = select(P.patient, *_SEALED).where(*of).order_by(P.patient).limit(most)
+        of = (*_first(municipality), *where)
+        statement = (
+            select(N.hash, *_SEALED).join(REPLICA_PATIENT, P.id == N.row).where(*of).order_by(N.hash).limit(most)
+        )
         found = {row[0]: self._seal.number_of(SealedPatient(*row[1:])) for row in connection.execute(statement)}
         return [(patient, number) for patient, number in found.items() if number is not None]
 
 
 def _serving(municipality: str) -> ScalarSelect[int]:
     return select(F.serving).where(F.municipality == municipality, F.source == "pit").scalar_subquery()
+
+
+def _first(municipality: str) -> tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]:
+    """Return what says which identifiers are the numbers by which the patients of what answers are best known."""
+    return N.municipality == municipality, N.generation == _serving(municipality), N.is_first
 
 
 def _in(municipality: str, generation: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

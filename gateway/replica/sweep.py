@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, ins
 from gateway.config.model import Municipality
 from gateway.ledger import prepared
 from gateway.ledger.database import Database
-from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_PATIENT, REPLICA_SERVICE
+from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_IDENTIFIER, REPLICA_SERVICE
 from gateway.observability.metrics import ANSWERS_REFUSED, SWEEP_LEFT, UNANSWERED
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey
@@ -28,7 +28,7 @@ from translators.services import Service
 
 log = structlog.get_logger()
 
-G, P, S = REPLICA_GENERATION.c, REPLICA_PATIENT.c, REPLICA_SERVICE.c
+G, N, S = REPLICA_GENERATION.c, REPLICA_IDENTIFIER.c, REPLICA_SERVICE.c
 SOURCE: Source = "okt"
 _NUMBER, _MAKER = 1, "services"
 """A sweep is one generation that is written over: rows are kept by patient, each as old as it is."""
@@ -265,7 +265,8 @@ class OktSweep:
         """End a sweep, and forget the services of whom the copy no longer has."""
         key, done = self._municipality.key, replace(sweep, complete_at=self._clock(), fresh_at=sweep.began_at)
         own = (S.municipality == key, S.source == SOURCE, S.seen_at < (sweep.began_at or 0.0))
-        is_there = exists().where(P.municipality == S.municipality, P.patient == S.patient)
+        known = select(G.generation).where(G.municipality == key, G.source == "pit")
+        is_there = exists().where(N.municipality == key, N.generation.in_(known), N.hash == S.patient, N.is_first)
 
         def work(connection: Connection) -> None:
             self._keep(connection)

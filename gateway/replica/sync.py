@@ -25,7 +25,7 @@ from gateway.ledger.database import Database
 from gateway.observability.metrics import REPLICA_PAGES
 from gateway.replica import feeds, patients
 from gateway.replica.feeds import FeedKey, Generation
-from gateway.replica.patients import PatientSeal
+from gateway.replica.patients import PatientSeal, ReadyPatient
 from gateway.times import Clock
 from gateway.upstreams.pit import AnswerRefused, CursorLost, Follow, Page, ServiceUnavailable
 from translators.fhir.moments import order_of
@@ -38,8 +38,10 @@ OVERLAP = 300.0
 """Seconds by which a window begins before the last one did: PIT writes what it was sent some time later."""
 _TIMEOUT = 60.0
 """Seconds for one page."""
-_TOGETHER = 5
-"""Pages that are written together: the disk takes longer than each."""
+_TOGETHER = 20
+"""Pages of a first copy that are written together: hashes come in no order, so each writing is all over their trees."""
+_FEW_AT_ONCE = 5
+"""Pages between two looks whether a poll is due, while everything is read beside a copy that answers."""
 _SPREAD = 0.2
 """The part of the time between two readings of everything by which a municipality's may be earlier."""
 _AHEAD = 3
@@ -218,7 +220,7 @@ class PatientSync:
                 except CursorLost:
                     # Nobody is gone before everybody was asked for once more: the step is done again.
                     raise ServiceUnavailable("PIT lost the cursor of a question") from None
-                await self._write(building, [page])
+                await self._write(building, [self._ready(page)])
                 cursor = page.next
                 if cursor is None or not page.patients or page.patients[-1].updated != updated:
                     break
@@ -239,16 +241,17 @@ class PatientSync:
         if of.asked_at is None or (of.cursor is not None and cursor is None):
             of = structs.replace(of, asked_at=of.asked_at or self._clock(), cursor=None)
         # Beside a copy that answers others have their turn sooner.
-        most = min(self._at_once, _TOGETHER) if pace else self._at_once
+        most = min(self._at_once, _FEW_AT_ONCE) if pace else self._at_once
         ahead = _Ahead(partial(self._pit.page, self._municipality.orgnr, of.since, timeout=_TIMEOUT), most)
         ahead.ask(cursor)
-        read: list[Page] = []
+        read: list[list[ReadyPatient]] = []
         writing: asyncio.Task[Generation] | None = None
         try:
             while ahead.asked:
                 began, page = clock(), await ahead.asked[0]
                 ahead.taken(page.next)
-                of, read = _after(of, page, self._clock(), self._seal), [*read, page]
+                of = _after(of, page, self._clock(), self._seal)
+                read.append(self._ready(page))
                 if not ahead.asked or pace or len(read) == _TOGETHER:
                     of = await _with_entries(of, writing)
                     writing, read = asyncio.get_running_loop().create_task(self._write(of, read)), []
@@ -280,12 +283,15 @@ class PatientSync:
         except PayloadUnreadable:
             return None
 
-    async def _write(self, of: Generation, pages: Sequence[Page]) -> Generation:
+    def _ready(self, page: Page) -> list[ReadyPatient]:
+        return [self._seal.ready(self.key.municipality, one) for one in page.patients]
+
+    async def _write(self, of: Generation, pages: Sequence[list[ReadyPatient]]) -> Generation:
         """Write pages and how far they bring the generation, or neither."""
+        found = [one for page in pages for one in page]
 
         def work(connection: Connection) -> Generation:
             feeds.keep(connection, self.key, self._node, self._clock)
-            found = [one for page in pages for one in page.patients]
             grown = patients.put_patients(connection, self._seal, of.municipality, of.generation, found)
             read = structs.replace(of, entries=of.entries + grown)
             feeds.write_generation(connection, read)

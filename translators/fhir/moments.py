@@ -18,6 +18,9 @@ def order_of(first: str, second: str) -> int | None:
     if one is None or other is None:
         return None
     if one[4] is not None and other[4] is not None:
+        digits = max(one.end(6), one.end(7))
+        if digits == max(other.end(6), other.end(7)) and first[digits:] == second[digits:]:
+            return (first > second) - (first < second)  # as most are: with as many digits, and the same offset
         return _order(_instant(one), _instant(other))
     precisions = [sum(part is not None for part in found.groups()[:4]) for found in (one, other)]
     known = min(3, *precisions)

@@ -122,3 +122,13 @@ def test_hashes_are_those_of_the_key() -> None:
     parts = (7).to_bytes(8, "big") + b"patient" + (2).to_bytes(8, "big") + "ø".encode()
     assert LookupHasher(OLD).hash("patient", "ø") == hmac.digest(OLD, parts, hashlib.sha256).hex()[:32]
     assert LookupHasher(OLD).hash("patient", "ø") != LookupHasher(NEW).hash("patient", "ø")
+
+
+@given(st.binary(max_size=130), st.lists(ANY_TEXT, max_size=4), st.lists(ANY_TEXT, max_size=4))
+def test_a_key_of_any_length_makes_an_hmac(key: bytes, begin: list[str], rest: list[str]) -> None:
+    """And what begins alike may be hashed once."""
+    encoded = [part.encode("utf-8", "surrogatepass") for part in (*begin, *rest)]
+    parts = b"".join(len(one).to_bytes(8, "big") + one for one in encoded)
+    lookup = LookupHasher(key)
+    assert lookup.hash(*begin, *rest) == hmac.digest(key, parts, hashlib.sha256).hex()[:32]
+    assert lookup.after(*begin)(*rest) == lookup.hash(*begin, *rest)

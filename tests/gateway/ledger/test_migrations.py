@@ -13,12 +13,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, create_engine, insert, text
+from sqlalchemy import Connection, Engine, create_engine, insert, select, text
 
 from gateway.errors import StartupError
 from gateway.ledger import database
 from gateway.ledger.database import _LOCK_KEY, Database, migrate, open_store
-from gateway.ledger.tables import MESSAGE, METADATA, SHARE
+from gateway.ledger.tables import MESSAGE, METADATA, REPLICA_IDENTIFIER, SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,6 +182,40 @@ async def test_shares_of_an_earlier_version_get_their_time_from_their_messages(
         ("given-up", 5.0, 0),
         ("waiting", None, 1),
     ]
+
+
+async def test_copied_patients_of_an_earlier_version_are_found_as_before(
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies go on answering: each identifier stands with its patient, and says whether it is the patient's first."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(database, "migrate", partial(_migrated_to, "0014"))
+        store = await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
+    await store.write(_fill_with_patients)
+    await store.close()
+    again = await asyncio.to_thread(open_store, empty_url, tmp_path, patience=0.0)
+    wanted = select(*(REPLICA_IDENTIFIER.c[name] for name in ("municipality", "generation", "hash", "row", "is_first")))
+    rows = wanted.order_by(REPLICA_IDENTIFIER.c.municipality, REPLICA_IDENTIFIER.c.row, REPLICA_IDENTIFIER.c.hash)
+    found = await again.read(lambda connection: [tuple(row) for row in connection.execute(rows)])
+    await again.close()
+    assert found == [
+        ("havnes", 1, "a", 1, True),
+        ("havnes", 1, "b", 1, False),
+        ("havnes", 2, "a", 3, True),
+        ("ostvik", 1, "c", 2, False),
+    ]
+
+
+def _fill_with_patients(connection: Connection) -> None:
+    patients = ((1, "havnes", 1, "a", ("b", "a")), (2, "ostvik", 1, None, ("c",)), (3, "havnes", 2, "a", ("a",)))
+    patient = "INSERT INTO replica_patient VALUES (:id, :of, :generation, :resource, :patient, '2026', :sealed)"
+    identifier = (
+        'INSERT INTO replica_identifier ("row", hash, municipality, generation) VALUES (:id, :hash, :of, :generation)'
+    )
+    for row, municipality, generation, first, hashes in patients:
+        its = {"id": row, "of": municipality, "generation": generation}
+        connection.execute(text(patient), {**its, "resource": f"r-{row}", "patient": first, "sealed": b"sealed"})
+        connection.execute(text(identifier), [{**its, "hash": one} for one in hashes])
 
 
 def _migrated_to(version: str, engine: Engine) -> None:

@@ -13,7 +13,7 @@ from gateway.config.model import Epj, Municipality, ServicesFrom
 from gateway.config.upstreams import OktUpstream, ReadScopes, ServiceStatus, Sweep
 from gateway.errors import Failure, Fault
 from gateway.ledger.crypto import LookupHasher, PayloadCipher
-from gateway.ledger.tables import REPLICA_PATIENT, REPLICA_SERVICE
+from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_IDENTIFIER, REPLICA_PATIENT, REPLICA_SERVICE
 from gateway.model import Information, Place, Rate
 from gateway.replica import feeds
 from gateway.replica.patients import hash_of
@@ -179,6 +179,16 @@ async def services(store: Database) -> SweptCopy:
 
 
 def _write_people(people: People, connection: Connection) -> None:
+    connection.execute(delete(REPLICA_IDENTIFIER))
     connection.execute(delete(REPLICA_PATIENT))
-    of = {"municipality": "havnes", "generation": 1, "updated": "", "sealed": b""}
-    connection.execute(insert(REPLICA_PATIENT), [{**of, "resource": one, "patient": one} for one in people.known])
+    of = {"municipality": "havnes", "generation": 1}
+    rows = [{**of, "id": place, "hash": one} for place, one in enumerate(people.known, 1)]
+    patient = insert(REPLICA_PATIENT).values(updated="", sealed=b"")
+    connection.execute(
+        patient, [{**of, "id": one["id"], "resource": one["hash"], "patient": one["hash"]} for one in rows]
+    )
+    generation = {"source": "pit", "maker": "m", "began_at": 0.0, "since": ""}
+    connection.execute(delete(REPLICA_GENERATION).where(REPLICA_GENERATION.c.source == "pit"))
+    connection.execute(insert(REPLICA_GENERATION).values(municipality="havnes", generation=1, **generation))
+    identifier = insert(REPLICA_IDENTIFIER).values(is_first=True)
+    connection.execute(identifier, [{**of, "row": one["id"], "hash": one["hash"]} for one in rows])

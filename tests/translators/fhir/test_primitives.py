@@ -1,6 +1,10 @@
 """The forms of FHIR R4's primitives, and which of two moments is the earlier."""
 
+from datetime import datetime
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service_stubs.fhir_times import compare
 from service_stubs.fhir_values import text_fault
@@ -98,3 +102,18 @@ def test_moments_are_compared_as_far_as_both_say(first: str, second: str, order:
     """In any offset and with any fraction; both ways round, and as the double compares them by Python's calendar."""
     assert order_of(first, second) == compare(first, second) == order
     assert order_of(second, first) == (None if order is None else -order)
+
+
+_MOMENTS = st.builds(
+    lambda at, fraction, zone: f"{at:%Y-%m-%dT%H:%M:%S}{fraction}{zone}".rjust(20, "0"),
+    st.datetimes(datetime(1999, 12, 30, tzinfo=None), datetime(2000, 1, 2, tzinfo=None)),  # noqa: DTZ001 - the offset is drawn
+    st.sampled_from(["", ".5", ".49", ".500"]),
+    st.sampled_from(["Z", "+00:00", "+01:00", "-11:30"]),
+)
+
+
+@given(_MOMENTS, _MOMENTS)
+def test_moments_are_compared_however_they_are_spelled(first: str, second: str) -> None:
+    """Alike or not, as the double compares them."""
+    assert order_of(first, second) == compare(first, second)
+    assert order_of(second, first) == -compare(first, second)
