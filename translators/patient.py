@@ -26,8 +26,11 @@ _OF_THE_NUMBER = ("system", "_system", "value", "_value", "type", "period", "ass
 """What an identifier says of its number, and no longer holds of another."""
 _HOLDS_OTHERS = frozenset({"Bundle", "Parameters"})
 _PATIENT_ELEMENTS = ("subject", "patient")
-_BENEFICIARIES = ("for", "beneficiary")
-"""Whom a Task or a Coverage is for: the patient, where it is a person with a national number."""
+_ABOUT = ("for", "beneficiary", "focus")
+"""Whom a Task or a Coverage is for, and what an Observation looks at: the patient, where it is a person with a national number."""
+_AMONG = (("member", "entity"), ("participant", "actor"))
+"""Who is of a Group, or takes part in an Appointment: likewise, where it is named as a Patient."""
+_PATIENT_LINK = re.compile("(?:^|/)Patient/")
 
 
 class PatientIdentifier(NamedTuple):
@@ -260,13 +263,32 @@ def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[ob
                 identifiers = list(_identifiers(reference.get("identifier"), f"{path}.{name}.identifier"))
                 is_elsewhere = not identifiers and any(reference.get("reference") in level for level in links)
                 yield _Named(f"{path}.{name}", identifiers, is_elsewhere)
-    for name in _BENEFICIARIES:
-        if name in resource and isinstance(reference := resource[name], dict):
-            found = _identifiers(reference.get("identifier"), f"{path}.{name}.identifier")
-            if national := [one for one in found if one.is_national]:
-                yield _Named(f"{path}.{name}", national)
+    for at, reference in _others(resource):
+        found = _identifiers(reference.get("identifier"), f"{path}.{at}.identifier")
+        if national := [one for one in found if one.is_national]:
+            yield _Named(f"{path}.{at}", national)
     for index, inner in enumerate(contained):
         yield from _of_resource(inner, f"{path}.contained[{index}]", links)
+
+
+def _others(resource: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]]]:
+    """Go through the references of a resource that need name nobody, and no other person than the patient."""
+    for name in _ABOUT:
+        if name in resource:
+            yield from _each(resource[name], name)
+    for name, inner in _AMONG:
+        for at, one in _each(resource[name], name) if name in resource else ():
+            for below, reference in _each(one.get(inner), f"{at}.{inner}"):
+                written = reference.get("reference")
+                is_linked = isinstance(written, str) and _PATIENT_LINK.search(written) is not None
+                if is_linked or reference.get("type") == "Patient":
+                    yield below, reference
+
+
+def _each(value: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
+    for index, one in enumerate(_list(value)):
+        if isinstance(one, dict):
+            yield (f"{path}[{index}]" if isinstance(value, list) else path), one
 
 
 def _identifiers(value: Tree, path: str) -> Iterator[PatientIdentifier]:

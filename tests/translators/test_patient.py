@@ -1,6 +1,7 @@
 """Which elements identify the patient, and that nobody else's number is looked at or told."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -144,6 +145,51 @@ def test_whom_something_is_for_is_the_patient_of_the_message(kind: str, name: st
     refused = _refusal(_bundle(about, {"resourceType": kind, name: _reference("30714510106")}))
     assert refused.path == f"Bundle.entry[1].resource.{name}.identifier.value"
     assert "patient" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("resource", "path"),
+    [
+        ({"resourceType": "Observation", "focus": [{}, "it"]}, "focus[1]"),
+        ({"resourceType": "Group", "member": [{"entity": "it"}]}, "member[0].entity"),
+        (
+            {"resourceType": "Appointment", "participant": [{"status": "accepted"}, {"actor": "it"}]},
+            "participant[1].actor",
+        ),
+    ],
+)
+@pytest.mark.parametrize("named", [{"type": "Patient"}, {"reference": "https://epj.example/fhir/Patient/7"}])
+def test_no_other_patient_stands_among_what_a_message_is_about(
+    resource: dict[str, Tree], path: str, named: dict[str, Tree]
+) -> None:
+    """What is looked at, a member and a participant may be the patient, or no patient at all."""
+    about = {"resourceType": "Observation", "subject": _reference()}
+    check_patient(_bundle(about, _with(resource, _named(RIGHT, named))), TEST_KINDS)
+    check_patient(_bundle(about, _with(resource, {"reference": "Device/1"})), TEST_KINDS)
+    refused = _refusal(_bundle(about, _with(resource, _named("30714510106", named))))
+    assert refused.path == f"Bundle.entry[1].resource.{path}.identifier.value"
+    assert "another patient" in refused.text
+
+
+@pytest.mark.parametrize("kind", ["Practitioner", "RelatedPerson"])
+def test_a_person_who_takes_part_is_no_other_patient(kind: str) -> None:
+    """A nurse, or one of the family, has a national number too."""
+    actor = _named("30714510106", {"type": kind})
+    appointment: Tree = {"resourceType": "Appointment", "participant": [{"actor": actor}]}
+    check_patient(_bundle({"resourceType": "Observation", "subject": _reference()}, appointment), TEST_KINDS)
+
+
+def _named(number: str, more: dict[str, Tree]) -> Tree:
+    return {"identifier": {"system": FNR, "value": number}, **more}
+
+
+def _with(value: Tree, reference: Tree) -> Any:
+    """Return a resource with a reference in place of "it"."""
+    if isinstance(value, dict):
+        return {key: _with(below, reference) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_with(one, reference) for one in value]
+    return reference if value == "it" else value
 
 
 def test_numbers_of_two_people_are_refused_and_two_of_one_are_not() -> None:
