@@ -8,6 +8,7 @@ from gateway.config.upstreams import Connections
 from gateway.model import Headers
 from gateway.proxy.headers import Framing, request_head
 from gateway.proxy.pool import PAUSE, Pool, Unreachable, UpstreamConnection
+from gateway.proxy.resolver import USUAL_FRESHNESS, Freshness
 from gateway.proxy.tls import ReloadingContext
 
 ANSWER_LIMIT = 256 * 1024
@@ -58,18 +59,19 @@ class Caller:
         *,
         answer_limit: int = ANSWER_LIMIT,
         pause: float = PAUSE,
+        freshness: Freshness = USUAL_FRESHNESS,
     ) -> None:
         """Begin without connections; `host` is the Host that is sent, `sni` the name that the certificate must have.
 
         `answer_limit` is how many bytes the body of an answer may have, `pause` for how many seconds a server counts as down
-        that could not be reached several times.
+        that could not be reached several times, `freshness` for how long addresses of its name are used.
         """
         self._answer_limit = answer_limit
         parts = urlsplit(url)
         self._host = (host or parts.netloc.rpartition("@")[2]).encode("ascii")
         self._name = (sni or (host and _bare(host))) if tls is not None else None
         self._base = parts.path.rstrip("/")
-        self._pool = Pool(url, CONNECTIONS, tls, pause=pause)
+        self._pool = Pool(url, CONNECTIONS, tls, pause=pause, freshness=freshness)
 
     async def call(self, method: str, path: str, headers: Headers, body: bytes, timeout: float) -> Answer:  # noqa: ASYNC109 - it bounds the connection too
         """Send one request and return its answer; redirects are an answer like any other.

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from gateway.config.upstreams import Connections
-from gateway.proxy.resolver import Lookup, Resolver, lookup
+from gateway.proxy.resolver import USUAL_FRESHNESS, Freshness, Lookup, Resolver, lookup
 from gateway.proxy.response_parser import BadResponse, ResponseEvents, ResponseParser
 from gateway.proxy.tls import ReloadingContext
 
@@ -161,7 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
 class Pool:
     """The connections to one upstream."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where to, and what tests give otherwise
         self,
         url: str,
         limits: Connections,
@@ -169,10 +169,11 @@ class Pool:
         lookup: Lookup = lookup,
         *,
         pause: float = PAUSE,
+        freshness: Freshness = USUAL_FRESHNESS,
     ) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
-        self._resolver = Resolver(self._host, lookup)
+        self._resolver = Resolver(self._host, lookup, freshness)
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self.tls = tls
         """How its connections are encrypted and checked; None where they are not."""

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -13,11 +14,20 @@ from gateway.observability.metrics import NAMES_UNRESOLVED
 
 log = structlog.get_logger()
 
-FRESH = 30.0
-"""Seconds for which addresses are used before the name is looked up again."""
-AGAIN = 1.0
-"""Seconds until the next look-up after one that failed, while there are addresses to use."""
 Lookup = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """For how long addresses are used, in seconds."""
+
+    found: float = 30.0
+    """Before the name is looked up again."""
+    failed: float = 1.0
+    """Until the next look-up after one that failed, while there are addresses to use."""
+
+
+USUAL_FRESHNESS = Freshness()
 
 
 def lookup(host: str) -> Sequence[str]:
@@ -32,9 +42,10 @@ class Resolver:
     The event loop's own look-ups share a few threads: one name whose server hangs would stop all others.
     """
 
-    def __init__(self, host: str, lookup: Lookup = lookup) -> None:
+    def __init__(self, host: str, lookup: Lookup = lookup, freshness: Freshness = USUAL_FRESHNESS) -> None:
         self._host = host
         self._lookup = lookup
+        self._freshness = freshness
         self._known: Sequence[str] = (host,) if _is_address(host) else ()
         self._fresh_until = float("inf") if self._known else 0.0
         self._under_way: asyncio.Future[Sequence[str]] | None = None
@@ -68,9 +79,9 @@ class Resolver:
     def _ended(self, clock: Callable[[], float], found: Sequence[str], failure: OSError | None) -> None:
         waited, self._under_way = self._under_way, None
         if failure is None and found:
-            self._known, self._fresh_until = found, clock() + FRESH
+            self._known, self._fresh_until = found, clock() + self._freshness.found
         elif self._known:
-            self._fresh_until = clock() + AGAIN
+            self._fresh_until = clock() + self._freshness.failed
         self._tell(failure, found)
         if waited is None or waited.done():
             return

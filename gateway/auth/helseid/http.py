@@ -15,6 +15,7 @@ from gateway.auth.helseid.dpop import DpopProver
 from gateway.model import Headers
 from gateway.proxy.certificate_files import Files, for_upstream
 from gateway.proxy.http_client import Answer, Caller, KeptConnectionLost, NoAnswer, Unreachable
+from gateway.proxy.resolver import USUAL_FRESHNESS, Freshness
 from gateway.proxy.tls import ReloadingContext
 
 _TIMEOUT = 10.0
@@ -60,13 +61,13 @@ class HelseIdHttp:
     serve on while that fails.
     """
 
-    def __init__(self, issuer: str) -> None:
+    def __init__(self, issuer: str, freshness: Freshness = USUAL_FRESHNESS) -> None:
         """Begin without connections."""
         parts = urlsplit(issuer)
         self._origin = origin(issuer)
         tls = ReloadingContext("helseid.issuer", Files(Path()), for_upstream) if parts.scheme == "https" else None
         # Without a pause: who asks shares one question with others, or has a pause of its own.
-        self._caller = Caller(f"{parts.scheme}://{parts.netloc}", tls, pause=0.0)
+        self._caller = Caller(f"{parts.scheme}://{parts.netloc}", tls, pause=0.0, freshness=freshness)
 
     async def get(self, url: str) -> JsonAnswer:
         """Return what is published at an address; raises `HelseIdUnavailable`."""

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.upstreams import Connections
-from gateway.proxy import resolver
 from gateway.proxy.pool import Pool, Unreachable
-from gateway.proxy.resolver import FRESH, Resolver
+from gateway.proxy.resolver import USUAL_FRESHNESS, Freshness, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,13 +68,9 @@ async def test_a_name_that_hangs_keeps_no_other_upstream_waiting(names: Names) -
     server.close()
 
 
-async def test_the_last_known_addresses_are_used_while_look_ups_fail(
-    names: Names, monkeypatch: pytest.MonkeyPatch, logged: Logged
-) -> None:
+async def test_the_last_known_addresses_are_used_while_look_ups_fail(names: Names, logged: Logged) -> None:
     """Also while they hang; it is told once, and once when the name is found again."""
-    for pause in ("FRESH", "AGAIN"):
-        monkeypatch.setattr(resolver, pause, 0.0)
-    found = Resolver("vkp.example", names)
+    found = Resolver("vkp.example", names, Freshness(found=0.0, failed=0.0))
     assert await found.addresses() == ["127.0.0.1"]
     names.answer = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     for _ in range(3):
@@ -110,7 +105,7 @@ async def test_a_name_that_was_never_found_is_an_error(names: Names) -> None:
 
 async def test_addresses_are_fresh_for_a_while(names: Names) -> None:
     """And an address is no name."""
-    assert FRESH > 0
+    assert USUAL_FRESHNESS.found > 0
     found = Resolver("vkp.example", names)
     for _ in range(3):
         await found.addresses()
