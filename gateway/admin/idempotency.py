@@ -48,8 +48,10 @@ class _StoredAnswer(msgspec.Struct, frozen=True):
 class IdempotencyStore:
     """Stands before the handlers of endpoints whose work is done once for a key of somebody at a path."""
 
-    def __init__(self, context: LedgerContext) -> None:
+    def __init__(self, context: LedgerContext, most: int = idempotency.MOST) -> None:
+        """`most` answers are kept, of all requests together."""
         self._context = context
+        self._most = most
 
     def of(self, endpoint: Endpoint) -> Handler:
         """Return a handler that looks at the key first; a request without one goes straight on."""
@@ -67,7 +69,7 @@ class IdempotencyStore:
             own, now = Claim(key, secrets.token_hex(8)), self._context.now()
             is_begun = endpoint.once is Once.OUTSIDE
             known = await self._context.write_unmarked(
-                lambda each: idempotency.claim(each, own, content, now, is_begun=is_begun)
+                lambda each: idempotency.claim(each, own, content, now, is_begun=is_begun, most=self._most)
             )
             return await self._first(request, endpoint, own) if known is None else self._again(known, content, key)
 

@@ -41,19 +41,20 @@ class KnownRequest(Struct, frozen=True):
     """Sealed for the key."""
 
 
-def claim(
-    connection: Connection, wanted: Claim, content: str, now: float, *, is_begun: bool = False
+def claim(  # noqa: PLR0913 - a request, and a bound
+    connection: Connection, wanted: Claim, content: str, now: float, *, is_begun: bool = False, most: int = MOST
 ) -> KnownRequest | None:
     """Claim a request, and return None; or return what is known of the one that has its key.
 
-    `is_begun` marks it at once: its work is done outside the ledger. `now` is in seconds since the epoch.
+    `is_begun` marks it at once: its work is done outside the ledger. `now` is in seconds since the epoch, `most` how many
+    answers are kept.
     """
     purge(connection, now - KEPT)
     values = {"content": content, "owner": wanted.owner, "at": now, "is_begun": is_begun}
     upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(IDEMPOTENCY)
     added = upsert.values(key=wanted.key, **values).on_conflict_do_nothing().returning(I.key)
     if connection.execute(added).first() is not None:
-        _bound(connection)
+        _bound(connection, most)
         return None
     over = update(IDEMPOTENCY).where(
         I.key == wanted.key, I.answer.is_(None), I.is_begun.is_(False), ~I.at.between(now - LEASE, now + LEASE)
@@ -91,9 +92,9 @@ def _own(own: Claim) -> Update:
     return update(IDEMPOTENCY).where(I.key == own.key, I.owner == own.owner)
 
 
-def _bound(connection: Connection) -> None:
+def _bound(connection: Connection, most: int) -> None:
     """Forget the oldest answers where there are too many; what has none yet stays until its day has ended."""
-    too_many = connection.execute(select(func.count()).select_from(IDEMPOTENCY)).scalar_one() - MOST
+    too_many = connection.execute(select(func.count()).select_from(IDEMPOTENCY)).scalar_one() - most
     if too_many > 0:
         oldest = select(I.key).where(I.answer.is_not(None)).order_by(I.at).limit(too_many)
         connection.execute(delete(IDEMPOTENCY).where(I.key.in_(oldest.scalar_subquery())))

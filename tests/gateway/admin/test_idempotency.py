@@ -18,9 +18,8 @@ from gateway.admin.idempotency import IdempotencyStore
 from gateway.admin.problems import Problem
 from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.auth.people.rbac import Action
-from gateway.ledger import idempotency as kept
 from gateway.ledger.database import open_store
-from gateway.ledger.idempotency import KEPT, LEASE
+from gateway.ledger.idempotency import KEPT, LEASE, MOST, purge
 from gateway.ledger.tables import IDEMPOTENCY
 from tests.gateway.admin.shelf import WHY, error, shelf_of
 from tests.gateway.office import OLGA
@@ -76,9 +75,10 @@ class Work:
         await self.after.wait()
         return web.json_response({"done": self.done}, status=202, headers={"Location": "/x", "ETag": '"1"'})
 
-    def handler(self, once: Once = Once.LEDGER) -> Handler:
+    def handler(self, once: Once = Once.LEDGER, most: int = MOST) -> Handler:
         """Return it as the admin port has it, of a process that knows only the ledger."""
-        return IdempotencyStore(self.context).of(Endpoint("POST", RELEASE, self, Needs.role(Action.OPERATE), once=once))
+        endpoint = Endpoint("POST", RELEASE, self, Needs.role(Action.OPERATE), once=once)
+        return IdempotencyStore(self.context, most).of(endpoint)
 
 
 @pytest.fixture
@@ -115,14 +115,11 @@ async def test_answer_is_told_again_for_a_day(work: Work, shelf: Shelf) -> None:
         assert (answer.headers["Location"], answer.headers["ETag"]) == ("/x", '"1"')
 
 
-async def test_oldest_is_forgotten_where_there_are_too_many(
-    work: Work, monkeypatch: pytest.MonkeyPatch, shelf: Shelf
-) -> None:
+async def test_oldest_is_forgotten_where_there_are_too_many(work: Work, shelf: Shelf) -> None:
     """So that nobody fills the ledger."""
-    monkeypatch.setattr(kept, "MOST", 2)
     for key, done in (("a", 1), ("b", 2), ("b", 2), ("c", 3), ("c", 3), ("d", 4), ("a", 5)):
         shelf.office.clock.now += 1
-        await work.handler()(asking(key))
+        await work.handler(most=2)(asking(key))
         assert work.done == done, key
 
 
@@ -199,8 +196,8 @@ async def test_purge_forgets_what_is_older_than_a_day(work: Work, shelf: Shelf) 
     """Whether or not anybody asks again."""
     await work.handler()(asking("a"))
     before = shelf.office.clock.now
-    assert await shelf.ledger.store.write(lambda each: kept.purge(each, before)) == 0
-    assert await shelf.ledger.store.write(lambda each: kept.purge(each, before + 1)) == 1
+    assert await shelf.ledger.store.write(lambda each: purge(each, before)) == 0
+    assert await shelf.ledger.store.write(lambda each: purge(each, before + 1)) == 1
 
 
 async def _refusal(answer: Awaitable[web.StreamResponse]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.ledger import idempotency
-from gateway.ledger.idempotency import LEASE, Claim, KnownRequest
+from gateway.ledger.idempotency import LEASE, MOST, Claim, KnownRequest
 
 if TYPE_CHECKING:
     from gateway.ledger.database import Database
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 FIRST, SECOND = Claim("key", "first"), Claim("key", "second")
 
 
-async def claim(store: Database, wanted: Claim, now: float, content: str = "body") -> KnownRequest | None:
+async def claim(
+    store: Database, wanted: Claim, now: float, content: str = "body", most: int = MOST
+) -> KnownRequest | None:
     """Claim a request."""
-    return await store.write(lambda each: idempotency.claim(each, wanted, content, now))
+    return await store.write(lambda each: idempotency.claim(each, wanted, content, now, most=most))
 
 
 async def test_claim_is_of_the_first_and_its_answer_of_everyone(store: Database) -> None:
@@ -54,14 +56,13 @@ async def test_failure_lets_go_of_what_was_not_begun(store: Database, is_begun: 
     assert await claim(store, Claim("key", "third"), 2.0) is None
 
 
-async def test_answers_are_bounded_and_forgotten_by_age(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_are_bounded_and_forgotten_by_age(store: Database) -> None:
     """The oldest answer goes first; what has no answer yet stays until its day has ended."""
-    monkeypatch.setattr(idempotency, "MOST", 2)
     for number, key in enumerate(("a", "b", "c", "d")):
         own = Claim(key, "x")
-        assert await claim(store, own, float(number)) is None
+        assert await claim(store, own, float(number), most=2) is None
         if key != "a":
             await store.write(lambda each, own=own: idempotency.keep_answer(each, own, b"sealed"))  # type: ignore[misc]
-    known = [await claim(store, Claim(key, "y"), 4.0) is not None for key in ("a", "d", "c", "b")]
+    known = [await claim(store, Claim(key, "y"), 4.0, most=2) is not None for key in ("a", "d", "c", "b")]
     assert known == [True, True, False, False]  # the third claim has made room by the answer of "d"
     assert await store.write(lambda each: idempotency.purge(each, 3.5)) == 1
