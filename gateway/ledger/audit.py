@@ -23,6 +23,7 @@ _ANCHOR = "audit-anchor"
 _LOCK_KEY = 0x766B7061
 """PostgreSQL's advisory lock by which two nodes make one chain."""
 _AT_ONCE = 500
+"""Entries that are read, or removed, in one go."""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -64,14 +65,14 @@ def write(connection: Connection, note: Note) -> Entry:
     return entry
 
 
-def purge(connection: Connection, before: float) -> int:
+def purge(connection: Connection, before: float, at_once: int = _AT_ONCE) -> int:
     """Remove some of the oldest entries, made before then, and say which was the last; how many: call it again until it is 0.
 
     In the chain's own order, since a hole in it would look like tampering; and never the newest, so no chain is ever empty.
     """
     _alone(connection)
     newest, _ = _numbered(connection, _HEAD)
-    old = select(AUDIT.c.id, AUDIT.c.hash, AUDIT.c.at, AUDIT.c.node).order_by(AUDIT.c.id).limit(_AT_ONCE)
+    old = select(AUDIT.c.id, AUDIT.c.hash, AUDIT.c.at, AUDIT.c.node).order_by(AUDIT.c.id).limit(at_once)
     rows = list(takewhile(lambda row: row.at < before and row.id < newest, connection.execute(old)))
     if rows:
         last = rows[-1]
@@ -143,7 +144,7 @@ class ExportedHead(msgspec.Struct, frozen=True):
         return hmac.compare_digest(self.signature.encode(), made.encode())
 
 
-def verify(connection: Connection) -> int | None:
+def verify(connection: Connection, at_once: int = _AT_ONCE) -> int | None:
     """Return the id of the first entry that was changed, inserted or is missing; None when the chain is whole.
 
     The first entry must follow the last that retention has removed. A chain without entries is not whole. What is broken at
@@ -151,7 +152,7 @@ def verify(connection: Connection) -> int | None:
     """
     while True:
         anchor = _numbered(connection, _ANCHOR)
-        broken = _broken_at(connection, *anchor)
+        broken = _broken_at(connection, *anchor, at_once)
         if broken is None or anchor == _numbered(connection, _ANCHOR):
             return broken
         # Retention has removed entries meanwhile.
@@ -173,11 +174,11 @@ def verify_head(connection: Connection, kept: ExportedHead) -> str | None:
 _HASH_OF = select(AUDIT.c.hash).where(AUDIT.c.id == bindparam("number"))
 
 
-def _broken_at(connection: Connection, number: int, previous: str) -> int | None:
+def _broken_at(connection: Connection, number: int, previous: str, at_once: int) -> int | None:
     """Go through the entries after an anchor; where the anchor itself is still there, it only has to be as it was."""
     newest, latest = _numbered(connection, _HEAD)
     first = True
-    for entry in _oldest_first(connection):
+    for entry in _oldest_first(connection, at_once):
         is_anchor = first and number > 0 and entry.id == number and entry.hash == previous
         first = False
         if not is_anchor and (entry.id != number + 1 or entry.hash != digest(previous, entry.id, entry.note)):
@@ -206,10 +207,10 @@ def _put(connection: Connection, job: str, at: float, node: str, outcome: str) -
     connection.execute(upsert.values(job=job, **values).on_conflict_do_update(index_elements=[RUN.c.job], set_=values))
 
 
-def _oldest_first(connection: Connection) -> Iterator[Entry]:
+def _oldest_first(connection: Connection, at_once: int) -> Iterator[Entry]:
     last = -(2**63)
     while rows := connection.execute(
-        select(AUDIT).where(AUDIT.c.id > last).order_by(AUDIT.c.id).limit(_AT_ONCE)
+        select(AUDIT).where(AUDIT.c.id > last).order_by(AUDIT.c.id).limit(at_once)
     ).fetchall():
         for row in rows:
             yield _entry(row)

@@ -22,9 +22,7 @@ log = structlog.get_logger()
 
 _AT_ONCE = 500
 """Rows in one write."""
-_MOST = 20_000
-"""Rows that wait; what comes then is missing in the log."""
-_PURGED_AT_ONCE = 2_000
+
 _MOST_NAMED = 20
 """Repairs, or losses, of one message that are named."""
 _D = DECISION.c
@@ -154,9 +152,9 @@ def grouped(
     return [PastGroup(*row) for row in connection.execute(wanted.group_by(*named))]
 
 
-def purge(connection: Connection, before: float) -> int:
+def purge(connection: Connection, before: float, at_once: int = 2_000) -> int:
     """Delete some of what was decided before then; how many rows: call it again until it is 0."""
-    some = select(_D.id).where(_D.at < before).order_by(_D.at).limit(_PURGED_AT_ONCE)
+    some = select(_D.id).where(_D.at < before).order_by(_D.at).limit(at_once)
     return connection.execute(delete(DECISION).where(_D.id.in_(some.scalar_subquery()))).rowcount
 
 
@@ -208,9 +206,18 @@ def _fault(account: Account) -> tuple[Finding, ...]:
 class DecisionLog:
     """Gathers decisions and writes them beside the messages' ways; `store` returns None as long as there is no ledger."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Database | None],
+        clock: Clock,
+        intervals: Intervals = USUAL,
+        *,
+        most: int = 20_000,
+    ) -> None:
+        """`most` rows wait; what comes then is missing in the log."""
         self._store = store
         self._clock = clock
+        self._most = most
         self._rows: list[PastDecision] = []
         self._is_failing = False
         self._findings = FindingTally(store, clock, intervals)
@@ -223,7 +230,7 @@ class DecisionLog:
         if found := account.findings or _fault(account):
             envelope = account.envelope
             self._findings.note(envelope, str(envelope.information or ""), found, account.correlation_id)
-        if len(self._rows) >= _MOST:
+        if len(self._rows) >= self._most:
             DECISIONS_DROPPED.inc()
             return
         self._rows.append(decision_of(account, self._clock(), seconds))

@@ -18,10 +18,7 @@ from gateway.times import Clock
 
 log = structlog.get_logger()
 
-_MOST_KINDS = 2_000
-"""Different findings of one hour; further ones are counted without their place and detail, so that no sender can fill the ledger."""
-_MOST_OF_ONE = 50
-"""Different findings of one message that are counted."""
+
 LONGEST = 200
 """Characters of a place, and of a detail."""
 _INDEX, _COUNT = re.compile(r"\[\d+\]"), re.compile(r"\b\d+\b")
@@ -101,9 +98,23 @@ def general(text: str) -> str:
 class FindingTally:
     """Gathers findings of one process and writes them; `store` returns None as long as there is no ledger."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Database | None],
+        clock: Clock,
+        intervals: Intervals = USUAL,
+        *,
+        most_kinds: int = 2_000,
+        most_of_one: int = 50,
+    ) -> None:
+        """`most_kinds` bounds the different findings of an hour, `most_of_one` those of a message that are counted.
+
+        Further ones of an hour are counted without their place and detail, so that no sender can fill the ledger.
+        """
         self._store = store
         self._clock = clock
+        self._most_kinds = most_kinds
+        self._most_of_one = most_of_one
         self._found: dict[Found, Times] = {}
         self._hour = 0
         self._kinds: set[Found] = set()
@@ -114,7 +125,7 @@ class FindingTally:
         now = self._clock()
         named = (envelope.municipality or "", envelope.vendor or "", envelope.system or "", information)
         kinds = dict.fromkeys((one.kind, one.rule, general(one.place), general(one.detail)) for one in findings)
-        for kind in list(kinds)[:_MOST_OF_ONE]:
+        for kind in list(kinds)[: self._most_of_one]:
             one = self._bounded(Found(day_of(now), *named, *kind), now)
             times = self._found.setdefault(one, Times(0, now, now, reference))
             times.messages, times.last, times.reference = times.messages + 1, now, reference
@@ -133,7 +144,7 @@ class FindingTally:
         if (hour := int(now // 3600)) != self._hour:
             self._hour, self._kinds = hour, set()
         if one not in self._kinds:
-            if len(self._kinds) >= _MOST_KINDS:
+            if len(self._kinds) >= self._most_kinds:
                 return structs.replace(one, place="", detail="")
             self._kinds.add(one)
         return one

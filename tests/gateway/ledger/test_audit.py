@@ -38,9 +38,9 @@ async def written(ledger: Ledger, *targets: str) -> list[Entry]:
     return [await ledger.store.write(lambda each, name=name: audit.write(each, note(name))) for name in targets]
 
 
-async def broken(ledger: Ledger) -> int | None:
+async def broken(ledger: Ledger, at_once: int = 500) -> int | None:
     """Return what `verify` finds."""
-    return await ledger.store.read(audit.verify)
+    return await ledger.store.read(lambda each: audit.verify(each, at_once))
 
 
 @given(st.text(max_size=4), st.integers(1, 9), NOTES, NOTES)
@@ -73,13 +73,12 @@ async def test_whole_chain_is_whole(ledger: Ledger) -> None:
     assert await broken(ledger) is None
 
 
-async def test_long_chain_is_read_in_parts(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_chain_is_read_in_parts(ledger: Ledger) -> None:
     """What is broken beyond the first part is found too."""
-    monkeypatch.setattr("gateway.ledger.audit._AT_ONCE", 3)
     await written(ledger, *(str(number) for number in range(7)))
-    assert await broken(ledger) is None
+    assert await broken(ledger, at_once=3) is None
     await ledger.store.write(lambda each: each.execute(delete(AUDIT).where(AUDIT.c.id == 4)).rowcount)
-    assert await broken(ledger) == 4
+    assert await broken(ledger, at_once=3) == 4
 
 
 @pytest.mark.parametrize("number", [1, 2, 4])
@@ -125,18 +124,17 @@ async def test_exchanged_entries_are_found(ledger: Ledger) -> None:
     assert await broken(ledger) == 2
 
 
-async def purged(ledger: Ledger, before: float) -> int:
+async def purged(ledger: Ledger, before: float, at_once: int = 500) -> int:
     """Remove entries that were made before then."""
-    return await ledger.store.write(lambda each: audit.purge(each, before))
+    return await ledger.store.write(lambda each: audit.purge(each, before, at_once))
 
 
-async def test_chain_goes_on_after_retention(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_chain_goes_on_after_retention(ledger: Ledger) -> None:
     """The first that is left follows the last that was removed; the newest is always left."""
-    monkeypatch.setattr("gateway.ledger.audit._AT_ONCE", 2)
     await written(ledger, "one", "two", "three", "four")
-    assert [await purged(ledger, NOW), await purged(ledger, NOW + 1)] == [0, 2]
+    assert [await purged(ledger, NOW, at_once=2), await purged(ledger, NOW + 1, at_once=2)] == [0, 2]
     assert await broken(ledger) is None
-    assert [await purged(ledger, NOW + 1), await purged(ledger, NOW + 1)] == [1, 0]
+    assert [await purged(ledger, NOW + 1, at_once=2), await purged(ledger, NOW + 1, at_once=2)] == [1, 0]
     assert await broken(ledger) is None
     (entry,) = await written(ledger, "five")
     assert entry.id == 5

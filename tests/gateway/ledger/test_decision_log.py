@@ -88,11 +88,10 @@ async def test_last_seen_counts_by_cell_and_mode(store: Database) -> None:
     assert set(found) == {LastSeen(*cell, "notat", "new", 2, NOW + 5), LastSeen(*cell, None, "new", 1, NOW)}
 
 
-async def test_purge_deletes_what_is_older_a_part_at_a_time(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_purge_deletes_what_is_older_a_part_at_a_time(store: Database) -> None:
     """Until nothing is."""
-    monkeypatch.setattr(decision_log, "_PURGED_AT_ONCE", 2)
     await store.write(lambda each: write(each, [row(str(number), NOW + number) for number in range(5)]))
-    numbers = [await store.write(lambda each: purge(each, NOW + 3)) for _ in range(3)]
+    numbers = [await store.write(lambda each: purge(each, NOW + 3, at_once=2)) for _ in range(3)]
     assert numbers == [2, 1, 0]
     assert [one.reference for one in await everything(store)] == ["3", "4"]
 
@@ -145,13 +144,10 @@ class Failing:
         return await self.store.write(work)
 
 
-async def test_rows_wait_while_the_ledger_cannot_be_written(
-    store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rows_wait_while_the_ledger_cannot_be_written(store: Database, clock: Clock) -> None:
     """Up to a bound; what comes then is counted as missing, and no message fails."""
-    monkeypatch.setattr(decision_log, "_MOST", 3)
     failing, before = Failing(store), metrics.DECISIONS_DROPPED._value.get()
-    kept = DecisionLog(lambda: failing, clock)  # type: ignore[arg-type, return-value] # as much of a store as is asked
+    kept = DecisionLog(lambda: failing, clock, most=3)  # type: ignore[arg-type, return-value] # as much of a store as is asked
     for number in range(5):
         kept.record(account(str(number)))
     await kept._flush()

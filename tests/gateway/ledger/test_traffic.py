@@ -129,13 +129,9 @@ async def test_what_was_found_in_a_message_is_counted_once_by_kind_with_its_last
     assert len(await store.read(lambda each: findings.found(each, NOW, municipality="nordfjell"))) == 2
 
 
-async def test_no_sender_fills_the_ledger_with_kinds(
-    store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_sender_fills_the_ledger_with_kinds(store: Database, clock: Clock) -> None:
     """Beyond a bound they are counted without their places; of one message only so many count."""
-    monkeypatch.setattr(findings, "_MOST_KINDS", 3)
-    monkeypatch.setattr(findings, "_MOST_OF_ONE", 4)
-    tally = FindingTally(lambda: store, clock)
+    tally = FindingTally(lambda: store, clock, most_kinds=3, most_of_one=4)
     tally.note(ENVELOPE, "notat", [Finding("loss", "loss", f"A.{name}") for name in "abcdefg"], "r")
     tally.note(ENVELOPE, "notat", [Finding("loss", "loss", f"B.{name}") for name in "abc"], "r")
     await tally._flush()
