@@ -1,6 +1,7 @@
 """What the ledger's keys are for: payloads are sealed with them, and found by keyed hashes; no files, no clock."""
 
 import hashlib
+import hmac
 import os
 from collections.abc import Callable, Mapping
 
@@ -15,8 +16,6 @@ _FORMAT = b"\x01"
 """In front of what is sealed; another number will mean another way."""
 _NONCE_BYTES = 12
 _LENGTH_BYTES = 8
-_BLOCK_BYTES = 64
-"""Of SHA-256."""
 
 
 class PayloadUnreadable(Exception):  # noqa: N818 - the condition, told to the operator
@@ -56,30 +55,25 @@ class PayloadCipher:
 
 
 class LookupHasher:
-    """Makes the hashes by which something is found again that may not be readable in the ledger (HMAC-SHA256).
-
-    RFC 2104 over SHA-256's own states, which takes half the time of the `hmac` module: a copy has several hashes for each patient.
-    """
+    """Makes the hashes by which something is found again that may not be readable in the ledger (HMAC-SHA256)."""
 
     def __init__(self, key: bytes) -> None:
-        block = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
-        self._inner, self._outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+        self._hmac = hmac.new(key, digestmod=hashlib.sha256)
 
     def hash(self, *parts: str) -> str:
         """Return 32 hexadecimal characters for these parts in this order; other parts never run together to the same."""
-        return self._finished(self._inner.copy(), parts)
+        return _finished(self._hmac.copy(), parts)
 
     def after(self, *parts: str) -> Callable[..., str]:
         """Return what hashes these parts and others behind them, as `hash` does: what many hashes begin with is looked at once."""
-        begun = self._inner.copy()
+        begun = self._hmac.copy()
         begun.update(_joined(parts))
-        return lambda *more: self._finished(begun.copy(), more)
+        return lambda *more: _finished(begun.copy(), more)
 
-    def _finished(self, inner: "hashlib._Hash", parts: tuple[str, ...]) -> str:
-        inner.update(_joined(parts))
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.hexdigest()[:HASH_CHARACTERS]
+
+def _finished(made: hmac.HMAC, parts: tuple[str, ...]) -> str:
+    made.update(_joined(parts))
+    return made.hexdigest()[:HASH_CHARACTERS]
 
 
 def _joined(parts: tuple[str, ...]) -> bytes:
