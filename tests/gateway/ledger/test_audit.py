@@ -161,10 +161,10 @@ async def test_purge_during_a_check_is_no_break(ledger: Ledger, monkeypatch: pyt
     await written(ledger, "one", "two", "three")
     found = audit._broken_at
 
-    def meanwhile(connection: Connection, number: int, previous: str) -> int | None:
+    def meanwhile(connection: Connection, number: int, previous: str, at_once: int) -> int | None:
         if not number:
             audit.purge(connection, NOW + 1)
-        return found(connection, number, previous)
+        return found(connection, number, previous, at_once)
 
     monkeypatch.setattr(audit, "_broken_at", meanwhile)
     assert await ledger.store.write(audit.verify) is None
