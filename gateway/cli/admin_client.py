@@ -42,12 +42,32 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How patient commands are, and how much they ask for at once; another one is found as click's `obj`."""
+
+    answer: float = 60.0
+    """Seconds that an answer may take."""
+    largest: int = 64 * 1024 * 1024
+    """Bytes of an answer."""
+    look: float = 1.0
+    """Seconds between two questions how far a job is."""
+    messages: int = 500
+    routes: int = 200
+    cells: int = 2_000
+    """Of the report; the gateway makes the whole report for each part of it."""
+
+
+USUAL = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
 class AdminClient:
     """Asks a running gateway; every refusal ends the command with a line on standard error."""
 
     url: str
     token: str = field(repr=False)
     as_json: bool = False
+    bounds: Bounds = USUAL
 
     def get(self, path: str, **query: str | int | None) -> Document:
         """Return the answer to a GET; what is None is left out of the query."""
@@ -85,8 +105,17 @@ class AdminClient:
         from gateway.cli.admin_http import Unreachable, request  # noqa: PLC0415 - said above
 
         headers = {"Authorization": f"Bearer {self.token}", "Accept": _ACCEPTED, **(fields or {})}
+        asked = request(
+            method,
+            f"{self.url}{path}",
+            headers,
+            query,
+            body,
+            patience=self.bounds.answer,
+            largest=self.bounds.largest,
+        )
         try:
-            status, content = asyncio.run(request(method, f"{self.url}{path}", headers, query, body))
+            status, content = asyncio.run(asked)
         except Unreachable as error:
             raise click.ClickException(
                 f"{self.url} cannot be asked: {error}; look whether a gateway runs there, and at --admin."
@@ -135,7 +164,8 @@ def admin_client(admin: str | None, token_file: str | None, *, as_json: bool) ->
         raise click.UsageError(
             f"This asks a running gateway: give --admin URL and --token-file FILE, or set {ADMIN} and {TOKEN_FILE}."
         )
-    return AdminClient(_url(admin), _token(token_file), as_json)
+    bounds = click.get_current_context().find_object(Bounds) or USUAL
+    return AdminClient(_url(admin), _token(token_file), as_json, bounds)
 
 
 def print_list(client: AdminClient, document: Document, name: str, line: Callable[[Document], str], none: str) -> None:

@@ -6,28 +6,38 @@ import aiohttp
 
 from gateway.cli.output import plain
 
-_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
-_LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer."""
+_CONNECT = 10.0
+"""Seconds for a connection."""
 
 
 class Unreachable(Exception):  # noqa: N818 - the condition, told to the operator
     """There is no answer; the text says why."""
 
 
-async def request(
-    method: str, url: str, headers: Mapping[str, str], query: Mapping[str, str] | None, body: dict[str, object] | None
+async def request(  # noqa: PLR0913 - a request, and two bounds
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    query: Mapping[str, str] | None,
+    body: dict[str, object] | None,
+    *,
+    patience: float,
+    largest: int,
 ) -> tuple[int, bytes]:
-    """Return status and body of the answer; redirects are not followed. Raises `Unreachable`."""
+    """Return status and body of the answer; redirects are not followed. Raises `Unreachable`.
+
+    `patience` is the seconds that it may take, `largest` the bytes that it may have.
+    """
+    timeout = aiohttp.ClientTimeout(total=patience, connect=_CONNECT)
     try:
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.request(method, url, params=query, json=body, headers=headers, allow_redirects=False) as answer,
         ):
             content = bytearray()
             async for chunk in answer.content.iter_any():
                 content += chunk
-                if len(content) > _LARGEST:
+                if len(content) > largest:
                     raise Unreachable("its answer is too large")
             return answer.status, bytes(content)
     except TimeoutError:

@@ -13,9 +13,6 @@ from gateway.routing.route import POLICIES, line_of
 _ROOT = "/api/v1/audit"
 _LARGEST_HEAD = 10_000
 """Bytes."""
-_ROUTES_AT_ONCE = 200
-_CELLS_AT_ONCE = 2000
-"""Cells; the gateway makes the whole report for each part of it."""
 
 
 @click.group()
@@ -82,7 +79,7 @@ def _line(entry: dict[str, Any]) -> str:
 @admin_options
 def routes(*, client: AdminClient, municipality: str | None) -> None:
     """List the routes that are in force, and what was set over them."""
-    document = client.whole("/api/v1/routes", "routes", municipality=municipality, limit=_ROUTES_AT_ONCE)
+    document = client.whole("/api/v1/routes", "routes", municipality=municipality, limit=client.bounds.routes)
     if client.as_json:
         print_json(document)
         return
@@ -119,7 +116,7 @@ def rest_of(route: dict[str, Any]) -> str:
 @admin_options
 def report(*, client: AdminClient, as_csv: bool, holding_back: bool) -> None:
     """Say of each municipality, vendor and type how far it is: on VKP, rehearsed clean, moved; and when it was seen last."""
-    document = client.whole("/api/v1/report", "cells", limit=_CELLS_AT_ONCE)
+    document = client.whole("/api/v1/report", "cells", limit=client.bounds.cells)
     cells = [cell for cell in document["cells"] if cell["holds_back"] or not holding_back]
     if client.as_json:
         print_json({**document, "cells": cells})

@@ -7,7 +7,7 @@ import click
 
 from gateway.admin.rollback import CONFIRMATION
 from gateway.admin.rollback_documents import csv_of
-from gateway.cli.admin_client import AdminClient, Document, admin_options, segment
+from gateway.cli.admin_client import USUAL, AdminClient, Document, admin_options, segment
 from gateway.cli.options import TIME, cursor_option, limit_option, reason_option, with_options
 from gateway.cli.output import VKP_SUCCESS, plain, print_json, print_lines, progress
 from gateway.ledger.returns import ReturnStatus
@@ -15,9 +15,6 @@ from gateway.model import JOURNALING
 from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Progress
 
 _ROOT = "/api/v1/rollback"
-_MOST = 500
-_EVERY = 1.0
-"""Seconds between two questions how far a job is."""
 _selected = with_options(
     click.option("--panic", metavar="ID", help="What a panic has turned back, since any of its cells went new."),
     click.option("--municipality", metavar="NAME|ORGNR", help="An orgnr or short name; needed without --panic."),
@@ -53,7 +50,7 @@ def rollback() -> None:
 @rollback.command("list")
 @_selected
 @click.option("--group", type=click.Choice([each.value for each in ReturnStatus]), help="Name those of one group only.")
-@limit_option(100, _MOST)
+@limit_option(100, USUAL.messages)
 @cursor_option
 @admin_options
 def list_messages(*, client: AdminClient, group: str | None, limit: int, cursor: str | None, **selection: Any) -> None:
@@ -164,13 +161,14 @@ def _given(selection: Document) -> Document:
 
 def _all(client: AdminClient, selection: Document) -> list[Document]:
     """Return every message of a selection, with the progress of reading them."""
-    document = client.post(f"{_ROOT}/list", **selection, limit=_MOST)
+    most = client.bounds.messages
+    document = client.post(f"{_ROOT}/list", **selection, limit=most)
     items = list(document["items"])
     total = sum(group["messages"] for group in document["groups"].values())
     with progress("Messages", total, as_json=client.as_json) as more:
         more(len(items))
         while document["next"] is not None:
-            document = client.post(f"{_ROOT}/list", **selection, limit=_MOST, cursor=document["next"])
+            document = client.post(f"{_ROOT}/list", **selection, limit=most, cursor=document["next"])
             items += document["items"]
             more(len(document["items"]))
     return items
@@ -192,7 +190,7 @@ def _waited_for(client: AdminClient, job: str, messages: int) -> Document:
             done = _done(document)
             if document["progress"] != Progress.RUNNING.value:
                 return document
-            time.sleep(_EVERY)
+            time.sleep(client.bounds.look)
 
 
 def _done(document: Document) -> int:

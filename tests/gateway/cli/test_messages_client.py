@@ -8,12 +8,11 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 from aiohttp import web  # noqa: TID251 - a server that is no gateway
 from click.testing import CliRunner, Result
 
-from gateway.cli import admin_http
+from gateway.cli.admin_client import USUAL, Bounds
 from gateway.cli.main import main
 from tests.gateway.authority import Authority
 from tests.ports import free_ports
@@ -40,10 +39,10 @@ def put(path: Path, content: str, mode: int) -> None:
     path.chmod(mode)
 
 
-async def ask(admin: str, token: Path, *more: str) -> Result:
+async def ask(admin: str, token: Path, *more: str, bounds: Bounds = USUAL) -> Result:
     """List messages."""
     arguments = ["messages", "list", "--admin", admin, "--token-file", str(token), *more]
-    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments, obj=bounds)
     assert SECRET not in result.output
     assert isinstance(result.exception, SystemExit), result.exception
     return result
@@ -151,11 +150,10 @@ async def test_refusal_becomes_an_exit_code(strange: Strange, token: Path, statu
     assert result.stderr.startswith(f"Error: the answer is {status}, and no word of why; ")
 
 
-async def test_answer_without_end_is_cut(strange: Strange, token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answer_without_end_is_cut(strange: Strange, token: Path) -> None:
     """It is not read to its end."""
-    monkeypatch.setattr(admin_http, "_LARGEST", 1000)
     strange.answer = lambda _request: web.Response(body=b" " * 2000)
-    result = await ask(strange.url, token)
+    result = await ask(strange.url, token, bounds=Bounds(largest=1000))
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {strange.url} cannot be asked: its answer is too large; ")
 
@@ -169,11 +167,11 @@ async def test_nobody_there_is_told(token: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-async def test_answer_that_does_not_come_is_told(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answer_that_does_not_come_is_told(token: Path) -> None:
     """After a while, in one line."""
-    monkeypatch.setattr(admin_http, "_TIMEOUT", aiohttp.ClientTimeout(total=0.05))
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        result = await ask(f"http://127.0.0.1:{silent.getsockname()[1]}", token)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        result = await ask(url, token, bounds=Bounds(answer=0.05))
     assert result.exit_code == 1
     assert "does not answer in time" in result.stderr
 

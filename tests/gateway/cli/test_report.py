@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.admin.report import COLUMNS
+from gateway.cli.admin_client import Bounds
 from gateway.cli.main import main
 from gateway.cli.output import VKP_SUCCESS
 from tests.gateway.admin.api_scene import EVERYBODY, Scene, scene_of
@@ -44,13 +45,11 @@ async def scene(office: Office, shelf: Shelf, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 async def ask(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Run a command as a viewer, with few things in each answer."""
-    monkeypatch.setattr("gateway.cli.inspect._ROUTES_AT_ONCE", 1)
-    monkeypatch.setattr("gateway.cli.inspect._CELLS_AT_ONCE", 4)
     monkeypatch.setenv("VKP_GATEWAY_ADMIN", scene.office.address)
     monkeypatch.setenv("VKP_GATEWAY_TOKEN_FILE", await token(scene.office, "viewer"))
 
     async def asked(*arguments: str) -> Result:
-        result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+        result = await asyncio.to_thread(CliRunner().invoke, main, arguments, obj=Bounds(routes=1, cells=4))
         assert result.exit_code == 0, result.output
         return result
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.auth.people.api_tokens import TokenRequest
+from gateway.cli.admin_client import Bounds
 from gateway.cli.main import main
 from gateway.outbox.returns import NO_CLIENT
 from service_stubs.behaviour import Behaviour
@@ -36,7 +37,7 @@ SURE = ("--reason", "Gerica is stopped", "--confirm-epj-stopped-reading")
 
 @pytest.fixture
 async def ask(office: Office, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Run a command as an operator and viewer."""
+    """Run a command as an operator and viewer, with few messages in each answer."""
     del scene
     assert office.port.authenticator.doors is not None
     wanted = TokenRequest("tool", ["operator", "viewer"], 1, None)
@@ -44,12 +45,13 @@ async def ask(office: Office, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> 
     path = office.folder / "token"
     path.write_text(secret + "\n")
     path.chmod(0o600)
-    monkeypatch.setattr("gateway.cli.rollback._EVERY", 0.01)
+
     monkeypatch.setenv("VKP_GATEWAY_ADMIN", office.address)
     monkeypatch.setenv("VKP_GATEWAY_TOKEN_FILE", str(path))
 
     async def asked(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, main, ["rollback", *arguments])
+        bounds = Bounds(look=0.01, messages=2)
+        return await asyncio.to_thread(CliRunner().invoke, main, ["rollback", *arguments], obj=bounds)
 
     return asked
 
@@ -99,9 +101,8 @@ async def test_list_is_narrowed_and_goes_on(ask: Ask, scene: Scene) -> None:
     assert empty["items"] == []
 
 
-async def test_export_has_everything(ask: Ask, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_export_has_everything(ask: Ask, scene: Scene) -> None:
     """As a table, or as JSON, however many pages that takes."""
-    monkeypatch.setattr("gateway.cli.rollback._MOST", 2)
     references = [await scene.delivered() for _ in range(5)]
     table = csv.DictReader(io.StringIO((await ask("export", *HAVNES)).stdout))
     assert [row["reference"] for row in table] == references
