@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import yaml_reader
 from gateway.config.load import load, load_text
 from gateway.config.model import Address, Config, Environment, KeyFiles, Limits, Retention
 from gateway.config.plans import Freeze, Gate, RollBackWhen, Sunset
@@ -24,6 +23,7 @@ from gateway.config.upstreams import (
     VkpClient,
     VkpUpstream,
 )
+from gateway.config.yaml_reader import MOST_BYTES
 from gateway.errors import Fault
 from gateway.model import JOURNALING, Information, Mode, Place, Rate
 from gateway.pipeline.translate import settings
@@ -340,13 +340,12 @@ def test_characters_that_yaml_forbids_are_a_problem() -> None:
     ]
 
 
-def test_a_file_that_is_too_large_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_a_problem(tmp_path: Path) -> None:
     """Neither the bytes nor the text are looked at beyond the limit."""
-    monkeypatch.setattr(yaml_reader, "MOST_BYTES", 1024 * 1024)
     path = tmp_path / "routes.yaml"
-    path.write_bytes(b"#" * (1024 * 1024 + 1))
-    assert _only_problem(path) == ":1:1: larger than 1 MiB"
-    assert [one.text for one in load_text("#" * (1024 * 1024 + 1), "f").problems] == ["larger than 1 MiB"]
+    path.write_bytes(b"#" * (MOST_BYTES + 1))
+    assert _only_problem(path) == ":1:1: larger than 16 MiB"
+    assert [one.text for one in load_text("#" * (MOST_BYTES + 1), "f").problems] == ["larger than 16 MiB"]
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, "? " * 200_000])

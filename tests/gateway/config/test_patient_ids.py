@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config import read_parties
 from gateway.config.load import Loaded, load
+from gateway.config.read_parties import MOST_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,12 +87,12 @@ def test_table_of_another_kind_is_not_told_line_by_line(tmp_path: Path) -> None:
     assert str(found.problems[-1]).endswith("30 more lines are wrong")
 
 
-def test_table_that_is_not_text_or_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_that_is_not_text_or_too_large_is_refused(tmp_path: Path) -> None:
     """Latin-1 is told by its line, and a table without end is not read to it."""
     found = loaded(tmp_path, f"1,{FIRST}\n".encode() + "ø,1\n".encode("latin-1"))
     assert [str(problem) for problem in found.problems] == [f"{tmp_path}/{PLACE} cannot be read: line 2 is not UTF-8"]
-    monkeypatch.setattr(read_parties, "MOST_BYTES", 10)
-    assert "larger than" in str(loaded(tmp_path, f"1302,{FIRST}\n".encode()).problems[0])
+    too_large = f"1302,{FIRST}\n".encode() + b"\n" * MOST_BYTES
+    assert "larger than" in str(loaded(tmp_path, too_large).problems[0])
 
 
 def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
