@@ -24,8 +24,7 @@ from translators.soap.plain import resources_of
 
 log = structlog.get_logger()
 
-_MOST, _MOST_BYTES = 200, 16_000_000
-"""Searches that wait, and the bytes of their answers; what comes then is counted and not compared."""
+
 _LARGE = 50_000
 """Bytes of answers that are compared in a thread, so that nobody need wait for it."""
 _HEAD = 1024
@@ -89,10 +88,19 @@ def _read(body: bytes) -> Tree:
 class Comparisons:
     """Made once for a process; `store` returns None as long as there is no ledger, and then only the metric counts."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Database | None],
+        clock: Clock,
+        intervals: Intervals = USUAL,
+        *,
+        most: int = 200,
+        most_bytes: int = 16_000_000,
+    ) -> None:
+        """`most` searches wait, with `most_bytes` of answers; what comes then is counted and not compared."""
         self._store = store
         self._clock = clock
-        self._queue = WorkQueue("comparison", self._compare, most=_MOST, most_bytes=_MOST_BYTES)
+        self._queue = WorkQueue("comparison", self._compare, most=most, most_bytes=most_bytes)
         self._counts: Counter[Compared] = Counter()
         self._found: dict[Differing, Sighting] = {}
         self._regularly = Periodic("comparisons", self._flush, intervals.verdicts, at_once=False)

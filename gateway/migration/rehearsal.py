@@ -29,8 +29,8 @@ from gateway.times import Clock
 
 log = structlog.get_logger()
 
-_MOST, _MOST_BYTES = 500, 8_000_000
-"""Messages that wait, and the bytes of their bodies; what comes then is skipped, and counted."""
+_MOST_KINDS = 2_000
+"""Different rows of one hour; with more, further reasons are counted as one, so that no sender can fill the ledger."""
 _LARGE = 100_000
 """Bytes of a body that is worked off in a thread, so that others need not wait for it."""
 _LAST = 2.0
@@ -42,10 +42,23 @@ _MOST_ROUTES = 4_096
 class Rehearsals:
     """Made once for a process; each configuration gets an `offering` of its own."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals = USUAL) -> None:
+    def __init__(  # noqa: PLR0913 - what it needs, and its bounds
+        self,
+        store: Callable[[], Database | None],
+        clock: Clock,
+        intervals: Intervals = USUAL,
+        *,
+        most: int = 500,
+        most_bytes: int = 8_000_000,
+        most_kinds: int = _MOST_KINDS,
+    ) -> None:
+        """`most` messages wait, with `most_bytes` of bodies; what comes then is skipped, and counted.
+
+        `most_kinds` bounds the different rows of an hour.
+        """
         self._clock = clock
-        self._tally = Tally(store, clock, intervals)
-        self._queue = WorkQueue("rehearsal", self._rehearse, most=_MOST, most_bytes=_MOST_BYTES)
+        self._tally = Tally(store, clock, intervals, most_kinds)
+        self._queue = WorkQueue("rehearsal", self._rehearse, most=most, most_bytes=most_bytes)
         self._seen: dict[str, int] = {}
 
     def offering(self, config: Config, numbers: PatientNumbers | None = None) -> Rehearse:
@@ -123,17 +136,22 @@ async def _with_numbers(rehearsal: Rehearsal) -> Rehearsal:
 
 _TO_FIND = 45.0
 """Seconds for whose a number of the record system's own is: longer than VKP has for its list."""
-_MOST_KINDS = 2_000
-"""Different rows of one hour; with more, further reasons are counted as one, so that no sender can fill the ledger."""
 OTHER = "other reasons"
 
 
 class Tally:
     """Counts for one process; `store` returns None as long as there is no ledger, and then only the metric counts."""
 
-    def __init__(self, store: Callable[[], Database | None], clock: Clock, intervals: Intervals) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Database | None],
+        clock: Clock,
+        intervals: Intervals,
+        most_kinds: int = _MOST_KINDS,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._most_kinds = most_kinds
         self._counts: Counter[Counted] = Counter()
         self._hour = 0
         self._kinds: set[Counted] = set()
@@ -164,7 +182,7 @@ class Tally:
         if counted.hour != self._hour:
             self._hour, self._kinds = counted.hour, set()
         if counted not in self._kinds:
-            if len(self._kinds) >= _MOST_KINDS and counted.reason:
+            if len(self._kinds) >= self._most_kinds and counted.reason:
                 return Counted(*(*structs.astuple(counted)[:-1], OTHER))
             self._kinds.add(counted)
         return counted

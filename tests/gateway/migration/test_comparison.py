@@ -155,10 +155,9 @@ async def test_what_was_found_is_in_the_ledger_when_it_stops_and_holds_no_value(
     assert NUMBER not in repr(known)
 
 
-async def test_a_burst_is_skipped_and_counted(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_burst_is_skipped_and_counted(store: Database) -> None:
     """By number; nobody waits, and nothing is held without bound."""
-    monkeypatch.setattr(module, "_MOST", 2)
-    comparisons = Comparisons(lambda: store, FakeClock())
+    comparisons = Comparisons(lambda: store, FakeClock(), most=2)
     for _ in range(5):
         comparisons.take(answers(SAME, SAME))
     await done(comparisons)

@@ -106,16 +106,13 @@ async def test_sample_is_counted_out(store: Database) -> None:
     assert found.counts == {"clean": 3}
 
 
-async def test_what_is_too_much_is_skipped_and_counted(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bounds", [{"most": 2}, {"most_bytes": 3 * len(message("note")) - 1}])
+async def test_what_is_too_much_is_skipped_and_counted(store: Database, bounds: dict[str, int]) -> None:
     """By number, and by the bytes that would be kept."""
-    monkeypatch.setattr(module, "_MOST", 2)
-    rehearsals = Rehearsals(lambda: store, Clock())
+    rehearsals = Rehearsals(lambda: store, Clock(), **bounds)
     offer = offering(rehearsals)
-    for _ in range(3):
+    for _ in range(4):
         offer()
-    rehearsals._queue._most = 10
-    rehearsals._queue._most_bytes = rehearsals._queue._bytes + 1
-    offer()
     counts = {(one.information, *one.counts.items()) for one in await done(rehearsals, store)}
     assert counts == {("notat", ("clean", 2), ("skipped", 2))}
     assert rehearsals._queue._bytes == 0
@@ -178,10 +175,9 @@ async def test_verdicts_wait_while_the_ledger_cannot_be_written(store: Database)
     await rehearsals.stop()
 
 
-async def test_no_sender_can_fill_the_ledger_with_reasons(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_sender_can_fill_the_ledger_with_reasons(store: Database) -> None:
     """Beyond so many in an hour they are counted as one."""
-    monkeypatch.setattr("gateway.migration.rehearsal._MOST_KINDS", 3)
-    rehearsals = Rehearsals(lambda: store, Clock())
+    rehearsals = Rehearsals(lambda: store, Clock(), most_kinds=3)
     offer = offering(rehearsals)
     for number in range(6):
         offer(content=message("note").replace(b'"status"', b'"unheard%c": "x", "status"' % (97 + number), 1))
