@@ -67,6 +67,8 @@ class Intervals:
     """How long a start waits for another process to leave the ledger."""
     last_writes: float = 5.0
     """How long a stop waits for what is being written."""
+    comparing: float = 30.0
+    """How long the new side may take over a search that VKP has answered."""
 
 
 USUAL = Intervals()

@@ -15,19 +15,22 @@ from gateway.pipeline.identify import Identified
 from gateway.pipeline.retrieval import Asker, Retrieval
 from gateway.routing.route import Route
 from gateway.surfaces.base import AnswerContext
+from gateway.tasks import USUAL
 
 log = structlog.get_logger()
 
-_MOST = 16
+MOST = 16
 """Searches that the new side is asked at a time; what comes then is counted and not asked."""
-_SECONDS = 30.0
 
 
 class Comparer:
     """Asks the new side what VKP was asked, for the requests of one configuration; no sender waits for it."""
 
-    def __init__(self, config: Config, retrieval: Retrieval, compare: Compare) -> None:
-        """Take what has connections that no lane uses."""
+    def __init__(
+        self, config: Config, retrieval: Retrieval, compare: Compare, patience: float = USUAL.comparing
+    ) -> None:
+        """Take what has connections that no lane uses, and how many seconds an answer may take."""
+        self._patience = patience
         self._config = config
         self._retrieval = retrieval
         self._compare = compare
@@ -64,7 +67,7 @@ class Comparer:
         compared = ComparedAnswers(account.correlation_id, account.envelope, route, theirs, None)
         is_known = account.envelope.sender in self._senders
         # What VKP has refused, or failed on, is not worth a question; whether its sender is who it says VKP alone knows.
-        if not says_something(theirs) or not is_known or len(self._asking) >= _MOST:
+        if not says_something(theirs) or not is_known or len(self._asking) >= MOST:
             self._compare(compared)
             return
         task = asyncio.get_running_loop().create_task(self._ask(context, identified, asked, compared, body))
@@ -81,7 +84,7 @@ class Comparer:
     ) -> None:
         surface = identified.surface
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(self._patience):
                 ours = await self._found(context, identified, asked, body)
         except Failure as failure:
             ours = surface.refused(asked, failure, self._config.wordings[failure.fault])
@@ -103,5 +106,5 @@ class Comparer:
         search = self._retrieval.checked(identified.surface.search(context.head, body, recognised))
         self._retrieval.check_need(search, municipality, sender)
         asker = Asker(municipality, sender, recognised.operation.scope, context.head.authorization)
-        found = await self._retrieval.find(search, asker, Mode.COMPARE, _SECONDS)
+        found = await self._retrieval.find(search, asker, Mode.COMPARE, self._patience)
         return identified.surface.found(asked, search, found)

@@ -44,8 +44,7 @@ _AGAIN = 60.0
 _TIMEOUT = 30.0
 _RETRY_AFTER = 30.0
 """Seconds until VKP is asked again since it could not be, and that a sender is told to wait."""
-_LOOK = 0.5
-"""Seconds between two looks at whether another node has a list now."""
+
 _NOT_LISTED = "VKP cannot be asked whose a number of the record system's own is"
 
 
@@ -171,15 +170,21 @@ class ListedNumbers:
 class NumbersOfVkp:
     """Learns numbers from VKP's lists of patients, with the municipality's own client of VKP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it needs, and an interval
         self,
         config: Config,
         clients: VkpClients | None,
         listed: ListedNumbers,
         kept: LearntNumbers | None,
         run: Run,
+        *,
+        look: float = 0.5,
     ) -> None:
-        """Read large lists with `run`, beside the event loop; keep them in `kept`, or in memory where there is no ledger."""
+        """Read large lists with `run`, beside the event loop; keep them in `kept`, or in memory where there is no ledger.
+
+        `look` is the seconds between two looks at whether another node has a list now.
+        """
+        self._look = look
         self._config = config
         self._run = run
         self._clients = clients
@@ -242,7 +247,7 @@ class NumbersOfVkp:
                 claim = await self._kept.claim(municipality, again, _RETRY_AFTER)
                 if not claim.is_under_way:
                     break
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(self._look)
         except LedgerUnavailable:
             return None
         if claim.wait > 0:

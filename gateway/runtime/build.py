@@ -32,6 +32,7 @@ from gateway.proxy.server import Lane
 from gateway.proxy.tls import Certificates, ReloadingContext
 from gateway.replica.patient_source import CopyAnswers, answers_of
 from gateway.routing.table import ActiveTable, RouteTable
+from gateway.tasks import Intervals
 from gateway.times import Clock
 from gateway.upstreams.epj import EpjClient
 from gateway.upstreams.registry import ConfiguredClients, UpstreamRegistry
@@ -70,9 +71,12 @@ class RuntimeState:
 class Builder:
     """Makes what runs; what stays the same from one configuration to the next is kept, as are proofs used and rates."""
 
-    def __init__(self, folder: Path, rehearsals: Rehearsals, comparisons: Comparisons, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, rehearsals: Rehearsals, comparisons: Comparisons, clock: Clock, intervals: Intervals
+    ) -> None:
         """Begin with nothing made yet, while an event loop runs."""
         self._folder = folder
+        self._intervals = intervals
         self._rehearsals = rehearsals
         self._comparisons = comparisons
         self._clock = clock
@@ -106,7 +110,7 @@ class Builder:
         systems = clients.record_systems.items()
         retrieval = self._retrieval(clients, {name: one.lane for name, one in systems}, copies, learnt)
         comparing = self._retrieval(clients, {name: one.compare for name, one in systems}, copies, learnt)
-        comparer = Comparer(config, comparing, self._comparisons.take)
+        comparer = Comparer(config, comparing, self._comparisons.take, self._intervals.comparing)
         pipeline = Pipeline(
             config,
             routes,

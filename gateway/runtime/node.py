@@ -183,7 +183,7 @@ class Node:
             return taken
 
     async def _begin(self) -> None:
-        self._builder = Builder(self._path.parent, self._rehearsals, self._comparisons, self._clock)
+        self._builder = Builder(self._path.parent, self._rehearsals, self._comparisons, self._clock, self._intervals)
         config, of_file = self._first
         prepared = await self._prepared(config, of_file)
         self._use(prepared, await self._prepare_ledger(prepared, self._intervals.ledger_patience))

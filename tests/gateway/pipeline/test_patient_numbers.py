@@ -17,7 +17,6 @@ from gateway.ledger.key_files import Keys
 from gateway.ledger.learnt_numbers import LearntNumbers
 from gateway.model import Place
 from gateway.observability import metrics
-from gateway.pipeline import patient_numbers
 from gateway.pipeline.canary import share_of
 from gateway.pipeline.patient_numbers import ListedNumbers, NumbersOfVkp, PatientNumbers, learnt
 from gateway.pipeline.pipeline import Pipeline
@@ -212,7 +211,7 @@ async def nodes(tmp_path: Path) -> AsyncIterator[Callable[[Vkp, FakeClock], Pati
         made.append(ListedNumbers(clock))
         kept: Any = LearntNumbers(store, keys, clock)
         clients: Any = vkp
-        return PatientNumbers({"vkp": NumbersOfVkp(config, clients, made[-1], kept, run)})
+        return PatientNumbers({"vkp": NumbersOfVkp(config, clients, made[-1], kept, run, look=0.0)})
 
     yield node
     for listed in made:
@@ -241,10 +240,9 @@ async def test_nobody_waits_longer_than_its_own_time_and_the_list_comes_all_the_
 
 
 async def test_two_nodes_ask_vkp_once_and_both_know(
-    nodes: Callable[[Vkp, FakeClock], PatientNumbers], monkeypatch: pytest.MonkeyPatch
+    nodes: Callable[[Vkp, FakeClock], PatientNumbers],
 ) -> None:
     """The other one waits for it; where it fails, it hears that too."""
-    monkeypatch.setattr(patient_numbers, "_LOOK", 0.0)
     vkp, clock, until = Vkp(), FakeClock(), asyncio.get_running_loop().time() + 600
     first, second = nodes(vkp, clock), nodes(vkp, clock)
     vkp.status = 500

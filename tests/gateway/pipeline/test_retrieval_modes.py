@@ -13,13 +13,14 @@ from gateway.config.load import load_text
 from gateway.errors import Failure, Fault
 from gateway.migration.comparison import Comparisons
 from gateway.model import Information, Mode
-from gateway.pipeline import compare
 from gateway.pipeline.canary import share_of
+from gateway.pipeline.compare import MOST
 from gateway.pipeline.content import Worker
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.retrieval import Asker, Retrieval, RetrievalClients
 from gateway.runtime import build
 from gateway.surfaces.search import Search
+from gateway.tasks import Intervals
 from service_stubs.behaviour import Behaviour
 from tests.gateway.cli.conftest import HEAD
 from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search, started
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 LOCAL = "http://cosdoc.dips.no/lopenummer"
-MANY = 5
 
 
 @dataclass
@@ -237,24 +237,29 @@ async def test_other_side_is_not_asked_what_vkp_has_not_answered(
     assert (found.theirs.status, found.ours, source.seen) == (401, None, [])
 
 
-async def test_other_side_that_is_slow_or_fails_changes_nothing(
-    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers], monkeypatch: pytest.MonkeyPatch
+async def test_other_side_that_is_slow_changes_nothing(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
 ) -> None:
-    """It has a budget of its own, and a burst is counted and not asked."""
-    monkeypatch.setattr(compare, "_SECONDS", 0.01)
-    monkeypatch.setattr(compare, "_MOST", MANY)
-    world = await serving(start, "compare")
+    """It has a budget of its own."""
+    world = await serving(start, "compare", intervals=Intervals(comparing=0.01))
     source.let = asyncio.Event()
-    answers = [await search(world, "patient") for _ in range(MANY)]
-    late = [await compared.get() for _ in range(MANY)]
+    answers = [await search(world, "patient") for _ in range(3)]
+    late = [await compared.get() for _ in range(3)]
     assert {one.status for one in answers} == {200}
     assert {one.ours.status for one in late if one.ours is not None} == {504}
-    monkeypatch.setattr(compare, "_SECONDS", 60.0)
-    for _ in range(MANY + 1):
+
+
+async def test_other_side_that_is_asked_much_or_fails_changes_nothing(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
+) -> None:
+    """A burst is counted and not asked."""
+    world = await serving(start, "compare", intervals=Intervals(comparing=300.0))
+    source.let = asyncio.Event()
+    for _ in range(MOST + 1):
         assert (await search(world, "patient")).status == 200
     assert (await compared.get()).ours is None
     source.let.set()
-    assert {(await compared.get()).ours is None for _ in range(MANY)} == {False}
+    assert {(await compared.get()).ours is None for _ in range(MOST)} == {False}
     source.failure = Failure(Fault.UNAVAILABLE, "away")
     assert (await search(world, "patient")).status == 200
     assert (await compared.get()).ours is not None
