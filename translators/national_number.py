@@ -11,6 +11,8 @@ from operator import mul
 _WEIGHTS_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)
 _WEIGHTS_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
 _REMAINDERS_1 = (0, 1, 2, 3)
+_VALUES = bytes(max(0, byte - ord("0")) for byte in range(256))
+"""Of each digit as a character."""
 _LEAP_DAY = 29
 _DAYS = (31, _LEAP_DAY, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -38,7 +40,7 @@ def kind_of(number: str) -> Kind | None:
     """Return the kind of an eleven-digit number, or None when form, date or check digits are wrong."""
     if len(number) != 11 or not (number.isascii() and number.isdigit()):
         return None
-    digits = list(map(int, number))
+    digits = number.encode().translate(_VALUES)
     if sum(map(mul, _WEIGHTS_1, digits)) % 11 not in _REMAINDERS_1:
         return None
     if sum(map(mul, _WEIGHTS_2, digits)) % 11:

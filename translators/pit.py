@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from translators import pit_usual
 from translators.contract import Reason, Refused, Tree
 from translators.fhir.invariants import objects
 from translators.fhir.json_codec import decode, encode
@@ -70,6 +71,12 @@ def next_of(body: bytes, cursor: str | None) -> str | None:
 
 def page_of(body: bytes, cursor: str | None) -> PitPage:
     """Read an answer to the question that `cursor` asked; raises `Refused` with the place for what PIT does not document."""
+    read = usual_page(body, cursor)
+    return read if read is not None else careful_page(body, cursor)
+
+
+def careful_page(body: bytes, cursor: str | None) -> PitPage:
+    """Return `page_of`, whatever is unusual."""
     bundle = decode(body)
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         raise Refused(Reason.FORMAT, "not a Bundle", "Bundle.resourceType")
@@ -80,6 +87,37 @@ def page_of(body: bytes, cursor: str | None) -> PitPage:
         raise Refused(Reason.FORMAT, "the cursor leads to the page that it is on", "Bundle.link")
     patients = [patient for index, entry in enumerate(_list(bundle, "entry")) if (patient := _patient(entry, index))]
     return PitPage(tuple(patients), following)
+
+
+def usual_page(body: bytes, cursor: str | None) -> PitPage | None:
+    """Return `page_of` where all around its patients is usual, in half the time; None has it read carefully."""
+    page = pit_usual.page(body)
+    if page is None:
+        return None
+    try:
+        following = _next({"link": [{"relation": relation, "url": url} for relation, url in page.links]})
+        patients = [_read(one, f"Bundle.entry[{index}].resource") for index, one in enumerate(page.resources)]
+    except Refused:
+        return None
+    return PitPage(tuple(patients), following) if following is None or following != cursor else None
+
+
+def _read(resource: msgspec.Raw, path: str) -> PitPatient:
+    usual = pit_usual.patient(resource, PROFILE)
+    if usual is None:
+        return patient_of(decode(bytes(resource)), path)
+    patient, written = usual
+    identifiers = patient.identifier or ()
+    numbers = [one.value for one in identifiers if one.system in NATIONAL_SYSTEMS and one.value and kind_of(one.value)]
+    local = [
+        (one.system, one.value)
+        for one in identifiers
+        if one.system and one.value and one.system not in NATIONAL_SYSTEMS and one.use != "old"
+    ]
+    merged = patient.link is not msgspec.UNSET and any(one.type == "replaced-by" for one in patient.link)
+    is_in_use = patient.active is not False and not merged
+    found = tuple(dict.fromkeys(numbers)), tuple(dict.fromkeys(local))
+    return PitPatient(patient.id, patient.meta.lastUpdated, is_in_use, *found, written)
 
 
 def _patient(entry: Tree, index: int) -> PitPatient | None:
