@@ -33,7 +33,8 @@ def relinked(
     new_names = frozenset(retyped.values())
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         held = entry.get("resource") if isinstance(entry, dict) else None
-        kind, own = (held.get("resourceType"), held.get("id")) if isinstance(held, dict) else (None, None)
+        kind: Tree = held.get("resourceType") if isinstance(held, dict) else None
+        own: Tree = held.get("id") if isinstance(held, dict) else None
         is_retyped = kind in new_names
         if isinstance(own, str):
             holders.setdefault(f"{becomes.get(index, str(kind))}/{own}", {})[index] = f"{kind}/{own}"

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from translators.contract import Derived, Made, RepairedNumber, RepairedText, Tree
 
-Trail: TypeAlias = "tuple[Trail | None, str | int]"
-"""A place: that of what holds it, and its name or index there."""
+Trail: TypeAlias = tuple[Any, str | int]
+"""A place: the `Trail` of what holds it, or None, and its name or index there. An alias that names itself ends mypyc's compiler."""
 
 
 def made(value: Tree, rule: str) -> Tree:

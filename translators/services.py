@@ -17,7 +17,7 @@ IPLOS_OF = {"TA": 6, "GPS": 26, "MD": 27, "DT": 28}
 """The type of service behind a ServiceCode; RT and DHO have none."""
 SERVICE_CODES = ("RT", "TA", "GPS", "MD", "DT", "DHO")
 """The ServiceCodes that NHN documents; a partner profile may name others."""
-WITHOUT_IPLOS = frozenset(SERVICE_CODES) - IPLOS_OF.keys()
+WITHOUT_IPLOS = frozenset(SERVICE_CODES).difference(IPLOS_OF)
 STAY_TYPES = "http://hl7.no/fhir/ig/okt/CodeSystem/OktStayTypeCs"
 _STAYS = frozenset({"dagopphold", "korttidsopphold"})
 _EXTENSIONS = "http://hl7.no/fhir/ig/okt/StructureDefinition/"

@@ -186,7 +186,7 @@ class _Conformer:
         try:
             rewrite(at, kept, result)
         except NoPlaceError as unsaid:
-            for name in (unsaid.names or elements) & at.value.keys():
+            for name in (unsaid.names or elements).intersection(at.value):
                 self.faults.no_place(at.at(name) or at, unsaid.text)
                 kept.pop(name, None)
 

@@ -140,7 +140,7 @@ class _Planner:
                 self._row(name, name)
         for name, becomes in self._renaming.types.items():
             self._row(name, becomes)
-        known = self._source.resources & self._target.resources | self._renaming.types.keys()
+        known = self._source.resources & self._target.resources | frozenset(self._renaming.types)
         rewrites = {} if self._is_r4 else REWRITES
         named = self._renaming
         return Plan(
@@ -243,7 +243,7 @@ class _Planner:
         if bare != step.name or not step.primitive or not of_source or not (is_modifier or renamed):
             # Most steps are no modifiers: copies of them were half the time of a plan.
             return replace(step, is_modifier=True) if is_modifier else step
-        codes = (of_source & rules.r4().codes.get(becomes or path, of_source)) - renamed.keys() - {ENTERED_IN_ERROR}
+        codes = (of_source & rules.r4().codes.get(becomes or path, of_source)).difference(renamed, {ENTERED_IN_ERROR})
         return replace(step, is_modifier=is_modifier, codes=codes, codes_of_source=of_source, renamed=renamed)
 
     def _kept_row(self, kind: str) -> str:

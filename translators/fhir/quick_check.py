@@ -6,7 +6,7 @@ has a function of its own, put together once from the plans.
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from translators.contract import Number, Tree
 from translators.fhir.bundle import bundle_faults, links_of, type_linked, type_named, unreached
@@ -14,6 +14,7 @@ from translators.fhir.corrections import Fields, Standing
 from translators.fhir.elements import r4
 from translators.fhir.invariants import objects
 from translators.fhir.narrative import narrative_fault
+from translators.fhir.primitives import Matcher
 from translators.fhir.rules import ENTERED_IN_ERROR
 from translators.fhir.structure_plan import DEEPEST, Row, Step, rows
 
@@ -22,21 +23,23 @@ Other: TypeAlias = Callable[[Tree, Fields, "_Context", int], bool]
 
 
 class _Type:
-    """A type, whose function is made when it is first asked for: types hold each other, and a message has few of them."""
+    """A type, whose function is made when it is first called: types hold each other, and a message has few of them."""
 
-    __slots__ = ("make", "right")
-    right: Right
+    __slots__ = ("_made", "_make", "right")
 
     def __init__(self, make: Callable[[], Right]) -> None:
-        self.make = make
+        self._make = make
+        self._made: Right | None = None
+        self.right: Right = self._first
 
-    if not TYPE_CHECKING:
+    def made(self) -> Right:
+        """Return the function; from now on it is what `right` is."""
+        if self._made is None:
+            self.right = self._made = self._make()
+        return self._made
 
-        def __getattr__(self, name: str) -> Right:
-            if name != "right":
-                raise AttributeError(name)
-            self.right = self.make()
-            return self.right
+    def _first(self, value: Fields, context: "_Context", depth: int) -> bool:
+        return self.made()(value, context, depth)
 
 
 class _Context:
@@ -96,7 +99,7 @@ def _resource(value: Tree, context: _Context, depth: int) -> bool:
 def prepare() -> None:
     """Make the functions of all types, so that no message waits for them."""
     for one in _types().values():
-        _ = one.right
+        one.made()
 
 
 @cache
@@ -184,7 +187,15 @@ def _of_codings(right: Right) -> Right:
     return known
 
 
-_NO_TYPE: Final = _Type(lambda: lambda _value, _context, _depth: False)
+def _no_function() -> Right:
+    return _never
+
+
+def _never(_value: Fields, _context: _Context, _depth: int) -> bool:
+    return False
+
+
+_NO_TYPE: Final = _Type(_no_function)
 
 
 def _no_test(_item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bool:
@@ -207,7 +218,10 @@ def _other(step: Step, types: dict[str, _Type]) -> tuple[bool | None, _Type, Oth
         if not isinstance(item, list) or not item or f"_{step.name}" in owner:
             return False
         context.leaves += len(item) - 1
-        return all(one(value, owner, context, depth) for value in item)
+        for value in item:  # noqa: SIM110 - mypyc fails on an expression that takes names of two functions around it
+            if not one(value, owner, context, depth):
+                return False
+        return True
 
     return None, _NO_TYPE, each
 
@@ -225,28 +239,51 @@ def _sibling(step: Step, types: dict[str, _Type]) -> Other:
 
 
 def _one(step: Step, types: dict[str, _Type]) -> Other:
-    form, matcher = step.form, step.right
-    if form == "object":
-        return _checked_object(step, types)
-    if form == "resource":
-        return lambda item, _owner, context, depth: _entry(item, context, depth)
-    if form == "number":
-        return lambda item, _o, _c, _d: isinstance(item, Number) and (matcher is None or bool(matcher(item.text)))
-    if form == "boolean":
-        return lambda item, _o, _c, _d: isinstance(item, bool)
-    if form == "xhtml":
-        return lambda item, _o, _c, _d: isinstance(item, str) and _is_narrative(item)
-    return lambda item, _o, _c, _d: isinstance(item, str) and bool(item) and (matcher is None or bool(matcher(item)))
+    match step.form:
+        case "object":
+            return _checked_object(step, types)
+        case "resource":
+            return _entry
+        case "number":
+            return _number(step.right)
+        case "boolean":
+            return _is_boolean
+        case "xhtml":
+            return _is_narrative_text
+        case _:
+            return _text(step.right)
+
+
+def _entry(item: Tree, _owner: Fields, context: _Context, depth: int) -> bool:
+    if depth == 2:
+        context.entry += 1
+    return _resource(item, context, depth)
+
+
+def _number(matcher: Matcher | None) -> Other:
+    def test(item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bool:
+        return isinstance(item, Number) and (matcher is None or bool(matcher(item.text)))
+
+    return test
+
+
+def _text(matcher: Matcher | None) -> Other:
+    def test(item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bool:
+        return isinstance(item, str) and bool(item) and (matcher is None or bool(matcher(item)))
+
+    return test
+
+
+def _is_boolean(item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bool:
+    return isinstance(item, bool)
+
+
+def _is_narrative_text(item: Tree, _owner: Fields, _context: _Context, _depth: int) -> bool:
+    return isinstance(item, str) and _is_narrative(item)
 
 
 def _is_narrative(text: str) -> bool:
     return narrative_fault(text) is None
-
-
-def _entry(item: Tree, context: _Context, depth: int) -> bool:
-    if depth == 2:
-        context.entry += 1
-    return _resource(item, context, depth)
 
 
 def _checked_object(step: Step, types: dict[str, _Type]) -> Other:

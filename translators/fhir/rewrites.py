@@ -95,7 +95,7 @@ def _goal(at: Cursor, _: Fields, result: Fields) -> None:
     said = at.text("status")
     status = said.strip() if said is not None else ""
     codes = {"achieved": "achieved", "sustaining": "sustaining"}
-    if status in ("in-progress", "on-target", "ahead-of-target", "behind-target", *codes):
+    if status in ("in-progress", "on-target", "ahead-of-target", "behind-target") or status in codes:
         coding: Tree = {"system": _ACHIEVEMENT, "code": codes.get(status, "in-progress")}
         text: Fields = {"text": status} if status.endswith("-target") else {}
         result["achievementStatus"] = Made({"coding": [coding], **text}, TYPE_OF_R4)

@@ -6,7 +6,7 @@ Checked are cardinality, types, choices, codes with a required binding, the form
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from translators.contract import Number, Tree
 from translators.fhir.bundle import Links, bundle_faults, links_of, type_linked, type_named, unreached
@@ -18,8 +18,8 @@ from translators.fhir.structure_plan import DEEPEST, Row, Step, rows
 MOST = 20
 """How many faults are told of one message."""
 
-Trail: TypeAlias = tuple["Trail | None", str, int]
-"""A place: that of its owner, its name, and its index or -1."""
+Trail: TypeAlias = tuple[Any, str, int]
+"""A place: the `Trail` of its owner, or None, its name, and its index or -1. An alias that names itself ends mypyc's compiler."""
 
 
 class Fault(NamedTuple):

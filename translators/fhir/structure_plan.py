@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from translators.fhir.corrections import STANDS, Standing
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, r4
@@ -84,8 +84,6 @@ class Row:
     name: str
     is_resource: bool
     make_steps: Callable[[], dict[str, Step]]
-    steps: dict[str, Step] = field(init=False)
-    """Made when they are first asked for: whoever handles one message needs few of the types."""
     mandatory: tuple[str, ...] = ()
     """By their names; a choice as `value[x]`."""
     simple: frozenset[str] = frozenset()
@@ -99,14 +97,14 @@ class Row:
     """Whether it is what the `_name` of a primitive holds."""
     stands: "Callable[[Fields, Standing], bool] | None" = None
     """Tells of an object of which something may have to be corrected that nothing has; None where nothing ever has."""
+    _steps: dict[str, Step] | None = None
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> dict[str, Step]:
-            if name != "steps":
-                raise AttributeError(name)
-            self.steps = self.make_steps()
-            return self.steps
+    @property
+    def steps(self) -> dict[str, Step]:
+        """The elements, made when they are first asked for: whoever handles one message needs few of the types."""
+        if self._steps is None:
+            self._steps = self.make_steps()
+        return self._steps
 
 
 @cache

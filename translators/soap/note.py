@@ -78,7 +78,7 @@ def kept(at: Cursor, owner: str, but: tuple[str, ...] = (), only: tuple[str, ...
     """
     found: list[Tree] = []
     for below in at.children():
-        if below.name in (*but, *_MODIFYING) or (only and below.name not in only):
+        if below.name in but or below.name in _MODIFYING or (only and below.name not in only):
             continue
         url = f"{OWN}:msghead:{owner}.{below.name}"
         found += [one for item in _items(below) if (one := _extension(item, url)) is not None]

@@ -95,7 +95,7 @@ def _wrapped(tree: dict[str, Tree], release: str, payload: Tree, settings: Setti
 def _is_test(root: Cursor) -> bool:
     """Tell whether a message only tests the way; raises `Refused` for a status that says neither."""
     status = (root.text("MsgInfo", "ProcessingStatus", "V") or "").strip().upper()
-    if status not in (*_PRODUCTION, *_TESTS):
+    if status not in _PRODUCTION and status not in _TESTS:
         path = f"{KIND}.MsgInfo.ProcessingStatus.V"
         raise Refused(Reason.UNSUPPORTED, "a status that is neither of production nor of a test", path)
     return status in _TESTS

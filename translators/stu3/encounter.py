@@ -286,7 +286,7 @@ def _issues(part: Part, encounter: dict[str, Tree], alerts: list[_Alert]) -> lis
     if alerts and plain(encounter.get("status")) in _NOT_TAKEN_PLACE:
         text = "a sensor's event, of a supervision that did not take place: a person has to say what happened"
         raise Refused(Reason.UNSUPPORTED, text, f"{part.at.path}.status")
-    modified = INHERITED & encounter.keys()
+    modified = INHERITED.intersection(encounter)
     if alerts and modified:
         text = "it may change what the rest means, so that no alert can be made of it"
         raise Refused(Reason.UNSUPPORTED, text, f"{part.at.path}.{min(modified)}")

@@ -66,7 +66,8 @@ def taken_off(bundle: Cursor, header: Cursor, *, keeps_time: bool) -> Envelope:
         entry.use("fullUrl")
     found = opened(header)
     held = bundle.value if isinstance(bundle.value, dict) else {}
-    others = [name for name in held if name.removeprefix("_") not in (*_USED_OF_BUNDLE, "meta")]
+    known = {*_USED_OF_BUNDLE, "meta"}
+    others = [name for name in held if name.removeprefix("_") not in known]
     kept = [*found.extensions, *_kept(bundle, "Bundle", *others)]
     if keeps_time and (time := taken(header, "timestamp")):
         kept += extensions(time, "MessageHeader", stu3())

@@ -67,7 +67,7 @@ class _Header:
 def read(tree: Tree, settings: Settings) -> Message:
     """Return a journaling of STU3 in the inner language; raises `Refused` where it has no single right reading."""
     kind = tree.get("resourceType") if isinstance(tree, dict) else None
-    if not isinstance(kind, str) or kind not in ("Bundle", *WITHOUT_MESSAGE):
+    if not isinstance(kind, str) or (kind != "Bundle" and kind not in WITHOUT_MESSAGE):
         raise Refused(Reason.FORMAT, "neither a message Bundle nor a resource that is journaled alone", "resourceType")
     source = Source(tree, kind)
     codes = SenderCodes(settings)
