@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow conformance check chaos bench lock clean run-environment dev-environment browser-environment
+.PHONY: demo test test-slow conformance check chaos bench wheel lock clean run-environment dev-environment \
+  browser-environment wheel-environment
 
 # make demo ARGS=--once ends after the traffic.
 demo: run-environment
@@ -39,7 +40,13 @@ chaos: dev-environment
 bench: dev-environment
 	$(BIN)/python -m bench $(ARGS)
 
-run-environment dev-environment browser-environment: %-environment:
+# A wheel with compiled translators, for this Python and this kind of machine, and the translators' tests against it.
+wheel: wheel-environment
+	rm -f dist/vkp_gateway-*.whl
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/hatchling build --target wheel --directory dist
+	$(BIN)/python scripts/try_wheel.py dist/vkp_gateway-*.whl
+
+run-environment dev-environment browser-environment wheel-environment: %-environment:
 	@command -v $(PYTHON) >/dev/null || { echo "set-up: there is no $(PYTHON): install Python 3.11 or newer," \
 	  "or name it with make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) scripts/setup.py $* $(VENV)
@@ -52,6 +59,8 @@ lock:
 	  --constraints locks/dev.lock --extra demo --extra postgres --extra build pyproject.toml --output-file locks/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	  --constraints locks/dev.lock --group browser --output-file locks/browser.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+	  --constraints locks/dev.lock --group wheel --output-file locks/wheel.lock
 
 clean:
 	rm -rf $(VENV) var

@@ -1,7 +1,7 @@
-"""Set up the virtual environment of this checkout: `python3 scripts/setup.py run|dev|browser [FOLDER]`, as `make` calls it.
+"""Set up the virtual environment of this checkout: `python3 scripts/setup.py run|dev|browser|wheel [FOLDER]`, as `make` calls it.
 
 It installs exactly what `locks/run.lock` or `locks/dev.lock` names, and the checkout itself in place; `browser` adds `locks/browser.lock`
-to `dev`, where a Chromium is on the machine (BROWSER_TESTS=required: it must be). A stamp in the folder
+to `dev`, where a Chromium is on the machine (BROWSER_TESTS=required: it must be), and `wheel` `locks/wheel.lock`. A stamp in the folder
 says for which Python, place and locks it was finished; a folder whose stamp does not fit, or that has none, is made anew.
 The environment variable SETUP_PIP may name a requirements file with the pip that does the work; otherwise it is the one
 that comes with the Python. On failure one line says what to do.
@@ -35,8 +35,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 - it is the Python of whoever call
     )
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN, DEV, BROWSER = "run", "dev", "browser"
-_STAMP, _BROWSER_STAMP = ".ready", ".ready-browser"
+RUN, DEV, BROWSER, WHEEL = "run", "dev", "browser", "wheel"
+_ADDED = {BROWSER: "what drives a browser", WHEEL: "what compiles the translators"}
+"""What each lock adds to that of `dev`."""
+_STAMP = ".ready"
 _LOG = "setup.log"
 _DOWNLOADS = 2
 """Runs of pip at the same time: most of what pip does is to read an index's pages, one after the other."""
@@ -54,16 +56,16 @@ class SetupError(Exception):
 
 
 def main(arguments: list[str]) -> None:
-    """Set up for a purpose, `run`, `dev` or `browser`, unless that is done already."""
-    if not 1 <= len(arguments) <= 2 or arguments[0] not in (RUN, DEV, BROWSER):
-        sys.exit("usage: python3 scripts/setup.py run|dev|browser [FOLDER]")
+    """Set up for a purpose, `run`, `dev`, `browser` or `wheel`, unless that is done already."""
+    if not 1 <= len(arguments) <= 2 or arguments[0] not in (RUN, DEV, *_ADDED):
+        sys.exit("usage: python3 scripts/setup.py run|dev|browser|wheel [FOLDER]")
     purpose = arguments[0]
     folder = ROOT / (arguments[1] if len(arguments) > 1 else ".venv")
     try:
         with _alone():
-            _set_up(DEV if purpose == BROWSER else purpose, folder)
-            if purpose == BROWSER:
-                _add_browser(folder)
+            _set_up(DEV if purpose in _ADDED else purpose, folder)
+            if purpose == WHEEL or (purpose == BROWSER and _has_browser()):
+                _add(purpose, folder)
     except SetupError as error:
         sys.exit(f"set-up: {error}")
     except OSError as error:
@@ -97,21 +99,26 @@ def _set_up(purpose: str, folder: Path) -> None:
     _say(f"{folder.name} is ready after {time.monotonic() - start:.0f} seconds")
 
 
-def _add_browser(folder: Path) -> None:
-    """Install what drives a browser, unless that is done, or there is no Chromium to be driven."""
-    if shutil.which(os.environ.get("CHROMIUM", "chromium")) is None:
-        remedy = "install it (Debian: apt-get install chromium), or name it with CHROMIUM=/path/to/chromium"
-        if os.environ.get("BROWSER_TESTS") == "required":
-            raise SetupError(f"there is no Chromium: {remedy}")
-        _say(f"there is no Chromium, so THE BROWSER TESTS WILL NOT RUN: {remedy}")
-        return
-    stamp = folder / _BROWSER_STAMP
-    wanted = _hash(_lock(BROWSER))
+def _has_browser() -> bool:
+    """Whether there is a Chromium to be driven; where there is none, that is said."""
+    if shutil.which(os.environ.get("CHROMIUM", "chromium")) is not None:
+        return True
+    remedy = "install it (Debian: apt-get install chromium), or name it with CHROMIUM=/path/to/chromium"
+    if os.environ.get("BROWSER_TESTS") == "required":
+        raise SetupError(f"there is no Chromium: {remedy}")
+    _say(f"there is no Chromium, so THE BROWSER TESTS WILL NOT RUN: {remedy}")
+    return False
+
+
+def _add(purpose: str, folder: Path) -> None:
+    """Install what a purpose needs beside `dev`, unless that is done."""
+    stamp = folder / f"{_STAMP}-{purpose}"
+    wanted = _hash(_lock(purpose))
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    _say("adding what drives a browser")
+    _say(f"adding {_ADDED[purpose]}")
     pip = _Pip(folder)
-    pip.install(_requirements(BROWSER))
+    pip.install(_requirements(purpose))
     pip.check()
     stamp.write_text(wanted, encoding="utf-8")
 

@@ -59,8 +59,10 @@ def test_every_metric_is_in_the_operating_page() -> None:
 
 def test_every_dependency_is_justified() -> None:
     """A dependency without a line in the page is one too many."""
-    project = tomllib.loads(_read("pyproject.toml"))["project"]
-    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    document = tomllib.loads(_read("pyproject.toml"))
+    project = document["project"]
+    more = (*project["optional-dependencies"].values(), *document["dependency-groups"].values())
+    wanted = [*project["dependencies"], *(one for extra in more for one in extra)]
     page = _read("docs/dependencies.md").lower()
     for requirement in wanted:
         name = re.split(r"[>=<\[ ]", requirement)[0].lower()

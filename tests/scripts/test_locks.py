@@ -125,11 +125,12 @@ def test_small_lock_stands_in_the_big_one() -> None:
     assert small.items() <= big.items()
 
 
-def test_browser_lock_has_what_its_group_asks_for_and_fits_the_big_one() -> None:
-    """It is added to what is there, so what both have is the same."""
-    group = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]["browser"]
+@pytest.mark.parametrize("name", ["browser", "wheel"])
+def test_lock_that_is_added_has_what_its_group_asks_for_and_fits_the_big_one(name: str) -> None:
+    """What both have is the same."""
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"][name]
     values = environment("3.11.0", "linux")
-    versions, big = pins("browser", values), pins("dev", values)
+    versions, big = pins(name, values), pins("dev", values)
     assert {canonicalize_name(each.name) for each in map(Requirement, group)} <= versions.keys()
     assert all(big.get(name, version) == version for name, version in versions.items())
 
