@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from statistics import median
 
-from bench import passage
+from bench import compiled, passage
 from bench.message import SIZE, SOAP_SIZE, STU3_SIZE, alarm_follow_up, failed_dispense, note_in_soap, search_in_soap
 from bench.processes import BenchFailed
 from bench.report import Findings, Goal, Table
@@ -59,6 +59,7 @@ def measure(scene: Scene) -> Findings:
         peer = _time_peer(scene.settings.repeats // 4)
         of_stu3 = _time_stu3(scene.settings.repeats)
         of_soap = _time_soap(scene.settings.repeats)
+        of_compiled = compiled.table(scene.settings.repeats)
         passing = {name: _median(work, scene.settings.repeats) for name, work in passage.steps(scene.token).items()}
     both = steps.parse + steps.translate
     rows = (
@@ -86,7 +87,9 @@ def measure(scene: Scene) -> Findings:
     )
     rows = tuple(_row(name, seconds) for name, seconds in passing.items())
     own = Table("The gateway's own work for a request that passes, beside reading and sending it", columns, rows)
-    return Findings("inprocess", (table, _stu3_table(of_stu3, note), _soap_table(of_soap, note), own), goals)
+    return Findings(
+        "inprocess", (table, _stu3_table(of_stu3, note), of_compiled, _soap_table(of_soap, note), own), goals
+    )
 
 
 def _goal(what: str, seconds: float, form: str) -> Goal:
