@@ -282,7 +282,7 @@ def _cells(config: Config, standing: Standing, known: _Now, cutovers: Iterable[C
             last=came.last or None,
             step=overview.PLANNED.get(about.state, step) if about else step,
             lacks=None
-            if step is Step.DONE
+            if step in (Step.DONE, Step.CLOSED)
             else why_not_new(config, config.municipalities[cell.municipality], cell.information),
             cutover=about.name if about else None,
             switches=about.at if about else None,
@@ -348,6 +348,7 @@ def _document(view: MunicipalityView) -> dict[str, Any]:
         "name": standing.name,
         "record_system": standing.record_system,
         "is_moved": standing.is_moved,
+        "is_closed": standing.is_closed,
         "next_step": view.row.step.value,
         "troubles": [structs.asdict(one) for one in view.row.troubles],
         "cells": [_cell(one) for one in view.cells],

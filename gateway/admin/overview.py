@@ -100,9 +100,12 @@ class Snapshot(Struct, frozen=True):
     rows: tuple[Row, ...]
     """Of the municipalities that are wanted."""
     total: int
-    """Municipalities that they may view; `moved` and `begun` are of these."""
+    """Municipalities that they may view; `moved`, `begun` and `closed` are of these."""
     moved: int
     begun: int
+    """Moved, or on the way."""
+    closed: int
+    """Of which nothing goes to VKP any more, though some of it was closed in place of being moved."""
     curve: tuple[tuple[float, int], ...]
     deprecated: str | None
     ends: str | None
@@ -137,7 +140,7 @@ class Overview:
             Endpoint(
                 *("GET", "/api/v1/overview", self._show, Needs.role(Action.VIEW)),
                 summary="Where each municipality stands, what waits, what comes in seven days, and what lies over the routes",
-                answer="moved begun total curve waiting coming above municipalities next",
+                answer="moved begun closed total curve waiting coming above municipalities next",
                 query=OverviewQuery,
             )
         ]
@@ -187,7 +190,8 @@ class Overview:
             rows=tuple(row for row in visible if _is_wanted(row, asked)),
             total=len(visible),
             moved=sum(row.is_moved for row in visible),
-            begun=sum(row.is_begun for row in visible),
+            begun=sum(row.is_begun and not row.is_closed for row in visible),
+            closed=sum(row.is_closed for row in visible),
             curve=tuple(overview.curve(standings, facts.cutovers if facts else (), within)),
             deprecated=sunset.deprecated.isoformat() if sunset and sunset.deprecated else None,
             ends=sunset.ends.isoformat() if sunset and sunset.ends else None,
@@ -308,6 +312,7 @@ def _document(found: Snapshot) -> dict[str, Any]:
         "total": found.total,
         "moved": found.moved,
         "begun": found.begun,
+        "closed": found.closed,
         "curve": [{"from": when(at) if at else None, "moved": number} for at, number in found.curve],
         "vkp_ends": found.ends,
         "waiting": [{**structs.asdict(one), "at": when_any(one.at)} for one in found.waiting],
@@ -322,6 +327,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         **values,
         "is_moved": row.is_moved,
+        "is_closed": row.is_closed,
         "modes": modes,
         "messages_by_day": row.traffic,
         "next_step": {"step": row.step.value, "cutover": row.cutover, "at": when_any(row.at)},

@@ -71,6 +71,7 @@ class Row(Struct, frozen=True):
     vendors: tuple[str, ...]
     is_moved: bool
     is_begun: bool
+    is_closed: bool
     traffic: tuple[int, ...]
     """Messages of each day of the curve."""
     messages: int
@@ -168,6 +169,7 @@ def _row(one: Standing, facts: Facts, cutovers: Sequence[Cutover], has_panic: bo
         one.vendors,
         one.is_moved,
         one.is_begun,
+        one.is_closed,
         tuple(messages for messages, _ in curve),
         messages,
         sum(failed for _, failed in curve[-WEEK:]),

@@ -20,6 +20,7 @@ LEFT_VKP = frozenset({Mode.NEW, Mode.EPJ, Mode.CLOSED})
 _ORDER = (Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE, Mode.CANARY, Mode.NEW, Mode.EPJ)
 TYPES = tuple(Information)
 """The information types in the order in which they are shown: journaling first."""
+_MOVED = LEFT_VKP - {Mode.CLOSED}
 _SHOWS = {Mode.REHEARSE, Mode.COMPARE}
 """Modes in which VKP answers, and is compared with."""
 
@@ -53,8 +54,10 @@ class Step(StrEnum):
     """There is no information service for it, or not with enough status."""
     DIRECT = "direct"
     """NHN builds no VKP integration to a record system of the new generation: it can only be moved at once."""
+    CLOSED = "closed"
+    """Nobody answers it: nothing of it goes to VKP, and nothing of it was moved."""
     DONE = "done"
-    """Nothing of it goes to VKP any more."""
+    """It was moved: nothing of it goes to VKP any more."""
 
 
 class Cell(Struct, frozen=True):
@@ -83,9 +86,11 @@ class Standing(Struct, frozen=True):
     """One for each of `TYPES`, of all vendors together; empty where nobody is registered."""
     vendors: tuple[str, ...]
     is_moved: bool
-    """Whether no journaling of it goes to VKP any more."""
+    """Whether all journaling of it was moved away from VKP."""
     is_begun: bool
-    """Whether some journaling does not."""
+    """Whether some was, or a share of some."""
+    is_closed: bool
+    """Whether nothing of its journaling goes to VKP any more, though some of it was closed in place of being moved."""
 
 
 class Standings:
@@ -144,6 +149,8 @@ def _standing(one: Municipality, cells: Iterable[Cell]) -> Standing:
     for cell in found:
         by_type.setdefault(cell.information, set()).add(cell.mode)
     journaled = [by_type[each] for each in TYPES if each in JOURNALING and each in by_type]
+    has_left = bool(journaled) and all(modes <= LEFT_VKP for modes in journaled)
+    has_closed = any(Mode.CLOSED in modes for modes in journaled)
     return Standing(
         one.key,
         one.name,
@@ -151,8 +158,9 @@ def _standing(one: Municipality, cells: Iterable[Cell]) -> Standing:
         found,
         tuple(together(by_type.get(each, ())) for each in TYPES),
         tuple(dict.fromkeys(cell.vendor for cell in found)),
-        is_moved=bool(journaled) and all(modes <= LEFT_VKP for modes in journaled),
-        is_begun=any(modes & {*LEFT_VKP, Mode.CANARY} for modes in journaled),
+        is_moved=has_left and not has_closed,
+        is_begun=any(modes & {*_MOVED, Mode.CANARY} for modes in journaled),
+        is_closed=has_left and has_closed,
     )
 
 
@@ -180,7 +188,7 @@ def why_not_new(config: Config, municipality: Municipality, information: Informa
 def next_step(config: Config, cell: Cell, numbers: Numbers) -> Step:
     """Return what comes next for a cell, by what its rehearsals, or comparisons, of four weeks have shown; what is planned goes before."""
     if cell.mode in LEFT_VKP:
-        return Step.DONE
+        return Step.CLOSED if cell.mode is Mode.CLOSED else Step.DONE
     municipality = config.municipalities[cell.municipality]
     why = why_not_new(config, municipality, cell.information)
     if cell.mode is Mode.CANARY:

@@ -81,6 +81,27 @@ def test_a_municipality_has_moved_when_no_journaling_of_it_goes_to_vkp(tmp_path:
     assert standings(config).all["nordfjell"].is_moved
 
 
+@pytest.mark.parametrize(
+    ("routes", "is_begun"),
+    [
+        ("  - {municipality: nordfjell, information: [journaling], mode: closed, text: Stengt}\n", False),
+        (
+            (
+                "  - {municipality: nordfjell, information: [journaling], mode: new}\n"
+                "  - {municipality: nordfjell, information: [varsel], mode: closed, text: Stengt}\n"
+            ),
+            True,
+        ),
+    ],
+)
+def test_a_municipality_has_not_moved_where_journaling_is_closed(
+    tmp_path: Path, routes: str, *, is_begun: bool
+) -> None:
+    """Though nothing of it goes to VKP: that is counted apart."""
+    one = standings(config_of(tmp_path, more=routes)).all["nordfjell"]
+    assert (one.is_moved, one.is_closed, one.is_begun) == (False, True, is_begun)
+
+
 def test_rules_above_count_until_they_end(config: Config) -> None:
     """What was worked out holds until the first of them does, and no longer than its table."""
     route = Route(
@@ -121,7 +142,8 @@ def cell(mode: Mode, information: Information = Information.NOTAT, municipality:
         (cell(Mode.REHEARSE, municipality="sorvik"), 40, 40, Step.RECORD_SYSTEM),
         (cell(Mode.CANARY), 0, 0, Step.WIDEN),
         (cell(Mode.NEW), 0, 0, Step.DONE),
-        (cell(Mode.CLOSED, municipality="havnes"), 0, 0, Step.DONE),
+        (cell(Mode.CLOSED, municipality="havnes"), 0, 0, Step.CLOSED),
+        (cell(Mode.CLOSED, Information.DIAGNOSER), 0, 0, Step.CLOSED),
     ],
 )
 def test_what_comes_next_for_a_cell(config: Config, one: Cell, rehearsed: int, clean: int, step: Step) -> None:
@@ -133,6 +155,8 @@ def test_of_many_steps_what_a_person_can_do_is_told_first() -> None:
     """Done is only what is done altogether."""
     assert first_step([Step.DONE, Step.REHEARSE, Step.PLAN]) is Step.PLAN
     assert first_step([Step.DONE, Step.RECORD_SYSTEM]) is Step.RECORD_SYSTEM
+    assert first_step([Step.DONE, Step.CLOSED]) is Step.CLOSED
+    assert first_step([Step.CLOSED, Step.WIDEN]) is Step.WIDEN
     assert first_step([Step.DONE]) is Step.DONE
     assert first_step([]) is Step.DONE
 
