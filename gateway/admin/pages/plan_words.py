@@ -112,7 +112,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "part-none": (Part.STOPS, Part.WARNS, Part.APPROVAL),
     "plan-fault": PLAN_FAULTS,
     "pre": _CODES,
-    "service": ("jft", "pit", "okt", "pmd", "epj"),
+    "service": ("vkp", "jft", "pit", "okt", "pmd", "epj"),
     "service-status": ("prototype", "test", "production"),
     "side": tuple(Side),
     "stage": ("submitted", "approved", "draining", "switched", "watching", "finished"),
@@ -219,11 +219,10 @@ def sentences(w: Words, found: Sequence[CellTraffic]) -> list[str]:
 def _sentence(w: Words, key: str, values: Mapping[str, Any], otherwise: str = "") -> str:
     family, _, name = key.rpartition("-")
     text = w.text_if_any(key) or otherwise or name or family
-    return (
-        text.format_map({each: _value(w, each, value) for each, value in values.items()})
-        if w.text_if_any(key)
-        else text
-    )
+    if not w.text_if_any(key):
+        return text
+    said = text.format_map({each: _value(w, each, value) for each, value in values.items()})
+    return said[:1].upper() + said[1:] if text.startswith(_BEGINNING) else said
 
 
 def _value(w: Words, name: str, value: Any) -> str:
@@ -234,12 +233,15 @@ def _value(w: Words, name: str, value: Any) -> str:
     return _VALUES[name](w, value)
 
 
+_BEGINNING = ("{name}", "{service}")
+"""With these a sentence begins that needs a capital."""
 _WORDS: Mapping[str, Said] = {
     "municipality": lambda w, value: w.municipality(value),
     "mode": lambda w, value: w.mode(value),
     "layer": lambda w, value: w.word("layer", value),
     "status": lambda w, value: w.word("service-status", value),
     "service": lambda w, value: w.word("service", value),
+    "name": lambda w, value: w.upstream(value),
     "source": lambda w, value: w.word("source", value),
     "fault": lambda w, value: fault(w, value).text,
     "what": lambda w, value: w.word("unknown", value),

@@ -152,6 +152,8 @@ class Names:
     vendors: Mapping[str, str] = field(default_factory=dict)
     systems: Mapping[tuple[str, str], str] = field(default_factory=dict)
     people: Mapping[str, str] = field(default_factory=dict)
+    upstreams: Mapping[str, str] = field(default_factory=dict)
+    """The kind of each server."""
 
     @classmethod
     def of(cls, config: Config) -> "Names":
@@ -161,6 +163,7 @@ class Names:
             {key: one.name for key, one in config.vendors.items()},
             {(key, system): name for key, vendor in config.vendors.items() for system, name in vendor.systems.items()},
             {one.name: one.full_name for one in (config.people.entries if config.people else ()) if one.full_name},
+            {name: one.KIND for name, one in config.upstreams.items()},
         )
 
 
@@ -238,6 +241,14 @@ class Words:
         """Return a system's name with its vendor's, unless that stands in it."""
         maker, name = self.vendor(vendor), self.system(vendor, key)
         return name if name.casefold().startswith(maker.casefold()) else f"{maker} {name}"
+
+    def upstream(self, name: str) -> str:
+        """Return what a server is called; with its name in the file only where there are several of its kind."""
+        kinds = self._names.upstreams
+        if (kind := kinds.get(name)) is None:
+            return name
+        told = self.word("service", kind)
+        return told if list(kinds.values()).count(kind) == 1 else f"{told} {self._t['quoted'].replace('…', name)}"
 
     def person(self, actor: str) -> str:
         """Return who did something, as the audit has it, by name: that of an entry of `people.persons`, and no hash."""

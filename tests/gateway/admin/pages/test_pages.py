@@ -30,7 +30,7 @@ CHECKS = {
 FAMILIES = {**OF_ALL, **OF_PLANS}
 ALIKE = {
     *("percent_mark", "span_seconds", "span_minutes", "at_clock", "decimal_mark", "state", "word-loss"),
-    *("rep_back", "nav_health", "pre-plan-wrong", "pre-service-warning", "service-status-prototype"),
+    *("rep_back", "nav_health", "pre-plan-wrong", "pre-service-warning", "service-status-prototype", "service-vkp"),
 }
 """What may be the same in both languages."""
 

@@ -89,6 +89,30 @@ def test_types_and_modes_are_told_as_words() -> None:
     said = plan_words.fault(WORDS[0], "set[0]: new needs jft in epj.reads of nordfjell: nordfjell, tilsyn").text
     assert (
         said
-        == "Journalsystemet i Nordfjell kommune leser ikke fra journalføringstjenesten, så «flyttet» er ikke mulig ennå."
+        == "Journalsystemet i Nordfjell kommune leser ikke fra journalføringstjenesten (JFT), så «flyttet» er ikke mulig ennå."
     )
     assert {Mode.NEW.value, Information.TILSYN.value} & set(said.split()) == set()
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "said"),
+    [
+        (
+            {"jft": "jft", "vkp": "vkp"},
+            ("Journalføringstjenesten (JFT) er klar", "The journaling service (JFT) is ready"),
+        ),
+        (
+            {"jft": "jft", "jft-2": "jft"},
+            ("Journalføringstjenesten (JFT) «jft» er klar", "The journaling service (JFT) “jft” is ready"),
+        ),
+        ({}, ("Jft er klar", "Jft is ready")),
+    ],
+)
+def test_a_service_is_called_by_its_proper_name(upstreams: dict[str, str], said: tuple[str, str]) -> None:
+    """By its name in the file too where several are of its kind, and by that alone where it is there no more."""
+    found = preflight.Finding("service", True, "", "service-status", {"name": "jft", "status": "test"})
+    for language, begins in zip(("nb", "en"), said, strict=True):
+        words = Words(language, NOW, Names(upstreams=upstreams))
+        assert plan_words.finding(words, found).startswith(begins)
+        told = plan_words.fault(words, "new needs a service with status production in environment x, and jft has test")
+        assert told.text.startswith(begins.partition(" er")[0].partition(" is")[0])
