@@ -13,6 +13,7 @@ from gateway.admin.cutovers import Cutovers, Listing, Postponing
 from gateway.admin.endpoints import Endpoint, Handler, Needs, person
 from gateway.admin.pages import live
 from gateway.admin.pages.changes import stored
+from gateway.admin.pages.cutover_refusals import TOLD_HERE, RefusedStep, why_not
 from gateway.admin.pages.cutover_view import (
     changes,
     confirm_name,
@@ -26,7 +27,6 @@ from gateway.admin.pages.cutover_view import (
     watched,
 )
 from gateway.admin.pages.forms import Form, field, form_of, iso_of, kept, see_other, version_of
-from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import fragment, page, words
 from gateway.admin.pages.send_back import SendBackPages, selections
 from gateway.admin.problems import Code, Problem
@@ -57,8 +57,6 @@ _NOW_AND_THEN = 5.0
 """Seconds for which it stays said how much the new side has got."""
 _TYPED = ("reason", "comment", "at")
 _ONE = "/cutovers/{name}"
-_TOLD_HERE = (Code.BAD_REQUEST, Code.CONFLICT, Code.CHANGED_MEANWHILE)
-"""What is refused so is told on the page itself, at the field."""
 
 
 class CutoverPages:
@@ -123,15 +121,22 @@ class CutoverPages:
         return await self._page(request)
 
     async def _page(
-        self, request: web.Request, form: Form | None = None, wrong: Mapping[str, str] | None = None, status: int = 200
+        self, request: web.Request, form: Form | None = None, refused: tuple[str, Problem] | None = None
     ) -> web.Response:
-        """Return the page of a cutover; `wrong` has what was refused, by action and field."""
+        """Return the page of a cutover as it is now, with why what a form asked for was refused."""
         record = await self._cutovers.shown(person(request), request.match_info["name"])
         typed = {each: kept(form or {}, each) for each in _TYPED}
         values = {**await self._standing(request, record), **await self._sent(request, record)}
         values |= {**await self._going(request, record), "is_moving": record.state in _MOVING}
         values["written"] = stored(words(request), record.plan)
-        return page(request, "cutover.html", status=status, **{**values, "typed": typed, "wrong": wrong or {}})
+        values |= {"typed": typed, "address": f"/cutovers/{record.name}"}
+        if refused is None:
+            return page(request, "cutover.html", **values)
+        action, problem = refused
+        stops = [one["text"] for one in (values["parts"] or {}).get("stops", ())]
+        step = RefusedStep(action, problem, record, stops, field(form or {}, "hash"))
+        wrong = why_not(words(request), step)
+        return page(request, "cutover.html", status=problem.status, **{**values, "wrong": wrong})
 
     async def _standing(self, request: web.Request, record: Cutover) -> dict[str, Any]:
         """Return what the page needs that is another only when the cutover is: what it does, may be done, and has found."""
@@ -194,24 +199,13 @@ class CutoverPages:
         """Return what takes a cutover one step on, or back, as a form asks; what is refused is told on the page."""
 
         async def taken(request: web.Request) -> web.Response:
-            form, w = await form_of(request), words(request)
+            form = await form_of(request)
             try:
                 record = await self._taken(request, action, form)
             except Problem as problem:
-                if problem.code not in _TOLD_HERE:
+                if problem.code not in TOLD_HERE:
                     raise
-                where = problem.detail.partition(":")[0] if problem.code is Code.BAD_REQUEST else ""
-                if action == "postpone" and fault(w, problem.detail).field == "at":
-                    where = "at"
-                told = {
-                    "at": fault(w, problem.detail).text,
-                    "reason": w.text("wrong_reason"),
-                    "comment": w.text("wrong_comment"),
-                    "typed": w.text("wrong_typed"),
-                }
-                said = w.text(problem.code) if problem.code is Code.CHANGED_MEANWHILE else w.text(f"not-now-{action}")
-                wrong = {f"{action}-{where if where in told else 'all'}": told.get(where, said)}
-                return await self._page(request, form, wrong, problem.status)
+                return await self._page(request, form, (action, problem))
             return see_other(f"/cutovers/{record.name}")
 
         return taken

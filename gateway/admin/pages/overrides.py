@@ -75,7 +75,7 @@ class OverridePages:
         who = person(request)
         may = document["holds"] and may_operate(who, document["municipality"])
         status = 400 if wrong else 200
-        told = {"one": document, "values": values, "wrong": wrong, "may_change": may}
+        told: dict[str, Any] = {"one": document, "values": values, "wrong": wrong, "may_change": may}
         return page(request, "overrides_one.html", status=status, **told, **self._choices(who))
 
     async def _set(self, request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from aiohttp.typedefs import Middleware
@@ -18,6 +19,7 @@ from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import VISITOR, Endpoint, Handler, Needs, Visitor
 from gateway.admin.pages.catalogue import LANGUAGES, TEXTS, language
 from gateway.admin.pages.words import Names, Words
+from gateway.admin.params import is_number_in
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import may_view
 from gateway.auth.people.principal import Principal
@@ -107,9 +109,15 @@ def static_files() -> Mapping[str, tuple[str, str]]:
     return {each.name: (each.read_text(encoding="utf-8"), kind) for each, kind in named if kind}
 
 
-def page(request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
-    """Return a page for whoever asks."""
-    chosen, text = _rendered(request, template, values)
+def page(
+    request: web.Request, template: str, *, status: int = 200, address: str = "", **values: object
+) -> web.Response:
+    """Return a page for whoever asks.
+
+    `address` is where it stands, when it answers a form that was sent elsewhere: from there it is loaded anew, and in another language.
+    """
+    link = f"{address}?{urlencode([*_asked(request, status), ('lang', _other(request))])}"
+    chosen, text = _rendered(request, template, {"address": address, "in_other_language": link, **values})
     response = web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
     visitor = request.get(VISITOR)
     if visitor is not None and request.query.get("lang") in TEXTS:
@@ -131,11 +139,18 @@ def piece(says: Words, template: str, **values: object) -> Markup:
 def refusal_page(request: web.Request, refusal: Problem, claims: dict[str, str] | None = None) -> web.Response:
     """Return a page that says why not."""
     text = TEXTS[_language(request, request.get(VISITOR))][refusal.code]
-    response = page(
-        request, "refusal.html", status=refusal.status, text=text, detail=refusal.detail, claims=claims or {}
-    )
+    values: dict[str, Any] = {"text": text, "detail": refusal.detail, "claims": claims or {}}
+    response = page(request, "refusal.html", status=refusal.status, back=_came_from(request), **values)
     response.headers.update(refusal.headers)
     return response
+
+
+def _came_from(request: web.Request) -> str:
+    """Return the page of ours whose form was refused; empty where that is not known."""
+    came = urlsplit(request.headers.get("Referer", ""))
+    if request.method != "POST" or came.netloc != request.host or not came.path.startswith("/"):
+        return ""
+    return "/" + came.path.lstrip("/") + (f"?{came.query}" if came.query else "")
 
 
 def words(request: web.Request) -> Words:
@@ -148,10 +163,9 @@ def _rendered(request: web.Request, template: str, values: Mapping[str, object])
     visitor = request.get(VISITOR)
     chosen = _language(request, visitor)
     person = visitor.person if visitor else None
-    other = next(each for each in LANGUAGES if each != chosen)
     text = _TEMPLATES.get_template(template).render(
         language=chosen,
-        other_language=other,
+        other_language=_other(request),
         t=TEXTS[chosen],
         w=words(request),
         person=person,
@@ -163,6 +177,19 @@ def _rendered(request: web.Request, template: str, values: Mapping[str, object])
         **values,
     )
     return chosen, text
+
+
+def _other(request: web.Request) -> str:
+    """Return the language that a page is not in."""
+    chosen = _language(request, request.get(VISITOR))
+    return next(each for each in LANGUAGES if each != chosen)
+
+
+def _asked(request: web.Request, status: int) -> list[tuple[str, str]]:
+    """Return what a page was asked for beside its language: what was not taken, or may be a patient's number, is not repeated."""
+    if request.method == "POST" or status >= 400:
+        return []
+    return [(name, value) for name, value in request.query.items() if name != "lang" and not is_number_in(value)]
 
 
 def _navigation(request: web.Request, person: Principal | None) -> list[dict[str, Any]]:

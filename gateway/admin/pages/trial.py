@@ -93,11 +93,11 @@ class TrialPages:
         written: Mapping[str, str],
         *,
         errors: Mapping[str, str] | None = None,
-        **values: object,
+        **values: Any,
     ) -> web.Response:
         w = words(request)
         places, senders = self._trials.choices(person(request))
-        empty: dict[str, object] = {"trial": None, "example": None, "wanted": None}
+        empty: dict[str, Any] = {"trial": None, "example": None, "wanted": None}
         return page(
             request,
             "try.html",

@@ -1,6 +1,14 @@
 "use strict";
 // What pages do beside being read; each of them works without this.
 
+// A page that answers a form stands where the form was: loading it anew sends nothing again. Why something was refused is read first.
+(() => {
+  const main = document.querySelector("main[data-address]");
+  if (main) history.replaceState(history.state, "", main.dataset.address);
+  const errors = document.querySelector(".errors[tabindex]");
+  if (errors) errors.focus();
+})();
+
 // Regions that the server keeps up to date: <main data-live="/address"> and elements with an id inside.
 (() => {
   const main = document.querySelector("main[data-live]");
@@ -9,11 +17,10 @@
   const waiting = new Map();
   let source = null;
 
-  // The same element of a region that was made anew: by its id, else by what it says.
+  // The same element of a region that was made anew: by its id, else by what it says and where it leads.
+  const said = (one) => [one.textContent, one.getAttribute("href"), one.getAttribute("aria-label")].join("\n");
   const twin = (fresh, one) =>
-    one.id
-      ? fresh.querySelector("#" + CSS.escape(one.id))
-      : [...fresh.querySelectorAll(one.tagName)].find((each) => each.textContent === one.textContent);
+    one.id ? fresh.querySelector("#" + CSS.escape(one.id)) : [...fresh.querySelectorAll(one.tagName)].find((each) => said(each) === said(one));
   const isChanged = (one) =>
     one.options
       ? [...one.options].some((each) => each.selected !== each.defaultSelected)
@@ -25,9 +32,20 @@
     const fresh = region.cloneNode(false);
     fresh.innerHTML = html;
     const active = region.contains(document.activeElement) ? document.activeElement : null;
+    // A form that was refused keeps saying why, for as long as what it does can be done; what it is sent with is the newest.
+    for (const one of region.querySelectorAll("details:has(.error)")) {
+      const same = twin(fresh, one.querySelector("summary"))?.parentElement;
+      if (!same) continue;
+      const copy = one.cloneNode(true);
+      for (const field of copy.querySelectorAll("input[type=hidden]")) {
+        const newer = same.querySelector(`input[name="${CSS.escape(field.name)}"]`);
+        if (newer) field.setAttribute("value", newer.value);
+      }
+      same.replaceWith(copy);
+    }
     const changed = [...region.querySelectorAll("input, select, textarea")].filter(isChanged);
     // What somebody is in the middle of, and would lose, is not taken away under their hands.
-    if ([...changed, ...(active ? [active] : [])].some((one) => !twin(fresh, one)) || region.querySelector(".error, dialog[open]")) {
+    if ([...changed, ...(active ? [active] : [])].some((one) => !twin(fresh, one)) || region.querySelector("dialog[open]")) {
       waiting.set(id, html);
       return;
     }
@@ -104,5 +122,7 @@ document.addEventListener("submit", (event) => {
   if (form.method !== "post" || event.defaultPrevented) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "yes";
+  // Whoever stopped it, or got no answer, tries again without loading the page anew.
+  setTimeout(() => delete form.dataset.sent, 10000);
 });
 window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));

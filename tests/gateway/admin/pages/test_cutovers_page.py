@@ -205,7 +205,7 @@ async def test_approving_is_not_offered_to_who_wrote_the_plan_nor_to_others(worl
     page = await petter.get(PAGE)
     assert (offered(page, "approve"), "så noen andre må godkjenne den" in page.text) == (False, True)
     refused = await click(petter, f"{PAGE}/approve", hash=plan["hash"])
-    assert (refused.status, "Les den på nytt." in refused.text) == (409, True)
+    assert (refused.status, "Du har skrevet eller endret denne planen" in refused.text) == (409, True)
     for browser in (vera, nora):
         page = await browser.get(PAGE)
         assert (offered(page, "approve"), "så noen andre" in page.text) == (False, False)
@@ -232,7 +232,7 @@ async def test_a_plan_that_changed_before_the_click_is_not_approved(world: World
     assert changed.json["state"] == "submitted"
     for read in (seen, "", "0" * 64):
         page = await click(arne, f"{PAGE}/approve", hash=read)
-        assert (page.status, "Planen er endret siden du så den" in page.text) == (409, True)
+        assert (page.status, "Planen ble endret mens du leste den" in page.text) == (409, True)
     assert (await nora.get(ONE)).json["approvals"] == []
 
 
