@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
@@ -27,6 +28,7 @@ from gateway.admin.pages.cutover_view import (
     watched,
 )
 from gateway.admin.pages.forms import Form, field, form_of, iso_of, kept, see_other, version_of
+from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import fragment, page, words
 from gateway.admin.pages.send_back import SendBackPages, selections
 from gateway.admin.problems import Code, Problem
@@ -57,6 +59,10 @@ _NOW_AND_THEN = 5.0
 """Seconds for which it stays said how much the new side has got."""
 _TYPED = ("reason", "comment", "at")
 _ONE = "/cutovers/{name}"
+_LIST_LIVE = "/inbox/live"
+"""Not below the list, where a cutover may have any name."""
+_LIST_REGIONS = ("inbox", "count", "all", "waiting")
+"""Parts of the list that are kept up to date."""
 
 
 class CutoverPages:
@@ -74,6 +80,7 @@ class CutoverPages:
         approve = Needs.role(Action.APPROVE, person=True)
         return [
             Endpoint("GET", "/cutovers", self._list, view),
+            Endpoint("GET", _LIST_LIVE, self._list_live, view, is_live=True),
             Endpoint("POST", "/cutovers", self._submit, plan),
             Endpoint("GET", _ONE, self._show, view),
             Endpoint("GET", f"{_ONE}/live", self._live, view, is_live=True),
@@ -84,20 +91,45 @@ class CutoverPages:
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        who, now, w = person(request), self._context.now(), words(request)
-        wanted = _listing(request)
-        records, more = await self._cutovers.listed(who, wanted)
+        return await self._list_page(request, _listing(request))
+
+    async def _list_page(
+        self, request: web.Request, wanted: Listing, refused: str = "", status: int = 200
+    ) -> web.Response:
+        """Return the list as it is now, with why a plan of the file was not submitted."""
+        asked = {"cursor": wanted.cursor or "", "state": wanted.state or ""}
         return page(
             request,
             "cutovers.html",
-            cutovers=[list_item(w, one, now) for one in records],
-            inbox=[list_item(w, one, now) for one in await self._facts.inbox(By.of(request))],
-            more=more,
-            state=wanted.state or "",
+            status=status,
+            address="/cutovers" if refused else "",
+            refused=refused,
+            live=f"{_LIST_LIVE}?{urlencode({name: value for name, value in asked.items() if value})}",
             states=[each.value for each in CutoverState],
-            waiting=await self._waiting(request, who),
-            may_plan=may(who.grants, Action.PLAN, Where.SOMEWHERE),
+            **await self._listed(request, wanted),
         )
+
+    async def _listed(self, request: web.Request, wanted: Listing) -> dict[str, Any]:
+        """Return what the list is kept up to date with."""
+        who, now, w = person(request), self._context.now(), words(request)
+        records, more = await self._cutovers.listed(who, wanted)
+        return {
+            "cutovers": [list_item(w, one, now) for one in records],
+            "inbox": [list_item(w, one, now) for one in await self._facts.inbox(By.of(request))],
+            "more": more,
+            "state": wanted.state or "",
+            "waiting": await self._waiting(request, who),
+            "may_plan": may(who.grants, Action.PLAN, Where.SOMEWHERE),
+        }
+
+    async def _list_live(self, request: web.Request) -> web.StreamResponse:
+        wanted = _listing(request)
+
+        async def regions() -> Mapping[str, str]:
+            found = await self._listed(request, wanted)
+            return {each: fragment(request, f"cutovers_{each}.html", **found) for each in _LIST_REGIONS}
+
+        return await live.stream(request, regions)
 
     async def _waiting(self, request: web.Request, who: Principal) -> list[dict[str, Any]]:
         """Return the plans of the file that nobody has submitted, as the list has them."""
@@ -113,8 +145,17 @@ class CutoverPages:
 
     async def _submit(self, request: web.Request) -> web.Response:
         """Submit a plan that is written in the file."""
-        name = field(await form_of(request), "from_file")
-        record, _ = await self._cutovers.submit(By.of(request), Submitted(from_file=name or "-"))
+        name, w = field(await form_of(request), "from_file"), words(request)
+        try:
+            record, _ = await self._cutovers.submit(By.of(request), Submitted(from_file=name or "-"))
+        except Problem as problem:
+            if problem.code not in (Code.BAD_REQUEST, Code.CONFLICT):
+                raise
+            if "there is a cutover of that name" in problem.detail:
+                why = w.text("wrong_name_taken")
+            else:
+                why = " ".join(fault(w, each).text for each in problem.detail.split("; "))
+            return await self._list_page(request, Listing(_MOST), f"{name}: {why}", problem.status)
         return see_other(f"/cutovers/{record.name}")
 
     async def _show(self, request: web.Request) -> web.Response:

@@ -7,10 +7,11 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
+from markupsafe import Markup
 
 from gateway.admin.endpoints import Endpoint, Handler, Needs, person
 from gateway.admin.messages import RELEASE, Messages
-from gateway.admin.pages.forms import choices, field, form_of, iso_of, see_other
+from gateway.admin.pages.forms import Form, choices, field, form_of, iso_of, kept, see_other
 from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import MARKS, Words
@@ -87,33 +88,60 @@ class MessagePages:
         return await self._page(request)
 
     async def _payload(self, request: web.Request) -> web.Response:
-        reason = field(await form_of(request), "reason")
-        shown = await self._messages.payload(person(request), reference_of(request), reason)
+        form = await form_of(request)
+        try:
+            shown = await self._messages.payload(person(request), reference_of(request), field(form, "reason"))
+        except Problem as problem:
+            return await self._refused(request, "payload", form, problem)
         return await self._page(request, shown)
 
     async def _release(self, request: web.Request) -> web.Response:
-        reason = field(await form_of(request), "reason")
-        await self._messages.release(person(request), reference_of(request), reason, RELEASE)
+        form = await form_of(request)
+        try:
+            await self._messages.release(person(request), reference_of(request), field(form, "reason"), RELEASE)
+        except Problem as problem:
+            return await self._refused(request, "release", form, problem)
         return see_other(f"{message_path(reference_of(request))}?done=release")
 
     async def _discard(self, request: web.Request) -> web.Response:
-        reason = field(await form_of(request), "reason")
-        await self._messages.discard(person(request), reference_of(request), reason)
+        form = await form_of(request)
+        try:
+            await self._messages.discard(person(request), reference_of(request), field(form, "reason"))
+        except Problem as problem:
+            return await self._refused(request, "discard", form, problem)
         return see_other(f"{message_path(reference_of(request))}?done=discard")
+
+    async def _refused(self, request: web.Request, name: str, form: Form, problem: Problem) -> web.Response:
+        """Return the page as the message is now, with why what the form of this name asked for was refused."""
+        if problem.code not in (Code.BAD_REQUEST, Code.CONFLICT):
+            raise problem
+        w = words(request)
+        is_decided = problem.detail.endswith((", not quarantined", ", not unclear"))
+        wrong = {"all": Markup.escape(w.text("msg_decided_meanwhile")) if is_decided else w.told(problem.detail)}
+        if problem.code is Code.BAD_REQUEST:
+            wrong = {f"{name}-reason": Markup.escape(w.text("wrong_reason"))}
+        refusal = {"wrong": wrong, "typed": kept(form, "reason"), "status": problem.status}
+        return await self._page(request, refusal=refusal)
 
     def _share(self, into: ShareState) -> Handler:
         """Return what has a share that is unclear sent again, or gives it up, as a form asks."""
 
         async def decided(request: web.Request) -> web.Response:
             reference, target = reference_of(request), request.match_info["target"]
-            reason = field(await form_of(request), "reason")
-            await self._messages.decide_share(person(request), reference, target, reason, into)
-            done = "shared" if into is ShareState.WAITING else "given-up"
+            form, is_again = await form_of(request), into is ShareState.WAITING
+            try:
+                await self._messages.decide_share(person(request), reference, target, field(form, "reason"), into)
+            except Problem as problem:
+                name = f"{'share-again' if is_again else 'share-end'}-{target}"
+                return await self._refused(request, name, form, problem)
+            done = "shared" if is_again else "given-up"
             return see_other(f"{message_path(reference)}?done={done}")
 
         return decided
 
-    async def _page(self, request: web.Request, payload: dict[str, Any] | None = None) -> web.Response:
+    async def _page(
+        self, request: web.Request, payload: dict[str, Any] | None = None, refusal: Mapping[str, Any] | None = None
+    ) -> web.Response:
         who, reference, w = person(request), reference_of(request), words(request)
         message = await self._messages.known(who, reference)
         decision = await self._decisions.of(who, reference)
@@ -135,6 +163,8 @@ class MessagePages:
             payload=payload,
             shares=[{**one, "kind": _SHARE_KINDS.get(one["state"], "")} for one in (message or {}).get("shares", ())],
             done=done if done in _DONE else "",
+            address=message_path(reference),
+            **{"wrong": {}, "typed": "", **(refusal or {})},
         )
 
     async def _is_there(self, who: Principal, reference: str) -> bool:

@@ -69,13 +69,33 @@ class OverridePages:
         document = self._overrides.document(await self._overrides.one(who, request.match_info["id"], Action.VIEW))
         return self._one(request, document, filled(document), {})
 
+    async def _refused(
+        self, request: web.Request, problem: Problem, wrong: Mapping[str, str], values: dict[str, Any] | None = None
+    ) -> web.Response:
+        """Return the page of an override as it is now, with why a change of it was refused."""
+        now = await self._overrides.one(person(request), request.match_info["id"], Action.VIEW)
+        document = self._overrides.document(now)
+        response = self._one(request, document, values or filled(document), wrong, problem.status)
+        response.headers.update(problem.headers)
+        return response
+
     def _one(
-        self, request: web.Request, document: dict[str, Any], values: dict[str, Any], wrong: Mapping[str, str]
+        self,
+        request: web.Request,
+        document: dict[str, Any],
+        values: dict[str, Any],
+        wrong: Mapping[str, str],
+        status: int = 200,
     ) -> web.Response:
         who = person(request)
         may = document["holds"] and may_operate(who, document["municipality"])
-        status = 400 if wrong else 200
-        told: dict[str, Any] = {"one": document, "values": values, "wrong": wrong, "may_change": may}
+        told: dict[str, Any] = {
+            "address": f"{_LIST}/{document['id']}",
+            "one": document,
+            "values": values,
+            "wrong": wrong,
+            "may_change": may,
+        }
         return page(request, "overrides_one.html", status=status, **told, **self._choices(who))
 
     async def _set(self, request: web.Request) -> web.Response:
@@ -94,7 +114,7 @@ class OverridePages:
             await self._overrides.change(who, before, override_of(form), versions)
         except Problem as problem:
             wrong = wrong_fields(words(request), problem)
-            return self._one(request, self._overrides.document(before), written(form), wrong)
+            return await self._refused(request, problem, wrong, written(form))
         return see_other(_LIST)
 
     async def _end(self, request: web.Request) -> web.Response:
@@ -103,11 +123,11 @@ class OverridePages:
         try:
             await self._overrides.end(who, before, field(form, "reason"), version_of(form))
         except Problem as problem:
-            if problem.code is not Code.BAD_REQUEST:
-                raise
-            document = self._overrides.document(before)
-            wrong = {"end-reason": words(request).text("wrong_reason")}
-            return self._one(request, document, filled(document), wrong)
+            if problem.code is Code.BAD_REQUEST:
+                wrong = {"end-reason": words(request).text("wrong_reason")}
+            else:
+                wrong = wrong_fields(words(request), problem)
+            return await self._refused(request, problem, wrong)
         return see_other(_LIST)
 
     async def _cutovers(self, who: Principal) -> list[dict[str, Any]]:

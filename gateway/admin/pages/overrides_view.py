@@ -62,6 +62,8 @@ def written(form: Form) -> dict[str, Any]:
 
 def wrong_fields(w: Words, problem: Problem) -> dict[str, str]:
     """Return what is wrong by field, in the reader's words; raises the problem where it is about none."""
+    if problem.code is Code.CHANGED_MEANWHILE or "it has ended" in problem.detail:
+        return {"all": w.text("over_changed_meanwhile")}
     if problem.code is Code.CONFLICT:
         return {"all": w.text("over_wrong_conflict")}
     if problem.code is not Code.BAD_REQUEST:

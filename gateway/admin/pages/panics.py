@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -86,6 +87,7 @@ class PanicPages:
             types=[each.value for each in Information],
             typed={name: kept(form, name) for name in ("reason", "text")},
             wrong=wrong,
+            address=f"{_LIST}?{urlencode({'scope': scope})}" if wrong else "",
             **previewed,
         )
 
@@ -111,15 +113,14 @@ class PanicPages:
         return see_other(f"{_LIST}/{document['id']}")
 
     async def _show(self, request: web.Request) -> web.Response:
+        return await self._one(request, {})
+
+    async def _one(self, request: web.Request, wrong: Mapping[str, str], status: int = 200) -> web.Response:
+        """Return the page of a panic as it is now, with why turning it off was refused."""
         who = person(request)
         together = await self._panics.one(who, request.match_info["id"], Action.VIEW)
         told = self._panics.document(together)
         told["rules"] = [rule for rule in told["rules"] if may_view(who, rule["municipality"])]
-        return await self._one(request, told, {})
-
-    async def _one(self, request: web.Request, told: dict[str, Any], wrong: Mapping[str, str]) -> web.Response:
-        who = person(request)
-        together = await self._panics.one(who, told["id"], Action.VIEW)
         offered = await self._panics.rollbacks(who, together)
         known = [one["selection"] for one in offered if one["selection"]["since"] is not None]
         wanted = [
@@ -128,7 +129,8 @@ class PanicPages:
         return page(
             request,
             "panic.html",
-            status=400 if wrong else 200,
+            status=status,
+            address=f"{_LIST}/{told['id']}",
             one=told,
             sent_back=await self._back.offered(who, wanted),
             may_end=told["holds"] and may_operate(who, told["municipality"]),
@@ -141,9 +143,11 @@ class PanicPages:
         try:
             await self._panics.end(who, before, field(form, "reason"))
         except Problem as problem:
-            if problem.code is not Code.BAD_REQUEST:
+            told = {Code.BAD_REQUEST: ("end-reason", "wrong_reason"), Code.CONFLICT: ("all", "panic_is_off")}
+            if problem.code not in told:
                 raise
-            return await self._one(request, self._panics.document(before), {"end-reason": w.text("wrong_reason")})
+            where, text = told[problem.code]
+            return await self._one(request, {where: w.text(text)}, problem.status)
         return see_other(f"{_LIST}/{before[0].name}")
 
 

@@ -138,6 +138,7 @@ DECLARED = {
     ("DELETE", "/api/v1/panics/{id}"): (Access.AUTHENTICATED, Action.OPERATE, False),
     ("GET", "/api/v1/routes"): (Access.AUTHENTICATED, Action.VIEW, False),
     ("GET", "/api/v1/decisions/{reference}"): (Access.AUTHENTICATED, Action.VIEW, False),
+    ("GET", "/inbox/live"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("GET", "/overview/live"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("GET", "/municipalities/{municipality}"): (Access.AUTHENTICATED, Action.VIEW, True),
     ("GET", "/municipalities/{municipality}/live"): (Access.AUTHENTICATED, Action.VIEW, True),

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from tests.gateway.admin.cutovers.conftest import World, approve, arne, office, submit, world
-from tests.gateway.admin.pages.cutover_pages import PAGE
+from tests.gateway.admin.cutovers.conftest import MONA, World, approve, arne, office, submit, world
+from tests.gateway.admin.pages.cutover_pages import PAGE, in_file
 from tests.gateway.admin.pages.test_cutovers_page import switched
 
 if TYPE_CHECKING:
@@ -22,15 +22,26 @@ async def live(world: World, browser: Browser, seen: str = "") -> dict[str, str]
         found = re.search(rf'data-live="{PAGE}/live[?]hash=(\w+)"', (await browser.get(PAGE)).text)
         assert found is not None
         seen = found[1]
+    return await streamed(world, browser, f"{PAGE}/live?hash={seen}", "history")
+
+
+async def streamed(world: World, browser: Browser, address: str, last: str) -> dict[str, str]:
+    """Return the regions that a stream tells of first, up to the last of them."""
     told: dict[str, str] = {}
     async with world.office.http.get(
-        world.office.address + f"{PAGE}/live?hash={seen}",
+        world.office.address + address,
         headers={"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())},
     ) as stream:
-        while "history" not in told:
+        assert stream.status == 200
+        while last not in told:
             event = json.loads((await stream.content.readuntil(b"\r\n\r\n")).decode().removeprefix("data: "))
             told[event["id"]] = event["html"]
     return told
+
+
+async def listed(world: World, browser: Browser, query: str = "") -> dict[str, str]:
+    """Return the regions of the list as its stream has them first."""
+    return await streamed(world, browser, f"/inbox/live{query}", "waiting")
 
 
 async def test_live_regions_tell_how_it_goes(world: World, nora: Browser, arne: Browser) -> None:
@@ -58,3 +69,36 @@ async def test_what_may_be_done_comes_with_the_live_regions(world: World, nora: 
     assert "<form" not in told["actions"]
     assert "Planen er endret siden siden ble lastet." in told["actions"]
     assert told["offered"].strip() == ""
+
+
+async def test_list_and_inbox_are_kept_up_to_date(world: World, nora: Browser, arne: Browser) -> None:
+    """What waits for somebody comes and goes by itself, and is said aloud; the rest is as it was asked for."""
+    told = await listed(world, arne)
+    assert "Ingen omlegging venter på din godkjenning." in told["inbox"]
+    assert told["count"].strip() == ""
+    plan = (await submit(nora)).json
+    told = await listed(world, arne)
+    assert f'href="{PAGE}#approve"' in told["inbox"]
+    assert told["count"].strip() == "Til godkjenning hos deg: 1"
+    assert "venter på godkjenning" in told["all"]
+    assert PAGE not in (await listed(world, arne, "?state=finished"))["all"]
+    await approve(arne, plan["hash"])
+    told = await listed(world, arne)
+    assert PAGE not in told["inbox"]
+    assert "godkjent" in told["all"]
+
+
+async def test_list_has_the_address_of_what_it_was_asked_for(world: World, nora: Browser) -> None:
+    """So that what comes by itself is of the same state and part."""
+    del world
+    page = await nora.get("/cutovers?state=approved&cursor=nordfjell-0")
+    assert 'data-live="/inbox/live?cursor=nordfjell-0&amp;state=approved"' in page.text
+    assert 'data-live="/inbox/live?"' in (await nora.get("/cutovers")).text
+
+
+async def test_live_list_is_narrowed_to_the_grants_of_who_reads(world: World, nora: Browser) -> None:
+    """Of other municipalities nothing is told."""
+    await submit(nora)
+    in_file(world, "from-file")
+    told = await listed(world, await world.person(MONA))
+    assert not any("nordfjell" in one or "from-file" in one for one in told.values())

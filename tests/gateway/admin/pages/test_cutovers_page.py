@@ -116,6 +116,16 @@ async def test_a_plan_of_the_file_is_submitted_by_a_button(world: World, nora: B
     assert (await click(nora, "/cutovers", from_file="other")).status == 404
 
 
+async def test_a_plan_of_the_file_that_cannot_be_submitted_is_told_in_the_list(world: World, nora: Browser) -> None:
+    """With why, and the list as it is."""
+    in_file(world, "from-file")
+    world.office.clock.now = AT + 1
+    page = await click(nora, "/cutovers", from_file="from-file")
+    assert (page.status, "Det ble ikke gjort: from-file: Tidspunktet er passert" in plain(page)) == (409, True)
+    assert 'data-address="/cutovers"' in page.text
+    assert 'name="from_file"' in page.text
+
+
 async def test_an_operator_alone_plans_nothing(world: World, olga: Browser) -> None:
     """Operating is not planning."""
     in_file(world, "from-file")

@@ -9,7 +9,7 @@ from gateway.ledger import shares
 from gateway.ledger.decision_log import PastDecision, write
 from gateway.ledger.records import LeaseWatch
 from gateway.ledger.shares import NewShare
-from tests.gateway.admin.shelf import SECRET, holds_nothing
+from tests.gateway.admin.shelf import PATIENT, SECRET, holds_nothing
 from tests.gateway.office import NOW
 
 if TYPE_CHECKING:
@@ -160,15 +160,22 @@ async def test_operator_decides_once_and_is_told_what_was_done(shelf: Shelf, olg
     assert [note.action for note in await shelf.audited()] == ["quarantine.release", "quarantine.discard"]
     page = await olga.post("/quarantine/one/release", csrf=await olga.csrf(), reason="Ringt")
     assert page.status == 409
-    assert "Ingenting er endret" in page.text
+    assert "Noen andre har alt avgjort det" in page.text
+    assert 'data-address="/messages/one"' in page.text
+    assert "venter på levering" in page.text
+    assert "/release" not in page.text
 
 
 async def test_decision_needs_a_reason_and_the_page_itself(shelf: Shelf, olga: Browser, vera: Browser) -> None:
     """Without one, from somewhere else, or by a reader, nothing happens."""
     await shelf.quarantined("one")
     csrf = await olga.csrf()
-    assert (await olga.post("/quarantine/one/release", csrf=csrf)).status == 400
-    assert (await olga.post("/quarantine/one/release", csrf=csrf, reason=" ")).status == 400
+    for decision in ("release", "discard"):
+        for given in ({}, {"reason": " "}, {"reason": f"om {PATIENT}"}):
+            page = await olga.post(f"/quarantine/one/{decision}", csrf=csrf, **given)
+            assert (page.status, PATIENT in page.text) == (400, False)
+            assert f'id="{decision}-reason-error"' in page.text
+            assert f'action="/quarantine/one/{decision}"' in page.text
     assert (await olga.post("/quarantine/one/release", reason="x")).status == 403
     assert (await vera.post("/quarantine/one/release", csrf=await vera.csrf(), reason="x")).status == 403
     elsewhere = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -182,7 +189,8 @@ async def test_content_is_shown_to_an_operator_with_a_reason(shelf: Shelf, olga:
     await shelf.quarantined("one")
     assert holds_nothing((await olga.get("/messages/one")).text)
     csrf = await olga.csrf()
-    assert (await olga.post("/messages/one/payload", csrf=csrf, reason="")).status == 400
+    page = await olga.post("/messages/one/payload", csrf=csrf, reason="")
+    assert (page.status, 'id="payload-reason-error"' in page.text, SECRET in page.text) == (400, True, False)
     assert (await vera.post("/messages/one/payload", csrf=await vera.csrf(), reason="x")).status == 403
     page = await olga.post("/messages/one/payload", csrf=csrf, reason="Vakta spør")
     assert (page.status, SECRET in page.text) == (200, True)

