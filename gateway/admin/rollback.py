@@ -7,6 +7,7 @@ import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.admin.bounds import USUAL_BOUNDS
 from gateway.admin.context import LedgerContext, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import cursor_after, is_number_in, of_body, reason_of, row_of
@@ -34,7 +35,7 @@ _ROOT = "/api/v1/rollback"
 _CURSOR = "return:"
 _JOB = "id selection rate progress why began ended counts not_returned not_returned_truncated"
 _AT_ONCE = 500
-_MOST_EXPORTED = 100_000
+
 _NARROWER = "ask for a vendor or a type alone, or for the list, which comes in parts"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Types = Annotated[list[str], msgspec.Meta(max_length=len(JOURNALING))]
@@ -83,8 +84,9 @@ class SendingOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class Rollback:
     """The endpoints for going back; `use` gives them what sends, where this process sends."""
 
-    def __init__(self, context: LedgerContext) -> None:
+    def __init__(self, context: LedgerContext, most_exported: int = USUAL_BOUNDS.exported) -> None:
         self._context = context
+        self._most_exported = most_exported
         self._sender: Returner | None = None
 
     def use(self, returning: Returner | None) -> None:
@@ -183,8 +185,8 @@ class Rollback:
             while items := await self._returns.items(selection, _AT_ONCE, after=after):
                 parts.append(csv_of([item_document(item) for item in items], heading=False))
                 count, after = count + len(items), items[-1].id
-                if count > _MOST_EXPORTED:
-                    raise Problem(Code.CONFLICT, f"more than {_MOST_EXPORTED} messages: {_NARROWER}")
+                if count > self._most_exported:
+                    raise Problem(Code.CONFLICT, f"more than {self._most_exported} messages: {_NARROWER}")
         except LedgerUnavailable as error:
             raise Problem(Code.LEDGER, str(error)) from None
         headers = {"Content-Disposition": 'attachment; filename="rollback.csv"'}

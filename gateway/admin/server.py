@@ -10,6 +10,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from prometheus_client import CollectorRegistry
 
 from gateway.admin.audit import Audit
+from gateway.admin.bounds import USUAL_BOUNDS, Bounds
 from gateway.admin.comparisons import Comparisons
 from gateway.admin.connections import BoundedConnections
 from gateway.admin.context import LedgerContext
@@ -29,7 +30,7 @@ from gateway.admin.pages.audit import AuditPages
 from gateway.admin.pages.cutover_wizard import CutoverWizard
 from gateway.admin.pages.cutovers import CutoverPages
 from gateway.admin.pages.health import HealthPages
-from gateway.admin.pages.live import STOPPING
+from gateway.admin.pages.live import BOUNDS, STOPPING
 from gateway.admin.pages.login import LoginPages
 from gateway.admin.pages.messages import MessagePages
 from gateway.admin.pages.municipalities import MunicipalityPages
@@ -67,12 +68,19 @@ _PER_MINUTE = 20
 class AdminPort:
     """Listens for operators and their tools on `listen.admin`."""
 
-    def __init__(self, registry: CollectorRegistry, *, dev_login: bool = False, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        dev_login: bool = False,
+        clock: Clock | None = None,
+        bounds: Bounds = USUAL_BOUNDS,
+    ) -> None:
         clock = clock or Clock()
         self.board = StatusBoard(clock)
         self.authenticator = Authenticator(clock, dev_login=dev_login)
         self.ledger = LedgerContext(clock)
-        self.rollback = Rollback(self.ledger)
+        self.rollback = Rollback(self.ledger, bounds.exported)
         self.report = Report(self.ledger)
         self.reloads = Reloads(self.ledger)
         self.cutovers = Cutovers(self.ledger)
@@ -81,7 +89,7 @@ class AdminPort:
         self.overview = Overview(self.ledger, self.report)
         self._messages = Messages(self.ledger)
         self.health = Health(self.ledger, self._messages, clock)
-        self.endpoints = self._endpoints(registry, clock)
+        self.endpoints = self._endpoints(registry, clock, bounds)
         known = {(each.method, each.path): each for each in self.endpoints}
         guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
 
@@ -97,6 +105,7 @@ class AdminPort:
         self.app = web.Application(middlewares=[guarded, counting(self.ledger)], client_max_size=LARGEST_BODY)
         self.app[SITE] = self._site = Site(clock, known)
         self.app[STOPPING] = asyncio.Event()
+        self.app[BOUNDS] = bounds
         once = IdempotencyStore(self.ledger)
         for each in self.endpoints:
             self.app.router.add_route(each.method, each.path, once.of(each))
@@ -104,7 +113,7 @@ class AdminPort:
         self._listening: list[asyncio.Server] = []
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
 
-    def _endpoints(self, registry: CollectorRegistry, clock: Clock) -> list[Endpoint]:
+    def _endpoints(self, registry: CollectorRegistry, clock: Clock, bounds: Bounds) -> list[Endpoint]:
         copies = Copies(self.ledger)
         tokens, messages, rehearsals = Tokens(), self._messages, Rehearsals(self.ledger)
         overrides, panics, audit = Overrides(self.ledger), Panics(self.ledger), Audit(self.ledger)
@@ -125,9 +134,9 @@ class AdminPort:
             TrialPages(self.trials),
             HealthPages(self.health),
             CutoverWizard(self.ledger, self.cutovers, facts, municipalities),
-            CutoverPages(self.cutovers, facts, back, self.ledger),
+            CutoverPages(self.cutovers, facts, back, self.ledger, bounds.tokens),
             back,
-            ReportPages(self.report, rehearsals, self.ledger, self.overview),
+            ReportPages(self.report, rehearsals, self.ledger, self.overview, bounds.lines),
             OverridePages(self.ledger, overrides),
             PanicPages(self.ledger, panics, back),
             TokensApi(tokens),

@@ -14,6 +14,7 @@ import structlog
 from joserfc.jwk import ECKey, RSAKey
 from msgspec import UNSET, structs
 
+from gateway.admin import bounds as admin
 from gateway.config.model import KeyFiles
 from gateway.ledger.key_files import make_missing
 from gateway.observability import telemetry
@@ -103,6 +104,12 @@ def intervals() -> Intervals:
 def bounds() -> Bounds:
     """How patient the data ports of gateways are."""
     return USUAL_BOUNDS
+
+
+@pytest.fixture
+def admin_bounds() -> admin.Bounds:
+    """How much the admin ports of tests answer at once."""
+    return admin.USUAL_BOUNDS
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from joserfc.jwk import ECKey
 
+    from gateway.admin.bounds import Bounds
     from gateway.config.model import Config
     from tests.gateway.world import Logged
 
@@ -181,6 +182,7 @@ class Office:
     http: aiohttp.ClientSession
     address: str
     settings: dict[str, str]
+    bounds: Bounds
     config: Config = field(init=False)
 
     @property
@@ -210,7 +212,7 @@ class Office:
     async def restart(self) -> None:
         """Stop the process and start another, which remembers nothing; people must log in again."""
         await self.port.stop()
-        self.port = AdminPort(CollectorRegistry(), clock=self.clock)
+        self.port = AdminPort(CollectorRegistry(), clock=self.clock, bounds=self.bounds)
         await self.port.start(self.config)
 
     def reload(self, **changes: str) -> None:
@@ -224,7 +226,7 @@ Open = "Callable[..., Awaitable[Office]]"
 
 @pytest.fixture
 async def open_office(
-    tmp_path: Path, logged: Logged, client_key: ECKey, signing_keys: None
+    tmp_path: Path, logged: Logged, client_key: ECKey, signing_keys: None, admin_bounds: Bounds
 ) -> AsyncIterator[Callable[..., Awaitable[Office]]]:
     """Start an admin port; arguments change its configuration."""
     del signing_keys
@@ -257,8 +259,9 @@ async def open_office(
             helseid = await stack.enter_async_context(running(HelseIdStub([client], clock=clock)))
             (tmp_path / "people.json").write_text(json.dumps(client_key.as_dict(private=True)), encoding="utf-8")
             http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-            port = AdminPort(CollectorRegistry(), dev_login=dev_login, clock=clock)
-            office = Office(tmp_path, helseid, port, clock, logged, http, url, {**settings, "issuer": helseid.issuer})
+            port = AdminPort(CollectorRegistry(), dev_login=dev_login, clock=clock, bounds=admin_bounds)
+            settings["issuer"] = helseid.issuer
+            office = Office(tmp_path, helseid, port, clock, logged, http, url, settings, admin_bounds)
             await port.start(office.write())
 
             async def stop() -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.admin.bounds import USUAL_BOUNDS
 from gateway.admin.context import LedgerContext
 from gateway.admin.cutover_access import By, Submitted, may_everywhere, offers
 from gateway.admin.cutover_facts import CutoverFacts, narrowed
@@ -39,8 +40,7 @@ from gateway.migration.cutover import CHANGEABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import is_name
 
 _MOST = 50
-_PATIENCE = 10.0
-"""Seconds that the tokens of a preflight may keep a page waiting."""
+
 _AHEAD = CHANGEABLE - {CutoverState.CANCELLED}
 """States of which a preflight says something."""
 _MOVING = (
@@ -68,7 +68,16 @@ _LIST_REGIONS = ("inbox", "count", "all", "waiting")
 class CutoverPages:
     """The list, and a page for each; whoever plans, and whoever operates, may steer."""
 
-    def __init__(self, cutovers: Cutovers, facts: CutoverFacts, back: SendBackPages, context: LedgerContext) -> None:
+    def __init__(
+        self,
+        cutovers: Cutovers,
+        facts: CutoverFacts,
+        back: SendBackPages,
+        context: LedgerContext,
+        patience: float = USUAL_BOUNDS.tokens,
+    ) -> None:
+        """`patience` is the seconds that the tokens of a preflight may keep a page waiting."""
+        self._patience = patience
         self._cutovers = cutovers
         self._facts = facts
         self._back = back
@@ -183,7 +192,7 @@ class CutoverPages:
         """Return what the page needs that is another only when the cutover is: what it does, may be done, and has found."""
         who, w, found = person(request), words(request), None
         if record.state in _AHEAD:
-            record, findings = await self._cutovers.preflight(who, record.name, _PATIENCE)
+            record, findings = await self._cutovers.preflight(who, record.name, self._patience)
             found = await asyncio.to_thread(parts_view, w, findings)
         return {
             "parts": found,

@@ -7,13 +7,12 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from aiohttp_sse import sse_response
 
+from gateway.admin.bounds import Bounds
 from gateway.admin.guard import HEADERS
 from gateway.admin.problems import Problem
 
-EVERY = 2.0
-"""Seconds between two looks at what may have changed."""
-LASTS = 55.0
-"""Seconds of one stream; the browser then asks again, and is let in again or not."""
+BOUNDS = web.AppKey("bounds", Bounds)
+"""How often streams look, and how long they last, where nothing else is said."""
 STOPPING = web.AppKey("stopping", asyncio.Event)
 """Set when the port stops, so that no stream holds it up."""
 
@@ -21,14 +20,16 @@ STOPPING = web.AppKey("stopping", asyncio.Event)
 async def stream(
     request: web.Request,
     regions: Callable[[], Awaitable[Mapping[str, str]]],
-    every: float = EVERY,
-    lasts: float = LASTS,
+    every: float | None = None,
+    lasts: float | None = None,
 ) -> web.StreamResponse:
     """Answer with the HTML of each region, by its element's id, at first and whenever it has changed.
 
+    `every` and `lasts` are in seconds; None is as the port has it.
     The stream ends early where `regions` raises `Problem`: the page says so, and the browser asks again.
     """
-    loop, stopping = asyncio.get_running_loop(), request.app[STOPPING]
+    loop, stopping, usual = asyncio.get_running_loop(), request.app[STOPPING], request.app[BOUNDS]
+    every, lasts = usual.look if every is None else every, usual.stream if lasts is None else lasts
     sent: dict[str, str] = {}
     async with sse_response(request, headers=HEADERS) as events:
         ends = loop.time() + lasts

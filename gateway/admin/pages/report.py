@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
+from gateway.admin.bounds import USUAL_BOUNDS
 from gateway.admin.context import LedgerContext
 from gateway.admin.csv import sheet_of
 from gateway.admin.endpoints import Endpoint, Needs, person
@@ -20,8 +21,6 @@ from gateway.migration.schedule import OSLO, moment
 from gateway.migration.standing import TYPES, Standings
 from gateway.model import Mode
 
-_AT_ONCE = 100
-"""Rehearsals of one page, and lines of who needs VKP; the API has all of them."""
 _HEADS = (
     *("municipality", "rep_by_epj", "rep_by_vendor", "over_system", "information", "cut_mode", "rep_standing"),
     *("rep_rehearsed", "rep_clean", "rep_messages", "rep_last", "rep_holds_back"),
@@ -50,7 +49,15 @@ class Place:
 class ReportPages:
     """The page of the report."""
 
-    def __init__(self, report: Report, rehearsals: Rehearsals, context: LedgerContext, board: Overview) -> None:
+    def __init__(
+        self,
+        report: Report,
+        rehearsals: Rehearsals,
+        context: LedgerContext,
+        board: Overview,
+        most: int = USUAL_BOUNDS.lines,
+    ) -> None:
+        self._most = most
         self._report = report
         self._rehearsals = rehearsals
         self._context = context
@@ -65,7 +72,7 @@ class ReportPages:
         who, w, named = person(request), words(request), request.query.get("municipality", "")
         cells = [row for row in await self._report.rows(who) if named in ("", row.municipality)]
         places = _places(cells, self._board.standings(), w)
-        tried = await self._rehearsals.listed(who, RehearsalsQuery(limit=_AT_ONCE, municipality=named or None))
+        tried = await self._rehearsals.listed(who, RehearsalsQuery(limit=self._most, municipality=named or None))
         return page(
             request,
             "report.html",
@@ -74,7 +81,7 @@ class ReportPages:
             types=TYPES,
             modes=tuple(Mode),
             vkp_success=self._context.config.vkp_success,
-            back={name: counter.most_common(_AT_ONCE) for name, counter in holding_back(cells).items()},
+            back={name: counter.most_common(self._most) for name, counter in holding_back(cells).items()},
             rehearsals=[_rehearsal(one, w) for one in tried["rehearsals"]],
             more_rehearsals=tried["next"] is not None,
             named=named,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
+from gateway.admin.bounds import Bounds
 from gateway.admin.idempotency import IdempotencyStore
 from gateway.admin.rollback import CONFIRMATION, NOT_HERE
 from gateway.admin.rollback_documents import COLUMNS
@@ -148,9 +149,9 @@ async def test_the_export_is_a_table(scene: Scene, olga: Browser) -> None:
     ]
 
 
-async def test_an_export_has_an_end(scene: Scene, olga: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("admin_bounds", [Bounds(exported=2)], ids=["two"])
+async def test_an_export_has_an_end(scene: Scene, olga: Browser) -> None:
     """What is too much for one answer is had by the list."""
-    monkeypatch.setattr("gateway.admin.rollback._MOST_EXPORTED", 2)
     for _ in range(3):
         await scene.delivered()
     status, code, detail = error(await post(olga, "/export", **HAVNES))

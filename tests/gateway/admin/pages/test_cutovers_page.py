@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.admin.bounds import Bounds
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.migration.cutover import CutoverState
 from gateway.routing.layers import NOTHING_ABOVE
@@ -357,13 +358,11 @@ async def test_what_people_wrote_is_shown_as_text(world: World, nora: Browser) -
     assert page.text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
 
 
-async def test_page_waits_for_no_token_for_ever(
-    world: World, nora: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("admin_bounds", [Bounds(tokens=0.0)], ids=["at once"])
+async def test_page_waits_for_no_token_for_ever(world: World, nora: Browser, tmp_path: Path) -> None:
     """A HelseID that hangs does not keep the page from whoever must approve."""
     with_vendors(world, tmp_path)
     await submit(nora)
-    monkeypatch.setattr("gateway.admin.pages.cutovers._PATIENCE", 0.0)
 
     async def hang(_orgnr: str, _scope: str) -> None:
         await asyncio.Event().wait()

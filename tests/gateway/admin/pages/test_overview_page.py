@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from msgspec import structs
 
+from gateway.admin.bounds import Bounds
 from gateway.admin.pages.words import RULES
 from gateway.ledger import findings, rehearsals
 from gateway.ledger.database import LedgerUnavailable
@@ -102,11 +103,10 @@ async def test_overview_is_there_though_the_ledger_cannot_be_read(
     assert '<tr id="m-nordfjell">' in page.text
 
 
-async def test_overview_is_kept_up_to_date(site: World, vera: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("admin_bounds", [Bounds(look=0.0, stream=0.05)], ids=["brief"])
+async def test_overview_is_kept_up_to_date(site: World, vera: Browser) -> None:
     """Its parts are sent, each row by itself, with what came meanwhile."""
     await site.site.decided("passed", 7, mode="legacy")
-    monkeypatch.setattr("gateway.admin.pages.live.LASTS", 0.0)
-    monkeypatch.setattr("gateway.admin.pages.live.stream.__defaults__", (0.0, 0.05))
     text = (await vera.get("/overview/live?vendor=dignio")).text
     events = {}
     for line in text.splitlines():

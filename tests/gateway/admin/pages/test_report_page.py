@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.admin.bounds import Bounds
 from gateway.admin.pages.catalogue import TEXTS
 from gateway.ledger import rehearsals
 from gateway.migration.report import CellStatus
@@ -109,9 +110,9 @@ async def test_a_municipality_is_chosen(site: World, vera: Browser) -> None:
     assert (odd.status, "<script>" in odd.text, odd.text.count("<p>ingen</p>")) == (200, False, 2)
 
 
-async def test_rehearsals_say_that_there_are_more(site: World, vera: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("admin_bounds", [Bounds(lines=5)], ids=["five"])
+async def test_rehearsals_say_that_there_are_more(site: World, vera: Browser) -> None:
     """Of those of all municipalities the first are shown."""
-    monkeypatch.setattr("gateway.admin.pages.report._AT_ONCE", 5)
     for number in range(6):
         await count(site, f"m{number}", "clean", "", 5)
     assert "Det er flere." in (await vera.get("/report")).text
