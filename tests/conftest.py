@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("tests.conformance.plugin",)
 
+_MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's file system in memory
+_ROOM = 1 << 30
+"""Bytes of it that the tests' files may come to need."""
+
 _ALWAYS = {"deadline": None, "print_blob": bool(os.environ.get("CI"))}
 settings.register_profile("usual", **_ALWAYS, derandomize=bool(os.environ.get("CI")))
 # The same examples each time: `make test` fails by no chance.
@@ -35,10 +39,21 @@ settings.register_profile("sweep", **_ALWAYS, max_examples=200, derandomize=bool
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw few examples of a property in `make test`, and many in `make test-slow`."""
+    """Draw few examples of a property in `make test`, and many in `make test-slow`; keep the tests' files in memory."""
+    if _has_room_in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
     settings.load_profile({"not slow": "sample", "slow": "sweep"}.get(config.option.markexpr, "usual"))
     if presence.REQUIRED and _wants_browser(config) and (why := presence.why_absent()):
         raise pytest.UsageError(f"the tests of pages in a browser are required, and cannot run: {why}")
+
+
+def _has_room_in_memory() -> bool:
+    """Tell whether files can be there, and programs among them be run: on a disk every commit of every test would wait for it."""
+    try:
+        found = os.statvfs(_MEMORY)
+    except OSError:
+        return False
+    return os.access(_MEMORY, os.W_OK) and not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize > _ROOM
 
 
 def _wants_browser(config: pytest.Config) -> bool:

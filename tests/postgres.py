@@ -233,7 +233,8 @@ def _serving(programs: _Programs, folder: Path) -> Iterator[None]:
 def _keep() -> None:
     """Run a server until standard input ends."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with tempfile.TemporaryDirectory(prefix="vkp-pg-") as name:
+    # Where pytest has its files.
+    with tempfile.TemporaryDirectory(prefix="vkp-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as name:
         folder = Path(name)
         with _serving(_Programs(folder), folder):
             print(name, flush=True)  # noqa: T201 - to the tests' process
