@@ -45,6 +45,8 @@ class Intervals:
     tidy: float = 60.0
     """Between two looks at whether SQLite's files have grown."""
     purge: float = 3600.0
+    settle: float = 5.0
+    """Until a process that has just started first clears away and tidies up: senders and what is held come first."""
     heartbeat: float = 10.0
     """Between two times that a node says that it is there."""
     decisions: float = 1.0
@@ -98,18 +100,20 @@ class Periodic:
         every: float | Callable[[], float],
         *,
         at_once: bool = True,
+        after: float = 0.0,
         again: float | None = None,
         passing: type[Exception] | tuple[type[Exception], ...] = (),
         rest: Rest = rest,
     ) -> None:
         """`every` is the pause in seconds, or says what it is now; `again` is the one after a failure, where that is another.
 
-        `at_once` says whether it begins with the work, or with a pause.
+        `at_once` says whether it begins with the work, or with a pause; `after` is a pause of its own before the first time.
         """
         self._name = name
         self._work = work
         self._every = every
         self._at_once = at_once
+        self._after = after
         self._again = again
         self._passing = passing
         self._rest = rest
@@ -144,8 +148,8 @@ class Periodic:
             await self._task
 
     async def _run(self) -> None:
-        if not self._at_once:
-            await self._wait(self._pause())
+        if self._after or not self._at_once:
+            await self._wait(self._after or self._pause())
         while not self._stopping:
             self._due.clear()
             async with self._alone:

@@ -78,9 +78,9 @@ class Maintenance:
             self._loop("count", self.count, lambda: max(intervals.count, _SHARE * self._counting)),
             self._loop("position", self.keep_position, intervals.count),
             self._loop("recover", self.recover, intervals.recover),
-            self._loop("followers", self.release_followers, intervals.followers),
-            self._loop("tidy", ledger.store.tidy, intervals.tidy),
-            self._loop("purge", self.purge, intervals.purge, again=_AGAIN),
+            self._loop("followers", self.release_followers, intervals.followers, after=intervals.settle),
+            self._loop("tidy", ledger.store.tidy, intervals.tidy, after=intervals.settle),
+            self._loop("purge", self.purge, intervals.purge, after=intervals.settle, again=_AGAIN),
         )
 
     def _loop(
@@ -88,13 +88,15 @@ class Maintenance:
         name: str,
         work: Callable[[], Coroutine[None, None, None]],
         every: float | Callable[[], float],
+        *,
+        after: float = 0.0,
         again: float | None = None,
     ) -> Periodic:
         async def whole() -> None:
             # To its end, also when we stop: whatever it has set aside is told.
             await self._recorder.brought_to_end(work())
 
-        return Periodic(name, whole, every, again=again, passing=LedgerUnavailable)
+        return Periodic(name, whole, every, after=after, again=again, passing=LedgerUnavailable)
 
     async def keep_position(self) -> None:
         """Note how far the ledger is, in it and beside the keys: so a start knows a database that was restored."""

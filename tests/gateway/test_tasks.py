@@ -83,6 +83,19 @@ async def test_work_may_begin_with_a_pause(rests: Rests) -> None:
     assert work.times == 1
 
 
+async def test_the_first_pause_may_be_another(rests: Rests) -> None:
+    """As where a process that has just started has better things to do."""
+    work = Work()
+    task = Periodic("test", work, 10.0, after=1.0, rest=rests)
+    task.start()
+    for times in range(2):
+        await rests.begun()
+        assert work.times == times
+        rests.end()
+    await task.stop()
+    assert [round(pause, -1) for pause in rests.pauses[:2]] == [0, 10]
+
+
 async def test_news_ends_a_pause(rests: Rests) -> None:
     """Also news that comes while there is no pause is not lost."""
     work = Work()
