@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,19 +28,19 @@ from gateway.ledger.writer import WRITES, LedgerUnavailable, Work, Writer, unava
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Database", "LedgerUnavailable", "file_of", "migrate", "open_store"]
+__all__ = ["Database", "FileBounds", "LedgerUnavailable", "file_of", "migrate", "open_store"]
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 _MIGRATIONS = "gateway.ledger:migrations"
-_BUSY = 5.0
-"""Seconds that SQLite waits for another process's lock, and PostgreSQL for a connection."""
+_CONNECT = 5.0
+"""Seconds that PostgreSQL is waited for with a connection."""
 _APPLICATION = "vkp-gateway"
 """What PostgreSQL is told of whose connection it is, by which one that wants to be alone knows the others."""
 _POSTGRESQL: dict[str, Any] = {
     "application_name": _APPLICATION,
-    "connect_timeout": int(_BUSY),
+    "connect_timeout": int(_CONNECT),
     # A server that hangs, or is gone without a word, must not hang the gateway.
     "options": "-c lock_timeout=5s -c statement_timeout=15s -c idle_in_transaction_session_timeout=30s",
     "keepalives_idle": 5,
@@ -51,24 +52,39 @@ _LAST_READS = 5.0
 """Seconds that reads under way have when the ledger is closed."""
 _TO_MIGRATE = 300
 """Seconds that a starting node waits for another that makes or changes the tables."""
-_LONGEST_LOG = 16 * 1024 * 1024
-"""Bytes of SQLite's log of writes; a long reader may have it grow, and once it has ended the log is shortened to this."""
+
 _PAGES_OF_LOG = 2000
 """After how many pages of 4 KB SQLite writes the log into the file: a page that changed often meanwhile is written once."""
 _WRITERS_CACHE = 16 * 1024
 """KB of the file that the writer keeps in memory."""
-_REWRITTEN = 512 * 1024 * 1024
-"""Bytes of a file of an earlier version that is written anew at a start, some seconds' work."""
-_PAGES, _VACUUMS = 250, 40
-"""Pages given back in one transaction, some 1 MB, and how often at a time; a tenth of the file stays free for what comes."""
+_PAGES = 250
+"""Pages given back in one transaction, some 1 MB; a tenth of the file stays free for what comes."""
 _LOCK_KEY = 0x766B7067
 """PostgreSQL's advisory lock while the tables are made or changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileBounds:
+    """How long a file of SQLite waits, and how large things grow; PostgreSQL has its own."""
+
+    busy: float = 5.0
+    """Seconds that it waits for another process's lock."""
+    log: int = 16 * 1024 * 1024
+    """Bytes of the log of writes; a long reader may have it grow, and once it has ended the log is shortened to this."""
+    rewritten: int = 512 * 1024 * 1024
+    """Bytes of a file of an earlier version that is written anew at a start, some seconds' work."""
+    vacuums: int = 40
+    """How often at a time some pages are given back."""
+
+
+USUAL_FILE = FileBounds()
 
 
 class Database:
     """An open database. Work is given as functions that take a connection; they may be run again, so they change nothing else."""
 
-    def __init__(self, engine: Engine, lock: FileLock | None) -> None:
+    def __init__(self, engine: Engine, lock: FileLock | None, bounds: FileBounds = USUAL_FILE) -> None:
+        self._bounds = bounds
         self.engine = engine
         self._lock = lock
         self._writer = Writer(engine)
@@ -128,8 +144,8 @@ class Database:
         """
         if not self.is_sqlite:
             return
-        await asyncio.to_thread(_shorten_log, str(self.engine.url.database))
-        for _ in range(_VACUUMS):
+        await asyncio.to_thread(_shorten_log, str(self.engine.url.database), self._bounds.log)
+        for _ in range(self._bounds.vacuums):
             if not await self.read(_has_much_free):
                 return
             await self.write(_give_back)
@@ -145,8 +161,14 @@ class Database:
             lock.release()
 
 
-def open_store(
-    url: str, folder: Path, *, patience: float = 30.0, lock: FileLock | None = None, alone: bool = False
+def open_store(  # noqa: PLR0913 - what may be said of a start
+    url: str,
+    folder: Path,
+    *,
+    patience: float = 30.0,
+    lock: FileLock | None = None,
+    alone: bool = False,
+    bounds: FileBounds = USUAL_FILE,
 ) -> Database:
     """Open the ledger at `url`, bring its tables up to date, and return it; raises `StartupError`.
 
@@ -160,15 +182,15 @@ def open_store(
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = lock or (owned := FileLock(path))
             lock.take(patience)
-            engine = _sqlite(path)
+            engine = _sqlite(path, bounds)
         else:
             engine = _postgresql(url)
             if alone:
                 _refuse_others(engine)
         migrate(engine)
         if path is not None:
-            _let_give_back(engine, path)
-        return Database(engine, owned)
+            _let_give_back(engine, path, bounds.rewritten)
+        return Database(engine, owned, bounds)
     except (SQLAlchemyError, sqlite3.Error, OSError, CommandError, ImportError, StartupError, LockTaken) as error:
         if engine is not None:
             engine.dispose()
@@ -200,9 +222,9 @@ def file_of(url: str, folder: Path) -> Path | None:
     return (folder / url.removeprefix("sqlite:///")).absolute() if url.startswith("sqlite:") else None
 
 
-def _sqlite(path: Path) -> Engine:
+def _sqlite(path: Path, bounds: FileBounds) -> Engine:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    arguments = {"check_same_thread": False, "timeout": _BUSY}
+    arguments = {"check_same_thread": False, "timeout": bounds.busy}
     # As many as threads read, and those of writer and reader: to open one takes as long as a search.
     most = min(32, (os.cpu_count() or 1) + 4) + 2
     engine = create_engine(f"sqlite:///{path}", connect_args=arguments, hide_parameters=True, pool_size=most)
@@ -214,7 +236,7 @@ def _sqlite(path: Path) -> Engine:
         # For a file that is new, since it is a write; another is brought to it by `_let_give_back`.
         if connection.execute("PRAGMA page_count").fetchone() == (0,):
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_LOG}")
+        connection.execute(f"PRAGMA journal_size_limit = {bounds.log}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_OF_LOG}")
         connection.execute("PRAGMA synchronous = FULL")
@@ -231,7 +253,7 @@ def _sqlite(path: Path) -> Engine:
     return engine
 
 
-def _let_give_back(engine: Engine, path: Path) -> None:
+def _let_give_back(engine: Engine, path: Path, most: int) -> None:
     """Have a file that an earlier version made give back what is cleared away: it is written anew once, where it is not too large."""
     with closing(engine.raw_connection()) as connection:  # no transaction is begun on it
         own = connection.cursor()
@@ -239,7 +261,7 @@ def _let_give_back(engine: Engine, path: Path) -> None:
         if own.fetchone() != (0,):
             return
         helps = "stop the gateway; sqlite3 FILE 'PRAGMA auto_vacuum = 2; VACUUM'"
-        if path.stat().st_size > _REWRITTEN:
+        if path.stat().st_size > most:
             log.warning("ledger.space_is_kept", file=path.name, reason="too large", do=helps)
             return
         try:
@@ -263,10 +285,10 @@ def _give_back(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
 
 
-def _shorten_log(file: str) -> None:
-    """Empty the log of writes, if nobody reads from it or writes just now: `timeout=0` waits for nobody."""
+def _shorten_log(file: str, longest: int) -> None:
+    """Empty the log of writes where it is longer, if nobody reads from it or writes just now: `timeout=0` waits for nobody."""
     with suppress(OSError, sqlite3.Error):
-        if Path(f"{file}-wal").stat().st_size > _LONGEST_LOG:
+        if Path(f"{file}-wal").stat().st_size > longest:
             with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as own:
                 own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -279,7 +301,7 @@ def _postgresql(url: str) -> Engine:
         hide_parameters=True,
         pool_size=4,
         pool_pre_ping=True,
-        pool_timeout=_BUSY,
+        pool_timeout=_CONNECT,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import StartupError
 from gateway.ledger import database
-from gateway.ledger.database import LedgerUnavailable, open_store
+from gateway.ledger.database import FileBounds, LedgerUnavailable, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,12 +31,14 @@ def fill(connection: Connection, rows: int) -> None:
         connection.exec_driver_sql("INSERT INTO filling VALUES (randomblob(?))", (MEGABYTE,))
 
 
-async def test_log_of_writes_is_emptied_once_a_long_reader_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def opened(folder: Path, **bounds: float) -> Database:
+    """Open the ledger of a folder."""
+    return await asyncio.to_thread(open_store, URL, folder, bounds=FileBounds(**bounds))  # type: ignore[arg-type] # whole bytes
+
+
+async def test_log_of_writes_is_emptied_once_a_long_reader_has_ended(tmp_path: Path) -> None:
     """While it reads nobody waits; afterwards nothing is left of what had gathered, though nothing is written any more."""
-    monkeypatch.setattr(database, "_LONGEST_LOG", MEGABYTE)
-    store, log = await asyncio.to_thread(open_store, URL, tmp_path), tmp_path / "ledger.db-wal"
+    store, log = await opened(tmp_path, log=MEGABYTE), tmp_path / "ledger.db-wal"
     with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM message").fetchall()
@@ -54,54 +56,45 @@ async def is_given_back(store: Database, file: Path) -> bool:
     await store.write(lambda each: fill(each, 8))
     await store.write(lambda each: each.exec_driver_sql("DELETE FROM filling").rowcount)
     await store.tidy()
-    await asyncio.to_thread(database._shorten_log, str(file))
+    await asyncio.to_thread(database._shorten_log, str(file), 0)
     return (await asyncio.to_thread(file.stat)).st_size < 3 * MEGABYTE
 
 
-async def test_what_is_cleared_away_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bounds", "all_of_it"), [({}, True), ({"vacuums": 1}, False)])
+async def test_what_is_cleared_away_is_given_back(tmp_path: Path, bounds: dict[str, int], *, all_of_it: bool) -> None:
     """To the disk; each time a bounded part."""
-    monkeypatch.setattr(database, "_LONGEST_LOG", 0)
-    store = await asyncio.to_thread(open_store, URL, tmp_path)
-    assert await is_given_back(store, tmp_path / "ledger.db")
-    monkeypatch.setattr(database, "_VACUUMS", 1)
-    assert not await is_given_back(store, tmp_path / "ledger.db")
+    store = await opened(tmp_path, log=0, **bounds)
+    assert await is_given_back(store, tmp_path / "ledger.db") is all_of_it
     await store.close()
 
 
 @pytest.mark.parametrize("most", [MEGABYTE, 0])
-async def test_file_of_an_earlier_version_is_brought_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: Logged, most: int
-) -> None:
+async def test_file_of_an_earlier_version_is_brought_to_it(tmp_path: Path, logged: Logged, most: int) -> None:
     """Once, at a start, where it is not too large; else the log says what to do."""
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as earlier:
         earlier.execute("CREATE TABLE filling (some BLOB)")
         earlier.commit()
-    monkeypatch.setattr(database, "_LONGEST_LOG", 0)
-    monkeypatch.setattr(database, "_REWRITTEN", most)
-    store = await asyncio.to_thread(open_store, URL, tmp_path)
+    store = await opened(tmp_path, log=0, rewritten=most)
     assert await is_given_back(store, tmp_path / "ledger.db") is bool(most)
     assert len(logged.named("ledger.space_is_kept")) == (not most)
     await store.close()
 
 
 async def test_file_of_an_earlier_version_that_cannot_be_written_anew_is_used_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: Logged
+    tmp_path: Path, logged: Logged
 ) -> None:
     """All but its size is as it should be: another tool on the file, or a full disk, keeps no gateway from starting."""
-    monkeypatch.setattr(database, "_REWRITTEN", -1)
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as earlier:
         earlier.execute("CREATE TABLE filling (some BLOB)")
-    await (await asyncio.to_thread(open_store, URL, tmp_path)).close()
-    monkeypatch.setattr(database, "_REWRITTEN", MEGABYTE * 100)
-    monkeypatch.setattr(database, "_BUSY", 0.0)
+    await (await opened(tmp_path, rewritten=-1)).close()
     with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        store = await asyncio.to_thread(open_store, URL, tmp_path)
+        store = await opened(tmp_path, busy=0.0)
         other.execute("ROLLBACK")
     assert [one["reason"] for one in logged.named("ledger.space_is_kept")] == ["too large", "SQLITE_BUSY"]
     await store.write(lambda each: fill(each, 1))
     await store.close()
-    await (await asyncio.to_thread(open_store, URL, tmp_path)).close()
+    await (await opened(tmp_path)).close()
     assert len(logged.named("ledger.space_is_kept")) == 2
 
 
@@ -125,7 +118,7 @@ def test_disk_that_is_read_only_at_a_start_is_told_with_what_to_do(
     """Which file, and what helps, whoever of the two notices first."""
     if what == "EROFS":
 
-        def refused(_path: object) -> object:
+        def refused(*_: object) -> object:
             raise OSError(30, "Read-only file system", str(tmp_path / "ledger.db"))
 
         monkeypatch.setattr(database, "_sqlite", refused)
@@ -133,8 +126,8 @@ def test_disk_that_is_read_only_at_a_start_is_told_with_what_to_do(
         make, file = database._sqlite, tmp_path / "ledger.db"
         sqlite3.connect(file).close()
 
-        def read_only(path: Path) -> object:
-            engine = make(path)
+        def read_only(path: Path, bounds: FileBounds) -> object:
+            engine = make(path, bounds)
             return database.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true") if engine else engine
 
         monkeypatch.setattr(database, "_sqlite", read_only)
