@@ -17,9 +17,6 @@ LIFETIME, LEEWAY = 10.0, 5.0
 """Seconds that a proof is good after it was made, and that clocks may differ."""
 _REMEMBERED = LIFETIME + 2 * LEEWAY + 1
 """Seconds: a proof that comes for the first time was made later than any that is forgotten."""
-_MOST_REMEMBERED, _MOST_OF_ONE = 65_536, 8_192
-"""Some 3,000 requests a second, and 400 of one client, so that none takes the room of all. What comes beyond is told to wait,
-since forgetting a proof would let it be used again."""
 _LONGEST, _LONGEST_ID = 8_192, 256
 
 
@@ -54,8 +51,14 @@ class DpopVerifier:
     The memory is this process's own: a proof can be used once with each process.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, most_remembered: int = 65_536, most_of_one: int = 8_192) -> None:
+        """Remember some 3,000 requests a second, and 400 of one client, so that none takes the room of all.
+
+        What comes beyond is told to wait, since forgetting a proof would let it be used again.
+        """
         self._clock = clock
+        self._most_remembered = most_remembered
+        self._most_of_one = most_of_one
         self._used: OrderedDict[bytes, _Used] = OrderedDict()
         self._of_client: Counter[str] = Counter()
         self._newest_forgotten = -math.inf
@@ -98,7 +101,7 @@ class DpopVerifier:
             raise ProofRefused("it was used before")
         if made <= self._newest_forgotten:
             raise ProofRefused("iat is that of proofs whose use is no longer remembered")
-        if len(self._used) >= _MOST_REMEMBERED or self._of_client[client] >= _MOST_OF_ONE:
+        if len(self._used) >= self._most_remembered or self._of_client[client] >= self._most_of_one:
             raise TooManyProofs
         self._used[used] = _Used(now + _REMEMBERED, made, client)
         self._of_client[client] += 1

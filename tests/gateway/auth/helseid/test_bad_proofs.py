@@ -6,14 +6,16 @@ import asyncio
 import base64
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
-from gateway.auth.helseid import dpop_verifier
+from gateway.auth.helseid.dpop_verifier import DpopVerifier
 from gateway.observability.metrics import BOUND_AS_BEARER
+from gateway.runtime import build
 from tests.gateway.auth.helseid.device import ALGORITHMS, BODY, Device, compact, encoded, far, refused
 from tests.gateway.world import another
 
@@ -202,9 +204,12 @@ async def test_only_bound_tokens_that_come_as_bearer_are_counted(world: World) -
     assert counted() == before + 2
 
 
-async def test_full_memory_of_proofs_is_a_temporary_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_memory_of_proofs_is_a_temporary_error(
+    start: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """503 with Retry-After, for requests with a proof alone."""
-    monkeypatch.setattr(dpop_verifier, "_MOST_REMEMBERED", 0)
+    monkeypatch.setattr(build, "DpopVerifier", partial(DpopVerifier, most_remembered=0))
+    world = await start()
     device = Device(world)
     answer = await device.post([device.proof()], body=BODY)
     world.assert_refused(answer, 503, "3.1")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
 
-from gateway.auth.helseid import dpop_verifier
 from gateway.auth.helseid.claims import Credentials
 from gateway.auth.helseid.dpop import normalised
 from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused, TooManyProofs
@@ -85,10 +84,9 @@ def test_used_proofs_are_remembered_as_long_as_they_are_good_and_no_longer(clock
     assert len(proofs._used) == 1
 
 
-def test_memory_of_proofs_is_bounded_and_forgets_none_too_early(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_proofs_is_bounded_and_forgets_none_too_early(clock: Clock) -> None:
     """When it is full, more are told to wait: a proof that is forgotten could be used again."""
-    monkeypatch.setattr(dpop_verifier, "_MOST_REMEMBERED", 3)
-    proofs = DpopVerifier(clock)
+    proofs = DpopVerifier(clock, most_remembered=3)
     for number in range(3):
         check(proofs, proof(clock, jti=str(number)))
     with pytest.raises(TooManyProofs):
@@ -99,10 +97,9 @@ def test_memory_of_proofs_is_bounded_and_forgets_none_too_early(clock: Clock, mo
     check(proofs, proof(clock, jti="3"))
 
 
-def test_one_client_does_not_take_the_room_of_all(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_client_does_not_take_the_room_of_all(clock: Clock) -> None:
     """However often one calls, another's proofs still find room."""
-    monkeypatch.setattr(dpop_verifier, "_MOST_OF_ONE", 2)
-    proofs = DpopVerifier(clock)
+    proofs = DpopVerifier(clock, most_of_one=2)
     for number in range(2):
         check(proofs, proof(clock, jti=str(number)))
     with pytest.raises(TooManyProofs):
