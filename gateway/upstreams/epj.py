@@ -19,6 +19,17 @@ ANSWER_LIMIT = 16 * 1024 * 1024
 _FAULTS = {"1.1": Fault.NO_ACCESS, "1.2": Fault.NO_ACCESS, "1.3": Fault.NO_SERVICE, "1.4": Fault.NO_ACCESS}
 _FAULTS |= {"2.1": Fault.PATIENT, "2.3": Fault.PARAMETERS, "2.4": Fault.MALFORMED}
 """What a record system's refusal means, by its code of vkp-operation-outcome; its text may name the patient and is not passed on."""
+_TEXTS = {
+    Fault.TOKEN: "Journalsystemet godtar ikke tilgangstokenet",
+    Fault.NO_ACCESS: "Journalsystemet gir ikke avsenderen tilgang",
+    Fault.NO_SERVICE: "Journalsystemet svarer at tjenstlig behov ikke er oppfylt",
+    Fault.PATIENT: "Journalsystemet godtar ikke personidentifikatoren",
+    Fault.PARAMETERS: "Journalsystemet godtar ikke parameterne i søket",
+    Fault.MALFORMED: "Journalsystemet godtar ikke søket",
+}
+"""What the sender's user is told: who refused it is the record system, and neither VKP nor our own register."""
+RECORD_SYSTEM = "The record system, which answers in mode epj,"
+"""With this the diagnostics of its refusals begin."""
 _MODES: dict[Tree, bool | None] = {"match": True, "include": False, None: None}
 
 
@@ -65,10 +76,20 @@ class EpjClient:
             return answer.body
         if answer.status in (401, 403) and self.upstream.auth is EpjAuth.PASS:
             fault = Fault.TOKEN if answer.status == 401 else Fault.NO_ACCESS
-            raise Failure(fault, f"The record system does not accept the sender's token ({answer.status})")
+            raise _refused(
+                fault,
+                f"The record system, which answers in mode epj, does not accept the sender's token ({answer.status})",
+            )
         if 400 <= answer.status < 500 and (code := _code(answer.body)) in _FAULTS:
-            raise Failure(_FAULTS[code], f"The record system refused the search ({answer.status}, {code})")
+            raise _refused(
+                _FAULTS[code],
+                f"The record system, which answers in mode epj, refused the search ({answer.status}, {code})",
+            )
         raise AnswerRefused(f"it answered {answer.status}")
+
+
+def _refused(fault: Fault, diagnostics: str) -> Failure:
+    return Failure(fault, diagnostics, text=_TEXTS[fault])
 
 
 def question(search: Search, orgnr: str) -> Call:

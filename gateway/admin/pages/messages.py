@@ -24,6 +24,7 @@ from gateway.ledger.records import BETWEEN, RECEIVED, MessageState
 from gateway.ledger.shares import ShareState
 from gateway.migration.schedule import TimeRefused, instant_of
 from gateway.model import Information
+from gateway.upstreams.epj import RECORD_SYSTEM
 
 _ONE = "/messages/{reference}"
 _FIELDS = ("reference", "municipality", "state", "sender", "information", "mark", "since", "until")
@@ -262,10 +263,11 @@ def _decided(decision: dict[str, Any], w: Words) -> dict[str, Any]:
     """Return a decision with its code words as words."""
     outcome = decision["outcome"]
     told = w.word("outcome", outcome)
+    is_theirs = (decision["diagnostics"] or "").startswith(RECORD_SYSTEM)
     rules = [{"name": each, "text": w.word("rule", each)} for each in (decision["repairs"] or "").split(", ") if each]
     return {
         **decision,
-        "outcome": w.word("fault", outcome) if told == outcome else told,
+        "outcome": w.text("msg_record_system") if is_theirs else w.word("fault", outcome) if told == outcome else told,
         "is_refused": told == outcome,
         "route": (decision["route"] or "").rpartition("/")[2],
         "repairs": rules,

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 
 from gateway.observability import metrics
 from gateway.observability.metrics import ANSWERS_REFUSED
+from gateway.upstreams.epj import RECORD_SYSTEM
 from legacy_stubs.epj import EpjStub
 from service_stubs.behaviour import Behaviour
 from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search, started
@@ -125,8 +126,22 @@ async def test_refusal_is_told_by_its_code_and_not_in_the_record_systems_words(s
     async with started(start) as (world, _):
         answer = await search(world, "patient", b"identifier=02763850091", headers=(("ServiceCodes", "gps"),))
         issue = world.assert_refused(answer, 400, "1.3")
-        assert issue["diagnostics"].startswith("The record system refused the search (400, 1.3). Reference ")
+        assert issue["diagnostics"].startswith(f"{RECORD_SYSTEM} refused the search (400, 1.3). Reference ")
+        assert issue["details"]["text"] == "Journalsystemet svarer at tjenstlig behov ikke er oppfylt"
         assert world.logged.named("message")[-1]["outcome"] == "no-service"
+
+
+async def test_no_access_with_the_record_system_is_told_as_its_own(start: Start) -> None:
+    """With VKP's code and form, neither as a refusal of our register nor as one of VKP; the log says who answered, and in which mode."""
+    async with started(start, auth=", auth: pass", epj=EpjStub("http://127.0.0.1:1")) as (world, epj):
+        epj.behave(Behaviour(status=403, times=1))
+        answer = await search(world, "patient", b"identifier=17834150018")
+        issue = world.assert_refused(answer, 403, "1.4")
+        assert issue["details"]["text"] == "Journalsystemet gir ikke avsenderen tilgang"
+        assert issue["diagnostics"].startswith(f"{RECORD_SYSTEM} does not accept the sender's token (403). Reference ")
+        line = world.logged.named("message")[-1]
+        assert (line["outcome"], line["mode"], line["upstream"]) == ("no-access", "epj", "gerica")
+        assert line["diagnostics"].startswith(RECORD_SYSTEM)
 
 
 PATIENT: dict[str, Any] = {

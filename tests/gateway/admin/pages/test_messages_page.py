@@ -130,6 +130,19 @@ async def test_message_that_was_refused_says_why(shelf: Shelf, vera: Browser) ->
     assert "<code>Bundle.entry.resource.status</code>: mangler" in page.text
 
 
+async def test_search_that_the_record_system_refused_says_so(shelf: Shelf, vera: Browser) -> None:
+    """And not that the sender is not registered here, which has the same code."""
+    why = "The record system, which answers in mode epj, refused the search (403, 1.4)"
+    await decided(shelf, "theirs", mode="epj", outcome="no-access", diagnostics=why)
+    await decided(shelf, "ours", mode="epj", outcome="no-access", diagnostics="The sender is not registered here")
+    page = (await vera.get("/messages/theirs")).text
+    assert "avvist av journalsystemet" in page
+    assert "Journalsystemet, som svarer i modus epj, avviste søket (403, 1.4)" in page
+    assert "har ikke tilgang til kommunen" not in page
+    page = (await vera.get("/messages/ours")).text
+    assert "avsenderen har ikke tilgang til kommunen" in page
+
+
 async def test_message_elsewhere_is_not_there(shelf: Shelf, nora: Browser) -> None:
     """Neither by the list, nor by its page or its reference."""
     await shelf.quarantined("two", municipality="sorvik")
