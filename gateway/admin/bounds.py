@@ -11,6 +11,8 @@ class Bounds:
     """Messages of one export of what may be sent back."""
     lines: int = 100
     """Rehearsals on the page of the report, and lines of who needs VKP; the API has all of them."""
+    first_lines: int = 10
+    """Of those lines, how many stand there before the rest is unfolded."""
     tokens: float = 10.0
     """That the tokens of a preflight may keep a page waiting."""
     look: float = 2.0

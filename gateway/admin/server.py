@@ -136,7 +136,7 @@ class AdminPort:
             CutoverWizard(self.ledger, self.cutovers, facts, municipalities),
             CutoverPages(self.cutovers, facts, back, self.ledger, bounds.tokens),
             back,
-            ReportPages(self.report, rehearsals, self.ledger, self.overview, bounds.lines),
+            ReportPages(self.report, rehearsals, self.ledger, self.overview, bounds),
             OverridePages(self.ledger, overrides),
             PanicPages(self.ledger, panics, back),
             TokensApi(tokens),

@@ -1,13 +1,14 @@
 """The page for how far the migration has come: each municipality with its cells, who still needs VKP, and what rehearsals have shown."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.bounds import USUAL_BOUNDS
-from gateway.admin.context import LedgerContext
+from gateway.admin.bounds import USUAL_BOUNDS, Bounds
+from gateway.admin.context import LedgerContext, reach
 from gateway.admin.csv import sheet_of
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.overview import Overview
@@ -16,11 +17,13 @@ from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import Words
 from gateway.admin.report import Rehearsals, RehearsalsQuery, Report
 from gateway.auth.people.rbac import Action
+from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.migration.report import UNREAD, Row, holding_back
 from gateway.migration.schedule import OSLO, moment
-from gateway.migration.standing import TYPES, Standings
+from gateway.migration.standing import TYPES, Standing, Standings
 from gateway.model import Mode
 
+_TROUBLES = (RehearsalVerdict.REFUSED.value, RehearsalVerdict.DEFECT.value)
 _HEADS = (
     *("municipality", "rep_by_epj", "rep_by_vendor", "over_system", "information", "cut_mode", "rep_standing"),
     *("rep_rehearsed", "rep_clean", "rep_messages", "rep_last", "rep_holds_back"),
@@ -46,6 +49,56 @@ class Place:
     last_seen: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The cells of a page together; messages of 30 days."""
+
+    places: int
+    moved: int
+    messages: int
+    with_vkp: int
+    rehearsed: int
+    clean_share: float | None
+
+    @classmethod
+    def of(cls, places: Sequence[Place], visible: Sequence[Standing]) -> "Sums":
+        """Return the sums of cells, and of the municipalities that somebody may view."""
+        rehearsed = sum(one.rehearsed for one in places)
+        clean = sum(one.rehearsed * (one.clean_share or 0) for one in places)
+        return cls(
+            len(visible),
+            sum(one.is_moved for one in visible),
+            sum(one.messages for one in places),
+            sum(one.with_vkp for one in places),
+            rehearsed,
+            clean / rehearsed if rehearsed else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SenderCells:
+    """The cells of one system of a vendor."""
+
+    vendor: str
+    system: str
+    messages: int
+    modes: tuple[tuple[str, int], ...]
+    """With the number of cells that have each."""
+    cells: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the rehearsals of one municipality showed."""
+
+    municipality: str | None
+    rehearsed: int
+    clean_share: float | None
+    troubles: tuple[tuple[str, int], ...]
+    """Verdicts that somebody must look at, with their messages."""
+    cells: tuple[dict[str, Any], ...]
+
+
 class ReportPages:
     """The page of the report."""
 
@@ -55,9 +108,9 @@ class ReportPages:
         rehearsals: Rehearsals,
         context: LedgerContext,
         board: Overview,
-        most: int = USUAL_BOUNDS.lines,
+        bounds: Bounds = USUAL_BOUNDS,
     ) -> None:
-        self._most = most
+        self._bounds = bounds
         self._report = report
         self._rehearsals = rehearsals
         self._context = context
@@ -71,18 +124,24 @@ class ReportPages:
     async def _show(self, request: web.Request) -> web.Response:
         who, w, named = person(request), words(request), request.query.get("municipality", "")
         cells = [row for row in await self._report.rows(who) if named in ("", row.municipality)]
-        places = _places(cells, self._board.standings(), w)
-        tried = await self._rehearsals.listed(who, RehearsalsQuery(limit=self._most, municipality=named or None))
+        standings = self._board.standings()
+        places, within = _places(cells, standings, w), reach(who, Action.VIEW)
+        visible = [one for key, one in standings.all.items() if within is None or key in within]
+        tried = await self._rehearsals.listed(
+            who, RehearsalsQuery(limit=self._bounds.lines, municipality=named or None)
+        )
         return page(
             request,
             "report.html",
             places=places,
-            cells=places[0].cells if named and places else (),
+            sums=Sums.of(places, visible),
+            senders=_senders(places[0].cells) if named and places else (),
             types=TYPES,
             modes=tuple(Mode),
             vkp_success=self._context.config.vkp_success,
-            back={name: counter.most_common(self._most) for name, counter in holding_back(cells).items()},
-            rehearsals=[_rehearsal(one, w) for one in tried["rehearsals"]],
+            back={name: counter.most_common(self._bounds.lines) for name, counter in holding_back(cells).items()},
+            at_first=self._bounds.first_lines,
+            rehearsals=_tried([_rehearsal(one, w) for one in tried["rehearsals"]], w),
             more_rehearsals=tried["next"] is not None,
             named=named,
             choices=choices(who, w),
@@ -141,6 +200,38 @@ def _place(key: str, cells: tuple[Row, ...], modes: tuple[str, ...], w: Words) -
         sum(one.messages for one in cells if one.holds_back),
         max((one.last_seen for one in cells if one.last_seen is not None), default=None),
     )
+
+
+def _senders(cells: Iterable[Row]) -> list[SenderCells]:
+    by: dict[tuple[str, str], list[Row]] = {}
+    for one in cells:
+        by.setdefault((one.vendor, one.system), []).append(one)
+    return [
+        SenderCells(
+            *key,
+            sum(one.messages for one in alike),
+            tuple(Counter(one.mode for one in alike if one.mode).most_common()),
+            tuple(alike),
+        )
+        for key, alike in by.items()
+    ]
+
+
+def _tried(rehearsals: Iterable[dict[str, Any]], w: Words) -> list[Tried]:
+    """Return rehearsals by municipality, by name; those of none come last."""
+    by: dict[str | None, list[dict[str, Any]]] = {}
+    for one in rehearsals:
+        by.setdefault(one["municipality"], []).append(one)
+    found = []
+    for key, alike in by.items():
+        rehearsed = sum(one["rehearsed"] for one in alike)
+        clean = sum(one["rehearsed"] * (one["clean_share"] or 0) for one in alike)
+        counts = Counter[str]()
+        for one in alike:
+            counts.update({name: number for name, number in one["counts"].items() if name in _TROUBLES})
+        share = clean / rehearsed if rehearsed else None
+        found.append(Tried(key, rehearsed, share, tuple(counts.most_common()), tuple(alike)))
+    return sorted(found, key=lambda one: (one.municipality is None, w.municipality(one.municipality or "")))
 
 
 def _rehearsal(one: dict[str, Any], w: Words) -> dict[str, Any]:

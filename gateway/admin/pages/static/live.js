@@ -116,6 +116,9 @@ document.addEventListener("keydown", (event) => {
   if (active && active.classList.contains("word")) active.blur();
 });
 
+// On paper everything is unfolded.
+window.addEventListener("beforeprint", () => document.querySelectorAll("details.fold").forEach((one) => (one.open = true)));
+
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,11 +65,11 @@ async def test_each_municipality_has_a_row_and_the_chosen_one_its_cells(site: Wo
     ):
         assert shown in page.unlabelled
     assert "<td>evondos</td>" not in page.unlabelled
-    assert "<td>notat</td><td>prøvekjørt uten feil</td>" not in page.unlabelled
+    assert "notat</th><td>prøvekjørt uten feil</td>" not in page.unlabelled
     chosen = await vera.get("/report?municipality=nordfjell")
     for shown in (
-        "<td>notat</td><td>prøvekjørt uten feil</td>",
-        "<td>medisinering</td><td>flyttet</td>",
+        '<th scope="row">notat</th><td>prøvekjørt uten feil</td>',
+        '<th scope="row">medisinering</th><td>flyttet</td>',
         "tor. 28. mai kl. 22.26",
         'href="/municipalities/nordfjell"',
     ):
@@ -76,6 +77,37 @@ async def test_each_municipality_has_a_row_and_the_chosen_one_its_cells(site: Wo
     english = await vera.get("/report?lang=en&municipality=nordfjell")
     for shown in ("<h1>Report</h1>", "<td>rehearsed clean</td>", "99.5%", "<td>moved</td>"):
         assert shown in english.unlabelled
+
+
+async def test_what_it_comes_to_stands_first(site: World, vera: Browser) -> None:
+    """Sums before rows; rehearsals and cells are folded together by municipality and sender, with what to look at in sight."""
+    await site.site.decided("passed", 7, mode="rehearse", layer="routes", rule=None)
+    await site.site.decided("accepted", 2, information="medisinering", vendor="evondos", system="e300")
+    await site.site.rehearsed(198, 2)
+    page = await vera.get("/report")
+    sums = re.findall(r'<span class="stat-value">(.*?)</span> <span class="stat-label">(.*?)</span>', page.text)
+    assert sums == [
+        ("0 av 3", "Kommuner flyttet"),
+        ("7", "Meldinger til VKP"),
+        ("200", "Prøvekjørt"),
+        ("99\u00a0%", "Uten feil ved prøvekjøring"),
+    ]
+    assert "av 9 meldinger" in page.text
+    (folded,) = re.findall(r'<details class="fold"><summary>(.*?)</summary>', page.text)
+    assert folded.startswith("<b>Nordfjell kommune</b>: 200 prøvekjørt, 99\u00a0% uten feil")
+    assert "2 ville blitt avvist" in folded
+    chosen = await vera.get("/report?municipality=nordfjell")
+    assert chosen.text.count('<details class="fold" open>') == 2
+    assert "<b>evondos e300</b>: 2 meldinger" in chosen.text
+
+
+@pytest.mark.parametrize("admin_bounds", [Bounds(first_lines=1)], ids=["one"])
+async def test_of_many_who_need_vkp_the_rest_is_unfolded(site: World, vera: Browser) -> None:
+    """So that a telephone shows what matters first."""
+    await site.site.decided("passed", 7, mode="rehearse", layer="routes", rule=None)
+    await site.site.decided("passed", 2, vendor="evondos", system="e300", mode="legacy", layer="routes", rule=None)
+    page = await vera.get("/report")
+    assert "<summary>Vis 1 til</summary>" in page.text
 
 
 async def test_links_lead_to_the_whole_report(site: World, vera: Browser) -> None:
