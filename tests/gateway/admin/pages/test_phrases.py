@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.admin.pages.phrases import is_phrase, told
+from translators.fhir.invariants import INVARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -115,6 +116,25 @@ def test_each_norwegian_sentence_says_all_that_the_english_says() -> None:
                 '<q lang="en" data-quoted>No &lt;profile&gt;</q>'
             ),
         ),
+        (
+            "Observation.dataAbsentReason: a dataAbsentReason beside a value (obs-6)",
+            (
+                "<code>Observation.dataAbsentReason</code>: FHIRs regel obs-6 er ikke oppfylt: dataAbsentReason kan ikke stå "
+                'sammen med value <q lang="en" data-quoted>a dataAbsentReason beside a value</q>'
+            ),
+        ),
+        (
+            "a size or hash that is not that of the data (attachment)",
+            (
+                "FHIRs regel attachment er ikke oppfylt: size og hash skal stemme med data "
+                '<q lang="en" data-quoted>a size or hash that is not that of the data</q>'
+            ),
+        ),
+        ("nulls alone (ele-1)", "bare null (ele-1)"),
+        (
+            "an element that no narrative may hold (txt-1)",
+            "et element som ikke kan stå i en beskrivelse (txt-1)",
+        ),
         ("something else", '<q lang="en" data-quoted>something else</q>'),
     ],
 )
@@ -122,3 +142,21 @@ def test_diagnostics_are_told_in_norwegian_and_what_others_said_is_quoted(said: 
     """Whatever is put in stays what it was, escaped; on an English page it stands as it was said."""
     assert str(told("nb", said)) == norwegian
     assert "<" not in str(told("en", said))
+
+
+def test_every_invariant_says_in_norwegian_what_it_asks_for() -> None:
+    """Those of resources and types, and those of a Bundle; where two have one key, each has its own."""
+    asked: dict[str, set[str]] = {}
+    for invariant in {one for row in INVARIANTS.values() for one in row}:
+        asked.setdefault(invariant.key, set()).add(invariant.text)
+    for folder in ("bundle", "narrative"):
+        text = (ROOT / "translators" / "fhir" / f"{folder}.py").read_text(encoding="utf-8")
+        for key in re.findall(r"\(((?:bdl|txt)-\d+)\)", text):
+            asked.setdefault(key, {"something of it"})
+    for key, texts in asked.items():
+        said = {str(told("nb", f"{text} ({key})")) for text in texts}
+        assert len(said) == len(texts)
+        for each in said:
+            is_told = f"FHIRs regel {key} er ikke oppfylt: " in each or "data-quoted" not in each
+            assert is_told, each
+            assert each.count(": ") <= 1 or "urn:" in each
