@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -36,8 +36,16 @@ class PayloadCipher:
 
     def seal(self, plain: bytes, about: str) -> bytes:
         """Return `plain` so that only `open` with the same `about` gives it back; format, key id and nonce stand in front."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return self._head + nonce + self._cipher.encrypt(nonce, plain, self._head + _encoded(about))
+        return self.seal_all([(plain, about)])[0]
+
+    def seal_all(self, plain: Sequence[tuple[bytes, str]]) -> list[bytes]:
+        """Return each text sealed as `seal` does; the system is asked for randomness once, since to ask takes longer than to seal."""
+        nonces = os.urandom(_NONCE_BYTES * len(plain))
+        sealed = []
+        for place, (text, about) in enumerate(plain):
+            nonce = nonces[place * _NONCE_BYTES : (place + 1) * _NONCE_BYTES]
+            sealed.append(self._head + nonce + self._cipher.encrypt(nonce, text, self._head + _encoded(about)))
+        return sealed
 
     def open(self, sealed: bytes, about: str) -> bytes:
         """Return what was sealed about the same; raises `PayloadUnreadable`."""
@@ -62,18 +70,21 @@ class LookupHasher:
 
     def hash(self, *parts: str) -> str:
         """Return 32 hexadecimal characters for these parts in this order; other parts never run together to the same."""
-        return _finished(self._hmac.copy(), parts)
+        made = self._hmac.copy()
+        made.update(_joined(parts))
+        return made.hexdigest()[:HASH_CHARACTERS]
 
-    def after(self, *parts: str) -> Callable[..., str]:
-        """Return what hashes these parts and others behind them, as `hash` does: what many hashes begin with is looked at once."""
+    def after(self, *parts: str) -> Callable[[str], str]:
+        """Return what hashes these parts and one more, as `hash` does: what many hashes begin with is gone through once."""
         begun = self._hmac.copy()
         begun.update(_joined(parts))
-        return lambda *more: _finished(begun.copy(), more)
 
+        def hashed(part: str) -> str:
+            made, text = begun.copy(), _encoded(part)
+            made.update(len(text).to_bytes(_LENGTH_BYTES) + text)
+            return made.hexdigest()[:HASH_CHARACTERS]
 
-def _finished(made: hmac.HMAC, parts: tuple[str, ...]) -> str:
-    made.update(_joined(parts))
-    return made.hexdigest()[:HASH_CHARACTERS]
+        return hashed
 
 
 def _joined(parts: tuple[str, ...]) -> bytes:

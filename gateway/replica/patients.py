@@ -28,6 +28,8 @@ T = TypeVar("T")
 _SEALED = (P.municipality, P.resource, P.updated, P.patient, P.sealed)
 _MOST_PARAMETERS = 500
 """Values in one statement."""
+_MOST_SYSTEMS = 1000
+"""Identifier systems of municipalities whose hashing is begun beforehand."""
 _MOST_OF_A_NUMBER = 50
 """Patients that one identifier finds at most: there should be one."""
 
@@ -52,11 +54,7 @@ class ReadyPatient(NamedTuple):
     """By which it is found, that of the number it is best known by first."""
     plain: bytes
     """What is sealed."""
-
-    @property
-    def is_in_use(self) -> bool:
-        """Whether it stays."""
-        return bool(self.row.sealed)
+    is_in_use: bool
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -78,7 +76,7 @@ class PatientSeal:
     def __init__(self, cipher: PayloadCipher, lookup: LookupHasher) -> None:
         self._cipher = cipher
         self._lookup = lookup
-        self._hashes: dict[str, Callable[..., str]] = {}
+        self._hashes: dict[tuple[str, str], Callable[[str], str]] = {}
         self.maker = f"{pit.VERSION}.{lookup.hash('replica', 'maker')[:16]}"
         """Of rows that these keys and this version can read: rows with other hashes would be found by nobody."""
 
@@ -87,31 +85,39 @@ class PatientSeal:
         """Make one of the ledger's keys."""
         return cls(keys.vault, keys.lookup)
 
-    def _hash(self, municipality: str) -> Callable[..., str]:
-        """Return what hashes all that is found in a municipality's copy."""
-        known = self._hashes.get(municipality)
+    def _hashed(self, municipality: str, system: str) -> Callable[[str], str]:
+        """Return what hashes the identifiers of one system in a municipality's copy."""
+        known = self._hashes.get((municipality, system))
         if known is None:
-            known = self._hashes[municipality] = self._lookup.after("replica", municipality)
+            if len(self._hashes) >= _MOST_SYSTEMS:
+                self._hashes.clear()
+            known = self._hashes[municipality, system] = self._lookup.after("replica", municipality, system)
         return known
 
     def hash_of_id(self, municipality: str, own: str) -> str:
         """Return the hash of the service's own id."""
-        return self._hash(municipality)("id", own)
+        return self._hashed(municipality, "id")(own)
 
     def hash_of(self, municipality: str, system: str, value: str) -> str:
         """Return `hash_of` an identifier."""
-        return self._hash(municipality)(system, value)
+        return self._hashed(municipality, system)(value)
 
-    def ready(self, municipality: str, patient: PitPatient) -> ReadyPatient:
-        """Return a patient as it is written."""
-        hashed = self._hash(municipality)
-        resource = hashed("id", patient.id)
-        plain = (patient.numbers[0] if patient.numbers else "").encode() + b"\n" + patient.written
-        hashes = [hashed("", number) for number in patient.numbers]
-        patient_hash = hashes[0] if hashes else None
-        hashes += [hashed(*one) for one in patient.local]
-        sealed = self._cipher.seal(plain, _about(municipality, resource)) if patient.is_in_use else b""
-        return ReadyPatient(SealedPatient(municipality, resource, patient.updated, patient_hash, sealed), hashes, plain)
+    def ready(self, municipality: str, patients: Sequence[PitPatient]) -> list[ReadyPatient]:
+        """Return patients as they are written."""
+        named = self._hashed(municipality, "id")
+        resources = [named(one.id) for one in patients]
+        plain = [(one.numbers[0] if one.numbers else "").encode() + b"\n" + one.written for one in patients]
+        about = [_about(municipality, one) for one in resources]
+        sealed = self._cipher.seal_all(list(zip(plain, about, strict=True)))
+        numbered = self._hashed(municipality, "")
+        ready = []
+        for place, one in enumerate(patients):
+            hashes = [numbered(number) for number in one.numbers]
+            best = hashes[0] if hashes else None
+            hashes += [self._hashed(municipality, system)(value) for system, value in one.local]
+            row = SealedPatient(municipality, resources[place], one.updated, best, sealed[place])
+            ready.append(ReadyPatient(row, hashes, plain[place], one.is_in_use))
+        return ready
 
     def is_news(self, patient: ReadyPatient, known: SealedPatient) -> bool:
         """Tell whether a patient is another than the one that is known: the time alone does not say, it may be of whole seconds."""
@@ -183,7 +189,7 @@ def _known(
 def _insert(connection: Connection, municipality: str, generation: int, patients: Sequence[ReadyPatient]) -> None:
     of = {"municipality": municipality, "generation": generation}
     rows, found = [], []
-    for number, (one, hashes, _) in zip(_new_rows(connection, len(patients)), patients, strict=True):
+    for number, (one, hashes, *_) in zip(_new_rows(connection, len(patients)), patients, strict=True):
         its = {"resource": one.resource, "patient": one.patient, "updated": one.updated, "sealed": one.sealed}
         rows.append({**of, "id": number, **its})
         found += [{**of, "row": number, "hash": each, "is_first": each == one.patient} for each in hashes]

@@ -76,8 +76,8 @@ class PitClient:
         `follow` is called with the `next` of the page as soon as it is there, before the page is read: one that is refused then
         is still refused. Raises `ServiceUnavailable`, `CursorLost`, and `AnswerRefused` for what the contract does not say. `timeout` is in seconds.
         """
-        first = urlencode({"_lastUpdated": f"ge{since}", "_sort": "_lastUpdated", "_count": MOST})
-        call = Call("pit", "GET", f"{PATH}?{cursor or first}", (("Accept", "application/fhir+json"),), b"")
+        query = cursor or urlencode({"_lastUpdated": f"ge{since}", "_sort": "_lastUpdated", "_count": MOST})
+        call = Call("pit", "GET", f"{PATH}?{query}", (("Accept", "application/fhir+json"),), b"")
         answer = await self._caller.ask(call, orgnr, self.upstream.scopes.read, timeout)
         if cursor is not None and answer.status in _CURSOR_GONE:
             raise CursorLost

@@ -273,7 +273,7 @@ async def test_of_a_record_that_was_read_twice_the_later_one_counts(copy: Copy) 
         patient_of({**person(index), "id": "id-1", "meta": {"lastUpdated": f"2026-05-01T12:00:0{second}Z"}}, "x")
         for index, second in ((50, 2), (1, 1))
     )
-    ready = [seal_with().ready("havnes", one) for one in (later, earlier)]
+    ready = seal_with().ready("havnes", [later, earlier])
     await copy.store.write(lambda each: rows.put_patients(each, seal_with(), "havnes", 1, ready))
     assert await copy.found(number_of(50)) == _ids(1)
     assert await copy.found(number_of(1)) == []
