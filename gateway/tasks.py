@@ -69,6 +69,10 @@ class Intervals:
     """How long a start waits for another process to leave the ledger."""
     last_writes: float = 5.0
     """How long a stop waits for what is being written."""
+    delivery: float = 30.0
+    """How long one delivery of a held message may take."""
+    lease: float = 30.0
+    """How long a message stays with a process that was to deliver it, beyond the deadline."""
     comparing: float = 30.0
     """How long the new side may take over a search that VKP has answered."""
 

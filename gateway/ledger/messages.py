@@ -31,10 +31,10 @@ from gateway.ledger.records import (
 )
 from gateway.ledger.shares import NewShare
 from gateway.ledger.tables import PATIENT_NUMBER
+from gateway.tasks import USUAL
 from gateway.times import Clock
 
-LEASE = 30.0
-"""Seconds beyond its deadline for which a message stays with a process that was to deliver it."""
+LEASE = USUAL.lease
 _SETTLED = 3600.0
 """Seconds for which the clock must have run evenly before a message is forgotten by it, so that its copy is delivered."""
 
@@ -42,9 +42,11 @@ _SETTLED = 3600.0
 class Ledger:
     """One node's view of the ledger; raises `LedgerUnavailable` from every method while it cannot be read or written."""
 
-    def __init__(self, store: Database, node: str, clock: Clock) -> None:
+    def __init__(self, store: Database, node: str, clock: Clock, lease: float = LEASE) -> None:
         self.store = store
         self.node = node
+        self.lease = lease
+        """Seconds beyond its deadline for which a message stays with a process that was to deliver it."""
         self._clock = clock
         self._leases = LeaseWatch(clock)
         self.marks_until = 0.0
@@ -79,7 +81,7 @@ class Ledger:
             "held_lines": received + self.line(now, MessageState.HELD, why),
             "wait": wait,
             "node": self.node,
-            "until": until + LEASE,
+            "until": until + self.lease,
             "payload": seal(arrival.reference),
             "may_repeat": may_repeat,
         }
@@ -120,7 +122,7 @@ class Ledger:
             "now": now,
             "ended_before": ended_before,
             "node": self.node,
-            "until": until + LEASE,
+            "until": until + self.lease,
             "wait": wait,
             "is_promised": arrival.promised,
             "resend": arrival.resend_unclear,
@@ -225,8 +227,8 @@ class Ledger:
         """Take held messages whose time and turn has come; they are ours until `until`."""
         now = self._clock()
         line = self.line(now, MessageState.DELIVERING)
-        values = {"now": now, "most": most, "node": self.node, "until": until + LEASE, "line": line}
-        latest = {"now": now, "latest": now + LONGEST_PAUSE + LEASE}
+        values = {"now": now, "most": most, "node": self.node, "until": until + self.lease, "line": line}
+        latest = {"now": now, "latest": now + LONGEST_PAUSE + self.lease}
 
         def work(connection: Connection) -> list[Due]:
             prepared.changed(connection, sql.BRING_FORWARD, latest)

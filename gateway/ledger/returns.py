@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.messages import Ledger
 from gateway.ledger.records import LeaseWatch, MessageState
 from gateway.ledger.tables import MESSAGE
 from gateway.times import Clock
@@ -321,7 +321,7 @@ class Returns:
             "was": was.value,
             "by_person": by_person,
             "node": self._ledger.node,
-            "until": until + LEASE,
+            "until": until + self._ledger.lease,
             "line": self._ledger.line(now, MessageState.RETURNING, why),
         }
 

@@ -17,7 +17,7 @@ from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryCont
 from gateway.outbox.order import opened
 from gateway.outbox.pace import Pace
 from gateway.outbox.recorder import Recorder
-from gateway.tasks import Periodic
+from gateway.tasks import Intervals, Periodic
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import NotDelivered
@@ -25,8 +25,7 @@ from translators.contract import Call
 
 log = structlog.get_logger()
 
-_TIMEOUT = 30.0
-"""Seconds that one delivery may take."""
+
 LONGEST_OUTAGE_PAUSE = 60.0
 """Seconds between two tries at most, where it is not the message that fails."""
 NO_SUBJECT = Subject("", b"", 0.0)
@@ -37,14 +36,14 @@ class Dispatcher:
     """Claims held messages and delivers them."""
 
     def __init__(
-        self, ledger: Ledger, recorder: Recorder, current: CurrentDelivery, clock: Clock, every: float
+        self, ledger: Ledger, recorder: Recorder, current: CurrentDelivery, clock: Clock, intervals: Intervals
     ) -> None:
-        """`every` is how many seconds pass between looks at what is due, when nothing says that there is news."""
         self._ledger = ledger
         self._recorder = recorder
         self._current = current
         self._clock = clock
-        self._every = every
+        self._every = intervals.dispatch
+        self._timeout = intervals.delivery
         self.loop = Periodic("dispatch", self._dispatched, self._pause, passing=LedgerUnavailable)
         self._under_way: set[asyncio.Task[None]] = set()
         self._pace = Pace()
@@ -74,8 +73,8 @@ class Dispatcher:
         if room <= 0:
             return 0
         # By both clocks before claiming: nothing is sent once another node may take it, however long the claim took.
-        until = asyncio.get_running_loop().time() + _TIMEOUT
-        claiming = asyncio.ensure_future(self._ledger.claim(room, until=self._clock() + _TIMEOUT))  # noqa: TID251 - kept, and awaited in any case
+        until = asyncio.get_running_loop().time() + self._timeout
+        claiming = asyncio.ensure_future(self._ledger.claim(room, until=self._clock() + self._timeout))  # noqa: TID251 - kept, and awaited in any case
         try:
             due = await asyncio.shield(claiming)
         except asyncio.CancelledError:

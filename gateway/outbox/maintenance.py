@@ -20,7 +20,7 @@ from gateway.ledger import (
     traffic,
 )
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.messages import Ledger
 from gateway.ledger.records import PENDING, MessageState
 from gateway.ledger.restore import PositionFile
 from gateway.ledger.retention import ahead_of_database
@@ -158,10 +158,11 @@ class Maintenance:
         """Take up what was with processes that are gone."""
         if self._recorder.is_busy:
             return  # what is known, and not written yet, must not be taken for unclear
-        is_alone, longest = self._ledger.store.is_sqlite, self._current().limits.request_timeout + 2 * LEASE
+        is_alone, lease = self._ledger.store.is_sqlite, self._ledger.lease
+        longest = self._current().limits.request_timeout + 2 * lease
         if (
             not is_alone
-            and await self._ledger.store.read(lambda each: ahead_of_database(each, self._clock())) > LEASE / 2
+            and await self._ledger.store.read(lambda each: ahead_of_database(each, self._clock())) > lease / 2
         ):
             log.error("clock.ahead_of_database")
             return  # what others have would be taken for lost

@@ -40,14 +40,14 @@ class Outbox:
     def __init__(
         self, store: Database, clock: Clock, intervals: Intervals = USUAL, positions: PositionFile | None = None
     ) -> None:
-        self.ledger = Ledger(store, node_name(), clock)
+        self.ledger = Ledger(store, node_name(), clock, intervals.lease)
         self._clock = clock
         self._intervals = intervals
         self._config: Config | None = None
         self._means: DeliveryContext | None = None
         self._backlog = Backlog()
         self._recorder = Recorder(self.ledger, clock, intervals)
-        self._dispatch = Dispatcher(self.ledger, self._recorder, self._delivery, clock, intervals.dispatch)
+        self._dispatch = Dispatcher(self.ledger, self._recorder, self._delivery, clock, intervals)
         self._following = Tracker(self.ledger, self._delivery, clock, intervals)
         self._upkeep = Maintenance(
             *(self.ledger, self._recorder, self._backlog, self._configured),

@@ -12,7 +12,7 @@ from gateway.config.upstreams import PmdUpstream
 from gateway.ledger import shares
 from gateway.ledger.crypto import PayloadCipher, PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.messages import LEASE, Ledger
+from gateway.ledger.messages import Ledger
 from gateway.ledger.records import LeaseWatch
 from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import DueShare, NewShare, ShareState
@@ -34,8 +34,6 @@ log = structlog.get_logger()
 TARGET = PmdUpstream.KIND
 _AT_A_TIME = 8
 _TIMEOUT = 30.0
-_LONGEST = _TIMEOUT + 2 * LEASE
-"""Seconds for which a share is with one process at most."""
 _LONGEST_PAUSE = 600.0
 _LARGEST = 16 * 1024 * 1024
 """Bytes of what is shared, unpacked."""
@@ -105,10 +103,10 @@ class Sharer:
         current = self._current()
         if current is None or current.pmd is None:
             return 0
-        now, began = self._clock(), self._clock.monotonic()
+        now, began, lease = self._clock(), self._clock.monotonic(), self._ledger.lease
         claimed = partial(
-            shares.claim, node=self._ledger.node, now=now, until=now + _TIMEOUT + LEASE, most=_AT_A_TIME,
-            longest=_LONGEST_PAUSE + LEASE,
+            shares.claim, node=self._ledger.node, now=now, until=now + _TIMEOUT + lease, most=_AT_A_TIME,
+            longest=_LONGEST_PAUSE + lease,
         )  # fmt: skip
         claiming = asyncio.get_running_loop().create_task(self._ledger.store.write(claimed))
         try:
@@ -130,12 +128,12 @@ class Sharer:
 
     async def recover(self) -> None:
         """Say of what was with processes that are gone that it is unclear, tell of what was given up, and count what waits."""
-        store, now = self._ledger.store, self._clock()
+        store, now, lease = self._ledger.store, self._clock(), self._ledger.lease
         # By the database's clock, which other nodes' leases may go by.
-        if not self._recorder.is_busy and await store.read(lambda each: ahead_of_database(each, now)) <= LEASE / 2:
+        if not self._recorder.is_busy and await store.read(lambda each: ahead_of_database(each, now)) <= lease / 2:
             lost = partial(
-                shares.recover, node=self._ledger.node, leases=self._leases, alone=store.is_sqlite, longest=_LONGEST,
-                now=now,
+                shares.recover, node=self._ledger.node, leases=self._leases, alone=store.is_sqlite,
+                longest=_TIMEOUT + 2 * lease, now=now,
             )  # fmt: skip
             for reference, municipality in await store.write(lost):
                 _tell_failed(reference, municipality, ShareState.UNCLEAR, "the gateway was stopped while it was sent")
