@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from msgspec import structs
@@ -78,7 +79,8 @@ class Ledger:
         values = {
             **structs.asdict(arrival),
             "lines": received + self.line(now, MessageState.DELIVERING),
-            "held_lines": received + self.line(now, MessageState.HELD, why),
+            # Nothing else is ever held.
+            "held_lines": received + self.line(now, MessageState.HELD, why) if arrival.promised else received,
             "wait": wait,
             "node": self.node,
             "until": until + self.lease,
@@ -327,8 +329,15 @@ class Ledger:
 
     def line(self, at: float, what: str, why: str = "") -> str:
         """Return one line of a history: when, on which node, what, and why."""
-        stamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-        return f"{stamp} {self.node} {what} {' '.join(why.split())}\n"
+        second, microseconds = divmod(round(at * 1_000_000), 1_000_000)
+        stamp = f"{_written(second)}.{microseconds // 1000:03d}+00:00"
+        return f"{stamp} {self.node} {what} {' '.join(why.split()) if why else ''}\n"
+
+
+@lru_cache(maxsize=256)
+def _written(second: int) -> str:
+    """Write a second since the epoch: all that a message's history says of its arrival is of one or two."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _due(*row: Any) -> Due:

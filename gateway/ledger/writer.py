@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -54,7 +55,11 @@ class Writer:
         """Of so many pieces of work that wait none more is taken: a database that hangs must not fill the memory."""
         self._engine = engine
         self._most_waiting = most_waiting
-        self._queue: SimpleQueue[_Piece | None] = SimpleQueue()
+        self._pieces: deque[_Piece] = deque()
+        self._bell: SimpleQueue[bool] = SimpleQueue()
+        """Wakes the thread; with False it ends when nothing waits any more."""
+        self._rung_by: asyncio.AbstractEventLoop | None = None
+        """The loop that rings when all that is ready on it has run."""
         self._closed = False
         self._failures = 0
         """Pieces of work that failed since the last that was done."""
@@ -63,9 +68,14 @@ class Writer:
 
     async def write(self, work: Work[T]) -> T:
         """Do `work` and return its result when it is durable; raises `LedgerUnavailable`."""
-        waiting = Waiting[T](asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        waiting = Waiting[T](loop)
         if (why_not := self._put(work, waiting)) is not None:
             raise why_not
+        if self._rung_by is not loop:
+            # What comes in the same turn of the loop is handed over with it: each wake of the thread costs both a switch.
+            self._rung_by = loop
+            loop.call_soon(self._ring)
         return await waiting.future
 
     def submit(self, work: Work[T]) -> "Future[T]":
@@ -73,29 +83,36 @@ class Writer:
         future: Future[T] = Future()
         if (why_not := self._put(work, future)) is not None:
             future.set_exception(why_not)
+        else:
+            self._bell.put(True)
         return future
+
+    def _ring(self) -> None:
+        self._rung_by = None
+        self._bell.put(True)
 
     def _put(self, work: Work[T], waiting: "Future[T] | Waiting[T]") -> LedgerUnavailable | None:
         if self._closed:
             return LedgerUnavailable("closed")
-        if self._queue.qsize() >= self._most_waiting:
+        if len(self._pieces) >= self._most_waiting:
             return LedgerUnavailable("too much waits for it", is_away=True)
-        self._queue.put((work, waiting))
+        self._pieces.append((work, waiting))
         return None
 
     async def close(self) -> None:
         """Finish what waits, as far as there is time."""
         self._closed = True
-        self._queue.put(None)
+        self._bell.put(False)
         await asyncio.to_thread(self._thread.join, _CLOSING)
 
     def _write(self) -> None:
         """Run on the writer's thread: take what waits, do it in one transaction, and say what came of it."""
         connection: Connection | None = None
-        is_last = False
-        while not is_last:
-            batch, is_last = self._next()
-            if batch:
+        goes_on = True
+        while goes_on or self._pieces:
+            if not self._pieces:
+                goes_on = self._bell.get()
+            elif batch := self._taken():
                 connection = self._surely_do(connection, batch)
         if connection is not None:
             with suppress(SQLAlchemyError):
@@ -113,15 +130,15 @@ class Writer:
         finally:
             _wake(batch)
 
-    def _next(self) -> tuple[list[_Piece], bool]:
+    def _taken(self) -> list[_Piece]:
+        """Take what waits, but for what nobody waits for any more."""
         batch: list[_Piece] = []
-        while (piece := self._queue.get()) is not None:
+        while self._pieces and len(batch) < _TOGETHER:
+            piece = self._pieces.popleft()
             # From here on nobody can cancel it.
             if piece[1].set_running_or_notify_cancel():
                 batch.append(piece)
-            if len(batch) == _TOGETHER or self._queue.empty():
-                return batch, False
-        return batch, True
+        return batch
 
     def _do(self, connection: Connection | None, batch: list[_Piece]) -> Connection | None:
         """Do a batch; when it fails as a whole, each piece alone, so that one cannot fail the others."""

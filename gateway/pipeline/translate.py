@@ -60,6 +60,8 @@ def settings(  # noqa: PLR0913 - what is known of a message
 def findings_of(translation: Translation) -> tuple[Finding, ...]:
     """Return what a translation tells of a message for its vendor."""
     refusal = translation.refusal
+    if refusal is None and not translation.losses and not translation.repairs:
+        return ()
     return (
         *(
             ()

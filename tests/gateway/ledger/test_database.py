@@ -98,6 +98,18 @@ async def test_work_that_waits_together_is_one_transaction(store: Database) -> N
     assert len(await store.read(noted)) == 500
 
 
+async def test_work_of_one_turn_of_the_loop_is_one_transaction(store: Database) -> None:
+    """Also while the writer has nothing to do: it is woken when all that is ready has run."""
+    seen: list[Any] = []
+
+    def work(connection: Connection) -> None:
+        seen.append(connection.get_transaction())
+
+    await asyncio.gather(*(store.write(work) for _ in range(5)))
+    assert len(seen) == 5
+    assert len(set(seen)) == 1
+
+
 async def test_result_is_there_only_when_another_connection_sees_the_work(store: Database) -> None:
     """At the moment when a result is told, what it is of is committed."""
     seen: list[set[str]] = []
