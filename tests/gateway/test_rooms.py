@@ -23,12 +23,19 @@ ROOMS = [
 
 
 @cache
+def _nodes(file: Path) -> tuple[ast.Import | ast.ImportFrom | ast.Attribute, ...]:
+    """Return what a module imports, and the attributes that it names."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom | ast.Attribute))
+
+
+@cache
 def used() -> dict[Path, dict[str, set[str]]]:
     """Return the modules of each room that others import, and who."""
     found: dict[Path, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for file in ROOT.glob("gateway/**/*.py"):
         here = file.relative_to(ROOT)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in _nodes(file):
             if not isinstance(node, ast.ImportFrom) or node.module is None:
                 continue
             for name in (f"{node.module}.{alias.name}" for alias in node.names):
@@ -76,18 +83,18 @@ def test_the_gateway_has_one_http_client() -> None:
     for file in ROOT.glob("gateway/**/*.py"):
         here = file.relative_to(ROOT)
         if OF_ITS_OWN.isdisjoint({str(here), *map(str, here.parents)}):
-            found |= {(str(here), name) for name in _named(ast.parse(file.read_text(encoding="utf-8"))) & CLIENTS}
+            found |= {(str(here), name) for name in _named(file) & CLIENTS}
     assert not found
 
 
-def _named(tree: ast.Module) -> set[str]:
+def _named(file: Path) -> set[str]:
     """Return what a module imports, and the attributes of names that it uses."""
     found = set()
-    for node in ast.walk(tree):
+    for node in _nodes(file):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        elif isinstance(node.value, ast.Name):
             found.add(f"{node.value.id}.{node.attr}")
     return found

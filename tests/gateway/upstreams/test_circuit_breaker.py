@@ -210,5 +210,5 @@ class Breaking(RuleBasedStateMachine):
         assert self.breaker.wait(self.now) <= 300.0
 
 
-TestBreaking = Breaking.TestCase
+TestBreaking = pytest.mark.slow(Breaking.TestCase)
 TestBreaking.settings = settings(max_examples=100, stateful_step_count=40)

@@ -55,12 +55,21 @@ def _texts(node: ast.expr, around: list[ast.AST], depth: int = 3) -> Iterator[st
                         yield from _texts(inner.value, around, depth - 1)
 
 
+def _called(function: ast.expr) -> str:
+    match function:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
 def _said_in(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    functions = [one for one in ast.walk(tree) if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    nodes = [*ast.walk(tree)]
+    functions = [one for one in nodes if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
     constants: list[ast.AST] = [one for one in tree.body if isinstance(one, ast.Assign)]
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in SAYING:
+    for call in nodes:
+        if isinstance(call, ast.Call) and _called(call.func) in SAYING:
             around = [one for one in functions if one.lineno <= call.lineno <= (one.end_lineno or 0)]
             for each in call.args:
                 yield from _texts(each, [*around, *constants])

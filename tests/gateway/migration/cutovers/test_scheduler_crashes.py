@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -20,6 +21,8 @@ from gateway.migration.schedule import GRACE
 from gateway.migration.scheduler import Scheduler
 from tests.gateway.ledger.conftest import NOW, Clock
 from tests.gateway.migration.cutovers.scene import AT, Site, config_of, submitted, with_approval
+
+pytestmark = pytest.mark.slow
 
 SWITCHED = {CutoverState.SWITCHED, CutoverState.WATCHING, CutoverState.FINISHED}
 
