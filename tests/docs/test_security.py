@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
+from tests.each import each_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ def test_every_threat_has_a_test() -> None:
         assert re.fullmatch(r"( `[a-z0-9_/]+\.py::test_[a-z0-9_]+`,?)+ ", tests), row
 
 
-@pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
+@each_of(NAMED)
 def test_a_test_that_is_named_is_there(file: str, name: str) -> None:
     """Renaming or deleting one says so here."""
     text = (ROOT / "tests" / file).read_text(encoding="utf-8")

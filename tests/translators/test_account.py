@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.each import each_of
 from tests.translators.accounting import missing, told, values
 from tests.translators.drawing import check_account
 from tests.translators.test_cases import CASES, Case, case_of
@@ -36,7 +37,7 @@ def _translated(case: Case, tree: Tree) -> Translation:
     return express(tree, case.surface, "jft", replace(case.settings, tolerated_losses=TOLERATED))
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@each_of(CASES, lambda path: path.stem)
 def test_every_value_of_a_message_is_sent_or_told_of(path: Path) -> None:
     """As often as the message has it, in the calls, or at the places that repairs, losses and addressing name."""
     case = _read(path)

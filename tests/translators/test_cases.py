@@ -29,10 +29,12 @@ import os
 import re
 from dataclasses import dataclass
 from difflib import unified_diff
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.each import each_of
 from translators.contract import Number, Repair, Settings, Translation, Tree
 from translators.fhir import xml_codec
 from translators.fhir.elements import r4, stu3
@@ -106,6 +108,13 @@ def case_of(text: str) -> Case:
     return Case(header, first[begin.start() :], call, findings)
 
 
+@cache
+def _translated(path: Path) -> tuple[Case, Tree, Translation]:
+    """Return a case with its message and what that becomes, for tests that change neither."""
+    case = case_of(path.read_text(encoding="utf-8"))
+    return case, *case.translated()
+
+
 def _call_of(result: Translation, message: Tree) -> str:
     if result.refusal:
         return f"refused: {result.refusal.reason} {result.refusal}\n"
@@ -169,24 +178,22 @@ def test_a_message_becomes_exactly_this_call_with_these_findings(path: Path) -> 
         assert decode(result.calls[0].body) == decode(f"{{{body}".encode())
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@each_of(CASES, lambda path: path.stem)
 def test_the_type_that_chooses_the_route_is_the_type_that_is_told(path: Path) -> None:
     """Neither repairs nor another release move a message to another information type than the one it was routed by."""
-    case = case_of(path.read_text(encoding="utf-8"))
-    message, result = case.translated()
+    case, message, result = _translated(path)
     if result.calls or result.undelivered:
         assert result.information == information_of(message, case.settings.code_history)
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@each_of(CASES, lambda path: path.stem)
 def test_what_is_sent_is_of_the_type_that_chose_the_route(path: Path) -> None:
     """Unless a rule made the resource that a type goes by.
 
     A supervision that a sensor was the reason of stays one, with an alert of its own beside it; a message without any type
     gets a note, as every document has one.
     """
-    case = case_of(path.read_text(encoding="utf-8"))
-    message, result = case.translated()
+    case, message, result = _translated(path)
     if result.calls:
         rules = {made.rule for made in result.derived}
         may_be = {information_of(message, case.settings.code_history)}
@@ -195,10 +202,10 @@ def test_what_is_sent_is_of_the_type_that_chose_the_route(path: Path) -> None:
         assert information_of(decode(result.calls[0].body)) in may_be
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@each_of(CASES, lambda path: path.stem)
 def test_every_leaf_is_carried_repaired_or_lost_and_all_that_was_made_is_told(path: Path) -> None:
     """The counts of a message add up, and nothing stands in the call that neither the source nor a rule says."""
-    _, result = case_of(path.read_text(encoding="utf-8")).translated()
+    _, _, result = _translated(path)
     counted = result.coverage
     assert counted.leaves == counted.carried + counted.repaired + counted.lost
     assert counted.lost == len(result.losses)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.each import each_of
 from translators.contract import Settings, Translation, Tree
 from translators.fhir.json_codec import decode
 from translators.information import information_of
@@ -88,7 +89,7 @@ def test_every_table_that_can_be_named_is_tried():
     assert tried == {(short, name) for short, names in history_names().items() for name in names - {"today"}}
 
 
-@pytest.mark.parametrize(("short", "table", "concept"), ROWS, ids=[f"{s}-{t}-{c.code}" for s, t, c in ROWS])
+@each_of(ROWS, lambda row: f"{row[0]} {row[1]} {row[2].code}")
 def test_a_code_of_a_named_table_becomes_what_it_is_today(short: str, table: str, concept: FormerConcept):
     """In the call, and nothing of its old meaning is left under a URL that says something else today."""
     message, result = _translated(short, table, concept.code)

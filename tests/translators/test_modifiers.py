@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.each import each_of
 from tests.translators.drawing import at
 from translators.contract import Reason, Refused, Tree
 from translators.fhir import rules
@@ -140,7 +141,7 @@ ALL = [*KNOWN, *_rows("R4")]
 PLACES = ("alone", "contained", "in an entry")
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=_name)
+@each_of(KNOWN, _name)
 def test_a_modifier_of_stu3_has_its_meaning_in_r4_or_is_refused_by_path(row: Row) -> None:
     """Nothing of it leaves as an extension, and nothing without it, wherever it stands."""
     for place in PLACES:
@@ -177,7 +178,7 @@ def test_every_row_of_the_expectations_is_a_modifier_of_stu3() -> None:
     assert set(_expected()) <= {_name(row) for row in KNOWN}
 
 
-@pytest.mark.parametrize("row", UNKNOWN, ids=_name)
+@each_of(UNKNOWN, _name)
 def test_a_modifier_of_a_type_that_r4_lacks_is_refused_with_its_resource(row: Row) -> None:
     """No resource of R4 is made of it."""
     with pytest.raises(Refused) as refusal:
@@ -185,7 +186,7 @@ def test_a_modifier_of_a_type_that_r4_lacks_is_refused_with_its_resource(row: Ro
     assert str(refusal.value).endswith(f"FHIR R4 has no {row.resource['resourceType']}")
 
 
-@pytest.mark.parametrize("row", _rows("R4"), ids=_name)
+@each_of(_rows("R4"), _name)
 def test_a_modifier_of_r4_stays_as_it_is(row: Row) -> None:
     """Wherever it stands."""
     for place in PLACES:
@@ -199,7 +200,7 @@ def _codes_and_truths() -> list[Row]:
     return [row for row in rows.values() if not row.path.endswith("deceasedDateTime")]
 
 
-@pytest.mark.parametrize("row", _codes_and_truths(), ids=lambda row: f"{row.release} {row.path}")
+@each_of(_codes_and_truths(), lambda row: f"{row.release} {row.path}")
 def test_a_modifier_in_a_wrong_spelling_is_refused_by_path(row: Row) -> None:
     """Nobody guesses what a text for true or false means, or a code that there is not; nor is it read as something else."""
     wrong: list[Any] = [*TRUTHS, 1] if isinstance(row.value, bool) else ["dOne", "Final", 1, True, " x "]
@@ -230,7 +231,7 @@ def _erroneous() -> list[Row]:
     return found
 
 
-@pytest.mark.parametrize("row", _erroneous(), ids=lambda row: f"{row.release} {row.path}")
+@each_of(_erroneous(), lambda row: f"{row.release} {row.path}")
 def test_what_was_entered_in_error_is_refused_wherever_it_stands(row: Row) -> None:
     """With a text of its own: a record would take it for something that happened."""
     for place in PLACES:

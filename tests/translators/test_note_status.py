@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.each import each_of
 from tests.translators.drawing import SUBJECT
 from translators.contract import Reason, Refused, Settings, Translation
 from translators.fhir import rules
@@ -80,7 +81,7 @@ def test_the_note_begins_with_a_status_that_is_not_the_ordinary_one(path: str, c
         assert not any(TABLE["types"][kind] in text for text in texts)
 
 
-@pytest.mark.parametrize(("path", "code", "words"), CODES)
+@each_of(CODES)
 def test_a_contained_resource_is_told_of_too(path: str, code: str, words: str) -> None:
     """Whatever kind it is: what a note is about may hang on it."""
     kind, _, name = path.partition(".")

@@ -15,6 +15,7 @@ from gateway.admin.openapi import PATH, document
 from gateway.admin.params import ListQuery, ReasonBody, of_body, of_query
 from gateway.admin.server import AdminPort
 from gateway.auth.people.rbac import MAY, Action
+from tests.each import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def test_every_endpoint_for_programs_is_described_and_no_page_is() -> None:
     assert all(each.answer or each.csv or each.status == 204 for each in ENDPOINTS.values())
 
 
-@pytest.mark.parametrize("key", KEYS, ids=" ".join)
+@each_of([(key,) for key in KEYS])
 def test_who_may_is_told_as_it_is(key: tuple[str, str]) -> None:
     """The action, the place, whether tokens are let in, and the roles."""
     endpoint = ENDPOINTS[key]
@@ -69,7 +70,7 @@ async def test_handler_reads_nothing_that_its_endpoint_does_not_declare() -> Non
         await of_body(request, ListQuery)
 
 
-@pytest.mark.parametrize("key", KEYS, ids=" ".join)
+@each_of([(key,) for key in KEYS])
 def test_parameters_are_those_of_the_path_and_of_the_type(key: tuple[str, str]) -> None:
     """Each name of a path is told, and each field of what parameters are read into."""
     parameters = DOCUMENT["paths"][key[1]][key[0].lower()]["parameters"]

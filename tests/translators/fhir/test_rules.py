@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.each import each_of
 from translators.fhir import elements, rules
 from translators.fhir.corrections import PARTLY_RENEWED, corrected
 from translators.fhir.elements import Release
@@ -43,7 +44,7 @@ def test_how_many_there_are() -> None:
     assert (len(rules.stu3().codes), len(rules.r4().codes)) == (313, 348)
 
 
-@pytest.mark.parametrize(("kind", "old", "new"), RENAMED, ids=str)
+@each_of(RENAMED)
 def test_an_element_with_another_name_in_r4_goes_there(kind: str, old: str, new: str) -> None:
     """The types on both sides fit, or there is a conversion between them."""
     _, step = _step(from_stu3(), kind, old)
