@@ -35,7 +35,6 @@ _ROOT = "/api/v1/rollback"
 _CURSOR = "return:"
 _JOB = "id selection rate progress why began ended counts not_returned not_returned_truncated"
 _AT_ONCE = 500
-
 _NARROWER = "ask for a vendor or a type alone, or for the list, which comes in parts"
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Types = Annotated[list[str], msgspec.Meta(max_length=len(JOURNALING))]

@@ -52,7 +52,6 @@ _LAST_READS = 5.0
 """Seconds that reads under way have when the ledger is closed."""
 _TO_MIGRATE = 300
 """Seconds that a starting node waits for another that makes or changes the tables."""
-
 _PAGES_OF_LOG = 2000
 """After how many pages of 4 KB SQLite writes the log into the file: a page that changed often meanwhile is written once."""
 _WRITERS_CACHE = 16 * 1024

@@ -22,7 +22,6 @@ log = structlog.get_logger()
 
 _AT_ONCE = 500
 """Rows in one write."""
-
 _MOST_NAMED = 20
 """Repairs, or losses, of one message that are named."""
 _D = DECISION.c

@@ -44,7 +44,6 @@ _AGAIN = 60.0
 _TIMEOUT = 30.0
 _RETRY_AFTER = 30.0
 """Seconds until VKP is asked again since it could not be, and that a sender is told to wait."""
-
 _NOT_LISTED = "VKP cannot be asked whose a number of the record system's own is"
 
 

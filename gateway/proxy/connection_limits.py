@@ -15,7 +15,6 @@ log = structlog.get_logger()
 
 TOLD_AGAIN = 60.0
 """Seconds between two lines about the same."""
-
 _PREFIX = 4
 """Groups of an IPv6 address that are one sender's: whoever has one address has all of its /64."""
 

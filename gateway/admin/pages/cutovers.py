@@ -40,7 +40,6 @@ from gateway.migration.cutover import CHANGEABLE, Cutover, CutoverState
 from gateway.migration.cutover_plan import is_name
 
 _MOST = 50
-
 _AHEAD = CHANGEABLE - {CutoverState.CANCELLED}
 """States of which a preflight says something."""
 _MOVING = (

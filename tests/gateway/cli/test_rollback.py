@@ -45,7 +45,6 @@ async def ask(office: Office, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> 
     path = office.folder / "token"
     path.write_text(secret + "\n")
     path.chmod(0o600)
-
     monkeypatch.setenv("VKP_GATEWAY_ADMIN", office.address)
     monkeypatch.setenv("VKP_GATEWAY_TOKEN_FILE", str(path))
 
