@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
+import math
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("tests.conformance.plugin",)
 
+_LONGEST = 300.0
+"""Seconds that a test may take; one more is counted anew every so many seconds."""
+_RENEWED = 10.0
 _MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's file system in memory
 _ROOM = 1 << 30
 """Bytes of it that the tests' files may come to need."""
@@ -38,8 +44,19 @@ settings.register_profile("sample", **_ALWAYS, max_examples=20, derandomize=True
 settings.register_profile("sweep", **_ALWAYS, max_examples=200, derandomize=bool(os.environ.get("CI")))
 
 
+class _Watch:
+    """On the test that runs now."""
+
+    renewed = -math.inf
+    """When the time that a test may take begins anew, at the next one."""
+    shown = 2
+    """The descriptor that stacks are written to."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Draw few examples of a property in `make test`, and many in `make test-slow`; keep the tests' files in memory."""
+    _Watch.shown = os.dup(2)  # as long as pytest captures nothing
+    config.add_cleanup(faulthandler.cancel_dump_traceback_later)
     if _has_room_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
     settings.load_profile({"not slow": "sample", "slow": "sweep"}.get(config.option.markexpr, "usual"))
@@ -127,6 +144,33 @@ def compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "create_engine", shared)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol() -> None:
+    """Let a test that waits for what never comes end with every thread's stack, and hold nobody up.
+
+    As pytest's `faulthandler_timeout` does, which begins and ends a thread for each test.
+    """
+    now = time.monotonic()
+    if now >= _Watch.renewed:
+        _Watch.renewed = now + _RENEWED
+        faulthandler.dump_traceback_later(_LONGEST, exit=True, file=_Watch.shown)
+
+
+def pytest_enter_pdb() -> None:
+    """Give whoever looks all the time there is."""
+    faulthandler.cancel_dump_traceback_later()
+    _Watch.renewed = math.inf
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish() -> Iterator[None]:
+    """Look through everything once at the end: pytest does so several times, for what nobody closed."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return (yield)
 
 
 def pytest_collection_finish() -> None:

@@ -8,7 +8,7 @@ import resource
 import socket
 import ssl
 import zoneinfo
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -150,8 +150,11 @@ def libraries(required: list[str], installed: dict[str, str]) -> Finding:
 
 def check_libraries() -> Finding:
     """Look at what is installed beside the gateway."""
-    installed = {_plain(each.name): each.version for each in metadata.distributions() if each.name}
     required = [each for each in metadata.requires("vkp-gateway") or () if "extra ==" not in each]
+    installed = {}
+    for package in (found[1] for each in required if (found := _REQUIRED.match(each))):
+        with suppress(metadata.PackageNotFoundError):
+            installed[_plain(package)] = metadata.version(package)
     return libraries(required, installed)
 
 
