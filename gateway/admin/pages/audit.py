@@ -128,10 +128,15 @@ def _row(entry: dict[str, Any], w: Words) -> dict[str, Any]:
         link = f"/messages/{quote(target, safe='')}"
     elif action.startswith("cutover."):
         link = f"/cutovers/{quote(target, safe='')}"
+    elif action.startswith(("panic.", "override.")):
+        link = f"/{action.partition('.')[0]}s/{quote(target, safe='')}"
+    elif w.municipality(target) != target:
+        link = f"/municipalities/{quote(target, safe='')}"
     is_own = entry["actor"].startswith("gateway (")
     told = changed(w, entry["detail"]) if entry["detail"] else []
     return {
         **entry,
+        "target": w.municipality(target),
         "who": _who(entry["actor"], w),
         "is_own": is_own,
         "action": w.word("action", action),

@@ -32,7 +32,7 @@ _WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row: a cell, or retrieval cells that stand alike and have no traffic; with the forms that whoever reads may use."""
+    """One row: a cell, or cells that stand alike and of which nothing came; with the forms that whoever reads may use."""
 
     cells: tuple[CellView, ...]
     rehearse: str | None = None
@@ -116,8 +116,10 @@ def _ready(cells: Sequence[CellView]) -> list[CellView]:
 def _lines(who: Principal, cells: Sequence[CellView], now: float) -> Iterable[Line]:
     together: dict[tuple[object, ...], list[CellView]] = {}
     for one in cells:
-        is_quiet = one.cell.information in RETRIEVAL and not one.messages
-        key = (one.cell.mode, one.cell.layer, one.step, one.cutover) if is_quiet else (one.cell.information,)
+        # What can begin is chosen type by type.
+        is_quiet = not one.messages and not one.rehearsed and one.step is not Step.REHEARSE
+        group = (one.cell.information in RETRIEVAL, one.cell.mode, one.cell.layer, one.step, one.lacks, one.cutover)
+        key = group if is_quiet else (one.cell.information,)
         together.setdefault(key, []).append(one)
     for alike in together.values():
         yield Line(tuple(alike), prefilled.rehearsal(who, alike, now), prefilled.cutover(who, alike, now))

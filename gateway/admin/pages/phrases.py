@@ -21,6 +21,8 @@ _Phrase = tuple[re.Pattern[str], str]
 
 def told(language: str, text: str) -> Markup:
     """Return what was said as a part of a page: a sentence of the gateway's in the reader's language, anything else marked as quoted."""
+    if not text:
+        return Markup("")
     return escape(_table("en").get(text, text)) if language == "en" else _told(text, _DEEPEST)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from gateway.admin.pages.words import ACTIONS
+from gateway.ledger import audit
 from gateway.migration.cutover import CutoverState
+from tests.gateway.office import NOW
 
 if TYPE_CHECKING:
     from tests.gateway.admin.shelf import Shelf
@@ -39,6 +42,23 @@ async def test_entries_are_told_in_words(shelf: Shelf, olga: Browser, vera: Brow
         assert told in page.text
     assert "quarantine.discard</td>" not in page.text
     assert "discarded a message" in (await vera.get("/audit?lang=en")).text
+
+
+async def test_what_was_set_and_where_is_linked_and_named(shelf: Shelf, olga: Browser, vera: Browser) -> None:
+    """A panic and an override by their pages; a municipality by its name; and where no reason was given none is quoted."""
+    note = partial(audit.Note, at=NOW, node="node-a", actor="olga")
+    for action, target in (("panic.on", "p-1"), ("override.set", "o-1"), ("rollback.send", "nordfjell")):
+        entry = note(action=action, target=target, reason="")
+        await shelf.ledger.store.write(lambda each, entry=entry: audit.write(each, entry))
+    page = (await vera.get("/audit")).text
+    for told in (
+        '<a href="/panics/p-1">p-1</a>',
+        '<a href="/overrides/o-1">o-1</a>',
+        '<a href="/municipalities/nordfjell">Nordfjell kommune</a>',
+    ):
+        assert told in page
+    assert "<q" not in page
+    assert olga
 
 
 async def test_entries_are_found(shelf: Shelf, olga: Browser, vera: Browser) -> None:

@@ -271,7 +271,13 @@ async def test_it_is_started_watched_and_rolled_back(world: World, nora: Browser
         assert (refused.status, "Navnet stemmer ikke." in refused.text) == (400, True)
     assert (await click(olga, f"{PAGE}/rollback", reason="Feil", typed=f" {NAME.lower()} ")).status == 303
     page = await olga.get(PAGE)
-    for shown in ("rullet tilbake", "V hos VKP → blir F flyttet", "Det den nye tjenesten har fått", "Olga Feil"):
+    for shown in (
+        "rullet tilbake",
+        "slik ble det, til den ble rullet tilbake",
+        "V hos VKP → blir F flyttet",
+        "Det den nye tjenesten har fått",
+        "Olga Feil",
+    ):
         assert shown in plain(page), shown
     assert "Styr omleggingen" not in page.text
 

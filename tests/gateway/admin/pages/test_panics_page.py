@@ -102,7 +102,7 @@ async def test_it_is_shown_and_turned_off(world: World, olga: Browser, vera: Bro
     page = await olga.get(path)
     assert ("Rettet" in page.text, f'action="{path}/end"' in page.text) == (True, False)
     page = await olga.post(f"{path}/end", csrf=await olga.csrf(), reason="Igjen")
-    assert (page.status, "Noen andre har alt skrudd den av." in page.text, "Rettet" in page.text) == (409, True, True)
+    assert (page.status, "Noen andre har alt slått den av." in page.text, "Rettet" in page.text) == (409, True, True)
     assert [note.action for note in await world.shelf.audited()] == ["panic.on", "panic.off"]
 
 
