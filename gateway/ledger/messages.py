@@ -89,9 +89,10 @@ class Ledger:
         }
         ended_before = self._leases.ended_before()
 
-        def work(connection: Connection) -> Taken | Waiting | Known:
-            for _ in range(2):
-                for message, state, is_reused in prepared.rows(connection, self._arrive, values):
+        def work(connection: Connection, first: Any) -> Taken | Waiting | Known:
+            for is_first in (True, False):
+                made = first.fetchall() if is_first else prepared.rows(connection, self._arrive, values)
+                for message, state, is_reused in made:
                     if other_numbers:
                         rows = [{"message": message, "patient": number} for number in other_numbers]
                         connection.execute(insert(PATIENT_NUMBER), rows)
@@ -116,7 +117,7 @@ class Ledger:
                 connection.execute(sql.FORGET_COPY, {"message": known.id})
             raise RuntimeError("an arrival that is neither new nor known")
 
-        return await self.store.write(work)
+        return await self.store.write(prepared.AskedFirst(self._arrive, values, work))
 
     def _again(self, arrival: Arrival, now: float, until: float, ended_before: float, *, wait: bool) -> dict[str, Any]:
         """Return what is written of a message that came before, and may be taken up again."""
@@ -321,7 +322,7 @@ class Ledger:
     ) -> bool:
         """Change a message's state; False when it was in none of those that the new one may follow."""
         everything = self._changed(message, state, reason, values)
-        return await self.store.write(lambda connection: prepared.changed(connection, statement, everything) == 1)
+        return await self.store.write(prepared.AskedFirst(statement, everything, _is_one))
 
     def _changed(self, message: int, state: MessageState, reason: str, also: dict[str, Any]) -> dict[str, Any]:
         line = self.line(self._clock(), state, reason)
@@ -338,6 +339,11 @@ class Ledger:
 def _written(second: int) -> str:
     """Write a second since the epoch: all that a message's history says of its arrival is of one or two."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _is_one(_: Connection, cursor: Any) -> bool:
+    """Whether a statement changed one message."""
+    return bool(cursor.rowcount == 1)
 
 
 def _due(*row: Any) -> Due:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as OutOfConnections
 
+from gateway.ledger import prepared
 from gateway.ledger.waiting import Waiting, wake
 
 log = structlog.get_logger()
@@ -145,7 +146,7 @@ class Writer:
         try:
             connection = connection or self._engine.connect().execution_options(**{WRITES: True})
             with connection.begin():
-                results = [work(connection) for work, _ in batch]
+                results = prepared.all_of(connection, [work for work, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
             connection = _checked(connection)
             if len(batch) > 1:

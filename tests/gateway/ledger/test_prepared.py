@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,3 +69,35 @@ async def test_connection_that_is_closed_is_a_failure_of_the_ledger(store: Datab
     with pytest.raises(LedgerUnavailable):
         await store.write(work)
     assert await store.write(lambda each: prepared.changed(each, _ADD, {"name": "b", "node": "n"})) == 1
+
+
+def _adding(name: str | None) -> prepared.AskedFirst[int]:
+    """Add a row, and return how many rows there are then by the connection that added it."""
+
+    def work(connection: Connection, cursor: Any) -> int:
+        assert cursor.rowcount == 1
+        return len(prepared.rows(connection, _ALL, {}))
+
+    return prepared.AskedFirst(_ADD, {"name": name, "node": "n"}, work)
+
+
+async def test_works_whose_statements_are_sent_together_have_each_its_own_result(store: Database) -> None:
+    """On PostgreSQL all statements of a row of such works come first; other work stands where it stood."""
+
+    def count(connection: Connection) -> int:
+        return len(prepared.rows(connection, _ALL, {}))
+
+    def work(connection: Connection) -> list[Any]:
+        return prepared.all_of(connection, [_adding("a"), _adding("b"), count, _adding("c")])
+
+    together = store.engine.dialect.name == "postgresql"
+    assert await store.write(work) == ([2, 2, 2, 3] if together else [1, 2, 2, 3])
+
+
+async def test_work_whose_statement_fails_among_others_fails_alone(store: Database) -> None:
+    """What waits in the same transaction is done."""
+    works = (_adding("a"), _adding(None), _adding("b"))
+    found = await asyncio.gather(*map(store.write, works), return_exceptions=True)
+    assert (found[0], found[2]) == (1, 2)
+    assert isinstance(found[1], LedgerUnavailable)
+    assert [row[0] for row in await store.read(lambda each: prepared.rows(each, _ALL, {}))] == ["a", "b"]
