@@ -117,6 +117,11 @@ class RawUpstream:
         self.play = play
         return arrived, released
 
+    def forget(self) -> None:
+        """Forget what was sent."""
+        while not self.seen.empty():
+            self.seen.get_nowait()
+
     async def start(self) -> None:
         """Listen."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)

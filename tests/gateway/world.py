@@ -20,7 +20,7 @@ from gateway.runtime.node import Node
 from gateway.tasks import USUAL, Intervals
 from service_stubs.clients import Client
 from service_stubs.sender_tokens import SenderToken
-from tests.gateway.wire import Answer, read_message
+from tests.gateway.wire import Answer, RawUpstream, read_message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,7 +238,10 @@ class World:
         self.sent.clear()
         self.logged.forget()
         self.jft.received.clear()
-        self.vkp.received.clear()
+        if isinstance(self.vkp, RawUpstream):
+            self.vkp.forget()
+        else:
+            self.vkp.received.clear()
 
     @property
     def delivered(self) -> list[Any]:

@@ -13,6 +13,7 @@ from gateway.admin.endpoints import Access
 from gateway.admin.pages.live import STOPPING
 from gateway.admin.server import AdminPort
 from gateway.auth.people.rbac import MAY, Action, Where
+from tests.each import in_one_world
 from tests.gateway.office import ARNE, NORA, OLGA, VERA, Browser
 from tests.ports import free_ports
 
@@ -185,7 +186,7 @@ def test_every_route_is_declared() -> None:
         assert (each.needs.where is Where.EVERYWHERE) is ((each.method, each.path) in EVERYWHERE)
 
 
-@pytest.mark.parametrize(("method", "path"), INSIDE)
+@in_one_world(("method", "path"), INSIDE)
 async def test_stranger_is_refused(office: Office, method: str, path: str) -> None:
     """Without a login there is nothing to see, and nothing to change."""
     page = await office.browser().ask(method, filled(path))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.each import in_one_world
 from tests.gateway.admin.shelf import OPERATE, PATIENT, WHY, error, holds_nothing, post
 
 if TYPE_CHECKING:
@@ -95,9 +96,7 @@ async def test_bodies_that_were_not_asked_for_are_refused(
     assert await shelf.audited() == []
 
 
-@pytest.mark.parametrize(
-    "number", ["", "1", "12834010061", f" {PATIENT}", PATIENT + "0", "１２８３４０１００６０", "x"]
-)
+@in_one_world("number", ["", "1", "12834010061", f" {PATIENT}", PATIENT + "0", "１２８３４０１００６０", "x"])
 async def test_number_must_be_one(shelf: Shelf, olga: Browser, number: str) -> None:
     """What is none is refused without being repeated, and nothing is written down."""
     for path, body in OPERATE[-2:]:

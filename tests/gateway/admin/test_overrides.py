@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from gateway.ledger.layers import layers_of
+from tests.each import in_one_world
 from tests.gateway.admin.shelf import PATIENT, at, error, post
 from tests.gateway.office import NOW
 
@@ -47,7 +48,7 @@ async def test_municipality_may_be_named_by_its_orgnr(olga: Browser, shelf: Shel
     assert (await made(olga, municipality="312229544"))["municipality"] == "nordfjell"
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("changed", "why"),
     [
         ({"municipality": None, "information": None}, "it names no cell"),

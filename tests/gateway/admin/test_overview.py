@@ -18,6 +18,7 @@ from gateway.ledger import findings, traffic
 from gateway.ledger.findings import Found, Times
 from gateway.model import Place
 from gateway.routing.table import RouteTable
+from tests.each import in_one_world
 from tests.gateway.admin.cutovers.conftest import AT, MONA, PETTER, PLAN, ROOT, WHY, World, ask, office, world
 from tests.gateway.admin.shelf import post
 from tests.gateway.migration.cutovers.scene import config_of
@@ -93,7 +94,7 @@ async def test_what_came_since_is_seen_after_a_second(site: World, vera: Browser
     assert row(await found(vera))["messages"] == 5
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("query", "keys"),
     [
         ("search=Sand", []),
@@ -114,7 +115,7 @@ async def test_the_list_is_narrowed(site: World, vera: Browser, query: str, keys
     assert ([one["key"] for one in document["municipalities"]], document["total"]) == (keys, 3)
 
 
-@pytest.mark.parametrize("query", ["mode=moved", "trouble=odd", "limit=0", "odd=1"])
+@in_one_world("query", ["mode=moved", "trouble=odd", "limit=0", "odd=1"])
 async def test_what_no_filter_is_is_refused(site: World, vera: Browser, query: str) -> None:
     """For programs; pages let it be."""
     del site

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.ledger import rehearsals
 from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
+from tests.each import in_one_world
 from tests.gateway.admin.api_scene import EVERYBODY, Scene, scene_of
 from tests.gateway.office import NOW, OLGA
 
@@ -66,7 +67,7 @@ async def in_parts(browser: Browser, path: str, name: str, limit: int) -> list[A
         query = f"?limit={limit}&cursor={page.json['next']}"
 
 
-@pytest.mark.parametrize(("path", "name"), LISTS)
+@in_one_world(("path", "name"), LISTS)
 async def test_parts_are_the_whole(looker: Browser, path: str, name: str) -> None:
     """Each thing once, in the same order, whatever the limit."""
     whole = (await looker.get(path)).json
@@ -76,7 +77,7 @@ async def test_parts_are_the_whole(looker: Browser, path: str, name: str) -> Non
         assert await in_parts(looker, path, name, limit) == whole[name]
 
 
-@pytest.mark.parametrize(("path", "name"), LISTS)
+@in_one_world(("path", "name"), LISTS)
 async def test_wrong_part_is_refused(looker: Browser, path: str, name: str) -> None:
     """A limit out of bounds, and a cursor that no such list gave; beyond the end there is nothing."""
     assert [(await looker.get(f"{path}?{query}")).status for query in ("limit=0", "limit=2001", "cursor=x")] == [

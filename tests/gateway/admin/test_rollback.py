@@ -20,6 +20,7 @@ from gateway.ledger.idempotency import LEASE
 from gateway.ledger.tables import AUDIT
 from gateway.outbox.returns import NO_CLIENT
 from service_stubs.behaviour import Behaviour
+from tests.each import in_one_world
 from tests.gateway.admin.shelf import error
 from tests.gateway.office import OLGA
 from tests.gateway.return_scene import NOW, STILL_NEW, return_scene
@@ -246,7 +247,7 @@ async def test_sending_waits_for_the_routes(scene: Scene, olga: Browser) -> None
     assert (await post(olga, "/send", **HAVNES, **SURE, vendor="evondos")).status == 202
 
 
-@pytest.mark.parametrize("changed", REFUSED, ids=str)
+@in_one_world("changed", REFUSED, ids=str)
 async def test_sending_needs_a_whole_request(scene: Scene, olga: Browser, changed: dict[str, Any]) -> None:
     """A confirmation word for word, a reason without a patient, and a rate within bounds."""
     await scene.delivered()

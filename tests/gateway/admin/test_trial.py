@@ -13,6 +13,7 @@ from gateway.admin import trial
 from gateway.migration.trial.examples import Kind, _examples, example_of
 from gateway.migration.trial.guess import surface_of
 from gateway.surfaces.registry import SURFACES
+from tests.each import in_one_world
 from tests.gateway.admin.shelf import error, post
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ async def test_loss_is_shown_where_it_is(shelf: Shelf, vera: Browser) -> None:
     assert found["calls"] == []
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("body", "detail"),
     [
         ({}, "one of text and base64"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.observability import metrics
+from tests.each import in_one_world
 from tests.gateway.pipeline.record_system import search, started
 from tests.gateway.world import HAVNES, NORDFJELL, VIKAN, another, message
 
@@ -24,7 +25,7 @@ PREFIX = "nhn:vkp/api/user/"
 
 
 @pytest.mark.fact("vkp-scopes")
-@pytest.mark.parametrize(
+@in_one_world(
     ("scopes", "allowed"),
     [
         ([f"{PREFIX}bundle.write"], True),
@@ -66,7 +67,7 @@ async def test_synthetic_number_is_refused_in_production(start: Callable[..., Aw
     world.assert_refused(await world.post("composition", message("note")), 400, "2.1")
 
 
-@pytest.mark.parametrize("scopes", [{"a": 1}, 5, None, [1, None]])
+@in_one_world("scopes", [{"a": 1}, 5, None, [1, None]])
 async def test_scope_claim_of_another_form_gives_nothing(world: World, scopes: Any) -> None:
     """A claim that cannot be read grants nothing and breaks nothing."""
     answer = await world.post("bundle", BODY, token=world.token(claims={"scope": scopes}))
@@ -120,7 +121,7 @@ async def test_organisation_of_a_token_is_compared_with_the_municipality(
 
 
 @pytest.mark.fact("vkp-access-register")
-@pytest.mark.parametrize(
+@in_one_world(
     ("wanted", "municipality"),
     [
         ({"vkp_id": "Nobody"}, HAVNES),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service_stubs.listening import running
+from tests.each import in_one_world
 from tests.gateway.world import HAVNES, ROUTES, SORVIK, VIKAN, accepted_count, message
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def test_new_journaling_becomes_one_event(world: World) -> None:
     world.assert_discreet(answer)
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("path", "name", "kind"),
     [
         ("composition", "note", "Composition"),
@@ -95,7 +96,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("path", "body", "status", "code"),
     REFUSALS,
     ids=[

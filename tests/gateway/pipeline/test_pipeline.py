@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.each import in_one_world
 from tests.gateway.world import HAVNES, NORDFJELL, SORVIK, VIKAN, message
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ async def test_legacy_message_reaches_vkp_as_sent(world: World) -> None:
     world.assert_discreet(answer)
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("wanted", "status"),
     [
         ({"vkp_id": "Nobody"}, 200),
@@ -64,9 +65,7 @@ async def test_legacy_token_is_for_vkp_to_judge(world: World, wanted: dict[str, 
     assert [one["outcome"] for one in world.logged.named("message")] == ["passed"]
 
 
-@pytest.mark.parametrize(
-    "value", ["", "Bearer", "Bearer a.b.c", "Basic eDp5", "Bearer eyJ.eyJ9.x", "Bearer " + "a" * 7_000]
-)
+@in_one_world("value", ["", "Bearer", "Bearer a.b.c", "Basic eDp5", "Bearer eyJ.eyJ9.x", "Bearer " + "a" * 7_000])
 async def test_legacy_request_with_an_odd_authorization_passes(world: World, value: str) -> None:
     """Whatever stands in the field, also nothing, reaches VKP as it stands."""
     headers = (("Authorization", value),) if value else ()
@@ -84,7 +83,7 @@ async def test_unknown_municipality_passes_where_vkp_answers(world: World) -> No
 # What no surface knows.
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     "target",
     [
         "/epj/stu3/102287/Patient",
@@ -105,7 +104,7 @@ async def test_unrecognised_path_passes_below_the_configured_ones(world: World, 
     assert at_vkp(world) == [(target, digest(b"<any/>"))]
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     "target",
     [
         "/",
@@ -128,7 +127,7 @@ async def test_other_unrecognised_path_is_refused(world: World, target: str) -> 
     assert not world.vkp.received
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("target", "code"),
     [
         (f"/epj/r4/{SORVIK}/observation", "1.2"),

@@ -14,6 +14,7 @@ from zeep.transports import Transport
 
 from gateway.surfaces.soap import surface
 from service_stubs.behaviour import Behaviour
+from tests.each import in_one_world
 from tests.gateway.pipeline.soap_sender import (
     ACTION,
     MESSAGE_ID,
@@ -148,7 +149,7 @@ async def test_receiver_that_names_two_municipalities_is_refused(world: World) -
     assert not world.delivered
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("old", "new", "error"),
     [
         (b"<DatoNotat>2026-05-03", b"<DatoNotat>x", "T02"),

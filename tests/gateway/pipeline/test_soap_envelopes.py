@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.each import in_one_world
 from tests.gateway.pipeline.soap_sender import (
     PATH,
     SEARCH,
@@ -47,7 +48,7 @@ def unusable(orgnr: str) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("name", unusable(NORDFJELL))
+@in_one_world("name", unusable(NORDFJELL))
 async def test_message_that_cannot_be_used_passes_where_vkp_answers_for_its_receiver(world: World, name: str) -> None:
     """Its sender changed nothing, and VKP took it before; that another municipality has moved is nothing to it."""
     body = unusable(NORDFJELL)[name]
@@ -128,7 +129,7 @@ async def test_message_in_another_encoding_that_it_names_is_read(world: World) -
     assert "Hun svarte på spørsmål." in sent.body
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     "encoded",
     [
         b'<?xml version="1.0" encoding="ISO-8859-1"?>' + body_of(),

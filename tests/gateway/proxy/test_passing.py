@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.each import in_one_world
 from tests.gateway.wire import read_message
 from tests.gateway.world import NORDFJELL, message
 
@@ -33,7 +34,7 @@ async def seen_by(upstream: RawUpstream) -> Seen:
     return await asyncio.wait_for(upstream.seen.get(), 120)
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     "target",
     [
         BUNDLE,
@@ -90,7 +91,7 @@ async def test_long_token_passes(world: World, raw_upstream: RawUpstream) -> Non
     assert (await seen_by(raw_upstream)).values("authorization") == [b"Bearer " + b"a" * 20_000]
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     "fields",
     [
         b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
@@ -171,7 +172,7 @@ async def test_host_is_replaced_where_the_upstream_names_one(
     assert (await seen_by(raw_upstream)).values("host") == [b"api.vkp.no"]
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("status", "reason"),
     [(200, b"OK"), (201, b"Opprettet"), (202, b""), (400, b"Bad"), (418, b"I'm a teapot"), (503, b"x")],
 )

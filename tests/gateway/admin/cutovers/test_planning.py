@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.config.plans import CutoverPlan, Freeze
 from gateway.ledger import cutovers
 from gateway.migration.schedule import moment
 from gateway.model import Mode, Place
 from gateway.routing.route import RouteSpec
+from tests.each import in_one_world
 from tests.gateway.admin.shelf import error
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ async def test_a_plan_of_the_file_is_submitted_by_its_name(world: World, nora: B
     assert error(await ask(nora, "POST", ROOT, {"from_file": "from-file", "name": "x"}))[0] == 400
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("changed", "told"),
     [
         ({"at": "2027-03-28T02:30"}, "does not exist in Europe/Oslo"),

@@ -15,6 +15,7 @@ from gateway.admin.pages.route_fields import hundredths
 from gateway.migration.gates import suggested_gate
 from gateway.model import Mode
 from gateway.routing.route import RouteSpec
+from tests.each import in_one_world
 from tests.gateway.admin.cutovers.conftest import ONE, ROOT, World, arne, ask, office, submit, world
 from tests.gateway.admin.pages.cutover_pages import PAGE, plain, with_vendors
 from tests.gateway.admin.shelf import PATIENT
@@ -117,7 +118,7 @@ async def test_a_plan_has_several_changes(world: World, nora: Browser) -> None:
     assert await world.actions() == ["cutover.submit"]
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("written", "field", "told"),
     [
         ({"c0_municipality": ""}, "c0_municipality", "Velg en kommune."),
@@ -145,7 +146,7 @@ async def test_what_is_wrong_with_cells_is_told_at_the_field(
     assert await world.actions() == []
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("mode", "written", "field"),
     [
         ("canary", {"c0_share": ""}, "c0_share"),
@@ -170,7 +171,7 @@ async def test_what_is_wrong_with_choices_is_told_at_the_field(
     assert await world.actions() == []
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("written", "field", "told"),
     [
         ({"name": "-x"}, "name", "Skriv et navn"),

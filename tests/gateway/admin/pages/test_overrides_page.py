@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pytest
 from sqlalchemy import text
 
 from gateway.admin.pages.overrides_view import wall_of
@@ -15,6 +14,7 @@ from gateway.ledger import cutovers, overrides
 from gateway.ledger.cutovers import Row
 from gateway.model import Mode
 from gateway.routing.route import RouteSpec
+from tests.each import in_one_world
 from tests.gateway.admin.overriding import PANICS, URL, WANTED, made
 from tests.gateway.admin.shelf import PATIENT, at, post
 from tests.gateway.office import NOW, OLGA
@@ -122,7 +122,7 @@ async def test_form_of_a_change_has_every_key_of_a_route(olga: Browser, shelf: S
         assert shown in page.text
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("changed", "field", "why"),
     [
         ({"until": "2026-10-25T02:30"}, "until", "Klokkeslettet kommer to ganger"),

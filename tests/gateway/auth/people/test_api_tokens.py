@@ -11,6 +11,7 @@ import pytest
 from gateway.auth.people.api_tokens import DAY, PREFIX, ApiTokens, TokenRequest
 from gateway.errors import StartupError
 from gateway.observability import telemetry
+from tests.each import in_one_world
 from tests.gateway.office import NORA, PERSONS, VERA, Browser, Clock
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ async def test_token_expires(office: Office, olga: Browser) -> None:
     assert (await use(office, token)).status == 401
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     "changes",
     [
         {"days": 0},
