@@ -214,7 +214,6 @@ async def served(tmp_path: Path, enough_files: None) -> AsyncIterator[Served]:
     assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     await reading
     vkp.close()
-    await vkp.wait_closed()
 
 
 async def drop(stream: asyncio.StreamReader) -> None:

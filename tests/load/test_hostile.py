@@ -93,7 +93,6 @@ async def served(tmp_path: Path, helseid: HelseIdStub) -> AsyncIterator[tuple[in
     assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     await reading
     vkp.close()
-    await vkp.wait_closed()
 
 
 @asynccontextmanager
