@@ -60,6 +60,20 @@ class Row:
         return self.messages > 0 and self.standing not in (CellStatus.MOVED, CellStatus.EPJ, CellStatus.CLOSED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What came of a cell, and in which mode the last of it."""
+
+    messages: int = 0
+    last: float | None = None
+    mode: str | None = None
+
+    def with_more(self, one: LastSeen) -> "_Came":
+        is_later = self.last is None or one.last > self.last
+        last, mode = (one.last, one.mode) if is_later else (self.last, self.mode)
+        return _Came(self.messages + one.messages, last, mode)
+
+
 def rows(
     config: Config,
     table: RouteTable,
@@ -71,17 +85,16 @@ def rows(
 
     `tried` are rehearsals of journaling and comparisons of retrieval.
     """
-    came: dict[tuple[str | None, ...], tuple[int, float]] = {}
+    came: dict[tuple[str | None, ...], _Came] = {}
     for one in seen:
         cell = (one.municipality, one.vendor, one.system, one.information)
-        messages, last = came.get(cell, (0, 0.0))
-        came[cell] = (messages + one.messages, max(last, one.last))
+        came[cell] = came.get(cell, _Came()).with_more(one)
     shown = {(one.municipality, one.vendor, one.system, one.information): one for one in tried}
     found: list[Row] = []
     for municipality, vendor, system in _places(config):
         for information in (*Information, None):
             cell = (municipality, vendor, system, information.value if information else None)
-            row = _row(config, table, cell, came.get(cell, (0, None)), shown.get(_named(cell)), now)
+            row = _row(config, table, cell, came.get(cell, _Came()), shown.get(_named(cell)), now)
             # Of retrieval only what somebody asks for, or has begun to move.
             if information in JOURNALING or cell in came or (information and row.standing is not CellStatus.LEGACY):
                 found.append(row)
@@ -120,7 +133,7 @@ def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
     config: Config,
     table: RouteTable,
     cell: tuple[str, str, str, str | None],
-    came: tuple[int, float | None],
+    came: _Came,
     tried: Summary | ComparisonSummary | None,
     now: datetime,
 ) -> Row:
@@ -128,6 +141,9 @@ def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
     kind = Information(information) if information else None
     decided = table.decide(Envelope("any", municipality, None, vendor, system, kind), now)
     mode = decided.route.mode if decided.route else None
+    if kind is None and came.mode in tuple(Mode):
+        # Which route decides is not known of what was not read: where the last of it went, is.
+        mode = Mode(came.mode)
     rehearsed = 0 if tried is None else tried.tried if isinstance(tried, ComparisonSummary) else tried.rehearsed
     share = tried.clean_share if tried is not None else None
     return Row(
@@ -140,8 +156,8 @@ def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
         standing=_standing(mode, rehearsed, share),
         rehearsed=rehearsed,
         clean_share=share,
-        messages=came[0],
-        last_seen=came[1],
+        messages=came.messages,
+        last_seen=came.last,
     )
 
 

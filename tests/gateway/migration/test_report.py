@@ -105,6 +105,25 @@ def test_who_still_needs_vkp_is_who_sends_there() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("modes", "standing", "holds_back"),
+    [
+        (("legacy", "closed"), CellStatus.CLOSED, False),
+        (("closed", "legacy"), CellStatus.LEGACY, True),
+        (("epj",), CellStatus.EPJ, False),
+        ((None,), CellStatus.LEGACY, True),
+    ],
+)
+def test_what_was_not_read_stands_where_the_last_of_it_went(
+    modes: tuple[str | None, ...], standing: CellStatus, *, holds_back: bool
+) -> None:
+    """No route says that: VKP is needed for it while it goes there."""
+    seen = [LastSeen("sorvik", "evondos", "e300", None, mode, 20, 8.0 + at) for at, mode in enumerate(modes)]
+    for order in (seen, seen[::-1]):
+        row = one(reported(tuple(order)), "sorvik", "evondos", UNREAD)
+        assert (row.standing, row.holds_back, row.messages) == (standing, holds_back, 20 * len(modes))
+
+
 def test_what_was_seen_under_several_modes_is_added_up() -> None:
     """A cell that changed side within the time has one row with the last time."""
     seen = (
