@@ -98,6 +98,8 @@ ACTIONS = (
 """What the audit tells of."""
 RULES = tuple(key.removeprefix("rule-help-") for key in TEXTS["nb"] if key.startswith("rule-help-"))
 """Repairs, and `loss` for every loss; docs/losses.md has the same."""
+COMPARED = (Step.QUIET, Step.REHEARSE_ON, Step.PLAN, Step.MEND)
+"""Steps that say something else of answers that are compared than of messages that are rehearsed."""
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "action": ACTIONS,
     "answer-when": tuple(AnswerWhen),
@@ -130,6 +132,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "state": tuple(MessageState),
     "step": tuple(Step),
     "todo": tuple(Step),
+    "todo-compared": COMPARED,
     "trouble": TROUBLES,
     "surface": ("vkp-r4", "vkp-stu3", "vkp-soap", "unrecognised"),
     "type": tuple(Information),

@@ -13,10 +13,16 @@ import pytest
 from msgspec import structs
 
 from gateway.admin.bounds import Bounds
-from gateway.admin.pages.words import RULES
+from gateway.admin.municipalities import CellView
+from gateway.admin.pages.municipalities import Line, Sender
+from gateway.admin.pages.render import piece
+from gateway.admin.pages.words import RULES, Names, Words
 from gateway.ledger import findings, rehearsals
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.findings import Times
+from gateway.migration.standing import Cell, Step
+from gateway.model import Information, Mode
+from gateway.routing.layers import Layer
 from tests.gateway.admin.cutovers.conftest import MONA, PETTER, PLAN, ROOT, World, ask, office, world
 from tests.gateway.admin.pages.cutover_pages import click
 from tests.gateway.admin.test_overview import FINDING, MORE, later, place
@@ -350,6 +356,28 @@ async def test_what_never_comes_moves_with_what_is_ready(site: World, tmp_path: 
     together = links(page, "/cutovers/new")[0]
     assert set(together["information"]) == {"medisinering", "varsel", "tilsyn", "notat", "maledata", "skjemabesvarelse"}
     assert (together["vendor"], together["gate_messages"]) == (["dignio"], ["200"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "step", "told"),
+    [
+        (Mode.COMPARE, Step.QUIET, "Ingen har spurt om dette mens svarene har vært sammenlignet."),
+        (Mode.COMPARE, Step.REHEARSE_ON, "La sammenligningen gå. Sammenlignet: 2 av "),
+        (Mode.COMPARE, Step.MEND, "For mange svar er forskjellige."),
+        (Mode.COMPARE, Step.SERVICE, "Det finnes ingen nasjonal tjeneste"),
+        (Mode.REHEARSE, Step.REHEARSE_ON, "La prøvekjøringen gå. Prøvekjørt: 2 av "),
+    ],
+)
+def test_what_is_compared_is_not_said_to_be_rehearsed(mode: Mode, step: Step, told: str) -> None:
+    """Of answers to searches there are comparisons."""
+    cell = Cell("nordfjell", "dignio", "prevent", Information.PASIENTINFO, mode, Layer.ROUTES, None, "")
+    view = CellView(
+        cell, 0, 0, rehearsed=2, clean=2, last=None, step=step, lacks=None, cutover=None, switches=None, weekly=0
+    )
+    sender = Sender("dignio", "prevent", (Line((view,)),), None, None, None)
+    said = seen(str(piece(Words("nb", NOW, Names()), "municipality_cells.html", senders=[sender])))
+    assert told in said
+    assert ("La prøvekjøringen" in said) == (mode is Mode.REHEARSE)
 
 
 async def test_overview_without_a_ledger_says_so(office: Office, vera: Browser) -> None:
