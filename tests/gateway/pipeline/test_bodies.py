@@ -10,6 +10,7 @@ import pytest
 
 from gateway.observability import metrics
 from gateway.proxy.downstream_request import DownstreamRequest
+from tests.each import in_one_world
 from tests.gateway.pipeline.test_pipeline import at_vkp, digest
 from tests.gateway.world import HAVNES, NORDFJELL, SORVIK, VIKAN, another, message, stu3_message
 
@@ -166,7 +167,7 @@ async def test_zeros_before_a_number_open_no_door(start: Callable[..., Awaitable
     [{"signing": "other-key"}, {"lifetime": -100}, {"audience": "nhn:other"}, {"header": {"kid": "unknown"}}],
     ids=["forged", "expired", "another's", "of an unknown key"],
 )
-@pytest.mark.parametrize("size", [1_000, 99_000])
+@in_one_world("size", [1_000, 99_000])
 async def test_a_strangers_body_is_not_read(world: World, wanted: dict[str, Any], size: int) -> None:
     """It is refused before it has arrived where it could be what VKP does not answer, and passes where it could not."""
     evondos(world)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service_stubs.behaviour import Behaviour
+from tests.each import in_one_world
 from tests.gateway.pipeline.stu3_sender import (
     FORMS,
     HAVNES_HER,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(
+@in_one_world(
     ("file", "old", "new", "code"),
     [
         ("category-missing", b"x", b"x", "2.4"),
@@ -45,9 +46,7 @@ async def test_message_that_cannot_be_delivered_is_refused(
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(
-    ("receiver", "sender", "role"), [("95938", SENDER, "receiver"), (HAVNES_HER, "135233", "sender")]
-)
+@in_one_world(("receiver", "sender", "role"), [("95938", SENDER, "receiver"), (HAVNES_HER, "135233", "sender")])
 async def test_message_of_other_parties_is_refused(
     world: World, receiver: str, sender: str, role: str, form: str
 ) -> None:
@@ -87,7 +86,7 @@ async def test_unreadable_body_is_refused(world: World, subtests: pytest.Subtest
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(
+@in_one_world(
     ("wanted", "status", "code"),
     [
         ({"signing": "other-key"}, 401, "1.5"),

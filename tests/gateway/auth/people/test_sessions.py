@@ -8,6 +8,7 @@ import pytest
 
 from gateway.auth.people.sessions import Login, Sessions
 from gateway.config.model import SessionTimes
+from tests.each import in_one_world
 from tests.gateway.office import OLGA, PERSONS, VERA, Browser, Clock
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ CHANGE = {"name": "n", "days": "1", "roles": "viewer"}
     ],
     ids=str,
 )
-@pytest.mark.parametrize("path", ["/tokens", "/logout"])
+@in_one_world("path", ["/tokens", "/logout"])
 async def test_change_from_elsewhere_is_refused(
     office: Office, olga: Browser, path: str, headers: dict[str, str | None]
 ) -> None:
