@@ -76,7 +76,7 @@ class Caller:
     async def call(self, method: str, path: str, headers: Headers, body: bytes, timeout: float) -> Answer:  # noqa: ASYNC109 - it bounds the connection too
         """Send one request and return its answer; redirects are an answer like any other.
 
-        `timeout` is in seconds. Raises `Unreachable` when nothing was sent, `NoAnswer` when something was, `ValueError` for a field
+        `timeout` is in seconds. Raises `Unreachable` when nothing was sent or could be read, `NoAnswer` when something was, `ValueError` for a field
         that would be two.
         """
         fields = [(b"Host", self._host), *headers, (b"Content-Length", b"%d" % len(body))]
@@ -152,7 +152,9 @@ class _Waiting:
     def response_failed(self, reason: str) -> None:
         """Take note that the connection is lost."""
         connection = self._connection
-        if connection is not None and connection.has_served and not connection.has_heard:
+        if connection is not None and connection.refuses_certificate:
+            self._fail(Unreachable(reason, is_untrusted=True))
+        elif connection is not None and connection.has_served and not connection.has_heard:
             self._fail(KeptConnectionLost(reason))
         else:
             self._fail(NoAnswer(reason))
@@ -161,7 +163,7 @@ class _Waiting:
         """Wait no longer."""
         self._fail(NoAnswer(reason))
 
-    def _fail(self, failure: NoAnswer) -> None:
+    def _fail(self, failure: NoAnswer | Unreachable) -> None:
         if not self.answer.done():
             self.answer.set_exception(failure)
 

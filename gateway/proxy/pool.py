@@ -1,6 +1,7 @@
 """Connections to one upstream: kept while they are fresh, bounded in number, never used for two requests at once."""
 
 import asyncio
+import re
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -18,8 +19,19 @@ PAUSE = 1.0
 """Seconds that an upstream counts as down: requests then fail at once instead of waiting for another refusal."""
 
 
+_OF_OUR_CERTIFICATE = re.compile(
+    "ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|CERTIFICATE_(EXPIRED|REVOKED|UNKNOWN)|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA)"
+)
+"""Alerts by which a server says that it does not accept a client's certificate (RFC 8446 section 6.2), in OpenSSL's words."""
+
+
 class Unreachable(Exception):  # noqa: N818 - the condition
-    """No connection could be made, or none was free in time; nothing was sent."""
+    """No connection could be made, or none was free in time; nothing was sent that the other side would read."""
+
+    def __init__(self, reason: str, *, is_untrusted: bool = False) -> None:
+        super().__init__(reason)
+        self.is_untrusted = is_untrusted
+        """Whether it is TLS that failed: one of both sides does not accept the other's certificate, or they have no way in common."""
 
 
 class ResponseHandler(ResponseEvents, Protocol):
@@ -51,6 +63,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_sent = False
         self.has_heard = False
         """Whether anything came since the request that it is used for."""
+        self.refuses_certificate = False
+        """Whether it is lost since the upstream does not accept our certificate, and has read no request over it."""
         self.made_at = pool.now()
         self._paused = False
         self.transport: asyncio.Transport | None = None
@@ -130,7 +144,9 @@ class UpstreamConnection(asyncio.Protocol):
         """asyncio: the connection is gone."""
         self._pool.closed(self)
         self._parser.release()
-        self._failed(type(exc).__name__ if exc else "the upstream closed the connection")
+        # With TLS 1.3 the server says only after the first request that it does not accept our certificate, and has not read that.
+        self.refuses_certificate = _is_of_our_certificate(exc) and not self.has_served and not self.has_heard
+        self._failed(_told(exc) if exc else "the upstream closed the connection")
 
     def pause_writing(self) -> None:
         """asyncio: the outgoing buffer is full."""
@@ -238,7 +254,7 @@ class Pool:
                 connection = await self._connected(name)
         except (ssl.SSLError, ValueError) as error:
             # The upstream was reached, or the name is none: senders who ask for a wrong one must not shut the others out.
-            raise Unreachable(type(error).__name__) from None
+            raise Unreachable(_told(error), is_untrusted=isinstance(error, ssl.SSLError)) from None
         except OSError as error:
             if has_room:
                 self._count_failure(loop.time())
@@ -357,3 +373,15 @@ class Pool:
         self._failures += 1
         if self._failures >= PATIENCE:
             self._down_until = now + self._pause
+
+
+def _is_of_our_certificate(error: Exception | None) -> bool:
+    return (
+        isinstance(error, ssl.SSLError) and _OF_OUR_CERTIFICATE.search(getattr(error, "reason", None) or "") is not None
+    )
+
+
+def _told(error: Exception) -> str:
+    """Name a failure, and OpenSSL's reason where it is one of TLS; neither holds anything of what was sent."""
+    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    return type(error).__name__ + (f": {reason.lower().replace('_', ' ')}" if reason else "")

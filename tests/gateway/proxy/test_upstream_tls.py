@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.gateway.authority import Authority
-from tests.gateway.wire import RawUpstream
+from tests.gateway.tls_upstream import TlsUpstream
 from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
@@ -21,27 +20,6 @@ if TYPE_CHECKING:
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 SENDERS_NAME = "api.vkp.example"
 """The Host that the tests' requests have."""
-
-
-class TlsUpstream(RawUpstream):
-    """A raw server behind TLS, which keeps what was asked for and presented."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__()
-        self.asked_for: list[str | None] = []
-        self.presented: list[str] = []
-        self._context = context
-        context.sni_callback = lambda _socket, name, _context: self.asked_for.append(name)
-
-    async def start(self) -> None:
-        """Listen."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._context)
-        self.url = f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peercert")
-        self.presented += [value for part in (peer or {}).get("subject", ()) for _, value in part]
-        await super()._connected(reader, writer)
 
 
 @pytest.fixture

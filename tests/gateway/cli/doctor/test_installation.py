@@ -18,7 +18,7 @@ from gateway.cli.doctor.installation.findings import Finding, FindingState, docu
 from gateway.cli.main import main
 from gateway.times import Clock
 from tests.gateway.authority import Authority
-from tests.gateway.proxy.test_upstream_tls import TlsUpstream
+from tests.gateway.tls_upstream import TlsUpstream
 from tests.gateway.wire import RawUpstream
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from gateway.observability import metrics
 from gateway.proxy.certificate_files import Files, for_senders, for_upstream
 from gateway.proxy.tls import ReloadingContext
 from tests.gateway.authority import Authority
-from tests.gateway.proxy.test_upstream_tls import TlsUpstream
+from tests.gateway.tls_upstream import TlsUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ import pytest
 from gateway.proxy.bounds import Bounds
 from gateway.proxy.certificate_files import Files, for_senders
 from tests.gateway.authority import Authority
-from tests.gateway.proxy.test_upstream_tls import TlsUpstream
+from tests.gateway.tls_upstream import TlsUpstream
 from tests.gateway.world import HAVNES, message
 
 if TYPE_CHECKING:
