@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from gateway.admin.bounds import USUAL_BOUNDS
 from gateway.admin.server import AdminPort
 from gateway.config.load import load
 from service_stubs.clients import Client
@@ -182,7 +183,7 @@ class Office:
     http: aiohttp.ClientSession
     address: str
     settings: dict[str, str]
-    bounds: Bounds
+    bounds: Bounds = USUAL_BOUNDS
     config: Config = field(init=False)
 
     @property
