@@ -97,3 +97,12 @@ async def test_no_column_is_cut_off_on_a_usual_window(reading: Callable[..., Any
                 "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
             )
             assert cut == 0, width
+
+
+async def test_what_a_message_becomes_scrolls_within_itself_on_a_telephone(reading: Callable[..., Any]) -> None:
+    """Also where a long line has a remark that only a screen reader tells."""
+    async with reading(width=360) as reader:
+        await reader.open("/try?rule=loss&place=MedicationDispense.batteryLevel&information=medisinering")
+        await reader.page.get_by_role("button", name="Prøv meldingen").click()
+        await reader.page.wait_for_selector("#result .tree")
+        assert await reader.page.evaluate("document.documentElement.scrollWidth") == 360

@@ -116,6 +116,7 @@ def page(
 
     `address` is where it stands, when it answers a form that was sent elsewhere: from there it is loaded anew, and in another language.
     """
+    address = address if request.method == "POST" else ""
     link = f"{address}?{urlencode([*_asked(request, status), ('lang', _other(request))])}"
     chosen, text = _rendered(request, template, {"address": address, "in_other_language": link, **values})
     response = web.Response(text=text, status=status, content_type="text/html", charset="utf-8")

@@ -48,6 +48,7 @@ async def test_who_approves_too_late_is_told_who_was_quicker(world: World, nora:
     plan = (await submit(nora)).json
     petter = await world.person(PETTER)
     assert (await approve(petter, plan["hash"])).status == 200
+    assert "data-address" not in (await arne.get(PAGE)).text
     page = await click(arne, f"{PAGE}/approve", hash=plan["hash"], comment="Greit")
     assert page.status == 409
     assert "Omleggingen kan ikke godkjennes nå." in why(page)
