@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, select
@@ -277,6 +277,26 @@ async def test_of_a_record_that_was_read_twice_the_later_one_counts(copy: Copy) 
     await copy.store.write(lambda each: rows.put_patients(each, seal_with(), "havnes", 1, ready))
     assert await copy.found(number_of(50)) == _ids(1)
     assert await copy.found(number_of(1)) == []
+
+
+@pytest.mark.parametrize(("size", "most"), [(10, 60), (900_000, 6)], ids=["small", "large"])
+async def test_pages_are_written_together_as_long_as_they_are_small(  # noqa: PLR0917 - fixtures
+    copy: Copy, pit: FakePit, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, size: int, most: int
+) -> None:
+    """Twenty pages of a first copy at most, and some megabytes: PIT takes patients of 900 KB."""
+    copy.at_once, sizes, put = 100, [], rows.put_patients
+
+    def counted(*arguments: Any) -> int:
+        sizes.append(len(arguments[-1]))
+        return put(*arguments)
+
+    monkeypatch.setattr(rows, "put_patients", counted)
+    count = 63 if size == 10 else 12
+    for index in range(count):
+        clock.now += 1
+        pit.put(index, name=[{"text": "x" * size}])
+    await copy.fill()
+    assert (max(sizes), sum(sizes)) == (most, count)
 
 
 async def test_node_that_lost_its_lease_writes_nothing(copy: Copy, pit: FakePit, clock: FakeClock) -> None:
