@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from gateway.admin.bounds import USUAL_BOUNDS
 from gateway.admin.server import AdminPort
 from gateway.config.load import load
+from gateway.config.model import SessionTimes
 from service_stubs.clients import Client
 from service_stubs.helseid import HelseIdStub
 from service_stubs.listening import running
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from joserfc.jwk import ECKey
 
     from gateway.admin.bounds import Bounds
+    from gateway.auth.people.sessions import Login
     from gateway.config.model import Config
     from tests.gateway.world import Logged
 
@@ -75,6 +77,9 @@ people:
   helseid: {{client_id: people-client, key_file: people.json, scopes: {scopes}}}
 {more}  persons:
 {persons}"""
+
+_LOGINS: dict[tuple[str, str, str], tuple[str, Login]] = {}
+"""What came of logins: of whom, with which persons in the configuration, over which scheme; the cookie's name, and what its session stands for."""
 
 
 @dataclass
@@ -162,6 +167,22 @@ class Browser:
         callback = await self.from_helseid(await self.to_helseid())
         parts = urlsplit(callback)
         return await self.get(f"{parts.path}?{parts.query}")
+
+    async def enter(self, person: TestPerson) -> None:
+        """Be logged in: by way of HelseID the first time, and in later tests with a session like the one that came of it."""
+        office = self.office
+        way = (repr(person), office.settings["persons"], urlsplit(office.origin).scheme)
+        sessions = office.port.authenticator.sessions
+        if way in _LOGINS:
+            office.let_in(person)
+            cookie, login = _LOGINS[way]
+            self.cookies[cookie] = sessions.start(login)
+            return
+        page = await self.log_in(person)
+        assert (page.status, page.location) == (303, "/"), page.text
+        for cookie, value in self.cookies.items():
+            if (found := sessions.find(value, SessionTimes(60, 60))) is not None:
+                _LOGINS[way] = cookie, found.login
 
     async def csrf(self) -> str:
         """Return what a form must bring, as the page has it."""
@@ -284,6 +305,5 @@ async def office(open_office: Callable[..., Awaitable[Office]]) -> Office:
 async def olga(office: Office) -> Browser:
     """Let the operator log in."""
     browser = office.browser()
-    page = await browser.log_in(OLGA)
-    assert (page.status, page.location) == (303, "/"), page.text
+    await browser.enter(OLGA)
     return browser

@@ -46,7 +46,7 @@ class Scene:
         """Let three people and a program in."""
         for name, who in (("session", PAULA), ("nordfjell", NORA), ("approver", ARNE)):
             browser = self.office.browser()
-            await browser.log_in(who)
+            await browser.enter(who)
             cookie = "; ".join(f"{one}={value}" for one, value in browser.cookies.items())
             own = {"Cookie": cookie, "Origin": self.office.origin, "Sec-Fetch-Site": "same-origin"}
             self.callers[name] = {**own, "X-CSRF-Token": await browser.csrf()}

@@ -32,7 +32,7 @@ async def shelf(office: Office, tmp_path: Path) -> AsyncIterator[Shelf]:
 async def nora(office: Office) -> Browser:
     """Let the operator of Nordfjell alone log in."""
     browser = office.browser()
-    await browser.log_in(NORA)
+    await browser.enter(NORA)
     return browser
 
 
@@ -40,5 +40,5 @@ async def nora(office: Office) -> Browser:
 async def vera(office: Office) -> Browser:
     """Let a viewer of all municipalities log in."""
     browser = office.browser()
-    await browser.log_in(VERA)
+    await browser.enter(VERA)
     return browser

@@ -203,7 +203,7 @@ async def test_stranger_is_refused(office: Office, method: str, path: str) -> No
 async def test_roles_by_endpoints(office: Office, role: str) -> None:
     """Each role gets exactly what its actions open; what is opened answers with something else than 403."""
     browser = office.browser()
-    await browser.log_in(PEOPLE[role])
+    await browser.enter(PEOPLE[role])
     actions = {action for one, allowed in MAY.items() if one.value in ROLES[role] for action in allowed}
     csrf = {"X-CSRF-Token": await browser.csrf()}
     # What is live answers, and ends at once.
@@ -290,10 +290,10 @@ async def test_metrics_need_a_role_whatever_a_terminator_says_of_the_call(
     office = await open_office(url="https://admin.example")
     assert (await Browser(office, host=host).get("/metrics")).status in {401, 421, 400, 403}
     browser = Browser(office, host="admin.example")
-    await browser.log_in(OLGA)
+    await browser.enter(OLGA)
     assert (await browser.get("/metrics")).status == 200
     nora = Browser(office, host="admin.example")
-    await nora.log_in(NORA)
+    await nora.enter(NORA)
     assert (await nora.get("/metrics")).status == 403
     assert (await browser.get("/livez")).status == 200
 
@@ -303,7 +303,7 @@ async def test_metrics_have_an_address_of_their_own(open_office: Callable[..., A
     (own,) = free_ports(1)
     office = await open_office(metrics=f', metrics: "127.0.0.1:{own}"')
     browser = office.browser()
-    await browser.log_in(OLGA)
+    await browser.enter(OLGA)
     for path, status in (("/metrics", 200), ("/livez", 200), ("/api/status", 404), ("/login", 404), ("/none", 404)):
         assert (await browser.get(f"http://127.0.0.1:{own}{path}")).status == status, path
     assert (await browser.get("/api/status")).status == 200
@@ -313,7 +313,7 @@ async def test_metrics_have_an_address_of_their_own(open_office: Callable[..., A
 async def test_large_and_strange_bodies_are_refused(office: Office, person: TestPerson) -> None:
     """Nothing above 64 KiB is read, and nothing but the form or JSON that an endpoint is for."""
     browser = office.browser()
-    await browser.log_in(person)
+    await browser.enter(person)
     csrf = {"X-CSRF-Token": await browser.csrf()}
     large = await browser.ask("POST", "/logout", data={"csrf": "x" * 70_000})
     assert large.status in (400, 403)

@@ -286,7 +286,7 @@ async def test_release_is_done_once_across_a_restart(shelf: Shelf, olga: Browser
     await shelf.office.restart()
     later = shelf_of(shelf.office, store, "node-b")
     browser = later.office.browser()
-    await browser.log_in(OLGA)
+    await browser.enter(OLGA)
     again = await post(browser, RELEASE, "a")
     assert (again.status, again.json) == (200, first.json)
     assert (await later.row("one")).state == "quarantined"

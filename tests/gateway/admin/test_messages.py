@@ -203,7 +203,7 @@ async def test_viewing_elsewhere_is_not_operating_there(shelf: Shelf, office: Of
         '    also: {claim: sub, value: nora, roles: [viewer]}\n'
     )  # fmt: skip
     both = office.browser()
-    await both.log_in(NORA)
+    await both.enter(NORA)
     await shelf.quarantined("one", municipality="sorvik")
     assert (await both.get("/api/v1/messages/one")).status == 200
     page = await post(both, "/api/v1/quarantine/one/release", WHY)

@@ -234,5 +234,5 @@ async def test_another_office_sees_what_was_set(olga: Browser, shelf: Shelf, off
     store: Database = shelf.ledger.store
     shelf_of(office, store, "node-b")
     browser = office.browser()
-    await browser.log_in(OLGA)
+    await browser.enter(OLGA)
     assert (await browser.get(f"{URL}/{found['id']}")).json == found

@@ -49,7 +49,7 @@ async def scene(office: Office, shelf: Shelf, tmp_path_factory: pytest.TempPathF
 async def looker(scene: Scene) -> Browser:
     """Let somebody in who may look at all of them."""
     browser = scene.office.browser()
-    await browser.log_in(OLGA)
+    await browser.enter(OLGA)
     return browser
 
 

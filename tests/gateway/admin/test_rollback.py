@@ -215,7 +215,7 @@ async def after_restart(scene: Scene, office: Office) -> Browser:
     office.port.ledger.use(scene.ledger, scene.keys, scene.means().config)
     office.port.rollback.use(scene.returning("node-1"))
     browser = office.browser()
-    await browser.log_in(OLGA)
+    await browser.enter(OLGA)
     return browser
 
 

@@ -48,7 +48,7 @@ class World:
     async def person(self, who: TestPerson) -> Browser:
         """Let somebody log in."""
         browser = self.office.browser()
-        await browser.log_in(who)
+        await browser.enter(who)
         return browser
 
     def configure(self, **changed: Any) -> Config:
@@ -82,7 +82,7 @@ def world(office: Office, shelf: Shelf) -> World:
 async def arne(office: Office) -> Browser:
     """Let an approver log in."""
     browser = office.browser()
-    await browser.log_in(ARNE)
+    await browser.enter(ARNE)
     return browser
 
 

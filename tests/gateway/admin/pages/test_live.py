@@ -46,7 +46,7 @@ async def _streamed(office: Office, counter: Counter) -> tuple[int, str, str]:
     office.port.app.router.add_get("/count", counter.show)
     office.port._guard._endpoints = {**office.port._guard._endpoints, ("GET", "/count"): endpoint}
     browser = office.browser()
-    await browser.log_in(NORA)
+    await browser.enter(NORA)
     page = await browser.get("/count")
     return page.status, page.headers["Content-Security-Policy"], page.text
 
@@ -86,7 +86,7 @@ async def test_watching_a_page_does_not_keep_a_session(office: Office) -> None:
     sessions, times = office.port.authenticator.sessions, office.port.authenticator.doors
     assert times is not None
     browser = office.browser()
-    await browser.log_in(NORA)
+    await browser.enter(NORA)
     cookie = browser.cookies["vkp-gateway-session"]
     session = sessions.find(cookie, times.times)
     assert session is not None

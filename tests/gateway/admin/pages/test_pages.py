@@ -167,7 +167,7 @@ async def test_problems_are_for_those_who_may_see_everything(office: Office) -> 
     """A problem may name another municipality."""
     office.port.board.refused(["sorvik is odd"])
     nora = office.browser()
-    await nora.log_in(NORA)
+    await nora.enter(NORA)
     assert (await nora.get("/api/status")).json["reload"]["problems"] == []
     assert "sorvik is odd" not in (await nora.get("/")).text
 

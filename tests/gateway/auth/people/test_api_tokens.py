@@ -115,7 +115,7 @@ async def test_operator_of_one_municipality_makes_tokens_for_it(office: Office, 
     """Nobody hands on more than they have, or sees and ends what reaches further than they do."""
     everywhere = (await make(olga)).json["id"]
     nora = office.browser()
-    await nora.log_in(NORA)
+    await nora.enter(NORA)
     place = {"municipalities": ["nordfjell"]}
     assert (await make(nora, roles=["operator"])).status == 403
     assert (await make(nora, roles=["operator"], municipalities=["nordfjell", "sorvik"])).status == 403
@@ -165,7 +165,7 @@ async def test_failed_attempts_are_slowed_down(office: Office, olga: Browser) ->
 async def test_role_of_viewers_is_not_enough(office: Office) -> None:
     """Tokens are for operators."""
     vera = office.browser()
-    await vera.log_in(VERA)
+    await vera.enter(VERA)
     for path in ("/tokens", "/api/tokens"):
         assert (await vera.get(path)).status == 403
     assert "/tokens" not in (await vera.get("/")).text
