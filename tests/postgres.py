@@ -85,7 +85,8 @@ class Server:
         if template not in self._again:
             name = f"again_{template}_{next(self._numbers)}"
             self._do("CREATE DATABASE {} TEMPLATE {}", name, template)
-            self._again[template] = name, self._shape(name)
+            with self._connection(name) as connection:
+                self._again[template] = name, _shape(connection)
         name, shape = self._again[template]
         try:
             yield self.url(name)
@@ -93,7 +94,8 @@ class Server:
             with self._connection(name) as connection:
                 connection.execute(_ALONE)
                 connection.execute(_CLEAR)
-            if self._shape(name) != shape:
+                is_as_it_was = _shape(connection) == shape
+            if not is_as_it_was:
                 del self._again[template]
                 self._do("DROP DATABASE {} WITH (FORCE)", name)
 
@@ -110,14 +112,13 @@ class Server:
         with self._connection("postgres") as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
-    def _shape(self, name: str) -> str:
-        """Return the names of all that a database has beside rows."""
-        with self._connection(name) as connection:
-            found = connection.execute(_SHAPE).fetchone()
-        return str(found)
-
     def _connection(self, name: str) -> psycopg.Connection[Any]:
         return psycopg.connect(f"host={self.folder} user=vkp dbname={name}", autocommit=True)
+
+
+def _shape(connection: psycopg.Connection[Any]) -> str:
+    """Return the names of all that a database has beside rows."""
+    return str(connection.execute(_SHAPE).fetchone())
 
 
 @contextmanager
