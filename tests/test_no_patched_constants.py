@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TESTS = Path(__file__).parent
+PERHAPS = re.compile(r"setattr|patch\b|\bobject\(|\w\._*[A-Z][A-Z0-9_]* = ")
+"""What a file has that gives a constant another value; most have nothing of it, and need not be taken apart."""
 CONSTANT = re.compile(r"(?:.*\.)?(_*[A-Z][A-Z0-9_]*|__(?:kw)?defaults__)")
 EXCEPTIONS = {
     ("bench/test_compiled.py", "ROOT"): "where a script finds the checkout, and no bound",
@@ -28,7 +30,7 @@ EXCEPTIONS = {
 def patched(source: str) -> set[str]:
     """Return the constants that a test gives another value; of a name that is made, each that its function mentions."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(source)) if PERHAPS.search(source) else ():
         if isinstance(node, ast.Assign):
             owned = [one for one in node.targets if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)]
             found |= _constants(one.attr for one in owned)

@@ -13,7 +13,7 @@ from tests.gateway.pipeline.record_system import search, started
 from tests.gateway.world import HAVNES, NORDFJELL, VIKAN, another, message
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.gateway.world import World
 
@@ -160,8 +160,15 @@ async def test_unknown_municipality_is_refused_where_vkp_does_not_answer(
 WITH_CODES = "{vkp_id: Everywhere, municipalities: all, service_codes: [RT, Ta]}"
 
 
+@pytest.fixture
+async def needing(start: Callable[..., Awaitable[World]]) -> AsyncIterator[tuple[World, Any]]:
+    """Start a gateway whose sender has two codes, before a record system."""
+    async with started(start, everywhere=WITH_CODES) as found:
+        yield found
+
+
 @pytest.mark.fact("vkp-service-codes")
-@pytest.mark.parametrize(
+@in_one_world(
     ("codes", "allowed"),
     [
         (["RT"], True),
@@ -182,14 +189,16 @@ WITH_CODES = "{vkp_id: Everywhere, municipalities: all, service_codes: [RT, Ta]}
     ids=str,
 )
 async def test_retrieval_must_name_a_need_that_the_sender_has(
-    start: Callable[..., Awaitable[World]], codes: list[str], *, allowed: bool
+    needing: tuple[World, Any], codes: list[str], *, allowed: bool
 ) -> None:
     """400 with code 1.3, and nothing is fetched."""
-    async with started(start, everywhere=WITH_CODES) as (world, epj):
-        answer = await search(world, "patient", headers=tuple(("ServiceCodes", each) for each in codes))
-        assert (answer.status, bool(list(epj.received))) == ((200, True) if allowed else (400, False))
-        if not allowed:
-            world.assert_refused(answer, 400, "1.3")
+    world, epj = needing
+    world.forget()
+    epj.received.clear()
+    answer = await search(world, "patient", headers=tuple(("ServiceCodes", each) for each in codes))
+    assert (answer.status, bool(list(epj.received))) == ((200, True) if allowed else (400, False))
+    if not allowed:
+        world.assert_refused(answer, 400, "1.3")
 
 
 async def test_need_is_no_matter_of_journalings(start: Callable[..., Awaitable[World]]) -> None:
@@ -228,6 +237,12 @@ async def test_subscription_key_is_not_looked_at(world: World) -> None:
 # Tokens, on every lane.
 
 
+@pytest.fixture
+async def verifying(start: Callable[..., Awaitable[World]]) -> World:
+    """Start a gateway that holds every token to all that holds for any."""
+    return await start(top="admit: {legacy: verify}", helseid=", bearer_with_cnf: refuse")
+
+
 @pytest.mark.fact("vkp-private-key-jwt")
 @pytest.mark.parametrize(
     "wanted",
@@ -238,7 +253,7 @@ async def test_subscription_key_is_not_looked_at(world: World) -> None:
     ],
     ids=["bound and sent as Bearer", "client secret", "no client_amr"],
 )
-@pytest.mark.parametrize(
+@in_one_world(
     ("method", "target"),
     [
         ("POST", f"/epj/r4/{NORDFJELL}/composition"),
@@ -250,13 +265,12 @@ async def test_subscription_key_is_not_looked_at(world: World) -> None:
     ],
 )
 async def test_a_token_is_as_good_on_one_lane_as_on_another(
-    start: Callable[..., Awaitable[World]], method: str, target: str, wanted: dict[str, Any]
+    verifying: World, method: str, target: str, wanted: dict[str, Any]
 ) -> None:
     """What is refused where a surface knows the address is refused where none does."""
-    world = await start(top="admit: {legacy: verify}", helseid=", bearer_with_cnf: refuse")
-    answer = await world.post(target, message("note"), method=method, token=world.token(**wanted))
-    world.assert_refused(answer, 401, "1.5")
-    assert not world.vkp.received
+    answer = await verifying.post(target, message("note"), method=method, token=verifying.token(**wanted))
+    verifying.assert_refused(answer, 401, "1.5")
+    assert not verifying.vkp.received
 
 
 # Rates.

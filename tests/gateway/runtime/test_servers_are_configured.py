@@ -11,6 +11,7 @@ from aiohttp import web  # noqa: TID251 - what the double of HelseID answers wit
 
 from gateway.config.load import load_text
 from service_stubs.helseid import HelseIdStub
+from tests.each import in_one_world
 from tests.gateway.pipeline.stu3_sender import HAVNES_HER, SENDER, body_of
 from tests.gateway.wire import RawUpstream
 from tests.gateway.world import HAVNES, NORDFJELL, another, message
@@ -147,14 +148,19 @@ async def test_redirects_of_helseid_are_not_followed(
 # What VKP answers.
 
 
-@pytest.mark.parametrize("status", MOVED)
+@pytest.fixture
+async def passing(start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream) -> World:
+    """Start a gateway before a VKP of raw bytes."""
+    return await start(vkp=raw_upstream)
+
+
+@in_one_world("status", MOVED)
 async def test_redirects_of_vkp_are_passed_on_and_not_followed(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, canary: Canary, status: int
+    passing: World, raw_upstream: RawUpstream, canary: Canary, status: int
 ) -> None:
     """The sender gets what VKP said; whether it follows is its own matter."""
     raw_upstream.answer = EMPTY.format(status, canary.url, canary.url).encode()
-    world = await start(vkp=raw_upstream)
-    answer = await world.post(BUNDLE, b"{}")
+    answer = await passing.post(BUNDLE, b"{}")
     assert (answer.status, answer.values("Location")) == (status, [canary.url])
     assert raw_upstream.seen.qsize() == 1
 
@@ -162,7 +168,7 @@ async def test_redirects_of_vkp_are_passed_on_and_not_followed(
 # What heads say.
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     ("line", "status"),
     [
         ("GET http://{}/epj/r4/312229544/bundle HTTP/1.1", 400),
@@ -178,18 +184,17 @@ async def test_redirects_of_vkp_are_passed_on_and_not_followed(
     ],
 )
 async def test_a_target_chooses_no_server(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, canary: Canary, line: str, status: int
+    passing: World, raw_upstream: RawUpstream, canary: Canary, line: str, status: int
 ) -> None:
     """Absolute and authority forms are refused; whatever else looks like an address is a path at VKP."""
-    world = await start(vkp=raw_upstream)
-    answer = await world.send(
+    answer = await passing.send(
         f"{line.format(canary.address)}\r\nHost: {canary.address}\r\nConnection: close\r\n\r\n".encode()
     )
     assert answer.status == status
     assert raw_upstream.seen.qsize() == (status == 200)
 
 
-@pytest.mark.parametrize(
+@in_one_world(
     "fields",
     [
         "Host: {}\r\n",
@@ -201,16 +206,15 @@ async def test_a_target_chooses_no_server(
     ],
 )
 async def test_a_field_chooses_no_server(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, canary: Canary, fields: str
+    passing: World, raw_upstream: RawUpstream, canary: Canary, fields: str
 ) -> None:
     """Host goes on as it is, to the VKP of routes.yaml; so do the others."""
-    world = await start(vkp=raw_upstream)
     head = f"POST {BUNDLE} HTTP/1.1\r\n{fields.replace('{}', canary.address)}Content-Length: 2\r\nConnection: close\r\n"
-    assert (await world.send(head.encode() + b"\r\n{}")).status == 200
+    assert (await passing.send(head.encode() + b"\r\n{}")).status == 200
     assert raw_upstream.seen.qsize() == 1
 
 
-@pytest.mark.parametrize("host", ["x@{}", "api.vkp.example@{}", "{}/", "{}?x", "{}#x", "a,{}"])
+@in_one_world("host", ["x@{}", "api.vkp.example@{}", "{}/", "{}?x", "{}#x", "a,{}"])
 async def test_a_host_that_is_none_is_refused(world: World, canary: Canary, host: str) -> None:
     """Nobody has to wonder which part of it is the host."""
     head = f"POST {BUNDLE} HTTP/1.1\r\nHost: {host.format(canary.address)}\r\nContent-Length: 2\r\n\r\n"
@@ -289,7 +293,7 @@ JSON_TRICKS: dict[str, Callable[[str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("trick", JSON_TRICKS)
+@in_one_world("trick", JSON_TRICKS)
 async def test_a_text_in_json_chooses_no_server(world: World, canary: Canary, trick: str) -> None:
     """The same for R4."""
     before, after = JSON_TRICKS[trick](canary.url)
@@ -297,7 +301,7 @@ async def test_a_text_in_json_chooses_no_server(world: World, canary: Canary, tr
     assert answer.status in (200, 400)
 
 
-@pytest.mark.parametrize("claim", ["iss", "jku", "x5u", "jwk"])
+@in_one_world("claim", ["iss", "jku", "x5u", "jwk"])
 async def test_a_token_names_no_server_to_ask_for_keys(world: World, canary: Canary, claim: str) -> None:
     """Keys come from the issuer of routes.yaml, whatever a token's head or body says."""
     token = world.token(claims={claim: canary.url}) if claim == "iss" else world.token(header={claim: canary.url})
