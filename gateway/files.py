@@ -10,10 +10,12 @@ from pathlib import Path
 
 
 def contents(path: Path, most: int, *, is_secret: bool = False) -> bytes:
-    """Return what a file holds, and one byte more than `most` where it is larger; raises `OSError`.
+    """Return what a file holds, and one byte more than `most` where it is larger; raises `OSError`, and `ValueError` for no name.
 
     What is no file is refused: a pipe would be waited for. So is a secret that others than its owner may read or change.
     """
+    if "\0" in str(path):
+        raise ValueError("no file is called so: a NUL is in its name")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(descriptor).st_mode

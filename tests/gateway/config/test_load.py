@@ -321,7 +321,7 @@ def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     """A wrong path is told like any other fault."""
     assert _only_problem(tmp_path / "none.yaml") == ":1:1: cannot be read: No such file or directory"
     assert _only_problem(tmp_path) == ":1:1: cannot be read: not a file"
-    assert str(load("a\0b").problems[0]).endswith(":1:1: cannot be read: embedded null byte")
+    assert str(load("a\0b").problems[0]).endswith(":1:1: cannot be read: no file is called so: a NUL is in its name")
 
 
 def test_bytes_that_are_not_utf_8_are_a_problem(tmp_path: Path) -> None:
