@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 pytest_plugins = ("tests.conformance.plugin",)
 
 _LONGEST = 300.0
-"""Seconds that a test may take; one more is counted anew every so many seconds."""
+"""Seconds that a test may take."""
 _RENEWED = 10.0
+"""Seconds from one time that these begin anew to the next: each costs a thread."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's file system in memory
 _ROOM = 1 << 30
 """Bytes of it that the tests' files may come to need."""
@@ -150,7 +151,7 @@ def compiled_once() -> Iterator[None]:
 def pytest_runtest_protocol() -> None:
     """Let a test that waits for what never comes end with every thread's stack, and hold nobody up.
 
-    As pytest's `faulthandler_timeout` does, which begins and ends a thread for each test.
+    As pytest's `faulthandler_timeout` does, which begins and ends a thread for each.
     """
     now = time.monotonic()
     if now >= _Watch.renewed:

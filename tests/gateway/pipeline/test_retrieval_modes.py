@@ -21,7 +21,6 @@ from gateway.pipeline.retrieval import Asker, Retrieval, RetrievalClients
 from gateway.runtime import build
 from gateway.surfaces.search import Search
 from gateway.tasks import Intervals
-from service_stubs.behaviour import Behaviour
 from tests.gateway.cli.conftest import HEAD
 from tests.gateway.pipeline.record_system import CODES, SOLVEIG, TORBJORN, search, started
 from tests.gateway.world import NORDFJELL, ROUTES, VIKAN
@@ -280,16 +279,25 @@ async def test_what_no_service_has_is_compared_with_the_record_system(
 
 
 async def test_sender_that_leaves_is_compared_with_nothing(
-    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in mode legacy its search is cut; the next one is compared as ever."""
     world = await serving(start, "compare")
-    world.vkp.behave(Behaviour(delay=0.2))
-    _, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    writer.write(world.request(f"/epj/r4/{NORDFJELL}/patient/_search", b"identifier=17834150018", headers=CODES))
-    await writer.drain()
-    writer.close()
+    respond, arrived, released = world.vkp._respond, asyncio.Event(), asyncio.Event()
+
+    async def held(*asked: Any) -> Any:
+        arrived.set()
+        await released.wait()
+        return await respond(*asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.vkp, "_respond", held)
+        _, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+        writer.write(world.request(f"/epj/r4/{NORDFJELL}/patient/_search", b"identifier=17834150018", headers=CODES))
+        await arrived.wait()
+        writer.close()
     assert (await search(world, "patient", b"identifier=17834150018")).status == 200
     assert (await compared.get()).ours is not None
+    released.set()
     assert compared.empty()
     assert len(source.seen) == 1
