@@ -32,6 +32,8 @@ class Reader:
         self._most_waiting = most_waiting
         self._queue: SimpleQueue[_Piece | None] = SimpleQueue()
         self._closed = False
+        self._connection: Connection | None = None
+        """Of the thread alone."""
         self._thread: threading.Thread | None = None
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -55,13 +57,12 @@ class Reader:
             await asyncio.to_thread(self._thread.join, timeout)
 
     def _run(self) -> None:
-        connection: Connection | None = None
         is_last = False
         while not is_last:
             pieces, is_last = self._next()
             if pieces:
-                connection = self._surely_do(connection, pieces)
-        _close(connection)
+                self._surely_do(pieces)
+        self._hang_up()
 
     def _next(self) -> tuple[list[_Piece], bool]:
         pieces: list[_Piece] = []
@@ -72,43 +73,43 @@ class Reader:
                 return pieces, False
         return pieces, True
 
-    def _surely_do(self, connection: Connection | None, pieces: list[_Piece]) -> Connection | None:
+    def _surely_do(self, pieces: list[_Piece]) -> None:
         """Do all of them; whatever happens, each gets an answer, and the reader goes on."""
         try:
-            return self._do(connection, pieces)
+            self._do(pieces)
         except SQLAlchemyError as error:
             failure: Exception = unavailable(error)
         except BaseException as error:  # noqa: BLE001 - memory that is not there
             failure = LedgerUnavailable(type(error).__name__)
+        else:
+            return
         finally:
             wake(waiting for _, waiting in pieces if waiting.done())
         left = [waiting for _, waiting in pieces if not waiting.done()]
         for waiting in left:
             waiting.set_exception(failure)
         wake(left)
-        _close(connection)
-        return None
+        self._hang_up()
 
-    def _do(self, connection: Connection | None, pieces: list[_Piece]) -> Connection | None:
-        """Do all of them, and return the connection; None where the next are better done over another."""
-        connection = connection or self._engine.connect()
+    def _do(self, pieces: list[_Piece]) -> None:
+        """Do all of them; after one that fails the next are better done over another connection."""
+        self._connection = self._connection or self._engine.connect()
         has_failed = False
-        with connection.begin():
+        with self._connection.begin():
             for work, waiting in pieces:
                 try:
-                    waiting.set_result(work(connection))
+                    waiting.set_result(work(self._connection))
                 except SQLAlchemyError as error:
                     waiting.set_exception(unavailable(error))
                     has_failed = True
                 except Exception as error:  # noqa: BLE001 - told to who waits
                     waiting.set_exception(error)
         if has_failed:
-            _close(connection)
-        return None if has_failed else connection
+            self._hang_up()
 
-
-def _close(connection: Connection | None) -> None:
-    if connection is not None:
-        with suppress(SQLAlchemyError):
-            connection.invalidate()
-            connection.close()
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()

@@ -62,6 +62,8 @@ class Writer:
         self._rung_by: asyncio.AbstractEventLoop | None = None
         """The loop that rings when all that is ready on it has run."""
         self._closed = False
+        self._connection: Connection | None = None
+        """Of the thread alone."""
         self._failures = 0
         """Pieces of work that failed since the last that was done."""
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
@@ -108,28 +110,32 @@ class Writer:
 
     def _write(self) -> None:
         """Run on the writer's thread: take what waits, do it in one transaction, and say what came of it."""
-        connection: Connection | None = None
         goes_on = True
         while goes_on or self._pieces:
             if not self._pieces:
                 goes_on = self._bell.get()
             elif batch := self._taken():
-                connection = self._surely_do(connection, batch)
-        if connection is not None:
-            with suppress(SQLAlchemyError):
-                connection.close()
+                self._surely_do(batch)
+        self._hang_up()
 
-    def _surely_do(self, connection: Connection | None, batch: list[_Piece]) -> Connection | None:
+    def _surely_do(self, batch: list[_Piece]) -> None:
         """Do a batch; whatever happens, somebody gets an answer, and the writer goes on."""
         try:
-            return self._do(connection, batch)
+            self._do(batch)
         except BaseException as error:  # noqa: BLE001 - a log that cannot be written, memory that is not there
             for _, future in batch:
                 if not future.done():
                     future.set_exception(LedgerUnavailable(type(error).__name__))
-            return None
+            self._hang_up()
         finally:
             _wake(batch)
+
+    def _hang_up(self) -> None:
+        """Give the connection back; the next work opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError, sqlite3.Error):
+                connection.close()
 
     def _taken(self) -> list[_Piece]:
         """Take what waits, but for what nobody waits for any more."""
@@ -141,24 +147,24 @@ class Writer:
                 batch.append(piece)
         return batch
 
-    def _do(self, connection: Connection | None, batch: list[_Piece]) -> Connection | None:
+    def _do(self, batch: list[_Piece]) -> None:
         """Do a batch; when it fails as a whole, each piece alone, so that one cannot fail the others."""
         try:
-            connection = connection or self._engine.connect().execution_options(**{WRITES: True})
-            with connection.begin():
-                results = prepared.all_of(connection, [work for work, _ in batch])
+            self._connection = self._connection or self._engine.connect().execution_options(**{WRITES: True})
+            with self._connection.begin():
+                results = prepared.all_of(self._connection, [work for work, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
-            connection = _checked(connection)
+            self._check()
             if len(batch) > 1:
-                return self._each_alone(connection, batch)
-            self._tell_failure(batch[0][1], error)
-            return connection
+                self._each_alone(batch)
+            else:
+                self._tell_failure(batch[0][1], error)
+            return
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
         self._tell_done()
-        return connection
 
-    def _each_alone(self, connection: Connection | None, batch: list[_Piece]) -> Connection | None:
+    def _each_alone(self, batch: list[_Piece]) -> None:
         """Do each piece in a transaction of its own; where it is the database that fails, the last ones are not tried."""
         in_vain, reason = 0, ""
         for piece in batch:
@@ -166,12 +172,25 @@ class Writer:
                 # Each would take as long as the limits allow, and all others wait behind them.
                 piece[1].set_exception(LedgerUnavailable(reason, is_away=True))
                 continue
-            connection = self._do(connection, [piece])
+            self._do([piece])
             _wake([piece])
             error = piece[1].exception()
             in_vain = in_vain + 1 if isinstance(error, LedgerUnavailable) and error.is_away else 0
             reason = str(error)
-        return connection
+
+    def _check(self) -> None:
+        """Keep the connection where it can go on being used."""
+        connection = self._connection
+        if connection is None:
+            return
+        with suppress(SQLAlchemyError, sqlite3.Error):
+            if connection.in_transaction():
+                connection.rollback()
+            if not connection.closed and not connection.invalidated and connection.dialect.name == "sqlite":
+                # A commit that failed may have left the transaction open, which SQLAlchemy takes for ended: the next could not begin.
+                connection.dialect.do_rollback(connection.connection)
+                return
+        self._hang_up()
 
     def _tell_failure(self, future: "Future[Any] | Waiting[Any]", error: Exception) -> None:
         """Answer whoever waits, and log the first failure of an outage."""
@@ -188,22 +207,6 @@ class Writer:
         if self._failures:
             failures, self._failures = self._failures, 0
             log.warning("ledger.available", failures=failures)
-
-
-def _checked(connection: Connection | None) -> Connection | None:
-    """Return the connection if it can go on being used; None has the next work open another."""
-    if connection is None:
-        return None
-    with suppress(SQLAlchemyError, sqlite3.Error):
-        if connection.in_transaction():
-            connection.rollback()
-        if not connection.closed and not connection.invalidated and connection.dialect.name == "sqlite":
-            # A commit that failed may have left the transaction open, which SQLAlchemy takes for ended: the next could not begin.
-            connection.dialect.do_rollback(connection.connection)
-            return connection
-    with suppress(SQLAlchemyError):
-        connection.close()
-    return None
 
 
 def unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
