@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.runtime.active_routes import LayerWatcher, read_layers
+from gateway.tasks import Intervals
 from tests.gateway.ledger.conftest import clock, ledger, ledger_url, other, store
 from tests.gateway.migration.overrides.conftest import config
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["clock", "config", "ledger", "ledger_url", "other", "store"]
 _PATIENCE = 120.0
-"""Seconds after which a test gives up; a node needs a quarter of one."""
+"""Seconds after which a test gives up."""
+_OFTEN = Intervals(layers=0.02)
 
 
 @dataclass
@@ -63,7 +65,7 @@ async def node_on(clock: Clock) -> AsyncIterator[Callable[[Database], Node]]:
 
     def made(store: Database) -> Node:
         node = Node()
-        node.layering = LayerWatcher(store, clock, node.apply)
+        node.layering = LayerWatcher(store, clock, node.apply, _OFTEN)
         nodes.append(node)
         return node
 

@@ -127,7 +127,7 @@ async def test_a_mount_that_hangs_at_any_step_of_a_reload_blocks_nobody(
     assert steps >= 3
     async with asyncio.timeout(240):
         for step in range(1, steps + 1):
-            mount.steps, mount.hangs_at, files._patience = 0, step, 0.2
+            mount.steps, mount.hangs_at, files._patience = 0, step, 0.05
             told = await world.gateway.reload()
             assert told.taken or "does not answer" in told.problems[0]
             assert (await world.post(f"/epj/r4/{HAVNES}/composition", message("note"))).status == 200
