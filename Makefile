@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python keeps what it compiled, whatever the environment says: tests start dozens of processes.
 export PYTHONDONTWRITEBYTECODE :=
-PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
+PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest --dist worksteal
 
 .PHONY: demo test test-slow conformance check chaos bench wheel lock clean run-environment dev-environment \
   browser-environment wheel-environment
@@ -13,14 +13,15 @@ PYTEST := PYTHONHASHSEED=$$(date +%s) $(BIN)/pytest -n 2 --dist worksteal
 demo: run-environment
 	$(BIN)/vkp-gateway demo $(ARGS)
 
-# Both processes must collect the same tests in the same order, so they share a seed of hashes; each run has another.
+# Three processes keep two cores busy, since tests wait for sockets too. All must collect the same tests in the same
+# order, so they share a seed of hashes; each run has another.
 test: dev-environment
 	$(BIN)/vkp-gateway doctor --transparency
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n 3 -m "not slow"
 
 # Random requests, machines of states, killed processes, load, a browser: what `make test` leaves out.
 test-slow: browser-environment
-	$(PYTEST) -m slow
+	$(PYTEST) -n 2 -m slow
 
 # The tests that prove documented facts; docs/conformance.md is written anew when they pass.
 conformance: dev-environment
