@@ -34,7 +34,7 @@ _ROUTES = """\
 version: 1
 listen: {{data: 127.0.0.1:{data}, admin: 127.0.0.1:{admin}}}
 store: sqlite:///var/{name}.db
-limits: {{body: 1MB, rate_per_sender: 1000000/s, parsing_per_sender: 9000MB/s, backlog: 999999}}
+limits: {{body: 1MB, rate_per_sender: 1000000/s, parsing_per_sender: 9000MB/s, backlog: 999999, backlog_per_sender: 999999, backlog_per_patient: 999999}}
 helseid: {{issuer: "{issuer}", client_id: {client_id}, key_file: gateway-key.json}}
 admit: {{legacy: verify}}
 upstreams:
