@@ -69,7 +69,8 @@ class Dispatcher:
         if breaker.is_open(asyncio.get_running_loop().time()):
             return 0
         # One is enough to ask whether the service is back.
-        room = (self._pace.room if breaker.is_closed else 1) - len(self._under_way)
+        under_way, begins = len(self._under_way), asyncio.get_running_loop().time()
+        room = self._pace.allowed(begins, under_way) if breaker.is_closed else 1 - under_way
         if room <= 0:
             return 0
         # By both clocks before claiming: nothing is sent once another node may take it, however long the claim took.
@@ -84,6 +85,8 @@ class Dispatcher:
                 self._begin(claiming.result(), current, until)
             raise
         self._begin(due, current, until)
+        if due:
+            self._pace.begun(begins, len(due))
         return len(due)
 
     def _begin(self, due: list[Due], current: DeliveryContext, until: float) -> None:
@@ -98,8 +101,9 @@ class Dispatcher:
     def _pause(self) -> float:
         """Return seconds until the next look; sooner where the service may be asked again sooner."""
         current = self._current()
-        wait = current.service.breaker.wait(asyncio.get_running_loop().time()) if current is not None else 0.0
-        return min(wait, self._every) if wait else self._every
+        now = asyncio.get_running_loop().time()
+        wait = current.service.breaker.wait(now) if current is not None else 0.0
+        return min(wait or self._pace.wait(now) or self._every, self._every)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._under_way.discard(task)

@@ -43,9 +43,39 @@ def test_grows_by_one_each_eight_seconds_after_a_complaint() -> None:
     assert pace.room == 2
 
 
+def test_what_is_begun_too_fast_is_begun_more_slowly() -> None:
+    """A service that answers at once is asked too often by one at a time: there is a time between two then."""
+    pace = Pace(most=1)
+    for number in range(40):
+        assert pace.allowed(number / 400, 0) == 1
+        pace.begun(number / 400, 1)
+        pace.went_well(number / 400, 1)
+    pace.was_too_much(0.1)
+    begun = 0
+    for now in (1.0 + step / 1000 for step in range(1000)):
+        begun += pace.allowed(now, 0)
+        pace.begun(now, pace.allowed(now, 0))
+    assert 300 <= begun <= 345  # four fifths of 400 a second, and some together at the beginning
+    pace.went_well(9.0, 1)
+    pace.begun(9.0, 1)
+    assert pace.wait(9.0) < 1 / 320
+
+
+def test_few_that_are_begun_say_nothing_of_a_speed() -> None:
+    """A service that is away, and not asked too often, is asked at once when it is back."""
+    pace = Pace()
+    for number in range(10):
+        pace.begun(number / 10, 1)
+    pace.was_too_much(1.0)
+    pace.begun(1.0, 1)
+    assert (pace.allowed(1.0, 0), pace.wait(1.0)) == (1, 0.0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("retry_after", [0.0, 1.0])
-@pytest.mark.parametrize(("latency", "burst"), [(0.02, 30), (0.02, 300), (0.05, 30), (0.05, 300), (0.3, 300)])
+@pytest.mark.parametrize(
+    ("latency", "burst"), [(0.002, 30), (0.002, 300), (0.02, 30), (0.02, 300), (0.05, 30), (0.05, 300), (0.3, 300)]
+)
 def test_night_drains_in_forty_minutes_from_a_service_that_takes_300_a_second(
     retry_after: float, latency: float, burst: int
 ) -> None:
@@ -70,15 +100,17 @@ def _drained(messages: int, rate: float, burst: int, latency: float, retry_after
     tokens, left, done, is_probe = float(burst), messages, 0, False
     under_way: list[tuple[float, int, bool]] = []
     while done < messages:
-        while left and now >= opens and len(under_way) < (1 if is_probe else pace.room):
+        while left and now >= opens and (pace.allowed(now, len(under_way)) if not is_probe else 1 - len(under_way)) > 0:
+            pace.begun(now, 1)
             tokens, filled_at = min(burst, tokens + (now - filled_at) * rate), now
             takes = tokens >= 1
             tokens -= takes
             ends = now + (latency * chance.uniform(0.7, 1.3) if takes else 0.005)
             heapq.heappush(under_way, (ends, left, takes))
             left -= 1
-        if not under_way or (left and now < opens < under_way[0][0]):
-            now = max(opens, now)
+        soon = max(opens, now + (0.0 if is_probe else pace.wait(now)))
+        if not under_way or (left and now < soon < under_way[0][0]):
+            now = soon
             continue
         before = len(under_way)
         ends, _, takes = heapq.heappop(under_way)
