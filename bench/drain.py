@@ -21,7 +21,8 @@ _WANTED = 40 * 60.0
 _NEW = 20
 """Messages a second that go on coming."""
 _CONNECTIONS = 32
-_MOST = 0.8
+_STEADY = (0.4, 0.8)
+"""The part of what is held by which the steady rate is told."""
 _PATIENCE = 600.0
 _ANSWER = ("202", "{}", "/v1/Bundle/5f2a2c1d/$status")
 
@@ -33,8 +34,8 @@ class _Drain:
     held: int
     seconds: float
     """Until nothing was held, from when the service was back."""
-    most: float
-    """Until most were delivered: the last wait for those before them that were refused, however many there are."""
+    rate: float
+    """A second, between two fifths and four: finding out how fast the service is, and the last that wait for others, are done once."""
     delivered: int
     new: int
     bad: int
@@ -50,14 +51,13 @@ def measure(scene: Scene) -> Findings:
         held = _hold(scene, gateway)
         with _service(scene, write):
             found = _drained(scene, gateway, held)
-    rate = found.held * _MOST / found.most
-    minutes = (_NIGHT / rate + found.seconds - found.most) / 60
+    minutes = (found.seconds + (_NIGHT - found.held) / found.rate) / 60
     rows = (
         ("held when the service came back", f"{found.held:,}", ""),
         (
-            f"the first {_MOST:.0%} of them",
-            f"{rate:.0f}/s",
-            f"in {found.most:.1f} s, with how fast the service is found out",
+            "delivered from two fifths of them to four",
+            f"{found.rate:.0f}/s",
+            "once it is known how fast the service is",
         ),
         (
             "all of them, and new ones",
@@ -68,7 +68,7 @@ def measure(scene: Scene) -> Findings:
         (
             f"{_NIGHT:,} held",
             f"{minutes:.0f} minutes",
-            "extrapolated from the first: delivering does not depend on how much is held",
+            "extrapolated: what is more is delivered at the steady rate, which does not depend on how much is held",
         ),
     )
     note = f"The service takes {_RATE} events a second and answers 429 to what comes faster; its circuit was open when it came back."
@@ -103,7 +103,7 @@ def _drained(scene: Scene, gateway: Server, held: int) -> _Drain:
     """Send new messages until nothing is held any more."""
     before, start = _sum(gateway, _DELIVERIES, _ACCEPTED), time.monotonic()
     requests, latencies, bad, new = scene.requests(gateway, HELD), list[float](), 0, 0
-    most = 0.0
+    steady: list[tuple[float, int]] = []
     while (lasted := time.monotonic() - start) < _PATIENCE:
         some = itertools.islice(requests, _NEW)
         result = run(at_rate(gateway.address, some, rate=_NEW, seconds=1.0, connections=4))
@@ -111,12 +111,13 @@ def _drained(scene: Scene, gateway: Server, held: int) -> _Drain:
         bad, new = bad + result.bad, new + result.offered
         lasted = time.monotonic() - start
         delivered = int(_sum(gateway, _DELIVERIES, _ACCEPTED) - before)
-        if not most and delivered >= held * _MOST:
-            most = lasted
+        if len(steady) < len(_STEADY) and delivered >= held * _STEADY[len(steady)]:
+            steady.append((lasted, delivered))
         # What is held is counted once a second or less often, and may be of before.
         if delivered >= held and not _sum(gateway, "vkp_gateway_ledger_messages", 'state="held"'):
             p99 = sorted(latencies)[int(len(latencies) * 0.99)]
-            return _Drain(held, lasted, most, delivered, new, bad, p99)
+            (began, first), (ended, last) = steady
+            return _Drain(held, lasted, (last - first) / (ended - began), delivered, new, bad, p99)
     raise BenchFailed(f"after {lasted:.0f} s messages are still held: {gateway.process.last_line()}")
 
 
