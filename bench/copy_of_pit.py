@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection
@@ -49,6 +50,8 @@ ORGNR = "312229544"
 LIST = 500
 """Patients with the service that the list is of."""
 SCOPE = "nhn:pit/api.read"
+PAGE_TIME = 0.005
+"""Seconds that a service takes for a page which has to be looked up; the double has its pages ready."""
 _PLACE = Place("bench", 1, 1)
 _EVERY = 60.0
 _LIVE_FOR_EVER = 1e9
@@ -76,6 +79,9 @@ class Measured:
     search_p50: float = 0.0
     search_p99: float = 0.0
     listed: float = 0.0
+    paced_alone: float = 0.0
+    """As `alone`, where every page takes PIT `PAGE_TIME`."""
+    paced_sync: float = 0.0
 
 
 def memory(*others: int | None) -> float:
@@ -107,6 +113,11 @@ async def _read_alone(caller: ServiceCaller) -> tuple[int, float]:
     return pages, time.perf_counter() - began
 
 
+def _give_every_core(pages: PageProcess) -> None:
+    if pages.pid is not None:
+        os.sched_setaffinity(pages.pid, range(os.cpu_count() or 1))
+
+
 async def _fill(sync: PatientSync, pages: PageProcess, found: Measured) -> None:
     """Fill the copy; the process that reads pages has every core, as the system would have it."""
     own = os.sched_getaffinity(0)
@@ -114,8 +125,7 @@ async def _fill(sync: PatientSync, pages: PageProcess, found: Measured) -> None:
     found.memory_before = memory()
     while await sync.step() == 0:
         size = memory(pages.pid)
-        if pages.pid is not None:
-            os.sched_setaffinity(pages.pid, range(os.cpu_count() or 1))
+        _give_every_core(pages)
         found.memory_first = found.memory_first or (size if time.perf_counter() - began > 1.0 else 0.0)
         found.memory_most = max(found.memory_most, size)
     found.sync, found.sync_cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -123,6 +133,26 @@ async def _fill(sync: PatientSync, pages: PageProcess, found: Measured) -> None:
         raise RuntimeError("no process read the pages")
     found.sync_pages_cpu = _cpu_of(pages.pid)
     os.sched_setaffinity(pages.pid, own)  # searches beside it are measured with all of it on one core
+
+
+async def _fill_at_a_pace(
+    url: str, caller: ServiceCaller, sync: PatientSync, pages: PageProcess, found: Measured
+) -> None:
+    """Read every page from a service that needs its time for each, then fill a copy from it."""
+    await _behave(url, PAGE_TIME)
+    _, found.paced_alone = await _read_alone(caller)
+    began = time.perf_counter()
+    while await sync.step() == 0:
+        _give_every_core(pages)
+    found.paced_sync = time.perf_counter() - began
+    await _behave(url, 0.0)
+
+
+async def _behave(url: str, delay: float) -> None:
+    body = json.dumps({"delay": delay, "times": -1}).encode()
+    request = Request(f"{url}/stub/behaviour", body, method="POST")  # noqa: S310 - our own
+    with await asyncio.to_thread(urlopen, request, timeout=30):
+        pass
 
 
 async def _have_services(store: Database, seal: ServiceSeal, clock: Clock, count: int) -> list[int]:
@@ -211,6 +241,12 @@ async def main(folder: Path, issuer: str, url: str, count: int, seconds: float) 
     source = PatientSource(store, seal, Needs(CopiedNumbers(seal), clock, _LIVE_FOR_EVER), fresh, _LIVE_FOR_EVER, 1000)
     anew = PatientSync(*of, every=_LIVE_FOR_EVER, freshness=_LIVE_FOR_EVER, whole=0.0)
     await _search(source, anew, having, seconds, found)
+    await store.close()
+    store = await asyncio.to_thread(open_store, "sqlite:///paced.db", folder)
+    of = (_municipality(), PitClient(upstream, caller, pages), store, seal, "bench", clock)
+    sync = PatientSync(*of, every=_EVERY, freshness=_LIVE_FOR_EVER, whole=_LIVE_FOR_EVER)
+    await store.write(lambda each: feeds.claim(each, sync.key, "bench", clock))
+    await _fill_at_a_pace(url, caller, sync, pages, found)
     await pages.close()
     await store.close()
     return found
