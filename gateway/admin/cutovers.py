@@ -53,6 +53,7 @@ from gateway.migration.gathered import gathered, outcomes_since
 from gateway.migration.preflight import Finding, Obtain, PreflightFacts, findings, obstacles, tried
 from gateway.migration.schedule import TimeRefused, instant_of, shown, why_not
 from gateway.migration.scheduler import counted_into, rolled_back, tell
+from gateway.migration.stopped import said
 from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
@@ -236,7 +237,7 @@ class Cutovers:
             raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
         config, now = self._context.config, self._context.now()
         if why := await self._context.read(lambda each: obstacles(each, record, config, now)):
-            raise Problem(Code.CONFLICT, "; ".join(why))
+            raise Problem(Code.CONFLICT, said(why))
         event = self._event(by, CutoverState.DRAINING.value, reason)
         return await self._put(by, record, record.moved(CutoverState.DRAINING, event), "cutover.start", reason)
 

@@ -1,7 +1,7 @@
 """The states of a cutover and which may follow which; pure."""
 
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct, structs
@@ -89,6 +89,19 @@ APPROVAL, RETIRED = "approval", "retired"
 """What it says beside these and states."""
 
 
+StoppedBy: TypeAlias = str | int | float | Change | None
+"""A value that says more of a finding; times in seconds since the epoch."""
+
+
+class Stopped(Struct, frozen=True, omit_defaults=True):
+    """A finding that refused a cutover, kept as it was then: `preflight.Finding` says what each part is."""
+
+    check: str
+    text: str
+    code: str
+    values: dict[str, StoppedBy] = {}
+
+
 class CutoverEvent(Struct, frozen=True, omit_defaults=True):
     """One line of a history."""
 
@@ -103,6 +116,8 @@ class CutoverEvent(Struct, frozen=True, omit_defaults=True):
     known: tuple[str, ...] = ()
     """By which the same person is known again: nobody approves a plan that they wrote."""
     hash: str | None = None
+    found: tuple[Stopped, ...] = ()
+    """Of a refusal by the gateway: what stopped it."""
 
 
 class Approval(Struct, frozen=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from gateway.ledger.layers import layers_of
 from gateway.ledger.rehearsals import Summary, summary
 from gateway.migration.cells import changes_of
 from gateway.migration.cutover import Cutover, CutoverState
-from gateway.migration.gates import GateNumbers, Outcomes, Passing, judge_gate, outcomes_of
+from gateway.migration.gates import GateNumbers, Outcomes, judge_gate, outcomes_of
 from gateway.replica.status import CopyStatus, copies, freshness_of
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
@@ -55,10 +55,9 @@ def gathered(connection: Connection, record: Cutover, config: Config, now: float
     )
 
 
-def gate_says(connection: Connection, record: Cutover, now: float) -> Passing:
-    """Hold a plan's rehearsals against its gate."""
-    gate = record.plan.gate_rule
-    return judge_gate(gate, _numbers(gate, *_tried(connection, record, now)))
+def gate_numbers(connection: Connection, record: Cutover, now: float) -> GateNumbers:
+    """Return what rehearsals and comparisons of a plan's cells have shown, to be held against its gate."""
+    return _numbers(record.plan.gate_rule, *_tried(connection, record, now))
 
 
 def changed_by(connection: Connection, record: Cutover, config: Config, now: float) -> list[Change]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -14,9 +15,9 @@ from gateway.config.upstreams import SERVICES, Grant, JftUpstream, ServiceUpstre
 from gateway.ledger.layers import layers_of
 from gateway.migration.cells import GOES_NEW, Cells, decided_otherwise, steps_back, stricter
 from gateway.migration.cutover import Cutover, CutoverState
-from gateway.migration.cutover_plan import encoded, faults, hash_of, of_file, warnings
-from gateway.migration.gates import judge_gate
-from gateway.migration.gathered import SEEN_WITHIN, Gathered, gate_says
+from gateway.migration.cutover_plan import Plan, encoded, faults, hash_of, of_file, warnings
+from gateway.migration.gates import GateNumbers, judge_gate
+from gateway.migration.gathered import SEEN_WITHIN, Gathered, gate_numbers
 from gateway.migration.schedule import Timing, freeze_at, frozen_by, moment, shown, timing
 from gateway.model import JOURNALING, Group, Information
 from gateway.replica.status import CopyStatus, copies, freshness_of, sources_of
@@ -24,26 +25,25 @@ from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
 
 
-def obstacles(connection: Connection, record: Cutover, config: Config, now: float) -> list[str]:
-    """Say why a cutover cannot be applied now."""
-    found = [f"approvals missing: {record.lacking}"] if record.lacking else []
-    found += [
-        *faults(record.plan, config),
-        *stricter(config, record.cells),
+def obstacles(connection: Connection, record: Cutover, config: Config, now: float) -> "list[Finding]":
+    """Return what keeps a cutover from being applied now."""
+    found = [
+        *([_approvals(record)] if record.lacking else []),
+        *wrong(record.plan, config),
+        *_stricter(record.cells, config),
         *conflicts(connection, record, config, now),
+        *_copies(record.cells, config, copies(connection, freshness_of(config), now)),
+        *_frozen(moment(now), config),
+        *_gate(record, gate_numbers(connection, record, now)),
     ]
-    copied = _copies(record.cells, config, copies(connection, freshness_of(config), now))
-    found += [one.text for one in copied if not one.ok]
-    freeze = frozen_by(moment(now), config.freezes)
-    gate = gate_says(connection, record, now)
-    return [*found, *([freeze] if freeze else []), *([] if gate.ok else [f"its gate: {gate.text}"])]
+    return [one for one in found if not one.ok]
 
 
-def conflicts(connection: Connection, record: Cutover, config: Config, now: float) -> list[str]:
-    """Say where a cutover would take cells back without saying so, or would not decide its cells, if it switched now."""
+def conflicts(connection: Connection, record: Cutover, config: Config, now: float) -> "list[Finding]":
+    """Return where a cutover would take cells back without saying so, or would not decide its cells, if it switched now."""
     layers = layers_of(connection, now)
     found = [*_steps_back(record, layers, config, now), *_rules(record, layers, config, now)]
-    return [one.text for one in found if not one.ok]
+    return [one for one in found if not one.ok]
 
 
 _DAYS = int(SEEN_WITHIN / 86_400)
@@ -145,24 +145,31 @@ def findings(facts: PreflightFacts) -> list[Finding]:
         *_tokens(facts),
         *_way_back(facts),
         *_rehearsals(facts),
-        *(
-            Finding("losses", False, text, "losses-stricter", {"text": text}, stops=True)
-            for text in stricter(facts.config, facts.cells)
-        ),
+        *_stricter(facts.cells, facts.config),
         *_senders(facts),
         _acknowledgements(facts),
         *_copies(facts.cells, facts.config, facts.ledger.copies),
         _time(facts),
         *_steps_back(facts.record, facts.ledger.layers, facts.config, facts.then),
         *_rules(facts.record, facts.ledger.layers, facts.config, facts.then),
-        _approvals(facts),
+        _approvals(facts.record),
     ]
 
 
+def wrong(plan: Plan, config: Config) -> list[Finding]:
+    """Return what is wrong with a plan by what routes.yaml says now."""
+    return [Finding("plan", False, text, "plan-wrong", {"fault": text}, stops=True) for text in faults(plan, config)]
+
+
+def _stricter(cells: Cells, config: Config) -> list[Finding]:
+    told = stricter(config, cells)
+    return [Finding("losses", False, text, "losses-stricter", {"text": text}, stops=True) for text in told]
+
+
 def _plan(facts: PreflightFacts) -> Iterator[Finding]:
-    if not (wrong := faults(facts.record.plan, facts.config)):
+    if not (found := wrong(facts.record.plan, facts.config)):
         yield Finding("plan", True, "everything that the plan names is in routes.yaml", "plan-known")
-    yield from (Finding("plan", False, text, "plan-wrong", {"fault": text}, stops=True) for text in wrong)
+    yield from found
     written = facts.config.cutovers.get(facts.record.name)
     if written is not None and hash_of(encoded(of_file(written))) == facts.record.hash:
         yield Finding("plan", True, "the plan is the one in routes.yaml", "plan-of-file")
@@ -224,7 +231,14 @@ def _way_back(facts: PreflightFacts) -> Iterator[Finding]:
 
 
 def _rehearsals(facts: PreflightFacts) -> Iterator[Finding]:
-    gate, numbers = facts.record.plan.gate_rule, facts.ledger.numbers
+    yield from _gate(facts.record, facts.ledger.numbers)
+    if facts.record.plan.gate_rule is not None and (types := facts.ledger.unrehearsed):
+        text = f"nothing was {facts.ledger.numbers.how} of {', '.join(types)}"
+        yield Finding("rehearsals", True, text, "rehearsals-types", {"types": types}, warns=True)
+
+
+def _gate(record: Cutover, numbers: GateNumbers) -> Iterator[Finding]:
+    gate = record.plan.gate_rule
     passing = judge_gate(gate, numbers)
     if gate is None:
         yield Finding("rehearsals", True, passing.text, "rehearsals-not-asked")
@@ -237,9 +251,6 @@ def _rehearsals(facts: PreflightFacts) -> Iterator[Finding]:
     values |= {"clean_asked": gate.clean_at_least, "within": gate.within}
     code = "rehearsals-passed" if passing.ok else "rehearsals-failed" if numbers.rehearsed else "rehearsals-nothing"
     yield Finding("rehearsals", passing.ok, passing.text, code, values, stops=True)
-    if types := facts.ledger.unrehearsed:
-        text = f"nothing was {facts.ledger.numbers.how} of {', '.join(types)}"
-        yield Finding("rehearsals", True, text, "rehearsals-types", {"types": types}, warns=True)
 
 
 def _senders(facts: PreflightFacts) -> Iterator[Finding]:
@@ -296,13 +307,19 @@ def _copies(cells: Cells, config: Config, known: Sequence[CopyStatus]) -> Iterat
 
 def _time(facts: PreflightFacts) -> Finding:
     at = facts.record.plan.at
-    if freeze := freeze_at(at, facts.config.freezes):
-        values = {"begins": freeze.begins, "ends": freeze.ends, "reason": freeze.reason}
-        return Finding("time", False, frozen_by(at, facts.config.freezes) or "", "time-frozen", values, stops=True)
+    for frozen in _frozen(at, facts.config):
+        return frozen
     if facts.record.state is CutoverState.MISSED or timing(facts.record.at, facts.now) is Timing.PAST:
         text = f"{shown(at)} is past; start it, or give it another time"
         return Finding("time", False, text, "time-past", {"at": at}, stops=True)
     return Finding("time", True, f"it switches at {shown(at)}", "time-ahead", {"at": at})
+
+
+def _frozen(at: datetime, config: Config) -> list[Finding]:
+    if not (freeze := freeze_at(at, config.freezes)):
+        return []
+    values = {"begins": freeze.begins, "ends": freeze.ends, "reason": freeze.reason}
+    return [Finding("time", False, frozen_by(at, config.freezes) or "", "time-frozen", values, stops=True)]
 
 
 def _steps_back(record: Cutover, layers: Layers, config: Config, at: float) -> Iterator[Finding]:
@@ -343,8 +360,7 @@ _MOST_TOLD = 10
 """Cells that change alike, of one kind of finding."""
 
 
-def _approvals(facts: PreflightFacts) -> Finding:
-    record = facts.record
+def _approvals(record: Cutover) -> Finding:
     text = f"{len(record.approvals)} of {record.plan.approvals}"
     values = {"given": record.plan.approvals - record.lacking, "needed": record.plan.approvals}
     if record.lacking:

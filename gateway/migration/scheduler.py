@@ -25,11 +25,11 @@ from gateway.migration.cutover import (
     of_row,
     why_missed,
 )
-from gateway.migration.cutover_plan import faults
 from gateway.migration.gates import GateDecision, Outcomes, judge_outcomes, why_back
 from gateway.migration.gathered import changed_by, outcomes_since, still_delivering
-from gateway.migration.preflight import conflicts, obstacles
+from gateway.migration.preflight import Finding, conflicts, obstacles, wrong
 from gateway.migration.schedule import moment
+from gateway.migration.stopped import kept, said
 from gateway.observability.metrics import REGISTRY
 from gateway.routing.index import Buckets
 from gateway.times import Clock
@@ -114,10 +114,10 @@ class Scheduler:
             return await self._put(record, record.moved(CutoverState.DRAINING, self._event(CutoverState.DRAINING)))
         return await self._refuse(record, why)
 
-    async def _refuse(self, record: Cutover, why: list[str]) -> Cutover | None:
-        reason = "; ".join(why)
+    async def _refuse(self, record: Cutover, why: list[Finding]) -> Cutover | None:
+        reason = said(why)
         log.error("cutover.refused", cutover=record.name, reason=reason)
-        event = self._event(CutoverState.REFUSED, reason)
+        event = structs.replace(self._event(CutoverState.REFUSED, reason), found=kept(why))
         return await self._put(record, record.moved(CutoverState.REFUSED, event, ended_at=event.at))
 
     async def _drain(self, record: Cutover) -> Cutover | None:
@@ -130,7 +130,7 @@ class Scheduler:
         why, changed = await self._ledger.store.read(
             lambda each: (conflicts(each, record, config, now), changed_by(each, record, config, now))
         )
-        if why := [*faults(record.plan, config), *why]:
+        if why := [*wrong(record.plan, config), *why]:
             return await self._refuse(record, why)
         event = self._event(CutoverState.SWITCHED, f"still under way from before: {left}" if left else None)
         report = CutoverReport(changed=changed[:MOST_KEPT])

@@ -285,7 +285,8 @@ def shown_cutover(w: Words, record: Cutover, offers: Offers, now: float) -> dict
         "is_executed": record.is_executed,
         "switched_at": record.switched_at,
         "report": record.report,
-        "history": history(w, record),
+        "history": (told := history(w, record)),
+        "stopped_by": told[0]["found"] if record.state is CutoverState.REFUSED else [],
         "offers": offers,
         "confirm": confirm_name(w, record.plan),
         "more_changed": 0 if record.report is None else len(record.report.changed),
@@ -317,6 +318,7 @@ def history(w: Words, record: Cutover) -> list[dict[str, Any]]:
             "by": w.person(one.by) if one.by else w.text("cut_by_itself"),
             # The gateway's own reasons are English, and told by the preflight and the numbers; people's are theirs.
             "reason": one.reason if one.by or not one.reason else _own_reason(w, record, one.what),
+            "found": [plan_words.finding(w, each) for each in one.found],
             "is_approval": one.what == APPROVAL,
         }
         for one in reversed(record.history)

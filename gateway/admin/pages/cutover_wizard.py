@@ -119,6 +119,9 @@ class CutoverWizard:
         action, _, number = field(form, "do").partition(":")
         at = min(int(number), len(draft.changes) - 1) if number.isdecimal() and len(number) < 4 else 0
         match action:
+            case "stay":
+                # In another language.
+                pass
             case "back":
                 state = replace(state, step=_back(state))
             case "add":
@@ -276,6 +279,7 @@ class CutoverWizard:
             request,
             "cutover_wizard.html",
             status=400 if is_wrong else 200,
+            kept_form="submit" if step.name == "look" else "next",
             draft=draft,
             step=step,
             wrong=state.wrong,

@@ -55,15 +55,15 @@ def iso_of(text: str, *, day_alone: bool = False) -> str:
     return f"{year}-{month:0>2}-{day:0>2}T{clock}"
 
 
-def choices(who: Principal, w: Words) -> list[tuple[str, str]]:
-    """Return the municipalities that someone may view, to choose one of, by name."""
-    within = reach(who, Action.VIEW)
+def choices(who: Principal, w: Words, action: Action = Action.VIEW) -> list[tuple[str, str]]:
+    """Return the municipalities in which someone may do this, to choose from, by name."""
+    within = reach(who, action)
     return [(key, name) for key, name in w.municipalities() if within is None or key in within]
 
 
 def municipalities_of(form: Form) -> list[str]:
-    """Return the short names in the field for municipalities."""
-    return field(form, "municipalities").replace(",", " ").split()
+    """Return the municipalities that were ticked; several may stand in one value."""
+    return " ".join(form.get("municipalities", ())).replace(",", " ").split()
 
 
 def version_of(form: Form) -> frozenset[int]:

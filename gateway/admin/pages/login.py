@@ -42,9 +42,11 @@ class LoginPages:
         ]
 
     async def _page(self, request: web.Request) -> web.Response:
-        can_log_in = visitor(request).doors.login is not None
-        roles = [(role.value, words(request).word("role", role)) for role in sorted(Role)]
-        return page(request, "login.html", can_log_in=can_log_in, role_options=roles)
+        doors, w = visitor(request).doors, words(request)
+        roles = [(role.value, w.word("role", role)) for role in sorted(Role)]
+        # Only on a developer's machine may a visitor see who is configured.
+        places = [one for one in w.municipalities() if one[0] in doors.municipalities] if doors.dev_login else []
+        return page(request, "login.html", can_log_in=doors.login is not None, role_options=roles, places=places)
 
     async def _start(self, request: web.Request) -> web.Response:
         seen = visitor(request)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.admin.pages.words import Words
 from gateway.ledger.returns import ReturnStatus
-from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState
+from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState, Stopped
 from gateway.migration.preflight import Finding, Part
 from gateway.migration.traffic import CellTraffic, Side
 from gateway.model import Information
@@ -147,8 +147,8 @@ def fault(w: Words, told: str) -> PlanFault:
     return PlanFault(change, "mode" if of_change else "name", w.word("plan-fault", "other"), rest)
 
 
-def finding(w: Words, one: Finding) -> str:
-    """Return what a preflight found in the reader's words; one without a sentence as programs are told it."""
+def finding(w: Words, one: Finding | Stopped) -> str:
+    """Return what a preflight found, or what refused a cutover, in the reader's words; one without a sentence as programs are told it."""
     values = dict(one.values)
     if "rehearsed" in values and "clean" in values:
         rehearsed, clean = values["rehearsed"], values["clean"]

@@ -110,15 +110,25 @@ def static_files() -> Mapping[str, tuple[str, str]]:
 
 
 def page(
-    request: web.Request, template: str, *, status: int = 200, address: str = "", **values: object
+    request: web.Request,
+    template: str,
+    *,
+    status: int = 200,
+    address: str = "",
+    kept_form: str = "",
+    **values: object,
 ) -> web.Response:
     """Return a page for whoever asks.
 
     `address` is where it stands, when it answers a form that was sent elsewhere: from there it is loaded anew, and in another language.
+    `kept_form`: what is written into its form `kept` goes along into the other language, by the button `stay`; this is the button
+    that the Enter key presses.
     """
     address = address if request.method == "POST" else ""
-    link = f"{address}?{urlencode([*_asked(request, status), ('lang', _other(request))])}"
-    chosen, text = _rendered(request, template, {"address": address, "in_other_language": link, **values})
+    asked = [] if kept_form else _asked(request, status)
+    link = f"{address}?{urlencode([*asked, ('lang', _other(request))])}"
+    about = {"address": address, "in_other_language": link, "kept_form": kept_form}
+    chosen, text = _rendered(request, template, {**about, **values})
     response = web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
     visitor = request.get(VISITOR)
     if visitor is not None and request.query.get("lang") in TEXTS:

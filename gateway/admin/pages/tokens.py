@@ -5,8 +5,8 @@ from typing import Any
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.endpoints import Endpoint, Needs
-from gateway.admin.pages.forms import Form, form_of, kept, municipalities_of, see_other
+from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.pages.forms import Form, choices, form_of, kept, municipalities_of, see_other
 from gateway.admin.pages.render import page, words
 from gateway.admin.problems import Code, Problem
 from gateway.admin.tokens import Tokens
@@ -66,9 +66,12 @@ class TokenPages:
     ) -> web.Response:
         """Return the page, with a new token's secret once, or with what is wrong with the form for one."""
         tokens = self._tokens.listed(request)
-        roles = [(role, words(request).word("role", role)) for role in sorted(TOKEN_ROLES)]
-        typed = {name: kept(form or {}, name) for name in _FIELDS} | {"roles": (form or {}).get("roles", ())}
+        w = words(request)
+        roles = [(role, w.word("role", role)) for role in sorted(TOKEN_ROLES)]
+        typed: dict[str, Any] = {name: kept(form or {}, name) for name in _FIELDS}
+        typed |= {"roles": (form or {}).get("roles", ()), "municipalities": municipalities_of(form or {})}
         told: dict[str, Any] = {"secret": secret, "role_options": roles, "typed": typed, "wrong": wrong or {}}
+        told["places"] = choices(person(request), w, Action.OPERATE)
         return page(request, "tokens.html", status=status, address="/tokens", tokens=tokens, **told)
 
 

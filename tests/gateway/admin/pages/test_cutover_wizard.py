@@ -98,6 +98,32 @@ async def test_only_the_fields_of_the_chosen_mode_are_shown(world: World, nora: 
     assert 'id="field-gate_messages"' not in page.text
 
 
+async def test_draft_goes_along_into_the_other_language(world: World, nora: Browser) -> None:
+    """At every step, with what is written at it: the button for the language sends the form, and the Enter key does not press it."""
+    del world
+    written_at: list[dict[str, Any]] = [
+        CELLS,
+        {"c0_losses": "DetectedIssue.note"},
+        {**WHEN, "at": "01.12.2026 06:00"},
+        {},
+    ]
+    page = await nora.get(NEW)
+    for do in ("next", "next", "next", "submit"):
+        form = page.text[: page.text.index("<main")]
+        first, language = re.findall(r'<button form="kept" name="do" value="(\w+)"(?: formaction="([^"]*)")?', form)
+        assert (first, language) == ((do, ""), ("stay", "?lang=en"))
+        written = written_at.pop(0)
+        there = await go(nora, page, "stay", path=f"{NEW}?lang=en", **written)
+        assert (there.status, '<html lang="en">' in there.text, 'role="alert"' in there.text) == (200, True, False)
+        kept = fields(there)
+        assert {name: kept[name] for name in written} == {
+            name: value if isinstance(value, list) else [value] for name, value in written.items()
+        }
+        again = await go(nora, there, "stay", path=f"{NEW}?lang=nb")
+        assert (fields(again) | {"csrf": []}) == (kept | {"csrf": []})
+        page = await go(nora, again)
+
+
 async def test_a_plan_has_several_changes(world: World, nora: Browser) -> None:
     """Added, edited and removed, each with its own choices; what else was written stays."""
     page = await conditions(nora)

@@ -70,6 +70,23 @@ async def test_list_has_every_cutover_with_what_it_does_and_when(world: World, n
     assert "tiden er passert" in plain(await vera.get("/cutovers?lang=nb"))
 
 
+async def test_refused_cutover_says_for_good_which_check_stopped_it(world: World, nora: Browser, arne: Browser) -> None:
+    """In both languages, where it stands and in its history."""
+    plan = (await ask(nora, "POST", ROOT, GATED)).json
+    await approve(arne, plan["hash"])
+    world.office.clock.now = AT
+    await world.look()
+    assert (await nora.get(ONE)).json["state"] == "refused"
+    stopped = "Ingenting er prøvekjørt siste 7 døgn. Kravet er minst 200."
+    page = plain(await nora.get(PAGE))
+    assert f"Omleggingen ble stoppet da tiden var inne: {stopped}" in page
+    assert f"kontrollen fant noe som stopper: {stopped}" in page
+    english = plain(await nora.get(f"{PAGE}?lang=en"))
+    stopped = "Nothing was rehearsed within 7 d. At least 200 are asked for."
+    assert f"The cutover was stopped when its time had come: {stopped}" in english
+    assert f"the preflight found what stops it: {stopped}" in english
+
+
 @pytest.mark.slow
 async def test_list_comes_in_parts_and_by_state(world: World) -> None:
     """Fifty at a time; what is no name and no state is refused."""

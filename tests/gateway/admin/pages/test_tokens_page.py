@@ -21,7 +21,7 @@ FORM = {"name": "nattlig rapport", "days": "30", "roles": "viewer", "municipalit
         ("name", f"om {PATIENT}", "Skriv et navn"),
         ("days", "0", "Skriv et antall dager"),
         ("roles", "", "Velg minst én rolle."),
-        ("municipalities", "bergen", "Skriv kortnavn som står i rutefilen"),
+        ("municipalities", "bergen", "Velg kommuner fra listen."),
     ],
 )
 async def test_what_is_wrong_is_told_at_its_field(olga: Browser, field: str, value: str, told: str) -> None:
@@ -39,6 +39,18 @@ async def test_nobody_gives_more_than_they_have(nora: Browser) -> None:
     """That is told at the roles."""
     page = await nora.post("/tokens", csrf=await nora.csrf(), **FORM)
     assert (page.status, "flere roller eller kommuner enn du har" in page.text) == (403, True)
+
+
+async def test_municipalities_are_chosen_by_their_names(olga: Browser) -> None:
+    """Nobody has to know a short name; what was ticked stays ticked where something else is wrong."""
+    page = await olga.get("/tokens")
+    assert '<input type="checkbox" name="municipalities" value="sorvik"> Sørvik kommune' in page.text
+    wanted = {**FORM, "municipalities": ["nordfjell", "sorvik"], "csrf": await olga.csrf()}
+    page = await olga.ask("POST", "/tokens", data={**wanted, "name": ""})
+    assert page.text.count("checked> Sørvik kommune") == 1
+    assert (await olga.ask("POST", "/tokens", data=wanted)).status == 200
+    (token,) = (await olga.get("/api/tokens")).json["tokens"]
+    assert token["municipalities"] == ["nordfjell", "sorvik"]
 
 
 async def test_a_new_one_is_shown_once(olga: Browser) -> None:

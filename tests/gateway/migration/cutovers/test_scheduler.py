@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.migration.cutover import CutoverEvent, CutoverState, replanned
 from gateway.migration.schedule import GRACE, moment
 from gateway.migration.scheduler import DRAIN, SETTLED
 from gateway.model import Mode, Place
+from gateway.routing.diff import Change
 from gateway.routing.route import RouteSpec
 from tests.gateway.ledger.conftest import taken
 from tests.gateway.ledger.test_overrides import override, put
@@ -130,6 +132,27 @@ async def test_its_gate_is_checked_again_at_its_time(site: Site, clean: int, ref
     assert record.state is CutoverState.REFUSED
     assert "its gate:" in (record.history[-1].reason or "")
     assert await layers(site) == (2, [])
+
+
+async def test_every_check_that_refuses_a_cutover_is_kept_with_its_values(site: Site, tmp_path: Path) -> None:
+    """As they were then: the gate, the freeze, what is taken back and what wins over it."""
+    zone = timedelta(hours=1)
+    freeze = Freeze(moment(AT) - zone, moment(AT) + zone, "Jul", Place("routes.yaml", 1, 1))
+    site.reload(replace(config_of(tmp_path, more=_SAME), freezes=(freeze,)))
+    back = (RouteSpec(**SELECTOR, mode=Mode.REHEARSE),)
+    await site.add(with_approval(submitted(structs.replace(plan_of(set=back), roll_back_when=None))))
+    ledger = Ledger(site.store, "node", site.clock)
+    await put(ledger, override("o-1", "nordfjell", until=AT + 3600))
+    site.clock.now = AT
+    await site.runner().look()
+    event = (await site.get()).history[-1]
+    assert event.what == CutoverState.REFUSED
+    kept = {one.check: one for one in event.found}
+    assert kept.keys() == {"rehearsals", "time", "step_back", "rules"}
+    assert kept["rehearsals"].values["asked"] == 200
+    assert (kept["time"].values["begins"], kept["time"].values["reason"]) == (AT - 3600, "Jul")
+    assert isinstance(kept["step_back"].values["change"], Change)
+    assert all(one.text in (event.reason or "") for one in event.found)
 
 
 async def test_rehearsals_of_other_cells_and_of_long_ago_say_nothing(site: Site) -> None:
