@@ -14,13 +14,14 @@ from translators import pit_usual
 from translators.contract import Reason, Refused, Tree
 from translators.fhir.invariants import objects
 from translators.fhir.json_codec import decode, encode
+from translators.fhir.moments import order_of
 from translators.fhir.quick_check import right_leaves
 from translators.fhir.structure import structure_faults
 from translators.national_number import kind_of
 from translators.patient import BEST_FIRST, NATIONAL_SYSTEMS
 from translators.places import spelled
 
-VERSION = "1"
+VERSION = "2"
 """Of what is made of a Patient: another one makes local copies anew."""
 PATH = "/v1/Patient"
 """Where PIT is asked."""
@@ -43,7 +44,7 @@ class PitPatient(NamedTuple):
     numbers: tuple[str, ...]
     """Its national numbers, the one it is best known by first."""
     local: tuple[tuple[str, str], ...]
-    """Its numbers in record systems, each with its identifier system; not those that are no longer in use."""
+    """Its numbers in record systems, each with its identifier system; not those that are no longer in use, by their use or their period."""
     written: bytes
     """The resource as JSON."""
 
@@ -113,6 +114,7 @@ def _read(resource: msgspec.Raw, path: str) -> PitPatient:
         (one.system, one.value)
         for one in identifiers
         if one.system and one.value and one.system not in NATIONAL_SYSTEMS and one.use != "old"
+        if one.period is msgspec.UNSET or not _is_over(one.period.end, patient.meta.lastUpdated)
     ]
     merged = patient.link is not msgspec.UNSET and any(one.type == "replaced-by" for one in patient.link)
     is_in_use = patient.active is not False and not merged
@@ -180,7 +182,7 @@ def patient_of(resource: Tree, path: str) -> PitPatient:
     result: dict[str, Tree] = {**resource, "meta": {**kept, "profile": [PROFILE]}}
     if identifiers:
         result["identifier"] = list[Tree](identifiers)
-    numbers, local = _numbers(identifiers), _local(identifiers)
+    numbers, local = _numbers(identifiers), _local(identifiers, updated)
     return PitPatient(own, updated, _is_in_use(resource), numbers, local, encode(result))
 
 
@@ -201,14 +203,20 @@ def _numbers(identifiers: list[dict[str, Tree]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _local(identifiers: list[dict[str, Tree]]) -> tuple[tuple[str, str], ...]:
-    """Return the numbers of record systems; one no longer in use may be another's by now."""
+def _local(identifiers: list[dict[str, Tree]], updated: str) -> tuple[tuple[str, str], ...]:
+    """Return the numbers of record systems; one no longer in use, or over when the record last changed, may be another's by now."""
     found = []
     for one in identifiers:
-        system, value = one.get("system"), one.get("value")
+        system, value, period = one.get("system"), one.get("value"), one.get("period")
+        if isinstance(period, dict) and _is_over(period.get("end"), updated):
+            continue
         if isinstance(system, str) and isinstance(value, str) and system not in NATIONAL_SYSTEMS:
             found += [(system, value)] if one.get("use") != "old" else []
     return tuple(dict.fromkeys(found))
+
+
+def _is_over(end: object, updated: str) -> bool:
+    return isinstance(end, str) and order_of(end, updated) == -1
 
 
 def _is_in_use(resource: dict[str, Tree]) -> bool:

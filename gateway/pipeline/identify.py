@@ -213,8 +213,15 @@ def asked_for(head: RequestHead, path: Path) -> tuple[Surface, Recognised | None
     return (FALLBACK, None) if surface is None or recognised is None else (surface, recognised)
 
 
+_GZIP = b"\x1f\x8b"
+"""How a body begins that its sender has compressed, and none in JSON or XML."""
+_COMPRESSED = "The body is compressed (gzip), which is not read here: send it as it is, without Content-Encoding"
+
+
 def _content(data: bytes, identified: Identified) -> Content:
     form = identified.surface.form_of(data)
+    if data.startswith(_GZIP):
+        return Content(None, form, failure=Failure(Fault.MALFORMED, _COMPRESSED), size=len(data))
     try:
         tree, repairs = identified.surface.read(data, identified.operation)
     except Refused as refusal:

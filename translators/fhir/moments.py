@@ -28,6 +28,15 @@ def order_of(first: str, second: str) -> int | None:
     return order if order or precisions[0] == precisions[1] else None
 
 
+def is_within(period: object, moment: str) -> bool:
+    """Tell whether a moment may lie within a Period: it has certainly not ended before, nor begins after; one that is none says nothing."""
+    if not isinstance(period, dict):
+        return True
+    start, end = period.get("start"), period.get("end")
+    has_ended = isinstance(end, str) and order_of(end, moment) == -1
+    return not has_ended and not (isinstance(start, str) and order_of(start, moment) == 1)
+
+
 def instant_of(text: str) -> str | None:
     """Return one spelling of a time that has an offset, the same for equal instants; None for what is no such time."""
     found = _PARTS.fullmatch(text)

@@ -3,8 +3,10 @@
 The plain XML has places for what VFT systems use, and for no more of FHIR; docs/soap.md says which elements these are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -16,6 +18,7 @@ from gateway.surfaces.soap import answers, wsdl
 from translators.contract import Refused, Tree
 from translators.fhir import rules
 from translators.fhir.invariants import objects
+from translators.fhir.moments import is_within
 from translators.patient import SYSTEM_OF
 from translators.soap.envelope import opened
 from translators.soap.local_time import with_offset
@@ -27,6 +30,7 @@ _GENDERS = {"male": "1", "female": "2", "other": "9", "unknown": "0"}
 _TOLD = frozenset({"active", "deceasedBoolean", "deceasedDateTime", "link", "intent", "status"})
 """The modifiers that the plain XML tells, or that are looked at by their values."""
 _DAY = "2026-11-29"
+_Writer = Callable[[dict[str, Tree], str], Iterator[dict[str, Any]]]
 _EXTENT = "urn:vkp-gateway:okt:weekly-extent"
 
 
@@ -81,7 +85,13 @@ def _search(asked: Any, operation: Operation) -> Search:
 def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:
     """Answer with what was found; raises `Failure` for what the plain XML has no place for where it must."""
     name = answers.OPERATIONS[search.kind.lower()]
-    write = {"Patient": _patient, "EpisodeOfCare": _service, "CarePlan": _visits}[search.kind]
+    now = asked.now.astimezone(ZoneInfo("Europe/Oslo")).isoformat(timespec="seconds")
+    writers: dict[str, _Writer] = {
+        "Patient": partial(_patient, now=now),
+        "EpisodeOfCare": _service,
+        "CarePlan": _visits,
+    }
+    write = writers[search.kind]
     items = [
         item
         for index, one in enumerate(resources)
@@ -122,10 +132,10 @@ def _is_another(resource: dict[str, Tree]) -> bool:
     return is_replaced or resource.get("intent") in ("proposal", "option")
 
 
-def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
-    name, born_on = _name_of(patient), _text(patient, "birthDate") or ""
+def _patient(patient: dict[str, Tree], _: str, now: str) -> Iterator[dict[str, Any]]:
+    name, born_on = _name_of(patient, now), _text(patient, "birthDate") or ""
     died_on = (_text(patient, "deceasedDateTime") or "")[:10]
-    current = [one for one in _in_use(patient.get("identifier")) if _text(one, "value")]
+    current = [one for one in _in_use(patient.get("identifier"), now) if _text(one, "value")]
     middle = [_text(one, "valueString") for one in _extensions(name.get("_given"), "no-basis-middlename")]
     yield _filled(
         {
@@ -141,7 +151,7 @@ def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
             "Etternavn": _text(name, "family"),
             "Fodselsdato": born_on if len(born_on) == len(_DAY) else None,
             "Kjonn": _GENDERS.get(_text(patient, "gender") or ""),
-            "Telefon": _phones(patient.get("telecom")),
+            "Telefon": _phones(patient.get("telecom"), now),
             "Adresse": [
                 _filled(
                     {
@@ -150,11 +160,11 @@ def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
                         "Poststed": _text(one, "city"),
                     }
                 )
-                for one in _in_use(patient.get("address"))
+                for one in _in_use(patient.get("address"), now)
             ],
             "Sone": _extension(patient, "vkp-sone"),
             "Husholdning": _extension(patient, "vkp-household"),
-            "Kontakt": [_contact(one) for one in objects(patient.get("contact"))],
+            "Kontakt": [_contact(one, now) for one in _in_use(patient.get("contact"), now)],
             "Aktiv": "false" if patient.get("active") is False else None,
             "Dod": "true" if died_on or patient.get("deceasedBoolean") is True else None,
             "Dodsdato": died_on if len(died_on) == len(_DAY) else None,
@@ -162,26 +172,26 @@ def _patient(patient: dict[str, Tree], _: str) -> Iterator[dict[str, Any]]:
     )
 
 
-def _name_of(holder: dict[str, Tree]) -> dict[str, Tree]:
+def _name_of(holder: dict[str, Tree], now: str) -> dict[str, Tree]:
     """Return the name that somebody goes by: the usual one, or the first that is not one of earlier days."""
-    found = [one for one in _in_use(holder.get("name")) if one.get("use") != "maiden"]
+    found = [one for one in _in_use(holder.get("name"), now) if one.get("use") != "maiden"]
     known = [one for one in found if one.get("use") in (None, "usual", "official")]
     return next(iter([*known, *found]), {})
 
 
-def _in_use(values: Tree) -> Iterator[dict[str, Tree]]:
-    """Go through what is in use, of names, numbers, telephones and addresses."""
-    return (one for one in objects(values) if one.get("use") != "old")
+def _in_use(values: Tree, now: str) -> Iterator[dict[str, Tree]]:
+    """Go through what is in use, of names, numbers, telephones, addresses and contacts: the plain XML cannot say until when."""
+    return (one for one in objects(values) if one.get("use") != "old" and is_within(one.get("period"), now))
 
 
-def _contact(contact: dict[str, Tree]) -> dict[str, Any]:
-    name = next(objects(contact.get("name")), {})
+def _contact(contact: dict[str, Tree], now: str) -> dict[str, Any]:
+    name = next(_in_use(contact.get("name"), now), {})
     whole = _text(name, "text") or " ".join([*_texts(name.get("given")), *_texts(name.get("family"))])
     relations = [_text(one, "text") or _display(one) for one in objects(contact.get("relationship"))]
     told = {
         "Navn": whole,
         "Relasjon": ", ".join(one for one in relations if one),
-        "Telefon": _phones(contact.get("telecom")),
+        "Telefon": _phones(contact.get("telecom"), now),
     }
     return _filled(told)
 
@@ -238,8 +248,8 @@ def _identifier(identifier: dict[str, Tree]) -> dict[str, Any]:
     return {"Id": _text(identifier, "value"), "Type": _TYPES[_text(identifier, "system") or ""]}
 
 
-def _phones(contacts: Tree) -> list[str]:
-    points = [one for one in _in_use(contacts) if _text(one, "system") in (None, "phone", "sms")]
+def _phones(contacts: Tree, now: str) -> list[str]:
+    points = [one for one in _in_use(contacts, now) if _text(one, "system") in (None, "phone", "sms")]
     return [value for one in points if (value := _text(one, "value"))]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,6 +57,18 @@ UNREADABLE = [
     b'{"resourceType":"MedicationDispense","a":NaN}',
     b'{"resourceType":"MedicationDispense","note":"' + b"x" * 200_000 + b'"}',
 ]
+
+
+async def test_compressed_body_is_refused_as_such(world: World) -> None:
+    """Its bytes are no text that could be wrong; what its field says of bytes that are not compressed says nothing."""
+    evondos(world)
+    field = (("Content-Encoding", "gzip"),)
+    for kind, body in (("medicationdispense", message("dispensed")), ("bundle", message("dispense-failed"))):
+        refused = await world.post(f"/epj/r4/{NORDFJELL}/{kind}", gzip.compress(body), headers=field)
+        assert (refused.status, b"compressed (gzip)" in refused.body, b"UTF-8" in refused.body) == (400, True, False)
+    assert not world.delivered
+    taken = await world.post(f"/epj/r4/{NORDFJELL}/medicationdispense", message("dispensed"), headers=field)
+    assert (taken.status, len(world.delivered)) == (200, 1)
 
 
 MIXED = """\
