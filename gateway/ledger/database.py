@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.errors import StartupError
 from gateway.ledger.file_lock import FileLock, LockTaken
 from gateway.ledger.reader import Reader
-from gateway.ledger.writer import WRITES, LedgerUnavailable, Work, Writer, unavailable
+from gateway.ledger.writer import WRITES, LedgerUnavailable, Work, Writer, name_of, told, unavailable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -207,12 +207,11 @@ _CANNOT_WRITE = frozenset({"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"})
 
 def _why_not(error: Exception) -> str:
     """Say what is wrong; where it is a file that cannot be written, also which, and what to do."""
-    own = getattr(error, "sqlite_errorname", None) or type(error).__name__
-    what = str(unavailable(error)) if isinstance(error, SQLAlchemyError) else own
+    what = name_of(error)
     if isinstance(error, OSError) and error.filename is not None:
         what = f"{what}: {error.filename}: {error.strerror}"
     elif not what.startswith(tuple(_CANNOT_WRITE)):
-        return what
+        return told(what)
     return f"{what}; the gateway must be able to write this file and others beside it: remount the disk, give its user the folder, or change store"
 
 

@@ -211,6 +211,33 @@ class Writer:
 
 def unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
     """Name what is wrong without the statement and its values, which SQLAlchemy's own text has."""
+    return LedgerUnavailable(told(name_of(error)), is_away=isinstance(error, OperationalError | OutOfConnections))
+
+
+_WORDS = {
+    "SQLITE_FULL": "the disk is full, make room on it",
+    "SQLITE_READONLY": "its file may not be written, see to its owner and to the disk",
+    "SQLITE_CANTOPEN": "its file cannot be opened, see to its folder and owner",
+    "SQLITE_IOERR": "the disk fails, see to it",
+    "SQLITE_CORRUPT": "its file is damaged, restore a copy",
+    "SQLITE_NOTADB": "its file is no ledger, or is damaged",
+    "SQLITE_BUSY": "another process keeps it, stop that",
+    "53100": "the database's disk is full, make room on it",
+    "53300": "the database has no connection left, let it have more",
+    "25006": "the database may only be read, see which of its nodes is the primary one",
+    "57P01": "the database is being stopped, start it again",
+    "57P03": "the database is starting, wait for it",
+}
+"""What is wrong and what to do, by the name of an error of SQLite or the beginning of it, or by SQLSTATE."""
+
+
+def name_of(error: BaseException) -> str:
+    """Return the database's own name of what is wrong, or the kind of the error."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__
-    return LedgerUnavailable(str(name), is_away=isinstance(error, OperationalError | OutOfConnections))
+    return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
+
+
+def told(name: str) -> str:
+    """Return what is wrong in words with what to do, where there are any, beside the database's own name of it."""
+    words = next((words for known, words in _WORDS.items() if name == known or name.startswith(f"{known}_")), None)
+    return f"{words} ({name})" if words is not None else name

@@ -11,8 +11,9 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select
 
 from gateway.config.model import Config, Sender
+from gateway.errors import StartupError
 from gateway.ledger import decision_log, findings, rehearsals, traffic
-from gateway.ledger.database import open_store
+from gateway.ledger.database import LedgerUnavailable, open_store
 from gateway.ledger.decision_log import PastDecision
 from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.ledger.tables import DECISION
@@ -69,6 +70,8 @@ async def write_history(config: Config, table: RouteTable, folder: Path, now: fl
         if not await store.read(lambda each: each.execute(select(func.count()).select_from(DECISION)).scalar()):
             written = _written(config, table, now)
             await store.write(lambda connection: _put(connection, written))
+    except LedgerUnavailable as error:
+        raise StartupError(f"store: {error}") from None
     finally:
         await store.close()
 

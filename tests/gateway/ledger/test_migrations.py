@@ -149,7 +149,7 @@ async def test_file_that_another_process_leaves_in_time_is_opened(tmp_path: Path
         ("postgresql://vkp:hemmelig@[", "store: cannot be opened"),
         ("oracle://vkp:hemmelig@db/ledger", "store: cannot be opened: NoSuchModuleError|ModuleNotFoundError"),
         ("sqlite:///a-folder", "store: cannot be opened: IsADirectoryError"),
-        ("sqlite:///no-database", "store: cannot be opened: SQLITE_NOTADB"),
+        ("sqlite:///no-database", "store: cannot be opened: its file is no ledger, or is damaged .SQLITE_NOTADB."),
     ],
 )
 def test_ledger_that_cannot_be_opened_is_told_without_its_password(url: str, reason: str, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from gateway.cli.demo import story, story_history
 from gateway.config.load import load
+from gateway.errors import StartupError
 from gateway.ledger import rehearsals, traffic
-from gateway.ledger.database import open_store
+from gateway.ledger.database import Database, LedgerUnavailable, open_store
 from gateway.model import Mode
 
 if TYPE_CHECKING:
@@ -29,6 +30,19 @@ def _loaded() -> tuple[Config, RouteTable]:
     assert loaded.config is not None
     assert loaded.table is not None
     return loaded.config, loaded.table
+
+
+async def test_ledger_that_cannot_be_written_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every other reason why the demo does not start."""
+    config, table = _loaded()
+    (tmp_path / "var").mkdir()
+
+    async def full(*_: object) -> None:
+        raise LedgerUnavailable("the disk is full")
+
+    monkeypatch.setattr(Database, "write", full)
+    with pytest.raises(StartupError, match=r"^store: the disk is full$"):
+        await story_history.write_history(config, table, tmp_path, NOW)
 
 
 @pytest.mark.slow
