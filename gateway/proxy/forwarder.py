@@ -11,6 +11,7 @@ from gateway.config.upstreams import Forwarded, VkpUpstream
 from gateway.errors import Failure, Fault
 from gateway.model import Account, Afterwards, Headers, Pass, Reply, RequestHead
 from gateway.proxy.bounds import Bounds
+from gateway.proxy.content_coding import codings_of, decoded
 from gateway.proxy.downstream_request import DownstreamRequest
 from gateway.proxy.headers import VIA, Framing, chunk, end_to_end, forwarding, last_chunk, request_head, response_head
 from gateway.proxy.pool import Pool, Unreachable, UpstreamConnection
@@ -67,6 +68,8 @@ class Forwarder:
         self._afterwards = answer.afterwards
         self._kept, self._answered = bytearray(), bytearray()
         """The body and the answer's, where something is done with them afterwards; given up when they grow too large."""
+        self._codings: tuple[bytes, ...] = ()
+        """What the upstream has done to its answer's content."""
         self._incoming = incoming
         self._sender = incoming.sender
         self._way = way
@@ -196,6 +199,8 @@ class Forwarder:
     def response_started(self, status: int, reason: bytes, headers: Headers, framing: Framing) -> None:
         """Pass the answer's head on."""
         self._status = status
+        if self._afterwards is not None:
+            self._codings = codings_of(headers)
         fields = end_to_end(headers, framing)
         if self._way.upstream.via:
             fields.append(VIA)
@@ -218,7 +223,7 @@ class Forwarder:
         if not self._alone:
             self._sender.finish(self._incoming)
         if self._afterwards is not None and self._incoming.complete:
-            kept, answered = bytes(self._kept), bytes(self._answered)
+            kept, answered = bytes(self._kept), decoded(bytes(self._answered), self._codings, self._afterwards.limit)
             self._carriage.afterwards(self._afterwards, self._account, self._status, kept, answered)
 
     def response_flushed(self) -> None:

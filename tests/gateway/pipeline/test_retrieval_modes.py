@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Municipality
     from gateway.pipeline.after_pass import ComparedAnswers
+    from tests.gateway.wire import RawUpstream
     from tests.gateway.world import World
 
     Start = Callable[..., Awaitable[World]]
@@ -207,6 +210,21 @@ async def test_vkp_answers_and_the_other_side_is_asked_afterwards(
     assert (found.ours.status, b'"total":1' in found.ours.body) == (200, True)
     assert (found.envelope.information, found.route.mode) == ("pasientinfo", "compare")
     world.assert_discreet()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_compressed_answer_passes_as_it_is_and_is_compared_as_what_it_says(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers], raw_upstream: RawUpstream, coding: str
+) -> None:
+    """VKP compresses where the sender asks for it."""
+    del source
+    theirs = b'{"resourceType":"Bundle","type":"searchset","total":0}'
+    sent = gzip.compress(theirs) if coding == "gzip" else zlib.compress(theirs)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(sent)}\r\n\r\n"
+    raw_upstream.answer = head.encode() + sent
+    world = await serving(start, "compare", vkp=raw_upstream)
+    answer = await search(world, "patient", b"identifier=17834150018")
+    assert (answer.body, (await compared.get()).theirs.body) == (sent, theirs)
 
 
 async def test_search_that_the_other_side_refuses_is_compared_as_its_refusal(
