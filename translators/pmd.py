@@ -94,10 +94,10 @@ def shared(message: Tree, how: Sharing) -> Shared:
     entries = _entries(message)
     left_out: dict[str, None] = {}
     found = [(url, one) for url, one in entries if one.get("resourceType") == "Observation"]
-    told = [(url, one, _why_not(one, entries)) for url, one in found]
+    targets = _targets(message, entries)
+    told = [(url, one, _why_not(one, targets)) for url, one in found]
     left_out |= dict.fromkeys(f"Observation: {why}" for _, _, why in told if why is not None)
     urls = {url for url, _, why in told if why is None}
-    targets = _targets(message, entries)
     resources = [
         (url, _observation(one, how, _References(targets, urls, left_out))) for url, one, why in told if why is None
     ]
@@ -151,13 +151,13 @@ def _targets(message: Tree, entries: list[tuple[str, dict[str, Tree]]]) -> dict[
     return {link: by_index[index] for link, index in links.items() if index in by_index} | named
 
 
-def _why_not(observation: dict[str, Tree], entries: list[tuple[str, dict[str, Tree]]]) -> str | None:
+def _why_not(observation: dict[str, Tree], targets: Mapping[str, tuple[str, dict[str, Tree]]]) -> str | None:
     """Return why an Observation is not shared; None where it is."""
     said = next((name for name in _NEVER_WITHOUT if name in observation), None)
     if said is not None:
         return f"{said} changes what it means"
     subject = observation.get("subject")
-    if isinstance(subject, dict) and not _is_patient(subject, dict(entries)):
+    if isinstance(subject, dict) and not _is_patient(subject, observation, targets):
         return "its subject is no patient"
     if not any("code" in one for one in _codings(observation)):
         return "it has no code"
@@ -166,11 +166,15 @@ def _why_not(observation: dict[str, Tree], entries: list[tuple[str, dict[str, Tr
     return None
 
 
-def _is_patient(subject: dict[str, Tree], entries: Mapping[str, dict[str, Tree]]) -> bool:
-    kind, reference = subject.get("type"), str(subject.get("reference", ""))
-    target = entries.get(reference)
-    kinds = (kind, target.get("resourceType") if target is not None else None)
-    named = reference.rpartition("/")[0].rpartition("/")[2]
+def _is_patient(
+    subject: dict[str, Tree], observation: dict[str, Tree], targets: Mapping[str, tuple[str, dict[str, Tree]]]
+) -> bool:
+    """Tell whether a subject is no device, place or group, by its type, its link, or what that leads to."""
+    link = str(subject.get("reference", "")).partition("/_history/")[0]
+    inner = {f"#{one.get('id')}": one for one in _dicts(observation.get("contained"))}
+    target = inner.get(link) if link.startswith("#") else targets.get(link, ("", None))[1]
+    kinds = (subject.get("type"), target.get("resourceType") if target is not None else None)
+    named = link.rpartition("/")[0].rpartition("/")[2]
     return all(one in (None, "Patient") for one in kinds) and (not named[:1].isupper() or named == "Patient")
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from translators.fhir.json_codec import decode, encode
 from translators.fhir.structure import check
-from translators.pmd import Sharing, shared
+from translators.pmd import Shared, Sharing, shared
+
+if TYPE_CHECKING:
+    from translators.contract import Tree
 
 CASES = sorted((Path(__file__).parent / "shared").glob("*.case"))
 LINE = "----------\n"
@@ -67,3 +71,34 @@ def _shown(body: bytes) -> str:
     # As text: numbers keep their digits.
     lines = json.loads(body, parse_float=str, parse_int=str)
     return json.dumps(lines, indent=1, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"reference": "#device"},
+        {"reference": "Device/d-1"},
+        {"reference": "https://a.example/fhir/Device/d-1/_history/2"},
+        {"type": "Device", "display": "vekten"},
+    ],
+)
+def test_what_was_measured_of_a_device_is_never_shared_as_the_patients(subject: Tree) -> None:
+    """However the message says that it is one."""
+    observation: dict[str, Tree] = {
+        "resourceType": "Observation",
+        "contained": [{"resourceType": "Device", "id": "device"}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8310-5"}]},
+        "subject": subject,
+        "effectiveDateTime": "2026-11-03T08:58:00+01:00",
+    }
+    device: dict[str, Tree] = {
+        "fullUrl": "https://a.example/fhir/Device/d-1",
+        "resource": {"resourceType": "Device", "id": "d-1"},
+    }
+    message: Tree = {"resourceType": "Bundle", "entry": [{"fullUrl": "urn:x", "resource": observation}, device]}
+    assert shared(message, HOW) == Shared(None, ("Observation: its subject is no patient",))
+    patients = observation | {
+        "subject": {"reference": "#device"},
+        "contained": [{"resourceType": "Patient", "id": "device"}],
+    }
+    assert shared(patients, HOW).bundle is not None
