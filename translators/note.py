@@ -21,6 +21,8 @@ _UNNAMED = "Avsendersystemet"
 _RULE = "composition-of-a-document"
 _HOME_MEASURED = frozenset({"maledata", "skjemabesvarelse"})
 _PATIENT = ("subject", "patient")
+_PATIENTS = frozenset({"Patient", None})
+"""What a note can be about; None for somebody of whom only a name or number is known."""
 _LABELS = ("security", "tag")
 _AUTHORS = frozenset({"Practitioner", "PractitionerRole", "Device", "Patient", "RelatedPerson", "Organization", None})
 """What a Composition may be by; None for somebody of whom only a name or number is known."""
@@ -54,7 +56,7 @@ def composition(
     """
     every = [resource for _, resource in resources]
     category = "2" if information in _HOME_MEASURED else "1"
-    subject = subject_of(every) or _patient(resources)
+    subject = subject_of(resources) or _patient(resources)
     lines = _summary(every)
     told = [statuses(one, line) for one, line in zip(every, lines, strict=True)]
     says = [line for one in told for line in (one.own, *one.contained) if line is not None]
@@ -86,13 +88,24 @@ def composition(
     return {name: made(value, _RULE) for name, value in fields.items()}
 
 
-def subject_of(resources: list[dict[str, Tree]]) -> Tree:
-    """Return who the first resource that says so is about, so that it can stand in another; None when none does."""
-    for resource in resources:
-        found = _first([resource], _PATIENT)
-        if found is not None:
-            return _portable(found, resource)
+def subject_of(resources: list[tuple[str, dict[str, Tree]]]) -> Tree:
+    """Return the patient whom the first resource that says so is about (link and resource each), so that it can stand in another.
+
+    None when none does: a measurement may be of a device, and a supervision of a group, beside what is the patient's.
+    """
+    kinds = _kinds(resources)
+    for _, resource in resources:
+        for name in _PATIENT:
+            found = plain(resource.get(name))
+            if isinstance(found, dict):
+                known = {part: plain(value) for part, value in found.items()}
+                if _kind_of(known, resource, kinds) in _PATIENTS:
+                    return _portable(found, resource)
     return None
+
+
+def _kinds(resources: list[tuple[str, dict[str, Tree]]]) -> dict[str, str]:
+    return {link: str(plain(resource["resourceType"])) for link, resource in resources}
 
 
 def _portable(reference: Tree, resource: dict[str, Tree]) -> Tree:
@@ -158,7 +171,7 @@ def _patient(resources: list[tuple[str, dict[str, Tree]]]) -> Tree:
 
 def _authors(resources: list[tuple[str, dict[str, Tree]]], system: str | None) -> Tree:
     """Return who the note is by: the people who took part, else the device that saw it, else the system that sends it."""
-    kinds = {link: str(plain(resource["resourceType"])) for link, resource in resources}
+    kinds = _kinds(resources)
     for _, resource in resources:
         participants = plain(resource.get("participant"))
         people = [_individual(one) for one in participants] if isinstance(participants, list) else []

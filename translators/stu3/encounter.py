@@ -301,7 +301,7 @@ def _issue(part: Part, encounter: dict[str, Tree], alert: _Alert, index: int) ->
         "code": {"coding": [coding(ALERT, alert.code)], **({"text": alert.text} if alert.text is not None else {})},
         "implicated": [{"reference": part.link}],
     }
-    subject, period = subject_of([encounter]), encounter.get("period")
+    subject, period = subject_of([(part.link, encounter)]), encounter.get("period")
     if subject is not None:
         issue["patient"] = subject
     if isinstance(period, dict) and "start" in period:

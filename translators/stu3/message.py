@@ -219,7 +219,10 @@ def _document(header: _Header, entries: list[Entry], settings: Settings) -> dict
         # What a camera saw is supervision, not a measurement at home.
         about: InformationName | None = "tilsyn" if header.event == "CameraObservation" else None
         first = note_entry(entries, header.id, timestamp, settings, about)
-    elif "subject" not in first.resource and (subject := subject_of([entry.resource for entry in entries])) is not None:
+    elif (
+        "subject" not in first.resource
+        and (subject := subject_of([(entry.link, entry.resource) for entry in entries])) is not None
+    ):
         first = replace(first, resource={**first.resource, "subject": made(subject, "subject-of-the-message")})
     if own_note is not None and timestamp is not None and not first.resource.keys() & {"date", "_date"}:
         # In v090 the date of a note is when its system saved or sent it.
