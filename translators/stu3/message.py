@@ -245,13 +245,14 @@ def _document(header: _Header, entries: list[Entry], settings: Settings) -> dict
 
 
 def _link_location(entries: list[Entry]) -> None:
-    """Say which device raised an alert, and the places it is about, where the alert itself does not."""
+    """Say which device raised an alert, and the places it is about, where the alert itself does not, and only these can be meant."""
     rule = "location-of-the-alert"
     by_kind = {kind: [entry.link for entry in entries if entry.kind == kind] for kind in ("Device", "Location")}
-    for alert in (entry.resource for entry in entries if entry.kind == "DetectedIssue"):
-        if by_kind["Device"] and "author" not in alert:
+    alerts = [entry.resource for entry in entries if entry.kind == "DetectedIssue"]
+    for alert in alerts:
+        if len(by_kind["Device"]) == 1 and "author" not in alert:
             alert["author"] = made({"reference": by_kind["Device"][0]}, rule)
-        if by_kind["Location"] and "evidence" not in alert:
+        if by_kind["Location"] and len(alerts) == 1 and "evidence" not in alert:
             detail: list[Tree] = [{"reference": link} for link in by_kind["Location"]]
             alert["evidence"] = made([{"detail": detail}], rule)
 
