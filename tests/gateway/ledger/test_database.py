@@ -54,7 +54,7 @@ def busy(store: Database | Writer) -> Iterator[None]:
 
     def block(_connection: Connection) -> None:
         begun.set()
-        gate.wait()
+        assert gate.wait(60)
 
     store.submit(block)
     assert begun.wait(60)
@@ -197,11 +197,11 @@ async def test_work_under_way_cannot_be_cancelled(store: Database) -> None:
 
     def work(connection: Connection) -> str:
         begun.set()
-        gate.wait()
+        assert gate.wait(60)
         return note(connection, "done")
 
     future = store.submit(work)
-    await asyncio.to_thread(begun.wait)
+    assert await asyncio.to_thread(begun.wait, 60)
     assert not future.cancel()
     gate.set()
     assert await asyncio.wrap_future(future) == "done"

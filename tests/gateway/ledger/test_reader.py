@@ -37,10 +37,10 @@ async def busy(reader: Reader) -> AsyncIterator[None]:
 
     def block(_connection: Connection) -> None:
         begun.set()
-        gate.wait()
+        assert gate.wait(60)
 
     task = asyncio.get_running_loop().create_task(reader.read(block))
-    await asyncio.to_thread(begun.wait)
+    assert await asyncio.to_thread(begun.wait, 60)
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ async def test_a_small_body_is_worked_on_at_once_and_a_large_one_in_a_thread() -
 async def test_so_many_large_bodies_wait_and_no_more() -> None:
     """Beyond the bound a sender is told to come again; what waited is done in turn."""
     worker, gate, done = Worker(), threading.Event(), list[int]()
-    waiting = [asyncio.get_running_loop().create_task(worker.run(LARGE + 1, gate.wait))]
+    waiting = [asyncio.get_running_loop().create_task(worker.run(LARGE + 1, lambda: gate.wait(60)))]
     waiting += [
         asyncio.get_running_loop().create_task(worker.run(LARGE + 1, lambda: done.append(1) or True)) for _ in range(63)
     ]
@@ -57,12 +57,12 @@ async def test_others_do_not_wait_for_a_large_body(
         if len(body) > LARGE:
             begun.set()
             assert threading.current_thread() is not threading.main_thread()
-            assert gate.wait(10)
+            assert gate.wait(60)
         return read(body, operation)
 
     monkeypatch.setattr(vkp_r4, "read", stalling)
     large = asyncio.get_running_loop().create_task(world.post("bundle", message("alarm-follow-up") + b" " * LARGE))
-    assert await asyncio.to_thread(begun.wait, 10)
+    assert await asyncio.to_thread(begun.wait, 60)
     assert (await world.post("bundle", another(message("alarm-follow-up")))).status == 200
     assert not large.done()
     gate.set()

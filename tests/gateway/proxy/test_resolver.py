@@ -33,7 +33,7 @@ class Names:
     def __call__(self, host: str) -> Sequence[str]:
         assert host
         self.asked += 1
-        self.go.wait()
+        assert self.go.wait(120)
         if isinstance(self.answer, OSError):
             raise self.answer
         return self.answer

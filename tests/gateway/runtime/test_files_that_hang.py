@@ -54,7 +54,7 @@ async def test_a_mount_that_hangs_wedges_neither_reloads_nor_the_stop(
     """A reload says so, messages go on, and the process ends while the thread still hangs."""
     world.gateway._files = FileThread(0.05)
     load = node.load
-    monkeypatch.setattr(node, "load", lambda _: hanging.wait())
+    monkeypatch.setattr(node, "load", lambda _: hanging.wait(60))
     async with asyncio.timeout(30):
         for _ in range(2):
             assert "does not answer" in (await world.gateway.reload()).problems[0]
@@ -131,7 +131,7 @@ async def test_a_mount_that_hangs_at_any_step_of_a_reload_blocks_nobody(
             told = await world.gateway.reload()
             assert told.taken or "does not answer" in told.problems[0]
             assert (await world.post(f"/epj/r4/{HAVNES}/composition", message("note"))).status == 200
-            await asyncio.to_thread(mount.reached.wait)
+            assert await asyncio.to_thread(mount.reached.wait, 60)
             mount.go.set()
             mount.hangs_at, files._patience = 0, 120.0
             assert (await world.gateway.reload()).taken
@@ -187,7 +187,7 @@ async def test_a_stop_waits_for_no_file(
 
     def load(_: str) -> object:
         loop.call_soon_threadsafe(began.set)
-        return hanging.wait()
+        return hanging.wait(60)
 
     monkeypatch.setattr(node, "load", load)
     async with asyncio.timeout(30):
