@@ -253,18 +253,23 @@ class FileThread:
     A file system that does not answer leaves one thread behind, and whatever is asked for later fails until it does.
     """
 
-    def __init__(self, patience: float) -> None:
-        """`patience` is how many seconds a work may take, the wait for the one before included."""
+    def __init__(self, patience: float, bound: Callable[[float], asyncio.Timeout] = asyncio.timeout) -> None:
+        """`patience` is how many seconds a work may take, the wait for the one before included; `bound` ends it then."""
         self._patience = patience
+        self._bound = bound
         self._free = asyncio.Lock()
 
     async def do(self, work: Callable[[], T]) -> T:
         """Return the result of `work`, or raise what it raises; `TimeoutError` where it takes too long."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._patience):
+        async with self._bound(self._patience):
             await self._free.acquire()
             done: asyncio.Future[T] = loop.create_future()
-            threading.Thread(target=self._run, args=(loop, work, done), name="files", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, args=(loop, work, done), name="files", daemon=True).start()
+            except BaseException:  # the system has no thread left now
+                self._free.release()
+                raise
             return await done
 
     def _run(self, loop: asyncio.AbstractEventLoop, work: Callable[[], T], done: "asyncio.Future[T]") -> None:

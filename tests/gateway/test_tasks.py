@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.tasks import Periodic
+from gateway.tasks import FileThread, Periodic
 
 if TYPE_CHECKING:
     from tests.gateway.world import Logged
@@ -162,3 +163,17 @@ async def test_finish_without_a_start_works_once() -> None:
     work = Work()
     await Periodic("test", work, 10.0).finish()
     assert work.times == 1
+
+
+async def test_files_are_read_again_once_the_system_has_a_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that could not be started keeps nobody out."""
+    files = FileThread(60.0)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            await files.do(lambda: 1)
+    assert await files.do(lambda: 1) == 1
