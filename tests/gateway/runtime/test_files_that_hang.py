@@ -112,6 +112,19 @@ class Mount:
             assert self.go.wait(60), "the event loop waits for a file"
 
 
+class Patience:
+    """With files: it ends when it is told to, and not by a clock."""
+
+    def __call__(self, _seconds: float) -> asyncio.Timeout:
+        """Begin with a work."""
+        self._of = asyncio.timeout(None)
+        return self._of
+
+    def end(self) -> None:
+        """Wait no longer for the work that was begun last."""
+        self._of.reschedule(asyncio.get_running_loop().time())
+
+
 _CONFIGURED = {".yaml", ".json", ".pem", ".key"}
 
 
@@ -120,20 +133,23 @@ async def test_a_mount_that_hangs_at_any_step_of_a_reload_blocks_nobody(
     world: World, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reload tells it, or was done already; messages go on, and the next reload works when the mount does."""
-    mount = Mount(world.folder, kind, monkeypatch)
+    mount, patience = Mount(world.folder, kind, monkeypatch), Patience()
     await world.gateway._looking.stop()
+    world.gateway._files = FileThread(0.0, patience)
     assert (await world.gateway.reload()).taken
-    steps, files = mount.steps, world.gateway._files
+    steps = mount.steps
     assert steps >= 3
     async with asyncio.timeout(240):
         for step in range(1, steps + 1):
-            mount.steps, mount.hangs_at, files._patience = 0, step, 0.05
-            told = await world.gateway.reload()
+            mount.steps, mount.hangs_at = 0, step
+            reload = asyncio.get_running_loop().create_task(world.gateway.reload())
+            assert await asyncio.to_thread(mount.reached.wait, 60)
+            patience.end()
+            told = await reload
             assert told.taken or "does not answer" in told.problems[0]
             assert (await world.post(f"/epj/r4/{HAVNES}/composition", message("note"))).status == 200
-            assert await asyncio.to_thread(mount.reached.wait, 60)
             mount.go.set()
-            mount.hangs_at, files._patience = 0, 120.0
+            mount.hangs_at = 0
             assert (await world.gateway.reload()).taken
             mount.go.clear()
             mount.reached.clear()
@@ -154,7 +170,7 @@ def opened(path, *rest, **more):
     return real(path, *rest, **more)
 
 real, os.open = os.open, opened
-serve.Node = partial(Node, intervals=Intervals(file_patience=1.0))
+serve.Node = partial(Node, intervals=Intervals(file_patience=5.0))
 main(["serve", "--config", sys.argv[1]])
 """
 
