@@ -89,10 +89,13 @@ def token(municipality: str, scope: str, refused: str | None, *, in_use: bool) -
     name = f"token for {municipality}"
     if refused is None:
         return fine(name, f"HelseID gives {scope}")
-    advice = _ADVICE.get(refused, "look at helseid.client_id and key_file, and at the client in HelseID's self-service")
+    is_ours = refused.startswith(("token refused", "the client key"))
+    advice = _ADVICE.get(refused, _OF_THE_CLIENT if is_ours else _OF_THE_WAY)
     return (wrong if in_use else warning)(name, f"{scope}: {refused}", advice)
 
 
+_OF_THE_CLIENT = "look at helseid.client_id and key_file, and at the client in HelseID's self-service"
+_OF_THE_WAY = "look at the network and its proxies, and at helseid.issuer: HelseID was not asked"
 _ADVICE = {
     "the scope was rejected for this municipality": "the municipality must accept the service's terms of use",
     "token refused: invalid_client": "the key or client id is not the one that HelseID has: look at its self-service",

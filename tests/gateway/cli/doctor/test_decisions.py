@@ -91,6 +91,14 @@ def test_a_token_that_no_route_needs_yet_is_for_later() -> None:
     assert helseid.token("a", "s", None, in_use=True).state is OK
 
 
+def test_client_is_not_blamed_where_helseid_was_not_asked() -> None:
+    """What to look at is the way there."""
+    refused = helseid.token("a", "s", "token refused: x", in_use=True)
+    away = helseid.token("a", "s", "no connection: ConnectionRefusedError", in_use=True)
+    assert ("client_id" in refused.advice, "client_id" in away.advice) == (True, False)
+    assert "network" in away.advice
+
+
 def test_the_table_says_what_to_do() -> None:
     """Below each thing that is not well."""
     parts = [
