@@ -23,8 +23,9 @@ def alarm_follow_up(size: int = SIZE) -> bytes:
     tree = json.loads(resources.files("translators").joinpath("examples", "alarm-follow-up.json").read_bytes())
     sections = tree["entry"][0]["resource"]["section"]
     longest = len(_bytes(_note(_TEXT)))
-    while size - len(_bytes(tree)) > 2 * longest:
-        sections.append(_note(_TEXT))
+    # Each whole note comes with a comma; room for one more is left to the last.
+    whole = max(0, -(-(size - len(_bytes(tree)) - 2 * longest) // (longest + 1)))
+    sections.extend(_note(_TEXT) for _ in range(whole))
     sections.append(_note(""))
     sections[-1] = _note("x" * (size - len(_bytes(tree))))
     return _bytes(tree)
