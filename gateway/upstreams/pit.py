@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from gateway.config.upstreams import PitUpstream
 from gateway.proxy.http_client import Answer
-from gateway.upstreams.page_process import PageProcessLost
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
+from gateway.worker_process import ProcessLost
 from translators.contract import Call, Refused
 from translators.pit import PATH, PitPage, PitPatient, next_of, page_of
 
@@ -40,7 +40,7 @@ class ReadsPages(Protocol):
     """What reads an answer that takes long, beside what senders wait for."""
 
     async def read(self, body: bytes, cursor: str | None, timeout: float) -> PitPage:  # noqa: ASYNC109 - given on
-        """Return `translators.pit.page_of`; raises `Refused`, and `PageProcessLost` where it could not be read."""
+        """Return `translators.pit.page_of`; raises `Refused`, and `ProcessLost` where it could not be read."""
         ...
 
 
@@ -90,7 +90,7 @@ class PitClient:
             page = page_of(answer.body, cursor) if is_short else await self._pages.read(answer.body, cursor, timeout)
         except Refused as error:
             raise AnswerRefused(str(error)) from None
-        except PageProcessLost as error:
+        except ProcessLost as error:
             raise ServiceUnavailable(f"a page of PIT could not be read: {error}") from None
         return Page(page.patients, page.next, _answered_at(answer))
 

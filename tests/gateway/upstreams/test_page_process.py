@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from gateway.upstreams.page_process import PageProcess, PageProcessLost, _Answer, _Question, _serve
+from gateway.upstreams.page_process import PageAnswer, PageProcess, PageQuestion, answered
+from gateway.worker_process import ProcessLost, serve
 from service_stubs.people import person
 from translators.contract import Refused
 from translators.pit import page_of
@@ -28,15 +29,15 @@ def _page(count: int, *, own: str = "a") -> bytes:
     return json.dumps({"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries}).encode()
 
 
-def _served(*bodies: bytes) -> list[_Answer]:
+def _served(*bodies: bytes) -> list[PageAnswer]:
     """Return what the process answers, done here."""
-    questions = [msgspec.msgpack.encode(_Question(body, None)) for body in bodies]
+    questions = [msgspec.msgpack.encode(PageQuestion(body, None)) for body in bodies]
     sink = io.BytesIO()
-    _serve(io.BytesIO(b"".join(len(one).to_bytes(4) + one for one in questions)), sink)
-    sink.seek(0)
+    serve(io.BytesIO(b"".join(len(one).to_bytes(4) + one for one in questions)), sink, PageQuestion, answered)
+    sink.seek(4)
     found = []
     while head := sink.read(4):
-        found.append(msgspec.msgpack.decode(sink.read(int.from_bytes(head)), type=_Answer))
+        found.append(msgspec.msgpack.decode(sink.read(int.from_bytes(head)), type=PageAnswer))
     return found
 
 
@@ -45,16 +46,6 @@ def test_each_page_is_answered_in_its_turn() -> None:
     right, wrong = _served(_page(50), b'{"resourceType": "Bundle", "type": "batch"}')
     assert right.page == page_of(_page(50), None)
     assert wrong.refused == ("format", "not a searchset", "Bundle.type")
-
-
-def test_defect_is_told_by_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its text may have something of a patient."""
-
-    def fail(body: bytes, cursor: str | None) -> None:
-        raise KeyError(body, cursor)
-
-    monkeypatch.setattr("gateway.upstreams.page_process.page_of", fail)
-    assert _served(_page(1)) == [_Answer(defect="KeyError")]
 
 
 @pytest.fixture
@@ -87,29 +78,7 @@ async def test_process_that_is_killed_is_told_of_and_another_reads_the_page_agai
     waiting = asyncio.get_running_loop().create_task(pages.read(_page(2), None, 30.0))
     await asyncio.sleep(0)
     os.kill(first, signal.SIGKILL)
-    with pytest.raises(PageProcessLost):
+    with pytest.raises(ProcessLost):
         await waiting
     assert (await pages.read(_page(2), None, 30.0)) == page_of(_page(2), None)
     assert pages.pid not in (None, first)
-
-
-@pytest.mark.slow
-async def test_process_that_takes_too_long_is_ended(pages: PageProcess) -> None:
-    """It may never answer."""
-    await pages.read(_page(1), None, 30.0)
-    assert pages.pid is not None
-    os.kill(pages.pid, signal.SIGSTOP)
-    with pytest.raises(PageProcessLost, match="too long"):
-        await pages.read(_page(2), None, 0.01)
-    assert pages.pid is None
-
-
-@pytest.mark.slow
-async def test_process_ends_when_no_page_has_come_for_a_while() -> None:
-    """Its memory is not needed between two readings of everything."""
-    pages = PageProcess(0.0)
-    await pages.read(_page(1), None, 30.0)
-    async with asyncio.timeout(10):
-        while pages.pid is not None:  # noqa: ASYNC110 - a timer of the loop says when
-            await asyncio.sleep(0)
-    await pages.close()
