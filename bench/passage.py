@@ -51,7 +51,7 @@ def steps(token: str) -> dict[str, Callable[[], object]]:
         loaded.config, Directory(loaded.config), verifier, DpopVerifier(clock), TokenBuckets(), clock
     )
     worker = Worker()
-    contents = ContentReader(loaded.config.limits, TokenBuckets(), worker, clock.monotonic)
+    contents = ContentReader(loaded.config, TokenBuckets(), worker, clock.monotonic)
     retrieval = Retrieval(loaded.config, frozenset(), RetrievalClients(), worker.run)
     pipeline = Pipeline(
         loaded.config, ActiveTable(loaded.table), authorizer, None, clock, contents=contents, retrieval=retrieval

@@ -7,6 +7,7 @@ On both pipes each message is 4 bytes of length (big-endian) and then MessagePac
 import asyncio
 import gc
 import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
@@ -210,6 +211,9 @@ def main(question: type[Q], answer: Callable[[Q], object]) -> None:
     """Be such a process until whoever started it has ended."""
     # Not in a session of its own: Linux may give each session the same share of a core, whatever its processes' niceness.
     os.setpgid(0, 0)
+    # Whoever started it may be told to stop too, and has work to finish first.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     os.nice(_NICE)
     gc.freeze()
     gc.set_threshold(_GARBAGE)

@@ -6,6 +6,7 @@ Both look at the tree as a surface read it, before anything is repaired, so shap
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import msgspec
 
@@ -41,6 +42,23 @@ _TIMESTAMP = "http://ehelse.no/fhir/StructureDefinition/vkp-timestamp-v05"
 _TO_THE_MINUTE = re.compile(r"[0-9]T[0-9]{2}:[0-9]{2}")
 _REFERS = b'"reference":"'
 _TEXT = re.compile(rb'(?:[^"\\]|\\.)*')
+
+
+@dataclass(frozen=True, slots=True)
+class Business:
+    """What a sender means by the same message: its own id for it, and a digest of what it says."""
+
+    id: str
+    digest: bytes
+
+
+def business_of(tree: Tree) -> Business | None:
+    """Return what a message is known again by; None when its sender gave it no id, or it cannot be read so far."""
+    try:
+        name = business_id(tree)
+        return None if name is None else Business(name, content_digest(tree))
+    except Refused:
+        return None
 
 
 def business_id(tree: Tree) -> str | None:

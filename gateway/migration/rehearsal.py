@@ -131,7 +131,7 @@ async def _with_numbers(rehearsal: Rehearsal) -> Rehearsal:
         return rehearsal
     content = Identifier.content(rehearsal.body, identified)
     until = asyncio.get_running_loop().time() + _TO_FIND
-    return structs.replace(rehearsal, identified=await numbers.of_message(identified, content.tree, until))
+    return structs.replace(rehearsal, identified=await numbers.of_message(identified, content, until))
 
 
 _TO_FIND = 45.0

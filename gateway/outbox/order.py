@@ -12,16 +12,8 @@ from gateway.config.model import Municipality
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.model import Envelope, RequestHead
 from gateway.routing.route import Route
-from translators.contract import Call, Refused, Tree
-from translators.identity import business_id, content_digest
-
-
-@dataclass(frozen=True, slots=True)
-class Business:
-    """What a sender means by the same message: its own id for it, and a digest of what it says."""
-
-    id: str
-    digest: bytes
+from translators.contract import Call
+from translators.identity import Business
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +36,6 @@ class Order:
     body: bytes = field(repr=False)
     subject: Subject = field(repr=False)
     """The sender's token, for the length of its request."""
-
-
-def business_of(tree: Tree) -> Business | None:
-    """Return what a message is known again by; None when its sender gave it no id, or it cannot be read so far."""
-    try:
-        name = business_id(tree)
-        return None if name is None else Business(name, content_digest(tree))
-    except Refused:
-        return None
 
 
 def known_by(lookup: LookupHasher, sender: str, municipality: str, business: Business) -> tuple[str, str]:

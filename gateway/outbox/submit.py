@@ -17,7 +17,7 @@ from gateway.ledger.messages import Ledger
 from gateway.ledger.records import Arrival, Known, MessageState, Taken, Waiting
 from gateway.model import Account
 from gateway.outbox.context import UNCLEAR_REASON, Backlog, set_aside
-from gateway.outbox.order import Business, DeliveryOutcome, Order, Receipt, known_by, sealed
+from gateway.outbox.order import DeliveryOutcome, Order, Receipt, known_by, sealed
 from gateway.outbox.recorder import Recorder
 from gateway.outbox.sharing import to_share
 from gateway.outbox.tracker import Tracker
@@ -25,9 +25,12 @@ from gateway.routing.route import AnswerWhen, OnOutage, Unclear
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
+from translators.identity import Business
 
 log = structlog.get_logger()
 
+_LARGE = 100_000
+"""Bytes of a body that is packed and sealed in a thread, so that others need not wait for it."""
 _RETRY_AFTER = 10
 """Seconds that a sender is asked to wait while the ledger cannot be written, or holds as much as it may."""
 POSSIBLE_DUPLICATE, IDENTIFIER_REUSED = "possible-duplicate", "identifier-reused"
@@ -113,7 +116,7 @@ class Submitter:
         share = await to_share(order, self._pmd, self._keys.vault)
         return await self._ledger.arrive(
             arrival,
-            partial(self._sealed, order),
+            await self._seal_of(order),
             until=self._clock() + (until - loop_now),
             window=self._limits.duplicate_window,
             wait=self._service.breaker.is_open(loop_now),
@@ -163,6 +166,14 @@ class Submitter:
             resend_unclear=route.unclear is Unclear.RESEND,
             acknowledge_within=route.acknowledge_within,
         )
+
+    async def _seal_of(self, order: Order) -> Callable[[str], bytes]:
+        """Return what seals a message for a reference; a large one is sealed for its own here, in a thread."""
+        seal = partial(self._sealed, order)
+        if len(order.body) <= _LARGE:
+            return seal
+        made = await asyncio.to_thread(seal, order.reference)
+        return lambda reference: made if reference == order.reference else seal(reference)
 
     def _sealed(self, order: Order, reference: str) -> bytes:
         call = order.call if order.route.on_outage is OnOutage.HOLD else None

@@ -7,15 +7,15 @@ from msgspec import Struct, structs
 
 from gateway.config.model import Config
 from gateway.model import Account, Afterwards, Envelope, Group, Mode, Reply
-from gateway.outbox.order import Business, business_of
 from gateway.outbox.submit import Submitter
 from gateway.pipeline.content import ContentReader
-from gateway.pipeline.identify import Identified, Identifier
+from gateway.pipeline.identify import Identified
 from gateway.proxy.http_client import Answer
 from gateway.routing.route import Route
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Surface
 from gateway.upstreams.vkp import Fate, judged
+from translators.identity import Business
 
 _NOT_ACCEPTED = 400
 """In place of a success that the answer itself takes back."""
@@ -80,15 +80,11 @@ class AfterPass:
         if not 200 <= status < 300:
             return
 
-        def business() -> Business | None:
-            content = identified.content or Identifier.content(body, identified)
-            return business_of(content.tree) if content.failure is None else None
-
         def noted(found: Business | None) -> None:
             if found is not None:
                 journaling.note_passed(account, found, status)
 
-        self._contents.later(len(body), business, noted)
+        self._contents.business_later(body, identified, noted)
 
 
 def _is_noted(table: RouteTable, identified: Identified) -> bool:

@@ -11,12 +11,13 @@ from gateway.config.directory import Directory
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, RequestHead
+from gateway.pipeline import bodies
+from gateway.pipeline.bodies import content_of
 from gateway.routing.table import RouteTable
 from gateway.surfaces.base import Content, Operation, Recognised, Surface
 from gateway.surfaces.paths import Path, is_origin_form, path_of
 from gateway.surfaces.registry import FALLBACK, group_of, surface_at
-from translators.contract import Message, Reason, Refused, Settings
-from translators.information import information_of
+from translators.contract import Message, Refused, Settings
 
 _NUMBER = re.compile("[0-9]+", re.ASCII)
 
@@ -129,18 +130,18 @@ class Identifier:
         data = await body.read(self._body_limit)
         if data is None:
             return Content(failure=Failure(Fault.TOO_LARGE, f"The body is larger than {self._body_limit} bytes"))
-        return _content(data, identified)
+        return Identifier.content(data, identified)
 
     @staticmethod
     def content(data: bytes, identified: Identified) -> Content:
         """Return the content of a journaling's whole body."""
-        return _content(data, identified)
+        return content_of(data, identified.surface, identified.operation)
 
     def with_information(
         self, envelope: Envelope, content: Content, code_history: tuple[tuple[str, str], ...] = ()
     ) -> Envelope:
         """Return the envelope with what the content is about, by the tables that the sender's codes are of."""
-        name = information_of(content.tree, code_history) if content.failure is None else None
+        name = bodies.information(content, code_history)
         return structs.replace(envelope, information=Information(name) if name else None)
 
 
@@ -211,28 +212,6 @@ def asked_for(head: RequestHead, path: Path) -> tuple[Surface, Recognised | None
     surface = surface_at(path)
     recognised = surface.recognise(head, path) if surface is not None else None
     return (FALLBACK, None) if surface is None or recognised is None else (surface, recognised)
-
-
-_GZIP = b"\x1f\x8b"
-"""How a body begins that its sender has compressed, and none in JSON or XML."""
-_COMPRESSED = "The body is compressed (gzip), which is not read here: send it as it is, without Content-Encoding"
-
-
-def _content(data: bytes, identified: Identified) -> Content:
-    form = identified.surface.form_of(data)
-    if data.startswith(_GZIP):
-        return Content(None, form, failure=Failure(Fault.MALFORMED, _COMPRESSED), size=len(data))
-    try:
-        tree, repairs = identified.surface.read(data, identified.operation)
-    except Refused as refusal:
-        failure = Failure(_fault_of(refusal), str(refusal))
-        return Content(refusal.tree, form, failure=failure, size=len(data))
-    return Content(tree, form, repairs, size=len(data))
-
-
-def _fault_of(refusal: Refused) -> Fault:
-    """Return what it is when a body cannot be read: a format that nobody takes is said so where the surface knows formats."""
-    return Fault.NOT_SUPPORTED if refusal.reason is Reason.UNSUPPORTED else Fault.MALFORMED
 
 
 def _envelope(

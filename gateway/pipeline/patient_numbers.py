@@ -20,7 +20,9 @@ from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.learnt_numbers import KEPT, LearntNumbers, ListClaim
 from gateway.model import Information
+from gateway.pipeline.bodies import identifiers
 from gateway.pipeline.identify import Identified
+from gateway.surfaces.base import Content
 from gateway.surfaces.search import PatientKey, Search
 from gateway.times import Clock
 from gateway.upstreams import epj
@@ -70,13 +72,13 @@ class PatientNumbers:
             return patient.value
         return await self._asked((patient.system, patient.value), municipality, until)
 
-    async def of_message(self, identified: Identified, tree: Tree, until: float) -> Identified:
+    async def of_message(self, identified: Identified, content: Content, until: float) -> Identified:
         """Return a message with the national numbers of those whom it names by a number that is in no table; likewise raises `Failure`."""
         municipality = identified.municipality
         if municipality is None or not municipality.resolvers or identified.local_numbers is not None:
             return identified
         found: LocalNumbers = {}
-        wanted = sorted(identifiers_of(tree, municipality.resolvers) - municipality.local_numbers.keys())
+        wanted = sorted(identifiers(content, municipality.resolvers) - municipality.local_numbers.keys())
         for named in wanted[:_MOST_OF_MESSAGE]:
             if (number := await self._asked(named, municipality, until)) is not None:
                 found[named] = number

@@ -14,9 +14,9 @@ from gateway.config.model import Config, Municipality, Sender
 from gateway.config.upstreams import SERVICES
 from gateway.errors import WORDINGS, Failure, Fault, fault_of
 from gateway.model import PASSING, Account, Body, Group, Handled, Mode, Pass, Reply, RequestHead, SenderLeft
-from gateway.outbox.order import Business, Order, Receipt, business_of
+from gateway.outbox.order import Order, Receipt
 from gateway.outbox.submit import Submitter
-from gateway.pipeline import search_lane
+from gateway.pipeline import bodies, search_lane
 from gateway.pipeline.after_pass import AfterPass, Rehearse
 from gateway.pipeline.authorize import Authorized, Authorizer, own_url
 from gateway.pipeline.canary import Canary
@@ -33,7 +33,8 @@ from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import FALLBACK, surface_at
 from gateway.times import Clock
 from translators.contract import Translation
-from translators.translate import deliverable, translate
+from translators.identity import Business
+from translators.translate import deliverable
 
 _SERVICE = SERVICES[Group.JOURNALING]
 """What journalings are written for."""
@@ -186,8 +187,13 @@ class Pipeline:
             return decided
         if search_lane.is_retrieval(of):
             return await self._search_lane.decided(context, found, of)
+        if content.facts is not None:
+            # Where a patient stands the tree alone tells.
+            content = await self._contents.with_tree(context.body, identified, content)
+            decide = partial(self._decider.by_content, content=content, now=context.received)
+            decided = await self._contents.run(content.size, partial(decide, found, identified))
         # Only where a canary decides is anybody asked for its patient's number before.
-        known = await self._numbers.of_message(of, content.tree, context.deadline - search_lane.TO_ANSWER)
+        known = await self._numbers.of_message(of, content, context.deadline - search_lane.TO_ANSWER)
         return await self._contents.run(content.size, partial(decide, found, known)) if known.local_numbers else decided
 
     async def _follow(self, context: RequestContext, identified: Identified) -> Handled:
@@ -277,14 +283,9 @@ class Pipeline:
             history = admitted.sender.code_history
             context.envelope = self._identifier.with_information(context.envelope, content, history)
         until = context.deadline - search_lane.TO_ANSWER
-        identified = await self._numbers.of_message(identified, content.tree, until)
-        business, translation = await self._contents.run(
-            content.size,
-            lambda: (
-                business_of(content.tree),
-                self._translated(context, identified, content, municipality, admitted.sender),
-            ),
-        )
+        identified = await self._numbers.of_message(identified, content, until)
+        business = await self._contents.run(content.size, partial(bodies.business, content))
+        translation = await self._translated(context, identified, content, municipality, admitted.sender)
         context.translation = translation
         if translation.refusal is None and translation.undelivered is not None:
             answer = surface.accepted(self._asked(context), undelivered=translation.undelivered)
@@ -329,7 +330,7 @@ class Pipeline:
         account = context.account(receipt.outcome, upstream=context.upstream)
         return structs.replace(account, event_id=receipt.event_id, first=first, marks=receipt.marks)
 
-    def _translated(
+    async def _translated(
         self,
         context: RequestContext,
         identified: Identified,
@@ -339,8 +340,8 @@ class Pipeline:
     ) -> Translation:
         read = identified.read
         if read is not None and identified.envelope.sender == sender.key:
-            surface = identified.surface.NAME
-            return deliverable(read.message, content.tree, surface, _SERVICE, read.settings, content.repairs)
+            of = (content.tree, identified.surface.NAME, _SERVICE, read.settings, content.repairs)
+            return await self._contents.run(content.size, partial(deliverable, read.message, *of))
         wanted = settings(
             self._config,
             self._allowed_numbers,
@@ -350,7 +351,7 @@ class Pipeline:
             received=context.received,
             learnt=identified.local_numbers,
         )
-        return translate(content.tree, identified.surface.NAME, _SERVICE, wanted, content.repairs)
+        return await self._contents.translated(context.body, identified, content, _SERVICE, wanted)
 
     def refused(self, head: RequestHead, failure: Failure, correlation_id: str) -> Reply:
         """Return how the failure of a request is told to its sender, though nothing but its head was looked at."""

@@ -118,11 +118,16 @@ class DownstreamRequest:
             self._changed = asyncio.get_running_loop().create_future()
             self.sender.regulate()
             await self._changed
-        return b"".join(self.pieces) if self._size <= limit else None
+        return self._joined() if self._size <= limit else None
 
     def whole(self, limit: int) -> bytes | None:
         """Return the body if all of it has come and it is not larger than `limit` bytes."""
-        return b"".join(self.pieces) if self.complete and not self.left and self._size <= limit else None
+        return self._joined() if self.complete and not self.left and self._size <= limit else None
+
+    def _joined(self) -> bytes:
+        if len(self.pieces) > 1:
+            self.pieces = [b"".join(self.pieces)]
+        return self.pieces[0] if self.pieces else b""
 
     @property
     def expects_continue(self) -> bool:

@@ -20,7 +20,7 @@ from gateway.outbox.context import DeliveryContext
 from gateway.outbox.outbox import Outbox
 from gateway.pipeline.authorize import Authorizer
 from gateway.pipeline.compare import Comparer
-from gateway.pipeline.content import ContentReader, Worker
+from gateway.pipeline.content import ContentReader, Worker, large_bodies
 from gateway.pipeline.patient_numbers import ListedNumbers, NumberResolver, NumbersOfVkp, PatientNumbers
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.retrieval import Retrieval, RetrievalClients
@@ -82,7 +82,7 @@ class Builder:
         self._clock = clock
         self._proofs = DpopVerifier(clock)
         self._rates, self._parsed = TokenBuckets(), TokenBuckets()
-        self.worker, self.retrieval_worker = Worker(), Worker()
+        self.worker, self.retrieval_worker = Worker(large_bodies()), Worker()
         self.listed = ListedNumbers(clock)
         self.upstreams = UpstreamRegistry(folder, clock)
 
@@ -117,7 +117,7 @@ class Builder:
             Authorizer(config, Directory(config), clients.verifier, self._proofs, self._rates, self._clock),
             outbox.journaling(delivery) if outbox is not None and delivery is not None else None,
             self._clock,
-            contents=ContentReader(config.limits, self._parsed, self.worker, self._clock.monotonic),
+            contents=ContentReader(config, self._parsed, self.worker, self._clock.monotonic),
             retrieval=retrieval,
             comparer=comparer,
             canary_key=keys.canary if keys else None,

@@ -130,8 +130,8 @@ class Node:
         if self._running is not None:
             self._running.comparer.close()
         if self._builder is not None:
-            self._builder.worker.close()
-            self._builder.retrieval_worker.close()
+            await self._builder.worker.close()
+            await self._builder.retrieval_worker.close()
             await self._builder.upstreams.close()
         telemetry.flush()
 

@@ -1,5 +1,6 @@
 """What a surface is: how a request is recognised and read, and how a sender is told what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +11,9 @@ from gateway.errors import Failure, Wording
 from gateway.model import MEMBERS, Group, Information, Reply, RequestHead, Topic
 from gateway.surfaces.paths import Path
 from gateway.surfaces.search import Search
-from translators.contract import Repair, Tree, Undelivered
+from translators.contract import InformationName, Repair, Tree, Undelivered
+from translators.identity import Business
+from translators.terminology import History
 
 
 class Form(StrEnum):
@@ -89,17 +92,32 @@ class Addressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What is asked of a message's tree before it is translated, found out where a large one was read."""
+
+    information: Mapping[History, InformationName | None]
+    """What the message is about, by the tables that its sender's codes may be of."""
+    identifiers: frozenset[tuple[str, str]]
+    """Who is named by a number of a record system's own: system and value."""
+    business: Business | None
+    """What the message is known again by."""
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """A journaling's body, once it was read: its tree, or the failure that reading it was."""
 
     tree: Tree = None
+    """Of a body with `facts` its surface's `outline` alone."""
     form: Form | None = None
     """None where no byte of it was seen, or none that tells."""
     repairs: tuple[Repair, ...] = ()
     """The corrections that decoding it needed."""
     failure: Failure | None = None
     size: int = 0
-    """Bytes of the body; 0 where it was not read to its end."""
+    """Bytes of the body that work on the tree goes through; 0 where it was not read to its end, or the tree is an outline."""
+    facts: Facts | None = None
+    """None where the tree is here and can be asked itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +174,10 @@ class Surface(Protocol):
 
         Without an operation, what any of the surface's operations takes is read.
         """
+        ...
+
+    def outline(self, tree: Tree) -> Tree:
+        """Return what `addressed`, `check_parties` and answers look at, and nothing that only translating needs."""
         ...
 
     def addressed(self, tree: Tree) -> Addressed:

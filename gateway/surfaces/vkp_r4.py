@@ -83,6 +83,10 @@ def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, 
     return tree, ()
 
 
+def outline(tree: Tree) -> Tree:
+    """Return nothing: an R4 message has no address of its own, and is not quoted."""
+
+
 def addressed(tree: Tree) -> Addressed:  # noqa: ARG001 - the path says it
     """Return nobody: the path says whom a message is for."""
     return Addressed()

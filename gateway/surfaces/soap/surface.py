@@ -12,6 +12,7 @@ from gateway.surfaces.base import Addressed, AnswerContext, Form, Found, Operati
 from gateway.surfaces.paths import Path
 from gateway.surfaces.search import Search
 from gateway.surfaces.soap import answers, searches, wsdl
+from gateway.surfaces.vkp_stu3 import message as stu3_message
 from gateway.surfaces.vkp_stu3.message import header_of, parties
 from translators.contract import Reason, Refused, Repair, Tree, Undelivered
 from translators.payload import MSGHEAD, RELEASES, fields_of, objects, payload_of
@@ -38,6 +39,8 @@ _RETRIEVAL = {
 SEARCH = Operation("patient", "", Group.RETRIEVAL, None, VKP_ID, or_her_id=True)
 """A search before its body was read, which says what is asked for."""
 STU3 = RELEASES[0]
+_AROUND = ("resourceType", "Envelope", "MsgInfo", "Mottaker")
+"""What stands around what a MsgHead carries, and is small."""
 _KINDS = {"HER": "her_id", "ENH": "orgnr"}
 
 
@@ -111,6 +114,16 @@ def _receiver(body: etree._Element) -> dict[str, Tree]:
         return {}
     (one,) = numbers
     return {"Mottaker": {etree.QName(one).localname: (one.text or "").strip()}}
+
+
+def outline(tree: Tree) -> Tree:
+    """Return a MsgHead, or a search, without what it carries; of a message of STU3 in it the header stays."""
+    if not isinstance(tree, dict):
+        return None
+    around: dict[str, Tree] = {name: tree[name] for name in _AROUND if name in tree}
+    release, payload = payload_of(tree)
+    inside = stu3_message.outline(payload) if release == STU3 else None
+    return around if inside is None else {**around, "Document": [{"RefDoc": {"Content": {release: inside}}}]}
 
 
 def addressed(tree: Tree) -> Addressed:

@@ -11,6 +11,7 @@ HEADER = "MessageHeader"
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _URN = "urn:uuid:"
 _HER_IDS = frozenset({"urn:oid:2.16.578.1.12.4.1.2", "http://ehelse.no/fhir/identifiertypes/HERID", ""})
+_QUOTED = ("resourceType", "id", "event", "sender", "receiver")
 OTHER_NUMBER = "not a HER-id"
 """What a number of another kind than a HER-id is told as: it names no party here."""
 
@@ -39,6 +40,17 @@ def message_id(tree: Tree) -> str | None:
         text_of(entry.get("fullUrl")).removeprefix(_URN) if entry else "",
     )
     return next((one for one in candidates if _ID.fullmatch(one)), None)
+
+
+def outline(tree: Tree) -> Tree:
+    """Return a message with what its answer quotes and its parties are told by; None for anything else."""
+    header = header_of(tree)
+    entry = _first(tree.get("entry")) if isinstance(tree, dict) else None
+    if header is None or entry is None:
+        return None
+    quoted: dict[str, Tree] = {name: header[name] for name in _QUOTED if name in header}
+    address = {"fullUrl": entry["fullUrl"]} if "fullUrl" in entry else {}
+    return {"resourceType": "Bundle", "entry": [{**address, "resource": quoted}]}
 
 
 def parties(header: dict[str, Tree], role: str) -> Iterator[str]:

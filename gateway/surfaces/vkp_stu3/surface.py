@@ -73,6 +73,11 @@ def read(body: bytes, operation: Operation | None) -> tuple[Tree, tuple[Repair, 
     return tree, repairs
 
 
+def outline(tree: Tree) -> Tree:
+    """Return a message with its header alone; nothing of what is no message."""
+    return message.outline(tree)
+
+
 def addressed(tree: Tree) -> Addressed:  # noqa: ARG001 - the path says it
     """Return nobody: the path says whom a message is for."""
     return Addressed()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.pipeline.content import LARGE
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (
     HOLD,
@@ -129,12 +130,14 @@ async def test_stu3_copy_gets_the_first_receipt_whole(begin: Callable[..., Await
     assert first.body == second.body
 
 
+@pytest.mark.parametrize("more", [b"", b" " * LARGE], ids=["small", "large"])
 async def test_copy_of_what_vkp_had_is_not_delivered_after_the_change(
-    begin: Callable[..., Awaitable[World]],
+    begin: Callable[..., Awaitable[World]], more: bytes
 ) -> None:
     """Where a municipality moves, what VKP took is known: the sender gets its receipt, the record nothing twice."""
-    world = await begin()
-    body = alarm()
+    world = await begin(body="1MB")
+    world.gateway._built_by().worker._process = None
+    body = alarm() + more
     assert (await world.post(BUNDLE, body)).status == 200
     (row,) = await until_states(world, "passed")
     assert (row.status, row.payload, row.patient) == (200, None, None)

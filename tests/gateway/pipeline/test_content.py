@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.errors import Failure, Fault
+from gateway.pipeline.bodies import BodyAnswer, answered
 from gateway.pipeline.content import LARGE, Worker
-from gateway.surfaces import vkp_r4
 from tests.gateway.world import another, message
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def test_a_small_body_is_worked_on_at_once_and_a_large_one_in_a_thread() -
     assert await worker.run(LARGE + 1, threading.current_thread) is not threading.main_thread()
     with pytest.raises(ZeroDivisionError):
         await worker.run(LARGE + 1, lambda: 1 // 0)
-    worker.close()
+    await worker.close()
 
 
 async def test_so_many_large_bodies_wait_and_no_more() -> None:
@@ -43,29 +43,37 @@ async def test_so_many_large_bodies_wait_and_no_more() -> None:
     gate.set()
     assert all(await asyncio.gather(*waiting))
     assert len(done) == 63
-    worker.close()
+    await worker.close()
 
 
-async def test_others_do_not_wait_for_a_large_body(
-    start: Callable[..., Awaitable[World]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+class _Stalled:
+    """In place of the process: answers when the gate is open."""
+
+    def __init__(self) -> None:
+        self.gate, self.begun = asyncio.Event(), asyncio.Event()
+
+    async def ask(self, question: Any, timeout: float) -> BodyAnswer:  # noqa: ASYNC109, ARG002 - as the real one
+        self.begun.set()
+        await self.gate.wait()
+        return answered(question)
+
+    def end(self) -> None:
+        """Go on."""
+
+    async def close(self) -> None:
+        """Go on."""
+
+
+async def test_others_do_not_wait_for_a_large_body(start: Callable[..., Awaitable[World]]) -> None:
     """While one is being read, another sender's message is delivered."""
     world = await start(body="1MB")
-    gate, begun, read = threading.Event(), threading.Event(), vkp_r4.read
-
-    def stalling(body: bytes, operation: Any) -> Any:
-        if len(body) > LARGE:
-            begun.set()
-            assert threading.current_thread() is not threading.main_thread()
-            assert gate.wait(60)
-        return read(body, operation)
-
-    monkeypatch.setattr(vkp_r4, "read", stalling)
+    process = _Stalled()
+    world.gateway._built_by().worker._process = process
     large = asyncio.get_running_loop().create_task(world.post("bundle", message("alarm-follow-up") + b" " * LARGE))
-    assert await asyncio.to_thread(begun.wait, 60)
+    await asyncio.wait_for(process.begun.wait(), 60)
     assert (await world.post("bundle", another(message("alarm-follow-up")))).status == 200
     assert not large.done()
-    gate.set()
+    process.gate.set()
     assert (await large).status == 200
     assert len(world.delivered) == 2
 
@@ -83,4 +91,4 @@ async def test_work_that_nobody_waits_for_is_done_all_the_same() -> None:
     await asyncio.wait_for(done.wait(), 10)
     assert found[0] is not threading.main_thread()
     assert found[1] is threading.main_thread()
-    worker.close()
+    await worker.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config.model import Role
-from gateway.pipeline import identify
+from gateway.pipeline import bodies
 from gateway.routing.table import RouteTable
 from tests.gateway.asking import ask, let_in
 from tests.gateway.world import HAVNES, NORDFJELL, ROUTES, another, message
@@ -61,7 +61,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return done
 
     monkeypatch.setattr(RouteTable, "decide", counting("decide", RouteTable.decide))
-    monkeypatch.setattr(identify, "information_of", counting("information", identify.information_of))
+    monkeypatch.setattr(bodies, "information_of", counting("information", bodies.information_of))
     readers = translate.READERS
     monkeypatch.setitem(readers, "vkp-r4", counting("read", readers["vkp-r4"]))
     return counts
