@@ -129,6 +129,6 @@ Send a message of your own (a token from the double of HelseID first):
   curl -i {running.gateway_url}/epj/r4/{orgnr}/composition -H "Authorization: Bearer $TOKEN" \\
     --data-binary @translators/examples/note.json
 
-What arrived, bodies in base64: {running.vkp_url}/stub/received and {running.jft_url}/stub/received.
+What arrived: {running.vkp_url}/stub/received, with bodies in base64, and {running.jft_url}/stub/received.
 Edit {path} and reload it with: kill -HUP {running.pids["gateway"]}
 Processes: {processes}. Their output is in {path.parent / "var"}. Ctrl-C ends everything."""
