@@ -41,6 +41,7 @@ class _Work:
         self._received = received
         self.derived: list[Derived] = []
         self.leaves = 0
+        self._seed = ""
 
     def onto(self, message: Message, tree: dict[str, Tree]) -> Message:
         """Return the message with what was derived of it."""
@@ -78,11 +79,16 @@ class _Work:
             url = (
                 url_of_id(str(held.get("resourceType")), own)
                 if isinstance(own, str)
-                else new_url(seed_of(bundle), f"entry {index}")
+                else new_url(self._seed_of(bundle), f"entry {index}")
             )
             result = {"fullUrl": url, **result}
             self._derive(f"{path}.fullUrl", URL)
         return result
+
+    def _seed_of(self, bundle: dict[str, Tree]) -> str:
+        """Return what tells the message from others; it may take all it says, and many entries ask."""
+        self._seed = self._seed or seed_of(bundle)
+        return self._seed
 
     def joined(self, bundle: dict[str, Tree], left: list[int]) -> dict[str, Tree]:
         """Return a document whose Composition refers to these entries too."""

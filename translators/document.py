@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from translators.contract import InformationName, Reason, Refused, Settings, Tree
-from translators.fhir.corrections import NAMESPACE, URIS, uuid_urn
+from translators.fhir.corrections import NAMESPACE, URIS, is_uuid, uuid_urn
 from translators.fhir.json_codec import encode
 from translators.fhir.primitives import is_instant
 from translators.information import information_of
@@ -51,15 +51,19 @@ def new_entry(seed: str, role: str, resource: dict[str, Tree], rule: str) -> Ent
 def lone_entry(resource: dict[str, Tree], seed: str) -> Entry:
     """Return an entry for a resource that came without a Bundle."""
     own = plain(resource.get("id"))
-    url = uuid_urn(own) if isinstance(own, str) else new_url(seed, "resource")
+    url = uuid_urn(own) if isinstance(own, str) and is_uuid(own) else new_url(seed, "resource")
     return Entry(url, made(url, _RULE), resource)
 
 
 def seed_of(resource: dict[str, Tree]) -> str:
-    """Return what tells a lone resource, or a message, from others: its id, its business identifier, or all it says."""
+    """Return what tells a lone resource, or a message, from all others: its id or its business identifier, where that is a UUID.
+
+    Any other may be that of many, as a number that begins anew for each patient, so that all it says counts instead.
+    """
     identifier = _identifier(resource)
-    own = plain(resource.get("id")) or (plain(identifier.get("value")) if identifier is not None else None)
-    return own if isinstance(own, str) else sha256(encode(written(resource))).hexdigest()
+    known = (plain(resource.get("id")), plain(identifier.get("value")) if identifier is not None else None)
+    own = next((one for one in known if is_uuid(one)), None)
+    return str(own) if own is not None else sha256(encode(written(resource))).hexdigest()
 
 
 def note_entry(

@@ -94,6 +94,11 @@ def uuid_urn(text: str) -> str:
     return UUID + (text.lower() if _UUID.fullmatch(text) else str(uuid.uuid5(NAMESPACE, text)))
 
 
+def is_uuid(value: Tree) -> bool:
+    """Tell whether a value is a UUID, bare or as its URN, which no two resources have."""
+    return isinstance(value, str) and _UUID.fullmatch(value.strip().lower().removeprefix(UUID)) is not None
+
+
 def url_of_id(kind: str, own: str) -> str:
     """Return the URL of an entry that has none, from the type and id of its resource; an id is one of its type alone."""
     return uuid_urn(own if _UUID.fullmatch(own) else f"{kind}/{own}")

@@ -1,12 +1,14 @@
 """A Dialogmelding 1.1 with a note, as VKP R4 has it: a Composition, and a document around it where files are attached."""
 
 import re
+from hashlib import sha256
 from html import escape
 
 from translators.contract import Reason, Refused, Settings, Tree
 from translators.document import UUID_SYSTEM, Entry, instant, new_entry, new_url
 from translators.fhir.cross_version import OWN
 from translators.fhir.cross_version import RULE as KEPT
+from translators.fhir.json_codec import encode
 from translators.made import made, plain
 from translators.national_number import kind_of
 from translators.note import EPISODE_NOTE, LINE_END, PROFILE
@@ -67,8 +69,7 @@ def note(root: Cursor, settings: Settings) -> dict[str, Tree]:
     ]
     if extensions:
         composition["extension"] = extensions
-    seed = str(identifier["value"])
-    return composition if not attached else _document(composition, attached, seed, settings)
+    return composition if not attached else _document(composition, attached, _seed(root, identifier), settings)
 
 
 def kept(at: Cursor, owner: str, but: tuple[str, ...] = (), only: tuple[str, ...] = ()) -> list[Tree]:
@@ -110,6 +111,12 @@ def _needed(at: Cursor, name: str) -> Cursor:
 def _business(info: Cursor) -> dict[str, Tree]:
     own = info.text("MsgId") or ""
     return {"system": UUID_SYSTEM, "value": f"urn:uuid:{own.lower()}"} if _UUID.fullmatch(own) else {"value": own}
+
+
+def _seed(root: Cursor, identifier: dict[str, Tree]) -> str:
+    """Return what tells a message from all others: a MsgId that is a UUID, else all it says as well."""
+    own = str(identifier["value"])
+    return own if "system" in identifier else f"{own}|{sha256(encode(root.value)).hexdigest()}"
 
 
 def _date(info: Cursor) -> Tree:

@@ -19,7 +19,7 @@ from translators.document import (
     wrapped,
 )
 from translators.fhir.conform import conform
-from translators.fhir.corrections import url_of_id, uuid_urn
+from translators.fhir.corrections import is_uuid, url_of_id, uuid_urn
 from translators.fhir.cross_version import RULE as KEPT
 from translators.fhir.json_codec import encode
 from translators.fhir.plan import from_stu3
@@ -167,7 +167,9 @@ def _header(root: Cursor) -> _Header:
     if at.at("response") is not None:
         raise Refused(Reason.FORMAT, "an answer is no journaling", f"{at.path}.response")
     whole = root.value if isinstance(root.value, dict) else {}
-    return _Header(root, at, at.text("id") or seed_of(whole), at.text("event", "code") or "")
+    own = at.text("id")
+    seed = own if own is not None and is_uuid(own) else seed_of(whole)
+    return _Header(root, at, seed, at.text("event", "code") or "")
 
 
 def _part(entry: Cursor, seed: str, index: int) -> Part:
