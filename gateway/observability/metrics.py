@@ -1,8 +1,29 @@
 """The metrics, each by its name; docs/operating.md says what each tells."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable, Iterable
 
-REGISTRY = CollectorRegistry()
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+
+
+class _Registry(CollectorRegistry):
+    """Has what was gathered counted before it shows anything, so that what it shows is exact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: list[Callable[[], None]] = []
+
+    def before_it_shows(self, count: Callable[[], None]) -> None:
+        """Call this each time before anything is shown."""
+        self._before.append(count)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return everything that is shown."""
+        for count in self._before:
+            count()
+        return super().collect()
+
+
+REGISTRY = _Registry()
 
 MESSAGES = Counter(
     "vkp_gateway_messages",

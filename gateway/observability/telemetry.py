@@ -17,14 +17,16 @@ from prometheus_client import Counter, Histogram
 from structlog.typing import EventDict, WrappedLogger
 
 from gateway.model import Account, Information, Mode
-from gateway.observability.metrics import LOSSES, MESSAGES, REPAIRS, SECONDS
+from gateway.observability.metrics import LOSSES, MESSAGES, REGISTRY, REPAIRS, SECONDS
 from translators.fhir.elements import r4, stu3
 
 _ELEVEN_DIGITS = re.compile(r"(?<!\d)\d{11}(?!\d)(?<!-[0-9a-f]{4}-\d{11})(?<!-[0-9a-f]{4}-[a-f]\d{11})")
 _COUNTERS: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
 """The counters of each combination of labels, found once."""
 _LOG_DELAY = 0.1
-"""Seconds that message events are gathered."""
+"""Seconds that messages are gathered."""
+_TOGETHER = 64
+"""Messages that are written together at most: with more, those that come meanwhile would notice."""
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)+|vkpgw_[A-Za-z0-9_-]{8,}")
 
 log = structlog.get_logger()
@@ -85,36 +87,54 @@ class MessageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Only of what was refused before its sender was trusted."""
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """A message whose answer has been given."""
+
+    account: Account
+    status: int
+    """The HTTP status that the sender got."""
+    seconds: float
+    at: float
+    """Seconds since the epoch."""
+
+
 def record(account: Account, status: int, seconds: float) -> None:
-    """Log and count one message when its answer has been given; `status` is the HTTP status that the sender got."""
-    _count(account, seconds)
+    """Log and count one message when its answer has been given; `status` is the HTTP status that the sender got.
+
+    Both happen within a moment, with those that are answered meanwhile: one after the other they take a fraction of the time
+    that each takes between other work. `REGISTRY` counts what has gathered before it shows anything.
+    """
+    _MESSAGE_LOG.add(Answered(account, status, seconds, time.time()))
+
+
+def event_of(answered: Answered) -> MessageEvent:
+    """Return a message's line."""
+    account = answered.account
     envelope = account.envelope
-    _MESSAGE_LOG.write(
-        MessageEvent(
-            correlation_id=account.correlation_id,
-            surface=envelope.surface,
-            municipality=envelope.municipality,
-            sender=envelope.sender,
-            information=envelope.information,
-            mode=account.mode,
-            canary=account.canary,
-            layer=account.layer,
-            rule=account.rule,
-            generation=account.generation,
-            upstream=account.upstream,
-            route=account.route,
-            outcome=account.outcome,
-            status=status,
-            milliseconds=round(seconds * 1000, 3),
-            diagnostics=diagnostics_of(account),
-            repairs=account.repairs,
-            losses=len(account.losses),
-            event_id=account.event_id,
-            first=account.first,
-            marks=account.marks,
-            timestamp=datetime.fromtimestamp(time.time(), UTC).isoformat(),
-            address=msgspec.UNSET if account.address is None else account.address,
-        )
+    return MessageEvent(
+        correlation_id=account.correlation_id,
+        surface=envelope.surface,
+        municipality=envelope.municipality,
+        sender=envelope.sender,
+        information=envelope.information,
+        mode=account.mode,
+        canary=account.canary,
+        layer=account.layer,
+        rule=account.rule,
+        generation=account.generation,
+        upstream=account.upstream,
+        route=account.route,
+        outcome=account.outcome,
+        status=answered.status,
+        milliseconds=round(answered.seconds * 1000, 3),
+        diagnostics=diagnostics_of(account),
+        repairs=account.repairs,
+        losses=len(account.losses),
+        event_id=account.event_id,
+        first=account.first,
+        marks=account.marks,
+        timestamp=datetime.fromtimestamp(answered.at, UTC).isoformat(),
+        address=msgspec.UNSET if account.address is None else account.address,
     )
 
 
@@ -124,7 +144,7 @@ def diagnostics_of(account: Account) -> str | None:
 
 
 def flush() -> None:
-    """Write out the messages that were logged and not yet written."""
+    """Write out and count the messages that were recorded and not yet written."""
     _MESSAGE_LOG.flush()
 
 
@@ -164,28 +184,35 @@ class _Unbreakable:
 
 
 class MessageLog:
-    """Writes message events several at a time: one write for each message would cost more than the message."""
+    """Writes and counts messages several at a time: one write for each message would cost more than the message."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self._events: list[MessageEvent] = []
+        self._gathered: list[Answered] = []
+        self._due: asyncio.TimerHandle | None = None
 
-    def write(self, event: MessageEvent) -> None:
-        """Log an event within a moment; at once where no event loop runs."""
-        self._events.append(event)
-        if len(self._events) > 1:
-            return
-        try:
-            asyncio.get_running_loop().call_later(_LOG_DELAY, self.flush)
-        except RuntimeError:
+    def add(self, answered: Answered) -> None:
+        """Log and count a message within a moment; at once where no event loop runs."""
+        self._gathered.append(answered)
+        if len(self._gathered) >= _TOGETHER:
             self.flush()
+        elif self._due is None:
+            try:
+                self._due = asyncio.get_running_loop().call_later(_LOG_DELAY, self.flush)
+            except RuntimeError:
+                self.flush()
 
     def flush(self) -> None:
-        """Write what has been gathered."""
-        if self._events:
-            events, self._events = self._events, []
+        """Write and count what has been gathered."""
+        due, self._due = self._due, None
+        if due is not None:
+            due.cancel()
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            for each in gathered:
+                _count(each.account, each.seconds)
             stream = _Unbreakable(self._stream)
-            stream.write(_lines(events))
+            stream.write(_lines([event_of(each) for each in gathered]))
             stream.flush()
 
 
@@ -202,6 +229,7 @@ def _lines(events: list[MessageEvent]) -> str:
 
 
 _MESSAGE_LOG = MessageLog(None)
+REGISTRY.before_it_shows(flush)
 
 
 def _mask_text(text: str) -> str:

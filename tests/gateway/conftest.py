@@ -66,14 +66,15 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
 
     telemetry.configure(kept.stream)
     structlog.configure(processors=[keep, *structlog.get_config()["processors"]])
-    write = telemetry._MESSAGE_LOG.write
+    add = telemetry._MESSAGE_LOG.add
 
-    def keep_message(event: telemetry.MessageEvent) -> None:
+    def keep_message(answered: telemetry.Answered) -> None:
+        event = telemetry.event_of(answered)
         kept.events.append({name: each for name, each in structs.asdict(event).items() if each is not UNSET})
         kept.message.set()
-        write(event)
+        add(answered)
 
-    monkeypatch.setattr(telemetry._MESSAGE_LOG, "write", keep_message)
+    monkeypatch.setattr(telemetry._MESSAGE_LOG, "add", keep_message)
     yield kept
     structlog.reset_defaults()
 

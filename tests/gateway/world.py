@@ -134,7 +134,7 @@ class Logged:
 
 def accepted_count() -> float:
     """How many messages were counted as accepted, of any kind."""
-    samples = itertools.chain.from_iterable(family.samples for family in metrics.MESSAGES.collect())
+    samples = itertools.chain.from_iterable(family.samples for family in metrics.REGISTRY.collect())
     return sum(
         one.value for one in samples if one.name == "vkp_gateway_messages_total" and one.labels["outcome"] == "accepted"
     )

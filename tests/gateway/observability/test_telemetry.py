@@ -229,3 +229,30 @@ def test_unknown_parts_are_empty_labels() -> None:
     finally:
         structlog.reset_defaults()
     assert value("vkp_gateway_messages_total", **empty) == 1
+
+
+async def test_what_was_gathered_is_counted_before_anything_is_shown() -> None:
+    """Where an event loop runs messages are written and counted a moment later, and whoever asks still gets exact numbers."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    for _ in range(3):
+        telemetry.record(account(outcome="gathered"), 200, 0.1)
+    assert not stream.getvalue()
+    assert value("vkp_gateway_messages_total", **labels_of("gathered")) == 3
+    assert len(lines(stream)) == 3
+
+
+async def test_many_messages_are_written_without_waiting() -> None:
+    """So that those which come meanwhile do not wait for all of them."""
+    stream = io.StringIO()
+    telemetry.configure(stream)
+    for number in range(64):
+        assert not stream.getvalue()
+        telemetry.record(account(correlation_id=str(number)), 200, 0.1)
+    assert [line["correlation_id"] for line in lines(stream)] == [str(number) for number in range(64)]
+
+
+def labels_of(outcome: str) -> dict[str, str]:
+    """Return the labels of the messages of these tests."""
+    named = {"surface": "vkp-r4", "municipality": "telemetry-test", "information": "varsel", "mode": "new"}
+    return {**named, "outcome": outcome}
