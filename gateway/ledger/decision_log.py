@@ -97,6 +97,10 @@ def write(connection: Connection, rows: Sequence[PastDecision]) -> None:
         traffic.add(connection, counted(rows))
 
 
+def _write_accounts(connection: Connection, rows: Sequence[tuple[Account, float, float | None]]) -> None:
+    write(connection, [decision_of(*row) for row in rows])
+
+
 def counted(rows: Iterable[PastDecision]) -> list[tuple[float, traffic.Counted, traffic.Numbers]]:
     """Return what rows add to the counts of their hours and days: those of one hour that are alike as one."""
     sums: dict[tuple[Any, ...], traffic.Numbers] = {}
@@ -217,7 +221,7 @@ class DecisionLog:
         self._store = store
         self._clock = clock
         self._most = most
-        self._rows: list[PastDecision] = []
+        self._rows: list[tuple[Account, float, float | None]] = []
         self._is_failing = False
         self._findings = FindingTally(store, clock, intervals)
         self._regularly = Periodic("decisions", self._flush, intervals.decisions, at_once=False)
@@ -232,7 +236,7 @@ class DecisionLog:
         if len(self._rows) >= self._most:
             DECISIONS_DROPPED.inc()
             return
-        self._rows.append(decision_of(account, self._clock(), seconds))
+        self._rows.append((account, self._clock(), seconds))
         if len(self._rows) >= _AT_ONCE and not self._is_failing:
             self._regularly.soon()
 
@@ -251,15 +255,18 @@ class DecisionLog:
             self._rows.clear()
 
     async def _flush(self) -> None:
-        while self._rows:
+        """Write what has gathered until now; what comes meanwhile gathers anew, since many rows cost little more than few."""
+        left = len(self._rows)
+        while left:
             if (store := self._store()) is None:
                 self._rows.clear()
                 return
-            rows = self._rows[:_AT_ONCE]
+            rows = self._rows[: min(left, _AT_ONCE)]
             try:
-                await store.write(partial(write, rows=rows))
+                await store.write(partial(_write_accounts, rows=rows))
             except LedgerUnavailable:
                 self._is_failing = True
                 return
             self._is_failing = False
             del self._rows[: len(rows)]
+            left -= len(rows)

@@ -144,6 +144,26 @@ class Failing:
         return await self.store.write(work)
 
 
+async def test_what_comes_while_rows_are_written_waits_for_the_next_time(
+    store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load each write has many rows, and never the few that came during the one before."""
+    kept = DecisionLog(lambda: store, clock)
+    real = store.write
+
+    async def slow(work: Any) -> Any:
+        kept.record(account("later"))
+        return await real(work)
+
+    monkeypatch.setattr(store, "write", slow)
+    kept.record(account("first"))
+    await kept._flush()
+    assert [one.reference for one in await everything(store)] == ["first"]
+    monkeypatch.undo()
+    await kept.stop()
+    assert [one.reference for one in await everything(store)] == ["first", "later"]
+
+
 async def test_rows_wait_while_the_ledger_cannot_be_written(store: Database, clock: Clock) -> None:
     """Up to a bound; what comes then is counted as missing, and no message fails."""
     failing, before = Failing(store), metrics.DECISIONS_DROPPED._value.get()
