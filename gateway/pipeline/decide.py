@@ -7,12 +7,12 @@ from msgspec import Struct, structs
 
 from gateway.config.model import Config
 from gateway.errors import Failure
-from gateway.model import PASSING, Envelope, Group, Mode, Pass, RequestHead
+from gateway.model import PASSING, Envelope, Group, Handled, Mode, Pass, RequestHead
 from gateway.observability.metrics import CONTENT_NOT_READ
 from gateway.pipeline.after_pass import AfterPass
 from gateway.pipeline.authorize import Authorized, Authorizer
 from gateway.pipeline.canary import Canary
-from gateway.pipeline.context import finishes_alone, is_canary
+from gateway.pipeline.context import account_of, finishes_alone, is_canary
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
@@ -35,8 +35,8 @@ class RequestDecision(Struct, frozen=True):
     """None where nothing is known yet, or the target is refused."""
     decision: Decision | None = None
     """None while the body is needed for it."""
-    answer: Pass | None = None
-    """Where the request passes, whatever its body is."""
+    passing: Handled | None = None
+    """How the request is answered where it passes, whatever its body is; the account has no id yet, and fits requests that are alike."""
     authorized: Authorized | None = None
     """The sender, where the token is verified in mode `legacy` too."""
     failure: Failure | None = None
@@ -76,12 +76,13 @@ class Decider:
         if operation is None or vkp is None or decision.mode not in PASSING or decision.mode is Mode.COMPARE:
             return found
         answer = Pass(vkp, finishes_alone(head, identified), self._after_pass.afterwards(table, identified, decision))
+        passing = Handled(answer, account_of("", identified.envelope, decision, "passed", vkp))
         if not self._verifies_in_legacy:
-            return structs.replace(found, answer=answer)
+            return structs.replace(found, passing=passing)
         authorized = self._authorizer.admitted_at_once(identified.presented, operation, identified.municipality)
         if authorized is None:
             return structs.replace(found, until=now)
-        return structs.replace(found, until=min(until, authorized.until), answer=answer, authorized=authorized)
+        return structs.replace(found, until=min(until, authorized.until), passing=passing, authorized=authorized)
 
     def _by_body(self, found: RequestDecision, identified: Identified) -> RequestDecision:
         """Add who sends a request that is decided by its body, where the head says all that this takes."""
@@ -146,7 +147,15 @@ class Decider:
             if authorized is None:
                 return found
         answer = Pass(vkp, finishes_alone=True, afterwards=self._after_pass.afterwards(table, identified, decision))
-        return structs.replace(found, answer=answer, authorized=authorized)
+        account = account_of("", identified.envelope, decision, "passed", vkp)
+        if found.unread is not None:
+            account = structs.replace(account, diagnostics=why_unread(found.unread))
+        return structs.replace(found, passing=Handled(answer, account), authorized=authorized)
+
+
+def why_unread(failure: Failure) -> str:
+    """Return why a request passed without what it says having been looked at."""
+    return f"passed without its content: {failure.diagnostics}"
 
 
 def decided_unread(

@@ -23,7 +23,7 @@ from gateway.pipeline.canary import Canary
 from gateway.pipeline.compare import Comparer
 from gateway.pipeline.content import ContentReader
 from gateway.pipeline.context import NOTHING_KNOWN, CorrelationIds, RequestContext, account_of, finishes_alone
-from gateway.pipeline.decide import Decider, FastPath, RequestDecision
+from gateway.pipeline.decide import Decider, FastPath, RequestDecision, why_unread
 from gateway.pipeline.identify import Identified, Identifier, asked_for
 from gateway.pipeline.retrieval import Retrieval
 from gateway.pipeline.translate import allowed_numbers, settings
@@ -88,8 +88,8 @@ class Pipeline:
             return described
         try:
             found = self._fast_path.decided(head, table)
-            if (answer := found.answer) is not None and self._is_within_rate(found):
-                return Handled(answer, self._passed(found, answer))
+            if (passing := found.passing) is not None and self._is_within_rate(found):
+                return self._named(passing)
         except Exception:
             log.exception("pipeline.defect")
             found = RequestDecision(table)
@@ -113,8 +113,8 @@ class Pipeline:
                 content = self._contents.read_at_once(body, identified, claims) if claims is not None else None
                 if content is not None:
                     found = self._decider.by_content(found, identified, content, self._now())
-                    if (answer := found.answer) is not None and self._is_within_rate(found):
-                        return Handled(answer, self._passed(found, answer))
+                    if (passing := found.passing) is not None and self._is_within_rate(found):
+                        return self._named(passing)
         except Exception:
             log.exception("pipeline.defect")
         return self.handle(head, body, found)
@@ -122,10 +122,9 @@ class Pipeline:
     def _is_within_rate(self, found: RequestDecision) -> bool:
         return found.authorized is None or self._authorizer.has_room(found.authorized)
 
-    def _passed(self, found: RequestDecision, answer: Pass) -> Account:
-        envelope = found.identified.envelope if found.identified is not None else NOTHING_KNOWN
-        account = account_of(self._references.next(), envelope, found.decision, "passed", answer.upstream)
-        return account if found.unread is None else structs.replace(account, diagnostics=_why_unread(found.unread))
+    def _named(self, passing: Handled) -> Handled:
+        """Give an account its id."""
+        return Handled(passing.answer, structs.replace(passing.account, correlation_id=self._references.next()))
 
     async def handle(self, head: RequestHead, body: Body, found: RequestDecision) -> Handled:
         """Return the answer to a request; never raises for anything that a sender or an upstream does."""
@@ -262,7 +261,7 @@ class Pipeline:
         vkp = context.table.vkp
         if vkp is None:
             raise Failure(Fault.UNRECOGNISED, "No VKP is configured")
-        why = _why_unread(context.unread) if context.unread is not None else None
+        why = why_unread(context.unread) if context.unread is not None else None
         identified, account = context.identified, context.account("passed", upstream=vkp, diagnostics=why)
         if identified is None:
             return Handled(Pass(vkp), account)
@@ -393,8 +392,3 @@ class Pipeline:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
-
-
-def _why_unread(failure: Failure) -> str:
-    """Return why a request passed without what it says having been looked at."""
-    return f"passed without its content: {failure.diagnostics}"
