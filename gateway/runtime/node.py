@@ -121,6 +121,7 @@ class Node:
         await asyncio.gather(self._server.stop(), *background)
         await asyncio.gather(self._rehearsals.stop(), self._comparisons.stop(), self._decisions.stop())
         if self._builder is not None:
+            self._builder.worker.catch_up()
             self._builder.listed.close()
         await self._admin.stop()
         await self._routes.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,3 +93,28 @@ async def test_work_that_nobody_waits_for_is_done_all_the_same() -> None:
     assert found[0] is not threading.main_thread()
     assert found[1] is threading.main_thread()
     await worker.close()
+
+
+async def test_small_bodies_that_nobody_waits_for_are_worked_on_several_at_a_time() -> None:
+    """Within a moment, or as soon as there are many; one that fails takes no other with it."""
+    worker, found = Worker(), list[int]()
+    many = 16
+    worker.later(LARGE, lambda: 1 // 0, found.append)
+    for number in range(many - 2):
+        worker.later(LARGE, partial(int, number), found.append)
+    assert not found
+    worker.later(LARGE, lambda: many, found.append)
+    assert found == [*range(many - 2), many]
+    done = asyncio.Event()
+    worker.later(LARGE, done.set, lambda _: None)
+    await asyncio.wait_for(done.wait(), 10)
+    await worker.close()
+
+
+async def test_what_was_gathered_is_done_before_an_end() -> None:
+    """Whoever ends the process asks for it."""
+    worker, found = Worker(), list[int]()
+    worker.later(LARGE, lambda: 1, found.append)
+    worker.catch_up()
+    await worker.close()
+    assert found == [1]
