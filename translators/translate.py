@@ -161,11 +161,19 @@ def _expressed(
         message = joined(message, unreached) if unreached and not faults else message
         # What is refused for its faults is not held to VKP's own tables besides.
         message = bindings.checked(message, settings) if not faults else message
+        _refuse_changed(message)
         calls = WRITERS[service].calls(message, settings)
         faults = [*_character_faults(message.tree, calls), *faults][:MOST]
         return _translation(message, calls=calls, numbers=numbers), message.tree, faults
     except Refused as refusal:
         return _translation(message, refusal=refusal), {}, []
+
+
+def _refuse_changed(message: Message) -> None:
+    """Raise `Refused` for a signed Bundle that is not sent as it was signed: its signature would be of something else."""
+    if "signature" in message.tree and (message.repairs or message.derived):
+        text = "the message is signed, and what is sent of it would not be what was signed"
+        raise Refused(Reason.SIGNATURE, text, f"{message.tree['resourceType']}.signature")
 
 
 def _character_faults(sent: dict[str, Tree], calls: tuple[Call, ...]) -> list[Fault]:
