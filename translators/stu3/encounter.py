@@ -53,13 +53,13 @@ def renewed(part: Part) -> list[Entry]:
     """Return the encounter as v090 has it, with the alert of its sensor and its devices."""
     at = part.at
     _refuse_too_many(at)
-    mode = _mode_of_all(at)
+    mode, has_own = _mode_of_all(at), _has_devices_of_modes(at)
     is_typed = mode is not None or all(one.has("type") for one in at.each("participant"))
-    result = begun(at, "Encounter", "encounter", claims_profile=is_typed)
+    result = begun(at, "Encounter", "encounter", claims_profile=is_typed and has_own)
     extensions, devices = _extensions(at, part.link, labels_of([result]))
     if extensions:
         result["extension"] = extensions
-    modes = _modes(at, devices)
+    modes = _modes(at, devices) if has_own else [*_modes(at, []), *_of_devices(devices)]
     result["class"] = _class(at)
     alerts = _read_reasons(at, result, _alert_of)
     participants = [*(_person(one, mode) for one in at.each("participant")), *modes]
@@ -181,6 +181,16 @@ def _modes(at: Cursor, devices: list[Entry]) -> list[Tree]:
     return participants
 
 
+def _has_devices_of_modes(at: Cursor) -> bool:
+    """Tell whether the devices can only be those of each mode: of several nobody knows which was used in which of several modes."""
+    modes = {_mode(one) for one in (at, *at.each("classHistory"))} - {None}
+    return len(modes) <= 1 or sum(_is_of_device(one) for one in at.each("extension")) <= 1
+
+
+def _is_of_device(extension: Cursor) -> bool:
+    return (extension.text("url") or "").lower() == _DEVICE
+
+
 def _mode_of_all(at: Cursor) -> str | None:
     """Return the one mode that the encounter had, in which everybody took part; None where it had several, or none."""
     modes = {_mode(one) for one in (at, *at.each("classHistory"))} - {None}
@@ -219,7 +229,7 @@ def _extensions(at: Cursor, link: str, labels: dict[str, Tree]) -> tuple[list[Tr
     devices: list[Entry] = []
     for extension in at.each("extension"):
         url = (extension.text("url") or "").lower()
-        found = _device(extension, link, len(devices), labels) if url == _DEVICE else None
+        found = _device(extension, link, len(devices), labels) if _is_of_device(extension) else None
         if found is not None:
             devices.append(found)
         elif url == ANNOTATIONS[0].lower():
