@@ -4,6 +4,7 @@ The plain XML has places for what VFT systems use, and for no more of FHIR; docs
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,6 +32,7 @@ _TOLD = frozenset({"active", "deceasedBoolean", "deceasedDateTime", "link", "int
 """The modifiers that the plain XML tells, or that are looked at by their values."""
 _DAY = "2026-11-29"
 _Writer = Callable[[dict[str, Tree], str], Iterator[dict[str, Any]]]
+_NORWAY = ZoneInfo("Europe/Oslo")
 _EXTENT = "urn:vkp-gateway:okt:weekly-extent"
 
 
@@ -85,7 +87,7 @@ def _search(asked: Any, operation: Operation) -> Search:
 def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) -> Reply:
     """Answer with what was found; raises `Failure` for what the plain XML has no place for where it must."""
     name = answers.OPERATIONS[search.kind.lower()]
-    now = asked.now.astimezone(ZoneInfo("Europe/Oslo")).isoformat(timespec="seconds")
+    now = asked.now.astimezone(_NORWAY).isoformat(timespec="seconds")
     writers: dict[str, _Writer] = {
         "Patient": partial(_patient, now=now),
         "EpisodeOfCare": _service,
@@ -134,7 +136,7 @@ def _is_another(resource: dict[str, Tree]) -> bool:
 
 def _patient(patient: dict[str, Tree], _: str, now: str) -> Iterator[dict[str, Any]]:
     name, born_on = _name_of(patient, now), _text(patient, "birthDate") or ""
-    died_on = (_text(patient, "deceasedDateTime") or "")[:10]
+    died_on = _day(_text(patient, "deceasedDateTime"))
     current = [one for one in _in_use(patient.get("identifier"), now) if _text(one, "value")]
     middle = [_text(one, "valueString") for one in _extensions(name.get("_given"), "no-basis-middlename")]
     yield _filled(
@@ -179,6 +181,17 @@ def _name_of(holder: dict[str, Tree], now: str) -> dict[str, Tree]:
     return next(iter([*known, *found]), {})
 
 
+def _day(moment: str | None) -> str:
+    """Return the day in Norway on which a moment is; of a date, that, as far as it is known."""
+    if moment is None or "T" not in moment:
+        return moment or ""
+    try:
+        # A leap second ends no day in Norway, and Python knows none.
+        return datetime.fromisoformat(moment.replace(":60", ":59")).astimezone(_NORWAY).date().isoformat()
+    except ValueError:
+        return moment[: len(_DAY)]
+
+
 def _in_use(values: Tree, now: str) -> Iterator[dict[str, Tree]]:
     """Go through what is in use, of names, numbers, telephones, addresses and contacts: the plain XML cannot say until when."""
     return (one for one in objects(values) if one.get("use") != "old" and is_within(one.get("period"), now))
@@ -210,8 +223,8 @@ def _service(episode: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
             "Kodeverk": _text(coding, "system"),
             "Navn": _text(coding, "display") or text,
             "Status": _text(episode, "status"),
-            "Fra": (_text(period, "start") or "")[:10],
-            "Til": (_text(period, "end") or "")[:10],
+            "Fra": _day(_text(period, "start")),
+            "Til": _day(_text(period, "end")),
             "Sted": _text(next(objects(episode.get("managingOrganization")), {}), "display"),
             "Omfang": _extension(episode, _EXTENT),
         }
