@@ -1,10 +1,18 @@
-"""A clock that a test moves, and sets wrong."""
+"""Clocks that a test moves: the gateway's own, which it also sets wrong, and the event loop's."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import TYPE_CHECKING
+
 from gateway.times import Clock
 
+if TYPE_CHECKING:
+    from typing import Self
+
 NOW = 1_780_000_000.0
+_TURNS = 20
+"""Of the event loop, in which everything has happened that a move of its clock leads to."""
 
 
 class FakeClock(Clock):
@@ -14,3 +22,39 @@ class FakeClock(Clock):
         self.now = now
         self.ahead = 0.0
         super().__init__(lambda: self.now + self.ahead, lambda: self.now - NOW + 1000.0)
+
+
+class LoopClock:
+    """The clock of the running event loop, which stands still until a test moves it: however slow the machine, nothing is late.
+
+    Timers and timeouts go by it, and those of a gateway and its doubles that run in this loop too. As a context it is taken, and
+    goes by itself again at the end, from where it stands.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._real = self._loop.time
+        self.now = self._real()
+        """In the loop's seconds."""
+
+    def __enter__(self) -> Self:
+        self._loop.time = lambda: self.now  # type: ignore[method-assign] # while the test has it
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ahead = self.now - self._real()
+        self._loop.time = lambda: self._real() + ahead  # type: ignore[method-assign] # it never goes back
+
+    async def move(self, seconds: float) -> None:
+        """Have so many seconds pass at once, and everything happen that is due by then.
+
+        What is under way at that moment, a connection that is being opened, has taken so long.
+        """
+        self.now += seconds
+        await settle()
+
+
+async def settle() -> None:
+    """Let everything happen that can happen now."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)

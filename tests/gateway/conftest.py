@@ -26,6 +26,7 @@ from service_stubs import signing
 from service_stubs.helseid import HelseIdStub
 from service_stubs.jft import JftStub
 from service_stubs.listening import running
+from tests.gateway.clocks import LoopClock
 from tests.gateway.wire import RawUpstream
 from tests.gateway.world import CLIENT_ID, ROUTES, Logged, World, registration
 from tests.ports import free_ports
@@ -172,6 +173,14 @@ async def start(  # noqa: PLR0917 - fixtures
             return world
 
         yield started
+
+
+@pytest.fixture
+async def loop_clock(start: Callable[..., Awaitable[World]]) -> AsyncIterator[LoopClock]:
+    """Take the event loop's clock, for gateways that are started from here on; it goes by itself before they are stopped."""
+    del start
+    with LoopClock() as taken:
+        yield taken
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from gateway.proxy.connection_limits import RefusalLog
 from tests.gateway.authority import Authority
 from tests.gateway.proxy.test_proxy_protocol import binary, brought, ended, line
-from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS, until
+from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS
+from tests.gateway.waiting import until
 from tests.gateway.world import HAVNES, message
 
 if TYPE_CHECKING:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway.config.load import load_text
 from gateway.observability import metrics
-from gateway.proxy.bounds import Bounds
+from gateway.proxy.bounds import USUAL_BOUNDS
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits, origin_of
-from service_stubs.behaviour import Behaviour
-from tests.gateway.proxy.test_leaving import connected, kept_alive, until
-from tests.gateway.world import HAVNES, NORDFJELL, message
+from tests.gateway.outbox.conftest import Jft, jft_of
+from tests.gateway.proxy.test_leaving import connected, kept_alive
+from tests.gateway.waiting import until
+from tests.gateway.world import HAVNES, NORDFJELL, another, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.gateway.wire import RawUpstream
+    from tests.gateway.clocks import LoopClock
+    from tests.gateway.wire import Answer, RawUpstream
     from tests.gateway.world import World
 
 BUNDLE = f"/epj/r4/{NORDFJELL}/bundle"
 NOTE = f"/epj/r4/{HAVNES}/composition"
-SILENCE = Bounds(silence=0.6)
+SILENCE = USUAL_BOUNDS.silence
 
 
 @pytest.mark.parametrize(
@@ -121,30 +124,37 @@ async def stall(world: World, body: bytes = b"x") -> tuple[asyncio.StreamReader,
     return reader, writer
 
 
-async def full(start: Callable[..., Awaitable[World]], upstream: RawUpstream, count: int, bounds: Bounds) -> World:
+async def full(start: Callable[..., Awaitable[World]], upstream: RawUpstream, count: int) -> World:
     """Start a gateway whose connections to VKP can be used up."""
-    world = await start(vkp=upstream, vkp_host=f", connections: {{most: {count}, connect: 8s}}", bounds=bounds)
-    world.write()
-    return world
+    return await start(vkp=upstream, vkp_host=f", connections: {{most: {count}, connect: 8s}}", timeout="1h")
+
+
+async def waiting_for_room(world: World) -> asyncio.Task[Answer]:
+    """Send a message for which there is no connection to VKP."""
+    posted = asyncio.get_running_loop().create_task(world.post(BUNDLE, b"{}"))
+    await until(lambda: pool(world).waiting)
+    return posted
 
 
 async def test_the_longest_stalled_body_makes_room(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
 ) -> None:
     """When all connections to VKP are taken, one that waits for a body is cut for one that has its own: 408, and on."""
-    world = await full(start, raw_upstream, 2, Bounds(stalled=0.5))
+    world = await full(start, raw_upstream, 2)
     first = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
-    await asyncio.sleep(0.1)
+    await loop_clock.move(1.0)
     second = await stall(world)
     await until(lambda: len(pool(world)._open) == 2)
-    assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 120)).status == 200
-    answer = await asyncio.wait_for(world.read_answer(first[0]), 120)
+    posted = await waiting_for_room(world)
+    await loop_clock.move(USUAL_BOUNDS.stalled + 0.5)
+    assert (await posted).status == 200
+    answer = await world.read_answer(first[0])
     assert answer is not None
     assert (answer.status, answer.code) == (408, "3.1")
     assert not second[0].at_eof()
     second[1].write(b"y" * 59_999)
-    answer = await asyncio.wait_for(world.read_answer(second[0]), 120)
+    answer = await world.read_answer(second[0])
     assert answer is not None
     assert answer.status == 200
     for _, writer in (first, second):
@@ -156,70 +166,67 @@ async def test_the_longest_stalled_body_makes_room(
     assert sorted((each.complete, len(each.body)) for each in bodies) == [(False, 1), (True, 2), (True, 60_000)]
 
 
-@pytest.mark.slow
-async def test_a_trickle_is_no_progress(start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream) -> None:
+async def test_a_trickle_is_no_progress(
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
+) -> None:
     """A byte now and then does not hold a connection that others wait for."""
-    world = await full(start, raw_upstream, 1, Bounds(stalled=0.5))
+    world = await full(start, raw_upstream, 1)
     _, writer = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
-
-    async def trickle() -> None:
-        while True:
-            writer.write(b"x")
-            await asyncio.sleep(0.05)
-
-    trickling = asyncio.get_running_loop().create_task(trickle())
-    try:
-        assert (await asyncio.wait_for(world.post(BUNDLE, b"{}"), 120)).status == 200
-    finally:
-        trickling.cancel()
-        writer.close()
+    posted = await waiting_for_room(world)
+    for _ in range(7):
+        writer.write(b"x")
+        await loop_clock.move(USUAL_BOUNDS.stalled / 6)
+    assert (await posted).status == 200
+    writer.close()
 
 
-@pytest.mark.slow
 async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
 ) -> None:
     """Who sends a kilobyte in time, and who waits for VKP, keeps its connection; the one that waits is told 503."""
     arrived, released = raw_upstream.hold()
-    connections = ", connections: {most: 2, connect: 1500ms}"
-    world = await start(vkp=raw_upstream, vkp_host=connections, bounds=Bounds(stalled=0.4))
+    world = await full(start, raw_upstream, 2)
     waiting = asyncio.get_running_loop().create_task(world.post(BUNDLE, b"{}"))
     await arrived.wait()
     reader, writer = await stall(world)
-
-    async def grow() -> None:
-        for _ in range(12):
-            await asyncio.sleep(0.15)
-            writer.write(b"y" * 1200)
-        writer.write(b"z" * (60_000 - 1 - 12 * 1200))
-
-    growing = asyncio.get_running_loop().create_task(grow())
     await until(lambda: len(pool(world)._open) == 2)
-    world.assert_refused(await asyncio.wait_for(world.post(BUNDLE, b"{}"), 120), 503, "3.1")
-    await growing
+    (growing,) = (each for each in world.gateway._server._passages if not each._incoming.complete)
+    posted = await waiting_for_room(world)
+    for _ in range(5):
+        await loop_clock.move(USUAL_BOUNDS.stalled - 1.0)
+        before = growing.body_since
+        writer.write(b"y" * 1200)
+        await until(lambda before=before: growing.body_since > before)
+    world.assert_refused(await posted, 503, "3.1")
+    writer.write(b"z" * (60_000 - 1 - 5 * 1200))
     released.set()
-    assert (await asyncio.wait_for(waiting, 120)).status == 200
-    answer = await asyncio.wait_for(world.read_answer(reader), 120)
+    assert (await waiting).status == 200
+    answer = await world.read_answer(reader)
     assert answer is not None
     assert answer.status == 200
     writer.close()
 
 
 async def test_stalled_bodies_stay_while_nobody_waits(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
 ) -> None:
     """A slow sender is nobody's trouble as long as there is room."""
-    world = await full(start, raw_upstream, 2, Bounds(stalled=0.2))
+    world = await full(start, raw_upstream, 2)
     reader, writer = await stall(world)
     await until(lambda: len(pool(world)._open) == 1)
-    await asyncio.sleep(0.8)
+    await loop_clock.move(4 * USUAL_BOUNDS.stalled)
     assert (await world.post(BUNDLE, b"{}")).status == 200
     writer.write(b"y" * 59_999)
-    answer = await asyncio.wait_for(world.read_answer(reader), 120)
+    answer = await world.read_answer(reader)
     assert answer is not None
     assert answer.status == 200
     writer.close()
+
+
+def is_read(sender: Any) -> bool:
+    """Tell whether somebody takes the body that a sender sends."""
+    return bool(sender._queue) and sender._queue[0].is_read
 
 
 def pool(world: World) -> Any:
@@ -230,15 +237,18 @@ def pool(world: World) -> Any:
 
 async def test_a_sender_has_so_many_messages_under_way_at_a_time(start: Callable[..., Awaitable[World]]) -> None:
     """One more is told to come again in a second: 429; when one is done there is room; another sender is not touched."""
-    world = await start(rate="1000/s, concurrent_per_sender: 2")
-    world.jft.behave(Behaviour(delay=1.0, times=2))
-    sending = [asyncio.get_running_loop().create_task(world.post(NOTE, message("note"))) for _ in range(2)]
-    builder = world.gateway._built_by()
-    await until(lambda: builder._rates._under_way["journaling Everywhere"] == 2)
+    world = await start(double=Jft, rate="1000/s, concurrent_per_sender: 2")
+    jft, builder = jft_of(world), world.gateway._built_by()
+    jft.open.clear()
+    sending = [asyncio.get_running_loop().create_task(world.post(NOTE, another(message("note")))) for _ in range(2)]
+    await until(lambda: jft.asked == 2)
     refused = await world.post(NOTE, message("note"))
     assert (refused.status, refused.code, refused.values("Retry-After")) == (429, "3.1", ["1"])
-    other = await world.post(NOTE, message("note"), token=world.token(vkp_id="Dignio_Havnes"))
-    assert other.status == 200
+    token = world.token(vkp_id="Dignio_Havnes")
+    other = asyncio.get_running_loop().create_task(world.post(NOTE, message("note"), token=token))
+    await until(lambda: jft.asked == 3)
+    jft.open.set()
+    assert (await other).status == 200
     assert [(await each).status for each in sending] == [200, 200]
     assert (await world.post(NOTE, message("note"))).status == 200
     assert builder._rates._under_way["journaling Everywhere"] == 0
@@ -258,36 +268,34 @@ async def test_what_vkp_answers_is_never_refused_by_it(
     assert [(await each).status for each in sending] == [200] * 5
 
 
-@pytest.mark.slow
 async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
 ) -> None:
     """Bytes now and then excuse a silence and not a request that takes longer than any may."""
-    world = await start(vkp=raw_upstream, timeout="1500ms")
+    world = await start(vkp=raw_upstream, timeout="100s")
     for path in (BUNDLE, NOTE):
-        reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
+        reader, writer, sender = await connected(world)
         writer.write(kept_alive(world, path, length=False, headers=(("Content-Length", "60000"),)))
-
-        async def trickle(writer: asyncio.StreamWriter = writer) -> None:
-            while True:
-                writer.write(b"x")
-                await asyncio.sleep(0.1)
-
-        trickling = asyncio.get_running_loop().create_task(trickle())
-        answer = await asyncio.wait_for(world.read_answer(reader), 120)
-        trickling.cancel()
+        await until(lambda sender=sender: is_read(sender))
+        for _ in range(2):
+            await loop_clock.move(SILENCE - 15.0)
+            before = sender._times.last_read
+            writer.write(b"x")
+            await until(lambda sender=sender, before=before: sender._times.last_read > before)
+        await loop_clock.move(15.0)
+        answer = await world.read_answer(reader)
         writer.close()
+        await until(lambda: not world.gateway._server._senders)
         assert answer is not None
         assert answer.status == 504
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("bounds", "begin", "trickle"),
+    ("limit", "begin", "trickle"),
     [
-        (Bounds(idle=0.6), b"", b""),
-        (Bounds(head=0.6), b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"),
-        (Bounds(head=0.6), b"P", b""),
+        (USUAL_BOUNDS.idle, b"", b""),
+        (USUAL_BOUNDS.head, b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"),
+        (USUAL_BOUNDS.head, b"P", b""),
         (SILENCE, b"POST /epj/r4/312229544/bundle HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", b""),
         (
             SILENCE,
@@ -298,22 +306,30 @@ async def test_a_body_that_trickles_ends_with_the_time_of_its_request(
     ],
     ids=["says nothing", "head trickles", "head stops", "body stops", "body that is read stops", "chunk stops"],
 )
-async def test_who_is_too_slow_is_cut(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream, bounds: Bounds, begin: bytes, trickle: bytes
+async def test_who_is_too_slow_is_cut(  # noqa: PLR0917 - fixtures and cases
+    start: Callable[..., Awaitable[World]],
+    loop_clock: LoopClock,
+    raw_upstream: RawUpstream,
+    limit: float,
+    begin: bytes,
+    trickle: bytes,
 ) -> None:
     """A connection that gives nothing, or a head a field at a time, ends; another sender is served all the while."""
-    world = await start(vkp=raw_upstream, bounds=bounds)
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    writer.write(begin.replace(b"TOKEN", b"Bearer " + world.token().encode()))
-    ended = asyncio.get_running_loop().create_task(reader.read())
-    async with asyncio.timeout(120):
-        while not ended.done():
-            writer.write(trickle)
-            assert (await world.post(BUNDLE, b"{}")).status == 200
-            await asyncio.sleep(0.05)
-    assert ended.exception() is not None or not ended.result().startswith(b"HTTP/1.1 2")
+    world = await start(vkp=raw_upstream, timeout="1h")
+    reader, writer, sender = await connected(world)
+    begin = begin.replace(b"TOKEN", b"Bearer " + world.token().encode())
+    writer.write(begin)
+    await until(lambda: not begin or sender._parser.in_head or is_read(sender))
+    for _ in range(4):
+        assert (await world.post(BUNDLE, b"{}")).status == 200
+        assert not reader.at_eof()
+        writer.write(trickle)
+        await loop_clock.move(limit / 4 + 0.1)
+    with suppress(ConnectionError):
+        assert not (await reader.read()).startswith(b"HTTP/1.1 2")
     writer.close()
     await until(lambda: not world.gateway._server._senders)
+    assert (await world.post(BUNDLE, b"{}")).status == 200
 
 
 async def test_a_connection_without_a_descriptor_is_told_and_counted(world: World) -> None:

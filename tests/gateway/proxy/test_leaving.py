@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.proxy.bounds import Bounds
+from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.proxy.request_parser import RequestParser
 from tests.gateway.proxy.fuzzing import Requests
+from tests.gateway.waiting import until
 from tests.gateway.wire import read_message
 from tests.gateway.world import HAVNES, NORDFJELL, VIKAN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.gateway.clocks import LoopClock
     from tests.gateway.wire import RawUpstream
     from tests.gateway.world import World
 
@@ -48,15 +50,6 @@ async def connected(world: World) -> tuple[asyncio.StreamReader, asyncio.StreamW
     return reader, writer, next(iter(senders))
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never held")
-
-
 def reset(writer: asyncio.StreamWriter) -> None:
     """Leave at once, so that the other end is told by a reset."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -84,7 +77,7 @@ async def test_body_that_breaks_while_it_is_read_is_answered_once(world: World) 
     """The request that the gateway was reading is refused as bytes that are no request, and not once more."""
     reader, writer, _ = await connected(world)
     writer.write(chunked(world, f"/epj/r4/{HAVNES}/bundle"))
-    await asyncio.sleep(0.1)
+    await until(lambda: world.gateway._server._tasks)
     writer.write(b"ZZ\r\n")
     assert (await reader.read()).count(b"HTTP/1.1 400 ") == 1
     writer.close()
@@ -93,16 +86,16 @@ async def test_body_that_breaks_while_it_is_read_is_answered_once(world: World) 
 
 
 async def test_head_sent_ahead_does_not_cut_the_answer_before_it(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
 ) -> None:
     """The time for a head does not run while its sender waits for VKP, or while the gateway itself reads no further."""
-    world = await start(vkp=raw_upstream, bounds=Bounds(head=0.3))
+    world = await start(vkp=raw_upstream, timeout="1h")
     arrived, released = raw_upstream.hold()
     reader, writer, _ = await connected(world)
     raw = kept_alive(world, BUNDLE, b"{}")
     writer.write(raw + raw + raw[:40])
     await arrived.wait()
-    await asyncio.sleep(0.8)
+    await loop_clock.move(2 * USUAL_BOUNDS.head)
     released.set()
     answer = await world.read_answer(reader)
     assert answer is not None
@@ -111,35 +104,42 @@ async def test_head_sent_ahead_does_not_cut_the_answer_before_it(
 
 
 async def test_connection_is_not_idle_right_after_a_late_answer(
-    start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
 ) -> None:
     """The time between requests is counted from the answer, not from the request that it answers."""
-    world = await start(vkp=raw_upstream, bounds=Bounds(idle=0.6))
+    world = await start(vkp=raw_upstream, bounds=Bounds(idle=20.0), timeout="1h")
     arrived, released = raw_upstream.hold()
     reader, writer, _ = await connected(world)
     writer.write(kept_alive(world, BUNDLE, b"{}"))
     await arrived.wait()
-    await asyncio.sleep(0.8)
+    await loop_clock.move(25.0)
     released.set()
     assert await world.read_answer(reader) is not None
-    await asyncio.sleep(0.3)
-    assert not reader.at_eof()
+    await loop_clock.move(15.0)
+    writer.write(kept_alive(world, BUNDLE, b"{}"))
+    assert await world.read_answer(reader) is not None
+    await loop_clock.move(21.0)
+    assert await reader.read() == b""
     writer.close()
 
 
-@pytest.mark.slow
-async def test_request_before_garbage_is_answered_after_a_half_close(world: World, raw_upstream: RawUpstream) -> None:
+async def test_request_before_garbage_is_answered_after_a_half_close(
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
+) -> None:
     """What follows a whole request does not cost its sender the answer."""
+    world = await start(vkp=raw_upstream)
     arrived, released = raw_upstream.hold()
-    reader, writer, _ = await connected(world)
+    reader, writer, sender = await connected(world)
     writer.write(kept_alive(world, BUNDLE, b"{}") + b"garbage\r\n\r\n")
     writer.write_eof()
     await arrived.wait()
-    await asyncio.sleep(0.1)
+    await until(lambda: sender._half_closed)
     released.set()
     answer = await world.read_answer(reader)
     assert answer is not None
     assert answer.status == 200
+    assert await reader.readexactly(13) == b"HTTP/1.1 501 "
+    await loop_clock.move(USUAL_BOUNDS.linger + 0.1)
     writer.close()
 
 
@@ -156,7 +156,7 @@ async def test_stop_lets_a_slow_reader_have_its_answer(world: World, raw_upstrea
     writer.write(kept_alive(world, BUNDLE, b"{}"))
     await until(lambda: bool(sender.transport.get_write_buffer_size()) and sender.is_idle)
     stopping = asyncio.get_running_loop().create_task(world.gateway._server.stop())
-    await asyncio.sleep(0.1)
+    await until(lambda: world.gateway._server._quiet is not None)
     writer.transport.resume_reading()
     answer = await world.read_answer(reader)
     assert answer is not None

@@ -15,6 +15,7 @@ from tests.gateway.world import NORDFJELL, message
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.gateway.clocks import LoopClock
     from tests.gateway.wire import RawUpstream, Seen
     from tests.gateway.world import World
 
@@ -258,19 +259,19 @@ async def test_vkp_that_is_away_is_unavailable(world: World, raw_upstream: RawUp
     assert int(answer.values("Retry-After")[0]) > 0
 
 
-async def test_silent_vkp_is_given_up(start: Callable[..., Awaitable[World]], raw_upstream: RawUpstream) -> None:
+async def test_silent_vkp_is_given_up(
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, raw_upstream: RawUpstream
+) -> None:
     """When `limits.request_timeout` has passed the sender is told so (504)."""
-    world = await start(vkp=raw_upstream, timeout="300ms")
-    ended = asyncio.Event()
-
-    async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await read_message(reader, answer=False)
-        await ended.wait()
-
-    raw_upstream.play = say_nothing
-    answer = await world.post(BUNDLE, b"{}")
-    ended.set()
-    world.assert_refused(answer, 504, "3.1")
+    world = await start(vkp=raw_upstream, timeout="20s")
+    arrived, released = raw_upstream.hold()
+    posted = asyncio.get_running_loop().create_task(world.post(BUNDLE, b"{}"))
+    await arrived.wait()
+    await loop_clock.move(19.0)
+    assert not posted.done()
+    await loop_clock.move(1.1)
+    world.assert_refused(await posted, 504, "3.1")
+    released.set()
 
 
 async def test_sender_that_leaves_in_its_body_delivers_nothing_whole(world: World, raw_upstream: RawUpstream) -> None:

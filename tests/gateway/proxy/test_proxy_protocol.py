@@ -12,17 +12,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.observability import metrics
-from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
+from gateway.proxy.bounds import USUAL_BOUNDS
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits
 from gateway.proxy.proxy_protocol import ProxyHeaderError, bytes_missing, source_address
 from tests.gateway.authority import Authority
-from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS, until
+from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS
+from tests.gateway.waiting import until
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
+    from tests.gateway.clocks import LoopClock
     from tests.gateway.wire import RawUpstream
     from tests.gateway.world import World
 
@@ -188,9 +190,8 @@ def behind(
 ) -> Callable[..., Awaitable[World]]:
     """Start a gateway that believes its balancer, this machine unless another is named."""
 
-    async def started(balancer: str = "127.0.0.1", limits: str = "", bounds: Bounds = USUAL_BOUNDS) -> World:
+    async def started(balancer: str = "127.0.0.1", limits: str = "") -> World:
         return await start(
-            bounds=bounds,
             vkp=raw_upstream,
             vkp_host=", forwarded: x-forwarded",
             listen=", proxy_protocol: true",
@@ -280,13 +281,18 @@ async def test_a_balancers_connection_without_its_header_is_closed(
 
 
 async def test_a_balancers_connection_whose_header_does_not_come_in_time_is_closed(
-    behind: Callable[..., Awaitable[World]],
+    behind: Callable[..., Awaitable[World]], loop_clock: LoopClock
 ) -> None:
     """Whether a part of it came, or nothing."""
-    world = await behind(bounds=Bounds(handshake=0.2))
+    world = await behind()
     before = metrics.PROXY_HEADERS_REFUSED._value.get()
     for stream in (b"PROXY TCP4 1", b""):
-        assert await ended(world, stream) == b""
+        ending = asyncio.get_running_loop().create_task(ended(world, stream))
+        await until(lambda: world.gateway._server._guests._count)
+        await loop_clock.move(USUAL_BOUNDS.handshake - 1.0)
+        assert not ending.done()
+        await loop_clock.move(1.1)
+        assert await ending == b""
     assert metrics.PROXY_HEADERS_REFUSED._value.get() == before + 2
     assert {each["reason"] for each in world.logged.named("proxy.header_refused")} == {"it did not come in time"}
     assert world.gateway._server._guests._count == 0

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from cryptography import x509
 
 from gateway.config.load import load
@@ -15,7 +14,7 @@ from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from tests.gateway.wire import Answer
     from tests.gateway.world import World
@@ -54,15 +53,6 @@ def shown_by(writer: asyncio.StreamWriter) -> int:
     """Return the serial number of the certificate that the gateway showed."""
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return x509.load_der_x509_certificate(der).serial_number
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never held")
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.proxy.bounds import Bounds
+from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.proxy.certificate_files import Files, for_senders
 from tests.gateway.authority import Authority
 from tests.gateway.tls_upstream import TlsUpstream
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from tests.gateway.clocks import LoopClock
     from tests.gateway.wire import RawUpstream
     from tests.gateway.world import World
-from tests.gateway.proxy.tls_senders import BUNDLE, TLS, connection, post, served, until
+from tests.gateway.proxy.tls_senders import BUNDLE, TLS, connection, post, served
+from tests.gateway.waiting import until
 
 MUTUAL = "tls: {cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem}"
 
@@ -102,13 +104,16 @@ async def test_senders_need_a_certificate_when_authorities_are_named(
 
 
 async def test_a_handshake_that_stalls_is_ended(
-    start: Callable[..., Awaitable[World]], authority: Authority, raw_upstream: RawUpstream
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock, authority: Authority, raw_upstream: RawUpstream
 ) -> None:
     """Whoever connects and says nothing is gone after a while."""
-    world = await start(vkp=raw_upstream, top=TLS, bounds=Bounds(handshake=0.3))
+    world = await start(vkp=raw_upstream, top=TLS)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     await until(lambda: world.gateway._server._guests._count == 1)
-    assert await asyncio.wait_for(reader.read(), 120) == b""
+    await loop_clock.move(USUAL_BOUNDS.handshake - 1.0)
+    assert not reader.at_eof()
+    await loop_clock.move(1.1)
+    assert await reader.read() == b""
     writer.close()
     await until(lambda: world.gateway._server._guests._count == 0)
     assert (await post(world, authority.trusting())).status == 200
