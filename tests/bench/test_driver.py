@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from bench.driver import Address, Result, at_rate, closed_loop, post
+from tests.gateway.clocks import LoopClock
+from tests.waiting import until
 
 _GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
@@ -75,8 +77,12 @@ async def test_latency_counts_from_when_a_request_was_due(server: tuple[_Server,
     run = asyncio.ensure_future(  # noqa: TID251 - kept and awaited below
         at_rate(address, itertools.repeat(post(address, "/", b"")), rate=50, seconds=0.1, connections=1)
     )
-    asyncio.get_running_loop().call_later(0.2, released.set)
-    result = await run
+    with LoopClock() as clock:
+        await until(lambda: own.bodies)
+        for _ in range(10):
+            await clock.move(0.02)
+        released.set()
+        result = await run
     assert result.answered == 5
     assert result.latencies == sorted(result.latencies, reverse=True)
 

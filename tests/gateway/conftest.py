@@ -145,7 +145,7 @@ async def start(  # noqa: PLR0917 - fixtures
                 "admin": admin,
                 "listen": "",
                 "body": "100kB",
-                "timeout": "10s",
+                "timeout": "2m",
                 "rate": "1000/s",
                 "limits": "",
                 "issuer": helseid.issuer,

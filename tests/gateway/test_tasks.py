@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.tasks import FileThread, Periodic
+from tests.waiting import HANGS
 
 if TYPE_CHECKING:
     from tests.gateway.world import Logged
@@ -30,7 +31,7 @@ class Rests:
 
     async def begun(self) -> None:
         """Wait until the next pause has begun."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             await self._begun.acquire()
 
     def end(self) -> None:

@@ -87,9 +87,9 @@ def test_program_says_when_it_is_ready_and_stops_cleanly(stop: signal.Signals) -
         assert program.stdout is not None
         line = program.stdout.readline().strip()
         address = line.removeprefix("legacy VKP (R4, STU3 and SOAP) on http://")
-        connection = http.client.HTTPConnection(address, timeout=5)
+        connection = http.client.HTTPConnection(address, timeout=60)
         connection.request("GET", "/")
         assert connection.getresponse().read()
         program.send_signal(stop)
-        assert program.wait(timeout=5) == 0
+        assert program.wait(timeout=60) == 0
         connection.close()

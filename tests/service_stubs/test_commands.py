@@ -41,12 +41,12 @@ def test_helseid_says_when_it_is_ready_and_stops_cleanly(stop: signal.Signals) -
     with start("helseid", "--port", "0") as program:
         line = first_line(program)
         url = line.removeprefix("HelseID on ")
-        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
         connection.request("GET", "/.well-known/openid-configuration")
         assert json.load(connection.getresponse())["issuer"] == url
         connection.close()
         program.send_signal(stop)
-        assert program.wait(timeout=5) == 0
+        assert program.wait(timeout=60) == 0
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_jft_says_when_each_listener_is_ready() -> None:
     with start("jft", "--write-port", "0", "--read-port", "0") as program:
         lines = [first_line(program), first_line(program)]
         program.terminate()
-        assert program.wait(timeout=5) == 0
+        assert program.wait(timeout=60) == 0
     assert [line.partition(" on http://127.0.0.1:")[0] for line in lines] == ["JFT WriteAPI", "JFT ReadAPI"]
 
 

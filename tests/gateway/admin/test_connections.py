@@ -9,6 +9,7 @@ import aiohttp
 
 from gateway.admin import connections
 from gateway.admin.connections import BoundedConnections
+from tests.waiting import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ async def test_silent_connections_are_bounded_and_leave_room(world: World) -> No
     """However many are opened, so many stay, the newest; and whoever asks something is answered."""
     opened = [await asyncio.open_connection("127.0.0.1", world.admin_port) for _ in range(connections.MOST + 20)]
     oldest, _ = opened[0]
-    assert await asyncio.wait_for(oldest.read(), 10) == b""
+    assert await asyncio.wait_for(oldest.read(), HANGS) == b""
     url = f"http://127.0.0.1:{world.admin_port}/livez"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         assert answer.status == 200

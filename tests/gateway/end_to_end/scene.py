@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
@@ -21,7 +20,7 @@ from tests.gateway.office import NOW, Browser, Office, Page
 from tests.gateway.world import NORDFJELL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.gateway.wire import Answer
     from tests.gateway.world import World
@@ -224,12 +223,3 @@ class Tool:
         result = await self.run(*arguments)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something holds."""
-    for _ in range(600):
-        if await holds():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("it never held")

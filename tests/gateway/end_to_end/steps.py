@@ -6,8 +6,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.gateway.end_to_end.scene import ARNE, AT, CUTOVER, until
+from tests.gateway.end_to_end.scene import ARNE, AT, CUTOVER
 from tests.gateway.end_to_end.traffic import MIXED
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.gateway.end_to_end.scene import Desk, Migration, Sent, Tool

@@ -21,7 +21,6 @@ from tests.gateway.end_to_end.scene import (
     Tool,
     everywhere,
     routes,
-    until,
 )
 from tests.gateway.end_to_end.steps import (
     CONFIRMED,
@@ -38,6 +37,7 @@ from tests.gateway.end_to_end.steps import (
 )
 from tests.gateway.end_to_end.traffic import MIXED, SOUND, Kind
 from tests.gateway.office import NOW
+from tests.waiting import until
 
 
 async def not_clean_enough(migration: Migration) -> str:

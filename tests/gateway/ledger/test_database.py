@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, event, func, insert, select, text
 from gateway.ledger.database import Database, LedgerUnavailable, open_store
 from gateway.ledger.tables import RUN
 from tests.gateway.ledger.read_only import read_only
+from tests.waiting import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -57,7 +58,7 @@ def busy(store: Database | Writer) -> Iterator[None]:
         assert gate.wait(60)
 
     store.submit(block)
-    assert begun.wait(60)
+    assert begun.wait(HANGS)
     try:
         yield
     finally:
@@ -351,7 +352,7 @@ async def test_read_whose_reader_is_gone_has_ended_when_the_ledger_is_closed(led
 
     def slow(_connection: Connection) -> None:
         begun.set()
-        gate.wait(60)
+        gate.wait(HANGS)
         ended.set()
 
     reading = asyncio.get_running_loop().create_task(store.read(slow))

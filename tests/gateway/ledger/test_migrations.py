@@ -19,6 +19,7 @@ from gateway.errors import StartupError
 from gateway.ledger import database
 from gateway.ledger.database import _LOCK_KEY, Database, migrate, open_store
 from gateway.ledger.tables import MESSAGE, METADATA, REPLICA_IDENTIFIER, SHARE
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,8 +109,7 @@ async def test_two_nodes_may_open_an_empty_database_at_once(postgres: str, tmp_p
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
             opening = [group.create_task(asyncio.to_thread(open_store, postgres, tmp_path)) for _ in range(2)]
-            while connection.execute(waits).scalar_one() < len(opening):  # noqa: ASYNC110 - the database says when
-                await asyncio.sleep(0.01)
+            await until(lambda: connection.execute(waits).scalar_one() == len(opening))
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
     engine.dispose()
     for store in (task.result() for task in opening):

@@ -15,6 +15,7 @@ from gateway.tasks import Intervals
 from service_stubs.jft import JftStub
 from tests.gateway.auth.helseid.conftest import Clock
 from tests.gateway.world import ROUTES, another, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -146,22 +147,16 @@ async def states(world: World) -> list[str]:
     return [row.state for row in await rows(world)]
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    for _ in range(6000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never held")
-
-
 async def until_written(world: World, holds: Callable[[list[Row[Any]]], bool]) -> list[Row[Any]]:
     """Wait until what is written is so, and return it."""
-    for _ in range(6000):
-        if holds(found := await rows(world)):
-            return found
-        await asyncio.sleep(0.01)
-    pytest.fail(f"it never was: {[(row.state, row.reason, row.attempts) for row in found]}")
+    found: list[Row[Any]] = []
+
+    async def is_so() -> bool:
+        found[:] = await rows(world)
+        return holds(found)
+
+    await until(is_so, lambda: f"it never was: {[(row.state, row.reason, row.attempts) for row in found]}")
+    return found
 
 
 async def until_states(world: World, *wanted: str) -> list[Row[Any]]:

@@ -22,11 +22,11 @@ from tests.gateway.outbox.conftest import (
     jft_of,
     means_of,
     rows,
-    until,
     until_states,
     until_written,
     visit,
 )
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

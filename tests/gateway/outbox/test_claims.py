@@ -22,9 +22,9 @@ from tests.gateway.outbox.conftest import (
     dispatching,
     jft_of,
     rows,
-    until,
     until_states,
 )
+from tests.waiting import HANGS, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -66,7 +66,7 @@ async def test_what_was_claimed_at_the_stop_is_delivered_and_nothing_more_is_cla
 
     async def slow(most: int, *, until: float) -> list[Due]:
         asked.append(most)
-        delivery.ledger.store.submit(lambda _: gate.wait(10))
+        delivery.ledger.store.submit(lambda _: gate.wait(HANGS))
         return await claim(most, until=until)
 
     monkeypatch.setattr(delivery.ledger, "claim", slow)
@@ -125,7 +125,7 @@ async def test_what_is_known_of_a_delivery_is_written_though_it_is_cut_off(  # n
 
     def block(_: object) -> None:
         blocked.set()
-        gate.wait(10)
+        gate.wait(HANGS)
 
     delivery.ledger.store.submit(block)
     await until(blocked.is_set)

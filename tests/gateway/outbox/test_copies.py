@@ -17,10 +17,10 @@ from tests.gateway.outbox.conftest import (
     restart,
     rows,
     states,
-    until,
     until_states,
 )
 from tests.gateway.world import VIKAN, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,7 +19,6 @@ from tests.gateway.outbox.conftest import (
     restart,
     rows,
     states,
-    until,
     until_states,
     until_written,
 )
@@ -27,6 +26,7 @@ from tests.gateway.pipeline.stu3_sender import body_of, read
 from tests.gateway.pipeline.stu3_sender import post as post_stu3
 from tests.gateway.world import NORDFJELL, ROUTES, World, another, message
 from tests.ports import free_ports
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -19,10 +19,10 @@ from tests.gateway.outbox.conftest import (
     delivery_of,
     jft_of,
     rows,
-    until,
     until_states,
 )
 from tests.gateway.world import HAVNES
+from tests.waiting import HANGS, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -111,7 +111,7 @@ async def test_message_is_delivered_once_when_its_sender_leaves_before_it_is_wri
 
     async def slow(arrival: Arrival, *more: Any, **others: Any) -> Any:
         arrived.append(arrival.reference)
-        ledger.store.submit(lambda _: gate.wait(10))
+        ledger.store.submit(lambda _: gate.wait(HANGS))
         return await arrive(arrival, *more, **others)
 
     monkeypatch.setattr(ledger, "arrive", slow)

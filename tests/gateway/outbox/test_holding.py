@@ -20,11 +20,11 @@ from tests.gateway.outbox.conftest import (
     means_of,
     rows,
     states,
-    until,
     until_states,
     visit,
 )
 from tests.gateway.world import VIKAN
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from service_stubs.behaviour import Behaviour
-from tests.gateway.outbox.conftest import alarm, assert_success, jft_of, rows, until, until_states
+from tests.gateway.outbox.conftest import alarm, assert_success, jft_of, rows, until_states
 from tests.gateway.outbox.test_tracking import at_epj
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tests.gateway.world import World
 
 JOURNALED = "answer: journaled"
-LONG, SHORT = ", journaled_wait: 30s", ", journaled_wait: 200ms"
+LONG, SHORT = ", journaled_wait: 10m", ", journaled_wait: 200ms"
 
 
 async def delivered(world: World, body: bytes) -> asyncio.Task[Any]:

@@ -11,8 +11,9 @@ from gateway.ledger.crypto import PayloadUnreadable
 from gateway.observability.metrics import REGISTRY
 from gateway.outbox.order import opened
 from service_stubs.behaviour import Behaviour
-from tests.gateway.outbox.conftest import HOLD, alarm, means_of, rows, until, until_states, until_written
+from tests.gateway.outbox.conftest import HOLD, alarm, means_of, rows, until_states, until_written
 from tests.gateway.world import NORDFJELL, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from service_stubs.listening import running
 from service_stubs.pmd import PmdStub
 from tests.gateway.outbox.conftest import assert_success, delivery_of, restart, until_states
 from tests.gateway.world import another, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -61,11 +61,14 @@ async def shares(world: World) -> list[Any]:
 
 async def until_rows(world: World, holds: Callable[[list[Any]], bool]) -> list[Any]:
     """Wait until the rows are so, and return them."""
-    for _ in range(1000):
-        if holds(found := await shares(world)):
-            return found
-        await asyncio.sleep(0.01)
-    pytest.fail(f"it never was: {[(row.state, row.reason, row.tries) for row in found]}")
+    found: list[Any] = []
+
+    async def is_so() -> bool:
+        found[:] = await shares(world)
+        return holds(found)
+
+    await until(is_so, lambda: f"it never was: {[(row.state, row.reason, row.tries) for row in found]}")
+    return found
 
 
 async def until_shares(world: World, *wanted: str) -> list[Any]:
@@ -227,10 +230,7 @@ async def test_an_answer_that_comes_after_a_share_was_taken_for_lost_is_written_
     await until_shares(world, "shared")
     assert_success(await world.post("bundle", weight()))
     await until_rows(world, lambda found: len(found) == 2 and found[1].state == "discarded")
-    for _ in range(1000):
-        if told := world.logged.named("sharing.decided_meanwhile"):
-            break
-        await asyncio.sleep(0.01)
+    told = await until(lambda: world.logged.named("sharing.decided_meanwhile"))
     assert [one["state"] for one in told] == ["shared"]
     assert [len(world.logged.named(name)) for name in ("sharing.shared", "sharing.failed")] == [1, 0]
 
@@ -266,13 +266,14 @@ async def test_what_cannot_be_shared_in_time_is_given_up_and_told_of(begin: Begi
     assert_success(await world.post("bundle", weight()))
     await delivery_of(world)._upkeep.purge()  # from here on this node knows how much time passes
     clock.now += 14 * DAY + 60
-    for _ in range(100):  # what is being sent at this moment is given up the next time
+
+    async def is_given_up() -> bool:  # what is being sent at this moment is so the next time
         await delivery_of(world)._upkeep.purge()
         await delivery_of(world)._sharing.recover()
-        refused, journaled = await shares(world)
-        if journaled.ended_at is not None:
-            break
-        await asyncio.sleep(0.01)
+        return (await shares(world))[-1].ended_at is not None
+
+    await until(is_given_up)
+    refused, journaled = await shares(world)
     assert (refused.state, refused.reason) == ("not-journaled", "its message was refused")
     assert (journaled.state, journaled.reason, journaled.payload) == ("given-up", "retention ended", None)
     (told,) = world.logged.named("sharing.failed")

@@ -17,6 +17,7 @@ from tests.gateway.cli.test_serve import served
 from tests.gateway.outbox.conftest import (
     HOLD,
     QUICK,
+    Jft,
     alarm,
     assert_success,
     counted,
@@ -25,11 +26,11 @@ from tests.gateway.outbox.conftest import (
     jft_of,
     routes,
     rows,
-    until,
     until_states,
     visit,
 )
 from tests.gateway.world import NORDFJELL
+from tests.waiting import HANGS, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -164,13 +165,14 @@ async def test_later_messages_of_a_patient_go_on_after_one_was_cut_off(
 @pytest.mark.slow
 async def test_process_finishes_what_is_in_flight_and_ends(start: Callable[..., Awaitable[World]]) -> None:
     """SIGTERM with a slow JFT: the sender is answered, exit 0, and the file says that it is delivered."""
-    world = await start(serve=False, routes=routes(HOLD))
-    world.jft.behave(Behaviour(delay=0.5))
+    world = await start(double=Jft, serve=False, routes=routes(HOLD))
+    jft_of(world).open.clear()
     async with served(world) as gateway:
         sending = begun(world.post("bundle", alarm()))
-        await until(lambda: len(world.jft.events._events) == 1)
+        await until(lambda: jft_of(world).asked)
         gateway.process.terminate()
         await gateway.until("gateway.stopping")
+        jft_of(world).open.set()
         assert_success(await sending)
         assert await asyncio.wait_for(gateway.process.wait(), 120) == 0
     database = sqlite3.connect(world.folder / "var" / "gateway.db")
@@ -190,7 +192,7 @@ async def test_note_of_what_vkp_took_is_written_before_the_end(
         await finish()
 
     monkeypatch.setattr(delivery_of(world), "finish", written_a_little_later)
-    busy = delivery_of(world).ledger.store.submit(lambda _: writing.wait(10))
+    busy = delivery_of(world).ledger.store.submit(lambda _: writing.wait(HANGS))
     assert (await world.post(f"/epj/r4/{NORDFJELL}/bundle", alarm())).status == 200
     await world.stop()
     assert busy.result()

@@ -23,11 +23,11 @@ from tests.gateway.outbox.conftest import (
     delivery_of,
     restart,
     rows,
-    until,
     until_states,
     until_written,
     visit,
 )
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,10 +19,10 @@ from tests.gateway.outbox.conftest import (
     jft_of,
     rows,
     states,
-    until,
     until_states,
 )
 from tests.gateway.world import NORDFJELL
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,14 +18,15 @@ from tests.gateway.outbox.conftest import (
     jft_of,
     rows,
     states,
-    until,
     until_states,
 )
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.gateway.auth.helseid.conftest import Clock
+    from tests.gateway.clocks import LoopClock
     from tests.gateway.world import World
 
 REFUSE = "on_outage: refuse"
@@ -142,13 +144,17 @@ async def test_mark_stays_when_the_repeat_fails_too(begin: Callable[..., Awaitab
     assert world.named_messages("accepted")[0]["marks"] == ("possible-duplicate",)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("policies", [REFUSE, HOLD])
-async def test_slow_jft_is_unclear_and_told_in_time(begin: Callable[..., Awaitable[World]], policies: str) -> None:
+async def test_slow_jft_is_unclear_and_told_in_time(
+    begin: Callable[..., Awaitable[World]], loop_clock: LoopClock, policies: str
+) -> None:
     """The bytes have left and the sender's patience ends."""
-    world = await begin(policies, timeout="4s")
+    world = await begin(policies, timeout="40s")
     jft_of(world).open.clear()
-    answer = await world.post("bundle", alarm())
+    posted = asyncio.get_running_loop().create_task(world.post("bundle", alarm()))
+    await until(lambda: jft_of(world).asked)
+    await loop_clock.move(39.9)
+    answer = await posted
     assert answer.status == (504 if policies == REFUSE else 200)
     await until_states(world, "refused" if policies == REFUSE else "quarantined")
     jft_of(world).open.set()

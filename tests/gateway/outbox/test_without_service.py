@@ -22,11 +22,11 @@ from tests.gateway.outbox.conftest import (
     routes,
     rows,
     states,
-    until,
     until_states,
     visit,
 )
 from tests.gateway.world import NORDFJELL
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,6 +14,7 @@ from gateway.proxy.downstream_request import DownstreamRequest
 from tests.each import in_one_world
 from tests.gateway.pipeline.test_pipeline import at_vkp, digest
 from tests.gateway.world import HAVNES, NORDFJELL, SORVIK, VIKAN, another, message, stu3_message
+from tests.waiting import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -188,7 +189,7 @@ async def test_a_strangers_body_is_not_read(world: World, wanted: dict[str, Any]
     raw = world.request(f"/epj/r4/{NORDFJELL}/bundle", token=token, length=False)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
     writer.write(raw[:-2] + b"Content-Length: %d\r\n\r\n" % size)
-    answer = await asyncio.wait_for(world.read_answer(reader), 10)
+    answer = await asyncio.wait_for(world.read_answer(reader), HANGS)
     writer.close()
     assert answer is not None
     told = "Retry-After" if answer.status == 503 else "WWW-Authenticate"

@@ -13,6 +13,7 @@ from gateway.errors import Failure, Fault
 from gateway.pipeline.bodies import BodyAnswer, answered
 from gateway.pipeline.content import LARGE, Worker
 from tests.gateway.world import another, message
+from tests.waiting import HANGS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,7 +72,7 @@ async def test_others_do_not_wait_for_a_large_body(start: Callable[..., Awaitabl
     process = _Stalled()
     world.gateway._built_by().worker._process = process
     large = asyncio.get_running_loop().create_task(world.post("bundle", message("alarm-follow-up") + b" " * LARGE))
-    await asyncio.wait_for(process.begun.wait(), 60)
+    await asyncio.wait_for(process.begun.wait(), HANGS)
     assert (await world.post("bundle", another(message("alarm-follow-up")))).status == 200
     assert not large.done()
     process.gate.set()
@@ -89,7 +90,7 @@ async def test_work_that_nobody_waits_for_is_done_all_the_same() -> None:
         done.set()
 
     worker.later(LARGE + 1, threading.current_thread, take)
-    await asyncio.wait_for(done.wait(), 10)
+    await asyncio.wait_for(done.wait(), HANGS)
     assert found[0] is not threading.main_thread()
     assert found[1] is threading.main_thread()
     await worker.close()

@@ -20,6 +20,7 @@ from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN
 from tests.gateway.pipeline.record_system import started as of_epj
 from tests.gateway.pipeline.stu3_sender import NORDFJELL_HER, SENDER
 from tests.gateway.world import NORDFJELL, ROUTES
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -214,9 +215,7 @@ async def test_answers_are_compared_in_the_surfaces_own_form(start: Start) -> No
     async with started(start, routes=COMPARED_ROUTES) as (world, epj):
         for answer in (await get(world, f"Patient?identifier={SOLVEIG}"), await ask(world, "HentTjenester", PERSON)):
             assert answer.status == 200
-        async with asyncio.timeout(20):
-            while (_outcomes() - before).total() < 2:  # noqa: ASYNC110 - it is compared beside the lane
-                await asyncio.sleep(0.01)
+        await until(lambda: (_outcomes() - before).total() == 2)
         assert set(_outcomes() - before) <= {"equal", "different"}
         assert len(list(epj.received)) == 2
         assert SOLVEIG not in world.logged.everything()

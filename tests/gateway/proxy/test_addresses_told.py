@@ -10,8 +10,8 @@ from gateway.proxy.connection_limits import RefusalLog
 from tests.gateway.authority import Authority
 from tests.gateway.proxy.test_proxy_protocol import binary, brought, ended, line
 from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS
-from tests.gateway.waiting import until
 from tests.gateway.world import HAVNES, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -15,8 +15,8 @@ from gateway.proxy.bounds import USUAL_BOUNDS
 from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits, origin_of
 from tests.gateway.outbox.conftest import Jft, jft_of
 from tests.gateway.proxy.test_leaving import connected, kept_alive
-from tests.gateway.waiting import until
 from tests.gateway.world import HAVNES, NORDFJELL, another, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

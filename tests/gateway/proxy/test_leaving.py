@@ -12,9 +12,9 @@ import pytest
 from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.proxy.request_parser import RequestParser
 from tests.gateway.proxy.fuzzing import Requests
-from tests.gateway.waiting import until
 from tests.gateway.wire import read_message
 from tests.gateway.world import HAVNES, NORDFJELL, VIKAN
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

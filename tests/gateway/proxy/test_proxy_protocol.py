@@ -17,7 +17,7 @@ from gateway.proxy.connection_limits import ConnectionCounter, ConnectionLimits
 from gateway.proxy.proxy_protocol import ProxyHeaderError, bytes_missing, source_address
 from tests.gateway.authority import Authority
 from tests.gateway.proxy.tls_senders import BUNDLE, NAME, TLS
-from tests.gateway.waiting import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     import ssl

@@ -17,6 +17,7 @@ from service_stubs.pit import PitStub
 from tests.gateway.pipeline.record_system import SCOPES
 from tests.gateway.pipeline.test_retrieval_surfaces import ask, fault_of, get, read, tree_of
 from tests.gateway.world import NORDFJELL, ROUTES
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -52,13 +53,14 @@ async def served(start: Callable[..., Awaitable[World]]) -> AsyncIterator[tuple[
 
 async def search(world: World, resource: str, form: str = "", codes: str = "ta") -> Answer:
     """Search over R4 until the copy can answer."""
-    async with asyncio.timeout(30):
-        while True:
-            path = f"/epj/r4/{NORDFJELL}/{resource}/_search"
-            answer = await world.post(path, form.encode(), headers=(("ServiceCodes", codes),))
-            if answer.status != 503:
-                return answer
-            await asyncio.sleep(0.02)
+
+    async def answered() -> Answer | None:
+        path = f"/epj/r4/{NORDFJELL}/{resource}/_search"
+        answer = await world.post(path, form.encode(), headers=(("ServiceCodes", codes),))
+        return None if answer.status == 503 else answer
+
+    found: Answer = await until(answered)
+    return found
 
 
 async def test_services_are_answered_from_the_sweep_over_every_surface(served: tuple[World, OktStub]) -> None:
@@ -93,9 +95,7 @@ async def test_other_json_than_yesterday_is_an_alarm_and_leaves_what_is_known(se
     before = (await search(world, "episodeofcare")).json
     refused = ANSWERS_REFUSED.labels("okt")._value.get()
     okt.shape = "renamed"
-    async with asyncio.timeout(30):
-        while ANSWERS_REFUSED.labels("okt")._value.get() <= refused:  # noqa: ASYNC110 - the next sweep says when
-            await asyncio.sleep(0.02)
+    await until(lambda: ANSWERS_REFUSED.labels("okt")._value.get() > refused)
     assert (await search(world, "episodeofcare")).json == before
     (first, *_) = world.logged.named("okt.answer_refused")
     assert "serviceCode" in first["reason"]
@@ -121,9 +121,7 @@ async def test_no_number_is_in_what_is_logged_counted_or_told(
         answer = await ask(world, "HentTjenester", person)
         told += [answer.body] if answer.status >= 400 else []
     okt.shape = "half"
-    async with asyncio.timeout(30):
-        while not world.logged.named("okt.answer_refused"):  # noqa: ASYNC110 - the next sweep says when
-            await asyncio.sleep(0.02)
+    await until(lambda: world.logged.named("okt.answer_refused"))
     written = await asyncio.to_thread(
         lambda: b"".join(path.read_bytes() + str(path).encode() for path in world.folder.rglob("*") if path.is_file())
     )

@@ -21,6 +21,7 @@ from gateway.replica.worker import Replica
 from gateway.tasks import USUAL, FileThread
 from gateway.upstreams.pit import AnswerRefused, PitClient
 from tests.gateway.replica.conftest import HAVNES, KEY, FakePit
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,12 +72,6 @@ async def _owner(store: Database) -> str | None:
     )
 
 
-async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():  # noqa: ASYNC110 - the database says when
-            await asyncio.sleep(0.001)
-
-
 async def _count(store: Database) -> int:
     return await store.read(lambda each: each.execute(select(func.count()).select_from(REPLICA_PATIENT)).scalar_one())
 
@@ -91,7 +86,7 @@ async def test_one_of_two_nodes_fills_a_copy_and_the_other_takes_over(
     first, second = node("one"), node("two")
     first.use(WITH, KEYS, cast("PitClient", pit), None)
     await first.look()
-    await _until(lambda: _is(store, 4))
+    await until(lambda: _is(store, 4))
     assert await _owner(store) == "one"
     second.use(WITH, KEYS, cast("PitClient", pit), None)
     if not store.is_sqlite:
@@ -147,7 +142,7 @@ async def test_copy_goes_with_its_municipality(
         pit.put(index)
     one.use(WITH, KEYS, cast("PitClient", pit), None)
     await one.look()
-    await _until(lambda: _is(store, 4))
+    await until(lambda: _is(store, 4))
     one.use(WITHOUT, KEYS, cast("PitClient", pit), None)
     await one.count()
     clock.now += 300
@@ -170,7 +165,7 @@ async def test_refused_answer_is_an_alarm_with_its_place(
     before = labels._value.get()
     one.use(WITH, KEYS, cast("PitClient", pit), None)
     await one.look()
-    await _until(lambda: _failed(store))
+    await until(lambda: _failed(store))
     (told,) = logged.named("replica.refused")
     assert told["reason"] == "Bundle.type: not a searchset"
     assert labels._value.get() == before + 1

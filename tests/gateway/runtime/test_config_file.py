@@ -12,6 +12,7 @@ import pytest
 
 from gateway.tasks import Intervals
 from tests.gateway.world import NORDFJELL, ROUTES, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,9 +31,7 @@ def intervals() -> Intervals:
 
 async def told(world: World, event: str) -> None:
     """Wait until an event has been logged."""
-    async with asyncio.timeout(120):
-        while not world.logged.named(event):  # noqa: ASYNC110 - the log has nobody to tell
-            await asyncio.sleep(0.005)
+    await until(lambda: world.logged.named(event))
 
 
 async def test_changed_file_is_taken_without_being_told(world: World) -> None:

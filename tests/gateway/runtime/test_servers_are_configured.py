@@ -12,9 +12,11 @@ from aiohttp import web  # noqa: TID251 - what the double of HelseID answers wit
 from gateway.config.load import load_text
 from service_stubs.helseid import HelseIdStub
 from tests.each import in_one_world
+from tests.gateway.clocks import settle
 from tests.gateway.pipeline.stu3_sender import HAVNES_HER, SENDER, body_of
 from tests.gateway.wire import RawUpstream
 from tests.gateway.world import HAVNES, NORDFJELL, another, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -45,7 +47,7 @@ class Canary:
         self.url = f"http://{self.address}"
         async with server:
             yield self
-            await asyncio.sleep(0.05)
+            await settle()
         assert self.connections == 0, "somebody let a message choose a server"
 
     def _connected(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -63,7 +65,7 @@ async def canary() -> AsyncIterator[Canary]:
 async def test_the_canary_notices(canary: Canary) -> None:
     """Whoever connects is counted: the tests below can fail."""
     _, writer = await asyncio.open_connection(*canary.address.split(":"))
-    await asyncio.sleep(0.05)
+    await until(lambda: canary.connections)
     writer.close()
     assert canary.connections == 1
     canary.connections = 0

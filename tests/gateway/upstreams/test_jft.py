@@ -9,12 +9,15 @@ import pytest
 
 from gateway.proxy.pool import PATIENCE
 from service_stubs.behaviour import Behaviour
+from tests.gateway.outbox.conftest import Jft, jft_of
 from tests.gateway.wire import RawUpstream, read_message
 from tests.gateway.world import accepted_count, another, message
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from tests.gateway.clocks import LoopClock
     from tests.gateway.world import World
 
 BODY = message("alarm-follow-up")
@@ -65,12 +68,16 @@ async def test_event_that_was_taken_without_an_answer_is_not_promised(world: Wor
     assert len(world.jft.received) == 1
 
 
-@pytest.mark.slow
-async def test_slow_jft_is_given_up_in_time_for_an_answer(start: Callable[..., Awaitable[World]]) -> None:
+async def test_slow_jft_is_given_up_in_time_for_an_answer(
+    start: Callable[..., Awaitable[World]], loop_clock: LoopClock
+) -> None:
     """The sender hears 504 before its own patience ends."""
-    world = await start(timeout="4s")
-    world.jft.behave(Behaviour(delay=30))
-    answer = await world.post("bundle", BODY)
+    world = await start(double=Jft, timeout="40s")
+    jft_of(world).open.clear()
+    posted = asyncio.get_running_loop().create_task(world.post("bundle", BODY))
+    await until(lambda: jft_of(world).asked)
+    await loop_clock.move(39.9)
+    answer = await posted
     world.assert_refused(answer, 504, "3.1")
     assert "JFT" in answer.json["issue"][0]["diagnostics"]
 

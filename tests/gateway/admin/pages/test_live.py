@@ -15,7 +15,9 @@ from gateway.admin.pages.catalogue import TEXTS
 from gateway.admin.problems import Code, Problem
 from gateway.admin.server import AdminPort
 from gateway.auth.people.rbac import Action
+from tests.gateway.clocks import LoopClock
 from tests.gateway.office import NORA
+from tests.waiting import HANGS
 
 if TYPE_CHECKING:
     from aiohttp import web  # noqa: TID251 - a page of a test
@@ -31,10 +33,12 @@ class Counter:
         self._fails_at = fails_at
 
     async def show(self, request: web.Request) -> web.StreamResponse:
-        return await live.stream(request, self._regions, every=0.0, lasts=0.05)
+        with LoopClock() as self._clock:
+            return await live.stream(request, self._regions, every=0.0, lasts=60.0)
 
     async def _regions(self) -> dict[str, str]:
         self.looked += 1
+        self._clock.now += 15.0
         if self.looked == self._fails_at:
             raise Problem(Code.LEDGER)
         return {"still": "<b>always</b>", "count": f"{min(self.looked, 3)}\nlooks"}
@@ -76,7 +80,7 @@ async def test_port_that_stops_is_not_held_up_by_a_stream(office: Office) -> Non
     """Whoever watches a page must not delay a restart."""
     stopping = asyncio.Event()
     stopping.set()
-    await asyncio.wait_for(live._paused(stopping, 3600.0), 10)
+    await asyncio.wait_for(live._paused(stopping, 3600.0), HANGS)
     await office.port.stop()
     assert office.port.app[live.STOPPING].is_set()
 

@@ -23,6 +23,7 @@ def _exchanges(lane: Lane) -> None:
 
 
 def _waits(lane: Lane) -> None:
+    lane._deadline = time.monotonic()  # as it is after half a minute
     lane.arrives(lane.connect())
 
 
@@ -36,9 +37,7 @@ def _checks(*acts: object, unreachable: bool = False) -> list[Check]:
 
 def test_a_check_that_hears_nothing_ends_at_its_deadline_and_harms_no_other() -> None:
     """One after the other over the same gateway."""
-    started = time.monotonic()
-    results = run(_checks(_exchanges, _waits, _exchanges, _differs), pipe(), workers=1, seconds=0.3)
-    assert time.monotonic() - started < 5
+    results = run(_checks(_exchanges, _waits, _exchanges, _differs), pipe(), workers=1)
     assert [result.difference for result in results] == [
         None,
         "no request came to the upstream, and no answer to the sender",

@@ -20,6 +20,7 @@ from gateway.proxy.certificate_files import Files, for_senders, for_upstream
 from gateway.proxy.tls import ReloadingContext
 from tests.gateway.authority import Authority
 from tests.gateway.tls_upstream import TlsUpstream
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,9 +73,7 @@ async def test_files_are_looked_at_now_and_then(world: World, authority: Authori
     """Nobody has to tell the gateway."""
     authority.issue("server", NAME)
     world.gateway._looking.soon()
-    async with asyncio.timeout(120):
-        while not world.logged.named("certificates.taken"):  # noqa: ASYNC110 - the log has nobody to tell
-            await asyncio.sleep(0.005)
+    await until(lambda: world.logged.named("certificates.taken"))
 
 
 async def test_bad_new_files_leave_the_old_in_use(world: World, authority: Authority, tmp_path: Path) -> None:

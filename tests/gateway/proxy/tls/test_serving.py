@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.gateway.wire import RawUpstream
     from tests.gateway.world import World
 from tests.gateway.proxy.tls_senders import BUNDLE, TLS, connection, post, served
-from tests.gateway.waiting import until
+from tests.waiting import until
 
 MUTUAL = "tls: {cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem}"
 
