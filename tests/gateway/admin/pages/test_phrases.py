@@ -144,6 +144,11 @@ def test_each_norwegian_sentence_says_all_that_the_english_says() -> None:
             "an element that no narrative may hold (txt-1)",
             "et element som ikke kan stå i en beskrivelse (txt-1)",
         ),
+        (
+            "its gate: 180 rehearsed in the last 7 days, 170 of them clean (94.44 %); 200 are asked for; 99.5 % clean are asked for",
+            "kravet til prøvekjøring: 180 prøvekjørt siste 7 døgn, 170 av dem uten feil (94,44 %); 200 kreves; 99,5 % uten feil kreves",
+        ),
+        ("approvals missing at its time: 1", "godkjenninger manglet da tiden var inne: 1"),
         ("something else", '<q lang="en" data-quoted>something else</q>'),
     ],
 )
