@@ -170,7 +170,7 @@ def _patient(resources: list[tuple[str, dict[str, Tree]]]) -> Tree:
 
 
 def _authors(resources: list[tuple[str, dict[str, Tree]]], system: str | None) -> Tree:
-    """Return who the note is by: the people who took part, else the device that saw it, else the system that sends it."""
+    """Return who the note is by: the people who took part, else the only device, which saw it, else the system that sends it."""
     kinds = _kinds(resources)
     for _, resource in resources:
         participants = plain(resource.get("participant"))
@@ -183,7 +183,8 @@ def _authors(resources: list[tuple[str, dict[str, Tree]]], system: str | None) -
             if known:
                 return known
     devices = [link for link, resource in resources if plain(resource["resourceType"]) == "Device"]
-    return [{"reference": devices[0]}] if devices else [{"display": system or _UNNAMED}]
+    # Of several devices nobody knows which one it was.
+    return [{"reference": devices[0]}] if len(devices) == 1 else [{"display": system or _UNNAMED}]
 
 
 def _kind_of(reference: dict[str, Tree], resource: dict[str, Tree], kinds: dict[str, str]) -> str | None:

@@ -15,8 +15,8 @@ from translators.national_number import TEST_KINDS
 from translators.translate import translate
 
 
-def _alerts(*doubled: str) -> list[dict[str, Any]]:
-    """Return the alerts of the example's message, where it has a second resource of each of these types."""
+def _document(*doubled: str) -> list[dict[str, Any]]:
+    """Return what the example's message becomes, where it has a second resource of each of these types."""
     path = resources.files("translators").joinpath("examples", "stu3", "location-measurement.json")
     message = json.loads(path.read_text(encoding="utf-8"))
     for number, kind in enumerate(doubled):
@@ -28,8 +28,7 @@ def _alerts(*doubled: str) -> list[dict[str, Any]]:
     result = translate(decode(json.dumps(message).encode()), "vkp-stu3", "jft", Settings(TEST_KINDS))
     assert result.refusal is None
     (call,) = result.calls
-    held = [entry["resource"] for entry in json.loads(call.body)["entry"]]
-    return [one for one in held if one["resourceType"] == "DetectedIssue"]
+    return [entry["resource"] for entry in json.loads(call.body)["entry"]]
 
 
 @pytest.mark.parametrize(
@@ -40,5 +39,13 @@ def test_alert_names_its_device_and_places_where_they_can_only_be_these(
     doubled: tuple[str, ...], said: set[str]
 ) -> None:
     """Of two devices nobody knows which one it was, and of two alerts not which was where."""
-    for alert in _alerts(*doubled):
-        assert alert.keys() & {"author", "evidence"} == said
+    for alert in _document(*doubled):
+        if alert["resourceType"] == "DetectedIssue":
+            assert alert.keys() & {"author", "evidence"} == said
+
+
+@pytest.mark.parametrize(("doubled", "is_by_device"), [((), True), (("Device",), False)])
+def test_note_is_by_the_device_where_there_is_one_alone(doubled: tuple[str, ...], *, is_by_device: bool) -> None:
+    """Else it is by the system that sends it."""
+    (author,) = _document(*doubled)[0]["author"]
+    assert ("reference" in author) is is_by_device
