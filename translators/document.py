@@ -87,8 +87,13 @@ def wrapped(entries: list[Entry], seed: str, settings: Settings) -> dict[str, Tr
     resources = [entry.resource for entry in entries]
     ordered = [note_entry(entries, seed, None, settings), *in_order(entries)]
     identifier = _identifier(resources[0])
-    is_whole = identifier is not None and plain(identifier.get("system")) is not None
-    own: Tree = {name: plain(value) for name, value in identifier.items()} if identifier and is_whole else None
+    # Any other identifier may be that of an alarm, which its follow-up has too.
+    is_own = (
+        identifier is not None
+        and plain(identifier.get("system")) == UUID_SYSTEM
+        and is_uuid(plain(identifier["value"]))
+    )
+    own: Tree = {name: plain(value) for name, value in identifier.items()} if identifier and is_own else None
     labels = labels_of(resources)
     return {
         "resourceType": made("Bundle", _RULE),

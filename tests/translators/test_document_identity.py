@@ -20,8 +20,9 @@ OF_MANY: list[dict[str, Any]] = [
     {"id": "1"},
     {"identifier": [{"value": "7"}]},
     {"id": "encounter", "identifier": [{"value": "7"}]},
+    {"identifier": [{"system": "Skyresponse:GlobalAlarmId", "value": "B65B90BA7EF000120240703083502"}]},
 ]
-"""What a sender may give each of its resources anew for every patient."""
+"""What a sender may give each of its resources anew for every patient, or all that is about one alarm."""
 
 
 def _example(name: str) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def _urls(sent: dict[str, Any], surface: str) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("surface", LONE)
-@pytest.mark.parametrize("known_by", OF_MANY, ids=["id", "identifier", "both"])
+@pytest.mark.parametrize("known_by", OF_MANY, ids=["id", "identifier", "both", "alarm"])
 def test_two_resources_of_one_id_become_two_documents(surface: str, known_by: dict[str, Any]) -> None:
     """A record system that knows documents by their identifiers must not take one for the other."""
     first = {name: value for name, value in _example(LONE[surface]).items() if name not in ("id", "identifier")}
