@@ -1,7 +1,8 @@
 """A process of its own for work that takes the CPU, so that no sender waits while it has the interpreter.
 
 It gets questions and gives answers: it has no key, no token and no connection, and ends with whoever started it.
-On both pipes each message is 4 bytes of length (big-endian) and then MessagePack.
+An answer is 4 bytes of length (big-endian) and then MessagePack. A question is two such lengths, MessagePack, and the body that it is about,
+which nobody copies for it.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Final, Generic, TypeVar
 
 import msgspec
+from msgspec import structs
 
 _LENGTH: Final = 4
 _HERE: Final = bytes(_LENGTH)
@@ -30,7 +32,13 @@ _READ_AHEAD: Final = 4 * 1024 * 1024
 """Bytes of answers that may have come before the pipe is read no further: more than any answer has."""
 
 A = TypeVar("A")
-Q = TypeVar("Q")
+Q = TypeVar("Q", bound="Question")
+
+
+class Question(msgspec.Struct, frozen=True, array_like=True):
+    """A body, and what is asked of it."""
+
+    body: bytes
 
 
 class ProcessLost(Exception):  # noqa: N818 - the condition
@@ -74,7 +82,7 @@ class WorkerProcess(Generic[A]):
         """The id of the process; None where there is none now."""
         return None if self._process is None else self._process.pid
 
-    async def ask(self, question: object, timeout: float) -> A:  # noqa: ASYNC109 - of the whole
+    async def ask(self, question: Question, timeout: float) -> A:  # noqa: ASYNC109 - of the whole
         """Return the answer to a question; raises `ProcessLost`. `timeout` is in seconds.
 
         Questions are answered one after the other. Nobody keeps more of them than wait here.
@@ -84,7 +92,10 @@ class WorkerProcess(Generic[A]):
             async with asyncio.timeout(timeout):
                 process = await self._started()
                 self._waiting.append(waiting)
-                _send(process, question)
+                try:
+                    _send(process, question)
+                except (OSError, RuntimeError):
+                    self.end()  # its pipe is closed, though nobody was told yet that it has ended
                 answer = await waiting
         except TimeoutError:
             self.end()
@@ -174,11 +185,16 @@ def _out_of(process: Process) -> asyncio.StreamReader:
     return process.stdout
 
 
-def _send(process: Process, question: object) -> None:
-    written = msgspec.msgpack.encode(question, enc_hook=plain)
+def _send(process: Process, question: Question) -> None:
     if process.stdin is None:
         raise TypeError("a process without a pipe")
-    process.stdin.writelines((len(written).to_bytes(_LENGTH), written))
+    process.stdin.writelines(framed(question))
+
+
+def framed(question: Question) -> tuple[bytes, ...]:
+    """Return what is written of a question, one piece after the other."""
+    written = msgspec.msgpack.encode(structs.replace(question, body=b""), enc_hook=plain)
+    return len(written).to_bytes(_LENGTH), len(question.body).to_bytes(_LENGTH), written, question.body
 
 
 def plain(value: object) -> object:
@@ -193,16 +209,17 @@ def serve(source: BinaryIO, sink: BinaryIO, question: type[Q], answer: Callable[
     sink.write(_HERE)
     sink.flush()
     decoder = msgspec.msgpack.Decoder(question)
-    while len(head := source.read(_LENGTH)) == _LENGTH:
-        written = _answered(decoder, source.read(int.from_bytes(head)), answer)
+    while len(head := source.read(2 * _LENGTH)) == 2 * _LENGTH:
+        asked, body = (source.read(int.from_bytes(size)) for size in (head[:_LENGTH], head[_LENGTH:]))
+        written = _answered(decoder, asked, body, answer)
         sink.write(len(written).to_bytes(_LENGTH))
         sink.write(written)
         sink.flush()
 
 
-def _answered(decoder: msgspec.msgpack.Decoder[Q], question: bytes, answer: Callable[[Q], object]) -> bytes:
+def _answered(decoder: msgspec.msgpack.Decoder[Q], asked: bytes, body: bytes, answer: Callable[[Q], object]) -> bytes:
     try:
-        return msgspec.msgpack.encode(answer(decoder.decode(question)), enc_hook=plain)
+        return msgspec.msgpack.encode(answer(structs.replace(decoder.decode(asked), body=body)), enc_hook=plain)
     except Exception as error:  # noqa: BLE001 - whoever asked is told, by its name alone
         return msgspec.msgpack.encode(_Defect(type(error).__name__))
 

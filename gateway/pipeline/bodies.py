@@ -4,13 +4,14 @@ Each question carries the body, so that a process that is lost loses nothing: an
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from msgspec import Struct
 
 from gateway.errors import Failure, Fault
 from gateway.surfaces.base import Content, Facts, Operation, Surface
 from gateway.surfaces.registry import SURFACES
-from gateway.worker_process import main
+from gateway.worker_process import Question, main
 from translators.contract import (
     Call,
     InformationName,
@@ -35,10 +36,9 @@ _COMPRESSED = "The body is compressed (gzip), which is not read here: send it as
 _BY_NAME = {surface.NAME: surface for surface in SURFACES}
 
 
-class BodyQuestion(Struct, frozen=True, array_like=True):
+class BodyQuestion(Question, frozen=True):
     """A body, and what is asked of it: what it says, or with settings what it becomes."""
 
-    body: bytes
     surface: str
     operation: Operation | None
     histories: tuple[History, ...] = ()
@@ -64,6 +64,8 @@ class _Translated(Struct, frozen=True, array_like=True):
     """What the pipeline uses of a translation."""
 
     calls: tuple[Call, ...]
+    as_they_came: tuple[int, ...]
+    """Which calls send the body as it came: theirs is not brought back."""
     repairs: tuple[Repair, ...]
     losses: tuple[Loss, ...]
     undelivered: Undelivered | None
@@ -126,8 +128,10 @@ def answered(asked: BodyQuestion) -> BodyAnswer:
     done = translate(content.tree, asked.surface, asked.service, asked.settings, content.repairs)
     refusal = done.refusal
     told = None if refusal is None else (refusal.reason, refusal.text, refusal.path)
-    found = (done.calls, done.repairs, done.losses, done.undelivered, told, done.patient, done.other_numbers)
-    return BodyAnswer(translated=_Translated(*found))
+    came = tuple(place for place, call in enumerate(done.calls) if call.body == asked.body)
+    calls = tuple(replace(call, body=b"") if place in came else call for place, call in enumerate(done.calls))
+    found = (done.repairs, done.losses, done.undelivered, told, done.patient, done.other_numbers)
+    return BodyAnswer(translated=_Translated(calls, came, *found))
 
 
 def _read(asked: BodyQuestion, content: Content) -> _Read:
@@ -150,12 +154,13 @@ def content_told(asked: BodyQuestion, answer: BodyAnswer) -> Content:
     return Content(decode(read.outline), _BY_NAME[asked.surface].form_of(asked.body), failure=failure, facts=facts)
 
 
-def translation_told(answer: BodyAnswer) -> Translation:
+def translation_told(asked: BodyQuestion, answer: BodyAnswer) -> Translation:
     """Return a translation as far as the pipeline uses it."""
     if (told := answer.translated) is None:
         raise TypeError("a body that was not translated")
+    calls = enumerate(told.calls)
     return Translation(
-        calls=told.calls,
+        calls=tuple(replace(call, body=asked.body) if place in told.as_they_came else call for place, call in calls),
         repairs=told.repairs,
         losses=told.losses,
         undelivered=told.undelivered,

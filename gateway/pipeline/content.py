@@ -19,7 +19,14 @@ from gateway.pipeline import bodies
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.surfaces.base import Content
-from gateway.worker_process import ProcessDefect, ProcessLost, ProcessNotStarted, ProcessTooSlow, WorkerProcess
+from gateway.worker_process import (
+    ProcessDefect,
+    ProcessLost,
+    ProcessNotStarted,
+    ProcessTooSlow,
+    Question,
+    WorkerProcess,
+)
 from translators.contract import Settings, Translation
 from translators.identity import Business
 from translators.translate import translate
@@ -53,7 +60,7 @@ def large_bodies(idle: float = _IDLE) -> WorkerProcess[BodyAnswer]:
 class AnswersQuestions(Protocol):
     """Who answers questions about large bodies beside the event loop: a `WorkerProcess`."""
 
-    async def ask(self, question: object, timeout: float) -> BodyAnswer:  # noqa: ASYNC109 - of the whole
+    async def ask(self, question: Question, timeout: float) -> BodyAnswer:  # noqa: ASYNC109 - of the whole
         """Return the answer; raises `ProcessLost`. `timeout` is in seconds."""
         ...
 
@@ -239,7 +246,7 @@ class ContentReader:
             return await self.run(content.size, work)
         told = replace(settings, local_numbers=dict(settings.local_numbers))
         question = BodyQuestion(data, surface, identified.operation, service=service, settings=told)
-        return bodies.translation_told(await self._worker.ask(question))
+        return bodies.translation_told(question, await self._worker.ask(question))
 
     def business_later(self, data: bytes, identified: Identified, done: Callable[[Business | None], None]) -> None:
         """Find out what a message is known again by, whose body may not have been read yet; nobody waits for it."""

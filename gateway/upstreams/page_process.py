@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.worker_process import WorkerProcess, main
+from gateway.worker_process import Question, WorkerProcess, main
 from translators.contract import Reason, Refused
 from translators.pit import PitPage, page_of
 
@@ -10,10 +10,9 @@ _IDLE = 30.0
 """Seconds without a page after which the process ends: it is needed for first copies and readings of everything."""
 
 
-class PageQuestion(msgspec.Struct, array_like=True):
+class PageQuestion(Question, frozen=True):
     """A page, and the cursor that it was asked for with."""
 
-    body: bytes
     cursor: str | None
 
 

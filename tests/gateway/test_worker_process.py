@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import uvloop
 
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
 from gateway.worker_process import (
@@ -21,6 +23,7 @@ from gateway.worker_process import (
     ProcessNotStarted,
     ProcessTooSlow,
     WorkerProcess,
+    framed,
     plain,
     serve,
 )
@@ -33,14 +36,13 @@ SMALL = BodyQuestion(b"{}", "vkp-r4", None, histories=((),))
 UNKNOWN = BodyQuestion(b"{}", "no surface of ours", None)
 
 
-def served(question: bytes, answer: Callable[[BodyQuestion], object]) -> bytes:
+def served(asked: tuple[bytes, ...], answer: Callable[[BodyQuestion], object]) -> bytes:
     """Return what a process says to one question after its first word, done here."""
     sink = io.BytesIO()
-    serve(io.BytesIO(len(question).to_bytes(4) + question), sink, BodyQuestion, answer)
+    serve(io.BytesIO(b"".join(asked)), sink, BodyQuestion, answer)
     assert sink.getvalue()[:4] == bytes(4), "it says first that it is there"
     size = int.from_bytes(sink.getvalue()[4:8])
-    assert len(sink.getvalue()) == 8 + size
-    return sink.getvalue()[8:]
+    return sink.getvalue()[8 : 8 + size]
 
 
 def test_defect_is_told_by_its_name_alone() -> None:
@@ -49,8 +51,17 @@ def test_defect_is_told_by_its_name_alone() -> None:
     def fail(asked: BodyQuestion) -> None:
         raise KeyError(asked.body)
 
-    assert msgspec.msgpack.decode(served(msgspec.msgpack.encode(SMALL), fail)) == ["defect", "KeyError"]
-    assert msgspec.msgpack.decode(served(b"\xc1", fail)) == ["defect", "DecodeError"]
+    assert msgspec.msgpack.decode(served(framed(SMALL), fail)) == ["defect", "KeyError"]
+    wrong = (b"\0\0\0\1", b"\0\0\0\0", b"\xc1")
+    assert msgspec.msgpack.decode(served(wrong, fail)) == ["defect", "DecodeError"]
+
+
+def test_body_is_written_as_it_is_behind_its_question() -> None:
+    """To copy a megabyte takes the event loop half a millisecond."""
+    assert framed(SMALL)[-1] is SMALL.body
+    seen: list[BodyQuestion] = []
+    served((*framed(SMALL), *framed(UNKNOWN)), seen.append)
+    assert seen == [SMALL, UNKNOWN]
 
 
 def test_text_of_another_kind_is_written_as_any_text_and_nothing_else_is_guessed() -> None:
@@ -101,6 +112,26 @@ async def test_process_that_is_killed_is_told_of_and_another_answers(process: Wo
         await waiting
     await process.ask(SMALL, 60.0)
     assert process.pid not in (None, first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_process_that_has_ended_unnoticed_is_told_of_too(run: Callable[..., None]) -> None:
+    """The event loop hears of it only after the question was written, or could not be."""
+
+    async def ask() -> None:
+        process = WorkerProcess(MODULE, BodyAnswer, 60.0)
+        await process.ask(SMALL, 60.0)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # gone altogether
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - the loop is to hear nothing
+        with pytest.raises(ProcessLost):
+            await process.ask(SMALL, 60.0)
+        await process.ask(SMALL, 60.0)
+        await process.close()
+
+    run(ask())
 
 
 @pytest.mark.slow

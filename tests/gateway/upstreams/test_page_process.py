@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from gateway.upstreams.page_process import PageAnswer, PageProcess, PageQuestion, answered
-from gateway.worker_process import ProcessLost, serve
+from gateway.worker_process import ProcessLost, framed, serve
 from service_stubs.people import person
 from translators.contract import Refused
 from translators.pit import page_of
@@ -31,9 +31,9 @@ def _page(count: int, *, own: str = "a") -> bytes:
 
 def _served(*bodies: bytes) -> list[PageAnswer]:
     """Return what the process answers, done here."""
-    questions = [msgspec.msgpack.encode(PageQuestion(body, None)) for body in bodies]
+    questions = [b"".join(framed(PageQuestion(body, None))) for body in bodies]
     sink = io.BytesIO()
-    serve(io.BytesIO(b"".join(len(one).to_bytes(4) + one for one in questions)), sink, PageQuestion, answered)
+    serve(io.BytesIO(b"".join(questions)), sink, PageQuestion, answered)
     sink.seek(4)
     found = []
     while head := sink.read(4):
