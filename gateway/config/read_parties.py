@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yaml import Node
 
-from gateway.config import schema, values, yaml_reader
+from gateway.config import party_keys, values, yaml_reader
 from gateway.config.model import Environment, Epj, Municipality, Resolver, Sender, ServicesFrom, Vendor
 from gateway.config.service_file import FileUnusable, read_services
 from gateway.config.yaml_reader import Fields, Reader, quoted
@@ -82,7 +82,7 @@ def vendors(reader: Reader, node: Node, names: Collection[str] | None, environme
     systems: dict[str, Collection[str] | None] = {}
     for name, (key, value) in reader.named(node).items():
         systems[name] = None
-        if (fields := reader.fields(value, schema.VENDOR)) is None:
+        if (fields := reader.fields(value, party_keys.VENDOR)) is None:
             continue
         full = fields.get("name", reader.text)
         entries = fields.get("systems", reader.named) or {}
@@ -95,7 +95,7 @@ def vendors(reader: Reader, node: Node, names: Collection[str] | None, environme
 
 
 def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uniques) -> Municipality | None:
-    if (fields := reader.fields(node, schema.MUNICIPALITY)) is None:
+    if (fields := reader.fields(node, party_keys.MUNICIPALITY)) is None:
         return None
     full = fields.get("name", reader.text)
     orgnr = fields.get("orgnr", partial(values.orgnr, reader))
@@ -135,7 +135,7 @@ def _services_from(reader: Reader, node: Node) -> ServicesFrom | None:
     place = reader.place(node)
     if not yaml_reader.is_mapping(node):
         return ServicesFrom(None, place) if reader.choice(node, "value of services_from", ("okt",)) == "okt" else None
-    fields = reader.fields(node, schema.SERVICES_FROM)
+    fields = reader.fields(node, party_keys.SERVICES_FROM)
     file = fields.get("file", reader.text) if fields is not None else None
     if fields is None or file is None:
         return None
@@ -171,7 +171,7 @@ def _kommunenummer(reader: Reader, node: Node) -> str | None:
 
 
 def _epj(reader: Reader, node: Node) -> Epj | None:
-    fields = reader.fields(node, schema.EPJ)
+    fields = reader.fields(node, party_keys.EPJ)
     if fields is None:
         return None
     place = reader.place(fields.value("upstream")) if "upstream" in fields else None
@@ -190,7 +190,7 @@ def _code_history(reader: Reader, node: Node) -> tuple[tuple[str, str], ...]:
 
 
 def _system(reader: Reader, vendor: str, system: str, node: Node, senders: "_Senders") -> str | None:
-    if (fields := reader.fields(node, schema.SYSTEM)) is None:
+    if (fields := reader.fields(node, party_keys.SYSTEM)) is None:
         return None
     for item in fields.get("senders", reader.items) or []:
         senders.read(vendor, system, item)
@@ -210,7 +210,7 @@ class _Senders:
     def read(self, vendor: str, system: str, node: Node) -> None:
         """Read one sender of a vendor's system."""
         reader = self._reader
-        if (fields := reader.fields(node, schema.SENDER)) is None:
+        if (fields := reader.fields(node, party_keys.SENDER)) is None:
             return
         read = {name: value for name, value in reader.values(fields).items() if value is not None}
         for name in ("vkp_id", "her_id"):
@@ -279,7 +279,7 @@ def patient_ids(reader: Reader, node: Node) -> tuple[Numbers, dict[str, Resolver
 
 def _resolved(reader: Reader, node: Node) -> dict[str, str] | Resolver | None:
     """Return the table of one identifier system, or who is asked in place of it."""
-    if (fields := reader.fields(node, schema.PATIENT_IDS)) is None:
+    if (fields := reader.fields(node, party_keys.PATIENT_IDS)) is None:
         return None
     resolve = fields.get("resolve", lambda at: reader.choice(at, "value of resolve", _RESOLVERS))
     file = fields.get("file", reader.text)
