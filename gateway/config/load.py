@@ -11,7 +11,7 @@ from pathlib import Path
 
 from yaml import Node
 
-from gateway.config import read_settings, rules, schema, yaml_reader
+from gateway.config import read_settings, rules, schema, yaml_nodes
 from gateway.config.model import Config, Environment, Problem, Severity
 from gateway.config.read_cutovers import plans
 from gateway.config.read_parties import Municipalities, Vendors, municipalities, vendors
@@ -37,12 +37,12 @@ class Loaded:
 def load(path: str) -> Loaded:
     """Read and check a file; one that cannot be read is a problem too, never an exception."""
     try:
-        data = contents(Path(path), yaml_reader.MOST_BYTES)
+        data = contents(Path(path), yaml_nodes.MOST_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return _refused(Place(path, 1, 1), f"cannot be read: {reason}")
-    if len(data) > yaml_reader.MOST_BYTES:
-        return _refused(Place(path, 1, 1), f"larger than {yaml_reader.MOST_BYTES // 1024 // 1024} MiB")
+    if len(data) > yaml_nodes.MOST_BYTES:
+        return _refused(Place(path, 1, 1), f"larger than {yaml_nodes.MOST_BYTES // 1024 // 1024} MiB")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -54,10 +54,10 @@ def load(path: str) -> Loaded:
 
 def load_text(text: str, file: str, version: str = "") -> Loaded:
     """Check the text of a file; `file` is the name that problems carry, `version` what tells this content from others."""
-    if len(text) > yaml_reader.MOST_BYTES:
-        return _refused(Place(file, 1, 1), f"larger than {yaml_reader.MOST_BYTES // 1024 // 1024} MiB")
+    if len(text) > yaml_nodes.MOST_BYTES:
+        return _refused(Place(file, 1, 1), f"larger than {yaml_nodes.MOST_BYTES // 1024 // 1024} MiB")
     with _without_collections():
-        root = yaml_reader.compose(text, file)
+        root = yaml_nodes.compose(text, file)
         if isinstance(root, Problem):
             return Loaded(None, None, (root,))
         return _load(root, Reader(file), version)
@@ -160,7 +160,7 @@ def stamp(path: Path) -> Stamp | None:
 def remember(path: Path, version: str) -> bool:
     """Keep a copy of the file at `path` if it still is of this version; tell whether that was done."""
     with contextlib.suppress(OSError):
-        data = contents(path, yaml_reader.MOST_BYTES)
+        data = contents(path, yaml_nodes.MOST_BYTES)
         if version_of(data) == version:
             replaced(path.parent / _KEPT, data)
             return True
@@ -173,7 +173,7 @@ def recall(path: Path) -> Loaded | None:
     Its problems name the file itself, and its paths start where the file's do.
     """
     try:
-        data = contents(path.parent / _KEPT, yaml_reader.MOST_BYTES)
+        data = contents(path.parent / _KEPT, yaml_nodes.MOST_BYTES)
         return load_text(data.decode(), str(path), version_of(data))
     except (OSError, UnicodeDecodeError):
         return None

@@ -15,7 +15,8 @@ from gateway.config.model import Environment, Problem, Severity
 from gateway.config.plans import CutoverPlan, Freeze, Gate, RollBackWhen, Sunset
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import Routes, routes
-from gateway.config.yaml_reader import Fields, Reader, quoted, unless_null, within
+from gateway.config.yaml_nodes import quoted
+from gateway.config.yaml_reader import Fields, Reader, unless_null, within
 from gateway.model import Mode, Place
 
 _GOES_NEW = (Mode.NEW, Mode.CANARY)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from yaml import Node
 
-from gateway.config import party_keys, values, yaml_reader
+from gateway.config import party_keys, values, yaml_nodes
 from gateway.config.model import Environment, Epj, Municipality, Resolver, Sender, ServicesFrom, Vendor
 from gateway.config.service_file import FileUnusable, read_services
-from gateway.config.yaml_reader import Fields, Reader, quoted
+from gateway.config.yaml_nodes import quoted
+from gateway.config.yaml_reader import Fields, Reader
 from gateway.files import contents
 from gateway.model import same_number
 from translators.national_number import kind_of
@@ -71,7 +72,7 @@ def municipalities(reader: Reader, node: Node) -> Municipalities:
     for name, (key, value) in found.items():
         if (municipality := _municipality(reader, name, key, value, uniques)) is not None:
             known[name] = municipality
-    return Municipalities(known, found.keys() if yaml_reader.is_mapping(node) else None)
+    return Municipalities(known, found.keys() if yaml_nodes.is_mapping(node) else None)
 
 
 def vendors(reader: Reader, node: Node, names: Collection[str] | None, environment: Environment | None) -> Vendors:
@@ -86,12 +87,12 @@ def vendors(reader: Reader, node: Node, names: Collection[str] | None, environme
             continue
         full = fields.get("name", reader.text)
         entries = fields.get("systems", reader.named) or {}
-        systems[name] = entries.keys() if yaml_reader.is_mapping(fields.value("systems")) else None
+        systems[name] = entries.keys() if yaml_nodes.is_mapping(fields.value("systems")) else None
         named = {system: _system(reader, name, system, at, senders) for system, (_, at) in entries.items()}
         if full is not None:
             known[name] = Vendor(name, full, {key: text or "" for key, text in named.items()}, reader.place(key))
     sender_keys = senders.keys() if len(reader.problems) == before else None
-    return Vendors(known, tuple(senders.found), systems if yaml_reader.is_mapping(node) else None, sender_keys)
+    return Vendors(known, tuple(senders.found), systems if yaml_nodes.is_mapping(node) else None, sender_keys)
 
 
 def _municipality(reader: Reader, name: str, key: Node, node: Node, uniques: Uniques) -> Municipality | None:
@@ -133,7 +134,7 @@ def _services_from(reader: Reader, node: Node) -> ServicesFrom | None:
     if reader.is_null(node):
         return None
     place = reader.place(node)
-    if not yaml_reader.is_mapping(node):
+    if not yaml_nodes.is_mapping(node):
         return ServicesFrom(None, place) if reader.choice(node, "value of services_from", ("okt",)) == "okt" else None
     fields = reader.fields(node, party_keys.SERVICES_FROM)
     file = fields.get("file", reader.text) if fields is not None else None

@@ -6,7 +6,7 @@ from functools import partial
 
 from yaml import Node
 
-from gateway.config import people_keys, values, yaml_reader
+from gateway.config import people_keys, values, yaml_nodes
 from gateway.config.model import (
     NEEDED_SCOPES,
     PID,
@@ -19,7 +19,8 @@ from gateway.config.model import (
     Role,
     SessionTimes,
 )
-from gateway.config.yaml_reader import Fields, Reader, quoted
+from gateway.config.yaml_nodes import quoted
+from gateway.config.yaml_reader import Fields, Reader
 
 _NATIONAL_NUMBER = re.compile(r"\s*[0-9]{6}\s?[0-9]{5}\s*")
 _LEVELS = ("3", "4")
@@ -38,11 +39,11 @@ def people(reader: Reader, root: Fields, listen: Listen | None, names: Collectio
 
 def is_wanted(root: Fields) -> bool:
     """Tell whether the file says anything about people."""
-    return "people" in root and not yaml_reader.is_unused(root.value("people"))
+    return "people" in root and not yaml_nodes.is_unused(root.value("people"))
 
 
 def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People | None:
-    if yaml_reader.is_unused(node) or (fields := reader.fields(node, people_keys.PEOPLE)) is None:
+    if yaml_nodes.is_unused(node) or (fields := reader.fields(node, people_keys.PEOPLE)) is None:
         return None
     url = fields.get("url", partial(values.origin, reader))
     client = fields.get("helseid", partial(_client, reader))
@@ -52,7 +53,7 @@ def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People
     entries = fields.get("persons", partial(_entries, reader, names)) or ()
     if client is not None:
         _check_scopes(reader, fields, client, entries)
-    if "persons" in fields and yaml_reader.is_unused(fields.value("persons")):
+    if "persons" in fields and yaml_nodes.is_unused(fields.value("persons")):
         reader.warn(fields.value("persons"), "nobody has a role")
     if url is None or client is None or level is None or session is None or tokens_file is None:
         return None

@@ -7,10 +7,11 @@ from typing import Any
 
 from yaml import Node, SequenceNode
 
-from gateway.config import values, yaml_reader
+from gateway.config import values, yaml_nodes
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.route_keys import DELIVERING, POLICY_KEYS, ROUTE
-from gateway.config.yaml_reader import Fields, Reader, quoted
+from gateway.config.yaml_nodes import quoted
+from gateway.config.yaml_reader import Fields, Reader
 from gateway.model import Group, Information, Mode, Place
 from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear, types_of
 
@@ -44,7 +45,7 @@ class Routes:
 
 def routes(reader: Reader, node: Node, municipalities: Municipalities, vendors: Vendors) -> Routes:
     """Read every route; the names it uses must be known."""
-    if not isinstance(node, SequenceNode) and not yaml_reader.is_unused(node):
+    if not isinstance(node, SequenceNode) and not yaml_nodes.is_unused(node):
         reader.items(node)
         return Routes((), None)
     reader.senders = vendors.sender_keys
@@ -101,7 +102,7 @@ def _check_policies(
 ) -> None:
     """Report policies that say nothing with the mode, or not together; None is a mode that is not read, or cannot be."""
     for key in POLICY_KEYS.values() if mode is not None else ():
-        if mode not in key.modes and key.name in fields and not yaml_reader.is_unused(fields.value(key.name)):
+        if mode not in key.modes and key.name in fields and not yaml_nodes.is_unused(fields.value(key.name)):
             reader.error(fields.key(key.name), f'"{key.name}" belongs to {_modes(key.modes)} only')
     if mode is Mode.CANARY and "share" not in fields:
         reader.error(fields.value("mode"), 'mode "canary" needs "share": the part of the patients that goes new')

@@ -10,7 +10,8 @@ from gateway.config import schema, values
 from gateway.config.model import KeyFiles, Limits, Listen, Retention
 from gateway.config.read_people import is_wanted
 from gateway.config.upstreams import DataTls, HelseId
-from gateway.config.yaml_reader import Fields, Reader, quoted, unless_null, within
+from gateway.config.yaml_nodes import quoted
+from gateway.config.yaml_reader import Fields, Reader, unless_null, within
 from gateway.errors import CODES, WORDINGS, Fault, Wording
 
 _FROM_ONE_ADDRESS = 1000

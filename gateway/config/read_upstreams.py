@@ -15,7 +15,8 @@ from gateway.config.upstreams import (
     VkpClient,
     VkpUpstream,
 )
-from gateway.config.yaml_reader import Reader, child
+from gateway.config.yaml_nodes import child
+from gateway.config.yaml_reader import Reader
 
 _SEVERAL = frozenset({EpjUpstream.KIND})
 

@@ -10,7 +10,8 @@ from yaml import MappingNode, Node, ScalarNode
 
 from gateway.config import values
 from gateway.config.upstreams import PmdUpstream
-from gateway.config.yaml_reader import MAP, STR, Key, Reader, must, quoted, section
+from gateway.config.yaml_nodes import MAP, STR, quoted
+from gateway.config.yaml_reader import Key, Reader, must, section
 from gateway.model import Mode
 from gateway.routing.route import AcceptedDifference, AnswerWhen, OnOutage, Unclear, ValueKind, policies_of
 from translators.comparison import DifferenceKind

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.config import read_routes, rules, yaml_reader
+from gateway.config import read_routes, rules, yaml_nodes
 from gateway.config.model import Config, Problem, Severity
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_upstreams import Upstreams
@@ -50,7 +50,7 @@ def checked(specs: Sequence[Mapping[str, Any]], config: Config) -> CheckedSpecs:
     What they leave uncovered is for the routes below, and so is no problem.
     """
     lines = ",\n".join(msgspec.json.encode(as_written(spec)).decode() for spec in specs)
-    root = yaml_reader.compose(f"[\n{lines}\n]", _FILE)
+    root = yaml_nodes.compose(f"[\n{lines}\n]", _FILE)
     if isinstance(root, Problem):
         return CheckedSpecs((), (_told(root),))
     reader = Reader(_FILE)

@@ -11,7 +11,7 @@ from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
 from gateway.config.upstreams import EpjUpstream, Grant, JftUpstream, PitUpstream, VkpUpstream, vkp_of
-from gateway.config.yaml_reader import quoted
+from gateway.config.yaml_nodes import quoted
 from gateway.model import Information, Mode, Place
 from gateway.routing.index import Buckets, Conflict, winner
 from gateway.routing.route import Route

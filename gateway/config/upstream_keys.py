@@ -26,7 +26,8 @@ from gateway.config.upstreams import (
     UpstreamTls,
     VkpUpstream,
 )
-from gateway.config.yaml_reader import Key, Read, Reader, Section, child, must, section, unless_null, within
+from gateway.config.yaml_nodes import child
+from gateway.config.yaml_reader import Key, Read, Reader, Section, must, section, unless_null, within
 
 T = TypeVar("T", Breaker, Follow)
 

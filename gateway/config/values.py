@@ -11,7 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 from yaml import Node
 
 from gateway.config.model import Address, Network
-from gateway.config.yaml_reader import FLOAT, INT, STR, Read, Reader, is_unused, quoted
+from gateway.config.yaml_nodes import FLOAT, INT, STR, is_unused, quoted
+from gateway.config.yaml_reader import Read, Reader
 from gateway.model import Rate
 
 D = TypeVar("D", date, datetime)

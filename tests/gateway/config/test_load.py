@@ -23,7 +23,7 @@ from gateway.config.upstreams import (
     VkpClient,
     VkpUpstream,
 )
-from gateway.config.yaml_reader import MOST_BYTES
+from gateway.config.yaml_nodes import MOST_BYTES
 from gateway.errors import Fault
 from gateway.model import JOURNALING, Information, Mode, Place, Rate
 from gateway.pipeline.translate import settings
