@@ -1,16 +1,22 @@
 """One municipality: each cell with what is known of it and what comes next, its traffic, routes, senders and history."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
-from msgspec import Struct, structs
+from msgspec import Struct
 from sqlalchemy import Connection
 
-from gateway.admin import replica
 from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.municipality_view import (
+    CellView,
+    Happening,
+    MunicipalityNow,
+    MunicipalityView,
+    RouteInForce,
+    document,
+)
 from gateway.admin.overview import Overview
 from gateway.admin.problems import Code, Problem
 from gateway.admin.replica import Copies
@@ -23,13 +29,10 @@ from gateway.ledger.overrides import Listing, SetRule
 from gateway.ledger.traffic import CellTraffic, Interval, Numbers
 from gateway.migration import overview
 from gateway.migration.cutover import WAITING, Cutover
-from gateway.migration.findings import Group, grouped
-from gateway.migration.gates import suggested_gate
+from gateway.migration.findings import grouped
 from gateway.migration.standing import Cell, Standing, Step, next_step, why_not_new
 from gateway.model import Mode
-from gateway.replica.status import CopyStatus
 from gateway.routing.layers import Layer
-from gateway.times import when, when_any
 
 _MONTH_DAYS = 30
 _HOURS = 24
@@ -37,85 +40,6 @@ _MOST_EVENTS, _MOST_FOUND = 30, 10
 _FRESH, _SLOWLY = 1.0, 15.0
 """Seconds for which all who look share what was read, and what four weeks have shown."""
 _CellKey = tuple[str, str, str]
-
-
-class CellView(Struct, frozen=True):
-    """One cell as the page of its municipality has it."""
-
-    cell: Cell
-    messages: int
-    """Of the last seven days, today's among them."""
-    failed: int
-    rehearsed: int
-    """Messages, or answers that were compared, within four weeks."""
-    clean: int
-    last: float | None
-    step: Step
-    lacks: Step | None
-    """What of the configuration keeps it from an information service."""
-    cutover: str | None
-    """One that is planned for it, or has switched it and watches."""
-    switches: float | None
-    """When that is to switch, or was."""
-    weekly: float
-    """Messages of a week that a rehearsal would see, as far as it is known."""
-
-    @property
-    def wanted(self) -> int:
-        """Rehearsed messages that a gate should ask for, by the traffic that is there."""
-        return suggested_gate(self.weekly).rehearsed_at_least
-
-
-class RouteInForce(Struct, frozen=True):
-    """A route that decides about some cells."""
-
-    mode: str | None
-    layer: str
-    rule: str | None
-    place: str
-    """`file:line:column`."""
-    senders: tuple[tuple[str, str], ...]
-    """Vendors and systems."""
-    types: tuple[str, ...]
-
-
-class Happening(Struct, frozen=True):
-    """One line of a municipality's history."""
-
-    at: float
-    kind: str
-    """`cutover`, `override` or `panic`."""
-    name: str
-    what: str
-    by: str | None
-    reason: str | None
-
-
-class MunicipalityNow(Struct, frozen=True):
-    """What of a municipality is another by the second."""
-
-    at: float
-    standing: Standing
-    row: overview.Row
-    cells: tuple[CellView, ...]
-    untyped: Mapping[tuple[str, str], Numbers]
-    """By vendor and system, messages of seven days whose type was not read, since it did not matter."""
-    waiting: Mapping[str, tuple[int, float]]
-    """By state, how many messages wait, and since when the oldest."""
-    copies: tuple[CopyStatus, ...]
-    """The local copies of its patients and services, with their ages."""
-
-
-class MunicipalityView(MunicipalityNow, frozen=True):
-    """A municipality for whoever looks."""
-
-    hours: tuple[Interval, ...]
-    days: tuple[Interval, ...]
-    routes: tuple[RouteInForce, ...]
-    senders: tuple[store.SeenSender, ...]
-    found: tuple[Group, ...]
-    """Faults, repairs and losses of thirty days, the most frequent first."""
-    history: tuple[Happening, ...]
 
 
 class _Month(Struct, frozen=True):
@@ -162,7 +86,7 @@ class Municipalities:
         ]
 
     async def _show(self, request: web.Request) -> web.Response:
-        return web.json_response(_document(await self.seen_by(person(request), request.match_info["municipality"])))
+        return web.json_response(document(await self.seen_by(person(request), request.match_info["municipality"])))
 
     async def seen_by(self, who: Principal, key: str) -> MunicipalityView:
         """Return a municipality, for someone who may view it."""
@@ -339,63 +263,3 @@ def _history(cutovers: Iterable[Cutover], rules: Sequence[SetRule], key: str) ->
         if one.ended_at is not None:
             found.append(Happening(one.ended_at, one.layer.value, one.name, "ended", one.ended_by, one.ended_why))
     return sorted(found, key=lambda each: each.at, reverse=True)[:_MOST_EVENTS]
-
-
-def _document(view: MunicipalityView) -> dict[str, Any]:
-    standing = view.standing
-    return {
-        "key": standing.key,
-        "name": standing.name,
-        "record_system": standing.record_system,
-        "is_moved": standing.is_moved,
-        "is_closed": standing.is_closed,
-        "next_step": view.row.step.value,
-        "troubles": [structs.asdict(one) for one in view.row.troubles],
-        "cells": [_cell(one) for one in view.cells],
-        "untyped": [
-            {"vendor": vendor, "system": system, "messages": numbers.messages, "last": when_any(numbers.last or None)}
-            for (vendor, system), numbers in view.untyped.items()
-        ],
-        "hours": [_interval(one) for one in view.hours],
-        "days": [_interval(one) for one in view.days],
-        "routes": [structs.asdict(one) for one in view.routes],
-        "senders": [{**structs.asdict(one), "last": when(one.last)} for one in view.senders],
-        "waiting": {
-            state: {"messages": number, "oldest": when(oldest)} for state, (number, oldest) in view.waiting.items()
-        },
-        "copies": [replica.document(one) for one in view.copies],
-        "findings": [one.document() for one in view.found],
-        "history": [{**structs.asdict(one), "at": when(one.at)} for one in view.history],
-    }
-
-
-def _cell(one: CellView) -> dict[str, Any]:
-    names = ("messages", "failed", "rehearsed", "clean", "cutover")
-    cell = one.cell
-    return {
-        "vendor": cell.vendor,
-        "system": cell.system,
-        "information": cell.information.value,
-        "mode": cell.mode.value if cell.mode else None,
-        "layer": cell.layer.value,
-        "rule": cell.rule,
-        "route": cell.place or None,
-        **{name: getattr(one, name) for name in names},
-        "clean_share": one.clean / one.rehearsed if one.rehearsed else None,
-        "last": when_any(one.last),
-        "next_step": one.step.value,
-        "lacks": one.lacks.value if one.lacks else None,
-        "rehearsed_wanted": one.wanted,
-    }
-
-
-def _interval(one: Interval) -> dict[str, Any]:
-    numbers = one.numbers
-    return {
-        "from": when(one.start),
-        "mode": one.mode or None,
-        "messages": numbers.messages,
-        "failed": numbers.failed,
-        "mean_seconds": numbers.seconds / numbers.messages if numbers.messages else None,
-        "slowest_seconds": numbers.slowest if numbers.messages else None,
-    }

@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.municipalities import CellView, Municipalities, MunicipalityNow, MunicipalityView
+from gateway.admin.municipalities import Municipalities
+from gateway.admin.municipality_view import CellView, MunicipalityNow, MunicipalityView
 from gateway.admin.pages import prefilled
 from gateway.admin.pages.charts import Chart, line_chart, stack_chart
 from gateway.admin.pages.charts import Line as Curve

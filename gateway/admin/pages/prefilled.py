@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 
-from gateway.admin.municipalities import CellView
+from gateway.admin.municipality_view import CellView
 from gateway.admin.pages.cutover_draft import suggested_fields
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may

@@ -13,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from gateway.admin.bounds import Bounds
-from gateway.admin.municipalities import CellView
+from gateway.admin.municipality_view import CellView
 from gateway.admin.pages.municipalities import Line, Sender
 from gateway.admin.pages.render import piece
 from gateway.admin.pages.words import RULES, Names, Words
