@@ -28,12 +28,14 @@ from gateway.ledger.database import Database, open_store
 from gateway.model import Information, Place
 from gateway.proxy.http_client import Caller
 from gateway.replica import feeds
+from gateway.replica.patient_seal import PatientSeal
 from gateway.replica.patient_source import Freshness, PatientSource
-from gateway.replica.patients import CopiedNumbers, PatientSeal
+from gateway.replica.patients import CopiedNumbers
 from gateway.replica.service_source import Needs
 from gateway.replica.services import ServiceSeal, replace_all
 from gateway.replica.sweep import Sweep, write_feed
-from gateway.replica.sync import EVER, PatientSync
+from gateway.replica.sync import PatientSync
+from gateway.replica.window import EVER
 from gateway.runtime.node import calm_collector
 from gateway.surfaces.search import PatientKey, Search
 from gateway.times import Clock

@@ -22,7 +22,8 @@ from gateway.ledger.key_files import Keys
 from gateway.model import Information
 from gateway.observability.metrics import REPLICA_DUPLICATES
 from gateway.replica import patients as rows
-from gateway.replica.patients import CopiedNumbers, Match, PatientSeal, SealedPatient, Standing
+from gateway.replica.patient_seal import PatientSeal, SealedPatient
+from gateway.replica.patients import CopiedNumbers, Match, Standing
 from gateway.replica.service_source import Needs, ServiceSource
 from gateway.replica.services import ServiceSeal
 from gateway.surfaces.search import PatientKey, Search, is_called

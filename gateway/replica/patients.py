@@ -1,16 +1,14 @@
-"""The patients of a copy: sealed, and found by keyed hashes of what identifies them."""
+"""The rows of a copy's patients: written, and found by keyed hashes of what identifies them."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, exists, func, insert, select, text
 
 from gateway.ledger import prepared
-from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
-from gateway.ledger.key_files import Keys
 from gateway.ledger.tables import (
     REPLICA_FEED,
     REPLICA_GENERATION,
@@ -18,44 +16,16 @@ from gateway.ledger.tables import (
     REPLICA_PATIENT,
     REPLICA_SERVICE,
 )
-from translators import pit
-from translators.contract import Tree
-from translators.fhir.json_codec import decode
+from gateway.replica.patient_seal import PatientSeal, ReadyPatient, SealedPatient
 from translators.fhir.moments import order_of
-from translators.pit import PitPatient
 
 P, N, F, G, S = REPLICA_PATIENT.c, REPLICA_IDENTIFIER.c, REPLICA_FEED.c, REPLICA_GENERATION.c, REPLICA_SERVICE.c
 T = TypeVar("T")
 _SEALED = (P.municipality, P.resource, P.updated, P.patient, P.sealed)
 _MOST_PARAMETERS = 500
 """Values in one statement."""
-_MOST_SYSTEMS = 1000
-"""Identifier systems of municipalities whose hashing is begun beforehand."""
 _MOST_OF_A_NUMBER = 50
 """Patients that one identifier finds at most: there should be one."""
-
-
-class SealedPatient(msgspec.Struct, frozen=True):
-    """A patient as it stands in the database."""
-
-    municipality: str
-    resource: str
-    """The keyed hash of the service's own id."""
-    updated: str
-    patient: str | None
-    """The keyed hash of the national number that it is best known by."""
-    sealed: bytes
-
-
-class ReadyPatient(NamedTuple):
-    """A patient as it is written: hashed and sealed before, so that nobody waits for that while the database is written to."""
-
-    row: SealedPatient
-    hashes: list[str]
-    """By which it is found, that of the number it is best known by first."""
-    plain: bytes
-    """What is sealed."""
-    is_in_use: bool
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -64,93 +34,6 @@ class Standing(msgspec.Struct, frozen=True):
     generation: int
     maker: str
     fresh_at: float | None
-
-
-def hash_of(lookup: LookupHasher, municipality: str, system: str, value: str) -> str:
-    """Return the hash by which an identifier is found in a municipality's copy; a national number has no system."""
-    return lookup.hash("replica", municipality, system, value)
-
-
-class PatientSeal:
-    """Seals patients, each about its own id, and hashes what they are found by."""
-
-    def __init__(self, cipher: PayloadCipher, lookup: LookupHasher) -> None:
-        self._cipher = cipher
-        self._lookup = lookup
-        self._hashes: dict[tuple[str, str], Callable[[str], str]] = {}
-        self.maker = f"{pit.VERSION}.{lookup.hash('replica', 'maker')[:16]}"
-        """Of rows that these keys and this version can read: rows with other hashes would be found by nobody."""
-
-    @classmethod
-    def of(cls, keys: Keys) -> "PatientSeal":
-        """Make one of the ledger's keys."""
-        return cls(keys.vault, keys.lookup)
-
-    def _hashed(self, municipality: str, system: str) -> Callable[[str], str]:
-        """Return what hashes the identifiers of one system in a municipality's copy."""
-        known = self._hashes.get((municipality, system))
-        if known is None:
-            if len(self._hashes) >= _MOST_SYSTEMS:
-                self._hashes.clear()
-            known = self._hashes[municipality, system] = self._lookup.after("replica", municipality, system)
-        return known
-
-    def hash_of_id(self, municipality: str, own: str) -> str:
-        """Return the hash of the service's own id."""
-        return self._hashed(municipality, "id")(own)
-
-    def hash_of(self, municipality: str, system: str, value: str) -> str:
-        """Return `hash_of` an identifier."""
-        return self._hashed(municipality, system)(value)
-
-    def ready(self, municipality: str, patients: Sequence[PitPatient]) -> list[ReadyPatient]:
-        """Return patients as they are written."""
-        named = self._hashed(municipality, "id")
-        resources = [named(one.id) for one in patients]
-        plain = [(one.numbers[0] if one.numbers else "").encode() + b"\n" + one.written for one in patients]
-        about = [_about(municipality, one) for one in resources]
-        sealed = self._cipher.seal_all(list(zip(plain, about, strict=True)))
-        numbered = self._hashed(municipality, "")
-        ready = []
-        for place, one in enumerate(patients):
-            hashes = [numbered(number) for number in one.numbers]
-            best = hashes[0] if hashes else None
-            hashes += [self._hashed(municipality, system)(value) for system, value in one.local]
-            row = SealedPatient(municipality, resources[place], one.updated, best, sealed[place])
-            ready.append(ReadyPatient(row, hashes, plain[place], one.is_in_use))
-        return ready
-
-    def is_news(self, patient: ReadyPatient, known: SealedPatient) -> bool:
-        """Tell whether a patient is another than the one that is known: the time alone does not say, it may be of whole seconds."""
-        if order_of(patient.row.updated, known.updated) == -1:
-            return False
-        try:
-            return not patient.is_in_use or self._opened(known) != patient.plain
-        except PayloadUnreadable:
-            return True
-
-    def open(self, row: SealedPatient) -> Tree:
-        """Return a patient's resource; raises `PayloadUnreadable`."""
-        return decode(self._opened(row).partition(b"\n")[2])
-
-    def number_of(self, row: SealedPatient) -> str | None:
-        """Return the national number that a patient is best known by; raises `PayloadUnreadable`."""
-        return self._opened(row).partition(b"\n")[0].decode() or None
-
-    def _opened(self, row: SealedPatient) -> bytes:
-        return self._cipher.open(row.sealed, _about(row.municipality, row.resource))
-
-    def seal_cursor(self, municipality: str, cursor: str) -> bytes:
-        """Return a cursor as it is kept: nobody knows what is in it."""
-        return self._cipher.seal(cursor.encode(), f"replica-cursor {municipality}")
-
-    def open_cursor(self, municipality: str, sealed: bytes) -> str:
-        """Return a cursor; raises `PayloadUnreadable`."""
-        return self._cipher.open(sealed, f"replica-cursor {municipality}").decode()
-
-
-def _about(municipality: str, resource: str) -> str:
-    return f"replica {municipality} {resource}"
 
 
 def put_patients(

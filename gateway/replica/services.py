@@ -12,7 +12,7 @@ from gateway.config.model import Municipality
 from gateway.ledger import prepared
 from gateway.ledger.crypto import LookupHasher, PayloadCipher, PayloadUnreadable
 from gateway.ledger.tables import REPLICA_SERVICE
-from gateway.replica.patients import hash_of
+from gateway.replica.patient_seal import hash_of
 from translators.services import IPLOS_OF, Service, answers
 
 S = REPLICA_SERVICE.c

@@ -7,12 +7,9 @@ of what is gone. So everything is read anew every so often into another generati
 
 import asyncio
 import math
-import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import pairwise
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -24,19 +21,14 @@ from gateway.config.model import Municipality
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import Database
 from gateway.observability.metrics import REPLICA_PAGES
-from gateway.replica import feeds, patients
+from gateway.replica import feeds, patients, window
 from gateway.replica.feeds import FeedKey, Generation
-from gateway.replica.patients import PatientSeal, ReadyPatient
+from gateway.replica.patient_seal import PatientSeal, ReadyPatient
 from gateway.times import Clock
 from gateway.upstreams.pit import AnswerRefused, CursorLost, Follow, Page, ServiceUnavailable
-from translators.fhir.moments import order_of
 
 log = structlog.get_logger()
 
-EVER = "1900-01-01T00:00Z"
-"""Before any change that PIT knows."""
-OVERLAP = 300.0
-"""Seconds by which a window begins before the last one did: PIT writes what it was sent some time later."""
 _TIMEOUT = 60.0
 """Seconds for one page."""
 _TOGETHER = 20
@@ -57,8 +49,6 @@ _TOLD = 30.0
 """Seconds between two lines about how far a first copy has come."""
 _OLD_ROWS = 60.0
 """Seconds for which the rows of the generation before are kept: a list that was begun is read to its end."""
-_ALIKE = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(?:Z|\+00:00)\n)+", re.ASCII)
-"""Times whose order is that of their texts, as a page has them; others are compared one by one."""
 _FEW, _SHARE = 50, 0.2
 """Of the patients of a copy, how many may be gone at once, at least and as a share, before somebody has to look."""
 
@@ -255,7 +245,7 @@ class PatientSync:
             while ahead.asked:
                 began, page = clock(), await ahead.asked[0]
                 ahead.taken(page.next)
-                of = _after(of, page, self._clock(), self._seal)
+                of = window.after(of, page, self._clock(), self._seal)
                 read.append(self._ready(page))
                 if not ahead.asked or pace or len(read) == _TOGETHER or _size(read) >= _MOST_TOGETHER:
                     of = await _with_entries(of, writing)
@@ -377,35 +367,5 @@ def begin(connection: Connection, key: FeedKey, maker: str, now: float) -> int:
     numbers = [one.generation for one in feeds.generations(connection, key)]
     # Rows of one that was given up may still be there.
     number = 1 + max(patients.last_generation(connection, key.municipality), *numbers, 0)
-    feeds.begin_generation(connection, Generation(*key, number, maker, now, EVER))
+    feeds.begin_generation(connection, Generation(*key, number, maker, now, window.EVER))
     return number
-
-
-def _after(of: Generation, page: Page, now: float, seal: PatientSeal) -> Generation:
-    """Return how far a generation is once a page is read."""
-    asked_at = of.asked_at if of.asked_at is not None else now
-    answered_at = page.answered_at if page.answered_at is not None else now
-    window_at = of.window_at if of.window_at is not None else min(now, answered_at)
-    read = structs.replace(of, pages=of.pages + 1, asked_at=asked_at, window_at=window_at, read_to=_read_to(of, page))
-    if page.next is not None:
-        return structs.replace(read, cursor=seal.seal_cursor(of.municipality, page.next))
-    since = _written(min(window_at, asked_at) - OVERLAP)
-    return structs.replace(
-        read, cursor=None, read_to=None, asked_at=None, window_at=None, fresh_at=asked_at, since=since
-    )
-
-
-def _read_to(of: Generation, page: Page) -> str | None:
-    """Return the last change that was read; empty from where PIT does not keep the order that it was asked for."""
-    times = [*([of.read_to] if of.read_to is not None else []), *(one.updated for one in page.patients)]
-    if times == sorted(times) and _ALIKE.fullmatch("".join(f"{one}\n" for one in times)):
-        return times[-1]
-    if "" in times or any(order_of(one, other) not in (-1, 0) for one, other in pairwise(times)):
-        return ""
-    return times[-1] if times else None
-
-
-def _written(seconds: float) -> str:
-    """Return a time as PIT is asked, to the second before it."""
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=math.floor(seconds))
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

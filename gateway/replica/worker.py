@@ -16,7 +16,8 @@ from gateway.ledger.key_files import Keys
 from gateway.observability.metrics import REPLICA_AGE, REPLICA_FAILURES, REPLICA_PATIENTS
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey, LeaseLost
-from gateway.replica.patients import CopiedNumbers, PatientSeal
+from gateway.replica.patient_seal import PatientSeal
+from gateway.replica.patients import CopiedNumbers
 from gateway.replica.service_file import ServiceFile
 from gateway.replica.services import ServiceSeal, source_of
 from gateway.replica.sweep import OktSweep

@@ -16,7 +16,7 @@ from gateway.model import Place
 from gateway.replica import feeds
 from gateway.replica import patients as rows
 from gateway.replica.feeds import FeedKey
-from gateway.replica.patients import PatientSeal
+from gateway.replica.patient_seal import PatientSeal
 from gateway.replica.sync import PatientSync
 from gateway.upstreams.pit import Page
 from service_stubs.people import number_of, person

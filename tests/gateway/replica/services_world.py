@@ -16,7 +16,7 @@ from gateway.ledger.crypto import LookupHasher, PayloadCipher
 from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_IDENTIFIER, REPLICA_PATIENT, REPLICA_SERVICE
 from gateway.model import Information, Place, Rate
 from gateway.replica import feeds
-from gateway.replica.patients import hash_of
+from gateway.replica.patient_seal import hash_of
 from gateway.replica.service_source import Needs, ServiceSource
 from gateway.replica.services import ServiceSeal
 from gateway.replica.sweep import OktSweep

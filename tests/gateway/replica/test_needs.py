@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from gateway.errors import Fault
 from gateway.ledger.tables import REPLICA_SERVICE
-from gateway.replica.patients import hash_of
+from gateway.replica.patient_seal import hash_of
 from gateway.surfaces.search import PatientKey
 from tests.gateway.replica.services_world import ALARM, ANOTHER, GPS, HOUR, NOBODY, SOMEBODY, SweptCopy, _write_people
 from translators.services import Service

@@ -14,7 +14,8 @@ from gateway.errors import Fault
 from gateway.model import Rate
 from gateway.observability.metrics import UNANSWERED
 from gateway.replica import feeds
-from gateway.replica.patients import CopiedNumbers, hash_of
+from gateway.replica.patient_seal import hash_of
+from gateway.replica.patients import CopiedNumbers
 from gateway.replica.service_file import ServiceFile
 from gateway.replica.services import put_services
 from gateway.replica.sweep import read_feed
