@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-import uuid
+import secrets
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -94,13 +94,13 @@ class DpopProver:
     def proof(self, method: str, url: str, *, token: str | None = None, nonce: str | None = None) -> str:
         """Return a proof for one request; `token` is the access token that goes with it, if any."""
         claims: dict[str, object] = {
-            "jti": str(uuid.uuid4()),
+            "jti": secrets.token_hex(16),
             "htm": method,
             "htu": _without_query(url),
             "iat": int(self._clock()),
         }
         if token is not None:
-            claims["ath"] = encoded(hashlib.sha256(token.encode("ascii")).digest())
+            claims["ath"] = _digest(token)
         if nonce is not None:
             claims["nonce"] = nonce
         return self._signed(claims)
@@ -118,6 +118,13 @@ def signed(header: dict[str, object], claims: dict[str, object], key: Key) -> st
     return jws.serialize_compact(header, json.dumps(claims), key, algorithms=[str(header["alg"])])
 
 
+@lru_cache(maxsize=64)
+def _digest(token: str) -> str:
+    """Return what binds a proof to its token (RFC 9449 section 4.2); the calls of some minutes have the same."""
+    return encoded(hashlib.sha256(token.encode("ascii")).digest())
+
+
+@lru_cache(maxsize=1024)
 def _without_query(url: str) -> str:
     """`htu` is scheme, host and path only (RFC 9449 section 4.2); NHN's library refuses a query."""
     parts = urlsplit(url)
