@@ -51,7 +51,7 @@ def canonical(headers: Headers, framing: Framing, length: int, written: list[byt
     values as they came; where they have that form, nothing changes.
     """
     name, value = _CODING if framing is Framing.CHUNKED else (b"content-length", b"%d" % length)
-    if all(each == value for each in written):
+    if written.count(value) == len(written):
         return headers
     return tuple((each, value if each.lower() == name else given) for each, given in headers)
 
