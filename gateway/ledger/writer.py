@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -30,6 +31,8 @@ _IN_VAIN = 2
 """Pieces in a row that the database failed on alone, after which the rest of their transaction is not tried."""
 _CLOSING = 10.0
 """Seconds that the writer has for what waits, when the ledger is closed."""
+_QUIET = 10.0
+"""Seconds without a failure after which an outage is over: on a disk that is all but full, small pieces of work succeed now and then."""
 
 
 class LedgerUnavailable(Exception):  # noqa: N818 - the condition
@@ -52,8 +55,17 @@ def _wake(pieces: Sequence[_Piece]) -> None:
 class Writer:
     """Does work in the order in which it comes; work may be run again, so it changes nothing but the database."""
 
-    def __init__(self, engine: Engine, most_waiting: int = 10_000) -> None:
-        """Of so many pieces of work that wait none more is taken: a database that hangs must not fill the memory."""
+    def __init__(
+        self,
+        engine: Engine,
+        most_waiting: int = 10_000,
+        quiet: float = _QUIET,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Of `most_waiting` pieces of work none more is taken: a database that hangs must not fill the memory.
+
+        An outage is over when nothing has failed for `quiet` seconds by the clock `monotonic`.
+        """
         self._engine = engine
         self._most_waiting = most_waiting
         self._pieces: deque[_Piece] = deque()
@@ -64,8 +76,12 @@ class Writer:
         self._closed = False
         self._connection: Connection | None = None
         """Of the thread alone."""
+        self._quiet = quiet
+        self._monotonic = monotonic
         self._failures = 0
-        """Pieces of work that failed since the last that was done."""
+        """Pieces of work that failed in the outage that is not over."""
+        self._failed_at = 0.0
+        """When the last of them did."""
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -198,13 +214,14 @@ class Writer:
         try:
             if isinstance(error, SQLAlchemyError):
                 self._failures += 1
+                self._failed_at = self._monotonic()
                 if self._failures == 1:
                     log.error("ledger.unavailable", reason=str(failure))
         finally:
             future.set_exception(failure)
 
     def _tell_done(self) -> None:
-        if self._failures:
+        if self._failures and self._monotonic() - self._failed_at >= self._quiet:
             failures, self._failures = self._failures, 0
             log.warning("ledger.available", failures=failures)
 

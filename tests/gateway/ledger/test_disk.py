@@ -12,6 +12,7 @@ import pytest
 from gateway.errors import StartupError
 from gateway.ledger import database
 from gateway.ledger.database import FileBounds, LedgerUnavailable, open_store
+from gateway.ledger.writer import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,14 +100,18 @@ async def test_file_of_an_earlier_version_that_cannot_be_written_anew_is_used_as
 
 
 async def test_outage_is_told_once_and_its_end_with_how_much_failed(store: Database, logged: Logged) -> None:
-    """However many pieces of work fail."""
+    """However many pieces of work fail, and also where some succeed meanwhile; it is over when none has failed for a while."""
+    now = 100.0
+    writer = Writer(store.engine, quiet=10.0, monotonic=lambda: now)
     for _ in range(2):
         for _ in range(5):
             with pytest.raises(LedgerUnavailable):
-                await store.write(lambda each: each.exec_driver_sql("SELECT * FROM nothing"))
-        await store.write(lambda each: each.exec_driver_sql("SELECT 1").scalar_one())
-    # The work is answered before the log is told; the next work comes after both.
-    await store.write(lambda each: each.exec_driver_sql("SELECT 1").scalar_one())
+                await writer.write(lambda each: each.exec_driver_sql("SELECT * FROM nothing"))
+            await writer.write(lambda each: each.exec_driver_sql("SELECT 1").scalar_one())
+            now += 9.0
+        now += 1.0
+        await writer.write(lambda each: each.exec_driver_sql("SELECT 1").scalar_one())
+    await writer.close()
     assert len(logged.named("ledger.unavailable")) == 2
     assert [one["failures"] for one in logged.named("ledger.available")] == [5, 5]
 
