@@ -108,7 +108,7 @@ async def test_small_bodies_that_nobody_waits_for_are_worked_on_several_at_a_tim
     assert found == [*range(many - 2), many]
     done = asyncio.Event()
     worker.later(LARGE, done.set, lambda _: None)
-    await asyncio.wait_for(done.wait(), 10)
+    await asyncio.wait_for(done.wait(), 120)
     await worker.close()
 
 

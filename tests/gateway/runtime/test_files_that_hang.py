@@ -39,7 +39,7 @@ async def test_a_pipe_in_the_place_of_a_file_refuses_the_reload(world: World, na
     before = path.read_bytes()
     path.unlink()
     os.mkfifo(path)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         refused = await world.gateway.reload()
         assert not refused.taken
         assert "not a file" in refused.problems[0]
@@ -55,7 +55,7 @@ async def test_a_mount_that_hangs_wedges_neither_reloads_nor_the_stop(
     world.gateway._files = FileThread(0.05)
     load = node.load
     monkeypatch.setattr(node, "load", lambda _: hanging.wait(60))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         for _ in range(2):
             assert "does not answer" in (await world.gateway.reload()).problems[0]
         await world.gateway._look()
@@ -206,7 +206,7 @@ async def test_a_stop_waits_for_no_file(
         return hanging.wait(60)
 
     monkeypatch.setattr(node, "load", load)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         world.gateway._reload_soon()
         await began.wait()
         await world.gateway.stop()
