@@ -11,7 +11,7 @@ from gateway.ledger.cutovers import routes
 from gateway.migration.schedule import moment
 from gateway.model import Mode, Place
 from gateway.routing.route import RouteSpec
-from tests.gateway.admin.cutovers.conftest import AT, World
+from tests.gateway.admin.cutovers.conftest import AT, ONE, PLAN, ROOT, World, approve, ask
 from tests.gateway.migration.cutovers.scene import config_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.gateway.office import Browser, Page
 
 PAGE = "/cutovers/nordfjell-1"
+WATCHED = {**PLAN, "roll_back_when": {"failed_at_least": 0.05, "of_at_least": 20, "within": 900}}
 
 
 async def click(browser: Browser, path: str, **fields: str) -> Page:
@@ -52,3 +53,16 @@ def with_vendors(world: World, folder: Path, more: str = "") -> None:
     file = config_of(folder, more=f"  - {{municipality: nordfjell, information: [notat], mode: rehearse}}\n{more}")
     names = ("upstreams", "municipalities", "vendors", "senders", "routes")
     world.configure(**{name: getattr(file, name) for name in names})
+
+
+def offered(page: Page, action: str) -> bool:
+    """Tell whether a page has the form of an action."""
+    return f'action="{PAGE}/{action}"' in page.text
+
+
+async def switched(world: World, nora: Browser, arne: Browser) -> None:
+    """Have the cutover of these tests switch, and be watched."""
+    plan = (await ask(nora, "POST", ROOT, WATCHED)).json
+    await approve(arne, plan["hash"])
+    await ask(nora, "POST", f"{ONE}/start", {"reason": "Nå"})
+    await world.look()

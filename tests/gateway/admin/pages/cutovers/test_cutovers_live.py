@@ -6,14 +6,11 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from tests.gateway.admin.cutovers.conftest import MONA, World, approve, arne, office, submit, world
-from tests.gateway.admin.pages.cutover_pages import PAGE, in_file
-from tests.gateway.admin.pages.test_cutovers_page import switched
+from tests.gateway.admin.cutovers.conftest import MONA, World, approve, submit
+from tests.gateway.admin.pages.cutover_pages import PAGE, in_file, switched
 
 if TYPE_CHECKING:
     from tests.gateway.office import Browser
-
-__all__ = ["arne", "office", "world"]
 
 
 async def live(world: World, browser: Browser, seen: str = "") -> dict[str, str]:

@@ -7,27 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.gateway.admin.cutovers.conftest import (
-    GATED,
-    ONE,
-    PETTER,
-    PLAN,
-    ROOT,
-    World,
-    approve,
-    arne,
-    ask,
-    office,
-    submit,
-    world,
-)
-from tests.gateway.admin.pages.cutover_pages import PAGE, click, hidden, plain
-from tests.gateway.admin.pages.test_cutovers_page import offered
+from tests.gateway.admin.cutovers.conftest import GATED, ONE, PETTER, PLAN, ROOT, World, approve, ask, submit
+from tests.gateway.admin.pages.cutover_pages import PAGE, click, hidden, offered, plain
 
 if TYPE_CHECKING:
     from tests.gateway.office import Browser, Page
 
-__all__ = ["arne", "office", "world"]
 pytestmark = pytest.mark.usefixtures("world")
 
 

@@ -16,7 +16,7 @@ from gateway.migration.gates import suggested_gate
 from gateway.model import Mode
 from gateway.routing.route import RouteSpec
 from tests.each import in_one_world
-from tests.gateway.admin.cutovers.conftest import ONE, ROOT, World, arne, ask, office, submit, world
+from tests.gateway.admin.cutovers.conftest import ONE, ROOT, World, ask, submit
 from tests.gateway.admin.pages.cutover_pages import PAGE, plain, with_vendors
 from tests.gateway.admin.shelf import PATIENT
 from tests.gateway.migration.cutovers.scene import plan_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from tests.gateway.office import Browser, Page
 
-__all__ = ["arne", "office", "world"]
 NEW = "/cutovers/new"
 CELLS = {"c0_municipality": "nordfjell", "c0_information": ["notat"], "c0_mode": "new"}
 WHEN = {"name": "ny-1", "at": "2026-12-01T06:00"}

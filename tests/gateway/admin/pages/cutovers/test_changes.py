@@ -8,14 +8,13 @@ import msgspec
 
 from gateway.admin.pages.changes import changed
 from gateway.admin.pages.words import Names, Words
-from tests.gateway.admin.cutovers.conftest import World, arne, office, submit, world
+from tests.gateway.admin.cutovers.conftest import World, submit
 from tests.gateway.admin.pages.cutover_pages import click, plain
 from tests.gateway.office import NOW, OLGA
 
 if TYPE_CHECKING:
     from tests.gateway.office import Browser
 
-__all__ = ["arne", "office", "world"]
 WORDS = Words("nb", NOW, Names())
 
 

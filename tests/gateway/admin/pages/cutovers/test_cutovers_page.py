@@ -12,47 +12,27 @@ from gateway.admin.bounds import Bounds
 from gateway.auth.people.api_tokens import TokenRequest
 from gateway.migration.cutover import CutoverState
 from gateway.routing.layers import NOTHING_ABOVE
-from tests.gateway.admin.cutovers.conftest import (
-    AT,
-    GATED,
-    MONA,
-    ONE,
-    PETTER,
-    PLAN,
-    ROOT,
-    World,
-    approve,
-    arne,
-    ask,
-    office,
-    submit,
-    world,
+from tests.gateway.admin.cutovers.conftest import AT, GATED, MONA, ONE, PETTER, PLAN, ROOT, World, approve, ask, submit
+from tests.gateway.admin.pages.cutover_pages import (
+    PAGE,
+    WATCHED,
+    click,
+    hidden,
+    in_file,
+    offered,
+    plain,
+    switched,
+    with_vendors,
 )
-from tests.gateway.admin.pages.cutover_pages import PAGE, click, hidden, in_file, plain, with_vendors
 from tests.gateway.admin.shelf import PATIENT
 from tests.gateway.office import NOW
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.gateway.office import Browser, Page
+    from tests.gateway.office import Browser
 
-__all__ = ["arne", "office", "world"]
 NAME = "Nordfjell kommune"
-WATCHED = {**PLAN, "roll_back_when": {"failed_at_least": 0.05, "of_at_least": 20, "within": 900}}
-
-
-def offered(page: Page, action: str) -> bool:
-    """Tell whether a page has the form of an action."""
-    return f'action="{PAGE}/{action}"' in page.text
-
-
-async def switched(world: World, nora: Browser, arne: Browser) -> None:
-    """Have the cutover of these tests switch, and be watched."""
-    plan = (await ask(nora, "POST", ROOT, WATCHED)).json
-    await approve(arne, plan["hash"])
-    await ask(nora, "POST", f"{ONE}/start", {"reason": "Nå"})
-    await world.look()
 
 
 async def test_list_has_every_cutover_with_what_it_does_and_when(world: World, nora: Browser, vera: Browser) -> None:
