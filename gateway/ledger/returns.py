@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import LeaseWatch, MessageState
+from gateway.ledger.statements import chosen_once
 from gateway.ledger.tables import MESSAGE
 from gateway.times import Clock
 
@@ -209,7 +210,7 @@ _MAY_GO = (
 )
 _TAKE = (
     update(MESSAGE)
-    .where(M.id.in_(_MAY_GO.scalar_subquery()))
+    .where(M.id.in_(chosen_once(_MAY_GO)))
     .values(
         state=MessageState.RETURNING.value,
         reason=None,

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import Text
 
 from gateway.ledger.records import LeaseWatch, MessageState
+from gateway.ledger.statements import chosen_once
 from gateway.ledger.tables import MESSAGE, SHARE
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ _TURN = (
 )
 _CLAIM = (
     update(SHARE)
-    .where(_S.id.in_(_TURN.scalar_subquery()))
+    .where(_S.id.in_(chosen_once(_TURN)))
     .values(state=ShareState.SENDING.value, owner=bindparam("node"), lease=bindparam("until"))
     .returning(_S.id, _S.reference, _S.municipality, _S.target, _S.tries, _S.payload, _S.lease)
 )
@@ -295,7 +296,7 @@ _UNTOLD = (
 )
 _TOLD = (
     update(SHARE)
-    .where(_S.id.in_(_UNTOLD.scalar_subquery()))
+    .where(_S.id.in_(chosen_once(_UNTOLD)))
     .values(due=None, ended_at=bindparam("now"))
     .returning(_S.reference, _S.municipality, _S.reason)
 )

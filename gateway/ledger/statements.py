@@ -186,6 +186,18 @@ QUARANTINED = _into(MessageState.QUARANTINED, [MessageState.DELIVERING], _OURS).
     possible_duplicate=or_(M.possible_duplicate, bindparam("unclear", type_=Boolean)),
 )
 
+
+def chosen_once(wanted: Select[tuple[int]]) -> Select[tuple[int]]:
+    """Return the ids that rows to be changed are chosen by, locked and no more than their limit.
+
+    PostgreSQL may ask a sub-query anew for each row that it looks at, and so lock and take further ones; a WITH that locks it
+    asks once (PostgreSQL, 7.8.3 Common Table Expression Materialization). Python's sqlite3 does not count what such a statement
+    changes, so it is for those that return their rows.
+    """
+    rows = wanted.cte("chosen")
+    return select(rows.c.id)
+
+
 _EARLIER_PENDING = exists().where(
     _EARLIER.c.patient == M.patient,
     _EARLIER.c.municipality == M.municipality,
@@ -201,7 +213,7 @@ _TURN = (
 )
 CLAIM = (
     update(MESSAGE)
-    .where(M.id.in_(_TURN.scalar_subquery()))
+    .where(M.id.in_(chosen_once(_TURN)))
     .values(
         state=MessageState.DELIVERING.value, owner=bindparam("node"), lease=bindparam("until"), history=_NOTED_AT_FIRST
     )
@@ -258,10 +270,7 @@ BRING_POLLS_FORWARD = (
     )
 )
 DUE_FOR_POLL = (
-    update(MESSAGE)
-    .where(M.id.in_(_DUE_EVENTS.scalar_subquery()))
-    .values(due=bindparam("until"))
-    .returning(*POLL_COLUMNS)
+    update(MESSAGE).where(M.id.in_(chosen_once(_DUE_EVENTS))).values(due=bindparam("until")).returning(*POLL_COLUMNS)
 )
 READ = _into(MessageState.READ, [MessageState.DELIVERED]).values(due=bindparam("next_poll"), looks=M.looks + 1)
 ACKNOWLEDGED = _into(MessageState.ACKNOWLEDGED, FOLLOWED).values(due=None, overdue=False, payload=None)
