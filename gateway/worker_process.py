@@ -1,44 +1,27 @@
 """A process of its own for work that takes the CPU, so that no sender waits while it has the interpreter.
 
-It gets questions and gives answers: it has no key, no token and no connection, and ends with whoever started it.
-An answer is 4 bytes of length (big-endian) and then MessagePack. A question is two such lengths, MessagePack, and the body that it is about,
-which nobody copies for it.
+It gets questions and gives answers: it has no key, no token and no connection, and ends with whoever started it. `worker_main` is
+what it does, and what goes over its pipes.
 """
 
 import asyncio
-import gc
 import os
-import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, BinaryIO, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import structs
 
-_LENGTH: Final = 4
-_HERE: Final = bytes(_LENGTH)
-"""An empty message: what a process says first."""
-_NICE: Final = 10
-"""What senders wait for goes first on a core that both need."""
+from gateway.worker_main import LENGTH, Defect, Question, framed
+
 _ENVIRONMENT: Final = ("PYTHON", "LD_", "PATH")
 """What it needs of the environment, which may hold keys."""
-_GARBAGE: Final = 200_000
-"""Objects between two searches for circles, of which what is read has none."""
 _READ_AHEAD: Final = 4 * 1024 * 1024
 """Bytes of answers that may have come before the pipe is read no further: more than any answer has."""
 
 A = TypeVar("A")
-Q = TypeVar("Q", bound="Question")
-
-
-class Question(msgspec.Struct, frozen=True, array_like=True):
-    """A body, and what is asked of it."""
-
-    body: bytes
 
 
 class ProcessLost(Exception):  # noqa: N818 - the condition
@@ -57,19 +40,13 @@ class ProcessDefect(ProcessLost):
     """Something was raised that is none of the answers."""
 
 
-class _Defect(msgspec.Struct, array_like=True, tag="defect"):
-    """What an answer is where something was raised: its name alone, for its text may have something of a patient."""
-
-    name: str
-
-
 class WorkerProcess(Generic[A]):
     """Starts the process with the first question, and again after it was lost; ends it when none has come for a while."""
 
     def __init__(self, module: str, answer: type[A], idle: float) -> None:
-        """Run `module`, which calls `main`; `answer` is what it gives, a struct with a tag. `idle` is in seconds."""
+        """Run `module`, which calls `worker_main.main`; `answer` is what it gives, a struct with a tag. `idle` is in seconds."""
         self._command = (sys.executable, "-P", "-m", module)
-        self._decoder = msgspec.msgpack.Decoder[Any](answer | _Defect)
+        self._decoder = msgspec.msgpack.Decoder[Any](answer | Defect)
         self._idle = idle
         self._process: Process | None = None
         self._waiting: deque[asyncio.Future[Any]] = deque()
@@ -102,7 +79,7 @@ class WorkerProcess(Generic[A]):
             raise ProcessTooSlow("it took too long") from None
         except OSError as error:
             raise ProcessNotStarted(f"no process could be started: {type(error).__name__}") from None
-        if isinstance(answer, _Defect):
+        if isinstance(answer, Defect):
             raise ProcessDefect(answer.name)
         return answer  # type: ignore[no-any-return] # what the decoder was made for
 
@@ -127,7 +104,7 @@ class WorkerProcess(Generic[A]):
             limit=_READ_AHEAD,
         )
         try:
-            await _out_of(process).readexactly(_LENGTH)
+            await _out_of(process).readexactly(LENGTH)
         except asyncio.IncompleteReadError:
             await process.wait()
             raise ProcessNotStarted(f"it ended at once, with {process.returncode}") from None
@@ -150,7 +127,7 @@ class WorkerProcess(Generic[A]):
         source = _out_of(process)
         with suppress(asyncio.IncompleteReadError, OSError, msgspec.DecodeError):
             while process.returncode is None or waiting:
-                size = int.from_bytes(await source.readexactly(_LENGTH))
+                size = int.from_bytes(await source.readexactly(LENGTH))
                 answer = self._decoder.decode(await source.readexactly(size))
                 one = waiting.popleft()
                 if not one.done():
@@ -189,49 +166,3 @@ def _send(process: Process, question: Question) -> None:
     if process.stdin is None:
         raise TypeError("a process without a pipe")
     process.stdin.writelines(framed(question))
-
-
-def framed(question: Question) -> tuple[bytes, ...]:
-    """Return what is written of a question, one piece after the other."""
-    written = msgspec.msgpack.encode(structs.replace(question, body=b""), enc_hook=plain)
-    return len(written).to_bytes(_LENGTH), len(question.body).to_bytes(_LENGTH), written, question.body
-
-
-def plain(value: object) -> object:
-    """Return what is written of a value that MessagePack does not know: a text of our own kinds as any text."""
-    if isinstance(value, str):
-        return str(value)
-    raise TypeError(type(value).__name__)
-
-
-def serve(source: BinaryIO, sink: BinaryIO, question: type[Q], answer: Callable[[Q], object]) -> None:
-    """Say that it is there, then answer each question in turn until there are no more."""
-    sink.write(_HERE)
-    sink.flush()
-    decoder = msgspec.msgpack.Decoder(question)
-    while len(head := source.read(2 * _LENGTH)) == 2 * _LENGTH:
-        asked, body = (source.read(int.from_bytes(size)) for size in (head[:_LENGTH], head[_LENGTH:]))
-        written = _answered(decoder, asked, body, answer)
-        sink.write(len(written).to_bytes(_LENGTH))
-        sink.write(written)
-        sink.flush()
-
-
-def _answered(decoder: msgspec.msgpack.Decoder[Q], asked: bytes, body: bytes, answer: Callable[[Q], object]) -> bytes:
-    try:
-        return msgspec.msgpack.encode(answer(structs.replace(decoder.decode(asked), body=body)), enc_hook=plain)
-    except Exception as error:  # noqa: BLE001 - whoever asked is told, by its name alone
-        return msgspec.msgpack.encode(_Defect(type(error).__name__))
-
-
-def main(question: type[Q], answer: Callable[[Q], object]) -> None:
-    """Be such a process until whoever started it has ended."""
-    # Not in a session of its own: Linux may give each session the same share of a core, whatever its processes' niceness.
-    os.setpgid(0, 0)
-    # Whoever started it may be told to stop too, and has work to finish first.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICE)
-    gc.freeze()
-    gc.set_threshold(_GARBAGE)
-    serve(sys.stdin.buffer, sys.stdout.buffer, question, answer)

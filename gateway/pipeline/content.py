@@ -19,12 +19,12 @@ from gateway.pipeline import bodies
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.surfaces.base import Content
+from gateway.worker_main import Question
 from gateway.worker_process import (
     ProcessDefect,
     ProcessLost,
     ProcessNotStarted,
     ProcessTooSlow,
-    Question,
     WorkerProcess,
 )
 from translators.contract import Settings, Translation

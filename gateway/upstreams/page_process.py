@@ -2,7 +2,8 @@
 
 import msgspec
 
-from gateway.worker_process import Question, WorkerProcess, main
+from gateway.worker_main import Question, main
+from gateway.worker_process import WorkerProcess
 from translators.contract import Reason, Refused
 from translators.pit import PitPage, page_of
 

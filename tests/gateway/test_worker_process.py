@@ -17,16 +17,8 @@ import pytest
 import uvloop
 
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
-from gateway.worker_process import (
-    ProcessDefect,
-    ProcessLost,
-    ProcessNotStarted,
-    ProcessTooSlow,
-    WorkerProcess,
-    framed,
-    plain,
-    serve,
-)
+from gateway.worker_main import framed, plain, serve
+from gateway.worker_process import ProcessDefect, ProcessLost, ProcessNotStarted, ProcessTooSlow, WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -28,15 +28,8 @@ from gateway.surfaces import vkp_r4
 from gateway.surfaces.base import AnswerContext, Content
 from gateway.surfaces.paths import path_of
 from gateway.surfaces.registry import SURFACES
-from gateway.worker_process import (
-    ProcessDefect,
-    ProcessLost,
-    ProcessNotStarted,
-    ProcessTooSlow,
-    WorkerProcess,
-    framed,
-    serve,
-)
+from gateway.worker_main import framed, serve
+from gateway.worker_process import ProcessDefect, ProcessLost, ProcessNotStarted, ProcessTooSlow, WorkerProcess
 from tests.each import each_of
 from tests.gateway.migration.rehearsal.scene import PATIENT, with_subject
 from tests.gateway.pipeline import soap_sender, stu3_sender
