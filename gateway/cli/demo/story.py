@@ -42,7 +42,7 @@ _KINDS = {
         (Information.VARSEL, "bundle", "alarm-follow-up.json"),
     ),
 }
-_OFTEN = {"eidsvik": 5, "bjorkeheim": 4, "solheim": 2, "myrvik": 2, "lundeby": 2}
+_OFTEN = {"eidsvik": 5, "bjorkeheim": 4, "furudal": 3, "solheim": 2, "myrvik": 2, "lundeby": 2}
 """How much more often than others something comes from where something happens."""
 _GATE = {"rehearsed_at_least": 200, "clean_at_least": 0.99, "within": 604_800}
 _WATCH = {"failed_at_least": 0.05, "of_at_least": 20, "within": 600}
