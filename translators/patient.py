@@ -103,6 +103,7 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[s
     persons: list[set[str]] = []
     paths: list[str] = []
     right: set[str] = set()
+    has_unnumbered = False
     for named in _named(resource):
         numbers = [identifier for identifier in named.identifiers if identifier.is_national]
         for identifier in numbers:
@@ -114,11 +115,14 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[s
             paths.append(numbers[0].path)
         elif not named.is_elsewhere:
             raise _unnamed(named.identifiers, named.path)
+        has_unnumbered |= named.is_patient and not numbers
     if not persons:
         raise _unnamed([], None)
     other = _another(persons)
     if other is not None:
         raise Refused(Reason.PATIENT, "another patient than the message names elsewhere", paths[other])
+    if has_unnumbered:
+        _refuse_unnumbered(resource)
     return tuple(sorted(persons[0].union(*persons), key=_standing))
 
 
@@ -206,6 +210,8 @@ class _Named(NamedTuple):
     identifiers: list[PatientIdentifier]
     is_elsewhere: bool = False
     """Whether it need have no number of its own: it refers to a resource of the message, or is one."""
+    is_patient: bool = False
+    """Whether it is a Patient resource."""
 
 
 def _named(resource: dict[str, Tree]) -> Iterator[_Named]:
@@ -256,7 +262,8 @@ def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[ob
         contained = [inner for inner in _list(resource["contained"]) if isinstance(inner, dict)]
         links = (*links, frozenset(f"#{inner.get('id')}" for inner in contained))
     if resource.get("resourceType") == "Patient":
-        yield _Named(path, list(_identifiers(resource.get("identifier"), f"{path}.identifier")), is_elsewhere=True)
+        own = list(_identifiers(resource.get("identifier"), f"{path}.identifier"))
+        yield _Named(path, own, is_elsewhere=True, is_patient=True)
     for name in _PATIENT_ELEMENTS:
         for reference in _list(resource[name]) if name in resource else ():
             if isinstance(reference, dict):
@@ -269,6 +276,58 @@ def _of_resource(resource: dict[str, Tree], path: str, links: tuple[Container[ob
             yield _Named(f"{path}.{at}", national)
     for index, inner in enumerate(contained):
         yield from _of_resource(inner, f"{path}.contained[{index}]", links)
+
+
+def _refuse_unnumbered(tree: dict[str, Tree]) -> None:
+    """Raise `Refused` where something is about a Patient of the message of whom no national number is said anywhere.
+
+    The number that the message has elsewhere may be another's. A number beside a reference is that of the Patient whom it leads to.
+    """
+    numbered: set[int] = set()
+    about: list[tuple[str, dict[str, Tree]]] = []
+    for path, resource, patients in _with_patients(tree):
+        for name in _PATIENT_ELEMENTS:
+            for at, reference in _each(resource.get(name), f"{path}.{name}"):
+                patient = patients.get(str(reference.get("reference")))
+                if patient is None:
+                    continue
+                if any(
+                    one.is_national for held in (reference, patient) for one in _identifiers(held.get("identifier"), "")
+                ):
+                    numbered.add(id(patient))
+                else:
+                    about.append((at, patient))
+    for at, patient in about:
+        if id(patient) not in numbered:
+            raise _unnamed([one._replace(path=at) for one in _identifiers(patient.get("identifier"), at)], at)
+
+
+def _with_patients(tree: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree], dict[str, dict[str, Tree]]]]:
+    """Go through the resources of a message, each with its path and the Patients that it can refer to, by their links."""
+    kind = str(tree.get("resourceType"))
+    if kind != "Bundle":
+        yield from _inner_with_patients(tree, kind, {})
+        return
+    entries = [(index, one) for index, one in enumerate(_list(tree.get("entry"))) if isinstance(one, dict)]
+    held = [(f"Bundle.entry[{index}].resource", entry, entry.get("resource")) for index, entry in entries]
+    patients = {link: one for _, entry, one in held if _is_patient(one) for link in _links(entry)}
+    for path, _, one in held:
+        if isinstance(one, dict):
+            yield from _inner_with_patients(one, path, patients)  # type: ignore[arg-type] # they are Patients
+
+
+def _inner_with_patients(
+    resource: dict[str, Tree], path: str, patients: dict[str, dict[str, Tree]]
+) -> Iterator[tuple[str, dict[str, Tree], dict[str, dict[str, Tree]]]]:
+    contained = [one for one in _list(resource.get("contained")) if isinstance(one, dict)]
+    known = {**patients, **{f"#{one.get('id')}": one for one in contained if _is_patient(one)}}
+    yield path, resource, known
+    for index, one in enumerate(contained):
+        yield from _inner_with_patients(one, f"{path}.contained[{index}]", known)
+
+
+def _is_patient(resource: Tree) -> bool:
+    return isinstance(resource, dict) and resource.get("resourceType") == "Patient"
 
 
 def _others(resource: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]]]:

@@ -136,6 +136,43 @@ def test_a_reference_to_a_patient_of_the_message_is_enough() -> None:
     check_patient(linked, TEST_KINDS)
 
 
+@pytest.mark.parametrize("identifier", [[], [{"system": "https://epj.example/id", "value": "7"}]])
+def test_the_number_of_one_patient_is_not_that_of_another_one_of_the_message(identifier: Tree) -> None:
+    """A note about a Patient without a national number is about nobody known, whoever has one."""
+    unknown: Tree = {"resourceType": "Patient", "name": [{"family": "Berg"}], "identifier": identifier}
+    known: Tree = {"resourceType": "Patient", "identifier": [{"system": FNR, "value": RIGHT}]}
+    note: Tree = {"resourceType": "Composition", "subject": {"reference": "urn:uuid:1"}}
+    refusal = _refusal(_linked(note, unknown, known))
+    assert (refusal.path, refusal.reason) == (
+        "Bundle.entry[0].resource.subject",
+        Reason.UNKNOWN_PATIENT if identifier else Reason.PATIENT,
+    )
+    contained: Tree = {
+        "resourceType": "DetectedIssue",
+        "patient": {"reference": "#p"},
+        "contained": [{"resourceType": "Patient", "id": "p", "identifier": identifier}],
+    }
+    about_known: Tree = {"resourceType": "Composition", "subject": {"reference": "urn:uuid:2"}}
+    assert _refusal(_linked(about_known, contained, known)).path == "Bundle.entry[1].resource.patient"
+
+
+def test_a_number_beside_a_reference_is_that_of_the_patient_it_leads_to() -> None:
+    """Also for the resources that refer to the Patient alone; one that nothing is about needs none."""
+    patient: Tree = {"resourceType": "Patient", "name": [{"family": "Berg"}]}
+    link: dict[str, Tree] = {"reference": "urn:uuid:2"}
+    alert: Tree = {"resourceType": "DetectedIssue", "patient": link}
+    note: dict[str, Tree] = {"resourceType": "Composition", "subject": {**_reference(), **link}}
+    assert check_patient(_linked(alert, note, patient), TEST_KINDS) == (RIGHT,)
+    assert check_patient(_linked({**note, "subject": _reference()}, patient), TEST_KINDS) == (RIGHT,)
+
+
+def _linked(*resources: Tree) -> dict[str, Tree]:
+    entries: list[Tree] = [
+        {"fullUrl": f"urn:uuid:{index}", "resource": resource} for index, resource in enumerate(resources)
+    ]
+    return {"resourceType": "Bundle", "entry": entries}
+
+
 @pytest.mark.parametrize(("kind", "name"), [("Task", "for"), ("Coverage", "beneficiary")])
 def test_whom_something_is_for_is_the_patient_of_the_message(kind: str, name: str) -> None:
     """Another person is refused; who is named without a national number may be anybody, such as an organisation."""
