@@ -1,13 +1,13 @@
 """Elements of STU3 that R4 has inside another element, or in a list with others; what fits in none stays for an extension."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeAlias
 
 from translators.contract import Made, Number, RepairedText, Tree
+from translators.fhir.invariants import Fields, objects
 from translators.fhir.stu3_to_r4 import CODE_OF_R4, TYPE_OF_R4
 from translators.source import Cursor
 
-Fields: TypeAlias = dict[str, Tree]
 Regrouping: TypeAlias = Callable[[Cursor, Fields, Fields], None]
 """Moves elements out of the second argument (of STU3, by their names there) into the third (of R4), and records repairs."""
 
@@ -41,7 +41,7 @@ def _append(result: Fields, name: str, item: Tree) -> None:
 def _contributor(at: Cursor, kept: Fields, result: Fields) -> None:
     """Take those whose name and addresses R4's one ContactDetail can hold."""
     others: list[Tree] = []
-    for index, one in enumerate(_objects(kept.get("contributor"))):
+    for index, one in enumerate(objects(kept.get("contributor"))):
         detail, role = _detail(one), str(one.get("type"))
         if detail is None or role not in _ROLES:
             others.append(one)
@@ -50,13 +50,13 @@ def _contributor(at: Cursor, kept: Fields, result: Fields) -> None:
         place = at.each("contributor")[index].at("type") if at.holds("contributor", list) else None
         if place is not None:
             place.repair(TYPE_OF_R4)
-    _leave(kept, "contributor", others)
+    leave(kept, "contributor", others)
 
 
 def _detail(contributor: Fields) -> Fields | None:
     """Return a contributor as one ContactDetail; None where it says more than that can hold."""
     named: Fields = {"name": contributor["name"]} if "name" in contributor else {}
-    contacts = list(_objects(contributor.get("contact", [])))
+    contacts = list(objects(contributor.get("contact", [])))
     only: Fields = contacts[0] if contacts else {}
     if len(contacts) > 1 or "name" in only or not contributor.keys() <= {"type", "name", "contact"}:
         return None
@@ -82,7 +82,7 @@ def _claim(at: Cursor, kept: Fields, result: Fields) -> None:
     """Say periods and sums in R4's lists, where each has a category; an organization provides where nobody else does."""
     if "organization" in kept and "provider" not in result:
         result["provider"] = kept.pop("organization")
-    used = [one.get("sequence") for one in _objects(result.get("supportingInfo"))]
+    used = [one.get("sequence") for one in objects(result.get("supportingInfo"))]
     last = max((int(one.text) for one in used if isinstance(one, Number) and one.text.isdigit()), default=0)
     for name, code in _PERIODS.items():
         if name in kept:
@@ -125,7 +125,7 @@ def _media(at: Cursor, _: Fields, result: Fields) -> None:
     """Say that the status, which R4 asks for, is unknown: STU3 has no element for it. A photo is an image in R4."""
     codings, place = _fields(result, "type").get("coding"), at.at("type")
     if isinstance(codings, list) and place is not None:
-        for coding in _objects(codings):
+        for coding in objects(codings):
             if coding.get("code") == "photo":
                 coding["code"] = RepairedText("image")
                 place.repair(CODE_OF_R4, stays=True)
@@ -182,12 +182,6 @@ def _strand(at: Cursor, kept: Fields, result: Fields) -> None:
         result["strand"] = RepairedText(code)
 
 
-def _objects(value: Tree) -> Iterator[Fields]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            yield one
-
-
 def _fields(kept: Fields, name: str) -> Fields:
     held = kept.get(name)
     return held if isinstance(held, dict) else {}
@@ -198,7 +192,8 @@ def _drop_empty(kept: Fields, name: str) -> None:
         del kept[name]
 
 
-def _leave(kept: Fields, name: str, others: list[Tree]) -> None:
+def leave(kept: Fields, name: str, others: list[Tree]) -> None:
+    """Keep what is left of a list under its name; nothing where nothing is."""
     if others:
         kept[name] = others
     else:

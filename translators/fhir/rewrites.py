@@ -1,11 +1,12 @@
 """Elements of STU3 that R4 says in another way altogether: most of them modifiers that became a status."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from translators.contract import Made, RepairedText, Tree
-from translators.fhir.regroupings import REGROUPINGS
+from translators.fhir.invariants import Fields, objects
+from translators.fhir.regroupings import REGROUPINGS, leave
 from translators.fhir.rules import ENTERED_IN_ERROR
 from translators.fhir.stu3_to_r4 import CODE_OF_R4, TYPE_OF_R4
 from translators.source import Cursor
@@ -18,9 +19,6 @@ MAKES = frozenset({TYPE_OF_R4, CODE_OF_R4, STATUS_OF_R4})
 """The repairs beside which something may be derived."""
 _ACHIEVEMENT = "http://terminology.hl7.org/CodeSystem/goal-achievement"
 _CURRENCIES = "urn:iso:std:iso:4217"
-
-Fields: TypeAlias = dict[str, Tree]
-
 
 _NEVER_SAID = "it says why something was not done, and nothing says that it was not"
 
@@ -129,7 +127,7 @@ def _observation(at: Cursor, kept: Fields, result: Fields) -> None:
     """Take out of `related` what R4 has an element for; any other relation stays."""
     names = {"has-member": "hasMember", "derived-from": "derivedFrom"}
     others: list[Tree] = []
-    for index, one in enumerate(_objects(kept.get("related"))):
+    for index, one in enumerate(objects(kept.get("related"))):
         target = names.get(str(one.get("type")))
         if target is None or one.keys() != {"type", "target"}:
             others.append(one)
@@ -140,7 +138,7 @@ def _observation(at: Cursor, kept: Fields, result: Fields) -> None:
         kind = at.each("related")[index].at("type") if at.holds("related", list) else None
         if kind is not None:
             kind.repair(TYPE_OF_R4)
-    _leave(kept, "related", others)
+    leave(kept, "related", others)
 
 
 def _immunization(at: Cursor, kept: Fields, result: Fields) -> None:
@@ -180,19 +178,6 @@ def _item(at: Cursor, _: Fields, result: Fields) -> None:
     if isinstance(conditions, list) and len(conditions) > 1:
         at.repair(TYPE_OF_R4)
         result["enableBehavior"] = Made("any", TYPE_OF_R4)
-
-
-def _leave(kept: Fields, name: str, others: list[Tree]) -> None:
-    if others:
-        kept[name] = others
-    else:
-        kept.pop(name, None)
-
-
-def _objects(value: Tree) -> Iterator[Fields]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            yield one
 
 
 def _named(*elements: str) -> frozenset[str]:
