@@ -4,10 +4,12 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Literal, TypeAlias
 
 ANY_RESOURCE = "Resource"
 ELEMENT = "Element"
 NUMERIC = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
+Form: TypeAlias = Literal["text", "number", "boolean", "xhtml", "object", "resource"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,19 @@ class Element:
     primitive: bool
     is_text: bool
     """Whether its only form is one JSON string, as for most of a message."""
+
+
+def form_of(element: Element) -> Form:
+    """Return what JSON has for an element, or for each where it repeats."""
+    if element.type == ANY_RESOURCE:
+        return "resource"
+    if not element.primitive:
+        return "object"
+    if element.type in NUMERIC:
+        return "number"
+    if element.type == "boolean":
+        return "boolean"
+    return "xhtml" if element.type == "xhtml" else "text"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,14 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from translators.fhir.corrections import STANDS, Standing
-from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, r4
+from translators.fhir.elements import ELEMENT, NUMERIC, Element, Form, form_of, r4
 from translators.fhir.invariants import INVARIANTS, Fields, Invariant, objects
 from translators.fhir.primitives import NUMBERS, TEXTS, Matcher, is_absolute
-
-Form: TypeAlias = Literal["text", "number", "boolean", "xhtml", "object", "resource"]
 
 DEEPEST = 65
 """How many objects may stand within each other, as in what is read."""
@@ -142,7 +140,7 @@ class _Planner:
         return {name: self._step(key, name, one) for name, one in self._release.types[kind].items()}
 
     def _step(self, owner: str, name: str, element: Element) -> Step:
-        form = _form(element)
+        form = form_of(element)
         right, wrong = self._matcher(owner, name, element)
         step = Step(name, element.type, form, element.repeats, form == "text" and not element.repeats, right, wrong)
         step.codes = self._codes(owner, name) if element.type == "code" else None
@@ -185,15 +183,3 @@ class _Planner:
 
 def _has_no_blanks_around(text: str) -> bool:
     return text.strip() == text
-
-
-def _form(element: Element) -> Form:
-    if element.type == ANY_RESOURCE:
-        return "resource"
-    if not element.primitive:
-        return "object"
-    if element.type in NUMERIC:
-        return "number"
-    if element.type == "boolean":
-        return "boolean"
-    return "xhtml" if element.type == "xhtml" else "text"

@@ -8,10 +8,10 @@ from typing import TypeAlias
 from lxml import etree
 
 from translators.contract import Number, Reason, Refused, Repair, Scalar, Tree
-from translators.fhir.elements import Release
+from translators.fhir.elements import Form, Release
 from translators.fhir.xhtml import XML_SCHEMA_INSTANCE, text_of
 from translators.fhir.xml_parser import BLANKS, Document, parse, tag_of
-from translators.fhir.xml_shapes import FHIR, MAX_DEPTH, NAMESPACE, PLACE, UNKNOWN, Form, Kind, Step, kinds
+from translators.fhir.xml_shapes import FHIR, MAX_DEPTH, NAMESPACE, PLACE, UNKNOWN, Kind, Step, kinds
 from translators.fhir.xml_writer import encode
 from translators.places import printable_name, printable_type
 from translators.source import MAX_FINDINGS

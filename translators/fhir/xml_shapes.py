@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
-from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, Release
+from translators.fhir.elements import ELEMENT, Element, Form, Release, form_of
 from translators.fhir.xhtml import DIV
 
 NAMESPACE = "http://hl7.org/fhir"
 FHIR = f"{{{NAMESPACE}}}"
 MAX_DEPTH = 128
 """How many elements may stand within each other; a resource takes two of them, its place and its own."""
-
-Form: TypeAlias = Literal["text", "number", "boolean", "xhtml", "object", "resource"]
 
 
 @dataclass(slots=True, eq=False)
@@ -77,19 +75,7 @@ def _is_attribute(kind: str, name: str) -> bool:
 
 
 def _step(name: str, element: Element, found: dict[str, Kind], place: int) -> Step:
-    form = _form(element)
+    form = form_of(element)
     kind = PLACE if form == "resource" else found[ELEMENT if element.primitive else element.type]
     is_text = form == "text" and not element.repeats
     return Step(name, f"_{name}", element.repeats, is_text, form == "object", element.primitive, form, kind, place)
-
-
-def _form(element: Element) -> Form:
-    if element.type == ANY_RESOURCE:
-        return "resource"
-    if not element.primitive:
-        return "object"
-    if element.type in NUMERIC:
-        return "number"
-    if element.type == "boolean":
-        return "boolean"
-    return "xhtml" if element.type == "xhtml" else "text"
