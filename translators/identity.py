@@ -12,6 +12,7 @@ import msgspec
 
 from translators.contract import Number, Reason, Refused, Tree
 from translators.fhir.invariants import objects
+from translators.fhir.json_codec import as_written
 from translators.national_number import kind_of
 from translators.patient import NATIONAL_SYSTEMS
 from translators.payload import RELEASES, fields_of, is_msghead, message_id, payload_of, without_payload
@@ -237,13 +238,5 @@ def _text(value: Tree) -> str:
     return one.strip() if isinstance(one, str) else ""
 
 
-def _written(value: object) -> msgspec.Raw | str:
-    if isinstance(value, Number):
-        return msgspec.Raw(value.text.encode("ascii"))
-    if isinstance(value, str):
-        return str(value)
-    raise TypeError(type(value).__name__)
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_written, order="sorted")
+_ENCODER = msgspec.json.Encoder(enc_hook=as_written, order="sorted")
 """Writes a tree in one way only: a number's digits, which no text, truth value or null is written as."""

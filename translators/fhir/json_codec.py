@@ -131,7 +131,8 @@ def _refuse_lone_surrogates(tree: Tree) -> None:
         raise _refused("a text holds half of a surrogate pair") from None
 
 
-def _written(value: object) -> msgspec.Raw | str:
+def as_written(value: object) -> msgspec.Raw | str:
+    """Return what `msgspec` writes of a number, which keeps its digits, and of a text that repairs have made."""
     if isinstance(value, Number):
         return msgspec.Raw(value.text.encode("ascii"))
     if isinstance(value, str):
@@ -146,4 +147,4 @@ _DECODER = json.JSONDecoder(
     parse_constant=_no_constant,
 )
 _QUICK_DECODER = msgspec.json.Decoder(float_hook=Number)
-_ENCODER = msgspec.json.Encoder(enc_hook=_written)
+_ENCODER = msgspec.json.Encoder(enc_hook=as_written)
