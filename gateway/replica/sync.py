@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from zlib import crc32
 
 import structlog
@@ -25,7 +25,7 @@ from gateway.replica import feeds, patients, window
 from gateway.replica.feeds import FeedKey, Generation
 from gateway.replica.patient_seal import PatientSeal, ReadyPatient
 from gateway.times import Clock
-from gateway.upstreams.pit import AnswerRefused, CursorLost, Follow, Page, ServiceUnavailable
+from gateway.upstreams.pit import AnswerRefused, CursorLost, Page, PitClient, ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -57,28 +57,13 @@ class Shrinks(Exception):  # noqa: N818 - the condition
     """So many patients would be gone that it is more likely that PIT does not show them."""
 
 
-class Patients(Protocol):
-    """What of PIT is needed here."""
-
-    async def page(
-        self,
-        orgnr: str,
-        since: str,
-        cursor: str | None,
-        timeout: float,  # noqa: ASYNC109 - given on
-        follow: Follow | None = None,
-    ) -> Page:
-        """See `PitClient`."""
-        ...
-
-
 class PatientSync:
     """Fills one copy; whoever calls `step` has its lease."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
         municipality: Municipality,
-        pit: Patients,
+        pit: PitClient,
         database: Database,
         seal: PatientSeal,
         node: str,

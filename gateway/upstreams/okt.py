@@ -3,11 +3,11 @@
 The person's number stands in the path of its one look-up, so the path is nowhere told: not in a log, a metric or an error.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.config.upstreams import OktUpstream
 from gateway.proxy.http_client import Answer
-from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
+from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Refused
 from translators.national_number import kind_of
 from translators.okt import active_services, services_of
@@ -19,14 +19,10 @@ EVENTS = "/okt-events"
 STATUS = "/okt-status"
 
 
-class _Caller(Protocol):
-    async def ask(self, call: Call, orgnr: str, scope: str, timeout: float) -> Answer: ...  # noqa: ASYNC109 - given on to the call
-
-
 class OktClient:
     """Asks OKT with a token for the municipality: it tells of a person what that municipality has said itself."""
 
-    def __init__(self, upstream: OktUpstream, caller: _Caller) -> None:
+    def __init__(self, upstream: OktUpstream, caller: ServiceCaller) -> None:
         self.upstream = upstream
         self._caller = caller
 

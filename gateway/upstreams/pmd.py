@@ -3,13 +3,9 @@
 PMD documents no conditional create, so what it may have got is never sent again.
 """
 
-from typing import Protocol
-
 from gateway.config.upstreams import PmdUpstream
-from gateway.model import Headers
-from gateway.proxy.http_client import Answer
-from gateway.upstreams.service_caller import ServiceUnavailable
-from translators.contract import Call, Refused
+from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
+from translators.contract import Refused
 from translators.fhir.invariants import objects
 from translators.fhir.json_codec import decode
 from translators.pmd import call_of
@@ -19,15 +15,10 @@ class NotTaken(Exception):  # noqa: N818 - the condition
     """PMD says that it does not take a bundle, or a part of it; the text holds no value."""
 
 
-class _Caller(Protocol):
-    async def ask(self, call: Call, orgnr: str, scope: str, timeout: float) -> Answer: ...  # noqa: ASYNC109 - given on to the call
-    async def ask_with(self, call: Call, fields: Headers, timeout: float) -> Answer: ...  # noqa: ASYNC109 - likewise
-
-
 class PmdClient:
     """Sends bundles with a token for the municipality, where a scope of machines is configured."""
 
-    def __init__(self, upstream: PmdUpstream, caller: _Caller) -> None:
+    def __init__(self, upstream: PmdUpstream, caller: ServiceCaller) -> None:
         self.upstream = upstream
         self._caller = caller
 
