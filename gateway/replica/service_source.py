@@ -10,6 +10,7 @@ from gateway.config.model import Municipality
 from gateway.errors import Failure, Fault
 from gateway.ledger.crypto import PayloadUnreadable
 from gateway.ledger.database import Database, LedgerUnavailable
+from gateway.replica.patients import CopiedNumbers
 from gateway.replica.services import (
     ServiceSeal,
     Source,
@@ -20,7 +21,7 @@ from gateway.replica.services import (
     services_of,
     source_of,
 )
-from gateway.replica.sweep import CopiedPatients, read_feed
+from gateway.replica.sweep import read_feed
 from gateway.surfaces.search import Search
 from gateway.times import DAY, Clock, day_of, when
 from translators.contract import Tree
@@ -36,7 +37,7 @@ _RETRY_AFTER = 60
 class Needs:
     """Says which patients have a service behind ServiceCodes."""
 
-    patients: CopiedPatients
+    patients: CopiedNumbers
     clock: Clock
     freshness: float
     """Seconds for which what OKT said of a patient may be used."""

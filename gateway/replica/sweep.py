@@ -9,7 +9,6 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import structlog
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, insert, select, update
@@ -21,9 +20,11 @@ from gateway.ledger.tables import REPLICA_GENERATION, REPLICA_IDENTIFIER, REPLIC
 from gateway.observability.metrics import ANSWERS_REFUSED, SWEEP_LEFT, UNANSWERED
 from gateway.replica import feeds
 from gateway.replica.feeds import FeedKey
+from gateway.replica.patients import CopiedNumbers
 from gateway.replica.services import ServiceSeal, Source, put_services
 from gateway.times import DAY, Clock, when
-from gateway.upstreams.okt import AnswerRefused, OktClient, ServiceUnavailable
+from gateway.upstreams.okt import OktClient
+from gateway.upstreams.service_caller import AnswerRefused
 from translators.services import Service
 
 log = structlog.get_logger()
@@ -47,42 +48,6 @@ _TOLD = 60.0
 """Seconds between two lines about how far a sweep has come."""
 _TIMEOUT = 10.0
 """Seconds for one call."""
-
-
-class CopiedPatients(Protocol):
-    """The patients of a municipality's copy, by their hashes and national numbers."""
-
-    def after(self, connection: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
-        """Return the next patients in the order of their hashes."""
-        ...
-
-    def unanswered(self, connection: Connection, municipality: str, since: float) -> dict[str, float | None]:
-        """Return those whom OKT has told nothing of since a time (in seconds since the epoch), each with when it last did."""
-        ...
-
-    def named(self, connection: Connection, municipality: str, patients: Sequence[str]) -> list[tuple[str, str]]:
-        """Return some of them by their hashes."""
-        ...
-
-    def count(self, connection: Connection, municipality: str) -> int:
-        """Return how many there are."""
-        ...
-
-    def has(self, connection: Connection, municipality: str, patient: str) -> bool:
-        """Whether a hash is that of one of them."""
-        ...
-
-    def is_there(self, connection: Connection, municipality: str) -> bool:
-        """Whether the copy has been complete, so that who is not in it is not known."""
-        ...
-
-    def same(self, connection: Connection, municipality: str, patient: str) -> list[str]:
-        """Return the hashes of everything that whom a hash names is found by, with that hash."""
-        ...
-
-    def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
-        """Return the hashes of whom the record system's own number names."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +105,7 @@ class OktSweep:
         municipality: Municipality,
         okt: OktClient,
         database: Database,
-        patients: CopiedPatients,
+        patients: CopiedNumbers,
         seal: ServiceSeal,
         clock: Clock,
         *,
@@ -328,6 +293,3 @@ class OktSweep:
             feeds.note_failure(connection, FeedKey(key, SOURCE), refusal, self._clock())
         else:
             feeds.note_success(connection, FeedKey(key, SOURCE))
-
-
-__all__ = ["CopiedPatients", "OktSweep", "ServiceUnavailable", "Sweep", "read_feed", "write_feed"]

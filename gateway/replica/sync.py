@@ -25,7 +25,8 @@ from gateway.replica import feeds, patients, window
 from gateway.replica.feeds import FeedKey, Generation
 from gateway.replica.patient_seal import PatientSeal, ReadyPatient
 from gateway.times import Clock
-from gateway.upstreams.pit import AnswerRefused, CursorLost, Page, PitClient, ServiceUnavailable
+from gateway.upstreams.pit import CursorLost, Page, PitClient
+from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 
 log = structlog.get_logger()
 

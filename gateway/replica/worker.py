@@ -26,7 +26,8 @@ from gateway.tasks import FileThread, Intervals, Periodic
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.okt import OktClient
-from gateway.upstreams.pit import AnswerRefused, PitClient, ServiceUnavailable
+from gateway.upstreams.pit import PitClient
+from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 
 log = structlog.get_logger()
 

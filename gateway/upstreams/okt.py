@@ -7,13 +7,11 @@ from typing import Any
 
 from gateway.config.upstreams import OktUpstream
 from gateway.proxy.http_client import Answer
-from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
+from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller
 from translators.contract import Call, Refused
 from translators.national_number import kind_of
 from translators.okt import active_services, services_of
 from translators.services import Service
-
-__all__ = ["AnswerRefused", "OktClient", "ServiceUnavailable"]
 
 EVENTS = "/okt-events"
 STATUS = "/okt-status"

@@ -7,17 +7,15 @@ and a cursor in the `next` link. Nothing else can be asked for.
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Protocol
 from urllib.parse import urlencode
 
 from gateway.config.upstreams import PitUpstream
 from gateway.proxy.http_client import Answer
+from gateway.upstreams.page_process import PageProcess
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from gateway.worker_process import ProcessLost
 from translators.contract import Call, Refused
-from translators.pit import PATH, PitPage, PitPatient, next_of, page_of
-
-__all__ = ["AnswerRefused", "CursorLost", "Page", "PitClient", "ServiceUnavailable"]
+from translators.pit import PATH, PitPatient, next_of, page_of
 
 MOST = 50
 """Patients on a page, by NHN's page."""
@@ -36,14 +34,6 @@ class CursorLost(Exception):  # noqa: N818 - the condition
     """PIT no longer knows the cursor that it gave: what it was for is asked for anew."""
 
 
-class ReadsPages(Protocol):
-    """What reads an answer that takes long, beside what senders wait for."""
-
-    async def read(self, body: bytes, cursor: str | None, timeout: float) -> PitPage:  # noqa: ASYNC109 - given on
-        """Return `translators.pit.page_of`; raises `Refused`, and `ProcessLost` where it could not be read."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some patients, in the order in which they changed."""
@@ -58,7 +48,7 @@ class Page:
 class PitClient:
     """Asks PIT with a token for the municipality."""
 
-    def __init__(self, upstream: PitUpstream, caller: ServiceCaller, pages: ReadsPages) -> None:
+    def __init__(self, upstream: PitUpstream, caller: ServiceCaller, pages: PageProcess) -> None:
         self.upstream = upstream
         self._caller = caller
         self._pages = pages

@@ -20,7 +20,7 @@ from gateway.replica.service_file import ServiceFile
 from gateway.replica.services import put_services
 from gateway.replica.sweep import read_feed
 from gateway.tasks import FileThread
-from gateway.upstreams.okt import AnswerRefused, ServiceUnavailable
+from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 from service_stubs.people import number_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from gateway.replica import feeds
 from gateway.replica import patients as rows
 from gateway.replica.feeds import LeaseLost
 from gateway.replica.sync import Shrinks
-from gateway.upstreams.pit import AnswerRefused, CursorLost, ServiceUnavailable
+from gateway.upstreams.pit import CursorLost
+from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 from service_stubs.people import LOCAL, number_of, person
 from tests.gateway.clocks import NOW
 from tests.gateway.replica.conftest import KEY, Copy, FakePit, seal_with

@@ -19,7 +19,7 @@ from gateway.observability.metrics import REPLICA_FAILURES
 from gateway.replica import feeds
 from gateway.replica.worker import Replica
 from gateway.tasks import USUAL, FileThread
-from gateway.upstreams.pit import AnswerRefused, PitClient
+from gateway.upstreams.service_caller import AnswerRefused
 from tests.gateway.replica.conftest import HAVNES, KEY, FakePit
 from tests.waiting import until
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Config
     from gateway.ledger.database import Database
+    from gateway.upstreams.pit import PitClient
     from tests.gateway.clocks import FakeClock
     from tests.gateway.world import Logged
 

@@ -12,8 +12,8 @@ from gateway.config.upstreams import Breaker, OktUpstream, ReadScopes, ServiceSt
 from gateway.model import Place
 from gateway.proxy.http_client import Caller
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.okt import AnswerRefused, OktClient, ServiceUnavailable
-from gateway.upstreams.service_caller import ServiceCaller
+from gateway.upstreams.okt import OktClient
+from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from service_stubs.behaviour import Behaviour
 from service_stubs.listening import running
 from service_stubs.okt import PEOPLE, OktStub, Shape, message

@@ -12,8 +12,8 @@ from gateway.config.upstreams import Breaker, PitUpstream, ReadScopes, ServiceSt
 from gateway.model import Place
 from gateway.proxy.http_client import Caller
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.pit import ANSWER_LIMIT, AnswerRefused, CursorLost, Page, PitClient
-from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
+from gateway.upstreams.pit import ANSWER_LIMIT, CursorLost, Page, PitClient
+from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from service_stubs.behaviour import Behaviour
 from service_stubs.listening import running
 from service_stubs.people import LOCAL, number_of, person
