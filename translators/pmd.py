@@ -12,7 +12,7 @@ from typing import Literal
 
 from translators.contract import Call, Tree
 from translators.document import new_url
-from translators.fhir.bundle import links_of
+from translators.fhir.bundle import RESTFUL
 from translators.fhir.corrections import NAMESPACE
 from translators.fhir.primitives import is_instant
 from translators.patient import NATIONAL_SYSTEMS, system_of
@@ -36,13 +36,15 @@ class _Measurement:
     loinc: str | None
     snomed: tuple[str, ...] = ()
     category: str | None = "vital-signs"
+    unit: str | None = None
+    """The only unit of which the LOINC code is, where that says more than the SNOMED code."""
 
 
 _MEASUREMENTS = (
     _Measurement("vkp-Observation-Heartrate", "8867-4", ("364075005", "78564009")),
     _Measurement("vkp-Observation-Bloodpressure", "85354-9", ("75367002",)),
     _Measurement("vkp-Observation-Oxygensat", "2708-6", ("431314004",)),
-    _Measurement("vkp-Observation", "15074-8", ("434912009",), None),
+    _Measurement("vkp-Observation", "15074-8", ("434912009",), None, "mmol/L"),
     _Measurement("vkp-Observation-Bodytemp", "8310-5", ("276885007",)),
     _Measurement("vkp-Observation-Bodyweight", "29463-7", ("27113001",)),
     _Measurement("vkp-Observation-Resprate", "9279-1", ("86290005",)),
@@ -94,7 +96,7 @@ def shared(message: Tree, how: Sharing) -> Shared:
     entries = _entries(message)
     left_out: dict[str, None] = {}
     found = [(url, one) for url, one in entries if one.get("resourceType") == "Observation"]
-    targets = _targets(message, entries)
+    targets = _targets(entries)
     told = [(url, one, _why_not(one, targets)) for url, one in found]
     left_out |= dict.fromkeys(f"Observation: {why}" for _, _, why in told if why is not None)
     urls = {url for url, _, why in told if why is None}
@@ -142,13 +144,21 @@ def _entries(message: Tree) -> list[tuple[str, dict[str, Tree]]]:
     return found
 
 
-def _targets(message: Tree, entries: list[tuple[str, dict[str, Tree]]]) -> dict[str, tuple[str, dict[str, Tree]]]:
-    """Return what references may mean, by what they have: the URL of an entry with its resource."""
-    by_index = dict(enumerate(entries))
-    named = {url: (url, resource) for url, resource in entries}
-    named |= {f"{one.get('resourceType')}/{one.get('id')}": (url, one) for url, one in entries if "id" in one}
-    links = links_of(message).entries if isinstance(message, dict) else {}
-    return {link: by_index[index] for link, index in links.items() if index in by_index} | named
+def _targets(entries: list[tuple[str, dict[str, Tree]]]) -> dict[str, tuple[str, dict[str, Tree]]]:
+    """Return what references may mean, by what they have: the URL of an entry with its resource.
+
+    A type and id that two entries have mean neither.
+    """
+    held: dict[str, list[tuple[str, dict[str, Tree]]]] = {}
+    for url, one in entries:
+        restful = RESTFUL.fullmatch(url)
+        links = {f"{restful[1]}/{restful[2]}"} if restful else set()
+        links |= {f"{one.get('resourceType')}/{one.get('id')}"} if "id" in one else set()
+        for link in links:
+            held.setdefault(link, []).append((url, one))
+    return {link: found[0] for link, found in held.items() if len(found) == 1} | {
+        url: (url, one) for url, one in entries
+    }
 
 
 def _why_not(observation: dict[str, Tree], targets: Mapping[str, tuple[str, dict[str, Tree]]]) -> str | None:
@@ -157,7 +167,9 @@ def _why_not(observation: dict[str, Tree], targets: Mapping[str, tuple[str, dict
     if said is not None:
         return f"{said} changes what it means"
     subject = observation.get("subject")
-    if isinstance(subject, dict) and not _is_patient(subject, observation, targets):
+    if not isinstance(subject, dict):
+        return "it does not say of whom it is"
+    if not _is_patient(subject, observation, targets):
         return "its subject is no patient"
     if not any("code" in one for one in _codings(observation)):
         return "it has no code"
@@ -180,7 +192,9 @@ def _is_patient(
 
 def _observation(observation: dict[str, Tree], how: Sharing, references: "_References") -> dict[str, Tree]:
     kind = _kind(observation)
-    found = references.without("Observation", {**observation, "subject": None})
+    number: dict[str, Tree] = {"system": system_of(how.patient), "value": how.patient}
+    subject: Tree = {"type": "Patient", "identifier": number}
+    found = references.without("Observation", {**observation, "subject": subject})
     assert isinstance(found, dict)  # noqa: S101 - it was one
     code = observation.get("code")
     categories = _dicts(found.get("category"))
@@ -188,15 +202,13 @@ def _observation(observation: dict[str, Tree], how: Sharing, references: "_Refer
         one.get("code") == kind.category for category in categories for one in _dicts(category.get("coding"))
     ):
         found["category"] = [*categories, {"coding": [{"system": _CATEGORY, "code": kind.category}]}]
-    number: dict[str, Tree] = {"system": system_of(how.patient), "value": how.patient}
     meta = found.get("meta")
     kept = _profiles(meta, kind)
     found |= {
         "meta": {**(meta if isinstance(meta, dict) else {}), "profile": kept},
         "code": {**(code if isinstance(code, dict) else {}), "coding": _coded(observation, kind)},
-        "subject": {"type": "Patient", "identifier": number},
     }
-    return {name: value for name, value in found.items() if name != "id" and value is not None}
+    return {name: value for name, value in found.items() if name != "id"}
 
 
 def _profiles(meta: Tree, kind: _Measurement) -> list[Tree]:
@@ -219,9 +231,17 @@ def _coded(observation: dict[str, Tree], kind: _Measurement) -> list[Tree]:
     """Return the codes of a measurement, with the LOINC code that its profile asks for."""
     codings = [{**one, "code": _right(one)} if "code" in one else one for one in _codings(observation)]
     has_loinc = any(one.get("system") == LOINC for one in codings)
-    if has_loinc or kind.loinc is None:
+    if has_loinc or kind.loinc is None or not _is_in(observation, kind.unit):
         return [*codings]
     return [{"system": LOINC, "code": kind.loinc}, *codings]
+
+
+def _is_in(observation: dict[str, Tree], unit: str | None) -> bool:
+    """Tell whether a value, if there is one, is in this unit."""
+    quantity = observation.get("valueQuantity")
+    if unit is None or not isinstance(quantity, dict):
+        return True
+    return quantity.get("code", quantity.get("unit")) == unit
 
 
 def _right(coding: dict[str, Tree]) -> str:
@@ -247,11 +267,14 @@ class _References:
     def without(self, path: str, tree: Tree) -> Tree:
         """Return a tree without references that lead nowhere; None where nothing is left."""
         if isinstance(tree, list):
-            return [kept for one in tree if (kept := self.without(path, one)) is not None] or None
+            found = [(one, self.without(path, one)) for one in tree]
+            # A null that was there keeps the list aligned with its sibling.
+            return [kept for one, kept in found if one is None or kept is not None] or None
         if not isinstance(tree, dict):
             return tree
-        found: dict[str, Tree] = dict(self._named(path, tree))
-        return found or None
+        fields: dict[str, Tree] = {name: kept for name, kept in self._named(path, tree) if kept is not None}
+        is_empty_extension = "url" in fields and len(fields) < len(tree) and fields.keys() <= {"id", "url"}
+        return None if is_empty_extension else fields or None
 
     def _named(self, path: str, tree: dict[str, Tree]) -> Iterator[tuple[str, Tree]]:
         reference = tree.get("reference")

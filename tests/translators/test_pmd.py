@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -102,3 +102,74 @@ def test_what_was_measured_of_a_device_is_never_shared_as_the_patients(subject: 
         "contained": [{"resourceType": "Patient", "id": "device"}],
     }
     assert shared(patients, HOW).bundle is not None
+
+
+def _message(*resources: Tree) -> Tree:
+    entries: list[Tree] = [{"fullUrl": f"urn:{index}", "resource": one} for index, one in enumerate(resources)]
+    return {"resourceType": "Bundle", "entry": entries}
+
+
+def _observation(**more: Tree) -> dict[str, Tree]:
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8310-5"}]},
+        "subject": {"identifier": {"system": "urn:oid:2.16.578.1.12.4.1.4.1", "value": PATIENT}},
+        "effectiveDateTime": "2026-11-03T08:58:00+01:00",
+        **more,
+    }
+
+
+def _only(message: Tree) -> dict[str, Any]:
+    bundle = shared(message, HOW).bundle
+    assert bundle is not None
+    resource: dict[str, Any] = json.loads(encode(bundle))["entry"][0]["resource"]
+    return resource
+
+
+def test_what_does_not_say_of_whom_it_is_is_never_shared_as_the_patients() -> None:
+    """A sensor measures rooms too."""
+    observation = _observation()
+    del observation["subject"]
+    assert shared(_message(observation), HOW) == Shared(None, ("Observation: it does not say of whom it is",))
+
+
+def test_a_reference_that_two_resources_answer_to_means_neither() -> None:
+    """Two people of one id, each from a system of its own."""
+    people: list[Tree] = [
+        {"resourceType": "Practitioner", "id": "1", "identifier": [{"system": "https://a.example", "value": value}]}
+        for value in ("A", "B")
+    ]
+    message = _message(_observation(performer=[{"reference": "Practitioner/1"}]), *people)
+    assert "performer" not in _only(message)
+    assert shared(message, HOW).left_out == (
+        "Observation.performer: whom or what it refers to is not sent, and has no identifier",
+    )
+    assert _only(_message(_observation(performer=[{"reference": "Practitioner/1"}]), people[0]))["performer"] == [
+        {"identifier": {"system": "https://a.example", "value": "A"}}
+    ]
+
+
+@pytest.mark.parametrize(("unit", "has_loinc"), [("mmol/L", True), ("mg/dL", False)])
+def test_glucose_gets_the_code_of_an_amount_of_substance_in_its_unit_alone(unit: str, *, has_loinc: bool) -> None:
+    """LOINC 15074-8 is in moles, which the SNOMED code does not say."""
+    code: Tree = {"coding": [{"system": "http://snomed.info/sct", "code": "434912009"}]}
+    value: Tree = {"value": 6, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}  # type: ignore[dict-item] # read from JSON
+    systems = [one["system"] for one in _only(_message(_observation(code=code, valueQuantity=value)))["code"]["coding"]]
+    assert ("http://loinc.org" in systems) is has_loinc
+
+
+def test_what_is_left_of_an_element_is_valid_r4() -> None:
+    """No null stands for what is left out, and every other one stays in its place."""
+    name: Tree = {"given": ["Kari", None], "_given": [None, {"extension": [{"url": "urn:x", "valueString": "y"}]}]}
+    observation = _observation(
+        extension=[{"url": "urn:x", "valueReference": {"reference": "Location/9"}}],
+        contained=[{"resourceType": "Practitioner", "id": "a", "name": [name]}],
+        performer=[{"reference": "#a"}],
+    )
+    found = shared(_message(observation), HOW)
+    assert found.bundle is not None
+    assert not check(decode(encode(found.bundle))).faults  # type: ignore[arg-type] # a Bundle
+    resource = _only(_message(observation))
+    assert "extension" not in resource
+    assert resource["contained"][0]["name"] == [name]
