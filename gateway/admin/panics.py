@@ -31,6 +31,7 @@ from gateway.admin.rule_service import (
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Entry, Role
+from gateway.config.read_panics import CLOSED_TEXT
 from gateway.ledger import overrides
 from gateway.ledger.decision_log import PastGroup, grouped
 from gateway.ledger.layers import layers_of
@@ -105,7 +106,7 @@ class Panics:
         check_reach(who, scope.municipality)
         if problems := panics.problems_of(scope, self._context.config):
             raise Problem(Code.BAD_REQUEST, "; ".join(problems))
-        reason, text = reason_of(asked.reason), text_of("text", asked.text) or panics.CLOSED_TEXT
+        reason, text = reason_of(asked.reason), text_of("text", asked.text) or CLOSED_TEXT
         name = new_name("p")
         note = self._context.note(who, "panic.on", name, reason)
         set_ = [
@@ -132,7 +133,7 @@ class Panics:
         if scope.municipality is not None and not may_view(who, scope.municipality):
             raise Problem(Code.NOT_FOUND, "no such municipality where you may view")
         within = reach(who, Action.VIEW) if scope.municipality is None else frozenset({scope.municipality})
-        routes = panics.panic_routes(scope, config, "", panics.CLOSED_TEXT)
+        routes = panics.panic_routes(scope, config, "", CLOSED_TEXT)
 
         def looked(connection: Connection) -> tuple[Layers, list[PastGroup]]:
             return layers_of(connection, now), grouped(connection, now - DAYS * DAY, now + 1, within)

@@ -14,6 +14,7 @@ from yaml import Node
 from gateway.config import read_settings, rules, schema, yaml_nodes
 from gateway.config.model import Config, Environment, Problem, Severity
 from gateway.config.read_cutovers import plans
+from gateway.config.read_panics import panics
 from gateway.config.read_parties import Municipalities, Vendors, municipalities, vendors
 from gateway.config.read_people import people
 from gateway.config.read_routes import Routes, routes
@@ -93,6 +94,7 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         vendors=draft.vendors.known,
         senders=draft.vendors.senders,
         routes=tuple(one.route for one in draft.routes.parsed),
+        panics=tuple(one.route for one in draft.panics),
         wordings=settings.wordings,
         tls=settings.tls,
         people=persons,
@@ -105,7 +107,7 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         version=version,
         **single,
     )
-    return Loaded(config, RouteTable(config, buckets), problems)
+    return Loaded(config, RouteTable.compile(config, buckets), problems)
 
 
 def _draft(reader: Reader, root: Fields, environment: Environment | None, passes: bool | None) -> rules.Draft:
@@ -118,8 +120,9 @@ def _draft(reader: Reader, root: Fields, environment: Environment | None, passes
     servers = servers or Upstreams({}, frozenset(), clear=False)
     ways = root.get("routes", lambda node: routes(reader, node, parties, sellers)) or Routes((), None)
     planned = plans(reader, root, environment, parties, sellers)
+    back = root.get("panics", lambda node: panics(reader, node, parties, sellers)) or ()
     place = reader.place(root.key("upstreams"))
-    return rules.Draft(environment, passes, servers, parties, sellers, ways, place, planned)
+    return rules.Draft(environment, passes, servers, parties, sellers, ways, place, planned, back)
 
 
 def _refused(place: Place, text: str) -> Loaded:

@@ -314,6 +314,8 @@ class Config:
     vendors: dict[str, Vendor]
     senders: tuple[Sender, ...]
     routes: tuple[Route, ...]
+    panics: tuple[Route, ...]
+    """What lies over everything that people and cutovers have set, as long as the file says so."""
     wordings: dict[Fault, Wording]
     """What each fault is called on the wire."""
     store: str

@@ -30,11 +30,13 @@ class Draft:
     routes: Routes
     upstreams_place: Place
     plans: Plans = NO_PLANS
+    panics: tuple[ParsedRoute, ...] = ()
 
     @property
     def every_route(self) -> Iterator[ParsedRoute]:
-        """The routes, and those that cutovers set."""
+        """The routes, and those that cutovers and panics set."""
         yield from self.routes.parsed
+        yield from self.panics
         for cutover in self.plans.cutovers:
             yield from cutover.routes.parsed
 

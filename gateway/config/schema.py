@@ -5,6 +5,7 @@ from gateway.config.model import Environment
 from gateway.config.route_keys import ACCEPTED, ROUTE
 from gateway.config.upstreams import OrgnrClaims
 from gateway.config.yaml_reader import Key, Reader, Section, must, section, unless_null
+from gateway.model import Information
 
 CUTOVER = section(
     "cutovers.*",
@@ -59,6 +60,14 @@ SUNSET = section(
     ),
 )
 
+PANIC = section(
+    "panics.*",
+    Key("municipality", "short name"),
+    Key("vendor", "short name"),
+    Key("information", "one type", read=values.one_of("information", Information)),
+    Key("text", "what senders are told where VKP cannot answer; left out: that the service is closed, in Norwegian"),
+)
+
 ROOT = section(
     "",
     must("version", "version of the form; 1"),
@@ -106,6 +115,11 @@ ROOT = section(
         "guard_reload",
         "whether a reload may change no cell's mode but by an approved cutover or an override; "
         "left out: true in environment production, false in test",
+    ),
+    Key(
+        "panics",
+        "what goes back to VKP at once, over all that people and cutovers have set, a list; for when the ledger cannot be written",
+        "[]",
     ),
     Key("freeze", "windows in which nothing switches, a list", "[]"),
     Key("cutovers", "planned changes of cells, by short name", "{}"),
@@ -343,6 +357,7 @@ SECTIONS: tuple[Section, ...] = (
     *party_keys.SECTIONS,
     ROUTE,
     ACCEPTED,
+    PANIC,
     CUTOVER,
     GATE,
     ROLL_BACK_WHEN,

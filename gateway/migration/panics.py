@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
+from gateway.config import read_panics
 from gateway.config.model import Config
+from gateway.config.read_panics import CLOSED_TEXT
 from gateway.config.upstreams import SERVICES
 from gateway.ledger.cutovers import routes_of
 from gateway.ledger.overrides import place
@@ -20,8 +22,6 @@ from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
 
-CLOSED_TEXT = "Tjenesten er stengt inntil videre. Følg rutinene for nedetid, og prøv igjen senere."
-"""What a sender is told where neither VKP nor the new service answers, unless a person wrote something else."""
 _Word = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -53,11 +53,10 @@ def problems_of(scope: Scope, config: Config) -> list[str]:
 
 def panic_routes(scope: Scope, config: Config, name: str, text: str) -> list[Route]:
     """Return the rules of a panic: legacy for all, and closed for each municipality that VKP cannot reach."""
-    if scope.municipality is not None:
-        is_cut_off = config.municipalities[scope.municipality].epj.new_generation
-        return [_route(scope, scope.municipality, name, text if is_cut_off else None)]
-    cut_off = [one.key for one in config.municipalities.values() if one.epj.new_generation]
-    return [_route(scope, None, name, None), *(_route(scope, key, name, text) for key in cut_off)]
+    at = place(Layer.PANIC, name)
+    return read_panics.panic_routes(
+        scope.municipality, scope.vendor, scope.information, config.municipalities, at, text
+    )
 
 
 def municipalities_of(scope: Scope, config: Config) -> list[str]:
@@ -87,12 +86,6 @@ def scope_of(rules: Iterable[Route]) -> Scope:
     """Return the scope of a panic by its rules: of several the one that names no municipality says all of it."""
     first = min(rules, key=lambda route: route.municipality is not None)
     return Scope(first.municipality, first.vendor, next(iter(first.information or ()), None))
-
-
-def _route(scope: Scope, municipality: str | None, name: str, text: str | None) -> Route:
-    types = None if scope.information is None else frozenset({scope.information})
-    mode = Mode.LEGACY if text is None else Mode.CLOSED
-    return Route(municipality, scope.vendor, None, types, frozenset(), mode, text, place(Layer.PANIC, name))
 
 
 _GOES_NEW = (Mode.NEW, Mode.CANARY)

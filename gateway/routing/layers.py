@@ -45,6 +45,9 @@ class Rule:
         return self.until is None or now < self.until
 
 
+IN_FILE = "routes.yaml"
+"""By which a panic is known that stands in the file: it is over when the file says so no more."""
+
 Bucket = Mapping[Topic, tuple[Rule, ...]]
 """The rules of one layer with one selector, by information type or group, the most specific first; each that has ended leaves the
 cell to the next."""
@@ -74,6 +77,11 @@ class Layers:
         """Return what still holds then."""
         holding = tuple(rule for rule in self.rules if rule.holds(now))
         return self if len(holding) == len(self.rules) else Layers(holding, self.version, self.planned)
+
+    def under(self, panics: Iterable[Route]) -> "Layers":
+        """Return these below panics of the file, which nobody need write anywhere."""
+        rules = (*(Rule(Layer.PANIC, IN_FILE, route) for route in panics), *self.rules)
+        return Layers(rules, self.version, self.planned) if len(rules) > len(self.rules) else self
 
     def ends_next(self) -> float | None:
         """Return when the first rule ends."""

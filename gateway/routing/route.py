@@ -273,6 +273,10 @@ class RoutedConfig(Protocol):
         """In the order of the file."""
 
     @property
+    def panics(self) -> tuple[Route, ...]:
+        """What lies over everything as long as the file says so."""
+
+    @property
     def municipalities(self) -> Mapping[str, object]:
         """By their short names."""
 

@@ -59,12 +59,16 @@ class RouteTable:
         self._moving = _moving(config, layers)
 
     @classmethod
-    def compile(cls, config: RoutedConfig) -> "RouteTable":
-        """Build the table of a checked configuration."""
-        return cls(config, Buckets(config.routes))
+    def compile(cls, config: RoutedConfig, buckets: Buckets | None = None) -> "RouteTable":
+        """Build the table of a checked configuration; `buckets` are those of its routes, where they are made already."""
+        return cls(config, buckets or Buckets(config.routes), NOTHING_ABOVE.under(config.panics))
 
     def with_layers(self, layers: Layers, generation: int = 0) -> "RouteTable":
-        """Return the table with these rules over its routes, and with this number; what the routes say stays compiled."""
+        """Return the table with these rules over its routes and the file's panics over them, and with this number."""
+        return self.with_these_alone(layers.under(self._config.panics), generation)
+
+    def with_these_alone(self, layers: Layers, generation: int = 0) -> "RouteTable":
+        """Likewise, as if the file had no panics; what the routes say stays compiled."""
         return RouteTable(self._config, self._buckets, layers, generation, most_remembered=self._most_remembered)
 
     def decide(self, envelope: Envelope, now: datetime) -> Decision:

@@ -198,16 +198,15 @@ class ActiveRoutes:
         """Return the changes of mode that a guarded reload may not make: nobody else has agreed to them.
 
         Executed cutovers count as routes. What else lies above hides a change and is over one day, so it is no excuse: but an
-        override is that says exactly what the file says now.
+        override is that says exactly what the file says now. Panics of the file are nothing to agree to, and hide no change.
         """
         if not (running.guard_reload or wanted.guard_reload):
             return []
         now = datetime.fromtimestamp(self._clock(), UTC)
         switched = Layers(self.layers.of(Layer.CUTOVER))
-        agreed = of_file.with_layers(Layers(self.layers.of(Layer.OVERRIDE)))
-        changes = changed_cells(
-            self._of_file.with_layers(switched), of_file.with_layers(switched), running, wanted, now
-        )
+        agreed = of_file.with_these_alone(Layers(self.layers.of(Layer.OVERRIDE)))
+        before, after = self._of_file.with_these_alone(switched), of_file.with_these_alone(switched)
+        changes = changed_cells(before, after, running, wanted, now)
         told = [
             f"guard_reload: {change}" for change in changes if change.changes_mode and not _says(agreed, change, now)
         ]

@@ -256,14 +256,15 @@ def counting(desk: LedgerContext) -> Middleware:
 
 
 async def above(desk: LedgerContext, who: Principal) -> Above:
-    """Return what holds now where someone may view, by the ledger; nothing where there is none."""
+    """Return what holds now where someone may view, by the ledger and the file; nothing where there is no ledger."""
     if not desk.is_there:
         return Above()
+    of_file = len({route.place for route in desk.config.panics if may_view(who, route.municipality)})
     now = desk.now()
     try:
         holding = await desk.read(lambda each: overrides.current(each, now))
     except Problem:
-        return Above(is_unreadable=True)
+        return Above(of_file, is_unreadable=True)
     names = {(one.layer, one.name) for one in holding if may_view(who, one.route.municipality)}
     counts = Counter(layer for layer, _ in names)
-    return Above(counts[Layer.PANIC], counts[Layer.OVERRIDE])
+    return Above(of_file + counts[Layer.PANIC], counts[Layer.OVERRIDE])

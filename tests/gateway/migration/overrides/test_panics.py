@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.config.read_panics import CLOSED_TEXT
 from gateway.migration.panics import (
-    CLOSED_TEXT,
     Scope,
     municipalities_of,
     panic_routes,
