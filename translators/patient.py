@@ -7,6 +7,7 @@ from typing import NamedTuple
 from translators.contract import Reason, Refused, Repair, RepairedText, Tree
 from translators.fhir.bundle import RESTFUL
 from translators.fhir.json_codec import encode
+from translators.fhir.moments import is_within
 from translators.made import leaves_as_they_came
 from translators.national_number import Kind, kind_of
 
@@ -46,11 +47,13 @@ class PatientIdentifier(NamedTuple):
         return self.system in NATIONAL_SYSTEMS
 
 
-def resolve(tree: dict[str, Tree], local_numbers: Mapping[tuple[str, str], str]) -> tuple[tuple[Repair, ...], int]:
+def resolve(
+    tree: dict[str, Tree], local_numbers: Mapping[tuple[str, str], str], at: str | None = None
+) -> tuple[tuple[Repair, ...], int]:
     """Replace the record system's own patient numbers by the national ones of this table, in the place of the tree.
 
-    Wherever such a number stands it means the same person, but for one that is no longer in use: it may be another's by now.
-    Returns the repairs, and how many leaves they are that no other repair had made.
+    Wherever such a number stands it means the same person, but for one that is no longer in use, or is not `at` that moment: it may
+    be another's by now. Returns the repairs, and how many leaves they are that no other repair had made.
     """
     repairs: list[Repair] = []
     newly = 0
@@ -58,7 +61,7 @@ def resolve(tree: dict[str, Tree], local_numbers: Mapping[tuple[str, str], str])
     for path, identifier in places:
         key = (str(identifier.get("system", "")), str(identifier.get("value", "")))
         number = local_numbers.get(key)
-        if number is not None and identifier.get("use") != "old":
+        if number is not None and _is_in_use(identifier, at):
             replaced = [name for name in _OF_THE_NUMBER if name in identifier]
             newly += sum(leaves_as_they_came(identifier.pop(name)) for name in replaced)
             identifier |= {"system": RepairedText(system_of(number)), "value": RepairedText(number)}
@@ -77,12 +80,16 @@ def _identifiers_below(tree: Tree, path: str) -> Iterator[tuple[str, dict[str, T
             yield from _identifiers_below(below, f"{path}[{index}]")
 
 
-def identifiers_of(tree: Tree, systems: Container[object]) -> set[tuple[str, str]]:
-    """Return every system and value in a tree whose system is one of these, but for numbers that are no longer in use."""
+def _is_in_use(identifier: dict[str, Tree], at: str | None) -> bool:
+    return identifier.get("use") != "old" and (at is None or is_within(identifier.get("period"), at))
+
+
+def identifiers_of(tree: Tree, systems: Container[object], at: str | None = None) -> set[tuple[str, str]]:
+    """Return every system and value in a tree whose system is one of these, but for numbers not in use, or not `at` a moment."""
     return {
         (str(identifier["system"]), str(identifier["value"]))
         for _, identifier in _identifiers_below(tree, "")
-        if identifier["system"] in systems and identifier.get("use") != "old"
+        if identifier["system"] in systems and _is_in_use(identifier, at)
     }
 
 

@@ -41,7 +41,7 @@ def read(tree: Tree, settings: Settings) -> Message:
     repaired = conform(source.root, within_r4(), codes)
     codes.check_tables(repaired)
     losses, coverage = source.finish("not an element of FHIR R4 here")
-    numbers, newly = resolve(repaired, settings.local_numbers)
+    numbers, newly = resolve(repaired, settings.local_numbers, settings.received)
     if newly:
         coverage = replace(coverage, carried=coverage.carried - newly, repaired=coverage.repaired + newly)
     information = information_of(repaired, settings.code_history)

@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -285,7 +286,8 @@ class NumbersOfVkp:
         except (ServiceUnavailable, AnswerRefused) as error:
             log.error("patient_numbers.not_listed", municipality=municipality.key, reason=str(error))  # noqa: TRY400 - as above
             raise _unavailable(f"{_NOT_LISTED}: {error}", _RETRY_AFTER) from None
-        return learnt([one.resource for one in found], municipality.resolvers)
+        now = datetime.fromtimestamp(self._listed.clock(), UTC).isoformat(timespec="seconds")
+        return learnt([one.resource for one in found], municipality.resolvers, now)
 
     def _codes(self, municipality: Municipality) -> tuple[str, ...]:
         """Return the ServiceCodes to ask with: those of the municipality's partner profile and its senders, or all."""
@@ -300,12 +302,12 @@ def _unavailable(reason: str, wait: float) -> Failure:
     return Failure(Fault.UNAVAILABLE, reason, retry_after=math.ceil(wait))
 
 
-def learnt(patients: list[dict[str, Tree]], systems: Mapping[str, Resolver]) -> LocalNumbers:
-    """Return what patients tell of the record system's own numbers; one that two patients have is nobody's."""
+def learnt(patients: list[dict[str, Tree]], systems: Mapping[str, Resolver], now: str) -> LocalNumbers:
+    """Return what patients tell of the record system's own numbers that are in use; one that two patients have is nobody's."""
     found: LocalNumbers = {}
     doubtful: set[tuple[str, str]] = set()
     for patient in patients:
-        named = sorted(identifiers_of(patient.get("identifier"), {*systems, *NATIONAL_SYSTEMS}))
+        named = sorted(identifiers_of(patient.get("identifier"), {*systems, *NATIONAL_SYSTEMS}, now))
         numbers = [value for system, value in named if system in NATIONAL_SYSTEMS and kind_of(value) is not None]
         for local in named if numbers else ():
             if local[0] not in NATIONAL_SYSTEMS and found.setdefault(local, numbers[0]) != numbers[0]:

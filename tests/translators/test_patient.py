@@ -7,7 +7,7 @@ import pytest
 
 from translators.contract import Reason, Refused, Tree
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS, Kind
-from translators.patient import check_patient
+from translators.patient import check_patient, resolve
 
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 RIGHT, WRONG = "12834010060", "12834010061"
@@ -161,7 +161,10 @@ def test_a_number_beside_a_reference_is_that_of_the_patient_it_leads_to() -> Non
     patient: Tree = {"resourceType": "Patient", "name": [{"family": "Berg"}]}
     link: dict[str, Tree] = {"reference": "urn:uuid:2"}
     alert: Tree = {"resourceType": "DetectedIssue", "patient": link}
-    note: dict[str, Tree] = {"resourceType": "Composition", "subject": {**_reference(), **link}}
+    note: dict[str, Tree] = {
+        "resourceType": "Composition",
+        "subject": {"identifier": {"system": FNR, "value": RIGHT}, **link},
+    }
     assert check_patient(_linked(alert, note, patient), TEST_KINDS) == (RIGHT,)
     assert check_patient(_linked({**note, "subject": _reference()}, patient), TEST_KINDS) == (RIGHT,)
 
@@ -281,3 +284,21 @@ def test_no_text_holds_the_number(value: str) -> None:
     """A refusal goes into logs and answers."""
     refusal = _refusal({"resourceType": "Flag", "subject": _reference(value)}, frozenset())
     assert value.strip() not in f"{refusal} {refusal.text} {refusal.path}"
+
+
+@pytest.mark.parametrize(
+    ("more", "is_resolved"),
+    [
+        ({}, True),
+        ({"use": "old"}, False),
+        ({"period": {"end": "2026-10-31"}}, False),
+        ({"period": {"start": "2026-12-01T00:00:00+01:00"}}, False),
+        ({"period": {"start": "2020", "end": "2026-11-30"}}, True),
+    ],
+)
+def test_only_a_number_in_use_is_resolved(more: dict[str, Tree], *, is_resolved: bool) -> None:
+    """The record system may have given one of earlier days to somebody else since."""
+    local: dict[str, Tree] = {"system": "https://epj.example/id", "value": "7", **more}
+    message: dict[str, Tree] = {"resourceType": "Flag", "subject": {"identifier": local}}
+    resolve(message, {("https://epj.example/id", "7"): RIGHT}, "2026-11-30T09:00:00.000+00:00")
+    assert (local["value"] == RIGHT) is is_resolved

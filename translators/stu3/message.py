@@ -78,7 +78,7 @@ def read(tree: Tree, settings: Settings) -> Message:
             Reason.FORMAT, f"a superseded code of {others[0]}, which is one of R4, in a message of STU3", kind
         )
     losses, before = source.finish("not an element of FHIR STU3 here")
-    numbers, newly = resolve(converted, settings.local_numbers)
+    numbers, newly = resolve(converted, settings.local_numbers, settings.received)
     if newly:
         before = replace(before, carried=before.carried - newly, repaired=before.repaired + newly)
     information = information_of(converted, settings.code_history)

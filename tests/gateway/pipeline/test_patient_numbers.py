@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 NOTES = ROUTES + "  - {municipality: nordfjell, information: [notat], mode: new}\n"
 OWN = "gateway-at-vkp"
 SCOPE = "nhn:vkp/api/user/patient.read"
+NOW = "2026-11-30T09:00:00+00:00"
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 
 
@@ -192,6 +193,7 @@ class Vkp:
         return HttpAnswer(self.status, (), json.dumps(listed).encode())
 
 
+NOW = "2026-11-30T09:00:00+00:00"
 FNR_OF, LOCAL_OF = (FNR, SOLVEIG), (LOCAL, "1303")
 PATIENT = PatientKey(*LOCAL_OF)
 
@@ -273,4 +275,15 @@ def patient(*identifiers: tuple[str, str]) -> dict[str, Any]:
 def test_number_that_two_patients_have_is_nobodys() -> None:
     """A wrong patient is worse than none."""
     listed = [patient((FNR, SOLVEIG), (LOCAL, "1")), patient((FNR, TORBJORN), (LOCAL, "1"), (LOCAL, "2"))]
-    assert learnt([*listed, patient((LOCAL, "3"))], {LOCAL: "vkp"}) == {(LOCAL, "2"): TORBJORN}
+    assert learnt([*listed, patient((LOCAL, "3"))], {LOCAL: "vkp"}, NOW) == {(LOCAL, "2"): TORBJORN}
+
+
+@pytest.mark.parametrize(
+    ("period", "is_known"),
+    [({"end": "2026-10-31"}, False), ({"start": "2026-12-01"}, False), ({"start": "2020", "end": "2027"}, True)],
+)
+def test_number_that_a_patient_had_once_is_nobodys(period: dict[str, str], *, is_known: bool) -> None:
+    """The record system may give it to somebody else, of whom the list says nothing."""
+    listed = patient((FNR, SOLVEIG), (LOCAL, "1"))
+    listed["identifier"][1]["period"] = period
+    assert learnt([listed], {LOCAL: "vkp"}, NOW) == ({(LOCAL, "1"): SOLVEIG} if is_known else {})
