@@ -34,7 +34,7 @@ def table(repeats: int) -> Table:
     """Time both on the core of whoever calls; where there is no wheel that fits, the table says so and has no rows."""
     columns = ("", "pure, CPU microseconds", "compiled, CPU microseconds", "compiled, per CPU second")
     with tempfile.TemporaryDirectory() as name:
-        missing = _unpack(Path(name))
+        missing = unpack(Path(name))
         if missing:
             return Table(_TITLE, columns, (), (f"The compiled ones are left out: {missing}; `make wheel` makes it.",))
         pure, compiled = [], []
@@ -48,7 +48,12 @@ def table(repeats: int) -> Table:
     return Table(_TITLE, columns, tuple(rows), (f"Medians of CPU time, and of {_TURNS} processes of each.",))
 
 
-def _unpack(folder: Path) -> str | None:
+def environment(folder: Path) -> dict[str, str]:
+    """Return what a process needs in its environment to take the product from a folder, and not from where it starts."""
+    return {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
+
+
+def unpack(folder: Path) -> str | None:
     """Unpack the wheel; return what is missing where there is none of this Python and this source."""
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     wheel = next(ROOT.glob(f"dist/vkp_gateway-*-{tag}-{tag}-*.whl"), None)
@@ -65,9 +70,9 @@ def _unpack(folder: Path) -> str | None:
 
 def _timed(folder: Path | None, repeats: int) -> dict[str, float]:
     """Time in a process that takes the translators from this folder, or from the checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(folder or ROOT)}
-    command = [sys.executable, "-P", "-m", "bench.compiled", str(repeats)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - this module
+    around = {**os.environ, **environment(folder or ROOT)}
+    command = [sys.executable, "-m", "bench.compiled", str(repeats)]
+    done = subprocess.run(command, cwd=ROOT, env=around, capture_output=True, text=True, check=False)  # noqa: S603 - this module
     if done.returncode:
         raise BenchFailed(f"translators were not timed: {done.stderr.strip().splitlines()[-1]}")
     found: dict[str, float] = json.loads(done.stdout)

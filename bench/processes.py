@@ -7,14 +7,16 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 _READY_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_NONE_OF_ITS_OWN: Mapping[str, str] = MappingProxyType({})
 _PORTS = (30_100, 32_700)
 """Below those that systems give to connections (Linux: from 32768 on), and above those that tests use."""
 
@@ -55,14 +57,21 @@ class Cores:
 class Child:
     """A running process; what it prints goes to a file."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], folder: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] = _NONE_OF_ITS_OWN
+    ) -> None:
+        """Have it run with `environment` besides this process's own."""
         self.name = name
         self._log = folder / f"{name}.log"
         # The child ends with the benchmark even when that is killed.
         leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the benchmark's own command lines
-                [*leash, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*leash, *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **environment},
             )
 
     def wait_for(self, *ports: int) -> None:
@@ -118,10 +127,11 @@ def child(
     folder: Path,
     *ports: int,
     core: contextlib.AbstractContextManager[None] | None = None,
+    environment: Mapping[str, str] = _NONE_OF_ITS_OWN,
 ) -> Iterator[Child]:
     """Start a process, on the core that `core` lends, wait until it listens, and end it."""
     with core or contextlib.nullcontext():
-        started = Child(name, command, folder)
+        started = Child(name, command, folder, environment)
     try:
         started.wait_for(*ports)
         yield started

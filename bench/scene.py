@@ -13,6 +13,7 @@ from pathlib import Path
 
 from joserfc.jwk import ECKey, RSAKey
 
+from bench import compiled
 from bench.copies import copies
 from bench.driver import Address, closed_loop, post, run
 from bench.message import alarm_follow_up
@@ -114,8 +115,8 @@ class Scene:
             )
 
     @contextlib.contextmanager
-    def gateway(self, name: str = "gateway", jft: Server | None = None) -> Iterator[Server]:
-        """Start a gateway on the measured core, with JFT where it is said to be."""
+    def gateway(self, name: str = "gateway", jft: Server | None = None, source: Path | None = None) -> Iterator[Server]:
+        """Start a gateway on the measured core, with JFT where it is said to be, of the product that stands in `source`."""
         data, admin = free_ports(2)
         text = _ROUTES.format(
             data=data,
@@ -134,7 +135,8 @@ class Scene:
         file = self.folder / f"{name}.yaml"
         file.write_text(text, encoding="utf-8")
         command = (sys.executable, "-m", "gateway", "serve", "--config", file)
-        with child(name, command, self.folder, data, admin, core=self.cores.lent()) as process:
+        of = {} if source is None else compiled.environment(source)
+        with child(name, command, self.folder, data, admin, core=self.cores.lent(), environment=of) as process:
             yield Server(name, data, process, admin)
 
 
