@@ -186,7 +186,7 @@ def _canary_key(config: Config, folder: Path) -> bytes | None:
 
 def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, known: "RunTime | None") -> list[str]:
     route = decision.route
-    if not _is_canary(decision) or route is None:
+    if not decision.is_canary or route is None:
         return []
     if envelope.sender in route.never:
         return ["a canary decides, and takes nothing over of this sender"]
@@ -200,16 +200,11 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
     return [f"{told}; {why}, so where the patient stands is not known"]
 
 
-def _is_canary(decision: Decision) -> bool:
-    """Tell whether a canary decides; what tells the pipeline so takes all that reads messages."""
-    return decision.route is not None and decision.route.mode is Mode.CANARY
-
-
 def _planned_note(change: "Change") -> str:
     """Say what a planned cutover would make of the message's way."""
     cutover, decision = change.cutover, change.decision
     lacking = f", {cutover.lacking} approvals missing" if cutover.lacking else ""
-    mode = "canary" if _is_canary(decision) else decision.mode or "no route"
+    mode = "canary" if decision.is_canary else decision.mode or "no route"
     by = f"{decision.layer} {decision.rule}" if decision.rule is not None else "a route of the file"
     return (
         f"cutover {cutover.name} is to switch this cell at {shown(cutover.at)} ({cutover.state}{lacking}): "
@@ -241,7 +236,7 @@ def _print_json(
             "sender": envelope.sender,
             "information": envelope.information,
             "mode": decision.mode,
-            "canary": _is_canary(decision),
+            "canary": decision.is_canary,
             "layer": decision.layer if decision.route else None,
             "rule": decision.rule,
             "upstream": decision.upstream,
@@ -264,7 +259,7 @@ def _planned(change: "Change") -> dict[str, object]:
         "state": cutover.state,
         "approvals_missing": cutover.lacking,
         "mode": decision.mode,
-        "canary": _is_canary(decision),
+        "canary": decision.is_canary,
         "layer": decision.layer if decision.route else None,
         "rule": decision.rule,
         "upstream": decision.upstream,

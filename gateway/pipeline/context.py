@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct, structs
 
 from gateway.errors import Failure
-from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, Mode, RequestHead
+from gateway.model import UNRECOGNISED, Account, Body, Envelope, Group, RequestHead
 from gateway.pipeline.identify import Identified
 from gateway.pipeline.translate import findings_of
 from gateway.routing.layers import Layer
@@ -100,11 +100,6 @@ def account_of(
         outcome=outcome,
         layer=_LAYERS[decision.layer] if decision and route else None,
         rule=decision.rule if decision else None,
-        canary=is_canary(decision),
+        canary=decision is not None and decision.is_canary,
         generation=decision.generation if decision else None,
     )
-
-
-def is_canary(decision: Decision | None) -> bool:
-    """Tell whether a canary decided, so that it matters who the patient is."""
-    return decision is not None and decision.route is not None and decision.route.mode is Mode.CANARY

@@ -12,7 +12,7 @@ from gateway.observability.metrics import CONTENT_NOT_READ
 from gateway.pipeline.after_pass import AfterPass
 from gateway.pipeline.authorize import Authorized, Authorizer
 from gateway.pipeline.canary import Canary
-from gateway.pipeline.context import account_of, finishes_alone, is_canary
+from gateway.pipeline.context import account_of, finishes_alone
 from gateway.pipeline.identify import Identified, Identifier
 from gateway.routing.table import Decision, RouteTable
 from gateway.surfaces.base import Content
@@ -71,7 +71,7 @@ class Decider:
         decision = table.decide(identified.envelope, datetime.fromtimestamp(now, UTC))
         found = RequestDecision(table, until, identified, decision)
         operation, vkp = identified.operation, table.vkp
-        if operation is not None and operation.group is Group.RETRIEVAL and is_canary(decision):
+        if operation is not None and operation.group is Group.RETRIEVAL and decision.is_canary:
             return RequestDecision(table, until, structs.replace(identified, depends_on_content=True))
         if operation is None or vkp is None or decision.mode not in PASSING or decision.mode is Mode.COMPARE:
             return found
@@ -111,7 +111,7 @@ class Decider:
                 return structs.replace(found, failure=content.failure)
             return self._passing(found, identified, decision)
         decision = table.decide(identified.envelope, now)
-        if is_canary(decision):
+        if decision.is_canary:
             identified = self._canary.placed(identified, decision.route, now)
             decision = table.placed(decision, identified.envelope)
         return self._passing(structs.replace(found, identified=identified, decision=decision), identified, decision)
@@ -123,7 +123,7 @@ class Decider:
         decisions = [decision for _, decision in _as_each_type(identified, found.table, now)]
         # Who the patient is may not be read either, so that a canary is no way to VKP.
         passes = self._unrecognised_passes
-        is_refused = any(is_canary(one) or not _goes_to_vkp(one, passes) for one in decisions)
+        is_refused = any(one.is_canary or not _goes_to_vkp(one, passes) for one in decisions)
         is_refused = is_refused or _may_be_for_another(identified, found.table)
         _count_unread(refusal, is_refused=is_refused)
         found = structs.replace(found, decision=decisions[0], unread=refusal)

@@ -9,7 +9,7 @@ from gateway.errors import Failure, Fault
 from gateway.model import Group, Handled, Mode
 from gateway.pipeline.authorize import Authorized
 from gateway.pipeline.canary import Canary
-from gateway.pipeline.context import RequestContext, is_canary
+from gateway.pipeline.context import RequestContext
 from gateway.pipeline.decide import Decider, RequestDecision
 from gateway.pipeline.identify import Identified
 from gateway.pipeline.retrieval import Asker, Retrieval
@@ -36,7 +36,7 @@ def is_read_at_once(identified: Identified) -> bool:
 
 def asks_for_patient(decided: RequestDecision) -> bool:
     """Tell whether a canary has decided, so that it matters who the patient is."""
-    return decided.failure is None and is_canary(decided.decision)
+    return decided.failure is None and decided.decision is not None and decided.decision.is_canary
 
 
 class SearchLane:

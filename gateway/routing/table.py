@@ -26,6 +26,11 @@ class Decision(Struct, frozen=True):
     generation: int = 0
     """The number of the table that decided."""
 
+    @property
+    def is_canary(self) -> bool:
+        """Whether a canary decided, so that it matters who the patient is."""
+        return self.route is not None and self.route.mode is Mode.CANARY
+
 
 class RouteTable:
     """The routes of a configuration under what people set; never changed, so a reload cannot split a message."""

@@ -113,9 +113,7 @@ class _Crew:
             municipality=scenario.municipality,
             sender=scenario.sender,
             information=scenario.information,
-            mode=decision.route.mode
-            if decision.route is not None and decision.route.mode is Mode.CANARY
-            else decision.mode,
+            mode=Mode.CANARY if decision.is_canary else decision.mode,
             upstream=decision.upstream,
             status=seen.status,
             code=seen.answer.code,

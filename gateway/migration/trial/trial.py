@@ -14,7 +14,7 @@ from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.migration.rehearsal_verdict import told, verdict_of
 from gateway.migration.trial.guess import NOBODY, Parties, parties_of, surface_of
 from gateway.migration.trial.lines import Column, message_lines, result_lines
-from gateway.model import Envelope, Group, Information, Mode
+from gateway.model import Envelope, Group, Information
 from gateway.pipeline.canary import share_of
 from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.explain import Considered
@@ -159,7 +159,7 @@ def _told(  # noqa: PLR0913, PLR0917 - what is known in the end
         refusal=_refusal(config, translation, elsewhere),
         decision=decision,
         considered=considered,
-        is_canary=decision is not None and _is_canary(decision),
+        is_canary=decision is not None and decision.is_canary,
         message=message_lines(tree, translation),
         result=result_lines(found.result, translation),
     )
@@ -204,14 +204,10 @@ def _envelope(surface: Surface, tree: Tree, parties: Parties) -> Envelope:
 
 def _placed(envelope: Envelope, tree: Tree, surface: Surface, wanted: Settings, world: World) -> Envelope:
     """Return the envelope with where the patient stands, where a canary asks."""
-    if world.canary is None or not _is_canary(world.table.decide(envelope, world.now)):
+    if world.canary is None or not world.table.decide(envelope, world.now).is_canary:
         return envelope
     number = patient(read(tree, surface.NAME, wanted), wanted)
     return envelope if number is None else structs.replace(envelope, share=share_of(world.canary, number))
-
-
-def _is_canary(decision: Decision) -> bool:
-    return decision.route is not None and decision.route.mode is Mode.CANARY
 
 
 def _elsewhere(surface: Surface, tree: Tree, parties: Parties) -> Failure | None:
