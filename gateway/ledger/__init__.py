@@ -2,7 +2,8 @@
 
 Others use:
 
-- `database.Database`, `database.open_store`, `file_lock.FileLock`: one writer, and who has a SQLite file; `prepared`: statements that run often;
+- `database.Database`, `database.open_store`, `file_lock.FileLock`: one writer, and who has a SQLite file;
+- `prepared`, `upserts`: statements that run often, and inserts that meet a row;
 - `messages.Ledger`, `records.MessageState`, `returns.Returns`, `shares`: messages from their arrival to the record, and back to VKP;
 - `message_queries`, `message_actions`, `decision_log`, `rehearsals`, `comparisons`, `traffic`, `findings`: what people see of them, and do;
 - `overrides.SetRule`, `layers.layers_of`, `cutovers`: what is set over the routes;

@@ -11,10 +11,10 @@ from itertools import takewhile
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.crypto import LookupHasher
 from gateway.ledger.tables import AUDIT, RUN
+from gateway.ledger.upserts import put_run
 
 _HEAD = "audit"
 """The row of `run` that says which entry is the newest: so it is missed when it is removed."""
@@ -61,7 +61,7 @@ def write(connection: Connection, note: Note) -> Entry:
     number, previous = _numbered(connection, _HEAD)
     entry = Entry(number + 1, note, digest(previous, number + 1, note))
     connection.execute(insert(AUDIT).values(id=entry.id, hash=entry.hash, **msgspec.structs.asdict(note)))
-    _put(connection, _HEAD, note.at, note.node, f"{entry.id} {entry.hash}")
+    put_run(connection, _HEAD, note.at, note.node, f"{entry.id} {entry.hash}")
     return entry
 
 
@@ -77,7 +77,7 @@ def purge(connection: Connection, before: float, at_once: int = _AT_ONCE) -> int
     if rows:
         last = rows[-1]
         connection.execute(delete(AUDIT).where(AUDIT.c.id <= last.id))
-        _put(connection, _ANCHOR, last.at, last.node, f"{last.id} {last.hash}")
+        put_run(connection, _ANCHOR, last.at, last.node, f"{last.id} {last.hash}")
     return len(rows)
 
 
@@ -199,12 +199,6 @@ def _numbered(connection: Connection, job: str) -> tuple[int, str]:
     found = connection.execute(select(RUN.c.outcome).where(RUN.c.job == job)).scalar_one_or_none()
     number, _, latest = (found or "").partition(" ")
     return (int(number), latest) if number.isdecimal() else (0, "")
-
-
-def _put(connection: Connection, job: str, at: float, node: str, outcome: str) -> None:
-    upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(RUN)
-    values = {"at": at, "node": node, "outcome": outcome}
-    connection.execute(upsert.values(job=job, **values).on_conflict_do_update(index_elements=[RUN.c.job], set_=values))
 
 
 def _oldest_first(connection: Connection, at_once: int) -> Iterator[Entry]:

@@ -5,7 +5,6 @@ import hmac
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.errors import StartupError
 from gateway.ledger import audit
@@ -14,6 +13,7 @@ from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.overrides import bump, current
 from gateway.ledger.tables import RUN
+from gateway.ledger.upserts import insert_into, put_run
 from gateway.model import Mode
 
 _LABEL = b"vkp-gateway canary key fingerprint\x00"
@@ -59,8 +59,8 @@ def known(connection: Connection) -> str | None:
 
 def other_than_known(connection: Connection, key: bytes, node: str, now: float) -> str | None:
     """Say why a node may not deal shares with `key`; None where it may. The first node of all says which key it is."""
-    first: dict[str, object] = {"at": now, "node": node, "outcome": fingerprint(key)}
-    connection.execute(_upsert(connection, first).on_conflict_do_nothing())
+    first = insert_into(RUN, connection.dialect.name).values(job=_JOB, at=now, node=node, outcome=fingerprint(key))
+    connection.execute(first.on_conflict_do_nothing())
     row = connection.execute(select(RUN).where(RUN.c.job == _JOB)).one()
     if hmac.compare_digest(row.outcome, fingerprint(key)):
         return None
@@ -79,9 +79,7 @@ def accept(connection: Connection, key: bytes, note: audit.Note) -> list[str]:
     bump(connection)
     if running := running_canaries(connection, note.at):
         return running
-    values: dict[str, object] = {"at": note.at, "node": note.node, "outcome": fingerprint(key)}
-    wanted = _upsert(connection, values)
-    connection.execute(wanted.on_conflict_do_update(index_elements=[RUN.c.job], set_=values))
+    put_run(connection, _JOB, note.at, note.node, fingerprint(key))
     audit.write(connection, note)
     return []
 
@@ -91,9 +89,3 @@ def running_canaries(connection: Connection, now: float) -> list[str]:
     held = [one.over_routes() for one in current(connection, now)]
     found = (rule for rule in (*held, *executed(connection)) if rule.route.mode is Mode.CANARY)
     return list(dict.fromkeys(f"{rule.layer} {rule.id}" for rule in found))
-
-
-def _upsert(connection: Connection, values: dict[str, object]) -> postgresql.Insert | sqlite.Insert:
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(RUN).values(job=_JOB, **values)
-    return sqlite.insert(RUN).values(job=_JOB, **values)

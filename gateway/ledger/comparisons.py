@@ -7,9 +7,9 @@ from hashlib import sha256
 
 from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.tables import COMPARISON, DIFFERENCE
+from gateway.ledger.upserts import add_up
 from gateway.times import DAY
 
 _C, _D = COMPARISON.c, DIFFERENCE.c
@@ -145,22 +145,11 @@ def day_of(moment: float) -> int:
 
 def add(connection: Connection, counts: Mapping[Compared, int], differences: Mapping[Differing, Sighting]) -> None:
     """Add to what is counted and found."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    # Always in the same order: two nodes that add the same rows never wait for each other in a circle.
-    if counts:
-        insert = dialect.insert(COMPARISON)
-        more = {"answers": _C.answers + insert.excluded.answers}
-        rows = sorted(counts.items(), key=lambda item: structs.astuple(item[0]))
-        statement = insert.on_conflict_do_update(index_elements=list(COMPARISON.primary_key), set_=more)
-        connection.execute(statement, [{**structs.asdict(one), "answers": number} for one, number in rows])
-    if differences:
-        found = _bounded(connection, differences)
-        insert = dialect.insert(DIFFERENCE)
-        kept = {name: insert.excluded[name] for name in ("last_seen", "correlation_id", "is_accepted")}
-        kept |= {name: _D[name] + insert.excluded[name] for name in ("answers", "places")}
-        statement = insert.on_conflict_do_update(index_elements=list(DIFFERENCE.primary_key), set_=kept)
-        ordered = sorted(found.items(), key=lambda item: structs.astuple(item[0]))
-        connection.execute(statement, [_row(one, sighting) for one, sighting in ordered])
+    rows = [{**structs.asdict(one), "answers": number} for one, number in counts.items()]
+    add_up(connection, COMPARISON, rows, added=("answers",))
+    found = [_row(one, sighting) for one, sighting in _bounded(connection, differences).items()]
+    replaced = ("last_seen", "correlation_id", "is_accepted")
+    add_up(connection, DIFFERENCE, found, added=("answers", "places"), replaced=replaced)
 
 
 def _row(one: Differing, sighting: Sighting) -> dict[str, object]:

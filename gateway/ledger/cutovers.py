@@ -7,11 +7,11 @@ import msgspec
 import structlog
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.overrides import place
 from gateway.ledger.records import MessageState
 from gateway.ledger.tables import CUTOVER, DECISION, MESSAGE
+from gateway.ledger.upserts import insert_into
 from gateway.model import Mode
 from gateway.routing.layers import Layer, Rule
 from gateway.routing.route import Route, RouteSpec
@@ -106,8 +106,8 @@ class SeenSender(Struct, frozen=True):
 
 def insert(connection: Connection, row: Row) -> bool:
     """Write a new cutover; False where there is one of that name."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(CUTOVER).values(**msgspec.structs.asdict(row)).on_conflict_do_nothing()
+    new = insert_into(CUTOVER, connection.dialect.name)
+    statement = new.values(**msgspec.structs.asdict(row)).on_conflict_do_nothing()
     return connection.execute(statement.returning(C.name)).one_or_none() is not None
 
 

@@ -7,11 +7,11 @@ from functools import partial
 import structlog
 from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.tables import FINDING
 from gateway.ledger.traffic import day_of
+from gateway.ledger.upserts import add_up
 from gateway.model import Envelope, Finding
 from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
@@ -23,7 +23,6 @@ LONGEST = 200
 """Characters of a place, and of a detail."""
 _INDEX, _COUNT = re.compile(r"\[\d+\]"), re.compile(r"\b\d+\b")
 _F = FINDING.c
-_KEY = ("day", "municipality", "vendor", "system", "information", "kind", "rule", "place", "detail")
 
 
 class Found(Struct, frozen=True):
@@ -54,15 +53,8 @@ class Times(Struct):
 
 def add(connection: Connection, found: Mapping[Found, Times]) -> None:
     """Add to what is counted."""
-    if not found:
-        return
-    made = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(FINDING)
-    new = made.excluded
-    more = {"messages": _F.messages + new.messages, "last": new.last, "reference": new.reference}
-    statement = made.on_conflict_do_update(index_elements=list(_KEY), set_=more)
-    # Always in the same order: two nodes that add the same rows never wait for each other in a circle.
-    rows = sorted(found.items(), key=lambda item: structs.astuple(item[0]))
-    connection.execute(statement, [{**structs.asdict(one), **structs.asdict(times)} for one, times in rows])
+    rows = [{**structs.asdict(one), **structs.asdict(times)} for one, times in found.items()]
+    add_up(connection, FINDING, rows, added=("messages",), replaced=("last", "reference"))
 
 
 def found(

@@ -6,9 +6,9 @@ the one before can no longer be committed. A claim that is marked and has no ans
 
 from msgspec import Struct
 from sqlalchemy import Connection, Update, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.tables import IDEMPOTENCY
+from gateway.ledger.upserts import insert_into
 
 I = IDEMPOTENCY.c  # noqa: E741 - as the other modules call the columns of theirs
 KEPT = 86_400.0
@@ -51,8 +51,8 @@ def claim(  # noqa: PLR0913 - a request, and a bound
     """
     purge(connection, now - KEPT)
     values = {"content": content, "owner": wanted.owner, "at": now, "is_begun": is_begun}
-    upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(IDEMPOTENCY)
-    added = upsert.values(key=wanted.key, **values).on_conflict_do_nothing().returning(I.key)
+    new = insert_into(IDEMPOTENCY, connection.dialect.name)
+    added = new.values(key=wanted.key, **values).on_conflict_do_nothing().returning(I.key)
     if connection.execute(added).first() is not None:
         _bound(connection, most)
         return None

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import Connection, case, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys
 from gateway.ledger.tables import LEARNT_LIST, LEARNT_NUMBER
+from gateway.ledger.upserts import insert_into
 from gateway.times import Clock
 
 L, A = LEARNT_NUMBER.c, LEARNT_LIST.c
@@ -106,7 +106,7 @@ def purge(connection: Connection, now: float) -> int:
 
 
 def _claimed(municipality: str, now: float, again: float, again_failed: float, connection: Connection) -> ListClaim:
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(LEARNT_LIST)
+    insert = insert_into(LEARNT_LIST, connection.dialect.name)
     # What says that it is later than can be was written while a clock was ahead.
     is_free = or_(A.lease.is_(None), A.lease <= now, A.lease > now + _LEASE + _AHEAD)
     pause = case((A.is_failed, again_failed), else_=again)
@@ -125,7 +125,7 @@ def _claimed(municipality: str, now: float, again: float, again_failed: float, c
 
 
 def _put(rows: Sequence[dict[str, Any]], connection: Connection) -> None:
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(LEARNT_NUMBER)
+    insert = insert_into(LEARNT_NUMBER, connection.dialect.name)
     new = {"sealed": insert.excluded.sealed, "learnt_at": insert.excluded.learnt_at}
     connection.execute(insert.on_conflict_do_update(index_elements=list(LEARNT_NUMBER.primary_key), set_=new), rows)
 

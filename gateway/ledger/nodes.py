@@ -3,9 +3,9 @@
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.tables import RUN
+from gateway.ledger.upserts import put_run
 
 _JOB = "node "
 """What the names of their rows in `run` begin with."""
@@ -38,10 +38,7 @@ class NodeSeen(Struct, frozen=True):
 
 def put(connection: Connection, node: str, now: float, beat: Beat) -> None:
     """Write down that a node is there, and forget those that have long said nothing."""
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(RUN)
-    values = {"at": now, "node": node, "outcome": msgspec.json.encode(beat).decode()}
-    statement = insert.values(job=_JOB + node, **values).on_conflict_do_update(index_elements=["job"], set_=values)
-    connection.execute(statement)
+    put_run(connection, _JOB + node, now, node, msgspec.json.encode(beat).decode())
     connection.execute(delete(RUN).where(RUN.c.job.startswith(_JOB), RUN.c.at < now - _FORGOTTEN))
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 from sqlalchemy import Connection, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger import audit
 from gateway.ledger.tables import RULE, VERSION
+from gateway.ledger.upserts import insert_into
 from gateway.model import Information, Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Policies, Route
@@ -121,8 +121,8 @@ def layers_version(connection: Connection) -> int:
 
 def bump(connection: Connection) -> int:
     """Let every node see a change of this transaction; whoever makes another change at the same time waits for its end."""
-    upsert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(VERSION)
-    grown = upsert.values(of=LAYERS, number=1).on_conflict_do_update(
+    new = insert_into(VERSION, connection.dialect.name)
+    grown = new.values(of=LAYERS, number=1).on_conflict_do_update(
         index_elements=[VERSION.c.of], set_={"number": VERSION.c.number + 1}
     )
     return int(connection.execute(grown.returning(VERSION.c.number)).scalar_one())

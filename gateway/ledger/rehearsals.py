@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger import traffic
 from gateway.ledger.tables import VERDICT
+from gateway.ledger.upserts import add_up
 from gateway.model import Mode
 
 _HOUR = 3600
@@ -91,15 +91,9 @@ def hour_of(moment: float) -> int:
 
 def add(connection: Connection, counts: Mapping[Counted, int]) -> None:
     """Add to what is counted."""
-    if not counts:
-        return
-    made = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(VERDICT)
-    more = {"messages": _V.messages + made.excluded.messages}
-    statement = made.on_conflict_do_update(index_elements=list(VERDICT.primary_key), set_=more)
-    # Always in the same order: two nodes that add the same rows never wait for each other in a circle.
-    rows = sorted(counts.items(), key=lambda item: structs.astuple(item[0]))
-    connection.execute(statement, [{**structs.asdict(counted), "messages": number} for counted, number in rows])
-    traffic.add(connection, (_rehearsed(*row) for row in rows if row[0].verdict in _SAYING))
+    rows = [{**structs.asdict(counted), "messages": number} for counted, number in counts.items()]
+    add_up(connection, VERDICT, rows, added=("messages",))
+    traffic.add(connection, (_rehearsed(*one) for one in counts.items() if one[0].verdict in _SAYING))
 
 
 _PASSED = frozenset({RehearsalVerdict.CLEAN.value, RehearsalVerdict.REPAIRED.value})

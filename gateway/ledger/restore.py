@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 from sqlalchemy import Connection, and_, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.config.model import KeyFiles
 from gateway.files import replaced
@@ -20,6 +19,7 @@ from gateway.ledger.key_files import is_from_environment
 from gateway.ledger.records import FOLLOWED, MessageState
 from gateway.ledger.shares import ShareState
 from gateway.ledger.tables import MESSAGE, RUN, SHARE
+from gateway.ledger.upserts import put_run
 from gateway.times import DAY, when
 
 M = MESSAGE.c
@@ -109,7 +109,7 @@ def advance(connection: Connection, now: float, node: str) -> Position | None:
     connection.execute(select(RUN.c.job).where(RUN.c.job == _POSITION).with_for_update())
     known = position(connection)
     restores, number = (known.restores, known.number) if known else (0, 0)
-    _put(connection, _POSITION, now, node, f"{restores} {number + 1}")
+    put_run(connection, _POSITION, now, node, f"{restores} {number + 1}")
     return position(connection)
 
 
@@ -161,8 +161,8 @@ def make_safe(
         overrides=tuple(dict.fromkeys(f"{one.layer} {one.name}" for one in overrides.current(connection, note.at))),
     )
     restores = max((each.restores for each in (found, known) if each is not None), default=0) + 1
-    _put(connection, _POSITION, note.at, note.node, f"{restores} 0")
-    _put(connection, _RESTORED, note.at, note.node, repr(since))
+    put_run(connection, _POSITION, note.at, note.node, f"{restores} 0")
+    put_run(connection, _RESTORED, note.at, note.node, repr(since))
     audit.write(connection, structs.replace(note, detail=msgspec.json.encode(done).decode()))
     return done
 
@@ -187,11 +187,3 @@ def told(done: Restored) -> dict[str, Any]:
 def line_of(line: Callable[[float, str, str], str], now: float) -> str:
     """Return what histories are told."""
     return line(now, MessageState.QUARANTINED, REASON)
-
-
-def _put(connection: Connection, job: str, at: float, node: str, outcome: str) -> None:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    values = {"at": at, "node": node, "outcome": outcome}
-    connection.execute(
-        insert(RUN).values(job=job, **values).on_conflict_do_update(index_elements=[RUN.c.job], set_=values)
-    )

@@ -20,12 +20,12 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger import audit
 from gateway.ledger.database import Database
 from gateway.ledger.records import FOLLOWED, MessageState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
+from gateway.ledger.upserts import put_run
 
 M = MESSAGE.c
 PURGE = "purge"
@@ -236,7 +236,7 @@ def doubt(connection: Connection, now: float, passed: float, node: str, ahead: f
         since = now
     elif since is not None and not 0 <= now - since < DOUBTED:
         since = None
-    _put_run(connection, CLOCK, now, node, "" if since is None else repr(since))
+    put_run(connection, CLOCK, now, node, "" if since is None else repr(since))
     if since is None:
         return None
     return Doubt("the gateway was away for long, or the clock is ahead", since + DOUBTED)
@@ -253,16 +253,10 @@ def last_look(connection: Connection) -> tuple[float | None, float | None]:
 
 async def ran(store: Database, job: str, at: float, node: str, outcome: str) -> None:
     """Write down that a regular job ended well."""
-    await store.write(lambda connection: _put_run(connection, job, at, node, outcome))
+    await store.write(lambda connection: put_run(connection, job, at, node, outcome))
 
 
 async def last_run(store: Database, job: str) -> float | None:
     """Return when a regular job last ended well."""
     statement = select(RUN.c.at).where(RUN.c.job == job)
     return await store.read(lambda connection: connection.execute(statement).scalar_one_or_none())
-
-
-def _put_run(connection: Connection, job: str, at: float, node: str, outcome: str) -> None:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    values = {"at": at, "node": node, "outcome": outcome}
-    connection.execute(insert(RUN).values(job=job, **values).on_conflict_do_update(index_elements=["job"], set_=values))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, func, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import Text
 
 from gateway.ledger.records import LeaseWatch, MessageState
 from gateway.ledger.statements import chosen_once
 from gateway.ledger.tables import MESSAGE, SHARE
+from gateway.ledger.upserts import insert_into
 
 if TYPE_CHECKING:
     from gateway.ledger.database import Database
@@ -98,7 +98,6 @@ def note(  # noqa: PLR0913, PLR0917 - what is known of it
     connection: Connection, message: int, reference: str, municipality: str, new: NewShare, now: float
 ) -> None:
     """Write down what is to be shared of a message, unless that is there; in the transaction that writes the message."""
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(SHARE)
     can_be = new.payload is not None
     its = {
         "state": (ShareState.WAITING if can_be else ShareState.REFUSED).value,
@@ -110,7 +109,7 @@ def note(  # noqa: PLR0913, PLR0917 - what is known of it
         "tries": 0,
     }
     whose = {"message": message, "target": new.target, "reference": reference, "municipality": municipality}
-    made = insert.values(**whose, **its)
+    made = insert_into(SHARE, connection.dialect.name).values(**whose, **its)
     connection.execute(
         made.on_conflict_do_update(
             index_elements=["message", "target"], set_=its, where=_S.state == ShareState.NOT_JOURNALED.value

@@ -23,11 +23,11 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert, ReturningInsert
 
 from gateway.ledger.records import FOLLOWED, PENDING, TOLD_TRIES, Arrival, MessageState, before
 from gateway.ledger.tables import MESSAGE
+from gateway.ledger.upserts import insert_into
 
 M = MESSAGE.c
 _EARLIER = MESSAGE.alias("earlier")
@@ -58,7 +58,6 @@ def _into(state: MessageState, after: Sequence[MessageState], *also: ColumnEleme
 @cache
 def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
     """Insert an arrival unless its copy is there: held when earlier ones about the patient are, or when told to."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     patient, identity, copy = (bindparam(name, type_=Text) for name in ("patient", "identity", "copy"))
     earlier = exists().where(
         M.patient == patient, _in(PENDING), M.municipality == bindparam("municipality", type_=Text)
@@ -66,7 +65,7 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
     promised = bindparam("promised", type_=Boolean)
     held = and_(promised, or_(bindparam("wait", type_=Boolean), earlier))
     return (
-        insert(MESSAGE)
+        insert_into(MESSAGE, dialect)
         .values(
             **{name: bindparam(name) for name in (*Arrival.__struct_fields__, "payload")},
             state=case((held, literal(MessageState.HELD.value)), else_=literal(MessageState.DELIVERING.value)),
@@ -89,10 +88,9 @@ def arrive(dialect: str) -> ReturningInsert[tuple[int, str, bool]]:
 @cache
 def note_passed(dialect: str) -> Insert:
     """Insert what VKP had from its sender, unless a copy of it is there."""
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     names = ("reference", "received_at", "surface", "municipality", "sender", "vendor", "system", "information")
     wanted: dict[str, ColumnElement[str]] = {name: bindparam(name) for name in (*names, "identity", "copy", "status")}
-    made = insert(MESSAGE).values(
+    made = insert_into(MESSAGE, dialect).values(
         **wanted,
         state=MessageState.PASSED.value,
         promised=False,

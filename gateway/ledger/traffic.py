@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 from gateway.errors import Fault
 from gateway.ledger import prepared
 from gateway.ledger.tables import TRAFFIC
+from gateway.ledger.upserts import insert_into
 
 HOUR, DAY = 3600, 86_400
 """What is counted together: an hour, or a day of Norwegian time, which is an hour longer or shorter twice a year."""
@@ -106,7 +106,7 @@ def write(connection: Connection, sums: Mapping[tuple[int, int, Counted], Number
 
 @cache
 def _adding(dialect: str) -> Insert:
-    made = (postgresql if dialect == "postgresql" else sqlite).insert(TRAFFIC)
+    made = insert_into(TRAFFIC, dialect)
     new = made.excluded
     more: dict[str, ColumnElement[float]] = {
         name: _T[name] + new[name] for name in ("messages", "failed", "seconds", "rehearsed", "clean")

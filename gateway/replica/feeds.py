@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.ledger.tables import REPLICA_FEED, REPLICA_GENERATION, REPLICA_IDENTIFIER, REPLICA_PATIENT, REPLICA_SERVICE
+from gateway.ledger.upserts import insert_into
 
 F, G = REPLICA_FEED.c, REPLICA_GENERATION.c
 Source = Literal["pit", "okt", "file"]
@@ -108,7 +108,7 @@ def claim(connection: Connection, key: FeedKey, node: str, clock: Callable[[], f
     taken = statement.values(owner=node, lease=now + LEASE)
     if connection.execute(taken).rowcount:
         return True
-    new = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(REPLICA_FEED)
+    new = insert_into(REPLICA_FEED, connection.dialect.name)
     connection.execute(new.values(municipality=key.municipality, source=key.source).on_conflict_do_nothing())
     return bool(connection.execute(taken).rowcount)
 

@@ -16,6 +16,7 @@ from gateway.ledger.audit import Entry, ExportedHead, Note
 from gateway.ledger.crypto import LookupHasher
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.tables import AUDIT, RUN
+from gateway.ledger.upserts import put_run
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ async def test_chain_that_was_shortened_before_there_were_anchors_is_whole(ledge
 
     def shortened(connection: Connection) -> None:
         connection.execute(delete(AUDIT).where(AUDIT.c.id < 2))
-        audit._put(connection, audit._ANCHOR, NOW, "node", f"2 {entries[1].hash}")
+        put_run(connection, audit._ANCHOR, NOW, "node", f"2 {entries[1].hash}")
 
     await ledger.store.write(shortened)
     assert await broken(ledger) is None
