@@ -113,6 +113,16 @@ class LedgerContext:
         return self._open
 
 
+def tell(note: Note) -> None:
+    """Log what the audit has been told."""
+    log_action(note.action, note.target, note.actor)
+
+
+def log_action(action: str, target: str, by: str) -> None:
+    """Log what somebody has done, without the reason: a person wrote that."""
+    log.info("people.action", action=action, target=target, by=by)
+
+
 def actor(who: Principal) -> str:
     """Return what the audit calls someone: entries of `people.persons` or a token's id, and the subject; never a name."""
     return f"{', '.join(who.known_as)} ({who.subject})"

@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
-import structlog
 from msgspec import structs
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, actor
+from gateway.admin.context import LedgerContext, actor, log_action
 from gateway.admin.cutover_access import (
     By,
     Submitted,
@@ -58,8 +57,6 @@ from gateway.routing.index import Buckets
 from gateway.routing.layers import Layers
 from gateway.routing.table import RouteTable
 from gateway.times import when_any
-
-log = structlog.get_logger()
 
 Versions = frozenset[int] | None
 """For which versions a change is meant; None: it was not said."""
@@ -152,7 +149,7 @@ class Cutovers:
 
         known = await self._context.write(work)
         if known is None:
-            _tell("cutover.submit", plan.name, by)
+            log_action("cutover.submit", plan.name, actor(by.person))
             return record, True
         if known.hash != record.hash or known.state not in _AWAITED:
             raise Problem(Code.CONFLICT, f"there is a cutover of that name, which is {known.state}; change it with PUT")
@@ -303,17 +300,13 @@ class Cutovers:
         written = await self._context.write(lambda connection: cutover_repository.put(connection, before, after, note))
         if written is None:
             raise Problem(Code.CHANGED_MEANWHILE, LOST_RACE)
-        _tell(action, before.name, by)
+        log_action(action, before.name, actor(by.person))
         tell(before, written)
         return written
 
     def _event(self, by: By, what: str, reason: str | None = None, plan_hash: str | None = None) -> CutoverEvent:
         node = self._context.ledger.node
         return CutoverEvent(self._context.now(), node, what, actor(by.person), reason, by.known, plan_hash)
-
-
-def _tell(action: str, name: str, by: By) -> None:
-    log.info("people.action", action=action, target=name, by=actor(by.person))
 
 
 def brief(record: Cutover) -> dict[str, Any]:

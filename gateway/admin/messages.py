@@ -4,11 +4,10 @@ import base64
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, Reach, reach, short_name
+from gateway.admin.context import LedgerContext, Reach, reach, short_name, tell
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Handler, Needs, Once, person
 from gateway.admin.params import (
     Forget,
@@ -34,7 +33,6 @@ from gateway.ledger.shares import FAILED, NOT_SHARED, Share, ShareState
 from gateway.outbox.order import StoredMessage, opened
 from gateway.times import when, when_any
 
-log = structlog.get_logger()
 T = TypeVar("T")
 
 _CURSOR = "message:"
@@ -70,7 +68,7 @@ class Messages:
             return message_queries.messages(connection, narrowed, wanted.limit, after)
 
         found = await self._context.write(work)
-        _tell(note)
+        tell(note)
         return _page(found)
 
     async def shown(self, who: Principal, reference: str) -> dict[str, Any]:
@@ -98,7 +96,7 @@ class Messages:
         within, vault = reach(who, Action.OPERATE), self._context.keys.vault
         note = self._context.note(who, "message.payload", reference, reason_of(reason))
         found = _done(await self._context.write(lambda each: message_actions.payload(each, reference, within, note)))
-        _tell(note)
+        tell(note)
         try:
             return _payload_document(reference, opened(vault, reference, found.payload))
         except PayloadUnreadable as unreadable:
@@ -127,7 +125,7 @@ class Messages:
             return message_actions.decide_share(connection, reference, target, within, note, into)
 
         state = _done(await self._context.write(work))
-        _tell(note)
+        tell(note)
         return {"reference": reference, "target": target, "state": state.value}
 
     async def forget(self, who: Principal, patient: str, reason: str) -> dict[str, Any]:
@@ -136,7 +134,7 @@ class Messages:
         note = self._context.note(who, "patient.forget", "a patient", reason_of(reason))
         line = self._context.ledger.line(note.at, "forgotten", _BY_A_PERSON)
         done = await self._context.write(lambda each: message_actions.forget(each, hashed, within, note, line))
-        _tell(note)
+        tell(note)
         left = [
             {"reference": one.reference, "municipality": one.municipality, "state": one.state.value}
             for one in done.left
@@ -165,7 +163,7 @@ class Messages:
     ) -> dict[str, Any]:
         within, line = reach(who, Action.OPERATE), self._context.ledger.line(note.at, into, why)
         done = _done(await self._context.write(lambda each: change(each, note.target, within, note, line)))
-        _tell(note)
+        tell(note)
         return {"reference": done.reference, "municipality": done.municipality, "state": done.state.value}
 
     def _filter(self, wanted: ListQuery, within: Reach, patient: str | None = None) -> message_queries.Filter:
@@ -193,11 +191,6 @@ def _done(found: T | NotDone | None) -> T:
     if isinstance(found, NotDone):
         raise Problem(Code.CONFLICT, found.reason)
     return found
-
-
-def _tell(note: audit.Note) -> None:
-    """Log what the audit has been told, without the reason: a person wrote that."""
-    log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
 def _page(found: message_queries.Part) -> dict[str, Any]:

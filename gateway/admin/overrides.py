@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, reach, short_name
+from gateway.admin.context import LedgerContext, reach, short_name, tell
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of, without_numbers
 from gateway.admin.problems import Code, Problem, asked_versions
@@ -22,7 +22,6 @@ from gateway.admin.rule_service import (
     part_of,
     put,
     reason_to_end,
-    tell,
     text_of,
     told,
 )

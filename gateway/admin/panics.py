@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
-from gateway.admin.context import LedgerContext, reach, short_name
+from gateway.admin.context import LedgerContext, reach, short_name, tell
 from gateway.admin.cutover_facts import change_document
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of
@@ -24,7 +24,6 @@ from gateway.admin.rule_service import (
     part_of,
     put,
     reason_to_end,
-    tell,
     text_of,
     told,
 )

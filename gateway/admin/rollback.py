@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.bounds import USUAL_BOUNDS
-from gateway.admin.context import LedgerContext, short_name
+from gateway.admin.context import LedgerContext, short_name, tell
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.admin.problems import Code, Problem, as_problem
@@ -24,8 +23,6 @@ from gateway.model import JOURNALING
 from gateway.outbox.return_jobs import FASTEST, RATE, SLOWEST, Busy, Job, ReturnOutcome, may_be_sent_alone
 from gateway.outbox.returns import Returner
 from gateway.routing.layers import Layer
-
-log = structlog.get_logger()
 
 CONFIRMATION = "epj-stopped-reading-jft"
 """What a person confirms: the record system reads nothing from JFT any more, so that nothing comes into the record twice."""
@@ -326,7 +323,7 @@ class Rollback:
     async def _note(self, who: Principal, action: str, target: str, reason: str | None, detail: str) -> None:
         note = self._context.note(who, action, target, reason, detail)
         await self._context.write(lambda connection: audit.write(connection, note))
-        log.info("people.action", action=note.action, target=note.target, by=note.actor)
+        tell(note)
 
 
 def _only(item: ReturnItem) -> Selection:

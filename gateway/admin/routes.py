@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext, Reach, actor, reach, short_name
+from gateway.admin.context import LedgerContext, Reach, actor, log_action, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, person
 from gateway.admin.params import Page, ReasonBody, of_body, of_query, part_of, reason_of, reference_of, without_numbers
 from gateway.admin.problems import Code, Problem
@@ -145,9 +144,6 @@ def _of_file(config: Config, shows: Callable[[Route], bool]) -> Iterator[dict[st
         yield {"layer": Layer.ROUTES.value, "id": None, "place": str(route.place), **shown(route), "until": None}
 
 
-log = structlog.get_logger()
-
-
 class Reloads:
     """The endpoint; `use` gives it what reads the file again."""
 
@@ -187,4 +183,4 @@ class Reloads:
         if self._context.is_there:
             note = self._context.note(who, "routes.reload", "routes.yaml", reason)
             await self._context.write(lambda connection: audit.write(connection, note))
-        log.info("people.action", action="routes.reload", target="routes.yaml", by=actor(who))
+        log_action("routes.reload", "routes.yaml", actor(who))

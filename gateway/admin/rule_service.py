@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
-from gateway.admin.context import LedgerContext
+from gateway.admin.context import LedgerContext, tell
 from gateway.admin.params import Page, ReasonBody, cursor_after, of_body, of_query, reason_of
 from gateway.admin.problems import Code, PreconditionFailed, Problem
 from gateway.auth.people.principal import Principal
@@ -15,7 +14,6 @@ from gateway.ledger import audit, overrides
 from gateway.ledger.overrides import SetRule, Stale
 from gateway.times import when_any
 
-log = structlog.get_logger()
 T = TypeVar("T")
 REASONED = "why in `reason`, in the body or as a parameter"
 
@@ -57,11 +55,6 @@ def done(found: T | overrides.Refused | Stale) -> T:
     if isinstance(found, overrides.Refused):
         raise Problem(Code.CONFLICT, found.reason)
     return found
-
-
-def tell(note: audit.Note) -> None:
-    """Log what the audit has been told, without the reason: a person wrote that."""
-    log.info("people.action", action=note.action, target=note.target, by=note.actor)
 
 
 def text_of(name: str, text: str | None) -> str | None:

@@ -174,10 +174,7 @@ class AdminPort:
         """
         self.authenticator.use(auth or self.prepare(config))
         self.board.started(config)
-        self._site.names = Names.of(config)
-        self.decisions.use(config)
-        self.trials.use(config)
-        self.overview.use(config)
+        self._show(config)
         address: Address = config.listen.admin
         await self._runner.setup()
         if self._runner.server is None:
@@ -198,11 +195,14 @@ class AdminPort:
     ) -> Reload:
         """Go on with another configuration, whose table has this number; `problems` are its warnings."""
         self.authenticator.use(doors)
+        self._show(config)
+        return self.board.taken(config, problems, generation)
+
+    def _show(self, config: Config) -> None:
+        self._site.names = Names.of(config)
         self.decisions.use(config)
         self.trials.use(config)
         self.overview.use(config)
-        self._site.names = Names.of(config)
-        return self.board.taken(config, problems, generation)
 
     async def stop(self) -> None:
         """Stop listening, and end what is being streamed."""
