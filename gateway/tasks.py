@@ -4,10 +4,10 @@ import asyncio
 import random
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -88,6 +88,15 @@ async def rest(due: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await due.wait()
+
+
+async def finish(tasks: Collection[asyncio.Task[Any]], within: float) -> None:
+    """Let tasks end, for so many seconds, and cancel those that have not."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=within)
+    for task in list(tasks):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Periodic:

@@ -17,7 +17,7 @@ from gateway.outbox.context import UNCLEAR_REASON, CurrentDelivery, DeliveryCont
 from gateway.outbox.order import opened
 from gateway.outbox.pace import Pace
 from gateway.outbox.recorder import Recorder
-from gateway.tasks import Intervals, Periodic
+from gateway.tasks import Intervals, Periodic, finish
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import NotDelivered
@@ -54,11 +54,7 @@ class Dispatcher:
 
     async def finish(self, within: float) -> None:
         """Let what is under way end, for so many seconds; what does not is unclear at the next start."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=within)
-        for task in list(self._under_way):
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await finish(self._under_way, within)
 
     async def dispatch(self) -> int:
         """Begin to deliver what is due and may be sent; return how many messages that were."""

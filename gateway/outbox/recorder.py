@@ -11,7 +11,7 @@ from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import PassedNote
 from gateway.model import Account
-from gateway.tasks import Intervals
+from gateway.tasks import Intervals, finish
 from gateway.times import Clock
 from gateway.upstreams.jft import Submitted
 
@@ -93,11 +93,7 @@ class Recorder:
         if self._notes and self._flush is not None:
             self._flush.cancel()
             self._spawn(self._write_notes())
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=self._intervals.last_writes)
-        for task in list(self._writing):
-            task.cancel()
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        await finish(self._writing, self._intervals.last_writes)
 
     async def _write_notes(self) -> None:
         notes, self._notes = self._notes, []

@@ -18,7 +18,7 @@ from gateway.observability.metrics import QUARANTINED, UNCLEAR
 from gateway.outbox.context import CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
 from gateway.outbox.return_jobs import Busy, Done, Job, Pace, Progress, ReturnOutcome, cells_of
-from gateway.tasks import USUAL, Intervals, Periodic
+from gateway.tasks import USUAL, Intervals, Periodic, finish
 from gateway.times import Clock
 from gateway.upstreams.jft import StatusUnknown, Submitted
 from gateway.upstreams.vkp import Fate, Sent, StoredRequest, VkpClient
@@ -146,11 +146,7 @@ class Returner:
         self._stopping = True
         for job in self._jobs.values():
             job.stopping.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await finish(self._tasks, within)
 
     def _spawn(self, work: Coroutine[None, None, T]) -> "asyncio.Task[T]":
         task = asyncio.get_running_loop().create_task(work)

@@ -21,7 +21,7 @@ from gateway.observability.metrics import SHARED, SHARES_WAITING
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
 from gateway.outbox.order import Order
 from gateway.outbox.recorder import Recorder
-from gateway.tasks import Intervals, Periodic
+from gateway.tasks import Intervals, Periodic, finish
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.pmd import NotTaken, PmdClient
@@ -149,11 +149,7 @@ class Sharer:
 
     async def finish(self, within: float) -> None:
         """Let what is under way end, for so many seconds; what does not is unclear at the next start."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=within)
-        for task in list(self._under_way):
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await finish(self._under_way, within)
 
     async def _worked(self) -> bool:
         return await self.share() >= _AT_A_TIME
