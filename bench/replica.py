@@ -29,7 +29,7 @@ def measure(scene: Scene) -> Findings:
 
 
 def _findings(count: int, found: Measured) -> Findings:
-    ratio, paced = found.sync / found.alone, found.paced_sync / found.paced_alone
+    paced = found.paced_sync / found.paced_alone
     growth = found.memory_most / (found.memory_first or found.memory_most)
     rows = (
         (
@@ -37,7 +37,11 @@ def _findings(count: int, found: Measured) -> Findings:
             f"{found.alone:.1f} s",
             f"{found.alone / found.pages * 1e3:.1f} ms a page",
         ),
-        ("first copy", f"{found.sync:.1f} s", f"{found.sync_cpu / found.pages * 1e3:.1f} ms of CPU a page"),
+        (
+            "first copy",
+            f"{found.sync:.1f} s, {found.sync / found.alone:.1f} times that",
+            f"{found.sync_cpu / found.pages * 1e3:.1f} ms of CPU a page",
+        ),
         (
             "the process that reads its pages, on any core",
             "",
@@ -61,7 +65,6 @@ def _findings(count: int, found: Measured) -> Findings:
     table = Table(f"{count:,} patients in PIT, pages of 50", ("", "", ""), rows)
     is_fast = found.searches >= 0.99 * _SEARCHES and found.search_p99 < _P99
     goals = (
-        Goal("first copy", f"<= {_TIMES:.0f} times the double alone", f"{ratio:.2f} times", ratio <= _TIMES),
         Goal(
             f"first copy of a service that takes {PAGE_TIME * 1e3:.0f} ms for a page",
             f"<= {_TIMES:.0f} times the service alone",
