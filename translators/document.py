@@ -6,11 +6,14 @@ from hashlib import sha256
 
 from translators.contract import InformationName, Reason, Refused, Settings, Tree
 from translators.fhir.corrections import NAMESPACE, URIS, is_uuid, uuid_urn
+from translators.fhir.cross_version import url_of
+from translators.fhir.elements import r4
 from translators.fhir.json_codec import encode
 from translators.fhir.primitives import is_instant
 from translators.information import information_of
 from translators.made import made, plain, written
 from translators.note import Said, composition, labels_of, time_of
+from translators.note_status import label_of
 
 UUID_SYSTEM = URIS
 ANNOTATIONS = tuple(
@@ -20,6 +23,8 @@ ANNOTATIONS = tuple(
 
 _ORDER = ("DetectedIssue", "Encounter", "MedicationDispense", "Device")
 _RULE = "document-of-a-lone-resource"
+_NOTE, _WHY = (url_of("MedicationDispense", name, r4()) for name in ("note", "statusReasonCodeableConcept"))
+"""Where an alert has what was said of the dispense that failed, and why it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def note_entry(
     bundle: Tree = {"resourceType": "Bundle", "entry": [{"resource": resource} for resource in resources]}
     said = [one for resource in resources for one in _said(resource)]
     linked = [(entry.link, entry.resource) for entry in entries]
-    when = date if date is not None else time_of(resources) or settings.received
+    when = date if date is not None else time_of(resources, settings.received) or settings.received
     note = composition(linked, about or information_of(bundle), said, when, settings.source_system)
     return new_entry(seed, "composition", note, "composition-of-a-document")
 
@@ -100,7 +105,7 @@ def wrapped(entries: list[Entry], seed: str, settings: Settings) -> dict[str, Tr
         **({"meta": made(labels, _RULE)} if labels else {}),
         "identifier": made(own or {"system": UUID_SYSTEM, "value": new_url(seed, "document")}, _RULE),
         "type": made("document", _RULE),
-        "timestamp": made(instant(time_of(resources), settings), _RULE),
+        "timestamp": made(instant(time_of(resources, settings.received), settings), _RULE),
         "entry": [{"fullUrl": one.url, "resource": one.resource} for one in ordered],
     }
 
@@ -123,23 +128,27 @@ def in_order(entries: list[Entry]) -> list[Entry]:
 
 
 def _said(resource: dict[str, Tree]) -> list[Said]:
-    """Return what people wrote: a Communication's texts and notes; an Encounter's note and signature, in either published nesting."""
-    if plain(resource["resourceType"]) == "Communication":
-        texts = [payload.get("contentString") for payload in _dicts(resource.get("payload"))]
+    """Return what people wrote: a Communication's texts; an Encounter's note and signature, in either published nesting; notes of all but devices."""
+    texts = [payload.get("contentString") for payload in _dicts(resource.get("payload"))]
+    if plain(resource["resourceType"]) != "Device":
         texts += [note.get("text") for note in _dicts(resource.get("note"))]
-        return [Said("Notat", "1", text, "additional") for text in texts if isinstance(text, str)]
-    if plain(resource["resourceType"]) != "Encounter":
-        return []
-    found: list[Said] = []
+    found = [Said("Notat", "1", text, "additional") for text in texts if isinstance(text, str)]
     for extension in _dicts(resource.get("extension")):
-        if plain(extension.get("url")) in ANNOTATIONS:
-            for holder in (extension, *_dicts(extension.get("extension"))):
-                annotation = holder.get("valueAnnotation")
-                text = annotation.get("text") if isinstance(annotation, dict) else None
-                if isinstance(text, str):
-                    title = "Signatur" if holder.get("url") == "signature" else "Notat"
-                    found.append(Said(title, "1", text, "additional"))
+        url = plain(extension.get("url"))
+        if url in ANNOTATIONS:
+            found += [one for holder in (extension, *_dicts(extension.get("extension"))) for one in _annotated(holder)]
+        elif url == _NOTE:
+            found += _annotated(extension)
+        elif url == _WHY and isinstance(text := label_of(extension.get("valueCodeableConcept")), str):
+            found.append(Said("Årsak", "1", text, "additional"))
     return found
+
+
+def _annotated(holder: dict[str, Tree]) -> list[Said]:
+    annotation = holder.get("valueAnnotation")
+    text = annotation.get("text") if isinstance(annotation, dict) else None
+    title = "Signatur" if holder.get("url") == "signature" else "Notat"
+    return [Said(title, "1", text, "additional")] if isinstance(text, str) else []
 
 
 def _identifier(resource: dict[str, Tree]) -> dict[str, Tree] | None:

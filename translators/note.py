@@ -8,6 +8,7 @@ from html import escape
 from translators.contract import InformationName, Reason, Refused, Tree
 from translators.fhir.bundle import Links, type_linked, type_named
 from translators.fhir.invariants import objects
+from translators.fhir.moments import order_of
 from translators.made import made, plain, written
 from translators.note_status import statuses
 from translators.patient import BEST_FIRST
@@ -26,6 +27,8 @@ _PATIENTS = frozenset({"Patient", None})
 _LABELS = ("security", "tag")
 _AUTHORS = frozenset({"Practitioner", "PractitionerRole", "Device", "Patient", "RelatedPerson", "Organization", None})
 """What a Composition may be by; None for somebody of whom only a name or number is known."""
+_CARED_FOR = frozenset({"Patient", "RelatedPerson"})
+"""Who takes part in a supervision and writes no note of it."""
 LINE_END = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 """Whatever ends a line of a text (Unicode, newline guidelines), of what FHIR lets a text hold."""
 _TIMES = ("whenHandedOver", "identifiedDateTime", "effectiveDateTime", "sent", "received", "authored", "date")
@@ -146,16 +149,26 @@ def labels_of(resources: list[dict[str, Tree]]) -> dict[str, Tree]:
     return labels
 
 
-def time_of(resources: list[dict[str, Tree]]) -> Tree:
-    """Return when it happened, as the first resource that says so has it; None when none does."""
+def time_of(resources: list[dict[str, Tree]], received: str | None = None) -> Tree:
+    """Return when it happened, as the first resource that says so has it; None when none does.
+
+    Of a period that is the last moment which was not still to come when the message was `received`.
+    """
     for resource in resources:
         if (found := _first([resource], _TIMES)) is not None:
             return found
         for name in ("period", "effectivePeriod", "identifiedPeriod"):
             period = plain(resource.get(name))
-            if isinstance(period, dict) and (found := period.get("end", period.get("start"))) is not None:
-                return plain(found)
+            ends = [plain(period.get(end)) for end in ("end", "start")] if isinstance(period, dict) else []
+            if (
+                found := next((one for one in ends if one is not None and not _is_after(one, received)), None)
+            ) is not None:
+                return found
     return None
+
+
+def _is_after(moment: Tree, received: str | None) -> bool:
+    return isinstance(moment, str) and received is not None and order_of(moment, received) == 1
 
 
 def _first(resources: list[dict[str, Tree]], names: tuple[str, ...]) -> Tree:
@@ -176,9 +189,9 @@ def _authors(resources: list[tuple[str, dict[str, Tree]]], system: str | None) -
         participants = plain(resource.get("participant"))
         people = [_individual(one) for one in participants] if isinstance(participants, list) else []
         sender = plain(resource.get("sender")) or plain(resource.get("author"))
-        for found in (people, [sender]):
+        for found, allowed in ((people, _AUTHORS - _CARED_FOR), ([sender], _AUTHORS)):
             able = [{name: plain(value) for name, value in one.items()} for one in found if isinstance(one, dict)]
-            portable = [_portable(one, resource) for one in able if _kind_of(one, resource, kinds) in _AUTHORS]
+            portable = [_portable(one, resource) for one in able if _kind_of(one, resource, kinds) in allowed]
             known: list[Tree] = [one for one in portable if one is not None]
             if known:
                 return known

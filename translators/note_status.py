@@ -86,7 +86,7 @@ def _of_resource(resource: dict[str, Tree], kind: str, path: str, label: str | N
     told = ", ".join(one for one in said if one)
     if not told:
         return None
-    label = label or next((text for name in _LABELS if (text := _label(resource.get(name))) is not None), None)
+    label = label or next((text for name in _LABELS if (text := label_of(resource.get(name))) is not None), None)
     return f"{words.types[kind]}{f' ({label})' if label else ''}: {told}"
 
 
@@ -141,7 +141,7 @@ def _refuse_modified(tree: Tree, path: str) -> None:
                 _refuse_modified(item, path)
 
 
-def _label(concept: Tree) -> str | None:
+def label_of(concept: Tree) -> str | None:
     """Return what a concept is called: its text, or what its first coding shows."""
     for one in _each(plain(concept)):
         if isinstance(one, dict):
