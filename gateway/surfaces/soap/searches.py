@@ -30,6 +30,9 @@ _GENDERS = {"male": "1", "female": "2", "other": "9", "unknown": "0"}
 """FHIR's codes in kodeverk 3101."""
 _TOLD = frozenset({"active", "deceasedBoolean", "deceasedDateTime", "link", "intent", "status"})
 """The modifiers that the plain XML tells, or that are looked at by their values."""
+_DEAD = "_deceasedDateTime"
+"""What says, without a time, that it is not known when a patient died."""
+_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _DAY = "2026-11-29"
 _Writer = Callable[[dict[str, Tree], str], Iterator[dict[str, Any]]]
 _NORWAY = ZoneInfo("Europe/Oslo")
@@ -116,9 +119,20 @@ def _unmodified(resource: dict[str, Tree], where: str) -> dict[str, Tree]:
     """Return a resource that says no more than its elements do; raises `Failure` for one that the plain XML would tell otherwise."""
     kind = resource.get("resourceType")
     modifiers = {name for name in resource if f"{kind}.{name}" in rules.r4().modifiers or name in rules.INHERITED}
-    if modifiers - _TOLD or _is_extended(resource) or _is_another(resource):
+    # Only an extension says then what the modifier is, or why nobody knows.
+    unsaid = {name for name in resource if name[0] == "_" and f"{kind}.{name[1:]}" in rules.r4().modifiers}
+    unsaid -= {f"_{name}" for name in modifiers} | {_DEAD}
+    if modifiers - _TOLD or unsaid or _is_extended(resource) or _is_another(resource):
         raise Failure(Fault.NOT_SUPPORTED, f"The {where} has a modifier that the plain XML has no place for")
+    if _is_restricted(resource):
+        raise Failure(Fault.NOT_SUPPORTED, f"The {where} may not be read by everybody, which the plain XML cannot say")
     return resource
+
+
+def _is_restricted(resource: dict[str, Tree]) -> bool:
+    """Tell whether a label says that few may read a resource, as where somebody lives who must not be found."""
+    labels = [label for meta in objects(resource.get("meta")) for label in objects(meta.get("security"))]
+    return any(label.get("system") == _CONFIDENTIALITY and label.get("code") in ("R", "V") for label in labels)
 
 
 def _is_extended(value: Tree) -> bool:
@@ -168,7 +182,7 @@ def _patient(patient: dict[str, Tree], _: str, now: str) -> Iterator[dict[str, A
             "Husholdning": _extension(patient, "vkp-household"),
             "Kontakt": [_contact(one, now) for one in _in_use(patient.get("contact"), now)],
             "Aktiv": "false" if patient.get("active") is False else None,
-            "Dod": "true" if died_on or patient.get("deceasedBoolean") is True else None,
+            "Dod": "true" if died_on or _DEAD in patient or patient.get("deceasedBoolean") is True else None,
             "Dodsdato": died_on if len(died_on) == len(_DAY) else None,
         }
     )
@@ -238,7 +252,7 @@ def _visits(plan: dict[str, Tree], where: str) -> Iterator[dict[str, Any]]:
         detail = next(objects(activity.get("detail")), {})
         period = next(objects(detail.get("scheduledPeriod")), {})
         start, end = _text(period, "start") or "", _text(period, "end") or ""
-        if detail.get("doNotPerform") is True or "modifierExtension" in activity:
+        if detail.get("doNotPerform") is True or "_doNotPerform" in detail or "modifierExtension" in activity:
             raise Failure(
                 Fault.NOT_SUPPORTED, f"Visit {index + 1} of {where} is one that shall not be, which Besok cannot say"
             )
