@@ -142,7 +142,7 @@ def _known(config: Config, folder: Path, when: datetime, now: datetime) -> "tupl
     try:
         return run_time(config, folder, when, now), notes
     except Unreadable as error:
-        told = f"the ledger cannot be read here ({error}): what people have set or planned at run time is not looked at"
+        told = f"the ledger cannot be read here, {error}: what people have set or planned at run time is not looked at"
         return None, [*notes, told]
 
 

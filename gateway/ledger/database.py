@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from gateway.errors import StartupError
 from gateway.ledger.file_lock import FileLock, LockTaken
@@ -227,6 +227,8 @@ def _sqlite(path: Path, bounds: FileBounds) -> Engine:
     most = min(32, (os.cpu_count() or 1) + 4) + 2
     engine = create_engine(f"sqlite:///{path}", connect_args=arguments, hide_parameters=True, pool_size=most)
 
+    opened = _identity(path)
+
     # By SQLAlchemy's page on SQLite: the driver would begin transactions late, and not before a SELECT.
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -245,10 +247,28 @@ def _sqlite(path: Path, bounds: FileBounds) -> Engine:
             # Hashes come in no order: what is written to their indexes is all over them, and read again for each.
             connection.exec_driver_sql(f"PRAGMA cache_size = -{_WRITERS_CACHE}")
             connection.info[WRITES] = True
+        if connection.get_execution_options().get(WRITES) and _identity(path) != opened:
+            raise OperationalError(None, None, FileGone())
         # A transaction that reads first and writes then would not wait for the lock, but fail at once.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
 
     return engine
+
+
+class FileGone(Exception):  # noqa: N818 - the condition
+    """What is open is not the file any more that the next start will find: nothing may be promised in it."""
+
+    sqlite_errorname = "FILE_GONE"
+    """As SQLite names its own errors."""
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _let_give_back(engine: Engine, path: Path, most: int) -> None:
@@ -330,10 +350,17 @@ def migrate(engine: Engine) -> None:
         current = MigrationContext.configure(connection).get_current_revision()
         if current == scripts.get_current_head():
             return
-        if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
-            raise StartupError(f"store: its tables are of a later version ({current})")
+        if (later := of_later_version(current)) is not None:
+            raise StartupError(f"store: {later}")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def of_later_version(revision: str | None) -> str | None:
+    """Return what is to be done about tables that a later version of the gateway made; None where they are of this or an earlier one."""
+    if revision is None or revision in {script.revision for script in _scripts().walk_revisions()}:
+        return None
+    return f"its tables are of a later version ({revision}): install that version of the gateway again, or restore a copy from before it"
 
 
 def _config() -> AlembicConfig:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 
 from gateway.config.model import KeyFiles
 from gateway.files import replaced
@@ -114,12 +114,11 @@ def advance(connection: Connection, now: float, node: str) -> Position | None:
 
 
 def is_older(connection: Connection, known: Position | None) -> bool:
-    """Tell whether a database is older than what is known of it elsewhere; one without any message is a new one."""
+    """Tell whether a database is older than what is known of it elsewhere; an empty one in its place is too."""
     if known is None:
         return False
-    if (found := position(connection)) is not None:
-        return known.is_after(found)
-    return connection.execute(select(func.min(M.id))).scalar_one() is not None
+    found = position(connection)
+    return found is None or known.is_after(found)
 
 
 _UNDELIVERED = or_(M.state == MessageState.HELD.value, and_(M.state == MessageState.DELIVERING.value, M.promised))

@@ -233,25 +233,48 @@ def unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
 
 _WORDS = {
     "SQLITE_FULL": "the disk is full, make room on it",
-    "SQLITE_READONLY": "its file may not be written, see to its owner and to the disk",
+    "SQLITE_READONLY": "its file may not be written, see to the owner of it and of its folder, and to the disk",
     "SQLITE_CANTOPEN": "its file cannot be opened, see to its folder and owner",
     "SQLITE_IOERR": "the disk fails, see to it",
     "SQLITE_CORRUPT": "its file is damaged, restore a copy",
     "SQLITE_NOTADB": "its file is no ledger, or is damaged",
+    "FILE_GONE": "its file was moved, removed or replaced while it was open, stop the gateway and put it back",
     "SQLITE_BUSY": "another process keeps it, stop that",
     "53100": "the database's disk is full, make room on it",
     "53300": "the database has no connection left, let it have more",
     "25006": "the database may only be read, see which of its nodes is the primary one",
     "57P01": "the database is being stopped, start it again",
     "57P03": "the database is starting, wait for it",
+    "57014": "the database takes too long, see what keeps it busy",
+    "55P03": "somebody keeps a lock in the database, see who",
+    "NOT_REACHED": "the database cannot be reached, start it, or see to its address in store and to the network",
+    "NOT_RESOLVED": "the name of the database's server cannot be resolved, see to store and to DNS",
+    "NOT_LET_IN": "the database does not let the gateway in, see to its user and password there",
+    "NO_DATABASE": "the server has no such database, make it, or see to its name in store",
 }
-"""What is wrong and what to do, by the name of an error of SQLite or the beginning of it, or by SQLSTATE."""
+"""What is wrong and what to do, by the name of an error of SQLite or the beginning of it, by SQLSTATE, or by a name given here."""
 
 
 def name_of(error: BaseException) -> str:
     """Return the database's own name of what is wrong, or the kind of the error."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
+    name = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    if name is None and type(cause).__module__.startswith("psycopg") and isinstance(error, OperationalError):
+        # Who cannot connect is told no SQLSTATE; and the text, which has names of the server and its users, goes to senders too.
+        found = (kind for words, kind in _NOT_CONNECTED.items() if words in str(cause))
+        return next(found, "NOT_REACHED")
+    return str(name or type(cause).__name__)
+
+
+_NOT_CONNECTED = {
+    "failed to resolve host": "NOT_RESOLVED",
+    "authentication failed": "NOT_LET_IN",
+    "no password supplied": "NOT_LET_IN",
+    "pg_hba.conf": "NOT_LET_IN",
+    "FATAL:  role": "NOT_LET_IN",
+    "FATAL:  database": "NO_DATABASE",
+}
+"""What is said here of why there is no connection, by what libpq or the server say of it in English."""
 
 
 def told(name: str) -> str:

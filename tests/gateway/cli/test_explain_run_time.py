@@ -257,9 +257,7 @@ def test_a_ledger_that_cannot_be_read_is_told(explained: Callable[..., dict[str,
     (tmp_path / "var" / "gateway.db").write_text("a text that is no database" * 100, encoding="utf-8")
     document = explained()
     assert document["mode"] == "legacy"
-    told = (
-        "the ledger cannot be read here (DatabaseError): what people have set or planned at run time is not looked at"
-    )
+    told = "the ledger cannot be read here, its file is no ledger, or is damaged (SQLITE_NOTADB): what people have set or planned at run time is not looked at"
     assert document["notes"][0] == told
 
 

@@ -121,7 +121,10 @@ def test_the_ledger_is_only_read(plan: Callable[..., Result], tmp_path: Path) ->
     assert plan(MOVES, "\n", "--past", "7d").exit_code == 1
     assert (tmp_path / "var" / "gateway.db").read_bytes() == before
     (tmp_path / "var" / "gateway.db").write_bytes(b"no database at all, but something else entirely" * 99)
-    assert "cannot be read: DatabaseError;" in plan(MOVES, "\n", "--past", "7d").output
+    assert (
+        "cannot be read: its file is no ledger, or is damaged (SQLITE_NOTADB);"
+        in plan(MOVES, "\n", "--past", "7d").output
+    )
 
 
 def test_wrong_use_is_told(plan: Callable[..., Result], tmp_path: Path) -> None:

@@ -162,3 +162,17 @@ def _read_and_write(connection: Connection) -> int:
     rows = connection.exec_driver_sql("SELECT count(*) FROM run").scalar_one()
     connection.exec_driver_sql("DELETE FROM run")
     return int(rows)
+
+
+async def test_nothing_is_promised_in_a_file_that_was_moved(tmp_path: Path) -> None:
+    """Nor removed, nor replaced: what is written to it is lost at the next start. With the file back all goes on."""
+    store, file, elsewhere = await opened(tmp_path), tmp_path / "ledger.db", tmp_path / "elsewhere"
+    await store.write(lambda each: fill(each, 1))
+    file.rename(elsewhere)
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable, match="its file was moved, removed or replaced"):
+            await store.write(lambda each: fill(each, 1))
+        file.write_bytes(b"another")
+    elsewhere.replace(file)
+    await store.write(lambda each: fill(each, 1))
+    await store.close()

@@ -114,6 +114,21 @@ async def test_start_notices_that_its_database_is_older_than_it_knows(
     assert len(world.logged.named("ledger.restored")) == 1
 
 
+async def test_start_notices_that_its_file_is_gone(begin: Callable[..., Awaitable[World]]) -> None:
+    """What was in it is lost, and nobody else would say so; what comes again may have been there, and is marked."""
+    world = await begin()
+    assert_success(await world.post("bundle", BODIES[0]))
+    await delivery_of(world)._upkeep.keep_position()
+    await world.stop()
+    for file in world.folder.rglob("gateway.db*"):
+        file.unlink()
+    await world.serve()
+    (told,) = world.logged.named("ledger.restored")
+    assert told["quarantined"] == 0
+    assert_success(await world.post("bundle", BODIES[0]))
+    assert world.named_messages("accepted")[-1]["marks"] == ("possible-duplicate",)
+
+
 async def test_person_says_that_a_database_was_restored(
     begin: Callable[..., Awaitable[World]], clock: Clock, backup: File | Dump
 ) -> None:

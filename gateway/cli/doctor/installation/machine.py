@@ -1,7 +1,6 @@
 """The machine: ports, file descriptors, the store's folder, time zones and libraries."""
 
 import asyncio
-import os
 import platform
 import re
 import resource
@@ -85,18 +84,6 @@ async def _is_gateway(admin: Address) -> bool:
     except (OSError, TimeoutError):
         return False
     return answer.startswith(b"HTTP/1.1 200") and b"ok" in answer
-
-
-def check_store(config: Config, folder: Path) -> Finding:
-    """Look whether a SQLite file could be written where it is to be."""
-    name = "store"
-    if not config.store.startswith("sqlite:///"):
-        return fine(name, "postgresql: not tried by this check")
-    path = folder / config.store.removeprefix("sqlite:///")
-    place = path if path.exists() else next(each for each in path.parents if each.exists())
-    if os.access(place, os.W_OK) and (place != path or os.access(path.parent, os.W_OK)):
-        return fine(name, f"{path} can be written")
-    return wrong(name, f"{place} cannot be written", "let the user of the gateway write there, or change store")
 
 
 def check_ledger_clock(store: str, folder: Path, now: float) -> list[Finding]:

@@ -10,7 +10,7 @@ import structlog
 
 from gateway.auth.helseid import client_assertion
 from gateway.auth.helseid.http import HelseIdHttp
-from gateway.cli.doctor.installation import files, helseid, machine, servers
+from gateway.cli.doctor.installation import files, helseid, machine, servers, store
 from gateway.cli.doctor.installation.findings import Finding, Part, fine, warning, wrong
 from gateway.config.load import Loaded, load
 from gateway.config.model import Config, Severity
@@ -32,7 +32,7 @@ def run(path: str) -> list[Part]:
     if loaded.config is None:
         return [*parts, Part("machine", tuple(local))]
     config, folder = loaded.config, Path(path).parent
-    local += [machine.check_descriptors(config), machine.check_store(config, folder)]
+    local += [machine.check_descriptors(config), *store.check_store(config.store, folder)]
     local += machine.check_ledger_clock(config.store, folder, Clock()())
     with _without_log():
         return [*parts, *asyncio.run(_waiting(config, folder, local, seconds=SECONDS))]

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from joserfc.jwk import ECKey
 
-from gateway.cli.doctor.installation import helseid, machine, run
+from gateway.cli.doctor.installation import helseid, machine, run, store
 from gateway.cli.doctor.installation.findings import Finding, FindingState, document, table
 from gateway.cli.main import main
 from gateway.times import Clock
@@ -317,7 +317,7 @@ async def test_the_limits_of_the_machine_are_compared(
     """Descriptors against limits; the store's folder; time zones."""
     world = await start(serve=False)
     monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (1024, 4096))
-    monkeypatch.setattr(machine.os, "access", lambda *_: False)
+    monkeypatch.setattr(store.os, "access", lambda *_: False)
     monkeypatch.setattr(machine, "_ZONE", "Europe/Atlantis")
     found = await examine(world)
     assert "4096 allowed, 21536 needed" in the(found, "file descriptors", WARNING)
