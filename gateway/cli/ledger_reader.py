@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.cli.configuration import sqlite_file
-from gateway.ledger.writer import name_of, told
+from gateway.ledger.database import reason_of
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def read(store: str, folder: Path, work: Callable[[Connection], T]) -> T:
             engine.dispose()
     except (SQLAlchemyError, ImportError) as error:
         # Not the error's own text: it has the statement and its values.
-        raise Unreadable(told(name_of(error))) from None
+        raise Unreadable(reason_of(error)) from None
 
 
 def _read_only(store: str, folder: Path) -> Engine:

@@ -23,12 +23,21 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from gateway.errors import StartupError
 from gateway.ledger.file_lock import FileLock, LockTaken
 from gateway.ledger.reader import Reader
-from gateway.ledger.writer import WRITES, LedgerUnavailable, Work, Writer, name_of, told, unavailable
+from gateway.ledger.writer import WRITES, LedgerUnavailable, Work, Writer, name_of, reason_of, told, unavailable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Database", "FileBounds", "LedgerUnavailable", "file_of", "migrate", "open_store"]
+__all__ = [
+    "Database",
+    "FileBounds",
+    "LedgerUnavailable",
+    "file_of",
+    "migrate",
+    "of_later_version",
+    "open_store",
+    "reason_of",
+]
 
 log = structlog.get_logger()
 T = TypeVar("T")

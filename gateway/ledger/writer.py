@@ -228,7 +228,7 @@ class Writer:
 
 def unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
     """Name what is wrong without the statement and its values, which SQLAlchemy's own text has."""
-    return LedgerUnavailable(told(name_of(error)), is_away=isinstance(error, OperationalError | OutOfConnections))
+    return LedgerUnavailable(reason_of(error), is_away=isinstance(error, OperationalError | OutOfConnections))
 
 
 _WORDS = {
@@ -253,6 +253,11 @@ _WORDS = {
     "NO_DATABASE": "the server has no such database, make it, or see to its name in store",
 }
 """What is wrong and what to do, by the name of an error of SQLite or the beginning of it, by SQLSTATE, or by a name given here."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what is wrong in words with what to do."""
+    return told(name_of(error))
 
 
 def name_of(error: BaseException) -> str:

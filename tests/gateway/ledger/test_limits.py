@@ -74,7 +74,7 @@ async def test_arrival_that_waits_for_a_lock_is_unavailable_and_the_next_one_is_
     ledger = Ledger(limited, "node-a", clock)
     with held(postgres, "LOCK TABLE message IN EXCLUSIVE MODE"):
         for _ in range(3):
-            with pytest.raises(LedgerUnavailable, match=r"^55P03$"):
+            with pytest.raises(LedgerUnavailable, match=r"\(55P03\)$"):
                 await arrive(ledger, "first", identity="identity", copy="copy")
         assert await ledger.find("copy") is None
     assert isinstance(await arrive(ledger, "first", identity="identity", copy="copy"), Taken)
@@ -88,7 +88,7 @@ async def test_reading_that_waits_is_unavailable_and_the_connection_goes_back_us
     """By either limit, and more often than there are connections."""
     with held(postgres, "LOCK TABLE run IN ACCESS EXCLUSIVE MODE"):
         for _ in range(8):
-            with pytest.raises(LedgerUnavailable, match=r"^55P03$" if limits == LIMITS else r"^57014$"):
+            with pytest.raises(LedgerUnavailable, match=r"\(55P03\)$" if limits == LIMITS else r"\(57014\)$"):
                 await limited.read(noted)
     assert await limited.read(noted) == set()
 
@@ -105,7 +105,7 @@ async def test_piece_that_waits_for_a_lock_fails_alone(limited: Database, postgr
             works: list[Any] = [partial(note, job="a"), touch, partial(note, job="b")]
             waiting = [limited.submit(work) for work in works]
         found = await asyncio.gather(*map(asyncio.wrap_future, waiting), return_exceptions=True)
-    assert (found[0], str(found[1]), found[2]) == ("a", "55P03", "b")
+    assert (found[0], str(found[1])[-7:], found[2]) == ("a", "(55P03)", "b")
     assert await limited.write(touch) == 1
 
 
@@ -121,7 +121,7 @@ async def test_batch_is_given_up_where_it_is_the_database_that_fails(limited: Da
         with busy(limited):
             waiting = [limited.submit(partial(touch, job=f"job-{number}")) for number in range(100)]
         found = await asyncio.gather(*map(asyncio.wrap_future, waiting), return_exceptions=True)
-    assert {(type(each), str(each)) for each in found} == {(LedgerUnavailable, "55P03")}
+    assert {(type(each), str(each)[-7:]) for each in found} == {(LedgerUnavailable, "(55P03)")}
     assert tried == ["job-0", "job-0", "job-1"]
     await limited.write(partial(note, job="after"))
     assert await limited.read(noted) == {"after"}
