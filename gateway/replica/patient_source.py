@@ -192,9 +192,13 @@ def answers_of(config: Config, keys: Keys, database: Database, clock: Clock) -> 
     needs = Needs(CopiedNumbers(seal), clock, okt.freshness if okt is not None else DAY)
     patients = PatientSource(database, seal, needs, fresh, pit.freshness, config.limits.answer)
     sources: dict[Information, PatientSource | ServiceSource] = {Information.PASIENTINFO: patients}
+
+    def check_patients(connection: Connection, municipality: str) -> None:
+        fresh.check(municipality, rows.standing(connection, municipality), pit.freshness)
+
     if okt is not None:
         sources[Information.TJENESTER] = ServiceSource(
-            database, ServiceSeal(keys.vault, keys.lookup), needs, config.limits.answer
+            database, ServiceSeal(keys.vault, keys.lookup), needs, check_patients, config.limits.answer
         )
     return CopyAnswers(sources, CopiedLocalNumbers(database, seal, fresh, clock))
 

@@ -243,10 +243,11 @@ class CopiedNumbers:
         return standing(connection, municipality) is not None
 
     def same(self, connection: Connection, municipality: str, patient: str) -> list[str]:
-        """Return the hashes of everything that whom a hash names is found by, with that hash: people have several numbers."""
+        """Return the hashes of everything that whom a hash names is found by, that hash first: people have several numbers. None where nobody is."""
         of = (N.municipality == municipality, N.generation == _serving(municipality))
         rows = select(N.row).where(*of, N.hash == patient)
-        return list(dict.fromkeys([patient, *connection.scalars(select(N.hash).where(N.row.in_(rows)))]))
+        found = list(connection.scalars(select(N.hash).where(N.row.in_(rows))))
+        return list(dict.fromkeys([patient, *found])) if found else []
 
     def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
         """Return the hash of whom the record system's own number names; none where it names several."""

@@ -1,7 +1,7 @@
 """Whether a tjenstlig behov is fulfilled, and the answers about services (tjenester), both from the copy alone."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -28,6 +28,8 @@ from translators.contract import Tree
 from translators.patient import NATIONAL_SYSTEMS
 from translators.services import episode_of_care
 
+CheckPatients = Callable[[Connection, str], object]
+"""Raises `Failure` while the copy of a municipality's patients is missing or too old: who is not in it may be one of them then."""
 FILE_FRESHNESS = DAY
 """Seconds that a file's services are good for after it could last be read."""
 _RETRY_AFTER = 60
@@ -107,11 +109,14 @@ class Needs:
 class ServiceSource:
     """Answers searches for services from what OKT has said."""
 
-    def __init__(self, database: Database, seal: ServiceSeal, needs: Needs, most: int) -> None:
+    def __init__(
+        self, database: Database, seal: ServiceSeal, needs: Needs, check_patients: CheckPatients, most: int
+    ) -> None:
         """`most` is how many services an answer may have."""
         self._database = database
         self._seal = seal
         self._needs = needs
+        self._check_patients = check_patients
         self._most = most
 
     async def find(self, search: Search, municipality: Municipality) -> tuple[Tree, ...]:
@@ -133,27 +138,33 @@ class ServiceSource:
         self, connection: Connection, search: Search, municipality: Municipality, codes: Collection[str]
     ) -> list[str]:
         if search.patient is None and search.id is None:
+            self._check_patients(connection, municipality.key)
             return self._needs.all_with(connection, municipality, codes)
         found: list[str] = []
-        for patient in self._named(connection, search, municipality):
+        named = self._named(connection, search, municipality)
+        if not named:
+            self._check_patients(connection, municipality.key)
+        if not named and search.id is None:
+            raise Failure(
+                Fault.UNKNOWN_PATIENT, "The search names a patient by a number of which no national one is known"
+            )
+        for patient in named:
             same = self._needs.patients.same(connection, municipality.key, patient)
+            if not same:
+                self._check_patients(connection, municipality.key)
+            same = same or [patient]
             self._needs.check_any(connection, municipality, same, codes)
             found += same
         return found
 
     def _named(self, connection: Connection, search: Search, municipality: Municipality) -> list[str]:
-        """Return whom a search names, by hashes."""
+        """Return whom a search names, by hashes; nobody where it names nobody who is known."""
         key = search.patient
         if key is None:
             return patients_of_id(connection, municipality.key, search.id or "")
         if key.system is None or key.system in NATIONAL_SYSTEMS:
             return [self._seal.hash(municipality.key, key.value)]
-        found = self._needs.patients.of_identifier(connection, municipality.key, key.system, key.value)
-        if not found:
-            raise Failure(
-                Fault.UNKNOWN_PATIENT, "The search names a patient by a number of which no national one is known"
-            )
-        return found
+        return self._needs.patients.of_identifier(connection, municipality.key, key.system, key.value)
 
     def _check_fresh(self, connection: Connection, municipality: Municipality, patients: Collection[str]) -> None:
         """Raise `Failure` where what OKT said of one of the patients is missing or too old to be told."""

@@ -71,7 +71,7 @@ class People:
     """The patients of the services."""
 
     def __init__(self, lookup: LookupHasher, *numbers: str) -> None:
-        self.complete, self.aliases = True, dict[str, list[str]]()
+        self.complete, self.fresh, self.aliases = True, True, dict[str, list[str]]()
         self.known = dict(sorted((hash_of(lookup, "havnes", "", number), number) for number in numbers))
 
     def after(self, _: Connection, municipality: str, patient: str, most: int) -> list[tuple[str, str]]:
@@ -103,7 +103,12 @@ class People:
 
     def same(self, _: Connection, __: str, patient: str) -> list[str]:
         """Return everything that whom a hash names is found by."""
-        return [patient, *self.aliases.get(patient, ())]
+        return [patient, *self.aliases.get(patient, ())] if patient in self.known or patient in self.aliases else []
+
+    def check(self, _: Connection, __: str) -> None:
+        """Refuse what would rest on who is not there, once the copy is too old."""
+        if not self.complete or not self.fresh:
+            raise Failure(Fault.UNAVAILABLE, "The copy of the municipality's patients is too old")
 
     def of_identifier(self, _: Connection, __: str, system: str, value: str) -> list[str]:
         """Return whom a local number names."""
@@ -156,7 +161,8 @@ class SweptCopy:
             service_codes=tuple(codes.split()),
             **asked,
         )
-        return list(await ServiceSource(self.database, self.seal, needs, most).find(search, municipality))
+        source = ServiceSource(self.database, self.seal, needs, self.people.check, most)
+        return list(await source.find(search, municipality))
 
     async def refusal(self, **asked: Any) -> Fault:
         """Search in vain."""

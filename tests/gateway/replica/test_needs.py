@@ -49,6 +49,22 @@ async def test_patient_who_was_never_asked_about_is_no_patient_without_need(serv
     assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.UNAVAILABLE
 
 
+async def test_who_is_not_in_a_copy_that_is_too_old_is_nobody_without_need(services: SweptCopy) -> None:
+    """PIT may have the patient by now: a temporary error, for a list too. Whom the copy has is told of as OKT said it."""
+    await services.swept()
+    services.people.fresh = False
+    assert len(await services.find(number=SOMEBODY, codes="TA")) == 2
+    assert await services.refusal(number=ANOTHER, codes="TA") is Fault.NO_SERVICE
+    assert await services.refusal(number="52834010061", codes="TA") is Fault.UNAVAILABLE
+    assert await services.refusal(patient=PatientKey("urn:epj", "local-52834010061"), codes="TA") is Fault.UNAVAILABLE
+    assert await services.refusal(codes="TA") is Fault.UNAVAILABLE
+    services.people.fresh = True
+    assert await services.refusal(number="52834010061", codes="TA") is Fault.NO_SERVICE
+    assert (
+        await services.refusal(patient=PatientKey("urn:epj", "local-52834010061"), codes="TA") is Fault.UNKNOWN_PATIENT
+    )
+
+
 async def test_patient_is_found_by_any_of_several_numbers(services: SweptCopy) -> None:
     """OKT is asked by one of them, and a sender may know another."""
     await services.swept()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,6 +100,30 @@ async def test_other_json_than_yesterday_is_an_alarm_and_leaves_what_is_known(se
     assert (await search(world, "episodeofcare")).json == before
     (first, *_) = world.logged.named("okt.answer_refused")
     assert "serviceCode" in first["reason"]
+
+
+@pytest.mark.slow
+async def test_patient_whom_a_copy_too_old_does_not_have_is_not_known_yet(served: tuple[World, OktStub]) -> None:
+    """PIT is away, and may have the patient by now: a temporary error in place of a need that is not fulfilled."""
+    world, _ = served
+    new, own = f"patient.identifier={number_of(9)}", f"patient.identifier={ALARM}"
+    assert (await search(world, "episodeofcare", new)).code == "1.3"
+    await search(world, "episodeofcare")
+    await world.stop()
+    away = re.sub(
+        r"(kind: pit, url: )[^,]*", r'\1"http://127.0.0.1:1", every: 1s, freshness: 2s', world.settings["upstreams"]
+    )
+    world.write(upstreams=away)
+    await world.serve()
+    path, codes = f"/epj/r4/{NORDFJELL}/episodeofcare/_search", (("ServiceCodes", "ta"),)
+
+    async def refused() -> Answer | None:
+        answer = await world.post(path, new.encode(), headers=codes)
+        return answer if answer.status == 503 else None
+
+    assert (await until(refused)).code == "3.1"
+    assert (await world.post(path, b"", headers=codes)).status == 503
+    assert (await world.post(path, own.encode(), headers=codes)).json["total"] == 2
 
 
 async def test_no_number_is_in_what_is_logged_counted_or_told(
