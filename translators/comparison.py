@@ -239,8 +239,10 @@ def _compare(path: str, left: Tree, right: Tree, found: Counter[tuple[str, Diffe
             found[path, DifferenceKind.EXTRA if left is None else DifferenceKind.MISSING] += sides
     elif left == right:
         return
-    elif path == "EpisodeOfCare.type" and _is_iplos_for_level(left, right):
+    elif path == "EpisodeOfCare.type" and (others := _beside_iplos(left, right)) is not None:
         found[path, DifferenceKind.IPLOS] += 1
+        if others:
+            found[path, DifferenceKind.EXTRA] += len(others)
     elif isinstance(left, list) or isinstance(right, list):
         for one, other in _items_paired(_listed(left), _listed(right)):
             _compare(path, one, other, found)
@@ -284,17 +286,25 @@ def _key_of(item: Tree) -> Hashable:
     return (*(str(item[name]) if isinstance(item.get(name), str) else None for name in _KEYS), *codings)
 
 
-def _is_iplos_for_level(left: Tree, right: Tree) -> bool:
-    """Tell whether services have IPLOS codes on the new side and service levels at VKP."""
-    theirs, ours = (
-        [coding for concept in _dicts(_listed(side)) for coding in _dicts(concept.get("coding"))]
-        for side in (left, right)
-    )
-    return (
-        bool(theirs and ours)
-        and all(one.get("system") == IPLOS for one in ours)
-        and all(one.get("system") != IPLOS and _SERVICE_LEVEL.fullmatch(str(one.get("code"))) for one in theirs)
-    )
+def _beside_iplos(left: Tree, right: Tree) -> list[Tree] | None:
+    """Return what the new side has beside IPLOS codes for VKP's service levels, as the kind of stay; None where it has none for them."""
+    ours = _listed(right)
+    iplos = [
+        one for one in ours if (systems := [coding.get("system") for coding in _codings(one)]) and {*systems} == {IPLOS}
+    ]
+    levels = [coding for one in _listed(left) for coding in _codings(one)]
+    others = [one for one in ours if one not in iplos]
+    if not iplos or not levels or any(_is_level(coding) for one in others for coding in _codings(one)):
+        return None
+    return others if all(map(_is_level, levels)) else None
+
+
+def _codings(concept: Tree) -> list[_Resource]:
+    return _dicts(concept.get("coding")) if isinstance(concept, dict) else []
+
+
+def _is_level(coding: _Resource) -> bool:
+    return coding.get("system") != IPLOS and _SERVICE_LEVEL.fullmatch(str(coding.get("code"))) is not None
 
 
 def _listed(value: Tree) -> list[Tree]:
