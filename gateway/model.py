@@ -230,9 +230,11 @@ class Afterwards(msgspec.Struct, frozen=True):
     """What is done when an upstream has answered a request; the answer does not wait for it."""
 
     limit: int
-    """Bytes of a body, and of its answer's, that are kept for it; with larger ones nothing is done."""
+    """Bytes of a body, and of its answer's, that are kept for it."""
     done: Callable[[Account, int, bytes, bytes], None]
     """Takes the account, the status of the answer, the request's body and the answer's."""
+    too_large: Callable[[Account, int], None] | None = None
+    """Takes the account and the status in place of that where one of the two is larger; None where nothing is done then."""
 
 
 class Pass(msgspec.Struct, frozen=True):

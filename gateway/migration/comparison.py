@@ -126,7 +126,7 @@ class Comparisons:
 
     async def _compare(self, answers: ComparedAnswers) -> None:
         now = self._clock()
-        is_large = len(answers.theirs.body) > _LARGE
+        is_large = max(len(one.body) for one in (answers.theirs, answers.ours) if one is not None) > _LARGE
         judged = Judged(ComparisonOutcome.NEW_FAILED)
         try:
             judged = await asyncio.to_thread(judge, answers, now) if is_large else judge(answers, now)

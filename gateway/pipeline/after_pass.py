@@ -35,7 +35,8 @@ class ComparedAnswers(Struct, frozen=True):
     theirs: Reply
     """VKP's answer, or the failure of it: 504 where it took too long, another 5xx where there was none."""
     ours: Reply | None
-    """What the sender would have been told by the new side, in the same form; None where that was not asked: too many at once."""
+    """What the sender would have been told by the new side, in the same form; None where that was not asked: too many at once, or
+    too much to hold against it."""
 
 
 def says_something(answer: Reply) -> bool:

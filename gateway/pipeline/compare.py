@@ -35,7 +35,7 @@ class Comparer:
         self._retrieval = retrieval
         self._compare = compare
         self._senders = {sender.key: sender for sender in config.senders}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[asyncio.Task[None], ComparedAnswers] = {}
 
     def afterwards(
         self, context: RequestContext, identified: Identified, asked: Callable[[RequestContext], AnswerContext]
@@ -44,13 +44,20 @@ class Comparer:
         if context.decision is None or context.decision.mode is not Mode.COMPARE or context.route is None:
             return None
         return Afterwards(
-            self._config.limits.body, partial(self._answered, context, identified, asked(context), context.route)
+            self._config.limits.body,
+            partial(self._answered, context, identified, asked(context), context.route),
+            partial(self._skipped, context.route),
         )
 
     def close(self) -> None:
-        """Ask no more."""
-        for task in self._asking:
+        """Ask no more, and count what was asked."""
+        asking, self._asking = self._asking, {}
+        for task, compared in asking.items():
             task.cancel()
+            self._compare(compared)
+
+    def _skipped(self, route: Route, account: Account, status: int) -> None:
+        self._compare(ComparedAnswers(account.correlation_id, account.envelope, route, Reply(status, (), b""), None))
 
     def _answered(  # noqa: PLR0913, PLR0917 - what is known in the end
         self,
@@ -71,8 +78,8 @@ class Comparer:
             self._compare(compared)
             return
         task = asyncio.get_running_loop().create_task(self._ask(context, identified, asked, compared, body))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._asking[task] = compared
+        task.add_done_callback(lambda done: self._asking.pop(done, None))
 
     async def _ask(
         self,

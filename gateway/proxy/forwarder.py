@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ class Callbacks(Protocol):
     def answer(self, incoming: DownstreamRequest, reply: Reply) -> int:
         """Answer a request whose passage failed; return the status."""
 
-    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes, answer: bytes) -> None:
+    def afterwards(self, work: Callable[[], None]) -> None:
         """Do what is to be done when the upstream has answered."""
 
     def done(self, passage: "Forwarder", incoming: DownstreamRequest, account: Account, status: int) -> None:
@@ -66,6 +67,7 @@ class Forwarder:
         self._carriage = carriage
         self._finishes_alone = answer.finishes_alone
         self._afterwards = answer.afterwards
+        self._is_too_large = False
         self._kept, self._answered = bytearray(), bytearray()
         """The body and the answer's, where something is done with them afterwards; given up when they grow too large."""
         self._codings: tuple[bytes, ...] = ()
@@ -140,7 +142,7 @@ class Forwarder:
         """Send a piece of the body on."""
         self._to_upstream.append(chunk(data) if self._incoming.framing is Framing.CHUNKED else data)
         self._gathered += len(data)
-        if self._afterwards is not None:
+        if self._afterwards is not None and not self._is_too_large:
             self._keep(self._kept, data, self._afterwards.limit)
         self._since_progress += len(data)
         if self._since_progress >= _PROGRESS:
@@ -152,7 +154,7 @@ class Forwarder:
     def _keep(self, pieces: bytearray, data: bytes, limit: int) -> None:
         pieces += data
         if len(pieces) > limit:
-            self._afterwards = None
+            self._is_too_large = True
             self._kept, self._answered = bytearray(), bytearray()
 
     def request_ended(self, trailers: Headers) -> None:
@@ -209,7 +211,7 @@ class Forwarder:
 
     def response_body(self, data: bytes) -> None:
         """Pass a piece of the answer on."""
-        if self._afterwards is not None:
+        if self._afterwards is not None and not self._is_too_large:
             self._keep(self._answered, data, self._afterwards.limit)
         self._to_sender.append(self._sender.answer_piece(data))
 
@@ -223,8 +225,14 @@ class Forwarder:
         if not self._alone:
             self._sender.finish(self._incoming)
         if self._afterwards is not None and self._incoming.complete:
-            kept, answered = bytes(self._kept), decoded(bytes(self._answered), self._codings, self._afterwards.limit)
-            self._carriage.afterwards(self._afterwards, self._account, self._status, kept, answered)
+            self._do_afterwards(self._afterwards)
+
+    def _do_afterwards(self, after: Afterwards) -> None:
+        if not self._is_too_large:
+            kept, answered = bytes(self._kept), decoded(bytes(self._answered), self._codings, after.limit)
+            self._carriage.afterwards(partial(after.done, self._account, self._status, kept, answered))
+        elif after.too_large is not None:
+            self._carriage.afterwards(partial(after.too_large, self._account, self._status))
 
     def response_flushed(self) -> None:
         """Send what has come to the sender, in one piece."""

@@ -15,7 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from gateway.config.model import Address
-from gateway.model import Account, Afterwards, Body, Handled, Pass, Reply, RequestHead
+from gateway.model import Account, Body, Handled, Pass, Reply, RequestHead
 from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
 from gateway.proxy.connection_limits import USUAL_ROOM, ConnectionCounter, ConnectionLimits, RefusalLog
 from gateway.proxy.downstream import DownstreamConnection
@@ -260,10 +260,10 @@ class Server:
         self._notice_quiet()
         self._record(account, status, self._loop.time() - incoming.started_at)
 
-    def afterwards(self, afterwards: Afterwards, account: Account, status: int, body: bytes, answer: bytes) -> None:
+    def afterwards(self, work: Callable[[], None]) -> None:
         """Do what is to be done when an upstream has answered; whatever comes of it, the answer stands."""
         try:
-            afterwards.done(account, status, body, answer)
+            work()
         except Exception:
             log.exception("proxy.defect")
 

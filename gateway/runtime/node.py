@@ -119,6 +119,8 @@ class Node:
             *([replica.stop()] if replica is not None else []),
         ]
         await asyncio.gather(self._server.stop(), *background)
+        if self._running is not None:
+            self._running.comparer.close()
         await asyncio.gather(self._rehearsals.stop(), self._comparisons.stop(), self._decisions.stop())
         if self._builder is not None:
             self._builder.worker.catch_up()
@@ -128,8 +130,6 @@ class Node:
         await self._heartbeat.stop()
         await self._ledger.close()
         drain(self._running, {})
-        if self._running is not None:
-            self._running.comparer.close()
         if self._builder is not None:
             await self._builder.worker.close()
             await self._builder.retrieval_worker.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -179,6 +180,24 @@ async def test_what_cannot_be_compared_by_a_fault_of_ours_is_counted_too(
     await done(comparisons)
     (found,) = await store.read(lambda each: summary(each, since=0))
     assert found.counts == {"new-failed": 1}
+
+
+async def test_a_large_answer_of_either_side_is_compared_in_a_thread(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders do not wait while one is read."""
+    threads, large = list[bool](), bundle(gender="female", name=[{"text": "x" * 60_000}])
+
+    def seen(given: ComparedAnswers, now: float) -> module.Judged:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        return judge(given, now)
+
+    monkeypatch.setattr(module, "judge", seen)
+    comparisons = Comparisons(lambda: store, FakeClock())
+    for theirs, ours in ((SAME, SAME), (large, SAME), (SAME, large)):
+        comparisons.take(answers(theirs, ours))
+    await done(comparisons)
+    assert threads == [False, True, True]
 
 
 async def test_a_ledger_that_is_away_for_a_while_loses_no_count(store: Database) -> None:

@@ -229,6 +229,31 @@ async def test_compressed_answer_passes_as_it_is_and_is_compared_as_what_it_says
     assert (answer.body, (await compared.get()).theirs.body) == (sent, theirs)
 
 
+async def test_answer_that_is_too_large_to_be_compared_passes_and_is_counted(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers], raw_upstream: RawUpstream
+) -> None:
+    """As skipped: a list that is never compared must not look as if it was never asked for."""
+    theirs = b'{"resourceType":"Bundle","type":"searchset","total":0' + b" " * 1_000_000 + b"}"
+    raw_upstream.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(theirs)}\r\n\r\n".encode() + theirs
+    world = await serving(start, "compare", vkp=raw_upstream)
+    assert (await search(world, "patient")).body == theirs
+    found = await compared.get()
+    assert (found.theirs.status, found.ours, source.seen) == (200, None, [])
+
+
+async def test_search_that_is_asked_when_the_gateway_stops_is_counted(
+    start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
+) -> None:
+    """As skipped, and once."""
+    world = await serving(start, "compare")
+    source.let = asyncio.Event()
+    assert (await search(world, "patient")).status == 200
+    await until(lambda: source.seen)
+    await world.stop()
+    assert (await compared.get()).ours is None
+    assert compared.empty()
+
+
 async def test_search_that_the_other_side_refuses_is_compared_as_its_refusal(
     start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
 ) -> None:
