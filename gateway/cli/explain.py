@@ -9,6 +9,7 @@ import click
 from gateway.cli.configuration import find_municipality, find_sender, sqlite_file, usable
 from gateway.cli.options import TIME, config_option, json_option, where_options
 from gateway.cli.output import print_json
+from gateway.config.directory import envelope_of
 from gateway.config.model import Config, Municipality
 from gateway.errors import StartupError
 from gateway.ledger.key_files import read_single
@@ -148,14 +149,7 @@ def _known(config: Config, folder: Path, when: datetime, now: datetime) -> "tupl
 
 def _envelope(config: Config, orgnr_or_name: str | None, sender_id: str | None, information: str | None) -> Envelope:
     municipality, sender = find_municipality(config, orgnr_or_name), find_sender(config, sender_id)
-    return Envelope(
-        surface="any",
-        municipality=municipality.key if municipality else None,
-        sender=sender.key if sender else None,
-        vendor=sender.vendor if sender else None,
-        system=sender.system if sender else None,
-        information=Information(information) if information else None,
-    )
+    return envelope_of("any", municipality, sender, Information(information) if information else None)
 
 
 def _notes(config: Config, envelope: Envelope, decision: Decision) -> list[str]:

@@ -10,10 +10,11 @@ import msgspec
 from gateway.cli.configuration import find_municipality, find_sender, usable
 from gateway.cli.options import config_option, json_option
 from gateway.cli.output import counted, print_json
+from gateway.config.directory import envelope_of
 from gateway.config.model import Config
 from gateway.config.upstreams import PmdUpstream, pmd_of
 from gateway.errors import fault_of
-from gateway.model import Envelope, Information
+from gateway.model import Information
 from gateway.pipeline.translate import allowed_numbers, settings
 from gateway.routing.table import RouteTable
 from gateway.surfaces.registry import SURFACES
@@ -82,14 +83,7 @@ def _settings(
     municipality = find_municipality(config, orgnr_or_name)
     sender = find_sender(config, sender_id)
     information = information_of(tree, sender.code_history if sender else ())
-    envelope = Envelope(
-        surface="",
-        municipality=municipality.key if municipality else None,
-        sender=sender.key if sender else None,
-        vendor=sender.vendor if sender else None,
-        system=sender.system if sender else None,
-        information=Information(information) if information else None,
-    )
+    envelope = envelope_of("", municipality, sender, Information(information) if information else None)
     now = datetime.now(UTC)  # noqa: TID251 - the command's own clock
     route = table.decide(envelope, now).route if municipality else None
     allowed = allowed_numbers(config)

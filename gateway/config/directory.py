@@ -4,7 +4,7 @@ Few lines, since it stands between what is configured and what looks it up: rout
 """
 
 from gateway.config.model import Config, Municipality, Sender
-from gateway.model import same_number
+from gateway.model import Envelope, Group, Information, same_number
 
 
 class Directory:
@@ -32,3 +32,22 @@ class Directory:
     def sender_by_her_id(self, her_id: str) -> Sender | None:
         """Find a sender by the HER-id of its token."""
         return self._by_sender_her_id.get(same_number(her_id))
+
+
+def envelope_of(
+    surface: str,
+    municipality: Municipality | None,
+    sender: Sender | None,
+    information: Information | None,
+    group: Group | None = None,
+) -> Envelope:
+    """Return by what a message is routed that is from a sender and for a municipality, where these are known."""
+    return Envelope(
+        surface=surface,
+        municipality=municipality.key if municipality else None,
+        sender=sender.key if sender else None,
+        vendor=sender.vendor if sender else None,
+        system=sender.system if sender else None,
+        information=information,
+        group=group,
+    )

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from msgspec import Struct, structs
 
 from gateway.auth.helseid.claims import HER_ID, Credentials, claimed_ids, credentials
-from gateway.config.directory import Directory
+from gateway.config.directory import Directory, envelope_of
 from gateway.config.model import Municipality, Sender
 from gateway.errors import Failure, Fault
 from gateway.model import UNRECOGNISED, Body, Envelope, Group, Information, RequestHead
@@ -101,12 +101,12 @@ class Identifier:
                 _named_municipality(self._directory, path),
                 _claimed_sender(self._directory, presented, None),
             )
-            envelope = _envelope(UNRECOGNISED, municipality, sender, None, group_of(head.method, path))
+            envelope = envelope_of(UNRECOGNISED, municipality, sender, None, group_of(head.method, path))
             return Identified(envelope, path, surface, None, municipality, presented)
         operation = recognised.operation
         municipality = _addressed_municipality(self._directory, recognised)
         sender = _claimed_sender(self._directory, presented, operation)
-        envelope = _envelope(surface.NAME, municipality, sender, operation.only_type, operation.group)
+        envelope = envelope_of(surface.NAME, municipality, sender, operation.only_type, operation.group)
         depends = operation.group is Group.JOURNALING and _depends_on_content(table, envelope)
         if recognised.by_content:
             # Which search is asked for says the body too, and what scope that needs.
@@ -212,21 +212,3 @@ def asked_for(head: RequestHead, path: Path) -> tuple[Surface, Recognised | None
     surface = surface_at(path)
     recognised = surface.recognise(head, path) if surface is not None else None
     return (FALLBACK, None) if surface is None or recognised is None else (surface, recognised)
-
-
-def _envelope(
-    surface: str,
-    municipality: Municipality | None,
-    sender: Sender | None,
-    information: Information | None,
-    group: Group | None,
-) -> Envelope:
-    return Envelope(
-        surface=surface,
-        municipality=municipality.key if municipality else None,
-        sender=sender.key if sender else None,
-        vendor=sender.vendor if sender else None,
-        system=sender.system if sender else None,
-        information=information,
-        group=group,
-    )

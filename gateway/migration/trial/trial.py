@@ -6,8 +6,8 @@ from datetime import datetime
 
 from msgspec import Struct, structs
 
-from gateway.config.directory import Directory
-from gateway.config.model import Config, Municipality, Sender
+from gateway.config.directory import Directory, envelope_of
+from gateway.config.model import Config
 from gateway.config.upstreams import SERVICES
 from gateway.errors import Failure, fault_of
 from gateway.ledger.rehearsals import RehearsalVerdict
@@ -188,18 +188,9 @@ def _named(asked: Asked, world: World, guessed: Parties) -> Parties:
 
 
 def _envelope(surface: Surface, tree: Tree, parties: Parties) -> Envelope:
-    sender: Sender | None = parties.sender
-    municipality: Municipality | None = parties.municipality
-    information = information_of(tree, sender.code_history if sender else ())
-    return Envelope(
-        surface=surface.NAME,
-        municipality=municipality.key if municipality else None,
-        sender=sender.key if sender else None,
-        vendor=sender.vendor if sender else None,
-        system=sender.system if sender else None,
-        information=Information(information) if information else None,
-        group=Group.JOURNALING,
-    )
+    named = information_of(tree, parties.sender.code_history if parties.sender else ())
+    information = Information(named) if named else None
+    return envelope_of(surface.NAME, parties.municipality, parties.sender, information, Group.JOURNALING)
 
 
 def _placed(envelope: Envelope, tree: Tree, surface: Surface, wanted: Settings, world: World) -> Envelope:
