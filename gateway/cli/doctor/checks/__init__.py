@@ -1,24 +1,22 @@
 """What the legacy lane must leave as it is: the checks, in the order of the table."""
 
 from gateway.cli.doctor.checks import (
-    answer_bodies,
-    answer_heads,
+    answers,
     connections,
     failures,
     refusals,
     request_bodies,
-    request_fields,
-    request_lines,
+    request_heads,
     streaming,
 )
 
 GROUPS = (
-    request_fields.GROUP,
-    request_lines.GROUP,
+    request_heads.FIELDS,
+    request_heads.LINES,
     request_bodies.GROUP,
-    request_fields.HOP_BY_HOP,
-    answer_heads.GROUP,
-    answer_bodies.GROUP,
+    request_heads.HOP_BY_HOP,
+    answers.HEADS,
+    answers.BODIES,
     streaming.GROUP,
     connections.GROUP,
     failures.GROUP,
