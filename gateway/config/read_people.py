@@ -6,7 +6,7 @@ from functools import partial
 
 from yaml import Node
 
-from gateway.config import people_keys, values, yaml_nodes
+from gateway.config import party_keys, values, yaml_nodes
 from gateway.config.model import (
     NEEDED_SCOPES,
     PID,
@@ -43,7 +43,7 @@ def is_wanted(root: Fields) -> bool:
 
 
 def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People | None:
-    if yaml_nodes.is_unused(node) or (fields := reader.fields(node, people_keys.PEOPLE)) is None:
+    if yaml_nodes.is_unused(node) or (fields := reader.fields(node, party_keys.PEOPLE)) is None:
         return None
     url = fields.get("url", partial(values.origin, reader))
     client = fields.get("helseid", partial(_client, reader))
@@ -61,7 +61,7 @@ def _people(reader: Reader, names: Collection[str] | None, node: Node) -> People
 
 
 def _client(reader: Reader, node: Node) -> PeopleClient | None:
-    fields = reader.fields(node, people_keys.PEOPLE_HELSEID)
+    fields = reader.fields(node, party_keys.PEOPLE_HELSEID)
     client = None if fields is None else reader.made(fields, PeopleClient, place=reader.place(fields.value("key_file")))
     if fields is None or client is None:
         return None
@@ -74,7 +74,7 @@ def _client(reader: Reader, node: Node) -> PeopleClient | None:
 
 
 def _session(reader: Reader, node: Node) -> SessionTimes | None:
-    fields = reader.fields(node, people_keys.PEOPLE_SESSION)
+    fields = reader.fields(node, party_keys.PEOPLE_SESSION)
     times = None if fields is None else reader.made(fields, SessionTimes)
     if fields is not None and times is not None and times.idle > times.longest:
         reader.error(fields.value("idle"), "people.session.idle is longer than people.session.longest")
@@ -87,7 +87,7 @@ def _entries(reader: Reader, names: Collection[str] | None, node: Node) -> tuple
 
 
 def _entry(reader: Reader, names: Collection[str] | None, name: str, node: Node) -> Entry | None:
-    if (fields := reader.fields(node, people_keys.PERSON)) is None:
+    if (fields := reader.fields(node, party_keys.PERSON)) is None:
         return None
     claim = fields.get("claim", reader.text)
     value = fields.get("value", partial(_value, reader))

@@ -1,6 +1,6 @@
 """The keys of routes.yaml: what each means, its default, and what reads it where nothing else must be known for that."""
 
-from gateway.config import party_keys, people_keys, upstream_keys, values
+from gateway.config import party_keys, upstream_keys, values
 from gateway.config.model import Environment
 from gateway.config.route_keys import ACCEPTED, ROUTE
 from gateway.config.upstreams import OrgnrClaims
@@ -354,7 +354,7 @@ SECTIONS: tuple[Section, ...] = (
     ADMIT,
     ANSWER,
     *upstream_keys.SECTIONS,
-    *party_keys.SECTIONS,
+    *party_keys.PARTIES,
     ROUTE,
     ACCEPTED,
     PANIC,
@@ -363,5 +363,5 @@ SECTIONS: tuple[Section, ...] = (
     ROLL_BACK_WHEN,
     FREEZE,
     SUNSET,
-    *people_keys.SECTIONS,
+    *party_keys.PEOPLE_SECTIONS,
 )
