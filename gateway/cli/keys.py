@@ -87,10 +87,10 @@ def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
     For SQLite stop the gateway first. Afterwards reload or restart every node, each with this key.
     """
     # The other commands on keys need no ledger, and its libraries take longer to begin than all the rest.
-    from gateway.cli.accepted_canary import accept  # noqa: PLC0415 - said above
+    from gateway.cli import ledger  # noqa: PLC0415 - said above
 
     config = usable(path)[0]
-    mark = accept(config, Path(path).parent, reason)
+    mark = ledger.accept_canary(config, Path(path).parent, reason)
     if as_json:
         print_json({"ok": True, "key": "canary", "fingerprint": mark})
         return

@@ -1,9 +1,13 @@
-"""`vkp-gateway ledger restored`: makes a database safe that was restored from a copy, before a gateway delivers from it."""
+"""`vkp-gateway ledger restored`, and all else that commands change in a ledger that no gateway has open.
+
+Other commands import it where they need it: the ledger's libraries take longer to begin than all the rest.
+"""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +15,17 @@ from gateway.cli.configuration import usable
 from gateway.cli.options import TIME, config_option, json_option, reason_option
 from gateway.cli.output import counted, print_json
 from gateway.config.model import Config
+from gateway.errors import StartupError
+from gateway.ledger import canary_key, restore
+from gateway.ledger.audit import Note
+from gateway.ledger.database import Database, LedgerUnavailable, open_store
+from gateway.ledger.key_files import read_single
+from gateway.ledger.messages import Ledger
+from gateway.model import Mode
+from gateway.outbox.outbox import node_name
+from gateway.times import Clock
+
+T = TypeVar("T")
 
 
 @click.group()
@@ -25,8 +40,7 @@ def ledger() -> None:
 @json_option
 def restored(path: str, *, since: datetime, reason: str, as_json: bool) -> None:
     """Set everything undelivered aside, have the rest asked for, and mark what comes again; stop every gateway first."""
-    config = usable(path)[0]
-    done = _restored(config, Path(path).parent, since.timestamp(), reason)
+    done = _make_safe(usable(path)[0], Path(path).parent, since.timestamp(), reason)
     if as_json:
         print_json({"ok": True, **done})
         return
@@ -45,33 +59,68 @@ def _missing(number: object, one: str, more: str) -> str:
     return f"{number} {one if number == 1 else more} missing"
 
 
-def _restored(config: Config, folder: Path, since: float, reason: str) -> dict[str, Any]:
-    # The ledger's libraries take longer to begin than all the rest.
-    from gateway.errors import StartupError  # noqa: PLC0415 - said above
-    from gateway.ledger import restore  # noqa: PLC0415 - said above
-    from gateway.ledger.audit import Note  # noqa: PLC0415 - said above
-    from gateway.ledger.database import LedgerUnavailable, open_store  # noqa: PLC0415 - said above
-    from gateway.ledger.messages import Ledger  # noqa: PLC0415 - said above
-    from gateway.outbox.outbox import node_name  # noqa: PLC0415 - said above
-    from gateway.times import Clock  # noqa: PLC0415 - said above
+def _make_safe(config: Config, folder: Path, since: float, reason: str) -> dict[str, Any]:
+    """Do what a ledger needs that was restored from a copy of `since`, in seconds since the epoch; return what was done.
 
-    async def work() -> dict[str, Any]:
-        store = await asyncio.to_thread(open_store, config.store, folder, patience=0, alone=True)
-        try:
-            clock, node = Clock(), node_name()
-            now, known = clock(), restore.PositionFile(config.keys, folder).read()
-            note = Note(now, node, f"command ({node})", "ledger.restored", "ledger", reason)
-            line = restore.line_of(Ledger(store, node, clock).line, now)
-            done = await store.write(lambda each: restore.make_safe(each, since, known, note, line))
-            return restore.told(done)
-        finally:
-            await store.close()
-
+    Raises `click.ClickException` where the ledger cannot be used.
+    """
     try:
-        return asyncio.run(work())
+        return asyncio.run(
+            _opened(config, folder, lambda store: _made_safe(store, config, folder, since, reason), alone=True)
+        )
     except StartupError as error:
         raise click.ClickException(f"{error}; stop every gateway first.") from None
     except LedgerUnavailable as error:
         raise click.ClickException(
             f"store: the ledger cannot be written ({error}); stop every gateway first."
         ) from None
+
+
+async def _made_safe(store: Database, config: Config, folder: Path, since: float, reason: str) -> dict[str, Any]:
+    known, note = restore.PositionFile(config.keys, folder).read(), _note("ledger.restored", "ledger", reason)
+    line = restore.line_of(Ledger(store, note.node, Clock()).line, note.at)
+    return restore.told(await store.write(lambda each: restore.make_safe(each, since, known, note, line)))
+
+
+def accept_canary(config: Config, folder: Path, reason: str) -> str:
+    """Make this installation's canary key the one that canaries divide patients by; return its fingerprint.
+
+    Raises `click.ClickException` while a canary runs, and where the key or the ledger cannot be used.
+    """
+    try:
+        key = read_single(config.keys.canary, folder).secret
+        running = [str(route.place) for route in config.routes if route.mode is Mode.CANARY]
+        if not running:
+            running = asyncio.run(_opened(config, folder, lambda store: _accept(store, key, reason)))
+    except StartupError as error:
+        raise click.ClickException(str(error)) from None
+    except LedgerUnavailable as error:
+        raise click.ClickException(
+            f"store: the ledger cannot be written ({error}); stop a gateway that has it open, or correct store."
+        ) from None
+    if running:
+        raise click.ClickException(
+            f"a canary runs, and its patients would change sides: end {', '.join(running)} first."
+        )
+    return canary_key.fingerprint(key)
+
+
+async def _accept(store: Database, key: bytes, reason: str) -> list[str]:
+    """Return the canaries that run by the ledger; none when the key is accepted."""
+    note = _note("keys.accept-canary", "canary", reason)
+    return await store.write(lambda connection: canary_key.accept(connection, key, note))
+
+
+async def _opened(config: Config, folder: Path, work: Callable[[Database], Awaitable[T]], *, alone: bool = False) -> T:
+    """Open a ledger, do `work`, and close it; `alone` refuses one that other processes of the gateway have open."""
+    store = await asyncio.to_thread(open_store, config.store, folder, patience=0, alone=alone)
+    try:
+        return await work(store)
+    finally:
+        await store.close()
+
+
+def _note(action: str, target: str, reason: str) -> Note:
+    """Return what the audit is told of a command that is given now."""
+    node = node_name()
+    return Note(Clock()(), node, f"command ({node})", action, target, reason)
