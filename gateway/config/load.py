@@ -160,14 +160,20 @@ def stamp(path: Path) -> Stamp | None:
     return found.st_mtime_ns, found.st_size
 
 
-def remember(path: Path, version: str) -> bool:
-    """Keep a copy of the file at `path` if it still is of this version; tell whether that was done."""
-    with contextlib.suppress(OSError):
+def remember(path: Path, version: str) -> str | None:
+    """Keep a copy of the file at `path` if it still is of this version; return why none is kept, None where one is."""
+    kept = path.parent / _KEPT
+    try:
+        with contextlib.suppress(OSError):
+            if version_of(contents(kept, yaml_nodes.MOST_BYTES)) == version:
+                return None
         data = contents(path, yaml_nodes.MOST_BYTES)
-        if version_of(data) == version:
-            replaced(path.parent / _KEPT, data)
-            return True
-    return False
+        if version_of(data) != version:
+            return "the file has changed meanwhile"
+        replaced(kept, data)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
 
 
 def recall(path: Path) -> Loaded | None:

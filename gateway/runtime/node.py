@@ -13,7 +13,7 @@ import structlog
 from gateway.admin.health import NodeState
 from gateway.admin.server import AdminPort
 from gateway.admin.status import Reload
-from gateway.config.load import Loaded, Stamp, load, remember, stamp
+from gateway.config.load import Stamp, load, remember, stamp
 from gateway.config.model import Address, Config
 from gateway.config.values import is_loopback
 from gateway.errors import StartupError
@@ -92,6 +92,8 @@ class Node:
         self._builder: Builder | None = None
         self._file: Stamp | None = None
         """Of the configuration, when it was read last."""
+        self._seen: Stamp | None = None
+        """Of the configuration, when it was looked at last."""
 
     async def start(self) -> None:
         """Listen on both ports; raises `StartupError`, or `OSError`, when that cannot be."""
@@ -159,7 +161,7 @@ class Node:
         async with self._reloading:
             # A file of hundreds of municipalities takes most of a second.
             try:
-                self._file, loaded = await self._files.do(self._loaded)
+                self._file, loaded = await self._files.do(lambda: (stamp(self._path), load(str(self._path))))
             except TimeoutError:
                 return self._refuse([_NO_ANSWER])
             problems = [str(problem) for problem in loaded.problems]
@@ -258,11 +260,12 @@ class Node:
 
     async def _remember(self, config: Config) -> Stamp | None:
         """Keep a copy of the file that is in use; return what tells whether the file has changed."""
-        found, is_kept = None, False
+        found: Stamp | None = None
+        why_not: str | None = _NO_ANSWER
         with suppress(TimeoutError):
-            found, is_kept = await self._files.do(lambda: (stamp(self._path), remember(self._path, config.version)))
-        if not is_kept:
-            log.warning("reload.not_remembered")
+            found, why_not = await self._files.do(lambda: (stamp(self._path), remember(self._path, config.version)))
+        if why_not is not None:
+            log.warning("reload.not_remembered", reason=why_not)
         return found
 
     def _use_ledger(self, running: RuntimeState) -> None:
@@ -355,9 +358,6 @@ class Node:
             raise RuntimeError("a connection before the gateway started")
         return self._shown
 
-    def _loaded(self) -> tuple[Stamp | None, Loaded]:
-        return stamp(self._path), load(str(self._path))
-
     async def _look(self) -> None:
         """Take certificates, keys of our clients and a configuration that have been exchanged."""
         if (running := self._running) is None:
@@ -377,7 +377,9 @@ class Node:
             self._is_unanswered = True
             return
         self._is_unanswered = False
-        if found != self._file:
+        # While somebody writes it, it may be a file without errors, of which the rest is missing.
+        is_whole, self._seen = found == self._seen, found
+        if found != self._file and is_whole:
             self._file = found
             self._reload_soon()
 

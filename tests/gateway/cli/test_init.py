@@ -143,3 +143,10 @@ def test_the_unit_names_the_folder_and_the_program_as_systemd_reads_them(tmp_pat
     assert program.startswith(sys.prefix)
     assert rest[-3:] == ["serve", "--config", "routes.yaml"]
     assert not [line for line in unit(tmp_path / name).splitlines() if "@" in line]
+
+
+def test_unit_starts_again_for_as_long_as_it_takes(tmp_path: Path) -> None:
+    """After a power cut the database may come minutes later, and systemd gives up after five tries unless it is told not to."""
+    lines = unit(tmp_path).splitlines()
+    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
+    assert {"Restart=on-failure", "RestartSec=5"} <= set(lines)

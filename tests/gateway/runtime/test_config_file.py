@@ -51,6 +51,34 @@ async def test_changed_file_with_an_error_is_told_once_and_changes_nothing(world
     assert len(world.logged.named("reload.refused")) == 1
 
 
+async def test_file_that_is_being_written_waits_for_its_end(start: Callable[..., Awaitable[World]]) -> None:
+    """What has come of it may be a file without errors, of which routes are missing: two looks must see the same."""
+    world = await start(serve=False)
+    await world.serve()
+    try:
+        world.gateway._looking._task.cancel()  # type: ignore[union-attr] # it is asked here
+        world.logged.forget()
+        for routes in (CLOSED, ROUTES + "# more to come\n", CLOSED):
+            world.write(routes=routes)
+            await world.gateway._look()
+            assert not world.gateway._reloads
+        await world.gateway._look()
+        await asyncio.gather(*world.gateway._reloads)
+        assert len(world.logged.named("reload.taken")) == 1
+        world.assert_refused(await world.post(PATH, message("note")), 400, "1.2")
+    finally:
+        await world.stop()
+
+
+async def test_why_no_copy_is_kept_is_told(world: World) -> None:
+    """A full disk, or a folder that may not be written."""
+    (world.folder / "var" / "last-good-routes.yaml").unlink()
+    (world.folder / "var" / "last-good-routes.yaml").mkdir()
+    world.write(routes=CLOSED)
+    await told(world, "reload.not_remembered")
+    assert world.logged.named("reload.not_remembered")[0]["reason"]
+
+
 async def test_what_was_taken_is_kept_for_the_gateway_alone(world: World) -> None:
     """The copy is the file as it was taken, whatever is written later."""
     taken = world.config.read_bytes()
