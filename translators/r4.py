@@ -84,7 +84,8 @@ def _is_other(resource: dict[str, Tree]) -> bool:
             is_done = resource.get("status") == "completed" and "performer" in resource
             category = resource.get("category")
             is_one = is_done and has_code(category, DISPENSE)
-            return not is_one or medication_dispense.has_codes_of_others(category)
+            is_denied = any(name in resource for name in medication_dispense.WHY_NOT)
+            return not is_one or is_denied or medication_dispense.has_codes_of_others(category)
         case "Composition":
             at = Source(resource, "Composition").root
             codings = [one for concept in at.each("category") for one in concept.each("coding")]
@@ -217,7 +218,7 @@ class _Newer:
         if event.kind == "alert":
             return medication_dispense.alert(part, event.code or "", superseded=DISPENSE)
         if event.code is not None:
-            return medication_dispense.renewed(part, event)
+            return medication_dispense.renewed(part, event, of_stu3=False)
         medication_dispense.refuse_unsuccessful(part.at)
         return [Entry(part.link, part.url, carried(part.at))]
 

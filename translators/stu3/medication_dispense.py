@@ -27,6 +27,12 @@ _OF_STU3 = tuple(f"{CODE_SYSTEMS}{NAME}-v0{number}" for number in (5, 6))
 _FAILURE = "dispense-failure-is-an-alert"
 _OVER = frozenset({"cancelled", "declined", "stopped"})
 _STILL_TO_COME = frozenset({"in-progress", "on-hold", "preparation"})
+_NAMES_OF_STU3 = {
+    "statusReasonCodeableConcept": "notDoneReasonCodeableConcept",
+    "statusReasonReference": "notDoneReasonReference",
+}
+WHY_NOT = tuple(_NAMES_OF_STU3)
+"""The elements of R4 that say why a dispense was not performed."""
 _NOT_DISPENSED = frozenset(f"1.{number}" for number in range(1, 10))
 """The alerts that say themselves that no medicine came; the others do not say what became of it."""
 _NATIONAL = "urn:oid:2.16.578.1.12.4.1"
@@ -56,12 +62,16 @@ def _refuse_without_performer(at: Cursor) -> None:
         raise Refused(Reason.FORMAT, "performer is missing, which says by which device", f"{at.path}.performer")
 
 
-def refuse_unsuccessful(at: Cursor) -> None:
-    """Raise `Refused` for a dispense that nobody performed or completed: JFT takes the successful ones alone.
+def refuse_unsuccessful(at: Cursor, *, of_stu3: bool = False) -> None:
+    """Raise `Refused` for a dispense that nobody performed or completed, or of which a reason says why it was not performed.
 
-    Source: NHN's JFT WriteAPI page, and the profile vkp-MedicationDispense-v090.
+    JFT takes the successful ones alone (NHN's JFT WriteAPI page, and the profile vkp-MedicationDispense-v090).
     """
     _refuse_without_performer(at)
+    for name in WHY_NOT:
+        if at.has(name):
+            text = "it says why nothing was dispensed, and the code that something was"
+            raise Refused(Reason.FORMAT, text, f"{at.path}.{_NAMES_OF_STU3[name] if of_stu3 else name}")
     if at.text("status") != "completed":
         text = "a dispense that is not completed, and whose code says no other thing that happened"
         raise Refused(Reason.FORMAT, text, f"{at.path}.status")
@@ -114,11 +124,11 @@ def _codings(concept: Tree) -> list[dict[str, Tree]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def renewed(part: Part, event: Event) -> list[Entry]:
+def renewed(part: Part, event: Event, *, of_stu3: bool = True) -> list[Entry]:
     """Return the dispense as v090 has it, with the entries that are made for it."""
     if event.kind == "dispense":
         _refuse_not_done(part.at)
-        refuse_unsuccessful(part.at)
+        refuse_unsuccessful(part.at, of_stu3=of_stu3)
         return [Entry(part.link, part.url, _dispense(part.at, event.code or ""))]
     return alert(part, event.code or "")
 
