@@ -71,8 +71,11 @@ class Correction:
 def corrected(owner: str, name: str, value: str) -> Correction | None:
     """Return the correction for the element `name` of the type `owner`, or None when the value stands."""
     if name != "system":
-        is_wrong = (owner, name) in _LINKS and value.startswith(UUID) and not _UUID_URN.fullmatch(value)
-        return Correction(uuid_urn(value.removeprefix(UUID)), "uuid-made-valid") if is_wrong else None
+        link, mark, version = value.partition("/_history/")
+        is_wrong = (owner, name) in _LINKS and link.startswith(UUID) and not _UUID_URN.fullmatch(link)
+        return (
+            Correction(f"{uuid_urn(link.removeprefix(UUID))}{mark}{version}", "uuid-made-valid") if is_wrong else None
+        )
     if owner in ("Coding", "Quantity"):
         right = _CODE_SYSTEMS.get(value)
         if right is None and value.startswith(_EHELSE_VALUE_SET):
