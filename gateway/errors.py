@@ -74,7 +74,7 @@ CODES = {
 
 WORDINGS = {
     Fault.CLOSED: Wording(400, "1.2", "suppressed", "Tjenesten er stengt"),
-    Fault.NOT_SUPPORTED: Wording(400, "3", "not-supported", "Meldingstypen støttes ikke ennå"),
+    Fault.NOT_SUPPORTED: Wording(400, "3", "not-supported", "Meldingen eller søket støttes ikke ennå"),
     Fault.MALFORMED: Wording(400, "2.4", "structure", "Meldingen har ugyldig format"),
     Fault.PARAMETERS: Wording(400, "2.3", "invalid", "Søket har feil parametere"),
     Fault.ADDRESS: Wording(400, "2.2", "value", "Avsender eller mottaker i meldingen stemmer ikke med forespørselen"),

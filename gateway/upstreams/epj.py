@@ -1,6 +1,6 @@
 """Client of a municipality's own record system, which answers VKP's R4 searches by agreement, and what such an answer must be."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from urllib.parse import urlencode
 
 from gateway.config.upstreams import EpjAuth, EpjUpstream
@@ -165,17 +165,22 @@ def _check_total(total: Tree, entries: list[Found], search: Search) -> None:
 
 
 def _check_patient(entries: list[Found], search: Search) -> None:
-    if search.patient is None or search.patient.system not in {None, *NATIONAL_SYSTEMS}:
+    """Refuse what says of its patient another number of the kind that was asked for: a national one, or one of the same record system."""
+    if search.patient is None:
         return
+    system = search.patient.system
+    kind = NATIONAL_SYSTEMS if system is None or system in NATIONAL_SYSTEMS else frozenset({system})
     known = {search.patient.value}
     for one in entries:
         numbers = (
-            set(_numbers(one.resource.get("identifier"))) if one.resource.get("resourceType") == "Patient" else set()
+            set(_numbers(one.resource.get("identifier"), kind))
+            if one.resource.get("resourceType") == "Patient"
+            else set()
         )
         known |= numbers if numbers & known else set()
     for index, one in enumerate(entries):
         patients = one.resource if one.resource.get("resourceType") == "Patient" else None
-        named = {number for holder in _holders(one.resource, patients) for number in _numbers(holder)}
+        named = {number for holder in _holders(one.resource, patients) for number in _numbers(holder, kind)}
         if named and not named & known:
             raise AnswerRefused(f"Bundle.entry[{index}].resource: about another patient than was asked for")
 
@@ -189,13 +194,9 @@ def _holders(resource: dict[str, Tree], patient: dict[str, Tree] | None) -> Iter
             yield reference.get("identifier")
 
 
-def _numbers(identifiers: Tree) -> Iterator[str]:
+def _numbers(identifiers: Tree, kind: Collection[str]) -> Iterator[str]:
     for one in identifiers if isinstance(identifiers, list) else [identifiers]:
-        if (
-            isinstance(one, dict)
-            and one.get("system") in NATIONAL_SYSTEMS
-            and isinstance(value := one.get("value"), str)
-        ):
+        if isinstance(one, dict) and one.get("system") in kind and isinstance(value := one.get("value"), str):
             yield value
 
 
