@@ -16,6 +16,7 @@ from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.messages import Messages
 from gateway.admin.replica import document as copy_document
 from gateway.auth.helseid import client_assertion
+from gateway.auth.helseid.issuer import Issuer
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.upstreams import VkpUpstream
@@ -97,7 +98,6 @@ def _of_process(state: NodeState, within: Reach, now: float) -> dict[str, Any]:
     def may_see(orgnr: str) -> bool:
         return within is None or names.get(orgnr) in within
 
-    issuer = clients.parts.issuer
     upstreams = [
         {
             "name": one.name,
@@ -125,16 +125,19 @@ def _of_process(state: NodeState, within: Reach, now: float) -> dict[str, Any]:
         {"of": what, "begins": when(begins), "ends": when(ends), "left": int(ends - now)}
         for what, (begins, ends) in state.certificates.validities().items()
     ]
-    helseid = None
-    if issuer is not None:
-        age = issuer.keys_age
-        helseid = {
-            "url": issuer.url,
-            "keys_age": None if age is None else int(age),
-            "is_failing": issuer.is_failing,
-            "ahead": issuer.ahead,
-        }
+    issuer = clients.parts.issuer
+    helseid = None if issuer is None else _helseid(issuer)
     return {"upstreams": upstreams, "tokens": tokens, "certificates": certificates, "helseid": helseid}
+
+
+def _helseid(issuer: Issuer) -> dict[str, Any]:
+    age = issuer.keys_age
+    return {
+        "url": issuer.url,
+        "keys_age": None if age is None else int(age),
+        "is_failing": issuer.is_failing,
+        "ahead": issuer.ahead,
+    }
 
 
 def _keys(state: NodeState, now: float) -> list[dict[str, Any]]:

@@ -91,18 +91,9 @@ class AdminPort:
         self.health = Health(self.ledger, self._messages, clock)
         self.endpoints = self._endpoints(registry, clock, bounds)
         known = {(each.method, each.path): each for each in self.endpoints}
-        guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
-
-        self._guard = guard
-
-        @web.middleware
-        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if self._connections is None:
-                return await guard(request, handler)
-            async with self._connections.answering(request.protocol):
-                return await guard(request, handler)
-
-        self.app = web.Application(middlewares=[guarded, counting(self.ledger)], client_max_size=LARGEST_BODY)
+        self._guard = Guard(self.authenticator, known, Throttle(_PER_MINUTE, 60, clock), refusal_page)
+        middlewares = [self._guarded, counting(self.ledger)]
+        self.app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
         self.app[SITE] = self._site = Site(clock, known)
         self.app[STOPPING] = asyncio.Event()
         self.app[BOUNDS] = bounds
@@ -112,6 +103,13 @@ class AdminPort:
         self._connections: BoundedConnections | None = None
         self._listening: list[asyncio.Server] = []
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=15.0)
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._connections is None:
+            return await self._guard(request, handler)
+        async with self._connections.answering(request.protocol):
+            return await self._guard(request, handler)
 
     def _endpoints(self, registry: CollectorRegistry, clock: Clock, bounds: Bounds) -> list[Endpoint]:
         copies = Copies(self.ledger)
