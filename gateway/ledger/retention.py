@@ -1,7 +1,8 @@
 """Counting what is in the ledger, and clearing away what its time has ended for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -151,38 +152,41 @@ async def purge(
 
     `tell` takes an event's name, a reference and a municipality, for whatever a person must hear of, as soon as it is done.
     """
-
-    async def all_of(statement: Update | Delete, before: float) -> int:
-        total = 0
-        while True:
-            number = await store.write(lambda connection: connection.execute(statement, {"before": before}).rowcount)
-            total += number
-            if number < _AT_ONCE:
-                return total
-
-    async def told(event: str, statement: Update | Delete, **values: object) -> tuple[tuple[str, str], ...]:
-        found: list[tuple[str, str]] = []
-        while True:
-            some = await store.write(
-                lambda connection: [(row[0], row[1]) for row in connection.execute(statement, values)]
-            )
-            found += some
-            for reference, municipality in some:
-                tell(event, reference, municipality)
-            if len(some) < _AT_ONCE:
-                return tuple(found)
-
-    payloads = await all_of(_FORGET_PAYLOADS, times.payload)
-    discarded = await told(
-        "retention.discarded", _DISCARD, before=times.payload, line=line(MessageState.DISCARDED, "retention ended")
-    )
-    given_up = await told("retention.never_acknowledged", _GIVE_UP, before=times.receipt)
-    rows = await all_of(_DELETE, times.receipt) + await all_of(_DELETE_PASSED, times.passed)
+    payloads = await _all_of(store, _FORGET_PAYLOADS, times.payload)
+    ended = {"before": times.payload, "line": line(MessageState.DISCARDED, "retention ended")}
+    discarded = await _told(store, _DISCARD, ended, partial(tell, "retention.discarded"))
+    never = partial(tell, "retention.never_acknowledged")
+    given_up = await _told(store, _GIVE_UP, {"before": times.receipt}, never)
+    rows = await _all_of(store, _DELETE, times.receipt) + await _all_of(store, _DELETE_PASSED, times.passed)
     if rows or given_up:
         await store.write(lambda connection: connection.execute(_DELETE_NUMBERS).rowcount)
     while await store.write(lambda connection: audit.purge(connection, times.audit)):
         pass
     return Purged(payloads, rows, discarded, given_up)
+
+
+async def _all_of(store: Database, statement: Update | Delete, before: float) -> int:
+    """Run a statement, which takes some rows at a time, until it finds no more; return how many there were."""
+    total = 0
+    while True:
+        number = await store.write(lambda connection: connection.execute(statement, {"before": before}).rowcount)
+        total += number
+        if number < _AT_ONCE:
+            return total
+
+
+async def _told(
+    store: Database, statement: Update | Delete, values: Mapping[str, object], tell: Callable[[str, str], None]
+) -> tuple[tuple[str, str], ...]:
+    """Likewise, telling of each row by its reference and municipality; return these."""
+    found: list[tuple[str, str]] = []
+    while True:
+        some = await store.write(lambda connection: [(row[0], row[1]) for row in connection.execute(statement, values)])
+        found += some
+        for reference, municipality in some:
+            tell(reference, municipality)
+        if len(some) < _AT_ONCE:
+            return tuple(found)
 
 
 _KEPT_LONGER = select(func.count(), func.min(M.received_at)).where(
