@@ -75,6 +75,23 @@ class Replica:
 
     def use(self, config: Config, keys: Keys, pit: PitClient | None, okt: OktClient | None) -> None:
         """Begin, or go on with another configuration; what it fills as before is not interrupted."""
+        made = self._fillings(config, keys, pit, okt)
+        for key in [*self._wanted]:
+            if key not in made or self._made_of[key] != made[key][0]:
+                self._end(key)
+                del self._wanted[key], self._made_of[key]
+        for key, (what, make) in made.items():
+            if key not in self._wanted:
+                self._wanted[key], self._made_of[key] = make(), what
+        if not self._is_working:
+            self._is_working = True
+            self._looking.start()
+            self._counting.start()
+
+    def _fillings(
+        self, config: Config, keys: Keys, pit: PitClient | None, okt: OktClient | None
+    ) -> dict[FeedKey, tuple[object, Make]]:
+        """Return what fills each copy of a configuration, with what it is made of."""
         made: dict[FeedKey, tuple[object, Make]] = {}
         seal, services = PatientSeal.of(keys), ServiceSeal(keys.vault, keys.lookup)
         for municipality in copied(config) if pit is not None else ():
@@ -100,17 +117,7 @@ class Replica:
                     ServiceFile, name, path, self._database, services, self._clock, self._files, self._node
                 )
                 made[FeedKey(name, source)] = (*of, path), follow
-        for key in [*self._wanted]:
-            if key not in made or self._made_of[key] != made[key][0]:
-                self._end(key)
-                del self._wanted[key], self._made_of[key]
-        for key, (what, make) in made.items():
-            if key not in self._wanted:
-                self._wanted[key], self._made_of[key] = make(), what
-        if not self._is_working:
-            self._is_working = True
-            self._looking.start()
-            self._counting.start()
+        return made
 
     async def stop(self) -> None:
         """End what is under way, and leave the copies to other nodes at once."""
