@@ -123,24 +123,11 @@ class Builder:
             canary_key=keys.canary if keys else None,
             rehearse=self._rehearsals.offering(config, retrieval.numbers),
         )
-        certificates = prepared.certificates
-        ways = {
-            name: UpstreamTarget(
-                upstream,
-                _pool(upstream, certificates.of(name), before),
-                config.limits.request_timeout,
-                pipeline.refused,
-                announced(config.sunset),
-            )
-            for name, upstream in config.upstreams.items()
-            if isinstance(upstream, VkpUpstream)
-        }
-        limits = config.limits
-        room = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
-        lane = Lane(ways, pipeline.malformed, room)
-        auth = prepared.auth
+        lane, auth = _lane(prepared, pipeline, before), prepared.auth
         client_keys = (*clients.parts.keys.all, *((auth.key,) if auth is not None and auth.key is not None else ()))
-        return RuntimeState(config, pipeline, lane, certificates, keys, delivery, clients, comparer, client_keys)
+        return RuntimeState(
+            config, pipeline, lane, prepared.certificates, keys, delivery, clients, comparer, client_keys
+        )
 
     def _retrieval(
         self,
@@ -167,6 +154,24 @@ def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:
     for way in before.lane.ways.values() if before else ():
         if way.pool not in pools:
             way.pool.drain()
+
+
+def _lane(prepared: Prepared, pipeline: Pipeline, before: RuntimeState | None) -> Lane:
+    """Return what requests are sent on with as they are."""
+    config, certificates, limits = prepared.config, prepared.certificates, prepared.config.limits
+    ways = {
+        name: UpstreamTarget(
+            upstream,
+            _pool(upstream, certificates.of(name), before),
+            limits.request_timeout,
+            pipeline.refused,
+            announced(config.sunset),
+        )
+        for name, upstream in config.upstreams.items()
+        if isinstance(upstream, VkpUpstream)
+    }
+    room = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
+    return Lane(ways, pipeline.malformed, room)
 
 
 def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None:
