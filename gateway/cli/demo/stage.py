@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,28 +89,33 @@ async def stage(path: Path, *, with_story: bool = False) -> AsyncIterator[Stage]
     issuer = config.helseid.issuer
     clients = _register_clients(config, path.parent, folder)
     record_systems = [one for one in config.upstreams.values() if isinstance(one, EpjUpstream)]
-    children = [
+    doubles = [
         _Child("HelseID", 1, "service_stubs", "helseid", "--port", _port(issuer), "--clients", str(clients)),
         _Child("VKP", 1, "legacy_stubs", "--port", _port(vkp.url), "--issuer", issuer),
         _Child("JFT", 2, "service_stubs", "jft", "--issuer", issuer, *_jft_ports(jft)),
         *(_record_system(one, issuer) for one in record_systems),
         *_services(config, issuer),
-        _Child("gateway", 1, "gateway", "serve", "--config", str(path), *_pages(config)),
     ]
+    gateway = _Child("gateway", 1, "gateway", "serve", "--config", str(path), *_pages(config))
+    children = [*doubles, gateway]
     try:
-        # The gateway last: what it copies is there then.
-        for started in (children[:-1], children[-1:]):
-            for child in started:
-                await child.start(folder)
-            for child in started:
-                await child.ready()
-            if started[-1].name != "gateway":
-                await fill(config)
+        await _start(doubles, folder)
+        await fill(config)
+        # What the gateway copies is there now.
+        await _start([gateway], folder)
         pids = {child.name: child.pid for child in children}
         epj_urls = tuple(one.url for one in record_systems)
         yield Stage(config, table, f"http://{config.listen.data}", vkp.url, jft.write_url, issuer, epj_urls, pids)
     finally:
         await asyncio.gather(*(child.end() for child in children))
+
+
+async def _start(children: "Sequence[_Child]", folder: Path) -> None:
+    """Start processes together, and return when all of them are ready."""
+    for child in children:
+        await child.start(folder)
+    for child in children:
+        await child.ready()
 
 
 def _pages(config: Config) -> tuple[str, ...]:
