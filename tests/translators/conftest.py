@@ -4,12 +4,14 @@ import os
 
 import pytest
 
-from translators.translate import prepare
+from tests.translators.drawing import complete
+from translators.fhir.plan import from_stu3, within_r4
 
 collect_ignore = [] if os.environ.get("VKP_EXAMPLES") else ["test_examples.py"]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def plans() -> None:
-    """Make the plans of all types, as a gateway does before it serves: some tests go through them."""
-    prepare()
+    """Make the plans of all types: some tests go through them."""
+    complete(within_r4())
+    complete(from_stu3())

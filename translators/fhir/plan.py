@@ -104,8 +104,6 @@ class Plan:
     """What R4 asks for and the source's release has no element for, by the key of the steps."""
     choices: Mapping[str, tuple[frozenset[str], ...]]
     """Elements of which at most one may be there, by the key of the steps; of R4 the check of what is sent knows them."""
-    complete: Callable[[], None]
-    """Makes the steps of all types, so that no message waits for them."""
 
 
 @cache
@@ -143,20 +141,14 @@ class _Planner:
         known = self._source.resources & self._target.resources | frozenset(self._renaming.types)
         rewrites = {} if self._is_r4 else REWRITES
         named = self._renaming
-        return Plan(
-            self._source, self._types, known, named.types, rewrites, named.unknown, self._choices, self._complete
-        )
-
-    def _complete(self) -> None:
-        while len(self._types) < len(self._to_make):
-            for key in list(self._to_make):
-                _ = self._types[key]
+        return Plan(self._source, self._types, known, named.types, rewrites, named.unknown, self._choices)
 
     def _make(self, key: str) -> None:
-        self._types[key] = self._to_make[key]()
         choices = self._source.choices.get(key.partition(">")[0])
         if choices is not None and not self._is_r4:
+            # Before its steps, by which another thread sees that the type is made.
             self._choices[key] = tuple(choices.values())
+        self._types[key] = self._to_make[key]()
 
     def _row(self, kind: str, becomes: str) -> str:
         """Return the key of the steps of a type that becomes another."""

@@ -96,12 +96,6 @@ def _resource(value: Tree, context: _Context, depth: int) -> bool:
     return _types()[kind].right(value, context, depth)
 
 
-def prepare() -> None:
-    """Make the functions of all types, so that no message waits for them."""
-    for one in _types().values():
-        one.made()
-
-
 @cache
 def _types() -> dict[str, _Type]:
     types: dict[str, _Type] = {}
