@@ -9,13 +9,11 @@ from translators import bindings, jft, r4
 from translators.completed import completed, joined
 from translators.contract import Call, Loss, Message, Reason, Refused, Repair, Settings, Translation, Tree
 from translators.fhir import xml_codec
-from translators.fhir.elements import r4 as r4_elements
 from translators.fhir.elements import stu3 as stu3_elements
 from translators.fhir.json_codec import decode
 from translators.fhir.quick_check import is_right
 from translators.fhir.rules import is_modifier
 from translators.fhir.structure import MOST, Checked, Fault, character_faults, check
-from translators.fhir.xml_shapes import kinds
 from translators.links import FULL_URL, followed
 from translators.national_number import TEST_KINDS
 from translators.patient import check_patient, check_persons
@@ -213,7 +211,6 @@ def prepare() -> None:
     more than all else that is kept of FHIR, and next to none of it is ever used.
     """
     of = Settings(frozenset(TEST_KINDS))
-    kinds(r4_elements())
     examples = resources.files("translators").joinpath("examples")
     for surface, folder in (("vkp-r4", examples), ("vkp-stu3", examples.joinpath("stu3"))):
         for file in folder.iterdir():

@@ -63,7 +63,7 @@ _TO_MIGRATE = 300
 """Seconds that a starting node waits for another that makes or changes the tables."""
 _PAGES_OF_LOG = 2000
 """After how many pages of 4 KB SQLite writes the log into the file: a page that changed often meanwhile is written once."""
-_WRITERS_CACHE = 16 * 1024
+_WRITERS_CACHE = 4 * 1024
 """KB of the file that the writer keeps in memory."""
 _PAGES = 250
 """Pages given back in one transaction, some 1 MB; a tenth of the file stays free for what comes."""
