@@ -5,7 +5,7 @@ PMD documents no conditional create, so what it may have got is never sent again
 
 from gateway.config.upstreams import PmdUpstream
 from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
-from translators.contract import Refused
+from translators.contract import Refused, Tree
 from translators.fhir.invariants import objects
 from translators.fhir.json_codec import decode
 from translators.pmd import call_of
@@ -38,11 +38,11 @@ class PmdClient:
         if not 200 <= answer.status < 300:
             raise NotTaken(f"PMD answered {answer.status}")
         if answer.body.strip():
-            _check(answer.body)
+            _check(answer.body, bundle)
 
 
-def _check(body: bytes) -> None:
-    """Raise `NotTaken` where entries were refused; `ServiceUnavailable` for what is no answer of PMD."""
+def _check(body: bytes, sent: bytes) -> None:
+    """Raise `NotTaken` where entries were refused; `ServiceUnavailable` for what is no answer of PMD, or none to all that was sent."""
     try:
         found = decode(body)
     except Refused as error:
@@ -50,11 +50,26 @@ def _check(body: bytes) -> None:
     if not isinstance(found, dict) or found.get("resourceType") not in ("Bundle", "OperationOutcome"):
         raise ServiceUnavailable("PMD's success is neither Bundle nor OperationOutcome", is_silent=True)
     if found["resourceType"] == "OperationOutcome":
-        if any(one.get("severity") in ("error", "fatal") for one in objects(found.get("issue"))):
+        if _tells_of_error(found):
             raise NotTaken("PMD answered with a success that tells of an error")
         return
     entries = list(objects(found.get("entry")))
     told = [one["response"] for one in entries if isinstance(one.get("response"), dict)]
-    failed = [one for one in told if isinstance(one, dict) and not str(one.get("status")).startswith("2")]
+    failed = [one for one in told if isinstance(one, dict) and not _is_taken(one)]
     if failed:
         raise NotTaken(f"PMD did not take {len(failed)} of {len(entries)} measurements")
+    bundle = decode(sent)
+    number = len(list(objects(bundle.get("entry")))) if isinstance(bundle, dict) else 0
+    if told and len(told) != number:
+        text = f"PMD's success tells of {len(told)} measurements, of {number} that were sent"
+        raise ServiceUnavailable(text, is_silent=True)
+
+
+def _is_taken(response: dict[str, Tree]) -> bool:
+    outcome = response.get("outcome")
+    is_refused = isinstance(outcome, dict) and _tells_of_error(outcome)
+    return str(response.get("status")).startswith("2") and not is_refused
+
+
+def _tells_of_error(outcome: dict[str, Tree]) -> bool:
+    return any(one.get("severity") in ("error", "fatal") for one in objects(outcome.get("issue")))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _ENTRY = b'{"fullUrl": "urn:uuid:1", "response": {"status": "%s"}}'
 
 
+_SENT = b'{"resourceType": "Bundle", "entry": [{}, {}]}'
+
+
 def answered(*statuses: bytes) -> bytes:
     """Return a Bundle with these results."""
     return b'{"resourceType": "Bundle", "type": "batch-response", "entry": [%s]}' % b", ".join(
@@ -49,7 +52,7 @@ async def shared(status: int, body: bytes, scope: str | None = "nhn:pmd/x") -> F
     """Share a bundle that is answered so."""
     fixed = Fixed(status, body)
     upstream = PmdUpstream("pmd", "https://pmd.example", ServiceStatus.TEST, Place("f", 1, 1), scope=scope)
-    await PmdClient(upstream, fixed).share(b"{}", "312229544", 1.0)
+    await PmdClient(upstream, fixed).share(_SENT, "312229544", 1.0)
     return fixed
 
 
@@ -71,6 +74,7 @@ async def test_a_bundle_that_was_taken_is_shared(status: int, body: bytes) -> No
         (302, b"", "PMD answered 302"),
         (200, answered(b"200", b"422 Unprocessable"), "1 of 2 measurements"),
         (200, b'{"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}', "tells of an error"),
+        (200, answered(b'200", "outcome": {"issue": [{"severity": "error"}]}, "etag": "1'), "1 of 1 measurements"),
     ],
 )
 async def test_what_was_not_taken_is_said(status: int, body: bytes, text: str) -> None:
@@ -79,9 +83,12 @@ async def test_what_was_not_taken_is_said(status: int, body: bytes, text: str) -
         await shared(status, body)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"resourceType": "Patient"}', b"{"])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"[]", b'{"resourceType": "Patient"}', b"{", answered(b"200"), answered(b"200", b"200", b"200")],
+)
 async def test_a_success_that_is_not_pmds_is_unclear(body: bytes) -> None:
-    """A page of a proxy is no result, and what may have been taken is not sent again."""
+    """A page of a proxy is no result, nor one of a part; and what may have been taken is not sent again."""
     with pytest.raises(ServiceUnavailable) as raised:
         await shared(200, body)
     assert raised.value.is_silent
