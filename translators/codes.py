@@ -11,6 +11,7 @@ from translators.terminology import (
     Doubt,
     Renumbered,
     is_of_superseded_table,
+    is_shown_as_another,
     may_mean_otherwise,
     read_code,
     standing,
@@ -46,6 +47,8 @@ class SenderCodes:
         if not isinstance(system, str) or not isinstance(code, str) or not system.startswith(CODE_SYSTEMS):
             return
         place = at.at("code") or at
+        if self._is_shown_as_another(system, code, display):
+            raise Refused(Reason.FORMAT, f"a code of {system} with the display of another one", place.path)
         found = read_code(system, code, self._history, display if isinstance(display, str) else None)
         if isinstance(found, Doubt):
             self._doubt(found, system, place)
@@ -53,6 +56,10 @@ class SenderCodes:
             if system not in self._told and is_of_superseded_table(system, code):
                 self._proved.setdefault(system, set()).add(code)
             self._renumber(found, at, place, coding)
+
+    def _is_shown_as_another(self, system: str, code: str, display: Tree) -> bool:
+        """Tell whether a display says another code than the one beside it; a sender whose table is known is never in doubt."""
+        return isinstance(display, str) and system not in self._told and is_shown_as_another(system, code, display)
 
     def _doubt(self, doubt: Doubt, system: str, place: Cursor) -> None:
         if doubt is Doubt.UNKNOWN and self._passes_unknown:
@@ -74,7 +81,11 @@ class SenderCodes:
     def stands(self, coding: Mapping[str, Tree]) -> bool:
         """Whether a coding says today what its sender means: of today's table, or of a code system that is not VKP's."""
         system, code, display = coding.get("system"), coding.get("code"), coding.get("display")
-        if not isinstance(system, str) or (system, code) in self.standing or not system.startswith(CODE_SYSTEMS):
+        if not isinstance(system, str) or not system.startswith(CODE_SYSTEMS):
+            return True
+        if isinstance(code, str) and self._is_shown_as_another(system, code, display):
+            return False
+        if (system, code) in self.standing:
             return True
         if not isinstance(code, str) or display is not None:
             shown = display if isinstance(display, str) else None

@@ -50,7 +50,7 @@ FAULTY = {
     ),
 }
 JOURNALED = ("Bundle", *ALONE)
-TIME = "2018-06-25T10:02:03.463Z"
+TIME = "2026-05-04T08:31:00Z"
 WEIGHTS_1 = (3, 7, 6, 1, 8, 9, 4, 5, 2)
 WEIGHTS_2 = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)
 

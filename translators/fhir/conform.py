@@ -176,7 +176,7 @@ class _Conformer:
         if renewed is not None and isinstance(code, str) and code not in renewed[1]:
             coding["system"] = RepairedText(renewed[0])
             (at.at("system") or at).repair("code-system-url-corrected")
-        elif self._codes is not None and (system, code) not in self._codes.standing:
+        elif self._codes is not None and ("display" in coding or (system, code) not in self._codes.standing):
             self._codes.bring_up(at, coding)
 
     def _rewrite(self, at: Cursor, kind: str, kept: dict[str, Tree], result: dict[str, Tree]) -> None:

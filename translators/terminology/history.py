@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from translators.terminology.code_system import (
     ALERT,
@@ -25,6 +25,7 @@ from translators.terminology.code_system import (
     Becomes,
     CodeSystem,
     Superseded,
+    code_system,
     code_systems,
 )
 
@@ -140,6 +141,37 @@ def is_of_superseded_table(url: str, code: str) -> bool:
     """Tell whether only superseded tables have a code, so that it shows that its sender uses one."""
     tables = _index().get(url)
     return tables is not None and code not in tables.default.meanings
+
+
+def is_shown_as_another(url: str, code: str, display: str) -> bool:
+    """Tell whether VKP published a display for other codes of the table alone, so that nobody knows which of two is meant."""
+    shown = _shown_by(url)
+    if shown is None or code not in shown.own or display in shown.own[code]:
+        return False
+    found = _normalised(display)
+    return found not in shown.own[code] and found in shown.today
+
+
+class _ShownBy(NamedTuple):
+    """What VKP published for the codes of a table."""
+
+    own: Mapping[str, frozenset[str]]
+    """By code: the displays that it ever had, as they are and normalised."""
+    today: frozenset[str]
+    """The normalised displays of today's codes."""
+
+
+@cache
+def _shown_by(url: str) -> _ShownBy | None:
+    system = code_system(url)
+    if system is None:
+        return None
+    own: dict[str, set[str]] = {}
+    for displays in (system.displays, *(table.displays for table in system.earlier)):
+        for code, found in displays.items():
+            own.setdefault(code, set()).update(found, map(_normalised, found))
+    today = {_normalised(one) for found in system.displays.values() for one in found}
+    return _ShownBy({code: frozenset(found) for code, found in own.items()}, frozenset(today))
 
 
 @cache

@@ -24,6 +24,7 @@ from translators.terminology import (
     code_systems,
     history_names,
     is_of_superseded_table,
+    is_shown_as_another,
     may_mean_otherwise,
     read_code,
     standing,
@@ -293,3 +294,23 @@ def test_nothing_can_be_changed():
     assert isinstance(history_names(), MappingProxyType)
     assert isinstance(SHORT_NAMES, MappingProxyType)
     assert {type(names) for names in history_names().values()} == {frozenset}
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "display", "is_another"),
+    [
+        (ALERT, "4.1", "Brannalarm", True),
+        (ALERT, "4.1", "brann_alarm", False),
+        (ALERT, "4.1", "Fall", False),
+        (ALERT, "4.1", "Hun falt på badet", False),
+        (ALERT, "1.17", "Batteri tomt", False),
+        (ALERT, "4.99", "Brannalarm", False),
+        (DISPENSE, "2", "medisin utlevert", True),
+        ("http://ehelse.no/fhir/CodeSystem/vkp-medicationdispense-events-v06", "2", "medisin_utlevert", True),
+        ("http://ehelse.no/fhir/CodeSystem/vkp-medicationdispense-events-v06", "2", "medisin_ikke_utlevert", False),
+        ("http://loinc.org", "8867-4", "Brannalarm", False),
+    ],
+)
+def test_a_display_of_another_code_of_the_table_is_told(url: str, code: str, display: str, *, is_another: bool) -> None:
+    """Words of one's own say nothing of codes; a display that the code has had is its own."""
+    assert is_shown_as_another(url, code, display) is is_another
