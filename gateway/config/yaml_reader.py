@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -21,7 +21,6 @@ from gateway.config.yaml_nodes import (
     describe,
     is_mapping,
     is_tagged,
-    is_unused,
     place,
     quoted,
 )
@@ -48,18 +47,11 @@ class Section:
 
     path: str
     keys: dict[str, Key]
-    later: frozenset[str] = field(default=frozenset())
-    """Keys of the form that this version does not read yet; only null, [] and {} are accepted there."""
-
-    @property
-    def names(self) -> list[str]:
-        """Every key of the form, for suggestions."""
-        return [*self.keys, *sorted(self.later)]
 
 
-def section(path: str, *keys: Key, later: tuple[str, ...] = ()) -> Section:
-    """Make a part from its keys, and the names of those that this version does not read yet."""
-    return Section(path, {key.name: key for key in keys}, frozenset(later))
+def section(path: str, *keys: Key) -> Section:
+    """Make a part from its keys."""
+    return Section(path, {key.name: key for key in keys})
 
 
 def must(name: str, meaning: str, read: "Read | None" = None, field: str | None = None) -> Key:
@@ -187,11 +179,9 @@ class Reader:
         for name, (key, value) in entries.items():
             if name in section.keys:
                 found[name] = value
-            elif name not in section.later:
+            else:
                 strange = True
-                self.error(key, f"unknown key {quoted(name)}{self._hint(section.path, name, section.names)}")
-            elif not is_unused(value):
-                self.error(key, f'"{name}" is not supported yet')
+                self.error(key, f"unknown key {quoted(name)}{self._hint(section.path, name, section.keys)}")
         for name, spec in section.keys.items():
             if spec.required and name not in found:
                 self.error(node, f'"{name}" is missing')
