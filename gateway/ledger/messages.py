@@ -252,10 +252,6 @@ class Ledger:
             await self.store.write(lambda connection: connection.execute(sql.FOLLOW_NO_MORE, rows).rowcount)
         return len(found), newest
 
-    async def next_due(self) -> float | None:
-        """Return when the next held message is to be tried."""
-        return await self.store.read(lambda connection: connection.execute(sql.NEXT_DUE).scalar_one())
-
     async def recover(self, *, alone: bool, longest: float = LONGEST_LEASE) -> list[Recovered]:
         """Take what was with processes that are gone: whether it was delivered is unclear.
 

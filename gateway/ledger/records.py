@@ -79,7 +79,6 @@ NEXT: dict[MessageState, frozenset[MessageState]] = {
 }
 """Which states may follow; every other change is a defect."""
 
-FIRST = frozenset({MessageState.HELD, MessageState.DELIVERING, MessageState.PASSED})
 PENDING = (MessageState.HELD, MessageState.DELIVERING)
 """Not delivered yet: later messages about the same patient wait for these."""
 MOST_ATTEMPTS = 12

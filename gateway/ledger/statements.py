@@ -226,7 +226,6 @@ FORGOTTEN = select(M.id).where(*_FOLLOWER, M.id > bindparam("after"), ~_EARLIER_
 """Followers of nothing: on PostgreSQL a message may arrive as the one before it leaves, and neither sees the other."""
 FOLLOW_NO_MORE = update(MESSAGE).where(_MESSAGE, *_FOLLOWER).values(due=M.received_at)
 NEWEST = select(func.max(M.id))
-NEXT_DUE = select(func.min(M.due)).where(M.state == MessageState.HELD.value)
 
 BEING_DELIVERED = select(
     M.id, M.reference, M.municipality, M.promised, M.resend_unclear, M.attempts, M.owner, M.lease

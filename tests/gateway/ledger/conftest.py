@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, func, select, update
 
 from gateway.ledger.database import Database, open_store
 from gateway.ledger.messages import Ledger
@@ -166,6 +166,12 @@ async def waiting(ledger: Ledger, reference: str, **changed: Any) -> int:
     found = await arrive(ledger, reference, wait=True, **changed)
     assert isinstance(found, Waiting)
     return found.id
+
+
+async def next_due(ledger: Ledger) -> float | None:
+    """When the next held message is to be tried."""
+    due = select(func.min(MESSAGE.c.due)).where(MESSAGE.c.state == MessageState.HELD.value)
+    return await ledger.store.read(lambda connection: connection.execute(due).scalar_one())
 
 
 async def brought_to(ledger: Ledger, state: MessageState, reference: str, **changed: Any) -> int:

@@ -15,6 +15,7 @@ from tests.gateway.ledger.conftest import (
     arrive,
     brought_to,
     history,
+    next_due,
     payload,
     put,
     row,
@@ -82,7 +83,7 @@ async def test_the_next_waits_while_one_is_held_again(ledger: Ledger, clock: Clo
     elsewhere = await waiting(ledger, "elsewhere", patient="patient", municipality="vikan")
     assert await claimed(ledger) == [first, elsewhere]
     assert await ledger.held(first, "away", next_try=NOW + 10)
-    assert (await claimed(ledger), await ledger.next_due()) == ([], NOW + 10)
+    assert (await claimed(ledger), await next_due(ledger)) == ([], NOW + 10)
     clock.now = NOW + 10
     assert await claimed(ledger) == [first]
     assert await CHANGES[MessageState.DELIVERED](ledger, first)
@@ -94,11 +95,11 @@ async def test_claim_takes_what_is_due_longest_and_no_more_than_asked(ledger: Le
     late, later, latest = [await waiting(ledger, str(number)) for number in range(3)]
     for message, due in ((late, NOW + 3), (later, NOW + 2), (latest, NOW + 1)):
         await put(ledger, message, due=due)
-    assert (await claimed(ledger), await ledger.next_due()) == ([], NOW + 1)
+    assert (await claimed(ledger), await next_due(ledger)) == ([], NOW + 1)
     clock.now = NOW + 3
     assert await claimed(ledger, 2) == [later, latest]
     assert await claimed(ledger) == [late]
-    assert await ledger.next_due() is None
+    assert await next_due(ledger) is None
 
 
 async def test_two_nodes_never_claim_the_same(ledger: Ledger, other: Ledger) -> None:

@@ -21,7 +21,7 @@ from gateway.ledger import message_actions
 from gateway.ledger.audit import Note
 from gateway.ledger.records import MOST_ATTEMPTS, Known, MessageState, Taken, Waiting
 from gateway.ledger.retention import RetentionTimes, purge
-from tests.gateway.ledger.conftest import NOW, WINDOW, arrival, payload
+from tests.gateway.ledger.conftest import NOW, WINDOW, arrival, next_due, payload
 from tests.gateway.ledger.world import AT_THE_SERVICE, SET_ASIDE, Flight, Message, Sent, World
 
 if TYPE_CHECKING:
@@ -352,7 +352,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.holds()
         for _ in range(10 * len(world.message_of) + 10):
             self._go_on(self._claim(0, 4), Try(2, 0, reaches=True))
-            if (due := world.run(self.node(0).next_due())) is None:
+            if (due := world.run(next_due(self.node(0)))) is None:
                 break
             world.now = max(world.now, due)
         self.holds()

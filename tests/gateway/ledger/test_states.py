@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger.records import FIRST, FOLLOWED, NEXT, PENDING, MessageState, before
+from gateway.ledger.records import FOLLOWED, NEXT, PENDING, MessageState, before
+from tests.gateway.ledger.world import FIRST
 
 FINAL = {MessageState.ACKNOWLEDGED, MessageState.DISCARDED, MessageState.RETURNED, MessageState.PASSED}
 

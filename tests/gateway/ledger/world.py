@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, delete, select
 
 from gateway.ledger.messages import LEASE, Ledger
-from gateway.ledger.records import FIRST, NEXT, PENDING, RECEIVED, MessageState
+from gateway.ledger.records import NEXT, PENDING, RECEIVED, MessageState
 from gateway.ledger.tables import MESSAGE
 from gateway.times import Clock
 from tests.gateway.ledger.conftest import NOW, WINDOW, payload
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gateway.ledger.database import Database
 
+FIRST = (MessageState.HELD, MessageState.DELIVERING, MessageState.PASSED)
 SET_ASIDE = (MessageState.QUARANTINED, MessageState.DISCARDED)
 AT_THE_SERVICE = (MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED)
 WITHOUT_PAYLOAD = (MessageState.REFUSED, MessageState.ACKNOWLEDGED, MessageState.DISCARDED)
