@@ -84,12 +84,10 @@ def deliverable(  # noqa: PLR0913, PLR0917 - what a message was, and what it is 
     return replace(result, calls=(), patient=None, refusal=_invalid(faults, sent, traced))
 
 
-def express(
-    tree: Tree, surface: str, service: str, settings: Settings, wire_repairs: tuple[Repair, ...] = ()
-) -> Translation:
+def express(tree: Tree, surface: str, service: str, settings: Settings) -> Translation:
     """Translate a message as `translate` does, whether its values are what FHIR R4 allows or not: nothing to be sent."""
-    result = _expressed(read(tree, surface, settings), tree, service, settings, wire_repairs)[0]
-    return _told_by_its_places(result, tree, surface, service, settings, wire_repairs)
+    result = _expressed(read(tree, surface, settings), tree, service, settings, ())[0]
+    return _told_by_its_places(result, tree, surface, service, settings, ())
 
 
 @dataclass(frozen=True, slots=True)

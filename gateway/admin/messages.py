@@ -141,9 +141,9 @@ class Messages:
         ]
         return {"forgotten": done.messages, "not_shared": done.not_shared, "left": left}
 
-    async def overview(self, who: Principal, action: Action = Action.VIEW) -> dict[str, Any]:
+    async def overview(self, who: Principal) -> dict[str, Any]:
         """Return how many messages wait for something, and when what is old was last cleared away."""
-        ledger, within = self._context.ledger, reach(who, action)
+        ledger, within = self._context.ledger, reach(who, Action.VIEW)
         counts = await self._context.read(retention.counts)
         purged = await self._context.read(lambda each: message_queries.last_run(each, retention.PURGE))
         shown = [

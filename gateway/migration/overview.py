@@ -225,9 +225,7 @@ def went_wrong(record: Cutover, now: float) -> str | None:
     return None
 
 
-def curve(
-    standings: Standings, cutovers: Iterable[Cutover], within: Iterable[str] | None = None
-) -> list[tuple[float, int]]:
+def curve(standings: Standings, cutovers: Iterable[Cutover], within: Iterable[str] | None) -> list[tuple[float, int]]:
     """Return how many municipalities had moved from which moment on, in seconds since the epoch; 0: before anything is known."""
     switched: dict[str, float] = {}
     for record in cutovers:

@@ -52,9 +52,9 @@ _PATIENCE = 60.0
 _RETRY_AFTER = 10
 
 
-def large_bodies(idle: float = _IDLE) -> WorkerProcess[BodyAnswer]:
-    """Return the process that reads and translates large bodies, which starts with the first; `idle` is in seconds."""
-    return WorkerProcess("gateway.pipeline.bodies", BodyAnswer, idle)
+def large_bodies() -> WorkerProcess[BodyAnswer]:
+    """Return the process that reads and translates large bodies, which starts with the first."""
+    return WorkerProcess("gateway.pipeline.bodies", BodyAnswer, _IDLE)
 
 
 class AnswersQuestions(Protocol):

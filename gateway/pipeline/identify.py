@@ -138,7 +138,7 @@ class Identifier:
         return content_of(data, identified.surface, identified.operation)
 
     def with_information(
-        self, envelope: Envelope, content: Content, code_history: tuple[tuple[str, str], ...] = ()
+        self, envelope: Envelope, content: Content, code_history: tuple[tuple[str, str], ...]
     ) -> Envelope:
         """Return the envelope with what the content is about, by the tables that the sender's codes are of."""
         name = bodies.information(content, code_history)

@@ -37,7 +37,7 @@ class Explanation:
 
 
 def consider(
-    routes: Iterable[Route], envelope: Envelope, chosen: Route | None, rules: Iterable[Rule] = (), now: float = 0.0
+    routes: Iterable[Route], envelope: Envelope, chosen: Route | None, rules: Iterable[Rule], now: float
 ) -> tuple[Considered, ...]:
     """Say of each rule over the routes, and of each route, why it is `chosen` or not at `now`, in seconds since the epoch."""
     rules = tuple(rules)

@@ -160,7 +160,7 @@ class Authenticator:
             return by_dev_login(login.dev_grants, login.dev_played)
         return by_login(login.claims, doors.issuer, doors.people.entries if doors.people else ())
 
-    def session(self, doors: AuthConfig, cookie: str, *, is_use: bool = True) -> Session | None:
+    def session(self, doors: AuthConfig, cookie: str, *, is_use: bool) -> Session | None:
         """Return the session of a browser."""
         return self.sessions.find(cookie, doors.times, is_use=is_use)
 

@@ -66,7 +66,7 @@ def with_free_ports(path: Path, folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def stage(path: Path, *, with_story: bool = False) -> AsyncIterator[Stage]:
+async def stage(path: Path, *, with_story: bool) -> AsyncIterator[Stage]:
     """Start everything that the configuration at `path` names, perhaps with a month behind it; raises `StageFailed`."""
     loaded = load(str(path))
     config, table = loaded.config, loaded.table
