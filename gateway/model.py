@@ -93,6 +93,8 @@ class Mode(StrEnum):
     CLOSED = "closed"
 
 
+GOES_NEW = (Mode.NEW, Mode.CANARY)
+"""Modes of a route by which an information service gets messages, all or some."""
 PASSING = frozenset({Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE})
 """Modes of a decision in which VKP checks and answers a message, as it came."""
 

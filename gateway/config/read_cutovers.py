@@ -17,9 +17,7 @@ from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import Routes, routes
 from gateway.config.yaml_nodes import quoted
 from gateway.config.yaml_reader import Fields, Reader, unless_null, within
-from gateway.model import Mode, Place
-
-_GOES_NEW = (Mode.NEW, Mode.CANARY)
+from gateway.model import GOES_NEW, Place
 
 ReadRoutes = Callable[[Node], Routes]
 
@@ -91,7 +89,7 @@ class _Cutovers:
         gate = fields.get("gate", partial(unless_null(within(schema.GATE, Gate)), reader))
         back = fields.get("roll_back_when", partial(unless_null(within(schema.ROLL_BACK_WHEN, RollBackWhen)), reader))
         approvals = fields.get("approvals", partial(_approvals, reader, 1 if self._is_production else 0))
-        if self._is_production and any(one.route.mode in _GOES_NEW for one in ways.parsed):
+        if self._is_production and any(one.route.mode in GOES_NEW for one in ways.parsed):
             _must_be_there(reader, fields, "gate", "roll_back_when")
         if back is not None and back.held_at_least is None and any(one.hold_place is not None for one in ways.parsed):
             text = 'what is held rolls nothing back without "held_at_least", however long the service is away'

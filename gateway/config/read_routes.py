@@ -9,10 +9,10 @@ from yaml import Node, SequenceNode
 
 from gateway.config import values, yaml_nodes
 from gateway.config.read_parties import Municipalities, Vendors
-from gateway.config.route_keys import DELIVERING, POLICY_KEYS, ROUTE
+from gateway.config.route_keys import POLICY_KEYS, ROUTE
 from gateway.config.yaml_nodes import quoted
 from gateway.config.yaml_reader import Fields, Reader
-from gateway.model import Group, Information, Mode, Place
+from gateway.model import GOES_NEW, Group, Information, Mode, Place
 from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear, types_of
 
 _NAMES = (*Information, *Group)
@@ -88,7 +88,7 @@ def _route(
     information, grouped = named if named is not None else (None, frozenset())
     selectors = (municipality, vendor, system, information, grouped)
     route = Route(*selectors, mode or Mode.CLOSED, text, reader.place(node), **policies)
-    is_held = route.on_outage is OnOutage.HOLD and (mode is None or mode in DELIVERING)
+    is_held = route.on_outage is OnOutage.HOLD and (mode is None or mode in GOES_NEW)
     hold_place = reader.place(fields.value("on_outage")) if is_held else None
     return ParsedRoute(route, reader.place(fields.value("mode")), mode is not None, hold_place)
 
@@ -109,7 +109,7 @@ def _check_policies(
     _check_senders(reader, fields, frozenset(policies.get("always", ())))
     if policies.get("share_with") and named is not None and Information.MALEDATA not in named:
         reader.error(fields.value("share_with"), "only maledata is shared, and the route names none of it")
-    if mode is None or mode in DELIVERING:
+    if mode is None or mode in GOES_NEW:
         _check_together(reader, fields, policies)
 
 

@@ -12,12 +12,10 @@ from gateway.config import values
 from gateway.config.upstreams import PmdUpstream
 from gateway.config.yaml_nodes import MAP, STR, quoted
 from gateway.config.yaml_reader import Key, Reader, must, section
-from gateway.model import Mode
+from gateway.model import GOES_NEW, Mode
 from gateway.routing.route import AcceptedDifference, AnswerWhen, OnOutage, Unclear, ValueKind, policies_of
 from translators.comparison import DifferenceKind
 from translators.fhir.elements import r4
-
-DELIVERING = (Mode.NEW, Mode.CANARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +109,35 @@ ROUTE = section(
         "paths whose loss is tolerated; only with modes new, canary and rehearse",
         "[]",
         _losses,
-        modes=(*DELIVERING, Mode.REHEARSE),
+        modes=(*GOES_NEW, Mode.REHEARSE),
     ),
     PolicyKey(
         "answer",
         "when a journaling is a success: accepted by the service, or journaled in the record; only with new and canary",
         "accepted",
         values.one_of("answer", AnswerWhen),
-        modes=DELIVERING,
+        modes=GOES_NEW,
     ),
     PolicyKey(
         "on_outage",
         "while the service is away: refuse, or hold (success once the message is safe here); only with new and canary",
         "refuse",
         values.one_of("on_outage", OnOutage),
-        modes=DELIVERING,
+        modes=GOES_NEW,
     ),
     PolicyKey(
         "unclear",
         "a held message that was sent and never answered: quarantine, or resend; only with new and canary",
         "quarantine",
         values.one_of("unclear", Unclear),
-        modes=DELIVERING,
+        modes=GOES_NEW,
     ),
     PolicyKey(
         "acknowledge_within",
         "an event that is not acknowledged by then is overdue; only with new and canary",
         "24h",
         values.duration,
-        modes=DELIVERING,
+        modes=GOES_NEW,
     ),
     PolicyKey(
         "share",
@@ -173,7 +171,7 @@ ROUTE = section(
         "pmd: measurements (maledata) are shared with PMD too, once they are journaled; only with new and canary",
         "[]",
         _share_with,
-        modes=DELIVERING,
+        modes=GOES_NEW,
     ),
     PolicyKey(
         "accept_differences",

@@ -5,14 +5,12 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from gateway.config.model import Config, Municipality
-from gateway.model import JOURNALING, Information, Mode
+from gateway.model import GOES_NEW, JOURNALING, Information, Mode
 from gateway.routing.diff import Change, Effect, changed_cells, effect_of
 from gateway.routing.index import EVERY_INFORMATION, Buckets, winner
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
-
-GOES_NEW = (Mode.NEW, Mode.CANARY)
 
 
 class OfCell(Protocol):

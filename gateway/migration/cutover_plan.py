@@ -12,8 +12,8 @@ from gateway.config.model import Config, Environment, Severity
 from gateway.config.plans import CutoverPlan, Gate, RollBackWhen
 from gateway.config.route_specs import CheckedSpecs, checked
 from gateway.ledger import cutovers
-from gateway.migration.cells import GOES_NEW
 from gateway.migration.schedule import instant_of
+from gateway.model import GOES_NEW
 from gateway.routing.index import Buckets
 from gateway.routing.route import Route, RouteSpec
 

@@ -16,7 +16,7 @@ from gateway.ledger.cutovers import routes_of
 from gateway.ledger.overrides import place
 from gateway.ledger.returns import first_received
 from gateway.ledger.tables import AUDIT, CUTOVER, RULE
-from gateway.model import JOURNALING, Group, Information, Mode
+from gateway.model import GOES_NEW, JOURNALING, Group, Information, Mode
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Route
@@ -88,9 +88,6 @@ def scope_of(rules: Iterable[Route]) -> Scope:
     return Scope(first.municipality, first.vendor, next(iter(first.information or ()), None))
 
 
-_GOES_NEW = (Mode.NEW, Mode.CANARY)
-
-
 def effects(routes: Sequence[Route], layers: Layers, config: Config, now: float) -> tuple[Change, ...]:
     """Return every cell that the rules of a panic change, beside what lies over the routes of a configuration at `now`."""
     table = RouteTable.compile(config)
@@ -121,10 +118,10 @@ def _went_new(connection: Connection) -> list[Switch]:
     """Return every override and cutover by which cells went new, ended ones and earlier forms of changed ones among them."""
     C, R = CUTOVER.c, RULE.c  # noqa: N806 - as every statement has them
     named = (R.municipality, R.vendor, R.information, R.made_at)
-    overrides = select(*named).where(R.layer == Layer.OVERRIDE.value, R.mode.in_([mode.value for mode in _GOES_NEW]))
+    overrides = select(*named).where(R.layer == Layer.OVERRIDE.value, R.mode.in_([mode.value for mode in GOES_NEW]))
     found = [_switch(*row) for row in connection.execute(overrides)]
     for name, plan, at in connection.execute(select(C.name, C.plan, C.switched_at).where(C.switched_at.is_not(None))):
-        new = (route for route in routes_of(name, plan) if route.mode in _GOES_NEW)
+        new = (route for route in routes_of(name, plan) if route.mode in GOES_NEW)
         found += [Switch(route.municipality, route.vendor, route.information, at) for route in new]
     return [*found, *_changed_overrides(connection)]
 
@@ -159,7 +156,7 @@ def _changed_overrides(connection: Connection) -> Iterator[Switch]:
     wanted = select(A.detail).where(A.action == "override.change", A.target.in_(changed), A.detail.is_not(None))
     for detail in connection.execute(wanted).scalars():
         for rule in msgspec.json.decode(detail, type=_Change).before:
-            if rule.mode in _GOES_NEW:
+            if rule.mode in GOES_NEW:
                 yield Switch(
                     rule.municipality, rule.vendor, rule.information and rule.information.split(), rule.made_at
                 )

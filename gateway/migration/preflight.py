@@ -13,13 +13,13 @@ from gateway.config.cell_rules import is_enough
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import SERVICES, Grant, JftUpstream, ServiceUpstream
 from gateway.ledger.layers import layers_of
-from gateway.migration.cells import GOES_NEW, Cells, decided_otherwise, steps_back, stricter
+from gateway.migration.cells import Cells, decided_otherwise, steps_back, stricter
 from gateway.migration.cutover import Cutover, CutoverState
 from gateway.migration.cutover_plan import Plan, encoded, faults, hash_of, of_file, warnings
 from gateway.migration.gates import GateNumbers, judge_gate
 from gateway.migration.gathered import SEEN_WITHIN, Gathered, gate_numbers
 from gateway.migration.schedule import Timing, freeze_at, frozen_by, moment, shown, timing
-from gateway.model import JOURNALING, Group, Information
+from gateway.model import GOES_NEW, JOURNALING, Group, Information
 from gateway.replica.status import CopyStatus, copies, freshness_of, sources_of
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers

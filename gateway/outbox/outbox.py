@@ -13,7 +13,7 @@ from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
 from gateway.ledger.messages import Ledger
 from gateway.ledger.restore import PositionFile
-from gateway.model import JOURNALING, Information, Mode
+from gateway.model import GOES_NEW, JOURNALING, Information, Mode
 from gateway.outbox.context import Backlog, DeliveryContext
 from gateway.outbox.dispatcher import Dispatcher
 from gateway.outbox.maintenance import Maintenance
@@ -119,7 +119,7 @@ _COPIED = frozenset({Information.PASIENTINFO, Information.TJENESTER})
 def needs_ledger(config: Config) -> bool:
     """Tell whether an information service may answer for any journaling, or a copy of what one has for any retrieval."""
     has_pit = any(isinstance(one, PitUpstream) for one in config.upstreams.values())
-    modes = {JOURNALING: (Mode.NEW, Mode.CANARY), _COPIED: (Mode.NEW, Mode.CANARY, Mode.COMPARE) if has_pit else ()}
+    modes = {JOURNALING: GOES_NEW, _COPIED: (*GOES_NEW, Mode.COMPARE) if has_pit else ()}
     return any(
         route.mode in of and (route.information is None or route.information & types)
         for route in config.routes

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.model import JOURNALING, MEMBERS, PASSING, Envelope, Group, Information, Mode, Topic
+from gateway.model import GOES_NEW, JOURNALING, MEMBERS, PASSING, Envelope, Group, Information, Mode, Topic
 from gateway.routing.explain import Explanation, consider
 from gateway.routing.index import MOST_REMEMBERED, Buckets, Selector, winner
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Remaining, in_turn, remaining
@@ -210,6 +210,6 @@ def _moving(config: RoutedConfig, layers: Layers) -> frozenset[str]:
     planned = (route for plan in config.cutovers.values() for route in plan.routes)
     above = (rule.route for rule in layers.rules)
     every = (*config.routes, *planned, *above, *layers.planned)
-    moved = [route for route in every if route.mode in (Mode.NEW, Mode.CANARY)]
+    moved = [route for route in every if route.mode in GOES_NEW]
     journaled = [route.municipality for route in moved if route.information is None or route.information & JOURNALING]
     return frozenset(config.municipalities) if None in journaled else frozenset(filter(None, journaled))

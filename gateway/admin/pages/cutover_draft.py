@@ -9,11 +9,10 @@ from gateway.admin.pages import route_fields
 from gateway.admin.pages.forms import Form, iso_of
 from gateway.admin.pages.route_fields import DECIMAL
 from gateway.admin.params import is_number_in
-from gateway.migration.cells import GOES_NEW
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest, is_name
 from gateway.migration.gates import suggested_gate, suggested_watch
 from gateway.migration.schedule import OSLO
-from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
+from gateway.model import GOES_NEW, JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, RouteSpec
 
 _DAY, _MINUTE = 86_400.0, 60.0

@@ -19,12 +19,12 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger.traffic import DAY, HOUR, Interval, Numbers, day_of
 from gateway.migration.standing import TYPES, Step
-from gateway.model import JOURNALING, RETRIEVAL, Mode
+from gateway.model import GOES_NEW, JOURNALING, RETRIEVAL, Mode
 
 _ONE = "/municipalities/{municipality}"
 _WAYS = (
     ("mun_way_vkp", "c1", ("", Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE)),
-    ("mun_way_new", "c2", (Mode.NEW, Mode.CANARY)),
+    ("mun_way_new", "c2", GOES_NEW),
     ("mun_way_epj", "c5", (Mode.EPJ,)),
     ("mun_way_closed", "c6", (Mode.CLOSED,)),
 )

@@ -18,9 +18,8 @@ from gateway.admin.rule_service import may_operate, may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger.returns import ReturnStatus
-from gateway.migration.cells import GOES_NEW
 from gateway.migration.cutover import Cutover
-from gateway.model import JOURNALING
+from gateway.model import GOES_NEW, JOURNALING
 from gateway.outbox.return_jobs import Job, Progress
 from gateway.times import when
 

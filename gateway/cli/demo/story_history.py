@@ -18,7 +18,7 @@ from gateway.ledger.decision_log import PastDecision
 from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.ledger.tables import DECISION
 from gateway.ledger.traffic import day_of
-from gateway.model import Envelope, Information, Mode
+from gateway.model import GOES_NEW, Envelope, Information, Mode
 from gateway.routing.table import RouteTable
 
 FAULTY = "MedicationDispense.batteryLevel"
@@ -127,7 +127,7 @@ def _envelope(message: _Message, share: float) -> Envelope:
 
 def _row(message: _Message, mode: Mode, route: str | None, draw: random.Random) -> PastDecision:
     sender = message.sender
-    is_new = mode in (Mode.NEW, Mode.CANARY)
+    is_new = mode in GOES_NEW
     return PastDecision(
         at=message.at,
         reference=str(UUID(int=draw.getrandbits(128), version=4)),
