@@ -107,7 +107,7 @@ def explain(  # noqa: PLR0913 - the options of the command
 
 def _explain_message(reference: str, admin: str | None, token_file: str | None, *, as_json: bool) -> None:
     from gateway.cli.admin_client import admin_client  # noqa: PLC0415 - for this way of asking alone
-    from gateway.cli.explain_message import explain_message  # noqa: PLC0415 - likewise
+    from gateway.cli.messages import explain_message  # noqa: PLC0415 - likewise
 
     explain_message(admin_client(admin, token_file, as_json=as_json), reference)
 
