@@ -48,6 +48,20 @@ def configure(stream: TextIO | None = None) -> None:
         # A line in one write, so that those of several processes on one stream do not mix.
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Unbreakable(stream))),
     )
+    root = logging.getLogger()
+    for before in [each for each in root.handlers if isinstance(each, Libraries)]:
+        root.removeHandler(before)
+    root.addHandler(Libraries(logging.WARNING))
+
+
+class Libraries(logging.Handler):
+    """Has what libraries log in lines as all others are: Python would print it, with whatever is in it, between them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the first line as it stands in the library, without the values that belong into it."""
+        tell = log.error if record.levelno >= logging.ERROR else log.warning
+        text = str(record.msg).partition("\n")[0]
+        tell("library.told", library=record.name, text=text, exc_info=record.exc_info and record.exc_info[1])
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -256,3 +257,23 @@ def labels_of(outcome: str) -> dict[str, str]:
     """Return the labels of the messages of these tests."""
     named = {"surface": "vkp-r4", "municipality": "telemetry-test", "information": "varsel", "mode": "new"}
     return {**named, "outcome": outcome}
+
+
+def test_what_libraries_log_is_a_line_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the values in it, and without the text of an exception: both may hold what a sender wrote."""
+    stream = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    before = structlog.get_config()
+    try:
+        for _ in range(2):
+            telemetry.configure(stream)
+        logging.getLogger("psycopg").warning("error ignored terminating %r: %s", "dbname=internal", "Ola Nordmann")
+        lost = ValueError("Ola Nordmann")
+        logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: <Ola Nordmann>", exc_info=lost)
+    finally:
+        structlog.configure(**before)
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["event"], first["library"], first["level"]) == ("library.told", "psycopg", "warning")
+    assert first["text"] == "error ignored terminating %r: %s"
+    assert (second["text"], second["exception"]) == ("Task exception was never retrieved", "ValueError")
+    assert "Nordmann" not in stream.getvalue()
