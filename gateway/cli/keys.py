@@ -97,6 +97,24 @@ def accept_canary(path: str, *, reason: str, as_json: bool) -> None:
     click.echo(f"canary   {config.keys.canary}: accepted; canaries divide patients by it, fingerprint {mark}")
 
 
+@keys.command("accept-lost")
+@reason_option
+@config_option
+@json_option
+def accept_lost(path: str, *, reason: str, as_json: bool) -> None:
+    """Accept this installation's lookup and payload keys in place of lost ones; stop every gateway first.
+
+    What is held cannot be opened then, copies of what came before are delivered again, and no patient's earlier messages are found.
+    """
+    from gateway.cli import ledger  # noqa: PLC0415 - as above
+
+    ledger.accept_lost(usable(path)[0], Path(path).parent, reason)
+    if as_json:
+        print_json({"ok": True, "keys": ["lookup", "payload"]})
+        return
+    click.echo("lookup and payload: the gateway that starts next says which keys the ledger goes by")
+
+
 def make_missing(files: KeyFiles, folder: Path) -> list[KeyMade]:
     """Make each key whose file is missing; what is there is left as it is, whether it can be used or not."""
     return [_init(kind, source, folder) for kind, source in asdict(files).items()]

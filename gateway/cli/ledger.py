@@ -16,7 +16,7 @@ from gateway.cli.options import TIME, config_option, json_option, reason_option
 from gateway.cli.output import counted, print_json
 from gateway.config.model import Config
 from gateway.errors import StartupError
-from gateway.ledger import canary_key, restore
+from gateway.ledger import canary_key, known_keys, restore
 from gateway.ledger.audit import Note
 from gateway.ledger.database import Database, LedgerUnavailable, open_store
 from gateway.ledger.key_files import read_single
@@ -109,6 +109,26 @@ async def _accept(store: Database, key: bytes, reason: str) -> list[str]:
     """Return the canaries that run by the ledger; none when the key is accepted."""
     note = _note("keys.accept-canary", "canary", reason)
     return await store.write(lambda connection: canary_key.accept(connection, key, note))
+
+
+def accept_lost(config: Config, folder: Path, reason: str) -> None:
+    """Have the ledger go by the lookup and payload keys of the gateway that starts next; raises `click.ClickException`."""
+    note = _note("keys.accept-lost", "lookup, payload", reason)
+    try:
+        asyncio.run(
+            _opened(
+                config,
+                folder,
+                lambda store: store.write(lambda connection: known_keys.accept(connection, note)),
+                alone=True,
+            )
+        )
+    except StartupError as error:
+        raise click.ClickException(f"{error}; stop every gateway first.") from None
+    except LedgerUnavailable as error:
+        raise click.ClickException(
+            f"store: the ledger cannot be written ({error}); stop every gateway first."
+        ) from None
 
 
 async def _opened(config: Config, folder: Path, work: Callable[[Database], Awaitable[T]], *, alone: bool = False) -> T:

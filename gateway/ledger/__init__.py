@@ -11,5 +11,5 @@ Others use:
 - `learnt_numbers.LearntNumbers`: national numbers by those of record systems;
 - `restore`: a database that was restored from a copy;
 - `audit.Note`, `idempotency.Claim`, `retention`: who did what, once, and for how long it is kept;
-- `key_files.Keys`, `crypto.PayloadCipher`, `canary_key`, `tables`: the keys, what they seal and hash, and the tables for tests and migrations.
+- `key_files.Keys`, `crypto.PayloadCipher`, `canary_key`, `known_keys`, `tables`: the keys, what they seal and hash, and the tables for tests and migrations.
 """

@@ -31,6 +31,10 @@ class PayloadCipher:
     def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._cipher = self._ciphers[current]
+        self.current = current
+        """The id of the key that seals."""
+        self.ids = frozenset(keys)
+        """Of all that it can open with."""
         name = current.encode()
         self._head = _FORMAT + bytes([len(name)]) + name
 

@@ -253,7 +253,9 @@ def _give_to_owner_of(path: Path, new: Path) -> None:
 
 
 def _missing(source: str) -> KeyMissing:
-    return KeyMissing(f"{source}: there is no such file; vkp-gateway keys init makes it")
+    return KeyMissing(
+        f"{source}: there is no such file; put its copy back, or, for an installation that is new, vkp-gateway keys init makes it"
+    )
 
 
 def _told(source: str, error: OSError | ValueError) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from gateway.config.model import Config
 from gateway.errors import StartupError
-from gateway.ledger import audit, canary_key, restore
+from gateway.ledger import audit, canary_key, known_keys, restore
 from gateway.ledger.database import LedgerUnavailable, file_of, open_store
 from gateway.ledger.file_lock import FileLock, LockTaken
 from gateway.ledger.key_files import Keys
@@ -62,6 +62,7 @@ class ProcessLedger:
             if config.store != self._store:
                 raise StartupError("store: another one needs a restart")
             await canary_key.agree(self.outbox.ledger, _canary(keys), _canary(before), self._clock())
+            await known_keys.agree(self.outbox.ledger, keys, before, self._clock())
             return PreparedLedger(config.store)
         lock = self._lock_of(config)
         was_whole = lock is not None and lock.is_whole
@@ -105,6 +106,7 @@ class ProcessLedger:
         outbox = Outbox(store, self._clock, self._intervals, positions)
         try:
             await canary_key.agree(outbox.ledger, keys.canary, None, self._clock())
+            await known_keys.agree(outbox.ledger, keys, None, self._clock())
             await self._look_for_restore(outbox.ledger, positions)
             return outbox, await read_layers(store, self._clock())
         except BaseException:

@@ -94,6 +94,7 @@ ACTIONS = (
     "routes.reload",
     "ledger.restored",
     "keys.accept-canary",
+    "keys.accept-lost",
 )
 """What the audit tells of."""
 RULES = tuple(key.removeprefix("rule-help-") for key in TEXTS["nb"] if key.startswith("rule-help-"))

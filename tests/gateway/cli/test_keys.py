@@ -131,7 +131,10 @@ def test_rotate_needs_a_key_to_rotate(routes_file: Path) -> None:
     """Exit 1, with the command that makes one."""
     result = keys(routes_file, "rotate")
     assert result.exit_code == 1
-    assert "keys.payload: var/payload.keys: there is no such file; vkp-gateway keys init makes it" in result.output
+    assert (
+        "keys.payload: var/payload.keys: there is no such file; put its copy back, or, for an installation that is new, vkp-gateway keys init makes it"
+        in result.output
+    )
     assert not (routes_file.parent / "var").exists()
 
 
@@ -204,3 +207,19 @@ def test_a_configuration_with_errors_is_wrong_use(routes_file: Path, command: li
     assert result.exit_code == 2
     assert f"{routes_file}:1:10: " in result.output
     assert not (routes_file.parent / "var").exists()
+
+
+def test_keys_are_accepted_in_place_of_lost_ones(routes_file: Path) -> None:
+    """While no gateway has the ledger open; the audit has why."""
+    keys(routes_file, "init")
+    store = open_store("sqlite:///var/gateway.db", routes_file.parent)
+    refused = keys(routes_file, "accept-lost", "--reason", "Tapt")
+    asyncio.run(store.close())
+    assert (refused.exit_code, "stop every gateway first" in refused.output) == (1, True)
+    result = keys(routes_file, "accept-lost", "--reason", "Tapt", "--json")
+    assert (result.exit_code, json.loads(result.output)) == (0, {"ok": True, "keys": ["lookup", "payload"]})
+    found: list[object] = []
+    ledger_of(routes_file, lambda each: found.extend(audit.entries(each, 9)))
+    (entry,) = found
+    assert isinstance(entry, audit.Entry)
+    assert (entry.note.action, entry.note.reason) == ("keys.accept-lost", "Tapt")

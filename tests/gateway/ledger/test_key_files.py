@@ -109,7 +109,10 @@ def test_where_some_keys_are_every_one_must_be(folder: Path, source: str) -> Non
     """One that is lost is told by its name, and does not make the others be forgotten; a bad one is told as ever."""
     assert load_keys_if_any(FILES, folder) is not None
     (folder / source).unlink()
-    with pytest.raises(KeyMissing, match=f"{source}: there is no such file; vkp-gateway keys init makes it"):
+    with pytest.raises(
+        KeyMissing,
+        match=f"{source}: there is no such file; put its copy back, or, for an installation that is new, vkp-gateway keys init makes it",
+    ):
         load_keys_if_any(FILES, folder)
     write(folder / source, "{}")
     with pytest.raises(StartupError, match="is not a key file of this kind"):
@@ -129,7 +132,10 @@ def test_keys_that_others_may_read_are_refused(folder: Path, source: str, mode: 
 def test_a_key_that_is_not_there_is_told_with_what_makes_it(folder: Path, source: str) -> None:
     """By its name in the configuration."""
     (folder / source).unlink()
-    with pytest.raises(KeyMissing, match=f"^{source}: there is no such file; vkp-gateway keys init makes it$"):
+    with pytest.raises(
+        KeyMissing,
+        match=f"^{source}: there is no such file; put its copy back, or, for an installation that is new, vkp-gateway keys init makes it$",
+    ):
         load_keys(FILES, folder)
 
 
