@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.keys import keys
 from gateway.config.model import KeyFiles
+from gateway.errors import StartupError
 from gateway.ledger.key_files import make_missing
 from gateway.observability.metrics import QUARANTINED
 from gateway.outbox.dispatcher import MOST_ATTEMPTS
@@ -138,7 +142,7 @@ async def test_pauses_grow_also_where_no_attempt_counts(
 
 
 async def test_payload_that_cannot_be_opened_is_set_aside(begin: Callable[..., Awaitable[World]], clock: Clock) -> None:
-    """With another key nothing can be sent: a person hears of it, and nothing is tried for ever."""
+    """Where its key is lost, which a person has to say, nothing can be sent: a person hears of it, and nothing is tried for ever."""
     world = await begin()
     await world.jft.stop()
     assert_success(await world.post("bundle", alarm()))
@@ -149,6 +153,11 @@ async def test_payload_that_cannot_be_opened_is_set_aside(begin: Callable[..., A
     (folder / "payload.keys").unlink()
     make_missing(KeyFiles(), world.folder, 1_790_000_000)
     assert (folder / "payload.keys").read_bytes() != kept
+    with pytest.raises(StartupError, match=r"keys\.payload: lacks key"):
+        await world.serve()
+    words = ("--reason", "Tapt", "--config", str(world.config))
+    accepted = await asyncio.to_thread(CliRunner().invoke, keys, ["accept-lost", *words])
+    assert accepted.exit_code == 0, accepted.output
     clock.now += 2
     await world.serve()
     (row,) = await until_states(world, "quarantined")
