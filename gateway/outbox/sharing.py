@@ -17,7 +17,7 @@ from gateway.ledger.records import LeaseWatch
 from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import DueShare, NewShare, ShareState
 from gateway.model import Information
-from gateway.observability.metrics import SHARED, SHARES_WAITING
+from gateway.observability.metrics import ANSWERS_REFUSED, SHARED, SHARES_WAITING
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
 from gateway.outbox.order import Order
 from gateway.outbox.recorder import Recorder
@@ -25,7 +25,7 @@ from gateway.tasks import Intervals, Periodic, finish
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.pmd import NotTaken, PmdClient
-from gateway.upstreams.service_caller import ServiceUnavailable
+from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 from translators.fhir.json_codec import decode, encode
 from translators.pmd import Sharing, shared
 
@@ -167,14 +167,16 @@ class Sharer:
         state, reason = ShareState.SHARED, None
         try:
             await pmd.share(_opened(current.keys.vault, due), municipality.orgnr, left)
+        except AnswerRefused as error:
+            ANSWERS_REFUSED.labels(pmd.upstream.name).inc()
+            log.error("sharing.answer_refused", upstream=pmd.upstream.name, reason=str(error))  # noqa: TRY400 - the place says nothing
+            await self._put_back(due, str(error))
+            return
         except ServiceUnavailable as error:
             if error.is_silent:
                 await self._ended(due, ShareState.UNCLEAR, str(error))
                 return
-            SHARED.labels(due.municipality, TARGET, "unavailable").inc()
-            own = pause(due.tries + 1, random.random(), longest=_LONGEST_PAUSE)  # noqa: S311 - no secret
-            next_try = self._clock() + max(own, min(float(error.retry_after), _LONGEST_PAUSE))
-            await self._recorder.surely(due.reference, partial(self._again, due, str(error), next_try))
+            await self._put_back(due, str(error), error.retry_after)
             return
         except (NotTaken, PayloadUnreadable) as error:
             state, reason = ShareState.REFUSED, str(error)
@@ -182,6 +184,13 @@ class Sharer:
             log.exception("sharing.defect", reference=due.reference)
             state, reason = ShareState.UNCLEAR, "the gateway failed"
         await self._ended(due, state, reason)
+
+    async def _put_back(self, due: DueShare, reason: str, wait: float = 0.0) -> None:
+        """Have a share sent again, in `wait` seconds at the earliest."""
+        SHARED.labels(due.municipality, TARGET, "unavailable").inc()
+        own = pause(due.tries + 1, random.random(), longest=_LONGEST_PAUSE)  # noqa: S311 - no secret
+        next_try = self._clock() + max(own, min(wait, _LONGEST_PAUSE))
+        await self._recorder.surely(due.reference, partial(self._again, due, reason, next_try))
 
     async def _ended(self, due: DueShare, state: ShareState, reason: str | None) -> None:
         await self._recorder.surely(due.reference, partial(self._end, due, state, reason))

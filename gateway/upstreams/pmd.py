@@ -4,11 +4,14 @@ PMD documents no conditional create, so what it may have got is never sent again
 """
 
 from gateway.config.upstreams import PmdUpstream
-from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
+from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from translators.contract import Refused, Tree
 from translators.fhir.invariants import objects
 from translators.fhir.json_codec import decode
 from translators.pmd import call_of
+
+_NOT_THERE = frozenset({*range(300, 400), 404, 405, 410, 421})
+"""What a server answers that PMD is not at: it says nothing of a bundle."""
 
 
 class NotTaken(Exception):  # noqa: N818 - the condition
@@ -25,8 +28,8 @@ class PmdClient:
     async def share(self, bundle: bytes, orgnr: str, timeout: float) -> None:  # noqa: ASYNC109 - given on to the call
         """Share a bundle of a municipality; returns once PMD has taken all of it. `timeout` is in seconds.
 
-        Raises `NotTaken`; and `ServiceUnavailable` where PMD has not got it, or may have (`is_silent`): also for a success that
-        is not answered as the contract says.
+        Raises `NotTaken`; `AnswerRefused` where something else than PMD answers at its address; and `ServiceUnavailable` where PMD
+        has not got it, or may have (`is_silent`): also for a success that is not answered as the contract says.
         """
         call, scope = call_of(bundle), self.upstream.scope
         if scope is None:
@@ -35,6 +38,8 @@ class PmdClient:
             answer = await self._caller.ask(call, orgnr, scope, timeout)
         if answer.status in (401, 403):
             raise ServiceUnavailable(f"PMD asks for a token ({answer.status}): no scope is configured")
+        if answer.status in _NOT_THERE:
+            raise AnswerRefused(f"PMD answered {answer.status} at its documented address")
         if not 200 <= answer.status < 300:
             raise NotTaken(f"PMD answered {answer.status}")
         if answer.body.strip():

@@ -14,7 +14,7 @@ from gateway.ledger.audit import Note
 from gateway.ledger.message_actions import NotDone, decide_share
 from gateway.ledger.shares import ShareState
 from gateway.ledger.tables import SHARE
-from gateway.observability.metrics import REGISTRY
+from gateway.observability.metrics import ANSWERS_REFUSED, REGISTRY
 from gateway.times import DAY
 from gateway.upstreams.pmd import PmdClient
 from service_stubs.behaviour import Behaviour
@@ -136,6 +136,22 @@ async def test_pmd_that_is_away_delays_nothing_and_is_asked_again(begin: Begin, 
     await until_shares(world, "shared")
     assert len(pmd.shared) == 1
     assert world.logged.named("sharing.failed") == []
+
+
+async def test_another_server_at_pmds_address_is_an_alarm_and_loses_nothing(
+    begin: Begin, pmd: PmdStub, clock: Clock
+) -> None:
+    """A proxy's 404 says nothing of the measurements: they wait until PMD is there again."""
+    world = await begin(**shared_with(pmd))
+    pmd.behave(Behaviour(status=404))
+    before = ANSWERS_REFUSED.labels("pmd")._value.get()
+    assert_success(await world.post("bundle", weight()))
+    (row,) = await until_rows(world, lambda found: [(one.tries, one.state) for one in found] == [(1, "waiting")])
+    (told,) = world.logged.named("sharing.answer_refused")
+    assert told["reason"] == row.reason == "PMD answered 404 at its documented address"
+    assert ANSWERS_REFUSED.labels("pmd")._value.get() == before + 1
+    clock.now = row.due
+    await until_shares(world, "shared")
 
 
 @pytest.mark.parametrize(

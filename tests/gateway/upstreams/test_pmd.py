@@ -10,7 +10,7 @@ from gateway.config.upstreams import PmdUpstream, ServiceStatus
 from gateway.model import Place
 from gateway.proxy.http_client import Answer
 from gateway.upstreams.pmd import NotTaken, PmdClient
-from gateway.upstreams.service_caller import ServiceUnavailable
+from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 
 if TYPE_CHECKING:
     from translators.contract import Call
@@ -71,7 +71,7 @@ async def test_a_bundle_that_was_taken_is_shared(status: int, body: bytes) -> No
     ("status", "body", "text"),
     [
         (400, b"", "PMD answered 400"),
-        (302, b"", "PMD answered 302"),
+        (409, b"", "PMD answered 409"),
         (200, answered(b"200", b"422 Unprocessable"), "1 of 2 measurements"),
         (200, b'{"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}', "tells of an error"),
         (200, answered(b'200", "outcome": {"issue": [{"severity": "error"}]}, "etag": "1'), "1 of 1 measurements"),
@@ -81,6 +81,13 @@ async def test_what_was_not_taken_is_said(status: int, body: bytes, text: str) -
     """A part of a bundle is never all of it."""
     with pytest.raises(NotTaken, match=text):
         await shared(status, body)
+
+
+@pytest.mark.parametrize("status", [302, 404, 405, 410])
+async def test_what_another_server_answers_says_nothing_of_a_bundle(status: int) -> None:
+    """PMD has moved, or its address is wrong: the bundle was not looked at."""
+    with pytest.raises(AnswerRefused, match=f"PMD answered {status} at its documented address"):
+        await shared(status, b"<html>")
 
 
 @pytest.mark.parametrize(
