@@ -40,6 +40,8 @@ class PatientIdentifier(NamedTuple):
     path: str
     system: str
     value: str
+    is_old: bool = False
+    """Whether it says that it is no longer in use."""
 
     @property
     def is_national(self) -> bool:
@@ -103,13 +105,15 @@ def system_of(number: str) -> str:
 def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[str, ...]:
     """Raise `Refused` unless national numbers, right and of an allowed kind, name one and the same patient everywhere.
 
-    Returns the patient's numbers in an order of their own, not the message's: a fødselsnummer before a D-number, which it
-    replaces one day, before a felles hjelpenummer, each by its digits. So the first is the same in whatever order a message
-    has them. Authors and performers are people too, but not the patient: `check_persons` looks at them.
+    Returns the patient's numbers in an order of their own, not the message's: those in use before old ones, a fødselsnummer
+    before a D-number, which it replaces one day, before a felles hjelpenummer, each by its digits. So the first is the same in
+    whatever order a message has them. Authors and performers are people too, but not the patient: `check_persons` looks at them.
     """
     persons: list[set[str]] = []
     paths: list[str] = []
     right: set[str] = set()
+    old: set[str] = set()
+    in_use: set[str] = set()
     has_unnumbered = False
     for named in _named(resource):
         numbers = [identifier for identifier in named.identifiers if identifier.is_national]
@@ -117,6 +121,7 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[s
             if identifier.value not in right:
                 _check_number(identifier, allowed)
                 right.add(identifier.value)
+            (old if identifier.is_old else in_use).add(identifier.value)
         if numbers:
             persons.append({identifier.value for identifier in numbers})
             paths.append(numbers[0].path)
@@ -130,7 +135,7 @@ def check_patient(resource: dict[str, Tree], allowed: frozenset[str]) -> tuple[s
         raise Refused(Reason.PATIENT, "another patient than the message names elsewhere", paths[other])
     if has_unnumbered:
         _refuse_unnumbered(resource)
-    return tuple(sorted(persons[0].union(*persons), key=_standing))
+    return tuple(sorted(persons[0].union(*persons), key=lambda number: (number in old - in_use, _standing(number))))
 
 
 def check_persons(tree: dict[str, Tree], known: tuple[str, ...], allowed: frozenset[str]) -> None:
@@ -360,7 +365,8 @@ def _each(value: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
 def _identifiers(value: Tree, path: str) -> Iterator[PatientIdentifier]:
     for identifier in _list(value):
         if isinstance(identifier, dict) and (number := identifier.get("value")) is not None:
-            yield PatientIdentifier(f"{path}.value", str(identifier.get("system", "")), str(number))
+            is_old = identifier.get("use") == "old"
+            yield PatientIdentifier(f"{path}.value", str(identifier.get("system", "")), str(number), is_old)
 
 
 def _list(value: Tree) -> list[Tree]:

@@ -254,6 +254,19 @@ def test_numbers_of_one_patient_stand_in_an_order_of_their_own(order: tuple[str,
     assert check_patient(patient, allowed) == (RIGHT, "52834010054", "81234510053")
 
 
+@pytest.mark.parametrize("old", [RIGHT, "52834010054"])
+def test_a_number_in_use_stands_before_an_old_one(old: str) -> None:
+    """What is made of the message is about the number of today; one that is in use anywhere is no old one."""
+    identifiers: list[Tree] = [
+        {"system": FNR, "value": number, **({"use": "old"} if number == old else {})}
+        for number in (RIGHT, "52834010054")
+    ]
+    patient: dict[str, Tree] = {"resourceType": "Patient", "identifier": identifiers}
+    assert check_patient(patient, TEST_KINDS | PRODUCTION_KINDS)[1] == old
+    both = _bundle(patient, {"resourceType": "Flag", "subject": _reference(old)})
+    assert check_patient(both, TEST_KINDS | PRODUCTION_KINDS) == (RIGHT, "52834010054")
+
+
 @pytest.mark.parametrize("kind", ["Bundle", "Parameters"])
 def test_a_message_within_a_message_is_refused(kind: str) -> None:
     """Nobody would look whom it is about."""
