@@ -8,6 +8,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.context import reach
 from gateway.admin.endpoints import person, visitor
+from gateway.admin.params import Word
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import LoginMethod, Principal
 from gateway.auth.people.rbac import Action, Where, may
@@ -104,15 +105,12 @@ def offers(by: By, record: Cutover) -> Offers:
     )
 
 
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-
-
 class Submitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A plan, or the name of one that is written in routes.yaml."""
 
-    from_file: _Word | None = None
-    name: _Word | None = None
-    at: _Word | None = None
+    from_file: Word | None = None
+    name: Word | None = None
+    at: Word | None = None
     set: tuple[RouteSpec, ...] | None = None
     gate: GateRequest | None = None
     roll_back_when: RollBackRequest | None = None

@@ -19,7 +19,7 @@ from gateway.admin.cutover_access import (
     may_steer,
     planned,
 )
-from gateway.admin.params import reason_of
+from gateway.admin.params import Word, reason_of
 from gateway.admin.problems import LOST_RACE, Code, Problem, check_version
 from gateway.admin.rule_service import text_of
 from gateway.auth.people.principal import Principal
@@ -64,21 +64,20 @@ Step = Callable[[By, str, str, Versions], Awaitable[Cutover]]
 """Takes a cutover one step: for somebody, by its name, with a reason, if it still is one of these versions."""
 _UNDER_WAY = (CutoverState.DRAINING, CutoverState.SWITCHED, CutoverState.WATCHING, CutoverState.FINISHED)
 _AWAITED = (CutoverState.SUBMITTED, CutoverState.APPROVED)
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of the list, by names; of which state."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-    cursor: _Word | None = None
+    cursor: Word | None = None
     state: CutoverState | None = None
 
 
 class Postponing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another time for a cutover, and why."""
 
-    at: _Word
+    at: Word
     """With its offset, or a wall time of Europe/Oslo without."""
     reason: str
 

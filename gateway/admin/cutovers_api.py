@@ -1,14 +1,12 @@
 """The API for cutovers; commands use it."""
 
-from typing import Annotated
-
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.cutover_access import By, Submitted
 from gateway.admin.cutovers import Cutovers, Listing, Postponing, Step, brief, preflight_document, whole
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
-from gateway.admin.params import ReasonBody, of_body, of_query
+from gateway.admin.params import ReasonBody, Word, of_body, of_query
 from gateway.admin.problems import unchanged, versions_if_asked
 from gateway.auth.people.rbac import Action
 from gateway.migration.cutover import Cutover
@@ -17,20 +15,19 @@ from gateway.migration.override_rules import etag
 _ROOT = "/api/v1/cutovers"
 _ONE = f"{_ROOT}/{{name}}"
 _NAMES = "name state at at_oslo hash approvals approvals_missing version plan report history"
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Approving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of exactly which plan somebody approves, and what they say of it."""
 
-    hash: _Word
+    hash: Word
     comment: str = ""
 
 
 class Rejecting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """To exactly which plan somebody says no, and why."""
 
-    hash: _Word
+    hash: Word
     reason: str
 
 

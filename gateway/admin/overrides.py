@@ -1,7 +1,6 @@
 """Overrides, as the API and the pages both set, change and end them: each with who and why, by who has seen what is there."""
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -9,7 +8,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.context import LedgerContext, reach, short_name, tell
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
-from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of, without_numbers
+from gateway.admin.params import Moment, ReasonBody, Word, of_body, of_query, reason_of, row_of, without_numbers
 from gateway.admin.problems import Code, Problem, asked_versions
 from gateway.admin.rule_service import (
     REASONED,
@@ -36,11 +35,9 @@ from gateway.routing.layers import Layer
 from gateway.routing.route import KINDS, ValueKind
 
 _CURSOR = "override:"
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_Words = Annotated[list[_Word], msgspec.Meta(max_length=100)]
+_Words = Annotated[list[Word], msgspec.Meta(max_length=100)]
 _Line = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-_Number = _Word | float
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+_Number = Word | float
 
 
 _AS_WRITTEN: dict[ValueKind, Any] = {
@@ -49,7 +46,7 @@ _AS_WRITTEN: dict[ValueKind, Any] = {
     ValueKind.LIST: _Words,
     ValueKind.ENTRIES: Annotated[list[_Line | dict[str, str]], msgspec.Meta(max_length=100)],
     ValueKind.FLAG: bool,
-    ValueKind.WORD: _Word,
+    ValueKind.WORD: Word,
 }
 """The type of a policy's value where it may stand as in routes.yaml too."""
 
@@ -71,14 +68,14 @@ else:
 class OverrideBody(_PolicyKeys, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is set: the keys of a route, with the values that they have in routes.yaml, why, and until when."""
 
-    mode: _Word
+    mode: Word
     reason: str
     ticket: str
-    until: _Moment
-    municipality: _Word | None = None
+    until: Moment
+    municipality: Word | None = None
     """Short name or orgnr."""
-    vendor: _Word | None = None
-    system: _Word | None = None
+    vendor: Word | None = None
+    system: Word | None = None
     information: _Words | None = None
     text: str | None = None
 

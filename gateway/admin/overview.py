@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from gateway.admin.context import LedgerContext, reach
 from gateway.admin.cutover_access import By, may_see, offers
 from gateway.admin.endpoints import Endpoint, Needs
-from gateway.admin.params import Page, of_query, part_of
+from gateway.admin.params import Page, Word, of_query, part_of
 from gateway.admin.problems import Problem
 from gateway.admin.report import Report
 from gateway.admin.rule_service import may_view
@@ -38,7 +38,6 @@ _SLOWLY = 60.0
 """Seconds for which what rehearsals have shown in four weeks stays known."""
 _PAST = 600.0
 """Seconds for which the traffic of earlier days stays known; a log that lags behind may still add to it."""
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 TroubleKind = Literal[
     "any", "panic", "rolled-back", "missed", "refused", "unclear", "quarantined", "overdue", "held", "failing", "silent"
 ]
@@ -48,10 +47,10 @@ class OverviewQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which municipalities."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 500
-    search: _Word | None = None
+    search: Word | None = None
     """A part of the name, or of the short name."""
-    record_system: _Word | None = None
-    vendor: _Word | None = None
+    record_system: Word | None = None
+    vendor: Word | None = None
     mode: Mode | None = None
     """That some type of it has."""
     trouble: TroubleKind | None = None

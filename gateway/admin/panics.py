@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.admin.context import LedgerContext, reach, short_name, tell
 from gateway.admin.cutover_facts import change_document
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
-from gateway.admin.params import ReasonBody, of_body, of_query, reason_of, row_of
+from gateway.admin.params import ReasonBody, Word, of_body, of_query, reason_of, row_of
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import (
     REASONED,
@@ -46,16 +46,15 @@ from gateway.times import DAY, when_any
 _CURSOR = "panic:"
 _MOST_RULES = 10_000
 """Rules of panics that are looked through for one list."""
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class PanicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What goes back to VKP at once: everything of one of these."""
 
     reason: str
-    municipality: _Word | None = None
+    municipality: Word | None = None
     """Short name or orgnr."""
-    vendor: _Word | None = None
+    vendor: Word | None = None
     information: Information | None = None
     text: str | None = None
     """What senders are told where VKP cannot answer."""
@@ -66,9 +65,9 @@ class PanicBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class PanicScope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What would go back: everything of one of these."""
 
-    municipality: _Word | None = None
+    municipality: Word | None = None
     """Short name or orgnr."""
-    vendor: _Word | None = None
+    vendor: Word | None = None
     information: Information | None = None
 
 

@@ -25,9 +25,11 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 _NUMBER_IN_TEXT = re.compile(r"(?<!\d)\d{6}[ -]?\d{5}(?!\d)")
 _SECONDS = re.compile(r"-?[0-9]{1,12}\.[0-9]{1,20}")
 _PLACE = re.compile(r"`\$\.(\w+)`$")
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+"""A name, or a part of one."""
 _Limit = Annotated[int, msgspec.Meta(ge=1, le=200)]
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its offset from UTC."""
 Body = TypeVar("Body", bound=msgspec.Struct)
 T = TypeVar("T")
 
@@ -36,33 +38,33 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of a list."""
 
     limit: _Limit = 50
-    cursor: _Word | None = None
+    cursor: Word | None = None
 
 
 class ListQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which messages are to be listed."""
 
-    municipality: _Word | None = None
+    municipality: Word | None = None
     """Short name or orgnr."""
     state: MessageState | None = None
-    sender: _Word | None = None
+    sender: Word | None = None
     information: Information | None = None
     overdue: bool = False
     mark: Literal["possible-duplicate", "identifier-reused"] | None = None
-    since: _Moment | None = None
-    until: _Moment | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class AuditQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which entries of the audit are to be listed."""
 
-    actor: _Word | None = None
+    actor: Word | None = None
     """As entries have it."""
-    action: _Word | None = None
-    target: _Word | None = None
+    action: Word | None = None
+    target: Word | None = None
     """A message's reference, or what else was acted on."""
-    since: _Moment | None = None
-    until: _Moment | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class Search(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,15 +1,14 @@
 """The local copies of patients and services, for people and programs: how far each is, and how one is made anew."""
 
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import structlog
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.endpoints import Endpoint, Needs, Once, person
-from gateway.admin.params import Page, ReasonBody, of_body, of_query, part_of, reason_of
+from gateway.admin.params import Page, ReasonBody, Word, of_body, of_query, part_of, reason_of
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import may_operate
 from gateway.auth.people.principal import Principal
@@ -27,7 +26,7 @@ _CURSOR = "copy:"
 class CopiesQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which copies are wanted."""
 
-    municipality: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    municipality: Word | None = None
     """Short name or orgnr."""
 
 

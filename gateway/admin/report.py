@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.csv import table_of
 from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.params import Page, of_query, part_of
+from gateway.admin.params import Moment, Page, Word, of_query, part_of
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
@@ -125,19 +125,17 @@ _DEFAULT = 7 * 86_400.0
 """Seconds that are looked back over where nothing else is asked for."""
 _HOUR = 3600
 _REHEARSALS_CURSOR = "rehearsal:"
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class RehearsalsQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which cells, and since when."""
 
-    municipality: _Word | None = None
+    municipality: Word | None = None
     """Short name or orgnr."""
-    vendor: _Word | None = None
-    system: _Word | None = None
+    vendor: Word | None = None
+    system: Word | None = None
     information: Information | None = None
-    since: _Moment | None = None
+    since: Moment | None = None
 
 
 class Rehearsals:

@@ -1,6 +1,5 @@
 """Going back to VKP, for people: what the new side got since a time, and sending back what nobody has read."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,7 +8,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.bounds import USUAL_BOUNDS
 from gateway.admin.context import LedgerContext, short_name, tell
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
-from gateway.admin.params import cursor_after, is_number_in, of_body, reason_of, row_of
+from gateway.admin.params import Moment, Word, cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.admin.problems import Code, Problem, as_problem
 from gateway.admin.rollback_documents import csv_of, item_document, job_document, selection_document
 from gateway.auth.people.principal import Principal
@@ -33,22 +32,20 @@ _CURSOR = "return:"
 _JOB = "id selection rate progress why began ended counts not_returned not_returned_truncated"
 _AT_ONCE = 500
 _NARROWER = "ask for a vendor or a type alone, or for the list, which comes in parts"
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Types = Annotated[list[str], msgspec.Meta(max_length=len(JOURNALING))]
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Of which messages is spoken: of a municipality since a time, or of what a panic has turned back."""
 
-    municipality: _Word | None = None
+    municipality: Word | None = None
     """Short name or orgnr; may be left out for a panic of one municipality."""
-    since: _Moment | None = None
+    since: Moment | None = None
     """May be left out for a panic: the earliest moment at which any of its cells went new."""
-    panic: _Word | None = None
+    panic: Word | None = None
     """Its id."""
-    vendor: _Word | None = None
-    system: _Word | None = None
+    vendor: Word | None = None
+    system: Word | None = None
     information: _Types = []
 
 
@@ -57,7 +54,7 @@ class Listed(Selected, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     group: ReturnStatus | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=_AT_ONCE)] = 100
-    cursor: _Word | None = None
+    cursor: Word | None = None
 
 
 class Sending(Selected, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,7 +69,7 @@ class Sending(Selected, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class SendingOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Likewise, of one message."""
 
-    reference: _Word
+    reference: Word
     confirm: Literal["epj-stopped-reading-jft"]
     reason: str
 

@@ -2,14 +2,24 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import LedgerContext, Reach, actor, log_action, reach, short_name
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, person
-from gateway.admin.params import Page, ReasonBody, of_body, of_query, part_of, reason_of, reference_of, without_numbers
+from gateway.admin.params import (
+    Page,
+    ReasonBody,
+    Word,
+    of_body,
+    of_query,
+    part_of,
+    reason_of,
+    reference_of,
+    without_numbers,
+)
 from gateway.admin.problems import Code, Problem
 from gateway.admin.status import Reload
 from gateway.auth.people.principal import Principal
@@ -24,13 +34,12 @@ from gateway.times import when
 
 _ROOT = "/api/v1"
 _CURSOR = "route:"
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Narrowed(Page, frozen=True, forbid_unknown_fields=True):
     """Of which municipality routes are shown, and which part of them."""
 
-    municipality: _Word | None = None
+    municipality: Word | None = None
     """Short name or orgnr."""
 
 
