@@ -57,6 +57,10 @@ _OTHER = _Measurement("vkp-Observation", None, (), None)
 _BY_CODE = {(SNOMED, code): one for one in _MEASUREMENTS for code in one.snomed} | {
     (LOINC, one.loinc): one for one in _MEASUREMENTS if one.loinc is not None
 }
+_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+_FOR_ALL = ("U", "L", "M", "N")
+"""How confidential what is usually said of a patient is, at most."""
+_RESTRICTED = "a label says that not everybody may read it"
 _NEVER_WITHOUT = ("modifierExtension", "focus")
 """Elements that say that an Observation does not mean what it seems to, or is of somebody or something else."""
 
@@ -97,7 +101,10 @@ def shared(message: Tree, how: Sharing) -> Shared:
     left_out: dict[str, None] = {}
     found = [(url, one) for url, one in entries if one.get("resourceType") == "Observation"]
     targets = _targets(entries)
-    told = [(url, one, _why_not(one, targets)) for url, one in found]
+    restricted = any(
+        map(_is_restricted, [message, *(one for _, one in entries if one.get("resourceType") == "Composition")])
+    )
+    told = [(url, one, _RESTRICTED if restricted else _why_not(one, targets)) for url, one in found]
     left_out |= dict.fromkeys(f"Observation: {why}" for _, _, why in told if why is not None)
     urls = {url for url, _, why in told if why is None}
     resources = [
@@ -163,6 +170,8 @@ def _targets(entries: list[tuple[str, dict[str, Tree]]]) -> dict[str, tuple[str,
 
 def _why_not(observation: dict[str, Tree], targets: Mapping[str, tuple[str, dict[str, Tree]]]) -> str | None:
     """Return why an Observation is not shared; None where it is."""
+    if _is_restricted(observation):
+        return _RESTRICTED
     said = next((name for name in _NEVER_WITHOUT if name in observation), None)
     if said is not None:
         return f"{said} changes what it means"
@@ -176,6 +185,16 @@ def _why_not(observation: dict[str, Tree], targets: Mapping[str, tuple[str, dict
     if not any(name.startswith("effective") for name in observation):
         return "it does not say when it was made"
     return None
+
+
+def _is_restricted(resource: Tree) -> bool:
+    """Tell whether a resource says that not everybody who may read measurements may read it, or that it is a test."""
+    if not isinstance(resource, dict):
+        return False
+    meta = resource.get("meta")
+    labels = _dicts(meta.get("security")) if isinstance(meta, dict) else []
+    own: dict[str, Tree] = {"system": _CONFIDENTIALITY, "code": resource.get("confidentiality", "N")}
+    return any(one.get("system") != _CONFIDENTIALITY or one.get("code") not in _FOR_ALL for one in (*labels, own))
 
 
 def _is_patient(
@@ -294,9 +313,9 @@ class _References:
 
 
 def _identifier(target: dict[str, Tree]) -> Tree:
-    """Return the identifier by which a resource is known elsewhere, a national number first."""
+    """Return the identifier by which a resource is known elsewhere: a national number first, one that is no longer in use last."""
     own = [one for one in _dicts(target.get("identifier")) if "system" in one and "value" in one]
-    return min(own, key=lambda one: one.get("system") not in NATIONAL_SYSTEMS, default=None)
+    return min(own, key=lambda one: (one.get("use") == "old", one.get("system") not in NATIONAL_SYSTEMS), default=None)
 
 
 def _dicts(value: Tree) -> list[dict[str, Tree]]:

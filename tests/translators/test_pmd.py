@@ -173,3 +173,33 @@ def test_what_is_left_of_an_element_is_valid_r4() -> None:
     resource = _only(_message(observation))
     assert "extension" not in resource
     assert resource["contained"][0]["name"] == [name]
+
+
+_LABEL: dict[str, Tree] = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"}
+
+
+@pytest.mark.parametrize(
+    ("label", "is_shared"),
+    [
+        ({**_LABEL, "code": "N"}, True),
+        ({**_LABEL, "code": "R"}, False),
+        ({"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "NOPAT"}, False),
+    ],
+)
+@pytest.mark.parametrize("place", ["Bundle", "Composition", "Observation"])
+def test_what_not_everybody_may_read_is_not_shared(label: Tree, place: str, *, is_shared: bool) -> None:
+    """Whether the message says so, its note or the measurement; the other measurements of a message are shared."""
+    meta: Tree = {"security": [label]}
+    note: dict[str, Tree] = {"resourceType": "Composition", **({"meta": meta} if place == "Composition" else {})}
+    message = _message(note, _observation(**({"meta": meta} if place == "Observation" else {})))
+    assert isinstance(message, dict)
+    message |= {"meta": meta} if place == "Bundle" else {}
+    found = shared(message, HOW)
+    assert (found.bundle is not None) is is_shared
+    assert is_shared or found.left_out == ("Observation: a label says that not everybody may read it",)
+
+
+def test_measurements_of_a_confidential_note_are_not_shared() -> None:
+    """The note says it by an element of its own."""
+    note: Tree = {"resourceType": "Composition", "confidentiality": "V"}
+    assert shared(_message(note, _observation()), HOW).bundle is None
