@@ -171,8 +171,9 @@ class Retrieval:
         except AnswerRefused as refusal:
             ANSWERS_REFUSED.labels(name).inc()
             log.error("retrieval.answer_refused", upstream=name, reason=str(refusal))  # noqa: TRY400 - the place says nothing
-            text = f"{name} answered what its contract does not say: {refusal}"
-            raise Failure(Fault.NO_ANSWER, text) from None
+            diagnostics = f"{name} answered what its contract does not say: {refusal}"
+            told = "Journalsystemet ga et svar som ikke kan brukes, prøv igjen senere"
+            raise Failure(Fault.NO_ANSWER, diagnostics, text=told) from None
         return found
 
 

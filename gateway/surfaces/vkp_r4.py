@@ -45,21 +45,19 @@ PATIENT_PARAMETER = {"Patient": "identifier", "AllergyIntolerance": "identifier"
 """By what a search names its patient, where that is not `patient.identifier`."""
 LISTS = frozenset({"Patient", "EpisodeOfCare"})
 """What may be asked of every patient with a service behind the ServiceCodes."""
-_METHODS = frozenset({"POST", "GET", "PUT", "PATCH", "DELETE"})
-"""Those that are recognised at the address of a search; all but the first two are refused in words where VKP does not answer."""
 _WITH_DATE = frozenset({"CarePlan", "Composition"})
 
 
 def recognise(head: RequestHead, path: Path) -> Recognised | None:
-    """Return which operation a request asks for; a search by its path."""
+    """Return which operation a request asks for; a search by its path, whatever the method, which may be refused later."""
     if path.climbs:
         return None
     match head.method, *path.segments:
         case ("POST", "epj", "r4", orgnr, resource) if _ORGNR.fullmatch(orgnr):
             operation = _JOURNALING.get(resource)
-        case ("GET", "epj", "r4", orgnr, resource) if _ORGNR.fullmatch(orgnr):
+        case ("GET" | "HEAD", "epj", "r4", orgnr, resource) if _ORGNR.fullmatch(orgnr):
             operation = _RETRIEVAL.get(resource)
-        case (method, "epj", "r4", orgnr, resource, "_search") if _ORGNR.fullmatch(orgnr) and method in _METHODS:
+        case (_, "epj", "r4", orgnr, resource, "_search") if _ORGNR.fullmatch(orgnr):
             operation = _RETRIEVAL.get(resource)
         case _:
             return None

@@ -45,7 +45,7 @@ def recognise(head: RequestHead, path: Path) -> Recognised | None:
             operation = _OPERATIONS.get(resource)
         case (_, "epj", "stu3", her_id, resource, "_search"):
             operation = _RETRIEVAL.get(resource)
-        case ("GET", "epj", "stu3", her_id, resource) | ("GET", "epj", "stu3", her_id, resource, _):
+        case ("GET" | "HEAD", "epj", "stu3", her_id, resource) | ("GET" | "HEAD", "epj", "stu3", her_id, resource, _):
             operation = _RETRIEVAL.get(resource)
         case _:
             return None

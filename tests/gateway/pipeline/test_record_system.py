@@ -196,6 +196,7 @@ async def test_answer_that_breaks_the_agreement_is_refused_by_its_path(start: St
             before = ANSWERS_REFUSED.labels("gerica")._value.get()
             issue = world.assert_refused(await search(world, "patient", b"identifier=17834150018"), 504, "3.1")
             assert why in issue["diagnostics"], name
+            assert issue["details"]["text"] == "Journalsystemet ga et svar som ikke kan brukes, prøv igjen senere"
             assert ANSWERS_REFUSED.labels("gerica")._value.get() == before + 1
             assert [one["reason"] for one in world.logged.named("retrieval.answer_refused")] == [why]
             world.forget()
