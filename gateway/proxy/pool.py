@@ -1,28 +1,27 @@
 """Connections to one upstream: kept while they are fresh, bounded in number, never used for two requests at once."""
 
 import asyncio
-import re
+import math
 import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
+import structlog
+
 from gateway.config.upstreams import Connections
+from gateway.proxy.connection_limits import TOLD_AGAIN
 from gateway.proxy.resolver import USUAL_FRESHNESS, Freshness, Lookup, Resolver, lookup
 from gateway.proxy.response_parser import BadResponse, ResponseEvents, ResponseParser
-from gateway.proxy.tls import ReloadingContext
+from gateway.proxy.tls import ReloadingContext, failure_told, is_of_our_certificate
+
+log = structlog.get_logger()
 
 PATIENCE = 3
 """Failed connections in a row after which an upstream counts as down for a moment."""
 PAUSE = 1.0
 """Seconds that an upstream counts as down: requests then fail at once instead of waiting for another refusal."""
-
-
-_OF_OUR_CERTIFICATE = re.compile(
-    "ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|CERTIFICATE_(EXPIRED|REVOKED|UNKNOWN)|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA)"
-)
-"""Alerts by which a server says that it does not accept a client's certificate (RFC 8446 section 6.2), in OpenSSL's words."""
 
 
 class Unreachable(Exception):  # noqa: N818 - the condition
@@ -145,8 +144,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._pool.closed(self)
         self._parser.release()
         # With TLS 1.3 the server says only after the first request that it does not accept our certificate, and has not read that.
-        self.refuses_certificate = _is_of_our_certificate(exc) and not self.has_served and not self.has_heard
-        self._failed(_told(exc) if exc else "the upstream closed the connection")
+        self.refuses_certificate = is_of_our_certificate(exc) and not self.has_served and not self.has_heard
+        if self.refuses_certificate and exc is not None:
+            self._pool.tell_untrusted(exc)
+        self._failed(failure_told(exc) if exc else "the upstream closed the connection")
 
     def pause_writing(self) -> None:
         """asyncio: the outgoing buffer is full."""
@@ -201,6 +202,7 @@ class Pool:
         self._pause = pause
         self._failures = 0
         self._down_until = 0.0
+        self._told_at = -math.inf
         self._draining = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -254,7 +256,9 @@ class Pool:
                 connection = await self._connected(name)
         except (ssl.SSLError, ValueError) as error:
             # The upstream was reached, or the name is none: senders who ask for a wrong one must not shut the others out.
-            raise Unreachable(_told(error), is_untrusted=isinstance(error, ssl.SSLError)) from None
+            if isinstance(error, ssl.SSLError):
+                self.tell_untrusted(error)
+            raise Unreachable(failure_told(error), is_untrusted=isinstance(error, ssl.SSLError)) from None
         except OSError as error:
             if has_room:
                 self._count_failure(loop.time())
@@ -282,6 +286,12 @@ class Pool:
         if connection in self._idle:
             self._idle.remove(connection)
         self._wake()
+
+    def tell_untrusted(self, error: Exception) -> None:
+        """Log that one of both sides does not accept the other's certificate; once a minute, since each request meets it."""
+        if self.tls is not None and self.now() - self._told_at >= TOLD_AGAIN:
+            self._told_at = self.now()
+            log.error("service.tls_refused", upstream=self.tls.what, reason=failure_told(error))
 
     def sweep(self, now: float) -> None:
         """Close what has been idle too long."""
@@ -373,15 +383,3 @@ class Pool:
         self._failures += 1
         if self._failures >= PATIENCE:
             self._down_until = now + self._pause
-
-
-def _is_of_our_certificate(error: Exception | None) -> bool:
-    return (
-        isinstance(error, ssl.SSLError) and _OF_OUR_CERTIFICATE.search(getattr(error, "reason", None) or "") is not None
-    )
-
-
-def _told(error: Exception) -> str:
-    """Name a failure, and OpenSSL's reason where it is one of TLS; neither holds anything of what was sent."""
-    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
-    return type(error).__name__ + (f": {reason.lower().replace('_', ' ')}" if reason else "")

@@ -1,5 +1,6 @@
 """Certificates in use: they follow their files as these change."""
 
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -13,6 +14,12 @@ from gateway.observability.metrics import CERTIFICATES_UNUSABLE
 from gateway.proxy.certificate_files import ContextSource, Files, Make, needed
 
 log = structlog.get_logger()
+
+
+_OF_OUR_CERTIFICATE = re.compile(
+    "ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|CERTIFICATE_(EXPIRED|REVOKED|UNKNOWN)|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA)"
+)
+"""Alerts by which a server says that it does not accept a client's certificate (RFC 8446 section 6.2), in OpenSSL's words."""
 
 
 class ReloadingContext:
@@ -125,3 +132,22 @@ def _kept(what: str, files: Files, make: Make, before: Certificates | None) -> R
         raise StartupError(f"{what}: {why}, and the one in use is valid")
     log.error("certificates.not_valid", of=what, reason=why)
     return made
+
+
+def is_of_our_certificate(error: Exception | None) -> bool:
+    """Tell whether a server has said that it does not accept our certificate."""
+    return (
+        isinstance(error, ssl.SSLError) and _OF_OUR_CERTIFICATE.search(getattr(error, "reason", None) or "") is not None
+    )
+
+
+def failure_told(error: Exception) -> str:
+    """Name a failure, and OpenSSL's reason where it is one of TLS; neither holds anything of what was sent."""
+    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    # Behind a comma stands the name that a sender has asked for.
+    more = (
+        getattr(error, "verify_message", "").partition(",")[0]
+        if isinstance(error, ssl.SSLCertVerificationError)
+        else ""
+    )
+    return ": ".join(filter(None, (type(error).__name__, (reason or "").lower().replace("_", " "), more)))

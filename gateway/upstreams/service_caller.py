@@ -117,8 +117,6 @@ class ServiceCaller:
         except NonceTooLate:
             raise ServiceUnavailable(f"{self._name} asked for a nonce too late") from None
         except (Unreachable, NoAnswer) as error:
-            if isinstance(error, Unreachable) and error.is_untrusted:
-                log.error("service.tls_refused", upstream=self._name, reason=str(error))  # noqa: TRY400 - the place says nothing
             self._failed(attempt, now(), str(error))
             is_silent = isinstance(error, NoAnswer)
             raise ServiceUnavailable(f"{self._name} cannot be asked: {error}", is_silent=is_silent) from None

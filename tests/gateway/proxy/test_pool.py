@@ -298,7 +298,7 @@ async def test_idle_connections_are_used_while_the_upstream_counts_as_down(pool:
 @pytest.mark.parametrize("error", [ssl.SSLCertVerificationError("wrong name"), ValueError("no name"), UnicodeError()])
 async def test_wrong_name_does_not_shut_others_out(net: Net, error: Exception) -> None:
     """A sender chooses Host, and so the name: that it is wrong says nothing of the upstream."""
-    pool = Pool("https://vkp", LIMITS, SimpleNamespace(context=ssl.create_default_context()))
+    pool = Pool("https://vkp", LIMITS, SimpleNamespace(what="vkp", context=ssl.create_default_context()))
     net.error = error
     for _ in range(PATIENCE + 1):
         assert await refused(pool, "wrong") == type(error).__name__
@@ -308,7 +308,7 @@ async def test_wrong_name_does_not_shut_others_out(net: Net, error: Exception) -
 
 async def test_connection_serves_the_name_it_was_checked_for(net: Net) -> None:
     """Requests for one name never go on a connection whose certificate was checked for another."""
-    pool = Pool("https://vkp", LIMITS, SimpleNamespace(context=ssl.create_default_context()))
+    pool = Pool("https://vkp", LIMITS, SimpleNamespace(what="vkp", context=ssl.create_default_context()))
     first, second = await pool.connect("a"), await pool.connect(None)
     pool.give_back(first)
     pool.give_back(second)
@@ -320,7 +320,7 @@ async def test_connection_serves_the_name_it_was_checked_for(net: Net) -> None:
 async def test_connection_for_another_name_makes_room(net: Net) -> None:
     """Names do not lift the bound: an idle connection for another name is closed in favour of a new one."""
     del net
-    pool = Pool("https://vkp", LIMITS, SimpleNamespace(context=ssl.create_default_context()))
+    pool = Pool("https://vkp", LIMITS, SimpleNamespace(what="vkp", context=ssl.create_default_context()))
     for name in ("a", "b", "c", "d", "e"):
         pool.give_back(await pool.connect(name))
         await settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,22 @@ async def test_wrong_name_is_not_vkp(
     world.assert_refused(answer, 503, "3.1")
     assert int(answer.values("Retry-After")[0]) > 0
     assert vkp.seen.empty()
+
+
+async def test_why_a_certificate_is_refused_is_told_once(
+    start: Callable[..., Awaitable[World]], authority: Authority
+) -> None:
+    """Each request meets it; whoever reads the log knows whose it is and what is wrong with it, and nothing of what a sender asked for."""
+    vkp = TlsUpstream(authority.context(SENDERS_NAME, life=timedelta(seconds=-60)))
+    world = await start(vkp=vkp, vkp_host=", tls: {ca_file: ca.pem}")
+    for _ in range(2):
+        answer = await world.post(BUNDLE, b"{}")
+        assert (
+            "certificate verify failed: certificate has expired"
+            in world.assert_refused(answer, 503, "3.1")["diagnostics"]
+        )
+    (told,) = world.logged.named("service.tls_refused")
+    assert (told["upstream"], told["reason"].endswith(": certificate has expired")) == ("vkp", True)
 
 
 async def test_unknown_authority_is_not_vkp(start: Callable[..., Awaitable[World]], authority: Authority) -> None:
