@@ -30,8 +30,8 @@ from translation_samples import (
 
 from translators.contract import Translation, Tree
 from translators.fhir.cross_version import url_of
-from translators.fhir.elements import ANY_RESOURCE, r4, stu3
-from translators.fhir.plan import Plan, Step, from_stu3
+from translators.fhir.elements import r4, stu3
+from translators.fhir.plan import Plan, Step, complete, from_stu3
 from translators.terminology import SHORT_NAMES, CodeSystem, Superseded, code_systems
 
 PAGE = Path(__file__).parents[1] / "docs" / "translations.md"
@@ -310,20 +310,9 @@ def _today(url: str, code: str, history: tuple[tuple[str, str], ...]) -> str:
 
 def _elements() -> str:
     plan = from_stu3()
-    _make_all(plan)
+    complete(plan)
     rows = [row for kind in (*KINDS, *MORE_KINDS) for row in _changed(plan, kind)]
     return _table("STU3", "R4", rows=rows)
-
-
-def _make_all(plan: Plan) -> None:
-    """Make the steps of all types, which are else made when a message has them."""
-    pending = [kind for kind in plan.release.types if "." not in kind and kind in r4().types]
-    pending += [f"{kind}>{becomes}" for kind, becomes in plan.retyped.items()]
-    seen: set[str] = set()
-    for key in pending:  # grows while it is gone through
-        if key not in seen:
-            seen.add(key)
-            pending += [one.type for one in plan.types[key].values() if not one.primitive and one.type != ANY_RESOURCE]
 
 
 REWRITTEN = {

@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from tests.translators.drawing import complete
-from translators.fhir.plan import from_stu3, within_r4
+from translators.fhir.plan import complete, from_stu3, within_r4
 
 collect_ignore = [] if os.environ.get("VKP_EXAMPLES") else ["test_examples.py"]
 

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from translators.contract import Derived, Number, Translation, Tree
-from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, Release, r4
+from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Element, Release
 from translators.fhir.json_codec import decode
-from translators.fhir.plan import Plan, from_stu3, within_r4
+from translators.fhir.plan import Plan, complete, from_stu3, within_r4
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 ValueOf = Callable[[Draw, Element, str], Tree]
@@ -136,18 +136,6 @@ def _complete_plan(release: str) -> Plan:
     plan = within_r4() if release == "R4" else from_stu3()
     complete(plan)
     return plan
-
-
-def complete(plan: Plan) -> None:
-    """Make the steps of all types of a plan, which are else made when they are asked for."""
-    pending = [kind for kind in plan.release.types if "." not in kind and kind in r4().types]
-    pending += [f"{kind}>{becomes}" for kind, becomes in plan.retyped.items()]
-    seen: set[str] = set()
-    for key in pending:  # grows while it is gone through
-        if key not in seen:
-            seen.add(key)
-            steps = plan.types[key].values()
-            pending += [step.type for step in steps if not step.primitive and step.type != ANY_RESOURCE]
 
 
 def _stem(name: str, element: Element) -> str:

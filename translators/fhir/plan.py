@@ -118,6 +118,18 @@ def from_stu3() -> Plan:
     return _Planner(stu3(), rules.stu3(), renaming()).plan()
 
 
+def complete(plan: Plan) -> None:
+    """Make the steps of all types, for whoever goes through them and not through a message."""
+    pending = [kind for kind in plan.release.types if "." not in kind and kind in r4().types]
+    pending += [f"{kind}>{becomes}" for kind, becomes in plan.retyped.items()]
+    seen: set[str] = set()
+    for key in pending:  # grows while it is gone through
+        if key not in seen:
+            seen.add(key)
+            steps = plan.types[key].values()
+            pending += [step.type for step in steps if not step.primitive and step.type != ANY_RESOURCE]
+
+
 class _Planner:
     def __init__(self, source: Release, rules_of_source: Rules, renaming: Renaming | None) -> None:
         self._source = source

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.gateway.world import message
-from tests.translators.drawing import complete
 from translators import translate
 from translators.contract import Settings
 from translators.fhir import quick_check, rules, structure_plan
 from translators.fhir.conform import conform
 from translators.fhir.elements import r4
 from translators.fhir.json_codec import decode
-from translators.fhir.plan import _Planner, from_stu3, within_r4
+from translators.fhir.plan import _Planner, complete, from_stu3, within_r4
 from translators.jft import SERVICE
 from translators.national_number import TEST_KINDS
 from translators.source import Source
