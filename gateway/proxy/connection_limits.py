@@ -41,7 +41,7 @@ class ConnectionLimits:
         return any(found in network for network in self.balancers)
 
 
-USUAL_ROOM = ConnectionLimits(20_000, None)
+USUAL_LIMITS = ConnectionLimits(20_000, None)
 
 
 class ConnectionCounter:
@@ -51,13 +51,13 @@ class ConnectionCounter:
         self._count = 0
         self._by_origin: Counter[str] = Counter()
 
-    def enter(self, address: str, room: ConnectionLimits) -> str | None:
+    def enter(self, address: str, limits: ConnectionLimits) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
         origin = origin_of(address)
-        if self._count >= room.connections:
+        if self._count >= limits.connections:
             CONNECTIONS_REFUSED.labels("all").inc()
             return None
-        bound = None if room.is_balancer(address) else room.from_one_address
+        bound = None if limits.is_balancer(address) else limits.from_one_address
         if bound is not None and self._by_origin[origin] >= bound:
             CONNECTIONS_REFUSED.labels("address").inc()
             return None

@@ -102,7 +102,7 @@ class DownstreamRequest:
         self.left = False
         self.told_to_continue = False
         self._size = 0
-        self._taker: BodySink | None = None
+        self._sink: BodySink | None = None
         self._changed: asyncio.Future[None] | None = None
 
     async def read(self, limit: int) -> bytes | None:
@@ -139,27 +139,27 @@ class DownstreamRequest:
     @property
     def is_read(self) -> bool:
         """Whether somebody wants the body now, so that the sender is to be read on."""
-        return self._taker is not None or (self._changed is not None and not self._changed.done())
+        return self._sink is not None or (self._changed is not None and not self._changed.done())
 
     @property
     def waits(self) -> int:
         """Bytes that arrived and that nobody has taken yet."""
-        return 0 if self._taker is not None else self._size
+        return 0 if self._sink is not None else self._size
 
-    def give_to(self, taker: BodySink) -> None:
-        """Hand everything that comes from now on to `taker`; what came before is in `pieces`."""
-        self._taker = taker
+    def give_to(self, sink: BodySink) -> None:
+        """Hand everything that comes from now on to `sink`; what came before is in `pieces`."""
+        self._sink = sink
         self.sender.regulate()
 
     def let_go(self) -> None:
         """Forget who took the body: nothing more of it is wanted."""
-        self._taker = _NOBODY
+        self._sink = _NOBODY
 
     def arrived(self, data: bytes) -> None:
         """Take a piece of the body."""
         self._size += len(data)
-        if self._taker is not None:
-            self._taker.request_body(data)
+        if self._sink is not None:
+            self._sink.request_body(data)
         else:
             if self.pieces and len(self.pieces[-1]) < _PIECE:
                 self.pieces[-1] += data
@@ -171,27 +171,27 @@ class DownstreamRequest:
         """Take note that the request is complete."""
         self.complete = True
         self.trailers = trailers
-        if self._taker is not None:
-            self._taker.request_ended(trailers)
+        if self._sink is not None:
+            self._sink.request_ended(trailers)
         self._notify()
 
     def gone(self) -> None:
         """Tell whoever answers that the sender has left; a body that is not complete never will be."""
         self.left = True
-        if self._taker is not None:
-            self._taker.sender_gone()
+        if self._sink is not None:
+            self._sink.sender_gone()
         if self._changed is not None and not self._changed.done():
             self._changed.set_exception(SenderLeft)
 
     def congested(self, *, congested: bool) -> None:
         """Tell whoever answers that the sender reads slowly, or keeps up again."""
-        if self._taker is not None:
-            self._taker.sender_congested(congested=congested)
+        if self._sink is not None:
+            self._sink.sender_congested(congested=congested)
 
     def flush(self) -> None:
         """Tell whoever takes the body that nothing more has arrived for now."""
-        if self._taker is not None:
-            self._taker.flush()
+        if self._sink is not None:
+            self._sink.flush()
 
     def _notify(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -45,8 +45,8 @@ class Callbacks(Protocol):
     """The event loop's time."""
     bounds: Bounds
 
-    def connect(self, passage: "Forwarder") -> None:
-        """Run `passage.connect` in a task."""
+    def connect(self, forwarder: "Forwarder") -> None:
+        """Run `forwarder.connect` in a task."""
 
     def answer(self, incoming: DownstreamRequest, reply: Reply) -> int:
         """Answer a request whose passage failed; return the status."""
@@ -54,7 +54,7 @@ class Callbacks(Protocol):
     def afterwards(self, work: Callable[[], None]) -> None:
         """Do what is to be done when the upstream has answered."""
 
-    def done(self, passage: "Forwarder", incoming: DownstreamRequest, account: Account, status: int) -> None:
+    def done(self, forwarder: "Forwarder", incoming: DownstreamRequest, account: Account, status: int) -> None:
         """Account for a passage that is over; `status` is what the sender got, 0 for none."""
 
 
@@ -62,9 +62,9 @@ class Forwarder:
     """Ties one request to one upstream connection until its answer is complete, or cannot be."""
 
     def __init__(
-        self, incoming: DownstreamRequest, way: UpstreamTarget, account: Account, carriage: Callbacks, answer: Pass
+        self, incoming: DownstreamRequest, target: UpstreamTarget, account: Account, callbacks: Callbacks, answer: Pass
     ) -> None:
-        self._carriage = carriage
+        self._callbacks = callbacks
         self._finishes_alone = answer.finishes_alone
         self._afterwards = answer.afterwards
         self._is_too_large = False
@@ -74,7 +74,7 @@ class Forwarder:
         """What the upstream has done to its answer's content."""
         self._incoming = incoming
         self._sender = incoming.sender
-        self._way = way
+        self._target = target
         self._account = account
         self._connection: UpstreamConnection | None = None
         self._to_upstream: list[bytes] = []
@@ -83,29 +83,29 @@ class Forwarder:
         self._status = 0
         self._alone = False
         self._over = False
-        self._now = carriage.now
+        self._now = callbacks.now
         self._heard_at = self.body_since = self._now()
         self._since_progress = 0
 
     def start(self) -> None:
         """Use an idle connection, or open a new one."""
-        connection = self._way.pool.take(self._name())
+        connection = self._target.pool.take(self._name())
         if connection is not None:
             self._bind(connection)
         else:
-            self._carriage.connect(self)
+            self._callbacks.connect(self)
 
     async def connect(self) -> None:
         """Open a connection and go on with it."""
         try:
-            connection = await self._way.pool.connect(self._name())
+            connection = await self._target.pool.connect(self._name())
         except Unreachable as error:
             self._fail(Fault.UNAVAILABLE, f"VKP cannot be reached: {error}", retry_after=_RETRY_AFTER)
             return
         if self._incoming.left and not self._incoming.complete:
             self.sender_gone()
         if self._over:
-            self._way.pool.give_back(connection)
+            self._target.pool.give_back(connection)
             return
         self._bind(connection)
         self.flush()  # a sender that waits for 100 Continue sends nothing that would push the head out
@@ -114,10 +114,10 @@ class Forwarder:
 
     def sweep(self, now: float) -> None:
         """Give up when the upstream takes too long."""
-        if now - self._incoming.started_at > self._way.timeout:
+        if now - self._incoming.started_at > self._target.timeout:
             self._fail(Fault.NO_ANSWER, "VKP took longer than the gateway's limit")
         elif self._incoming.complete and (self._alone or not self._incoming.sender.is_blocked):
-            limits = self._way.upstream.connections
+            limits = self._target.upstream.connections
             limit = limits.silence if self._status else limits.first_byte
             if now - self._heard_at > limit:
                 self._fail(Fault.NO_ANSWER, "VKP has gone silent")
@@ -125,11 +125,11 @@ class Forwarder:
     def has_stalled(self, pool: Pool, now: float) -> bool:
         """Whether it holds a connection of `pool` for a body that its sender does not send."""
         return (
-            self._way.pool is pool
+            self._target.pool is pool
             and self._connection is not None
             and not self._incoming.complete
             and self._sender.owes_body
-            and now - self.body_since > self._carriage.bounds.stalled
+            and now - self.body_since > self._callbacks.bounds.stalled
         )
 
     def cut_stalled(self) -> None:
@@ -204,9 +204,9 @@ class Forwarder:
         if self._afterwards is not None:
             self._codings = codings_of(headers)
         fields = end_to_end(headers, framing)
-        if self._way.upstream.via:
+        if self._target.upstream.via:
             fields.append(VIA)
-        fields.extend(self._way.announced)
+        fields.extend(self._target.announced)
         self._to_sender.append(self._sender.answer_head(self._incoming, status, reason, fields, framing))
 
     def response_body(self, data: bytes) -> None:
@@ -230,9 +230,9 @@ class Forwarder:
     def _do_afterwards(self, after: Afterwards) -> None:
         if not self._is_too_large:
             kept, answered = bytes(self._kept), decoded(bytes(self._answered), self._codings, after.limit)
-            self._carriage.afterwards(partial(after.done, self._account, self._status, kept, answered))
+            self._callbacks.afterwards(partial(after.done, self._account, self._status, kept, answered))
         elif after.too_large is not None:
-            self._carriage.afterwards(partial(after.too_large, self._account, self._status))
+            self._callbacks.afterwards(partial(after.too_large, self._account, self._status))
 
     def response_flushed(self) -> None:
         """Send what has come to the sender, in one piece."""
@@ -269,15 +269,15 @@ class Forwarder:
     def _fields(self) -> list[tuple[bytes, bytes]]:
         """Return the request's fields as the upstream gets them."""
         fields = end_to_end(self._incoming.head.headers, self._incoming.framing)
-        host = self._way.upstream.host
+        host = self._target.upstream.host
         if self._incoming.told_to_continue:
             fields = [field for field in fields if field[0].lower() != b"expect"]
         if host is not None:
             fields = [(name, host.encode()) if name.lower() == b"host" else (name, value) for name, value in fields]
         if self._incoming.version == "1.0" and not self._incoming.head.values(b"host"):
             # HTTP/1.0 needs no Host, but goes on as HTTP/1.1, which does (RFC 9112 section 3.2).
-            fields.insert(0, (b"Host", (host or urlsplit(self._way.upstream.url).netloc).encode()))
-        upstream = self._way.upstream
+            fields.insert(0, (b"Host", (host or urlsplit(self._target.upstream.url).netloc).encode()))
+        upstream = self._target.upstream
         if upstream.via or upstream.forwarded is not Forwarded.NONE:
             scheme = b"https" if self._sender.is_encrypted else b"http"
             fields.extend(forwarding(upstream, self._sender.peer, self._incoming.head, scheme))
@@ -285,9 +285,9 @@ class Forwarder:
 
     def _name(self) -> str | None:
         """Return the name that the upstream's certificate must have; None where nothing is encrypted."""
-        if not self._way.pool.uses_tls:
+        if not self._target.pool.uses_tls:
             return None
-        upstream = self._way.upstream
+        upstream = self._target.upstream
         if upstream.sni is not None or upstream.host is not None:
             return upstream.sni or upstream.host
         written = self._incoming.head.values(b"host")
@@ -308,8 +308,8 @@ class Forwarder:
             self._sender.abort()
         elif not self._alone:
             failure = Failure(fault, diagnostics, retry_after=retry_after)
-            reply = self._way.refused(self._incoming.head, failure, account.correlation_id)
-            self._status = self._carriage.answer(self._incoming, reply)
+            reply = self._target.refused(self._incoming.head, failure, account.correlation_id)
+            self._status = self._callbacks.answer(self._incoming, reply)
         self._let_go(account)
 
     def _end(self, account: Account) -> None:
@@ -321,4 +321,4 @@ class Forwarder:
         """Release the sender, and leave no cycle behind for the collector."""
         self._sender.hold(held=False)
         self._incoming.let_go()
-        self._carriage.done(self, self._incoming, account, self._status)
+        self._callbacks.done(self, self._incoming, account, self._status)

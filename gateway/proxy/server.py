@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gateway.config.model import Address
 from gateway.model import Account, Body, Handled, Pass, Reply, RequestHead
 from gateway.proxy.bounds import USUAL_BOUNDS, Bounds
-from gateway.proxy.connection_limits import USUAL_ROOM, ConnectionCounter, ConnectionLimits, RefusalLog
+from gateway.proxy.connection_limits import USUAL_LIMITS, ConnectionCounter, ConnectionLimits, RefusalLog
 from gateway.proxy.downstream import DownstreamConnection
 from gateway.proxy.downstream_request import DownstreamRequest
 from gateway.proxy.forwarder import Forwarder, UpstreamTarget
@@ -57,13 +57,13 @@ class Serving(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What the front needs to send a request on as it is."""
+    """What the server needs to send a request on as it is."""
 
-    ways: dict[str, UpstreamTarget]
+    targets: dict[str, UpstreamTarget]
     """By the name of the upstream."""
     malformed: Callable[[int, str], tuple[Reply, Account]]
     """How bytes that are no HTTP request are told so, given a status and why, and the account of it."""
-    room: ConnectionLimits = USUAL_ROOM
+    limits: ConnectionLimits = USUAL_LIMITS
     """For senders' connections."""
 
 
@@ -85,10 +85,10 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._listener: ConnectionListener | None = None
-        self._guests = ConnectionCounter()
+        self._counter = ConnectionCounter()
         self._refusals = RefusalLog(self.now)
         self._senders: set[DownstreamConnection] = set()
-        self._passages: set[Forwarder] = set()
+        self._forwarders: set[Forwarder] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._round: list[DownstreamConnection] = []
@@ -152,7 +152,7 @@ class Server:
 
     def enter(self, address: str) -> str | None:
         """Count a connection; return what to give back when it ends, or None when there is no room for it."""
-        origin = self._guests.enter(address, self._current()[1].room)
+        origin = self._counter.enter(address, self._current()[1].limits)
         if origin is None:
             self.refused("connections.refused", address, "too many connections")
         return origin
@@ -163,11 +163,11 @@ class Server:
 
     def is_balancer(self, address: str) -> bool:
         """Tell whether connections from that address are a balancer's."""
-        return self._current()[1].room.is_balancer(address)
+        return self._current()[1].limits.is_balancer(address)
 
     def leave(self, origin: str) -> None:
         """Forget a connection that never became a sender's."""
-        self._guests.leave(origin)
+        self._counter.leave(origin)
 
     def handshake_ended(self) -> None:
         """Notice that a handshake has ended, one way or the other."""
@@ -189,7 +189,7 @@ class Server:
         """Forget a sender's connection."""
         self._senders.discard(sender)
         if sender.origin is not None:
-            self._guests.leave(sender.origin)
+            self._counter.leave(sender.origin)
         self._notice_quiet()
 
     def serve(self, incoming: DownstreamRequest) -> None:
@@ -245,18 +245,18 @@ class Server:
             self._reply(incoming, handled.answer, handled.account)
 
     def _pass_on(self, incoming: DownstreamRequest, lane: Lane, answer: Pass, account: Account) -> None:
-        way = lane.ways[answer.upstream]
-        passage = Forwarder(incoming, way, account, self, answer)
-        self._passages.add(passage)
-        passage.start()
+        target = lane.targets[answer.upstream]
+        forwarder = Forwarder(incoming, target, account, self, answer)
+        self._forwarders.add(forwarder)
+        forwarder.start()
 
-    def connect(self, passage: Forwarder) -> None:
+    def connect(self, forwarder: Forwarder) -> None:
         """Open a connection for a passage."""
-        self._spawn(passage.connect())
+        self._spawn(forwarder.connect())
 
-    def done(self, passage: Forwarder, incoming: DownstreamRequest, account: Account, status: int) -> None:
+    def done(self, forwarder: Forwarder, incoming: DownstreamRequest, account: Account, status: int) -> None:
         """Account for a passage that is over."""
-        self._passages.discard(passage)
+        self._forwarders.discard(forwarder)
         self._notice_quiet()
         self._record(account, status, self._loop.time() - incoming.started_at)
 
@@ -301,7 +301,7 @@ class Server:
 
     def _notice_quiet(self) -> None:
         """Let `stop` go on when nothing is in flight any more."""
-        if self._quiet is None or self._quiet.done() or self._senders or self._passages or self._tasks:
+        if self._quiet is None or self._quiet.done() or self._senders or self._forwarders or self._tasks:
             return
         if self._listener is None or not self._listener.shakes_hands:
             self._quiet.set_result(None)
@@ -318,16 +318,16 @@ class Server:
         if now < self._swept_at + _SWEEP:
             return
         self._swept_at = now
-        for passage in list(self._passages):
-            passage.sweep(now)
+        for forwarder in list(self._forwarders):
+            forwarder.sweep(now)
         self._make_room(now)
-        for way in self._current()[1].ways.values():
-            way.pool.sweep(now)
+        for target in self._current()[1].targets.values():
+            target.pool.sweep(now)
 
     def _make_room(self, now: float) -> None:
         """Cut the requests whose bodies have stalled longest, as many as wait for a connection to the same upstream."""
-        for way in self._current()[1].ways.values():
-            if wanted := way.pool.waiting:
-                stalled = [each for each in self._passages if each.has_stalled(way.pool, now)]
-                for passage in sorted(stalled, key=lambda each: each.body_since)[:wanted]:
-                    passage.cut_stalled()
+        for target in self._current()[1].targets.values():
+            if wanted := target.pool.waiting:
+                stalled = [each for each in self._forwarders if each.has_stalled(target.pool, now)]
+                for forwarder in sorted(stalled, key=lambda each: each.body_since)[:wanted]:
+                    forwarder.cut_stalled()

@@ -150,16 +150,16 @@ class Builder:
 
 def drain(before: RuntimeState | None, kept: dict[str, UpstreamTarget]) -> None:
     """Close the connections that are not used any more, each as soon as it is idle."""
-    pools = {way.pool for way in kept.values()}
-    for way in before.lane.ways.values() if before else ():
-        if way.pool not in pools:
-            way.pool.drain()
+    pools = {target.pool for target in kept.values()}
+    for target in before.lane.targets.values() if before else ():
+        if target.pool not in pools:
+            target.pool.drain()
 
 
 def _lane(prepared: Prepared, pipeline: Pipeline, before: RuntimeState | None) -> Lane:
     """Return what requests are sent on with as they are."""
     config, certificates, limits = prepared.config, prepared.certificates, prepared.config.limits
-    ways = {
+    targets = {
         name: UpstreamTarget(
             upstream,
             _pool(upstream, certificates.of(name), before),
@@ -170,8 +170,8 @@ def _lane(prepared: Prepared, pipeline: Pipeline, before: RuntimeState | None) -
         for name, upstream in config.upstreams.items()
         if isinstance(upstream, VkpUpstream)
     }
-    room = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
-    return Lane(ways, pipeline.malformed, room)
+    counted = ConnectionLimits(limits.connections, limits.connections_per_address, limits.balancers)
+    return Lane(targets, pipeline.malformed, counted)
 
 
 def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None:
@@ -185,7 +185,7 @@ def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None
 
 def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeState | None) -> Pool:
     """Return the connections to an upstream; those stay whose upstream and certificates stay the same."""
-    known = before.lane.ways.get(upstream.name) if before else None
+    known = before.lane.targets.get(upstream.name) if before else None
     if known is not None and replace(known.upstream, place=upstream.place) == upstream and known.pool.tls is tls:
         return known.pool
     return Pool(upstream.url, upstream.connections, tls)

@@ -251,7 +251,7 @@ class Node:
         self._running = running
         generation = self._routes.take(prepared.of_file, active)
         self._shown = running.certificates.of(DATA_PORT) or self._shown
-        drain(before, running.lane.ways)
+        drain(before, running.lane.targets)
         builder.upstreams.use(prepared.clients)
         self._use_ledger(running)
         if is_first and self._ledger.outbox is not None:

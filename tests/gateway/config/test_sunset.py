@@ -33,8 +33,8 @@ def test_nothing_is_said_unless_asked() -> None:
 async def test_answers_of_legacy_routes_say_it_and_no_others(world: World) -> None:
     """VKP's own fields stay; what an information service answers says nothing of VKP's end."""
     running = world.gateway._running
-    way = running.lane.ways["vkp"]
-    running.lane.ways["vkp"] = replace(way, announced=announced(END))
+    target = running.lane.targets["vkp"]
+    running.lane.targets["vkp"] = replace(target, announced=announced(END))
     passed = await world.post(f"/epj/r4/{NORDFJELL}/composition", message("note"))
     assert passed.status == 200
     assert passed.values("deprecation") == ["@1798758000"]

@@ -258,7 +258,7 @@ async def play(stage: Stage, request: bytes, response: bytes, rng: random.Random
             connection.connection_lost(None)
     stage.front._sweep()
     assert not stage.front._senders, "a sender is kept"
-    assert not stage.front._passages, "a passage is kept"
+    assert not stage.front._forwarders, "a passage is kept"
 
 
 def answer(connection: UpstreamConnection, upstream: Wire, response: bytes, rng: random.Random) -> None:

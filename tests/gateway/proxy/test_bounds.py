@@ -191,7 +191,7 @@ async def test_bodies_that_grow_and_answers_that_are_waited_for_are_not_cut(
     await arrived.wait()
     reader, writer = await stall(world)
     await until(lambda: len(pool(world)._open) == 2)
-    (growing,) = (each for each in world.gateway._server._passages if not each._incoming.complete)
+    (growing,) = (each for each in world.gateway._server._forwarders if not each._incoming.complete)
     posted = await waiting_for_room(world)
     for _ in range(5):
         await loop_clock.move(USUAL_BOUNDS.stalled - 1.0)
@@ -232,7 +232,7 @@ def is_read(sender: Any) -> bool:
 def pool(world: World) -> Any:
     """Return the connections to VKP."""
     assert world.gateway._running is not None
-    return world.gateway._running.lane.ways["vkp"].pool
+    return world.gateway._running.lane.targets["vkp"].pool
 
 
 async def test_a_sender_has_so_many_messages_under_way_at_a_time(start: Callable[..., Awaitable[World]]) -> None:

@@ -217,7 +217,7 @@ async def test_journaling_is_finished_when_its_sender_stops_reading_and_leaves(
     writer.write(kept_alive(world, BUNDLE, b"{}"))
     await until(lambda: sender.is_blocked)
     reset(writer)
-    await until(lambda: not world.gateway._server._passages)
+    await until(lambda: not world.gateway._server._forwarders)
     assert [one["outcome"] for one in world.logged.named("message")] == ["passed"]
 
 
@@ -233,7 +233,7 @@ async def test_whole_message_is_finished_without_its_sender(
     reset(writer)
     await until(lambda: sender not in world.gateway._server._senders)
     released.set()
-    await until(lambda: not world.gateway._server._passages)
+    await until(lambda: not world.gateway._server._forwarders)
     assert [one["outcome"] for one in world.logged.named("message")] == ["passed"]
 
 
@@ -280,9 +280,9 @@ async def test_failure_in_one_look_does_not_end_all_deadlines(world: World) -> N
             raise RuntimeError
 
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-    front._passages.add(Defect())  # type: ignore[arg-type] # all that is asked of it here
+    front._forwarders.add(Defect())  # type: ignore[arg-type] # all that is asked of it here
     await until(lambda: len(looked) > 1)
-    front._passages.clear()
+    front._forwarders.clear()
 
 
 async def test_informational_answer_with_a_body_is_no_answer(world: World, raw_upstream: RawUpstream) -> None:

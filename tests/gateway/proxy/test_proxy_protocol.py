@@ -239,7 +239,7 @@ async def test_the_sender_is_whom_the_balancer_names(
             assert await told_of(world, raw_upstream, trusting, written(address)) == (200, [address.encode()])
     for own in (b"PROXY UNKNOWN\r\n", block(0x00, b"", command=0x20)):
         assert await told_of(world, raw_upstream, trusting, own) == (200, [b"127.0.0.1"])
-    await until(lambda: not world.gateway._server._guests._by_origin)
+    await until(lambda: not world.gateway._server._counter._by_origin)
 
 
 async def test_a_header_may_come_a_byte_at_a_time(
@@ -277,7 +277,7 @@ async def test_a_balancers_connection_without_its_header_is_closed(
         "it is of another family or transport",
         "it broke off",
     }
-    assert world.gateway._server._guests._count == 0
+    assert world.gateway._server._counter._count == 0
 
 
 async def test_a_balancers_connection_whose_header_does_not_come_in_time_is_closed(
@@ -288,14 +288,14 @@ async def test_a_balancers_connection_whose_header_does_not_come_in_time_is_clos
     before = metrics.PROXY_HEADERS_REFUSED._value.get()
     for stream in (b"PROXY TCP4 1", b""):
         ending = asyncio.get_running_loop().create_task(ended(world, stream))
-        await until(lambda: world.gateway._server._guests._count)
+        await until(lambda: world.gateway._server._counter._count)
         await loop_clock.move(USUAL_BOUNDS.handshake - 1.0)
         assert not ending.done()
         await loop_clock.move(1.1)
         assert await ending == b""
     assert metrics.PROXY_HEADERS_REFUSED._value.get() == before + 2
     assert {each["reason"] for each in world.logged.named("proxy.header_refused")} == {"it did not come in time"}
-    assert world.gateway._server._guests._count == 0
+    assert world.gateway._server._counter._count == 0
 
 
 async def test_a_connection_that_only_looks_whether_the_port_is_open_is_no_fault(
@@ -307,7 +307,7 @@ async def test_a_connection_that_only_looks_whether_the_port_is_open_is_no_fault
     assert await ended(world, b"", says_it_is_all=True) == b""
     assert metrics.PROXY_HEADERS_REFUSED._value.get() == before
     assert not world.logged.named("proxy.header_refused")
-    assert world.gateway._server._guests._count == 0
+    assert world.gateway._server._counter._count == 0
 
 
 async def ended(world: World, stream: bytes, *, says_it_is_all: bool = False) -> bytes:
@@ -339,7 +339,7 @@ async def test_each_sender_behind_a_balancer_has_its_own_bound(
 ) -> None:
     """One that has all it may have keeps no other out, nor the balancer itself; what it ends makes room."""
     world = await behind(limits=", connections_per_address: 2")
-    guests = world.gateway._server._guests
+    guests = world.gateway._server._counter
     async with brought(world, trusting, line("192.0.2.7")), brought(world, trusting, binary("192.0.2.7")):
         await until(lambda: guests._by_origin == {"192.0.2.7": 2})
         refused = metrics.CONNECTIONS_REFUSED.labels("address")._value.get()

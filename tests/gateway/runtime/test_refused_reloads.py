@@ -39,7 +39,7 @@ def pools(world: World) -> list[Pool]:
     running = world.gateway._running
     assert running is not None
     callers = running.clients.parts.callers.all
-    return [*(way.pool for way in running.lane.ways.values()), *(caller._pool for caller in callers)]
+    return [*(target.pool for target in running.lane.targets.values()), *(caller._pool for caller in callers)]
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ async def test_a_reload_keeps_connections_while_upstreams_files_are_the_same(
         ):
             (world.folder / "trusted.pem").write_bytes(content)
             await gateway.reload()
-            pools.append(gateway._running.lane.ways["vkp"].pool)
+            pools.append(gateway._running.lane.targets["vkp"].pool)
             statuses = (await world.post(BUNDLE, b"{}")).status
             pools.append(statuses)
     assert pools[1] == pools[3] == 200

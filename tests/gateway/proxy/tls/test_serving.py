@@ -57,7 +57,7 @@ async def test_plain_http_is_not_answered(world: World) -> None:
     writer.write(world.request(BUNDLE))
     assert not (await asyncio.wait_for(reader.read(), 120)).startswith(b"HTTP")
     writer.close()
-    await until(lambda: world.gateway._server._guests._count == 0)
+    await until(lambda: world.gateway._server._counter._count == 0)
 
 
 async def test_a_failed_handshake_is_told_by_an_alert(
@@ -109,13 +109,13 @@ async def test_a_handshake_that_stalls_is_ended(
     """Whoever connects and says nothing is gone after a while."""
     world = await start(vkp=raw_upstream, top=TLS)
     reader, writer = await asyncio.open_connection("127.0.0.1", world.data_port)
-    await until(lambda: world.gateway._server._guests._count == 1)
+    await until(lambda: world.gateway._server._counter._count == 1)
     await loop_clock.move(USUAL_BOUNDS.handshake - 1.0)
     assert not reader.at_eof()
     await loop_clock.move(1.1)
     assert await reader.read() == b""
     writer.close()
-    await until(lambda: world.gateway._server._guests._count == 0)
+    await until(lambda: world.gateway._server._counter._count == 0)
     assert (await post(world, authority.trusting())).status == 200
 
 
@@ -125,11 +125,11 @@ async def test_the_oldest_handshake_makes_room(
     """Whoever only begins handshakes keeps nobody out."""
     world = await start(vkp=raw_upstream, top=TLS, bounds=Bounds(handshakes=3))
     idle = [await asyncio.open_connection("127.0.0.1", world.data_port) for _ in range(10)]
-    await until(lambda: world.gateway._server._guests._count == 3)
+    await until(lambda: world.gateway._server._counter._count == 3)
     assert (await post(world, authority.trusting())).status == 200
     for _, writer in idle:
         writer.close()
-    await until(lambda: world.gateway._server._guests._count == 0)
+    await until(lambda: world.gateway._server._counter._count == 0)
 
 
 async def test_certificates_come_from_the_environment_too(
