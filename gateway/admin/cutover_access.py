@@ -41,7 +41,7 @@ class By:
     def of(cls, request: web.Request) -> "By":
         """Return who sent a request."""
         who = person(request)
-        token = visitor(request).doors.tokens.get(who.known_as[0]) if who.via is LoginMethod.API_TOKEN else None
+        token = visitor(request).auth.tokens.get(who.known_as[0]) if who.via is LoginMethod.API_TOKEN else None
         return cls(who, (who.subject, *who.known_as, *(token.made_by if token else ())))
 
 

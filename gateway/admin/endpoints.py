@@ -124,7 +124,7 @@ class Endpoint:
 class Visitor:
     """Who asks, as far as it is known."""
 
-    doors: AuthConfig
+    auth: AuthConfig
     origin: str
     """The origin that pages have under the name that was asked for."""
     person: Principal | None = None

@@ -73,30 +73,30 @@ class Guard:
         return None if resource is None else self._endpoints.get((request.method, resource.canonical))
 
     async def _admitted(self, request: web.Request, endpoint: Endpoint | None, handler: Handler) -> web.StreamResponse:
-        doors = self._authenticator.doors
+        auth = self._authenticator.auth
         public = (Access.PUBLIC, Access.PUBLIC_BY_ADDRESS)
         by_metrics_port = self.metrics_port is not None and _port(request) == self.metrics_port
         if by_metrics_port and (endpoint is None or endpoint.needs.access not in public):
             raise Problem(Code.NOT_FOUND)
         if endpoint is None:
             error = request.match_info.http_exception
-            if doors is not None and doors.origins.origin(request.host) is not None:
+            if auth is not None and auth.origins.origin(request.host) is not None:
                 # So that the page that says so is one of theirs.
-                request[VISITOR] = self._visitor(request, doors, is_use=True)
+                request[VISITOR] = self._visitor(request, auth, is_use=True)
             raise error if error is not None else Problem(Code.NOT_FOUND)
         request[ENDPOINT], needs = endpoint, endpoint.needs
-        if needs.access is Access.PUBLIC or by_metrics_port or (doors is None and needs.access in public):
+        if needs.access is Access.PUBLIC or by_metrics_port or (auth is None and needs.access in public):
             return await handler(request)
-        if doors is None:
+        if auth is None:
             raise Problem(Code.NOT_FOUND)
-        request[VISITOR] = visitor = self._visitor(request, doors, is_use=not endpoint.is_live)
+        request[VISITOR] = visitor = self._visitor(request, auth, is_use=not endpoint.is_live)
         await self._check_meant(request, visitor)
         if needs.access is not Access.LOGIN:
             self._check_allowed(request, endpoint, visitor)
         return await handler(request)
 
-    def _visitor(self, request: web.Request, doors: AuthConfig, *, is_use: bool) -> Visitor:
-        origin = doors.origins.origin(request.host)
+    def _visitor(self, request: web.Request, auth: AuthConfig, *, is_use: bool) -> Visitor:
+        origin = auth.origins.origin(request.host)
         if origin is None:
             # A name of somebody else's that leads here: its pages would be ours (DNS rebinding).
             raise Problem(Code.HOST)
@@ -105,13 +105,13 @@ class Guard:
             # Then cookies count for nothing, so no page can ride on them.
             scheme, _, token = given[0].partition(" ")
             good = len(given) == 1 and scheme.lower() == "bearer"
-            person = self._authenticator.program(doors, token.strip()) if good else None
-            return Visitor(doors, origin, person, token_refused=person is None)
+            person = self._authenticator.program(auth, token.strip()) if good else None
+            return Visitor(auth, origin, person, token_refused=person is None)
         cookie = read(request, SESSION, origin)
-        session = self._authenticator.session(doors, cookie, is_use=is_use) if cookie else None
+        session = self._authenticator.session(auth, cookie, is_use=is_use) if cookie else None
         if session is None:
-            return Visitor(doors, origin)
-        return Visitor(doors, origin, self._authenticator.person_of(doors, session.login), session, cookie)
+            return Visitor(auth, origin)
+        return Visitor(auth, origin, self._authenticator.person_of(auth, session.login), session, cookie)
 
     def _check_allowed(self, request: web.Request, endpoint: Endpoint, visitor: Visitor) -> None:
         person, needs = visitor.person, endpoint.needs
@@ -140,12 +140,12 @@ class Guard:
             raise Problem(Code.CSRF, "token")
 
     def _refused(self, request: web.Request, endpoint: Endpoint | None, refusal: Problem) -> web.StreamResponse:
-        doors = self._authenticator.doors
+        auth = self._authenticator.auth
         is_api = request.path.startswith("/api/") if endpoint is None else endpoint.is_api
         if refusal.code is Code.CSRF:
             log.warning("people.change.refused", lacks=refusal.detail, path=endpoint_path(request))
         is_for_programs = endpoint is not None and endpoint.needs.access is Access.PUBLIC_BY_ADDRESS
-        if is_api or doors is None or is_for_programs or (endpoint is None and VISITOR not in request):
+        if is_api or auth is None or is_for_programs or (endpoint is None and VISITOR not in request):
             return as_problem(refusal)
         if refusal.code is Code.NOT_LOGGED_IN and request.method in _SAFE_METHODS:
             return web.Response(status=303, headers={"Location": "/login"})

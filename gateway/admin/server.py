@@ -189,10 +189,10 @@ class AdminPort:
         return int(self._listening[0].sockets[0].getsockname()[1])
 
     def use(
-        self, config: Config, doors: AuthConfig | None, problems: Sequence[str], generation: int | None = None
+        self, config: Config, auth: AuthConfig | None, problems: Sequence[str], generation: int | None = None
     ) -> Reload:
         """Go on with another configuration, whose table has this number; `problems` are its warnings."""
-        self.authenticator.use(doors)
+        self.authenticator.use(auth)
         self._show(config)
         return self.board.taken(config, problems, generation)
 

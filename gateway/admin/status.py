@@ -112,7 +112,7 @@ def me_document(request: web.Request) -> dict[str, Any]:
         "known_as": list(who.known_as),
         "via": who.via.value,
         "grants": grants_document(who.grants),
-        "dev_login": seen.doors.dev_login,
+        "dev_login": seen.auth.dev_login,
         "csrf": seen.session.csrf if seen.session else None,
     }
 

@@ -24,7 +24,7 @@ class Tokens:
 
     def listed(self, request: web.Request) -> list[dict[str, Any]]:
         """Return the tokens that the operator may see."""
-        kept, who = visitor(request).doors.tokens, person(request)
+        kept, who = visitor(request).auth.tokens, person(request)
         return [
             described(token, "revoked" if token.revoked_at else "valid" if kept.holds(token) else "expired")
             for token in kept.all()
@@ -33,15 +33,15 @@ class Tokens:
 
     async def make(self, request: web.Request, wanted: TokenRequest) -> tuple[ApiToken, str]:
         """Make a token within the operator's own roles; return it with its secret."""
-        doors, who = visitor(request).doors, person(request)
-        if problem := problem_of(wanted, doors.municipalities):
+        auth, who = visitor(request).auth, person(request)
+        if problem := problem_of(wanted, auth.municipalities):
             raise Problem(Code.BAD_REQUEST, problem)
         if is_number_in(wanted.name):
             raise Problem(Code.BAD_REQUEST, "name: without national identity numbers")
         if not covers(who.grants, grants_of(wanted)):
             raise Problem(Code.FORBIDDEN, "a token cannot have more than you have")
         try:
-            token, secret = await doors.tokens.make(wanted, who.known_as, in_dev=who.via is LoginMethod.DEV_LOGIN)
+            token, secret = await auth.tokens.make(wanted, who.known_as, in_dev=who.via is LoginMethod.DEV_LOGIN)
         except StartupError as error:
             log.error("people.token.not_stored", error=str(error))  # noqa: TRY400 - its text says all
             raise Problem(Code.STORE) from None
@@ -51,7 +51,7 @@ class Tokens:
 
     async def revoke(self, request: web.Request, token_id: str) -> None:
         """End a token for good."""
-        kept, who = visitor(request).doors.tokens, person(request)
+        kept, who = visitor(request).auth.tokens, person(request)
         token = kept.get(token_id)
         if token is None or not _is_theirs(who, token):
             raise Problem(Code.NOT_FOUND)

@@ -42,15 +42,15 @@ class LoginPages:
         ]
 
     async def _page(self, request: web.Request) -> web.Response:
-        doors, w = visitor(request).doors, words(request)
+        auth, w = visitor(request).auth, words(request)
         roles = [(role.value, w.word("role", role)) for role in sorted(Role)]
         # Only on a developer's machine may a visitor see who is configured.
-        places = [one for one in w.municipalities() if one[0] in doors.municipalities] if doors.dev_login else []
-        return page(request, "login.html", can_log_in=doors.login is not None, role_options=roles, places=places)
+        places = [one for one in w.municipalities() if one[0] in auth.municipalities] if auth.dev_login else []
+        return page(request, "login.html", can_log_in=auth.login is not None, role_options=roles, places=places)
 
     async def _start(self, request: web.Request) -> web.Response:
         seen = visitor(request)
-        login, canonical = seen.doors.login, seen.doors.origins.canonical
+        login, canonical = seen.auth.login, seen.auth.origins.canonical
         if login is None or canonical is None:
             raise Problem(Code.NOT_FOUND)
         if seen.origin != canonical:
@@ -75,7 +75,7 @@ class LoginPages:
             raise _refused(LoginRefused("a parameter is given twice"))
         browser = guard.read(request, guard.LOGIN, seen.origin)
         try:
-            who, login = await self._authenticator.finish(seen.doors, dict(request.query), browser)
+            who, login = await self._authenticator.finish(seen.auth, dict(request.query), browser)
         except LoginRefused as error:
             raise _refused(error) from None
         except HelseIdUnavailable as error:
@@ -91,12 +91,12 @@ class LoginPages:
 
     async def _dev_login(self, request: web.Request) -> web.Response:
         seen = visitor(request)
-        if not seen.doors.dev_login:
+        if not seen.auth.dev_login:
             raise Problem(Code.NOT_FOUND)
         form = await form_of(request)
         roles, places = form.get("roles", []), municipalities_of(form)
         played = form.get("played", [""])[0]
-        if not roles or not set(roles) <= set(Role) or not seen.doors.municipalities.issuperset(places):
+        if not roles or not set(roles) <= set(Role) or not seen.auth.municipalities.issuperset(places):
             raise Problem(Code.BAD_REQUEST, "roles, municipalities")
         if _PLAYED.fullmatch(played) is None:
             raise Problem(Code.BAD_REQUEST, "played: at most 30 letters from a to z, and hyphens between them")

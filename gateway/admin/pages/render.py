@@ -181,7 +181,7 @@ def _rendered(request: web.Request, template: str, values: Mapping[str, object])
         w=words(request),
         person=person,
         session=visitor.session if visitor else None,
-        dev_login=visitor is not None and visitor.doors.dev_login,
+        dev_login=visitor is not None and visitor.auth.dev_login,
         above=request.get(ABOVE, Above()),
         nav=_navigation(request, person),
         can_operate=person is not None and may(person.grants, Action.OPERATE, Where.SOMEWHERE),
@@ -242,27 +242,27 @@ class Above:
 ABOVE = web.RequestKey("above", Above)
 
 
-def counting(desk: LedgerContext) -> Middleware:
+def counting(context: LedgerContext) -> Middleware:
     """Return a middleware, to stand behind the guard, that counts what holds before a page is made."""
 
     @web.middleware
     async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
         visitor = request.get(VISITOR)
         if visitor is not None and visitor.person is not None and not request.path.startswith(_NO_PAGES):
-            request[ABOVE] = await above(desk, visitor.person)
+            request[ABOVE] = await above(context, visitor.person)
         return await handler(request)
 
     return counted
 
 
-async def above(desk: LedgerContext, who: Principal) -> Above:
+async def above(context: LedgerContext, who: Principal) -> Above:
     """Return what holds now where someone may view, by the ledger and the file; nothing where there is no ledger."""
-    if not desk.is_there:
+    if not context.is_there:
         return Above()
-    of_file = len({route.place for route in desk.config.panics if may_view(who, route.municipality)})
-    now = desk.now()
+    of_file = len({route.place for route in context.config.panics if may_view(who, route.municipality)})
+    now = context.now()
     try:
-        holding = await desk.read(lambda each: overrides.current(each, now))
+        holding = await context.read(lambda each: overrides.current(each, now))
     except Problem:
         return Above(of_file, is_unreadable=True)
     names = {(one.layer, one.name) for one in holding if may_view(who, one.route.municipality)}

@@ -103,11 +103,11 @@ class Authenticator:
         self._dev_login = dev_login
         self.sessions = Sessions(clock)
         self.pending = PendingLogins(clock)
-        self.doors: AuthConfig | None = None
+        self.auth: AuthConfig | None = None
         """None while nobody is let in at all; set by `use`."""
 
     def prepare(self, config: Config, folder: Path) -> AuthConfig | None:
-        """Return what a configuration makes of the doors; raises `StartupError`."""
+        """Return who a configuration lets in, and how; raises `StartupError`."""
         if self._dev_login and (problem := dev_login_problem(config)):
             raise StartupError(problem)
         people = config.people
@@ -126,12 +126,12 @@ class Authenticator:
             key=key,
         )
 
-    def use(self, doors: AuthConfig | None) -> None:
+    def use(self, auth: AuthConfig | None) -> None:
         """Take what `prepare` returned; sessions end when another HelseID, or another level, is asked for from now on."""
-        before, self.doors = self.doors, doors
+        before, self.auth = self.auth, auth
         if before is not None and before.login is not None and before.login.issuer is not self._issuer:
             before.login.issuer.http.close()
-        if before is not None and (doors is None or _vouched(before) != _vouched(doors)):
+        if before is not None and (auth is None or _vouched(before) != _vouched(auth)):
             self.sessions.end_all()
             self.pending.forget_all()
 
@@ -144,38 +144,38 @@ class Authenticator:
             self.pending.take(known.state, browser)
             raise
 
-    async def finish(self, doors: AuthConfig, answer: dict[str, str], browser: str) -> tuple[Principal, Login]:
+    async def finish(self, auth: AuthConfig, answer: dict[str, str], browser: str) -> tuple[Principal, Login]:
         """Return who has logged in; raises `LoginRefused` or `HelseIdUnavailable`."""
         begun = self.pending.take(answer.get("state", ""), browser)
         if begun is None:
             raise LoginRefused("no login has begun here, or it took too long")
         claims = await begun.login.finish(begun.known, answer)
-        entries = doors.people.entries if doors.people else ()
+        entries = auth.people.entries if auth.people else ()
         login = Login(kept_claims(claims, entries))
-        return self.person_of(doors, login), login
+        return self.person_of(auth, login), login
 
-    def person_of(self, doors: AuthConfig, login: Login) -> Principal:
+    def person_of(self, auth: AuthConfig, login: Login) -> Principal:
         """Return who is behind a login, by the configuration of now."""
         if login.dev_grants is not None:
             return by_dev_login(login.dev_grants, login.dev_played)
-        return by_login(login.claims, doors.issuer, doors.people.entries if doors.people else ())
+        return by_login(login.claims, auth.issuer, auth.people.entries if auth.people else ())
 
-    def session(self, doors: AuthConfig, cookie: str, *, is_use: bool) -> Session | None:
+    def session(self, auth: AuthConfig, cookie: str, *, is_use: bool) -> Session | None:
         """Return the session of a browser."""
-        return self.sessions.find(cookie, doors.times, is_use=is_use)
+        return self.sessions.find(cookie, auth.times, is_use=is_use)
 
-    def program(self, doors: AuthConfig, presented: str) -> Principal | None:
+    def program(self, auth: AuthConfig, presented: str) -> Principal | None:
         """Return whoever has an API token, with what it still may."""
-        token = doors.tokens.find(presented)
-        if token is None or not (grants := self._left(doors, token)):
+        token = auth.tokens.find(presented)
+        if token is None or not (grants := self._left(auth, token)):
             return None
         return Principal(LoginMethod.API_TOKEN, (token.id,), f"token {token.id}", grants, token.name)
 
-    def _left(self, doors: AuthConfig, token: ApiToken) -> tuple[Grant, ...]:
+    def _left(self, auth: AuthConfig, token: ApiToken) -> tuple[Grant, ...]:
         """Return what its maker could still give: a token must not outlive the role that it came from."""
         if token.made_in_dev:
-            return token.grants if doors.dev_login else ()
-        entries = doors.people.entries if doors.people else ()
+            return token.grants if auth.dev_login else ()
+        entries = auth.people.entries if auth.people else ()
         return narrowed(token.grants, grants_of(entry for entry in entries if entry.name in token.made_by))
 
     def _key(self, people: People, folder: Path) -> ClientKey:
@@ -192,11 +192,11 @@ class Authenticator:
 
     @property
     def _issuer(self) -> Issuer | None:
-        return self.doors.login.issuer if self.doors and self.doors.login else None
+        return self.auth.login.issuer if self.auth and self.auth.login else None
 
     def _tokens(self, path: Path) -> ApiTokens:
-        if self.doors is not None and self.doors.tokens.path == path:
-            return self.doors.tokens
+        if self.auth is not None and self.auth.tokens.path == path:
+            return self.auth.tokens
         try:
             return ApiTokens(path, self._clock)
         except StartupError as error:
@@ -208,5 +208,5 @@ class Authenticator:
             self._issuer.http.close()
 
 
-def _vouched(doors: AuthConfig) -> tuple[str, int]:
-    return doors.issuer, doors.people.security_level if doors.people else 0
+def _vouched(auth: AuthConfig) -> tuple[str, int]:
+    return auth.issuer, auth.people.security_level if auth.people else 0

@@ -255,8 +255,8 @@ async def test_program_operates_and_sees_no_payload(shelf: Shelf, office: Office
     """An API token of an operator decides and searches; payloads are for people."""
     del olga
     await shelf.quarantined("one")
-    assert office.port.authenticator.doors is not None
-    tokens = office.port.authenticator.doors.tokens
+    assert office.port.authenticator.auth is not None
+    tokens = office.port.authenticator.auth.tokens
     made, secret = await tokens.make(TokenRequest("tool", ["operator"], 1), ("olga",), in_dev=False)
     program, headers = office.browser(), {"Authorization": f"Bearer {secret}"}
     page = await program.ask("POST", "/api/v1/messages/one/payload", json=WHY, headers=headers)

@@ -274,9 +274,9 @@ async def test_a_second_job_is_refused(scene: Scene, olga: Browser) -> None:
 async def test_an_operators_api_token_sends_and_the_audit_says_so(scene: Scene, office: Office) -> None:
     """The command line has nothing else; the person who made the token answers for what it confirms."""
     await scene.delivered()
-    assert office.port.authenticator.doors is not None
+    assert office.port.authenticator.auth is not None
     wanted = TokenRequest("tool", ["operator", "viewer"], 1, None)
-    token, secret = await office.port.authenticator.doors.tokens.make(wanted, ("olga",), in_dev=False)
+    token, secret = await office.port.authenticator.auth.tokens.make(wanted, ("olga",), in_dev=False)
     program, headers = office.browser(), {"Authorization": f"Bearer {secret}", "Origin": None, "Sec-Fetch-Site": None}
     page = await program.ask("POST", f"{ROOT}/send", json={**HAVNES, **SURE}, headers=headers)
     assert page.status == 202

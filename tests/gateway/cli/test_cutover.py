@@ -39,9 +39,9 @@ async def ask(world: World, monkeypatch: pytest.MonkeyPatch) -> Ask:
     watch = RollBackWhen(0.05, 20, 900.0)
     written = CutoverPlan("nordfjell-1", moment(AT), routes("nordfjell-1", changes), None, watch, 1, place)
     world.configure(cutovers={"nordfjell-1": written, "nordfjell-2": replace(written, name="nordfjell-2")})
-    doors = world.office.port.authenticator.doors
-    assert doors is not None
-    _, secret = await doors.tokens.make(TokenRequest("tool", ["planner"], 1, None), ("nora",), in_dev=False)
+    auth = world.office.port.authenticator.auth
+    assert auth is not None
+    _, secret = await auth.tokens.make(TokenRequest("tool", ["planner"], 1, None), ("nora",), in_dev=False)
     path = world.office.folder / "token"
     path.write_text(secret + "\n")
     path.chmod(0o600)

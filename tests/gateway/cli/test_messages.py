@@ -31,9 +31,9 @@ WHY = ("--reason", "Ringt avsender")
 
 async def token(office: Office, *roles: str, municipalities: list[str] | None = None) -> str:
     """Make an API token; the file that it is in."""
-    assert office.port.authenticator.doors is not None
+    assert office.port.authenticator.auth is not None
     wanted = TokenRequest("tool", list(roles), 1, municipalities)
-    _, secret = await office.port.authenticator.doors.tokens.make(wanted, ("olga",), in_dev=False)
+    _, secret = await office.port.authenticator.auth.tokens.make(wanted, ("olga",), in_dev=False)
     path = office.folder / f"token-{'-'.join(roles)}"
     path.write_text(secret + "\n")
     path.chmod(0o600)

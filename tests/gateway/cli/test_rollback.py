@@ -39,9 +39,9 @@ SURE = ("--reason", "Gerica is stopped", "--confirm-epj-stopped-reading")
 async def ask(office: Office, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Run a command as an operator and viewer, with few messages in each answer."""
     del scene
-    assert office.port.authenticator.doors is not None
+    assert office.port.authenticator.auth is not None
     wanted = TokenRequest("tool", ["operator", "viewer"], 1, None)
-    _, secret = await office.port.authenticator.doors.tokens.make(wanted, ("olga",), in_dev=False)
+    _, secret = await office.port.authenticator.auth.tokens.make(wanted, ("olga",), in_dev=False)
     path = office.folder / "token"
     path.write_text(secret + "\n")
     path.chmod(0o600)

@@ -169,9 +169,9 @@ async def test_approvers_of_elsewhere_and_tokens_approve_nothing(world: World, n
 
 async def _token(world: World, roles: list[str], made_by: tuple[str, ...]) -> dict[str, str]:
     """Make an API token past the rules for making them."""
-    doors = world.office.port.authenticator.doors
-    assert doors is not None
-    _, secret = await doors.tokens.make(TokenRequest("tool", roles, 1, None), made_by, in_dev=False)
+    auth = world.office.port.authenticator.auth
+    assert auth is not None
+    _, secret = await auth.tokens.make(TokenRequest("tool", roles, 1, None), made_by, in_dev=False)
     return {"Authorization": f"Bearer {secret}"}
 
 

@@ -87,7 +87,7 @@ async def test_port_that_stops_is_not_held_up_by_a_stream(office: Office) -> Non
 
 async def test_watching_a_page_does_not_keep_a_session(office: Office) -> None:
     """Only what a person does is a use of it."""
-    sessions, times = office.port.authenticator.sessions, office.port.authenticator.doors
+    sessions, times = office.port.authenticator.sessions, office.port.authenticator.auth
     assert times is not None
     browser = office.browser()
     await browser.enter(NORA)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 async def test_login_is_found_once_in_its_browser_and_time(office: Office) -> None:
     """By state and cookie together; a try in another browser leaves it where it is."""
-    login = office.port.authenticator.doors.login if office.port.authenticator.doors else None
+    login = office.port.authenticator.auth.login if office.port.authenticator.auth else None
     assert login is not None
     clock = Clock()
     pending = PendingLogins(clock)
@@ -31,7 +31,7 @@ async def test_login_is_found_once_in_its_browser_and_time(office: Office) -> No
 
 async def test_there_is_room_for_some_at_a_time(office: Office) -> None:
     """What has taken too long makes room."""
-    login = office.port.authenticator.doors.login if office.port.authenticator.doors else None
+    login = office.port.authenticator.auth.login if office.port.authenticator.auth else None
     assert login is not None
     clock = Clock()
     pending = PendingLogins(clock)
@@ -46,7 +46,7 @@ async def test_there_is_room_for_some_at_a_time(office: Office) -> None:
 
 async def test_secrets_are_not_shown(office: Office) -> None:
     """Neither in a log nor in a traceback."""
-    login = office.port.authenticator.doors.login if office.port.authenticator.doors else None
+    login = office.port.authenticator.auth.login if office.port.authenticator.auth else None
     assert login is not None
     known, browser = PendingLogins(Clock()).begin(login)
     assert known.state not in repr(known)

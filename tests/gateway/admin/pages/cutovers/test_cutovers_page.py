@@ -224,9 +224,9 @@ async def test_approving_is_not_offered_to_who_wrote_the_plan_nor_to_others(worl
 
 async def test_api_tokens_get_no_page(world: World) -> None:
     """Pages are for people; a program has the API."""
-    doors = world.office.port.authenticator.doors
-    assert doors is not None
-    _, secret = await doors.tokens.make(TokenRequest("tool", ["planner"], 1, None), ("petter",), in_dev=False)
+    auth = world.office.port.authenticator.auth
+    assert auth is not None
+    _, secret = await auth.tokens.make(TokenRequest("tool", ["planner"], 1, None), ("petter",), in_dev=False)
     page = await world.office.browser().get("/cutovers", headers={"Authorization": f"Bearer {secret}"})
     assert page.status == 403
 
