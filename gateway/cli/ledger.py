@@ -4,7 +4,9 @@ Other commands import it where they need it: the ledger's libraries take longer 
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,19 +20,55 @@ from gateway.config.model import Config
 from gateway.errors import StartupError
 from gateway.ledger import canary_key, known_keys, restore
 from gateway.ledger.audit import Note
-from gateway.ledger.database import Database, LedgerUnavailable, open_store
+from gateway.ledger.database import Database, LedgerUnavailable, file_of, open_store, reason_of
 from gateway.ledger.key_files import read_single
 from gateway.ledger.messages import Ledger
 from gateway.model import Mode
 from gateway.outbox.outbox import node_name
-from gateway.times import Clock
+from gateway.times import Clock, when
 
 T = TypeVar("T")
 
 
 @click.group()
 def ledger() -> None:
-    """Make a ledger safe that was restored from a copy."""
+    """Copy a ledger, and make one safe that was restored from a copy."""
+
+
+@ledger.command()
+@click.argument("to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@config_option
+@json_option
+def copy(to: Path, path: str, *, as_json: bool) -> None:
+    """Write a whole copy of a SQLite ledger to FILE, which must not be there yet; a gateway may run meanwhile."""
+    began = Clock()()
+    file = file_of(usable(path)[0].store, Path(path).parent)
+    if file is None:
+        raise click.ClickException("store is PostgreSQL: make the copy with pg_dump --format=custom.")
+    if not file.is_file():
+        raise click.ClickException(f"There is no ledger at {file} yet.")
+    try:
+        to.touch(mode=0o600, exist_ok=False)
+    except OSError as error:
+        raise click.ClickException(f"{to} cannot be made: {error.strerror}.") from None
+    try:
+        _copy(file, to)
+    except (OSError, sqlite3.Error) as error:
+        to.unlink()
+        raise click.ClickException(f"The ledger cannot be copied to {to}: {reason_of(error)}.") from None
+    if as_json:
+        print_json({"ok": True, "file": str(to), "at": when(began)})
+        return
+    click.echo(f"{to} has the ledger as it was at {when(began)}; keep copies of the key files elsewhere")
+
+
+def _copy(file: Path, to: Path) -> None:
+    """Have SQLite copy what is in a file and in its log of writes, as of one moment."""
+    with (
+        closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as original,
+        closing(sqlite3.connect(to)) as copied,
+    ):
+        original.backup(copied)
 
 
 @ledger.command()

@@ -42,7 +42,7 @@ COMMANDS = {
     "forget": Entry("messages", "forget", "Forget a patient's messages that nothing waits for."),
     "init": Entry("init.command", "init", "Write a small routes.yaml, the gateway's keys and a systemd unit."),
     "keys": Entry("keys", "keys", "Make or rotate the gateway's own keys."),
-    "ledger": Entry("ledger", "ledger", "Make a ledger safe that was restored from a copy."),
+    "ledger": Entry("ledger", "ledger", "Copy a ledger, and make one safe that was restored from a copy."),
     "messages": Entry("messages", "messages", "Look at messages in the ledger of a running gateway."),
     "override": Entry("overrides", "override", "Set the mode of cells for a while, over the routes of the file."),
     "panic": Entry(
