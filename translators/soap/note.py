@@ -65,7 +65,7 @@ def note(root: Cursor, settings: Settings) -> dict[str, Tree]:
         *kept(notes[0], "Notat"),
         *kept(documents[0], "Document", but=("RefDoc",)),
         *(kept(content, "RefDoc", but=("Content", "MsgType")) if content is not None else ()),
-        *kept(info, "MsgInfo", only=("ConversationRef", "RequestedPriority")),
+        *kept(info, "MsgInfo", only=("Type", "ConversationRef", "RequestedPriority")),
     ]
     if extensions:
         composition["extension"] = extensions

@@ -14,8 +14,10 @@ from translators.stu3 import message as stu3
 
 _READERS = dict(zip(RELEASES, (stu3.read, r4.read), strict=True))
 _ADDRESSING = ("resourceType", "Envelope", "Signature")
-_OF_INFO = ("Type", "MIGversion", "MsgId", "ProcessingStatus", "Ack", "Sender", "Receiver")
-_OF_WRAPPED = ("GenDate", "Patient", "ConversationRef", "RequestedPriority")
+_OF_INFO = ("MIGversion", "MsgId", "ProcessingStatus", "Ack", "Sender", "Receiver")
+_OF_WRAPPED = ("Type", "GenDate", "Patient", "ConversationRef", "RequestedPriority")
+_NOTES = ("DIALOG_NOTAT", "DIALOG_HELSEFAGLIG")
+"""The types (kodeverk 8279) of a message that is a note and no more; any other says more of it, as that it answers another."""
 _PRODUCTION, _TESTS = ("P", ""), ("D", "T")
 """What ProcessingStatus says of a message: production, or debugging and test."""
 _WHY = "VKP R4 has no place for it"
@@ -43,6 +45,9 @@ def read(tree: Tree, settings: Settings) -> Message:
         leaves = count_leaves(tree)
         coverage = Coverage(leaves, leaves, leaves)
         return Message({"resourceType": KIND}, "notat", (), (), coverage, (), (KIND,), "test")
+    info = root.at("MsgInfo")
+    if info is not None and (root.text("MsgInfo", "Type", "V") or "").strip().upper() in _NOTES:
+        info.use("Type")
     made = note(root, settings)
     _use_rest(root)
     found = settled(made)
