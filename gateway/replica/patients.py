@@ -249,6 +249,13 @@ class CopiedNumbers:
         found = list(connection.scalars(select(N.hash).where(N.row.in_(rows))))
         return list(dict.fromkeys([patient, *found])) if found else []
 
+    def best(self, connection: Connection, municipality: str, patients: Sequence[str]) -> list[str]:
+        """Return those of some hashes by which patients of the copy are best known: what OKT says is kept by these, until somebody is known by another."""
+        found: set[str] = set()
+        for some in _batches(patients):
+            found.update(connection.scalars(select(N.hash).where(*_first(municipality), N.hash.in_(some))))
+        return [one for one in patients if one in found]
+
     def of_identifier(self, connection: Connection, municipality: str, system: str, value: str) -> list[str]:
         """Return the hash of whom the record system's own number names; none where it names several."""
         of = (N.municipality == municipality, N.generation == _serving(municipality))

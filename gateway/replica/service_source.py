@@ -139,7 +139,8 @@ class ServiceSource:
     ) -> list[str]:
         if search.patient is None and search.id is None:
             self._check_patients(connection, municipality.key)
-            return self._needs.all_with(connection, municipality, codes)
+            having = self._needs.all_with(connection, municipality, codes)
+            return self._needs.patients.best(connection, municipality.key, having)
         found: list[str] = []
         named = self._named(connection, search, municipality)
         if not named:
@@ -152,9 +153,12 @@ class ServiceSource:
             same = self._needs.patients.same(connection, municipality.key, patient)
             if not same:
                 self._check_patients(connection, municipality.key)
-            same = same or [patient]
-            self._needs.check_any(connection, municipality, same, codes)
-            found += same
+            self._needs.check_any(connection, municipality, same or [patient], codes)
+            if not same and search.id is None:
+                raise Failure(
+                    Fault.UNKNOWN_PATIENT, "The search names a patient whom the municipality's copy does not have"
+                )
+            found += self._needs.patients.best(connection, municipality.key, same)
         return found
 
     def _named(self, connection: Connection, search: Search, municipality: Municipality) -> list[str]:

@@ -105,6 +105,10 @@ class People:
         """Return everything that whom a hash names is found by."""
         return [patient, *self.aliases.get(patient, ())] if patient in self.known or patient in self.aliases else []
 
+    def best(self, _: Connection, __: str, patients: list[str]) -> list[str]:
+        """Return those that the patients are best known by."""
+        return [one for one in patients if one in self.known]
+
     def check(self, _: Connection, __: str) -> None:
         """Refuse what would rest on who is not there, once the copy is too old."""
         if not self.complete or not self.fresh:

@@ -65,6 +65,28 @@ async def test_who_is_not_in_a_copy_that_is_too_old_is_nobody_without_need(servi
     )
 
 
+async def test_who_has_left_the_copy_is_told_of_no_more(services: SweptCopy) -> None:
+    """Neither in a list nor by number, though OKT's last answer is kept until the next sweep is complete."""
+    await services.swept()
+    gone = hash_of(services.lookup, "havnes", "", SOMEBODY)
+    del services.people.known[gone]
+    assert await services.find(codes="TA") == []
+    assert await services.refusal(number=SOMEBODY, codes="TA") is Fault.UNKNOWN_PATIENT
+
+
+async def test_services_that_were_told_of_a_former_number_are_told_once(services: SweptCopy) -> None:
+    """A D number that has become a national number: both are the patient's, and OKT is asked by the new one from now on."""
+    await services.swept()
+    former, number = hash_of(services.lookup, "havnes", "", SOMEBODY), "52834010061"
+    services.people.known = {hash_of(services.lookup, "havnes", "", number): number}
+    services.people.aliases = {former: list(services.people.known), next(iter(services.people.known)): [former]}
+    services.okt.answers[number] = services.okt.answers.pop(SOMEBODY)
+    await services.swept()
+    for asked in ({"number": number}, {"number": SOMEBODY}, {}):
+        found = await services.find(codes="TA", **asked)
+        assert [one["patient"]["identifier"]["value"] for one in found] == [number, number], asked
+
+
 async def test_patient_is_found_by_any_of_several_numbers(services: SweptCopy) -> None:
     """OKT is asked by one of them, and a sender may know another."""
     await services.swept()
