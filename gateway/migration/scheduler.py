@@ -45,6 +45,8 @@ LEASE = 30.0
 """Seconds for which a cutover stays with a node that says nothing more."""
 MOST_KEPT = 500
 """Changes of cells that are kept with a cutover."""
+CALM = 300.0
+"""Seconds for which the clock must have run evenly before anything begins, or is missed, by it: time to set it right, within `GRACE`."""
 SETTLED = 600.0
 """Seconds for which the file must have said the same: other nodes may be reading it still."""
 
@@ -66,6 +68,8 @@ class Scheduler:
         self._verdicts: dict[str, GateDecision] = {}
         """What was said last of those that are watched: a rollback that could not be written is not forgotten."""
         self._same_since: dict[str, float] = {}
+        self._waits: set[str] = set()
+        """Those of which it was told that they wait for the clock."""
         self._compiled: tuple[Config, Buckets] | None = None
         self._steps: dict[Step, Callable[[Cutover], Awaitable[Cutover | None]]] = {
             Step.MISS: self._miss,
@@ -90,9 +94,18 @@ class Scheduler:
     async def _advance(self, found: Cutover) -> None:
         record: Cutover | None = found
         while record is not None and (step := next_of(record, self._clock())) is not Step.WAIT:
+            if step in (Step.BEGIN, Step.MISS) and self._clock.steady_for() < CALM:
+                self._tell_wait(record.name)
+                return
             if not await self._is_mine(record):
                 return
+            self._waits.discard(record.name)
             record = await self._steps[step](record)
+
+    def _tell_wait(self, name: str) -> None:
+        if name not in self._waits:
+            self._waits.add(name)
+            log.error("cutover.waits", cutover=name, reason="the clock was set a moment ago", seconds=CALM)
 
     async def _is_mine(self, record: Cutover) -> bool:
         now = self._clock()

@@ -14,7 +14,7 @@ from gateway.ledger import cutovers
 from gateway.ledger.messages import Ledger
 from gateway.migration.cutover import CutoverEvent, CutoverState, replanned
 from gateway.migration.schedule import GRACE, moment
-from gateway.migration.scheduler import DRAIN, SETTLED
+from gateway.migration.scheduler import CALM, DRAIN, SETTLED
 from gateway.model import Mode, Place
 from gateway.routing.diff import Change
 from gateway.routing.route import RouteSpec
@@ -40,6 +40,40 @@ async def test_nothing_happens_before_its_time(site: Site) -> None:
     await site.runner().look()
     assert (await site.get()).state is CutoverState.APPROVED
     assert await layers(site) == (1, [])
+
+
+@pytest.mark.parametrize("ahead", [60.0, 2 * GRACE], ids=["due", "missed"])
+async def test_clock_that_was_just_set_begins_and_misses_nothing(site: Site, logged: Logged, ahead: float) -> None:
+    """An hour too early nobody reads what goes new: there is time to set it right, and then it waits for its time."""
+    await to_its_time(site)
+    site.clock.now = AT - 3600
+    runner = site.runner()
+    await runner.look()
+    site.clock.ahead = 3600.0 + ahead
+    for _ in range(2):
+        await runner.look()
+        assert (await site.get()).state is CutoverState.APPROVED
+    (told,) = logged.named("cutover.waits")
+    assert told["cutover"] == "nordfjell-1"
+    site.clock.ahead = 0.0
+    site.clock.now += CALM
+    await runner.look()
+    assert (await site.get()).state is CutoverState.APPROVED
+
+
+async def test_clock_that_was_set_right_lets_it_switch_in_time(site: Site) -> None:
+    """What came late is well within what a cutover may be late."""
+    await to_its_time(site)
+    site.clock.now, site.clock.ahead = AT - 10, -3600.0
+    runner = site.runner()
+    await runner.look()
+    site.clock.now, site.clock.ahead = AT, 0.0
+    await runner.look()
+    assert (await site.get()).state is CutoverState.APPROVED
+    assert CALM < GRACE
+    site.clock.now = AT + CALM
+    await runner.look()
+    assert (await site.get()).state is CutoverState.WATCHING
 
 
 async def test_at_its_time_it_switches_and_is_watched(site: Site) -> None:
