@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from translators.codes import CODE_SYSTEMS, SenderCodes
-from translators.contract import Tree
+from translators.contract import Reason, Refused, Tree
 from translators.document import Entry
 from translators.made import made
 from translators.note import EPISODE_NOTE, LOINC
@@ -69,8 +69,10 @@ def newer(part: Part, codes: SenderCodes) -> Entry:
 def not_journaled(at: Cursor, codes: SenderCodes | None = None) -> Cursor | None:
     """Return where a note says by its class that its event is not to be journaled; None where it does not.
 
-    In R4, whose `codes` are given, a class is one by its code system alone.
+    In R4, whose `codes` are given, a class is one by its code system alone. Raises `Refused` where a second class says otherwise.
     """
+    if codes is not None:
+        _refuse_two_classes(at)
     for concept in at.each("category"):
         if codes is None:
             code = code_of(concept, _CLASS)
@@ -84,6 +86,13 @@ def not_journaled(at: Cursor, codes: SenderCodes | None = None) -> Cursor | None
         ):
             return concept
     return None
+
+
+def _refuse_two_classes(at: Cursor) -> None:
+    every = [one for concept in at.each("category") for one in concept.each("coding") if _is_class_of_stu3(one)]
+    classes = {one.text("code") or "" for one in every}
+    if len(classes) > 1 and any(map(is_not_journaled, classes)):
+        raise Refused(Reason.FORMAT, f"two codes of {_CLASS}", f"{at.path}.category")
 
 
 def _is_class_of_stu3(one: Cursor) -> bool:
