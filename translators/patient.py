@@ -28,7 +28,7 @@ _OF_THE_NUMBER = ("system", "_system", "value", "_value", "type", "period", "ass
 _HOLDS_OTHERS = frozenset({"Bundle", "Parameters"})
 _PATIENT_ELEMENTS = ("subject", "patient")
 _ABOUT = ("for", "beneficiary", "focus")
-"""Whom a Task or a Coverage is for, and what an Observation looks at: the patient, where it is a person with a national number."""
+"""Whom a Task or a Coverage is for, and what an Observation looks at (or a section of a note): the patient, where it is a person with a national number."""
 _AMONG = (("member", "entity"), ("participant", "actor"))
 """Who is of a Group, or takes part in an Appointment: likewise, where it is named as a Patient."""
 _PATIENT_LINK = re.compile("(?:^|/)Patient/")
@@ -347,6 +347,8 @@ def _others(resource: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]]]:
     for name in _ABOUT:
         if name in resource:
             yield from _each(resource[name], name)
+    if "section" in resource:
+        yield from _focused(resource["section"], "section")
     for name, inner in _AMONG:
         for at, one in _each(resource[name], name) if name in resource else ():
             for below, reference in _each(one.get(inner), f"{at}.{inner}"):
@@ -354,6 +356,13 @@ def _others(resource: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]]]:
                 is_linked = isinstance(written, str) and _PATIENT_LINK.search(written) is not None
                 if is_linked or reference.get("type") == "Patient":
                     yield below, reference
+
+
+def _focused(sections: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
+    """Go through whom sections of a note are about, where that is not whom the note is."""
+    for at, section in _each(sections, path):
+        yield from _each(section.get("focus"), f"{at}.focus")
+        yield from _focused(section.get("section"), f"{at}.section")
 
 
 def _each(value: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:

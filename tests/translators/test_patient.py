@@ -191,6 +191,11 @@ def test_whom_something_is_for_is_the_patient_of_the_message(kind: str, name: st
     ("resource", "path"),
     [
         ({"resourceType": "Observation", "focus": [{}, "it"]}, "focus[1]"),
+        ({"resourceType": "Composition", "section": [{}, {"focus": "it"}]}, "section[1].focus"),
+        (
+            {"resourceType": "Composition", "section": [{"section": [{"focus": "it"}]}]},
+            "section[0].section[0].focus",
+        ),
         ({"resourceType": "Group", "member": [{"entity": "it"}]}, "member[0].entity"),
         (
             {"resourceType": "Appointment", "participant": [{"status": "accepted"}, {"actor": "it"}]},
