@@ -134,7 +134,7 @@ class _Waiting:
     def response_informed(self, status: int, reason: bytes, headers: Headers) -> None:
         """Take an informational answer; it says nothing that we wait for."""
 
-    def response_started(self, status: int, reason: bytes, headers: Headers, framing: Framing) -> None:  # noqa: ARG002 - as every carrier
+    def response_started(self, status: int, reason: bytes, headers: Headers, framing: Framing) -> None:  # noqa: ARG002 - as every handler
         """Take the answer's head."""
         self._status, self._headers = status, headers
 
@@ -144,7 +144,7 @@ class _Waiting:
         if len(self._body) > self._most:
             self.give_up("the answer is too large")
 
-    def response_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - as every carrier
+    def response_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - as every handler
         """Take the end of the answer."""
         connection, self._connection = self._connection, None
         if connection is not None:

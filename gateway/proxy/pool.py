@@ -52,7 +52,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, pool: "Pool", name: str | None, tls: ssl.SSLContext | None = None) -> None:
         self._pool = pool
         self._parser = ResponseParser()
-        self._carrier: ResponseHandler | None = None
+        self._handler: ResponseHandler | None = None
         self._ended = False
         self.name = name
         """The name that the upstream's certificate was checked against."""
@@ -68,12 +68,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._paused = False
         self.transport: asyncio.Transport | None = None
 
-    def begin(self, carrier: ResponseHandler, *, to_head: bool) -> None:
+    def begin(self, handler: ResponseHandler, *, to_head: bool) -> None:
         """Take the connection for one request."""
-        self._carrier = carrier
+        self._handler = handler
         self._ended = False
         self.request_sent = self.has_heard = False
-        self._parser.expect(carrier, to_head=to_head)
+        self._parser.expect(handler, to_head=to_head)
 
     def write(self, data: bytes) -> None:
         """Send bytes of the request."""
@@ -92,7 +92,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def abandon(self) -> None:
         """Cut the connection: what was under way is nobody's any more."""
-        self._carrier = None
+        self._handler = None
         if self.transport is not None:
             self.transport.abort()
 
@@ -117,7 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of an answer."""
-        if self._carrier is None:
+        if self._handler is None:
             # Whatever comes while nothing was asked, a blank line too, could be taken for the next sender's answer.
             self._failed("bytes that nobody asked for")
             return
@@ -129,8 +129,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._ended:
             self._give_back()
-        elif self._carrier is not None:
-            self._carrier.response_flushed()
+        elif self._handler is not None:
+            self._handler.response_flushed()
 
     def eof_received(self) -> None:
         """asyncio: the upstream sends no more."""
@@ -151,23 +151,23 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """asyncio: the outgoing buffer is full."""
-        if self._carrier is not None:
-            self._carrier.upstream_congested(congested=True)
+        if self._handler is not None:
+            self._handler.upstream_congested(congested=True)
 
     def resume_writing(self) -> None:
         """asyncio: the outgoing buffer has room."""
-        if self._carrier is not None:
-            self._carrier.upstream_congested(congested=False)
+        if self._handler is not None:
+            self._handler.upstream_congested(congested=False)
 
     def _failed(self, reason: str) -> None:
-        carrier, self._carrier = self._carrier, None
+        handler, self._handler = self._handler, None
         if self.transport is not None:
             self.transport.abort()
-        if carrier is not None and not self._ended:
-            carrier.response_failed(reason)
+        if handler is not None and not self._ended:
+            handler.response_failed(reason)
 
     def _give_back(self) -> None:
-        self._carrier = None
+        self._handler = None
         self.read_paused(paused=False)
         if self.request_sent and self._parser.keeps_alive and self.is_open:
             self._pool.give_back(self)

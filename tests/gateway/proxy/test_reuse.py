@@ -33,7 +33,7 @@ async def test_stray_bytes_after_an_answer_never_reach_another_sender(stray: byt
     senders = [_sender(stage) for _ in range(2)]
     for sender, _ in senders:
         sender.data_received(REQUEST)
-    busy = [pair for pair in stage.given if not pair[1].is_closing() and pair[0]._carrier is not None]
+    busy = [pair for pair in stage.given if not pair[1].is_closing() and pair[0]._handler is not None]
     assert len({id(pair[0]) for pair in busy}) == 2
     for number, (used, _) in enumerate(busy):
         used.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
@@ -50,12 +50,12 @@ async def test_connections_are_used_again_in_any_order_by_one_request_each() -> 
             sender, wire = _sender(stage)
             sender.data_received(REQUEST)
             asked.append((sender, wire))
-        busy = [pair[0] for pair in stage.given if pair[0]._carrier is not None and not pair[1].is_closing()]
+        busy = [pair[0] for pair in stage.given if pair[0]._handler is not None and not pair[1].is_closing()]
         assert len({id(connection) for connection in busy}) == len(busy)
         if busy and rng.random() < 0.7:
             rng.choice(busy).data_received(rng.choice((ANSWER, ANSWER + b"\r\n")))
             if rng.random() < 0.3:
                 for connection, wire in stage.given:
-                    if connection._carrier is None and not wire.is_closing():
+                    if connection._handler is None and not wire.is_closing():
                         connection.data_received(b"\r\n")
     assert all(wire.written.count(b"HTTP/1.1 200") <= 1 for _, wire in asked)
