@@ -8,53 +8,19 @@ import os
 import signal
 import socket
 import sys
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
+from tests.gateway.served import served
 from tests.gateway.world import NORDFJELL, ROUTES, message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from tests.gateway.wire import RawUpstream
     from tests.gateway.world import World
-
-
-class Served:
-    """A running `serve` and its log."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.lines: list[dict[str, Any]] = []
-
-    async def until(self, event: str) -> dict[str, Any]:
-        """Read the log up to an event."""
-        assert self.process.stderr is not None
-        async with asyncio.timeout(120):
-            while line := await self.process.stderr.readline():
-                self.lines.append(json.loads(line))
-                if self.lines[-1]["event"] == event:
-                    return self.lines[-1]
-        raise AssertionError(f"ended before {event}: {self.lines}")
-
-
-@asynccontextmanager
-async def served(world: World) -> AsyncIterator[Served]:
-    """Run `vkp-gateway serve` with the world's configuration."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "serve", "--config", str(world.config), stderr=asyncio.subprocess.PIPE
-    )
-    running = Served(process)
-    try:
-        await running.until("gateway.started")
-        yield running
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.communicate(), 120)
 
 
 @pytest.mark.slow
