@@ -93,7 +93,7 @@ async def _times(folder: Path, held: int) -> dict[str, float]:
             raise BenchFailed("something was to be shared")
 
     async def look() -> None:
-        nobody = message_queries.Filter(None, sender="Nobody")
+        nobody = message_queries.MessageFilter(None, sender="Nobody")
         await store.read(lambda connection: message_queries.messages(connection, nobody, 50))
 
     async def count() -> None:

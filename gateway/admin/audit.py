@@ -58,7 +58,7 @@ class Audit:
     async def listed(self, wanted: AuditQuery) -> dict[str, Any]:
         """Return entries, the newest first; raises `Problem`."""
         before = row_of(_CURSOR, wanted.cursor)
-        narrowed = audit.Filter(
+        narrowed = audit.AuditFilter(
             actor=wanted.actor,
             action=wanted.action,
             target=wanted.target,

@@ -166,8 +166,8 @@ class Messages:
         tell(note)
         return {"reference": done.reference, "municipality": done.municipality, "state": done.state.value}
 
-    def _filter(self, wanted: ListQuery, within: Reach, patient: str | None = None) -> message_queries.Filter:
-        return message_queries.Filter(
+    def _filter(self, wanted: ListQuery, within: Reach, patient: str | None = None) -> message_queries.MessageFilter:
+        return message_queries.MessageFilter(
             within=within,
             municipality=short_name(self._context.config, wanted.municipality),
             state=wanted.state,

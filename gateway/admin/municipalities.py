@@ -52,7 +52,7 @@ class _Month(Struct, frozen=True):
 class _Now(Struct, frozen=True):
     week: list[CellTraffic]
     month: _Month
-    counts: list[retention.Count]
+    counts: list[retention.BacklogCount]
     unclear: int
 
 
@@ -60,7 +60,7 @@ class _Rest(Struct, frozen=True):
     hours: list[Interval]
     days: list[Interval]
     senders: list[store.SeenSender]
-    found: list[tuple[findings.Found, findings.Times]]
+    found: list[tuple[findings.CountedFinding, findings.Times]]
     rules: list[SetRule]
 
 

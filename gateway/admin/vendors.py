@@ -113,7 +113,7 @@ class Vendors:
         if vendor is None or not cells:
             raise Problem(Code.NOT_FOUND, "no such vendor where you may view it")
         since, facts = float(traffic.days_ago(now, _DAYS - 1)), await self._board.facts()
-        found: list[tuple[findings.Found, findings.Times]] = []
+        found: list[tuple[findings.CountedFinding, findings.Times]] = []
         came: list[traffic.CellTraffic] = []
         if facts is not None:
             found = await self._context.read(lambda each: findings.found(each, since, vendor=key, within=within))

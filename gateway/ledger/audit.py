@@ -87,7 +87,7 @@ def head(connection: Connection) -> tuple[int, str] | None:
     return (number, latest) if number else None
 
 
-class Filter(msgspec.Struct, frozen=True):
+class AuditFilter(msgspec.Struct, frozen=True):
     """Which entries; None does not narrow."""
 
     actor: str | None = None
@@ -99,7 +99,9 @@ class Filter(msgspec.Struct, frozen=True):
     """The first moment after the last."""
 
 
-def entries(connection: Connection, most: int, before: int | None = None, wanted: Filter | None = None) -> list[Entry]:
+def entries(
+    connection: Connection, most: int, before: int | None = None, wanted: AuditFilter | None = None
+) -> list[Entry]:
     """Return the newest entries first, or those before an id."""
     found = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(most)
     if before is not None:

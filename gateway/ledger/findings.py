@@ -25,7 +25,7 @@ _INDEX, _COUNT = re.compile(r"\[\d+\]"), re.compile(r"\b\d+\b")
 _F = FINDING.c
 
 
-class Found(Struct, frozen=True):
+class CountedFinding(Struct, frozen=True):
     """What is counted together on one day; an empty text where a name is not known."""
 
     day: int
@@ -51,7 +51,7 @@ class Times(Struct):
     """One of the messages: the last."""
 
 
-def add(connection: Connection, found: Mapping[Found, Times]) -> None:
+def add(connection: Connection, found: Mapping[CountedFinding, Times]) -> None:
     """Add to what is counted."""
     rows = [{**structs.asdict(one), **structs.asdict(times)} for one, times in found.items()]
     add_up(connection, FINDING, rows, added=("messages",), replaced=("last", "reference"))
@@ -64,17 +64,17 @@ def found(
     vendor: str | None = None,
     municipality: str | None = None,
     within: Collection[str] | None = None,
-) -> list[tuple[Found, Times]]:
+) -> list[tuple[CountedFinding, Times]]:
     """Return what was found since the day of a moment, the oldest day first; None does not narrow."""
-    names = (*Found.__struct_fields__, *Times.__struct_fields__)
+    names = (*CountedFinding.__struct_fields__, *Times.__struct_fields__)
     wanted = select(*(_F[name] for name in names)).where(_F.day >= day_of(since)).order_by(_F.day, _F.last)
     for name, value in (("vendor", vendor), ("municipality", municipality)):
         if value is not None:
             wanted = wanted.where(_F[name] == value)
     if within is not None:
         wanted = wanted.where(_F.municipality.in_(list(within)))
-    split = len(Found.__struct_fields__)
-    return [(Found(*row[:split]), Times(*row[split:])) for row in connection.execute(wanted)]
+    split = len(CountedFinding.__struct_fields__)
+    return [(CountedFinding(*row[:split]), Times(*row[split:])) for row in connection.execute(wanted)]
 
 
 def purge(connection: Connection, before: float) -> int:
@@ -107,9 +107,9 @@ class FindingTally:
         self._clock = clock
         self._most_kinds = most_kinds
         self._most_of_one = most_of_one
-        self._found: dict[Found, Times] = {}
+        self._found: dict[CountedFinding, Times] = {}
         self._hour = 0
-        self._kinds: set[Found] = set()
+        self._kinds: set[CountedFinding] = set()
         self._regularly = Periodic("findings", self._flush, intervals.verdicts, at_once=False)
 
     def note(self, envelope: Envelope, information: str, findings: Iterable[Finding], reference: str) -> None:
@@ -118,7 +118,7 @@ class FindingTally:
         named = (envelope.municipality or "", envelope.vendor or "", envelope.system or "", information)
         kinds = dict.fromkeys((one.kind, one.rule, general(one.place), general(one.detail)) for one in findings)
         for kind in list(kinds)[: self._most_of_one]:
-            one = self._bounded(Found(day_of(now), *named, *kind), now)
+            one = self._bounded(CountedFinding(day_of(now), *named, *kind), now)
             times = self._found.setdefault(one, Times(0, now, now, reference))
             times.messages, times.last, times.reference = times.messages + 1, now, reference
 
@@ -132,7 +132,7 @@ class FindingTally:
         if self._found:
             log.error("findings.dropped", kinds=len(self._found))
 
-    def _bounded(self, one: Found, now: float) -> Found:
+    def _bounded(self, one: CountedFinding, now: float) -> CountedFinding:
         if (hour := int(now // 3600)) != self._hour:
             self._hour, self._kinds = hour, set()
         if one not in self._kinds:

@@ -63,7 +63,7 @@ class Shown(Struct, frozen=True):
         return [name for name, is_so in marks if is_so]
 
 
-class Filter(Struct, frozen=True):
+class MessageFilter(Struct, frozen=True):
     """Which messages; None does not narrow."""
 
     within: Collection[str] | None
@@ -118,7 +118,7 @@ class Part(Struct, frozen=True):
 
 
 def messages(
-    connection: Connection, wanted: Filter, most: int, after: Place | None = None, *, looks: int = LOOKS
+    connection: Connection, wanted: MessageFilter, most: int, after: Place | None = None, *, looks: int = LOOKS
 ) -> Part:
     """Return the newest messages first, or those that follow a place of the list.
 
@@ -177,7 +177,7 @@ def steps(history: str) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def _conditions(wanted: Filter) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+def _conditions(wanted: MessageFilter) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
     """Return the conditions by which an index is gone through, and those that its rows are held to."""
     times = []
     if wanted.since is not None:
@@ -190,7 +190,7 @@ def _conditions(wanted: Filter) -> tuple[list[ColumnElement[bool]], list[ColumnE
     return [*times, first], others
 
 
-def _indexed(wanted: Filter) -> list[ColumnElement[bool]]:
+def _indexed(wanted: MessageFilter) -> list[ColumnElement[bool]]:
     """Return the conditions that each have an index, first the one that leaves the fewest messages."""
     state = [] if wanted.state is None else [M.state == wanted.state.value]
     is_seldom = wanted.state in _SELDOM

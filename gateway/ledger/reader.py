@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.ledger.waiting import Waiting, wake
+from gateway.ledger.waiting import LoopFuture, wake
 from gateway.ledger.writer import LedgerUnavailable, unavailable
 
 T = TypeVar("T")
-_Piece = tuple[Callable[[Connection], Any], Waiting[Any]]
+_Piece = tuple[Callable[[Connection], Any], LoopFuture[Any]]
 
 _TOGETHER = 32
 """Readings in one transaction at most: who comes later sees what was written meanwhile."""
@@ -45,7 +45,7 @@ class Reader:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="ledger-reader", daemon=True)
             self._thread.start()
-        waiting = Waiting[T](asyncio.get_running_loop())
+        waiting = LoopFuture[T](asyncio.get_running_loop())
         self._queue.put((work, waiting))
         return await waiting.future
 

@@ -33,7 +33,7 @@ class RehearsalVerdict(StrEnum):
     """VKP did not take it either, which says nothing of the new side."""
 
 
-class Counted(Struct, frozen=True):
+class CountedVerdict(Struct, frozen=True):
     """What messages are counted by; an empty text where a name is not known."""
 
     hour: int
@@ -89,7 +89,7 @@ def hour_of(moment: float) -> int:
     return int(moment // _HOUR)
 
 
-def add(connection: Connection, counts: Mapping[Counted, int]) -> None:
+def add(connection: Connection, counts: Mapping[CountedVerdict, int]) -> None:
     """Add to what is counted."""
     rows = [{**structs.asdict(counted), "messages": number} for counted, number in counts.items()]
     add_up(connection, VERDICT, rows, added=("messages",))
@@ -100,7 +100,7 @@ _PASSED = frozenset({RehearsalVerdict.CLEAN.value, RehearsalVerdict.REPAIRED.val
 _SAYING = _PASSED | {RehearsalVerdict.REFUSED.value, RehearsalVerdict.DEFECT.value}
 
 
-def _rehearsed(counted: Counted, number: int) -> tuple[float, traffic.Counted, traffic.Numbers]:
+def _rehearsed(counted: CountedVerdict, number: int) -> tuple[float, traffic.Counted, traffic.Numbers]:
     named = (counted.municipality, counted.vendor, counted.system, counted.information, Mode.REHEARSE.value)
     numbers = traffic.Numbers(rehearsed=number, clean=number if counted.verdict in _PASSED else 0)
     return counted.hour * float(_HOUR), traffic.Counted(*named), numbers

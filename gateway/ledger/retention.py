@@ -39,7 +39,7 @@ _UNFINISHED = [
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class BacklogCount:
     """Messages of one municipality in one state; overdue ones have that for a state."""
 
     municipality: str
@@ -68,12 +68,12 @@ _COUNTS = (
 _OVERDUE = select(M.municipality, func.count(), func.min(M.received_at)).where(M.overdue).group_by(M.municipality)
 
 
-def counts(connection: Connection) -> list[Count]:
+def counts(connection: Connection) -> list[BacklogCount]:
     """Return how many messages wait for something, by municipality and state."""
-    unfinished = [Count(*row) for row in connection.execute(_COUNTS)]
+    unfinished = [BacklogCount(*row) for row in connection.execute(_COUNTS)]
     return [
         *unfinished,
-        *(Count(name, "overdue", number, oldest) for name, number, oldest in connection.execute(_OVERDUE)),
+        *(BacklogCount(name, "overdue", number, oldest) for name, number, oldest in connection.execute(_OVERDUE)),
     ]
 
 

@@ -127,7 +127,7 @@ class ReturnItem(Struct, frozen=True):
         return self.cannot_be_sent
 
 
-class Count(Struct, frozen=True):
+class ReturnCount(Struct, frozen=True):
     """How many messages of a selection stand somewhere."""
 
     standing: ReturnStatus
@@ -300,13 +300,13 @@ class Returns:
 
         return await self._ledger.store.read(work)
 
-    async def counts(self, selection: Selection) -> list[Count]:
+    async def counts(self, selection: Selection) -> list[ReturnCount]:
         """Return how many messages stand where; every standing is there."""
         wanted = _selected(selection, select(M.state, func.count(), func.count().filter(_SENDABLE))).group_by(M.state)
         rows = await self._ledger.store.read(lambda connection: connection.execute(wanted).all())
         found = {MessageState(state): (messages, sendable) for state, messages, sendable in rows}
         return [
-            Count(standing, *(sum(found.get(state, (0, 0))[part] for state in states) for part in (0, 1)))
+            ReturnCount(standing, *(sum(found.get(state, (0, 0))[part] for state in states) for part in (0, 1)))
             for standing, states in _STATES.items()
         ]
 

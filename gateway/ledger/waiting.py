@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 T = TypeVar("T")
 
 
-class Waiting(Generic[T]):
+class LoopFuture(Generic[T]):
     """Like a `concurrent.futures.Future` for the thread; the coroutine hears of it when `wake` is called."""
 
     __slots__ = ("_error", "_is_done", "_result", "future", "loop")
@@ -50,9 +50,9 @@ class Waiting(Generic[T]):
             self.future.set_result(cast("T", self._result))
 
 
-def wake(done: Iterable[Waiting[Any]]) -> None:
+def wake(done: Iterable[LoopFuture[Any]]) -> None:
     """Tell the coroutines that wait for these, each loop at once."""
-    waiting: dict[asyncio.AbstractEventLoop, list[Waiting[Any]]] = {}
+    waiting: dict[asyncio.AbstractEventLoop, list[LoopFuture[Any]]] = {}
     for one in done:
         waiting.setdefault(one.loop, []).append(one)
     for loop, ones in waiting.items():
@@ -60,6 +60,6 @@ def wake(done: Iterable[Waiting[Any]]) -> None:
             loop.call_soon_threadsafe(_tell, ones)
 
 
-def _tell(ones: Sequence[Waiting[Any]]) -> None:
+def _tell(ones: Sequence[LoopFuture[Any]]) -> None:
     for one in ones:
         one.tell()

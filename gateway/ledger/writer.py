@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as OutOfConnections
 
 from gateway.ledger import prepared
-from gateway.ledger.waiting import Waiting, wake
+from gateway.ledger.waiting import LoopFuture, wake
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -44,12 +44,12 @@ class LedgerUnavailable(Exception):  # noqa: N818 - the condition
         """Whether it was the database that failed, whatever was asked of it."""
 
 
-_Piece = tuple[Work[Any], "Future[Any] | Waiting[Any]"]
+_Piece = tuple[Work[Any], "Future[Any] | LoopFuture[Any]"]
 
 
 def _wake(pieces: Sequence[_Piece]) -> None:
     """Tell the coroutines that wait for these pieces."""
-    wake(one for _, one in pieces if isinstance(one, Waiting))
+    wake(one for _, one in pieces if isinstance(one, LoopFuture))
 
 
 class Writer:
@@ -88,7 +88,7 @@ class Writer:
     async def write(self, work: Work[T]) -> T:
         """Do `work` and return its result when it is durable; raises `LedgerUnavailable`."""
         loop = asyncio.get_running_loop()
-        waiting = Waiting[T](loop)
+        waiting = LoopFuture[T](loop)
         if (why_not := self._put(work, waiting)) is not None:
             raise why_not
         if self._rung_by is not loop:
@@ -110,7 +110,7 @@ class Writer:
         self._rung_by = None
         self._bell.put(True)
 
-    def _put(self, work: Work[T], waiting: "Future[T] | Waiting[T]") -> LedgerUnavailable | None:
+    def _put(self, work: Work[T], waiting: "Future[T] | LoopFuture[T]") -> LedgerUnavailable | None:
         if self._closed:
             return LedgerUnavailable("closed")
         if len(self._pieces) >= self._most_waiting:
@@ -208,7 +208,7 @@ class Writer:
                 return
         self._hang_up()
 
-    def _tell_failure(self, future: "Future[Any] | Waiting[Any]", error: Exception) -> None:
+    def _tell_failure(self, future: "Future[Any] | LoopFuture[Any]", error: Exception) -> None:
         """Answer whoever waits, and log the first failure of an outage."""
         failure = unavailable(error) if isinstance(error, SQLAlchemyError) else error
         try:

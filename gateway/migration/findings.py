@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.ledger.findings import Found, Times
+from gateway.ledger.findings import CountedFinding, Times
 from gateway.times import when
 
 _ORDER = ("fault", "loss", "repair")
@@ -35,16 +35,16 @@ class Group(Struct, frozen=True):
         return {**{name: getattr(self, name) for name in names}, "first": when(self.first), "last": when(self.last)}
 
 
-def grouped(found: Iterable[tuple[Found, Times]]) -> list[Group]:
+def grouped(found: Iterable[tuple[CountedFinding, Times]]) -> list[Group]:
     """Return findings that are alike but for where and when they came, the gravest and most frequent first."""
-    together: dict[tuple[str, str, str, str], list[tuple[Found, Times]]] = {}
+    together: dict[tuple[str, str, str, str], list[tuple[CountedFinding, Times]]] = {}
     for one, times in found:
         together.setdefault((one.kind, one.rule, one.place, one.detail), []).append((one, times))
     groups = [_group(key, each) for key, each in together.items()]
     return sorted(groups, key=lambda one: (_ORDER.index(one.kind), -one.messages, one.rule, one.place))
 
 
-def _group(key: tuple[str, str, str, str], alike: list[tuple[Found, Times]]) -> Group:
+def _group(key: tuple[str, str, str, str], alike: list[tuple[CountedFinding, Times]]) -> Group:
     newest = max((times for _, times in alike), key=lambda times: times.last)
     return Group(
         *key,

@@ -14,7 +14,7 @@ from gateway.config.model import Config
 from gateway.errors import Failure
 from gateway.ledger.database import Database, LedgerUnavailable
 from gateway.ledger.findings import FindingTally
-from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of
+from gateway.ledger.rehearsals import CountedVerdict, RehearsalVerdict, add, hour_of
 from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, judge
 from gateway.model import Envelope
 from gateway.observability.metrics import REHEARSED
@@ -152,9 +152,9 @@ class Tally:
         self._store = store
         self._clock = clock
         self._most_kinds = most_kinds
-        self._counts: Counter[Counted] = Counter()
+        self._counts: Counter[CountedVerdict] = Counter()
         self._hour = 0
-        self._kinds: set[Counted] = set()
+        self._kinds: set[CountedVerdict] = set()
         self.findings = FindingTally(store, clock, intervals)
         self._regularly = Periodic("verdicts", self._flush, intervals.verdicts, at_once=False)
 
@@ -163,7 +163,7 @@ class Tally:
         municipality, vendor = envelope.municipality or "", envelope.vendor or ""
         REHEARSED.labels(municipality, vendor, information, verdict.value).inc()
         hour = hour_of(self._clock())
-        counted = Counted(hour, municipality, vendor, envelope.system or "", information, verdict.value, reason)
+        counted = CountedVerdict(hour, municipality, vendor, envelope.system or "", information, verdict.value, reason)
         self._counts[self._bounded(counted)] += 1
 
     def start(self) -> None:
@@ -178,12 +178,12 @@ class Tally:
         if self._counts:
             log.error("rehearsals.dropped", messages=self._counts.total())
 
-    def _bounded(self, counted: Counted) -> Counted:
+    def _bounded(self, counted: CountedVerdict) -> CountedVerdict:
         if counted.hour != self._hour:
             self._hour, self._kinds = counted.hour, set()
         if counted not in self._kinds:
             if len(self._kinds) >= self._most_kinds and counted.reason:
-                return Counted(*(*structs.astuple(counted)[:-1], OTHER))
+                return CountedVerdict(*(*structs.astuple(counted)[:-1], OTHER))
             self._kinds.add(counted)
         return counted
 

@@ -82,7 +82,7 @@ class Busy(Exception):  # noqa: N818 - the condition
     """Messages of the municipality are being returned already."""
 
 
-class Pace:
+class Spacing:
     """Says how long to wait so that no more than `rate` things are begun in a second; pure."""
 
     def __init__(self, rate: float) -> None:

@@ -17,7 +17,7 @@ from gateway.model import Mode
 from gateway.observability.metrics import QUARANTINED, UNCLEAR
 from gateway.outbox.context import CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
-from gateway.outbox.return_jobs import Busy, Done, Job, Pace, Progress, ReturnOutcome, cells_of
+from gateway.outbox.return_jobs import Busy, Done, Job, Progress, ReturnOutcome, Spacing, cells_of
 from gateway.tasks import USUAL, Intervals, Periodic, finish
 from gateway.times import Clock
 from gateway.upstreams.jft import StatusUnknown, Submitted
@@ -177,7 +177,7 @@ class Returner:
 
     async def _through(self, job: Job) -> Progress:
         """Go through the selection once."""
-        pace, waits, failures, after = Pace(job.rate), set[str](), 0, 0
+        pace, waits, failures, after = Spacing(job.rate), set[str](), 0, 0
         while items := await self.returns.items(job.selection, _AT_A_TIME, after=after):
             if why := self._hindrance(job.selection):
                 job.why = why

@@ -50,8 +50,8 @@ class _Written:
 
     decisions: list[PastDecision] = field(default_factory=list)
     counted: list[tuple[float, traffic.Counted, traffic.Numbers]] = field(default_factory=list)
-    rehearsed: Counter[rehearsals.Counted] = field(default_factory=Counter)
-    found: dict[findings.Found, findings.Times] = field(default_factory=dict)
+    rehearsed: Counter[rehearsals.CountedVerdict] = field(default_factory=Counter)
+    found: dict[findings.CountedFinding, findings.Times] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,9 @@ def _rehearse(message: _Message, reference: str, written: _Written) -> None:
     verdict, reason = RehearsalVerdict.CLEAN, ""
     if message.is_faulty:
         verdict, reason = RehearsalVerdict.REFUSED, f"loss: would be lost: {FAULTY}"
-        one = findings.Found(day_of(message.at), *named, "loss", "loss", FAULTY, _DETAIL)
+        one = findings.CountedFinding(day_of(message.at), *named, "loss", "loss", FAULTY, _DETAIL)
         times = written.found.setdefault(one, findings.Times(0, message.at, message.at, reference))
         times.messages, times.last = times.messages + 1, max(times.last, message.at)
         times.first = min(times.first, message.at)
     hour = rehearsals.hour_of(message.at)
-    written.rehearsed[rehearsals.Counted(hour, *named, verdict.value, reason)] += 1
+    written.rehearsed[rehearsals.CountedVerdict(hour, *named, verdict.value, reason)] += 1

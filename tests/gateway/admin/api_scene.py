@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.admin.status import Reload
 from gateway.ledger import decision_log, rehearsals
 from gateway.ledger.decision_log import PastDecision
-from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
+from gateway.ledger.rehearsals import CountedVerdict, RehearsalVerdict, hour_of
 from gateway.routing.table import RouteTable
 from service_stubs.logins import TestPerson
 from tests.gateway.admin.shelf import at
@@ -115,7 +115,7 @@ async def scene_of(office: Office, shelf: Shelf, folder: Path) -> Scene:
         return Reload(NOW, True, (), 2)
 
     office.port.reloads.use(reload)
-    counted = Counted(hour_of(NOW), "nordfjell", "v", "y", "varsel", RehearsalVerdict.CLEAN, "")
+    counted = CountedVerdict(hour_of(NOW), "nordfjell", "v", "y", "varsel", RehearsalVerdict.CLEAN, "")
     await shelf.ledger.store.write(lambda each: rehearsals.add(each, {counted: 7}))
     await shelf.delivered("d")
     await made.log_in()

@@ -15,7 +15,7 @@ from gateway.auth.people.rbac import Grant
 from gateway.config.model import Role
 from gateway.config.plans import Freeze
 from gateway.ledger import findings, traffic
-from gateway.ledger.findings import Found, Times
+from gateway.ledger.findings import CountedFinding, Times
 from gateway.model import Place
 from gateway.routing.table import RouteTable
 from tests.each import in_one_world
@@ -245,7 +245,7 @@ async def test_a_cutover_of_a_cell_is_what_comes_next_for_it(site: World, vera: 
     )
 
 
-FINDING = Found(
+FINDING = CountedFinding(
     traffic.day_of(NOW), "nordfjell", "dignio", "prevent", "notat", "fault", "malformed", "Composition.date", "no date"
 )
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from gateway.ledger import decision_log, rehearsals
 from gateway.ledger.decision_log import PastDecision
 from gateway.ledger.layers import layers_of
-from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
+from gateway.ledger.rehearsals import CountedVerdict, RehearsalVerdict, hour_of
 from gateway.routing.layers import Layers
 from tests.gateway.admin.shelf import at, post, shelf_of
 from tests.gateway.office import NOW, OLGA
@@ -204,10 +204,10 @@ async def test_rehearsals_are_shown(olga: Browser, nora: Browser, shelf: Shelf) 
     """Cell by cell, with shares and reasons, to who may view the municipality."""
     hour = hour_of(NOW)
     counts = {
-        Counted(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 3,
-        Counted(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.REFUSED, "loss Flag.note"): 1,
-        Counted(hour - 24 * 8, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 5,
-        Counted(hour, "sorvik", "", "", "notat", RehearsalVerdict.CLEAN, ""): 2,
+        CountedVerdict(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 3,
+        CountedVerdict(hour, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.REFUSED, "loss Flag.note"): 1,
+        CountedVerdict(hour - 24 * 8, "nordfjell", "evondos", "e300", "varsel", RehearsalVerdict.CLEAN, ""): 5,
+        CountedVerdict(hour, "sorvik", "", "", "notat", RehearsalVerdict.CLEAN, ""): 2,
     }
     await shelf.ledger.store.write(lambda each: rehearsals.add(each, counts))
     (first, second) = (await olga.get("/api/v1/rehearsals")).json["rehearsals"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.ledger import rehearsals
-from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
+from gateway.ledger.rehearsals import CountedVerdict, RehearsalVerdict, hour_of
 from tests.each import in_one_world
 from tests.gateway.admin.api_scene import EVERYBODY, Scene, scene_of
 from tests.gateway.office import NOW, OLGA
@@ -39,7 +39,8 @@ async def scene(office: Office, shelf: Shelf, tmp_path_factory: pytest.TempPathF
     for name in ("a", "b"):
         await made.token(name)
     counted = [
-        Counted(hour_of(NOW), "sorvik", "v", "y", each, RehearsalVerdict.CLEAN, "") for each in ("varsel", "notat")
+        CountedVerdict(hour_of(NOW), "sorvik", "v", "y", each, RehearsalVerdict.CLEAN, "")
+        for each in ("varsel", "notat")
     ]
     await shelf.ledger.store.write(lambda each: rehearsals.add(each, dict.fromkeys(counted, 1)))
     return made

@@ -12,7 +12,7 @@ from gateway.ledger import audit, message_actions, message_queries
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.message_actions import Done, Found, Left, NotDone
-from gateway.ledger.message_queries import Filter
+from gateway.ledger.message_queries import MessageFilter
 from gateway.ledger.records import MessageState, Waiting
 from tests.gateway.ledger.conftest import NOW, UNTIL, arrive, brought_to, history, kept_numbers, put, row, waiting
 
@@ -191,7 +191,7 @@ async def test_patient_of_several_numbers_is_found_and_forgotten_by_each(ledger:
     done = await brought_to(ledger, MessageState.DELIVERED, "delivered", **both)
     await brought_to(ledger, MessageState.HELD, "held", **both)
     await brought_to(ledger, MessageState.DELIVERED, "theirs", patient="theirs", others=("of-theirs",))
-    found = await ledger.store.read(lambda each: message_queries.messages(each, Filter(None, patient=number), 9))
+    found = await ledger.store.read(lambda each: message_queries.messages(each, MessageFilter(None, patient=number), 9))
     assert [one.reference for one in found.messages] == ["held", "delivered"]
     line = ledger.line(NOW, "forgotten", "by a person")
     forgotten = await ledger.store.write(lambda each: message_actions.forget(each, number, None, NOTE, line))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
 from gateway.ledger import message_queries, retention
-from gateway.ledger.message_queries import Filter, Place, Step
+from gateway.ledger.message_queries import MessageFilter, Place, Step
 from gateway.ledger.records import MessageState
 from tests.gateway.ledger.conftest import NOW, brought_to, put, taken, waiting
 
@@ -24,7 +24,7 @@ STAMP = "2026-05-28T20:26:40.000+00:00"
 
 async def references(ledger: Ledger, most: int = 50, after: Place | None = None, **wanted: Any) -> list[str]:
     """Return what a filter finds."""
-    narrowed = Filter(**{"within": None, **wanted})
+    narrowed = MessageFilter(**{"within": None, **wanted})
     found = await ledger.store.read(lambda each: message_queries.messages(each, narrowed, most, after))
     return [one.reference for one in found.messages]
 
@@ -90,7 +90,7 @@ async def test_search_without_hits_ends_and_says_where_it_goes_on(ledger: Ledger
     """So many rows are looked at for one answer, and nothing is left out from one answer to the next."""
     for number in range(5):
         await taken(ledger, f"m{number}", information="notat" if number == 0 else "tilsyn", received_at=NOW + number)
-    wanted, after, found = Filter(None, sender="vkp-1", information="notat"), None, []
+    wanted, after, found = MessageFilter(None, sender="vkp-1", information="notat"), None, []
     for _ in range(3):
         part = await ledger.store.read(
             lambda each, after=after: message_queries.messages(each, wanted, 50, after, looks=2)
@@ -131,7 +131,7 @@ async def test_search_goes_by_an_index(ledger: Ledger, wanted: dict[str, Any], i
 
         event.listen(connection, "before_cursor_execute", explain)
         try:
-            message_queries.messages(connection, Filter(**{"within": None, **wanted}), 50, Place(NOW, 7))
+            message_queries.messages(connection, MessageFilter(**{"within": None, **wanted}), 50, Place(NOW, 7))
         finally:
             event.remove(connection, "before_cursor_execute", explain)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.ledger.rehearsals import Counted, RehearsalVerdict, add, hour_of, purge, summary
+from gateway.ledger.rehearsals import CountedVerdict, RehearsalVerdict, add, hour_of, purge, summary
 from tests.gateway.ledger.conftest import NOW
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 HOUR = hour_of(NOW)
 
 
-def counted(verdict: RehearsalVerdict, reason: str = "", **changed: Any) -> Counted:
+def counted(verdict: RehearsalVerdict, reason: str = "", **changed: Any) -> CountedVerdict:
     """Return what a message is counted by."""
     named = {"municipality": "nordfjell", "vendor": "evondos", "system": "e300", "information": "notat", "hour": HOUR}
-    return Counted(**{**named, **changed}, verdict=verdict.value, reason=reason)
+    return CountedVerdict(**{**named, **changed}, verdict=verdict.value, reason=reason)
 
 
 async def test_counts_of_several_writes_are_added(store: Database) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select
 from gateway.ledger import audit
 from gateway.ledger.records import Known, MessageState, Taken
 from gateway.ledger.retention import (
-    Count,
+    BacklogCount,
     Purged,
     RetentionTimes,
     ahead_of_database,
@@ -90,11 +90,11 @@ async def test_counts_say_what_waits_for_something_and_since_when(ledger: Ledger
         await brought_to(ledger, state, state.value)
     assert await ledger.overdue(await brought_to(ledger, MessageState.DELIVERED, "6", received_at=NOW - 9), "not read")
     assert sorted(await ledger.store.read(counts), key=lambda count: (count.municipality, count.state)) == [
-        Count("havnes", "delivering", 1, NOW),
-        Count("havnes", "held", 2, NOW - 4),
-        Count("havnes", "overdue", 1, NOW - 9),
-        Count("havnes", "quarantined", 1, NOW),
-        Count("vikan", "held", 1, NOW),
+        BacklogCount("havnes", "delivering", 1, NOW),
+        BacklogCount("havnes", "held", 2, NOW - 4),
+        BacklogCount("havnes", "overdue", 1, NOW - 9),
+        BacklogCount("havnes", "quarantined", 1, NOW),
+        BacklogCount("vikan", "held", 1, NOW),
     ]
 
 

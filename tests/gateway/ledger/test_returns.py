@@ -9,7 +9,7 @@ import pytest
 
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import MessageState
-from gateway.ledger.returns import UNCLEAR_AT_VKP, Count, Going, Lost, Returns, ReturnStatus, Selection
+from gateway.ledger.returns import UNCLEAR_AT_VKP, Going, Lost, ReturnCount, Returns, ReturnStatus, Selection
 from tests.gateway.ledger.conftest import (
     NOW,
     UNTIL,
@@ -84,9 +84,9 @@ async def test_counts_say_how_many_are_sent_in_bulk(ledger: Ledger, returns: Ret
     await brought_to(ledger, MessageState.DELIVERED, "another interface", surface="jft")
     counts = {one.standing: one for one in await returns.counts(ALL)}
     assert list(counts) == list(ReturnStatus)
-    assert counts[ReturnStatus.UNREAD] == Count(ReturnStatus.UNREAD, 3, 1)
-    assert counts[ReturnStatus.PENDING] == Count(ReturnStatus.PENDING, 3, 1)
-    assert counts[ReturnStatus.POSSIBLE_DUPLICATE] == Count(ReturnStatus.POSSIBLE_DUPLICATE, 1, 0)
+    assert counts[ReturnStatus.UNREAD] == ReturnCount(ReturnStatus.UNREAD, 3, 1)
+    assert counts[ReturnStatus.PENDING] == ReturnCount(ReturnStatus.PENDING, 3, 1)
+    assert counts[ReturnStatus.POSSIBLE_DUPLICATE] == ReturnCount(ReturnStatus.POSSIBLE_DUPLICATE, 1, 0)
     items = await returns.items(ALL, 99)
     assert sum(item.not_in_bulk is None for item in items) == sum(one.sendable for one in counts.values())
 

@@ -14,7 +14,7 @@ from gateway.ledger import findings, rehearsals, traffic
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.decision_log import DecisionLog, PastDecision, write
 from gateway.ledger.findings import FindingTally
-from gateway.ledger.rehearsals import Counted, RehearsalVerdict, hour_of
+from gateway.ledger.rehearsals import CountedVerdict, RehearsalVerdict, hour_of
 from gateway.model import Account, Envelope, Finding, Information, Mode
 from tests.gateway.ledger.conftest import NOW
 
@@ -75,7 +75,7 @@ async def test_rehearsals_are_counted_by_what_they_say(store: Database) -> None:
     """A skipped one says nothing, a repaired one is clean; the messages themselves are counted by their decisions."""
     names = (hour_of(NOW), "nordfjell", "evondos", "e300", "notat")
     said = [(RehearsalVerdict.CLEAN, 5), (RehearsalVerdict.REPAIRED, 2), (RehearsalVerdict.REFUSED, 1)]
-    counts = {Counted(*names, verdict, ""): number for verdict, number in [*said, (RehearsalVerdict.SKIPPED, 9)]}
+    counts = {CountedVerdict(*names, verdict, ""): number for verdict, number in [*said, (RehearsalVerdict.SKIPPED, 9)]}
     await store.write(lambda each: rehearsals.add(each, counts))
     (cell,) = await store.read(lambda each: traffic.cells(each, NOW))
     numbers = traffic.total([cell])
@@ -97,7 +97,10 @@ def test_a_day_is_the_norwegian_one_also_when_clocks_change(wall: str, hours: in
 async def test_hours_are_cleared_away_before_days_and_findings(store: Database) -> None:
     """An hour is shown for a day only."""
     await store.write(lambda each: write(each, [decision(NOW - 4 * 86_400), decision(NOW)]))
-    kinds = [findings.Found(traffic.day_of(NOW - 4 * 86_400), *"abcdefgh"), findings.Found(0, *"abcdefgh")]
+    kinds = [
+        findings.CountedFinding(traffic.day_of(NOW - 4 * 86_400), *"abcdefgh"),
+        findings.CountedFinding(0, *"abcdefgh"),
+    ]
     await store.write(lambda each: findings.add(each, {one: findings.Times(1, 0, 0, "r") for one in kinds}))
     before = NOW - 30 * 86_400
     assert await store.write(lambda each: traffic.purge(each, before, NOW)) == 1
@@ -176,7 +179,7 @@ async def test_the_log_counts_what_accounts_tell(store: Database, clock: Clock) 
 
 async def test_an_older_ledger_is_counted_when_it_is_brought_up_to_date(store: Database) -> None:
     """Its decisions and its rehearsals, by the day."""
-    counted = Counted(hour_of(NOW), "nordfjell", "evondos", "e300", "notat", RehearsalVerdict.CLEAN, "")
+    counted = CountedVerdict(hour_of(NOW), "nordfjell", "evondos", "e300", "notat", RehearsalVerdict.CLEAN, "")
     await store.write(lambda each: rehearsals.add(each, {counted: 4}))
     await store.write(lambda each: write(each, [decision(NOW, "loss", None), decision(NOW + 1, seconds=None)]))
     wanted = await store.read(lambda each: each.execute(text("SELECT * FROM traffic WHERE span = 86400")).all())

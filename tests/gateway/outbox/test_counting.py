@@ -28,7 +28,7 @@ async def test_counting_takes_a_twentieth_of_the_time_at_most(
     await counting.stop()
     counts = retention.counts
 
-    def slow(connection: Connection) -> list[retention.Count]:
+    def slow(connection: Connection) -> list[retention.BacklogCount]:
         clock.now += takes
         return counts(connection)
 

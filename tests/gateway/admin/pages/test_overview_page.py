@@ -347,7 +347,7 @@ async def test_what_never_comes_moves_with_what_is_ready(site: World, tmp_path: 
     place(site, config_of(tmp_path, more="  - {municipality: nordfjell, information: [journaling], mode: rehearse}\n"))
     await site.site.rehearsed(400)
     hour = rehearsals.hour_of(site.office.clock()) - 1
-    skipped = rehearsals.Counted(hour, "nordfjell", "dignio", "prevent", "tilsyn", "skipped", "unreadable")
+    skipped = rehearsals.CountedVerdict(hour, "nordfjell", "dignio", "prevent", "tilsyn", "skipped", "unreadable")
     await site.shelf.ledger.store.write(lambda each: rehearsals.add(each, {skipped: 3}))
     petter = await site.person(PETTER)
     page = (await petter.get("/municipalities/nordfjell")).text

@@ -40,7 +40,7 @@ def site(world: World, tmp_path: Path) -> World:
 async def count(site: World, municipality: str, verdict: str, reason: str, messages: int) -> None:
     """Count rehearsals of Dignio's notes."""
     hour = rehearsals.hour_of(site.office.clock()) - 1
-    counted = rehearsals.Counted(hour, municipality, "dignio", "prevent", "notat", verdict, reason)
+    counted = rehearsals.CountedVerdict(hour, municipality, "dignio", "prevent", "notat", verdict, reason)
     await site.shelf.ledger.store.write(lambda each: rehearsals.add(each, {counted: messages}))
 
 

@@ -131,8 +131,8 @@ class Site:
         hour = rehearsals.hour_of(self.clock()) - hours_ago
         cell = (hour, "nordfjell", "dignio", "prevent", information)
         counts = {
-            rehearsals.Counted(*cell, "clean", ""): clean,
-            rehearsals.Counted(*cell, "refused", "loss"): refused,
+            rehearsals.CountedVerdict(*cell, "clean", ""): clean,
+            rehearsals.CountedVerdict(*cell, "refused", "loss"): refused,
         }
         counted = {one: number for one, number in counts.items() if number}
         await self.store.write(lambda each: rehearsals.add(each, counted))

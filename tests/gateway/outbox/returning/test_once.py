@@ -10,7 +10,7 @@ import pytest
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.records import MessageState
 from gateway.ledger.returns import UNCLEAR_AT_VKP, Returns, Selection
-from gateway.outbox.return_jobs import Job, Pace, ReturnOutcome, cells_of, may_be_sent_alone
+from gateway.outbox.return_jobs import Job, ReturnOutcome, Spacing, cells_of, may_be_sent_alone
 from gateway.outbox.returns import Returner
 from gateway.upstreams.vkp import Fate, Sent
 from service_stubs.behaviour import Behaviour
@@ -24,7 +24,7 @@ from tests.gateway.outbox.returning.conftest import FAST, finished, send_back
 
 def test_the_pace_is_even() -> None:
     """Whatever was slow is not caught up with."""
-    pace = Pace(5.0)
+    pace = Spacing(5.0)
     assert [round(pace.wait(now), 3) for now in (10.0, 10.0, 10.1, 20.0, 20.0)] == [0, 0.2, 0.3, 0, 0.2]
 
 
