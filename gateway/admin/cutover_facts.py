@@ -29,7 +29,7 @@ from gateway.migration.gates import FAILED, Outcomes
 from gateway.migration.gathered import gathered, outcomes_since, still_delivering
 from gateway.migration.preflight import Finding, PreflightFacts, findings
 from gateway.migration.schedule import OSLO, moment
-from gateway.migration.traffic import DAYS, CellTraffic, WhatIf, what_if, with_traffic
+from gateway.migration.traffic import DAYS, ChangedTraffic, WhatIf, what_if, with_traffic
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import RouteSpec
@@ -46,7 +46,7 @@ WATCHED = (CutoverState.SWITCHED, CutoverState.WATCHING)
 class PlanEffects:
     """What a plan does to its cells, and would have done to the last days."""
 
-    cells: tuple[CellTraffic, ...]
+    cells: tuple[ChangedTraffic, ...]
     """What was before is as of now, or as it was when it switched."""
     past: WhatIf | None
     """None once it has switched."""
@@ -244,7 +244,7 @@ class CutoverFactsApi:
         return await self._cutovers.shown(person(request), request.match_info["name"])
 
 
-def _is_seen(who: Principal, one: CellTraffic) -> bool:
+def _is_seen(who: Principal, one: ChangedTraffic) -> bool:
     place = one.change.municipality
     return place is not None and may_view(who, place)
 
@@ -275,7 +275,7 @@ def effects_document(record: Cutover, effects: PlanEffects) -> dict[str, Any]:
     return {"hash": record.hash, "days": DAYS, "cells": [cell_document(one) for one in effects.cells], "past": told}
 
 
-def cell_document(one: CellTraffic) -> dict[str, Any]:
+def cell_document(one: ChangedTraffic) -> dict[str, Any]:
     """Return cells that change alike, how, and what they send."""
     return {
         **change_document(one.change),

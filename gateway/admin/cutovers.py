@@ -66,7 +66,7 @@ _UNDER_WAY = (CutoverState.DRAINING, CutoverState.SWITCHED, CutoverState.WATCHIN
 _AWAITED = (CutoverState.SUBMITTED, CutoverState.APPROVED)
 
 
-class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CutoversQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which part of the list, by names; of which state."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
@@ -95,7 +95,7 @@ class Cutovers:
         """Take what lies over the routes, and what fetches tokens, where this process knows them."""
         self._layers, self._token = layers, token
 
-    async def listed(self, who: Principal, wanted: Listing) -> tuple[list[Cutover], str | None]:
+    async def listed(self, who: Principal, wanted: CutoversQuery) -> tuple[list[Cutover], str | None]:
         """Return a part of the cutovers that someone may see, and where the next part begins."""
         states = () if wanted.state is None else (wanted.state.value,)
         rows = await self._context.read(

@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.cutover_access import By, Submitted
-from gateway.admin.cutovers import Cutovers, Listing, Postponing, Step, brief, preflight_document, whole
+from gateway.admin.cutovers import Cutovers, CutoversQuery, Postponing, Step, brief, preflight_document, whole
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
 from gateway.admin.params import ReasonBody, Word, of_body, of_query
 from gateway.admin.problems import unchanged, versions_if_asked
@@ -45,7 +45,7 @@ class CutoversApi:
                 *("GET", _ROOT, self._list, view),
                 summary="Cutovers by name",
                 answer="cutovers next",
-                query=Listing,
+                query=CutoversQuery,
             ),
             Endpoint(
                 *("POST", _ROOT, self._submit, plan),
@@ -131,7 +131,7 @@ class CutoversApi:
         )
 
     async def _list(self, request: web.Request) -> web.Response:
-        records, more = await self._cutovers.listed(person(request), of_query(request, Listing))
+        records, more = await self._cutovers.listed(person(request), of_query(request, CutoversQuery))
         return web.json_response({"cutovers": [brief(one) for one in records], "next": more})
 
     async def _show(self, request: web.Request) -> web.Response:

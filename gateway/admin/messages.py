@@ -63,7 +63,7 @@ class Messages:
         narrowed = self._filter(wanted, reach(who, Action.OPERATE), patient)
         note, after = self._context.note(who, "message.search", "a patient"), _place_of(wanted.cursor)
 
-        def work(connection: Connection) -> message_queries.Part:
+        def work(connection: Connection) -> message_queries.MessagesPage:
             audit.write(connection, note)
             return message_queries.messages(connection, narrowed, wanted.limit, after)
 
@@ -193,17 +193,17 @@ def _done(found: T | NotDone | None) -> T:
     return found
 
 
-def _page(found: message_queries.Part) -> dict[str, Any]:
+def _page(found: message_queries.MessagesPage) -> dict[str, Any]:
     more = None if found.next is None else cursor_after(f"{_CURSOR}{found.next.received_at!r}:", found.next.id)
     return {"messages": [_described(one) for one in found.messages], "next": more}
 
 
-def _place_of(cursor: str | None) -> message_queries.Place | None:
+def _place_of(cursor: str | None) -> message_queries.PagePlace | None:
     """Return where a list goes on; raises `Problem`."""
     if cursor is None:
         return None
     received_at, number = timed_row_of(_CURSOR, cursor)
-    return message_queries.Place(received_at, number)
+    return message_queries.PagePlace(received_at, number)
 
 
 def _described(message: message_queries.Shown) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from gateway.auth.people.rbac import Action
 from gateway.config.model import Config
 from gateway.ledger import comparisons, findings, message_queries, overrides, retention, traffic
 from gateway.ledger import cutovers as store
-from gateway.ledger.overrides import Listing, SetRule
+from gateway.ledger.overrides import RuleFilter, SetRule
 from gateway.ledger.traffic import CellTraffic, Interval, Numbers
 from gateway.migration import overview
 from gateway.migration.cutover import WAITING, Cutover
@@ -169,7 +169,7 @@ def _rest(connection: Connection, key: str, now: float) -> _Rest:
     rules = [
         one
         for layer in (Layer.PANIC, Layer.OVERRIDE)
-        for one in overrides.listed(connection, Listing(layer, [key], None, _MOST_EVENTS))
+        for one in overrides.listed(connection, RuleFilter(layer, [key], None, _MOST_EVENTS))
     ]
     return _Rest(
         traffic.intervals(connection, key, traffic.HOUR, (now // 3600 - _HOURS + 1) * 3600),

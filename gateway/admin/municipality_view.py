@@ -9,7 +9,7 @@ from gateway.admin import replica
 from gateway.ledger import cutovers as store
 from gateway.ledger.traffic import Interval, Numbers
 from gateway.migration import overview
-from gateway.migration.findings import Group
+from gateway.migration.findings import FindingGroup
 from gateway.migration.gates import suggested_gate
 from gateway.migration.standing import Cell, Standing, Step
 from gateway.replica.status import CopyStatus
@@ -73,7 +73,7 @@ class MunicipalityNow(Struct, frozen=True):
 
     at: float
     standing: Standing
-    row: overview.Row
+    row: overview.MunicipalityRow
     cells: tuple[CellView, ...]
     untyped: Mapping[tuple[str, str], Numbers]
     """By vendor and system, messages of seven days whose type was not read, since it did not matter."""
@@ -90,7 +90,7 @@ class MunicipalityView(MunicipalityNow, frozen=True):
     days: tuple[Interval, ...]
     routes: tuple[RouteInForce, ...]
     senders: tuple[store.SeenSender, ...]
-    found: tuple[Group, ...]
+    found: tuple[FindingGroup, ...]
     """Faults, repairs and losses of thirty days, the most frequent first."""
     history: tuple[Happening, ...]
 

@@ -12,7 +12,7 @@ from gateway.admin.params import Moment, ReasonBody, Word, of_body, of_query, re
 from gateway.admin.problems import Code, Problem, asked_versions
 from gateway.admin.rule_service import (
     REASONED,
-    Listed,
+    RulesQuery,
     check_reach,
     done,
     may_operate,
@@ -27,7 +27,7 @@ from gateway.admin.rule_service import (
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import overrides
-from gateway.ledger.overrides import Listing, SetRule
+from gateway.ledger.overrides import RuleFilter, SetRule
 from gateway.migration import override_rules
 from gateway.migration.override_rules import etag, shown
 from gateway.observability.telemetry import mask
@@ -90,10 +90,10 @@ class Overrides:
     def __init__(self, context: LedgerContext) -> None:
         self._context = context
 
-    async def listed(self, who: Principal, asked: Listed) -> dict[str, Any]:
+    async def listed(self, who: Principal, asked: RulesQuery) -> dict[str, Any]:
         """Return overrides, the newest first."""
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
-        listing = Listing(Layer.OVERRIDE, within, only_holding(self._context, asked), asked.limit + 1, skipped)
+        listing = RuleFilter(Layer.OVERRIDE, within, only_holding(self._context, asked), asked.limit + 1, skipped)
         found = await self._context.read(lambda each: overrides.listed(each, listing))
         return part_of("overrides", [self.document(one) for one in found], asked, skipped, _CURSOR)
 
@@ -188,7 +188,7 @@ class OverridesApi:
                 *("GET", _ROOT, self._list, view),
                 summary="Overrides, the newest first",
                 answer="overrides next",
-                query=Listed,
+                query=RulesQuery,
             ),
             Endpoint(
                 *("POST", _ROOT, self._set, operate),
@@ -221,7 +221,7 @@ class OverridesApi:
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._overrides.listed(person(request), of_query(request, Listed)))
+        return web.json_response(await self._overrides.listed(person(request), of_query(request, RulesQuery)))
 
     async def _show(self, request: web.Request) -> web.Response:
         return _answer(self._overrides.document(await self._one(request, Action.VIEW)))

@@ -23,7 +23,7 @@ from gateway.ledger import traffic
 from gateway.ledger.overrides import SetRule
 from gateway.migration import overview
 from gateway.migration.cutover import WAITING, Cutover, CutoverState
-from gateway.migration.overview import Day, Facts, Row
+from gateway.migration.overview import Day, LedgerFacts, MunicipalityRow
 from gateway.migration.standing import TYPES, Standings, Step
 from gateway.model import Mode
 from gateway.routing.layers import Layer
@@ -56,7 +56,7 @@ class OverviewQuery(Page, frozen=True, forbid_unknown_fields=True):
     trouble: TroubleKind | None = None
 
 
-class Waiting(Struct, frozen=True):
+class WaitingItem(Struct, frozen=True):
     """Something that waits for whoever asks."""
 
     kind: str
@@ -76,7 +76,7 @@ class Coming(Struct, frozen=True):
     municipalities: tuple[str, ...] = ()
 
 
-class Above(Struct, frozen=True):
+class RuleAbove(Struct, frozen=True):
     """A panic or an override that holds."""
 
     layer: str
@@ -96,7 +96,7 @@ class Snapshot(Struct, frozen=True):
     has_ledger: bool
     is_unread: bool
     """Whether there is one, and it cannot be read now."""
-    rows: tuple[Row, ...]
+    rows: tuple[MunicipalityRow, ...]
     """Of the municipalities that are wanted."""
     total: int
     """Municipalities that they may view; `moved`, `begun` and `closed` are of these."""
@@ -108,9 +108,9 @@ class Snapshot(Struct, frozen=True):
     curve: tuple[tuple[float, int], ...]
     deprecated: str | None
     ends: str | None
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[WaitingItem, ...]
     coming: tuple[Coming, ...]
-    above: tuple[Above, ...]
+    above: tuple[RuleAbove, ...]
 
 
 class Overview:
@@ -122,7 +122,7 @@ class Overview:
         self._config: Config | None = None
         self._compiled: tuple[Config, RouteTable] | None = None
         self._standings: Standings | None = None
-        self._facts: tuple[float, int, Facts] | None = None
+        self._facts: tuple[float, int, LedgerFacts] | None = None
         self._past: tuple[float, int, Mapping[str, Mapping[int, Day]]] | None = None
         self._rehearsed: tuple[float, Mapping[tuple[str, str, str, str], traffic.Numbers]] | None = None
         self._ahead: tuple[Standings, object, Mapping[str, Step]] | None = None
@@ -157,7 +157,7 @@ class Overview:
             self._standings = Standings(config, table, now)
         return self._standings
 
-    async def facts(self) -> Facts | None:
+    async def facts(self) -> LedgerFacts | None:
         """Return what the ledger knows now; None while there is none."""
         if not self._context.is_there:
             return None
@@ -199,7 +199,7 @@ class Overview:
             above=tuple(_above(by.person, facts.rules)) if facts else (),
         )
 
-    def row(self, facts: Facts | None, key: str) -> Row:
+    def row(self, facts: LedgerFacts | None, key: str) -> MunicipalityRow:
         """Return the row of one municipality."""
         return next(row for row in self._all_rows(facts, self.standings()) if row.key == key)
 
@@ -215,7 +215,7 @@ class Overview:
             self._compiled = (config, RouteTable.compile(config))
         return self._compiled
 
-    async def _read(self, passed: float) -> Facts:
+    async def _read(self, passed: float) -> LedgerFacts:
         now = self._context.now()
         first = traffic.days_ago(now, overview.DAYS - 1)
         past = self._past[2] if self._past and self._past[1] == first and passed - self._past[0] < _PAST else None
@@ -226,8 +226,8 @@ class Overview:
             self._rehearsed = (passed, await self._context.read(lambda each: overview.read_rehearsed(each, now)))
         return structs.replace(facts, rehearsed=self._rehearsed[1])
 
-    def _all_rows(self, facts: Facts | None, standings: Standings) -> tuple[Row, ...]:
-        facts = facts or Facts(self._context.now(), (0,) * overview.DAYS, {}, {}, (), {}, ())
+    def _all_rows(self, facts: LedgerFacts | None, standings: Standings) -> tuple[MunicipalityRow, ...]:
+        facts = facts or LedgerFacts(self._context.now(), (0,) * overview.DAYS, {}, {}, (), {}, ())
         if self._rows is None or self._rows.facts is not facts or self._rows.standings is not standings:
             if self._ahead is None or self._ahead[0] is not standings or self._ahead[1] is not facts.rehearsed:
                 self._ahead = (standings, facts.rehearsed, overview.steps(standings, facts))
@@ -237,7 +237,7 @@ class Overview:
         return self._rows.rows
 
 
-def _is_wanted(row: Row, asked: OverviewQuery) -> bool:
+def _is_wanted(row: MunicipalityRow, asked: OverviewQuery) -> bool:
     part = (asked.search or "").strip().casefold()
     return (
         (part in row.name.casefold() or part in row.key)
@@ -248,24 +248,24 @@ def _is_wanted(row: Row, asked: OverviewQuery) -> bool:
     )
 
 
-def _has(row: Row, trouble: str) -> bool:
+def _has(row: MunicipalityRow, trouble: str) -> bool:
     return bool(row.troubles) if trouble == "any" else any(one.kind == trouble for one in row.troubles)
 
 
-def _waiting(by: By, facts: Facts, visible: Iterable[Row]) -> Iterator[Waiting]:
+def _waiting(by: By, facts: LedgerFacts, visible: Iterable[MunicipalityRow]) -> Iterator[WaitingItem]:
     seen = [one for one in facts.cutovers if one.state is not CutoverState.CANCELLED and _may_see(by.person, one)]
     for record in seen:
         if record.state is CutoverState.SUBMITTED and offers(by, record).approve:
-            yield Waiting("approve", 1, record.name, record.at)
+            yield WaitingItem("approve", 1, record.name, record.at)
     for record in seen:
         if (kind := overview.went_wrong(record, facts.at)) is not None:
-            yield Waiting(kind, 1, record.name, record.ended_at or record.at)
+            yield WaitingItem(kind, 1, record.name, record.ended_at or record.at)
     keys = {row.key for row in visible}
     found = [of for key, of in facts.waiting.items() if key in keys]
     for kind in ("unclear", "quarantined", "overdue"):
         number = sum(of.get(kind, 0) - (of.get("unclear", 0) if kind == "quarantined" else 0) for of in found)
         if number:
-            yield Waiting(kind, number)
+            yield WaitingItem(kind, number)
 
 
 def _may_see(who: Principal, record: Cutover) -> bool:
@@ -273,7 +273,7 @@ def _may_see(who: Principal, record: Cutover) -> bool:
     return within is None or bool(within & overview.places_of(record)) or may_see(who, record.cells)
 
 
-def _coming(who: Principal, facts: Facts, config: Config) -> list[Coming]:
+def _coming(who: Principal, facts: LedgerFacts, config: Config) -> list[Coming]:
     now = datetime.fromtimestamp(facts.at, UTC)
     end = now + _AHEAD
     cutovers = [
@@ -289,7 +289,7 @@ def _coming(who: Principal, facts: Facts, config: Config) -> list[Coming]:
     return sorted([*cutovers, *freezes], key=lambda one: one.at)
 
 
-def _above(who: Principal, rules: Iterable[SetRule]) -> Iterator[Above]:
+def _above(who: Principal, rules: Iterable[SetRule]) -> Iterator[RuleAbove]:
     together: dict[tuple[Layer, str], list[SetRule]] = {}
     for one in rules:
         if may_view(who, one.route.municipality):
@@ -300,7 +300,7 @@ def _above(who: Principal, rules: Iterable[SetRule]) -> Iterator[Above]:
             tuple(dict.fromkeys(getattr(one.route, field) for one in set_))
             for field in ("municipality", "vendor", "mode")
         )
-        yield Above(
+        yield RuleAbove(
             layer.value, name, places, vendors, tuple(map(str, modes)), first.reason, first.made_by, first.until
         )
 
@@ -320,7 +320,7 @@ def _document(found: Snapshot) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: MunicipalityRow) -> dict[str, Any]:
     modes = {kind.value: mode or None for kind, mode in zip(TYPES, row.modes, strict=True)}
     values = {name: getattr(row, name) for name in ("key", "name", "record_system", "vendors", "messages", "failed")}
     return {

@@ -15,7 +15,7 @@ from gateway.admin.params import ReasonBody, Word, of_body, of_query, reason_of,
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import (
     REASONED,
-    Listed,
+    RulesQuery,
     check_reach,
     done,
     may_operate,
@@ -34,10 +34,10 @@ from gateway.config.read_panics import CLOSED_TEXT
 from gateway.ledger import overrides
 from gateway.ledger.decision_log import PastGroup, grouped
 from gateway.ledger.layers import layers_of
-from gateway.ledger.overrides import Listing, SetRule
+from gateway.ledger.overrides import RuleFilter, SetRule
 from gateway.migration import panics
 from gateway.migration.override_rules import new_name, shown
-from gateway.migration.traffic import DAYS, CellTraffic, with_traffic
+from gateway.migration.traffic import DAYS, ChangedTraffic, with_traffic
 from gateway.model import Information
 from gateway.routing.diff import Change, effect_of
 from gateway.routing.layers import Layer, Layers
@@ -77,10 +77,10 @@ class Panics:
     def __init__(self, context: LedgerContext) -> None:
         self._context = context
 
-    async def listed(self, who: Principal, asked: Listed) -> dict[str, Any]:
+    async def listed(self, who: Principal, asked: RulesQuery) -> dict[str, Any]:
         """Return panics, the newest first."""
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
-        listing = Listing(Layer.PANIC, within, only_holding(self._context, asked), _MOST_RULES)
+        listing = RuleFilter(Layer.PANIC, within, only_holding(self._context, asked), _MOST_RULES)
         together: dict[str, list[SetRule]] = {}
         for one in await self._context.read(lambda each: overrides.listed(each, listing)):
             together.setdefault(one.name, []).append(one)
@@ -122,7 +122,7 @@ class Panics:
             document |= {"id": None, "holds": False, "made_at": None}
         return {**document, "rollback": await self._rollbacks(scope)}
 
-    async def effects(self, who: Principal, asked: PanicScope) -> tuple[panics.Scope, list[CellTraffic]]:
+    async def effects(self, who: Principal, asked: PanicScope) -> tuple[panics.Scope, list[ChangedTraffic]]:
         """Return what a panic would do to each cell that someone may view, beside what it sends; nothing is set."""
         scope = panics.Scope(short_name(self._context.config, asked.municipality), asked.vendor, asked.information)
         config, now = self._context.config, self._context.now()
@@ -209,7 +209,7 @@ class PanicsApi:
                 *("GET", _ROOT, self._list, view),
                 summary="Panics, the newest first",
                 answer="panics next",
-                query=Listed,
+                query=RulesQuery,
             ),
             Endpoint(
                 *("GET", f"{_ROOT}/effects", self._effects, view),
@@ -237,7 +237,7 @@ class PanicsApi:
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._panics.listed(person(request), of_query(request, Listed)))
+        return web.json_response(await self._panics.listed(person(request), of_query(request, RulesQuery)))
 
     async def _effects(self, request: web.Request) -> web.Response:
         scope, cells = await self._panics.effects(person(request), of_query(request, PanicScope))

@@ -18,7 +18,7 @@ from gateway.auth.people.rbac import Action
 from gateway.ledger import comparisons, rehearsals, traffic
 from gateway.ledger.decision_log import LastSeen
 from gateway.ledger.rehearsals import summary
-from gateway.migration.report import Row, holding_back, rows
+from gateway.migration.report import CellRow, holding_back, rows
 from gateway.model import Information
 from gateway.routing.table import RouteTable
 from gateway.times import when
@@ -80,14 +80,14 @@ class Report:
         cells = [_document(row) for row in part]
         return web.json_response({"cells": cells, "holding_back": back, "vkp_success": success, "next": more})
 
-    async def rows(self, who: Principal) -> list[Row]:
+    async def rows(self, who: Principal) -> list[CellRow]:
         """Return every cell that someone may see; raises `Problem`."""
         table, places = self._table(), reach(who, Action.VIEW)
         if table is None:
             raise Problem(Code.NO_LEDGER)
         config, now = self._context.config, self._context.now()
 
-        def work(connection: Connection) -> list[Row]:
+        def work(connection: Connection) -> list[CellRow]:
             # All of it beside the messages: a large file has tens of thousands of cells.
             seen, rehearsed = _seen(connection, now - _MONTH), summary(connection, since=now - _MONTH)
             tried: list[rehearsals.Summary | comparisons.ComparisonSummary] = [
@@ -116,7 +116,7 @@ def _seen(connection: Connection, since: float) -> list[LastSeen]:
     ]
 
 
-def _document(row: Row) -> dict[str, Any]:
+def _document(row: CellRow) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in COLUMNS}
     return {**values, "standing": row.standing.value, "last_seen": when(row.last_seen) if row.last_seen else None}
 

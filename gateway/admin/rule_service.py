@@ -18,18 +18,18 @@ T = TypeVar("T")
 REASONED = "why in `reason`, in the body or as a parameter"
 
 
-class Listed(Page, frozen=True, forbid_unknown_fields=True):
+class RulesQuery(Page, frozen=True, forbid_unknown_fields=True):
     """Which part of a list, and whether of what has ended too."""
 
     ended: bool = False
 
 
-def only_holding(context: LedgerContext, asked: Listed) -> float | None:
+def only_holding(context: LedgerContext, asked: RulesQuery) -> float | None:
     """Return the moment at which what is listed must hold; None where all is wanted."""
     return None if asked.ended else context.now()
 
 
-def part_of(name: str, documents: list[dict[str, Any]], asked: Listed, skipped: int, kind: str) -> dict[str, Any]:
+def part_of(name: str, documents: list[dict[str, Any]], asked: RulesQuery, skipped: int, kind: str) -> dict[str, Any]:
     """Return one part of a list, of which one more was looked for than is wanted, and the cursor of the next."""
     more = cursor_after(kind, skipped + asked.limit) if len(documents) > asked.limit else None
     return {name: documents[: asked.limit], "next": more}

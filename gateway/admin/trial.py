@@ -19,10 +19,10 @@ from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Config, Sender
-from gateway.migration.trial.examples import Kind, example_of
+from gateway.migration.trial.examples import ExampleKind, example_of
 from gateway.migration.trial.guess import pasted
 from gateway.migration.trial.lines import Column
-from gateway.migration.trial.trial import Asked, Trial, World, tried
+from gateway.migration.trial.trial import Trial, TrialContext, TrialRequest, tried
 from gateway.routing.table import RouteTable
 
 log = structlog.get_logger()
@@ -79,17 +79,17 @@ class Trials:
         """Take what returns the routes in force."""
         self._table = table
 
-    async def tried(self, who: Principal, asked: Asked) -> Trial:
+    async def tried(self, who: Principal, asked: TrialRequest) -> Trial:
         """Return what would become of a message, by what is in force now; within the municipalities that someone may view."""
         within = reach(who, Action.VIEW)
-        world = World(self._configured(), self._in_force(), self._canary(), self._now(), within)
+        world = TrialContext(self._configured(), self._in_force(), self._canary(), self._now(), within)
         if len(asked.data) > LARGEST:
             raise Problem(Code.BAD_REQUEST, f"larger than {LARGEST} bytes")
         return await self._alone(partial(tried, _known(asked, world.config, within), world))
 
     async def example(self, wanted: KindQuery) -> dict[str, Any]:
         """Return a synthetic message that shows a kind of fault, repair or loss."""
-        kind = Kind(wanted.information, wanted.reason, wanted.rule, wanted.place)
+        kind = ExampleKind(wanted.information, wanted.reason, wanted.rule, wanted.place)
         found = await self._alone(partial(example_of, kind))
         return {"name": found.name, "text": found.text, "is_exact": found.is_exact}
 
@@ -139,7 +139,7 @@ class Trials:
         return datetime.fromtimestamp(self._context.now(), UTC)
 
 
-def _known(asked: Asked, config: Config, within: Reach) -> Asked:
+def _known(asked: TrialRequest, config: Config, within: Reach) -> TrialRequest:
     """Return what is asked with the names of the configuration; raises `Problem` for what someone may not view."""
     municipality, sender = asked.municipality, asked.sender
     if municipality is not None:
@@ -151,7 +151,7 @@ def _known(asked: Asked, config: Config, within: Reach) -> Asked:
         if not known:
             raise Problem(Code.BAD_REQUEST, "sender: none that you may view")
         sender = known[0].key
-    return Asked(asked.data, asked.surface, municipality, sender)
+    return TrialRequest(asked.data, asked.surface, municipality, sender)
 
 
 def _serves(sender: Sender, within: Reach) -> bool:
@@ -188,7 +188,7 @@ class TrialsApi:
 
     async def _post(self, request: web.Request) -> web.Response:
         body = await of_body(request, TrialBody, of_lines=("text",))
-        asked = Asked(_data(body), body.surface, body.municipality, body.sender)
+        asked = TrialRequest(_data(body), body.surface, body.municipality, body.sender)
         return web.json_response(trial_document(await self._trials.tried(person(request), asked)))
 
     async def _example(self, request: web.Request) -> web.Response:

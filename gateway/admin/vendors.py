@@ -15,8 +15,8 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Vendor
 from gateway.ledger import findings, traffic
-from gateway.migration.findings import Group, grouped
-from gateway.migration.overview import Facts
+from gateway.migration.findings import FindingGroup, grouped
+from gateway.migration.overview import LedgerFacts
 from gateway.migration.standing import Cell, Standings, Step, next_step
 from gateway.model import JOURNALING, Mode
 from gateway.times import when
@@ -44,7 +44,7 @@ class VendorView(Struct, frozen=True):
     at: float
     since: float
     vendor: Vendor
-    found: tuple[Group, ...]
+    found: tuple[FindingGroup, ...]
     remaining: tuple[Remaining, ...]
 
 
@@ -137,7 +137,7 @@ def _cells(standings: Standings, within: Iterable[str] | None) -> dict[str, list
 
 
 def _remaining(
-    standings: Standings, cells: Iterable[Cell], messages: Mapping[str, int], facts: Facts | None
+    standings: Standings, cells: Iterable[Cell], messages: Mapping[str, int], facts: LedgerFacts | None
 ) -> Iterable[Remaining]:
     rehearsed = facts.rehearsed if facts is not None else {}
     together: dict[str, list[Cell]] = {}

@@ -20,7 +20,7 @@ from gateway.routing.table import Decision, RouteTable
 
 if TYPE_CHECKING:
     # Imported where they are needed: the ledger's libraries take longer to begin than all the rest.
-    from gateway.cli.explain_run_time import Change, RunTime
+    from gateway.cli.explain_run_time import PlannedChange, RunTime
 
 
 def _dash_only(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -194,7 +194,7 @@ def _canary_notes(decision: Decision, envelope: Envelope, key: bytes | None, kno
     return [f"{told}; {why}, so where the patient stands is not known"]
 
 
-def _planned_note(change: "Change") -> str:
+def _planned_note(change: "PlannedChange") -> str:
     """Say what a planned cutover would make of the message's way."""
     cutover, decision = change.cutover, change.decision
     lacking = f", {cutover.lacking} approvals missing" if cutover.lacking else ""
@@ -222,7 +222,7 @@ def _print(envelope: Envelope, decision: Decision, explanation: Explanation, not
 
 
 def _print_json(
-    envelope: Envelope, decision: Decision, explanation: Explanation, planned: "list[Change]", notes: list[str]
+    envelope: Envelope, decision: Decision, explanation: Explanation, planned: "list[PlannedChange]", notes: list[str]
 ) -> None:
     print_json(
         {
@@ -245,7 +245,7 @@ def _print_json(
     )
 
 
-def _planned(change: "Change") -> dict[str, object]:
+def _planned(change: "PlannedChange") -> dict[str, object]:
     cutover, decision = change.cutover, change.decision
     return {
         "cutover": cutover.name,

@@ -22,7 +22,7 @@ _WAITING = (CutoverState.SUBMITTED, CutoverState.APPROVED, CutoverState.DRAINING
 _MOST = 1_000_000
 
 
-class Planned(Struct, frozen=True):
+class PlannedCutover(Struct, frozen=True):
     """A cutover that has not switched yet."""
 
     name: str
@@ -38,7 +38,7 @@ class RunTime(Struct, frozen=True):
     """What lies over the routes of the file at one time, and what is planned to."""
 
     layers: Layers = NOTHING_ABOVE
-    planned: tuple[Planned, ...] = ()
+    planned: tuple[PlannedCutover, ...] = ()
     """Those that are to switch by then, by their times."""
     canary: str | None = None
     """The fingerprint of the key that canaries divide patients by; None where no node has said so."""
@@ -47,28 +47,28 @@ class RunTime(Struct, frozen=True):
         """Tell whether the shares of this ledger are dealt with another canary key than this."""
         return self.canary not in (None, canary_key.fingerprint(key))
 
-    def changes(self, table: RouteTable, envelope: Envelope, at: datetime) -> "list[Change]":
+    def changes(self, table: RouteTable, envelope: Envelope, at: datetime) -> "list[PlannedChange]":
         """Return what each planned cutover on a message's cell would make of its way at a time.
 
         Each with the approved ones before it: those that lack approvals will not have switched.
         """
-        found: list[Change] = []
+        found: list[PlannedChange] = []
         before = self.layers.rules
         for one in self.planned:
             routes = Cells([rule.route for rule in one.rules])
             # The last to switch is the first of equals.
             above = (*one.rules, *before)
             if routes.route(envelope.municipality, envelope.vendor, envelope.system, envelope.information) is not None:
-                found.append(Change(one, table.with_layers(Layers(above)).decide(envelope, at)))
+                found.append(PlannedChange(one, table.with_layers(Layers(above)).decide(envelope, at)))
             if one.state in (CutoverState.APPROVED, CutoverState.DRAINING):
                 before = above
         return found
 
 
-class Change(Struct, frozen=True):
+class PlannedChange(Struct, frozen=True):
     """What a planned cutover would make of a message's way."""
 
-    cutover: Planned
+    cutover: PlannedCutover
     decision: Decision
 
 
@@ -96,7 +96,7 @@ def _set(connection: Connection, at: datetime, now: datetime) -> list[Rule]:
     every = [
         one
         for layer in (Layer.PANIC, Layer.OVERRIDE)
-        for one in overrides.listed(connection, overrides.Listing(layer, None, None, _MOST))
+        for one in overrides.listed(connection, overrides.RuleFilter(layer, None, None, _MOST))
     ]
     held = (one for one in every if one.made_at <= wanted and (one.ended_at is None or wanted < one.ended_at))
     return [one.over_routes() for one in held]
@@ -122,19 +122,19 @@ def _may_switch(record: Cutover, now: datetime) -> bool:
     return record.state is CutoverState.DRAINING or record.at + GRACE >= now.timestamp()
 
 
-def _planned(record: Cutover) -> Planned:
+def _planned(record: Cutover) -> PlannedCutover:
     set_ = tuple(_rule(record.name, route) for route in record.plan.routes)
-    return Planned(record.name, moment(record.at), record.state.value, record.lacking, set_)
+    return PlannedCutover(record.name, moment(record.at), record.state.value, record.lacking, set_)
 
 
-def _of_file(config: Config, now: datetime, is_submitted: Callable[[str], bool]) -> Iterator[Planned]:
+def _of_file(config: Config, now: datetime, is_submitted: Callable[[str], bool]) -> Iterator[PlannedCutover]:
     for name, plan in config.cutovers.items():
         if plan.at > now and not is_submitted(name):
             set_ = tuple(_rule(name, route) for route in plan.routes)
-            yield Planned(name, plan.at, "not submitted", plan.approvals, set_)
+            yield PlannedCutover(name, plan.at, "not submitted", plan.approvals, set_)
 
 
-def _by(at: datetime, planned: list[Planned]) -> tuple[Planned, ...]:
+def _by(at: datetime, planned: list[PlannedCutover]) -> tuple[PlannedCutover, ...]:
     return tuple(sorted((one for one in planned if one.at <= at), key=lambda one: (one.at, one.name)))
 
 

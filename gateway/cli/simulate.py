@@ -9,7 +9,7 @@ import click
 from gateway.cli.options import json_option
 from gateway.cli.output import counted, print_json, progress
 from gateway.config.load import load_text
-from gateway.migration.simulation import GATE, Day, Play, SimulationOutcome, invented
+from gateway.migration.simulation import GATE, Play, SimulatedDay, SimulationOutcome, invented
 
 _STEP = 30
 """Days between two lines."""
@@ -71,7 +71,7 @@ def _print(outcome: SimulationOutcome) -> None:
         click.echo(f"VKP cannot close in this time; still held back: {_most_of(outcome.holds_back)}")
 
 
-def _line(day: Day) -> str:
+def _line(day: SimulatedDay) -> str:
     return (
         f"{day.date}  {day.legacy:>9}  {day.rehearsing:>10}  {day.moved:>6}  "
         f"{day.to_vkp:>15,}  {day.to_jft:>15,}  {day.peak:>6.1f}"

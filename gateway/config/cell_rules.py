@@ -29,7 +29,7 @@ BESIDE_VKP = (Mode.LEGACY, Mode.REHEARSE, Mode.COMPARE, Mode.CANARY)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CellFacts:
     """What the rules need to know beside the routes."""
 
     environment: Environment | None
@@ -46,7 +46,7 @@ class _Finding:
     """With `{cell}` where the cell is named."""
 
 
-def check(facts: Facts, buckets: Buckets, routes: Routes) -> Iterator[Problem]:
+def check(facts: CellFacts, buckets: Buckets, routes: Routes) -> Iterator[Problem]:
     """Return each rule's problem once for a route, a municipality and a reason, with all affected types."""
     parsed = {id(one.route): one for one in routes.parsed}
     resolved: dict[tuple[int, ...], dict[int, tuple[Information, ...]]] = {}
@@ -60,7 +60,7 @@ def check(facts: Facts, buckets: Buckets, routes: Routes) -> Iterator[Problem]:
             yield _uncovered(municipality, uncovered)
 
 
-def won(municipality: Municipality, facts: Facts, buckets: Buckets) -> dict[int, set[Information]]:
+def won(municipality: Municipality, facts: CellFacts, buckets: Buckets) -> dict[int, set[Information]]:
     """Return which types each route wins in a municipality, by the route's identity."""
     return _won(municipality, facts.pairs, buckets, {})[0]
 
@@ -90,7 +90,9 @@ def _resolve(chain: Chain) -> dict[int, tuple[Information, ...]]:
     return found
 
 
-def judge(facts: Facts, municipality: Municipality, parsed: ParsedRoute, types: set[Information]) -> Iterator[Problem]:
+def judge(
+    facts: CellFacts, municipality: Municipality, parsed: ParsedRoute, types: set[Information]
+) -> Iterator[Problem]:
     """Return each problem of a route once for a reason, with the types that it wins and that have it."""
     if not parsed.sound:
         return
@@ -105,7 +107,7 @@ def judge(facts: Facts, municipality: Municipality, parsed: ParsedRoute, types: 
         yield Problem(parsed.mode_place, finding.severity, text)
 
 
-def _sharing(facts: Facts, municipality: Municipality, route: Route) -> _Finding | None:
+def _sharing(facts: CellFacts, municipality: Municipality, route: Route) -> _Finding | None:
     """Return what keeps measurements from being shared as the route says."""
     kind = PmdUpstream.KIND
     if kind not in route.share_with:
@@ -126,7 +128,7 @@ def _sharing(facts: Facts, municipality: Municipality, route: Route) -> _Finding
     return None
 
 
-def _finding(facts: Facts, municipality: Municipality, route: Route, information: Information) -> _Finding | None:
+def _finding(facts: CellFacts, municipality: Municipality, route: Route, information: Information) -> _Finding | None:
     mode = route.mode
     if mode is Mode.CLOSED:
         return None
@@ -144,7 +146,7 @@ def _finding(facts: Facts, municipality: Municipality, route: Route, information
     return _retrieval(facts, municipality, mode, information)
 
 
-def _journaling(facts: Facts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
+def _journaling(facts: CellFacts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
     is_delivered, kind = mode is not Mode.REHEARSE, SERVICES[information]
     if is_delivered and kind not in municipality.epj.reads:
         return _Finding(Severity.ERROR, f"{mode} needs {kind} in epj.reads of {municipality.key}: {{cell}}")
@@ -153,7 +155,7 @@ def _journaling(facts: Facts, municipality: Municipality, mode: Mode, informatio
     return _status(facts, mode, information) if is_delivered else None
 
 
-def _status(facts: Facts, mode: Mode, information: Information) -> _Finding | None:
+def _status(facts: CellFacts, mode: Mode, information: Information) -> _Finding | None:
     service = upstream_for(facts.upstreams.known.values(), information)
     if service is None or facts.environment is None or is_enough(service.status, facts.environment):
         return None
@@ -175,7 +177,7 @@ def _record_system(municipality: Municipality, mode: Mode, information: Informat
     return _Finding(Severity.ERROR, f"{mode} needs {needs}{also} of {municipality.key}: {{cell}}")
 
 
-def _retrieval(facts: Facts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
+def _retrieval(facts: CellFacts, municipality: Municipality, mode: Mode, information: Information) -> _Finding | None:
     service = SERVICES.get(information)
     if service is None:
         return _Finding(Severity.ERROR, f"{mode} is not possible, there is no information service yet: {{cell}}")
@@ -194,7 +196,7 @@ def _retrieval(facts: Facts, municipality: Municipality, mode: Mode, information
     return _services(facts, municipality, mode)
 
 
-def _services(facts: Facts, municipality: Municipality, mode: Mode) -> _Finding | None:
+def _services(facts: CellFacts, municipality: Municipality, mode: Mode) -> _Finding | None:
     """Report what tjenstlig behov cannot be told by."""
     known = municipality.services_from
     if known is None:

@@ -18,7 +18,7 @@ from gateway.config.read_panics import panics
 from gateway.config.read_parties import Municipalities, Vendors, municipalities, vendors
 from gateway.config.read_people import people
 from gateway.config.read_routes import Routes, routes
-from gateway.config.read_upstreams import Names, Upstreams, upstreams
+from gateway.config.read_upstreams import ClientNames, Upstreams, upstreams
 from gateway.config.yaml_reader import Fields, Reader
 from gateway.files import contents, replaced
 from gateway.model import Place
@@ -115,7 +115,7 @@ def _draft(reader: Reader, root: Fields, environment: Environment | None, passes
     parties = root.get("municipalities", partial(municipalities, reader)) or Municipalities({}, None)
     sellers = root.get("vendors", lambda node: vendors(reader, node, parties.names, environment))
     sellers = sellers or Vendors({}, (), None)
-    names = Names(parties.names, sellers.systems)
+    names = ClientNames(parties.names, sellers.systems)
     servers = root.get("upstreams", lambda node: upstreams(reader, node, names))
     servers = servers or Upstreams({}, frozenset(), clear=False)
     ways = root.get("routes", lambda node: routes(reader, node, parties, sellers)) or Routes((), None)

@@ -37,14 +37,14 @@ class Upstreams:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ClientNames:
     """The short names that clients of VKP may speak of; None for those that could not be read."""
 
     municipalities: Collection[str] | None
     vendors: Collection[str] | None
 
 
-def upstreams(reader: Reader, node: Node, names: Names) -> Upstreams:
+def upstreams(reader: Reader, node: Node, names: ClientNames) -> Upstreams:
     """Read every upstream: at most one of a kind, but for record systems, of which each municipality may have its own."""
     known: dict[str, Upstream] = {}
     first: dict[str, Node] = {}
@@ -93,7 +93,7 @@ def _check_together(reader: Reader, node: Node, upstream: Upstream) -> None:
             reader.error(child(node, "auth") or node, 'auth "mtls" needs "tls" with "cert_file" and "key_file"')
 
 
-def _clients(reader: Reader, names: Names, node: Node) -> tuple[VkpClient, ...]:
+def _clients(reader: Reader, names: ClientNames, node: Node) -> tuple[VkpClient, ...]:
     """Read our own clients: one for a municipality, and one for a vendor there, each with a client id of its own."""
     found: list[VkpClient] = []
     for item in reader.items(node):
@@ -111,7 +111,7 @@ def _clients(reader: Reader, names: Names, node: Node) -> tuple[VkpClient, ...]:
     return tuple(found)
 
 
-def _client(reader: Reader, names: Names, node: Node) -> VkpClient | None:
+def _client(reader: Reader, names: ClientNames, node: Node) -> VkpClient | None:
     known = {"municipality": names.municipalities, "vendor": names.vendors}
     given = {name: child(node, name) for name in known}
     whose = {name: at and reader.known(at, name, known[name]) for name, at in given.items()}

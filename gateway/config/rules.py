@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.config import cell_rules
-from gateway.config.cell_rules import Facts
+from gateway.config.cell_rules import CellFacts
 from gateway.config.model import Environment, Listen, Problem, Severity
 from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
 from gateway.config.read_parties import Municipalities, Vendors
@@ -74,11 +74,11 @@ def check_cells(draft: Draft, buckets: Buckets) -> Iterator[Problem]:
     yield from cell_rules.check(_facts(draft), buckets, draft.routes)
 
 
-def _facts(draft: Draft) -> cell_rules.Facts:
+def _facts(draft: Draft) -> cell_rules.CellFacts:
     pairs = tuple(
         (vendor, system) for vendor, systems in (draft.vendors.systems or {}).items() for system in systems or ()
     )
-    return cell_rules.Facts(
+    return cell_rules.CellFacts(
         draft.environment, tuple(draft.municipalities.known.values()), pairs or ((None, None),), draft.upstreams
     )
 
@@ -164,7 +164,7 @@ def _vkp_is_there(draft: Draft) -> Iterable[Problem]:
 
 
 def check_cutovers(
-    facts: Facts, cutover: ParsedCutover, own: Buckets, buckets: Buckets, routes: Routes
+    facts: CellFacts, cutover: ParsedCutover, own: Buckets, buckets: Buckets, routes: Routes
 ) -> Iterator[Problem]:
     """Return the problems of what a cutover sets; `own` are the buckets of that, `buckets` those of the routes."""
     for municipality in facts.municipalities:
@@ -183,7 +183,7 @@ def check_cutovers(
 
 
 def _steps_back(
-    facts: Facts, route: Route, types: set[Information], own: Buckets, buckets: Buckets
+    facts: CellFacts, route: Route, types: set[Information], own: Buckets, buckets: Buckets
 ) -> Iterator[Problem]:
     """Report where a cutover sends less to the new side than the routes do."""
     for pair in facts.pairs:
@@ -198,7 +198,7 @@ def _steps_back(
                 return
 
 
-def _says_nothing(facts: Facts, route: Route, types: set[Information], own: Buckets, buckets: Buckets) -> bool:
+def _says_nothing(facts: CellFacts, route: Route, types: set[Information], own: Buckets, buckets: Buckets) -> bool:
     """Tell whether the routes say the same of every cell that `route` wins."""
     for pair in facts.pairs:
         above, below = own.chain(route.municipality, *pair), buckets.chain(route.municipality, *pair)

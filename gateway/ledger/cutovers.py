@@ -57,7 +57,7 @@ class Lease(Struct, frozen=True):
     """Whether there is no other node: then what a process had that is gone is free at once."""
 
 
-class Cell(Struct, frozen=True):
+class CellCount(Struct, frozen=True):
     """How many messages there are of one cell."""
 
     municipality: str
@@ -232,31 +232,31 @@ def senders(connection: Connection, municipality: str, since: float) -> list[See
     return [SeenSender(*row) for row in connection.execute(wanted.group_by(*named).order_by(func.max(D.at).desc()))]
 
 
-def delivering(connection: Connection, before: float) -> list[Cell]:
+def delivering(connection: Connection, before: float) -> list[CellCount]:
     """Return what came before then and is being delivered still."""
     return _cells(connection, M.state == MessageState.DELIVERING.value, M.received_at < before)
 
 
-def quarantined(connection: Connection, since: float) -> list[Cell]:
+def quarantined(connection: Connection, since: float) -> list[CellCount]:
     """Return what came since then and was set aside for a person."""
     return _cells(connection, M.state == MessageState.QUARANTINED.value, M.received_at >= since)
 
 
-def waiting(connection: Connection, since: float) -> list[Cell]:
+def waiting(connection: Connection, since: float) -> list[CellCount]:
     """Return what came since then, was held, and is not delivered yet; what is tried again right now is held still."""
     undelivered = M.state.in_((MessageState.HELD.value, MessageState.DELIVERING.value))
     return _cells(connection, undelivered, M.told, M.received_at >= since)
 
 
-def overdue(connection: Connection) -> list[Cell]:
+def overdue(connection: Connection) -> list[CellCount]:
     """Return what was delivered and not acknowledged in time."""
     return _cells(connection, M.overdue)
 
 
-def _cells(connection: Connection, *conditions: ColumnElement[bool]) -> list[Cell]:
+def _cells(connection: Connection, *conditions: ColumnElement[bool]) -> list[CellCount]:
     named = (M.municipality, M.vendor, M.system, M.information)
     found = connection.execute(select(*named, func.count()).where(*conditions).group_by(*named))
-    return [Cell(*row) for row in found]
+    return [CellCount(*row) for row in found]
 
 
 class _Set(Struct, frozen=True):

@@ -38,7 +38,7 @@ class NotDone(Struct, frozen=True):
     reason: str
 
 
-class Found(Struct, frozen=True):
+class SealedMessage(Struct, frozen=True):
     """What is kept of a message, sealed."""
 
     reference: str
@@ -140,7 +140,7 @@ def decide_share(  # noqa: PLR0913, PLR0917 - what an action is
     return into
 
 
-def payload(connection: Connection, reference: str, within: Reach, note: audit.Note) -> Found | NotDone | None:
+def payload(connection: Connection, reference: str, within: Reach, note: audit.Note) -> SealedMessage | NotDone | None:
     """Return what is kept of a message to whoever the audit then names; None where there is none within these municipalities."""
     row = connection.execute(
         select(M.reference, M.payload).where(M.reference == reference, *reachable(within))
@@ -150,7 +150,7 @@ def payload(connection: Connection, reference: str, within: Reach, note: audit.N
     if row.payload is None:
         return NotDone("nothing is kept of the message any more")
     audit.write(connection, note)
-    return Found(row.reference, bytes(row.payload))
+    return SealedMessage(row.reference, bytes(row.payload))
 
 
 def forget(connection: Connection, patient: str, within: Reach, note: audit.Note, line: str) -> Forgotten:

@@ -102,24 +102,24 @@ def is_about(patient: str) -> ColumnElement[bool]:
     return or_(M.patient == patient, M.id.in_(also))
 
 
-class Place(Struct, frozen=True):
+class PagePlace(Struct, frozen=True):
     """Where a list goes on: after the message of this id, received then."""
 
     received_at: float
     id: int
 
 
-class Part(Struct, frozen=True):
+class MessagesPage(Struct, frozen=True):
     """A part of a list of messages, the newest first."""
 
     messages: list[Shown]
-    next: Place | None
+    next: PagePlace | None
     """None where nothing follows. With few messages, or none, so many others were looked at that it is time to answer."""
 
 
 def messages(
-    connection: Connection, wanted: MessageFilter, most: int, after: Place | None = None, *, looks: int = LOOKS
-) -> Part:
+    connection: Connection, wanted: MessageFilter, most: int, after: PagePlace | None = None, *, looks: int = LOOKS
+) -> MessagesPage:
     """Return the newest messages first, or those that follow a place of the list.
 
     By one index, in its order, and never more than `looks` of its rows, so that no search of a large ledger takes long.
@@ -135,10 +135,10 @@ def messages(
         statement = select(*_SHOWN).join(some, some.c.id == M.id).where(*others).order_by(*order).limit(most + 1)
     found = [_shown(row) for row in connection.execute(statement)]
     if len(found) > most:
-        return Part(found[:most], Place(found[most - 1].received_at, found[most - 1].id))
+        return MessagesPage(found[:most], PagePlace(found[most - 1].received_at, found[most - 1].id))
     last = looked_at.add_columns(M.received_at).offset(looks - 1).limit(1)
     row = connection.execute(last).one_or_none() if others else None
-    return Part(found, None if row is None else Place(row.received_at, row.id))
+    return MessagesPage(found, None if row is None else PagePlace(row.received_at, row.id))
 
 
 def message(

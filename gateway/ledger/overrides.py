@@ -70,7 +70,7 @@ class SetRule(Struct, frozen=True):
         return Rule(self.layer, self.name, self.route, self.until)
 
 
-class Listing(Struct, frozen=True):
+class RuleFilter(Struct, frozen=True):
     """Which rules are to be listed."""
 
     layer: Layer
@@ -142,7 +142,7 @@ def named(connection: Connection, layer: Layer, name: str) -> list[SetRule]:
     return [_rule(row) for row in connection.execute(wanted.order_by(R.id))]
 
 
-def listed(connection: Connection, wanted: Listing) -> list[SetRule]:
+def listed(connection: Connection, wanted: RuleFilter) -> list[SetRule]:
     """Return rules of a layer, the newest first."""
     statement = select(RULE).where(R.layer == wanted.layer.value)
     if wanted.within is not None:

@@ -12,7 +12,7 @@ _ORDER = ("fault", "loss", "repair")
 """What stops messages first, then what may, then what went well."""
 
 
-class Group(Struct, frozen=True):
+class FindingGroup(Struct, frozen=True):
     """One finding of many messages."""
 
     kind: str
@@ -35,7 +35,7 @@ class Group(Struct, frozen=True):
         return {**{name: getattr(self, name) for name in names}, "first": when(self.first), "last": when(self.last)}
 
 
-def grouped(found: Iterable[tuple[CountedFinding, Times]]) -> list[Group]:
+def grouped(found: Iterable[tuple[CountedFinding, Times]]) -> list[FindingGroup]:
     """Return findings that are alike but for where and when they came, the gravest and most frequent first."""
     together: dict[tuple[str, str, str, str], list[tuple[CountedFinding, Times]]] = {}
     for one, times in found:
@@ -44,9 +44,9 @@ def grouped(found: Iterable[tuple[CountedFinding, Times]]) -> list[Group]:
     return sorted(groups, key=lambda one: (_ORDER.index(one.kind), -one.messages, one.rule, one.place))
 
 
-def _group(key: tuple[str, str, str, str], alike: list[tuple[CountedFinding, Times]]) -> Group:
+def _group(key: tuple[str, str, str, str], alike: list[tuple[CountedFinding, Times]]) -> FindingGroup:
     newest = max((times for _, times in alike), key=lambda times: times.last)
-    return Group(
+    return FindingGroup(
         *key,
         messages=sum(times.messages for _, times in alike),
         first=min(times.first for _, times in alike),

@@ -9,7 +9,7 @@ from gateway.config.plans import Gate
 from gateway.ledger import comparisons
 from gateway.ledger import cutovers as store
 from gateway.ledger.comparisons import ComparisonSummary
-from gateway.ledger.cutovers import Cell, Seen
+from gateway.ledger.cutovers import CellCount, Seen
 from gateway.ledger.layers import layers_of
 from gateway.ledger.rehearsals import Summary, summary
 from gateway.migration.cells import changes_of
@@ -31,7 +31,7 @@ class Gathered:
     unrehearsed: tuple[str, ...]
     """Types that the plan names and nothing was rehearsed or compared of."""
     seen: tuple[Seen, ...]
-    overdue: tuple[Cell, ...]
+    overdue: tuple[CellCount, ...]
     layers: Layers
     """What lies over the routes."""
     copies: tuple[CopyStatus, ...] = ()

@@ -39,7 +39,7 @@ Day = tuple[int, int]
 """Messages, and how many of them failed."""
 
 
-class Facts(Struct, frozen=True):
+class LedgerFacts(Struct, frozen=True):
     """What the ledger knows at one moment."""
 
     at: float
@@ -61,7 +61,7 @@ class Trouble(Struct, frozen=True):
     cutover: str | None = None
 
 
-class Row(Struct, frozen=True):
+class MunicipalityRow(Struct, frozen=True):
     """One municipality as the overview has it."""
 
     key: str
@@ -85,11 +85,11 @@ class Row(Struct, frozen=True):
     troubles: tuple[Trouble, ...]
 
 
-def read(connection: Connection, now: float, past: Mapping[str, Mapping[int, Day]] | None = None) -> Facts:
+def read(connection: Connection, now: float, past: Mapping[str, Mapping[int, Day]] | None = None) -> LedgerFacts:
     """Look at everything; `past` is the traffic of earlier days where that is known already."""
     days = tuple(traffic.days_ago(now, each) for each in reversed(range(DAYS)))
     found = traffic.days(connection, days[-1] if past is not None else days[0])
-    return Facts(
+    return LedgerFacts(
         now,
         days,
         found if past is None else _joined(past, found),
@@ -108,7 +108,7 @@ def read_rehearsed(connection: Connection, now: float) -> dict[tuple[str, str, s
     return found
 
 
-def steps(standings: Standings, facts: Facts) -> dict[str, Step]:
+def steps(standings: Standings, facts: LedgerFacts) -> dict[str, Step]:
     """Return what comes next for each municipality where nothing is planned; the same as long as routes and rehearsals are."""
     return {
         key: first_step(of_cells(one.cells, facts.rehearsed, standings.config)) for key, one in standings.all.items()
@@ -118,13 +118,15 @@ def steps(standings: Standings, facts: Facts) -> dict[str, Step]:
 class Before(Struct, frozen=True):
     """What rows were made of, and the rows."""
 
-    facts: Facts
+    facts: LedgerFacts
     standings: Standings
     ahead: Mapping[str, Step]
-    rows: tuple[Row, ...]
+    rows: tuple[MunicipalityRow, ...]
 
 
-def rows(standings: Standings, facts: Facts, ahead: Mapping[str, Step], before: Before | None = None) -> list[Row]:
+def rows(
+    standings: Standings, facts: LedgerFacts, ahead: Mapping[str, Step], before: Before | None = None
+) -> list[MunicipalityRow]:
     """Return a row for every municipality, in the order of their names; `ahead` is what `steps` returned.
 
     A row of `before` is taken where nothing of it has changed: most have no message in two seconds.
@@ -138,7 +140,9 @@ def rows(standings: Standings, facts: Facts, ahead: Mapping[str, Step], before: 
     ]
 
 
-def _kept(before: Before, standings: Standings, facts: Facts, ahead: Mapping[str, Step]) -> dict[str, Row]:
+def _kept(
+    before: Before, standings: Standings, facts: LedgerFacts, ahead: Mapping[str, Step]
+) -> dict[str, MunicipalityRow]:
     """Return the rows that would be made again just as they are. What a cutover says of itself changes with the time."""
     earlier = before.facts
     if before.standings is not standings or before.ahead is not ahead or earlier.days != facts.days:
@@ -154,14 +158,16 @@ def _kept(before: Before, standings: Standings, facts: Facts, ahead: Mapping[str
     }
 
 
-def _row(one: Standing, facts: Facts, cutovers: Sequence[Cutover], has_panic: bool, ahead: Step) -> Row:
+def _row(
+    one: Standing, facts: LedgerFacts, cutovers: Sequence[Cutover], has_panic: bool, ahead: Step
+) -> MunicipalityRow:
     of = facts.traffic.get(one.key, {})
     curve = [of.get(day, (0, 0)) for day in facts.days]
     step, about = _step(cutovers, ahead)
     messages = sum(messages for messages, _ in curve[-WEEK:])
     if step is Step.QUIET and messages:
         step = Step.REHEARSE_ON  # what comes may be of a type that was not read, or came before the rehearsal began
-    return Row(
+    return MunicipalityRow(
         one.key,
         one.name,
         one.record_system,

@@ -37,7 +37,7 @@ class CellStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CellRow:
     """One cell."""
 
     municipality: str
@@ -80,7 +80,7 @@ def rows(
     seen: Iterable[LastSeen],
     tried: Iterable[Summary | ComparisonSummary],
     now: datetime,
-) -> list[Row]:
+) -> list[CellRow]:
     """Return every cell that a registered sender may use, and what was seen beside them; in the order of the file.
 
     `tried` are rehearsals of journaling and comparisons of retrieval.
@@ -90,7 +90,7 @@ def rows(
         cell = (one.municipality, one.vendor, one.system, one.information)
         came[cell] = came.get(cell, _Came()).with_more(one)
     shown = {(one.municipality, one.vendor, one.system, one.information): one for one in tried}
-    found: list[Row] = []
+    found: list[CellRow] = []
     for municipality, vendor, system in _places(config):
         for information in (*Information, None):
             cell = (municipality, vendor, system, information.value if information else None)
@@ -101,7 +101,7 @@ def rows(
     return found
 
 
-def holding_back(found: Iterable[Row]) -> dict[str, Counter[str]]:
+def holding_back(found: Iterable[CellRow]) -> dict[str, Counter[str]]:
     """Return who still needs VKP: messages seen, by vendor, record system and municipality."""
     by = {name: Counter[str]() for name in ("vendor", "epj", "municipality")}
     for row in found:
@@ -136,7 +136,7 @@ def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
     came: _Came,
     tried: Summary | ComparisonSummary | None,
     now: datetime,
-) -> Row:
+) -> CellRow:
     municipality, vendor, system, information = cell
     kind = Information(information) if information else None
     decided = table.decide(Envelope("any", municipality, None, vendor, system, kind), now)
@@ -146,7 +146,7 @@ def _row(  # noqa: PLR0913, PLR0917 - what is known of a cell
         mode = Mode(came.mode)
     rehearsed = 0 if tried is None else tried.tried if isinstance(tried, ComparisonSummary) else tried.rehearsed
     share = tried.clean_share if tried is not None else None
-    return Row(
+    return CellRow(
         municipality=municipality,
         epj=config.municipalities[municipality].epj.system,
         vendor=vendor,

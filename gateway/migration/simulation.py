@@ -138,7 +138,7 @@ _PEAK = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class SimulatedDay:
     """The state of the country at the end of a day."""
 
     date: date
@@ -157,7 +157,7 @@ class Day:
 class SimulationOutcome:
     """What came of it."""
 
-    days: list[Day] = field(default_factory=list)
+    days: list[SimulatedDay] = field(default_factory=list)
     switched: int = 0
     rolled_back: int = 0
     blocked: Counter[str] = field(default_factory=Counter)
@@ -255,7 +255,9 @@ class Play:
         today = at(self._country, day)
         peak = _PEAK * to_jft / 86_400
         rehearsing = modes[Mode.REHEARSE]
-        self.outcome.days.append(Day(today, modes[Mode.LEGACY], rehearsing, modes[Mode.NEW], to_vkp, to_jft, peak))
+        self.outcome.days.append(
+            SimulatedDay(today, modes[Mode.LEGACY], rehearsing, modes[Mode.NEW], to_vkp, to_jft, peak)
+        )
         if to_vkp:
             self.outcome.closes = None
         elif self.outcome.closes is None:

@@ -27,7 +27,7 @@ class Side(StrEnum):
     NOBODY = "nobody"
 
 
-class CellTraffic(Struct, frozen=True):
+class ChangedTraffic(Struct, frozen=True):
     """Cells that change alike, and what they send."""
 
     change: Change
@@ -40,7 +40,7 @@ class CellTraffic(Struct, frozen=True):
     """Those that sent any of them, by their short names."""
 
 
-class Day(Struct, frozen=True):
+class TrafficDay(Struct, frozen=True):
     """One day's messages of a plan's cells, by who answered them and by who would answer them."""
 
     begins: float
@@ -52,7 +52,7 @@ class Day(Struct, frozen=True):
 class WhatIf(Struct, frozen=True):
     """The last days under other routes."""
 
-    days: tuple[Day, ...]
+    days: tuple[TrafficDay, ...]
     messages: int
     another_way: int
     type_unknown: int
@@ -61,7 +61,7 @@ class WhatIf(Struct, frozen=True):
 
 def with_traffic(
     changes: Iterable[Change], groups: Sequence[PastGroup], config: Config, days: int
-) -> list[CellTraffic]:
+) -> list[ChangedTraffic]:
     """Return changes beside what their cells sent in a number of days."""
     known = {(vendor.key, system) for vendor in config.vendors.values() for system in vendor.systems}
     by_place: dict[str | None, list[PastGroup]] = {}
@@ -70,7 +70,7 @@ def with_traffic(
     return [_cell(change, by_place.get(change.municipality, ()), known, days) for change in changes]
 
 
-def _cell(change: Change, groups: Iterable[PastGroup], known: set[tuple[str, str]], days: int) -> CellTraffic:
+def _cell(change: Change, groups: Iterable[PastGroup], known: set[tuple[str, str]], days: int) -> ChangedTraffic:
     typed = untyped = 0
     vendors: dict[str, None] = {}
     for one in (each for each in groups if _is_of(change, each, known)):
@@ -85,7 +85,7 @@ def _cell(change: Change, groups: Iterable[PastGroup], known: set[tuple[str, str
         # Every type changes alike, so that what was not read changes too.
         typed, untyped = typed + untyped, 0
         vendors.update({each.vendor: None for each in groups if each.vendor and _is_of(change, each, known)})
-    return CellTraffic(
+    return ChangedTraffic(
         change, effect_of(change.before, change.after), typed / days, untyped / days, tuple(sorted(vendors))
     )
 
@@ -109,7 +109,7 @@ def what_if(
         messages, another_way = messages + replay.messages, another_way + replay.another_way
         type_unknown += replay.type_unknown
         sides = _counted((one.mode, one.messages) for one in mine)
-        told.append(Day(begins, sides, _moved(sides, replay.moved)))
+        told.append(TrafficDay(begins, sides, _moved(sides, replay.moved)))
     return WhatIf(tuple(told), messages, another_way, type_unknown)
 
 

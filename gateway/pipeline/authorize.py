@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.auth.helseid.access_tokens import Subject
 from gateway.auth.helseid.claims import HER_ID, ORGNR_PARENT, VKP_ID, Claims, Credentials, scopes, text_claim
-from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused, TooManyProofs, bound_key
+from gateway.auth.helseid.dpop_verifier import DpopVerifier, ProofRefused, ProvenRequest, TooManyProofs, bound_key
 from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.auth.helseid.jws import ALGORITHMS
 from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
@@ -167,7 +167,7 @@ class Authorizer:
         if bound_key(claims) is None:
             raise Failure(Fault.TOKEN, "The access token is not bound to a DPoP key and was sent as DPoP")
         path = head.target.partition("?")[0].partition("#")[0]
-        call = Call(head.method, self._public_url + path, head.values(b"dpop"))
+        call = ProvenRequest(head.method, self._public_url + path, head.values(b"dpop"))
         try:
             self._proofs.check(call, presented, claims)
         except ProofRefused as refusal:

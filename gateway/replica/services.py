@@ -33,7 +33,7 @@ class SealedService(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownServices:
     """What is known of one patient."""
 
     seen_at: float
@@ -117,16 +117,18 @@ _SAID_OF_MANY = _SAID.where(S.patient.in_(bindparam("patients", expanding=True))
 
 def services_of(
     connection: Connection, municipality: str, patients: Collection[str], source: Source
-) -> dict[str, Known]:
+) -> dict[str, KnownServices]:
     """Return what a source has said of patients, by their hashes; of whom it was never asked, nothing."""
-    found: dict[str, Known] = {}
+    found: dict[str, KnownServices] = {}
     for some in _batches(patients, _MOST_PARAMETERS):
         for patient, seen_at, iplos, level, begins, ends, is_ceased in _said(connection, municipality, some, source):
             service = Service(iplos=iplos, level=level, start=begins, end=ends, ceased=bool(is_ceased))
             told = () if iplos is None and level is None else (service,)
             before = found.get(patient)
             known = (
-                Known(seen_at, told) if before is None else Known(min(before.seen_at, seen_at), before.services + told)
+                KnownServices(seen_at, told)
+                if before is None
+                else KnownServices(min(before.seen_at, seen_at), before.services + told)
             )
             found[patient] = known
     return found

@@ -15,7 +15,7 @@ from gateway.ledger.cutovers import FailedMessage
 from gateway.migration.cutover import APPROVAL, Cutover, CutoverState
 from gateway.migration.cutover_plan import Plan
 from gateway.migration.preflight import Finding, Part
-from gateway.migration.traffic import CellTraffic, Side, WhatIf
+from gateway.migration.traffic import ChangedTraffic, Side, WhatIf
 from gateway.routing.diff import Effect
 from gateway.routing.route import KINDS, RouteSpec, ValueKind, line_of
 
@@ -201,17 +201,17 @@ def effects_view(w: Words, effects: PlanEffects) -> dict[str, Any]:
     }
 
 
-def rows(w: Words, cells: Sequence[CellTraffic]) -> list[Row]:
+def rows(w: Words, cells: Sequence[ChangedTraffic]) -> list[Row]:
     """Return the rows of a table: steps back and cells with messages each, and what is quiet of a municipality together."""
     loud = [one for one in cells if one.per_day or one.untyped_per_day or one.effect in _BAD]
-    quiet: dict[tuple[str | None, str, str], list[CellTraffic]] = {}
+    quiet: dict[tuple[str | None, str, str], list[ChangedTraffic]] = {}
     for one in (each for each in cells if each not in loud):
         change = one.change
         quiet.setdefault((change.municipality, str(change.before), str(change.after)), []).append(one)
     return [*(row(w, one) for one in loud), *(_together(w, alike) for alike in quiet.values())]
 
 
-def _together(w: Words, alike: Sequence[CellTraffic]) -> Row:
+def _together(w: Words, alike: Sequence[ChangedTraffic]) -> Row:
     """Return the row of cells that change alike and send nothing."""
     first = row(w, alike[0])
     if len(alike) == 1:
@@ -222,7 +222,7 @@ def _together(w: Words, alike: Sequence[CellTraffic]) -> Row:
     return replace(first, whose=w.text("cut_the_rest"), types=told)
 
 
-def row(w: Words, one: CellTraffic) -> Row:
+def row(w: Words, one: ChangedTraffic) -> Row:
     """Return cells that change alike as a table has them."""
     change = one.change
     return Row(

@@ -11,7 +11,7 @@ from gateway.admin.bounds import USUAL_BOUNDS
 from gateway.admin.context import LedgerContext
 from gateway.admin.cutover_access import By, Submitted, may_everywhere, offers
 from gateway.admin.cutover_facts import CutoverFacts, narrowed
-from gateway.admin.cutovers import Cutovers, Listing, Postponing
+from gateway.admin.cutovers import Cutovers, CutoversQuery, Postponing
 from gateway.admin.endpoints import Endpoint, Handler, Needs, person
 from gateway.admin.pages import live
 from gateway.admin.pages.changes import stored
@@ -102,7 +102,7 @@ class CutoverPages:
         return await self._list_page(request, _listing(request))
 
     async def _list_page(
-        self, request: web.Request, wanted: Listing, refused: str = "", status: int = 200
+        self, request: web.Request, wanted: CutoversQuery, refused: str = "", status: int = 200
     ) -> web.Response:
         """Return the list as it is now, with why a plan of the file was not submitted."""
         asked = {"cursor": wanted.cursor or "", "state": wanted.state or ""}
@@ -117,7 +117,7 @@ class CutoverPages:
             **await self._listed(request, wanted),
         )
 
-    async def _listed(self, request: web.Request, wanted: Listing) -> dict[str, Any]:
+    async def _listed(self, request: web.Request, wanted: CutoversQuery) -> dict[str, Any]:
         """Return what the list is kept up to date with."""
         who, now, w = person(request), self._context.now(), words(request)
         records, more = await self._cutovers.listed(who, wanted)
@@ -163,7 +163,7 @@ class CutoverPages:
                 why = w.text("wrong_name_taken")
             else:
                 why = " ".join(fault(w, each).text for each in problem.detail.split("; "))
-            return await self._list_page(request, Listing(_MOST), f"{name}: {why}", problem.status)
+            return await self._list_page(request, CutoversQuery(_MOST), f"{name}: {why}", problem.status)
         return see_other(f"/cutovers/{record.name}")
 
     async def _show(self, request: web.Request) -> web.Response:
@@ -297,9 +297,9 @@ class _Kept:
         return self._known[1]
 
 
-def _listing(request: web.Request) -> Listing:
+def _listing(request: web.Request) -> CutoversQuery:
     """Return which part of the list is asked for; raises `Problem`."""
     cursor, state = request.query.get("cursor", ""), request.query.get("state", "")
     if (cursor and not is_name(cursor)) or state not in ("", *CutoverState):
         raise Problem(Code.BAD_REQUEST, "cursor, state")
-    return Listing(_MOST, cursor or None, CutoverState(state) if state else None)
+    return CutoversQuery(_MOST, cursor or None, CutoverState(state) if state else None)

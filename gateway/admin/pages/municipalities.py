@@ -10,8 +10,7 @@ from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.municipalities import Municipalities
 from gateway.admin.municipality_view import CellView, MunicipalityNow, MunicipalityView
 from gateway.admin.pages import prefilled
-from gateway.admin.pages.charts import Chart, line_chart, stack_chart
-from gateway.admin.pages.charts import Line as Curve
+from gateway.admin.pages.charts import Chart, Line, line_chart, stack_chart
 from gateway.admin.pages.live import stream
 from gateway.admin.pages.render import fragment, page, words
 from gateway.admin.pages.words import Words
@@ -32,7 +31,7 @@ _WAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CellLine:
     """One row: a cell, or cells that stand alike and of which nothing came; with the forms that whoever reads may use."""
 
     cells: tuple[CellView, ...]
@@ -41,12 +40,12 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class SenderLine:
     """A vendor's system with its cells, and the forms for all of them at once."""
 
     vendor: str
     system: str
-    lines: tuple[Line, ...]
+    lines: tuple[CellLine, ...]
     untyped: Numbers | None
     rehearse: str | None
     plan: str | None
@@ -91,12 +90,12 @@ def _shown(who: Principal, view: MunicipalityNow) -> dict[str, Any]:
     return {"view": view, "senders": _senders(who, view)}
 
 
-def _senders(who: Principal, view: MunicipalityNow) -> list[Sender]:
+def _senders(who: Principal, view: MunicipalityNow) -> list[SenderLine]:
     by: dict[tuple[str, str], list[CellView]] = {}
     for one in view.cells:
         by.setdefault((one.cell.vendor, one.cell.system), []).append(one)
     return [
-        Sender(
+        SenderLine(
             vendor,
             system,
             tuple(_lines(who, cells, view.at)),
@@ -114,7 +113,7 @@ def _ready(cells: Sequence[CellView]) -> list[CellView]:
     return [one for one in cells if is_some and one.step in (Step.PLAN, Step.QUIET)]
 
 
-def _lines(who: Principal, cells: Sequence[CellView], now: float) -> Iterable[Line]:
+def _lines(who: Principal, cells: Sequence[CellView], now: float) -> Iterable[CellLine]:
     together: dict[tuple[object, ...], list[CellView]] = {}
     for one in cells:
         # What can begin is chosen type by type.
@@ -123,7 +122,7 @@ def _lines(who: Principal, cells: Sequence[CellView], now: float) -> Iterable[Li
         key = group if is_quiet else (one.cell.information,)
         together.setdefault(key, []).append(one)
     for alike in together.values():
-        yield Line(tuple(alike), prefilled.rehearsal(who, alike, now), prefilled.cutover(who, alike, now))
+        yield CellLine(tuple(alike), prefilled.rehearsal(who, alike, now), prefilled.cutover(who, alike, now))
 
 
 def _charts(view: MunicipalityView, says: Words) -> list[tuple[str, list[Chart]]]:
@@ -147,11 +146,11 @@ def _of(
         at.setdefault(one.start, []).append(one)
     columns = [at.get(start, []) for start in starts]
     ways = [
-        Curve(says.text(text), colour, tuple(_sum(each, modes).messages for each in columns))
+        Line(says.text(text), colour, tuple(_sum(each, modes).messages for each in columns))
         for text, colour, modes in _WAYS
     ]
     all_of = [_sum(each, None) for each in columns]
-    failed = Curve(says.text("mun_failed"), "c3", tuple(one.failed for one in all_of))
+    failed = Line(says.text("mun_failed"), "c3", tuple(one.failed for one in all_of))
     mean = tuple(round(1000 * one.seconds / one.messages) if one.messages else 0 for one in all_of)
     slowest = tuple(round(1000 * one.slowest) for one in all_of)
     return [
@@ -160,7 +159,7 @@ def _of(
         line_chart(
             says.text("mun_latency"),
             times,
-            [Curve(says.text("mun_mean"), "c1", mean), Curve(says.text("mun_slowest"), "c4", slowest)],
+            [Line(says.text("mun_mean"), "c1", mean), Line(says.text("mun_slowest"), "c4", slowest)],
         ),
     ]
 

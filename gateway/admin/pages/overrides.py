@@ -13,7 +13,7 @@ from gateway.admin.pages.forms import field, form_of, see_other, version_of
 from gateway.admin.pages.overrides_view import filled, override_of, written, wrong_fields
 from gateway.admin.pages.render import page, words
 from gateway.admin.problems import Code, Problem
-from gateway.admin.rule_service import Listed, may_operate, may_view
+from gateway.admin.rule_service import RulesQuery, may_operate, may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import cutovers
@@ -50,7 +50,7 @@ class OverridePages:
 
     async def _page(self, request: web.Request, values: dict[str, Any], wrong: Mapping[str, str]) -> web.Response:
         who = person(request)
-        overrides = await self._overrides.listed(who, Listed(limit=_MOST))
+        overrides = await self._overrides.listed(who, RulesQuery(limit=_MOST))
         return page(
             request,
             "overrides.html",
@@ -137,7 +137,7 @@ class OverridePages:
 
     async def _ended(self, who: Principal) -> list[dict[str, Any]]:
         """Return what has ended of the newest overrides, the last first."""
-        found = (await self._overrides.listed(who, Listed(limit=_MOST, ended=True)))["overrides"]
+        found = (await self._overrides.listed(who, RulesQuery(limit=_MOST, ended=True)))["overrides"]
         ended = [{**each, "ended_at": each["ended_at"] or each["until"]} for each in found if not each["holds"]]
         return sorted(ended, key=lambda each: str(each["ended_at"]), reverse=True)[:_MOST_ENDED]
 

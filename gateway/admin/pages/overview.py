@@ -11,14 +11,14 @@ from markupsafe import Markup
 
 from gateway.admin.cutover_access import By
 from gateway.admin.endpoints import Endpoint, Needs, person
-from gateway.admin.overview import Overview, OverviewQuery, Snapshot, Waiting
+from gateway.admin.overview import Overview, OverviewQuery, Snapshot, WaitingItem
 from gateway.admin.pages.charts import SPARK_HEIGHT, SPARK_WIDTH
 from gateway.admin.pages.live import stream
 from gateway.admin.pages.render import fragment, page, piece, words
 from gateway.admin.pages.words import Words
 from gateway.admin.status import StatusBoard, grants_document, status_document
 from gateway.auth.people.rbac import Action
-from gateway.migration.overview import TROUBLES, Row
+from gateway.migration.overview import TROUBLES, MunicipalityRow
 from gateway.migration.schedule import OSLO
 from gateway.migration.standing import TYPES
 from gateway.model import Mode
@@ -51,7 +51,7 @@ class OverviewPages:
     def __init__(self, board: StatusBoard, overview: Overview) -> None:
         self._board = board
         self._overview = overview
-        self._rows: dict[tuple[str, Row], Markup] = {}
+        self._rows: dict[tuple[str, MunicipalityRow], Markup] = {}
         self._told: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def endpoints(self) -> list[Endpoint]:
@@ -117,7 +117,7 @@ class OverviewPages:
         """Return the HTML of each row, by its key."""
         return [(row.key, self._row(row, says)) for row in found.rows]
 
-    def _row(self, row: Row, says: Words) -> Markup:
+    def _row(self, row: MunicipalityRow, says: Words) -> Markup:
         """Return the HTML of a row, made once for as long as it stays the same."""
         key = (says.language, row)
         if (known := self._rows.get(key)) is not None:
@@ -166,11 +166,11 @@ def _points(values: Sequence[int]) -> str:
     return " ".join(f"{index * across:.0f},{1 + high - high * value / most:.0f}" for index, value in enumerate(values))
 
 
-def _waiting(one: Waiting, says: Words) -> str:
+def _waiting(one: WaitingItem, says: Words) -> str:
     return says.text(f"waits-{one.kind}").replace("…", says.number(one.number))
 
 
-def _href(one: Waiting) -> str:
+def _href(one: WaitingItem) -> str:
     if one.cutover is not None:
         return f"/cutovers/{one.cutover}"
     return "/messages?mark=overdue" if one.kind == "overdue" else "/messages?state=quarantined"

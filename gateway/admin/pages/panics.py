@@ -17,7 +17,7 @@ from gateway.admin.pages.send_back import SendBackPages
 from gateway.admin.pages.words import Words
 from gateway.admin.panics import PanicBody, Panics, PanicScope
 from gateway.admin.problems import Code, Problem
-from gateway.admin.rule_service import Listed, may_operate, may_view
+from gateway.admin.rule_service import RulesQuery, may_operate, may_view
 from gateway.auth.people.rbac import Action
 from gateway.migration import panics as rules
 from gateway.model import Information
@@ -57,7 +57,7 @@ class PanicPages:
         self, request: web.Request, scope: str, form: Form, wrong: Mapping[str, str], status: int = 200
     ) -> web.Response:
         who, w, config = person(request), words(request), self._context.config
-        found = (await self._panics.listed(who, Listed(limit=_MOST, ended=True)))["panics"]
+        found = (await self._panics.listed(who, RulesQuery(limit=_MOST, ended=True)))["panics"]
         previewed: dict[str, Any] = {"scope": "", "effects": None}
         if scope:
             asked, cells = await self._panics.effects(who, _scope_of(scope))

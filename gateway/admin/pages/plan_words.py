@@ -9,7 +9,7 @@ from gateway.admin.pages.words import Words
 from gateway.ledger.returns import ReturnStatus
 from gateway.migration.cutover import APPROVAL, CHANGED, POSTPONED, RETIRED, CutoverState, Stopped
 from gateway.migration.preflight import Finding, Part
-from gateway.migration.traffic import CellTraffic, Side
+from gateway.migration.traffic import ChangedTraffic, Side
 from gateway.model import Information
 from gateway.outbox.return_jobs import Progress
 from gateway.routing.diff import CellState, Change, Effect, Whose
@@ -196,9 +196,9 @@ def state(w: Words, one: CellState) -> str:
     return w.mode(one.mode) if one.share is None else f"{w.mode(one.mode)} ({w.percent(one.share)})"
 
 
-def sentences(w: Words, found: Sequence[CellTraffic]) -> list[str]:
+def sentences(w: Words, found: Sequence[ChangedTraffic]) -> list[str]:
     """Return one sentence for each municipality: how many vendors and messages a day go where."""
-    together: dict[tuple[str, str], list[CellTraffic]] = {}
+    together: dict[tuple[str, str], list[ChangedTraffic]] = {}
     for one in found:
         if one.change.municipality is not None:
             effect = "partly" if one.effect is Effect.GOES_NEW and one.change.after.new_part < 1 else one.effect.value

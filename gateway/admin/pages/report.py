@@ -18,7 +18,7 @@ from gateway.admin.pages.words import Words
 from gateway.admin.report import Rehearsals, RehearsalsQuery, Report
 from gateway.auth.people.rbac import Action
 from gateway.ledger.rehearsals import RehearsalVerdict
-from gateway.migration.report import UNREAD, Row, holding_back
+from gateway.migration.report import UNREAD, CellRow, holding_back
 from gateway.migration.schedule import OSLO, moment
 from gateway.migration.standing import TYPES, Standing, Standings
 from gateway.model import Mode
@@ -32,7 +32,7 @@ _HEADS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MunicipalityCells:
     """One municipality: its cells together."""
 
     key: str
@@ -40,7 +40,7 @@ class Place:
     modes: tuple[str, ...]
     told: str
     """The modes in words."""
-    cells: tuple[Row, ...]
+    cells: tuple[CellRow, ...]
     rehearsed: int
     clean_share: float | None
     messages: int
@@ -61,7 +61,7 @@ class Sums:
     clean_share: float | None
 
     @classmethod
-    def of(cls, places: Sequence[Place], visible: Sequence[Standing]) -> "Sums":
+    def of(cls, places: Sequence[MunicipalityCells], visible: Sequence[Standing]) -> "Sums":
         """Return the sums of cells, and of the municipalities that somebody may view."""
         rehearsed = sum(one.rehearsed for one in places)
         clean = sum(one.rehearsed * (one.clean_share or 0) for one in places)
@@ -84,7 +84,7 @@ class SenderCells:
     messages: int
     modes: tuple[tuple[str, int], ...]
     """With the number of cells that have each."""
-    cells: tuple[Row, ...]
+    cells: tuple[CellRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class ReportPages:
         return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
 
 
-def _sheet_row(row: Row, w: Words) -> list[object]:
+def _sheet_row(row: CellRow, w: Words) -> list[object]:
     clean = "" if row.clean_share is None or not row.rehearsed else w.percent(row.clean_share).replace("\u00a0", " ")
     last = "" if row.last_seen is None else moment(row.last_seen).astimezone(OSLO).strftime("%Y-%m-%d %H:%M")
     return [
@@ -176,19 +176,19 @@ def _sheet_row(row: Row, w: Words) -> list[object]:
     ]
 
 
-def _places(cells: Iterable[Row], standings: Standings, w: Words) -> list[Place]:
+def _places(cells: Iterable[CellRow], standings: Standings, w: Words) -> list[MunicipalityCells]:
     """Return the municipalities of cells, by name."""
-    by: dict[str, list[Row]] = {}
+    by: dict[str, list[CellRow]] = {}
     for one in cells:
         by.setdefault(one.municipality, []).append(one)
     found = [_place(key, tuple(alike), standings.all[key].modes, w) for key, alike in by.items()]
     return sorted(found, key=lambda one: w.municipality(one.key))
 
 
-def _place(key: str, cells: tuple[Row, ...], modes: tuple[str, ...], w: Words) -> Place:
+def _place(key: str, cells: tuple[CellRow, ...], modes: tuple[str, ...], w: Words) -> MunicipalityCells:
     rehearsed = sum(one.rehearsed for one in cells)
     clean = sum(one.rehearsed * (one.clean_share or 0) for one in cells)
-    return Place(
+    return MunicipalityCells(
         key,
         cells[0].epj,
         modes,
@@ -202,8 +202,8 @@ def _place(key: str, cells: tuple[Row, ...], modes: tuple[str, ...], w: Words) -
     )
 
 
-def _senders(cells: Iterable[Row]) -> list[SenderCells]:
-    by: dict[tuple[str, str], list[Row]] = {}
+def _senders(cells: Iterable[CellRow]) -> list[SenderCells]:
+    by: dict[tuple[str, str], list[CellRow]] = {}
     for one in cells:
         by.setdefault((one.vendor, one.system), []).append(one)
     return [

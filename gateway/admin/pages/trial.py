@@ -17,7 +17,7 @@ from gateway.config.model import Sender
 from gateway.migration.override_rules import shown
 from gateway.migration.trial.guess import pasted
 from gateway.migration.trial.lines import Column
-from gateway.migration.trial.trial import Asked, Trial
+from gateway.migration.trial.trial import Trial, TrialRequest
 from gateway.routing.explain import Considered
 from gateway.surfaces.registry import SURFACES
 
@@ -79,7 +79,7 @@ class TrialPages:
         if not data:
             return self._page(request, written, errors={"text": w.text("try_nothing")})
         try:
-            trial = await self._trials.tried(person(request), Asked(data, **said))
+            trial = await self._trials.tried(person(request), TrialRequest(data, **said))
         except Problem as problem:
             name = problem.detail.partition(":")[0]
             if name not in _SAID:

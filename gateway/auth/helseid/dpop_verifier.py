@@ -28,7 +28,7 @@ class TooManyProofs(Exception):  # noqa: N818 - the condition
     """More proofs came in the last seconds than can be remembered."""
 
 
-class Call(Struct, frozen=True):
+class ProvenRequest(Struct, frozen=True):
     """The request that a proof must be for."""
 
     method: str
@@ -64,7 +64,7 @@ class DpopVerifier:
         self._newest_forgotten = -math.inf
         """When that proof was made: with the wall clock set back, what is as old could be one that was used."""
 
-    def check(self, call: Call, presented: Credentials, claims: Claims) -> None:
+    def check(self, call: ProvenRequest, presented: Credentials, claims: Claims) -> None:
         """Raise `ProofRefused` unless the sender of a verified token proves that it has the token's key; use the proof up."""
         thumbprint = bound_key(claims)
         if thumbprint is None:
@@ -76,7 +76,7 @@ class DpopVerifier:
             raise ProofRefused("its signature is wrong")
         self._use(thumbprint, proof.claims, str(claims.get("client_id")))
 
-    def _check_claims(self, claims: Claims, call: Call, presented: Credentials) -> None:
+    def _check_claims(self, claims: Claims, call: ProvenRequest, presented: Credentials) -> None:
         identifier = claims.get("jti")
         if not isinstance(identifier, str) or not 0 < len(identifier) <= _LONGEST_ID:
             raise ProofRefused("jti is missing or too long")

@@ -28,7 +28,7 @@ _EXACT, _LIKE = 8, 2
 """How alike the finding of an example has to be to be the wanted one, and to be one like it."""
 
 
-class Kind(Struct, frozen=True):
+class ExampleKind(Struct, frozen=True):
     """What is to be shown: a row of what rehearsals or findings are counted by; an empty text is not known."""
 
     information: str = ""
@@ -56,7 +56,7 @@ class _Known(Struct, frozen=True):
     findings: tuple[Finding, ...]
 
 
-def example_of(wanted: Kind) -> Example:
+def example_of(wanted: ExampleKind) -> Example:
     """Return a message that has the kind of fault, repair or loss, or the one that is most like it."""
     kept = max(_examples(), key=lambda one: _likeness(one, wanted))
     if _likeness(kept, wanted) < _EXACT:
@@ -65,7 +65,7 @@ def example_of(wanted: Kind) -> Example:
     return Example(kept.name, kept.text, _likeness(kept, wanted) >= _EXACT)
 
 
-def _likeness(one: _Known, wanted: Kind) -> int:
+def _likeness(one: _Known, wanted: ExampleKind) -> int:
     """Return how much of what is wanted an example has."""
     score = int(bool(wanted.information) and one.information == wanted.information)
     if wanted.reason and one.reason == wanted.reason:
@@ -108,7 +108,7 @@ def _known(name: str, text: str) -> _Known:
     return _Known(name, text, translation.information or "", reason, findings_of(translation))
 
 
-def _damaged(wanted: Kind) -> Iterator[_Known]:
+def _damaged(wanted: ExampleKind) -> Iterator[_Known]:
     """Return the examples of the type that were damaged where the fault was found, each in every way."""
     place = wanted.place or _place_in(wanted.reason)
     kind, *steps = _STEP.findall(place) or [""]

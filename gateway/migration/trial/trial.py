@@ -31,7 +31,7 @@ _MOST = 20
 """Rules and routes that are told of."""
 
 
-class Asked(Struct, frozen=True):
+class TrialRequest(Struct, frozen=True):
     """A message and what is said of it; None is guessed from the message. Never shown whole: it is anybody's."""
 
     data: bytes
@@ -42,10 +42,10 @@ class Asked(Struct, frozen=True):
     """As the configuration has it."""
 
     def __repr__(self) -> str:
-        return "Asked(...)"
+        return "TrialRequest(...)"
 
 
-class World(Struct, frozen=True):
+class TrialContext(Struct, frozen=True):
     """By what a message is decided and translated."""
 
     config: Config
@@ -97,7 +97,7 @@ class Trial(Struct, frozen=True):
         return "Trial(...)"
 
 
-def tried(asked: Asked, world: World) -> Trial:
+def tried(asked: TrialRequest, world: TrialContext) -> Trial:
     """Return what the gateway would make of a message; never raises for what the message holds."""
     surface = next((one for one in SURFACES if asked.surface == one.NAME), None) or surface_of(asked.data)
     directory = Directory(world.config)
@@ -131,8 +131,8 @@ def tried(asked: Asked, world: World) -> Trial:
 
 
 def _told(  # noqa: PLR0913, PLR0917 - what is known in the end
-    asked: Asked,
-    world: World,
+    asked: TrialRequest,
+    world: TrialContext,
     surface: Surface,
     parties: Parties,
     tree: Tree,
@@ -166,7 +166,7 @@ def _told(  # noqa: PLR0913, PLR0917 - what is known in the end
 
 
 def _decided(
-    world: World, envelope: Envelope | None, parties: Parties
+    world: TrialContext, envelope: Envelope | None, parties: Parties
 ) -> tuple[Decision | None, tuple[Considered, ...]]:
     """Return the decision, and the rules and routes that may be told of: none that names another municipality."""
     if envelope is None or parties.municipality is None:
@@ -177,7 +177,7 @@ def _decided(
     return world.table.decide(envelope, world.now), tuple(sorted(told_of, key=lambda one: not one.chosen)[:_MOST])
 
 
-def _named(asked: Asked, world: World, guessed: Parties) -> Parties:
+def _named(asked: TrialRequest, world: TrialContext, guessed: Parties) -> Parties:
     """Return whom a message is from and for: as whoever asks says, else as it says itself."""
     config = world.config
     municipality = config.municipalities.get(asked.municipality or "") or guessed.municipality
@@ -193,7 +193,7 @@ def _envelope(surface: Surface, tree: Tree, parties: Parties) -> Envelope:
     return envelope_of(surface.NAME, parties.municipality, parties.sender, information, Group.JOURNALING)
 
 
-def _placed(envelope: Envelope, tree: Tree, surface: Surface, wanted: Settings, world: World) -> Envelope:
+def _placed(envelope: Envelope, tree: Tree, surface: Surface, wanted: Settings, world: TrialContext) -> Envelope:
     """Return the envelope with where the patient stands, where a canary asks."""
     if world.canary is None or not world.table.decide(envelope, world.now).is_canary:
         return envelope

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.admin import trial
-from gateway.migration.trial.examples import Kind, _examples, example_of
+from gateway.migration.trial.examples import ExampleKind, _examples, example_of
 from gateway.migration.trial.guess import surface_of
 from gateway.surfaces.registry import SURFACES
 from tests.each import in_one_world
@@ -171,20 +171,22 @@ async def test_synthetic_person_is_taken_for_a_good_one_and_said_so(shelf: Shelf
 @pytest.mark.parametrize(
     "kind",
     [
-        Kind(
+        ExampleKind(
             "medisinering", "malformed: Bundle.entry.resource.category: category is missing, which says what happened"
         ),
-        Kind("varsel", "patient: Bundle.entry.resource.subject.identifier.value: not a valid national identity number"),
-        Kind("notat", "loss: would be lost: Composition.unheard"),
-        Kind("varsel", rule="malformed", place="Bundle.entry.resource.status"),
-        Kind("notat", rule="empty-string-dropped"),
-        Kind("varsel", rule="loss", place="DetectedIssue.unheard"),
-        Kind("maledata", rule="loss", place="Observation.code.unheard"),
-        Kind(reason="test"),
+        ExampleKind(
+            "varsel", "patient: Bundle.entry.resource.subject.identifier.value: not a valid national identity number"
+        ),
+        ExampleKind("notat", "loss: would be lost: Composition.unheard"),
+        ExampleKind("varsel", rule="malformed", place="Bundle.entry.resource.status"),
+        ExampleKind("notat", rule="empty-string-dropped"),
+        ExampleKind("varsel", rule="loss", place="DetectedIssue.unheard"),
+        ExampleKind("maledata", rule="loss", place="Observation.code.unheard"),
+        ExampleKind(reason="test"),
     ],
     ids=str,
 )
-def test_kind_of_fault_has_an_example_that_shows_it(kind: Kind) -> None:
+def test_kind_of_fault_has_an_example_that_shows_it(kind: ExampleKind) -> None:
     """What rehearsals and findings are counted by leads to a message with the very same."""
     assert example_of(kind).is_exact
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from gateway.ledger import audit, message_actions, message_queries
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.message_actions import Done, Found, Left, NotDone
+from gateway.ledger.message_actions import Done, Left, NotDone, SealedMessage
 from gateway.ledger.message_queries import MessageFilter
 from gateway.ledger.records import MessageState, Waiting
 from tests.gateway.ledger.conftest import NOW, UNTIL, arrive, brought_to, history, kept_numbers, put, row, waiting
@@ -144,7 +144,7 @@ async def test_payload_is_given_with_an_entry(ledger: Ledger) -> None:
     """Who saw it is written down before anything is returned."""
     await brought_to(ledger, MessageState.QUARANTINED, "one")
     found = await ledger.store.write(lambda each: message_actions.payload(each, "one", None, NOTE))
-    assert found == Found("one", b"sealed one")
+    assert found == SealedMessage("one", b"sealed one")
     assert await audited(ledger) == 1
     assert await ledger.store.write(lambda each: message_actions.payload(each, "one", {"sorvik"}, NOTE)) is None
     assert await ledger.store.write(lambda each: message_actions.payload(each, "two", None, NOTE)) is None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
 from gateway.ledger import message_queries, retention
-from gateway.ledger.message_queries import MessageFilter, Place, Step
+from gateway.ledger.message_queries import MessageFilter, PagePlace, Step
 from gateway.ledger.records import MessageState
 from tests.gateway.ledger.conftest import NOW, brought_to, put, taken, waiting
 
@@ -22,7 +22,7 @@ PATIENT = "hash-of-a-patient"
 STAMP = "2026-05-28T20:26:40.000+00:00"
 
 
-async def references(ledger: Ledger, most: int = 50, after: Place | None = None, **wanted: Any) -> list[str]:
+async def references(ledger: Ledger, most: int = 50, after: PagePlace | None = None, **wanted: Any) -> list[str]:
     """Return what a filter finds."""
     narrowed = MessageFilter(**{"within": None, **wanted})
     found = await ledger.store.read(lambda each: message_queries.messages(each, narrowed, most, after))
@@ -81,9 +81,9 @@ async def test_list_comes_in_parts(ledger: Ledger) -> None:
     ids = await fill(ledger)
     assert await references(ledger, 2) == ["refused", "delivered"]
     await taken(ledger, "later", received_at=NOW + 15)
-    assert await references(ledger, 2, Place(NOW + 10, ids["delivered"])) == ["quarantined", "delivering"]
-    assert await references(ledger, 2, Place(NOW, ids["delivering"])) == ["held"]
-    assert await references(ledger, 2, Place(NOW, ids["held"])) == []
+    assert await references(ledger, 2, PagePlace(NOW + 10, ids["delivered"])) == ["quarantined", "delivering"]
+    assert await references(ledger, 2, PagePlace(NOW, ids["delivering"])) == ["held"]
+    assert await references(ledger, 2, PagePlace(NOW, ids["held"])) == []
 
 
 async def test_search_without_hits_ends_and_says_where_it_goes_on(ledger: Ledger) -> None:
@@ -131,7 +131,7 @@ async def test_search_goes_by_an_index(ledger: Ledger, wanted: dict[str, Any], i
 
         event.listen(connection, "before_cursor_execute", explain)
         try:
-            message_queries.messages(connection, MessageFilter(**{"within": None, **wanted}), 50, Place(NOW, 7))
+            message_queries.messages(connection, MessageFilter(**{"within": None, **wanted}), 50, PagePlace(NOW, 7))
         finally:
             event.remove(connection, "before_cursor_execute", explain)
 

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from gateway.ledger import audit, overrides
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
-from gateway.ledger.overrides import Changed, Listing, Refused, SetRule, Stale
+from gateway.ledger.overrides import Changed, Refused, RuleFilter, SetRule, Stale
 from gateway.model import JOURNALING, Information, Mode
 from gateway.routing.layers import Layer
 from gateway.routing.route import AnswerWhen, OnOutage, Route, Unclear
@@ -130,7 +130,7 @@ async def test_rule_ends_by_itself(ledger: Ledger) -> None:
     await put(ledger, override())
     assert await current(ledger, LATER - 0.001)
     assert await current(ledger, LATER) == []
-    listing = Listing(Layer.OVERRIDE, None, None, 9)
+    listing = RuleFilter(Layer.OVERRIDE, None, None, 9)
     (found,) = await ledger.store.read(lambda each: overrides.listed(each, listing))
     assert not found.holds(LATER)
 
@@ -279,7 +279,7 @@ async def test_list_is_narrowed(ledger: Ledger) -> None:
         await put(ledger, wanted)
 
     async def names(within: set[str] | None, at: float | None = NOW, most: int = 9, skipped: int = 0) -> list[str]:
-        listing = Listing(Layer.OVERRIDE, within, at, most, skipped)
+        listing = RuleFilter(Layer.OVERRIDE, within, at, most, skipped)
         return [one.id for one in await ledger.store.read(lambda each: overrides.listed(each, listing))]
 
     assert await names(None) == ["o-2", "o-1", "o-0"]

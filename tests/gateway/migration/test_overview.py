@@ -10,7 +10,7 @@ from msgspec import structs
 
 from gateway.migration import overview
 from gateway.migration.cutover import CutoverState
-from gateway.migration.overview import Before, Facts
+from gateway.migration.overview import Before, LedgerFacts
 from gateway.migration.standing import Standings, Step
 from gateway.routing.layers import Layer
 from gateway.routing.table import RouteTable
@@ -35,10 +35,10 @@ def panic(municipality: str | None) -> Any:
     return SimpleNamespace(layer=Layer.PANIC, route=SimpleNamespace(municipality=municipality))
 
 
-def facts(**changes: Any) -> Facts:
+def facts(**changes: Any) -> LedgerFacts:
     """Return what the ledger knows: two municipalities with traffic, and messages that wait in one."""
     traffic = {"havnes": {TODAY: (7, 1), YESTERDAY: (50, 0)}, "nordfjell": {TODAY: (3, 0)}}
-    known = Facts(NOW, DAYS, traffic, {}, (), {"nordfjell": {"held": 2}}, ())
+    known = LedgerFacts(NOW, DAYS, traffic, {}, (), {"nordfjell": {"held": 2}}, ())
     return structs.replace(known, **changes)
 
 

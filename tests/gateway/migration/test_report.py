@@ -10,7 +10,7 @@ from gateway.config.load import load_text
 from gateway.ledger.comparisons import ComparisonSummary
 from gateway.ledger.decision_log import LastSeen
 from gateway.ledger.rehearsals import Summary
-from gateway.migration.report import UNREAD, CellStatus, Row, holding_back, rows
+from gateway.migration.report import UNREAD, CellRow, CellStatus, holding_back, rows
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 FILE = """\
@@ -33,7 +33,7 @@ routes:
 """
 
 
-def reported(seen: tuple[LastSeen, ...] = (), rehearsals: tuple[Summary, ...] = ()) -> list[Row]:
+def reported(seen: tuple[LastSeen, ...] = (), rehearsals: tuple[Summary, ...] = ()) -> list[CellRow]:
     """Return the report on the file above."""
     loaded = load_text(FILE, "routes.yaml")
     assert loaded.config is not None, [str(problem) for problem in loaded.problems]
@@ -41,7 +41,7 @@ def reported(seen: tuple[LastSeen, ...] = (), rehearsals: tuple[Summary, ...] = 
     return rows(loaded.config, loaded.table, seen, rehearsals, NOW)
 
 
-def one(found: list[Row], *cell: str) -> Row:
+def one(found: list[CellRow], *cell: str) -> CellRow:
     """Return the row of a cell."""
     (row,) = [row for row in found if (row.municipality, row.vendor, row.information) == cell]
     return row

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from gateway.admin.bounds import Bounds
 from gateway.admin.municipality_view import CellView
-from gateway.admin.pages.municipalities import Line, Sender
+from gateway.admin.pages.municipalities import CellLine, SenderLine
 from gateway.admin.pages.render import piece
 from gateway.admin.pages.words import RULES, Names, Words
 from gateway.ledger import findings, rehearsals
@@ -374,7 +374,7 @@ def test_what_is_compared_is_not_said_to_be_rehearsed(mode: Mode, step: Step, to
     view = CellView(
         cell, 0, 0, rehearsed=2, clean=2, last=None, step=step, lacks=None, cutover=None, switches=None, weekly=0
     )
-    sender = Sender("dignio", "prevent", (Line((view,)),), None, None, None)
+    sender = SenderLine("dignio", "prevent", (CellLine((view,)),), None, None, None)
     said = seen(str(piece(Words("nb", NOW, Names()), "municipality_cells.html", senders=[sender])))
     assert told in said
     assert ("La prøvekjøringen" in said) == (mode is Mode.REHEARSE)

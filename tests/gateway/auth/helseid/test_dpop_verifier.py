@@ -14,7 +14,7 @@ from joserfc.jws import JWSRegistry
 
 from gateway.auth.helseid.claims import Credentials
 from gateway.auth.helseid.dpop import normalised
-from gateway.auth.helseid.dpop_verifier import Call, DpopVerifier, ProofRefused, TooManyProofs
+from gateway.auth.helseid.dpop_verifier import DpopVerifier, ProofRefused, ProvenRequest, TooManyProofs
 from gateway.auth.helseid.jws import Unreadable, read, time_of
 from gateway.auth.helseid.token_verifier import TokenRefused, TokenVerifier
 from tests.gateway.auth.helseid.device import compact, encoded
@@ -54,7 +54,7 @@ def proof(clock: Clock, **claims: Any) -> bytes:
 
 def check(proofs: DpopVerifier, value: bytes) -> None:
     """Check a proof for the usual request."""
-    proofs.check(Call("POST", URL, [value]), TOKEN, BOUND)
+    proofs.check(ProvenRequest("POST", URL, [value]), TOKEN, BOUND)
 
 
 @pytest.mark.parametrize(("age", "good"), [(-5.1, False), (-5, True), (0, True), (15, True), (15.1, False)])
@@ -104,7 +104,7 @@ def test_one_client_does_not_take_the_room_of_all(clock: Clock) -> None:
         check(proofs, proof(clock, jti=str(number)))
     with pytest.raises(TooManyProofs):
         check(proofs, proof(clock, jti="2"))
-    call = Call("POST", URL, [proof(clock, jti="3")])
+    call = ProvenRequest("POST", URL, [proof(clock, jti="3")])
     proofs.check(call, TOKEN, {**BOUND, "client_id": "another"})
     clock.now += 22
     check(proofs, proof(clock, jti="2"))
@@ -121,7 +121,7 @@ def test_one_client_does_not_take_the_room_of_all(clock: Clock) -> None:
 def test_no_bytes_are_more_than_a_refused_proof(value: bytes) -> None:
     """Whatever a sender writes into the field, the answer is that it proves nothing."""
     with pytest.raises(ProofRefused):
-        DpopVerifier(lambda: 0.0).check(Call("POST", URL, [value]), TOKEN, BOUND)
+        DpopVerifier(lambda: 0.0).check(ProvenRequest("POST", URL, [value]), TOKEN, BOUND)
 
 
 @given(HEADERS, JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(["jti", "htm", "htu", "iat", "ath"], JSON)))
@@ -133,7 +133,7 @@ def test_no_header_and_claims_are_more_than_a_refused_proof(header: Any, claims:
     )
     for each in (value, right.encode()):
         with pytest.raises(ProofRefused):
-            DpopVerifier(lambda: 0.0).check(Call("POST", URL, [each]), TOKEN, BOUND)
+            DpopVerifier(lambda: 0.0).check(ProvenRequest("POST", URL, [each]), TOKEN, BOUND)
 
 
 @given(

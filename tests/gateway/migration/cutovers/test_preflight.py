@@ -12,7 +12,7 @@ from msgspec import structs
 from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.plans import CutoverPlan, Freeze
 from gateway.config.upstreams import Grant, JftUpstream, VkpClient
-from gateway.ledger.cutovers import Cell, Seen, routes
+from gateway.ledger.cutovers import CellCount, Seen, routes
 from gateway.migration.cells import Cells, overlap
 from gateway.migration.gates import GateNumbers
 from gateway.migration.gathered import Gathered, gathered
@@ -140,7 +140,9 @@ def test_no_rehearsals_are_no_pass(config: Config) -> None:
 
 def test_what_refuses_a_cutover_at_its_time_stops_and_the_rest_warns(config: Config) -> None:
     """The same that `obstacles` looks at; a word that is missing is neither."""
-    lacking = replace(LEDGER, numbers=GateNumbers(0, 0), overdue=(Cell("nordfjell", "dignio", "prevent", "notat", 2),))
+    lacking = replace(
+        LEDGER, numbers=GateNumbers(0, 0), overdue=(CellCount("nordfjell", "dignio", "prevent", "notat", 2),)
+    )
     facts = facts_of(config, ledger=lacking, tokens=None, record=submitted())
     parts = {one.code: one.part for one in findings(facts)}
     assert {code: part for code, part in parts.items() if part is not Part.OK} == {
@@ -168,7 +170,7 @@ def test_nobody_seen_is_not_ready(config: Config) -> None:
 
 def test_overdue_acknowledgements_are_told(config: Config) -> None:
     """Somebody waits for them already."""
-    late = replace(LEDGER, overdue=(Cell("nordfjell", "dignio", "prevent", "notat", 3),))
+    late = replace(LEDGER, overdue=(CellCount("nordfjell", "dignio", "prevent", "notat", 3),))
     assert noes(facts_of(config, ledger=late)) == [
         ("acknowledgements", "3 events of these cells were not acknowledged in time")
     ]
