@@ -15,7 +15,7 @@ from gateway.model import Body, Information, Mode, RequestHead
 from gateway.observability.metrics import ANSWERS_REFUSED
 from gateway.pipeline.patient_numbers import PatientNumbers, Run
 from gateway.surfaces.base import Found, Recognised, Surface
-from gateway.surfaces.search import MOST_BYTES, PatientKey, Search
+from gateway.surfaces.search import MOST_BYTES, UNUSABLE, PatientKey, Search
 from gateway.upstreams import epj
 from gateway.upstreams.epj import EpjClient
 from gateway.upstreams.service_caller import AnswerRefused
@@ -172,8 +172,7 @@ class Retrieval:
             ANSWERS_REFUSED.labels(name).inc()
             log.error("retrieval.answer_refused", upstream=name, reason=str(refusal))  # noqa: TRY400 - the place says nothing
             diagnostics = f"{name} answered what its contract does not say: {refusal}"
-            told = "Journalsystemet ga et svar som ikke kan brukes, prøv igjen senere"
-            raise Failure(Fault.NO_ANSWER, diagnostics, text=told) from None
+            raise Failure(Fault.NO_ANSWER, diagnostics, text=UNUSABLE) from None
         return found
 
 

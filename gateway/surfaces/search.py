@@ -68,6 +68,8 @@ Parameters = dict[str, list[str]]
 
 MOST_BYTES = 16 * 1024
 """Of a form: a search has a handful of parameters."""
+UNUSABLE = "Journalsystemet ga et svar som ikke kan brukes, prøv igjen senere"
+"""What a sender is told where a record system's answer is not what its contract says."""
 API_KEY = "subscription-key"
 """What older clients of VKP have in their URLs: it is no parameter of a search, and nobody looks at it."""
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.:-]{0,63}")

@@ -11,6 +11,7 @@ from gateway.errors import Failure, Fault
 from gateway.model import RequestHead
 from gateway.surfaces.base import Form, Found, Operation
 from gateway.surfaces.search import (
+    UNUSABLE,
     Parameters,
     PatientKey,
     Search,
@@ -22,7 +23,7 @@ from gateway.surfaces.search import (
     service_codes,
 )
 from gateway.surfaces.vkp_r4 import LISTS, searchset
-from translators.contract import Refused, Tree
+from translators.contract import Reason, Refused, Tree
 from translators.fhir.invariants import objects
 from translators.stu3.answers import expressed
 
@@ -117,6 +118,8 @@ def answered(search: Search, resources: tuple[Found, ...]) -> dict[str, Tree]:
     try:
         told = tuple(one._replace(resource=expressed(one.resource)) for one in chosen)
     except Refused as refused:
+        if refused.reason is Reason.FORMAT:
+            raise Failure(Fault.NO_ANSWER, f"The answer is no FHIR R4: {refused}", text=UNUSABLE) from None
         raise Failure(Fault.NOT_SUPPORTED, f"The answer cannot be told in STU3: {refused}") from None
     if search.id is None:
         return searchset(search, told)

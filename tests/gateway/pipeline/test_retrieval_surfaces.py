@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from zeep import Client
 from zeep.exceptions import Fault as ZeepFault
 from zeep.transports import Transport
 
-from gateway.observability.metrics import COMPARED
+from gateway.observability.metrics import ANSWERS_REFUSED, COMPARED
 from gateway.surfaces.soap import wsdl
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
 from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Awaitable[World]]
 
+FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 XML = (("Accept", "application/fhir+xml"),)
 ENVELOPES = {"1.1": "http://schemas.xmlsoap.org/soap/envelope/", "1.2": "http://www.w3.org/2003/05/soap-envelope"}
 PERSON = f"<h:Pasient><h:Id>{SOLVEIG}</h:Id><h:Type>FNR</h:Type></h:Pasient>"
@@ -130,6 +132,26 @@ async def test_bad_searches_over_stu3_are_refused_in_words_and_nothing_is_fetche
         assert not list(epj.received)
         assert not list(world.vkp.received)
         assert SOLVEIG not in world.logged.everything()
+
+
+async def test_answer_that_is_no_fhir_is_refused_by_its_path_over_stu3_too(start: Start) -> None:
+    """A temporary error and an alarm; what STU3 has no word for is refused for good, as not supported."""
+    async with started(start) as (world, epj):
+        for more, told in (
+            ({"shoeSize": 44}, "The answer is no FHIR R4: Patient.shoeSize: R4 has no such element"),
+            ({"name": "Solveig"}, "The answer is no FHIR R4: Patient.name"),
+        ):
+            patient = {"resourceType": "Patient", "identifier": [{"system": FNR, "value": SOLVEIG}], **more}
+            epj.body = json.dumps(
+                {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": patient}]}
+            ).encode()
+            before = ANSWERS_REFUSED.labels("gerica")._value.get()
+            answer = await get(world, f"Patient?identifier={SOLVEIG}", headers=XML)
+            issue = tree_of(answer)["issue"][0]
+            assert (answer.status, issue["details"]["coding"][0]["code"]) == (504, "3.1")
+            assert issue["diagnostics"].startswith(told)
+            assert ANSWERS_REFUSED.labels("gerica")._value.get() == before + 1
+            assert world.logged.named("retrieval.answer_refused")[-1]["reason"].startswith(told)
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.2"])

@@ -200,7 +200,7 @@ def total(target: str, *resources: dict[str, Tree]) -> int:
 
 
 def test_no_hit_has_no_entry_and_a_read_has_the_resource_itself() -> None:
-    """What a read does not find is 404; what STU3 cannot say is refused and not left out."""
+    """What a read does not find is 404; what STU3 cannot say is refused and not left out, and what is no FHIR is no answer."""
     assert decoded(answer("Patient", search("Patient")), "json") == {
         "resourceType": "Bundle",
         "type": "searchset",
@@ -211,7 +211,10 @@ def test_no_hit_has_no_entry_and_a_read_has_the_resource_itself() -> None:
         answer("Patient/p2", search("Patient/p2"), PATIENT)
     assert (caught.value.fault, WORDINGS[caught.value.fault].status) == (Fault.UNRECOGNISED, 404)
     with pytest.raises(Failure, match="told in STU3"):
+        answer("Patient", search("Patient"), {"resourceType": "Patient", "identifier": [{"use": "old"}]})
+    with pytest.raises(Failure, match=r"no FHIR R4: Patient.contact\[0\]") as caught:
         answer("Patient", search("Patient"), {"resourceType": "Patient", "implicitRules": "x", "contact": "x"})
+    assert caught.value.fault is Fault.NO_ANSWER
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/xml"])
