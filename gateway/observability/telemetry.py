@@ -187,10 +187,15 @@ class _Unbreakable:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
+        self._is_cut = False
+        """Whether the last line has no end, so that the next would be lost with it."""
 
     def write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            (self._stream or sys.stderr).write(text)
+        try:
+            (self._stream or sys.stderr).write(f"\n{text}" if self._is_cut else text)
+            self._is_cut = False
+        except (OSError, ValueError):
+            self._is_cut = True
 
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -201,7 +206,7 @@ class MessageLog:
     """Writes and counts messages several at a time: one write for each message would cost more than the message."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
+        self._stream = _Unbreakable(stream)
         self._gathered: list[Answered] = []
         self._due: asyncio.TimerHandle | None = None
 
@@ -225,9 +230,8 @@ class MessageLog:
             gathered, self._gathered = self._gathered, []
             for each in gathered:
                 _count(each.account, each.seconds)
-            stream = _Unbreakable(self._stream)
-            stream.write(_lines([event_of(each) for each in gathered]))
-            stream.flush()
+            self._stream.write(_lines([event_of(each) for each in gathered]))
+            self._stream.flush()
 
 
 _ENCODER = msgspec.json.Encoder()

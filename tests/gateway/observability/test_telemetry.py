@@ -259,6 +259,34 @@ def labels_of(outcome: str) -> dict[str, str]:
     return {**named, "outcome": outcome}
 
 
+class Full(io.StringIO):
+    """A file of which only a part of a text can be written while its disk is full."""
+
+    is_full = False
+
+    def write(self, text: str) -> int:
+        """Write what there is room for."""
+        if self.is_full:
+            super().write(text[:5])
+            raise OSError
+        return super().write(text)
+
+
+def test_line_that_was_cut_off_takes_no_other_with_it() -> None:
+    """What is written when the disk has room again begins on a line of its own."""
+    stream, before = Full(), structlog.get_config()
+    try:
+        telemetry.configure(stream)
+        stream.is_full = True
+        structlog.get_logger().info("first")
+        stream.is_full = False
+        structlog.get_logger().info("second")
+    finally:
+        structlog.configure(**before)
+    cut, whole = stream.getvalue().splitlines()
+    assert (len(cut), json.loads(whole)["event"]) == (5, "second")
+
+
 def test_what_libraries_log_is_a_line_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the values in it, and without the text of an exception: both may hold what a sender wrote."""
     stream = io.StringIO()

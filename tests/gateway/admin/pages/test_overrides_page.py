@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ import msgspec
 from sqlalchemy import text
 
 from gateway.admin.pages.overrides_view import wall_of
+from gateway.config.read_panics import CLOSED_TEXT, panic_routes
 from gateway.ledger import cutovers, overrides
 from gateway.ledger.cutovers import Row
-from gateway.model import Mode
+from gateway.model import Information, Mode, Place
 from gateway.routing.route import RouteSpec
 from tests.each import in_one_world
 from tests.gateway.admin.overriding import PANICS, URL, WANTED, made
@@ -349,6 +351,20 @@ async def test_every_page_says_what_holds(olga: Browser, nora: Browser, vera: Br
     assert banner(await nora.get("/?lang=en")) == "alert: Panics that are on: 1 Overrides in force: 1"
     assert '<a href="/overrides">' in (await vera.get("/")).text
     assert banner(await olga.office.browser().get("/login")) == ""
+
+
+async def test_panics_of_the_file_are_counted(olga: Browser, nora: Browser, shelf: Shelf) -> None:
+    """Where their reader may look, as those are that people turn on."""
+    config, places = shelf.office.config, (Place("routes.yaml", line, 5) for line in (40, 41))
+    scopes = ("sorvik", None, None), (None, None, Information.VARSEL)
+    panics = [
+        route
+        for scope, at in zip(scopes, places, strict=True)
+        for route in panic_routes(*scope, config.municipalities, at, CLOSED_TEXT)
+    ]
+    shelf.office.port.ledger.use(shelf.ledger, shelf.keys, replace(config, panics=tuple(panics)))
+    assert banner(await olga.get("/")) == "alert: Nødbrytere på: 2"
+    assert banner(await nora.get("/")) == "alert: Nødbrytere på: 1"
 
 
 async def test_banner_says_when_nobody_can_tell(olga: Browser, shelf: Shelf) -> None:
