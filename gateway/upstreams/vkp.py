@@ -18,6 +18,7 @@ from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 from gateway.surfaces.vkp_stu3.message import header_of, text_of
 from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Refused, Tree
+from translators.fhir.invariants import objects
 from translators.soap.envelope import opened
 
 log = structlog.get_logger()
@@ -194,7 +195,7 @@ def _code(answer: Answer) -> str:
     """Return VKP's own code of a refusal, after a comma; nothing where it gives none."""
     for issue in _issues(_tree(answer.body)):
         details = issue.get("details")
-        for coding in _each(details.get("coding") if isinstance(details, dict) else None):
+        for coding in objects(details.get("coding") if isinstance(details, dict) else None):
             if _CODE.fullmatch(code := text_of(coding.get("code"))):
                 return f", {code}"
     return ""
@@ -205,14 +206,8 @@ def _issues(tree: Tree) -> Iterator[dict[str, Tree]]:
     if not isinstance(tree, dict):
         return
     if text_of(tree.get("resourceType")) == "OperationOutcome":
-        yield from _each(tree.get("issue"))
-    for entry in _each(tree.get("entry")):
-        for resource in _each(entry.get("resource")):
+        yield from objects(tree.get("issue"))
+    for entry in objects(tree.get("entry")):
+        for resource in objects(entry.get("resource")):
             if text_of(resource.get("resourceType")) == "OperationOutcome":
-                yield from _each(resource.get("issue"))
-
-
-def _each(value: Tree) -> Iterator[dict[str, Tree]]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            yield one
+                yield from objects(resource.get("issue"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from gateway.surfaces.base import Form
 from translators.contract import Number, Reason, Refused, Repair, Tree
 from translators.fhir import elements, json_codec, xml_codec
+from translators.fhir.invariants import objects
 
 HEADER = "MessageHeader"
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
@@ -55,8 +56,8 @@ def outline(tree: Tree) -> Tree:
 
 def parties(header: dict[str, Tree], role: str) -> Iterator[str]:
     """Go through the numbers that name `sender` or `receiver`; one that is left out names nobody."""
-    for reference in _each(header.get(role)):
-        for identifier in _each(reference.get("identifier")):
+    for reference in objects(header.get(role)):
+        for identifier in objects(reference.get("identifier")):
             if value := text_of(identifier.get("value")):
                 yield value if text_of(identifier.get("system")) in _HER_IDS else OTHER_NUMBER
 
@@ -85,12 +86,6 @@ def text_of(value: Tree) -> str:
 def _first(value: Tree) -> dict[str, Tree] | None:
     one = value[0] if isinstance(value, list) and value else value
     return one if isinstance(one, dict) else None
-
-
-def _each(value: Tree) -> Iterator[dict[str, Tree]]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            yield one
 
 
 _FIRST = re.compile(rb"[\s\x00\xef\xbb\xbf\xff\xfe]*+(.)", re.DOTALL)
