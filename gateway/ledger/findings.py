@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from typing import Generic, TypeVar
 
 import structlog
 from msgspec import Struct, structs
@@ -17,6 +18,7 @@ from gateway.tasks import USUAL, Intervals, Periodic
 from gateway.times import Clock
 
 log = structlog.get_logger()
+K = TypeVar("K")
 
 
 LONGEST = 200
@@ -87,6 +89,25 @@ def general(text: str) -> str:
     return _COUNT.sub("n", _INDEX.sub("", text))[:LONGEST]
 
 
+class HourlyKinds(Generic[K]):
+    """Bounds how many different things are counted apart in one hour, so that no sender can fill the ledger."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._hour = 0
+        self._known: set[K] = set()
+
+    def has_room(self, one: K, now: float) -> bool:
+        """Tell whether it is counted by itself: it has come in this hour already, or there is room for another kind."""
+        if (hour := int(now // 3600)) != self._hour:
+            self._hour, self._known = hour, set()
+        if one not in self._known:
+            if len(self._known) >= self._most:
+                return False
+            self._known.add(one)
+        return True
+
+
 class FindingTally:
     """Gathers findings of one process and writes them; `store` returns None as long as there is no ledger."""
 
@@ -105,11 +126,9 @@ class FindingTally:
         """
         self._store = store
         self._clock = clock
-        self._most_kinds = most_kinds
         self._most_of_one = most_of_one
         self._found: dict[CountedFinding, Times] = {}
-        self._hour = 0
-        self._kinds: set[CountedFinding] = set()
+        self._kinds = HourlyKinds[CountedFinding](most_kinds)
         self._regularly = Periodic("findings", self._flush, intervals.verdicts, at_once=False)
 
     def note(self, envelope: Envelope, information: str, findings: Iterable[Finding], reference: str) -> None:
@@ -118,7 +137,9 @@ class FindingTally:
         named = (envelope.municipality or "", envelope.vendor or "", envelope.system or "", information)
         kinds = dict.fromkeys((one.kind, one.rule, general(one.place), general(one.detail)) for one in findings)
         for kind in list(kinds)[: self._most_of_one]:
-            one = self._bounded(CountedFinding(day_of(now), *named, *kind), now)
+            one = CountedFinding(day_of(now), *named, *kind)
+            if not self._kinds.has_room(one, now):
+                one = structs.replace(one, place="", detail="")
             times = self._found.setdefault(one, Times(0, now, now, reference))
             times.messages, times.last, times.reference = times.messages + 1, now, reference
 
@@ -131,15 +152,6 @@ class FindingTally:
         await self._regularly.finish()
         if self._found:
             log.error("findings.dropped", kinds=len(self._found))
-
-    def _bounded(self, one: CountedFinding, now: float) -> CountedFinding:
-        if (hour := int(now // 3600)) != self._hour:
-            self._hour, self._kinds = hour, set()
-        if one not in self._kinds:
-            if len(self._kinds) >= self._most_kinds:
-                return structs.replace(one, place="", detail="")
-            self._kinds.add(one)
-        return one
 
     async def _flush(self) -> None:
         found, self._found = self._found, {}

@@ -13,7 +13,7 @@ from msgspec import structs
 from gateway.config.model import Config
 from gateway.errors import Failure
 from gateway.ledger.database import Database, LedgerUnavailable
-from gateway.ledger.findings import FindingTally
+from gateway.ledger.findings import FindingTally, HourlyKinds
 from gateway.ledger.rehearsals import CountedVerdict, RehearsalVerdict, add, hour_of
 from gateway.migration.rehearsal_verdict import JudgedMessage, Rehearsal, judge
 from gateway.model import Envelope
@@ -151,10 +151,8 @@ class Tally:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._most_kinds = most_kinds
         self._counts: Counter[CountedVerdict] = Counter()
-        self._hour = 0
-        self._kinds: set[CountedVerdict] = set()
+        self._kinds = HourlyKinds[CountedVerdict](most_kinds)
         self.findings = FindingTally(store, clock, intervals)
         self._regularly = Periodic("verdicts", self._flush, intervals.verdicts, at_once=False)
 
@@ -162,9 +160,12 @@ class Tally:
         """Count one message."""
         municipality, vendor = envelope.municipality or "", envelope.vendor or ""
         REHEARSED.labels(municipality, vendor, information, verdict.value).inc()
-        hour = hour_of(self._clock())
-        counted = CountedVerdict(hour, municipality, vendor, envelope.system or "", information, verdict.value, reason)
-        self._counts[self._bounded(counted)] += 1
+        now = self._clock()
+        named = (municipality, vendor, envelope.system or "", information, verdict.value)
+        counted = CountedVerdict(hour_of(now), *named, reason)
+        if not self._kinds.has_room(counted, now) and reason:
+            counted = structs.replace(counted, reason=OTHER)
+        self._counts[counted] += 1
 
     def start(self) -> None:
         """Write what gathers, until `stop`."""
@@ -177,15 +178,6 @@ class Tally:
         await self.findings.stop()
         if self._counts:
             log.error("rehearsals.dropped", messages=self._counts.total())
-
-    def _bounded(self, counted: CountedVerdict) -> CountedVerdict:
-        if counted.hour != self._hour:
-            self._hour, self._kinds = counted.hour, set()
-        if counted not in self._kinds:
-            if len(self._kinds) >= self._most_kinds and counted.reason:
-                return CountedVerdict(*(*structs.astuple(counted)[:-1], OTHER))
-            self._kinds.add(counted)
-        return counted
 
     async def _flush(self) -> None:
         counts, self._counts = self._counts, Counter()
