@@ -25,7 +25,9 @@ from gateway.surfaces.search import (
 from gateway.surfaces.vkp_r4 import LISTS, searchset
 from translators.contract import Reason, Refused, Tree
 from translators.fhir.invariants import objects
+from translators.note import LOINC
 from translators.stu3.answers import expressed
+from translators.stu3.composition import CLASSES
 
 FORMAT = "_format"
 """In which form an answer is wanted (FHIR STU3, http.html#mime-type)."""
@@ -46,6 +48,8 @@ _PARTS_OF_A_READ = 5
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _LONGEST = 256
 """Characters of a name, or of a type."""
+_EVERY_NOTE = ("11488-4", "34133-9")
+"""The type that VKP's notes have in STU3, and the one that they have in R4; a plan of measures has its class there (`3`)."""
 
 
 def search(head: RequestHead, body: bytes, operation: Operation) -> Search:
@@ -175,15 +179,34 @@ def _is_meant(search: Search, resource: dict[str, Tree]) -> bool:
         return False
     if search.name is not None and not is_called(resource, search.name):
         return False
-    wanted = ((search.types, "type"), (search.categories, "category"))
-    return all(not tokens or any(_has_code(resource.get(name), token) for token in tokens) for tokens, name in wanted)
+    types = list(objects(resource.get("type")))
+    classes = [*objects(resource.get("category")), *types]
+    return _is_of_type(search.types, types) and (
+        not search.categories or any(_has_code(classes, token) for token in search.categories)
+    )
 
 
-def _has_code(concepts: Tree, token: str) -> bool:
+def _is_of_type(tokens: tuple[str, ...], types: list[dict[str, Tree]]) -> bool:
+    """Tell whether a Composition is of one of these types; STU3's type of every note is none that R4's plans have."""
+    if not tokens or any(_has_code(types, token) for token in tokens):
+        return True
+    codings = [coding for concept in types for coding in objects(concept.get("coding"))]
+    is_of_loinc = any(coding.get("system") == LOINC and coding.get("code") not in _EVERY_NOTE for coding in codings)
+    is_any_note = any(token.removeprefix(f"{LOINC}|") in _EVERY_NOTE for token in tokens)
+    return is_any_note and not is_of_loinc
+
+
+def _has_code(concepts: list[dict[str, Tree]], token: str) -> bool:
     system, separator, code = token.rpartition("|")
-    for concept in objects(concepts):
+    for concept in concepts:
         for coding in objects(concept.get("coding")):
-            same = not separator or coding.get("system", "") == system
+            same = not separator or _same_system(coding.get("system", ""), system)
             if same and (not code or coding.get("code") == code):
                 return True
     return False
+
+
+def _same_system(one: Tree, other: str) -> bool:
+    """Tell whether two URLs name one code system: VKP's classes of notes kept their codes, which are written without one too."""
+    is_class = isinstance(one, str) and (not one or one.startswith(CLASSES))
+    return one == other or (is_class and other.startswith(CLASSES))

@@ -192,6 +192,23 @@ def test_filters_that_the_inner_language_has_not_are_looked_at_here() -> None:
         assert total(f"Composition?subject={NUMBER}&{query}", note, PATIENT) == count
 
 
+@pytest.mark.parametrize("version", ["", "http://ehelse.no/fhir/CodeSystem/vkp-composition-class-v090"])
+def test_plan_of_measures_is_found_by_what_stu3_says_of_it(version: str) -> None:
+    """In R4 its class is its type: a search that VKP documents is never answered as if there were no plan."""
+    coding: dict[str, Tree] = {**({"system": version} if version else {}), "code": "3", "display": "tiltaksplan"}
+    plan: dict[str, Tree] = {"resourceType": "Composition", "type": {"coding": [coding]}}
+    own = "http://ehelse.no/fhir/CodeSystem/vkp-composition-class-v06|"
+    for query, count in (
+        (f"type=http://loinc.org|11488-4&category={own}3", 1),
+        ("type=11488-4", 1),
+        ("type=http://loinc.org|34133-9", 1),
+        ("type=http://loinc.org|8716-3", 0),
+        ("category=3", 1),
+        (f"category={own}4", 0),
+    ):
+        assert total(f"Composition?subject={NUMBER}&{query}", plan, PATIENT) == count
+
+
 def total(target: str, *resources: dict[str, Tree]) -> int:
     """Answer a search; return how many of its kind it found."""
     tree = decoded(answer(target, search(target), *resources), "json")
