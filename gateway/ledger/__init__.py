@@ -7,7 +7,7 @@ Others use:
 - `messages.Ledger`, `records.MessageState`, `returns.Returns`, `shares`: messages from their arrival to the record, and back to VKP;
 - `message_queries`, `message_actions`, `decision_log`, `rehearsals`, `comparisons`, `traffic`, `findings`: what people see of them, and do;
 - `overrides.SetRule`, `layers.layers_of`, `cutovers`: what is set over the routes;
-- `nodes`: which processes share the ledger;
+- `nodes`: which processes share the ledger, and the heartbeat by which each says so;
 - `learnt_numbers.LearntNumbers`: national numbers by those of record systems;
 - `restore`: a database that was restored from a copy;
 - `audit.Note`, `idempotency.Claim`, `retention`: who did what, once, and for how long it is kept;

@@ -1,11 +1,20 @@
 """Which processes share the ledger: each says regularly that it is there, what it runs, and how its clock stands."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection, delete, select
 
+from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
+from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.tables import RUN
 from gateway.ledger.upserts import put_run
+from gateway.tasks import Intervals, Periodic
+from gateway.times import Clock
 
 _JOB = "node "
 """What the names of their rows in `run` begin with."""
@@ -57,3 +66,38 @@ def seen(connection: Connection) -> list[NodeSeen]:
             continue
         found.append(NodeSeen(row.job.removeprefix(_JOB), row.at, beat))
     return found
+
+
+class Heartbeat:
+    """Of one process, from `start` to `stop`; `ledger` returns None as long as there is none, and then nothing is said."""
+
+    def __init__(
+        self, ledger: Callable[[], Ledger | None], beat: Callable[[], Beat], clock: Clock, intervals: Intervals
+    ) -> None:
+        self._ledger = ledger
+        self._made = beat
+        self._clock = clock
+        self._regularly = Periodic("heartbeat", self.beat, intervals.heartbeat, passing=LedgerUnavailable)
+
+    def start(self) -> None:
+        """Say it at once, and then regularly."""
+        self._regularly.start()
+
+    async def stop(self) -> None:
+        """Say that the process ends."""
+        await self._regularly.stop()
+        if (ledger := self._ledger()) is not None:
+            with suppress(LedgerUnavailable):
+                await ledger.store.write(partial(leave, node=ledger.node), is_news=False)
+
+    async def beat(self) -> None:
+        """Write down that the process is there."""
+        if (ledger := self._ledger()) is None:
+            return
+        made, now = self._made(), self._clock()
+
+        def work(connection: Connection) -> None:
+            ahead = ahead_of_database(connection, now)
+            put(connection, ledger.node, now, structs.replace(made, ahead_of_database=ahead))
+
+        await ledger.store.write(work, is_news=False)

@@ -20,7 +20,7 @@ from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.decision_log import DecisionLog
 from gateway.ledger.messages import Ledger
-from gateway.ledger.nodes import Beat
+from gateway.ledger.nodes import Beat, Heartbeat
 from gateway.migration.comparison import Comparisons
 from gateway.migration.rehearsal import Rehearsals
 from gateway.model import Account
@@ -34,7 +34,6 @@ from gateway.replica.worker import Replica
 from gateway.routing.table import RouteTable
 from gateway.runtime.active_routes import ActiveRoutes
 from gateway.runtime.build import Builder, Prepared, RuntimeState, drain
-from gateway.runtime.heartbeat import Heartbeat
 from gateway.runtime.process_ledger import PreparedLedger, ProcessLedger
 from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
 from gateway.surfaces.registry import prepare as prepare_surfaces
