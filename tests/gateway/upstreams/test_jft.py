@@ -15,7 +15,7 @@ from tests.gateway.world import accepted_count, another, message
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from tests.gateway.clocks import LoopClock
     from tests.gateway.world import World
@@ -127,25 +127,17 @@ async def test_nonce_that_is_asked_for_again_is_given_up(world: World) -> None:
 # Answers that the double never gives.
 
 
-@pytest.fixture
-async def raw_jft(raw_upstream: RawUpstream) -> AsyncIterator[RawUpstream]:
-    """Run a server of raw bytes in JFT's place."""
-    await raw_upstream.start()
-    yield raw_upstream
-    await raw_upstream.stop()
-
-
 @pytest.mark.fact("jft-too-many")
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(b"7", "7"), (b"0", "0"), (b"999999", "3600"), (b"soon", "30"), (b"-5", "30"), ("٣".encode(), "30")],
 )
 async def test_retry_after_is_told_on(
-    start: Callable[..., Awaitable[World]], raw_jft: RawUpstream, seconds: bytes, told: str
+    start: Callable[..., Awaitable[World]], raw: RawUpstream, seconds: bytes, told: str
 ) -> None:
     """How long JFT wants to be left alone reaches the sender, within bounds."""
-    world = await start(write=raw_jft.url)
-    raw_jft.answer = b"HTTP/1.1 429 x\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % seconds
+    world = await start(write=raw.url)
+    raw.answer = b"HTTP/1.1 429 x\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % seconds
     answer = await world.post("bundle", BODY)
     world.assert_refused(answer, 503, "3.1")
     assert answer.values("Retry-After") == [told]
@@ -165,11 +157,11 @@ async def test_retry_after_is_told_on(
     ],
 )
 async def test_202_without_a_usable_address_is_no_success(
-    start: Callable[..., Awaitable[World]], raw_jft: RawUpstream, location: bytes
+    start: Callable[..., Awaitable[World]], raw: RawUpstream, location: bytes
 ) -> None:
     """An event that cannot be followed is not promised."""
-    world = await start(write=raw_jft.url)
-    raw_jft.answer = b"HTTP/1.1 202 Accepted\r\n" + location + b"Content-Length: 0\r\n\r\n"
+    world = await start(write=raw.url)
+    raw.answer = b"HTTP/1.1 202 Accepted\r\n" + location + b"Content-Length: 0\r\n\r\n"
     before = accepted_count()
     world.assert_refused(await world.post("bundle", BODY), 504, "3.1")
     assert accepted_count() == before
@@ -178,11 +170,11 @@ async def test_202_without_a_usable_address_is_no_success(
 @pytest.mark.fact("jft-accepted")
 @pytest.mark.parametrize("status", [b"200 OK", b"201 Created", b"203 Changed", b"303 See Other"])
 async def test_another_status_is_no_success_though_it_has_an_address(
-    start: Callable[..., Awaitable[World]], raw_jft: RawUpstream, status: bytes
+    start: Callable[..., Awaitable[World]], raw: RawUpstream, status: bytes
 ) -> None:
     """Only 202 is documented; the event may be there, which the address alone does not say."""
-    world = await start(write=raw_jft.url)
-    raw_jft.answer = b"HTTP/1.1 " + status + b"\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
+    world = await start(write=raw.url)
+    raw.answer = b"HTTP/1.1 " + status + b"\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
     before = accepted_count()
     world.assert_refused(await world.post("bundle", BODY), 504, "3.1")
     assert accepted_count() == before
@@ -203,24 +195,24 @@ async def test_another_status_is_no_success_though_it_has_an_address(
     ids=["half", "too long", "cut", "garbage"],
 )
 async def test_unusable_answer_is_no_success(
-    start: Callable[..., Awaitable[World]], raw_jft: RawUpstream, answer: bytes
+    start: Callable[..., Awaitable[World]], raw: RawUpstream, answer: bytes
 ) -> None:
     """Half an answer, an endless one and nonsense are all unclear (504)."""
-    world = await start(write=raw_jft.url)
+    world = await start(write=raw.url)
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_message(reader, answer=False)
         writer.write(answer)
         await writer.drain()
 
-    raw_jft.play = play
+    raw.play = play
     world.assert_refused(await world.post("bundle", BODY), 504, "3.1")
 
 
-async def test_answer_chooses_no_server(start: Callable[..., Awaitable[World]], raw_jft: RawUpstream) -> None:
+async def test_answer_chooses_no_server(start: Callable[..., Awaitable[World]], raw: RawUpstream) -> None:
     """Only the id is taken out of Location, and the sender never sees the address."""
-    world = await start(write=raw_jft.url)
-    raw_jft.answer = b"HTTP/1.1 202 Accepted\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
+    world = await start(write=raw.url)
+    raw.answer = b"HTTP/1.1 202 Accepted\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
     answer = await world.post("bundle", BODY)
     assert answer.status == 200
     assert b"read.example" not in answer.body
@@ -229,14 +221,14 @@ async def test_answer_chooses_no_server(start: Callable[..., Awaitable[World]], 
 
 @pytest.mark.fact("jft-dpop")
 async def test_request_carries_proof_and_no_token_of_the_sender(
-    start: Callable[..., Awaitable[World]], raw_jft: RawUpstream
+    start: Callable[..., Awaitable[World]], raw: RawUpstream
 ) -> None:
     """JFT gets our own token with a DPoP proof, and nothing of the sender's headers."""
-    world = await start(write=raw_jft.url)
-    raw_jft.answer = b"HTTP/1.1 202 Accepted\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
+    world = await start(write=raw.url)
+    raw.answer = b"HTTP/1.1 202 Accepted\r\n" + LOCATION + b"Content-Length: 0\r\n\r\n"
     token = world.token()
     await world.post("bundle", BODY, token=token, headers=(("Cookie", "a=b"), ("X-Mine", "1")))
-    seen = await asyncio.wait_for(raw_jft.seen.get(), 120)
+    seen = await asyncio.wait_for(raw.seen.get(), 120)
     assert seen.line == b"POST /v1/Bundle HTTP/1.1"
     assert seen.values("authorization")[0].startswith(b"DPoP eyJ")
     assert token.encode() not in seen.values("authorization")[0]
