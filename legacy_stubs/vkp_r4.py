@@ -12,10 +12,17 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from legacy_stubs import outcomes, soap, stu3_messages
-from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM, bearer_token, check_claims, check_scope, check_signature
+from legacy_stubs.access import (
+    HER_ID_CLAIM,
+    VKP_ID_CLAIM,
+    AccessRegister,
+    bearer_token,
+    check_claims,
+    check_scope,
+    check_signature,
+)
 from legacy_stubs.operations import Operation, find_operation, read_journaling
 from legacy_stubs.outcomes import RefusedError
-from legacy_stubs.register import AccessRegister
 from legacy_stubs.searches import search, stu3_search
 from legacy_stubs.stu3_messages import Answer
 from legacy_stubs.validation import Checks, check_envelope, check_message

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from legacy_stubs.access import AccessRegister
 from legacy_stubs.records import PATIENTS
-from legacy_stubs.register import AccessRegister
 from tests.legacy_stubs.test_stu3 import HEADER, post
 
 if TYPE_CHECKING:
