@@ -6,8 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gateway.cli.doctor.command import run
 from gateway.cli.doctor.harness import Check, exchange
-from gateway.cli.doctor.run import run
 from gateway.cli.doctor.wire import Differs
 from tests.gateway.cli.doctor.conftest import pipe
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from gateway.cli.doctor.checks import GROUPS
+from gateway.cli.doctor.command import run
 from gateway.cli.doctor.harness import Check, Result
-from gateway.cli.doctor.run import run
 from gateway.cli.doctor.stage import StageMaker
 from tests.gateway.cli.doctor.conftest import Change, pipe, unchanged
 
