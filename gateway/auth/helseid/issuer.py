@@ -169,7 +169,9 @@ class Issuer:
                 self._failed = False
             except (HelseIdUnavailable, JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
                 self._failed = True
-                log.warning("helseid.keys.unavailable", error=type(error).__name__, keeps=self._keys is not None)
+                # Of the others the text may quote what HelseID answered.
+                reason = str(error) if isinstance(error, HelseIdUnavailable) else type(error).__name__
+                log.warning("helseid.keys.unavailable", reason=reason, keeps=self._keys is not None)
 
     def _checked(self, document: dict[str, Any]) -> Discovery:
         if document.get("issuer") != self.url:

@@ -46,6 +46,17 @@ async def fetched(world: World) -> None:
         await renewal
 
 
+async def test_why_helseid_has_no_keys_is_told(start: Callable[..., Awaitable[World]]) -> None:
+    """Whoever reads the log looks at the network, and not at the configuration."""
+    world = await start(serve=False)
+    token = world.token()
+    await world.helseid.stop()
+    await world.serve()
+    assert (await world.post("bundle", BODY, token=token)).status == 503
+    told = world.logged.named("helseid.keys.unavailable")[0]
+    assert (told["reason"], told["keeps"]) == ("no connection: ConnectionRefusedError", False)
+
+
 async def test_helseid_is_away_for_ten_minutes(frozen: tuple[World, Clock]) -> None:
     """Tokens at hand serve until they expire; then errors are temporary ones; and then all is well by itself."""
     world, clock = frozen
