@@ -52,7 +52,10 @@ async def test_why_helseid_has_no_keys_is_told(start: Callable[..., Awaitable[Wo
     token = world.token()
     await world.helseid.stop()
     await world.serve()
-    assert (await world.post("bundle", BODY, token=token)).status == 503
+    try:
+        assert (await world.post("bundle", BODY, token=token)).status == 503
+    finally:
+        await world.stop()
     told = world.logged.named("helseid.keys.unavailable")[0]
     assert (told["reason"], told["keeps"]) == ("no connection: ConnectionRefusedError", False)
 
