@@ -10,10 +10,10 @@ import msgspec
 from aiohttp import web
 
 from service_stubs.assertions import TokenRequestError
-from service_stubs.behaviour import Behaviour, Script, act, end_connection
+from service_stubs.behaviour import Script, act, end_connection
 from service_stubs.clients import Client, check_client
 from service_stubs.forms import form_of, json_answer
-from service_stubs.listening import Listener, running
+from service_stubs.listening import Listener, ScriptedStub, running
 from service_stubs.login_server import AUTHORIZATION_CODE, LoginServer
 from service_stubs.logins import LoginSetting
 from service_stubs.recording import Recorder
@@ -41,7 +41,7 @@ class RotateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass
-class HelseIdStub:
+class HelseIdStub(ScriptedStub):
     """A double of `https://helseid-sts.test.nhn.no`; tokens are for `clients` only."""
 
     clients: Sequence[Client] = ()
@@ -77,15 +77,6 @@ class HelseIdStub:
         nonces = self._endpoint.nonces
         self._logins = LoginServer(self.issuer, self._registered, self.signing_keys, nonces, self.clock)
 
-    async def stop(self) -> None:
-        """Stop at once."""
-        await self._listener.stop()
-
-    @property
-    def url(self) -> str:
-        """The address the stub listens on."""
-        return self._listener.url
-
     @property
     def issuer(self) -> str:
         """The issuer name in tokens and discovery."""
@@ -94,10 +85,6 @@ class HelseIdStub:
     def ready_lines(self) -> Iterable[str]:
         """Say where the stub listens."""
         return [f"HelseID on {self.url}"]
-
-    def behave(self, behaviour: Behaviour) -> None:
-        """Let the next answers of the token endpoint follow `behaviour`, as `POST /stub/behaviour` does."""
-        self._script.follow(behaviour)
 
     def log_in(self, setting: LoginSetting) -> None:
         """Let people log in as `setting` says, as `POST /stub/login` does."""
