@@ -95,7 +95,7 @@ class EpjStub(ScriptedStub):
         except RefusedError as refused:
             return _refusal(refused)
         except AccessError as error:
-            return web.Response(status=error.status, headers={"WWW-Authenticate": error.challenge()})
+            return web.Response(status=error.status, headers=error.fields())
         except IssuerUnavailableError:
             return web.Response(status=503)
         return web.Response(body=self.body or found, content_type="application/fhir+json", charset="utf-8")

@@ -27,10 +27,11 @@ class AccessError(Exception):
         self.description = description
         self.nonce = nonce
 
-    def challenge(self) -> str:
-        """Return the WWW-Authenticate header (RFC 9449 section 7.1)."""
+    def fields(self) -> dict[str, str]:
+        """Return WWW-Authenticate (RFC 9449 section 7.1), and the nonce that is asked for (section 9)."""
         algorithms = " ".join(SIGNING_ALGORITHMS)
-        return f'DPoP error="{self.error}", error_description="{self.description}", algs="{algorithms}"'
+        challenge = f'DPoP error="{self.error}", error_description="{self.description}", algs="{algorithms}"'
+        return {"WWW-Authenticate": challenge, **({"DPoP-Nonce": self.nonce} if self.nonce else {})}
 
 
 @dataclass(frozen=True)

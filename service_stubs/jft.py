@@ -270,7 +270,5 @@ def _refusal(problem: Problem) -> web.Response:
 
 def _no_access(error: AccessError) -> web.Response:
     response = _refusal(ProblemError(error.status, error.description).problem)
-    response.headers["WWW-Authenticate"] = error.challenge()
-    if error.nonce:
-        response.headers["DPoP-Nonce"] = error.nonce
+    response.headers.update(error.fields())
     return response

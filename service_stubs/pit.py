@@ -339,7 +339,5 @@ def _refusal(error: ProblemError) -> web.Response:
 
 def _no_access(error: AccessError) -> web.Response:
     response = _refusal(ProblemError(error.status, error.description))
-    response.headers["WWW-Authenticate"] = error.challenge()
-    if error.nonce:
-        response.headers["DPoP-Nonce"] = error.nonce
+    response.headers.update(error.fields())
     return response

@@ -102,9 +102,7 @@ class PmdStub(ScriptedStub):
             return _failed(error.problem.status)
         except AccessError as error:
             response = _failed(error.status)
-            response.headers["WWW-Authenticate"] = error.challenge()
-            if error.nonce:
-                response.headers["DPoP-Nonce"] = error.nonce
+            response.headers.update(error.fields())
             return response
         except IssuerUnavailableError:
             return _failed(503)
