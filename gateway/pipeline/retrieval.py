@@ -15,7 +15,7 @@ from gateway.model import Body, Information, Mode, RequestHead
 from gateway.observability.metrics import ANSWERS_REFUSED
 from gateway.pipeline.patient_numbers import PatientNumbers, Run
 from gateway.surfaces.base import Found, Recognised, Surface
-from gateway.surfaces.search import MOST_BYTES, UNUSABLE, PatientKey, Search
+from gateway.surfaces.search import MOST_BYTES, UNUSABLE, PatientKey, Search, is_chosen
 from gateway.upstreams import epj
 from gateway.upstreams.epj import EpjClient
 from gateway.upstreams.service_caller import AnswerRefused
@@ -120,7 +120,12 @@ class Retrieval:
         client = self._clients.record_systems.get(name or "")
         source = self._clients.sources.get(search.information)
         if client is not None:
-            found = await self._from_record_system(client, search, asker, timeout)
+            every = await self._from_record_system(client, search, asker, timeout)
+            found = tuple(
+                one
+                for one in every
+                if one.resource.get("resourceType") != search.kind or is_chosen(search, one.resource)
+            )
         elif source is not None and name is not None:
             until = asyncio.get_running_loop().time() + timeout
             resolved = await self.resolved(search, asker.municipality, until)

@@ -185,3 +185,10 @@ def is_called(patient: Tree, wanted: str) -> bool:
             parts += value if isinstance(value, list) else [value]
     words = (word for part in parts if isinstance(part, str) for word in (part, *part.split()))
     return any(word.casefold().startswith(begins) for word in words)
+
+
+def is_chosen(search: Search, resource: dict[str, Tree]) -> bool:
+    """Whether a resource has the id and the name that a search asks for, for which VKP's R4 searches have no parameter."""
+    if search.id is not None and resource.get("id") != search.id:
+        return False
+    return search.name is None or is_called(resource, search.name)

@@ -16,7 +16,7 @@ from gateway.surfaces.search import (
     PatientKey,
     Search,
     date_bounds,
-    is_called,
+    is_chosen,
     only,
     parameters,
     patient_key,
@@ -175,9 +175,7 @@ def _tokens(named: Parameters, name: str) -> tuple[str, ...]:
 
 
 def _is_meant(search: Search, resource: dict[str, Tree]) -> bool:
-    if search.id is not None and resource.get("id") != search.id:
-        return False
-    if search.name is not None and not is_called(resource, search.name):
+    if not is_chosen(search, resource):
         return False
     types = list(objects(resource.get("type")))
     classes = [*objects(resource.get("category")), *types]

@@ -134,6 +134,18 @@ async def test_bad_searches_over_stu3_are_refused_in_words_and_nothing_is_fetche
         assert SOLVEIG not in world.logged.everything()
 
 
+async def test_read_and_name_are_bounded_by_what_they_find_and_not_by_the_list_they_are_looked_for_in(
+    start: Start,
+) -> None:
+    """A record system is asked for its list, which is longer in most municipalities."""
+    async with started(start, limits=", answer: 2") as (world, _):
+        assert (await get(world, "Patient")).status == 400
+        found = tree_of(await get(world, "Patient?name=Solveig"))
+        assert found["total"].text == "1"
+        patient = found["entry"][0]["resource"]
+        assert tree_of(await get(world, f"Patient/{patient['id']}")) == patient
+
+
 async def test_answer_that_is_no_fhir_is_refused_by_its_path_over_stu3_too(start: Start) -> None:
     """A temporary error and an alarm; what STU3 has no word for is refused for good, as not supported."""
     async with started(start) as (world, epj):
