@@ -303,9 +303,7 @@ def _refuse_unnumbered(tree: dict[str, Tree]) -> None:
                 patient = patients.get(str(reference.get("reference")))
                 if patient is None:
                     continue
-                if any(
-                    one.is_national for held in (reference, patient) for one in _identifiers(held.get("identifier"), "")
-                ):
+                if _is_numbered(reference) or _is_numbered(patient):
                     numbered.add(id(patient))
                 else:
                     about.append((at, patient))
@@ -322,7 +320,9 @@ def _with_patients(tree: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]
         return
     entries = [(index, one) for index, one in enumerate(_list(tree.get("entry"))) if isinstance(one, dict)]
     held = [(f"Bundle.entry[{index}].resource", entry, entry.get("resource")) for index, entry in entries]
-    patients = {link: one for _, entry, one in held if _is_patient(one) for link in _links(entry)}
+    # Of two that one link leads to, the one without a number is the doubtful one.
+    found = sorted((one for one in held if _is_patient(one[2])), key=lambda one: not _is_numbered(one[2]))
+    patients = {link: one for _, entry, one in found for link in _links(entry)}
     for path, _, one in held:
         if isinstance(one, dict):
             yield from _inner_with_patients(one, path, patients)  # type: ignore[arg-type] # they are Patients
@@ -336,6 +336,10 @@ def _inner_with_patients(
     yield path, resource, known
     for index, one in enumerate(contained):
         yield from _inner_with_patients(one, f"{path}.contained[{index}]", known)
+
+
+def _is_numbered(named: Tree) -> bool:
+    return isinstance(named, dict) and any(one.is_national for one in _identifiers(named.get("identifier"), ""))
 
 
 def _is_patient(resource: Tree) -> bool:

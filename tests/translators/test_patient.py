@@ -156,6 +156,22 @@ def test_the_number_of_one_patient_is_not_that_of_another_one_of_the_message(ide
     assert _refusal(_linked(about_known, contained, known)).path == "Bundle.entry[1].resource.patient"
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_link_that_leads_to_two_patients_may_mean_the_one_without_a_number(order: tuple[int, int]) -> None:
+    """Of two systems, each of which counts its patients by itself."""
+    numbers: tuple[Tree, Tree] = ([], [{"system": FNR, "value": RIGHT}])
+    entries: list[Tree] = [
+        {
+            "fullUrl": f"https://{name}.example/Patient/1",
+            "resource": {"resourceType": "Patient", "id": "1", "identifier": numbers[place]},
+        }
+        for name, place in zip("ab", order, strict=True)
+    ]
+    note: Tree = {"resourceType": "Composition", "subject": {"reference": "Patient/1"}}
+    refusal = _refusal({"resourceType": "Bundle", "entry": [{"resource": note}, *entries]})
+    assert refusal.path == "Bundle.entry[0].resource.subject"
+
+
 def test_a_number_beside_a_reference_is_that_of_the_patient_it_leads_to() -> None:
     """Also for the resources that refer to the Patient alone; one that nothing is about needs none."""
     patient: Tree = {"resourceType": "Patient", "name": [{"family": "Berg"}]}
