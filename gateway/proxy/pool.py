@@ -262,7 +262,7 @@ class Pool:
         except OSError as error:
             if has_room:
                 self._count_failure(loop.time())
-            raise Unreachable(type(error).__name__) from None
+            raise Unreachable(failure_told(error)) from None
         self._failures = 0
         return connection
 

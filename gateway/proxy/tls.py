@@ -1,6 +1,7 @@
 """Certificates in use: they follow their files as these change."""
 
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -143,6 +144,8 @@ def is_of_our_certificate(error: Exception | None) -> bool:
 
 def failure_told(error: Exception) -> str:
     """Name a failure, and OpenSSL's reason where it is one of TLS; neither holds anything of what was sent."""
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
     reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
     # Behind a comma stands the name that a sender has asked for.
     more = (

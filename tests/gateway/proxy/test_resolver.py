@@ -88,6 +88,13 @@ async def test_the_last_known_addresses_are_used_while_look_ups_fail(names: Name
     await until_told(found)
 
 
+async def test_sender_and_log_are_told_of_a_name_that_is_none(names: Names) -> None:
+    """In words, since whoever reads them looks at DNS then."""
+    names.answer = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    with pytest.raises(Unreachable, match=r"^its name cannot be resolved$"):
+        await Pool("http://nowhere.example", LIMITS, None, names).connect(None)
+
+
 async def test_a_name_that_was_never_found_is_an_error(names: Names) -> None:
     """For everybody who waits for it, and for nobody where all have gone: no raw exception in the log."""
     names.answer = socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 from contextlib import closing
@@ -126,4 +127,6 @@ async def _speaks(server: Server, reader: asyncio.StreamReader, writer: asyncio.
 def _told(error: OSError | TimeoutError) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
     return os.strerror(error.errno) if error.errno and error.errno > 0 else type(error).__name__
