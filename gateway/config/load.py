@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from yaml import Node
 
@@ -77,12 +78,17 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
     buckets = Buckets(one.route for one in draft.routes.parsed)
     shared = rules.check_shared(settings.listen, single["store"] or "", draft) if settings is not None else []
     every = [*reader.problems, *rules.check(draft, buckets), *shared]
-    found = sorted(every, key=lambda one: (one.place, one.text))
-    problems = tuple(found)
+    problems = tuple(sorted(every, key=lambda one: (one.place, one.text)))
     if settings is None or any(one.severity is Severity.ERROR for one in problems):
         return Loaded(None, None, problems)
-    config = Config(
-        file=reader.file,
+    config = _config(reader.file, settings, draft, people=persons, version=version, **single)
+    return Loaded(config, RouteTable.compile(config, buckets), problems)
+
+
+def _config(file: str, settings: read_settings.Settings, draft: rules.Draft, **others: Any) -> Config:
+    """Return the configuration of parts that are right; `others` are fields of its own."""
+    return Config(
+        file=file,
         listen=settings.listen,
         limits=settings.limits,
         unrecognised_paths=settings.unrecognised_paths,
@@ -97,17 +103,14 @@ def _load(node: Node, reader: Reader, version: str) -> Loaded:
         panics=tuple(one.route for one in draft.panics),
         wordings=settings.wordings,
         tls=settings.tls,
-        people=persons,
         keys=settings.keys,
         retention=settings.retention,
         freezes=draft.plans.freezes,
         cutovers={one.name: one.plan for one in draft.plans.cutovers if one.plan is not None},
         guard_reload=draft.plans.guard_reload,
         sunset=draft.plans.sunset,
-        version=version,
-        **single,
+        **others,
     )
-    return Loaded(config, RouteTable.compile(config, buckets), problems)
 
 
 def _draft(reader: Reader, root: Fields, environment: Environment | None, passes: bool | None) -> rules.Draft:
