@@ -18,6 +18,7 @@ from gateway.admin.pages.words import Words
 from gateway.admin.panics import PanicBody, Panics, PanicScope
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import RulesQuery, may_operate, may_view
+from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.migration import panics as rules
 from gateway.model import Information
@@ -58,22 +59,7 @@ class PanicPages:
     ) -> web.Response:
         who, w, config = person(request), words(request), self._context.config
         found = (await self._panics.listed(who, RulesQuery(limit=_MOST, ended=True)))["panics"]
-        previewed: dict[str, Any] = {"scope": "", "effects": None}
-        if scope:
-            asked, cells = await self._panics.effects(who, _scope_of(scope))
-            # What closes or opens must not stand below hundreds of cells that go back as they are meant to.
-            ordered = sorted(cells, key=lambda one: _GRAVEST.index(one.effect))
-            shown = rows(w, ordered)
-            previewed = {
-                "scope": scope,
-                "name": name_of(w, asked),
-                "effects": shown[:_MOST_ROWS],
-                "left_out": len(shown[_MOST_ROWS:]),
-                "sentences": plan_words.sentences(w, ordered),
-                "closes": any(one.effect is Effect.CLOSES for one in cells),
-                "may_set": may_operate(who, asked.municipality),
-                "operators": [(w.person(one.name), one.contact) for one in self._panics.operators(asked)],
-            }
+        previewed = await self._previewed(who, w, scope) if scope else {"scope": "", "effects": None}
         return page(
             request,
             "panics.html",
@@ -90,6 +76,23 @@ class PanicPages:
             address=f"{_LIST}?{urlencode({'scope': scope})}" if wrong else "",
             **previewed,
         )
+
+    async def _previewed(self, who: Principal, w: Words, scope: str) -> dict[str, Any]:
+        """Return what a panic of a scope would do, and who may turn it on."""
+        asked, cells = await self._panics.effects(who, _scope_of(scope))
+        # What closes or opens must not stand below hundreds of cells that go back as they are meant to.
+        ordered = sorted(cells, key=lambda one: _GRAVEST.index(one.effect))
+        shown = rows(w, ordered)
+        return {
+            "scope": scope,
+            "name": name_of(w, asked),
+            "effects": shown[:_MOST_ROWS],
+            "left_out": len(shown[_MOST_ROWS:]),
+            "sentences": plan_words.sentences(w, ordered),
+            "closes": any(one.effect is Effect.CLOSES for one in cells),
+            "may_set": may_operate(who, asked.municipality),
+            "operators": [(w.person(one.name), one.contact) for one in self._panics.operators(asked)],
+        }
 
     async def _set(self, request: web.Request) -> web.Response:
         form, w = await form_of(request), words(request)
