@@ -21,6 +21,7 @@ from gateway.cli.demo.stu3_scenarios import her_id_of
 from gateway.config.directory import Directory
 from gateway.config.model import Sender
 from gateway.model import Envelope, Mode
+from gateway.routing.table import Decision
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
 
 _PATIENCE, _PAUSE = 120, 0.5
@@ -83,22 +84,9 @@ class _Crew:
 
     async def play(self, scenario: Scenario) -> TrafficOutcome:
         """Send one message and compare what happened with what the routes say."""
-        stage = self._stage
         if not scenario.is_again:
             self._body = with_own_ids(scenario.body)
-        sender = self._sender(scenario)
-        envelope = Envelope(
-            scenario.surface,
-            scenario.municipality,
-            sender.key if sender else scenario.sender,
-            sender.vendor if sender else None,
-            sender.system if sender else None,
-            scenario.information,
-        )
-        if scenario.kind is not None and scenario.form:
-            # Below every share: of the demo's canaries it is the sender that decides.
-            envelope = structs.replace(envelope, share=0.0)
-        decision = stage.table.decide(envelope, datetime.now(UTC))  # noqa: TID251 - the demo's own clock
+        decision = self._decision(scenario)
         seen = await self._send(scenario)
         for _ in range(_PATIENCE):
             if scenario.kind is None or seen.status != 503:
@@ -124,6 +112,22 @@ class _Crew:
             as_expected=not note,
             note=note,
         )
+
+    def _decision(self, scenario: Scenario) -> Decision:
+        """Return what the routes say of a message."""
+        sender = self._sender(scenario)
+        envelope = Envelope(
+            scenario.surface,
+            scenario.municipality,
+            sender.key if sender else scenario.sender,
+            sender.vendor if sender else None,
+            sender.system if sender else None,
+            scenario.information,
+        )
+        if scenario.kind is not None and scenario.form:
+            # Below every share: of the demo's canaries it is the sender that decides.
+            envelope = structs.replace(envelope, share=0.0)
+        return self._stage.table.decide(envelope, datetime.now(UTC))  # noqa: TID251 - the demo's own clock
 
     def _sender(self, scenario: Scenario) -> Sender | None:
         directory = Directory(self._stage.config)
