@@ -14,6 +14,7 @@ from msgspec import Struct
 from gateway.errors import Failure, Fault
 from gateway.model import Information, RequestHead
 from translators.contract import Tree
+from translators.fhir.corrections import corrected
 from translators.fhir.invariants import objects
 
 
@@ -137,7 +138,8 @@ def patient_key(text: str, name: str) -> PatientKey:
         raise Failure(Fault.PARAMETERS, f"The parameter {name} names more than one patient")
     if not value.strip() or (separator and not system.strip()):
         raise Failure(Fault.PATIENT, f"The parameter {name} names no patient")
-    return PatientKey(system.strip() or None, value.strip())
+    older = corrected("Identifier", "system", system.strip())
+    return PatientKey(older.value if older is not None else system.strip() or None, value.strip())
 
 
 def date_bounds(values: Sequence[str]) -> tuple[DateBound, ...]:

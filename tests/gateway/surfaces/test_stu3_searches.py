@@ -77,6 +77,12 @@ def test_searches_of_the_capability_statement_are_read() -> None:
     assert search(f"CarePlan?patient={NUMBER}&date=ge2026-01-01").information is Information.BESOKSPLAN
 
 
+def test_identifier_system_from_before_the_oids_names_a_national_number() -> None:
+    """Payloads still have it, and so a search may."""
+    found = search(f"Patient?identifier=http://ehelse.no/fhir/identifiertypes/FNR|{NUMBER}")
+    assert found.patient == PatientKey(FNR, NUMBER)
+
+
 @pytest.mark.parametrize("name", ["type.text", "type"])
 def test_services_are_named_by_the_type_of_the_episode_or_by_the_field_and_by_nobody_too(name: str) -> None:
     """A missing field refuses nobody."""
