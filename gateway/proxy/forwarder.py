@@ -1,4 +1,4 @@
-"""One request's passage to an upstream and its answer's way back, both streaming, neither changed."""
+"""One request on its way to an upstream, and its answer on its way back, both streaming, neither changed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class UpstreamTarget:
 
 
 class Callbacks(Protocol):
-    """Who runs the passages."""
+    """Who runs forwarders."""
 
     now: Callable[[], float]
     """The event loop's time."""
@@ -49,13 +49,13 @@ class Callbacks(Protocol):
         """Run `forwarder.connect` in a task."""
 
     def answer(self, incoming: DownstreamRequest, reply: Reply) -> int:
-        """Answer a request whose passage failed; return the status."""
+        """Answer a request that could not be forwarded; return the status."""
 
     def afterwards(self, work: Callable[[], None]) -> None:
         """Do what is to be done when the upstream has answered."""
 
     def done(self, forwarder: "Forwarder", incoming: DownstreamRequest, account: Account, status: int) -> None:
-        """Account for a passage that is over; `status` is what the sender got, 0 for none."""
+        """Account for a request that was forwarded; `status` is what the sender got, 0 for none."""
 
 
 class Forwarder:

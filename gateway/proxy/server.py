@@ -251,11 +251,11 @@ class Server:
         forwarder.start()
 
     def connect(self, forwarder: Forwarder) -> None:
-        """Open a connection for a passage."""
+        """Open a connection for a forwarder."""
         self._spawn(forwarder.connect())
 
     def done(self, forwarder: Forwarder, incoming: DownstreamRequest, account: Account, status: int) -> None:
-        """Account for a passage that is over."""
+        """Account for a request that was forwarded."""
         self._forwarders.discard(forwarder)
         self._notice_quiet()
         self._record(account, status, self._loop.time() - incoming.started_at)
