@@ -71,7 +71,8 @@ class Dispatcher:
             return 0
         # By both clocks before claiming: nothing is sent once another node may take it, however long the claim took.
         until = asyncio.get_running_loop().time() + self._timeout
-        claiming = asyncio.ensure_future(self._ledger.claim(room, until=self._clock() + self._timeout))  # noqa: TID251 - kept, and awaited in any case
+        claim = self._ledger.claim(room, until=self._clock() + self._timeout)
+        claiming = asyncio.get_running_loop().create_task(claim)
         try:
             due = await asyncio.shield(claiming)
         except asyncio.CancelledError:
