@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from translators.codes import CODE_SYSTEMS, UNKNOWN_PASSED
 from translators.contract import Derived, Message, Reason, Refused, Repair, Settings, Tree
+from translators.fhir.invariants import objects_of_list
 from translators.terminology import (
     ALERT,
     CATEGORY,
@@ -45,7 +46,7 @@ class _Place:
 
     @property
     def codings(self) -> list[dict[str, Tree]]:
-        return _objects(self.value.get("coding"))
+        return objects_of_list(self.value.get("coding"))
 
     @property
     def is_marked(self) -> bool:
@@ -94,7 +95,7 @@ def checked(message: Message, settings: Settings) -> Message:
 
 def has_code(concept: Tree, system: str) -> bool:
     """Tell whether a concept has a code of today's table of this code system."""
-    codings = _objects(concept.get("coding")) if isinstance(concept, dict) else []
+    codings = objects_of_list(concept.get("coding")) if isinstance(concept, dict) else []
     return any(one.get("system") == system and _has(system, str(one.get("code", ""))) for one in codings)
 
 
@@ -150,7 +151,3 @@ def _below(holders: list[tuple[str, dict[str, Tree]]], name: str) -> Iterator[tu
         for index, item in enumerate(value if isinstance(value, list) else ()):
             if isinstance(item, dict):
                 yield f"{path}.{name}[{index}]", item
-
-
-def _objects(value: Tree) -> list[dict[str, Tree]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -8,6 +8,7 @@ from translators.contract import InformationName, Reason, Refused, Settings, Tre
 from translators.fhir.corrections import NAMESPACE, URIS, is_uuid, uuid_urn
 from translators.fhir.cross_version import url_of
 from translators.fhir.elements import r4
+from translators.fhir.invariants import objects_of_list
 from translators.fhir.json_codec import encode
 from translators.fhir.primitives import is_instant
 from translators.information import information_of
@@ -129,14 +130,18 @@ def in_order(entries: list[Entry]) -> list[Entry]:
 
 def _said(resource: dict[str, Tree]) -> list[Said]:
     """Return what people wrote: a Communication's texts; an Encounter's note and signature, in either published nesting; notes of all but devices."""
-    texts = [payload.get("contentString") for payload in _dicts(resource.get("payload"))]
+    texts = [payload.get("contentString") for payload in objects_of_list(resource.get("payload"))]
     if plain(resource["resourceType"]) != "Device":
-        texts += [note.get("text") for note in _dicts(resource.get("note"))]
+        texts += [note.get("text") for note in objects_of_list(resource.get("note"))]
     found = [Said("Notat", "1", text, "additional") for text in texts if isinstance(text, str)]
-    for extension in _dicts(resource.get("extension")):
+    for extension in objects_of_list(resource.get("extension")):
         url = plain(extension.get("url"))
         if url in ANNOTATIONS:
-            found += [one for holder in (extension, *_dicts(extension.get("extension"))) for one in _annotated(holder)]
+            found += [
+                one
+                for holder in (extension, *objects_of_list(extension.get("extension")))
+                for one in _annotated(holder)
+            ]
         elif url == _NOTE:
             found += _annotated(extension)
         elif url == _WHY and isinstance(text := label_of(extension.get("valueCodeableConcept")), str):
@@ -155,7 +160,3 @@ def _identifier(resource: dict[str, Tree]) -> dict[str, Tree] | None:
     own = plain(resource.get("identifier"))
     first = own[0] if isinstance(own, list) and own else own
     return first if isinstance(first, dict) and "value" in first else None
-
-
-def _dicts(value: Tree) -> list[dict[str, Tree]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -14,6 +14,7 @@ from translators.contract import Call, Tree
 from translators.document import new_url
 from translators.fhir.bundle import RESTFUL
 from translators.fhir.corrections import NAMESPACE
+from translators.fhir.invariants import objects_of_list
 from translators.fhir.primitives import is_instant
 from translators.patient import NATIONAL_SYSTEMS, system_of
 from translators.places import printable_name
@@ -143,10 +144,10 @@ def _entries(message: Tree) -> list[tuple[str, dict[str, Tree]]]:
     if message.get("resourceType") != "Bundle":
         return [(new_url(str(message.get("id")), "resource"), message)]
     found: list[tuple[str, dict[str, Tree]]] = []
-    for index, entry in enumerate(_dicts(message.get("entry"))):
+    for index, entry in enumerate(objects_of_list(message.get("entry"))):
         resource, url = entry.get("resource"), entry.get("fullUrl")
         if isinstance(resource, dict):
-            own = new_url(str(_dicts([message.get("identifier")])), f"entry {index}")
+            own = new_url(str(objects_of_list([message.get("identifier")])), f"entry {index}")
             found.append((url if isinstance(url, str) else own, resource))
     return found
 
@@ -192,7 +193,7 @@ def _is_restricted(resource: Tree) -> bool:
     if not isinstance(resource, dict):
         return False
     meta = resource.get("meta")
-    labels = _dicts(meta.get("security")) if isinstance(meta, dict) else []
+    labels = objects_of_list(meta.get("security")) if isinstance(meta, dict) else []
     own: dict[str, Tree] = {"system": _CONFIDENTIALITY, "code": resource.get("confidentiality", "N")}
     return any(one.get("system") != _CONFIDENTIALITY or one.get("code") not in _FOR_ALL for one in (*labels, own))
 
@@ -202,7 +203,7 @@ def _is_patient(
 ) -> bool:
     """Tell whether a subject is no device, place or group, by its type, its link, or what that leads to."""
     link = str(subject.get("reference", "")).partition("/_history/")[0]
-    inner = {f"#{one.get('id')}": one for one in _dicts(observation.get("contained"))}
+    inner = {f"#{one.get('id')}": one for one in objects_of_list(observation.get("contained"))}
     target = inner.get(link) if link.startswith("#") else targets.get(link, ("", None))[1]
     kinds = (subject.get("type"), target.get("resourceType") if target is not None else None)
     named = link.rpartition("/")[0].rpartition("/")[2]
@@ -216,9 +217,9 @@ def _observation(observation: dict[str, Tree], how: Sharing, references: "_Refer
     found = references.without("Observation", {**observation, "subject": subject})
     assert isinstance(found, dict)  # noqa: S101 - it was one
     code = observation.get("code")
-    categories = _dicts(found.get("category"))
+    categories = objects_of_list(found.get("category"))
     if kind.category is not None and not any(
-        one.get("code") == kind.category for category in categories for one in _dicts(category.get("coding"))
+        one.get("code") == kind.category for category in categories for one in objects_of_list(category.get("coding"))
     ):
         found["category"] = [*categories, {"coding": [{"system": _CATEGORY, "code": kind.category}]}]
     meta = found.get("meta")
@@ -270,7 +271,7 @@ def _right(coding: dict[str, Tree]) -> str:
 
 def _codings(observation: dict[str, Tree]) -> list[dict[str, Tree]]:
     code = observation.get("code")
-    return _dicts(code.get("coding")) if isinstance(code, dict) else []
+    return objects_of_list(code.get("coding")) if isinstance(code, dict) else []
 
 
 class _References:
@@ -314,9 +315,5 @@ class _References:
 
 def _identifier(target: dict[str, Tree]) -> Tree:
     """Return the identifier by which a resource is known elsewhere: a national number first, one that is no longer in use last."""
-    own = [one for one in _dicts(target.get("identifier")) if "system" in one and "value" in one]
+    own = [one for one in objects_of_list(target.get("identifier")) if "system" in one and "value" in one]
     return min(own, key=lambda one: (one.get("use") == "old", one.get("system") not in NATIONAL_SYSTEMS), default=None)
-
-
-def _dicts(value: Tree) -> list[dict[str, Tree]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

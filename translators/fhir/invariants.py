@@ -81,6 +81,11 @@ def objects(value: Tree) -> Iterator[Fields]:
             yield one
 
 
+def objects_of_list(value: Tree) -> list[Fields]:
+    """Return the objects of an array; none of anything else."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _has_code(concept: Tree, system: str, *codes: str) -> bool:
     return any(
         coding.get("system") == _TERMINOLOGY + system and coding.get("code") in codes
