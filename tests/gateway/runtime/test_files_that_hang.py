@@ -15,7 +15,7 @@ import pytest
 from gateway.files import contents
 from gateway.runtime import node
 from gateway.tasks import FileThread
-from tests.gateway.cli.test_serve import Served
+from tests.gateway.served import Served
 from tests.gateway.world import HAVNES, message
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ async def test_a_process_ends_while_a_mount_hangs(start: Callable[..., Awaitable
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _HANGING, str(world.config), stderr=asyncio.subprocess.PIPE
     )
-    running = Served(process)
+    running = Served(process, world)
     await running.until("gateway.started")
     (world.folder / "key.hangs").touch()
     process.send_signal(signal.SIGHUP)
