@@ -16,7 +16,7 @@ from gateway.ledger.cutovers import routes_of
 from gateway.ledger.overrides import place
 from gateway.ledger.returns import first_received
 from gateway.ledger.tables import AUDIT, CUTOVER, RULE
-from gateway.model import GOES_NEW, JOURNALING, Group, Information, Mode
+from gateway.model import GOES_NEW, JOURNALING, Group, Information, Mode, Place
 from gateway.routing.diff import Change, changed_cells
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Route
@@ -86,6 +86,14 @@ def scope_of(rules: Iterable[Route]) -> Scope:
     """Return the scope of a panic by its rules: of several the one that names no municipality says all of it."""
     first = min(rules, key=lambda route: route.municipality is not None)
     return Scope(first.municipality, first.vendor, next(iter(first.information or ()), None))
+
+
+def of_file(config: Config) -> list[tuple[Scope, Place]]:
+    """Return what the panics of the file name, each with where it stands there."""
+    found: dict[Place, list[Route]] = {}
+    for route in config.panics:
+        found.setdefault(route.place, []).append(route)
+    return [(scope_of(routes), at) for at, routes in found.items()]
 
 
 def effects(routes: Sequence[Route], layers: Layers, config: Config, now: float) -> tuple[Change, ...]:

@@ -66,6 +66,11 @@ class PanicPages:
             status=status,
             panics=[one for one in found if one["holds"]],
             ended=[one for one in found if not one["holds"]][:_MOST_ENDED],
+            of_file=[
+                (scope, f"{at.file}:{at.line}")
+                for scope, at in rules.of_file(config)
+                if may_view(who, scope.municipality)
+            ],
             municipalities=sorted(
                 (one for one in config.municipalities.values() if may_view(who, one.key)), key=lambda one: one.name
             ),

@@ -25,6 +25,7 @@ from gateway.admin.rule_service import may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
 from gateway.ledger import overrides
+from gateway.migration import panics
 from gateway.routing.layers import Layer
 from gateway.times import Clock
 
@@ -259,7 +260,7 @@ async def above(context: LedgerContext, who: Principal) -> Above:
     """Return what holds now where someone may view, by the ledger and the file; nothing where there is no ledger."""
     if not context.is_there:
         return Above()
-    of_file = len({route.place for route in context.config.panics if may_view(who, route.municipality)})
+    of_file = sum(may_view(who, scope.municipality) for scope, _ in panics.of_file(context.config))
     now = context.now()
     try:
         holding = await context.read(lambda each: overrides.current(each, now))

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.config.model import Role
+from gateway.config.read_panics import panic_routes
+from gateway.model import Information, Place
 from tests.gateway.admin.cutovers.conftest import World, office, world
 from tests.gateway.admin.overriding import PANICS, made
 from tests.gateway.admin.pages.cutover_pages import plain, with_vendors
@@ -138,3 +140,17 @@ async def test_viewers_turn_nothing_on(world: World, vera: Browser, olga: Browse
     data = {**PANIC, "csrf": await olga.csrf()}
     assert (await olga.ask("POST", LIST, data=data, headers=elsewhere)).status == 403
     assert await world.shelf.audited() == []
+
+
+async def test_panics_of_the_file_are_listed_with_where_they_stand(world: World, olga: Browser, nora: Browser) -> None:
+    """The line at the top counts them: whoever follows it finds them, and who may take them out."""
+    places = [Place("routes.yaml", line, 3) for line in (12, 13)]
+    known = world.office.config.municipalities
+    of = (panic_routes("nordfjell", None, None, known, places[0], "Stengt."),)
+    of += (panic_routes(None, None, Information.VARSEL, known, places[1], "Stengt."),)
+    world.configure(panics=tuple(route for routes in of for route in routes))
+    page = plain(await olga.get(LIST))
+    assert "Nordfjell kommune Den står i rutefilen: driften tar den ut der. routes.yaml:12" in page
+    assert page.count("routes.yaml:13") == 1
+    elsewhere = plain(await nora.get(LIST))
+    assert ("routes.yaml:12" in elsewhere) == ("Nordfjell kommune" in elsewhere.partition("Nødbrytere som er på")[2])
