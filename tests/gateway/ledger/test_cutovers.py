@@ -169,7 +169,7 @@ async def test_messages_are_counted_by_cell(ledger: Ledger) -> None:
     await brought_to(ledger, MessageState.QUARANTINED, "two")
     await brought_to(ledger, MessageState.QUARANTINED, "earlier", received_at=NOW - 1)
     assert await ledger.overdue(await brought_to(ledger, MessageState.DELIVERED, "three"), "not read")
-    cell = store.Cell("havnes", "vendor", "system", "varsel", 1)
+    cell = store.CellCount("havnes", "vendor", "system", "varsel", 1)
     assert await ledger.store.read(lambda each: store.delivering(each, NOW + 1)) == [cell]
     assert await ledger.store.read(lambda each: store.quarantined(each, NOW)) == [cell]
     assert await ledger.store.read(store.overdue) == [cell]
