@@ -33,6 +33,8 @@ _NAMES_OF_STU3 = {
 }
 WHY_NOT = tuple(_NAMES_OF_STU3)
 """The elements of R4 that say why a dispense was not performed."""
+_WITHOUT_A_CODE = frozenset({"system", "version", "userSelected"})
+"""What is left of a coding that says nothing."""
 _NOT_DISPENSED = frozenset(f"1.{number}" for number in range(1, 10))
 """The alerts that say themselves that no medicine came; the others do not say what became of it."""
 _NATIONAL = "urn:oid:2.16.578.1.12.4.1"
@@ -69,12 +71,19 @@ def refuse_unsuccessful(at: Cursor, *, of_stu3: bool = False) -> None:
     """
     _refuse_without_performer(at)
     for name in WHY_NOT:
-        if at.has(name):
+        if (found := at.at(name)) is not None and _says_something(found.value):
             text = "it says why nothing was dispensed, and the code that something was"
             raise Refused(Reason.FORMAT, text, f"{at.path}.{_NAMES_OF_STU3[name] if of_stu3 else name}")
     if at.text("status") != "completed":
         text = "a dispense that is not completed, and whose code says no other thing that happened"
         raise Refused(Reason.FORMAT, text, f"{at.path}.status")
+
+
+def _says_something(reason: Tree) -> bool:
+    """Tell whether a reason is more than the code system that it would be of, as some send it whose code is left empty."""
+    if not isinstance(reason, dict) or reason.keys() != {"coding"}:
+        return True
+    return any(one.keys() - _WITHOUT_A_CODE for one in _codings(reason))
 
 
 def newer_event_of(at: Cursor, codes: SenderCodes) -> Event:

@@ -144,7 +144,10 @@ def is_of_superseded_table(url: str, code: str) -> bool:
 
 
 def is_shown_as_another(url: str, code: str, display: str) -> bool:
-    """Tell whether VKP published a display for other codes of the table alone, so that nobody knows which of two is meant."""
+    """Tell whether VKP published a display for other codes of the table alone, so that nobody knows which of two is meant.
+
+    What a wider or a narrower code is called (1 and 1.1) is true of a code too.
+    """
     shown = _shown_by(url)
     if shown is None or code not in shown.own or display in shown.own[code]:
         return False
@@ -156,7 +159,7 @@ class _ShownBy(NamedTuple):
     """What VKP published for the codes of a table."""
 
     own: Mapping[str, frozenset[str]]
-    """By code: the displays that it ever had, as they are and normalised."""
+    """By code: the displays that it ever had, and those of its wider and narrower codes, as they are and normalised."""
     today: frozenset[str]
     """The normalised displays of today's codes."""
 
@@ -170,6 +173,10 @@ def _shown_by(url: str) -> _ShownBy | None:
     for displays in (system.displays, *(table.displays for table in system.earlier)):
         for code, found in displays.items():
             own.setdefault(code, set()).update(found, map(_normalised, found))
+    for code, shown in own.items():
+        for other, found in system.displays.items():
+            if code.startswith(f"{other}.") or other.startswith(f"{code}."):
+                shown.update(found, map(_normalised, found))
     today = {_normalised(one) for found in system.displays.values() for one in found}
     return _ShownBy({code: frozenset(found) for code, found in own.items()}, frozenset(today))
 

@@ -305,6 +305,14 @@ def test_nothing_can_be_changed():
         (ALERT, "4.1", "Hun falt på badet", False),
         (ALERT, "1.17", "Batteri tomt", False),
         (ALERT, "4.99", "Brannalarm", False),
+        (ALERT, "4.1", "Digitalt tilsyn", False),
+        (ALERT, "4", "Fall", False),
+        (ALERT, "1", "Fall", True),
+        (ALERT, "1.1", "Snart tomt for medisin", True),
+        (ALERT, "1.1", "Handling utført", True),
+        (DISPENSE, "1.1", "medisin utlevert", False),
+        (DISPENSE, "1", "medisin_utlevert_uassistert", False),
+        (DISPENSE, "2.1", "medisin utlevert", True),
         (DISPENSE, "2", "medisin utlevert", True),
         ("http://ehelse.no/fhir/CodeSystem/vkp-medicationdispense-events-v06", "2", "medisin_utlevert", True),
         ("http://ehelse.no/fhir/CodeSystem/vkp-medicationdispense-events-v06", "2", "medisin_ikke_utlevert", False),
@@ -312,5 +320,5 @@ def test_nothing_can_be_changed():
     ],
 )
 def test_a_display_of_another_code_of_the_table_is_told(url: str, code: str, display: str, *, is_another: bool) -> None:
-    """Words of one's own say nothing of codes; a display that the code has had is its own."""
+    """Words of one's own say nothing of codes; a display that the code has had is its own, and a wider or narrower one true of it."""
     assert is_shown_as_another(url, code, display) is is_another
