@@ -231,7 +231,7 @@ class ActiveRoutes:
     def _apply(self, layers: Layers) -> None:
         """From now on every new message follows these layers."""
         self.active.table = self._of_file.with_layers(layers, self._generations.next)
-        self._taken(layers)
+        self._taken(self.active.table.layers)
 
     def _taken(self, layers: Layers) -> int:
         generation = self._generations.taken()

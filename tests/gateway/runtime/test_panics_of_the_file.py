@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,21 @@ async def test_panic_of_the_file_is_seen(closed: World) -> None:
         await closed.post(NOTE, message("note"))
         (line,) = closed.named_messages("passed")
         assert (line["layer"], line["rule"]) == ("panic", "routes.yaml")
+    finally:
+        await closed.stop()
+
+
+async def test_panic_of_the_file_is_seen_also_after_people_have_set_something(closed: World) -> None:
+    """It is in force, so that it is among the routes in force."""
+    try:
+        panicking(closed, "{municipality: nordfjell}")
+        assert (await closed.gateway.reload()).taken
+        before = (await ask(closed, "GET", "/api/v1/routes")).document["generation"]
+        await ask(closed, "POST", "/api/v1/panics", {**WHY, "municipality": "sorvik"})
+        async with asyncio.timeout(120):
+            while (found := (await ask(closed, "GET", "/api/v1/routes")).document)["generation"] == before:
+                pass
+        assert "routes.yaml" in [one["id"] for one in found["routes"] if one["layer"] == "panic"]
     finally:
         await closed.stop()
 
