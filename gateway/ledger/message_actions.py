@@ -8,7 +8,7 @@ from sqlalchemy.types import Text
 
 from gateway.ledger import audit, shares
 from gateway.ledger.message_queries import is_about, reachable
-from gateway.ledger.records import MessageState
+from gateway.ledger.records import UNFINISHED, MessageState
 from gateway.ledger.shares import JOURNALED, ShareState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, SHARE
 
@@ -16,8 +16,6 @@ M, S = MESSAGE.c, SHARE.c
 Reach = Collection[str] | None
 """The municipalities that an action may touch; None is all."""
 
-WAITING = (MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING)
-"""Something or somebody still needs the payload of these."""
 _NOTED = M.history.concat(bindparam("line", type_=Text))
 _AT_ONCE = 500
 """How many ids one statement names."""
@@ -161,7 +159,7 @@ def forget(connection: Connection, patient: str, within: Reach, note: audit.Note
     `patient` is the keyed hash of any of the patient's numbers. By what a message calls itself it is still known, so a copy is not delivered.
     """
     whose = (is_about(patient), *reachable(within))
-    waiting = [state.value for state in WAITING]
+    waiting = [state.value for state in UNFINISHED]
     changed = (
         update(MESSAGE)
         .where(*whose, M.state.not_in(waiting))

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from msgspec import structs
-from sqlalchemy import Connection, Update, func, insert, select
+from sqlalchemy import Connection, Update, func, select
 
 from gateway.ledger import prepared, shares
 from gateway.ledger import statements as sql
@@ -32,6 +32,7 @@ from gateway.ledger.records import (
 )
 from gateway.ledger.shares import NewShare
 from gateway.ledger.tables import PATIENT_NUMBER
+from gateway.ledger.upserts import insert_into
 from gateway.tasks import USUAL
 from gateway.times import Clock
 
@@ -93,9 +94,7 @@ class Ledger:
             for is_first in (True, False):
                 made = first.fetchall() if is_first else prepared.rows(connection, self._arrive, values)
                 for message, state, is_reused in made:
-                    if other_numbers:
-                        rows = [{"message": message, "patient": number} for number in other_numbers]
-                        connection.execute(insert(PATIENT_NUMBER), rows)
+                    _note_numbers(connection, message, other_numbers)
                     if share is not None:
                         shares.note(
                             connection, message, arrival.reference, arrival.municipality, share(arrival.reference), now
@@ -106,9 +105,11 @@ class Ledger:
                 known = self._known(connection, arrival)
                 if known is None:
                     continue
-                if now - known.received_at <= window or self._clock.steady_for() < _SETTLED:
+                if not known.is_past(now, window) or self._clock.steady_for() < _SETTLED:
                     again = self._again(arrival, now, until, ended_before, wait=wait)
                     found = self._taken_again(connection, again, seal, known)
+                    if found is not None:
+                        _note_numbers(connection, known.id, other_numbers)
                     if found is not None and share is not None:
                         shares.note(
                             connection, known.id, known.reference, arrival.municipality, share(known.reference), now
@@ -130,6 +131,7 @@ class Ledger:
             "is_promised": arrival.promised,
             "resend": arrival.resend_unclear,
             "within": arrival.acknowledge_within,
+            "patient": arrival.patient,
             "line": self.line(now, MessageState.DELIVERING, "repeated by its sender"),
             "held_line": self.line(now, MessageState.HELD, "repeated by its sender"),
         }
@@ -342,13 +344,22 @@ def _is_one(_: Connection, cursor: Any) -> bool:
     return bool(cursor.rowcount == 1)
 
 
+def _note_numbers(connection: Connection, message: int, numbers: Sequence[str]) -> None:
+    """Have a message found by its patient's other numbers too."""
+    if numbers:
+        noted = insert_into(PATIENT_NUMBER, connection.dialect.name).on_conflict_do_nothing()
+        connection.execute(noted, [{"message": message, "patient": number} for number in numbers])
+
+
 def _due(*row: Any) -> Due:
     due = Due(*row)
     return structs.replace(due, resend_unclear=bool(due.resend_unclear))
 
 
 def _known(row: Any) -> Known:
-    return Known(row.id, row.reference, row.received_at, MessageState(row.state), row.told, row.event_id)
+    return Known(
+        row.id, row.reference, row.received_at, MessageState(row.state), row.told, row.event_id, row.delivered_at
+    )
 
 
 def _followed(row: Any) -> FollowedEvent:

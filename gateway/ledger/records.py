@@ -81,6 +81,8 @@ NEXT: dict[MessageState, frozenset[MessageState]] = {
 
 PENDING = (MessageState.HELD, MessageState.DELIVERING)
 """Not delivered yet: later messages about the same patient wait for these."""
+UNFINISHED = (*PENDING, MessageState.QUARANTINED, MessageState.RETURNING)
+"""Something or somebody still decides what becomes of it, and needs its payload for that."""
 MOST_ATTEMPTS = 12
 """Tries of a held message that may have failed because of it; then a person decides."""
 LONGEST_PAUSE = 600.0
@@ -150,6 +152,15 @@ class Known(Struct, frozen=True):
     told: bool
     """Whether its sender was told of success, or is told now."""
     event_id: str | None
+    delivered_at: float | None = None
+    """None where it was not."""
+
+    def is_past(self, now: float, window: float) -> bool:
+        """Tell whether a copy that comes now is no copy any more: `window` seconds after the message came or was delivered.
+
+        What is still to be delivered, or for a person to decide, is never past: it would be delivered beside its copy.
+        """
+        return self.state not in UNFINISHED and now - max(self.received_at, self.delivered_at or 0.0) > window
 
     @property
     def is_success(self) -> bool:

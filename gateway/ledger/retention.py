@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from gateway.ledger import audit
 from gateway.ledger.database import Database
-from gateway.ledger.records import FOLLOWED, MessageState
+from gateway.ledger.records import FOLLOWED, UNFINISHED, MessageState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
 from gateway.ledger.upserts import put_run
 
@@ -32,10 +32,7 @@ M = MESSAGE.c
 PURGE = "purge"
 _AT_ONCE = 500
 """Rows in one transaction, so that no message waits long for the purger."""
-_UNFINISHED = [
-    state.value
-    for state in (MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING)
-]
+_UNFINISHED = [state.value for state in UNFINISHED]
 
 
 @dataclass(frozen=True, slots=True)

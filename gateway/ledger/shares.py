@@ -14,7 +14,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, func, null, select, update
 from sqlalchemy.types import Text
 
-from gateway.ledger.records import LeaseWatch, MessageState
+from gateway.ledger.records import UNFINISHED, LeaseWatch, MessageState
 from gateway.ledger.statements import chosen_once
 from gateway.ledger.tables import MESSAGE, SHARE
 from gateway.ledger.upserts import insert_into
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 _S, _M = SHARE.c, MESSAGE.c
 JOURNALED = [state.value for state in (MessageState.DELIVERED, MessageState.READ, MessageState.ACKNOWLEDGED)]
 """States of a message whose measurements are shared."""
-_UNFINISHED = [
-    state.value
-    for state in (MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING)
-]
+_UNFINISHED = [state.value for state in UNFINISHED]
 _AT_ONCE = 500
 """Rows in one transaction, so that no message waits long for it."""
 NOT_SHARED = "not-shared"

@@ -36,7 +36,7 @@ _NOTED = M.history.concat(bindparam("line", type_=Text))
 
 _NOTED_AT_FIRST = case((M.tries > TOLD_TRIES, M.history), else_=_NOTED)
 
-KNOWN_COLUMNS = (M.id, M.reference, M.received_at, M.state, M.told, M.event_id)
+KNOWN_COLUMNS = (M.id, M.reference, M.received_at, M.state, M.told, M.event_id, M.delivered_at)
 DUE_COLUMNS = (M.id, M.reference, M.municipality, M.attempts, M.tries, M.resend_unclear, M.payload)
 POLL_COLUMNS = (
     *(M.id, M.reference, M.municipality, M.state, M.event_id, M.event_kind, M.looks.label("polls")),
@@ -107,7 +107,9 @@ def note_passed(dialect: str) -> Insert:
     )
 
 
-COPY: Select[tuple[int, str, float, str, bool, str | None]] = select(*KNOWN_COLUMNS).where(M.copy == bindparam("copy"))
+COPY: Select[tuple[int, str, float, str, bool, str | None, float | None]] = select(*KNOWN_COLUMNS).where(
+    M.copy == bindparam("copy")
+)
 HELD_OF_PATIENT = select(M.id).where(
     M.patient == bindparam("patient"),
     M.municipality == bindparam("municipality"),
@@ -118,8 +120,10 @@ FORGET_COPY = update(MESSAGE).where(_MESSAGE).values(copy=None)
 
 # A repeat of what was refused, or of what was with a process that is gone.
 _GIVEN_UP = and_(M.state == MessageState.DELIVERING.value, M.lease < bindparam("ended_before"), M.promised.is_(false()))
+_PATIENT: ColumnElement[str] = bindparam("patient", type_=Text)
+"""As the repeat says it: whose the message was may have been forgotten."""
 _OTHERS_PENDING = exists().where(
-    _EARLIER.c.patient == M.patient,
+    _EARLIER.c.patient == _PATIENT,
     _EARLIER.c.municipality == M.municipality,
     _in(PENDING, _EARLIER.c.state),
     _EARLIER.c.id != M.id,
@@ -139,6 +143,7 @@ TAKE_AGAIN = (
         resend_unclear=bindparam("resend", type_=Boolean),
         acknowledge_within=bindparam("within"),
         payload=bindparam("sealed"),
+        patient=_PATIENT,
         possible_duplicate=or_(
             M.possible_duplicate, M.state == MessageState.DELIVERING.value, func.coalesce(M.reason, "") == "unclear"
         ),

@@ -110,7 +110,7 @@ class Submitter:
         if arrival.promised and (full := await self._no_room(arrival)) is not None:
             known = await self._ledger.find(arrival.copy) if arrival.copy is not None else None
             window = self._limits.duplicate_window
-            if known is not None and known.is_success and self._clock() - known.received_at <= window:
+            if known is not None and known.is_success and not known.is_past(self._clock(), window):
                 return known
             raise full
         share = await to_share(order, self._pmd, self._keys.vault)

@@ -113,7 +113,7 @@ async def test_copy_is_known_whatever_has_become_of_the_first(ledger: Ledger, ot
         await put(ledger, first, state=state.value)
         for node in (ledger, other):
             found = await arrive(node, "second", received_at=NOW + 1, **COPY)
-            assert found == Known(first, "first", NOW, state, told=False, event_id="event-first")
+            assert found == Known(first, "first", NOW, state, told=False, event_id="event-first", delivered_at=NOW)
             assert found.is_success == (state is not MessageState.DELIVERING)
         assert await ledger.one(first) == found
 
@@ -153,6 +153,33 @@ async def test_copy_older_than_the_window_is_no_copy(ledger: Ledger, clock: Cloc
     assert isinstance(found, Known)
     assert found.id == second
     assert (await row(ledger, first)).state == MessageState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    "state", [MessageState.HELD, MessageState.DELIVERING, MessageState.QUARANTINED, MessageState.RETURNING]
+)
+async def test_message_that_is_not_done_is_known_for_longer_than_the_window(
+    ledger: Ledger, clock: Clock, state: MessageState
+) -> None:
+    """It is still to be delivered, or a person may still have it delivered: a copy beside it would be delivered too."""
+    first = await brought_to(ledger, MessageState.DELIVERING, "first", **COPY)
+    await put(ledger, first, state=state.value)
+    clock.now += WINDOW + 1
+    found = await arrive(ledger, "again", received_at=clock.now, **COPY)
+    assert isinstance(found, Known)
+    assert (found.id, found.state) == (first, state)
+
+
+async def test_window_begins_when_the_message_was_delivered(ledger: Ledger, clock: Clock) -> None:
+    """Its sender repeated it for as long as nobody took it, and repeats it once more since the answer was lost."""
+    first = await brought_to(ledger, MessageState.REFUSED, "first", **COPY)
+    clock.now += WINDOW - 1
+    assert await taken(ledger, "repeat", received_at=clock.now, until=clock.now + 30, **COPY) == first
+    assert await ledger.delivered(first, "event", "Bundle", next_poll=clock.now)
+    clock.now += 2
+    found = await arrive(ledger, "once more", received_at=clock.now, **COPY)
+    assert isinstance(found, Known)
+    assert (found.id, found.is_success) == (first, True)
 
 
 @pytest.mark.parametrize("reason", ["unclear", "JFT answered 503", "unclear to somebody else"])

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from gateway.ledger import message_actions
 from gateway.ledger.audit import Note
-from gateway.ledger.records import MOST_ATTEMPTS, Known, MessageState, Taken, Waiting
+from gateway.ledger.records import MOST_ATTEMPTS, UNFINISHED, Known, MessageState, Taken, Waiting
 from gateway.ledger.retention import RetentionTimes, purge
 from tests.gateway.ledger.conftest import NOW, WINDOW, arrival, next_due, payload
 from tests.gateway.ledger.world import AT_THE_SERVICE, SET_ASIDE, Flight, Message, Sent, World
@@ -152,7 +152,8 @@ class LedgerMachine(RuleBasedStateMachine):
         match found:
             case Known():
                 assert found.id == world.latest[message]
-                assert world.now - world.received[found.id] <= WINDOW
+                since = max(world.received[found.id], found.delivered_at or 0.0)
+                assert world.now - since <= WINDOW or found.state in UNFINISHED
                 assert found.is_success or found.state is MessageState.DELIVERING
                 if found.is_success:
                     world.tell_success(found.id)

@@ -184,6 +184,20 @@ async def test_patient_is_forgotten(ledger: Ledger) -> None:
     assert entry.note.detail == "2 forgotten, 2 left"
 
 
+@pytest.mark.parametrize("number", ["national", "d-number"])
+async def test_repeat_of_what_was_forgotten_is_the_patients_again(ledger: Ledger, number: str) -> None:
+    """It keeps its turn behind the patient's others, and whoever asks to be forgotten once more finds it."""
+    of_patient: dict[str, Any] = {"patient": "national", "others": ("d-number",)}
+    first = await brought_to(ledger, MessageState.REFUSED, "first", copy="copy", **of_patient)
+    line = ledger.line(NOW, "forgotten", "by a person")
+    await ledger.store.write(lambda each: message_actions.forget(each, number, None, NOTE, line))
+    await waiting(ledger, "second", **of_patient)
+    found = await arrive(ledger, "repeat", copy="copy", **of_patient)
+    assert found == Waiting(first, "first")
+    again = await ledger.store.write(lambda each: message_actions.forget(each, number, None, NOTE, line))
+    assert [one.reference for one in again.left] == ["first", "second"]
+
+
 @pytest.mark.parametrize("number", ["national", "d-number", "third"])
 async def test_patient_of_several_numbers_is_found_and_forgotten_by_each(ledger: Ledger, number: str) -> None:
     """What names another patient by one number stays, and so does who waits."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, delete, select
 
 from gateway.ledger.messages import LEASE, Ledger
-from gateway.ledger.records import NEXT, PENDING, RECEIVED, MessageState
+from gateway.ledger.records import NEXT, PENDING, RECEIVED, UNFINISHED, MessageState
 from gateway.ledger.tables import MESSAGE
 from gateway.times import Clock
 from tests.gateway.ledger.conftest import NOW, WINDOW, payload
@@ -145,6 +145,7 @@ class World:
         earlier = self.latest.get(message) if message.is_named else None
         if is_new:
             assert earlier is None or self.now - self.received[earlier] > WINDOW, "a copy was not known"
+            assert earlier is None or self.rows()[earlier].state not in UNFINISHED, "beside one that is not done"
             self.message_of[row], self.received[row], self.latest[message] = message, self.now, row
         else:
             assert earlier == row, "a copy of another message"
