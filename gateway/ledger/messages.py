@@ -30,6 +30,7 @@ from gateway.ledger.records import (
     Waiting,
     shortened,
 )
+from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import NewShare
 from gateway.ledger.tables import PATIENT_NUMBER
 from gateway.ledger.upserts import insert_into
@@ -253,6 +254,11 @@ class Ledger:
             rows = [{"message": message} for message in found]
             await self.store.write(lambda connection: connection.execute(sql.FOLLOW_NO_MORE, rows).rowcount)
         return len(found), newest
+
+    async def is_ahead(self) -> bool:
+        """Tell whether this node's clock is so far ahead of the database's that what others have would be taken for lost."""
+        ahead = await self.store.read(lambda connection: ahead_of_database(connection, self._clock()))
+        return ahead > self.lease / 2
 
     async def recover(self, *, alone: bool, longest: float = LONGEST_LEASE) -> list[Recovered]:
         """Take what was with processes that are gone: whether it was delivered is unclear.

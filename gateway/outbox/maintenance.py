@@ -160,12 +160,9 @@ class Maintenance:
             return  # what is known, and not written yet, must not be taken for unclear
         is_alone, lease = self._ledger.store.is_sqlite, self._ledger.lease
         longest = self._current().limits.request_timeout + 2 * lease
-        if (
-            not is_alone
-            and await self._ledger.store.read(lambda each: ahead_of_database(each, self._clock())) > lease / 2
-        ):
+        if await self._ledger.is_ahead():
             log.error("clock.ahead_of_database")
-            return  # what others have would be taken for lost
+            return
         for each in await self._ledger.recover(alone=is_alone, longest=longest):
             if each.state is MessageState.QUARANTINED:
                 set_aside(each.reference, each.municipality, UNCLEAR_REASON)

@@ -27,9 +27,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _TIMEOUT, _TO_ASK = 30.0, 15.0
-"""Seconds that sending, and asking for a status, may take."""
-_TO_TAKE = 30.0
-"""Seconds for a token, beside those."""
+"""Seconds that sending - to take the message, a token, and VKP's answer - and asking for a status may take."""
 _NOT_YET = 60.0
 """Seconds until a held message that VKP did not take is tried at the service again."""
 _AT_A_TIME = 200
@@ -73,6 +71,8 @@ class Returner:
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
+        self._unwritten = 0
+        """Messages of which it is known what became of them, and not written yet."""
         self._rewrite = intervals.rewrite
         self.loop = Periodic("recover returns", self.recover, intervals.recover, passing=LedgerUnavailable)
 
@@ -138,6 +138,8 @@ class Returner:
 
     async def recover(self) -> None:
         """Set aside what was with processes that are gone: VKP may have it."""
+        if self._unwritten or await self._ledger.is_ahead():
+            return  # what is known, and not written yet, and what others have, must not be taken for lost
         for lost in await self.returns.recover(alone=self._ledger.store.is_sqlite):
             _tell_unclear(lost.reference, lost.municipality)
 
@@ -218,12 +220,13 @@ class Returner:
         """Ask how far a message has come, and send it unless that says no."""
         if (known := await self._looked(item)) is not None:
             return known
-        until = self._clock() + _TIMEOUT + _TO_TAKE
-        going = await self.returns.take(item.id, item.state, until=until, by_person=by_person)
+        # By both clocks before taking: nothing is sent once others may take it for lost, however long that took.
+        until = self._clock.monotonic() + _TIMEOUT
+        going = await self.returns.take(item.id, item.state, until=self._clock() + _TIMEOUT, by_person=by_person)
         if going is None:
             return Done(item.reference, ReturnOutcome.CHANGED, "it is not where it was")
         try:
-            sent = await self._sent(item, going)
+            sent = await self._sent(item, going, until)
         except PayloadUnreadable as unreadable:
             await self._written(item, Sent(Fate.NOT_DELIVERED, f"its payload cannot be read: {unreadable}"))
             return Done(item.reference, ReturnOutcome.UNREADABLE, str(unreadable))
@@ -260,7 +263,7 @@ class Returner:
             return Done(item.reference, ReturnOutcome.READ, "somebody has fetched it: perhaps it is in the record")
         return None
 
-    async def _sent(self, item: ReturnItem, going: Going) -> Sent:
+    async def _sent(self, item: ReturnItem, going: Going, until: float) -> Sent:
         means = self._current()
         if means is None:
             return Sent(Fate.NOT_DELIVERED, NO_SERVICE)
@@ -268,21 +271,27 @@ class Returner:
         municipality, client = means.config.municipalities.get(item.municipality), _client(means, item)
         if client is None or municipality is None:
             return Sent(Fate.NOT_DELIVERED, _no_client(item))
+        if (left := until - self._clock.monotonic()) <= 0:
+            return Sent(Fate.NOT_DELIVERED, "the ledger took too long")
         request = StoredRequest(item.surface, kept.method, kept.target, kept.headers, kept.body)
-        return await client.send(request, municipality.orgnr, _TIMEOUT)
+        return await client.send(request, municipality.orgnr, left)
 
     async def _written(self, item: ReturnItem, sent: Sent) -> None:
         """Write down what became of a message, however long the ledger cannot be written; until then nothing else is sent."""
-        while True:
-            try:
-                is_news = await self._write(item, sent)
-            except LedgerUnavailable:
-                log.error("return.not_written", reference=item.reference, fate=sent.fate.value)  # noqa: TRY400 - told by the store
-                await asyncio.sleep(self._rewrite)
-            else:
-                if not is_news:
-                    log.error("return.not_ours", reference=item.reference, fate=sent.fate.value)
-                return
+        self._unwritten += 1
+        try:
+            while True:
+                try:
+                    is_news = await self._write(item, sent)
+                except LedgerUnavailable:
+                    log.error("return.not_written", reference=item.reference, fate=sent.fate.value)  # noqa: TRY400 - told by the store
+                    await asyncio.sleep(self._rewrite)
+                else:
+                    if not is_news:
+                        log.error("return.not_ours", reference=item.reference, fate=sent.fate.value)
+                    return
+        finally:
+            self._unwritten -= 1
 
     async def _write(self, item: ReturnItem, sent: Sent) -> bool:
         match sent.fate:

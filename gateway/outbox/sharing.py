@@ -14,7 +14,6 @@ from gateway.ledger.crypto import PayloadCipher, PayloadUnreadable
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import LeaseWatch
-from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.shares import DueShare, NewShare, ShareState
 from gateway.model import Information
 from gateway.observability.metrics import ANSWERS_REFUSED, SHARED, SHARES_WAITING
@@ -129,8 +128,7 @@ class Sharer:
     async def recover(self) -> None:
         """Say of what was with processes that are gone that it is unclear, tell of what was given up, and count what waits."""
         store, now, lease = self._ledger.store, self._clock(), self._ledger.lease
-        # By the database's clock, which other nodes' leases may go by.
-        if not self._recorder.is_busy and await store.read(lambda each: ahead_of_database(each, now)) <= lease / 2:
+        if not self._recorder.is_busy and not await self._ledger.is_ahead():
             lost = partial(
                 shares.recover, node=self._ledger.node, leases=self._leases, alone=store.is_sqlite,
                 longest=_TIMEOUT + 2 * lease, now=now,

@@ -1,5 +1,6 @@
 """Our own client of legacy VKP: sends a stored request as its sender sent it, and says honestly what became of it."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -81,15 +82,18 @@ class VkpClient:
         self._caller = caller
 
     async def send(self, request: StoredRequest, orgnr: str, timeout: float) -> Sent:  # noqa: ASYNC109 - given on to the call
-        """Send a request once; never raises for anything that VKP or HelseID does. `timeout` is in seconds."""
-        scope = self._settings.scope
+        """Send a request once; never raises for anything that VKP or HelseID does. `timeout` is in seconds, for a token too."""
+        scope, now = self._settings.scope, asyncio.get_running_loop().time
+        until = now() + timeout
         try:
             token = await self._tokens.token(orgnr, scope)
         except HelseIdUnavailable as error:
             return Sent(Fate.NOT_DELIVERED, f"no token from HelseID: {error}")
+        if (left := until - now()) <= 0:
+            return Sent(Fate.NOT_DELIVERED, "HelseID's token came too late")
         headers = (*request.headers, (b"Authorization", f"Bearer {token}".encode()))
         try:
-            answer = await self._caller.call(request.method, request.target, headers, request.body, timeout)
+            answer = await self._caller.call(request.method, request.target, headers, request.body, left)
         except Unreachable as error:
             return Sent(Fate.NOT_DELIVERED, f"VKP cannot be reached: {error}")
         except NoAnswer as error:

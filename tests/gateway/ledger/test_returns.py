@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gateway.ledger.messages import LEASE, Ledger
 from gateway.ledger.records import MessageState
 from gateway.ledger.returns import UNCLEAR_AT_VKP, Going, Lost, ReturnCount, Returns, ReturnStatus, Selection
+from gateway.outbox.returns import Returner
 from tests.gateway.ledger.conftest import (
     NOW,
     UNTIL,
@@ -256,6 +258,17 @@ async def test_what_was_with_a_process_that_is_gone_is_unclear(
     second = await brought_to(ledger, MessageState.DELIVERED, "n", **R4)
     await returns.take(second, MessageState.DELIVERED, until=UNTIL)
     assert await others.recover(alone=True) == [Lost("n", "havnes")]
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+async def test_node_whose_clock_is_ahead_takes_nothing_for_lost(ledger: Ledger, other: Ledger) -> None:
+    """Another node is sending it at this moment; by the clock of the one that looks its time is long over."""
+    message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
+    right, ahead = Clock(time.time()), Clock(time.time() + 3600)
+    sender = Returns(Ledger(ledger.store, "sender", right), right)
+    assert await sender.take(message, MessageState.DELIVERED, until=right() + 30)
+    await Returner(Ledger(other.store, "ahead", ahead), lambda: None, ahead).recover()
+    assert (await row(ledger, message)).state == "returning"
 
 
 async def test_what_vkp_is_known_to_have_is_known_late(ledger: Ledger, returns: Returns, clock: Clock) -> None:

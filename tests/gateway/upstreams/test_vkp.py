@@ -70,6 +70,14 @@ async def test_it_sends_what_the_sender_sent(scene: Scene) -> None:
     assert not [name for name, _ in got.headers if name.lower() == "dpop"]
 
 
+async def test_nothing_is_sent_when_the_token_has_taken_all_the_time(scene: Scene) -> None:
+    """By then others may have decided what becomes of it, though a connection is at hand."""
+    await send(scene)
+    found = await send(scene, within=0.0)
+    assert (found.fate, found.reason) == (Fate.NOT_DELIVERED, "HelseID's token came too late")
+    assert len(scene.vkp.received) == 1
+
+
 async def test_it_asks_helseid_for_the_municipality(scene: Scene) -> None:
     """Each municipality has a token of its own, with all scopes of the configuration, and it is used again."""
     for orgnr in (HAVNES, NORDFJELL, HAVNES):

@@ -105,6 +105,42 @@ async def test_what_vkp_took_is_written_down_when_the_ledger_is_back(
     assert await scene.states(first, second) == ["returned", "returned"]
 
 
+async def test_what_was_taken_is_not_sent_once_others_may_take_it_for_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process stood still, or the ledger took as long: a person may have sent it elsewhere by now."""
+    reference, take = await scene.delivered(), Returns.take
+
+    async def slow(self: Returns, *given: Any, **more: Any) -> Any:
+        taken = await take(self, *given, **more)
+        scene.clock.now += 60
+        return taken
+
+    monkeypatch.setattr(Returns, "take", slow)
+    assert (await send_back(scene)).counts == {ReturnOutcome.NOT_DELIVERED: 1}
+    assert (len(scene.vkp.received), await scene.states(reference)) == (0, ["delivered"])
+
+
+async def test_what_is_known_of_vkps_answer_is_not_taken_for_unclear_meanwhile(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VKP did not take it, and the ledger could not be written until its time was over."""
+    reference, returning = await scene.delivered(), scene.returning()
+    scene.vkp.behave(Behaviour(status=503))
+    written, failures = Returns.not_returned, [LedgerUnavailable("SQLITE_FULL")]
+
+    async def failing(self: Returns, *given: Any, **more: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        scene.clock.now += 1000
+        await returning.recover()
+        return await written(self, *given, **more)
+
+    monkeypatch.setattr(Returns, "not_returned", failing)
+    await finished(returning, returning.begin(HAVNES_ALL, FAST))
+    assert await scene.states(reference) == ["delivered"]
+
+
 # One by a person.
 
 
