@@ -22,6 +22,7 @@ from translators.contract import Number, Refused, Settings, Tree
 from translators.fhir import json_codec, xml_codec
 from translators.fhir.elements import ANY_RESOURCE, ELEMENT, NUMERIC, Release, r4, stu3
 from translators.national_number import TEST_KINDS
+from translators.soap import message as soap_message
 from translators.translate import translate
 
 RELEASES = {"vkp-r4": r4(), "vkp-stu3": stu3()}
@@ -151,6 +152,8 @@ def _written(surface: str, form: str, tree: Tree) -> bytes:
 
 
 def _read(surface: str, data: bytes) -> Tree:
+    if surface == "vkp-soap":
+        return soap_message.decode(data)[0]
     return json_codec.decode(data) if data.startswith(b"{") else xml_codec.decode(data, RELEASES[surface])[0]
 
 
@@ -369,5 +372,29 @@ def test_no_form_takes_more_time_than_in_proportion(form: str) -> None:
     make = FORMS_OF_ALL[form]
     count = LARGEST // (len(make(101)) - len(make(1))) * 100
     few, many = (_translated("vkp-r4", make(each)) for each in (count // TIMES, count))
+    few()
+    assert _seconds(many) < MARGIN * TIMES * min(_seconds(few) for _ in range(3)) + 0.05
+
+
+LONG_VALUES: dict[str, tuple[str, Callable[[int], bytes]]] = {
+    "full URL of many versions, and a blank": (
+        "vkp-r4",
+        lambda count: json_codec.encode(_message("vkp-r4")).replace(
+            b"urn:uuid:0", b"http://x" + b"/Patient/1/_history/1" * count + b" "
+        ),
+    ),
+    "blanks before an envelope in UTF-16": (
+        "vkp-soap",
+        lambda count: (" " * 10 * count + "<Envelope/>").encode("utf-16"),
+    ),
+}
+"""One value, or what stands between, that has many of what is looked for in it, and is none of it in the end."""
+
+
+@pytest.mark.parametrize("value", LONG_VALUES)
+def test_no_long_value_takes_more_time_than_in_proportion(value: str) -> None:
+    """Likewise of a single value, in whose text something is looked for."""
+    surface, make = LONG_VALUES[value]
+    few, many = (_translated(surface, make(each)) for each in (200, 200 * TIMES))
     few()
     assert _seconds(many) < MARGIN * TIMES * min(_seconds(few) for _ in range(3)) + 0.05

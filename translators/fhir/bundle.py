@@ -18,7 +18,9 @@ Path = tuple[str | int, ...]
 _WITH_REQUEST: Final = frozenset({"batch", "transaction", "history"})
 _WITH_RESPONSE: Final = frozenset({"batch-response", "transaction-response", "history"})
 _WITHOUT_URL: Final = frozenset({"batch", "transaction", "batch-response", "transaction-response"})
-RESTFUL = re.compile(r"https?://\S+?/([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/\S+)?")
+_WITHOUT_BLANKS = r"(?=\S+\Z)"
+"""Looked for once and first: found at the end alone, a blank would be looked for again behind each version that a link names."""
+RESTFUL = re.compile(rf"{_WITHOUT_BLANKS}https?://\S+?/([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{{1,64}})(?:/_history/\S+)?")
 """The URL of a resource on a server, with its type and id (FHIR R4, references.html#regex)."""
 
 
@@ -35,7 +37,7 @@ class Links:
 
 
 NO_LINKS: Final = Links({}, {}, {})
-_NAMED = re.compile(r"(?:https?://\S+?/)?([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}(?:/_history/\S+)?")
+_NAMED = re.compile(rf"{_WITHOUT_BLANKS}(?:https?://\S+?/)?([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{{1,64}}(?:/_history/\S+)?")
 _DEFINITIONS = "http://hl7.org/fhir/StructureDefinition/"
 
 

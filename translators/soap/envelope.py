@@ -142,7 +142,9 @@ def _in_utf_8(data: bytes) -> bytes:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise Refused(Reason.FORMAT, f"not in its own encoding at byte {error.start}") from None
-    return _DECLARED.sub(r"\1utf-8", text, count=1).encode("utf-8")
+    declared = _DECLARED.match(text)
+    text = text if declared is None else f"{declared[1]}utf-8{text[declared.end() :]}"
+    return text.encode("utf-8")
 
 
 def _is_utf_8(data: bytes) -> bool:
