@@ -1,8 +1,9 @@
-"""How often a sender may call, and how many of its requests may be under way at a time."""
+"""How often a sender may call, how many of its requests may be under way at a time, and whose turn it is where only one can be."""
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from gateway.model import Rate
@@ -58,6 +59,48 @@ class TokenBuckets:
         finally:
             if is_within:
                 self._under_way[sender] -= 1
+
+
+class Turns:
+    """Lets one after the other: senders take turns, so that however much one of them brings, another waits for one of it."""
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        """Of each sender that waits; whose turn is next stands first."""
+
+    @asynccontextmanager
+    async def turn(self, sender: str) -> AsyncIterator[None]:
+        """Wait for a turn of this sender, and have it."""
+        if self._is_taken:
+            await self._come(sender)
+        self._is_taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _come(self, sender: str) -> None:
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(sender, deque()).append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():
+                # It was given its turn just when nobody waited any more.
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            sender, queue = self._waiting.popitem(last=False)
+            following = queue.popleft()
+            if queue:
+                self._waiting[sender] = queue
+            if not following.done():
+                following.set_result(None)
+                return
+        self._is_taken = False
 
 
 _MOST = 1000

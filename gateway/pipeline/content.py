@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,7 @@ import structlog
 from gateway.auth.helseid.claims import Claims
 from gateway.config.model import Config
 from gateway.errors import Failure, Fault
-from gateway.limits import TokenBuckets
+from gateway.limits import TokenBuckets, Turns
 from gateway.model import Body
 from gateway.pipeline import bodies
 from gateway.pipeline.bodies import BodyAnswer, BodyQuestion
@@ -39,6 +40,8 @@ LARGE = 100_000
 """Bytes of a body that is worked on apart, so that others need not wait for it."""
 _MOST_WAITING = 64
 """Large bodies that wait; what comes then is told to come again."""
+_MOST_OF_ONE = 48
+"""Of them, those of one sender: others keep a place."""
 _TOGETHER = 16
 """Small bodies that are worked on one after the other when nobody waits for it: with more, those that come meanwhile would notice."""
 _SOON = 0.02
@@ -79,8 +82,9 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="content")
         self._process = process
         self._patience = patience
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._waiting = 0
+        self._of_sender: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._gathered: list[Callable[[], None]] = []
         self._due: asyncio.TimerHandle | None = None
@@ -95,14 +99,23 @@ class Worker:
         finally:
             self._waiting -= 1
 
-    async def ask(self, question: BodyQuestion) -> BodyAnswer:
-        """Answer a question about a large body; raises `Failure` when too many wait, or when it cannot be answered now."""
+    async def ask(self, question: BodyQuestion, sender: str) -> BodyAnswer:
+        """Answer a question about a large body of a sender's; senders take turns.
+
+        Raises `Failure` when too many wait, in all or of this sender, or when it cannot be answered now.
+        """
+        if self._of_sender[sender] >= _MOST_OF_ONE:
+            raise Failure(Fault.TOO_MANY, "Too many large messages of the sender are being read", retry_after=1)
         self._come()
+        self._of_sender[sender] += 1
         try:
-            async with self._turn:
+            async with self._turns.turn(sender):
                 return await self._asked(question)
         finally:
             self._waiting -= 1
+            self._of_sender[sender] -= 1
+            if not self._of_sender[sender]:
+                del self._of_sender[sender]
 
     def _come(self) -> None:
         if self.is_full:
@@ -219,7 +232,11 @@ class ContentReader:
         if wait := self._wait(claims, len(data)):
             text = "As much is read of the sender's messages, or without HelseID of everybody's, as may be"
             raise Failure(Fault.TOO_MANY, text, retry_after=math.ceil(wait))
-        return Identifier.content(data, identified) if len(data) <= LARGE else await self._read_apart(data, identified)
+        if len(data) <= LARGE:
+            return Identifier.content(data, identified)
+        # Whom a token names that nobody can verify now may be somebody else.
+        sender = _UNVERIFIED if claims is None else _sender_of(identified)
+        return await self._read_apart(data, identified, sender)
 
     def read_at_once(self, body: Body, identified: Identified, claims: Claims) -> Content | None:
         """Read a body that has come, is small, and is within the sender's budget; return None for every other."""
@@ -246,7 +263,7 @@ class ContentReader:
             return await self.run(content.size, work)
         told = replace(settings, local_numbers=dict(settings.local_numbers))
         question = BodyQuestion(data, surface, identified.operation, service=service, settings=told)
-        return bodies.translation_told(question, await self._worker.ask(question))
+        return bodies.translation_told(question, await self._worker.ask(question, _sender_of(identified)))
 
     def business_later(self, data: bytes, identified: Identified, done: Callable[[Business | None], None]) -> None:
         """Find out what a message is known again by, whose body may not have been read yet; nobody waits for it."""
@@ -259,13 +276,13 @@ class ContentReader:
             self._worker.follow(self._business_apart(data, identified), done)
 
     async def _business_apart(self, data: bytes, identified: Identified) -> Business | None:
-        return bodies.business(await self._read_apart(data, identified))
+        return bodies.business(await self._read_apart(data, identified, _sender_of(identified)))
 
-    async def _read_apart(self, data: bytes, identified: Identified) -> Content:
+    async def _read_apart(self, data: bytes, identified: Identified, sender: str) -> Content:
         question = BodyQuestion(
             data, identified.surface.NAME, identified.operation, histories=self._histories, systems=self._systems
         )
-        return bodies.content_told(question, await self._worker.ask(question))
+        return bodies.content_told(question, await self._worker.ask(question, sender))
 
     def _wait(self, claims: Claims | None, size: int) -> float:
         """Count what is read; return 0 when it is within the budget, else the seconds until it is."""
@@ -273,3 +290,7 @@ class ContentReader:
             return self._spent.wait(_UNVERIFIED, self._limits.parsing_unverified, self._clock(), amount=size)
         client = f"client {claims.get('client_id')}"
         return self._spent.wait(client, self._limits.parsing_per_sender, self._clock(), amount=size)
+
+
+def _sender_of(identified: Identified) -> str:
+    return identified.envelope.sender or _UNVERIFIED

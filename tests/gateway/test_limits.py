@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.limits import TokenBuckets
+from gateway.limits import TokenBuckets, Turns
 from gateway.model import Rate
 
 STEPS = st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=200)
@@ -60,3 +61,32 @@ def test_clock_that_goes_back_gives_nothing_away() -> None:
     assert rates.wait("sender", rate, 100.0) == 0
     assert rates.wait("sender", rate, 40.0) > 0
     assert rates.wait("sender", rate, 41.0) > 0
+
+
+async def _in_turn(turns: Turns, sender: str, had: list[str]) -> None:
+    async with turns.turn(sender):
+        had.append(sender)
+        await asyncio.sleep(0)
+
+
+async def test_senders_take_turns() -> None:
+    """Who has come with three has each of them after one of the other's."""
+    turns, had = Turns(), list[str]()
+    await asyncio.gather(*(_in_turn(turns, sender, had) for sender in ("a", "a", "a", "a", "b", "b")))
+    assert had == ["a", "a", "b", "a", "b", "a"]
+
+
+async def test_turn_of_who_waits_no_longer_is_the_next_ones() -> None:
+    """Both while it waited, and when it has just been given."""
+    turns, had = Turns(), list[str]()
+    loop = asyncio.get_running_loop()
+    async with turns.turn("first"):
+        waiting = [loop.create_task(_in_turn(turns, sender, had)) for sender in ("a", "b", "c")]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+    waiting[1].cancel()
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in ends] == [asyncio.CancelledError, asyncio.CancelledError, type(None)]
+    assert had == ["c"]
+    await _in_turn(turns, "d", had)
+    assert had == ["c", "d"]

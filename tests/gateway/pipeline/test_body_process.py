@@ -60,7 +60,7 @@ async def _worker(process: _Process) -> Any:
 async def test_body_whose_process_was_lost_is_asked_of_another() -> None:
     """The question has all that it takes, and nothing was delivered yet."""
     async with _worker(process := _Process(ProcessLost("ended"), answered(QUESTION))) as worker:
-        assert await worker.ask(QUESTION) == answered(QUESTION)
+        assert await worker.ask(QUESTION, "sender") == answered(QUESTION)
     assert process.asked == 2
 
 
@@ -73,7 +73,7 @@ async def test_body_that_ends_its_process_is_not_brought_into_the_gateway(raised
     """Its sender is told to come again, and nobody else is harmed by it."""
     async with _worker(process := _Process(*raised)) as worker:
         with pytest.raises(Failure) as refusal:
-            await worker.ask(QUESTION)
+            await worker.ask(QUESTION, "sender")
     assert (refusal.value.fault, refusal.value.retry_after) == (Fault.UNAVAILABLE, 10)
     assert process.asked == asked
 
@@ -91,14 +91,14 @@ async def test_body_that_no_process_takes_is_worked_on_in_the_thread(
 
     monkeypatch.setattr(vkp_r4, "read", noting)
     async with _worker(_Process(why)) as worker:
-        assert await worker.ask(QUESTION) == answered(QUESTION)
+        assert await worker.ask(QUESTION, "sender") == answered(QUESTION)
     assert threads[0] is not threading.main_thread()
 
 
 async def test_without_a_process_the_thread_answers() -> None:
     """Where searches are answered there is none."""
     worker = Worker()
-    assert await worker.ask(QUESTION) == answered(QUESTION)
+    assert await worker.ask(QUESTION, "sender") == answered(QUESTION)
     await worker.close()
 
 
@@ -107,9 +107,11 @@ async def test_so_many_bodies_wait_for_the_process_and_no_more() -> None:
     process = _Process(*[answered(QUESTION)] * 64)
     process.gate.clear()
     async with _worker(process) as worker:
-        waiting = [asyncio.get_running_loop().create_task(worker.ask(QUESTION)) for _ in range(64)]
+        waiting = [
+            asyncio.get_running_loop().create_task(worker.ask(QUESTION, f"sender {one % 2}")) for one in range(64)
+        ]
         await asyncio.sleep(0)
-        for attempt in (lambda: worker.ask(QUESTION), lambda: worker.run(LARGE + 1, lambda: None)):
+        for attempt in (lambda: worker.ask(QUESTION, "sender"), lambda: worker.run(LARGE + 1, lambda: None)):
             with pytest.raises(Failure) as refusal:
                 await attempt()
             assert (refusal.value.fault, refusal.value.retry_after) == (Fault.TOO_MANY, 1)
@@ -118,16 +120,39 @@ async def test_so_many_bodies_wait_for_the_process_and_no_more() -> None:
     assert process.most == 1
 
 
+async def test_a_sender_of_many_large_bodies_leaves_others_a_place_and_their_turn() -> None:
+    """Whatever of its own waits: what another sends comes right after what is being read, and is not refused."""
+    process, done = _Process(*[answered(QUESTION)] * 49), list[str]()
+    process.gate.clear()
+
+    async def asked(sender: str) -> None:
+        await worker.ask(QUESTION, sender)
+        done.append(sender)
+
+    async with _worker(process) as worker, asyncio.TaskGroup() as together:
+        for _ in range(48):
+            together.create_task(asked("of many"))
+        await asyncio.sleep(0)
+        with pytest.raises(Failure) as refusal:
+            await worker.ask(QUESTION, "of many")
+        assert (refusal.value.fault, refusal.value.retry_after) == (Fault.TOO_MANY, 1)
+        together.create_task(asked("another"))
+        await asyncio.sleep(0)
+        process.gate.set()
+    assert done.index("another") <= 2
+    assert len(done) == 49
+
+
 async def test_body_that_nobody_waits_for_any_more_keeps_no_other_waiting() -> None:
     """Its process is ended, since nobody knows how long it would take."""
     process = _Process(answered(QUESTION))
     process.gate.clear()
     async with _worker(process) as worker:
-        waiting = asyncio.get_running_loop().create_task(worker.ask(QUESTION))
+        waiting = asyncio.get_running_loop().create_task(worker.ask(QUESTION, "sender"))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert process.ends == 1
         process.gate.set()
-        assert await worker.ask(QUESTION) == answered(QUESTION)
+        assert await worker.ask(QUESTION, "sender") == answered(QUESTION)

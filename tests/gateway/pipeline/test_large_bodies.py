@@ -277,6 +277,6 @@ async def test_real_process_reads_and_translates_as_the_event_loop() -> None:
             BodyQuestion(body, surface, None, histories=HISTORIES, systems=SYSTEMS),
             BodyQuestion(body, surface, None, service="jft", settings=settings),
         ):
-            assert await worker.ask(question) == _served(question)
+            assert await worker.ask(question, "sender") == _served(question)
     await worker.close()
     assert process.pid is None
