@@ -3,8 +3,9 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -82,45 +83,47 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="content")
         self._process = process
         self._patience = patience
-        self._turns = Turns()
+        self._turns, self._turns_in_thread = Turns(), Turns()
         self._waiting = 0
         self._of_sender: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._gathered: list[Callable[[], None]] = []
         self._due: asyncio.TimerHandle | None = None
 
-    async def run(self, size: int, work: Callable[[], T]) -> T:
-        """Do work on a body of so many bytes: at once where that is short, else in the thread; raises `Failure` when it is busy."""
+    async def run(self, size: int, work: Callable[[], T], sender: str = "") -> T:
+        """Do work on so many bytes of a sender's: at once where that is short, else in the thread; senders take turns.
+
+        Raises `Failure` when too many wait, in all or of this sender.
+        """
         if size <= LARGE:
             return work()
-        self._come()
-        try:
-            return await self._in_thread(work)
-        finally:
-            self._waiting -= 1
+        with self._place(sender):
+            async with self._turns_in_thread.turn(sender):
+                return await self._in_thread(work)
 
     async def ask(self, question: BodyQuestion, sender: str) -> BodyAnswer:
         """Answer a question about a large body of a sender's; senders take turns.
 
         Raises `Failure` when too many wait, in all or of this sender, or when it cannot be answered now.
         """
-        if self._of_sender[sender] >= _MOST_OF_ONE:
-            raise Failure(Fault.TOO_MANY, "Too many large messages of the sender are being read", retry_after=1)
-        self._come()
-        self._of_sender[sender] += 1
-        try:
+        with self._place(sender):
             async with self._turns.turn(sender):
                 return await self._asked(question)
-        finally:
-            self._waiting -= 1
-            self._of_sender[sender] -= 1
-            if not self._of_sender[sender]:
-                del self._of_sender[sender]
 
-    def _come(self) -> None:
+    @contextmanager
+    def _place(self, sender: str) -> Iterator[None]:
+        """Count what waits; raises `Failure` where there is no place for it."""
+        if self._of_sender[sender] >= _MOST_OF_ONE:
+            raise Failure(Fault.TOO_MANY, "Too many large messages of the sender are being read", retry_after=1)
         if self.is_full:
             raise Failure(Fault.TOO_MANY, "Too many large messages are being read", retry_after=1)
         self._waiting += 1
+        self._of_sender[sender] += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._of_sender[sender] -= 1
 
     @property
     def is_full(self) -> bool:
@@ -250,7 +253,7 @@ class ContentReader:
         data = body.whole(self._limits.body) if content.facts is not None else None
         if data is None:
             return content
-        return await self.run(len(data), lambda: Identifier.content(data, identified))
+        return await self._worker.run(len(data), lambda: Identifier.content(data, identified), _sender_of(identified))
 
     async def translated(
         self, body: Body, identified: Identified, content: Content, service: str, settings: Settings
@@ -260,7 +263,7 @@ class ContentReader:
         surface = identified.surface.NAME
         if data is None:
             work = partial(translate, content.tree, surface, service, settings, content.repairs)
-            return await self.run(content.size, work)
+            return await self._worker.run(content.size, work, _sender_of(identified))
         told = replace(settings, local_numbers=dict(settings.local_numbers))
         question = BodyQuestion(data, surface, identified.operation, service=service, settings=told)
         return bodies.translation_told(question, await self._worker.ask(question, _sender_of(identified)))

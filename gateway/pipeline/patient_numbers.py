@@ -36,8 +36,8 @@ from translators.services import SERVICE_CODES
 
 log = structlog.get_logger()
 
-Run = Callable[[int, Callable[[], Any]], Awaitable[Any]]
-"""Does work on so many bytes: at once where that is short, else in a thread."""
+Run = Callable[[int, Callable[[], Any], str], Awaitable[Any]]
+"""Does work on so many bytes, for a sender or whom else: at once where that is short, else in a thread, where these take turns."""
 LocalNumbers = dict[tuple[str, str], str]
 """National numbers by identifier system and the record system's own number."""
 _MOST_OF_MESSAGE = 20
@@ -282,7 +282,7 @@ class NumbersOfVkp:
             answer = await client.ask(epj.question(search, municipality.orgnr), municipality.orgnr, _TIMEOUT)
             if answer.status != 200:
                 raise AnswerRefused(f"VKP answered {answer.status} to a list of patients")  # noqa: TRY301 - told alike
-            found = await self._run(len(answer.body), lambda: epj.found(answer.body, search))
+            found = await self._run(len(answer.body), lambda: epj.found(answer.body, search), municipality.key)
         except (ServiceUnavailable, AnswerRefused) as error:
             log.error("patient_numbers.not_listed", municipality=municipality.key, reason=str(error))  # noqa: TRY400 - as above
             raise _unavailable(f"{_NOT_LISTED}: {error}", _RETRY_AFTER) from None

@@ -172,7 +172,7 @@ class Retrieval:
                 authorization=asker.authorization,
                 timeout=timeout,
             )
-            found: tuple[Found, ...] = await self._run(len(body), lambda: epj.found(body, search))
+            found: tuple[Found, ...] = await self._run(len(body), lambda: epj.found(body, search), asker.sender.key)
         except AnswerRefused as refusal:
             ANSWERS_REFUSED.labels(name).inc()
             log.error("retrieval.answer_refused", upstream=name, reason=str(refusal))  # noqa: TRY400 - the place says nothing

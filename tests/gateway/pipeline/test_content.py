@@ -36,7 +36,8 @@ async def test_so_many_large_bodies_wait_and_no_more() -> None:
     worker, gate, done = Worker(), threading.Event(), list[int]()
     waiting = [asyncio.get_running_loop().create_task(worker.run(LARGE + 1, lambda: gate.wait(60)))]
     waiting += [
-        asyncio.get_running_loop().create_task(worker.run(LARGE + 1, lambda: done.append(1) or True)) for _ in range(63)
+        asyncio.get_running_loop().create_task(worker.run(LARGE + 1, lambda: done.append(1) or True, f"{one % 2}"))
+        for one in range(63)
     ]
     await asyncio.sleep(0)
     with pytest.raises(Failure) as refusal:
@@ -45,6 +46,28 @@ async def test_so_many_large_bodies_wait_and_no_more() -> None:
     gate.set()
     assert all(await asyncio.gather(*waiting))
     assert len(done) == 63
+    await worker.close()
+
+
+async def test_senders_take_turns_in_the_thread_too() -> None:
+    """As answers of a record system: one sender's many keep no other's waiting, nor take its place."""
+    worker, gate, done = Worker(), threading.Event(), list[str]()
+
+    async def read(sender: str) -> None:
+        await worker.run(LARGE + 1, lambda: gate.wait(60), sender)
+        done.append(sender)
+
+    async with asyncio.TaskGroup() as together:
+        for _ in range(48):
+            together.create_task(read("of many"))
+        await asyncio.sleep(0)
+        with pytest.raises(Failure) as refusal:
+            await worker.run(LARGE + 1, lambda: True, "of many")
+        assert (refusal.value.fault, refusal.value.retry_after) == (Fault.TOO_MANY, 1)
+        together.create_task(read("another"))
+        await asyncio.sleep(0)
+        gate.set()
+    assert done.index("another") <= 2
     await worker.close()
 
 
