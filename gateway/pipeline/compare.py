@@ -110,7 +110,7 @@ class Comparer:
         sender = self._senders.get(identified.envelope.sender or "")
         if recognised is None or municipality is None or sender is None:
             raise Failure(Fault.NO_ACCESS, "The sender or the municipality is not registered here")
-        search = self._retrieval.checked(identified.surface.search(context.head, body, recognised))
+        search = await self._retrieval.asked(context.head, body, identified.surface, recognised, sender.key)
         self._retrieval.check_need(search, municipality, sender)
         asker = Asker(municipality, sender, recognised.operation.scope, context.head.authorization)
         found = await self._retrieval.find(search, asker, Mode.COMPARE, self._patience)

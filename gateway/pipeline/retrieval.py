@@ -73,12 +73,20 @@ class Retrieval:
         self.numbers = clients.numbers
         """Whose the record system's own numbers are."""
 
-    async def read(self, head: RequestHead, body: Body, surface: Surface, recognised: Recognised) -> Search:
-        """Return what is asked for; raises `Failure` for what is no search, or names a patient by what is no number."""
+    async def read(
+        self, head: RequestHead, body: Body, surface: Surface, recognised: Recognised, sender: str
+    ) -> Search:
+        """Return what a sender asks for; raises `Failure` for what is no search, or names a patient by what is no number."""
         data = await body.read(MOST_BYTES if not recognised.by_content else self._config.limits.body)
         if data is None:
             raise Failure(Fault.TOO_LARGE, f"A search is larger than {MOST_BYTES} bytes")
-        return self.checked(surface.search(head, data, recognised))
+        return await self.asked(head, data, surface, recognised, sender)
+
+    async def asked(
+        self, head: RequestHead, data: bytes, surface: Surface, recognised: Recognised, sender: str
+    ) -> Search:
+        """Likewise of a body that is here; over SOAP it may be as large as a journaling's, and then nobody else waits for it."""
+        return self.checked(await self._run(len(data), lambda: surface.search(head, data, recognised), sender))
 
     def checked(self, search: Search) -> Search:
         """Return a search with its number, once that is known to be one of this environment; raises `Failure` that repeats nothing."""

@@ -58,7 +58,8 @@ class SearchLane:
         try:
             if recognised is not None and municipality is not None:
                 surface = identified.surface
-                context.search = await self._retrieval.read(context.head, context.body, surface, recognised)
+                sender = identified.envelope.sender or ""
+                context.search = await self._retrieval.read(context.head, context.body, surface, recognised, sender)
                 if (patient := context.search.patient) is not None:
                     until = context.deadline - TO_ANSWER
                     share = self._canary.share(await self._retrieval.numbers.of_patient(patient, municipality, until))
@@ -80,7 +81,8 @@ class SearchLane:
         municipality, recognised, surface = identified.municipality, identified.recognised, identified.surface
         if municipality is None or recognised is None:
             raise Failure(Fault.UNRECOGNISED, "Nothing is served at this address")
-        search = context.search or await self._retrieval.read(context.head, context.body, surface, recognised)
+        sender = admitted.sender.key
+        search = context.search or await self._retrieval.read(context.head, context.body, surface, recognised, sender)
         self._retrieval.check_need(search, municipality, admitted.sender)
         context.upstream = self._retrieval.upstream(mode, search.information, municipality)
         asker = Asker(municipality, admitted.sender, recognised.operation.scope, context.head.authorization)

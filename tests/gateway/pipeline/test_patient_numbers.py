@@ -206,7 +206,7 @@ async def nodes(tmp_path: Path) -> AsyncIterator[Callable[[Vkp, FakeClock], Pati
     config: Any = SimpleNamespace(senders=())
     made: list[ListedNumbers] = []
 
-    async def run(_: int, work: Callable[[], Any]) -> Any:
+    async def run(_: int, work: Callable[[], Any], _whose: str) -> Any:
         return work()
 
     def node(vkp: Vkp, clock: FakeClock) -> PatientNumbers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from zeep.exceptions import Fault as ZeepFault
 from zeep.transports import Transport
 
 from gateway.observability.metrics import ANSWERS_REFUSED, COMPARED
-from gateway.surfaces.soap import wsdl
+from gateway.pipeline.content import LARGE
+from gateway.surfaces.soap import searches, wsdl
 from gateway.surfaces.vkp_stu3 import message as stu3_wire
 from tests.gateway.pipeline.record_system import SOLVEIG, TORBJORN
 from tests.gateway.pipeline.record_system import started as of_epj
@@ -186,6 +188,23 @@ async def test_operations_over_soap_are_answered_in_plain_xml(start: Start, vers
         assert all(one.service_codes for one in epj.received)
         assert {(one["surface"], one["outcome"]) for one in world.logged.named("message")} == {("vkp-soap", "answered")}
         assert SOLVEIG not in world.logged.everything()
+
+
+async def test_large_search_over_soap_is_read_where_nobody_waits_for_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An envelope may be as large as a message, whatever little it asks for."""
+    threads, search = [], searches.search
+
+    def noting(*given: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return search(*given)
+
+    monkeypatch.setattr(searches, "search", noting)
+    async with started(start, body="1MB") as (world, _):
+        for blanks in ("", " " * LARGE):
+            assert read(await ask(world, "HentTjenester", blanks + PERSON), "HentTjenester")
+    assert threads == [True, False]
 
 
 async def test_client_that_zeep_makes_of_the_description_asks_for_all_three(start: Start) -> None:
