@@ -364,9 +364,12 @@ def _others(resource: dict[str, Tree]) -> Iterator[tuple[str, dict[str, Tree]]]:
 
 def _focused(sections: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
     """Go through whom sections of a note are about, where that is not whom the note is."""
-    for at, section in _each(sections, path):
-        yield from _each(section.get("focus"), f"{at}.focus")
-        yield from _focused(section.get("section"), f"{at}.section")
+    for index, section in enumerate(_list(sections)):
+        # Few have either, and a note may have many sections.
+        if isinstance(section, dict) and ("focus" in section or "section" in section):
+            at = f"{path}[{index}]" if isinstance(sections, list) else path
+            yield from _each(section.get("focus"), f"{at}.focus")
+            yield from _focused(section.get("section"), f"{at}.section")
 
 
 def _each(value: Tree, path: str) -> Iterator[tuple[str, dict[str, Tree]]]:
