@@ -36,7 +36,9 @@ log = structlog.get_logger()
 def serve(path: str, dev_login: bool, last_good: bool, admin_port: int | None) -> None:
     """Serve until SIGTERM; SIGHUP reads the configuration again. The log is JSON lines on standard error."""
     telemetry.configure()
+    telemetry.log_uncaught()
     _allow_many_connections()
+    _leave_no_core()
     config, table = _last_good(path) if last_good else usable(path)
     if dev_login and (problem := dev_login_problem(config)):
         click.echo(problem, err=True)
@@ -80,3 +82,9 @@ def _allow_many_connections() -> None:
     if soft < hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _leave_no_core() -> None:
+    """Have no memory of this process, nor of those that it starts, written to a disk when they crash: it holds messages and keys."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -6,9 +6,11 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from functools import cache
+from types import TracebackType
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -52,6 +54,17 @@ def configure(stream: TextIO | None = None) -> None:
     for before in [each for each in root.handlers if isinstance(each, Libraries)]:
         root.removeHandler(before)
     root.addHandler(Libraries(logging.WARNING))
+
+
+def log_uncaught() -> None:
+    """Have what nobody catches logged as all else, by type and place: Python would print it with its text between the lines."""
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda given: _uncaught(given.exc_type, given.exc_value, given.exc_traceback)
+    sys.unraisablehook = lambda given: _uncaught(given.exc_type, given.exc_value, given.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, _trace: TracebackType | None) -> None:
+    log.critical("process.uncaught", exc_info=error if error is not None else kind())
 
 
 class Libraries(logging.Handler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -68,6 +69,16 @@ async def test_process_serves_reloads_and_ends(start: Callable[..., Awaitable[Wo
     shown = json.dumps(gateway.lines)
     assert "01813210084" not in shown
     assert "eyJ" not in shown
+
+
+@pytest.mark.slow
+async def test_crash_would_write_no_memory_to_a_disk(start: Callable[..., Awaitable[World]]) -> None:
+    """It has messages and keys in it; processes that it starts are held to the same."""
+    world = await start(serve=False)
+    async with served(world) as gateway:
+        assert resource.prlimit(gateway.process.pid, resource.RLIMIT_CORE) == (0, 0)
+        gateway.process.terminate()
+        await gateway.process.wait()
 
 
 @pytest.mark.slow
