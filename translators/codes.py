@@ -20,6 +20,9 @@ from translators.terminology import (
 CODE_SYSTEMS = "http://ehelse.no/fhir/CodeSystem/"
 
 UNKNOWN_PASSED = "unknown-code-passed"
+_DOUBTFUL_PASSED = "display-of-another-code-passed"
+_HEADINGS = ("Composition.type.", "Composition.section.")
+"""Where a code is what a note or a part of it is called, beside its title and text: nothing is done by it."""
 _AS_TEXT = "superseded-code-as-text"
 _ASK = "the sender's code_history must say which it uses"
 _TEXTS = {
@@ -47,7 +50,9 @@ class SenderCodes:
         if not isinstance(system, str) or not isinstance(code, str) or not system.startswith(CODE_SYSTEMS):
             return
         place = at.at("code") or at
-        if self._is_shown_as_another(system, code, display):
+        if self._is_shown_as_another(system, code, display) and at.element.startswith(_HEADINGS):
+            (at.at("display") or at).repair(_DOUBTFUL_PASSED)
+        elif self._is_shown_as_another(system, code, display):
             raise Refused(Reason.FORMAT, f"a code of {system} with the display of another one", place.path)
         found = read_code(system, code, self._history, display if isinstance(display, str) else None)
         if isinstance(found, Doubt):
