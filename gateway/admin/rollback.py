@@ -297,7 +297,9 @@ class Rollback:
             return [NOT_HERE]
         why, cells = self._sender.obstacle(selection), self._sender.still_new(selection)
         new = (
-            f"{len(cells)} cells still have mode new, first: {cells[0]}: roll the routes back first" if cells else None
+            f"{len(cells)} cells still have mode new or canary, first: {cells[0]}: roll the routes back first"
+            if cells
+            else None
         )
         return [each for each in (why, new) if each is not None]
 

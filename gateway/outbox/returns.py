@@ -13,7 +13,7 @@ from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.messages import Ledger
 from gateway.ledger.records import MessageState
 from gateway.ledger.returns import Going, ReturnItem, Returns, Selection
-from gateway.model import Mode
+from gateway.model import GOES_NEW
 from gateway.observability.metrics import QUARANTINED, UNCLEAR
 from gateway.outbox.context import CurrentDelivery, DeliveryContext, set_aside
 from gateway.outbox.order import opened
@@ -95,14 +95,14 @@ class Returner:
         return [one for one in vendors if config.client_of_vkp(place, one) is None]
 
     def still_new(self, selection: Selection) -> list[str]:
-        """Return the cells of a selection whose messages still go to a service: these go back first."""
+        """Return the cells of a selection whose messages still go to a service, or those of a canary's patients: these go back first."""
         means, now = self._current(), datetime.fromtimestamp(self._clock(), UTC)
         if means is None:
             return []
         return [
             ", ".join(part for part in (cell.municipality, cell.vendor, cell.system, cell.information) if part)
             for cell in cells_of(selection, means.config)
-            if means.routes.table.decide(cell, now).mode is Mode.NEW
+            if (route := means.routes.table.decide(cell, now).route) is not None and route.mode in GOES_NEW
         ]
 
     def is_busy(self, municipality: str) -> bool:

@@ -56,6 +56,7 @@ FIELDS = ((b"Content-Type", b"text/plain"), (b"ServiceCodes", b"ta,gps"))
 HAVNES_ALL = Selection("havnes", NOW - 3600)
 LEGACY = "  - {mode: legacy}\n"
 STILL_NEW = LEGACY + "  - {municipality: havnes, vendor: dignio, information: [varsel], mode: new}\n"
+STILL_CANARY = STILL_NEW.replace("mode: new", "mode: canary, share: 1%")
 _FILE = """\
 version: 1
 environment: test

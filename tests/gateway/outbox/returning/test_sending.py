@@ -13,7 +13,7 @@ from gateway.ledger.returns import UNCLEAR_AT_VKP, ReturnStatus, Selection
 from gateway.outbox.return_jobs import Busy, Done, Job, Progress, ReturnOutcome, may_be_sent_alone
 from gateway.outbox.returns import NO_CLIENT, NO_SERVICE, Returner
 from service_stubs.behaviour import Behaviour
-from tests.gateway.return_scene import FIELDS, HAVNES_ALL, NOW, STILL_NEW
+from tests.gateway.return_scene import FIELDS, HAVNES_ALL, NOW, STILL_CANARY, STILL_NEW
 from tests.gateway.world import HAVNES, message, stu3_message
 
 if TYPE_CHECKING:
@@ -193,10 +193,11 @@ async def test_messages_of_vendors_without_a_client_stay_and_are_said_to(scene: 
     assert len(scene.vkp.received) == 1
 
 
-async def test_it_gives_up_where_messages_go_to_jft_again(scene: Scene) -> None:
-    """A reload has brought `new` back: what comes meanwhile would pass what goes back."""
+@pytest.mark.parametrize("routes", [STILL_NEW, STILL_CANARY], ids=["new", "canary"])
+async def test_it_gives_up_where_messages_go_to_jft_again(scene: Scene, routes: str) -> None:
+    """A reload has brought `new` back, or a canary of it: what comes meanwhile would pass what goes back."""
     await scene.delivered()
-    scene.routes = STILL_NEW
+    scene.routes = routes
     job = await send_back(scene)
     assert (job.progress, job.why) == (
         Progress.GAVE_UP,
