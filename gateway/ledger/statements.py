@@ -201,15 +201,16 @@ def chosen_once(wanted: Select[tuple[int]]) -> Select[tuple[int]]:
     return select(rows.c.id)
 
 
-_EARLIER_PENDING = exists().where(
+# What is on its way back to VKP may come back to where it was, and is the first then.
+_EARLIER_FIRST = exists().where(
     _EARLIER.c.patient == M.patient,
     _EARLIER.c.municipality == M.municipality,
-    _in(PENDING, _EARLIER.c.state),
+    _in((*PENDING, MessageState.RETURNING), _EARLIER.c.state),
     _EARLIER.c.id < M.id,
 )
 _TURN = (
     select(M.id)
-    .where(M.state == MessageState.HELD.value, M.due <= bindparam("now"), ~_EARLIER_PENDING)
+    .where(M.state == MessageState.HELD.value, M.due <= bindparam("now"), ~_EARLIER_FIRST)
     .order_by(M.due, M.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -227,7 +228,7 @@ BRING_FORWARD = (
     update(MESSAGE).where(M.state == MessageState.HELD.value, M.due > bindparam("latest")).values(due=bindparam("now"))
 )
 _FOLLOWER = (M.state == MessageState.HELD.value, M.due.is_(None))
-FORGOTTEN = select(M.id).where(*_FOLLOWER, M.id > bindparam("after"), ~_EARLIER_PENDING)
+FORGOTTEN = select(M.id).where(*_FOLLOWER, M.id > bindparam("after"), ~_EARLIER_FIRST)
 """Followers of nothing: on PostgreSQL a message may arrive as the one before it leaves, and neither sees the other."""
 FOLLOW_NO_MORE = update(MESSAGE).where(_MESSAGE, *_FOLLOWER).values(due=M.received_at)
 NEWEST = select(func.max(M.id))

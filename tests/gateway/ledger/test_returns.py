@@ -233,6 +233,20 @@ async def test_unclear_is_for_a_person(ledger: Ledger, returns: Returns) -> None
     assert await returns.take(message, MessageState.QUARANTINED, until=UNTIL, by_person=True) is None
 
 
+async def test_later_messages_about_the_patient_are_not_delivered_meanwhile(ledger: Ledger, returns: Returns) -> None:
+    """If VKP does not take the first, it is still the first."""
+    first = await waiting(ledger, "first", patient="patient", **R4)
+    second = await waiting(ledger, "second", patient="patient", **R4)
+    assert await returns.take(first, MessageState.HELD, until=UNTIL)
+    assert await ledger.claim(9, until=UNTIL) == []
+    assert await returns.not_returned(first, MessageState.HELD, "VKP answered 503", due=NOW)
+    assert [due.id for due in await ledger.claim(9, until=UNTIL)] == [first]
+    assert await ledger.held(first, "away", next_try=NOW)
+    assert await returns.take(first, MessageState.HELD, until=UNTIL)
+    assert await returns.returned(first, 200)
+    assert [due.id for due in await ledger.claim(9, until=UNTIL)] == [second]
+
+
 async def test_nobody_else_says_what_became_of_it(ledger: Ledger, returns: Returns, others: Returns) -> None:
     """Only who has taken it knows."""
     message = await brought_to(ledger, MessageState.DELIVERED, "m", **R4)
