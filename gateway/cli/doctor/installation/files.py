@@ -16,7 +16,7 @@ from gateway.cli.output import counted
 from gateway.config.model import Config
 from gateway.errors import KeyMissing, StartupError
 from gateway.ledger.key_files import check
-from gateway.model import Mode
+from gateway.model import GOES_NEW
 from gateway.proxy.certificate_files import DATA_PORT, Files, Make, needed
 
 DAY = 86_400
@@ -131,7 +131,7 @@ _RESTORE = "correct it, or put its copy back: a new key neither opens nor finds 
 
 def check_own_keys(config: Config, folder: Path) -> list[Finding]:
     """Look at every key file; one that is missing is only wrong where something would be stored."""
-    is_needed = any(route.mode is Mode.NEW for route in config.routes)
+    is_needed = any(route.mode in GOES_NEW for route in config.routes)
     return [_look(kind, source, folder, is_needed=is_needed) for kind, source in asdict(config.keys).items()]
 
 
@@ -142,6 +142,6 @@ def _look(kind: str, source: str, folder: Path, *, is_needed: bool) -> Finding:
     except KeyMissing:
         if is_needed:
             return wrong(name, f"{source}: there is no such file", _MAKE)
-        return fine(name, f"{source}: not made, and not needed: no route has mode new")
+        return fine(name, f"{source}: not made, and not needed: no route has mode new or canary")
     except StartupError as error:
         return wrong(name, str(error), _RESTORE)

@@ -11,7 +11,7 @@ from gateway.auth.helseid.jws import Key
 from gateway.cli.doctor.installation.findings import Finding, fine, warning, wrong
 from gateway.config.model import Config, Municipality
 from gateway.config.upstreams import Grant, JftUpstream
-from gateway.model import Mode
+from gateway.model import GOES_NEW
 from gateway.times import Clock
 
 UNSURE, TOO_FAR = 2.0, 5.0
@@ -104,4 +104,4 @@ _ADVICE = {
 
 
 def _in_use(config: Config, municipality: Municipality) -> bool:
-    return any(each.mode is Mode.NEW and each.municipality in (None, municipality.key) for each in config.routes)
+    return any(each.mode in GOES_NEW and each.municipality in (None, municipality.key) for each in config.routes)

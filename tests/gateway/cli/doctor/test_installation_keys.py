@@ -57,9 +57,10 @@ def test_keys_that_are_well_are_named_by_file_and_id(folder: Path) -> None:
     assert not [key for key in made.keys if key.key in found[0].text]
 
 
-def test_missing_keys_fail_where_a_route_is_new(tmp_path: Path) -> None:
-    """The advice is the command that makes them."""
-    found = look(tmp_path)
+@pytest.mark.parametrize("mode", ["new", "canary, share: 5%"])
+def test_missing_keys_fail_where_a_route_is_new(tmp_path: Path, mode: str) -> None:
+    """Or is for some patients; the advice is the command that makes them."""
+    found = look(tmp_path, TEXT + NEW.replace("new", mode))
     assert {each.state for each in found} == {FAILED}
     assert found[1].text == "var/lookup.key: there is no such file"
     assert all(each.advice.startswith("vkp-gateway keys init") for each in found)
