@@ -1,9 +1,10 @@
 """Background work of a process: what comes round every so often, how often that is, and what becomes of its failures."""
 
 import asyncio
+import math
 import random
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -194,8 +195,15 @@ class Periodic:
         return self._every() if callable(self._every) else self._every
 
 
+_SHARE = 0.75
+"""Of a queue's room that one of those who bring jobs may take: others keep a place."""
+
+
 class WorkQueue(Generic[J]):
-    """A bounded queue of jobs that are worked off one at a time, beside whatever else there is to do; a job that fails is told of."""
+    """A bounded queue of jobs that are worked off one at a time, beside whatever else there is to do; a job that fails is told of.
+
+    Those who bring jobs take turns, and nobody has more than three quarters of the room: whatever one brings, others' is done too.
+    """
 
     def __init__(self, name: str, work: Callable[[J], Awaitable[None]], *, most: int, most_bytes: int) -> None:
         """`most` jobs wait at a time, of no more than `most_bytes` together."""
@@ -203,7 +211,9 @@ class WorkQueue(Generic[J]):
         self._work = work
         self._most = most
         self._most_bytes = most_bytes
-        self._waiting: deque[tuple[J, int]] = deque()
+        self._waiting: OrderedDict[str, deque[tuple[J, int]]] = OrderedDict()
+        """Of each who brings jobs; whose turn is next stands first."""
+        self._jobs = 0
         self._bytes = 0
         self._come = asyncio.Event()
         self._done = asyncio.Event()
@@ -211,11 +221,18 @@ class WorkQueue(Generic[J]):
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
-    def offer(self, job: J, size: int) -> bool:
+    def offer(self, job: J, size: int, whose: str) -> bool:
         """Take a job of so many bytes, and tell whether there was room for it; returns at once."""
-        if self._stopping or len(self._waiting) >= self._most or self._bytes + size > self._most_bytes:
+        if self._stopping or self._jobs >= self._most or self._bytes + size > self._most_bytes:
             return False
-        self._waiting.append((job, size))
+        own = self._waiting.get(whose)
+        if own and (
+            len(own) >= math.ceil(_SHARE * self._most)
+            or sum(each for _, each in own) + size > _SHARE * self._most_bytes
+        ):
+            return False
+        self._waiting.setdefault(whose, deque()).append((job, size))
+        self._jobs += 1
         self._bytes += size
         self._done.clear()
         self._come.set()
@@ -232,17 +249,25 @@ class WorkQueue(Generic[J]):
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._done.wait()
-        left = [job for job, _ in self._waiting]
+        left = [job for own in self._waiting.values() for job, _ in own]
         self._waiting.clear()
         if self._task is not None:
             await self._task
         return left
 
+    def _next(self) -> tuple[J, int]:
+        whose, own = self._waiting.popitem(last=False)
+        found = own.popleft()
+        if own:
+            self._waiting[whose] = own
+        self._jobs -= 1
+        return found
+
     async def _run(self) -> None:
         while not self._stopping or self._waiting:
             await self._come.wait()
             while self._waiting:
-                job, size = self._waiting.popleft()
+                job, size = self._next()
                 try:
                     await self._work(job)
                 except Exception:

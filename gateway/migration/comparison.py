@@ -108,7 +108,7 @@ class Comparisons:
     def take(self, answers: ComparedAnswers) -> None:
         """Take the answers to a search in mode `compare`; returns at once, and never raises."""
         size = len(answers.theirs.body) + (len(answers.ours.body) if answers.ours is not None else 0)
-        if not self._queue.offer(answers, size):
+        if not self._queue.offer(answers, size, answers.envelope.sender or ""):
             self._count(answers, Judged(ComparisonOutcome.SKIPPED))
 
     def start(self) -> None:

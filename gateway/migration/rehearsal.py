@@ -82,7 +82,8 @@ class Rehearsals:
             self._tally.count(envelope, envelope.information or "", RehearsalVerdict.NOT_ACCEPTED)
             return
         received = datetime.fromtimestamp(self._clock(), UTC)
-        if not self._queue.offer(Rehearsal(claimed, identified, decision.route, received, body, reference), len(body)):
+        rehearsal = Rehearsal(claimed, identified, decision.route, received, body, reference)
+        if not self._queue.offer(rehearsal, len(body), envelope.sender or ""):
             self._tally.count(envelope, envelope.information or "", RehearsalVerdict.SKIPPED, "too many at once")
 
     def start(self) -> None:

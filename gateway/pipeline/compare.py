@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 MOST = 16
 """Searches that the new side is asked at a time; what comes then is counted and not asked."""
+MOST_OF_ONE = 12
+"""Of them, those of one sender: others keep a place."""
 
 
 class Comparer:
@@ -74,12 +76,16 @@ class Comparer:
         compared = ComparedAnswers(account.correlation_id, account.envelope, route, theirs, None)
         is_known = account.envelope.sender in self._senders
         # What VKP has refused, or failed on, is not worth a question; whether its sender is who it says VKP alone knows.
-        if not says_something(theirs) or not is_known or len(self._asking) >= MOST:
+        if not says_something(theirs) or not is_known or not self._has_room(account.envelope.sender):
             self._compare(compared)
             return
         task = asyncio.get_running_loop().create_task(self._ask(context, identified, asked, compared, body))
         self._asking[task] = compared
         task.add_done_callback(lambda done: self._asking.pop(done, None))
+
+    def _has_room(self, sender: str | None) -> bool:
+        own = sum(one.envelope.sender == sender for one in self._asking.values())
+        return len(self._asking) < MOST and own < MOST_OF_ONE
 
     async def _ask(
         self,

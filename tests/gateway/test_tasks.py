@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.tasks import FileThread, Periodic
+from gateway.tasks import FileThread, Periodic, WorkQueue
 from tests.waiting import HANGS
 
 if TYPE_CHECKING:
@@ -178,3 +178,34 @@ async def test_files_are_read_again_once_the_system_has_a_thread_left(monkeypatc
         with pytest.raises(RuntimeError):
             await files.do(lambda: 1)
     assert await files.do(lambda: 1) == 1
+
+
+async def test_who_brings_many_jobs_leaves_others_a_place_and_their_turn() -> None:
+    """Three quarters of the places, or of the bytes, and one of theirs after one of another's."""
+    done = list[str]()
+
+    async def work(job: str) -> None:
+        done.append(job)
+
+    for size in (1, 100):
+        queue = WorkQueue("test", work, most=8, most_bytes=800)
+        assert [queue.offer("of many", size, "one") for _ in range(7)] == [True] * 6 + [False]
+        assert [queue.offer("another's", size, "another") for _ in range(3)] == [True, True, False]
+        done.clear()
+        queue.start()
+        assert not await queue.stop(HANGS)
+        assert done[:4] == ["of many", "another's"] * 2
+        assert len(done) == 8
+
+
+async def test_one_job_may_take_all_the_room() -> None:
+    """Where nothing of the same waits: otherwise what is large would never be done."""
+
+    async def work(_: str) -> None:
+        """Be done."""
+
+    queue = WorkQueue("test", work, most=1, most_bytes=100)
+    assert queue.offer("large", 100, "one")
+    assert not queue.offer("more", 0, "one")
+    queue.start()
+    assert not await queue.stop(HANGS)

@@ -16,7 +16,7 @@ from gateway.errors import Failure, Fault
 from gateway.migration.comparison import Comparisons
 from gateway.model import Information, Mode
 from gateway.pipeline.canary import share_of
-from gateway.pipeline.compare import MOST
+from gateway.pipeline.compare import MOST, MOST_OF_ONE
 from gateway.pipeline.content import Worker
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.retrieval import Asker, Retrieval, RetrievalClients
@@ -298,12 +298,15 @@ async def test_other_side_that_is_slow_changes_nothing(
 async def test_other_side_that_is_asked_much_or_fails_changes_nothing(
     start: Start, source: Source, compared: asyncio.Queue[ComparedAnswers]
 ) -> None:
-    """A burst is counted and not asked."""
+    """A burst is counted and not asked; that of one sender leaves others a place."""
     world = await serving(start, "compare", intervals=Intervals(comparing=300.0))
     source.let = asyncio.Event()
-    for _ in range(MOST + 1):
-        assert (await search(world, "patient")).status == 200
-    assert (await compared.get()).ours is None
+    another = world.token(vkp_id="Evondos_Nordfjell")
+    bursts = {world.token(): MOST_OF_ONE, another: MOST - MOST_OF_ONE}
+    for token, most in bursts.items():
+        for _ in range(most + 1):
+            assert (await search(world, "patient", token=token)).status == 200
+        assert (await compared.get()).ours is None
     source.let.set()
     assert {(await compared.get()).ours is None for _ in range(MOST)} == {False}
     source.failure = Failure(Fault.UNAVAILABLE, "away")
