@@ -54,13 +54,6 @@ class Clock:
         return self._monotonic() - self._stepped_at
 
 
-def _tell_step(moved: float) -> None:
-    # Commands that only read files begin at once, and structlog takes longer to begin than most of them.
-    import structlog  # noqa: PLC0415 - said above
-
-    structlog.get_logger().error("clock.stepped", seconds=round(moved, 3))
-
-
 def ahead_of(before: float, after: float, said: float) -> float:
     """Return by how many seconds our clock is certainly ahead of one that said `said`, whole seconds, in between."""
     if before > said + 1:

@@ -124,6 +124,8 @@ class Worker:
         finally:
             self._waiting -= 1
             self._of_sender[sender] -= 1
+            if not self._of_sender[sender]:
+                del self._of_sender[sender]  # else every name that a token ever had would stay
 
     @property
     def is_full(self) -> bool:

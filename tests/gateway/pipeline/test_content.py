@@ -71,6 +71,15 @@ async def test_senders_take_turns_in_the_thread_too() -> None:
     await worker.close()
 
 
+async def test_nothing_is_kept_of_senders_whose_bodies_were_read() -> None:
+    """A token that nobody has verified may name anybody, and each time another."""
+    worker = Worker()
+    for number in range(3):
+        await worker.run(LARGE + 1, lambda: True, f"sender {number}")
+    assert not worker._of_sender
+    await worker.close()
+
+
 class _Stalled:
     """In place of the process: answers when the gate is open."""
 
