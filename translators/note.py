@@ -8,7 +8,7 @@ from html import escape
 from translators.contract import InformationName, Reason, Refused, Tree
 from translators.fhir.bundle import Links, type_linked, type_named
 from translators.fhir.invariants import objects
-from translators.fhir.moments import order_of
+from translators.fhir.moments import is_later
 from translators.made import made, plain, written
 from translators.note_status import statuses
 from translators.patient import BEST_FIRST
@@ -31,6 +31,8 @@ _CARED_FOR = frozenset({"Patient", "RelatedPerson"})
 """Who takes part in a supervision and writes no note of it."""
 LINE_END = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 """Whatever ends a line of a text (Unicode, newline guidelines), of what FHIR lets a text hold."""
+_BETWEEN_CLOCKS = 5
+"""Minutes by which a sender's clock may be ahead: what has just ended was not still to come."""
 _TIMES = ("whenHandedOver", "identifiedDateTime", "effectiveDateTime", "sent", "received", "authored", "date")
 
 
@@ -152,7 +154,7 @@ def labels_of(resources: list[dict[str, Tree]]) -> dict[str, Tree]:
 def time_of(resources: list[dict[str, Tree]], received: str | None = None) -> Tree:
     """Return when it happened, as the first resource that says so has it; None when none does.
 
-    Of a period that is the last moment which was not still to come when the message was `received`.
+    Of a period that is the last moment which was not still to come when the message was `received`, but for what clocks differ by.
     """
     for resource in resources:
         if (found := _first([resource], _TIMES)) is not None:
@@ -168,7 +170,7 @@ def time_of(resources: list[dict[str, Tree]], received: str | None = None) -> Tr
 
 
 def _is_after(moment: Tree, received: str | None) -> bool:
-    return isinstance(moment, str) and received is not None and order_of(moment, received) == 1
+    return isinstance(moment, str) and received is not None and is_later(moment, received, _BETWEEN_CLOCKS)
 
 
 def _first(resources: list[dict[str, Tree]], names: tuple[str, ...]) -> Tree:

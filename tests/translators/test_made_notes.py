@@ -15,6 +15,7 @@ from translators.national_number import TEST_KINDS
 from translators.translate import translate
 
 RECEIVED = "2026-11-03T08:02:00.000+00:00"
+JUST_ENDED = "2026-11-03T09:04:00.250+01:00"
 SETTINGS = Settings(TEST_KINDS, received=RECEIVED, source_system="Tilsyn AS")
 
 
@@ -63,10 +64,11 @@ def test_note_is_never_by_a_relative_who_took_part() -> None:
             "2026-11-03T08:00:00+01:00",
             "2026-11-03T08:00:00+01:00",
         ),
+        ({"start": "2026-11-03T08:00:00+01:00", "end": JUST_ENDED}, JUST_ENDED, JUST_ENDED),
         ({"start": "2026-11-20"}, RECEIVED, RECEIVED),
         ({"start": "2026-11"}, "2026-11", RECEIVED),
     ],
-    ids=["over", "not over", "still to come", "perhaps still to come"],
+    ids=["over", "not over", "just over by a clock that is ahead", "still to come", "perhaps still to come"],
 )
 def test_note_is_not_of_a_time_that_was_still_to_come(period: dict[str, str], date: str, timestamp: str) -> None:
     """It says what was known when it was sent, also of what is planned."""

@@ -28,6 +28,14 @@ def order_of(first: str, second: str) -> int | None:
     return order if order or precisions[0] == precisions[1] else None
 
 
+def is_later(first: str, second: str, minutes: int) -> bool:
+    """Tell whether a moment is certainly after another one, of times by more than so many minutes: clocks differ."""
+    one, other = _PARTS.fullmatch(first), _PARTS.fullmatch(second)
+    if one is None or other is None or one[4] is None or other[4] is None:
+        return order_of(first, second) == 1
+    return _instant(one)[0] - _instant(other)[0] > minutes
+
+
 def is_within(period: object, moment: str) -> bool:
     """Tell whether a moment may lie within a Period: it has certainly not ended before, nor begins after; one that is none says nothing."""
     if not isinstance(period, dict):
