@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web  # noqa: TID251 - stands for the admin port
+from aiohttp.test_utils import TestServer
 
 from gateway.cli.demo import story, story_history
+from gateway.cli.demo.stage import StageFailed
 from gateway.config.load import load
 from gateway.errors import StartupError
 from gateway.ledger import rehearsals, traffic
@@ -69,6 +73,27 @@ async def test_a_month_is_behind_a_fresh_ledger_and_is_told_once(tmp_path: Path)
     assert modes == {Mode.LEGACY, Mode.NEW}
     assert {*story.CAST, "nordfjell", "havnes"} == {one.municipality for one in seen}
     assert 300 < sum(one.numbers.messages for one in seen if one.municipality == "tangen") < 6000
+
+
+async def test_story_goes_on_where_an_override_of_an_earlier_demo_holds() -> None:
+    """It says the same as the one that the story would set; another conflict ends the story."""
+    conflicts = {"/overrides"}
+
+    async def answer(request: web.Request) -> web.Response:
+        path = request.path.removeprefix("/api/v1")
+        if path in conflicts:
+            return web.json_response({"detail": "is as specific"}, status=409)
+        return web.json_response({"csrf": "c", "name": "n", "hash": "h"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        listen = SimpleNamespace(admin=f"{server.host}:{server.port}")
+        stage: Any = SimpleNamespace(config=SimpleNamespace(listen=listen))
+        assert any("Granli" in line for line in await story.begin(stage))
+        conflicts.add("/cutovers")
+        with pytest.raises(StageFailed, match="409 is as specific"):
+            await story.begin(stage)
 
 
 def test_the_cast_is_in_the_configuration_of_the_demo() -> None:
