@@ -17,7 +17,7 @@ from gateway.config.model import Vendor
 from gateway.ledger import findings, traffic
 from gateway.migration.findings import FindingGroup, grouped
 from gateway.migration.overview import LedgerFacts
-from gateway.migration.standing import Cell, Standings, Step, next_step
+from gateway.migration.standing import Cell, Standings, Step, alphabetical, next_step
 from gateway.model import JOURNALING, Mode
 from gateway.times import when
 
@@ -104,7 +104,7 @@ class Vendors:
             if own:
                 places, moved = {cell.municipality for cell in own}, sum(cell.mode is Mode.NEW for cell in own)
                 lines.append(VendorLine(vendor, len(places), len(own), moved, faults[vendor.key]))
-        return sorted(lines, key=lambda line: line.vendor.name.casefold())
+        return sorted(lines, key=lambda line: alphabetical(line.vendor.name))
 
     async def seen_by(self, who: Principal, key: str) -> VendorView:
         """Return a vendor, for someone who may view a municipality that it sends for."""

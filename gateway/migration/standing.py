@@ -105,7 +105,7 @@ class Standings:
         known: dict[tuple[int, ...], tuple[Decision, ...]] = {}
         self.all: dict[str, Standing] = {
             key: _standing(one, _cells(table, key, pairs[key], at, known))
-            for key, one in sorted(config.municipalities.items(), key=lambda item: _alphabetical(item[1].name))
+            for key, one in sorted(config.municipalities.items(), key=lambda item: alphabetical(item[1].name))
         }
 
     def holds(self, config: Config, table: RouteTable, now: float) -> bool:
@@ -229,5 +229,6 @@ def of_cells(cells: Iterable[Cell], numbers: Mapping[tuple[str, str, str, str], 
 _LETTERS = str.maketrans({"å": "\uffff", "æ": "\ufffd", "ø": "\ufffe"})
 
 
-def _alphabetical(name: str) -> str:
+def alphabetical(name: str) -> str:
+    """Return what names are sorted by, so that they come as in Norwegian: æ, ø and å last."""
     return name.casefold().translate(_LETTERS)

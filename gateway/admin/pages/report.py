@@ -20,7 +20,7 @@ from gateway.auth.people.rbac import Action
 from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.migration.report import UNREAD, CellRow, holding_back
 from gateway.migration.schedule import OSLO, moment
-from gateway.migration.standing import TYPES, Standing, Standings
+from gateway.migration.standing import TYPES, Standing, Standings, alphabetical
 from gateway.model import Mode
 
 _TROUBLES = (RehearsalVerdict.REFUSED.value, RehearsalVerdict.DEFECT.value)
@@ -182,7 +182,7 @@ def _places(cells: Iterable[CellRow], standings: Standings, w: Words) -> list[Mu
     for one in cells:
         by.setdefault(one.municipality, []).append(one)
     found = [_place(key, tuple(alike), standings.all[key].modes, w) for key, alike in by.items()]
-    return sorted(found, key=lambda one: w.municipality(one.key))
+    return sorted(found, key=lambda one: alphabetical(w.municipality(one.key)))
 
 
 def _place(key: str, cells: tuple[CellRow, ...], modes: tuple[str, ...], w: Words) -> MunicipalityCells:
@@ -231,7 +231,9 @@ def _tried(rehearsals: Iterable[dict[str, Any]], w: Words) -> list[Tried]:
             counts.update({name: number for name, number in one["counts"].items() if name in _TROUBLES})
         share = clean / rehearsed if rehearsed else None
         found.append(Tried(key, rehearsed, share, tuple(counts.most_common()), tuple(alike)))
-    return sorted(found, key=lambda one: (one.municipality is None, w.municipality(one.municipality or "")))
+    return sorted(
+        found, key=lambda one: (one.municipality is None, alphabetical(w.municipality(one.municipality or "")))
+    )
 
 
 def _rehearsal(one: dict[str, Any], w: Words) -> dict[str, Any]:
