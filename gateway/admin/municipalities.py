@@ -209,7 +209,7 @@ def _cells(config: Config, standing: Standing, known: _Now, cutovers: Iterable[C
             if step in (Step.DONE, Step.CLOSED)
             else why_not_new(config, config.municipalities[cell.municipality], cell.information),
             cutover=about.name if about else None,
-            switches=about.at if about else None,
+            switches=overview.time_of(about) if about else None,
             weekly=weekly,
         )
 

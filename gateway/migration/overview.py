@@ -181,7 +181,7 @@ def _row(
         sum(failed for _, failed in curve[-WEEK:]),
         step,
         about.name if about else None,
-        about.at if about else None,
+        time_of(about) if about else None,
         tuple(_troubles(curve, facts.waiting.get(one.key, {}), cutovers, has_panic, facts.at)),
     )
 
@@ -193,6 +193,11 @@ PLANNED: Mapping[CutoverState, Step] = {
     CutoverState.SUBMITTED: Step.APPROVE,
     CutoverState.APPROVED: Step.AWAIT,
 }
+
+
+def time_of(about: Cutover) -> float:
+    """Return when a cutover is planned for, or since when it is watched: somebody may have started it before its time."""
+    return about.since(about.state) if PLANNED[about.state] is Step.WATCH else about.at
 
 
 def _step(cutovers: Iterable[Cutover], ahead: Step) -> tuple[Step, Cutover | None]:

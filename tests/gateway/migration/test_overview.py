@@ -71,6 +71,23 @@ def test_a_row_is_made_again_where_something_of_it_has_changed(
         assert kept & {"havnes", "nordfjell"} == same & set(standings.all)
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [(CutoverState.APPROVED, NOW + 3600), (CutoverState.DRAINING, NOW - 60), (CutoverState.WATCHING, NOW - 60)],
+)
+def test_a_cutover_that_was_started_early_is_watched_since_then(
+    tmp_path: Path, state: CutoverState, told: float
+) -> None:
+    """And not since the time that it was planned for, which has not come; before that, this time is what counts."""
+    config = config_of(tmp_path)
+    standings = Standings(config, RouteTable.compile(config), NOW)
+    record = cutover(state)
+    record.at, record.ended_at, record.since = NOW + 3600, None, lambda _: NOW - 60
+    ahead = dict.fromkeys(standings.all, Step.REHEARSE)
+    rows = {row.key: row for row in overview.rows(standings, facts(cutovers=(record,)), ahead)}
+    assert rows["havnes"].at == told
+
+
 def test_no_row_is_kept_when_routes_or_what_comes_next_are_others(tmp_path: Path) -> None:
     """They are made anew only then, so that being the same object says it."""
     config = config_of(tmp_path)
