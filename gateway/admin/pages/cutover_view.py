@@ -73,6 +73,7 @@ def list_item(w: Words, record: Cutover, now: float) -> dict[str, Any]:
         "state": record.state.value,
         "kind": KINDS_OF_STATES.get(record.state, ""),
         "at": record.at,
+        "switched_at": record.switched_at,
         "waits": record.state in WAITS,
         "is_past": record.at < now,
         "by": w.person(record.submitted_by),
@@ -197,6 +198,7 @@ def effects_view(w: Words, effects: PlanEffects) -> dict[str, Any]:
         "effects": rows(w, effects.cells),
         "sentences": plan_words.sentences(w, effects.cells),
         "past": effects.past,
+        "past_by_patient": _by_patient(effects.past),
         "charts": _charts(w, effects.past),
     }
 
@@ -232,7 +234,7 @@ def row(w: Words, one: ChangedTraffic) -> Row:
         after=change.after.mode or "",
         after_said=plan_words.state(w, change.after),
         effect=one.effect.value,
-        effect_said=w.word("effect", one.effect.value),
+        effect_said=w.word("effect", plan_words.effect(one)),
         per_day=a_day(w, one.per_day),
         untyped=a_day(w, one.untyped_per_day) if one.untyped_per_day else "",
         is_back=one.effect in _BAD,
@@ -242,6 +244,11 @@ def row(w: Words, one: ChangedTraffic) -> Row:
 def a_day(w: Words, messages: float) -> str:
     """Return how many messages come in a day."""
     return w.number(round(messages)) if messages >= 10 or messages == 0 else w.number(max(0.1, round(messages, 1)))
+
+
+def _by_patient(past: WhatIf | None) -> bool:
+    """Tell whether which messages would have gone another way depends on their patients."""
+    return past is not None and any(day.after[Side.PATIENT] for day in past.days)
 
 
 def _charts(w: Words, past: WhatIf | None) -> tuple[Chart, Chart] | None:
@@ -283,7 +290,6 @@ def shown_cutover(w: Words, record: Cutover, offers: Offers, now: float) -> dict
         "conditions": conditions(w, record.plan),
         "approved_by": [(w.person(one.by), one.at, one.comment or "") for one in record.approvals],
         "is_executed": record.is_executed,
-        "switched_at": record.switched_at,
         "report": record.report,
         "history": (told := history(w, record)),
         "stopped_by": told[0]["found"] if record.state is CutoverState.REFUSED else [],

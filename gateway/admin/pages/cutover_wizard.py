@@ -20,7 +20,8 @@ from gateway.admin.pages.cutover_view import effects_view, parts_view
 from gateway.admin.pages.forms import Form, field, form_of, iso_of, see_other, version_of
 from gateway.admin.pages.plan_words import PlanFault, fault
 from gateway.admin.pages.render import page, words
-from gateway.admin.problems import Code, Problem
+from gateway.admin.pages.words import Words
+from gateway.admin.problems import Code, PreconditionFailed, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import cutovers as store
@@ -28,6 +29,7 @@ from gateway.migration.cells import Cells
 from gateway.migration.cutover import CHANGEABLE, Cutover
 from gateway.migration.cutover_plan import CutoverRequest, Plan, faults, of_wanted
 from gateway.migration.schedule import TimeRefused, instant_of, why_not
+from gateway.migration.standing import alphabetical
 from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, WORDS
 
@@ -166,6 +168,11 @@ class CutoverWizard:
                 record, _ = await self._cutovers.submit(by, wanted)
             else:
                 record = await self._cutovers.change(by, state.before.name, wanted, version_of(form))
+        except PreconditionFailed as stale:
+            changed = PlanFault(None, "name", words(request).text("wiz_changed_meanwhile"))
+            response = await self._show(request, replace(state, step=_Step("look"), others=(changed,)))
+            response.set_status(stale.status)
+            return response
         except Problem as problem:
             if problem.code not in (Code.CONFLICT, Code.BAD_REQUEST):
                 raise
@@ -184,7 +191,8 @@ class CutoverWizard:
             return {}, ()
         found = {one.field: w.text(one.key) for one in self._wrong(person(request), draft, step)}
         if found:
-            return found, ()
+            late = self._wrong_time(w, draft) if step.name == "conditions" else {}
+            return {**found, **late}, ()
         if step.name == "conditions":
             return await self._wrong_plan(request, state)
         faults_ = [fault(w, each) for each in self._faults(draft, step.number, is_of_cells=step.name == "cells")]
@@ -214,17 +222,24 @@ class CutoverWizard:
 
     async def _wrong_plan(self, request: web.Request, state: _State) -> tuple[dict[str, str], tuple[PlanFault, ...]]:
         w, draft, name = words(request), state.draft, state.draft.said("name")
+        found = self._wrong_time(w, draft)
         try:
-            at = instant_of(iso_of(draft.said("at")))
-        except TimeRefused as refused:
-            return {"at": fault(w, str(refused)).text}, ()
-        why = why_not(at, self._context.now(), self._context.config.freezes)
-        found = {"at": fault(w, why[0]).text} if why else {}
+            instant_of(iso_of(draft.said("at")))
+        except TimeRefused:
+            return found, ()
         if state.before is None and await self._cutovers.is_known(name):
             found = {"name": w.text("wrong_name_taken"), **found}
         told = [fault(w, each) for each in faults(_plan(draft, iso_of(draft.said("at"))), self._context.config)]
         found |= {one.field: one.text for one in told if one.change is None and one.field in drafts.OF_PLAN}
         return found, tuple(one for one in told if one.change is not None or one.field not in found)
+
+    def _wrong_time(self, w: Words, draft: Draft) -> dict[str, str]:
+        try:
+            at = instant_of(iso_of(draft.said("at")))
+        except TimeRefused as refused:
+            return {"at": fault(w, str(refused)).text}
+        why = why_not(at, self._context.now(), self._context.config.freezes)
+        return {"at": fault(w, why[0]).text} if why else {}
 
     async def _with_suggestions(self, who: Principal, state: _State) -> Draft:
         """Return the draft with a time, a name and conditions that its cells can meet, but for what somebody wrote."""
@@ -302,11 +317,11 @@ class CutoverWizard:
         places = [one for one in config.municipalities.values() if within is None or one.key in within]
         named = [
             (f"{vendor.key}/{key}" if key else vendor.key, f"{vendor.name}: {name}" if name else vendor.name)
-            for vendor in sorted(config.vendors.values(), key=lambda one: one.name)
+            for vendor in sorted(config.vendors.values(), key=lambda one: alphabetical(one.name))
             for key, name in (("", ""), *vendor.systems.items())
         ]
         return {
-            "municipalities": sorted(places, key=lambda one: one.name),
+            "municipalities": sorted(places, key=lambda one: alphabetical(one.name)),
             "senders": named,
             "modes": [each.value for each in Mode],
             "journaling": [each.value for each in Information if each in JOURNALING],

@@ -196,15 +196,19 @@ def state(w: Words, one: CellState) -> str:
     return w.mode(one.mode) if one.share is None else f"{w.mode(one.mode)} ({w.percent(one.share)})"
 
 
+def effect(one: ChangedTraffic) -> str:
+    """Return what a change does to its messages, as texts name it; of a canary only a part goes to the new service."""
+    return "partly" if one.effect is Effect.GOES_NEW and one.change.after.new_part < 1 else one.effect.value
+
+
 def sentences(w: Words, found: Sequence[ChangedTraffic]) -> list[str]:
     """Return one sentence for each municipality: how many vendors and messages a day go where."""
     together: dict[tuple[str, str], list[ChangedTraffic]] = {}
     for one in found:
         if one.change.municipality is not None:
-            effect = "partly" if one.effect is Effect.GOES_NEW and one.change.after.new_part < 1 else one.effect.value
-            together.setdefault((one.change.municipality, effect), []).append(one)
+            together.setdefault((one.change.municipality, effect(one)), []).append(one)
     told = []
-    for (municipality, effect), alike in together.items():
+    for (municipality, said), alike in together.items():
         vendors = {vendor for one in alike for vendor in one.vendors}
         values = {
             "municipality": municipality,
@@ -212,7 +216,7 @@ def sentences(w: Words, found: Sequence[ChangedTraffic]) -> list[str]:
             "messages": w.plural("messages", round(sum(one.per_day + one.untyped_per_day for one in alike))),
         }
         is_quiet = not any(one.per_day or one.untyped_per_day for one in alike)
-        told.append(_sentence(w, f"{'quiet' if is_quiet else 'effect-of'}-{effect}", values))
+        told.append(_sentence(w, f"{'quiet' if is_quiet else 'effect-of'}-{said}", values))
     return told
 
 

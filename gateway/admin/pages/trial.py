@@ -15,6 +15,7 @@ from gateway.admin.uploads import MULTIPART, parts_of
 from gateway.auth.people.rbac import Action
 from gateway.config.model import Sender
 from gateway.migration.override_rules import shown
+from gateway.migration.standing import alphabetical
 from gateway.migration.trial.guess import pasted
 from gateway.migration.trial.lines import Column
 from gateway.migration.trial.trial import Trial, TrialRequest
@@ -51,7 +52,7 @@ class TrialPages:
         view = Needs.role(Action.VIEW, person=True)
         return [
             Endpoint("GET", "/try", self._form, view),
-            Endpoint("POST", "/try", self._post, view, largest=LARGEST),
+            Endpoint("POST", "/try", self._post, view, largest=2 * LARGEST),
         ]
 
     async def _form(self, request: web.Request) -> web.Response:
@@ -81,6 +82,9 @@ class TrialPages:
         try:
             trial = await self._trials.tried(person(request), TrialRequest(data, **said))
         except Problem as problem:
+            if len(data) > LARGEST:
+                told = w.text("try_too_large").format(number=LARGEST // 1_000_000)
+                return self._page(request, written, errors={"text": told})
             name = problem.detail.partition(":")[0]
             if name not in _SAID:
                 raise
@@ -105,7 +109,7 @@ class TrialPages:
             status=400 if errors else 200,
             written={**dict.fromkeys((*_SAID, "text"), ""), **written},
             errors=errors or {},
-            places=sorted(((key, w.municipality(key)) for key in places), key=lambda item: item[1]),
+            places=sorted(((key, w.municipality(key)) for key in places), key=lambda item: alphabetical(item[1])),
             senders=sorted((one.key, _sender_name(one, w)) for one in senders),
             surfaces=[(one.NAME, w.word("surface", one.NAME)) for one in SURFACES],
             largest=LARGEST // 1_000_000,

@@ -21,7 +21,7 @@ from gateway.ledger.shares import NOT_SHARED, ShareState
 from gateway.migration.overview import TROUBLES
 from gateway.migration.report import CellStatus
 from gateway.migration.schedule import OSLO, moment
-from gateway.migration.standing import TYPES, Step
+from gateway.migration.standing import TYPES, Step, alphabetical
 from gateway.model import Group, Information, Mode
 from gateway.outbox.order import DeliveryOutcome
 from gateway.outbox.return_jobs import ReturnOutcome
@@ -104,7 +104,7 @@ COMPARED = (Step.QUIET, Step.REHEARSE_ON, Step.PLAN, Step.MEND)
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "action": ACTIONS,
     "answer-when": tuple(AnswerWhen),
-    "effect": tuple(Effect),
+    "effect": (*Effect, "partly"),
     "env": tuple(Environment),
     "fault": tuple(each.value for each in Fault),
     "fault-help": tuple(each.value for each in Fault),
@@ -187,7 +187,7 @@ class Words:
 
     def municipalities(self) -> list[tuple[str, str]]:
         """Return every municipality's short name with its name, by the name."""
-        return sorted(self._names.municipalities.items(), key=lambda item: item[1])
+        return sorted(self._names.municipalities.items(), key=lambda item: alphabetical(item[1]))
 
     def word(self, family: str, value: object) -> str:
         """Return what a code word means; one of an older version, which has no text, as it is."""

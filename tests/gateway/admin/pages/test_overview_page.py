@@ -301,6 +301,8 @@ async def test_a_vendors_page_explains_what_was_found(site: World, vera: Browser
         assert shown in text
     for rule in ("malformed", "loss", "null-dropped"):
         assert f'href="/rules/{rule}"' in page.text
+    regions = re.findall(r'role="region" aria-label="([^"]*)"', page.text)
+    assert len(regions) == len(set(regions)), "whoever hears the regions cannot tell them apart"
     assert "FHIR allows no null there." in (await vera.get("/vendors/dignio?lang=en")).text
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.admin.pages.phrases import is_phrase, told
+from gateway.auth.people.rbac import Action
 from translators.fhir.invariants import INVARIANTS
 
 if TYPE_CHECKING:
@@ -156,6 +157,14 @@ def test_diagnostics_are_told_in_norwegian_and_what_others_said_is_quoted(said: 
     """Whatever is put in stays what it was, escaped; on an English page it stands as it was said."""
     assert str(told("nb", said)) == norwegian
     assert "<" not in str(told("en", said))
+
+
+@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("where", ["somewhere", "everywhere", "there", "in every municipality that it names"])
+def test_who_lacks_a_role_is_told_which(action: Action, where: str) -> None:
+    """By its name, in both languages."""
+    assert str(told("nb", f"{action} {where}")).startswith("du må ha rollen ")
+    assert str(told("en", f"{action} {where}")).startswith("you need the role ")
 
 
 def test_every_invariant_says_in_norwegian_what_it_asks_for() -> None:

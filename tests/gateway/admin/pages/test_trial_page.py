@@ -76,6 +76,18 @@ async def test_nothing_and_strangers_are_said_at_the_field(shelf: Shelf, nora: B
     assert "Composition" in page.text
 
 
+async def test_what_is_too_large_is_said_at_the_field(shelf: Shelf, vera: Browser) -> None:
+    """Pasted or as a file; the rest of the form stays."""
+    del shelf
+    for name in ("text", "file"):
+        page = await brought(vera, **{name: b"{" + b" " * 1_000_000 + b"}"}, municipality=b"nordfjell")
+        assert (page.status, 'id="error-text">Meldingen er for stor. Den kan være på høyst 1 MB.' in page.text) == (
+            400,
+            True,
+        )
+        assert '<option value="nordfjell" selected>' in page.text
+
+
 async def test_form_comes_from_the_page_itself(shelf: Shelf, vera: Browser) -> None:
     """A form in parts brings the page's token like every other, and is bounded."""
     del shelf

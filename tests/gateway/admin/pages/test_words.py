@@ -87,6 +87,15 @@ def test_percent_never_claims_what_is_not_so(part: float, norwegian: str, englis
     assert (NB.percent(part), EN.percent(part)) == (norwegian, english)
 
 
+def test_municipalities_come_in_norwegian_order() -> None:
+    """With æ, ø and å last, which is another order than that of their code points."""
+    names = ["Ål kommune", "Ærfjord kommune", "alta kommune", "Østvik kommune", "Bodø kommune"]
+    words = Words("nb", NOW, Names({str(each): name for each, name in enumerate(names)}, {}, {}, {}))
+    assert [name for _, name in words.municipalities()] == [
+        *("alta kommune", "Bodø kommune", "Ærfjord kommune", "Østvik kommune", "Ål kommune"),
+    ]
+
+
 def test_people_are_told_by_name_and_not_by_hash() -> None:
     """By the full name of any of their entries of `people.persons`; without one, the entry is a name once it is written as one."""
     assert NB.person("drift, k1 (5f0c8a1e2b3c4d5e)") == "Kari Marie Nordmann"

@@ -228,6 +228,24 @@ async def test_what_is_wrong_with_conditions_is_told_at_the_field(
     assert await world.actions() == ["cutover.submit"]
 
 
+async def test_all_that_is_wrong_with_conditions_is_told_at_once(world: World, nora: Browser) -> None:
+    """Also where one is a time, which is looked at apart from the others."""
+    del world
+    page = await go(nora, await conditions(nora), **{**WHEN, "at": "31.02.2027 kl. 10.00", "approvals": "0"})
+    assert page.status == 400
+    assert re.findall(r'id="error-(\w+)"', page.text) == ["at", "approvals"]
+
+
+async def test_of_a_part_of_the_patients_only_a_part_goes(world: World, nora: Browser, tmp_path: Path) -> None:
+    """The effect says so, and so do the last days: who would have gone is not known of messages without their patients."""
+    with_vendors(world, tmp_path)
+    await world.site.decided("passed", 70, mode="legacy", layer="routes", rule=None, at=NOW - 3600)
+    page = await go(nora, await nora.get(NEW), **{**CELLS, "c0_mode": "canary"})
+    page = await go(nora, await go(nora, page, c0_share="12,5"), **WHEN)
+    assert "går delvis til ny tjeneste" in plain(page)
+    assert "Av 70 meldinger ville inntil 70 gått en annen vei; det avhenger av pasienten." in plain(page)
+
+
 async def test_a_gate_that_was_emptied_stays_so(world: World, nora: Browser) -> None:
     """Nobody asks for rehearsals against the planner's word; held messages may be left out alone."""
     del world
@@ -310,7 +328,8 @@ async def test_a_plan_is_changed_by_the_same_steps(world: World, nora: Browser, 
     assert (done.status, done.location) == (303, PAGE)
     assert (await nora.get(ONE)).json["at"] == "2026-12-01T05:00:00Z"
     stale = await go(nora, look, "submit", path=path)
-    assert stale.status == 412
+    assert (stale.status, "Noen andre har endret planen siden du åpnet den" in plain(stale)) == (412, True)
+    assert fields(stale)["at"] == ["01.12.2026 kl. 06.00"], "what was written stays"
     assert await world.actions() == ["cutover.submit", "cutover.change"]
 
 

@@ -204,6 +204,7 @@ async def test_an_approver_rejects_with_a_reason(world: World, nora: Browser, ar
     page = plain(await nora.get(PAGE))
     assert "avvist av en godkjenner" in page
     assert "Arne Ferie" in page
+    assert "Slik er det nå, og slik ville det blitt." in page
 
 
 async def test_approving_is_not_offered_to_who_wrote_the_plan_nor_to_others(world: World, vera: Browser, nora: Browser) -> None:  # fmt: skip
