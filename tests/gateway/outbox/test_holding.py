@@ -21,6 +21,7 @@ from tests.gateway.outbox.conftest import (
     rows,
     states,
     until_states,
+    until_written,
     visit,
 )
 from tests.gateway.world import VIKAN
@@ -257,3 +258,19 @@ async def test_backlog_that_is_full_refuses_and_has_room_again(
     await until_states(world, *["delivered"] * 3)
     await delivery_of(world)._upkeep.count()
     assert_success(await world.post("bundle", alarm()))
+
+
+async def test_refused_tokens_of_one_municipality_do_not_slow_the_others_down(
+    begin: Callable[..., Awaitable[World]], clock: Clock
+) -> None:
+    """They say nothing of how much JFT bears: what is held goes on being delivered ever faster until JFT complains."""
+    world = await begin()
+    world.jft.behave(Behaviour(status=401, times=-1))
+    assert_success(await world.post("bundle", alarm()))
+    for tries in (2, 3):
+        clock.now += 61
+        await until_written(world, lambda found: found[0].tries >= tries and found[0].state == "held")  # noqa: B023 - awaited here
+    assert delivery_of(world)._dispatch._pace._is_probing
+    world.jft.behave(Behaviour(times=0))
+    clock.now += 3600
+    await until_states(world, "delivered")
