@@ -44,6 +44,7 @@ _STOPS = "the gateway stops"
 
 _HOLDS_UP = frozenset(
     {
+        ReturnOutcome.CHANGED,
         ReturnOutcome.STATUS_UNKNOWN,
         ReturnOutcome.AFTER_ANOTHER,
         ReturnOutcome.NOT_DELIVERED,
@@ -181,9 +182,6 @@ class Returner:
         """Go through the selection once."""
         pace, waits, failures, after = Spacing(job.rate), set[str](), 0, 0
         while items := await self.returns.items(job.selection, _AT_A_TIME, after=after):
-            if why := self._hindrance(job.selection):
-                job.why = why
-                return Progress.GAVE_UP
             for item in items:
                 after = item.id
                 if _holds_up_others(item) and item.patient:
@@ -199,6 +197,10 @@ class Returner:
                     continue
                 if await _stopped(job, pace.wait(asyncio.get_running_loop().time())):
                     return Progress.STOPPED
+                # Right before each: a page of them takes minutes, and the routes may change meanwhile.
+                if why := self._hindrance(job.selection):
+                    job.why = why
+                    return Progress.GAVE_UP
                 done = await self._one(item, by_person=False)
                 job.note(done)
                 if done.outcome in _HOLDS_UP and item.patient:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger.messages import Ledger
 from gateway.ledger.records import MessageState
 from gateway.ledger.returns import UNCLEAR_AT_VKP, Returns, Selection
 from gateway.outbox.return_jobs import Job, ReturnOutcome, Spacing, cells_of, may_be_sent_alone
@@ -139,6 +140,23 @@ async def test_what_is_known_of_vkps_answer_is_not_taken_for_unclear_meanwhile(
     monkeypatch.setattr(Returns, "not_returned", failing)
     await finished(returning, returning.begin(HAVNES_ALL, FAST))
     assert await scene.states(reference) == ["delivered"]
+
+
+async def test_later_messages_wait_for_one_that_another_node_has_just_taken(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may not have come to VKP yet, and may not come at all."""
+    first, second = await scene.delivered(patient="p"), await scene.delivered(patient="p")
+    take, until = Returns.take, scene.clock() + 30
+    another = Returns(Ledger(scene.store, "node-1", scene.clock), scene.clock)
+
+    async def late(self: Returns, message: int, was: MessageState, **more: Any) -> Any:
+        await take(another, (await scene.item(first)).id, MessageState.DELIVERED, until=until)
+        return await take(self, message, was, **more)
+
+    monkeypatch.setattr(Returns, "take", late)
+    assert (await send_back(scene)).counts == {ReturnOutcome.CHANGED: 1, ReturnOutcome.AFTER_ANOTHER: 1}
+    assert await scene.states(first, second) == ["returning", "delivered"]
 
 
 # One by a person.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.gateway.return_scene import FIELDS, HAVNES_ALL, NOW, STILL_CANARY, ST
 from tests.gateway.world import HAVNES, message, stu3_message
 
 if TYPE_CHECKING:
+    from gateway.upstreams.vkp import Sent
     from tests.gateway.return_scene import Scene
 
 from tests.gateway.outbox.returning.conftest import FAST, finished, send_back
@@ -204,6 +205,22 @@ async def test_it_gives_up_where_messages_go_to_jft_again(scene: Scene, routes: 
         "messages go to the new side again: havnes, dignio, prevent, varsel",
     )
     assert not scene.vkp.received
+
+
+async def test_it_gives_up_at_the_first_message_after_the_routes_have_changed(scene: Scene) -> None:
+    """The record system reads JFT again: what is still to be sent would be in the record twice."""
+    first, second = await scene.delivered(), await scene.delivered()
+    client = scene.vkp_client
+    assert client is not None
+    send = client.send
+
+    async def changing(*given: Any) -> Sent:
+        scene.routes = STILL_NEW
+        return await send(*given)
+
+    client.send = changing  # type: ignore[method-assign]
+    assert (await send_back(scene)).progress is Progress.GAVE_UP
+    assert await scene.states(first, second) == ["returned", "delivered"]
 
 
 # What VKP says.
