@@ -21,7 +21,6 @@ from gateway.tasks import Intervals, Periodic, finish
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
 from gateway.upstreams.jft import NotDelivered
-from gateway.upstreams.jft_answers import SubmissionVerdict
 from translators.contract import Call
 
 log = structlog.get_logger()
@@ -130,8 +129,7 @@ class Dispatcher:
             submitted = await current.service.submit(call, orgnr, NO_SUBJECT, remaining)
         except NotDelivered as failure:
             DELIVERIES.labels(failure.fault.value).inc()
-            # What says nothing of the service, as a token that is refused for one municipality, is nothing to slow others down for.
-            if not failure.blames_message and failure.verdict in (SubmissionVerdict.FAILS, SubmissionVerdict.AWAY):
+            if failure.blames_service:
                 self._pace.was_too_much(asyncio.get_running_loop().time())
             await self._recorder.brought_to_end(self._not_delivered(due, failure))
             return

@@ -78,6 +78,11 @@ class NotDelivered(Failure):
         self.blames_message = False
         """Whether it may be because of this very message: JFT was at hand, and has failed too seldom to be what is wrong."""
 
+    @property
+    def blames_service(self) -> bool:
+        """Whether it is because of how JFT is: a token that it refuses for one municipality says nothing of that."""
+        return not self.blames_message and self.verdict in (SubmissionVerdict.FAILS, SubmissionVerdict.AWAY)
+
 
 _Time = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}", max_length=64)]
 
