@@ -102,11 +102,13 @@ def overlap(one: Route, other: Route) -> bool:
 def steps_back(name: str, routes: Sequence[Route], layers: Layers, config: Config, at: float) -> tuple[Change, ...]:
     """Return the cells that a cutover takes back to VKP, all of them or in part, from what the file and other cutovers say.
 
-    What people have set for a while is no part of that: it decides before and after.
+    What people have set for a while, panics of the file too, is no part of that: it decides before and after.
     """
     others = [rule for rule in layers.of(Layer.CUTOVER) if rule.id != name]
+    table = RouteTable.compile(config)
     before, after = Layers(others), Layers([*_rules(name, routes), *others])
-    return tuple(one for one in _changes(before, after, config, at) if _is_back(one))
+    changed = _changes(table.with_these_alone(before), table.with_these_alone(after), config, at)
+    return tuple(one for one in changed if _is_back(one))
 
 
 def decided_otherwise(
@@ -114,18 +116,20 @@ def decided_otherwise(
 ) -> tuple[Change, ...]:
     """Return the cells of a cutover for which something that says another thing will win.
 
-    That is a panic, an override, or what another cutover sets more specifically.
+    That is a panic, of the file too, an override, or what another cutover sets more specifically.
     """
-    mine = _rules(name, routes)
+    mine, table = _rules(name, routes), RouteTable.compile(config)
     everything = Layers([*mine, *(rule for rule in layers.rules if (rule.layer, rule.id) != (Layer.CUTOVER, name))])
-    changed = _changes(Layers(mine), everything, config, at)
+    changed = _changes(table.with_these_alone(Layers(mine)), table.with_layers(everything), config, at)
     return tuple(one for one in changed if (one.before.layer, one.before.rule) == (Layer.CUTOVER, name))
 
 
 def changes_of(name: str, routes: Sequence[Route], layers: Layers, config: Config, at: float) -> tuple[Change, ...]:
     """Return the cells that a cutover changes, from what decides them without it; what wins over it leaves them as they are."""
     others = [rule for rule in layers.rules if (rule.layer, rule.id) != (Layer.CUTOVER, name)]
-    return _changes(Layers(others), Layers([*_rules(name, routes), *others]), config, at)
+    table = RouteTable.compile(config)
+    before, after = Layers(others), Layers([*_rules(name, routes), *others])
+    return _changes(table.with_layers(before), table.with_layers(after), config, at)
 
 
 def _rules(name: str, routes: Sequence[Route]) -> list[Rule]:
@@ -133,10 +137,8 @@ def _rules(name: str, routes: Sequence[Route]) -> list[Rule]:
     return [Rule(Layer.CUTOVER, name, route) for route in routes]
 
 
-def _changes(before: Layers, after: Layers, config: Config, at: float) -> tuple[Change, ...]:
-    table = RouteTable.compile(config)
-    moment = datetime.fromtimestamp(at, UTC)
-    return changed_cells(table.with_layers(before), table.with_layers(after), config, config, moment)
+def _changes(before: RouteTable, after: RouteTable, config: Config, at: float) -> tuple[Change, ...]:
+    return changed_cells(before, after, config, config, datetime.fromtimestamp(at, UTC))
 
 
 def _is_back(change: Change) -> bool:

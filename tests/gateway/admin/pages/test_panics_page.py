@@ -154,3 +154,17 @@ async def test_panics_of_the_file_are_listed_with_where_they_stand(world: World,
     assert page.count("routes.yaml:13") == 1
     elsewhere = plain(await nora.get(LIST))
     assert ("routes.yaml:12" in elsewhere) == ("Nordfjell kommune" in elsewhere.partition("Nødbrytere som er på")[2])
+
+
+async def test_page_of_a_municipality_says_where_a_panic_of_the_file_stands(
+    world: World, olga: Browser, tmp_path: Path
+) -> None:
+    """It has no page of its own."""
+    with_vendors(world, tmp_path)
+    file = world.site.config
+    panics = panic_routes("nordfjell", None, None, file.municipalities, Place("routes.yaml", 12, 3), "Stengt.")
+    names = ("upstreams", "municipalities", "vendors", "senders", "routes")
+    world.configure(**{name: getattr(file, name) for name in names}, panics=tuple(panics))
+    page = await olga.get("/municipalities/nordfjell")
+    assert "routes.yaml:12" in page.text
+    assert "/panics/routes.yaml" not in page.text

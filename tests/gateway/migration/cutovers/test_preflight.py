@@ -11,6 +11,7 @@ from msgspec import structs
 
 from gateway.auth.helseid.http import HelseIdUnavailable
 from gateway.config.plans import CutoverPlan, Freeze
+from gateway.config.read_panics import panic_routes
 from gateway.config.upstreams import Grant, JftUpstream, VkpClient
 from gateway.ledger.cutovers import CellCount, Seen, routes
 from gateway.migration.cells import Cells, overlap
@@ -202,6 +203,16 @@ def test_what_people_set_over_its_cells_is_told(config: Config, rule: Rule, conf
     assert all(text.startswith("override override-1 will win over the plan: nordfjell, ") for _, text in found)
 
 
+def test_a_panic_of_the_file_over_its_cells_is_told(config: Config) -> None:
+    """As one that people turned on: the plan would be switched, and decide nothing."""
+    at = Place("routes.yaml", 1, 1)
+    panics = tuple(panic_routes("nordfjell", None, None, config.municipalities, at, "Stengt."))
+    found = noes(facts_of(replace(config, panics=panics)))
+    assert found
+    assert {check for check, _ in found} == {"rules"}
+    assert all(text.startswith("panic routes.yaml will win over the plan: nordfjell, ") for _, text in found)
+
+
 def test_what_says_the_same_as_the_plan_is_not_in_its_way(config: Config) -> None:
     """A trial by an override is made to stay by a cutover, without a gap between the two."""
     assert noes(facts_of(config, ledger=over(override(Mode.NEW, **SELECTOR)))) == []
@@ -249,6 +260,9 @@ def test_a_step_back_is_told_unless_it_is_meant(tmp_path: Path, now: str, change
     (route,) = config.routes[2:]
     cutover = Rule(Layer.CUTOVER, "nordfjell-0", route)
     assert noes(facts_of(config_of(tmp_path), record=record, ledger=over(cutover))) == (expected if told else [])
+    panics = panic_routes("nordfjell", None, None, config.municipalities, Place("routes.yaml", 1, 1), "Stengt.")
+    found = noes(facts_of(replace(config, panics=tuple(panics)), record=record))
+    assert [one for one in found if one[0] == "step_back"] == (expected if told else []), "a panic of the file hides it"
     meant = with_approval(submitted(structs.replace(record.plan, step_back=True)))
     assert noes(facts_of(config, record=meant)) == []
 
