@@ -290,7 +290,7 @@ def _beside_iplos(left: Tree, right: Tree) -> list[Tree] | None:
     """Return what the new side has beside IPLOS codes for VKP's service levels, as the kind of stay; None where it has none for them."""
     ours = _listed(right)
     iplos = [
-        one for one in ours if (systems := [coding.get("system") for coding in _codings(one)]) and {*systems} == {IPLOS}
+        one for one in ours if (codings := _codings(one)) and all(coding.get("system") == IPLOS for coding in codings)
     ]
     levels = [coding for one in _listed(left) for coding in _codings(one)]
     others = [one for one in ours if one not in iplos]

@@ -91,7 +91,7 @@ def identifiers_of(tree: Tree, systems: Container[object], at: str | None = None
     return {
         (str(identifier["system"]), str(identifier["value"]))
         for _, identifier in _identifiers_below(tree, "")
-        if identifier["system"] in systems and _is_in_use(identifier, at)
+        if isinstance(identifier["system"], str) and identifier["system"] in systems and _is_in_use(identifier, at)
     }
 
 

@@ -141,7 +141,7 @@ def found(body: bytes, search: Search) -> tuple[Found, ...]:
 def _entry(entry: Tree, path: str, search: Search) -> Found:
     fields = _object(entry, path)
     resource = _object(fields.get("resource"), f"{path}.resource")
-    if resource.get("resourceType") not in {search.kind, "Patient"}:
+    if resource.get("resourceType") not in (search.kind, "Patient"):
         raise AnswerRefused(f"{path}.resource.resourceType: {search.kind} or Patient is expected")
     url = fields.get("fullUrl")
     if url is not None and not isinstance(url, str):
@@ -196,7 +196,8 @@ def _holders(resource: dict[str, Tree], patient: dict[str, Tree] | None) -> Iter
 
 def _numbers(identifiers: Tree, kind: Collection[str]) -> Iterator[str]:
     for one in identifiers if isinstance(identifiers, list) else [identifiers]:
-        if isinstance(one, dict) and one.get("system") in kind and isinstance(value := one.get("value"), str):
+        system, value = (one.get("system"), one.get("value")) if isinstance(one, dict) else (None, None)
+        if isinstance(system, str) and system in kind and isinstance(value, str):
             yield value
 
 

@@ -88,5 +88,5 @@ class PitClient:
 def _answered_at(answer: Answer) -> float | None:
     try:
         return parsedate_to_datetime(answer.value(b"date") or "").timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

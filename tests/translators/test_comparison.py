@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,14 @@ def test_a_long_list_takes_work_in_proportion() -> None:
         return counted[0]
 
     assert calls(800) < 5 * calls(200)
+
+
+@pytest.mark.parametrize("odd", [None, 1, [], ["x"], {}, {"x": "y"}], ids=str)
+def test_coding_whose_system_is_no_text_is_another(odd: object) -> None:
+    """It is told as any other difference."""
+
+    def answer(code: str, system: object) -> Any:
+        service = {"resourceType": "EpisodeOfCare", "id": "1", "type": [{"coding": [{"system": system, "code": code}]}]}
+        return {"resourceType": "Bundle", "entry": [{"resource": {**service, "period": {"start": "2024-05-17"}}}]}
+
+    assert differences(answer("1.1", "http://levels.example"), answer("1", odd))

@@ -7,7 +7,7 @@ import pytest
 
 from translators.contract import Reason, Refused, Tree
 from translators.national_number import PRODUCTION_KINDS, TEST_KINDS, Kind
-from translators.patient import check_patient, resolve
+from translators.patient import check_patient, identifiers_of, resolve
 
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 RIGHT, WRONG = "12834010060", "12834010061"
@@ -336,3 +336,10 @@ def test_only_a_number_in_use_is_resolved(more: dict[str, Tree], *, is_resolved:
     message: dict[str, Tree] = {"resourceType": "Flag", "subject": {"identifier": local}}
     resolve(message, {("https://epj.example/id", "7"): RIGHT}, "2026-11-30T09:00:00.000+00:00")
     assert (local["value"] == RIGHT) is is_resolved
+
+
+@pytest.mark.parametrize("odd", [None, 1, [], ["x"], {}, {"x": "y"}], ids=str)
+def test_system_that_is_no_text_names_nobody(odd: Tree) -> None:
+    """What it is instead is refused later, by its path."""
+    tree: Tree = {"subject": [{"system": odd, "value": "1"}, {"system": "http://numbers.example", "value": "2"}]}
+    assert identifiers_of(tree, {"http://numbers.example": "vkp"}) == {("http://numbers.example", "2")}

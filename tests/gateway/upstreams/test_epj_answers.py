@@ -53,3 +53,12 @@ def test_what_is_about_another_local_number_is_refused_by_its_path(told: tuple[d
     with pytest.raises(AnswerRefused) as caught:
         found(answer(*told), BY_LOCAL)
     assert str(caught.value) == "Bundle.entry[1].resource: about another patient than was asked for"
+
+
+@pytest.mark.parametrize("odd", [None, 1, [], ["x"], {}, {"x": "y"}], ids=str)
+def test_whatever_stands_where_a_text_does_is_refused_or_means_nothing(odd: object) -> None:
+    """A system that is no text is of no number that was asked for, and what is no type is no resource."""
+    of_nobody = {"resourceType": "CarePlan", "subject": {"identifier": {"system": odd, "value": "1303"}}}
+    assert len(found(answer(PATIENT, of_nobody), BY_LOCAL)) == 2
+    with pytest.raises(AnswerRefused, match=r"^Bundle.entry\[0\].resource.resourceType: "):
+        found(answer({**of_nobody, "resourceType": odd}), BY_LOCAL)

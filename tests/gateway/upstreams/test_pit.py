@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.upstreams import Breaker, PitUpstream, ReadScopes, ServiceStatus
 from gateway.model import Place
-from gateway.proxy.http_client import Caller
+from gateway.proxy.http_client import Answer, Caller
 from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.pit import ANSWER_LIMIT, CursorLost, Page, PitClient
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
@@ -199,3 +199,26 @@ async def test_cursor_that_leads_nowhere_is_refused(client: PitClient, pit: PitS
     pit.other_json = json.dumps(_bundle(link=[{"relation": "next", "url": f"{pit.url}/v1/Patient?{cursor}"}])).encode()
     with pytest.raises(AnswerRefused, match=r"Bundle\.link"):
         await client.page(HAVNES, EVER, cursor, 5.0)
+
+
+class _Answers:
+    """In place of PIT, with a Date of its own."""
+
+    def __init__(self, date: bytes) -> None:
+        self._answer = Answer(200, ((b"Date", date),), b'{"resourceType":"Bundle","type":"searchset"}')
+
+    async def ask(self, *_: object) -> Answer:
+        """Answer."""
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    "date",
+    [b"Mon, 01 Jan 2024 00:00:00 +99999999999999999999", b"Mon, 99 Jan 2024", b"", b"\xb2"],
+    ids=["an offset without end", "no such day", "empty", "not ASCII"],
+)
+async def test_page_whose_date_says_no_time_is_read(client: PitClient, date: bytes) -> None:
+    """Only what is young is told of by its clock."""
+    answers: Any = _Answers(date)
+    page = await PitClient(client.upstream, answers, _Here()).page(HAVNES, EVER, None, 5.0)
+    assert (page.patients, page.answered_at) == ((), None)
