@@ -62,7 +62,7 @@ class Guard:
         except Exception:
             log.exception("admin.failed")
             response = self._refused(request, endpoint, Problem(Code.FAILED))
-        response.headers.update(HEADERS)
+        response.headers.update({name: value for name, value in HEADERS.items() if name not in response.headers})
         seen = request.get(VISITOR)
         if seen is not None and seen.origin.startswith("https:"):
             response.headers["Strict-Transport-Security"] = "max-age=31536000"

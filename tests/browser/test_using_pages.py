@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,29 @@ async def test_navigation_is_one_row_on_a_telephone_and_opens_by_keyboard(
         assert await page.locator("nav li:visible").count() > 8
         await page.locator("nav a").first.focus()
         assert await page.evaluate("document.activeElement.textContent") == "Oversikt"
+
+
+async def test_back_button_of_the_browser_goes_to_the_step_before(reading: Callable[..., Any]) -> None:
+    """A step of the wizard answers a form, and is there all the same; whoever comes after a logout does not see it."""
+    from playwright.async_api import Error  # noqa: PLC0415 - not there where these tests do not run
+
+    async with reading(name="kari") as reader:
+        page = reader.page
+        await reader.open("/cutovers/new?municipality=furudal&information=notat&mode=new")
+        for step in ("Hvordan", "Når og på hvilke vilkår", "Se over"):
+            await page.locator("main button[value=next]").click()
+            await page.get_by_role("heading", level=1).wait_for()
+            assert (await page.title()).startswith(step)
+        await page.go_back()
+        assert (await page.title()).startswith("Når og på hvilke vilkår")
+        await page.locator("main button[value=next]").click()
+        assert (await page.title()).startswith("Se over")
+        await page.get_by_role("button", name="Logg ut").click()
+        await page.wait_for_url(f"{reader.site.root}/login")
+        # It asks to send the form again, which fails as a page.
+        with contextlib.suppress(Error):
+            await page.go_back()
+        assert "Furudal" not in await page.content()
 
 
 async def test_form_of_an_override_shows_the_fields_of_the_chosen_mode(reading: Callable[..., Any]) -> None:

@@ -1,6 +1,7 @@
 """The page for the audit: who did what, when and why; whether that is whole; and its end, to be kept elsewhere."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,7 @@ from gateway.admin.params import AuditQuery
 from gateway.auth.people.rbac import Action, Where
 from gateway.ledger import audit
 from gateway.migration.schedule import TimeRefused, instant_of
+from gateway.migration.standing import alphabetical
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +29,7 @@ _FIELDS = ("actor", "action", "target", "since", "until")
 _LONGEST = 200
 _BY_ITSELF = {"gateway": "aud_gateway", "command": "aud_command"}
 """Who is no person."""
+_OWN = "gateway ("
 _OF_MESSAGES = ("message.", "quarantine.")
 
 
@@ -91,7 +94,7 @@ class AuditPages:
             rows=[_row(one, w) for one in listed["entries"]],
             next=_more(asked, listed["next"]),
             is_searched=any(asked.values()),
-            people=[(each, _who(each, w)) for each in people],
+            people=_people(people, w),
             actions=sorted(((each, w.word("action", each)) for each in actions), key=lambda item: item[1]),
         )
 
@@ -132,7 +135,7 @@ def _row(entry: dict[str, Any], w: Words) -> dict[str, Any]:
         link = f"/{action.partition('.')[0]}s/{quote(target, safe='')}"
     elif w.municipality(target) != target:
         link = f"/municipalities/{quote(target, safe='')}"
-    is_own = entry["actor"].startswith("gateway (")
+    is_own = entry["actor"].startswith(_OWN)
     told = changed(w, entry["detail"]) if entry["detail"] else []
     return {
         **entry,
@@ -143,6 +146,17 @@ def _row(entry: dict[str, Any], w: Words) -> dict[str, Any]:
         "link": link,
         "changes": told,
     }
+
+
+def _people(actors: Sequence[str], w: Words) -> list[tuple[str, str]]:
+    """Return who can be searched for; processes of the gateway, of which each start is another, with what tells them apart."""
+    named = [(each, _who(each, w)) for each in actors]
+    counts = Counter(name for _, name in named)
+    told = [
+        (each, f"{name} {each.partition(' ')[2]}" if counts[name] > 1 and each.startswith(_OWN) else name)
+        for each, name in named
+    ]
+    return sorted(told, key=lambda item: alphabetical(item[1]))
 
 
 def _who(actor: str, w: Words) -> str:

@@ -290,7 +290,7 @@ class CutoverWizard:
             values["look_time"] = w.time(record.at)
             values["parts"] = parts_view(w, await self._facts.outlook(record))
         is_wrong = bool(state.wrong or state.others)
-        return page(
+        response = page(
             request,
             "cutover_wizard.html",
             status=400 if is_wrong else 200,
@@ -310,6 +310,9 @@ class CutoverWizard:
             **(choices := self._choices(person(request))),
             sender_names=dict(choices["senders"]),
         )
+        # A step that is not stored is not there for the browser's Back button. It has nothing of a patient.
+        response.headers["Cache-Control"] = "private, no-cache"
+        return response
 
     def _choices(self, who: Principal) -> dict[str, Any]:
         """Return what the fields let one choose from."""

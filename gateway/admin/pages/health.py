@@ -50,7 +50,7 @@ class HealthPages:
             waiting[one["state"]] = waiting.get(one["state"], 0) + one["messages"]
         return {
             "health": document,
-            "trouble": [w.word("look", each) for each in document["trouble"]],
+            "trouble": [_trouble(each, document, w) for each in document["trouble"]],
             "waiting": [(w.word("mark" if state == "overdue" else "state", state), n) for state, n in waiting.items()],
             "tokens": _grouped(document["tokens"]),
             "most": _MOST,
@@ -59,6 +59,14 @@ class HealthPages:
             "soon": SOON,
             "unsure": UNSURE,
         }
+
+
+def _trouble(kind: str, document: dict[str, Any], w: Words) -> str:
+    """Return what somebody should look at, with which services it is about."""
+    if kind != "upstream-away":
+        return w.word("look", kind)
+    away = [w.upstream(one["name"]) for one in document["upstreams"] if one["breaker"] in ("open", "probing")]
+    return w.word("look", kind).format(names=w.listed(away))
 
 
 def _grouped(tokens: list[dict[str, Any]]) -> list[dict[str, Any]]:

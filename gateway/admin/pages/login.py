@@ -111,6 +111,8 @@ class LoginPages:
         log.info("people.logout", known_as=seen.person.known_as if seen.person else ())
         response = see_other("/login")
         guard.take_back(response, guard.SESSION, seen.origin)
+        # The steps of a plan, which browsers may keep for their Back button, are not for whoever comes next.
+        response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
     def _let_in(self, seen: Visitor, login: Login) -> web.Response:

@@ -61,6 +61,19 @@ async def test_what_was_set_and_where_is_linked_and_named(shelf: Shelf, olga: Br
     assert olga
 
 
+async def test_processes_of_the_gateway_are_told_apart(shelf: Shelf, olga: Browser, vera: Browser) -> None:
+    """Each start is another one; while there was one alone, it needs no more than its name."""
+    del olga
+    for actor, told in (
+        ("gateway (node-a:1:f0)", [">overgangsløsningen selv</option>"]),
+        ("gateway (node-b:2:f1)", [">overgangsløsningen selv (node-a:1:f0)</option>", "(node-b:2:f1)</option>"]),
+    ):
+        note = audit.Note(at=NOW, node="node-a", actor=actor, action="cutover.switched", target="x", reason="")
+        await shelf.ledger.store.write(lambda each, note=note: audit.write(each, note))
+        page = await vera.get("/audit")
+        assert all(each in page.text for each in told)
+
+
 async def test_entries_are_found(shelf: Shelf, olga: Browser, vera: Browser) -> None:
     """By each field; an hour that there is not is said at its own."""
     await discard(shelf, olga, "one", "two")

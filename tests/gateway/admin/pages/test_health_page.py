@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from gateway.admin.health import Health
 from gateway.ledger import nodes
 from tests.gateway.runtime.test_heartbeat import viewer
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pytest
     from sqlalchemy import Connection
 
+    from gateway.auth.people.principal import Principal
     from tests.gateway.admin.shelf import Shelf
     from tests.gateway.office import Browser
 
@@ -43,6 +45,23 @@ async def test_health_is_told_in_words(shelf: Shelf, vera: Browser) -> None:
     english = (await vera.get("/health?lang=en")).text
     assert "Messages are in quarantine" in english
     assert "karantene" not in english
+
+
+async def test_services_that_do_not_answer_are_named(
+    shelf: Shelf, vera: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody is told to look, so that they know whom to call."""
+    del shelf
+    known = Health.document
+
+    async def away(self: Health, who: Principal) -> dict[str, Any]:
+        upstream = {"kind": "jft", "url": "https://jft", "wait": 10, "refused_for": []}
+        upstreams = [{**upstream, "name": name, "breaker": is_} for name, is_ in (("one", "open"), ("two", "closed"))]
+        return {**await known(self, who), "upstreams": upstreams, "trouble": ["upstream-away"]}
+
+    monkeypatch.setattr(Health, "document", away)
+    assert "<li>Svarer ikke: one.</li>" in (await vera.get("/health")).text
+    assert "<li>Does not answer: one.</li>" in (await vera.get("/health?lang=en")).text
 
 
 async def test_reader_of_one_municipality_sees_what_is_of_it(shelf: Shelf, nora: Browser) -> None:
