@@ -1,6 +1,8 @@
 """What was found in messages - faults, repairs, losses - counted by the day, so that a vendor can be told; never a value of theirs."""
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Generic, TypeVar
@@ -89,22 +91,28 @@ def general(text: str) -> str:
     return _COUNT.sub("n", _INDEX.sub("", text))[:LONGEST]
 
 
+_SHARE = 0.75
+"""Of what is counted apart in an hour that one vendor's messages may bring: what is found in others' is told too."""
+
+
 class HourlyKinds(Generic[K]):
-    """Bounds how many different things are counted apart in one hour, so that no sender can fill the ledger."""
+    """Bounds how many different things are counted apart in one hour, so that no sender can fill the ledger, nor hide others' faults."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._hour = 0
         self._known: set[K] = set()
+        self._of_vendor: Counter[str] = Counter()
 
-    def has_room(self, one: K, now: float) -> bool:
-        """Tell whether it is counted by itself: it has come in this hour already, or there is room for another kind."""
+    def has_room(self, one: K, vendor: str, now: float) -> bool:
+        """Tell whether it is counted by itself: it has come in this hour already, or there is room for another kind of this vendor's."""
         if (hour := int(now // 3600)) != self._hour:
-            self._hour, self._known = hour, set()
+            self._hour, self._known, self._of_vendor = hour, set(), Counter()
         if one not in self._known:
-            if len(self._known) >= self._most:
+            if len(self._known) >= self._most or self._of_vendor[vendor] >= math.ceil(_SHARE * self._most):
                 return False
             self._known.add(one)
+            self._of_vendor[vendor] += 1
         return True
 
 
@@ -138,7 +146,7 @@ class FindingTally:
         kinds = dict.fromkeys((one.kind, one.rule, general(one.place), general(one.detail)) for one in findings)
         for kind in list(kinds)[: self._most_of_one]:
             one = CountedFinding(day_of(now), *named, *kind)
-            if not self._kinds.has_room(one, now):
+            if not self._kinds.has_room(one, one.vendor, now):
                 one = structs.replace(one, place="", detail="")
             times = self._found.setdefault(one, Times(0, now, now, reference))
             times.messages, times.last, times.reference = times.messages + 1, now, reference

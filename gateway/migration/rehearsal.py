@@ -164,7 +164,7 @@ class Tally:
         now = self._clock()
         named = (municipality, vendor, envelope.system or "", information, verdict.value)
         counted = CountedVerdict(hour_of(now), *named, reason)
-        if not self._kinds.has_room(counted, now) and reason:
+        if not self._kinds.has_room(counted, vendor, now) and reason:
             counted = structs.replace(counted, reason=OTHER)
         self._counts[counted] += 1
 

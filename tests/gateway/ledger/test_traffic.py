@@ -142,6 +142,17 @@ async def test_no_sender_fills_the_ledger_with_kinds(store: Database, clock: Clo
     assert {one.place: times.messages for one, times in found} == {"": 4, "A.a": 1, "A.b": 1, "A.c": 1}
 
 
+async def test_no_vendor_hides_what_is_found_of_another(store: Database, clock: Clock) -> None:
+    """One has three quarters of the kinds: another's are counted with their places."""
+    tally = FindingTally(lambda: store, clock, most_kinds=4)
+    tally.note(ENVELOPE, "notat", [Finding("loss", "loss", f"A.{name}") for name in "abcdefg"], "r")
+    tally.note(structs.replace(ENVELOPE, vendor="another"), "notat", [Finding("loss", "loss", "B.b")], "r")
+    await tally._flush()
+    found = await store.read(lambda each: findings.found(each, NOW))
+    assert {one.place for one, _ in found if one.vendor == ENVELOPE.vendor} == {"A.a", "A.b", "A.c", ""}
+    assert [one.place for one, _ in found if one.vendor == "another"] == ["B.b"]
+
+
 async def test_findings_wait_for_a_ledger_that_cannot_be_written(
     store: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
