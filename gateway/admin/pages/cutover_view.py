@@ -161,7 +161,8 @@ def stages(w: Words, one: Progress) -> list[tuple[str, str, str]]:
         kind = "now" if is_now else "done" if is_there else "ahead"
         found.append((w.word("stage", state.value), kind, _note(w, one, state, times)))
     if ended:
-        found.append((w.word("cut", record.state.value), "bad", w.time(record.since(record.state))))
+        said = w.word("cut", record.state.value)
+        found.append((said[:1].upper() + said[1:], "bad", w.time(record.since(record.state))))
     return found
 
 

@@ -19,7 +19,7 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger.returns import ReturnStatus
 from gateway.migration.cutover import Cutover
-from gateway.model import GOES_NEW, JOURNALING
+from gateway.model import GOES_NEW, JOURNALING, Information
 from gateway.outbox.return_jobs import Job, Progress
 from gateway.times import when
 
@@ -133,7 +133,10 @@ def selections(record: Cutover) -> list[dict[str, Any]]:
             "since": when(record.switched_at),
             "vendor": route.vendor,
             "system": route.system,
-            "information": sorted(each.value for each in (route.information or frozenset()) & JOURNALING),
+            # In the order in which types are shown everywhere.
+            "information": [
+                each.value for each in Information if each in JOURNALING & (route.information or frozenset())
+            ],
         }
         for route in record.plan.routes
         if route.mode in GOES_NEW and (route.information is None or route.information & JOURNALING)

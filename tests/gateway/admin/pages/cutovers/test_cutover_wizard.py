@@ -225,6 +225,10 @@ async def test_what_is_wrong_with_conditions_is_told_at_the_field(
     assert (page.status, found is not None) == (400, True), plain(page)
     assert found is not None
     assert told in found[1]
+    if field == "gate_clean":
+        assert "Minst så mange prosent av dem uten feil: " in page.text, (
+            "several fields have the same text above the form"
+        )
     assert await world.actions() == ["cutover.submit"]
 
 

@@ -205,6 +205,9 @@ async def test_an_approver_rejects_with_a_reason(world: World, nora: Browser, ar
     assert "avvist av en godkjenner" in page
     assert "Arne Ferie" in page
     assert "Slik er det nå, og slik ville det blitt." in page
+    shown = (await nora.get(PAGE)).text
+    assert "<b>Avvist av en godkjenner</b>" in shown
+    assert "<span data-quoted></span>" not in shown, "a narrow window would show a head without anything"
 
 
 async def test_approving_is_not_offered_to_who_wrote_the_plan_nor_to_others(world: World, vera: Browser, nora: Browser) -> None:  # fmt: skip
