@@ -24,6 +24,8 @@ _MOST = 32
 _TIMEOUT = 15.0
 _LEASE = 60.0
 """Seconds until another node may poll for what this one has taken."""
+_UNASKED = 86_400.0
+"""Seconds after its time for which nobody hears of an event that could not be asked for: JFT may only be away."""
 _LONGEST_OF_WAITING = 4.0
 """Seconds between polls while a sender waits, at most."""
 
@@ -95,6 +97,8 @@ class Tracker:
         except StatusUnknown as unknown:
             if unknown.is_temporary:
                 await self._ledger.poll_again(due.id, next_poll=now + followed.follow.first, asked=False)
+                if now >= due.overdue_at + _UNASKED and not due.overdue:
+                    await self._tell_overdue(due, None)
                 return
             status = None
         again = next_poll(structs.replace(due, polls=due.polls + 1), followed.follow, now)

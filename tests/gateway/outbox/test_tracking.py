@@ -224,6 +224,24 @@ async def test_polls_that_could_not_be_asked_neither_lengthen_the_interval_nor_m
     assert not world.logged.named("event.overdue")
 
 
+async def test_event_whose_state_cannot_be_asked_for_a_day_is_told_of(
+    begin: Callable[..., Awaitable[World]], clock: Clock
+) -> None:
+    """JFT refuses it for good, perhaps for one municipality only: somebody has to look, and it is asked for all the same."""
+    world = await begin(f"{HOLD}, acknowledge_within: 1h")
+    assert_success(await world.post("bundle", alarm()))
+    world.jft.behave(Behaviour(status=403, times=-1))
+    clock.now += 3600 + 86_401
+    await until_written(world, lambda found: found[0].overdue)
+    await until(lambda: bool(world.logged.named("event.overdue")))
+    assert [one["reason"] for one in world.logged.named("event.overdue")] == ["its state cannot be asked"]
+    world.jft.behave(Behaviour(times=0))
+    await at_epj(world, "acknowledge")
+    clock.now += 61
+    (row,) = await until_states(world, "acknowledged")
+    assert not row.overdue
+
+
 async def test_event_that_jft_does_not_know_is_overdue_and_asked_for_again(
     begin: Callable[..., Awaitable[World]], clock: Clock
 ) -> None:
