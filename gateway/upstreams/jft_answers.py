@@ -14,7 +14,7 @@ from gateway.upstreams.jft_refusal import refusal_reasons
 
 log = structlog.get_logger()
 
-STATUS_PATH = re.compile(r"/v1/([A-Za-z]+)/([A-Za-z0-9\-][A-Za-z0-9\-.]{0,63})/\$status/?(?:[?#].*)?$")
+STATUS_PATH = re.compile(r"/v1/([A-Za-z]+)/([A-Za-z0-9\-][A-Za-z0-9\-.]{0,63})/(?:\$|%24)status/?(?:[?#].*)?$")
 _RETRY_AFTER = 30
 """Seconds that a sender is asked to wait when the service does not say how long."""
 _NOT_ASKED = (401, 403, 408, 429)

@@ -209,6 +209,17 @@ async def test_unusable_answer_is_no_success(
     world.assert_refused(await world.post("bundle", BODY), 504, "3.1")
 
 
+@pytest.mark.parametrize("status", [b"$status", b"%24status", b"$status/"])
+async def test_address_of_the_status_may_be_written_in_every_way(
+    start: Callable[..., Awaitable[World]], raw: RawUpstream, status: bytes
+) -> None:
+    """A server may write the dollar as a percent-encoded byte: the event is accepted all the same."""
+    world = await start(write=raw.url)
+    raw.answer = b"HTTP/1.1 202 Accepted\r\n" + LOCATION.replace(b"$status", status) + b"Content-Length: 0\r\n\r\n"
+    assert (await world.post("bundle", BODY)).status == 200
+    assert world.named_messages("accepted")[0]["event_id"] == "0d0bbd6c-7f0e-4b6a-9a57-5f9c8d7f2d11"
+
+
 async def test_answer_chooses_no_server(start: Callable[..., Awaitable[World]], raw: RawUpstream) -> None:
     """Only the id is taken out of Location, and the sender never sees the address."""
     world = await start(write=raw.url)
