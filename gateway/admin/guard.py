@@ -11,11 +11,14 @@ from gateway.admin.uploads import MULTIPART, parts_of
 from gateway.auth.people.authenticator import AuthConfig, Authenticator
 from gateway.auth.people.principal import LoginMethod
 from gateway.auth.people.rbac import may
-from gateway.limits import Throttle
+from gateway.limits import Throttle, TokenBuckets
 
 log = structlog.get_logger()
 
 CSRF_FIELD, CSRF_HEADER = "csrf", "X-CSRF-Token"
+MOST_OF_ONE = 16
+"""Requests of one person, or program, under way at a time: each keeps one of the port's connections, streams and slow bodies for long.
+A browser has six at most."""
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 HEADERS = {
     "Cache-Control": "no-store",
@@ -44,6 +47,7 @@ class Guard:
         self._endpoints = endpoints
         self._failed_tokens = failed
         self._page = page
+        self._requests = TokenBuckets()
         self.metrics_port: int | None = None
         """Of the address at which nothing but metrics and health is served, to whoever reaches it."""
 
@@ -90,10 +94,13 @@ class Guard:
         if auth is None:
             raise Problem(Code.NOT_FOUND)
         request[VISITOR] = visitor = self._visitor(request, auth, is_use=not endpoint.is_live)
-        await self._check_meant(request, visitor)
-        if needs.access is not Access.LOGIN:
-            self._check_allowed(request, endpoint, visitor)
-        return await handler(request)
+        with self._requests.under_way(visitor.person.subject if visitor.person else "", MOST_OF_ONE) as is_within:
+            if visitor.person is not None and not is_within:
+                raise Problem(Code.TOO_MANY)
+            await self._check_meant(request, visitor)
+            if needs.access is not Access.LOGIN:
+                self._check_allowed(request, endpoint, visitor)
+            return await handler(request)
 
     def _visitor(self, request: web.Request, auth: AuthConfig, *, is_use: bool) -> Visitor:
         origin = auth.origins.origin(request.host)

@@ -7,21 +7,21 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web  # noqa: TID251 - a page of a test
 from prometheus_client import CollectorRegistry
 
 from gateway.admin.endpoints import Endpoint, Needs
+from gateway.admin.guard import MOST_OF_ONE
 from gateway.admin.pages import charts, live, render
 from gateway.admin.pages.catalogue import TEXTS
 from gateway.admin.problems import Code, Problem
 from gateway.admin.server import AdminPort
 from gateway.auth.people.rbac import Action
 from tests.gateway.clocks import LoopClock
-from tests.gateway.office import NORA
+from tests.gateway.office import NORA, VERA
 from tests.waiting import HANGS
 
 if TYPE_CHECKING:
-    from aiohttp import web  # noqa: TID251 - a page of a test
-
     from tests.gateway.office import Browser, Office
 
 
@@ -44,11 +44,14 @@ class Counter:
         return {"still": "<b>always</b>", "count": f"{min(self.looked, 3)}\nlooks"}
 
 
-async def _streamed(office: Office, counter: Counter) -> tuple[int, str, str]:
-    endpoint = Endpoint("GET", "/count", counter.show, Needs.role(Action.VIEW), is_live=True)
+def _served(office: Office, endpoint: Endpoint) -> None:
     office.port.app.router._frozen = False
-    office.port.app.router.add_get("/count", counter.show)
-    office.port._guard._endpoints = {**office.port._guard._endpoints, ("GET", "/count"): endpoint}
+    office.port.app.router.add_get(endpoint.path, endpoint.handler)
+    office.port._guard._endpoints = {**office.port._guard._endpoints, ("GET", endpoint.path): endpoint}
+
+
+async def _streamed(office: Office, counter: Counter) -> tuple[int, str, str]:
+    _served(office, Endpoint("GET", "/count", counter.show, Needs.role(Action.VIEW), is_live=True))
     browser = office.browser()
     await browser.enter(NORA)
     page = await browser.get("/count")
@@ -74,6 +77,30 @@ async def test_stream_ends_where_nothing_can_be_read(office: Office) -> None:
     """What was sent before stays right."""
     _, _, text = await _streamed(office, Counter(fails_at=2))
     assert _events(text) == [("still", "<b>always</b>"), ("count", "1\nlooks")]
+
+
+async def test_one_person_leaves_others_a_connection(office: Office) -> None:
+    """Whatever they keep open: what comes beyond is refused until something of it has ended."""
+    begun, end = asyncio.Semaphore(0), asyncio.Event()
+
+    async def waits(_request: web.Request) -> web.Response:
+        begun.release()
+        await end.wait()
+        return web.Response()
+
+    _served(office, Endpoint("GET", "/waits", waits, Needs.role(Action.VIEW)))
+    nora, vera = office.browser(), office.browser()
+    await nora.enter(NORA)
+    await vera.enter(VERA)
+    async with asyncio.timeout(HANGS), asyncio.TaskGroup() as open_:
+        pages = [open_.create_task(nora.get("/waits")) for _ in range(MOST_OF_ONE)]
+        for _ in pages:
+            await begun.acquire()
+        assert (await nora.get("/api/me")).status == 429
+        assert (await vera.get("/api/me")).status == 200
+        end.set()
+    assert {page.result().status for page in pages} == {200}
+    assert (await nora.get("/api/me")).status == 200
 
 
 async def test_port_that_stops_is_not_held_up_by_a_stream(office: Office) -> None:
