@@ -236,7 +236,9 @@ class TokenSource:
         self._held[wanted] = held
         self._held.move_to_end(wanted)
         if len(self._held) > self._most_held:
-            self._held.popitem(last=False)
+            # Senders may bring any number of tokens; ours for municipalities are as many as are configured.
+            exchanged = (one for one in self._held if one.subject is not None)
+            del self._held[next(exchanged, next(iter(self._held)))]
 
 
 def _held(granted: Granted, asked_at: float, left: float) -> _Held:

@@ -83,6 +83,19 @@ async def test_memory_of_exchanged_tokens_is_bounded(
     assert len(tokens._held) == 2
 
 
+async def test_senders_tokens_take_no_room_from_the_gateways_own(
+    endpoint: TokenEndpoint, helseid: HelseIdStub, clock: Clock
+) -> None:
+    """However many one sender brings: HelseID gives no new one to all others' messages for that."""
+    tokens = TokenSource(endpoint, clock, most_held=2)
+    own = await tokens.token(HAVNES, SCOPE)
+    for _ in range(4):
+        await tokens.token(HAVNES, SCOPE, subject(helseid))
+    asked = len(helseid.log)
+    assert await tokens.token(HAVNES, SCOPE) == own
+    assert (len(helseid.log), len(tokens._held)) == (asked, 2)
+
+
 async def test_neither_token_is_shown(tokens: TokenSource, helseid: HelseIdStub) -> None:
     """Not even where someone prints what holds them."""
     given = subject(helseid)
