@@ -77,6 +77,7 @@ def _cell(change: Change, groups: Iterable[PastGroup], known: set[tuple[str, str
         if not one.information:
             if len(change.information) > 1 or change.information[0] is not None:
                 untyped += one.messages
+                vendors.update({one.vendor: None} if one.vendor else {})
             continue
         if one.information in change.information:
             typed += one.messages

@@ -33,6 +33,9 @@ def is_phrase(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _told(text: str, depth: int) -> Markup:
+    if (exact := _phrases()[0].get(text)) is not None:
+        # It may begin with a path of its own.
+        return escape(exact).format()
     parts = text.split("; ")
     if depth and len(parts) > 1 and all(map(_PATH.fullmatch, parts)):
         return Markup("; ").join(_told(each, depth - 1) for each in parts)

@@ -210,10 +210,13 @@ def sentences(w: Words, found: Sequence[ChangedTraffic]) -> list[str]:
     told = []
     for (municipality, said), alike in together.items():
         vendors = {vendor for one in alike for vendor in one.vendors}
+        messages = w.plural("messages", round(sum(one.per_day + one.untyped_per_day for one in alike)))
+        # Some of a type that was not read may be of another.
+        is_most = any(one.untyped_per_day for one in alike)
         values = {
             "municipality": municipality,
             "vendors": w.plural("vendors", len(vendors)),
-            "messages": w.plural("messages", round(sum(one.per_day + one.untyped_per_day for one in alike))),
+            "messages": w.text("up_to").replace("…", messages) if is_most else messages,
         }
         is_quiet = not any(one.per_day or one.untyped_per_day for one in alike)
         told.append(_sentence(w, f"{'quiet' if is_quiet else 'effect-of'}-{said}", values))

@@ -150,6 +150,10 @@ def test_each_norwegian_sentence_says_all_that_the_english_says() -> None:
             "kravet til prøvekjøring: 180 prøvekjørt siste 7 døgn, 170 av dem uten feil (94,44 %); 200 kreves; 99,5 % uten feil kreves",
         ),
         ("approvals missing at its time: 1", "godkjenninger manglet da tiden var inne: 1"),
+        (
+            "MsgHead.MsgInfo.Receiver: another organisation than the municipality",
+            "MsgHead.MsgInfo.Receiver: en annen organisasjon enn kommunen",
+        ),
         ("something else", '<q lang="en" data-quoted>something else</q>'),
     ],
 )

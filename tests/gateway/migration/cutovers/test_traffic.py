@@ -58,10 +58,15 @@ def changed(plan: Plan, config: Config, layers: Layers = NOTHING_ABOVE) -> Any:
 
 def test_messages_of_the_cells_that_change_are_counted_in_a_day(config: Config) -> None:
     """Of their types and municipality alone; those whose type was not read are told apart."""
-    groups = [sent(70), sent(7, information="varsel"), sent(14, information=None), sent(700, municipality="sorvik")]
+    groups = [
+        sent(70),
+        sent(7, information="varsel"),
+        sent(14, information=None, vendor="evondos"),
+        sent(700, municipality="sorvik"),
+    ]
     (told,) = with_traffic(changed(plan_to(mode=Mode.NEW), config), groups, config, 7)
     assert (told.effect, told.per_day, told.untyped_per_day) == (Effect.GOES_NEW, 10.0, 2.0)
-    assert told.vendors == ("dignio",)
+    assert told.vendors == ("dignio", "evondos")
 
 
 def test_where_every_type_changes_what_was_not_read_changes_too(config: Config) -> None:

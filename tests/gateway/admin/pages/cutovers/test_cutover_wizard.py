@@ -244,10 +244,12 @@ async def test_of_a_part_of_the_patients_only_a_part_goes(world: World, nora: Br
     """The effect says so, and so do the last days: who would have gone is not known of messages without their patients."""
     with_vendors(world, tmp_path)
     await world.site.decided("passed", 70, mode="legacy", layer="routes", rule=None, at=NOW - 3600)
+    await world.site.decided("passed", 7, mode="legacy", layer="routes", rule=None, at=NOW - 3600, information=None)
     page = await go(nora, await nora.get(NEW), **{**CELLS, "c0_mode": "canary"})
     page = await go(nora, await go(nora, page, c0_share="12,5"), **WHEN)
     assert "går delvis til ny tjeneste" in plain(page)
-    assert "Av 70 meldinger ville inntil 70 gått en annen vei; det avhenger av pasienten." in plain(page)
+    assert "→ delvis til ny tjeneste: 1 leverandør, inntil 11 meldinger i døgnet." in plain(page)
+    assert "Av 77 meldinger ville inntil 70 gått en annen vei; det avhenger av pasienten." in plain(page)
 
 
 async def test_a_gate_that_was_emptied_stays_so(world: World, nora: Browser) -> None:
