@@ -172,6 +172,7 @@ class Ledger:
             "copy": copy,
             "status": note.status,
             "line": self.line(note.at, MessageState.PASSED, str(note.status)),
+            "returned_line": self.line(note.at, MessageState.RETURNED, f"by its sender: {note.status}"),
         }
 
     async def find(self, copy: str) -> Known | None:

@@ -32,7 +32,7 @@ class MessageState(StrEnum):
     RETURNING = "returning"
     """With one process, which is sending it to VKP."""
     RETURNED = "returned"
-    """VKP has accepted it after the information service had."""
+    """VKP has accepted it after it was with the new side: from us, or from its sender while it was held."""
     PASSED = "passed"
     """VKP had it from its sender; kept only so that it is known again."""
 
@@ -46,6 +46,7 @@ NEXT: dict[MessageState, frozenset[MessageState]] = {
             MessageState.DELIVERING,
             MessageState.DELIVERED,
             MessageState.RETURNING,
+            MessageState.RETURNED,
             MessageState.QUARANTINED,
             MessageState.DISCARDED,
         }

@@ -99,11 +99,15 @@ def note_passed(dialect: str) -> Insert:
         acknowledge_within=0.0,
         history=bindparam("line"),
     )
-    # What was refused before, and then went to VKP, is not to be delivered once more.
-    taken = {"state": MessageState.PASSED.value, "told": True, "status": made.excluded.status}
-    noted = M.history.concat(made.excluded.history)
+    # What was refused or is held, and then went to VKP, is not to be delivered once more.
+    is_held = M.state == MessageState.HELD.value
+    taken = case((is_held, literal(MessageState.RETURNED.value)), else_=literal(MessageState.PASSED.value))
+    noted = M.history.concat(case((is_held, bindparam("returned_line", type_=Text)), else_=made.excluded.history))
+    none = {"payload": null(), "due": null(), "reason": null()}
     return made.on_conflict_do_update(
-        index_elements=["copy"], set_={**taken, "history": noted}, where=_in([MessageState.REFUSED])
+        index_elements=["copy"],
+        set_={"state": taken, "told": True, "status": made.excluded.status, "history": noted, **none},
+        where=or_(_in([MessageState.REFUSED]), and_(is_held, ~M.possible_duplicate)),
     )
 
 

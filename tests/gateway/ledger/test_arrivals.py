@@ -326,3 +326,19 @@ async def test_what_vkp_took_after_it_was_refused_is_known(ledger: Ledger) -> No
     assert isinstance(found, Known)
     assert found.is_success
     assert (await row(ledger, first)).state != MessageState.DELIVERING
+
+
+@pytest.mark.parametrize("is_uncertain", [False, True])
+async def test_what_vkp_took_from_its_sender_is_not_held_any_more(ledger: Ledger, is_uncertain: bool) -> None:
+    """It went neither to JFT nor back to VKP as well; what the service may have as well is left for a person to see."""
+    first = await waiting(ledger, "first", patient="patient", **COPY)
+    await put(ledger, first, possible_duplicate=is_uncertain)
+    second = await waiting(ledger, "second", patient="patient")
+    await ledger.note_passed([PassedNote(account("repeat"), ("identity", "copy"), 200, NOW)])
+    written = await row(ledger, first)
+    assert written.state == (MessageState.HELD if is_uncertain else MessageState.RETURNED)
+    assert (written.payload is None) is not is_uncertain
+    assert [due.id for due in await ledger.claim(1, until=UNTIL)] == [first if is_uncertain else second]
+    if not is_uncertain:
+        assert written.status == 200
+        assert (await history(ledger, first))[-1] == ("node-a", "returned", "by its sender: 200")
