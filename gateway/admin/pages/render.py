@@ -152,6 +152,8 @@ def refusal_page(request: web.Request, refusal: Problem, claims: dict[str, str] 
     """Return a page that says why not."""
     text = TEXTS[_language(request, request.get(VISITOR))][refusal.code]
     values: dict[str, Any] = {"text": text, "detail": refusal.detail, "claims": claims or {}}
+    # Whoever wrote for longer than a session lasts wants to know what became of it.
+    values["was_sent"] = request.method == "POST" and refusal.code is Code.NOT_LOGGED_IN
     response = page(request, "refusal.html", status=refusal.status, back=_came_from(request), **values)
     response.headers.update(refusal.headers)
     return response
