@@ -29,7 +29,10 @@ _LOG_DELAY = 0.1
 """Seconds that messages are gathered."""
 _TOGETHER = 64
 """Messages that are written together at most: with more, those that come meanwhile would notice."""
-_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)+|vkpgw_[A-Za-z0-9_-]{8,}")
+_DOTTED = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+)++")
+"""What may end in a JWT: each begins at one place alone, so that a long text is gone through once."""
+_JWT, _SHORTEST_HEADER = "eyJ", 11
+_API_TOKEN = re.compile(r"vkpgw_[A-Za-z0-9_-]{8,}")
 
 log = structlog.get_logger()
 
@@ -264,7 +267,18 @@ REGISTRY.before_it_shows(flush)
 
 
 def _mask_text(text: str) -> str:
-    return _TOKEN.sub("(token)", _ELEVEN_DIGITS.sub("(number)", text))
+    text = _API_TOKEN.sub("(token)", _ELEVEN_DIGITS.sub("(number)", text))
+    return _DOTTED.sub(_without_jwt, text) if _JWT in text else text
+
+
+def _without_jwt(dotted: re.Match[str]) -> str:
+    place = 0
+    for part in dotted[0].split(".")[:-1]:
+        begin = part.find(_JWT)
+        if begin >= 0 and len(part) - begin >= _SHORTEST_HEADER:
+            return f"{dotted[0][: place + begin]}(token)"
+        place += len(part) + 1
+    return dotted[0]
 
 
 _PATH = re.compile(r"\b[A-Z][A-Za-z]+(?:\[\d+\])?(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[\d+\])?)+")
