@@ -16,6 +16,7 @@ from gateway.ledger.records import (
     LONGEST_LEASE,
     LONGEST_PAUSE,
     MOST_ATTEMPTS,
+    PENDING,
     RECEIVED,
     TOLD_TRIES,
     Arrival,
@@ -106,11 +107,11 @@ class Ledger:
                 known = self._known(connection, arrival)
                 if known is None:
                     continue
+                if (itself := _itself(known, arrival, may_repeat=may_repeat)) is not None:
+                    return itself
                 if not known.is_past(now, window) or self._clock.steady_for() < _SETTLED:
                     again = self._again(arrival, now, until, ended_before, wait=wait)
-                    found = self._taken_again(connection, again, seal, known)
-                    if found is not None:
-                        _note_numbers(connection, known.id, other_numbers)
+                    found = self._taken_again(connection, again, seal, known, other_numbers)
                     if found is not None and share is not None:
                         shares.note(
                             connection, known.id, known.reference, arrival.municipality, share(known.reference), now
@@ -142,7 +143,12 @@ class Ledger:
         return None if row is None else _known(row)
 
     def _taken_again(
-        self, connection: Connection, again: dict[str, Any], seal: Callable[[str], bytes], known: Known
+        self,
+        connection: Connection,
+        again: dict[str, Any],
+        seal: Callable[[str], bytes],
+        known: Known,
+        other_numbers: Sequence[str],
     ) -> Taken | Waiting | None:
         """Take up what was refused before, or given up by a process that is gone; None for what is done or under way."""
         if known.state not in (MessageState.REFUSED, MessageState.DELIVERING):
@@ -151,6 +157,7 @@ class Ledger:
         row = connection.execute(sql.TAKE_AGAIN, values).one_or_none()
         if row is None:
             return None
+        _note_numbers(connection, known.id, other_numbers)
         if row.state == MessageState.HELD.value:
             return Waiting(row.id, row.reference, row.identifier_reused)
         return Taken(row.id, row.reference, row.possible_duplicate, row.identifier_reused)
@@ -349,6 +356,13 @@ def _written(second: int) -> str:
 def _is_one(_: Connection, cursor: Any) -> bool:
     """Whether a statement changed one message."""
     return bool(cursor.rowcount == 1)
+
+
+def _itself(known: Known, arrival: Arrival, *, may_repeat: bool) -> Taken | Waiting | None:
+    """Return an arrival that is there already, since nobody heard that it was committed and the work was run again; None for a copy."""
+    if known.reference != arrival.reference or known.state not in PENDING:
+        return None
+    return Waiting(known.id, known.reference) if known.told else Taken(known.id, known.reference, may_repeat)
 
 
 def _note_numbers(connection: Connection, message: int, numbers: Sequence[str]) -> None:

@@ -342,3 +342,10 @@ async def test_what_vkp_took_from_its_sender_is_not_held_any_more(ledger: Ledger
     if not is_uncertain:
         assert written.status == 200
         assert (await history(ledger, first))[-1] == ("node-a", "returned", "by its sender: 200")
+
+
+@pytest.mark.parametrize("wait", [False, True])
+async def test_arrival_that_is_written_twice_is_no_copy_of_itself(ledger: Ledger, wait: bool) -> None:
+    """Nobody heard whether the commit was done, and the work was run again: it is still to be sent, or held."""
+    first = await arrive(ledger, "first", wait=wait, **COPY)
+    assert await arrive(ledger, "first", wait=wait, **COPY) == first
