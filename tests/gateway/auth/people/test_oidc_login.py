@@ -34,6 +34,7 @@ async def test_person_logs_in_and_out(office: Office) -> None:
 
     kept = browser.cookies[SESSION]
     out = await browser.post("/logout", csrf=await browser.csrf())
+    assert out.headers["Clear-Site-Data"] == '"cache"', "what the Back button would show"
     assert (out.status, out.location) == (303, "/login")
     assert SESSION not in browser.cookies
     stolen = Browser(office, {SESSION: kept})
