@@ -278,6 +278,10 @@ class Words:
         year = "" if local.year == this.year else f" {local.year}"
         return f"{day} {local.day}{self._t['ordinal_mark']} {month}{year}"
 
+    def days_until(self, at: Instant) -> int:
+        """Return how many days there are from today to a day, as a calendar counts them."""
+        return (_local(at).date() - _local(self._now).date()).days
+
     def clock(self, at: Instant) -> str:
         """Return the time of day: `17.27`."""
         return _local(at).strftime(f"%H{self._t['clock_mark']}%M")

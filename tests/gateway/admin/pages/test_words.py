@@ -59,6 +59,20 @@ def test_distances_from_now_say_in_which_direction() -> None:
 
 
 @pytest.mark.parametrize(
+    ("day", "days"),
+    [
+        ("2026-11-28T22:59:00Z", 0),
+        ("2026-11-28T23:00:00Z", 1),
+        ("2026-12-31T00:00:00+01:00", 33),
+        ("2027-04-01T00:00:00+02:00", 124),
+    ],
+)
+def test_days_until_a_day_are_those_of_the_calendar(day: str, days: int) -> None:
+    """Whatever the time is now, and also where a day between has 23 hours."""
+    assert NB.days_until(day) == days
+
+
+@pytest.mark.parametrize(
     ("value", "norwegian", "english"),
     [
         (6621, "6\u00a0621", "6,621"),
