@@ -154,7 +154,9 @@ def _check_mutants(case: Case, how: str) -> None:
             assert how == "id" or not _is_extended(_fhir_of(mutant)) or EXTENSION["valueString"] not in used
         else:
             assert result.refusal
-    assert sent >= mutants * (_MOST_OF_MSGHEAD if is_msghead(tree) else _MOST)
+    wanted = mutants * (_MOST_OF_MSGHEAD if is_msghead(tree) else _MOST)
+    # Of a small message two may say something that is refused, as a reason where none can be.
+    assert sent >= min(wanted, mutants - 2)
 
 
 _SAMPLED = 20
