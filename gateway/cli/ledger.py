@@ -102,16 +102,7 @@ def _make_safe(config: Config, folder: Path, since: float, reason: str) -> dict[
 
     Raises `click.ClickException` where the ledger cannot be used.
     """
-    try:
-        return asyncio.run(
-            _opened(config, folder, lambda store: _made_safe(store, config, folder, since, reason), alone=True)
-        )
-    except StartupError as error:
-        raise click.ClickException(f"{error}; stop every gateway first.") from None
-    except LedgerUnavailable as error:
-        raise click.ClickException(
-            f"store: the ledger cannot be written ({error}); stop every gateway first."
-        ) from None
+    return _alone(config, folder, lambda store: _made_safe(store, config, folder, since, reason))
 
 
 async def _made_safe(store: Database, config: Config, folder: Path, since: float, reason: str) -> dict[str, Any]:
@@ -152,15 +143,13 @@ async def _accept(store: Database, key: bytes, reason: str) -> list[str]:
 def accept_lost(config: Config, folder: Path, reason: str) -> None:
     """Have the ledger go by the lookup and payload keys of the gateway that starts next; raises `click.ClickException`."""
     note = _note("keys.accept-lost", "lookup, payload", reason)
+    _alone(config, folder, lambda store: store.write(lambda connection: known_keys.accept(connection, note)))
+
+
+def _alone(config: Config, folder: Path, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do `work` on a ledger that nothing else has open; raises `click.ClickException` where it cannot be used so."""
     try:
-        asyncio.run(
-            _opened(
-                config,
-                folder,
-                lambda store: store.write(lambda connection: known_keys.accept(connection, note)),
-                alone=True,
-            )
-        )
+        return asyncio.run(_opened(config, folder, work, alone=True))
     except StartupError as error:
         raise click.ClickException(f"{error}; stop every gateway first.") from None
     except LedgerUnavailable as error:
