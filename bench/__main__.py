@@ -118,9 +118,14 @@ def _circumstances(surroundings: Scene) -> str:
     others = f"before the run other processes used {others_busy():.0%} of the cores"
     return (
         f"{today}, {surroundings.settings.name}, commit {_commit()}; {_processor()}, {os.cpu_count()} cores, "
-        f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}; {pinned}; "
+        f"Linux {platform.release().split('-')[0]}, {_python()}; {pinned}; "
         f"upstream: {upstream}; {'; '.join(versions)}; {_said_first()}; {others}."
     )
+
+
+def _python() -> str:
+    """Name the interpreter by its build too: the same version is a quarter faster where it was built with its own profile."""
+    return f"Python {platform.python_version()} built {platform.python_build()[1][:11].strip()} with {platform.python_compiler()}"
 
 
 def _commit() -> str:
