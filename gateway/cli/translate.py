@@ -12,7 +12,7 @@ from gateway.cli.options import config_option, json_option
 from gateway.cli.output import counted, print_json
 from gateway.config.directory import envelope_of
 from gateway.config.model import Config
-from gateway.config.upstreams import PmdUpstream, pmd_of
+from gateway.config.upstreams import PmdUpstream, of_kind
 from gateway.errors import fault_of
 from gateway.model import Information
 from gateway.pipeline.translate import allowed_numbers, settings
@@ -97,7 +97,7 @@ def _shared(translation: Translation, config: Config, orgnr_or_name: str | None,
         raise click.UsageError("--to pmd needs --municipality, with a kommunenummer in routes.yaml")
     if translation.refusal is not None or not translation.calls or translation.patient is None:
         return translation
-    pmd = pmd_of(config.upstreams.values())
+    pmd = of_kind(PmdUpstream, config.upstreams.values())
     form: Literal["collection", "batch"] = pmd.bundle if pmd is not None else "collection"
     sharing = Sharing(municipality.kommunenummer, translation.patient, "translate", how.received or "", form)
     found = shared(decode(translation.calls[0].body), sharing) if translation.information == "maledata" else None

@@ -13,7 +13,7 @@ from gateway.config.upstreams import (
     PmdUpstream,
     ServiceStatus,
     ServiceUpstream,
-    pmd_of,
+    of_kind,
     upstream_for,
 )
 from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
@@ -114,7 +114,7 @@ def _sharing(facts: CellFacts, municipality: Municipality, route: Route) -> _Fin
         return None
     if facts.upstreams.lacks(kind):
         return _Finding(Severity.ERROR, f"share_with {kind} needs an upstream of kind {kind}: {{cell}}")
-    service = pmd_of(facts.upstreams.known.values())
+    service = of_kind(PmdUpstream, facts.upstreams.known.values())
     if service is None or facts.environment is None:
         return None
     if not is_enough(service.status, facts.environment):

@@ -16,9 +16,8 @@ from gateway.config.upstreams import (
     Upstream,
     VkpClient,
     VkpUpstream,
-    jft_of,
+    of_kind,
     upstream_for,
-    vkp_of,
 )
 from gateway.errors import Fault, Wording
 from gateway.model import Group, Information, Place, Rate
@@ -343,7 +342,7 @@ class Config:
     @property
     def vkp(self) -> VkpUpstream | None:
         """Legacy VKP; None where it is not configured."""
-        return vkp_of(self.upstreams.values())
+        return of_kind(VkpUpstream, self.upstreams.values())
 
     def vendors_of(self, municipality: str) -> list[str]:
         """Return the vendors whose senders may call for a municipality, by short name."""
@@ -357,7 +356,7 @@ class Config:
     @property
     def jft(self) -> JftUpstream | None:
         """The information service that journalings go to; None where it is not configured."""
-        return jft_of(self.upstreams.values())
+        return of_kind(JftUpstream, self.upstreams.values())
 
     def epj_of(self, municipality: str | None) -> EpjUpstream | None:
         """Return a municipality's own record system; None where it answers nobody directly."""

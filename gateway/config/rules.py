@@ -10,7 +10,7 @@ from gateway.config.read_cutovers import NO_PLANS, ParsedCutover, Plans
 from gateway.config.read_parties import Municipalities, Vendors
 from gateway.config.read_routes import ParsedRoute, Routes
 from gateway.config.read_upstreams import Upstreams
-from gateway.config.upstreams import EpjUpstream, Grant, JftUpstream, PitUpstream, VkpUpstream, vkp_of
+from gateway.config.upstreams import EpjUpstream, Grant, JftUpstream, PitUpstream, VkpUpstream, of_kind
 from gateway.config.yaml_nodes import quoted
 from gateway.model import Information, Mode, Place
 from gateway.routing.index import Buckets, Conflict, winner
@@ -117,7 +117,7 @@ def _record_systems(draft: Draft) -> Iterator[Problem]:
 
 def _local_numbers(draft: Draft) -> Iterator[Problem]:
     """Say of numbers of a record system's own what those who are asked for them do not document."""
-    vkp = vkp_of(draft.upstreams.known.values())
+    vkp = of_kind(VkpUpstream, draft.upstreams.known.values())
     for municipality in draft.municipalities.known.values():
         for system, resolver in municipality.resolvers.items():
             what = f"patient_ids of {municipality.key}, {quoted(system)}: resolve: {resolver}"

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, TypeVar, get_args
 
 from gateway.model import JOURNALING, Group, Information, Place, Rate
+
+T = TypeVar("T")
 
 
 class ServiceStatus(StrEnum):
@@ -298,16 +300,6 @@ def upstream_for(upstreams: Iterable[Upstream], information: Information | Group
     return next((one for one in upstreams if isinstance(one, ServiceUpstream) and kind == one.KIND), None)
 
 
-def jft_of(upstreams: Iterable[Upstream]) -> JftUpstream | None:
-    """Return the information service that journalings go to; None where it is not configured."""
-    return next((one for one in upstreams if isinstance(one, JftUpstream)), None)
-
-
-def pmd_of(upstreams: Iterable[Upstream]) -> PmdUpstream | None:
-    """Return the service that measurements are shared with; None where it is not configured."""
-    return next((one for one in upstreams if isinstance(one, PmdUpstream)), None)
-
-
-def vkp_of(upstreams: Iterable[Upstream]) -> VkpUpstream | None:
-    """Return legacy VKP; None where it is not configured."""
-    return next((one for one in upstreams if isinstance(one, VkpUpstream)), None)
+def of_kind(kind: type[T], found: Iterable[object]) -> T | None:
+    """Return the first of one kind of upstream, or of client; None where there is none."""
+    return next((one for one in found if isinstance(one, kind)), None)

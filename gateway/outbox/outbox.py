@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from gateway.config.model import Config
-from gateway.config.upstreams import PitUpstream, pmd_of
+from gateway.config.upstreams import PitUpstream, PmdUpstream, of_kind
 from gateway.errors import StartupError
 from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys, load_keys, load_keys_if_any
@@ -90,7 +90,7 @@ class Outbox:
             self._clock,
             self._dispatch.wake,
             self._intervals.copies,
-            pmd_of(means.config.upstreams.values()),
+            of_kind(PmdUpstream, means.config.upstreams.values()),
         )
 
     async def finish(self) -> None:

@@ -35,7 +35,10 @@ from gateway.routing.table import ActiveTable, RouteTable
 from gateway.tasks import Intervals
 from gateway.times import Clock
 from gateway.upstreams.epj import EpjClient
+from gateway.upstreams.jft import JftClient
+from gateway.upstreams.pmd import PmdClient
 from gateway.upstreams.registry import ConfiguredClients, UpstreamRegistry
+from gateway.upstreams.vkp import VkpClients
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class Builder:
         """Return what answers searches in place of VKP; large answers are read in a thread of their own."""
         config = clients.config
         resolvers: dict[Resolver, NumberResolver] = {
-            "vkp": NumbersOfVkp(config, clients.vkp, self.listed, learnt, self.retrieval_worker.run)
+            "vkp": NumbersOfVkp(config, clients.of(VkpClients), self.listed, learnt, self.retrieval_worker.run)
         }
         if copies is not None:
             resolvers["pit"] = copies.local_numbers
@@ -177,10 +180,11 @@ def _lane(prepared: Prepared, pipeline: Pipeline, before: RuntimeState | None) -
 def _delivery(prepared: Prepared, routes: ActiveTable) -> DeliveryContext | None:
     """Return what journalings are delivered with; None without an information service, or keys for the ledger."""
     config, keys = prepared.config, prepared.keys
-    upstream, client = config.jft, prepared.clients.jft
+    upstream, client = config.jft, prepared.clients.of(JftClient)
     if upstream is None or client is None or keys is None:
         return None
-    return DeliveryContext(config, keys, client, upstream.follow, routes, prepared.clients.vkp, prepared.clients.pmd)
+    vkp, pmd = prepared.clients.of(VkpClients), prepared.clients.of(PmdClient)
+    return DeliveryContext(config, keys, client, upstream.follow, routes, vkp, pmd)
 
 
 def _pool(upstream: VkpUpstream, tls: ReloadingContext | None, before: RuntimeState | None) -> Pool:

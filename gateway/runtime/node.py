@@ -39,6 +39,8 @@ from gateway.runtime.sockets import NO_SOCKETS, InheritedSockets, address_of
 from gateway.surfaces.registry import prepare as prepare_surfaces
 from gateway.tasks import USUAL, FileThread, Intervals, Periodic
 from gateway.times import Clock
+from gateway.upstreams.okt import OktClient
+from gateway.upstreams.pit import PitClient
 from translators.translate import prepare
 
 log = structlog.get_logger()
@@ -277,7 +279,8 @@ class Node:
             ledger = outbox.ledger
             of_node = (ledger.store, ledger.node, self._clock, self._intervals)
             self._replica = Replica(*of_node, self._path.parent, self._files)
-        self._replica.use(running.config, running.keys, running.clients.pit, running.clients.okt)
+        pit, okt = running.clients.of(PitClient), running.clients.of(OktClient)
+        self._replica.use(running.config, running.keys, pit, okt)
         self._admin.ledger.use(outbox.ledger, running.keys, running.config)
         self._admin.rollback.use(outbox.returning)
         tokens = running.clients.tokens if running.delivery is not None else None

@@ -24,6 +24,7 @@ from gateway.config.upstreams import (
     PmdUpstream,
     Upstream,
     VkpUpstream,
+    of_kind,
 )
 from gateway.errors import StartupError
 from gateway.proxy.http_client import ANSWER_LIMIT, Caller
@@ -121,35 +122,14 @@ class ConfiguredClients:
     """By the names of their upstreams."""
     parts: _Parts
 
-    @property
-    def vkp(self) -> VkpClients | None:
-        """Our own clients of VKP; None where there are none."""
-        return next((one for one in self.clients.values() if isinstance(one, VkpClients)), None)
-
-    @property
-    def jft(self) -> JftClient | None:
-        """The client of the service that journalings go to; None where there is none."""
-        return next((one for one in self.clients.values() if isinstance(one, JftClient)), None)
+    def of(self, kind: type[T]) -> T | None:
+        """Return the client of one kind; None where nothing of that kind is called."""
+        return of_kind(kind, self.clients.values())
 
     @property
     def record_systems(self) -> dict[str, RecordSystem]:
         """Municipalities' own record systems, by the names of their upstreams."""
         return {name: one for name, one in self.clients.items() if isinstance(one, RecordSystem)}
-
-    @property
-    def okt(self) -> OktClient | None:
-        """The client of the service that tells of services; None where there is none."""
-        return next((one for one in self.clients.values() if isinstance(one, OktClient)), None)
-
-    @property
-    def pmd(self) -> PmdClient | None:
-        """The client of the service that measurements are shared with; None where there is none."""
-        return next((one for one in self.clients.values() if isinstance(one, PmdClient)), None)
-
-    @property
-    def pit(self) -> PitClient | None:
-        """The client of the service that local copies of patients are filled from; None where there is none."""
-        return next((one for one in self.clients.values() if isinstance(one, PitClient)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from gateway.cli.demo.stage import Stage
 from gateway.cli.demo.traffic import TrafficOutcome
 from gateway.cli.ledger_reader import NoLedger, Unreadable, read
 from gateway.config.model import Municipality
-from gateway.config.upstreams import pmd_of
+from gateway.config.upstreams import PmdUpstream, of_kind
 from gateway.ledger import comparisons
 from gateway.ledger.comparisons import ComparisonOutcome
 from gateway.model import Information, Mode
@@ -97,7 +97,7 @@ async def _compared(stage: Stage, sent: list[TrafficOutcome]) -> Aftermath:
 
 
 async def _shared(stage: Stage, sent: list[TrafficOutcome]) -> Aftermath:
-    pmd = pmd_of(stage.config.upstreams.values())
+    pmd = of_kind(PmdUpstream, stage.config.upstreams.values())
     measured = [one for one in sent if one.information == Information.MALEDATA and one.receiver == "jft"]
     wanted = sum(pmd is not None and _is_shared(stage, one) for one in measured)
     if pmd is None:

@@ -48,8 +48,8 @@ async def test_journalings_are_answered_by_the_client_of_their_kind(registry: Up
     """JFT has one, and VKP its own."""
     config = _config()
     made = registry.prepare(config, Certificates(config, tmp_path))
-    assert isinstance(made.jft, JftClient)
-    assert isinstance(made.vkp, VkpClients)
+    assert made.of(JftClient) is not None
+    assert made.of(VkpClients) is not None
 
 
 async def test_upstream_that_is_not_configured_has_no_client(registry: UpstreamRegistry, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_upstream_that_is_not_configured_has_no_client(registry: UpstreamR
     ]
     config = _config("\n".join(line for line in lines if "kind: jft" not in line))
     made = registry.prepare(config, Certificates(config, tmp_path))
-    assert (made.jft, made.vkp, made.tokens) == (None, None, None)
+    assert (made.of(JftClient), made.of(VkpClients), made.tokens) == (None, None, None)
 
 
 async def test_reload_keeps_the_breaker_of_an_upstream_that_stays(registry: UpstreamRegistry, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_reload_keeps_the_breaker_of_an_upstream_that_stays(registry: Upst
         config = _config(text)
         made = registry.prepare(config, Certificates(config, tmp_path))
         registry.use(made)
-        client = made.jft
+        client = made.of(JftClient)
         assert client is not None
         breakers.append(client.breaker)
     assert breakers[0] is breakers[1]
