@@ -20,7 +20,7 @@ from gateway.outbox.recorder import Recorder
 from gateway.tasks import Intervals, Periodic, finish
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
-from gateway.upstreams.jft import NotDelivered
+from gateway.upstreams.jft_answers import NotDelivered
 from translators.contract import Call
 
 log = structlog.get_logger()

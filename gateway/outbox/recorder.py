@@ -13,7 +13,7 @@ from gateway.ledger.records import PassedNote
 from gateway.model import Account
 from gateway.tasks import Intervals, finish
 from gateway.times import Clock
-from gateway.upstreams.jft import Submitted
+from gateway.upstreams.jft_answers import Submitted
 
 T = TypeVar("T")
 log = structlog.get_logger()

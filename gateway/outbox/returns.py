@@ -20,7 +20,7 @@ from gateway.outbox.order import opened
 from gateway.outbox.return_jobs import Busy, Done, Job, Progress, ReturnOutcome, Spacing, cells_of
 from gateway.tasks import USUAL, Intervals, Periodic, finish
 from gateway.times import Clock
-from gateway.upstreams.jft import StatusUnknown, Submitted
+from gateway.upstreams.jft_answers import StatusUnknown, Submitted
 from gateway.upstreams.vkp import Fate, Sent, StoredRequest, VkpClient
 
 log = structlog.get_logger()

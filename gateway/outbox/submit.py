@@ -24,7 +24,8 @@ from gateway.outbox.tracker import Tracker
 from gateway.routing.route import AnswerWhen, OnOutage, Unclear
 from gateway.times import Clock
 from gateway.upstreams.circuit_breaker import pause
-from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
+from gateway.upstreams.jft import JftClient
+from gateway.upstreams.jft_answers import NotDelivered, Submitted
 from translators.identity import Business
 
 log = structlog.get_logger()

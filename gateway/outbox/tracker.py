@@ -15,7 +15,7 @@ from gateway.observability.metrics import OVERDUE_EVENTS, POLLS
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
 from gateway.tasks import Intervals, Periodic
 from gateway.times import Clock
-from gateway.upstreams.jft import EventStatus, StatusUnknown, Submitted
+from gateway.upstreams.jft_answers import EventStatus, StatusUnknown, Submitted
 
 log = structlog.get_logger()
 

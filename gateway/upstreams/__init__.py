@@ -3,7 +3,7 @@
 Others use:
 
 - `registry.UpstreamRegistry`, `registry.ConfiguredClients`, `registry.standings`: which kind of upstream has which client, and how each stands;
-- `jft.JftClient`: JFT, and what became of a delivery;
+- `jft.JftClient`, `jft_answers`: JFT, and what became of a delivery;
 - `okt.OktClient`: OKT, one person at a time;
 - `pit.PitClient`: the patients that PIT has;
 - `pmd.PmdClient`: PMD, each bundle once;

@@ -27,17 +27,14 @@ from gateway.upstreams.jft_answers import (
 )
 from translators.contract import Call
 
-__all__ = ["EventStatus", "JftClient", "NotDelivered", "StatusUnknown", "Submitted"]
-
 log = structlog.get_logger()
 
 
 class JftClient:
     """Submits events with a token for the municipality and a fresh DPoP proof for every attempt.
 
-    While JFT fails, nothing is sent to it: `breaker` says so, and outlives the client where one is given. While it refuses the
-    tokens of one municipality, nothing is sent for that one. `read_caller` has the connections to the host that tells how far an
-    event has come.
+    While JFT fails, nothing is sent to it: `breaker` says so. While it refuses the tokens of one municipality, nothing is sent for
+    that one. `read` has the connections to the host that tells how far an event has come.
     """
 
     def __init__(  # noqa: PLR0913 - what one client is made of
@@ -45,16 +42,16 @@ class JftClient:
         upstream: JftUpstream,
         tokens: TokenSource,
         prover: DpopProver,
-        caller: Caller,
         *,
-        read_caller: Caller | None = None,
-        breaker: CircuitBreaker | None = None,
+        write: Caller,
+        read: Caller,
+        breaker: CircuitBreaker,
     ) -> None:
         self._upstream = upstream
         self._tokens = tokens
-        self._write = DpopCaller(upstream.write_url, caller, prover)
-        self._read = DpopCaller(upstream.read_url, read_caller, prover) if read_caller else None
-        self.breaker = breaker or CircuitBreaker(upstream.breaker)
+        self._write = DpopCaller(upstream.write_url, write, prover)
+        self._read = DpopCaller(upstream.read_url, read, prover)
+        self.breaker = breaker
         self.refused_tokens = RefusedTokens(upstream.breaker)
 
     async def submit(self, call: Call, orgnr: str, sender: Subject | None, timeout: float) -> Submitted:  # noqa: ASYNC109 - given on to the call
@@ -98,8 +95,6 @@ class JftClient:
 
         `timeout` is in seconds. Its address is made from the configuration, whatever an answer of JFT said.
         """
-        if self._read is None:
-            raise StatusUnknown("no connection to the ReadAPI")
         call = Call("jft", "GET", f"/v1/{event.kind}/{event.event_id}/$status", (), b"")
         if STATUS_PATH.fullmatch(call.path) is None:
             raise StatusUnknown("not an event of JFT")

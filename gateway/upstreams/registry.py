@@ -63,6 +63,9 @@ class _Shared(Generic[T]):
         self._before = before.made if before is not None else {}
         self.made: dict[str, tuple[object, T]] = {}
 
+    def known(self, what: str) -> T | None:
+        return self.made[what][1] if what in self.made else None
+
     def get(self, what: str, made_of: object, make: Callable[[], T]) -> T:
         known = self.made.get(what) or self._before.get(what)
         if known is None or known[0] != made_of:
@@ -84,10 +87,9 @@ class _Parts:
     callers: _Shared[Caller] = field(default_factory=_Shared)
     breakers: _Shared[CircuitBreaker] = field(default_factory=_Shared)
 
-    def breaker(self, name: str) -> CircuitBreaker | None:
-        """Return the circuit breaker of this name."""
-        known = self.breakers.made.get(name)
-        return None if known is None else known[1]
+    def breaker(self, name: str, url: str, settings: Breaker) -> CircuitBreaker:
+        """Return the circuit breaker of this name, for what is called at a URL."""
+        return self.breakers.get(name, (url, settings), lambda: CircuitBreaker(settings))
 
     def token_sources(self) -> list[tuple[str, TokenSource]]:
         """Return the sources of our tokens by the upstream whose own client they are of; "" for the gateway's."""
@@ -153,7 +155,7 @@ def standings(clients: ConfiguredClients, now: float) -> list[UpstreamStanding]:
     for name, upstream in clients.config.upstreams.items():
         client = clients.clients.get(name)
         refused = client.refused_tokens.refused_for(now) if isinstance(client, JftClient) else []
-        breaker = clients.parts.breaker(name) or clients.parts.breaker(f"{name} search")
+        breaker = clients.parts.breakers.known(name) or clients.parts.breakers.known(f"{name} search")
         state: Literal["closed", "open", "probing"] | None = None
         if breaker is not None:
             state = "closed" if breaker.is_closed else "probing" if breaker.is_probing else "open"
@@ -206,11 +208,9 @@ class UpstreamRegistry:
             case JftUpstream():
                 write = _caller(parts, f"{upstream.name} write", upstream.write_url, tls)
                 read = _caller(parts, f"{upstream.name} read", upstream.read_url, tls)
-                breaker = parts.breakers.get(
-                    upstream.name, (upstream.write_url, upstream.breaker), lambda: CircuitBreaker(upstream.breaker)
-                )
+                breaker = parts.breaker(upstream.name, upstream.write_url, upstream.breaker)
                 tokens = self._tokens(parts, config.helseid)
-                return JftClient(upstream, tokens, self._prover, write, read_caller=read, breaker=breaker)
+                return JftClient(upstream, tokens, self._prover, write=write, read=read, breaker=breaker)
             case VkpUpstream():
                 if not upstream.clients:
                     return None
@@ -242,7 +242,7 @@ class UpstreamRegistry:
         """Return what asks a service; `most` is how many bytes an answer may have."""
         name, url = upstream.name, upstream.url
         settings = upstream.breaker if isinstance(upstream, PmdUpstream) else Breaker()
-        breaker = parts.breakers.get(name, (url, settings), lambda: CircuitBreaker(settings))
+        breaker = parts.breaker(name, url, settings)
         caller = _caller(parts, name, url, tls, most=most)
         made = (self._tokens(parts, config.helseid), self._prover, caller)
         return ServiceCaller(name, url, *made, breaker=breaker, settings=settings)
@@ -253,9 +253,7 @@ class UpstreamRegistry:
         made = []
         tokens = self._tokens(parts, config.helseid) if upstream.auth is EpjAuth.CLIENT_CREDENTIALS else None
         for name in (upstream.name, f"{upstream.name} compare"):
-            breaker = parts.breakers.get(
-                name, (upstream.url, upstream.breaker), lambda: CircuitBreaker(upstream.breaker)
-            )
+            breaker = parts.breaker(name, upstream.url, upstream.breaker)
             caller = _caller(parts, name, upstream.url, tls, most=EPJ_ANSWER_LIMIT)
             asking = ServiceCaller(
                 upstream.name,
@@ -274,7 +272,7 @@ class UpstreamRegistry:
         self, parts: _Parts, config: Config, upstream: VkpUpstream, caller: Caller, searching: Caller
     ) -> dict[str, VkpClient]:
         made, settings, name = {}, Breaker(), f"{upstream.name} search"
-        breaker = parts.breakers.get(name, (upstream.url, settings), lambda: CircuitBreaker(settings))
+        breaker = parts.breaker(name, upstream.url, settings)
         for client in upstream.clients:
             own = replace(config.helseid, client_id=client.client_id, key_file=client.key_file)
             tokens = self._tokens(parts, own, f"{upstream.name} {client.client_id}")

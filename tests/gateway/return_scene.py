@@ -29,6 +29,7 @@ from gateway.proxy.http_client import Caller
 from gateway.routing.table import ActiveTable
 from gateway.tasks import Intervals
 from gateway.times import Clock
+from gateway.upstreams.circuit_breaker import CircuitBreaker
 from gateway.upstreams.jft import JftClient
 from gateway.upstreams.vkp import VkpClient, VkpClients
 from legacy_stubs.access import HER_ID_CLAIM, VKP_ID_CLAIM
@@ -254,8 +255,8 @@ async def return_scene(folder: Path, key: ECKey) -> AsyncIterator[Scene]:
             upstreams.ServiceStatus.TEST,
             Place("f", 1, 1),
         )
-        read_caller = Caller(jft.read_url, None)
-        jft_client = JftClient(upstream, tokens, prover, Caller(jft.write_url, None), read_caller=read_caller)
+        callers = {"write": Caller(jft.write_url, None), "read": Caller(jft.read_url, None)}
+        jft_client = JftClient(upstream, tokens, prover, **callers, breaker=CircuitBreaker(upstream.breaker))
         own = upstreams.VkpClient("havnes", None, CLIENT_ID, "key.json", SCOPES, Place("f", 1, 1))
         vkp_client = VkpClient(own, tokens, Caller(vkp.url, None))
         store = open_store(f"sqlite:///{folder / 'ledger.db'}", folder)

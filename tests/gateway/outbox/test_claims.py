@@ -10,7 +10,7 @@ import pytest
 
 from gateway.ledger.database import LedgerUnavailable
 from gateway.observability.metrics import DELIVERIES
-from gateway.upstreams.jft import Submitted
+from gateway.upstreams.jft_answers import Submitted
 from service_stubs.behaviour import Behaviour
 from tests.gateway.outbox.conftest import (
     HOLD,

@@ -53,7 +53,7 @@ async def test_process_tells_how_it_and_its_upstreams_stand(world: World) -> Non
 async def test_breaker_that_is_open_is_told_with_when_it_is_tried_again(world: World) -> None:
     """And is what somebody should look at."""
     clients = world.gateway._running.clients  # type: ignore[union-attr] # it runs
-    breaker = clients.parts.breaker("jft")
+    breaker = clients.parts.breakers.known("jft")
     assert isinstance(breaker, CircuitBreaker)
     breaker.hold_off(asyncio.get_running_loop().time(), 60)
     found = await health(world)

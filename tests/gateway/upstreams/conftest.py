@@ -16,7 +16,9 @@ from gateway.config.upstreams import Breaker, JftUpstream, Scopes, ServiceStatus
 from gateway.model import Place
 from gateway.proxy.http_client import Caller
 from gateway.times import Clock
-from gateway.upstreams.jft import JftClient, NotDelivered, Submitted
+from gateway.upstreams.circuit_breaker import CircuitBreaker
+from gateway.upstreams.jft import JftClient
+from gateway.upstreams.jft_answers import NotDelivered, Submitted
 from service_stubs.helseid import HelseIdStub
 from service_stubs.jft import JftStub
 from service_stubs.listening import running
@@ -54,8 +56,9 @@ class Scene:
         upstream = JftUpstream(
             "jft", write, read, Scopes("nhn:jft/api", "nhn:jft/api"), ServiceStatus.TEST, Place("f", 1, 1), **changes
         )
-        read_caller = Caller(read, None)
-        return JftClient(upstream, self.tokens, self.prover, Caller(write, None), read_caller=read_caller, breaker=kept)
+        breaker = kept or CircuitBreaker(upstream.breaker)
+        callers = {"write": Caller(write, None), "read": Caller(read, None)}
+        return JftClient(upstream, self.tokens, self.prover, **callers, breaker=breaker)
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ import pytest
 from gateway.config.upstreams import Breaker
 from gateway.errors import Fault
 from gateway.upstreams.circuit_breaker import CircuitBreaker
-from gateway.upstreams.jft import JftClient, NotDelivered, StatusUnknown, Submitted
+from gateway.upstreams.jft_answers import NotDelivered, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
+    from gateway.upstreams.jft import JftClient
     from tests.gateway.wire import RawUpstream
     from tests.gateway.world import Logged
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config.upstreams import Grant
-from gateway.proxy.http_client import Caller
-from gateway.upstreams.jft import EventStatus, JftClient, StatusUnknown, Submitted
+from gateway.upstreams.jft_answers import EventStatus, StatusUnknown, Submitted
 from service_stubs.behaviour import Behaviour
 from tests.gateway.world import HAVNES, NORDFJELL
 from tests.ports import free_ports
@@ -164,11 +163,3 @@ async def test_status_without_a_service_or_a_token_is_unknown(scene: Scene) -> N
     await scene.helseid.stop()
     with pytest.raises(StatusUnknown, match="HelseID"):
         await client.status(EVENT, NORDFJELL, 5.0)
-
-
-async def test_client_without_the_read_api_knows_no_status(scene: Scene) -> None:
-    """It submits, and says so when it is asked more."""
-    upstream = scene.client()._upstream
-    client = JftClient(upstream, scene.tokens, scene.prover, Caller(upstream.write_url, None))
-    with pytest.raises(StatusUnknown, match="ReadAPI"):
-        await client.status(await submit(client), HAVNES, 5.0)
