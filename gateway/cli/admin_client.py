@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -70,8 +71,12 @@ class AdminClient:
     bounds: Bounds = USUAL
 
     def get(self, path: str, **query: str | int | None) -> Document:
-        """Return the answer to a GET; what is None is left out of the query."""
-        given = {name: str(value) for name, value in query.items() if value is not None}
+        """Return the answer to a GET; what is None or False is left out of the query, and True is `true` there."""
+        given = {
+            name: "true" if value is True else str(value)
+            for name, value in query.items()
+            if value is not None and value is not False
+        }
         return self._ask("GET", path, query=given)
 
     def whole(self, path: str, name: str, **query: str | int | None) -> Document:
@@ -168,12 +173,33 @@ def admin_client(admin: str | None, token_file: str | None, *, as_json: bool) ->
     return AdminClient(_url(admin), _token(token_file), as_json, bounds)
 
 
+def given(options: Document) -> Document:
+    """Return a command's options as the API has them, without those that were not given."""
+    found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in options.items()}
+    lists = {name: list(value) for name, value in found.items() if isinstance(value, tuple)}
+    return {name: value for name, value in {**found, **lists}.items() if value not in (None, [])}
+
+
+def print_answer(client: AdminClient, document: Document, *lines: str) -> None:
+    """Print an answer as JSON, or what it says to people in lines."""
+    if client.as_json:
+        print_json(document)
+        return
+    for line in lines:
+        click.echo(plain(line))
+
+
 def print_list(client: AdminClient, document: Document, name: str, line: Callable[[Document], str], none: str) -> None:
     """Print one part of a list, which is called `name`, and how to go on; `none` is said where it is empty."""
     if client.as_json:
         print_json(document)
         return
     print_lines(document[name], line, none)
+    print_next(document)
+
+
+def print_next(document: Document) -> None:
+    """Say how a list goes on, where it does."""
     if document["next"]:
         click.echo(f"more: --cursor {plain(document['next'])}")
 

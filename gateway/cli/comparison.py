@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, admin_options
+from gateway.cli.admin_client import AdminClient, admin_options, print_next
 from gateway.cli.options import cursor_option, limit_option, municipality_option
 from gateway.cli.output import counted, plain, print_json, print_lines
 from gateway.model import Information
@@ -33,8 +33,7 @@ def list_comparisons(*, client: AdminClient, **asked: Any) -> None:
         return
     lines = [line for one in document["comparisons"] for line in _cell(one)]
     print_lines(lines, str, "Nothing was compared in seven days; a route of mode compare does it.")
-    if document["next"]:
-        click.echo(f"more: --cursor {plain(document['next'])}")
+    print_next(document)
 
 
 @comparison.command()

@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, Document, admin_options, print_list, segment
+from gateway.cli.admin_client import AdminClient, Document, admin_options, print_answer, print_list, segment
 from gateway.cli.options import cursor_option, limit_option, reason_option
-from gateway.cli.output import plain, print_json
 from gateway.migration.cutover import CutoverState
 
 _ROOT = "/api/v1/cutovers"
@@ -54,13 +53,8 @@ def submit(*, client: AdminClient, name: str) -> None:
 def preflight(*, client: AdminClient, name: str) -> None:
     """Say whether a cutover is ready, and why not; exit 1 if it is not."""
     document = client.post(f"{_ROOT}/{segment(name)}/preflight")
-    if client.as_json:
-        print_json(document)
-    else:
-        for one in document["findings"]:
-            mark = "no" if not one["ok"] else "!" if one["warns"] else "ok"
-            click.echo(plain(f"{mark:<4}{one['check']:<18}{one['text']}"))
-        click.echo("ready" if document["ready"] else "not ready")
+    findings = [f"{_mark(one):<4}{one['check']:<18}{one['text']}" for one in document["findings"]]
+    print_answer(client, document, *findings, "ready" if document["ready"] else "not ready")
     if not document["ready"]:
         raise click.exceptions.Exit(1)
 
@@ -105,21 +99,23 @@ cutover.add_command(_steering("cancel", "Call off a cutover that has not switche
 cutover.add_command(_steering("rollback", "Take a cutover back: its cells go where they went before."))
 
 
+def _mark(finding: Document) -> str:
+    if not finding["ok"]:
+        return "no"
+    return "!" if finding["warns"] else "ok"
+
+
 def _line(one: Document) -> str:
     return f"{one['name']}  {one['state']}  {one['at_oslo']}"
 
 
 def _print(client: AdminClient, document: Document, *, is_whole: bool = False) -> None:
-    if client.as_json:
-        print_json(document)
-        return
     approvals = f"{len(document['approvals'])}, {document['approvals_missing']} missing"
     told = {name: document[name] for name in ("name", "state", "hash")}
     told |= {"at": document["at_oslo"], "approvals": approvals}
-    for name, value in told.items():
-        click.echo(f"{name:<10}{plain(value)}")
-    for command in (document["report"] or {}).get("send_back", ()):
-        click.echo(f"next      {plain(command)}")
+    lines = [f"{name:<10}{value}" for name, value in told.items()]
+    lines += [f"next      {command}" for command in (document["report"] or {}).get("send_back", ())]
     for step in document["history"] if is_whole else ():
         words = (step["at"], step["node"], step["what"], step["by"], step["reason"])
-        click.echo(plain("  " + " ".join(word for word in words if word)))
+        lines.append("  " + " ".join(word for word in words if word))
+    print_answer(client, document, *lines)

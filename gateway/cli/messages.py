@@ -1,11 +1,19 @@
 """`vkp-gateway messages`, `resend`, `quarantine`, `forget`: what a running gateway has in its ledger, and what a person decides."""
 
-from datetime import datetime
 from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, Document, admin_options, number_from_stdin, print_list, segment
+from gateway.cli.admin_client import (
+    AdminClient,
+    Document,
+    admin_options,
+    given,
+    number_from_stdin,
+    print_answer,
+    print_list,
+    segment,
+)
 from gateway.cli.options import TIME, cursor_option, limit_option, municipality_option, reason_option, with_options
 from gateway.cli.output import plain, print_json
 from gateway.ledger.message_queries import IDENTIFIER_REUSED, POSSIBLE_DUPLICATE
@@ -37,7 +45,7 @@ def messages() -> None:
 @admin_options
 def list_messages(*, client: AdminClient, **filters: Any) -> None:
     """List messages, the newest first."""
-    document = client.get(f"{_ROOT}/messages", **_given(filters))
+    document = client.get(f"{_ROOT}/messages", **given(filters))
     print_list(client, document, "messages", _line, "No message matches.")
 
 
@@ -46,8 +54,7 @@ def list_messages(*, client: AdminClient, **filters: Any) -> None:
 @admin_options
 def search(*, client: AdminClient, **filters: Any) -> None:
     """List one patient's messages; the number comes on standard input."""
-    given = {**_given(filters), "overdue": filters["overdue"]}
-    document = client.post(f"{_ROOT}/messages/search", patient=number_from_stdin(), **given)
+    document = client.post(f"{_ROOT}/messages/search", patient=number_from_stdin(), **given(filters))
     print_list(client, document, "messages", _line, "No message of this patient matches.")
 
 
@@ -137,14 +144,9 @@ def discard(*, client: AdminClient, reference: str, reason: str) -> None:
 def forget(*, client: AdminClient, reason: str) -> None:
     """Forget a patient's messages that nothing waits for; the number comes on standard input. Exit 1 if some are left."""
     document = client.post(f"{_ROOT}/forget", patient=number_from_stdin(), reason=reason)
-    if client.as_json:
-        print_json(document)
-    else:
-        click.echo(f"forgotten  {document['forgotten']}")
-        if document["not_shared"]:
-            click.echo(f"not shared {document['not_shared']}")
-        for one in document["left"]:
-            click.echo(f"left       {plain(one['reference'])}  {plain(one['municipality'])}  {plain(one['state'])}")
+    not_shared = [f"not shared {document['not_shared']}"] if document["not_shared"] else []
+    left = [f"left       {one['reference']}  {one['municipality']}  {one['state']}" for one in document["left"]]
+    print_answer(client, document, f"forgotten  {document['forgotten']}", *not_shared, *left)
     if document["left"]:
         raise click.exceptions.Exit(1)
 
@@ -182,9 +184,9 @@ class _Finder(AdminClient):
         super()._refuse(status, document)
 
 
-def explain_message(given: AdminClient, reference: str) -> None:
+def explain_message(asking: AdminClient, reference: str) -> None:
     """Say what the ledger knows of a message, and what decided its way, for `explain --message`."""
-    client = _Finder(given.url, given.token, given.as_json)
+    client = _Finder(asking.url, asking.token, asking.as_json)
     decision = client.find(f"/api/v1/decisions/{segment(reference)}")
     message = client.find(f"/api/v1/messages/{segment(reference)}")
     if message is None and decision is None:
@@ -210,13 +212,6 @@ def explain_message(given: AdminClient, reference: str) -> None:
         click.echo(plain(f"note: {note}"))
 
 
-def _given(filters: dict[str, Any]) -> dict[str, Any]:
-    """Return options as the API has them."""
-    found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()}
-    found["overdue"] = "true" if found["overdue"] else None
-    return found
-
-
 def _line(one: Document) -> str:
     what = " ".join(filter(None, (one["state"], "overdue" if one["overdue"] else "", *one["marks"])))
     told = f": {one['reason']}" if one["reason"] else ""
@@ -225,7 +220,4 @@ def _line(one: Document) -> str:
 
 
 def _print_change(client: AdminClient, document: Document) -> None:
-    if client.as_json:
-        print_json(document)
-    else:
-        click.echo(plain(f"{document['reference']}  {document['state']}"))
+    print_answer(client, document, f"{document['reference']}  {document['state']}")

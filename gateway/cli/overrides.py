@@ -1,15 +1,13 @@
 """`vkp-gateway override` and `panic`: what people set over the routes of a running gateway."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, Document, admin_options, print_list, segment
+from gateway.cli.admin_client import AdminClient, Document, admin_options, given, print_answer, print_list, segment
 from gateway.cli.inspect import cells_of, rest_of
 from gateway.cli.options import TIME, cursor_option, limit_option, municipality_option, reason_option, with_options
-from gateway.cli.output import plain, print_json
 from gateway.model import Group, Information, Mode
 from gateway.routing.route import KINDS, POLICIES, WORDS, ValueKind
 
@@ -76,11 +74,12 @@ def override() -> None:
 @limit_option()
 @cursor_option
 @admin_options
-def list_overrides(*, client: AdminClient, ended: bool, limit: int, cursor: str | None) -> None:
+def list_overrides(*, client: AdminClient, **asked: Any) -> None:
     """List overrides, the newest first."""
-    query = {"ended": "true" if ended else None, "limit": limit, "cursor": cursor}
-    none = "No override has been set." if ended else "No override is in force; --ended also lists what has ended."
-    print_list(client, client.get(f"{_ROOT}/overrides", **query), "overrides", _override_line, none)
+    none = (
+        "No override has been set." if asked["ended"] else "No override is in force; --ended also lists what has ended."
+    )
+    print_list(client, client.get(f"{_ROOT}/overrides", **asked), "overrides", _override_line, none)
 
 
 @override.command("set")
@@ -93,7 +92,7 @@ def list_overrides(*, client: AdminClient, ended: bool, limit: int, cursor: str 
 @admin_options
 def set_override(*, client: AdminClient, **asked: Any) -> None:
     """Set an override."""
-    _print_one(client, client.post(f"{_ROOT}/overrides", **_given(asked)))
+    _print_one(client, client.post(f"{_ROOT}/overrides", **given(asked)))
 
 
 @override.command()
@@ -111,12 +110,12 @@ def set_override(*, client: AdminClient, **asked: Any) -> None:
 def change(*, client: AdminClient, identifier: str, version: int | None, **asked: Any) -> None:
     """Change an override; what is not said stays as it is."""
     path = f"{_ROOT}/overrides/{segment(identifier)}"
-    before, given = client.get(path), _given(asked)
+    before, said = client.get(path), given(asked)
     kept = {name: before[name] for name in _KEPT if before.get(name) is not None}
-    if given.get("mode", before["mode"]) != before["mode"]:
+    if said.get("mode", before["mode"]) != before["mode"]:
         kept = {name: value for name, value in kept.items() if name not in _OF_MODE}
     seen = before["version"] if version is None else version
-    _print_one(client, client.ask("PUT", path, {**kept, **given}, **_match(seen)))
+    _print_one(client, client.ask("PUT", path, {**kept, **said}, **_match(seen)))
 
 
 @override.command("end")
@@ -149,16 +148,10 @@ def panic() -> None:
 def on(*, client: AdminClient, **asked: Any) -> None:
     """Go back now; say what that does to each cell, and how what the new side has is rolled back."""
     document = client.post(f"{_ROOT}/panics", **asked)
-    if client.as_json:
-        print_json(document)
-        return
-    click.echo("nothing is set; this is what it would do:" if asked["dry_run"] else plain(_panic_line(document)))
-    for one in document["cells"]:
-        click.echo(plain(f"{one['effect']:<12}{one['text']}"))
-    if not document["cells"]:
-        click.echo("no cell changes")
-    for one in document["rollback"]:
-        click.echo(plain(f"what the new side has: {one['command']}"))
+    first = "nothing is set; this is what it would do:" if asked["dry_run"] else _panic_line(document)
+    cells = [f"{one['effect']:<12}{one['text']}" for one in document["cells"]] or ["no cell changes"]
+    has = [f"what the new side has: {one['command']}" for one in document["rollback"]]
+    print_answer(client, document, first, *cells, *has)
 
 
 @panic.command()
@@ -168,10 +161,7 @@ def on(*, client: AdminClient, **asked: Any) -> None:
 def off(*, client: AdminClient, identifier: str, reason: str) -> None:
     """Let what lies below decide again."""
     document = client.ask("DELETE", f"{_ROOT}/panics/{segment(identifier)}", {"reason": reason})
-    if client.as_json:
-        print_json(document)
-    else:
-        click.echo(plain(_panic_line(document)))
+    print_answer(client, document, _panic_line(document))
 
 
 @panic.command("list")
@@ -179,11 +169,10 @@ def off(*, client: AdminClient, identifier: str, reason: str) -> None:
 @limit_option()
 @cursor_option
 @admin_options
-def list_panics(*, client: AdminClient, ended: bool, limit: int, cursor: str | None) -> None:
+def list_panics(*, client: AdminClient, **asked: Any) -> None:
     """List panics, the newest first."""
-    query = {"ended": "true" if ended else None, "limit": limit, "cursor": cursor}
-    none = "No panic has been set." if ended else "No panic is in force; --ended also lists what has ended."
-    print_list(client, client.get(f"{_ROOT}/panics", **query), "panics", _panic_line, none)
+    none = "No panic has been set." if asked["ended"] else "No panic is in force; --ended also lists what has ended."
+    print_list(client, client.get(f"{_ROOT}/panics", **asked), "panics", _panic_line, none)
 
 
 def _match(version: int) -> dict[str, str]:
@@ -191,18 +180,8 @@ def _match(version: int) -> dict[str, str]:
     return {"If_Match": f'"{version}"'}
 
 
-def _given(asked: Document) -> Document:
-    """Return options as the API has them, without those that were not given."""
-    found = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asked.items()}
-    lists = {name: list(value) for name, value in found.items() if isinstance(value, tuple)}
-    return {name: value for name, value in {**found, **lists}.items() if value not in (None, [])}
-
-
 def _print_one(client: AdminClient, document: Document) -> None:
-    if client.as_json:
-        print_json(document)
-    else:
-        click.echo(plain(_override_line(document)))
+    print_answer(client, document, _override_line(document))
 
 
 def _override_line(one: Document) -> str:

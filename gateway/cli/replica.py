@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from gateway.cli.admin_client import AdminClient, admin_options, segment
+from gateway.cli.admin_client import AdminClient, admin_options, print_answer, segment
 from gateway.cli.options import municipality_option, reason_option
-from gateway.cli.output import counted, plain, print_json, print_lines
+from gateway.cli.output import counted, print_json, print_lines
 
 _PATH = "/api/v1/replica"
 _STATES = {
@@ -48,12 +48,8 @@ def rebuild(*, client: AdminClient, municipality: str, from_nothing: bool, reaso
     """Have everything of a municipality's patients read anew; what there is answers meanwhile."""
     path = f"{_PATH}/{segment(municipality)}/rebuild"
     document = client.post(path, reason=reason, from_nothing=from_nothing)
-    if client.as_json:
-        print_json(document)
-        return
-    click.echo(
-        plain(f"{document['municipality']}: generation {document['generation']} is being made; see replica status")
-    )
+    made = f"{document['municipality']}: generation {document['generation']} is being made; see replica status"
+    print_answer(client, document, made)
 
 
 def _lines(one: dict[str, Any]) -> Iterator[str]:

@@ -7,7 +7,16 @@ import click
 
 from gateway.admin.rollback import CONFIRMATION
 from gateway.admin.rollback_documents import csv_of
-from gateway.cli.admin_client import USUAL, AdminClient, Document, admin_options, segment
+from gateway.cli.admin_client import (
+    USUAL,
+    AdminClient,
+    Document,
+    admin_options,
+    given,
+    print_answer,
+    print_next,
+    segment,
+)
 from gateway.cli.options import TIME, cursor_option, limit_option, reason_option, with_options
 from gateway.cli.output import VKP_SUCCESS, plain, print_json, print_lines, progress
 from gateway.ledger.returns import ReturnStatus
@@ -55,8 +64,7 @@ def rollback() -> None:
 @admin_options
 def list_messages(*, client: AdminClient, group: str | None, limit: int, cursor: str | None, **selection: Any) -> None:
     """List what the new side got, and say whether it can be sent back now."""
-    asked = {**_given(selection), "group": group, "limit": limit, "cursor": cursor}
-    document = client.post(f"{_ROOT}/list", **asked)
+    document = client.post(f"{_ROOT}/list", **_selection(selection), group=group, limit=limit, cursor=cursor)
     if client.as_json:
         print_json(document)
     else:
@@ -69,7 +77,7 @@ def list_messages(*, client: AdminClient, group: str | None, limit: int, cursor:
 @admin_options
 def export(*, client: AdminClient, output: Any, **selection: Any) -> None:
     """Write all of it as a table, or as JSON with --json."""
-    items = _all(client, _given(selection))
+    items = _all(client, _selection(selection))
     if not items and not client.as_json:
         click.echo("The new side got nothing of this since then: the table has its heading alone.", err=True)
     if client.as_json:
@@ -90,7 +98,7 @@ def export(*, client: AdminClient, output: Any, **selection: Any) -> None:
 def send(*, client: AdminClient, rate: float, reason: str, confirmed: bool, wait: bool, **selection: Any) -> None:
     """Begin to send back what nobody has read; whoever made the API token answers for what it confirms."""
     _check(confirmed)
-    wanted = _given(selection)
+    wanted = _selection(selection)
     sendable = _sendable(client, wanted) if wait else 0
     document = client.post(f"{_ROOT}/send", **wanted, confirm=CONFIRMATION, reason=reason, rate=rate)
     if not client.as_json:
@@ -112,10 +120,7 @@ def send_one(*, client: AdminClient, reference: str, reason: str, confirmed: boo
     """Send back one message that was read and not acknowledged, or is in quarantine; exit 1 if VKP does not take it."""
     _check(confirmed)
     document = client.post(f"{_ROOT}/send-one", reference=reference, confirm=CONFIRMATION, reason=reason)
-    if client.as_json:
-        print_json(document)
-    else:
-        click.echo(plain(f"{document['reference']}  {document['outcome']}"))
+    print_answer(client, document, f"{document['reference']}  {document['outcome']}")
 
 
 @rollback.command()
@@ -136,10 +141,7 @@ def status(*, client: AdminClient, job: str, wait: bool) -> None:
 def stop(*, client: AdminClient, job: str) -> None:
     """Stop a job after the message that it is at."""
     document = client.post(f"{_ROOT}/jobs/{segment(job)}/stop")
-    if client.as_json:
-        print_json(document)
-    else:
-        click.echo("The job stops after the message that it is at.")
+    print_answer(client, document, "The job stops after the message that it is at.")
 
 
 def _check(confirmed: bool) -> None:
@@ -150,13 +152,11 @@ def _check(confirmed: bool) -> None:
         )
 
 
-def _given(selection: Document) -> Document:
-    """Return options as the API has them."""
-    if selection["panic"] is None and None in (selection["municipality"], selection["since"]):
+def _selection(options: Document) -> Document:
+    """Return which messages are meant, as the API has it."""
+    if options["panic"] is None and None in (options["municipality"], options["since"]):
         raise click.UsageError("Give --municipality and --since, or --panic.")
-    since = selection["since"] and selection["since"].isoformat()
-    given = {**selection, "since": since, "information": list(selection["information"])}
-    return {name: value for name, value in given.items() if value is not None}
+    return given(options)
 
 
 def _all(client: AdminClient, selection: Document) -> list[Document]:
@@ -220,8 +220,7 @@ def _print_list(document: Document) -> None:
     is_any = any(group["messages"] for group in document["groups"].values())
     none = "No message is left in this part of the list." if is_any else "The new side got nothing of this since then."
     print_lines(document["items"], _line, none)
-    if document["next"]:
-        click.echo(f"more: --cursor {plain(document['next'])}")
+    print_next(document)
 
 
 def _line(one: Document) -> str:
