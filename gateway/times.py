@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-DAY = 86_400.0
+HOUR, DAY = 3600.0, 86_400.0
 """Seconds."""
 _STEP = 2.0
 """Seconds that the wall clock may move against the monotonic one between two looks: more is a step, and no drift."""

@@ -17,8 +17,6 @@ from gateway.ledger import comparisons
 from gateway.ledger.comparisons import ComparisonSummary, KnownDifference
 from gateway.times import DAY, when
 
-_DEFAULT = 7 * DAY
-"""Seconds that are looked back over where nothing else is asked for."""
 _CURSOR = "comparison:"
 _CELL = ("municipality", "vendor", "system", "information")
 _Found = tuple[list[ComparisonSummary], list[KnownDifference]]
@@ -52,7 +50,7 @@ class Comparisons:
         within = reach(who, Action.VIEW)
         cell = {name: getattr(asked, name) for name in _CELL}
         cell["municipality"] = short_name(self._context.config, asked.municipality)
-        since = self._context.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
+        since = asked.seconds(self._context.now())
 
         def work(connection: Connection) -> _Found:
             differences = comparisons.known_differences(connection, since=since, fingerprint=asked.fingerprint, **cell)

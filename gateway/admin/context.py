@@ -1,6 +1,6 @@
 """The ledger as the admin port knows it, once there is one: read and changed for people, each change with who and why."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +12,7 @@ from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import MAY, Action
 from gateway.config.model import Config
+from gateway.ledger import audit
 from gateway.ledger.audit import Note
 from gateway.ledger.database import LedgerUnavailable
 from gateway.ledger.idempotency import Claim, mark_begun
@@ -73,10 +74,7 @@ class LedgerContext:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Do `work`, which changes nothing; raises `Problem`."""
-        try:
-            return await self.ledger.store.read(work)
-        except LedgerUnavailable as error:
-            raise Problem(Code.LEDGER, str(error)) from None
+        return await from_ledger(self.ledger.store.read(work))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Do `work` and return its result when it is durable; raises `Problem`, and then nothing was changed.
@@ -95,9 +93,7 @@ class LedgerContext:
     async def write_unmarked(self, work: Callable[[Connection], T]) -> T:
         """Likewise, without a mark: it is not the work of a request."""
         try:
-            return await self.ledger.store.write(work)
-        except LedgerUnavailable as error:
-            raise Problem(Code.LEDGER, str(error)) from None
+            return await from_ledger(self.ledger.store.write(work))
         finally:
             self.changes += 1
 
@@ -107,10 +103,22 @@ class LedgerContext:
         """Return what the audit is told of an action that begins now; raises `Problem`."""
         return Note(self.now(), self.ledger.node, actor(who), action, target, reason, detail)
 
+    async def write_note(self, note: Note) -> None:
+        """Tell the audit of an action that changes nothing else in the ledger; raises `Problem`."""
+        await self.write(lambda connection: audit.write(connection, note))
+
     def _now(self) -> _Open:
         if self._open is None:
             raise Problem(Code.NO_LEDGER)
         return self._open
+
+
+async def from_ledger(asked: Awaitable[T]) -> T:
+    """Return what the ledger is asked for; raises `Problem` where it cannot be read or written."""
+    try:
+        return await asked
+    except LedgerUnavailable as error:
+        raise Problem(Code.LEDGER, str(error)) from None
 
 
 def tell(note: Note) -> None:

@@ -150,3 +150,9 @@ def person(request: web.Request) -> Principal:
     if found is None:
         raise web.HTTPUnauthorized
     return found
+
+
+def csv_file(name: str, table: bytes) -> web.Response:
+    """Return a table as a file to be saved."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return web.Response(body=table, content_type="text/csv", charset="utf-8", headers=headers)

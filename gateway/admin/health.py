@@ -25,12 +25,12 @@ from gateway.ledger import key_files, message_queries, nodes, retention
 from gateway.ledger.nodes import Beat, NodeSeen
 from gateway.proxy.tls import Certificates
 from gateway.replica.status import CopyStatus, copies, freshness_of
-from gateway.times import Clock, when, when_any
+from gateway.times import DAY, Clock, when, when_any
 from gateway.upstreams.registry import ConfiguredClients, standings
 
 GONE = 60.0
 """Seconds without a word after which a node is taken for gone."""
-SOON = 30 * 86_400.0
+SOON = 30 * DAY
 """Seconds before a certificate ends from which somebody should look."""
 UNSURE = 2.0
 """Seconds that clocks may differ before somebody should look; beyond five HelseID refuses what we sign."""

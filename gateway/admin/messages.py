@@ -156,7 +156,7 @@ class Messages:
             for one in sorted(counts, key=lambda one: (one.municipality, one.state))
             if within is None or one.municipality in within
         ]
-        return {"node": ledger.node, "counts": shown, "last_purge": None if purged is None else when(purged)}
+        return {"node": ledger.node, "counts": shown, "last_purge": when_any(purged)}
 
     async def _change(
         self, who: Principal, note: audit.Note, change: _Change, into: MessageState, why: str

@@ -8,7 +8,17 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 
 from gateway.admin.context import LedgerContext, reach, short_name, tell
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
-from gateway.admin.params import Moment, ReasonBody, Word, of_body, of_query, reason_of, row_of, without_numbers
+from gateway.admin.params import (
+    Moment,
+    ReasonBody,
+    Word,
+    cursor_after,
+    of_body,
+    of_query,
+    reason_of,
+    row_of,
+    without_numbers,
+)
 from gateway.admin.problems import Code, Problem, asked_versions
 from gateway.admin.rule_service import (
     REASONED,
@@ -18,7 +28,6 @@ from gateway.admin.rule_service import (
     may_operate,
     may_view,
     only_holding,
-    part_of,
     put,
     reason_to_end,
     text_of,
@@ -95,7 +104,8 @@ class Overrides:
         within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
         listing = RuleFilter(Layer.OVERRIDE, within, only_holding(self._context, asked), asked.limit + 1, skipped)
         found = await self._context.read(lambda each: overrides.listed(each, listing))
-        return part_of("overrides", [self.document(one) for one in found], asked, skipped, _CURSOR)
+        more = cursor_after(_CURSOR, skipped + asked.limit) if len(found) > asked.limit else None
+        return {"overrides": [self.document(one) for one in found[: asked.limit]], "next": more}
 
     async def one(self, who: Principal, name: str, action: Action) -> SetRule:
         """Return an override, ended or not, where someone may do this."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from gateway.admin.context import LedgerContext, reach, short_name, tell
 from gateway.admin.cutover_facts import change_document
 from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
-from gateway.admin.params import ReasonBody, Word, of_body, of_query, reason_of, row_of
+from gateway.admin.params import ReasonBody, Word, of_body, of_query, part_of, reason_of
 from gateway.admin.problems import Code, Problem
 from gateway.admin.rule_service import (
     REASONED,
@@ -21,7 +21,6 @@ from gateway.admin.rule_service import (
     may_operate,
     may_view,
     only_holding,
-    part_of,
     put,
     reason_to_end,
     text_of,
@@ -79,13 +78,13 @@ class Panics:
 
     async def listed(self, who: Principal, asked: RulesQuery) -> dict[str, Any]:
         """Return panics, the newest first."""
-        within, skipped = reach(who, Action.VIEW), row_of(_CURSOR, asked.cursor) or 0
+        within = reach(who, Action.VIEW)
         listing = RuleFilter(Layer.PANIC, within, only_holding(self._context, asked), _MOST_RULES)
         together: dict[str, list[SetRule]] = {}
         for one in await self._context.read(lambda each: overrides.listed(each, listing)):
             together.setdefault(one.name, []).append(one)
-        some = list(together.values())[skipped : skipped + asked.limit + 1]
-        return part_of("panics", [self.document(each) for each in some], asked, skipped, _CURSOR)
+        part, more = part_of(list(together.values()), asked, _CURSOR)
+        return {"panics": [self.document(each) for each in part], "next": more}
 
     async def one(self, who: Principal, name: str, action: Action) -> list[SetRule]:
         """Return the rules of a panic, ended or not, where someone may do this."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from gateway.admin.context import LedgerContext, reach, short_name
 from gateway.admin.csv import table_of
-from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.endpoints import Endpoint, Needs, csv_file, person
 from gateway.admin.params import Moment, Page, Word, of_query, part_of
 from gateway.admin.problems import Code, Problem
 from gateway.auth.people.principal import Principal
@@ -21,9 +21,9 @@ from gateway.ledger.rehearsals import summary
 from gateway.migration.report import CellRow, holding_back, rows
 from gateway.model import Information
 from gateway.routing.table import RouteTable
-from gateway.times import when
+from gateway.times import DAY, HOUR, when, when_any
 
-_MONTH = 30 * 86_400.0
+_MONTH = 30 * DAY
 _CURSOR = "cell:"
 _AT_ONCE = 2000
 """Cells of one answer; each takes the whole report to make, so there are more of them than of other lists."""
@@ -71,9 +71,7 @@ class Report:
         asked = of_query(request, ReportQuery)
         found = await self.rows(person(request))
         if asked.format == "csv":
-            headers = {"Content-Disposition": 'attachment; filename="migration.csv"'}
-            text = table_of(COLUMNS, (_document(row) for row in found))
-            return web.Response(text=text, content_type="text/csv", charset="utf-8", headers=headers)
+            return csv_file("migration.csv", table_of(COLUMNS, map(_document, found)).encode())
         back = {name: dict(counter.most_common()) for name, counter in holding_back(found).items()}
         part, more = part_of(found, asked, _CURSOR)
         success = self._context.config.vkp_success
@@ -118,12 +116,11 @@ def _seen(connection: Connection, since: float) -> list[LastSeen]:
 
 def _document(row: CellRow) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in COLUMNS}
-    return {**values, "standing": row.standing.value, "last_seen": when(row.last_seen) if row.last_seen else None}
+    return {**values, "standing": row.standing.value, "last_seen": when_any(row.last_seen)}
 
 
-_DEFAULT = 7 * 86_400.0
+_DEFAULT = 7 * DAY
 """Seconds that are looked back over where nothing else is asked for."""
-_HOUR = 3600
 _REHEARSALS_CURSOR = "rehearsal:"
 
 
@@ -136,6 +133,10 @@ class RehearsalsQuery(Page, frozen=True, forbid_unknown_fields=True):
     system: Word | None = None
     information: Information | None = None
     since: Moment | None = None
+
+    def seconds(self, now: float) -> float:
+        """Return since when, in seconds since the epoch."""
+        return now - _DEFAULT if self.since is None else self.since.timestamp()
 
 
 class Rehearsals:
@@ -158,7 +159,7 @@ class Rehearsals:
     async def listed(self, who: Principal, asked: RehearsalsQuery) -> dict[str, Any]:
         """Return what the rehearsals of cells that someone may see have shown; raises `Problem`."""
         within, named = reach(who, Action.VIEW), short_name(self._context.config, asked.municipality)
-        since = self._context.now() - _DEFAULT if asked.since is None else asked.since.timestamp()
+        since = asked.seconds(self._context.now())
 
         def work(connection: Connection) -> list[rehearsals.Summary]:
             return rehearsals.summary(
@@ -187,5 +188,5 @@ def _rehearsals_document(one: rehearsals.Summary) -> dict[str, Any]:
         "clean_share": one.clean_share,
         "counts": dict(one.counts),
         "reasons": msgspec.to_builtins(one.reasons),
-        "last": when(one.last_hour * _HOUR),
+        "last": when(one.last_hour * HOUR),
     }

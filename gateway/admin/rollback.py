@@ -6,15 +6,14 @@ import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.bounds import USUAL_BOUNDS
-from gateway.admin.context import LedgerContext, short_name, tell
-from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, person
+from gateway.admin.context import LedgerContext, from_ledger, short_name, tell
+from gateway.admin.endpoints import UNAVAILABLE, Endpoint, Needs, Once, csv_file, person
 from gateway.admin.params import Moment, Word, cursor_after, is_number_in, of_body, reason_of, row_of
 from gateway.admin.problems import Code, Problem, as_problem
 from gateway.admin.rollback_documents import csv_of, item_document, job_document, selection_document
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may
-from gateway.ledger import audit, overrides
-from gateway.ledger.database import LedgerUnavailable
+from gateway.ledger import overrides
 from gateway.ledger.returns import ReturnItem, Returns, ReturnStatus, Selection
 from gateway.migration import panics
 from gateway.migration.schedule import moment
@@ -139,10 +138,7 @@ class Rollback:
         selection = await self.selection(person(request), Action.VIEW, wanted)
         after = row_of(_CURSOR, wanted.cursor) or 0
         groups = () if wanted.group is None else (wanted.group,)
-        try:
-            items = await self._returns.items(selection, wanted.limit + 1, after=after, standings=groups)
-        except LedgerUnavailable as error:
-            raise Problem(Code.LEDGER, str(error)) from None
+        items = await from_ledger(self._returns.items(selection, wanted.limit + 1, after=after, standings=groups))
         more = cursor_after(_CURSOR, items[wanted.limit - 1].id) if len(items) > wanted.limit else None
         document = {
             **await self.summary(selection),
@@ -153,10 +149,7 @@ class Rollback:
 
     async def summary(self, selection: Selection) -> dict[str, Any]:
         """Return how much there is of a selection, by how it stands, and what keeps it from being sent; raises `Problem`."""
-        try:
-            counts = await self._returns.counts(selection)
-        except LedgerUnavailable as error:
-            raise Problem(Code.LEDGER, str(error)) from None
+        counts = await from_ledger(self._returns.counts(selection))
         obstacles = self._obstacles(selection)
         return {
             "selection": selection_document(selection),
@@ -174,16 +167,12 @@ class Rollback:
         selection = await self.selection(person(request), Action.VIEW, await of_body(request, Selected))
         # As text at once: rows as they are would take ten times as much memory.
         parts, count, after = [csv_of(())], 0, 0
-        try:
-            while items := await self._returns.items(selection, _AT_ONCE, after=after):
-                parts.append(csv_of([item_document(item) for item in items], heading=False))
-                count, after = count + len(items), items[-1].id
-                if count > self._most_exported:
-                    raise Problem(Code.CONFLICT, f"more than {self._most_exported} messages: {_NARROWER}")
-        except LedgerUnavailable as error:
-            raise Problem(Code.LEDGER, str(error)) from None
-        headers = {"Content-Disposition": 'attachment; filename="rollback.csv"'}
-        return web.Response(text="".join(parts), content_type="text/csv", charset="utf-8", headers=headers)
+        while items := await from_ledger(self._returns.items(selection, _AT_ONCE, after=after)):
+            parts.append(csv_of([item_document(item) for item in items], heading=False))
+            count, after = count + len(items), items[-1].id
+            if count > self._most_exported:
+                raise Problem(Code.CONFLICT, f"more than {self._most_exported} messages: {_NARROWER}")
+        return csv_file("rollback.csv", "".join(parts).encode())
 
     async def _send(self, request: web.Request) -> web.Response:
         job = await self.begin(person(request), await of_body(request, Sending))
@@ -206,7 +195,7 @@ class Rollback:
 
     async def _send_one(self, request: web.Request) -> web.Response:
         wanted, who = await of_body(request, SendingOne), person(request)
-        reason, item = reason_of(wanted.reason), await self._one(wanted.reference)
+        reason, item = reason_of(wanted.reason), await from_ledger(self._returns.one(wanted.reference))
         if item is None or not may(who.grants, Action.OPERATE, item.municipality):
             raise Problem(Code.NOT_FOUND, "no such message where you operate")
         obstacles = self._obstacles(_only(item))
@@ -217,10 +206,7 @@ class Rollback:
         await self._note(
             who, "rollback.send-one", item.reference, reason, f"was {item.state}, confirm {wanted.confirm}"
         )
-        try:
-            done = await self._sending.send_one(item)
-        except LedgerUnavailable as error:
-            raise Problem(Code.LEDGER, str(error)) from None
+        done = await from_ledger(self._sending.send_one(item))
         document = {"reference": done.reference, "outcome": done.outcome.value, "reason": done.reason}
         if done.outcome is not ReturnOutcome.RETURNED:
             # Returned, not raised: VKP may have it, so the same again is told this and does nothing.
@@ -313,15 +299,9 @@ class Rollback:
             raise Problem(Code.CONFLICT, NOT_HERE)
         return self._sender
 
-    async def _one(self, reference: str) -> ReturnItem | None:
-        try:
-            return await self._returns.one(reference)
-        except LedgerUnavailable as error:
-            raise Problem(Code.LEDGER, str(error)) from None
-
     async def _note(self, who: Principal, action: str, target: str, reason: str | None, detail: str) -> None:
         note = self._context.note(who, action, target, reason, detail)
-        await self._context.write(lambda connection: audit.write(connection, note))
+        await self._context.write_note(note)
         tell(note)
 
 

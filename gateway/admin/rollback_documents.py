@@ -6,7 +6,7 @@ from typing import Any
 from gateway.admin.csv import table_of
 from gateway.ledger.returns import ReturnItem, Selection
 from gateway.outbox.return_jobs import Job, ReturnOutcome, may_be_sent_alone
-from gateway.times import when
+from gateway.times import when, when_any
 
 Document = dict[str, Any]
 COLUMNS = (
@@ -45,7 +45,7 @@ def item_document(item: ReturnItem) -> Document:
         "state": item.state.value,
         "reason": item.reason,
         "received_at": when(item.received_at),
-        "delivered_at": None if item.delivered_at is None else when(item.delivered_at),
+        "delivered_at": when_any(item.delivered_at),
         "marks": [name for name, is_there in marks.items() if is_there],
         "not_in_bulk": item.not_in_bulk,
         "can_be_sent_alone": may_be_sent_alone(item) is None,
@@ -62,7 +62,7 @@ def job_document(job: Job) -> Document:
         "progress": job.progress.value,
         "why": job.why or None,
         "began": when(job.began),
-        "ended": None if job.ended is None else when(job.ended),
+        "ended": when_any(job.ended),
         "counts": {outcome.value: job.counts[outcome] for outcome in ReturnOutcome},
         "not_returned": told,
         "not_returned_truncated": sum(job.counts.values()) - job.counts[ReturnOutcome.RETURNED] > len(told),

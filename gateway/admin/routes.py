@@ -25,12 +25,12 @@ from gateway.admin.status import Reload
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where
 from gateway.config.model import Config
-from gateway.ledger import audit, decision_log
+from gateway.ledger import decision_log
 from gateway.ledger.layers import layers_of
 from gateway.migration.override_rules import shown
 from gateway.routing.layers import ABOVE, NOTHING_ABOVE, Layer, Layers, Rule
 from gateway.routing.route import Route
-from gateway.times import when
+from gateway.times import when, when_any
 
 _ROOT = "/api/v1"
 _CURSOR = "route:"
@@ -138,19 +138,16 @@ def _shows(within: Reach, municipality: str | None) -> Callable[[Route], bool]:
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
-    until = None if rule.until is None else when(rule.until)
-    return {
-        "layer": rule.layer.value,
-        "id": rule.id,
-        "place": str(rule.route.place),
-        **shown(rule.route),
-        "until": until,
-    }
+    return _shown(rule.layer, rule.id, rule.route, when_any(rule.until))
+
+
+def _shown(layer: Layer, identifier: str | None, route: Route, until: str | None) -> dict[str, Any]:
+    return {"layer": layer.value, "id": identifier, "place": str(route.place), **shown(route), "until": until}
 
 
 def _of_file(config: Config, shows: Callable[[Route], bool]) -> Iterator[dict[str, Any]]:
     for route in filter(shows, config.routes):
-        yield {"layer": Layer.ROUTES.value, "id": None, "place": str(route.place), **shown(route), "until": None}
+        yield _shown(Layer.ROUTES, None, route, None)
 
 
 class Reloads:
@@ -191,5 +188,5 @@ class Reloads:
         """Tell the audit, where there is one: what is only logged otherwise is not lost for want of a ledger."""
         if self._context.is_there:
             note = self._context.note(who, "routes.reload", "routes.yaml", reason)
-            await self._context.write(lambda connection: audit.write(connection, note))
+            await self._context.write_note(note)
         log_action("routes.reload", "routes.yaml", actor(who))

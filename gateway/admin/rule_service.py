@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import LedgerContext, tell
-from gateway.admin.params import Page, ReasonBody, cursor_after, of_body, of_query, reason_of
+from gateway.admin.params import Page, ReasonBody, of_body, of_query, reason_of
 from gateway.admin.problems import Code, PreconditionFailed, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, Where, may
@@ -27,12 +27,6 @@ class RulesQuery(Page, frozen=True, forbid_unknown_fields=True):
 def only_holding(context: LedgerContext, asked: RulesQuery) -> float | None:
     """Return the moment at which what is listed must hold; None where all is wanted."""
     return None if asked.ended else context.now()
-
-
-def part_of(name: str, documents: list[dict[str, Any]], asked: RulesQuery, skipped: int, kind: str) -> dict[str, Any]:
-    """Return one part of a list, of which one more was looked for than is wanted, and the cursor of the next."""
-    more = cursor_after(kind, skipped + asked.limit) if len(documents) > asked.limit else None
-    return {name: documents[: asked.limit], "next": more}
 
 
 def told(rule: SetRule) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import ClassVar, Literal, TypeVar, get_args
 
 from gateway.model import JOURNALING, Group, Information, Place, Rate
+from gateway.times import DAY
 
 T = TypeVar("T")
 
@@ -205,7 +206,7 @@ class PitUpstream:
     """Between two polls of a municipality."""
     freshness: float = 900.0
     """How old the replica may be and still answer."""
-    whole: float = 86_400.0
+    whole: float = DAY
     """Between two readings of everything, which find what is gone: PIT does not tell of it."""
 
 
@@ -230,7 +231,7 @@ class OktUpstream:
     place: Place
     tls: UpstreamTls = UpstreamTls(None, None, None)
     sweep: Sweep = field(default_factory=Sweep)
-    freshness: float = 86_400.0
+    freshness: float = DAY
     """How old what a sweep has learnt may be and still answer."""
 
 

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Update, delete, func, select, update
 
 from gateway.ledger.tables import IDEMPOTENCY
 from gateway.ledger.upserts import insert_into
+from gateway.times import DAY
 
 I = IDEMPOTENCY.c  # noqa: E741 - as the other modules call the columns of theirs
-KEPT = 86_400.0
+KEPT = DAY
 """Seconds for which a key stands for its first request."""
 LEASE = 120.0
 """Seconds for which a claim is of the process that made it, which may still be at work."""

@@ -12,10 +12,10 @@ from gateway.ledger.database import Database
 from gateway.ledger.key_files import Keys
 from gateway.ledger.tables import LEARNT_LIST, LEARNT_NUMBER
 from gateway.ledger.upserts import insert_into
-from gateway.times import Clock
+from gateway.times import HOUR, Clock
 
 L, A = LEARNT_NUMBER.c, LEARNT_LIST.c
-KEPT: Final = 12 * 3600.0
+KEPT: Final = 12 * HOUR
 """Seconds for which what a list has told is used, and kept."""
 _TOGETHER = 500
 """Rows in one piece of work: others write between them."""

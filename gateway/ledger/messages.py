@@ -36,10 +36,10 @@ from gateway.ledger.shares import NewShare
 from gateway.ledger.tables import PATIENT_NUMBER
 from gateway.ledger.upserts import insert_into
 from gateway.tasks import USUAL
-from gateway.times import Clock
+from gateway.times import HOUR, Clock
 
 LEASE = USUAL.lease
-_SETTLED = 3600.0
+_SETTLED = HOUR
 """Seconds for which the clock must have run evenly before a message is forgotten by it, so that its copy is delivered."""
 
 

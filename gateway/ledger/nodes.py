@@ -14,11 +14,11 @@ from gateway.ledger.retention import ahead_of_database
 from gateway.ledger.tables import RUN
 from gateway.ledger.upserts import put_run
 from gateway.tasks import Intervals, Periodic
-from gateway.times import Clock
+from gateway.times import HOUR, Clock
 
 _JOB = "node "
 """What the names of their rows in `run` begin with."""
-_FORGOTTEN = 3600.0
+_FORGOTTEN = HOUR
 """Seconds after which a node that says nothing is not told of any more."""
 
 

@@ -27,6 +27,7 @@ from gateway.ledger.database import Database
 from gateway.ledger.records import FOLLOWED, UNFINISHED, MessageState
 from gateway.ledger.tables import MESSAGE, PATIENT_NUMBER, RUN
 from gateway.ledger.upserts import put_run
+from gateway.times import DAY, HOUR
 
 M = MESSAGE.c
 PURGE = "purge"
@@ -197,9 +198,9 @@ def kept_longer(connection: Connection, before: float) -> tuple[int, float | Non
     return number, oldest
 
 
-GAP = 2 * 3600.0
+GAP = 2 * HOUR
 """Seconds since the clock was last looked at that are no reason to doubt it; a gateway that runs looks every hour."""
-DOUBTED = 86_400.0
+DOUBTED = DAY
 """Seconds for which nothing is cleared away after a longer gap: was the gateway stopped, or is the clock ahead?"""
 AHEAD = 60.0
 """Seconds that the clock may be ahead of the database's own."""

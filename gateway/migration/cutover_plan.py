@@ -16,6 +16,7 @@ from gateway.migration.schedule import instant_of
 from gateway.model import GOES_NEW
 from gateway.routing.index import Buckets
 from gateway.routing.route import Route, RouteSpec
+from gateway.times import DAY
 
 
 class GateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,7 +136,7 @@ _NUMBER = re.compile(r"(?<!\d)\d{6}[ -]?\d{5}(?!\d)")
 _MOST = 100
 """Changes, and people who approve."""
 _LONGEST_TEXT = 500
-_LONGEST = 90 * 86_400.0
+_LONGEST = 90 * DAY
 """Seconds that are looked back over, or watched."""
 
 

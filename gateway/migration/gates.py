@@ -7,6 +7,7 @@ from enum import Enum
 
 from gateway.config.plans import Gate, RollBackWhen
 from gateway.errors import Fault
+from gateway.times import DAY
 
 FAILED = frozenset(
     {
@@ -140,11 +141,11 @@ def judge_gate(gate: Gate | None, numbers: GateNumbers) -> Passing:
 _ENOUGH, _FEWEST = 200, 20
 """Messages that a gate asks for at most, and at least."""
 _CLEAN = 0.995
-_WEEK = 7 * 86_400.0
+_WEEK = 7 * DAY
 _WEEKS = (1, 2, 4)
 _FEW, _MANY = 5, 20
 """Messages of which a share is failed, where few come, and where many do."""
-_SHORTEST, _LONGEST = 900.0, 2 * 86_400.0
+_SHORTEST, _LONGEST = 900.0, 2 * DAY
 """Seconds for which a cutover is watched."""
 
 

@@ -18,8 +18,9 @@ from gateway.migration.gates import GateNumbers, Outcomes, judge_gate, outcomes_
 from gateway.replica.status import CopyStatus, copies, freshness_of
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
+from gateway.times import DAY
 
-SEEN_WITHIN = 30 * 86_400.0
+SEEN_WITHIN = 30 * DAY
 """Seconds for which senders are looked back."""
 
 

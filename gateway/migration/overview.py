@@ -16,13 +16,14 @@ from gateway.migration.cutover import EXECUTED, Cutover, CutoverState, of_row
 from gateway.migration.standing import Standing, Standings, Step, first_step, of_cells
 from gateway.model import Mode
 from gateway.routing.layers import Layer
+from gateway.times import DAY
 
 DAYS = 14
 """Days of a municipality's small curve, today's among them."""
 WEEK = 7
 REHEARSED_WITHIN = 28
 """Days of rehearsals that are looked at for what comes next."""
-RECENTLY = 7 * 86_400.0
+RECENTLY = 7 * DAY
 """Seconds for which something that went wrong is told."""
 _MOST = 10_000
 """Cutovers that are looked at."""

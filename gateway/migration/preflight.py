@@ -23,6 +23,7 @@ from gateway.model import GOES_NEW, JOURNALING, Group, Information
 from gateway.replica.status import CopyStatus, copies, freshness_of, sources_of
 from gateway.routing.diff import Change
 from gateway.routing.layers import Layers
+from gateway.times import DAY
 
 
 def obstacles(connection: Connection, record: Cutover, config: Config, now: float) -> "list[Finding]":
@@ -46,7 +47,7 @@ def conflicts(connection: Connection, record: Cutover, config: Config, now: floa
     return [one for one in found if not one.ok]
 
 
-_DAYS = int(SEEN_WITHIN / 86_400)
+_DAYS = int(SEEN_WITHIN / DAY)
 _KIND = SERVICES[Group.JOURNALING]
 
 

@@ -12,6 +12,7 @@ from gateway.model import JOURNALING, Envelope, Information, Mode, Place
 from gateway.routing.layers import Layer, Layers, Rule
 from gateway.routing.route import Route
 from gateway.routing.table import RouteTable
+from gateway.times import DAY
 
 TYPES = ("medisinering", "varsel", "tilsyn", "notat")
 _SYSTEMS = (("Gerica", 0.45), ("CosDoc", 0.2), ("Profil", 0.2), ("Helseplattformen", 0.15))
@@ -124,7 +125,7 @@ def _orgnr(index: int) -> str:
     return f"{number}{check}"
 
 
-GATE = Gate(rehearsed_at_least=200, clean_at_least=0.995, within=7 * 86_400.0)
+GATE = Gate(rehearsed_at_least=200, clean_at_least=0.995, within=7 * DAY)
 _REHEARSED = 7
 """Days of rehearsal before the first cutover of a pair, and between two tries."""
 _ROLLED_BACK = 0.02
@@ -253,7 +254,7 @@ class Play:
             to_jft += round(state.pair.messages_a_day * new)
             to_vkp += state.pair.messages_a_day - round(state.pair.messages_a_day * new)
         today = at(self._country, day)
-        peak = _PEAK * to_jft / 86_400
+        peak = _PEAK * to_jft / DAY
         rehearsing = modes[Mode.REHEARSE]
         self.outcome.days.append(
             SimulatedDay(today, modes[Mode.LEGACY], rehearsing, modes[Mode.NEW], to_vkp, to_jft, peak)

@@ -14,7 +14,7 @@ from gateway.limits import TokenBuckets
 from gateway.observability.metrics import OVERDUE_EVENTS, POLLS
 from gateway.outbox.context import CurrentDelivery, DeliveryContext
 from gateway.tasks import Intervals, Periodic
-from gateway.times import Clock
+from gateway.times import DAY, Clock
 from gateway.upstreams.jft_answers import EventStatus, StatusUnknown, Submitted
 
 log = structlog.get_logger()
@@ -24,7 +24,7 @@ _MOST = 32
 _TIMEOUT = 15.0
 _LEASE = 60.0
 """Seconds until another node may poll for what this one has taken."""
-_UNASKED = 86_400.0
+_UNASKED = DAY
 """Seconds after its time for which nobody hears of an event that could not be asked for: JFT may only be away."""
 _LONGEST_OF_WAITING = 4.0
 """Seconds between polls while a sender waits, at most."""

@@ -24,7 +24,7 @@ from gateway.observability.metrics import REPLICA_PAGES
 from gateway.replica import feeds, patients, window
 from gateway.replica.feeds import FeedKey, Generation
 from gateway.replica.patient_seal import PatientSeal, ReadyPatient
-from gateway.times import Clock
+from gateway.times import HOUR, Clock
 from gateway.upstreams.pit import CursorLost, Page, PitClient
 from gateway.upstreams.service_caller import AnswerRefused, ServiceUnavailable
 
@@ -44,7 +44,7 @@ _AHEAD = 3
 """Pages that are asked for and not taken yet: one comes while another is read."""
 _AFTER_LOSS = 1.0
 """Seconds until PIT is asked again that has lost a cursor."""
-_AFTER_SHRINKING = 3600.0
+_AFTER_SHRINKING = HOUR
 """Seconds until everything is read anew where too many were gone."""
 _TOLD = 30.0
 """Seconds between two lines about how far a first copy has come."""

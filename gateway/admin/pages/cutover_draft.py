@@ -14,8 +14,9 @@ from gateway.migration.gates import suggested_gate, suggested_watch
 from gateway.migration.schedule import OSLO
 from gateway.model import GOES_NEW, JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, RouteSpec
+from gateway.times import DAY
 
-_DAY, _MINUTE = 86_400.0, 60.0
+_MINUTE = 60.0
 _WHOLE = re.compile(r"[0-9]{1,6}")
 _LONGEST = 4000
 _MOST = 100
@@ -140,7 +141,7 @@ def of_plan(plan: Plan) -> Draft:
             "gate_messages": str(gate.rehearsed_at_least),
             "gate_clean": route_fields.hundredths(gate.clean_at_least),
         }
-        told["gate_days"] = _number(gate.within / _DAY)
+        told["gate_days"] = _number(gate.within / DAY)
     if (back := plan.roll_back_when) is not None:
         told |= {"back_failed": route_fields.hundredths(back.failed_at_least), "back_messages": str(back.of_at_least)}
         told["back_held"] = "" if back.held_at_least is None else route_fields.hundredths(back.held_at_least)
@@ -244,7 +245,7 @@ def _gate(draft: Draft) -> GateRequest | None:
     return GateRequest(
         rehearsed_at_least=int(draft.said("gate_messages")),
         clean_at_least=route_fields.part(draft.said("gate_clean")),
-        within=days * _DAY,
+        within=days * DAY,
     )
 
 
@@ -288,7 +289,7 @@ def suggested_fields(messages_a_week: int) -> dict[str, str]:
     return {
         "gate_messages": str(gate.rehearsed_at_least),
         "gate_clean": route_fields.hundredths(gate.clean_at_least),
-        "gate_days": _number(gate.within / _DAY),
+        "gate_days": _number(gate.within / DAY),
         "back_failed": route_fields.hundredths(watch.failed_at_least),
         "back_held": route_fields.hundredths(watch.held_at_least or 0.5),
         "back_messages": str(watch.of_at_least),

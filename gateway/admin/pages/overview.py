@@ -22,11 +22,12 @@ from gateway.migration.overview import TROUBLES, MunicipalityRow
 from gateway.migration.schedule import OSLO
 from gateway.migration.standing import TYPES, alphabetical
 from gateway.model import Mode
+from gateway.times import DAY
 
 _MOST_KEPT = 5_000
 """Rows whose HTML is kept: of all municipalities, in both languages, a few times over."""
 _WIDTH, _HEIGHT = 640.0, 96.0
-_HALF_A_YEAR = 182 * 86_400.0
+_HALF_A_YEAR = 182 * DAY
 _FILTERS = ("search", "record_system", "vendor", "mode", "trouble")
 _ROW = "overview_row.html"
 

@@ -10,7 +10,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.bounds import USUAL_BOUNDS, Bounds
 from gateway.admin.context import LedgerContext, reach
 from gateway.admin.csv import sheet_of
-from gateway.admin.endpoints import Endpoint, Needs, person
+from gateway.admin.endpoints import Endpoint, Needs, csv_file, person
 from gateway.admin.overview import Overview
 from gateway.admin.pages.forms import choices
 from gateway.admin.pages.render import page, words
@@ -152,9 +152,7 @@ class ReportPages:
         w, who = words(request), person(request)
         rows = [_sheet_row(row, w) for row in await self._report.rows(who)]
         heads = [w.text(name) for name in _HEADS]
-        headers = {"Content-Disposition": f'attachment; filename="{w.text("rep_file_name")}.csv"'}
-        body = sheet_of(heads, rows, w.text("csv_mark"))
-        return web.Response(body=body, content_type="text/csv", charset="utf-8", headers=headers)
+        return csv_file(f"{w.text('rep_file_name')}.csv", sheet_of(heads, rows, w.text("csv_mark")))
 
 
 def _sheet_row(row: CellRow, w: Words) -> list[object]:
