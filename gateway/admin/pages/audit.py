@@ -1,9 +1,9 @@
 """The page for the audit: who did what, when and why; whether that is whole; and its end, to be kept elsewhere."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -12,21 +12,15 @@ from gateway.admin.audit import Audit
 from gateway.admin.context import LedgerContext
 from gateway.admin.endpoints import Endpoint, Needs
 from gateway.admin.pages.changes import changed
-from gateway.admin.pages.forms import field, form_of, iso_of
-from gateway.admin.pages.plan_words import fault
+from gateway.admin.pages.forms import LONGEST_SEARCHED, between, field, form_of, going_on, searched
 from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import Words
 from gateway.admin.params import AuditQuery
 from gateway.auth.people.rbac import Action, Where
 from gateway.ledger import audit
-from gateway.migration.schedule import TimeRefused, instant_of
 from gateway.migration.standing import alphabetical
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
 _FIELDS = ("actor", "action", "target", "since", "until")
-_LONGEST = 200
 _BY_ITSELF = {"gateway": "aud_gateway", "command": "aud_command"}
 """Who is no person."""
 _OWN = "gateway ("
@@ -78,8 +72,16 @@ class AuditPages:
         head: str = "",
     ) -> web.Response:
         w, wrong = words(request), errors or {}
-        asked = {name: request.query.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
-        wanted = _wanted(asked, request.query.get("cursor", ""), wrong, w)
+        asked = searched(request, _FIELDS)
+        times = between(asked, w, wrong)
+        wanted = AuditQuery(
+            actor=asked["actor"] or None,
+            action=asked["action"] or None,
+            target=asked["target"] or None,
+            since=times.get("since"),
+            until=times.get("until"),
+            cursor=request.query.get("cursor", "")[:LONGEST_SEARCHED] or None,
+        )
         listed = await self._audit.listed(wanted)
         people = await self._context.read(audit.actors)
         actions = await self._context.read(audit.actions)
@@ -92,36 +94,11 @@ class AuditPages:
             head=head,
             found=found,
             rows=[_row(one, w) for one in listed["entries"]],
-            next=_more(asked, listed["next"]),
+            next=going_on("/audit", asked, listed["next"]),
             is_searched=any(asked.values()),
             people=_people(people, w),
             actions=sorted(((each, w.word("action", each)) for each in actions), key=lambda item: item[1]),
         )
-
-
-def _wanted(asked: Mapping[str, str], cursor: str, errors: dict[str, str], w: Words) -> AuditQuery:
-    """Return what is searched for, and say what is wrong at its field."""
-    times: dict[str, datetime] = {}
-    for name in ("since", "until"):
-        try:
-            if asked[name]:
-                times[name] = instant_of(iso_of(asked[name], day_alone=True))
-        except TimeRefused as refused:
-            errors[name] = fault(w, str(refused)).text
-    return AuditQuery(
-        actor=asked["actor"] or None,
-        action=asked["action"] or None,
-        target=asked["target"] or None,
-        since=times.get("since"),
-        until=times.get("until"),
-        cursor=cursor[:_LONGEST] or None,
-    )
-
-
-def _more(asked: Mapping[str, str], cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    return f"/audit?{urlencode({**{name: value for name, value in asked.items() if value}, 'cursor': cursor})}"
 
 
 def _row(entry: dict[str, Any], w: Words) -> dict[str, Any]:

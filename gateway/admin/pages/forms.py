@@ -2,20 +2,26 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import urlencode
 
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
 
 from gateway.admin.context import reach
+from gateway.admin.pages.plan_words import fault
 from gateway.admin.pages.words import Words
 from gateway.admin.params import is_number_in
 from gateway.admin.problems import Code, PreconditionFailed, Problem
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
+from gateway.migration.schedule import TimeRefused, instant_of
 
 FORM = "application/x-www-form-urlencoded"
 _DAY = r"([0-9]{1,2})\.\s?([0-9]{1,2})\.\s?([0-9]{4})"
 _WRITTEN = re.compile(_DAY + r"(?:,?\s+(?:kl\.?\s*)?([0-9]{1,2})[.:]([0-9]{2})(?:[.:]([0-9]{2}))?)?", re.IGNORECASE)
 _LONGEST_VERSION = 9
+LONGEST_SEARCHED = 200
+"""Characters of one field of a search."""
 Form = Mapping[str, Sequence[str]]
 """The values of a form by the names of its fields."""
 
@@ -81,3 +87,27 @@ def version_of(form: Form) -> frozenset[int]:
 def see_other(path: str) -> web.Response:
     """Return the answer that sends a browser on (303), so that loading the page anew changes nothing."""
     return web.Response(status=303, headers={"Location": path})
+
+
+def searched(request: web.Request, names: Sequence[str]) -> dict[str, str]:
+    """Return what the fields of a search ask for; empty where nothing was written."""
+    return {name: request.query.get(name, "").strip()[:LONGEST_SEARCHED] for name in names}
+
+
+def between(asked: Mapping[str, str], w: Words, errors: dict[str, str]) -> dict[str, datetime]:
+    """Return the moments of the fields `since` and `until` that were written; say what is wrong at its field."""
+    found = {}
+    for name in ("since", "until"):
+        try:
+            if asked[name]:
+                found[name] = instant_of(iso_of(asked[name], day_alone=True))
+        except TimeRefused as refused:
+            errors[name] = fault(w, str(refused)).text
+    return found
+
+
+def going_on(path: str, asked: Mapping[str, str], cursor: str | None) -> str | None:
+    """Return the link to the part of a search that follows; None where none does."""
+    if cursor is None:
+        return None
+    return f"{path}?{urlencode({**{name: value for name, value in asked.items() if value}, 'cursor': cursor})}"

@@ -1,9 +1,9 @@
 """The pages for messages: searched, one with its whole way, and what an operator decides about it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web  # noqa: TID251 - the admin port is no part of the data plane
@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from gateway.admin.endpoints import Endpoint, Handler, Needs, person
 from gateway.admin.messages import RELEASE, Messages
-from gateway.admin.pages.forms import Form, choices, field, form_of, iso_of, kept, see_other
-from gateway.admin.pages.plan_words import fault
+from gateway.admin.pages.forms import Form, between, choices, field, form_of, going_on, kept, searched, see_other
 from gateway.admin.pages.render import page, words
 from gateway.admin.pages.words import MARKS, Words
 from gateway.admin.params import ListQuery, reference_of
@@ -22,14 +21,15 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may
 from gateway.ledger.records import BETWEEN, RECEIVED, MessageState
 from gateway.ledger.shares import ShareState
-from gateway.migration.schedule import TimeRefused, instant_of
 from gateway.model import Information
 from gateway.upstreams.epj import RECORD_SYSTEM
 
 _ONE = "/messages/{reference}"
+_SHARE = f"{_ONE}/shares/{{target}}"
 _FIELDS = ("reference", "municipality", "state", "sender", "information", "mark", "since", "until")
-_LONGEST = 200
 _DONE = ("release", "discard", "shared", "given-up")
+_Decide = Callable[[web.Request, str], Awaitable[None]]
+"""Decides about the message of a request, for a reason; raises `Problem`."""
 _SHARE_KINDS = {
     ShareState.SHARED.value: "good",
     ShareState.SENDING.value: "info",
@@ -52,17 +52,15 @@ class MessagePages:
             Endpoint("GET", "/messages", self._list, view),
             Endpoint("GET", _ONE, self._show, view),
             Endpoint("POST", f"{_ONE}/payload", self._payload, operate),
-            Endpoint("POST", "/quarantine/{reference}/release", self._release, operate),
-            Endpoint("POST", "/quarantine/{reference}/discard", self._discard, operate),
-            *(
-                Endpoint("POST", f"{_ONE}/shares/{{target}}/{name}", self._share(into), operate)
-                for name, into in (("resend", ShareState.WAITING), ("discard", ShareState.DISCARDED))
-            ),
+            Endpoint("POST", "/quarantine/{reference}/release", self._decision("release", self._release), operate),
+            Endpoint("POST", "/quarantine/{reference}/discard", self._decision("discard", self._discard), operate),
+            Endpoint("POST", f"{_SHARE}/resend", self._decision("share-again", self._share_again, "shared"), operate),
+            Endpoint("POST", f"{_SHARE}/discard", self._decision("share-end", self._share_end, "given-up"), operate),
         ]
 
     async def _list(self, request: web.Request) -> web.Response:
         who, w = person(request), words(request)
-        asked = {name: request.query.get(name, "").strip()[:_LONGEST] for name in _FIELDS}
+        asked = searched(request, _FIELDS)
         errors: dict[str, str] = {}
         if reference := asked["reference"]:
             if await self._is_there(who, reference):
@@ -76,7 +74,7 @@ class MessagePages:
             asked=asked,
             errors=errors,
             rows=[_row(one, w) for one in found["messages"]],
-            next=_more(asked, found["next"]),
+            next=going_on("/messages", asked, found["next"]),
             is_searched=any(asked.values()),
             overview=_overview((await self._messages.overview(who))["counts"]),
             places=choices(who, w),
@@ -96,22 +94,6 @@ class MessagePages:
             return await self._refused(request, "payload", form, problem)
         return await self._page(request, shown)
 
-    async def _release(self, request: web.Request) -> web.Response:
-        form = await form_of(request)
-        try:
-            await self._messages.release(person(request), reference_of(request), field(form, "reason"), RELEASE)
-        except Problem as problem:
-            return await self._refused(request, "release", form, problem)
-        return see_other(f"{message_path(reference_of(request))}?done=release")
-
-    async def _discard(self, request: web.Request) -> web.Response:
-        form = await form_of(request)
-        try:
-            await self._messages.discard(person(request), reference_of(request), field(form, "reason"))
-        except Problem as problem:
-            return await self._refused(request, "discard", form, problem)
-        return see_other(f"{message_path(reference_of(request))}?done=discard")
-
     async def _refused(self, request: web.Request, name: str, form: Form, problem: Problem) -> web.Response:
         """Return the page as the message is now, with why what the form of this name asked for was refused."""
         if problem.code not in (Code.BAD_REQUEST, Code.CONFLICT):
@@ -124,21 +106,35 @@ class MessagePages:
         refusal = {"wrong": wrong, "typed": kept(form, "reason"), "status": problem.status}
         return await self._page(request, refusal=refusal)
 
-    def _share(self, into: ShareState) -> Handler:
-        """Return what has a share that is unclear sent again, or gives it up, as a form asks."""
+    def _decision(self, name: str, decide: _Decide, done: str = "") -> Handler:
+        """Return what decides about a message, or a share of it, as the form of this name asks; its page then says what is done."""
 
         async def decided(request: web.Request) -> web.Response:
-            reference, target = reference_of(request), request.match_info["target"]
-            form, is_again = await form_of(request), into is ShareState.WAITING
+            form = await form_of(request)
             try:
-                await self._messages.decide_share(person(request), reference, target, field(form, "reason"), into)
+                await decide(request, field(form, "reason"))
             except Problem as problem:
-                name = f"{'share-again' if is_again else 'share-end'}-{target}"
-                return await self._refused(request, name, form, problem)
-            done = "shared" if is_again else "given-up"
-            return see_other(f"{message_path(reference)}?done={done}")
+                target = request.match_info.get("target")
+                return await self._refused(request, f"{name}-{target}" if target else name, form, problem)
+            return see_other(f"{message_path(reference_of(request))}?done={done or name}")
 
         return decided
+
+    async def _release(self, request: web.Request, reason: str) -> None:
+        await self._messages.release(person(request), reference_of(request), reason, RELEASE)
+
+    async def _discard(self, request: web.Request, reason: str) -> None:
+        await self._messages.discard(person(request), reference_of(request), reason)
+
+    async def _share_again(self, request: web.Request, reason: str) -> None:
+        await self._decide_share(request, reason, ShareState.WAITING)
+
+    async def _share_end(self, request: web.Request, reason: str) -> None:
+        await self._decide_share(request, reason, ShareState.DISCARDED)
+
+    async def _decide_share(self, request: web.Request, reason: str, into: ShareState) -> None:
+        target = request.match_info["target"]
+        await self._messages.decide_share(person(request), reference_of(request), target, reason, into)
 
     async def _page(
         self, request: web.Request, payload: dict[str, Any] | None = None, refusal: Mapping[str, Any] | None = None
@@ -181,25 +177,13 @@ def message_path(reference: str) -> str:
 def _wanted(asked: Mapping[str, str], cursor: str, errors: dict[str, str], w: Words) -> ListQuery:
     """Return what is searched for, and say what is wrong at its field."""
     values: dict[str, object] = {name: asked[name] for name in ("municipality", "state", "sender", "information")}
-    for name in ("since", "until"):
-        try:
-            values[name] = instant_of(iso_of(asked[name], day_alone=True)) if asked[name] else None
-        except TimeRefused as refused:
-            errors[name] = fault(w, str(refused)).text
     overdue = asked["mark"] == "overdue"
-    values |= {"mark": None if overdue else asked["mark"], "cursor": cursor}
+    values |= {**between(asked, w, errors), "mark": None if overdue else asked["mark"], "cursor": cursor}
     given = {name: value for name, value in values.items() if value}
     try:
         return msgspec.convert({**given, "overdue": overdue}, ListQuery)
     except msgspec.ValidationError:
         raise Problem(Code.BAD_REQUEST) from None
-
-
-def _more(asked: Mapping[str, str], cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    given = {name: value for name, value in asked.items() if value}
-    return f"/messages?{urlencode({**given, 'cursor': cursor})}"
 
 
 def _overview(counts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
