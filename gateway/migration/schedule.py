@@ -84,6 +84,11 @@ def shown(at: datetime) -> str:
     return f"{_wall(local)}{seconds} Europe/Oslo (UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02})"
 
 
+def wall(at: datetime) -> str:
+    """Return a time as a field for Norwegian clocks has it: `2026-11-28T17:27`."""
+    return at.astimezone(OSLO).replace(tzinfo=None).isoformat(timespec="minutes")
+
+
 def moment(seconds: float) -> datetime:
     """Return a time in seconds since the epoch as an instant."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from msgspec import Struct
 
 from gateway.config.cell_rules import is_enough
-from gateway.config.model import Config, Municipality
+from gateway.config.model import Config, Municipality, Vendor
 from gateway.config.upstreams import SERVICES
 from gateway.ledger.traffic import Numbers
 from gateway.migration.gates import GateNumbers, judge_gate, suggested_gate
@@ -104,8 +105,8 @@ class Standings:
         pairs = pairs_of(config)
         known: dict[tuple[int, ...], tuple[Decision, ...]] = {}
         self.all: dict[str, Standing] = {
-            key: _standing(one, _cells(table, key, pairs[key], at, known))
-            for key, one in sorted(config.municipalities.items(), key=lambda item: alphabetical(item[1].name))
+            one.key: _standing(one, _cells(table, one.key, pairs[one.key], at, known))
+            for one in by_name(config.municipalities.values())
         }
 
     def holds(self, config: Config, table: RouteTable, now: float) -> bool:
@@ -226,7 +227,13 @@ def of_cells(cells: Iterable[Cell], numbers: Mapping[tuple[str, str, str, str], 
     ]
 
 
+Named = TypeVar("Named", Municipality, Vendor)
 _LETTERS = str.maketrans({"å": "\uffff", "æ": "\ufffd", "ø": "\ufffe"})
+
+
+def by_name(found: Iterable[Named]) -> list[Named]:
+    """Return municipalities, or vendors, in the order of their names."""
+    return sorted(found, key=lambda one: alphabetical(one.name))
 
 
 def alphabetical(name: str) -> str:

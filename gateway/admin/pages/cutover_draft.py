@@ -11,7 +11,7 @@ from gateway.admin.pages.route_fields import DECIMAL
 from gateway.admin.params import is_number_in
 from gateway.migration.cutover_plan import GateRequest, Plan, RollBackRequest, is_name
 from gateway.migration.gates import suggested_gate, suggested_watch
-from gateway.migration.schedule import OSLO
+from gateway.migration.schedule import wall
 from gateway.model import GOES_NEW, JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, RouteSpec
 from gateway.times import DAY
@@ -135,17 +135,17 @@ def of_plan(plan: Plan) -> Draft:
         "approvals": str(plan.approvals),
         "step_back": "yes" if plan.step_back else "",
     }
-    told["at"] = plan.at.astimezone(OSLO).replace(tzinfo=None).isoformat(timespec="minutes")
+    told["at"] = wall(plan.at)
     if (gate := plan.gate) is not None:
         told |= {
             "gate_messages": str(gate.rehearsed_at_least),
             "gate_clean": route_fields.hundredths(gate.clean_at_least),
         }
-        told["gate_days"] = _number(gate.within / DAY)
+        told["gate_days"] = route_fields.number(gate.within / DAY)
     if (back := plan.roll_back_when) is not None:
         told |= {"back_failed": route_fields.hundredths(back.failed_at_least), "back_messages": str(back.of_at_least)}
         told["back_held"] = "" if back.held_at_least is None else route_fields.hundredths(back.held_at_least)
-        told["back_minutes"] = _number(back.within / _MINUTE)
+        told["back_minutes"] = route_fields.number(back.within / _MINUTE)
     told["suggested"] = BY_HAND
     values = {name: (told.get(name, ""),) for name in OF_PLAN}
     return Draft(tuple(map(_of_spec, plan.set)), values)
@@ -261,10 +261,6 @@ def _back(draft: Draft) -> RollBackRequest | None:
     )
 
 
-def _number(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".").replace(".", ",")
-
-
 def name_of(text: str) -> str:
     """Return what somebody calls a cutover as a name may be: `Furudal, nødmelding` becomes `Furudal-nodmelding`."""
     return re.sub(r"[\s,–]+(?:-[\s,–]*)?", "-", text.strip().translate(_LETTERS))
@@ -289,11 +285,11 @@ def suggested_fields(messages_a_week: int) -> dict[str, str]:
     return {
         "gate_messages": str(gate.rehearsed_at_least),
         "gate_clean": route_fields.hundredths(gate.clean_at_least),
-        "gate_days": _number(gate.within / DAY),
+        "gate_days": route_fields.number(gate.within / DAY),
         "back_failed": route_fields.hundredths(watch.failed_at_least),
         "back_held": route_fields.hundredths(watch.held_at_least or 0.5),
         "back_messages": str(watch.of_at_least),
-        "back_minutes": _number(watch.within / _MINUTE),
+        "back_minutes": route_fields.number(watch.within / _MINUTE),
         "suggested": str(messages_a_week),
     }
 

@@ -287,7 +287,7 @@ def shown_cutover(w: Words, record: Cutover, offers: Offers, now: float) -> dict
         "text": record.text,
         "hash": record.hash,
         "version": record.version,
-        "at_field": _field(w, record),
+        "at_field": w.wall(record.at),
         "conditions": conditions(w, record.plan),
         "approved_by": [(w.person(one.by), one.at, one.comment or "") for one in record.approvals],
         "is_executed": record.is_executed,
@@ -298,10 +298,6 @@ def shown_cutover(w: Words, record: Cutover, offers: Offers, now: float) -> dict
         "confirm": confirm_name(w, record.plan),
         "more_changed": 0 if record.report is None else len(record.report.changed),
     }
-
-
-def _field(w: Words, record: Cutover) -> str:
-    return w.wall(record.at)
 
 
 def confirm_name(w: Words, plan: Plan) -> str:

@@ -28,8 +28,8 @@ from gateway.ledger import cutovers as store
 from gateway.migration.cells import Cells
 from gateway.migration.cutover import CHANGEABLE, Cutover
 from gateway.migration.cutover_plan import CutoverRequest, Plan, faults, of_wanted
-from gateway.migration.schedule import TimeRefused, instant_of, why_not
-from gateway.migration.standing import alphabetical
+from gateway.migration.schedule import TimeRefused, instant_of, wall, why_not
+from gateway.migration.standing import by_name
 from gateway.model import JOURNALING, RETRIEVAL, Information, Mode
 from gateway.routing.route import KINDS, WORDS
 
@@ -245,7 +245,7 @@ class CutoverWizard:
         """Return the draft with a time, a name and conditions that its cells can meet, but for what somebody wrote."""
         draft = state.draft
         if not draft.said("at"):
-            at = prefilled.planned_for(self._context.now()).strftime("%Y-%m-%dT%H:%M")
+            at = wall(prefilled.planned_for(self._context.now()))
             draft = replace(draft, plan={**draft.plan, "at": (at,)})
         draft = await self._named(replace(state, draft=draft))
         by = draft.said("suggested")
@@ -320,11 +320,11 @@ class CutoverWizard:
         places = [one for one in config.municipalities.values() if within is None or one.key in within]
         named = [
             (f"{vendor.key}/{key}" if key else vendor.key, f"{vendor.name}: {name}" if name else vendor.name)
-            for vendor in sorted(config.vendors.values(), key=lambda one: alphabetical(one.name))
+            for vendor in by_name(config.vendors.values())
             for key, name in (("", ""), *vendor.systems.items())
         ]
         return {
-            "municipalities": sorted(places, key=lambda one: alphabetical(one.name)),
+            "municipalities": by_name(places),
             "senders": named,
             "modes": [each.value for each in Mode],
             "journaling": [each.value for each in Information if each in JOURNALING],

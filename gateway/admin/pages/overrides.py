@@ -18,7 +18,7 @@ from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.ledger import cutovers
 from gateway.migration.override_rules import shown
-from gateway.migration.standing import alphabetical
+from gateway.migration.standing import by_name
 from gateway.model import MEMBERS, Information, Mode
 from gateway.routing.route import KINDS, WORDS
 
@@ -146,12 +146,9 @@ class OverridePages:
         """Return what the forms offer; nothing more is looked up than what someone may set."""
         config = self._context.config
         return {
-            "municipalities": sorted(
-                (each for each in config.municipalities.values() if may_operate(who, each.key)),
-                key=lambda each: alphabetical(each.name),
-            ),
+            "municipalities": by_name(each for each in config.municipalities.values() if may_operate(who, each.key)),
             "everywhere": may_operate(who, None),
-            "vendors": sorted(config.vendors.values(), key=lambda each: alphabetical(each.name)),
+            "vendors": by_name(config.vendors.values()),
             "types": [*(group.value for group in MEMBERS), *(each.value for each in Information)],
             "modes": [mode.value for mode in Mode],
             "field_names": route_fields.NAMES,

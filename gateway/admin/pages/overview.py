@@ -20,7 +20,7 @@ from gateway.admin.status import StatusBoard, grants_document, status_document
 from gateway.auth.people.rbac import Action
 from gateway.migration.overview import TROUBLES, MunicipalityRow
 from gateway.migration.schedule import OSLO
-from gateway.migration.standing import TYPES, alphabetical
+from gateway.migration.standing import TYPES, by_name
 from gateway.model import Mode
 from gateway.times import DAY
 
@@ -76,9 +76,7 @@ class OverviewPages:
             is_narrowed=any(getattr(asked, name) for name in _FILTERS),
             types=TYPES,
             record_systems=[(one, one) for one in sorted({each.epj.system for each in config.municipalities.values()})],
-            vendors=sorted(
-                ((one.key, one.name) for one in config.vendors.values()), key=lambda one: alphabetical(one[1])
-            ),
+            vendors=[(one.key, one.name) for one in by_name(config.vendors.values())],
             modes=tuple(Mode),
             mode_options=[(one.value, says.mode(one.value)) for one in Mode],
             trouble_options=[

@@ -21,7 +21,7 @@ from gateway.admin.rule_service import RulesQuery, may_operate, may_view
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action
 from gateway.migration import panics as rules
-from gateway.migration.standing import alphabetical
+from gateway.migration.standing import by_name
 from gateway.model import Information
 from gateway.routing.diff import Effect
 
@@ -72,11 +72,8 @@ class PanicPages:
                 for scope, at in rules.of_file(config)
                 if may_view(who, scope.municipality)
             ],
-            municipalities=sorted(
-                (one for one in config.municipalities.values() if may_view(who, one.key)),
-                key=lambda one: alphabetical(one.name),
-            ),
-            vendors=sorted(config.vendors.values(), key=lambda one: alphabetical(one.name)),
+            municipalities=by_name(one for one in config.municipalities.values() if may_view(who, one.key)),
+            vendors=by_name(config.vendors.values()),
             types=[each.value for each in Information],
             typed={name: kept(form, name) for name in ("reason", "text")},
             wrong=wrong,

@@ -8,7 +8,7 @@ from gateway.admin.municipality_view import CellView
 from gateway.admin.pages.cutover_draft import suggested_fields
 from gateway.auth.people.principal import Principal
 from gateway.auth.people.rbac import Action, may
-from gateway.migration.schedule import OSLO, moment
+from gateway.migration.schedule import OSLO, moment, wall
 from gateway.migration.standing import Step
 from gateway.model import JOURNALING, Mode
 from gateway.times import DAY
@@ -36,8 +36,7 @@ def rehearsal(who: Principal, views: Sequence[CellView], now: float) -> str | No
     if may(who.grants, Action.OPERATE, cell.municipality):
         planned = [one.switches for one in fitting if one.switches is not None and one.switches > now]
         until = min([now + _REHEARSAL, *planned])
-        fields = [("municipality", cell.municipality), ("vendor", cell.vendor), ("system", cell.system)]
-        fields += [*_types(fitting), ("mode", mode), ("until", _local(until))]
+        fields = [*_cells(fitting), ("mode", mode), ("until", wall(moment(until)))]
         return f"/overrides?{urlencode(fields)}#new"
     free = [one for one in fitting if one.cutover is None]
     if free and may(who.grants, Action.PLAN, cell.municipality):
@@ -73,16 +72,12 @@ def _may_rehearse(view: CellView) -> bool:
     return cell.mode is Mode.LEGACY and is_offered and view.step is not Step.DIRECT
 
 
-def _types(views: Sequence[CellView]) -> Fields:
-    return [("information", one.cell.information.value) for one in views]
+def _cells(views: Sequence[CellView]) -> Fields:
+    cell = views[0].cell
+    fields = [("municipality", cell.municipality), ("vendor", cell.vendor), ("system", cell.system)]
+    return [*fields, *(("information", one.cell.information.value) for one in views)]
 
 
 def _planned(views: Sequence[CellView], now: float) -> Fields:
     """Return the fields of a plan: its cells, and when; the wizard suggests a name once all of it is known."""
-    cell = views[0].cell
-    fields = [("municipality", cell.municipality), ("vendor", cell.vendor), ("system", cell.system)]
-    return [*fields, *_types(views), ("at", planned_for(now).strftime("%Y-%m-%dT%H:%M"))]
-
-
-def _local(at: float) -> str:
-    return moment(at).astimezone(OSLO).strftime("%Y-%m-%dT%H:%M")
+    return [*_cells(views), ("at", wall(planned_for(now)))]

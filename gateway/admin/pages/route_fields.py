@@ -58,8 +58,8 @@ def shown(name: str, value: Any) -> tuple[str, ...]:
         case ValueKind.PART:
             return (hundredths(value),)
         case ValueKind.SECONDS:
-            hours = _number(value / 3600)
-            return (hours if _seconds(hours) == value else f"{_number(value)} s",)
+            hours = number(value / 3600)
+            return (hours if _seconds(hours) == value else f"{number(value)} s",)
         case ValueKind.LIST | ValueKind.ENTRIES:
             return tuple(value) if name in SENDERS else ("\n".join(map(line_of, value)),)
         case ValueKind.FLAG:
@@ -103,7 +103,7 @@ def meant(name: str, given: Sequence[str]) -> Any:
 
 def hundredths(value: float) -> str:
     """Return a part of 1 in hundredths, as people write it."""
-    return _number(Decimal(repr(value)) * 100)
+    return number(Decimal(repr(value)) * 100)
 
 
 def part(text: str) -> float:
@@ -116,5 +116,6 @@ def _seconds(text: str) -> float:
     return float(Decimal(found[1].replace(",", ".")) * _UNITS[found[2]]) if found else 0.0
 
 
-def _number(value: float | Decimal) -> str:
+def number(value: float | Decimal) -> str:
+    """Return a number as people write it."""
     return f"{value:.6f}".rstrip("0").rstrip(".").replace(".", ",")

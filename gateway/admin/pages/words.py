@@ -20,7 +20,7 @@ from gateway.ledger.rehearsals import RehearsalVerdict
 from gateway.ledger.shares import NOT_SHARED, ShareState
 from gateway.migration.overview import TROUBLES
 from gateway.migration.report import CellStatus
-from gateway.migration.schedule import OSLO, moment
+from gateway.migration.schedule import OSLO, moment, wall
 from gateway.migration.standing import TYPES, Step, alphabetical
 from gateway.model import Group, Information, Mode
 from gateway.outbox.order import DeliveryOutcome
@@ -34,20 +34,8 @@ Instant = float | str | datetime
 """Seconds since the epoch, RFC 3339, or an aware datetime."""
 GLOSSARY = (
     *("cell", "sender", "vendor", "information-type", "mode", "rehearsal", "canary", "cutover", "gate", "freeze"),
-    *(
-        "rollback",
-        "panic",
-        "override",
-        "quarantine",
-        "held",
-        "overdue",
-        "unclear",
-        "loss",
-        "repair",
-        "refusal",
-        "derived",
-    ),
-    *("message-log", "surface", "breaker", "mark", "clean", "record-system", "share"),
+    *("rollback", "panic", "override", "quarantine", "held", "overdue", "unclear", "loss", "repair", "refusal"),
+    *("derived", "message-log", "surface", "breaker", "mark", "clean", "record-system", "share"),
 )
 """Words that a page explains where somebody stops at them; CONTEXT.md has them for developers."""
 MARKS = ("possible-duplicate", "identifier-reused", "overdue")
@@ -297,7 +285,7 @@ class Words:
 
     def wall(self, at: Instant) -> str:
         """Return a time as a field for Norwegian clocks has it: `2026-11-28T17:27`."""
-        return _local(at).replace(tzinfo=None).isoformat(timespec="minutes")
+        return wall(_local(at))
 
     def written(self, wall: str) -> str:
         """Return a time of Norwegian clocks in ISO 8601 as people write it into a field, `28.11.2026 kl. 17.27`; other text as it is."""
