@@ -1,7 +1,7 @@
 """Cutovers as the API and the pages both handle them: submitted, looked at, approved by other people, started, called off, rolled back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any
 
 import msgspec
@@ -162,8 +162,7 @@ class Cutovers:
         for each in (before.plan, plan):
             check_everywhere(by.person, Cells(each.routes), Action.PLAN)
         check_version(versions, before.version, needed=True)
-        if before.state not in CHANGEABLE:
-            raise Problem(Code.CONFLICT, f"the cutover is {before.state}")
+        check_state(before, CHANGEABLE)
         if hash_of(encoded(plan)) == before.hash and before.state in _AWAITED:
             return before
         self._check_time(plan)
@@ -186,8 +185,7 @@ class Cutovers:
             raise Problem(Code.CONFLICT, "whoever wrote a plan does not approve it")
         if has_approved(by, record):
             return record
-        if record.state is not CutoverState.SUBMITTED:
-            raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
+        check_state(record, (CutoverState.SUBMITTED,))
         event = self._event(by, APPROVAL, said, record.hash)
         after = approved(record, Approval(event.at, actor(by.person), by.known, record.hash, said), event)
         return await self._put(by, record, after, "cutover.approve", said)
@@ -199,8 +197,7 @@ class Cutovers:
             raise Problem(Code.CONFLICT, "whoever wrote a plan does not reject it; cancel it instead")
         if record.state is CutoverState.REJECTED:
             return record
-        if record.state not in REJECTABLE:
-            raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
+        check_state(record, REJECTABLE)
         event = self._event(by, CutoverState.REJECTED.value, reason, record.hash)
         after = record.moved(CutoverState.REJECTED, event, ended_at=event.at)
         return await self._put(by, record, after, "cutover.reject", reason)
@@ -214,8 +211,7 @@ class Cutovers:
             plan = structs.replace(before.plan, at=instant_of(wanted.at))
         except TimeRefused as error:
             raise Problem(Code.BAD_REQUEST, f"at: {error}") from None
-        if before.state not in CHANGEABLE:
-            raise Problem(Code.CONFLICT, f"the cutover is {before.state}")
+        check_state(before, CHANGEABLE)
         if plan == before.plan and before.state in _AWAITED:
             return before
         if wrong := faults(plan, self._context.config):
@@ -229,8 +225,7 @@ class Cutovers:
         reason, record = reason_of(because), await self._steered(by, name, versions)
         if record.state in _UNDER_WAY:
             return record
-        if record.state not in STARTABLE:
-            raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
+        check_state(record, STARTABLE)
         config, now = self._context.config, self._context.now()
         if why := await self._context.read(lambda each: obstacles(each, record, config, now)):
             raise Problem(Code.CONFLICT, said(why))
@@ -242,8 +237,7 @@ class Cutovers:
         reason, record = reason_of(because), await self._steered(by, name, versions)
         if record.state is CutoverState.CANCELLED:
             return record
-        if record.state not in CANCELLABLE:
-            raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
+        check_state(record, CANCELLABLE)
         event = self._event(by, CutoverState.CANCELLED.value, reason)
         after = record.moved(CutoverState.CANCELLED, event, ended_at=event.at)
         return await self._put(by, record, after, "cutover.cancel", reason)
@@ -306,6 +300,12 @@ class Cutovers:
     def _event(self, by: By, what: str, reason: str | None = None, plan_hash: str | None = None) -> CutoverEvent:
         node = self._context.ledger.node
         return CutoverEvent(self._context.now(), node, what, actor(by.person), reason, by.known, plan_hash)
+
+
+def check_state(record: Cutover, among: Collection[CutoverState]) -> None:
+    """Raise `Problem` where a cutover is in no state that a step is taken from."""
+    if record.state not in among:
+        raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
 
 
 def brief(record: Cutover) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from aiohttp import web  # noqa: TID251 - the admin port is no part of the data 
 from gateway.admin.context import LedgerContext, reach
 from gateway.admin.cutover_access import By, may_everywhere
 from gateway.admin.cutover_facts import CutoverFacts
-from gateway.admin.cutovers import Cutovers
+from gateway.admin.cutovers import Cutovers, check_state
 from gateway.admin.endpoints import Endpoint, Needs, person
 from gateway.admin.municipalities import Municipalities
 from gateway.admin.pages import cutover_draft as drafts
@@ -103,8 +103,7 @@ class CutoverWizard:
         record = await self._cutovers.shown(person(request), request.match_info["name"])
         if not may_everywhere(person(request), record.cells, Action.PLAN):
             raise Problem(Code.FORBIDDEN, f"{Action.PLAN} in every municipality that it names")
-        if record.state not in CHANGEABLE:
-            raise Problem(Code.CONFLICT, f"the cutover is {record.state}")
+        check_state(record, CHANGEABLE)
         return record
 
     async def _go_on(self, request: web.Request) -> web.Response:
