@@ -134,10 +134,10 @@ def _says_when(resource: dict[str, Tree]) -> bool:
     for name in _WHEN.get(_kind(resource), ()):
         found = resource.get(name)
         times = [found, *(period.get(end) for period in objects(found) for end in ("start", "end"))]
-        if any(_TO_THE_MINUTE.search(_text(time)) for time in times):
+        if any(_TO_THE_MINUTE.search(text_of(time)) for time in times):
             return True
     times = [one.get("valueDateTime") for one in objects(resource.get("extension")) if one.get("url") == _TIMESTAMP]
-    return any(_TO_THE_MINUTE.search(_text(time)) for time in times)
+    return any(_TO_THE_MINUTE.search(text_of(time)) for time in times)
 
 
 def _lasting(resource: dict[str, Tree]) -> Tree:
@@ -173,7 +173,7 @@ def _unlinked(focus: dict[str, Tree]) -> Tree:
 
 def _links(bundle: dict[str, Tree]) -> dict[bytes, int]:
     """Return the places of entries by their URLs, as these are written between quotes."""
-    urls = [_text(entry.get("fullUrl")) for entry in objects(bundle.get("entry"))]
+    urls = [text_of(entry.get("fullUrl")) for entry in objects(bundle.get("entry"))]
     return {msgspec.json.encode(url)[1:-1]: place for place, url in reversed(list(enumerate(urls))) if url}
 
 
@@ -213,22 +213,22 @@ def _resources(bundle: dict[str, Tree]) -> Iterator[dict[str, Tree]]:
 
 def _identifier(resource: dict[str, Tree]) -> str | None:
     for identifier in objects(resource.get("identifier")):
-        system, value = _text(identifier.get("system")), _text(identifier.get("value"))
+        system, value = text_of(identifier.get("system")), text_of(identifier.get("value"))
         if value and system not in NATIONAL_SYSTEMS and kind_of(value) is None:
             return f"{system}|{value}"
     return None
 
 
 def _id(resource: dict[str, Tree]) -> str | None:
-    found = _text(resource.get("id"))
+    found = text_of(resource.get("id"))
     return found if found and kind_of(found) is None else None
 
 
 def _kind(resource: dict[str, Tree]) -> str:
-    return _text(resource.get("resourceType"))
+    return text_of(resource.get("resourceType"))
 
 
-def _text(value: Tree) -> str:
+def text_of(value: Tree) -> str:
     """Return a value as the text that repairs make of it; "" for what is no text."""
     if value.__class__ is str:
         return value.strip()

@@ -134,6 +134,16 @@ class AnswerContext:
     sender: Sender | None = None
     """Whom the token names, whether it was verified or not."""
 
+    @property
+    def tree(self) -> Tree:
+        """The body as it was read; None where it was not, or could not be."""
+        return self.content.tree if self.content is not None else None
+
+    @property
+    def claimed_type(self) -> bytes:
+        """What Content-Type says, in lower case; empty where nothing does."""
+        return b"".join(self.head.values(b"content-type")).lower() if self.head is not None else b""
+
 
 class Found(NamedTuple):
     """One resource of an answer, as VKP's R4 profiles have it."""

@@ -16,10 +16,11 @@ from gateway.proxy.http_client import Answer, Caller, NoAnswer, Unreachable
 from gateway.surfaces.soap import surface as vkp_soap
 from gateway.surfaces.vkp_stu3 import message
 from gateway.surfaces.vkp_stu3 import surface as vkp_stu3
-from gateway.surfaces.vkp_stu3.message import header_of, text_of
+from gateway.surfaces.vkp_stu3.message import header_of
 from gateway.upstreams.service_caller import ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Refused, Tree
 from translators.fhir.invariants import objects
+from translators.identity import text_of
 from translators.soap.envelope import opened
 
 log = structlog.get_logger()

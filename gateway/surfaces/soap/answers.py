@@ -75,28 +75,25 @@ def action_of(asked: AnswerContext) -> str:
     operation = asked.recognised.operation if asked.recognised is not None else None
     if operation is None or operation.group is Group.JOURNALING:
         return _SEND
-    tree = asked.content.tree if asked.content else None
+    tree = asked.tree
     named = tree.get("resourceType") if isinstance(tree, dict) else None
     return _HENT + (str(named) if named in OPERATIONS.values() else OPERATIONS[operation.resource])
 
 
 def version_of(asked: AnswerContext) -> str:
     """Return the version of SOAP to answer in: that of the Envelope, else the one that Content-Type is for."""
-    tree = asked.content.tree if asked.content else None
-    found = fields_of(tree, "Envelope").get("version")
+    found = fields_of(asked.tree, "Envelope").get("version")
     if isinstance(found, str):
         return found
-    claimed = b"".join(asked.head.values(b"content-type")).lower() if asked.head else b""
-    return "1.2" if b"application/soap+xml" in claimed else "1.1"
+    return "1.2" if b"application/soap+xml" in asked.claimed_type else "1.1"
 
 
 def is_about_a_message(asked: AnswerContext) -> bool:
     """Tell whether a MsgHead was read, as far as an AppRec needs it, and nothing around it has to be told by a fault."""
-    tree = asked.content.tree if asked.content else None
-    if "hindrance" in fields_of(tree, "Envelope"):
+    if "hindrance" in fields_of(asked.tree, "Envelope"):
         return False
     is_journaling = asked.recognised is not None and asked.recognised.operation.group is Group.JOURNALING
-    return is_journaling and bool(fields_of(tree, "MsgInfo"))
+    return is_journaling and bool(fields_of(asked.tree, "MsgInfo"))
 
 
 def error_of(failure: Failure, wording: Wording, tree: Tree) -> str:
@@ -116,8 +113,7 @@ def error_of(failure: Failure, wording: Wording, tree: Tree) -> str:
 
 def receipt(asked: AnswerContext, error: str | None = None, told: str = "") -> Reply:
     """Answer a message with an AppRec: accepted, or rejected with this error. The same reference and time make the same again."""
-    tree = asked.content.tree if asked.content else None
-    info, now = fields_of(tree, "MsgInfo"), asked.now.isoformat(timespec="seconds")
+    info, now = fields_of(asked.tree, "MsgInfo"), asked.now.isoformat(timespec="seconds")
     element, version = _APPRECS[asked.sender.apprec if asked.sender is not None else "1.1"]
     issued = info.get("GenDate")
     apprec: dict[str, Any] = {
@@ -132,7 +128,7 @@ def receipt(asked: AnswerContext, error: str | None = None, told: str = "") -> R
         "OriginalMsgId": {
             "MsgType": _coded(fields_of(info, "Type")),
             "IssueDate": issued if isinstance(issued, str) and _TIME.fullmatch(issued.strip()) else now,
-            "Id": message_id(tree),
+            "Id": message_id(asked.tree),
         },
     }
     if error is not None:
@@ -184,8 +180,7 @@ def reply(  # noqa: PLR0913, PLR0917 - what an answer has
     asked: AnswerContext, version: str, envelope: etree._Element, status: int, headers: Headers, action: str
 ) -> Reply:
     """Write an answer; a request with WS-Addressing's MessageID hears which one it answers."""
-    tree = asked.content.tree if asked.content else None
-    own = fields_of(tree, "Envelope")
+    own = fields_of(asked.tree, "Envelope")
     related, addressing = own.get("MessageID"), own.get("addressing")
     if isinstance(related, str) and isinstance(addressing, str):
         header = etree.Element(f"{{{_ENVELOPES[version]}}}Header", nsmap={"wsa": addressing})

@@ -211,7 +211,6 @@ def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) ->
 def refused(asked: AnswerContext, failure: Failure, wording: Wording) -> Reply:
     """Answer with an AppRec that rejects the message where one was read, and with a fault everywhere else."""
     if failure.fault in answers.ABOUT_THE_MESSAGE and answers.is_about_a_message(asked):
-        tree = asked.content.tree if asked.content else None
         told = f"{failure.text or wording.text}: {failure.diagnostics}. Reference {asked.reference}."
-        return answers.receipt(asked, answers.error_of(failure, wording, tree), told)
+        return answers.receipt(asked, answers.error_of(failure, wording, asked.tree), told)
     return answers.fault(asked, failure, wording)

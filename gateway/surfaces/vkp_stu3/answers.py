@@ -27,8 +27,7 @@ def message(asked: AnswerContext, code: str, outcome: dict[str, Tree] | None) ->
     None where no message was read, or one without the id and the event that an answer must name. The same reference and time
     make the same answer again, byte for byte.
     """
-    tree = asked.content.tree if asked.content else None
-    header, identifier = header_of(tree), message_id(tree)
+    header, identifier = header_of(asked.tree), message_id(asked.tree)
     event = texts(header.get("event"), "system", "version", "code", "display") if header else {}
     if header is None or identifier is None or "code" not in event:
         return None
@@ -86,5 +85,4 @@ def _form(asked: AnswerContext) -> Form:
         return searches.form_of(asked.head)
     if asked.content is not None and asked.content.form is not None:
         return asked.content.form
-    claimed = b"".join(asked.head.values(b"content-type")).lower() if asked.head else b""
-    return Form.XML if b"xml" in claimed else Form.JSON
+    return Form.XML if b"xml" in asked.claimed_type else Form.JSON

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 
 from gateway.surfaces.base import Form
-from translators.contract import Number, Reason, Refused, Repair, Tree
+from translators.contract import Reason, Refused, Repair, Tree
 from translators.fhir import elements, json_codec, xml_codec
 from translators.fhir.invariants import objects
+from translators.identity import text_of
 
 HEADER = "MessageHeader"
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
@@ -73,14 +74,6 @@ def reference(header: dict[str, Tree], role: str) -> dict[str, Tree]:
     element = _first(header.get(role)) or {}
     identifier: Tree = texts(element.get("identifier"), "system", "value")
     return {**({"identifier": identifier} if identifier else {}), **texts(element, "display")}
-
-
-def text_of(value: Tree) -> str:
-    """Return a value as the text that repairs make of it; "" for what is no text."""
-    one = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(one, Number):
-        return one.text
-    return one.strip() if isinstance(one, str) else ""
 
 
 def _first(value: Tree) -> dict[str, Tree] | None:
