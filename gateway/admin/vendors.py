@@ -127,9 +127,8 @@ class Vendors:
 
 def _cells(standings: Standings, within: Iterable[str] | None) -> dict[str, list[Cell]]:
     """Return the journaling cells of each vendor."""
-    wanted = standings.all if within is None else {key: standings.all[key] for key in within if key in standings.all}
     found: dict[str, list[Cell]] = {}
-    for one in wanted.values():
+    for one in standings.within(within).values():
         for cell in one.cells:
             if cell.information in JOURNALING:
                 found.setdefault(cell.vendor, []).append(cell)

@@ -196,8 +196,7 @@ def routes(name: str, changes: Sequence[RouteSpec]) -> tuple[Route, ...]:
 
 def outcomes(connection: Connection, name: str, since: float) -> dict[str, int]:
     """Return how many messages that a cutover sent to the new side came to which outcome."""
-    mine = (D.layer == Layer.CUTOVER.value, D.rule == name, D.mode == Mode.NEW.value, D.at >= since)
-    found = connection.execute(select(D.outcome, func.count()).where(*mine).group_by(D.outcome))
+    found = connection.execute(select(D.outcome, func.count()).where(*_sent(name, since)).group_by(D.outcome))
     return {outcome: int(number) for outcome, number in found}
 
 
@@ -205,10 +204,15 @@ def failed(
     connection: Connection, name: str, since: float, outcomes: Collection[str], most: int
 ) -> list[FailedMessage]:
     """Return the newest messages that a cutover sent to the new side and that came to one of these outcomes."""
-    mine = (D.layer == Layer.CUTOVER.value, D.rule == name, D.mode == Mode.NEW.value, D.at >= since)
     named = [D[field] for field in FailedMessage.__struct_fields__]
-    wanted = select(*named).where(*mine, D.outcome.in_(sorted(outcomes))).order_by(D.at.desc(), D.id.desc()).limit(most)
+    mine = (*_sent(name, since), D.outcome.in_(sorted(outcomes)))
+    wanted = select(*named).where(*mine).order_by(D.at.desc(), D.id.desc()).limit(most)
     return [FailedMessage(*row) for row in connection.execute(wanted)]
+
+
+def _sent(name: str, since: float) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a cutover sent a message to the new side, since then."""
+    return (D.layer == Layer.CUTOVER.value, D.rule == name, D.mode == Mode.NEW.value, D.at >= since)
 
 
 def set_aside(connection: Connection, since: float, most: int) -> list[FailedMessage]:

@@ -244,8 +244,7 @@ def curve(standings: Standings, cutovers: Iterable[Cutover], within: Iterable[st
         if record.state in EXECUTED and record.switched_at is not None:
             for key in places_of(record):
                 switched[key] = max(switched.get(key, 0.0), record.switched_at)
-    wanted = standings.all if within is None else {key: standings.all[key] for key in within if key in standings.all}
-    moments = Counter(switched.get(key, 0.0) for key, one in wanted.items() if one.is_moved)
+    moments = Counter(switched.get(key, 0.0) for key, one in standings.within(within).items() if one.is_moved)
     found, number = [], 0
     for at, moved in sorted(moments.items()):
         number += moved

@@ -109,6 +109,10 @@ class Standings:
             for one in by_name(config.municipalities.values())
         }
 
+    def within(self, places: Iterable[str] | None) -> dict[str, Standing]:
+        """Return those of some municipalities; None is all."""
+        return self.all if places is None else {key: self.all[key] for key in places if key in self.all}
+
     def holds(self, config: Config, table: RouteTable, now: float) -> bool:
         """Tell whether it is still so."""
         return self.config is config and self.table is table and (self.until is None or now < self.until)
