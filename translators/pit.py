@@ -128,9 +128,12 @@ def _patient(entry: Tree, index: int) -> PitPatient | None:
     if not isinstance(entry, dict):
         raise Refused(Reason.FORMAT, "not an object", path)
     resource, search = entry.get("resource"), entry.get("search")
-    mode = search.get("mode") if isinstance(search, dict) else None
+    if search is not None and not isinstance(search, dict):
+        raise Refused(Reason.FORMAT, "not an object", f"{path}.search")
+    mode = search.get("mode") if search is not None else None
     if mode == "outcome" and isinstance(resource, dict) and resource.get("resourceType") == "OperationOutcome":
-        if any(isinstance(one, dict) and one.get("severity") in ("error", "fatal") for one in _list(resource, "issue")):
+        severities = [one.get("severity") if isinstance(one, dict) else None for one in _list(resource, "issue")]
+        if any(one not in ("warning", "information") for one in severities):
             raise Refused(Reason.FORMAT, "PIT says that something was wrong", path)
         return None
     if mode not in (None, "match"):
@@ -140,8 +143,13 @@ def _patient(entry: Tree, index: int) -> PitPatient | None:
 
 def _next(bundle: dict[str, Tree]) -> str | None:
     """Return the query of the `next` link: where it leads is ours to say, for a token goes with it."""
-    links = [(i, one) for i, one in enumerate(_list(bundle, "link")) if isinstance(one, dict)]
-    following = [(f"Bundle.link[{index}].url", one.get("url")) for index, one in links if one.get("relation") == "next"]
+    links = _list(bundle, "link")
+    if (wrong := next((i for i, one in enumerate(links) if not isinstance(one, dict)), None)) is not None:
+        raise Refused(Reason.FORMAT, "not an object", f"Bundle.link[{wrong}]")
+    named = [(i, one) for i, one in enumerate(links) if isinstance(one, dict)]
+    if (wrong := next((i for i, one in named if not isinstance(one.get("relation"), str)), None)) is not None:
+        raise Refused(Reason.FORMAT, "not a text", f"Bundle.link[{wrong}].relation")
+    following = [(f"Bundle.link[{index}].url", one.get("url")) for index, one in named if one["relation"] == "next"]
     if not following:
         return None
     path, url = following[0]

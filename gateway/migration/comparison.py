@@ -16,7 +16,7 @@ from gateway.routing.route import Route
 from gateway.tasks import USUAL, Intervals, Periodic, WorkQueue
 from gateway.times import Clock
 from translators.comparison import Difference, DifferenceKind, differences
-from translators.contract import Refused, Tree
+from translators.contract import Reason, Refused, Tree
 from translators.fhir.elements import stu3
 from translators.fhir.json_codec import decode
 from translators.fhir.xml_codec import decode as decode_xml
@@ -78,11 +78,20 @@ def is_accepted(difference: Difference, route: Route, now: float) -> bool:
 
 
 def _read(body: bytes) -> Tree:
-    """Return an answer as a tree, whatever interface it is of; raises `Refused`."""
+    """Return an answer as a tree, whatever interface it is of; raises `Refused`, also where something would be passed over."""
     if body.lstrip()[:1] != b"<":
-        return decode(body)
-    is_fhir = b'"http://hl7.org/fhir"' in body[:_HEAD] or b"'http://hl7.org/fhir'" in body[:_HEAD]
-    return decode_xml(body, stu3())[0] if is_fhir else resources_of(body)
+        tree = decode(body)
+    else:
+        is_fhir = b'"http://hl7.org/fhir"' in body[:_HEAD] or b"'http://hl7.org/fhir'" in body[:_HEAD]
+        tree = decode_xml(body, stu3())[0] if is_fhir else resources_of(body)
+    if not isinstance(tree, dict) or not isinstance(tree.get("resourceType"), str):
+        raise Refused(Reason.FORMAT, "no resource of FHIR")
+    entries = tree.get("entry", []) if tree["resourceType"] == "Bundle" else []
+    if not isinstance(entries, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("resource"), dict) for one in entries
+    ):
+        raise Refused(Reason.FORMAT, "an entry that holds no resource")
+    return tree
 
 
 class Comparisons:

@@ -120,4 +120,5 @@ class Comparer:
         self._retrieval.check_need(search, municipality, sender)
         asker = Asker(municipality, sender, recognised.operation.scope, context.head.authorization)
         found = await self._retrieval.find(search, asker, Mode.COMPARE, self._patience)
-        return identified.surface.found(asked, search, found)
+        upstream = self._retrieval.upstream(Mode.COMPARE, search.information, municipality)
+        return self._retrieval.told(identified.surface, asked, search, found, upstream)

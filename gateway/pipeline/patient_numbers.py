@@ -282,7 +282,9 @@ class NumbersOfVkp:
             answer = await client.ask(epj.question(search, municipality.orgnr), municipality.orgnr, _TIMEOUT)
             if answer.status != 200:
                 raise AnswerRefused(f"VKP answered {answer.status} to a list of patients")  # noqa: TRY301 - told alike
-            found = await self._run(len(answer.body), lambda: epj.found(answer.body, search), municipality.key)
+            found = await self._run(
+                len(answer.body), lambda: epj.found(answer.body, search, ("identifier",)), municipality.key
+            )
         except (ServiceUnavailable, AnswerRefused) as error:
             log.error("patient_numbers.not_listed", municipality=municipality.key, reason=str(error))  # noqa: TRY400 - as above
             raise _unavailable(f"{_NOT_LISTED}: {error}", _RETRY_AFTER) from None

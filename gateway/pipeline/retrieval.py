@@ -11,10 +11,10 @@ from msgspec import structs
 from gateway.config.cell_rules import is_fed
 from gateway.config.model import Config, Municipality, Sender
 from gateway.errors import Failure, Fault
-from gateway.model import Body, Information, Mode, RequestHead
+from gateway.model import Body, Information, Mode, Reply, RequestHead
 from gateway.observability.metrics import ANSWERS_REFUSED
 from gateway.pipeline.patient_numbers import PatientNumbers, Run
-from gateway.surfaces.base import Found, Recognised, Surface
+from gateway.surfaces.base import AnswerContext, Found, Recognised, Surface
 from gateway.surfaces.search import MOST_BYTES, UNUSABLE, PatientKey, Search, is_chosen
 from gateway.upstreams import epj
 from gateway.upstreams.epj import EpjClient
@@ -145,6 +145,18 @@ class Retrieval:
             raise Failure(Fault.TOO_MANY_FOUND, f"More than {self._config.limits.answer} resources are found")
         return found
 
+    @staticmethod
+    def told(
+        surface: Surface, asked: AnswerContext, search: Search, found: tuple[Found, ...], upstream: str | None
+    ) -> Reply:
+        """Return the answer in the sender's form; raises `Failure`, counted where what was found is not what its contract says."""
+        try:
+            return surface.found(asked, search, found)
+        except Failure as failure:
+            if failure.fault is Fault.NO_ANSWER:
+                _note_refused(upstream or "", failure.diagnostics)
+            raise
+
     async def resolved(self, search: Search, municipality: Municipality, until: float) -> Search:
         """Return a search by the patient's national number; raises `Failure` where nobody knows it, or can say `until` then.
 
@@ -182,11 +194,16 @@ class Retrieval:
             )
             found: tuple[Found, ...] = await self._run(len(body), lambda: epj.found(body, search), asker.sender.key)
         except AnswerRefused as refusal:
-            ANSWERS_REFUSED.labels(name).inc()
-            log.error("retrieval.answer_refused", upstream=name, reason=str(refusal))  # noqa: TRY400 - the place says nothing
+            _note_refused(name, str(refusal))
             diagnostics = f"{name} answered what its contract does not say: {refusal}"
             raise Failure(Fault.NO_ANSWER, diagnostics, text=UNUSABLE) from None
         return found
+
+
+def _note_refused(upstream: str, reason: str) -> None:
+    """Raise the alarm of an answer that is not what its contract says, by its place."""
+    ANSWERS_REFUSED.labels(upstream).inc()
+    log.error("retrieval.answer_refused", upstream=upstream, reason=reason)
 
 
 def _with_codes(search: Search, asker: Asker) -> Search:

@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
 from msgspec import structs
 
 from gateway.errors import Failure, Fault
 from gateway.model import Group, Handled, Mode
-from gateway.observability.metrics import ANSWERS_REFUSED
 from gateway.pipeline.authorize import Authorized
 from gateway.pipeline.canary import Canary
 from gateway.pipeline.context import RequestContext
@@ -16,8 +14,6 @@ from gateway.pipeline.decide import Decider, RequestDecision
 from gateway.pipeline.identify import Identified
 from gateway.pipeline.retrieval import Asker, Retrieval
 from gateway.surfaces.base import AnswerContext
-
-log = structlog.get_logger()
 
 TO_ANSWER = 0.5
 """Seconds kept back from the deadline, so that the sender hears of a slow service before it gives up."""
@@ -88,11 +84,5 @@ class SearchLane:
         asker = Asker(municipality, admitted.sender, recognised.operation.scope, context.head.authorization)
         left = context.deadline - asyncio.get_running_loop().time() - TO_ANSWER
         found = await self._retrieval.find(search, asker, mode, left)
-        try:
-            reply = surface.found(asked(context), search, found)
-        except Failure as failure:
-            if failure.fault is Fault.NO_ANSWER:
-                ANSWERS_REFUSED.labels(context.upstream or "").inc()
-                log.error("retrieval.answer_refused", upstream=context.upstream, reason=failure.diagnostics)  # noqa: TRY400 - the place says nothing
-            raise
+        reply = self._retrieval.told(surface, asked(context), search, found, context.upstream)
         return Handled(reply, context.account("answered", upstream=context.upstream))

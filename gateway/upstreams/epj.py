@@ -12,7 +12,9 @@ from gateway.surfaces.vkp_r4 import LISTS, PATIENT_PARAMETER
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from translators.contract import Call, Number, Refused, Tree
 from translators.fhir.json_codec import decode
+from translators.fhir.shapes import shape_fault
 from translators.patient import NATIONAL_SYSTEMS
+from translators.places import steps_spelled
 
 ANSWER_LIMIT = 16 * 1024 * 1024
 """Bytes of an answer: a list of every patient of a large municipality."""
@@ -114,10 +116,11 @@ def question(search: Search, orgnr: str) -> Call:
     )
 
 
-def found(body: bytes, search: Search) -> tuple[Found, ...]:
+def found(body: bytes, search: Search, read: Collection[str] | None = None) -> tuple[Found, ...]:
     """Return what a searchset holds; raises `AnswerRefused` by the path of what no answer of VKP has, never with a value.
 
-    What is about another patient than was asked for is refused, and so is a page of an answer: the rest would be missing.
+    What is about another patient than was asked for is refused, and so is a page of an answer: the rest would be missing. Of each
+    resource the shape is that of FHIR R4; where only some elements are `read`, of these.
     """
     try:
         bundle = _object(decode(body), "Bundle")
@@ -128,21 +131,27 @@ def found(body: bytes, search: Search) -> tuple[Found, ...]:
     if bundle.get("type") != "searchset":
         raise AnswerRefused("Bundle.type: searchset is expected")
     for index, link in enumerate(_list(bundle, "link", "Bundle")):
-        if _object(link, f"Bundle.link[{index}]").get("relation") == "next":
+        if not isinstance(relation := _object(link, f"Bundle.link[{index}]").get("relation"), str):
+            raise AnswerRefused(f"Bundle.link[{index}].relation: text is expected")
+        if relation == "next":
             raise AnswerRefused(f"Bundle.link[{index}]: a next page")
     entries = [
-        _entry(one, f"Bundle.entry[{index}]", search) for index, one in enumerate(_list(bundle, "entry", "Bundle"))
+        _entry(one, f"Bundle.entry[{index}]", search, read)
+        for index, one in enumerate(_list(bundle, "entry", "Bundle"))
     ]
     _check_total(bundle.get("total"), entries, search)
     _check_patient(entries, search)
     return tuple(entries)
 
 
-def _entry(entry: Tree, path: str, search: Search) -> Found:
+def _entry(entry: Tree, path: str, search: Search, read: Collection[str] | None) -> Found:
     fields = _object(entry, path)
     resource = _object(fields.get("resource"), f"{path}.resource")
     if resource.get("resourceType") not in (search.kind, "Patient"):
         raise AnswerRefused(f"{path}.resource.resourceType: {search.kind} or Patient is expected")
+    looked_at = {name: one for name, one in resource.items() if read is None or name in read}
+    if (fault := shape_fault({**looked_at, "resourceType": resource["resourceType"]})) is not None:
+        raise AnswerRefused(f"{path}.resource{steps_spelled(fault.path)}: {fault.text}")
     url = fields.get("fullUrl")
     if url is not None and not isinstance(url, str):
         raise AnswerRefused(f"{path}.fullUrl: text is expected")

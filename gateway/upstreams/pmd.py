@@ -6,12 +6,14 @@ PMD documents no conditional create, so what it may have got is never sent again
 from gateway.config.upstreams import PmdUpstream
 from gateway.upstreams.service_caller import AnswerRefused, ServiceCaller, ServiceUnavailable
 from translators.contract import Refused, Tree
-from translators.fhir.invariants import objects
+from translators.fhir.invariants import objects, objects_of_list
 from translators.fhir.json_codec import decode
 from translators.pmd import call_of
 
 _NOT_THERE = frozenset({*range(300, 400), 404, 405, 410, 421})
 """What a server answers that PMD is not at: it says nothing of a bundle."""
+
+_SEVERITIES = ("fatal", "error", "warning", "information")
 
 
 class NotTaken(Exception):  # noqa: N818 - the condition
@@ -55,14 +57,17 @@ def _check(body: bytes, sent: bytes) -> None:
     if not isinstance(found, dict) or found.get("resourceType") not in ("Bundle", "OperationOutcome"):
         raise ServiceUnavailable("PMD's success is neither Bundle nor OperationOutcome", is_silent=True)
     if found["resourceType"] == "OperationOutcome":
-        if _tells_of_error(found):
+        if _tells_of_error(found, "OperationOutcome"):
             raise NotTaken("PMD answered with a success that tells of an error")
         return
-    entries = list(objects(found.get("entry")))
-    told = [one["response"] for one in entries if isinstance(one.get("response"), dict)]
-    failed = [one for one in told if isinstance(one, dict) and not _is_taken(one)]
-    if failed:
-        raise NotTaken(f"PMD did not take {len(failed)} of {len(entries)} measurements")
+    entries = _objects(found.get("entry"), "Bundle.entry")
+    told = [
+        (f"Bundle.entry[{index}].response", one["response"])
+        for index, one in enumerate(entries)
+        if one.get("response") is not None
+    ]
+    if failed := sum(not _is_taken(one, path) for path, one in told):
+        raise NotTaken(f"PMD did not take {failed} of {len(entries)} measurements")
     bundle = decode(sent)
     number = len(list(objects(bundle.get("entry")))) if isinstance(bundle, dict) else 0
     if told and len(told) != number:
@@ -70,11 +75,32 @@ def _check(body: bytes, sent: bytes) -> None:
         raise ServiceUnavailable(text, is_silent=True)
 
 
-def _is_taken(response: dict[str, Tree]) -> bool:
-    outcome = response.get("outcome")
-    is_refused = isinstance(outcome, dict) and _tells_of_error(outcome)
-    return str(response.get("status")).startswith("2") and not is_refused
+def _is_taken(response: Tree, path: str) -> bool:
+    if not isinstance(response, dict):
+        raise _not_documented(path)
+    status, outcome = response.get("status"), response.get("outcome")
+    if not isinstance(status, str):
+        raise _not_documented(f"{path}.status")
+    if outcome is not None and not isinstance(outcome, dict):
+        raise _not_documented(f"{path}.outcome")
+    return status.startswith("2") and not (outcome is not None and _tells_of_error(outcome, f"{path}.outcome"))
 
 
-def _tells_of_error(outcome: dict[str, Tree]) -> bool:
-    return any(one.get("severity") in ("error", "fatal") for one in objects(outcome.get("issue")))
+def _tells_of_error(outcome: dict[str, Tree], path: str) -> bool:
+    issues = _objects(outcome.get("issue"), f"{path}.issue")
+    for index, one in enumerate(issues):
+        if one.get("severity") not in _SEVERITIES:
+            raise _not_documented(f"{path}.issue[{index}].severity")
+    return any(one["severity"] in ("error", "fatal") for one in issues)
+
+
+def _objects(value: Tree, path: str) -> list[dict[str, Tree]]:
+    """Return the objects of an array; raises `ServiceUnavailable` for what is passed over otherwise."""
+    found = objects_of_list(value)
+    if value is not None and (not isinstance(value, list) or len(found) != len(value)):
+        raise _not_documented(path)
+    return found
+
+
+def _not_documented(path: str) -> ServiceUnavailable:
+    return ServiceUnavailable(f"PMD's success is not what it documents: {path}", is_silent=True)

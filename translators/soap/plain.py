@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from lxml import etree
 
-from translators.contract import Tree
+from translators.contract import Reason, Refused, Tree
 from translators.patient import SYSTEM_OF
 from translators.soap.envelope import opened
 
 _Fields = dict[str, Tree]
+_ANSWERS = ("HentPasientinformasjonResponse", "HentTjenesterResponse", "HentBesoksplanResponse")
 _YES, _NO = ("true", "1"), ("false", "0")
 
 
@@ -18,10 +19,14 @@ def resources_of(data: bytes) -> _Fields:
     if etree.QName(body).localname == "Fault":
         code = next((found.text for found in body.iter("{*}ErrorCode")), None)
         return {"resourceType": "OperationOutcome", "issue": [{"details": {"coding": [_filled(code=code)]}}]}
+    if etree.QName(body).localname not in _ANSWERS:
+        raise Refused(Reason.FORMAT, "no answer of Innhenting")
     entries: list[Tree] = []
     for element in body.iterchildren("{*}*"):
         read = _KINDS.get(etree.QName(element).localname)
-        resource: Tree = read(element) if read is not None else {"resourceType": "Basic"}
+        resource: _Fields = read(element) if read is not None else {"resourceType": "Basic"}
+        if label := _of(element, "Konfidensialitet"):
+            resource["meta"] = {"security": [{"code": label}]}
         entries.append({"resource": resource})
     return {"resourceType": "Bundle", "type": "searchset", "entry": entries}
 

@@ -14,13 +14,17 @@ from lxml import etree
 from gateway.errors import Failure, Fault, fault_of
 from gateway.model import Reply
 from gateway.surfaces.base import AnswerContext, Found, Operation
-from gateway.surfaces.search import DateBound, PatientKey, Search
+from gateway.surfaces.search import UNUSABLE, DateBound, PatientKey, Search
 from gateway.surfaces.soap import answers, wsdl
 from translators.contract import Refused, Tree
 from translators.fhir import rules
 from translators.fhir.invariants import objects
 from translators.fhir.moments import is_within
+from translators.fhir.shapes import EVERY_VALUE, ShapeFault, shape_fault
+from translators.fhir.structure import Fault as StructureFault
+from translators.fhir.structure import character_faults
 from translators.patient import SYSTEM_OF
+from translators.places import spelled
 from translators.soap.envelope import opened
 from translators.soap.local_time import with_offset
 from translators.soap.schema import RETRIEVAL, searches
@@ -34,9 +38,33 @@ _DEAD = "_deceasedDateTime"
 """What says, without a time, that it is not known when a patient died."""
 _CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _DAY = "2026-11-29"
+_READ = {
+    "Patient": frozenset(
+        {"resourceType", "meta", "extension", "identifier", "name", "telecom", "gender", "birthDate", "address"}
+        | {"contact", "active", "deceasedBoolean", "deceasedDateTime", "link"}
+    ),
+    "EpisodeOfCare": frozenset(
+        {"resourceType", "meta", "extension", "status", "_status", "type", "patient", "managingOrganization", "period"}
+    ),
+    "CarePlan": frozenset(
+        {"resourceType", "meta", "status", "_status", "intent", "_intent", "title", "subject", "activity"}
+    ),
+}
+"""What is looked at of each resource; the rest has no place in the plain XML."""
+_DECIDING = {
+    "Patient": frozenset(
+        {"Patient.gender", "Patient.birthDate", "Patient.deceasedDateTime", "ContactPoint.system", "ContactPoint.use"}
+        | {"HumanName.use", "Address.use", "Identifier.use", "Period.start", "Period.end", "Patient.link.type"}
+    ),
+    "EpisodeOfCare": frozenset({"EpisodeOfCare.status", "Period.start", "Period.end"}),
+    "CarePlan": frozenset({"CarePlan.status", "CarePlan.intent", "CarePlan.activity.detail.status"}),
+}
+"""Elements whose values decide what is told: one that nobody understands would be left out, or leave out what stands beside it."""
 _Writer = Callable[[dict[str, Tree], str], Iterator[dict[str, Any]]]
 _NORWAY = ZoneInfo("Europe/Oslo")
+_ZONE, _HOUSEHOLD = "vkp-sone", "vkp-household"
 _EXTENT = "urn:vkp-gateway:okt:weekly-extent"
+_EXTENSIONS = (_ZONE, _HOUSEHOLD, _EXTENT)
 
 
 def search(body: bytes, operation: Operation) -> Search:
@@ -97,22 +125,61 @@ def found(asked: AnswerContext, search: Search, resources: tuple[Found, ...]) ->
         "CarePlan": _visits,
     }
     write = writers[search.kind]
-    items = [
-        item
+    wanted = [
+        (f"resource {index + 1}", one.resource)
         for index, one in enumerate(resources)
         if one.resource.get("resourceType") == search.kind
-        for item in write(_unmodified(one.resource, f"resource {index + 1}"), f"resource {index + 1}")
+    ]
+    items = [
+        item | _confidentiality(one)
+        for where, one in wanted
+        for item in write(_unmodified(_understood(one, where), where), where)
     ]
     element = {"Patient": "Pasient", "EpisodeOfCare": "Tjeneste", "CarePlan": "Besok"}[search.kind]
     version = answers.version_of(asked)
     envelope, body = answers.opened_answer(version)
     try:
         wsdl.render("innhenting", f"{{{RETRIEVAL}}}{name}Response", {element: items}, body)
+        is_told = searches().fault(body[0]) is None
     except (ValueError, TypeError):
-        raise Failure(Fault.NOT_SUPPORTED, "A value of the answer cannot be told in XML") from None
-    if searches().fault(body[0]) is not None:
+        is_told = False
+    if not is_told:
+        for where, one in wanted:
+            _refuse_wrong_values(one, where)
         raise Failure(Fault.NOT_SUPPORTED, "A value of the answer cannot be told in XML")
     return answers.reply(asked, version, envelope, 200, (), f"{answers.action_of(asked)}Response")
+
+
+def _understood(resource: dict[str, Tree], where: str) -> dict[str, Tree]:
+    """Return a resource of which nothing that has a place in the plain XML is passed over; raises `Failure` for what is no FHIR R4."""
+    told = _read_of(resource)
+    fault = shape_fault(told, _DECIDING[str(resource["resourceType"])]) or next(_without_text(told), None)
+    _refuse(fault, resource, where)
+    return resource
+
+
+def _refuse_wrong_values(resource: dict[str, Tree], where: str) -> None:
+    """Raise `Failure` where a value of a resource is none of FHIR R4."""
+    told = _read_of(resource)
+    _refuse(shape_fault(told, EVERY_VALUE) or next(iter(character_faults(told)), None), resource, where)
+
+
+def _refuse(fault: ShapeFault | StructureFault | None, resource: dict[str, Tree], where: str) -> None:
+    if fault is not None:
+        told = f"The {where} is not as VKP has it: {spelled(resource, fault.path)}: {fault.text}"
+        raise Failure(Fault.NO_ANSWER, told, text=UNUSABLE)
+
+
+def _read_of(resource: dict[str, Tree]) -> dict[str, Tree]:
+    return {name: one for name, one in resource.items() if name in _READ[str(resource["resourceType"])]}
+
+
+def _without_text(told: dict[str, Tree]) -> Iterator[ShapeFault]:
+    """Go through the extensions that are told by their texts (legacy-vkp, extensions) and have none."""
+    for index, one in enumerate(objects(told.get("extension"))):
+        is_told = any(name in (_text(one, "url") or "") for name in _EXTENSIONS)
+        if is_told and not {"valueString", "_valueString"} & one.keys():
+            yield ShapeFault(("extension", index, "valueString"), "is missing")
 
 
 def _unmodified(resource: dict[str, Tree], where: str) -> dict[str, Tree]:
@@ -124,15 +191,14 @@ def _unmodified(resource: dict[str, Tree], where: str) -> dict[str, Tree]:
     unsaid -= {f"_{name}" for name in modifiers} | {_DEAD}
     if modifiers - _TOLD or unsaid or _is_extended(resource) or _is_another(resource):
         raise Failure(Fault.NOT_SUPPORTED, f"The {where} has a modifier that the plain XML has no place for")
-    if _is_restricted(resource):
-        raise Failure(Fault.NOT_SUPPORTED, f"The {where} may not be read by everybody, which the plain XML cannot say")
     return resource
 
 
-def _is_restricted(resource: dict[str, Tree]) -> bool:
-    """Tell whether a label says that few may read a resource, as where somebody lives who must not be found."""
+def _confidentiality(resource: dict[str, Tree]) -> dict[str, Any]:
+    """Return the label that says that few may read a resource, as where somebody lives who must not be found; the strictest of several."""
     labels = [label for meta in objects(resource.get("meta")) for label in objects(meta.get("security"))]
-    return any(label.get("system") == _CONFIDENTIALITY and label.get("code") in ("R", "V") for label in labels)
+    codes = {label.get("code") for label in labels if label.get("system") == _CONFIDENTIALITY}
+    return _filled({"Konfidensialitet": next((code for code in ("V", "R") if code in codes), None)})
 
 
 def _is_extended(value: Tree) -> bool:
@@ -178,8 +244,8 @@ def _patient(patient: dict[str, Tree], _: str, now: str) -> Iterator[dict[str, A
                 )
                 for one in _in_use(patient.get("address"), now)
             ],
-            "Sone": _extension(patient, "vkp-sone"),
-            "Husholdning": _extension(patient, "vkp-household"),
+            "Sone": _extension(patient, _ZONE),
+            "Husholdning": _extension(patient, _HOUSEHOLD),
             "Kontakt": [_contact(one, now) for one in _in_use(patient.get("contact"), now)],
             "Aktiv": "false" if patient.get("active") is False else None,
             "Dod": "true" if died_on or _DEAD in patient or patient.get("deceasedBoolean") is True else None,

@@ -45,6 +45,7 @@ def answers(theirs: Reply | bytes, ours: Reply | bytes | None, *accepted: Accept
     return ComparedAnswers("r-1", ENVELOPE, route, both[0], both[1])
 
 
+NOTHING = b'{"resourceType": "Bundle", "type": "searchset", "total": 0}'
 SAME, OTHER, PHONE = bundle(gender="female"), bundle(gender="male"), bundle(gender="female", telecom=[{"value": "1"}])
 
 
@@ -64,6 +65,10 @@ SAME, OTHER, PHONE = bundle(gender="female"), bundle(gender="male"), bundle(gend
         (SAME, b"<html>", "new-failed"),
         (SAME, SAME[:-1], "new-failed"),
         (b"<html>", b"<html>", "unreadable"),
+        (b"[]", NOTHING, "unreadable"),
+        (b'{"resourceType": "Bundle", "type": "searchset", "entry": ["x"]}', NOTHING, "unreadable"),
+        (b'{"resourceType": "Bundle", "type": "searchset", "entry": [{}]}', NOTHING, "unreadable"),
+        (b"<html/>", NOTHING, "unreadable"),
         (SAME, None, "skipped"),
     ],
 )

@@ -153,7 +153,7 @@ async def test_answer_that_is_no_fhir_is_refused_by_its_path_over_stu3_too(start
     async with started(start) as (world, epj):
         for more, told in (
             ({"shoeSize": 44}, "The answer is no FHIR R4: Patient.shoeSize: R4 has no such element"),
-            ({"name": "Solveig"}, "The answer is no FHIR R4: Patient.name"),
+            ({"name": "Solveig"}, "gerica answered what its contract does not say: Bundle.entry[0].resource.name"),
         ):
             patient = {"resourceType": "Patient", "identifier": [{"system": FNR, "value": SOLVEIG}], **more}
             epj.body = json.dumps(
@@ -165,7 +165,99 @@ async def test_answer_that_is_no_fhir_is_refused_by_its_path_over_stu3_too(start
             assert (answer.status, issue["details"]["coding"][0]["code"]) == (504, "3.1")
             assert issue["diagnostics"].startswith(told)
             assert ANSWERS_REFUSED.labels("gerica")._value.get() == before + 1
-            assert world.logged.named("retrieval.answer_refused")[-1]["reason"].startswith(told)
+            place = told.rpartition("does not say: ")[2]
+            assert world.logged.named("retrieval.answer_refused")[-1]["reason"].startswith(place)
+
+
+WRONG_SHAPES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"birthDate": ["1940-03-12"]}, "Bundle.entry[0].resource.birthDate: one value is expected, and no list"),
+    ({"telecom": ["00000000"]}, "Bundle.entry[0].resource.telecom[0]: an object is expected"),
+    ({"name": [{"family": {"x": "Eksempel"}}]}, "Bundle.entry[0].resource.name[0].family: text is expected"),
+    ({"address": [{"line": [7]}]}, "Bundle.entry[0].resource.address[0].line[0]: text is expected"),
+    ({"deceasedBoolean": "true"}, "Bundle.entry[0].resource.deceasedBoolean: true or false is expected"),
+    ({"link": [{"type": "seealso"}]}, "Bundle.entry[0].resource.link[0].other: is missing"),
+)
+UNKNOWN_VALUES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"gender": "kvinne"}, "Patient.gender: not a code of administrative-gender"),
+    ({"birthDate": "1.5.1940"}, "Patient.birthDate: not a date"),
+    ({"telecom": [{"system": "telefon", "value": "00000000"}]}, "Patient.telecom[0].system: not a code of contact-point-system"),
+    ({"address": [{"city": "Nordfjell", "period": {"end": "i går"}}]}, "Patient.address[0].period.end: not a dateTime"),
+    ({"extension": [{"url": "http://ehelse.no/fhir/StructureDefinition/vkp-sone-v090", "valueCode": "x"}]}, "Patient.extension[0].valueString: is missing"),
+    ({"name": [{"text": "\x01"}]}, "Patient.name[0].text: "),
+)  # fmt: skip
+"""Of the right shape, and yet what the plain XML would pass over."""
+
+
+def _of_patient(changes: dict[str, Any]) -> bytes:
+    patient = {"resourceType": "Patient", "identifier": [{"system": FNR, "value": SOLVEIG}], **changes}
+    return json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": patient}]}).encode()
+
+
+async def test_element_of_a_wrong_shape_is_refused_by_its_path_on_every_surface(start: Start) -> None:
+    """A temporary error and an alarm over R4, STU3 and SOAP alike, where SOAP left the element out."""
+    async with started(start) as (world, epj):
+        for changes, place in WRONG_SHAPES:
+            epj.body = _of_patient(changes)
+            before = ANSWERS_REFUSED.labels("gerica")._value.get()
+            r4 = await world.post(
+                f"/epj/r4/{NORDFJELL}/patient/_search",
+                f"identifier={SOLVEIG}".encode(),
+                headers=(("ServiceCodes", "TA"),),
+            )
+            stu3 = await get(world, f"Patient?identifier={SOLVEIG}")
+            soap = await ask(world, "HentPasientinformasjon")
+            assert (r4.status, stu3.status, fault_of(soap)) == (504, 504, (504, "3.1")), place
+            assert ANSWERS_REFUSED.labels("gerica")._value.get() == before + 3
+            assert [one["reason"] for one in world.logged.named("retrieval.answer_refused")] == [place] * 3
+            world.forget()
+
+
+async def test_value_that_soap_would_leave_out_is_refused_by_its_path(start: Start) -> None:
+    """A temporary error and an alarm: what nobody understands is not as if the record system had said nothing."""
+    async with started(start) as (world, epj):
+        for changes, place in UNKNOWN_VALUES:
+            epj.body = _of_patient(changes)
+            before = ANSWERS_REFUSED.labels("gerica")._value.get()
+            assert fault_of(await ask(world, "HentPasientinformasjon")) == (504, "3.1"), place
+            assert ANSWERS_REFUSED.labels("gerica")._value.get() == before + 1
+            (line,) = world.logged.named("retrieval.answer_refused")
+            assert line["reason"].startswith(f"The resource 1 is not as VKP has it: {place}")
+            world.forget()
+
+
+async def test_list_with_a_patient_whom_few_may_read_is_told_with_the_label_on_every_surface(start: Start) -> None:
+    """Whole, so that nobody seems to have no service; what the label asks for is the sender's to do, as with VKP's own answer."""
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    people: list[dict[str, Any]] = [
+        {"resourceType": "Patient", "identifier": [{"system": FNR, "value": SOLVEIG}]},
+        {
+            "resourceType": "Patient",
+            "meta": {"security": [label]},
+            "identifier": [{"system": FNR, "value": TORBJORN}],
+        },
+    ]
+    async with started(start) as (world, epj):
+        epj.body = json.dumps(
+            {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in people]}
+        ).encode()
+        r4 = await world.post(f"/epj/r4/{NORDFJELL}/patient/_search", b"", headers=(("ServiceCodes", "TA"),))
+        assert [one["resource"].get("meta") for one in r4.json["entry"]] == [None, {"security": [label]}]
+        stu3 = tree_of(await get(world, "Patient"))
+        labels = [one["resource"].get("meta", {}).get("security", [{}])[0] for one in stu3["entry"]]
+        assert [one.get("code") for one in labels] == [None, "R"]
+        soap = read(await ask(world, "HentPasientinformasjon", BY_SERVICE), "HentPasientinformasjon")
+        told = [(one.Identifikator[0].Id, one.Konfidensialitet) for one in soap]
+        assert told == [(SOLVEIG, None), (TORBJORN, "R")]
+
+
+async def test_answer_that_cannot_be_used_raises_its_alarm_in_mode_compare_too(start: Start) -> None:
+    """Nobody waits for it, and an operator hears of it all the same."""
+    async with started(start, routes=COMPARED_ROUTES) as (world, epj):
+        epj.body = _of_patient({"gender": "kvinne"})
+        before = ANSWERS_REFUSED.labels("gerica")._value.get()
+        assert (await ask(world, "HentPasientinformasjon")).status == 200
+        await until(lambda: ANSWERS_REFUSED.labels("gerica")._value.get() == before + 1)
+        assert len(world.logged.named("retrieval.answer_refused")) == 1
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.2"])

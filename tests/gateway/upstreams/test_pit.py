@@ -160,6 +160,32 @@ REFUSED = {
         ),
         "Bundle.entry[0]: PIT says that something was wrong",
     ),
+    "what is said of the search as text": (
+        _bundle(entry=[{**_bundle()["entry"][0], "search": ["match"]}]),
+        "Bundle.entry[0].search: not an object",
+    ),
+    "an outcome that nobody understands": (
+        _bundle(
+            entry=[
+                {
+                    "resource": {"resourceType": "OperationOutcome", "issue": [{"severity": ["error"]}]},
+                    "search": {"mode": "outcome"},
+                }
+            ]
+        ),
+        "Bundle.entry[0]: PIT says that something was wrong",
+    ),
+    "an outcome without objects": (
+        _bundle(
+            entry=[{"resource": {"resourceType": "OperationOutcome", "issue": ["x"]}, "search": {"mode": "outcome"}}]
+        ),
+        "Bundle.entry[0]: PIT says that something was wrong",
+    ),
+    "a link that is text": (_bundle(link=["https://pit.example/v1/Patient?cursor=1"]), "Bundle.link[0]: not an object"),
+    "a link that leads nobody knows where": (
+        _bundle(link=[{"relation": ["next"], "url": "https://pit.example/v1/Patient?cursor=1"}]),
+        "Bundle.link[0].relation: not a text",
+    ),
     "a next page elsewhere": (
         _bundle(link=[{"relation": "next", "url": "https://pit.example/v2/Patient?cursor=1"}]),
         "Bundle.link[0].url: the next page is not at /v1/Patient",

@@ -92,10 +92,19 @@ async def test_what_another_server_answers_says_nothing_of_a_bundle(status: int)
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>", b"[]", b'{"resourceType": "Patient"}', b"{", answered(b"200"), answered(b"200", b"200", b"200")],
+    [
+        *(b"<html>", b"[]", b'{"resourceType": "Patient"}', b"{", answered(b"200"), answered(b"200", b"200", b"200")),
+        *(b'{"resourceType": "Bundle", "entry": %s}' % one for one in (b'"x"', b'["x"]', b'[{"response": "201"}]')),
+        answered(b"200", b'200", "outcome": ["x"], "etag": "1'),
+        answered(b"200", b'200", "outcome": {"issue": "x"}, "etag": "1'),
+        answered(b"200", b'200", "outcome": {"issue": [{"severity": "feil"}]}, "etag": "1'),
+        b'{"resourceType": "Bundle", "entry": [{"response": {"status": 200}}, {"response": {"status": 201}}]}',
+        b'{"resourceType": "OperationOutcome", "issue": [{"severity": ["error"]}]}',
+        b'{"resourceType": "OperationOutcome", "issue": {"severity": "error"}}',
+    ],
 )
 async def test_a_success_that_is_not_pmds_is_unclear(body: bytes) -> None:
-    """A page of a proxy is no result, nor one of a part; and what may have been taken is not sent again."""
+    """A page of a proxy is no result, nor one of a part, nor what says it in another shape; and what may have been taken is not sent again."""
     with pytest.raises(ServiceUnavailable) as raised:
         await shared(200, body)
     assert raised.value.is_silent
